@@ -1,6 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { codesIn, codesInDocument, codesInSources, codesInUnion, FOLDERS } from '../scripts/errors.ts';
+import {
+  codesIn,
+  codesInDocument,
+  codesInSources,
+  codesInUnion,
+  FOLDERS,
+} from '../scripts/errors.ts';
 import { CancelledError, KilnError, type Place } from './errors.ts';
 
 const sources = codesInSources();
@@ -27,20 +33,33 @@ test('the union of codes is what docs/errors.md explains', () => {
 });
 
 test('a code is explained under the lowest folder that names it', () => {
-  const misplaced = documented.filter(({ code, folder }) => FOLDERS.find((name) => sources.get(code)?.has(name)) !== folder);
+  const misplaced = documented.filter(
+    ({ code, folder }) => FOLDERS.find((name) => sources.get(code)?.has(name)) !== folder,
+  );
   assert.equal(misplaced, []);
 });
 
 test('a code in a list counts as a code, the name of an environment variable does not', () => {
-  assert.equal(codesIn(`new Set(['KILN_A', "KILN_B2"]); env['KILN_ROOT']; // KILN_C, 'use KILN_D'`), ['KILN_A', 'KILN_B2']);
+  assert.equal(
+    codesIn(`new Set(['KILN_A', "KILN_B2"]); env['KILN_ROOT']; // KILN_C, 'use KILN_D'`),
+    ['KILN_A', 'KILN_B2'],
+  );
 });
 
 test('an error keeps the first place it is given and all its other fields', () => {
   const first: Place = { kind: 'flag', flag: '--tag' };
-  const bare = new KilnError('KILN_USAGE', 'wrong', { hint: 'mend it', exitCode: 2, notes: ['a'], cause: 'why' });
+  const bare = new KilnError('KILN_USAGE', 'wrong', {
+    hint: 'mend it',
+    exitCode: 2,
+    notes: ['a'],
+    cause: 'why',
+  });
   const placed = bare.at(first).at({ kind: 'path', path: '/x' });
   const { code, message, place, hint, exitCode, notes, cause } = placed;
-  assert.equal([code, message, place, hint, exitCode, notes, cause], ['KILN_USAGE', 'wrong', first, 'mend it', 2, ['a'], 'why']);
+  assert.equal(
+    [code, message, place, hint, exitCode, notes, cause],
+    ['KILN_USAGE', 'wrong', first, 'mend it', 2, ['a'], 'why'],
+  );
   assert.is(bare.place, undefined);
   assert.is(new CancelledError().exitCode, 130);
 });

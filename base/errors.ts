@@ -2,7 +2,12 @@ import type { KilnErrorCode } from './codes.ts';
 
 /** A place a user can go to: a range of lines in a named text (1-based, inclusive), or a flag. */
 export type Place =
-  | { readonly kind: 'source'; readonly source: SourceText; readonly start: Position; readonly end: Position }
+  | {
+      readonly kind: 'source';
+      readonly source: SourceText;
+      readonly start: Position;
+      readonly end: Position;
+    }
   | { readonly kind: 'flag'; readonly flag: string }
   | { readonly kind: 'path'; readonly path: string };
 
@@ -88,7 +93,8 @@ export class CancelledError extends KilnError {
 
 /** The errno name (`ENOENT`, `ENOSPC`, ...) of a system error, or undefined. */
 export function errnoOf(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string')
+    return error.code;
   return undefined;
 }
 

@@ -25,7 +25,14 @@ const REFERENCES = [
   `a@${DIGEST}`,
   `h.io/b__c-d.e:T@${DIGEST}`,
 ];
-const PLATFORMS = ['linux', 'linux/amd64', 'linux/arm/v7', 'windows(10.0)/amd64', 'arm64', 'linux(1+f+g)/arm64/v8'];
+const PLATFORMS = [
+  'linux',
+  'linux/amd64',
+  'linux/arm/v7',
+  'windows(10.0)/amd64',
+  'arm64',
+  'linux(1+f+g)/arm64/v8',
+];
 const HOST = { os: 'linux', architecture: 'amd64' };
 const PATTERNS = ['*.txt', 'a/**/b', '[a-c]?', '[^x]', 'a\\*b', '**', '[]a]', '{a,b}', '*/*/*'];
 const TOKENS = [
@@ -60,7 +67,9 @@ function readOrRefuse<T>(text: string, read: (text: string) => T): T | undefined
     return read(text);
   } catch (error) {
     if (error instanceof KilnError) return undefined;
-    throw new Error(`input ${JSON.stringify(text)}: ${error instanceof Error ? error.stack : error}`);
+    throw new Error(
+      `input ${JSON.stringify(text)}: ${error instanceof Error ? error.stack : error}`,
+    );
   }
 }
 
@@ -76,7 +85,12 @@ test('a mutated platform is refused, or its written form means the same', () => 
   for (let run = 0; run < count; run++) {
     const text = mutateText(random, PLATFORMS, TOKENS);
     const platform = readOrRefuse(text, (value) => parsePlatform(value, HOST));
-    if (platform) assert.is(formatPlatform(parsePlatform(formatPlatform(platform), HOST)), formatPlatform(platform), text);
+    if (platform)
+      assert.is(
+        formatPlatform(parsePlatform(formatPlatform(platform), HOST)),
+        formatPlatform(platform),
+        text,
+      );
   }
 });
 

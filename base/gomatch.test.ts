@@ -67,7 +67,21 @@ for (const [pattern, name, wanted] of CASES) {
   });
 }
 
-for (const pattern of ['[]a]', '[-]', '[x-]', '[-x]', '[a-b-c]', '[', '[^', '[^bc', 'a[', '\\', 'a\\', '[a', '[a\\']) {
+for (const pattern of [
+  '[]a]',
+  '[-]',
+  '[x-]',
+  '[-x]',
+  '[a-b-c]',
+  '[',
+  '[^',
+  '[^bc',
+  'a[',
+  '\\',
+  'a\\',
+  '[a',
+  '[a\\',
+]) {
   test(`${JSON.stringify(pattern)} is not a valid pattern`, () => {
     assert.throws(
       () => compileMatch(pattern),
@@ -81,8 +95,10 @@ test('a pattern with many stars is fast on a long name that does not match', () 
 });
 
 test('an escaped wildcard does not count as a wildcard', () => {
-  for (const text of ['*', 'a*', 'a?', 'x?', 'b[', '[a]', 'x[y]', 'a\\\\*']) assert.ok(hasWildcard(text), text);
-  for (const text of ['', 'a', 'plain', '\\a', 'a\\*', '\\[x', 'a\\\\']) assert.not(hasWildcard(text), text);
+  for (const text of ['*', 'a*', 'a?', 'x?', 'b[', '[a]', 'x[y]', 'a\\\\*'])
+    assert.ok(hasWildcard(text), text);
+  for (const text of ['', 'a', 'plain', '\\a', 'a\\*', '\\[x', 'a\\\\'])
+    assert.not(hasWildcard(text), text);
 });
 
 test('a byte that is not valid UTF-8, kept as a lone surrogate, is a character of its own and never part of another', () => {
@@ -94,8 +110,11 @@ test('a byte that is not valid UTF-8, kept as a lone surrogate, is a character o
 
 test('a pattern matches the same names as a backtracking regular expression', () => {
   const piece = fc.constantFrom(...'*?/ab[]^-\\☺.'.split(''), '😀', '[a-b]', '[^b]', '\\*', 'ab');
-  const word = (maxLength: number) => fc.array(piece, { maxLength }).map((pieces) => pieces.join(''));
-  const name = fc.array(fc.constantFrom(...'ab/*☺.'.split(''), '😀', 'ab'), { maxLength: 8 }).map((chars) => chars.join(''));
+  const word = (maxLength: number) =>
+    fc.array(piece, { maxLength }).map((pieces) => pieces.join(''));
+  const name = fc
+    .array(fc.constantFrom(...'ab/*☺.'.split(''), '😀', 'ab'), { maxLength: 8 })
+    .map((chars) => chars.join(''));
   fc.assert(
     fc.property(word(8), name, (pattern, text) => {
       let matches: (name: string) => boolean;
@@ -126,7 +145,9 @@ function naive(pattern: string): RegExp {
 function naiveClass(text: string): string {
   const negated = text[1] === '^';
   const ranges: string[] = [];
-  for (const [, low = '', high = low] of text.slice(negated ? 2 : 1, -1).matchAll(/\\?(.)(?:-\\?(.))?/gsu)) {
+  for (const [, low = '', high = low] of text
+    .slice(negated ? 2 : 1, -1)
+    .matchAll(/\\?(.)(?:-\\?(.))?/gsu)) {
     const [from, to] = [low, high].map((char) => char.codePointAt(0)!) as [number, number];
     if (from <= to) ranges.push(`\\u{${from.toString(16)}}-\\u{${to.toString(16)}}`);
   }

@@ -29,7 +29,8 @@ interface Chunk {
  */
 export function compileMatch(pattern: string): (name: string) => boolean {
   const chunks = chunksOf(pattern);
-  const only = chunks.length === 1 && chunks[0]!.items.length === 1 ? chunks[0]!.items[0]! : undefined;
+  const only =
+    chunks.length === 1 && chunks[0]!.items.length === 1 ? chunks[0]!.items[0]! : undefined;
   if (only?.kind === 'text') return (name) => name === only.text;
   return (name) => matchChunks(chunks, name);
 }
@@ -40,8 +41,11 @@ export function hasWildcard(text: string): boolean {
 }
 
 export function badPattern(pattern: string): KilnError {
-  const hint = 'close every [ with ], give it at least one character, and write \\[ for the character itself';
-  return new KilnError('KILN_BAD_PATTERN', `syntax error in pattern ${JSON.stringify(pattern)}`, { hint });
+  const hint =
+    'close every [ with ], give it at least one character, and write \\[ for the character itself';
+  return new KilnError('KILN_BAD_PATTERN', `syntax error in pattern ${JSON.stringify(pattern)}`, {
+    hint,
+  });
 }
 
 function chunksOf(pattern: string): readonly Chunk[] {
@@ -77,12 +81,17 @@ function addChar(items: Item[], char: string): void {
   if (!char.isWellFormed()) {
     const code = char.codePointAt(0)!;
     items.push({ kind: 'class', negated: false, ranges: [[code, code]] });
-  } else if (before?.kind === 'text') items[items.length - 1] = { kind: 'text', text: before.text + char };
+  } else if (before?.kind === 'text')
+    items[items.length - 1] = { kind: 'text', text: before.text + char };
   else items.push({ kind: 'text', text: char });
 }
 
 /** The class that begins at `start`, and the index of its `]`. */
-function classAt(pattern: string, chars: readonly string[], start: number): readonly [Item, number] {
+function classAt(
+  pattern: string,
+  chars: readonly string[],
+  start: number,
+): readonly [Item, number] {
   let i = start + 1;
   const negated = chars[i] === '^';
   if (negated) i++;
@@ -136,7 +145,11 @@ function findChunk(items: readonly Item[], name: string, from: number, last: boo
     return at >= from && name.endsWith(text) && at <= endOfStar(name, from) ? name.length : -1;
   }
   let limit = -1;
-  for (let at = name.indexOf(text, from); at >= 0; at = name.indexOf(text, at + widthAt(name, at))) {
+  for (
+    let at = name.indexOf(text, from);
+    at >= 0;
+    at = name.indexOf(text, at + widthAt(name, at))
+  ) {
     if (limit < 0) limit = endOfStar(name, from);
     if (at > limit) return -1;
     const end = fits(items, name, at);

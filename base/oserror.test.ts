@@ -7,7 +7,12 @@ import { attempt, osError, reading, reasonOf, untoldOsError, writing } from './o
 const failure = (code: string, more: object = {}) =>
   Object.assign(new Error(`${code}: in the system's words`), { code, ...more });
 const told = (code: string, doing: 'read' | 'write' = 'read') =>
-  osError(failure(code), { code: 'KILN_SYSTEM', what: 'the file cannot be used', path: '/a/b', doing }) as KilnError;
+  osError(failure(code), {
+    code: 'KILN_SYSTEM',
+    what: 'the file cannot be used',
+    path: '/a/b',
+    doing,
+  }) as KilnError;
 
 /** Errors that a user meets at a path, a disk or a peer. */
 const MET = [
@@ -79,11 +84,17 @@ test('an error that is not from the operating system is returned unchanged', () 
 });
 
 test('an unhandled system error names the call and the path; an errno that only a mistake in Kiln causes stays a bug', () => {
-  const error = untoldOsError(failure('EIO', { syscall: 'open', path: '/d/f' }), 'COPY a b') as KilnError;
+  const error = untoldOsError(
+    failure('EIO', { syscall: 'open', path: '/d/f' }),
+    'COPY a b',
+  ) as KilnError;
   assert.is(error.code, 'KILN_SYSTEM');
   assert.is(error.message, 'COPY a b: open /d/f: input/output error');
   assert.equal(error.place, { kind: 'path', path: '/d/f' });
-  assert.is((untoldOsError(failure('EIO')) as KilnError).message, 'the system refused a call: input/output error');
+  assert.is(
+    (untoldOsError(failure('EIO')) as KilnError).message,
+    'the system refused a call: input/output error',
+  );
   const bug = failure('EBADF');
   assert.is(untoldOsError(bug), bug);
 });

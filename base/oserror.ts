@@ -46,7 +46,12 @@ export function reading(what: string, path: string): Attempt {
 
 /** Writing a file or directory that the user named. */
 export function writing(what: string, path: string): Attempt {
-  return { code: 'KILN_FILE_UNWRITABLE', what: `${what} ${path} cannot be written`, path, doing: 'write' };
+  return {
+    code: 'KILN_FILE_UNWRITABLE',
+    what: `${what} ${path} cannot be written`,
+    path,
+    doing: 'write',
+  };
 }
 
 /**
@@ -58,9 +63,15 @@ export function osError(error: unknown, about: Attempt): unknown {
   const { code, what, path, place, exitCode, hint } = about;
   const [always, byErrno] = typeof hint === 'string' ? [hint, undefined] : [undefined, hint];
   return new KilnError(code, `${what}: ${reasonOf(error)}`, {
-    place: place === 'later' ? undefined : (place ?? (path === undefined ? undefined : { kind: 'path', path })),
+    place:
+      place === 'later'
+        ? undefined
+        : (place ?? (path === undefined ? undefined : { kind: 'path', path })),
     hint:
-      byErrno?.[error.code] ?? nextStep(error.code, about) ?? always ?? (error.code === 'ENOENT' ? missing(about) : undefined),
+      byErrno?.[error.code] ??
+      nextStep(error.code, about) ??
+      always ??
+      (error.code === 'ENOENT' ? missing(about) : undefined),
     ...(exitCode === undefined ? {} : { exitCode }),
     cause: error,
   });
@@ -156,7 +167,9 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function missing({ doing }: Attempt): string {
-  return doing === 'write' ? 'make the directory first, or choose another path' : 'check the spelling of the path';
+  return doing === 'write'
+    ? 'make the directory first, or choose another path'
+    : 'check the spelling of the path';
 }
 
 function nextStep(code: string, { path, doing = 'read' }: Attempt): string | undefined {
@@ -192,7 +205,9 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
     case 'ENFILE':
       return 'allow more open files on this machine: sysctl fs.file-max';
     case 'EFBIG':
-      return write ? 'the file system or ulimit -f limits the size of a file: raise the limit or choose another disk' : undefined;
+      return write
+        ? 'the file system or ulimit -f limits the size of a file: raise the limit or choose another disk'
+        : undefined;
     case 'EIO':
       return 'the disk or the file system fails: look at dmesg, and check both before anything else';
     case 'ESTALE':

@@ -50,7 +50,9 @@ function groupsTest(groups: readonly (readonly NameTest[])[], open: boolean): Na
       while (!fits(group, names, at)) if (at++ + group.length >= names.length) return false;
       at += group.length;
     }
-    return !last || (names.length - last.length >= at && fits(last, names, names.length - last.length));
+    return (
+      !last || (names.length - last.length >= at && fits(last, names, names.length - last.length))
+    );
   };
 }
 

@@ -2,7 +2,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { compilePattern, SplitPath } from './pathpattern.ts';
 
-const matches = (pattern: string, path: string) => compilePattern(pattern)?.matches(new SplitPath(path));
+const matches = (pattern: string, path: string) =>
+  compilePattern(pattern)?.matches(new SplitPath(path));
 
 /** Cases where moby/patternmatcher behaves in a surprising way. */
 const ODD: readonly (readonly [string, string, boolean | undefined])[] = [
@@ -28,7 +29,8 @@ const ODD: readonly (readonly [string, string, boolean | undefined])[] = [
 ];
 
 test('patterns match the same paths as in patternmatcher', () => {
-  for (const [pattern, path, wanted] of ODD) assert.is(matches(pattern, path), wanted, `${pattern} against ${path}`);
+  for (const [pattern, path, wanted] of ODD)
+    assert.is(matches(pattern, path), wanted, `${pattern} against ${path}`);
 });
 
 test('a pattern with many wildcards is fast on a long path that does not match', () => {
@@ -37,7 +39,8 @@ test('a pattern with many wildcards is fast on a long path that does not match',
 });
 
 test('a directory is skipped only when nothing below it can match', () => {
-  const reaches = (pattern: string, directory: string) => compilePattern(pattern)!.reachesBelow(directory);
+  const reaches = (pattern: string, directory: string) =>
+    compilePattern(pattern)!.reachesBelow(directory);
   for (const [pattern, directory] of [
     ['a/b', 'a'],
     ['a/*/c', 'a/x'],

@@ -40,7 +40,8 @@ export function compilePattern(pattern: string): PathTest | undefined {
   if (!isWellFormed(pattern)) return undefined;
   const { kind, expression, quantifiers } = translate(pattern);
   const reachesBelow = belowTest(pattern);
-  if (kind === 'exact') return { exact: pattern, matches: ({ text }) => text === pattern, reachesBelow };
+  if (kind === 'exact')
+    return { exact: pattern, matches: ({ text }) => text === pattern, reachesBelow };
   if (kind === 'prefix') {
     const prefix = pattern.slice(0, -2);
     return { matches: ({ text }) => text.startsWith(prefix), reachesBelow };
@@ -52,7 +53,8 @@ export function compilePattern(pattern: string): PathTest | undefined {
   }
   // A class with a reversed range is well-formed to the parser, but is not a valid regular
   // expression.
-  const plain = isPlain(pattern) && (!pattern.includes('[') || tryRegExp(expression, 'u') !== undefined);
+  const plain =
+    isPlain(pattern) && (!pattern.includes('[') || tryRegExp(expression, 'u') !== undefined);
   if (plain) return { matches: plainTest(pattern), reachesBelow };
   const expressionTest = compileExpression(expression, quantifiers);
   return expressionTest && { matches: ({ text }) => expressionTest(text), reachesBelow };
@@ -146,12 +148,16 @@ function translate(pattern: string): { kind: Kind; expression: string; quantifie
  */
 const KNOWN_ESCAPES = /^[dDsSwWbBftnrvx]$/;
 
-function compileExpression(expression: string, quantifiers: number): ((path: string) => boolean) | undefined {
+function compileExpression(
+  expression: string,
+  quantifiers: number,
+): ((path: string) => boolean) | undefined {
   for (const [, letter] of expression.matchAll(/\\([A-Za-z0-9])|\\[\s\S]/g))
     if (letter && !KNOWN_ESCAPES.test(letter)) return undefined;
   const compiled = tryRegExp(expression, 'u') ?? tryRegExp(expression, '');
   if (!compiled) return undefined;
-  if (quantifiers <= MAX_QUANTIFIERS && expression.length <= LONGEST_EXPRESSION) return (path) => compiled.test(path);
+  if (quantifiers <= MAX_QUANTIFIERS && expression.length <= LONGEST_EXPRESSION)
+    return (path) => compiled.test(path);
   return linearTest(expression);
 }
 
@@ -182,8 +188,11 @@ interface Step {
 function linearTest(expression: string): ((path: string) => boolean) | undefined {
   const steps: Step[] = [];
   const body = expression.slice(1, -1);
-  for (const [piece] of body.matchAll(/\(\?:\.\*\/\)\?|\.\*|\[\^\/\]\*|\[(?:\\[\s\S]|[^\]\\])*\]|\\[\s\S]|[\s\S]/gu)) {
-    const repeat = piece === '(?:.*/)?' ? 'folder' : piece === '.*' || piece === '[^/]*' ? 'many' : 'once';
+  for (const [piece] of body.matchAll(
+    /\(\?:\.\*\/\)\?|\.\*|\[\^\/\]\*|\[(?:\\[\s\S]|[^\]\\])*\]|\\[\s\S]|[\s\S]/gu,
+  )) {
+    const repeat =
+      piece === '(?:.*/)?' ? 'folder' : piece === '.*' || piece === '[^/]*' ? 'many' : 'once';
     const unit = repeat === 'folder' ? '.' : repeat === 'many' ? piece.slice(0, -1) : piece;
     const take = tryRegExp(`^${unit}$`, 'u') ?? tryRegExp(`^${unit}$`, '');
     if (!take) return undefined;
@@ -197,7 +206,8 @@ function runSteps(steps: readonly Step[], path: string): boolean {
   let at = new Uint8Array(steps.length + 1);
   let inside = new Uint8Array(steps.length + 1);
   const close = (states: Uint8Array) => {
-    for (let s = 0; s < steps.length; s++) if (states[s] && steps[s]!.repeat !== 'once') states[s + 1] = 1;
+    for (let s = 0; s < steps.length; s++)
+      if (states[s] && steps[s]!.repeat !== 'once') states[s + 1] = 1;
   };
   at[0] = 1;
   close(at);

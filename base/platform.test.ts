@@ -27,12 +27,26 @@ const parsed: readonly [string, Platform][] = [
   ['amd64', { os: 'linux', architecture: 'amd64' }],
   ['linux', HOST],
   ['windows(10.0.17763)/amd64', { os: 'windows', architecture: 'amd64', osVersion: '10.0.17763' }],
-  ['windows(10.0.17763+win32k)/amd64', { os: 'windows', architecture: 'amd64', osVersion: '10.0.17763', osFeatures: ['win32k'] }],
+  [
+    'windows(10.0.17763+win32k)/amd64',
+    { os: 'windows', architecture: 'amd64', osVersion: '10.0.17763', osFeatures: ['win32k'] },
+  ],
 ];
 for (const [text, expected] of parsed)
-  test(`${text} is ${JSON.stringify(expected)}`, () => assert.equal(parsePlatform(text, HOST), expected));
+  test(`${text} is ${JSON.stringify(expected)}`, () =>
+    assert.equal(parsePlatform(text, HOST), expected));
 
-for (const text of ['', 'nonsense', 'foo', 'a/b/c/d', 'linux/amd64/v1/x', 'linux/*', 'linux/', 'li nux/amd64', 'linux/am d64']) {
+for (const text of [
+  '',
+  'nonsense',
+  'foo',
+  'a/b/c/d',
+  'linux/amd64/v1/x',
+  'linux/*',
+  'linux/',
+  'li nux/amd64',
+  'linux/am d64',
+]) {
   test(`${JSON.stringify(text)} is refused`, () => {
     assert.throws(
       () => parsePlatform(text, HOST),
@@ -51,7 +65,10 @@ test('a platform is written in the form that is parsed', () => {
     'linux(+x)/386',
   ])
     assert.is(full(text), text);
-  assert.is(formatPlatform(parsePlatform('windows(10.0.17763+win32k)/amd64', HOST)), 'windows/amd64');
+  assert.is(
+    formatPlatform(parsePlatform('windows(10.0.17763+win32k)/amd64', HOST)),
+    'windows/amd64',
+  );
 });
 
 test.run();

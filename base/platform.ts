@@ -20,7 +20,9 @@ export interface Platform {
  */
 
 const KNOWN_OS = new Set(
-  'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows zos'.split(' '),
+  'aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows zos'.split(
+    ' ',
+  ),
 );
 const KNOWN_ARCH = new Set(
   '386 amd64 amd64p32 arm armbe arm64 arm64be ppc64 ppc64le loong64 mips mipsle mips64 mips64le mips64p32 mips64p32le ppc riscv riscv64 s390 s390x sparc sparc64 wasm'.split(
@@ -37,24 +39,41 @@ const OS_PART = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)
  */
 export function parsePlatform(text: string, host: Platform): Platform {
   const fail = (why: string): never => {
-    throw new KilnError('KILN_PLATFORM_INVALID', `${JSON.stringify(text)} is not a platform: ${why}`, {
-      hint: 'a platform is OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64 or linux/arm/v7',
-    });
+    throw new KilnError(
+      'KILN_PLATFORM_INVALID',
+      `${JSON.stringify(text)} is not a platform: ${why}`,
+      {
+        hint: 'a platform is OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64 or linux/arm/v7',
+      },
+    );
   };
   if (text.includes('*')) fail('wildcards are not supported');
   const parts = text.split('/');
-  const first = OS_PART.exec(parts[0] ?? '') ?? fail(`${JSON.stringify(parts[0])} is not an operating system`);
-  for (const part of parts.slice(1)) if (!PART.test(part)) fail(`${JSON.stringify(part)} is not a valid part`);
+  const first =
+    OS_PART.exec(parts[0] ?? '') ?? fail(`${JSON.stringify(parts[0])} is not an operating system`);
+  for (const part of parts.slice(1))
+    if (!PART.test(part)) fail(`${JSON.stringify(part)} is not a valid part`);
   const osVersion = decode(first[2] ?? '');
   const osFeatures = (first[3] ?? '').split('+').slice(1).map(decode);
-  const extra = { ...(osVersion ? { osVersion } : {}), ...(osFeatures.length ? { osFeatures } : {}) };
+  const extra = {
+    ...(osVersion ? { osVersion } : {}),
+    ...(osFeatures.length ? { osFeatures } : {}),
+  };
   const [, arch, variant] = parts;
   const os = first[1] as string;
   if (parts.length > 3) fail('it has more than three parts');
   if (arch !== undefined)
-    return normalisePlatform({ os, architecture: arch, ...(variant === undefined ? {} : { variant }), ...extra });
+    return normalisePlatform({
+      os,
+      architecture: arch,
+      ...(variant === undefined ? {} : { variant }),
+      ...extra,
+    });
 
-  const ofHost = { architecture: host.architecture, ...(host.variant === undefined ? {} : { variant: host.variant }) };
+  const ofHost = {
+    architecture: host.architecture,
+    ...(host.variant === undefined ? {} : { variant: host.variant }),
+  };
   const asOs = normalisePlatform({ os, ...ofHost, ...extra });
   if (KNOWN_OS.has(asOs.os)) return asOs;
   const asArch = normalisePlatform({ os: host.os, architecture: os });
@@ -74,7 +93,9 @@ export function formatPlatform(platform: Platform): string {
  */
 export function formatPlatformInFull(platform: Platform): string {
   const details = [platform.osVersion ?? '', ...(platform.osFeatures ?? [])].join('+');
-  return formatPlatform(details === '' ? platform : { ...platform, os: `${platform.os}(${details})` });
+  return formatPlatform(
+    details === '' ? platform : { ...platform, os: `${platform.os}(${details})` },
+  );
 }
 
 /**
@@ -83,7 +104,10 @@ export function formatPlatformInFull(platform: Platform): string {
  */
 export function normalisePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase();
-  const { architecture, variant } = normaliseArch(platform.architecture.toLowerCase(), (platform.variant ?? '').toLowerCase());
+  const { architecture, variant } = normaliseArch(
+    platform.architecture.toLowerCase(),
+    (platform.variant ?? '').toLowerCase(),
+  );
   const osFeatures = [...new Set(platform.osFeatures ?? [])].sort();
   return {
     os: os === '' ? 'linux' : os === 'macos' ? 'darwin' : os,
@@ -110,7 +134,10 @@ function normaliseArch(arch: string, variant: string): { architecture: string; v
     case 'armel':
       return { architecture: 'arm', variant: 'v6' };
     case 'arm':
-      return { architecture: 'arm', variant: variant === '' ? 'v7' : /^[5-8]$/.test(variant) ? `v${variant}` : variant };
+      return {
+        architecture: 'arm',
+        variant: variant === '' ? 'v7' : /^[5-8]$/.test(variant) ? `v${variant}` : variant,
+      };
     default:
       return { architecture: arch, variant };
   }

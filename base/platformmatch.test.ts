@@ -51,7 +51,11 @@ test('an attestation manifest is never chosen', () => {
 });
 
 test('a lone manifest without a platform is taken', () => {
-  const lone = { schemaVersion: 2 as const, mediaType: MEDIA.ociIndex, manifests: [entry(undefined)] };
+  const lone = {
+    schemaVersion: 2 as const,
+    mediaType: MEDIA.ociIndex,
+    manifests: [entry(undefined)],
+  };
   assert.ok(bestManifest(lone, HOST));
 });
 

@@ -82,7 +82,9 @@ function arm64Down(variant: string): string[] {
  */
 export function bestManifest(index: Index, platform: Platform): Descriptor | undefined {
   for (const accepted of compatiblePlatforms(platform)) {
-    const found = index.manifests.find((entry) => entry.platform && samePlatform(accepted, entry.platform));
+    const found = index.manifests.find(
+      (entry) => entry.platform && samePlatform(accepted, entry.platform),
+    );
     if (found) return found;
   }
   const [only, ...more] = index.manifests;
@@ -94,7 +96,8 @@ export function bestManifest(index: Index, platform: Platform): Descriptor | und
  * accepted as plain amd64, as in Docker.
  */
 export function runsOn(own: Platform, wanted: Platform): boolean {
-  if (own.os === wanted.os && own.architecture === 'amd64' && wanted.architecture === 'amd64') return true;
+  if (own.os === wanted.os && own.architecture === 'amd64' && wanted.architecture === 'amd64')
+    return true;
   return compatiblePlatforms(wanted).some((accepted) => samePlatform(accepted, own));
 }
 

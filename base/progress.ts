@@ -71,7 +71,12 @@ export interface WarningEvent {
   /** True when the warning concerns the work that follows and has to be shown before it starts. */
   readonly isUrgent?: boolean;
   readonly url?: string;
-  readonly source?: { readonly name: string; readonly text: string; readonly startLine: number; readonly endLine: number };
+  readonly source?: {
+    readonly name: string;
+    readonly text: string;
+    readonly startLine: number;
+    readonly endLine: number;
+  };
 }
 
 /**

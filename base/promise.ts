@@ -14,7 +14,8 @@ export interface Asked {
  * reason to refuse an answer, but never to accept one.
  */
 export function brokenPromise(asked: Asked, came: Asked): string | undefined {
-  if (came.digest !== asked.digest) return `the digest is ${came.digest} instead of ${asked.digest}`;
+  if (came.digest !== asked.digest)
+    return `the digest is ${came.digest} instead of ${asked.digest}`;
   if (asked.size !== undefined && came.size !== undefined && came.size !== asked.size)
     return `${asked.digest} has ${came.size} bytes instead of ${asked.size}`;
   return undefined;

@@ -29,7 +29,9 @@ function redacted(text: string): string {
   return !text.includes('@') || !text.includes(':/')
     ? text
     : text.replace(LOGIN, (whole: string, slashes: string, login: string, at: number) =>
-        !login.includes(':') && PLAIN_SSH.test(text.slice(Math.max(0, at - 8), at)) ? whole : `${slashes}xxxxx@`,
+        !login.includes(':') && PLAIN_SSH.test(text.slice(Math.max(0, at - 8), at))
+          ? whole
+          : `${slashes}xxxxx@`,
       );
 }
 
@@ -37,7 +39,8 @@ function redacted(text: string): string {
  * A login stands after `scheme:`. A URL with a single slash is one that was cleaned as if it were a
  * path.
  */
-const LOGIN = /((?<=[a-z0-9+.-]):\/\/|(?<=\b(?:https?|ftp|git|ssh)):\/)([^/?#\s@]*(?:@[^/?#\s@]*)*)@/gi;
+const LOGIN =
+  /((?<=[a-z0-9+.-]):\/\/|(?<=\b(?:https?|ftp|git|ssh)):\/)([^/?#\s@]*(?:@[^/?#\s@]*)*)@/gi;
 
 /** Matches the text before `://` when the scheme is ssh. */
 const PLAIN_SSH = /(?:^|[^a-z0-9+.-])(?:git\+)?ssh$/i;
@@ -71,8 +74,19 @@ export function redactData<T>(value: T): T {
  * Messages quote commands and their sources; the excerpt at the place of an error quotes the
  * Dockerfile.
  */
-export function redactError({ code, message, place, hint, exitCode, notes, cause }: KilnError): KilnError {
-  return new KilnError(code, redactUrl(message), { ...redactData({ place, hint, exitCode, notes }), cause });
+export function redactError({
+  code,
+  message,
+  place,
+  hint,
+  exitCode,
+  notes,
+  cause,
+}: KilnError): KilnError {
+  return new KilnError(code, redactUrl(message), {
+    ...redactData({ place, hint, exitCode, notes }),
+    cause,
+  });
 }
 
 /**

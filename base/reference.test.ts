@@ -3,7 +3,14 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { asDigest } from './digest.ts';
 import { KilnError } from './errors.ts';
-import { familiarName, formatReference, nameOf, parseReference, tryParseReference, withoutLatest } from './reference.ts';
+import {
+  familiarName,
+  formatReference,
+  nameOf,
+  parseReference,
+  tryParseReference,
+  withoutLatest,
+} from './reference.ts';
 
 const D = `sha256:${'f'.repeat(64)}`;
 
@@ -72,7 +79,10 @@ for (const [text, why] of wrong) {
   test(`${JSON.stringify(text.slice(0, 60))} is refused: ${why.source}`, () => {
     assert.throws(
       () => parseReference(text),
-      (error: unknown) => error instanceof KilnError && error.code === 'KILN_REFERENCE_INVALID' && why.test(error.message),
+      (error: unknown) =>
+        error instanceof KilnError &&
+        error.code === 'KILN_REFERENCE_INVALID' &&
+        why.test(error.message),
     );
   });
 }
@@ -94,7 +104,8 @@ test('the short form names the same image', () => {
 });
 
 test('adding a digest pins a reference', () => {
-  const pinned = (text: string) => formatReference({ ...parseReference(text), digest: asDigest(D) });
+  const pinned = (text: string) =>
+    formatReference({ ...parseReference(text), digest: asDigest(D) });
   assert.is(pinned('a'), `docker.io/library/a:latest@${D}`);
   assert.is(pinned(`a@sha256:${'0'.repeat(64)}`), `docker.io/library/a@${D}`);
 });
@@ -107,13 +118,10 @@ test('tryParseReference returns undefined for text that is not a reference', () 
 
 test('the tag latest can be left out when no digest follows it', () => {
   const short = (text: string) => familiarName(withoutLatest(parseReference(text)));
-  assert.equal(['docker.io/library/a:latest', 'a', 'docker.io/me/a:2', `a:latest@${D}`, `a@${D}`].map(short), [
-    'a',
-    'a',
-    'me/a:2',
-    `a:latest@${D}`,
-    `a@${D}`,
-  ]);
+  assert.equal(
+    ['docker.io/library/a:latest', 'a', 'docker.io/me/a:2', `a:latest@${D}`, `a@${D}`].map(short),
+    ['a', 'a', 'me/a:2', `a:latest@${D}`, `a@${D}`],
+  );
 });
 
 test('a stored name has no digest', () => {
@@ -122,7 +130,13 @@ test('a stored name has no digest', () => {
 });
 
 test('an accepted reference is a fixed point of parsing and formatting', () => {
-  const char = fc.constantFrom(...'aB0.:/@_-[]$ '.split(''), 'docker.io/', 'localhost', 'library/', D);
+  const char = fc.constantFrom(
+    ...'aB0.:/@_-[]$ '.split(''),
+    'docker.io/',
+    'localhost',
+    'library/',
+    D,
+  );
   fc.assert(
     fc.property(fc.array(char, { maxLength: 12 }), (parts) => {
       let reference: ReturnType<typeof parseReference>;

@@ -32,12 +32,21 @@ const ALGORITHM = /^[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*$/;
  */
 export function parseReference(text: string): Reference {
   const fail = (why: string, hint?: string): never => {
-    throw new KilnError('KILN_REFERENCE_INVALID', `invalid image reference ${JSON.stringify(text)}: ${why}`, { hint });
+    throw new KilnError(
+      'KILN_REFERENCE_INVALID',
+      `invalid image reference ${JSON.stringify(text)}: ${why}`,
+      { hint },
+    );
   };
-  if (text === '') fail('it is empty', 'write a name such as busybox or registry.example.com/team/app:1.0');
+  if (text === '')
+    fail('it is empty', 'write a name such as busybox or registry.example.com/team/app:1.0');
   if (/^[0-9a-f]{64}$/.test(text))
-    fail('a name cannot be 64 hexadecimal characters', `to name an image by digest write NAME@sha256:${text}`);
-  if (/^[a-z][a-z0-9+.-]*:\/\//.test(text)) fail('a reference has no scheme', 'leave out the part up to and including //');
+    fail(
+      'a name cannot be 64 hexadecimal characters',
+      `to name an image by digest write NAME@sha256:${text}`,
+    );
+  if (/^[a-z][a-z0-9+.-]*:\/\//.test(text))
+    fail('a reference has no scheme', 'leave out the part up to and including //');
 
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : parseDigest(text.slice(at + 1), fail);
@@ -48,7 +57,10 @@ export function parseReference(text: string): Reference {
   const remainder = colon < 0 ? rest : rest.slice(0, colon);
 
   if (!DOMAIN.test(domain))
-    fail(`${JSON.stringify(domain)} is not a host name`, 'a host is a name or [IPv6 address] with an optional :port');
+    fail(
+      `${JSON.stringify(domain)} is not a host name`,
+      'a host is a name or [IPv6 address] with an optional :port',
+    );
   checkPath(remainder, fail);
   if (tag !== undefined && !TAG.test(tag)) {
     fail(
@@ -56,10 +68,17 @@ export function parseReference(text: string): Reference {
       'a tag has up to 128 letters, digits, dots, dashes and underscores, and does not start with a dot or dash',
     );
   }
-  const path = domain === DEFAULT_DOMAIN && !remainder.includes('/') ? `library/${remainder}` : remainder;
-  if (path.length > MAX_PATH) fail(`the repository name has ${path.length} characters, ${MAX_PATH} are allowed`);
+  const path =
+    domain === DEFAULT_DOMAIN && !remainder.includes('/') ? `library/${remainder}` : remainder;
+  if (path.length > MAX_PATH)
+    fail(`the repository name has ${path.length} characters, ${MAX_PATH} are allowed`);
   const effectiveTag = tag ?? (digest ? undefined : DEFAULT_TAG);
-  return { domain, path, ...(effectiveTag === undefined ? {} : { tag: effectiveTag }), ...(digest ? { digest } : {}) };
+  return {
+    domain,
+    path,
+    ...(effectiveTag === undefined ? {} : { tag: effectiveTag }),
+    ...(digest ? { digest } : {}),
+  };
 }
 
 /** Like `parseReference`, but returns undefined for text that is not a reference. */
@@ -86,7 +105,8 @@ function looksLikeHost(first: string): boolean {
 
 function checkPath(path: string, fail: (why: string, hint?: string) => never): void {
   if (path === '') fail('the repository name is missing');
-  if (path !== path.toLowerCase()) fail('the repository name must be lower-case', `write ${path.toLowerCase()}`);
+  if (path !== path.toLowerCase())
+    fail('the repository name must be lower-case', `write ${path.toLowerCase()}`);
   for (const component of path.split('/')) {
     if (component === '') fail('the repository name has an empty component (a slash too many)');
     if (!COMPONENT.test(component)) {
@@ -103,9 +123,15 @@ function parseDigest(text: string, fail: (why: string, hint?: string) => never):
   const colon = text.indexOf(':');
   const algorithm = text.slice(0, Math.max(colon, 0));
   if (colon < 0 || !ALGORITHM.test(algorithm))
-    return fail(`${JSON.stringify(text)} is not a digest`, 'a digest is sha256: and 64 lower-case hex digits');
-  if (algorithm !== 'sha256') return fail(`digest algorithm ${algorithm} is not supported`, 'use the sha256 digest');
-  return fail(`a sha256 digest has 64 lower-case hex digits, not ${JSON.stringify(text.slice(colon + 1))}`);
+    return fail(
+      `${JSON.stringify(text)} is not a digest`,
+      'a digest is sha256: and 64 lower-case hex digits',
+    );
+  if (algorithm !== 'sha256')
+    return fail(`digest algorithm ${algorithm} is not supported`, 'use the sha256 digest');
+  return fail(
+    `a sha256 digest has 64 lower-case hex digits, not ${JSON.stringify(text.slice(colon + 1))}`,
+  );
 }
 
 /**
@@ -138,7 +164,11 @@ export function withoutLatest(reference: Reference): Reference {
 /** The short form people write: `busybox:latest`, `team/app:1`, `localhost:5000/x:latest`. */
 export function familiarName(reference: Reference): string {
   const name = shortRepository(reference);
-  return name + (reference.tag === undefined ? '' : `:${reference.tag}`) + (reference.digest ? `@${reference.digest}` : '');
+  return (
+    name +
+    (reference.tag === undefined ? '' : `:${reference.tag}`) +
+    (reference.digest ? `@${reference.digest}` : '')
+  );
 }
 
 function shortRepository(reference: Reference): string {

@@ -16,13 +16,19 @@ export interface Case {
   readonly run: ((context: CaseContext, engine: Engine, run: number) => Promise<Run>) | undefined;
   /** When all runs are done, or one has failed: ends what `before` made. */
   readonly after?: (context: CaseContext) => Promise<void>;
-  /** The same work by the plainest tool there is, on the same disk: what no engine can beat. Measured in the same session. */
+  /**
+   * The same work by the plainest tool there is, on the same disk: what no engine can beat.
+   * Measured in the same session.
+   */
   readonly floor?: (context: CaseContext) => Promise<Run>;
   /** To reach, when a target is set: seconds, or a multiple of the floor. Shown in the table. */
   readonly target?: number | { readonly floors: number };
   /** Why an engine has nothing like it. */
   readonly without?: Readonly<Record<string, string>>;
-  /** Time that is no engine's doing (the step's own work), taken off before comparing with the target. */
+  /**
+   * Time that is no engine's doing (the step's own work), taken off before comparing with the
+   * target.
+   */
   readonly beyond?: string;
 }
 

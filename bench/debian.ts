@@ -5,8 +5,9 @@ import { join } from 'node:path';
 export const TAG = '12';
 
 /**
- * Pushes the Debian test image as one layer that nobody has seen before: a peer whose store has the usual one, for whatever reason,
- * would have nothing to pull. `store` is a directory for Kiln's use meanwhile.
+ * Pushes the Debian test image as one layer that nobody has seen before: a peer whose store has the
+ * usual one, for whatever reason, would have nothing to pull. `store` is a directory for Kiln's use
+ * meanwhile.
  */
 export function pushDebian(kiln: string, store: string, registry: string): void {
   const context = join(store, 'context');
@@ -20,7 +21,12 @@ export function pushDebian(kiln: string, store: string, registry: string): void 
   execFileSync(kiln, ['save', '--output', join(context, 'debian.tar'), `debian:${TAG}`]);
   call('load', '--quiet', '--input', 'debian.tar');
   rmSync(join(context, 'debian.tar'));
-  const steps = [`RUN echo ${Date.now()} > /etc/kiln-bench`, 'FROM scratch', 'COPY --from=0 / /', 'CMD ["sh"]'];
+  const steps = [
+    `RUN echo ${Date.now()} > /etc/kiln-bench`,
+    'FROM scratch',
+    'COPY --from=0 / /',
+    'CMD ["sh"]',
+  ];
   writeFileSync(join(context, 'Dockerfile'), `FROM debian:${TAG}\n${steps.join('\n')}\n`);
   call('build', '--progress', 'quiet', '--push', '-t', `${registry}/debian:${TAG}`, '.');
   rmSync(store, { recursive: true, force: true });

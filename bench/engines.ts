@@ -7,12 +7,15 @@ import { bind } from '../snapshotter/sys/native.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** One image builder under test. Every method runs a command to its end and throws with its output when it fails. */
+/**
+ * One image builder under test. Every method runs a command to its end and throws with its output
+ * when it fails.
+ */
 export interface Engine {
   readonly name: string;
   /**
-   * Builds the context in `directory` (its Dockerfile), optionally as a gzip OCI archive at `archive` (relative to it), or pushed to `push`
-   * for `platforms`.
+   * Builds the context in `directory` (its Dockerfile), optionally as a gzip OCI archive at
+   * `archive` (relative to it), or pushed to `push` for `platforms`.
    */
   build(directory: string, options?: BuildOptions): Promise<Run>;
   /** Makes the image in an OCI archive known as `name`. */
@@ -44,21 +47,35 @@ export interface Run {
   readonly peakMb: number;
 }
 
-/** Whether memory is measured. Not while time is: the kernel holds up a process whose pages it counts (60 % on a build of 80 ms). */
+/**
+ * Whether memory is measured. Not while time is: the kernel holds up a process whose pages it
+ * counts (60 % on a build of 80 ms).
+ */
 export const memory = { isMeasured: false };
 
-/** Runs a command line (no shell) in `cwd`; measures wall time, or the peak memory of its process tree. */
-export function timed(command: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Run> {
+/**
+ * Runs a command line (no shell) in `cwd`; measures wall time, or the peak memory of its process
+ * tree.
+ */
+export function timed(
+  command: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<Run> {
   return memory.isMeasured ? weighed(command, cwd, env) : clocked(command, cwd, env);
 }
 
 const wait4 = bind('int wait4(int, void *, int, void *)');
 
 /**
- * By posix_spawn(3) and a wait that does nothing else: Node's own spawn copies the page tables of this process, 10 ms that are nobody's but
- * the bench's.
+ * By posix_spawn(3) and a wait that does nothing else: Node's own spawn copies the page tables of
+ * this process, 10 ms that are nobody's but the bench's.
  */
-async function clocked(command: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Run> {
+async function clocked(
+  command: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+): Promise<Run> {
   const [name = '', ...args] = command;
   const said = join(tmpdir(), `kiln-bench-${process.pid}.out`);
   const [input, output] = [openSync('/dev/null', 'r'), openSync(said, 'w')];
@@ -68,7 +85,9 @@ async function clocked(command: readonly string[], cwd: string, env: NodeJS.Proc
   try {
     process.chdir(cwd);
     const path = programOf(name);
-    const variables = Object.entries({ ...process.env, ...env }).map(([key, value]) => `${key}=${value}`);
+    const variables = Object.entries({ ...process.env, ...env }).map(
+      ([key, value]) => `${key}=${value}`,
+    );
     const started = performance.now();
     const pid = launch({ path, args, env: variables, stdio: [input, output, output] });
     wait4(pid, status, 0, null);
@@ -81,7 +100,9 @@ async function clocked(command: readonly string[], cwd: string, env: NodeJS.Proc
   const text = readFileSync(said, 'utf8');
   rmSync(said);
   if (status.readInt32LE(0) !== 0)
-    throw new Error(`${command.join(' ')} ended with status ${status.readInt32LE(0)}:\n${text.slice(-4000)}`);
+    throw new Error(
+      `${command.join(' ')} ended with status ${status.readInt32LE(0)}:\n${text.slice(-4000)}`,
+    );
   return { ms, peakMb: 0 };
 }
 
@@ -91,19 +112,33 @@ function programOf(name: string): string {
   return found.find((path) => existsSync(path)) ?? name;
 }
 
-async function weighed(command: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Run> {
-  const child = spawn(command[0]!, command.slice(1), { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+async function weighed(
+  command: readonly string[],
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+): Promise<Run> {
+  const child = spawn(command[0]!, command.slice(1), {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   child.stdout.on('data', (data) => (output += data));
   child.stderr.on('data', (data) => (output += data));
   const sampler = new MemorySampler(child);
-  const code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('close', done));
+  const code = await new Promise<number | null>((done, fail) =>
+    child.once('error', fail).once('close', done),
+  );
   const peakMb = sampler.stop();
-  if (code !== 0) throw new Error(`${command.join(' ')} ended with ${code}:\n${output.slice(-4000)}`);
+  if (code !== 0)
+    throw new Error(`${command.join(' ')} ended with ${code}:\n${output.slice(-4000)}`);
   return { ms: 0, peakMb };
 }
 
-/** Sums the proportional set size of a process and its descendants every 50 ms: pages shared between them count once. */
+/**
+ * Sums the proportional set size of a process and its descendants every 50 ms: pages shared between
+ * them count once.
+ */
 class MemorySampler {
   #peak = 0;
   readonly #timer: NodeJS.Timeout;
@@ -125,7 +160,9 @@ function treeMemory(pid: number): number {
   const queue = [pid];
   for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
     try {
-      sum += Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/smaps_rollup`, 'utf8'))?.[1] ?? 0);
+      sum += Number(
+        /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/smaps_rollup`, 'utf8'))?.[1] ?? 0,
+      );
       for (const file of globSync(`/proc/${at}/task/*/children`))
         queue.push(...readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number));
     } catch {
@@ -136,7 +173,15 @@ function treeMemory(pid: number): number {
 }
 
 /** In the words that Kiln and Docker share. */
-function outputOf({ archive, tag, push, platforms, cacheOnly, cacheTo, cacheFrom }: BuildOptions): string[] {
+function outputOf({
+  archive,
+  tag,
+  push,
+  platforms,
+  cacheOnly,
+  cacheTo,
+  cacheFrom,
+}: BuildOptions): string[] {
   const wanted = [
     ...(platforms === undefined ? [] : ['--platform', platforms]),
     ...(cacheTo === undefined ? [] : ['--cache-to', `type=local,dest=${cacheTo},mode=max`]),
@@ -144,7 +189,10 @@ function outputOf({ archive, tag, push, platforms, cacheOnly, cacheTo, cacheFrom
   ];
   if (cacheOnly) return [...wanted, '--output', 'type=cacheonly'];
   if (push !== undefined) return [...wanted, '--push', '-t', push];
-  return [...wanted, ...(archive ? ['--output', `type=oci,dest=${archive}`] : ['-t', tag ?? 'bench'])];
+  return [
+    ...wanted,
+    ...(archive ? ['--output', `type=oci,dest=${archive}`] : ['-t', tag ?? 'bench']),
+  ];
 }
 
 /** One command after the other, as one measurement. */
@@ -160,13 +208,16 @@ export function kiln(store: string): Engine {
   const quiet = ['--progress', 'quiet'];
   return {
     name: 'Kiln',
-    build: (directory, options = {}) => timed([binary, 'build', ...quiet, ...outputOf(options), '.'], directory, env),
+    build: (directory, options = {}) =>
+      timed([binary, 'build', ...quiet, ...outputOf(options), '.'], directory, env),
     load: async (directory, archive, name) => {
       await timed([binary, 'load', '--quiet', '--input', archive], directory, env);
       await timed([binary, 'inspect', name], directory, env);
     },
-    forget: async (directory) => void (await timed(['sh', '-c', `rm -rf "$KILN_ROOT"/*`], directory, env)),
-    forgetSteps: async (directory) => void (await timed([binary, 'prune', '--all', '--force'], directory, env)),
+    forget: async (directory) =>
+      void (await timed(['sh', '-c', `rm -rf "$KILN_ROOT"/*`], directory, env)),
+    forgetSteps: async (directory) =>
+      void (await timed([binary, 'prune', '--all', '--force'], directory, env)),
     pull: (directory, name) => timed([binary, 'pull', '--quiet', name], directory, env),
     version: (directory) => timed([binary, '--version'], directory, env),
   };
@@ -176,15 +227,18 @@ export function docker(prefix: readonly string[]): Engine {
   const common = ['build', '--network', 'host', '--provenance=false', '--quiet'];
   return {
     name: 'Docker',
-    build: (directory, options = {}) => timed([...prefix, ...common, ...outputOf(options), '.'], directory),
-    load: async (directory, archive) => void (await timed([...prefix, 'load', '--quiet', '--input', archive], directory)),
+    build: (directory, options = {}) =>
+      timed([...prefix, ...common, ...outputOf(options), '.'], directory),
+    load: async (directory, archive) =>
+      void (await timed([...prefix, 'load', '--quiet', '--input', archive], directory)),
     forget: async (directory, name) => {
       await timed([...prefix, 'builder', 'prune', '-af'], directory);
       await timed([...prefix, 'image', 'rm', '-f', name], directory).catch(() => {});
       await timed([...prefix, 'image', 'rm', '-f', 'bench'], directory).catch(() => {});
       await timed([...prefix, 'image', 'prune', '-f'], directory);
     },
-    forgetSteps: async (directory) => void (await timed([...prefix, 'builder', 'prune', '-af'], directory)),
+    forgetSteps: async (directory) =>
+      void (await timed([...prefix, 'builder', 'prune', '-af'], directory)),
     pull: (directory, name) => timed([...prefix, 'pull', '--quiet', name], directory),
     version: (directory) => timed([...prefix, '--version'], directory),
   };
@@ -194,24 +248,43 @@ export function buildah(prefix: readonly string[]): Engine {
   return {
     name: 'buildah',
     build: async (directory, { archive, tag, push, platforms } = {}) => {
-      const name = platforms !== undefined ? 'bench-list' : push === undefined ? (tag ?? 'bench') : 'bench-push';
+      const name =
+        platforms !== undefined
+          ? 'bench-list'
+          : push === undefined
+            ? (tag ?? 'bench')
+            : 'bench-push';
       const common = ['build', '--layers', '--quiet', '--network', 'host', '--tls-verify=false'];
-      // Several platforms are a list, which a build only adds to: so the one of the last build goes first.
-      if (platforms !== undefined) await timed([...prefix, 'manifest', 'rm', name], directory).catch(() => {});
-      const target = platforms === undefined ? ['-t', archive ? `oci-archive:${archive}` : name] : ['--manifest', name];
+      // Several platforms are a list, which a build only adds to: so the one of the last build goes
+      // first.
+      if (platforms !== undefined)
+        await timed([...prefix, 'manifest', 'rm', name], directory).catch(() => {});
+      const target =
+        platforms === undefined
+          ? ['-t', archive ? `oci-archive:${archive}` : name]
+          : ['--manifest', name];
       const wanted = platforms === undefined ? [] : ['--platform', platforms];
       const built = timed([...prefix, ...common, ...wanted, ...target, '.'], directory);
       if (push === undefined) return built;
       const send = platforms === undefined ? ['push'] : ['manifest', 'push', '--all'];
-      return both(built, () => timed([...prefix, ...send, '--quiet', '--tls-verify=false', name, `docker://${push}`], directory));
+      return both(built, () =>
+        timed(
+          [...prefix, ...send, '--quiet', '--tls-verify=false', name, `docker://${push}`],
+          directory,
+        ),
+      );
     },
     load: async (directory, archive, name) => {
       await timed([...prefix, 'pull', '--quiet', `oci-archive:${archive}`], directory);
       const id =
-        spawnSync(prefix[0]!, [...prefix.slice(1), 'images', '--quiet', '--no-trunc', '--sort', 'created_at'], {
-          cwd: directory,
-          encoding: 'utf8',
-        })
+        spawnSync(
+          prefix[0]!,
+          [...prefix.slice(1), 'images', '--quiet', '--no-trunc', '--sort', 'created_at'],
+          {
+            cwd: directory,
+            encoding: 'utf8',
+          },
+        )
           .stdout.trim()
           .split('\n')[0] ?? '';
       await timed([...prefix, 'tag', id, name], directory).catch(() => {});
@@ -222,7 +295,8 @@ export function buildah(prefix: readonly string[]): Engine {
       await timed([...prefix, 'prune', '-f'], directory).catch(() => {});
     },
     forgetSteps: async (directory) => void (await timed([...prefix, 'prune', '-f'], directory)),
-    pull: (directory, name) => timed([...prefix, 'pull', '--quiet', '--tls-verify=false', name], directory),
+    pull: (directory, name) =>
+      timed([...prefix, 'pull', '--quiet', '--tls-verify=false', name], directory),
     version: (directory) => timed([...prefix, '--version'], directory),
   };
 }

@@ -3,8 +3,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-/** A real docker-registry on loopback, or undefined when the program is not installed. Ends with its scope. */
-export async function startRegistry(directory: string): Promise<(AsyncDisposable & { readonly host: string }) | undefined> {
+/**
+ * A real docker-registry on loopback, or undefined when the program is not installed. Ends with its
+ * scope.
+ */
+export async function startRegistry(
+  directory: string,
+): Promise<(AsyncDisposable & { readonly host: string }) | undefined> {
   if (spawnSync('docker-registry', ['--version'], { stdio: 'ignore' }).error) return undefined;
   mkdirSync(directory, { recursive: true });
   const port = await freePort();

@@ -1,7 +1,9 @@
 /**
- * Measures Kiln and its peers on the same work in one session; prints a table with ratios and writes bench/RESULTS.md.
+ * Measures Kiln and its peers on the same work in one session; prints a table with ratios and
+ * writes bench/RESULTS.md.
  *
- *   node bench/run.ts [--peer NAME='command prefix']… [--runs N] [--only SUBSTRING]… [--without PEER]… [--no-write]
+ *   node bench/run.ts [--peer NAME='command prefix']… [--runs N] \
+ *                     [--only SUBSTRING]… [--without PEER]… [--no-write]
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -21,7 +23,14 @@ import { startRegistry } from './registry.ts';
 import { mountStore } from './store.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-const CASES: readonly Case[] = [...stepCases, ...overheadCases, ...graphCases, ...cacheCases, ...fileCases, ...byteCases];
+const CASES: readonly Case[] = [
+  ...stepCases,
+  ...overheadCases,
+  ...graphCases,
+  ...cacheCases,
+  ...fileCases,
+  ...byteCases,
+];
 
 /** The column of what no engine can beat. */
 const FLOOR = 'floor';
@@ -53,7 +62,9 @@ function peers(): Engine[] {
   );
   const found = (name: string, probe: readonly string[]): string[] | undefined => {
     const prefix = given.get(name) ?? [name];
-    return spawnSync(prefix[0]!, [...prefix.slice(1), ...probe], { stdio: 'ignore' }).status === 0 ? prefix : undefined;
+    return spawnSync(prefix[0]!, [...prefix.slice(1), ...probe], { stdio: 'ignore' }).status === 0
+      ? prefix
+      : undefined;
   };
   const engines: Engine[] = [];
   const wanted = (name: string) => !values.without.includes(name);
@@ -62,7 +73,8 @@ function peers(): Engine[] {
   const buildahPrefix = wanted('buildah') && found('buildah', ['--version']);
   if (buildahPrefix) engines.push(buildah(buildahPrefix));
   for (const name of given.keys())
-    if (!['docker', 'buildah'].includes(name)) throw new Error(`--peer ${name}: only docker and buildah are known`);
+    if (!['docker', 'buildah'].includes(name))
+      throw new Error(`--peer ${name}: only docker and buildah are known`);
   return engines;
 }
 
@@ -72,7 +84,11 @@ function median(numbers: readonly number[]): number {
 }
 
 /** A measurement in a directory of its own; a sentence where it cannot be had. */
-async function measured(name: string, test: Case, work: (context: CaseContext) => Promise<Cell[]>): Promise<Cell | string> {
+async function measured(
+  name: string,
+  test: Case,
+  work: (context: CaseContext) => Promise<Cell[]>,
+): Promise<Cell | string> {
   const directory = join(workspace, `${test.name}-${name}`);
   mkdirSync(directory, { recursive: true });
   const session = Date.now().toString(36);
@@ -93,7 +109,10 @@ async function measured(name: string, test: Case, work: (context: CaseContext) =
   }
 }
 
-/** As often as was asked for; what is short three times as often, as a moment of somebody else's weighs more in it. */
+/**
+ * As often as was asked for; what is short three times as often, as a moment of somebody else's
+ * weighs more in it.
+ */
 async function repeated(once: (run: number) => Promise<Cell>): Promise<Cell[]> {
   const runs: Cell[] = [];
   const wanted = () => Number(values.runs) * ((runs[0]?.ms ?? 0) < SHORT_MS ? 3 : 1);
@@ -139,12 +158,20 @@ function measureFloor(test: Case): Promise<Cell | string> | undefined {
   return floor && measured(FLOOR, test, (context) => repeated(() => floor(context)));
 }
 
-/** Each engine gets a base image once, as an archive beside its context (a peer may see only that directory). */
+/**
+ * Each engine gets a base image once, as an archive beside its context (a peer may see only that
+ * directory).
+ */
 const loaded = new Set<string>();
 async function loadImage(engine: Engine, directory: string, image: string): Promise<void> {
   const key = `${engine.name} ${image}`;
   if (loaded.has(key)) return;
-  execFileSync(join(ROOT, 'kiln'), ['save', '--output', join(directory, 'image.tar'), `${image}:latest`]);
+  execFileSync(join(ROOT, 'kiln'), [
+    'save',
+    '--output',
+    join(directory, 'image.tar'),
+    `${image}:latest`,
+  ]);
   await engine.load(directory, 'image.tar', `${image}:latest`);
   rmSync(join(directory, 'image.tar'));
   loaded.add(key);
@@ -153,7 +180,9 @@ async function loadImage(engine: Engine, directory: string, image: string): Prom
 function format(cell: Cell | string | undefined): string {
   if (cell === undefined) return '';
   if (typeof cell === 'string') return '—';
-  return cell.ms < 50 ? `${cell.ms.toFixed(1)} ms` : `${(cell.ms / 1000).toFixed(cell.ms < 100 ? 3 : 2)} s`;
+  return cell.ms < 50
+    ? `${cell.ms.toFixed(1)} ms`
+    : `${(cell.ms / 1000).toFixed(cell.ms < 100 ? 3 : 2)} s`;
 }
 
 function ratio(ours: Cell | string | undefined, theirs: Cell | string | undefined): string {
@@ -164,16 +193,28 @@ function ratio(ours: Cell | string | undefined, theirs: Cell | string | undefine
 function targetOf({ target }: Case, floor: Cell | string | undefined): string {
   if (target === undefined) return '';
   if (typeof target === 'number') return `${target} s`;
-  const seconds = typeof floor === 'object' ? ` (${((floor.ms * target.floors) / 1000).toFixed(2)} s)` : '';
+  const seconds =
+    typeof floor === 'object' ? ` (${((floor.ms * target.floors) / 1000).toFixed(2)} s)` : '';
   return `${target.floors} × floor${seconds}`;
 }
 
-function table(engines: readonly Engine[], rows: ReadonlyMap<Case, ReadonlyMap<string, Cell | string>>): string {
-  const head = ['work', 'floor', ...engines.map((engine) => engine.name), 'target', "Kiln's peak memory"];
+function table(
+  engines: readonly Engine[],
+  rows: ReadonlyMap<Case, ReadonlyMap<string, Cell | string>>,
+): string {
+  const head = [
+    'work',
+    'floor',
+    ...engines.map((engine) => engine.name),
+    'target',
+    "Kiln's peak memory",
+  ];
   const lines = [...rows].map(([test, cells]) => {
     const ours = cells.get('Kiln');
     const columns = engines.map((engine) =>
-      engine.name === 'Kiln' ? format(ours) : `${format(cells.get(engine.name))}${ratio(ours, cells.get(engine.name))}`,
+      engine.name === 'Kiln'
+        ? format(ours)
+        : `${format(cells.get(engine.name))}${ratio(ours, cells.get(engine.name))}`,
     );
     const floor = cells.get(FLOOR);
     return [
@@ -184,11 +225,15 @@ function table(engines: readonly Engine[], rows: ReadonlyMap<Case, ReadonlyMap<s
       typeof ours === 'object' && ours.peakMb > 0 ? `${ours.peakMb.toFixed(0)} MB` : '',
     ];
   });
-  return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return [head, head.map(() => '---'), ...lines]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
 }
 
 const workspace = mkdtempSync(join(tmpdir(), 'kiln-bench-'));
-using _workspace = { [Symbol.dispose]: () => rmSync(workspace, { recursive: true, force: true, maxRetries: 3 }) };
+using _workspace = {
+  [Symbol.dispose]: () => rmSync(workspace, { recursive: true, force: true, maxRetries: 3 }),
+};
 await using store = mountStore(join(workspace, 'store'));
 await using registry = await startRegistry(join(workspace, 'registry'));
 if (registry) pushDebian(join(ROOT, 'kiln'), join(workspace, 'debian'), registry.host);
@@ -197,7 +242,8 @@ const engines = [kiln(store.path), ...peers()];
 const rows = new Map<Case, Map<string, Cell | string>>();
 const failures: string[] = [];
 for (const test of CASES.filter(
-  (candidate) => values.only.length === 0 || values.only.some((part) => candidate.name.includes(part)),
+  (candidate) =>
+    values.only.length === 0 || values.only.some((part) => candidate.name.includes(part)),
 )) {
   const cells = new Map<string, Cell | string>();
   rows.set(test, cells);
@@ -205,7 +251,9 @@ for (const test of CASES.filter(
     if (cell === undefined) return;
     cells.set(name, cell);
     if (typeof cell === 'string') failures.push(`${test.title}, ${name}: ${cell}`);
-    console.error(`${test.title}: ${name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`);
+    console.error(
+      `${test.title}: ${name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`,
+    );
   };
   tell(FLOOR, await measureFloor(test));
   for (const engine of engines) tell(engine.name, await measureEngine(test, engine));
@@ -214,11 +262,15 @@ for (const test of CASES.filter(
 const result = table(engines, rows);
 console.log(result);
 for (const failure of failures) console.log(`not measured: ${failure.split('\n')[0]}`);
-if (!values['no-write'] && values.only.length === 0) writeFileSync(join(ROOT, 'bench/RESULTS.md'), report(result));
-if (engines.length > 0 && [...rows.values()].some((cells) => typeof cells.get('Kiln') === 'string')) process.exitCode = 1;
+if (!values['no-write'] && values.only.length === 0)
+  writeFileSync(join(ROOT, 'bench/RESULTS.md'), report(result));
+if (engines.length > 0 && [...rows.values()].some((cells) => typeof cells.get('Kiln') === 'string'))
+  process.exitCode = 1;
 
 function report(body: string): string {
-  const model = /^model name\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'unknown processor';
+  const model =
+    /^model name\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ??
+    'unknown processor';
   return `# Results
 
 Medians of ${values.runs} runs (three times as many of what takes less than ${SHORT_MS} ms) in one session, wall time, on ${cpus().length} × ${model}, Linux ${release()}, ${new Date().toISOString().slice(0, 10)}. A

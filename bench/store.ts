@@ -1,8 +1,13 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 
-/** A directory for Kiln's store on a journaled ext4 file of its own where that can be mounted, else a plain directory. */
-export function mountStore(path: string): AsyncDisposable & { readonly path: string; readonly note: string } {
+/**
+ * A directory for Kiln's store on a journaled ext4 file of its own where that can be mounted, else
+ * a plain directory.
+ */
+export function mountStore(
+  path: string,
+): AsyncDisposable & { readonly path: string; readonly note: string } {
   mkdirSync(path, { recursive: true });
   const image = `${path}.img`;
   const made =

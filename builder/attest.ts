@@ -37,7 +37,11 @@ export function openAttestor(build: AttestedBuild, context: BuildContext): Attes
   };
 }
 
-async function attest(build: AttestedBuild, context: BuildContext, target: BuiltTarget): Promise<readonly Predicate[]> {
+async function attest(
+  build: AttestedBuild,
+  context: BuildContext,
+  target: BuiltTarget,
+): Promise<readonly Predicate[]> {
   const { attest: asked } = context.request;
   const predicates: Predicate[] = [];
   if (asked.sbom) predicates.push(await sbom(context, target));
@@ -50,8 +54,14 @@ async function attest(build: AttestedBuild, context: BuildContext, target: Built
   return predicates;
 }
 
-async function sbom({ request, engine, progress }: BuildContext, target: BuiltTarget): Promise<Predicate> {
-  const [{ scanTree }, { spdx }] = await Promise.all([import('../exporter/sbom/scan.ts'), import('../exporter/sbom/spdx.ts')]);
+async function sbom(
+  { request, engine, progress }: BuildContext,
+  target: BuiltTarget,
+): Promise<Predicate> {
+  const [{ scanTree }, { spdx }] = await Promise.all([
+    import('../exporter/sbom/scan.ts'),
+    import('../exporter/sbom/spdx.ts'),
+  ]);
   await using view = await engine.snapshotter.view(target.snapshot);
   const scan = scanTree(view.root, (label) => engine.store.scratch(label));
   if (scan.unread.length > 0)
@@ -60,7 +70,11 @@ async function sbom({ request, engine, progress }: BuildContext, target: BuiltTa
       short: `packages in ${shortList(scan.unread)} are not in the SBOM`,
       detail: ["rpm's database is read in its forms of SQLite and ndb, Go programs as of Go 1.18"],
     });
-  return spdx(scan, request.tags[0] ?? 'image', request.epoch === undefined ? Date.now() : request.epoch * 1000);
+  return spdx(
+    scan,
+    request.tags[0] ?? 'image',
+    request.epoch === undefined ? Date.now() : request.epoch * 1000,
+  );
 }
 
 function shortList(paths: readonly string[]): string {
@@ -68,12 +82,18 @@ function shortList(paths: readonly string[]): string {
   return `${shown.join(', ')}${paths.length > shown.length ? ` and ${paths.length - shown.length} more` : ''}`;
 }
 
-function factsOf({ dockerfile, started, finished }: AttestedBuild, { request, buildId }: BuildContext): BuildFacts {
+function factsOf(
+  { dockerfile, started, finished }: AttestedBuild,
+  { request, buildId }: BuildContext,
+): BuildFacts {
   const { epoch, context } = request;
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   return {
     dockerfile: {
-      name: request.dockerfile.kind === 'file' ? basename(request.dockerfile.name) : nameOf(request.dockerfile),
+      name:
+        request.dockerfile.kind === 'file'
+          ? basename(request.dockerfile.name)
+          : nameOf(request.dockerfile),
       text: dockerfile.text,
     },
     context: context.kind === 'remote' ? context.url : undefined,
@@ -106,7 +126,10 @@ function argsOf(request: BuildRequest): Record<string, string> {
     ['ulimit', limits || undefined],
     ...named('build-arg', request.buildArgs),
     ...named('label', request.labels),
-    ...[...request.namedContexts].map(([name, source]): [string, string] => [`context:${name}`, placeless(source)]),
+    ...[...request.namedContexts].map(([name, source]): [string, string] => [
+      `context:${name}`,
+      placeless(source),
+    ]),
   ];
   const given = args.filter((arg): arg is [string, string] => arg[1] !== undefined);
   return Object.fromEntries(given.sort(([a], [b]) => (a < b ? -1 : 1)));

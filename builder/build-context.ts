@@ -22,7 +22,10 @@ export interface BuildContext {
 /**
  * How registries are spoken to in this build: as the engine does, with the logins of the session.
  */
-export async function registryOf({ engine, session }: Pick<BuildContext, 'engine' | 'session'>): Promise<RegistryOptions> {
+export async function registryOf({
+  engine,
+  session,
+}: Pick<BuildContext, 'engine' | 'session'>): Promise<RegistryOptions> {
   const options = await engine.settings.registry();
   return session.credentials ? { ...options, credentials: session.credentials } : options;
 }

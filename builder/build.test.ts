@@ -10,7 +10,8 @@ import type { ProgressEvent } from '../base/progress.ts';
 import { build, buildRequest, type Engine, memorySession, openKiln, output } from './library.ts';
 
 const BUSYBOX = readFileSync('/bin/busybox');
-const BASE = 'FROM scratch\nCOPY --chmod=755 busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n';
+const BASE =
+  'FROM scratch\nCOPY --chmod=755 busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n';
 const REQUEST = buildRequest({ outputs: [output('type=tar,dest=-')] });
 
 /** An engine over a store of its own, in a directory that goes with it. */
@@ -44,7 +45,11 @@ interface Lent {
 }
 
 /** Builds a Dockerfile on busybox from memory, and gives what its tar holds. */
-async function ran(engine: Engine, steps: string, { secrets = {}, signal, noCache, onEvent }: Lent = {}): Promise<Ran> {
+async function ran(
+  engine: Engine,
+  steps: string,
+  { secrets = {}, signal, noCache, onEvent }: Lent = {},
+): Promise<Ran> {
   const chunks: Uint8Array[] = [];
   const events: ProgressEvent[] = [];
   using session = memorySession({
@@ -67,11 +72,14 @@ async function ran(engine: Engine, steps: string, { secrets = {}, signal, noCach
   return {
     read: (path) => execFileSync('tar', ['-xO', path], { input: tar }).toString(),
     events,
-    log: events.flatMap((event) => (event.kind === 'log' ? [Buffer.from(event.data).toString()] : [])).join(''),
+    log: events
+      .flatMap((event) => (event.kind === 'log' ? [Buffer.from(event.data).toString()] : []))
+      .join(''),
   };
 }
 
-const SECRET = 'RUN --mount=type=secret,id=s cat /run/secrets/s >/out && echo "mine is $(cat /out)"\n';
+const SECRET =
+  'RUN --mount=type=secret,id=s cat /run/secrets/s >/out && echo "mine is $(cat /out)"\n';
 
 test('files, secrets and the place of the output are a program’s, in memory', async () => {
   await using at = testEngine();
@@ -115,9 +123,12 @@ test('cancelling one of two builds that share a step leaves the other whole', as
 test('fifty builds at once in one process: nothing crosses, and each has its whole log', async () => {
   await using at = testEngine();
   const lines = Array.from({ length: 20 }, (_, line) => line);
-  const steps = 'RUN --mount=type=secret,id=s for i in $(seq 20); do echo "$(cat /run/secrets/s) line $i"; done\n';
+  const steps =
+    'RUN --mount=type=secret,id=s for i in $(seq 20); do echo "$(cat /run/secrets/s) line $i"; done\n';
   const builds = await Promise.all(
-    Array.from({ length: 50 }, (_, index) => ran(at.engine, steps, { secrets: { s: `build-${index}-` }, noCache: true })),
+    Array.from({ length: 50 }, (_, index) =>
+      ran(at.engine, steps, { secrets: { s: `build-${index}-` }, noCache: true }),
+    ),
   );
   for (const [index, { log }] of builds.entries())
     assert.is(log, lines.map((line) => `build-${index}- line ${line + 1}\n`).join(''));
@@ -140,11 +151,16 @@ test('a failure is an error with its code and place, and a session lends nothing
   assert.is(failed.place?.kind === 'source' && failed.place.start.line, 4);
   using session = memorySession({});
   const signal = new AbortController().signal;
-  assert.is((await failure(build(at.engine, buildRequest({}), session, () => {}, signal))).code, 'KILN_CONTEXT_NOT_FOUND');
+  assert.is(
+    (await failure(build(at.engine, buildRequest({}), session, () => {}, signal))).code,
+    'KILN_CONTEXT_NOT_FOUND',
+  );
 });
 
 test('a name of a file that leads out of a lent directory stays in it', () => {
-  using session = memorySession({ directories: { context: { '../../escaped': 'x', '/abs': 'y' } } });
+  using session = memorySession({
+    directories: { context: { '../../escaped': 'x', '/abs': 'y' } },
+  });
   const { path } = session.directory('context');
   assert.equal(readdirSync(path).sort(), ['abs', 'escaped']);
 });

@@ -49,18 +49,26 @@ export async function build(
     progress(event);
   });
   try {
-    const response = await built({ request, engine, session, progress: told, signal, buildId: log.id }, leftover);
+    const response = await built(
+      { request, engine, session, progress: told, signal, buildId: log.id },
+      leftover,
+    );
     log.end({ digest: response['containerimage.digest'] });
     return { id: log.id, response: { ...response, 'buildx.build.ref': `kiln/kiln/${log.id}` } };
   } catch (thrown) {
     const error =
-      signal.aborted && !(thrown instanceof KilnError) ? new CancelledError(thrown) : fullDiskError(thrown, engine.store.root);
+      signal.aborted && !(thrown instanceof KilnError)
+        ? new CancelledError(thrown)
+        : fullDiskError(thrown, engine.store.root);
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
     throw error;
   }
 }
 
-async function built(given: Omit<BuildContext, 'scope'>, leftover: readonly string[]): Promise<ExportResponse> {
+async function built(
+  given: Omit<BuildContext, 'scope'>,
+  leftover: readonly string[],
+): Promise<ExportResponse> {
   const scope = new AsyncDisposableStack();
   await using _closing = given.engine.closing('what the build opened', scope);
   const context: BuildContext = { ...given, scope };
@@ -68,7 +76,11 @@ async function built(given: Omit<BuildContext, 'scope'>, leftover: readonly stri
   const { outputs } = request;
   tryOutputs(request, context.session);
   const { targets, attest, exportCaches } = await solveBuild(context, {
-    mayLeave: outputs.every(needsNoLayers) && request.epoch === undefined && !request.attest.sbom && !request.squash,
+    mayLeave:
+      outputs.every(needsNoLayers) &&
+      request.epoch === undefined &&
+      !request.attest.sbom &&
+      !request.squash,
     pushes: outputs.some((output) => output.type === 'image' && output.push),
   });
   const fates = new Fates();
@@ -86,8 +98,16 @@ export function withoutLogins(sink: ProgressSink): ProgressSink {
   return (event) => sink(event.kind === 'log' ? event : redactData(event));
 }
 
-function headerOf({ context, dockerfile, target, tags }: BuildRequest, session: Session): Readonly<Record<string, unknown>> {
-  const place = context.kind === 'remote' ? context.url : context.kind === 'input' ? '-' : (session.shownContext ?? context.name);
+function headerOf(
+  { context, dockerfile, target, tags }: BuildRequest,
+  session: Session,
+): Readonly<Record<string, unknown>> {
+  const place =
+    context.kind === 'remote'
+      ? context.url
+      : context.kind === 'input'
+        ? '-'
+        : (session.shownContext ?? context.name);
   const file =
     dockerfile.kind === 'file'
       ? dockerfile.name

@@ -1,7 +1,11 @@
 import type { KilnError } from '../base/errors.ts';
 import { redactData } from '../base/redact.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
-import { checkDocument, outlineDocument, targetsDocument } from '../frontend/call/call-documents.ts';
+import {
+  checkDocument,
+  outlineDocument,
+  targetsDocument,
+} from '../frontend/call/call-documents.ts';
 import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
 import { requestOver } from '../frontend/gateway.ts';
 import { withoutLogins } from './build.ts';
@@ -58,7 +62,11 @@ async function answered(call: CallSpec, context: BuildContext): Promise<CallAnsw
         () => checkDocument(report),
         () => checkText(report, (name) => (name === source.name ? (call.shownName ?? name) : name)),
       );
-      const exitCode = report.error ? report.error.exitCode : report.warnings.length > 0 && !call.ignoreStatus ? 1 : 0;
+      const exitCode = report.error
+        ? report.error.exitCode
+        : report.warnings.length > 0 && !call.ignoreStatus
+          ? 1
+          : 0;
       return { ...answer, exitCode, error: report.error };
     }
     case 'outline': {

@@ -57,7 +57,10 @@ export interface EngineSettings {
   /** Proxies for files by http. */
   readonly proxies: () => ProxySettings;
   /** What git is given of the environment, and the files of known hosts besides the store's own. */
-  readonly git: () => { readonly env: Readonly<Record<string, string>>; readonly knownHosts: readonly string[] };
+  readonly git: () => {
+    readonly env: Readonly<Record<string, string>>;
+    readonly knownHosts: readonly string[];
+  };
   /**
    * The PATH on which programs of this host are looked for when they are not where they usually
    * are.
@@ -86,17 +89,31 @@ export interface EngineOptions extends EngineSettings {
 
 /** Opens the store at `options.root`. Throws KILN_STORE_* when it cannot be used. */
 export function openEngine(options: EngineOptions): Engine {
-  const { root, worker, threads, beforeThreads, warn, closing = async (_what, closed) => await closed, ...settings } = options;
+  const {
+    root,
+    worker,
+    threads,
+    beforeThreads,
+    warn,
+    closing = async (_what, closed) => await closed,
+    ...settings
+  } = options;
   const store = openStore(root);
   store.onWarning(warn);
-  const pool = createPool({ entry: worker, threads, ...(beforeThreads && { prepare: beforeThreads }) });
+  const pool = createPool({
+    entry: worker,
+    threads,
+    ...(beforeThreads && { prepare: beforeThreads }),
+  });
   const services = openServices(store, pooledJobs(pool));
   return {
     ...services,
     pool,
     settings,
     locations: () => openBlobLocations(join(store.root, 'locations')),
-    closing: (what, part) => ({ [Symbol.asyncDispose]: () => closing(what, part[Symbol.asyncDispose]()) }),
+    closing: (what, part) => ({
+      [Symbol.asyncDispose]: () => closing(what, part[Symbol.asyncDispose]()),
+    }),
     executor: (tell) =>
       createExecutor({
         stateDir: settings.stateDirectory(),

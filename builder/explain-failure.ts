@@ -10,7 +10,12 @@ import { topological } from '../solver/llb/walk.ts';
  * A failed build as the user meets it: what failed, with the place in the Dockerfile that the
  * failed vertex comes from.
  */
-export function explainFailure(error: unknown, edges: readonly LlbEdge[], store: string, signal: AbortSignal): unknown {
+export function explainFailure(
+  error: unknown,
+  edges: readonly LlbEdge[],
+  store: string,
+  signal: AbortSignal,
+): unknown {
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
   const cause = untoldOsError(fullDiskError(error.cause, store), error.vertex.name);

@@ -34,7 +34,10 @@ export interface PreparedRequest {
 }
 
 /** Paths of the OCI layouts among the named contexts, by the name of their context. */
-export function layoutsOf({ namedContexts }: BuildRequest, session: Session): ReadonlyMap<string, string> {
+export function layoutsOf(
+  { namedContexts }: BuildRequest,
+  session: Session,
+): ReadonlyMap<string, string> {
   const layouts = [...namedContexts].flatMap(([name, source]) =>
     source.kind === 'oci-layout' ? [[name, source.name] as const] : [],
   );
@@ -58,7 +61,11 @@ export function prepareRequest(
   const locals = new Map<string, LocalSource>();
   const { from, ignore } = context;
   if (from.kind === 'local')
-    locals.set('context', { directory: from.directory, filter: ignore && ignoreFilter(ignore), memory: from.memory });
+    locals.set('context', {
+      directory: from.directory,
+      filter: ignore && ignoreFilter(ignore),
+      memory: from.memory,
+    });
   const namedContexts = new Map<string, NamedContext>();
   for (const [name, source] of options.namedContexts)
     namedContexts.set(name, namedContext(name, source, { session, locals, warn }));
@@ -85,7 +92,11 @@ interface Finding {
   readonly warn: ProgressSink;
 }
 
-function namedContext(name: string, source: NamedContextSource, { session, locals, warn }: Finding): NamedContext {
+function namedContext(
+  name: string,
+  source: NamedContextSource,
+  { session, locals, warn }: Finding,
+): NamedContext {
   switch (source.kind) {
     case 'image':
     case 'git':
@@ -96,7 +107,11 @@ function namedContext(name: string, source: NamedContextSource, { session, local
     case 'directory': {
       const { path: directory, remembered } = session.directory(source.name);
       const ignore = ignoreOf(directory, {}, warn);
-      locals.set(name, { directory, filter: ignore && ignoreFilter(ignore), memory: remembered ? directory : undefined });
+      locals.set(name, {
+        directory,
+        filter: ignore && ignoreFilter(ignore),
+        memory: remembered ? directory : undefined,
+      });
       return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
     }
   }
@@ -106,7 +121,10 @@ function namedContext(name: string, source: NamedContextSource, { session, local
  * Shows each look-up in the progress, once for each image and platform, under BuildKit's name for
  * it.
  */
-export function announcedResolver(resolveImage: ImageResolver, progress: ProgressSink): ImageResolver {
+export function announcedResolver(
+  resolveImage: ImageResolver,
+  progress: ProgressSink,
+): ImageResolver {
   const answers = new Map<string, ReturnType<ImageResolver>>();
   return (ref, platform, options) => {
     const key = `${ref}\0${platform.os}/${platform.architecture}/${platform.variant ?? ''}\0${options.pull}`;

@@ -18,12 +18,17 @@ import { build, buildRequest, memorySession, openKiln, output } from './library.
  */
 const lines: Frontend = {
   async solve(gateway, { mainContext, buildArgs }) {
-    const context = localSource('context', () => ({ sessionId: mainContext.sessionId, sharedKeyHint: 'context' }), {
-      name: 'the build file',
-    });
+    const context = localSource(
+      'context',
+      () => ({ sessionId: mainContext.sessionId, sharedKeyHint: 'context' }),
+      {
+        name: 'the build file',
+      },
+    );
     await using tree = await gateway.solve(context);
     const found = tree.find('build.txt', 1 << 20);
-    if (found.kind !== 'file') throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', 'there is no build.txt');
+    if (found.kind !== 'file')
+      throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', 'there is no build.txt');
     const base = buildArgs.get('BASE');
     if (base) await gateway.resolveImage(base, gateway.buildPlatform, { pull: false });
     const steps = found.bytes
@@ -32,17 +37,30 @@ const lines: Frontend = {
       .split('\n')
       .map((line) => {
         const [path = '', ...words] = line.split(' ');
-        if (words.length === 0) gateway.warn({ kind: 'warning', short: `${path} is empty`, detail: [] });
-        const mkfile = { path: `/${path}`, mode: 0o644, data: Buffer.from(words.join(' ')), timestamp: -1 };
+        if (words.length === 0)
+          gateway.warn({ kind: 'warning', short: `${path} is empty`, detail: [] });
+        const mkfile = {
+          path: `/${path}`,
+          mode: 0o644,
+          data: Buffer.from(words.join(' ')),
+          timestamp: -1,
+        };
         return { kind: 'mkfile', mkfile } as const;
       });
-    const edge = seal(fileChanges(undefined, steps, { name: 'files of the lines' }), gateway.buildPlatform);
+    const edge = seal(
+      fileChanges(undefined, steps, { name: 'files of the lines' }),
+      gateway.buildPlatform,
+    );
     const config = { ...gateway.buildPlatform, config: {}, history: [{ created_by: 'lines' }] };
     return { targets: [{ platform: gateway.buildPlatform, edge, config }], warnings: [] };
   },
 };
 
-async function built(files: Readonly<Record<string, string>>, frontend = 'lines', buildArgs = new Map<string, string>()) {
+async function built(
+  files: Readonly<Record<string, string>>,
+  frontend = 'lines',
+  buildArgs = new Map<string, string>(),
+) {
   const root = mkdtempSync(join(tmpdir(), 'kiln-frontend-'));
   const chunks: Uint8Array[] = [];
   const events: ProgressEvent[] = [];
@@ -53,7 +71,13 @@ async function built(files: Readonly<Record<string, string>>, frontend = 'lines'
       output: async (bytes) => void chunks.push(Buffer.from(bytes)),
     });
     const request = buildRequest({ frontend, buildArgs, outputs: [output('type=tar,dest=-')] });
-    await build(engine, request, session, (event) => void events.push(event), new AbortController().signal);
+    await build(
+      engine,
+      request,
+      session,
+      (event) => void events.push(event),
+      new AbortController().signal,
+    );
   } finally {
     rmSync(root, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -78,7 +102,10 @@ test('what it asks of the gateway fails as it does for Dockerfiles', async () =>
   };
   assert.is(await code(built({})), 'KILN_DOCKERFILE_NOT_FOUND');
   const unknown = new Map([['BASE', '127.0.0.1:1/no/such:1']]);
-  assert.match(await code(built({ 'build.txt': 'a b\n' }, 'lines', unknown)), /^KILN_(REGISTRY|IMAGE)_/);
+  assert.match(
+    await code(built({ 'build.txt': 'a b\n' }, 'lines', unknown)),
+    /^KILN_(REGISTRY|IMAGE)_/,
+  );
   assert.is(await code(built({ 'build.txt': 'a b\n' }, 'nosuch')), 'KILN_REQUEST_INVALID');
 });
 

@@ -32,9 +32,15 @@ export async function solveTree(
   { engine, signal }: BuildContext,
 ): Promise<SolvedTree> {
   const edge = seal(tree, world.platform);
-  const [result] = await explained([edge], () => solver.solve(loadGraphs([edge], worker), signal), engine.store.root, signal);
+  const [result] = await explained(
+    [edge],
+    () => solver.solve(loadGraphs([edge], worker), signal),
+    engine.store.root,
+    signal,
+  );
   const { openSnapshotTree, openDirectoryTree } = await import('./context/solved-tree.ts');
   if (result?.kind === 'directory') return openDirectoryTree(result.root);
-  if (result?.kind !== 'snapshot') throw new Error('a tree that is solved is a snapshot or a directory');
+  if (result?.kind !== 'snapshot')
+    throw new Error('a tree that is solved is a snapshot or a directory');
   return await openSnapshotTree(engine.snapshotter, result.snapshot);
 }

@@ -39,7 +39,15 @@ export async function internalStep<T>(
     progress({ kind: 'vertex', vertex, name, inputs: [], started, completed: Date.now() });
     return result;
   } catch (error) {
-    progress({ kind: 'vertex', vertex, name, inputs: [], started, completed: Date.now(), error: messageOf(error) });
+    progress({
+      kind: 'vertex',
+      vertex,
+      name,
+      inputs: [],
+      started,
+      completed: Date.now(),
+      error: messageOf(error),
+    });
     throw error;
   }
 }

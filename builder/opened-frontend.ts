@@ -16,7 +16,13 @@ import type { BulkWatch } from './context/bulk-watch.ts';
 import { loadContext } from './context/context.ts';
 import { contextHost } from './context/context-host.ts';
 import type { FetchingHost, LoadedContext } from './context/loaded-context.ts';
-import { announcedResolver, type LocalSource, layoutsOf, type PreparedRequest, prepareRequest } from './frontend-request.ts';
+import {
+  announcedResolver,
+  type LocalSource,
+  layoutsOf,
+  type PreparedRequest,
+  prepareRequest,
+} from './frontend-request.ts';
 import { openGateway, solveTree } from './gateway.ts';
 import { internalStep } from './internal-step.ts';
 import { DOCKERFILE_FRONTEND } from './request.ts';
@@ -50,7 +56,8 @@ export async function openFrontend(context: BuildContext): Promise<OpenedFronten
   const solving = () => (opened ??= openSolving(context, { sources, layouts, bulk, caches }));
   const fetch = (tree: DraftEdge) => solveTree(tree, solving(), context);
   const { loaded, vertex } = await loadAnnounced(context, fetch);
-  if (loaded.from.kind === 'local') bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
+  if (loaded.from.kind === 'local')
+    bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
   const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
   const prepared = prepareRequest(request, session, loaded, progress);
   const withLocals = () => {
@@ -58,7 +65,12 @@ export async function openFrontend(context: BuildContext): Promise<OpenedFronten
     for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
     return solving();
   };
-  return { ...prepared, gateway: openGateway(context, resolve, withLocals, vertex), vertex, solving: withLocals };
+  return {
+    ...prepared,
+    gateway: openGateway(context, resolve, withLocals, vertex),
+    vertex,
+    solving: withLocals,
+  };
 }
 
 /** Loaded only when a cache is to be read or written. Reading begins at once. */
@@ -78,26 +90,43 @@ async function loadAnnounced(
   if (request.context.kind === 'remote') {
     // What is fetched shows as the step that fetches it.
     const loaded = await loadContext(request, host);
-    if (loaded.from.kind === 'remote') return { loaded, vertex: seal(loaded.from.tree, hostPlatform()).vertex.digest };
+    if (loaded.from.kind === 'remote')
+      return { loaded, vertex: seal(loaded.from.tree, hostPlatform()).vertex.digest };
   }
   const { dockerfile } = request;
-  const name = dockerfile.kind === 'file' ? dockerfile.name : dockerfile.kind === 'remote' ? dockerfile.url : 'Dockerfile';
-  return await internalStep(progress, `[internal] load build definition from ${name}`, async (step) => {
-    const loaded = await loadContext(request, host);
-    step.done(`transferring dockerfile: ${Buffer.byteLength(loaded.dockerfile.text)}B`);
-    return { loaded, vertex: step.vertex };
-  });
+  const name =
+    dockerfile.kind === 'file'
+      ? dockerfile.name
+      : dockerfile.kind === 'remote'
+        ? dockerfile.url
+        : 'Dockerfile';
+  return await internalStep(
+    progress,
+    `[internal] load build definition from ${name}`,
+    async (step) => {
+      const loaded = await loadContext(request, host);
+      step.done(`transferring dockerfile: ${Buffer.byteLength(loaded.dockerfile.text)}B`);
+      return { loaded, vertex: step.vertex };
+    },
+  );
 }
 
 /**
  * Asks the frontend of the request for the graph. Throws KILN_REQUEST_INVALID when the engine has
  * no such frontend.
  */
-export async function askFrontend({ engine, request }: BuildContext, opened: OpenedFrontend): Promise<readonly TargetResult[]> {
+export async function askFrontend(
+  { engine, request }: BuildContext,
+  opened: OpenedFrontend,
+): Promise<readonly TargetResult[]> {
   const { frontends = {} } = engine.settings;
   const name = request.frontend;
   const frontend =
-    name === DOCKERFILE_FRONTEND ? dockerfileFrontend : Object.hasOwn(frontends, name) ? frontends[name] : undefined;
+    name === DOCKERFILE_FRONTEND
+      ? dockerfileFrontend
+      : Object.hasOwn(frontends, name)
+        ? frontends[name]
+        : undefined;
   if (!frontend)
     throw new KilnError('KILN_REQUEST_INVALID', `there is no frontend ${JSON.stringify(name)}`, {
       hint: `the frontends are: ${[DOCKERFILE_FRONTEND, ...Object.keys(frontends)].join(', ')}`,

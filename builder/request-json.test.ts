@@ -54,7 +54,10 @@ test('a request comes back from its JSON form as it was, in the order that it ha
     const json = requestToJson(request);
     assert.is(requestToJson(requestFromJson(json)), json);
   }
-  assert.equal(requestFromJson(requestToJson(FULL)).outputs, JSON.parse(JSON.stringify(FULL.outputs)));
+  assert.equal(
+    requestFromJson(requestToJson(FULL)).outputs,
+    JSON.parse(JSON.stringify(FULL.outputs)),
+  );
   assert.equal([...requestFromJson(requestToJson(FULL)).buildArgs.keys()], ['2', '1']);
 });
 
@@ -84,7 +87,10 @@ test('a field that is not known, or not of its form, is named', () => {
     ['{"shmSize":-1}', 'shmSize'],
     ['{"outputs":[{"type":"local"}]}', 'outputs'],
     ['{"cacheFrom":[{"type":"registry","ref":"host/app:1"}]}', 'cacheFrom'],
-    ['{"cacheFrom":[{"type":"registry","ref":{"domain":"host.example","path":"../app","tag":"1"}}]}', 'cacheFrom'],
+    [
+      '{"cacheFrom":[{"type":"registry","ref":{"domain":"host.example","path":"../app","tag":"1"}}]}',
+      'cacheFrom',
+    ],
     ['{"cacheTo":[{"type":"local","dest":"/cache"}]}', 'cacheTo'],
   ])
     assert.match(refused(text!), name!);
@@ -92,7 +98,9 @@ test('a field that is not known, or not of its form, is named', () => {
 
 test('a stream of this process has no JSON form', () => {
   const tar = output('type=tar,dest=x') as Extract<ReturnType<typeof output>, { type: 'tar' }>;
-  const request = buildRequest({ outputs: [{ ...tar, destination: { kind: 'stream', write: async () => {} } }] });
+  const request = buildRequest({
+    outputs: [{ ...tar, destination: { kind: 'stream', write: async () => {} } }],
+  });
   assert.throws(() => requestToJson(request), /no JSON form/);
 });
 

@@ -12,7 +12,11 @@ const MAPS = ['namedContexts', 'buildArgs', 'proxies', 'labels'] as const;
  * that is a stream of this process.
  */
 export function requestToJson(request: BuildRequest): string {
-  if (request.outputs.some((output) => 'destination' in output && output.destination?.kind === 'stream'))
+  if (
+    request.outputs.some(
+      (output) => 'destination' in output && output.destination?.kind === 'stream',
+    )
+  )
     throw new TypeError('an output that is a stream of this process has no JSON form');
   const maps = Object.fromEntries(MAPS.map((name) => [name, [...request[name]]]));
   return JSON.stringify({ ...request, ...maps });
@@ -26,9 +30,13 @@ export function requestFromJson(text: string): BuildRequest {
   const given = parsed(text);
   const known = buildRequest({});
   for (const name of Object.keys(given))
-    if (!Object.hasOwn(known, name)) throw invalid(`${JSON.stringify(name)} is not a field of a build request`);
+    if (!Object.hasOwn(known, name))
+      throw invalid(`${JSON.stringify(name)} is not a field of a build request`);
   const fields = Object.fromEntries(
-    Object.entries(known).map(([name, usual]) => [name, Object.hasOwn(given, name) ? fieldOf(name, given[name]) : usual]),
+    Object.entries(known).map(([name, usual]) => [
+      name,
+      Object.hasOwn(given, name) ? fieldOf(name, given[name]) : usual,
+    ]),
   );
   return fields as unknown as BuildRequest;
 }
@@ -40,7 +48,8 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
   } catch {
     throw invalid('it is not JSON');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw invalid('it is not an object');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid('it is not an object');
   return value as Readonly<Record<string, unknown>>;
 }
 
@@ -48,8 +57,10 @@ type Check = (value: unknown) => boolean;
 
 const isText: Check = (value) => typeof value === 'string';
 const isFlag: Check = (value) => typeof value === 'boolean';
-const isCount: Check = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
-const isObject: Check = (value) => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isCount: Check = (value) =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+const isObject: Check = (value) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const listOf =
   (check: Check): Check =>
   (value) =>
@@ -57,7 +68,10 @@ const listOf =
 const fields =
   (checks: Readonly<Record<string, Check>>): Check =>
   (value) =>
-    isObject(value) && Object.entries(checks).every(([name, check]) => check((value as Record<string, unknown>)[name]));
+    isObject(value) &&
+    Object.entries(checks).every(([name, check]) =>
+      check((value as Record<string, unknown>)[name]),
+    );
 const optional =
   (check: Check): Check =>
   (value) =>
@@ -71,17 +85,22 @@ const kinds =
   (members: Readonly<Record<string, Readonly<Record<string, Check>>>>, tag = 'kind'): Check =>
   (value) => {
     const kind = isObject(value) ? (value as Record<string, unknown>)[tag] : undefined;
-    return typeof kind === 'string' && Object.hasOwn(members, kind) && fields(members[kind]!)(value);
+    return (
+      typeof kind === 'string' && Object.hasOwn(members, kind) && fields(members[kind]!)(value)
+    );
   };
 const pairsOf =
   (check: Check): Check =>
   (value) =>
-    listOf((pair) => Array.isArray(pair) && pair.length === 2 && isText(pair[0]) && check(pair[1]))(value);
+    listOf((pair) => Array.isArray(pair) && pair.length === 2 && isText(pair[0]) && check(pair[1]))(
+      value,
+    );
 
 /** A reference as `parseReference` makes it. */
 const isReference: Check = (value) =>
-  fields({ domain: isText, path: isText, tag: optional(isText), digest: optional(isText) })(value) &&
-  isDeepStrictEqual(tryParseReference(formatReference(value as Reference)), value);
+  fields({ domain: isText, path: isText, tag: optional(isText), digest: optional(isText) })(
+    value,
+  ) && isDeepStrictEqual(tryParseReference(formatReference(value as Reference)), value);
 
 const CACHE_FORM = {
   mode: oneOf('min', 'max'),
@@ -127,7 +146,14 @@ const CHECKS: { readonly [name in keyof BuildRequest]: Check } = {
   buildArgs: pairsOf(isText),
   proxies: pairsOf(isText),
   labels: pairsOf(isText),
-  platforms: listOf(fields({ os: isText, architecture: isText, variant: optional(isText), osVersion: optional(isText) })),
+  platforms: listOf(
+    fields({
+      os: isText,
+      architecture: isText,
+      variant: optional(isText),
+      osVersion: optional(isText),
+    }),
+  ),
   noCache: (value) => value === 'none' || value === 'all' || listOf(isText)(value),
   pull: isFlag,
   network: oneOf('default', 'none', 'host'),
@@ -141,11 +167,21 @@ const CHECKS: { readonly [name in keyof BuildRequest]: Check } = {
   epoch: optional(isCount),
   outputs: listOf(kinds(OUTPUTS, 'type')),
   cacheFrom: listOf(
-    kinds({ registry: { ref: isReference }, local: { src: isText, tag: optional(isText), digest: optional(isText) } }, 'type'),
+    kinds(
+      {
+        registry: { ref: isReference },
+        local: { src: isText, tag: optional(isText), digest: optional(isText) },
+      },
+      'type',
+    ),
   ),
   cacheTo: listOf(
     kinds(
-      { inline: {}, registry: { ref: isReference, ...CACHE_FORM }, local: { dest: isText, tag: isText, ...CACHE_FORM } },
+      {
+        inline: {},
+        registry: { ref: isReference, ...CACHE_FORM },
+        local: { dest: isText, tag: isText, ...CACHE_FORM },
+      },
       'type',
     ),
   ),
@@ -156,7 +192,8 @@ const CHECKS: { readonly [name in keyof BuildRequest]: Check } = {
 };
 
 function fieldOf(name: string, value: unknown): unknown {
-  if (!CHECKS[name as keyof BuildRequest](value)) throw invalid(`${name} does not have the form that it must have`);
+  if (!CHECKS[name as keyof BuildRequest](value))
+    throw invalid(`${name} does not have the form that it must have`);
   return (MAPS as readonly string[]).includes(name) ? new Map(value as [string, unknown][]) : value;
 }
 

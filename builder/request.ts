@@ -86,7 +86,12 @@ export type NamedContextSource =
 /** One cache that is read. */
 export type CacheFromSpec =
   | { readonly type: 'registry'; readonly ref: Reference }
-  | { readonly type: 'local'; readonly src: string; readonly tag: string | undefined; readonly digest: Digest | undefined };
+  | {
+      readonly type: 'local';
+      readonly src: string;
+      readonly tag: string | undefined;
+      readonly digest: Digest | undefined;
+    };
 
 /** One cache that is written. */
 export type CacheToSpec = { readonly type: 'inline' } | CacheFileSpec;

@@ -39,7 +39,9 @@ export interface Session {
   /** Where an output that goes to the caller itself is written. */
   readonly output?: ((bytes: Uint8Array, signal: AbortSignal) => Promise<void>) | undefined;
   /** Looks at a step that failed, while its tree and mounts are there. */
-  readonly onStepFailed?: ((step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>) | undefined;
+  readonly onStepFailed?:
+    | ((step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>)
+    | undefined;
 }
 
 export interface LentDirectory {

@@ -57,7 +57,13 @@ export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Pr
   solving.rest();
   const knownIn = async ({ edge }: TargetResult) =>
     wanted.pushes && edge
-      ? { knownIn: await (await import('./export/left-bases.ts')).blobsOfBases(edge, solving.world, signal) }
+      ? {
+          knownIn: await (await import('./export/left-bases.ts')).blobsOfBases(
+            edge,
+            solving.world,
+            signal,
+          ),
+        }
       : {};
   const built = await Promise.all(
     targets.map(async (target, index) => ({
@@ -85,7 +91,10 @@ export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Pr
 }
 
 /** Loaded only when something is to be attested. */
-async function attestorFor(build: AttestedBuild, context: BuildContext): Promise<Attestor | undefined> {
+async function attestorFor(
+  build: AttestedBuild,
+  context: BuildContext,
+): Promise<Attestor | undefined> {
   const { attest } = context.request;
   if (!attest.provenance && !attest.sbom) return undefined;
   const { openAttestor } = await import('./attest.ts');
@@ -110,19 +119,27 @@ async function solveTargets(
   const solvedTargets = targets.filter(({ edge }) => edge && !left.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
     const asked = loadGraphs(edges, worker);
-    const vertices = request.squash ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world)) : asked;
+    const vertices = request.squash
+      ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world))
+      : asked;
     if (caches) return await caches.solve({ settings, world, edges: vertices, mayLeave }, targets);
     return (await solver.solve(vertices, signal)).map((result) => ({ result }));
   };
-  const results = await explained(edges, solve, engine.store.root, signal).finally(() => memory.settle());
-  if (emulated.length > 0) (await import('./tell-emulated.ts')).tellEmulated(emulated, edges, progress);
+  const results = await explained(edges, solve, engine.store.root, signal).finally(() =>
+    memory.settle(),
+  );
+  if (emulated.length > 0)
+    (await import('./tell-emulated.ts')).tellEmulated(emulated, edges, progress);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
   for (const [edge, elsewhere] of left) byEdge.set(edge, { elsewhere });
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
 
 /** Layers that stay where they are until the push finds that it has to bring them. */
-function elsewhereLayers({ layers, origin }: RemoteStack, sources: World['sources']): ElsewhereLayers {
+function elsewhereLayers(
+  { layers, origin }: RemoteStack,
+  sources: World['sources'],
+): ElsewhereLayers {
   return { layers, origin, fetch: (layer, signal) => sources.fetch({ origin }, layer, { signal }) };
 }
 

@@ -58,7 +58,9 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
   const locals = new Map<string, DirectoryResult>();
   const emulated: EmulatedStep[] = [];
   const executor = scope.use(
-    engine.executor((short, before) => progress({ kind: 'warning', short, detail: [], isUrgent: before === 'steps' })),
+    engine.executor((short, before) =>
+      progress({ kind: 'warning', short, detail: [], isUrgent: before === 'steps' }),
+    ),
   );
   const world = {
     ...openWorld(context, { ...sources, executor }),
@@ -75,7 +77,8 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
     progress,
     limits: worker.limits,
     session: lendToSteps(context, { executor, locals }),
-    alone: (key, signal, body) => withLockFile(join(store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
+    alone: (key, signal, body) =>
+      withLockFile(join(store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   };
   const { caches } = sources;
   return {
@@ -96,7 +99,12 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
  * project.
  */
 function projectOf({ context, dockerfile, target }: BuildRequest, session: Session): string {
-  const place = context.kind === 'remote' ? context.url : context.kind === 'input' ? '-' : session.directory(context.name).path;
+  const place =
+    context.kind === 'remote'
+      ? context.url
+      : context.kind === 'input'
+        ? '-'
+        : session.directory(context.name).path;
   const file =
     dockerfile.kind === 'file'
       ? dockerfile.name
@@ -116,7 +124,11 @@ function openWorld(
   const { root } = store;
   const hasher = createContentHasher({
     directory: ensured(join(root, 'statcache')),
-    pool: { threads: pool.threads, run: (job, signal) => pool.run(hashFilesJob, job, signal), warm: () => pool.warm() },
+    pool: {
+      threads: pool.threads,
+      run: (job, signal) => pool.run(hashFilesJob, job, signal),
+      warm: () => pool.warm(),
+    },
   });
   scope.defer(() => hasher.save());
   return {
@@ -135,7 +147,9 @@ function openWorld(
     caches: createCacheMounts(ensured(join(root, 'caches'))),
     layouts,
     // Asking for the host's network for all steps allows it.
-    allowed: new Set(request.network === 'host' ? [...request.allow, 'network.host'] : request.allow),
+    allowed: new Set(
+      request.network === 'host' ? [...request.allow, 'network.host'] : request.allow,
+    ),
     limits: request.limits,
     lentDevices: request.devices.map((name) => ({ name, optional: false })),
     devices: async (requests) => (await import('../executor/cdi/cdi.ts')).findDevices(requests),

@@ -10,7 +10,11 @@ import type { World } from '../solver/world.ts';
  * `--squash`: a last step for a target, which makes one layer of those that are not its base
  * image's.
  */
-export function squashed(edge: Edge<BuildResult>, { base }: TargetResult, world: World): Edge<BuildResult> {
+export function squashed(
+  edge: Edge<BuildResult>,
+  { base }: TargetResult,
+  world: World,
+): Edge<BuildResult> {
   const keep = base?.rootfs?.diff_ids?.length ?? 0;
   const { digest, ignoreCache } = edge.vertex;
   const vertex = {
@@ -29,6 +33,8 @@ export function squashed(edge: Edge<BuildResult>, { base }: TargetResult, world:
  */
 export function squashedHistory(config: ImageConfig, { base }: TargetResult): ImageConfig {
   const first = base?.history?.length ?? 0;
-  const history = config.history?.map((entry, index) => (index < first ? entry : { ...entry, empty_layer: true }));
+  const history = config.history?.map((entry, index) =>
+    index < first ? entry : { ...entry, empty_layer: true },
+  );
   return history ? { ...config, history } : config;
 }

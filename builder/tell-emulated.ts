@@ -5,10 +5,16 @@ import { topological } from '../solver/llb/walk.ts';
 import type { EmulatedStep } from '../solver/world.ts';
 
 /** Says once for each platform which steps an emulator ran, and how to do without. */
-export function tellEmulated(steps: readonly EmulatedStep[], edges: readonly LlbEdge[], progress: ProgressSink): void {
+export function tellEmulated(
+  steps: readonly EmulatedStep[],
+  edges: readonly LlbEdge[],
+  progress: ProgressSink,
+): void {
   if (steps.length === 0) return;
   const names = new Map(
-    edges.flatMap(topological).map((vertex) => [vertex.digest, vertex.metadata.description['llb.customname']]),
+    edges
+      .flatMap(topological)
+      .map((vertex) => [vertex.digest, vertex.metadata.description['llb.customname']]),
   );
   const byPlatform = Map.groupBy(steps, ({ platform }) => formatPlatform(platform));
   for (const [platform, emulated] of byPlatform) {

@@ -15,9 +15,13 @@ export function refuseWindows(targets: readonly TargetResult[]): void {
     const windows = vertex?.op.platform ?? (platform.os === 'windows' ? platform : undefined);
     if (!windows) continue;
     const range = vertex?.metadata.locations[0];
-    throw new KilnError('KILN_PLATFORM_UNSUPPORTED', `images for ${formatPlatform(windows)} cannot be built`, {
-      place: range ? placeOf(range) : { kind: 'flag', flag: '--platform' },
-      hint: 'build Windows images with Docker or BuildKit; --check and --call work for their Dockerfiles here, too',
-    });
+    throw new KilnError(
+      'KILN_PLATFORM_UNSUPPORTED',
+      `images for ${formatPlatform(windows)} cannot be built`,
+      {
+        place: range ? placeOf(range) : { kind: 'flag', flag: '--platform' },
+        hint: 'build Windows images with Docker or BuildKit; --check and --call work for their Dockerfiles here, too',
+      },
+    );
   }
 }

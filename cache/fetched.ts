@@ -24,7 +24,9 @@ export interface FetchedFiles {
 }
 
 /** Only append to this list: see Store.migrate. `used` is in milliseconds since 1970. */
-const TABLES = ['CREATE TABLE fetched (request TEXT PRIMARY KEY, file TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID'];
+const TABLES = [
+  'CREATE TABLE fetched (request TEXT PRIMARY KEY, file TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID',
+];
 
 /**
  * Fetched files in the store's database, one row for each request. A lost row costs one download.
@@ -39,7 +41,12 @@ export function openFetchedFiles(store: Pick<Store, 'db' | 'migrate'>): FetchedF
     },
     save(request, file) {
       const text = JSON.stringify(file);
-      db.run('INSERT OR REPLACE INTO fetched (request, file, used) VALUES (?, ?, ?)', request, text, Date.now());
+      db.run(
+        'INSERT OR REPLACE INTO fetched (request, file, used) VALUES (?, ?, ?)',
+        request,
+        text,
+        Date.now(),
+      );
     },
   };
 }
@@ -54,9 +61,17 @@ export function parsedFile(text: unknown): FetchedFile | undefined {
   try {
     const file = JSON.parse(String(text)) as Partial<FetchedFile> | null;
     const { digest, filename, layers, etag, modified } = file ?? {};
-    if (digest === undefined || !isDigest(digest) || typeof filename !== 'string' || !Array.isArray(layers)) return undefined;
+    if (
+      digest === undefined ||
+      !isDigest(digest) ||
+      typeof filename !== 'string' ||
+      !Array.isArray(layers)
+    )
+      return undefined;
     const isText = (value: unknown) => value === undefined || typeof value === 'string';
-    return layers.every((id) => typeof id === 'string') && isText(etag) && isText(modified) ? (file as FetchedFile) : undefined;
+    return layers.every((id) => typeof id === 'string') && isText(etag) && isText(modified)
+      ? (file as FetchedFile)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -31,7 +31,10 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-test('shared: all users have one directory at the same time, and it keeps the files written to it', async ({ mounts, other }) => {
+test('shared: all users have one directory at the same time, and it keeps the files written to it', async ({
+  mounts,
+  other,
+}) => {
   await using a = await mounts.lease(request(), never);
   await using b = await other.lease(request(), never);
   assert.is(a.directory, b.directory);
@@ -39,7 +42,10 @@ test('shared: all users have one directory at the same time, and it keeps the fi
   assert.equal(readdirSync(b.directory), ['kept']);
 });
 
-test('locked: the second user waits until the first is done, and then has the same directory', async ({ mounts, other }) => {
+test('locked: the second user waits until the first is done, and then has the same directory', async ({
+  mounts,
+  other,
+}) => {
   const a = await mounts.lease(request({ sharing: 'locked' }), never);
   const waiting = other.lease(request({ sharing: 'locked' }), never);
   assert.not(await isSettled(waiting));
@@ -60,7 +66,10 @@ test('locked: a shared user and a locked user exclude each other', async ({ moun
   await (await again)[Symbol.asyncDispose]();
 });
 
-test('a waiting user can be cancelled, and the lock goes to the next', async ({ mounts, other }) => {
+test('a waiting user can be cancelled, and the lock goes to the next', async ({
+  mounts,
+  other,
+}) => {
   const a = await mounts.lease(request({ sharing: 'locked' }), never);
   const abort = new AbortController();
   const waiting = other.lease(request({ sharing: 'locked' }), abort.signal);
@@ -72,7 +81,10 @@ test('a waiting user can be cancelled, and the lock goes to the next', async ({ 
   await (await other.lease(request({ sharing: 'locked' }), never))[Symbol.asyncDispose]();
 });
 
-test('private: each user has its own directory, and a free one is used again', async ({ mounts, other }) => {
+test('private: each user has its own directory, and a free one is used again', async ({
+  mounts,
+  other,
+}) => {
   const a = await mounts.lease(request({ sharing: 'private' }), never);
   const b = await other.lease(request({ sharing: 'private' }), never);
   assert.is.not(a.directory, b.directory);
@@ -90,14 +102,19 @@ test('a different id or base means a different cache', async ({ mounts }) => {
   assert.is(new Set([a.directory, b.directory, c.directory]).size, 3);
 });
 
-test('a cache is filled once; after a failed fill it is filled again from empty', async ({ mounts }) => {
+test('a cache is filled once; after a failed fill it is filled again from empty', async ({
+  mounts,
+}) => {
   const failing = request({
     fill: async (directory) => {
       writeFileSync(join(directory, 'half'), '');
       throw new Error('cut short');
     },
   });
-  assert.match(String(await mounts.lease(failing, never).catch((error: unknown) => error)), 'cut short');
+  assert.match(
+    String(await mounts.lease(failing, never).catch((error: unknown) => error)),
+    'cut short',
+  );
   let fills = 0;
   const filling = request({
     fill: async (directory) => {
@@ -111,7 +128,10 @@ test('a cache is filled once; after a failed fill it is filled again from empty'
   for (const lease of leases) await lease[Symbol.asyncDispose]();
 });
 
-test('a fresh cache is emptied once in a build, and no user of it loses anything', async ({ dir, mounts }) => {
+test('a fresh cache is emptied once in a build, and no user of it loses anything', async ({
+  dir,
+  mounts,
+}) => {
   const use = async (caches: CacheMounts, name: string, fresh: boolean) => {
     await using lease = await caches.lease(request({ fresh }), never);
     writeFileSync(join(lease.directory, name), '');

@@ -70,7 +70,9 @@ export function createCacheMounts(directory: string): CacheMounts {
       for (;;) {
         describeCache(home, request);
         try {
-          return request.sharing === 'private' ? await leasePrivate(home, request) : await leaseFirst(home, request, signal);
+          return request.sharing === 'private'
+            ? await leasePrivate(home, request)
+            : await leaseFirst(home, request, signal);
         } catch (error) {
           // The garbage collector removed the directory after it was made and before it was locked.
           if (errnoOf(error) !== 'ENOENT' || existsSync(home)) throw error;
@@ -89,7 +91,12 @@ export function cacheName({ id, base }: Pick<CacheRequest, 'id' | 'base'>): stri
 export function readAbout(home: string): CacheAbout | undefined {
   try {
     const about = JSON.parse(readFileSync(join(home, 'about.json'), 'utf8')) as Partial<CacheAbout>;
-    if (typeof about.id !== 'string' || typeof about.base !== 'string' || typeof about.created !== 'number') return undefined;
+    if (
+      typeof about.id !== 'string' ||
+      typeof about.base !== 'string' ||
+      typeof about.created !== 'number'
+    )
+      return undefined;
     return about as CacheAbout;
   } catch {
     return undefined;
@@ -107,7 +114,11 @@ export function describeCache(home: string, { id, base }: Pick<CacheRequest, 'id
   renameSync(temporary, path);
 }
 
-async function leaseFirst(home: string, request: CacheRequest, signal: AbortSignal): Promise<CacheLease> {
+async function leaseFirst(
+  home: string,
+  request: CacheRequest,
+  signal: AbortSignal,
+): Promise<CacheLease> {
   const place = join(home, '0');
   const shared = request.sharing === 'shared';
   const held = await lockFile(join(home, '0.lock'), shared ? 'shared' : 'exclusive', signal);
@@ -144,7 +155,10 @@ async function filled(
 }
 
 function leaseOf(place: string, held: HeldLock): CacheLease {
-  return { directory: join(place, 'data'), [Symbol.asyncDispose]: async () => held[Symbol.dispose]() };
+  return {
+    directory: join(place, 'data'),
+    [Symbol.asyncDispose]: async () => held[Symbol.dispose](),
+  };
 }
 
 /**
@@ -176,5 +190,8 @@ function beginAnew(home: string): void {
 export function removed(place: string): void {
   const failure = removeTree(place);
   if (failure !== undefined)
-    throw osError(failure, { ...writing('the cache mount', place), what: `the cache mount in ${place} cannot be removed` });
+    throw osError(failure, {
+      ...writing('the cache mount', place),
+      what: `the cache mount in ${place} cannot be removed`,
+    });
 }

@@ -69,11 +69,23 @@ export interface ListedRecord {
 /** All records, the most recently used first. */
 export function recordsOf(store: Pick<Store, 'db' | 'migrate'>): ListedRecord[] {
   prepareRecords(store);
-  const rows = store.db.all<RecordRow & { readonly key: string }>('SELECT * FROM record ORDER BY used DESC, created DESC');
+  const rows = store.db.all<RecordRow & { readonly key: string }>(
+    'SELECT * FROM record ORDER BY used DESC, created DESC',
+  );
   return rows.flatMap(({ key, description, created, used, duration, outputs, parts }) => {
     const read = { outputs: parsedList(outputs), parts: parsedList(parts) };
     if (!isSoundKey(key) || !read.outputs || !read.parts) return [];
-    return [{ key, description, created, used, durationMs: duration, outputs: read.outputs, parts: read.parts }];
+    return [
+      {
+        key,
+        description,
+        created,
+        used,
+        durationMs: duration,
+        outputs: read.outputs,
+        parts: read.parts,
+      },
+    ];
   });
 }
 
@@ -116,7 +128,9 @@ export function unreadableRecords({ db }: Pick<Store, 'db'>): string[] {
     .all<RecordRow & { readonly key: string }>('SELECT * FROM record')
     .filter(({ key, outputs, parts, description, ...numbers }) => {
       const { created, used, duration } = numbers;
-      const counts = [created, used, duration].every((value) => typeof value === 'number' && value >= 0);
+      const counts = [created, used, duration].every(
+        (value) => typeof value === 'number' && value >= 0,
+      );
       const texts = isSoundKey(key) && typeof description === 'string';
       return !counts || !texts || !layersOfRecord(outputs) || !parsedParts(parts);
     })
@@ -194,7 +208,10 @@ class Records implements CacheStore {
     const pending = this.#links.get(definition);
     if (pending) return pending;
     const hex = hexOf(definition);
-    const row = this.#db.get<{ key: string; used: number }>('SELECT key, used FROM link WHERE definition = ?', hex);
+    const row = this.#db.get<{ key: string; used: number }>(
+      'SELECT key, used FROM link WHERE definition = ?',
+      hex,
+    );
     if (!row) return undefined;
     if (!isSoundKey(row.key)) return this.#unreadable('link', 'definition', hex);
     if (isStale(row.used)) this.#touched.link.add(hex);
@@ -220,8 +237,10 @@ class Records implements CacheStore {
       this.#db.transaction(() => {
         this.#writeLinks();
         const now = Date.now();
-        for (const key of record) this.#db.run('UPDATE record SET used = ? WHERE key = ?', now, key);
-        for (const definition of link) this.#db.run('UPDATE link SET used = ? WHERE definition = ?', now, definition);
+        for (const key of record)
+          this.#db.run('UPDATE record SET used = ? WHERE key = ?', now, key);
+        for (const definition of link)
+          this.#db.run('UPDATE link SET used = ? WHERE definition = ?', now, definition);
         for (const key of record) this.#uses.set(key, now);
       });
     } catch (error) {
@@ -237,7 +256,12 @@ class Records implements CacheStore {
   #writeLinks(): void {
     const now = Date.now();
     for (const [definition, key] of this.#links) {
-      this.#db.run('INSERT OR REPLACE INTO link (definition, key, used) VALUES (?, ?, ?)', hexOf(definition), hexOf(key), now);
+      this.#db.run(
+        'INSERT OR REPLACE INTO link (definition, key, used) VALUES (?, ?, ?)',
+        hexOf(definition),
+        hexOf(key),
+        now,
+      );
     }
   }
 }

@@ -31,7 +31,9 @@ export function newGroup(name: string, summary: string, commands: readonly Comma
 export function groupUsage(group: Command): string {
   const last = (command: Command) => command.name().split(' ').at(-1) ?? '';
   const width = Math.max(...group.commands.map((command) => last(command).length));
-  const lines = group.commands.map((command) => `  ${last(command).padEnd(width)}  ${command.description()}\n`);
+  const lines = group.commands.map(
+    (command) => `  ${last(command).padEnd(width)}  ${command.description()}\n`,
+  );
   return `Usage: ${group.name()} COMMAND\n\n${group.description()}.\n\nCommands:\n${lines.join('')}`;
 }
 
@@ -41,7 +43,10 @@ const offered = new WeakMap<Option, readonly string[]>();
  * Gives words with which values of flags begin to the shells' completion. Nothing is refused by
  * them.
  */
-export function offer(command: Command, words: Readonly<Record<string, readonly string[]>>): Command {
+export function offer(
+  command: Command,
+  words: Readonly<Record<string, readonly string[]>>,
+): Command {
   for (const [flag, values] of Object.entries(words)) {
     const option = command.options.find(({ long }) => long === flag);
     if (!option) throw new Error(`${command.name()} has no flag ${flag}`);
@@ -69,7 +74,11 @@ export interface ReadingFlags {
 }
 
 /** Parses `argv`; answers false when all that was asked for was help. */
-export function parseArguments(command: Command, argv: readonly string[], reading: ReadingFlags = {}): boolean {
+export function parseArguments(
+  command: Command,
+  argv: readonly string[],
+  reading: ReadingFlags = {},
+): boolean {
   try {
     command.parse(plainWords(command, argv, reading), { from: 'user' });
     if (command.args.slice(0, reading.passesThrough ? 1 : undefined).includes(''))

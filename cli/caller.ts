@@ -39,7 +39,10 @@ export function homeDirectory(env: NodeJS.ProcessEnv): string {
  * Where a user's data go; `substitute` when the home directory does not take them and a directory
  * named by the id is used.
  */
-export function dataDirectory(env: NodeJS.ProcessEnv): { readonly path: string; readonly substitute: boolean } {
+export function dataDirectory(env: NodeJS.ProcessEnv): {
+  readonly path: string;
+  readonly substitute: boolean;
+} {
   const wanted = env['XDG_DATA_HOME'] || join(homeDirectory(env), '.local/share');
   if (env['XDG_DATA_HOME'] || isWritable(wanted)) return { path: wanted, substitute: false };
   return { path: ownTemporary(outerUser()), substitute: true };
@@ -68,7 +71,8 @@ function ownTemporary(uid: number): string {
     if (errnoOf(error) !== 'EEXIST') throw noPlace(path, error);
   }
   const stat = lstatSync(path);
-  if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o077) !== 0) throw noPlace(path);
+  if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o077) !== 0)
+    throw noPlace(path);
   return path;
 }
 

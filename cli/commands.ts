@@ -26,15 +26,24 @@ export const COMMANDS = {
     summary: 'Run a command in a new container of an image, to look at a result',
     load: () => import('./commands/run-image.ts'),
   },
-  images: { summary: 'List the images in the local store', load: () => import('./commands/images.ts') },
+  images: {
+    summary: 'List the images in the local store',
+    load: () => import('./commands/images.ts'),
+  },
   image: {
     summary: "Remove images without a name, and docker's names for other commands",
     load: () => import('./commands/image.ts'),
     own: ['prune'],
   },
   tag: { summary: 'Give an image another name', load: () => import('./commands/tag.ts') },
-  rmi: { summary: 'Remove names of images, and what only they needed', load: () => import('./commands/rmi.ts') },
-  inspect: { summary: 'Print the config and descriptors of an image as JSON', load: () => import('./commands/inspect.ts') },
+  rmi: {
+    summary: 'Remove names of images, and what only they needed',
+    load: () => import('./commands/rmi.ts'),
+  },
+  inspect: {
+    summary: 'Print the config and descriptors of an image as JSON',
+    load: () => import('./commands/inspect.ts'),
+  },
   history: { summary: 'Show how an image was made', load: () => import('./commands/history.ts') },
   save: { summary: 'Write images to an archive', load: () => import('./commands/save.ts') },
   load: { summary: 'Read images from an archive', load: () => import('./commands/load.ts') },
@@ -49,8 +58,14 @@ export const COMMANDS = {
     load: () => import('./commands/imagetools.ts'),
   },
   login: { summary: 'Log in to a registry', load: () => import('./commands/login.ts') },
-  logout: { summary: 'Forget the login for a registry', load: () => import('./commands/logout.ts') },
-  explain: { summary: 'Say why the steps of a build were not cached', load: () => import('./commands/explain.ts') },
+  logout: {
+    summary: 'Forget the login for a registry',
+    load: () => import('./commands/logout.ts'),
+  },
+  explain: {
+    summary: 'Say why the steps of a build were not cached',
+    load: () => import('./commands/explain.ts'),
+  },
   du: { summary: 'Show what takes room in the store', load: () => import('./commands/du.ts') },
   prune: { summary: 'Remove build cache', load: () => import('./commands/prune.ts') },
   cache: {
@@ -59,7 +74,10 @@ export const COMMANDS = {
   },
   fsck: { summary: 'Verify the whole store', load: () => import('./commands/fsck.ts') },
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
-  doctor: { summary: 'Say what this host offers and what is missing', load: () => import('./commands/doctor-host.ts') },
+  doctor: {
+    summary: 'Say what this host offers and what is missing',
+    load: () => import('./commands/doctor-host.ts'),
+  },
   completion: {
     summary: 'Print the completion script for bash, zsh or fish',
     load: () => import('./commands/completion.ts'),

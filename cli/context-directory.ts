@@ -24,8 +24,12 @@ export function directoryAt(context: string): string {
     });
   }
   if (!isDirectory)
-    throw new KilnError('KILN_CONTEXT_NOT_FOUND', `path ${JSON.stringify(context)} is not a directory`, {
-      hint: 'to name the Dockerfile itself use -f FILE and give its directory',
-    });
+    throw new KilnError(
+      'KILN_CONTEXT_NOT_FOUND',
+      `path ${JSON.stringify(context)} is not a directory`,
+      {
+        hint: 'to name the Dockerfile itself use -f FILE and give its directory',
+      },
+    );
   return directory;
 }

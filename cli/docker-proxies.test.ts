@@ -12,9 +12,15 @@ function proxiesOf(
   const directory = mkdtempSync(join(tmpdir(), 'kiln-proxies-'));
   try {
     const path = join(directory, 'config.json');
-    if (config !== undefined) writeFileSync(path, typeof config === 'string' ? config : JSON.stringify(config));
+    if (config !== undefined)
+      writeFileSync(path, typeof config === 'string' ? config : JSON.stringify(config));
     const warnings: string[] = [];
-    const found = dockerProxies(path, env, new Map(Object.entries(given)), (sentence) => void warnings.push(sentence));
+    const found = dockerProxies(
+      path,
+      env,
+      new Map(Object.entries(given)),
+      (sentence) => void warnings.push(sentence),
+    );
     return { found: Object.fromEntries(found), warnings };
   } finally {
     rmSync(directory, { recursive: true });
@@ -25,7 +31,14 @@ test('every field becomes a build argument in upper and lower case', () => {
   const entry = { httpProxy: 'h', httpsProxy: 's', ftpProxy: 'f', noProxy: 'n', allProxy: 'a' };
   assert.equal(proxiesOf({ proxies: { default: entry } }), {
     found: {
-      ...{ HTTP_PROXY: 'h', http_proxy: 'h', HTTPS_PROXY: 's', https_proxy: 's', FTP_PROXY: 'f', ftp_proxy: 'f' },
+      ...{
+        HTTP_PROXY: 'h',
+        http_proxy: 'h',
+        HTTPS_PROXY: 's',
+        https_proxy: 's',
+        FTP_PROXY: 'f',
+        ftp_proxy: 'f',
+      },
       ...{ NO_PROXY: 'n', no_proxy: 'n', ALL_PROXY: 'a', all_proxy: 'a' },
     },
     warnings: [],
@@ -39,13 +52,22 @@ test('the entry of the engine goes before that for all, and is whole', () => {
     'tcp://build:2375': { httpProxy: 'build' },
   };
   assert.equal(proxiesOf({ proxies }).found, { HTTP_PROXY: 'socket', http_proxy: 'socket' });
-  assert.is(proxiesOf({ proxies }, { env: { DOCKER_HOST: 'tcp://build:2375' } }).found['http_proxy'], 'build');
-  assert.is(proxiesOf({ proxies }, { env: { DOCKER_HOST: 'tcp://other:2375' } }).found['NO_PROXY'], 'd');
+  assert.is(
+    proxiesOf({ proxies }, { env: { DOCKER_HOST: 'tcp://build:2375' } }).found['http_proxy'],
+    'build',
+  );
+  assert.is(
+    proxiesOf({ proxies }, { env: { DOCKER_HOST: 'tcp://other:2375' } }).found['NO_PROXY'],
+    'd',
+  );
 });
 
 test('a build argument goes before, in whatever case it is given', () => {
   const proxies = { default: { httpProxy: 'cfg', noProxy: 'cfg' } };
-  assert.equal(proxiesOf({ proxies }, { given: { http_proxy: 'arg' } }).found, { NO_PROXY: 'cfg', no_proxy: 'cfg' });
+  assert.equal(proxiesOf({ proxies }, { given: { http_proxy: 'arg' } }).found, {
+    NO_PROXY: 'cfg',
+    no_proxy: 'cfg',
+  });
   assert.equal(proxiesOf({ proxies }, { given: { HTTP_PROXY: '', NO_PROXY: 'arg' } }).found, {});
 });
 

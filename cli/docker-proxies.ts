@@ -28,7 +28,8 @@ export function dockerProxies(
   const names = new Set([...given.keys()].map((name) => name.toUpperCase()));
   for (const [name, value] of Object.entries(entryOf(path, env, warn))) {
     const variable = FIELDS[name as keyof typeof FIELDS];
-    if (typeof value !== 'string') warn(`proxies of ${path}: ${name} is not a text, and counts as not given`);
+    if (typeof value !== 'string')
+      warn(`proxies of ${path}: ${name} is not a text, and counts as not given`);
     else if (variable !== undefined && value !== '' && !names.has(variable)) {
       found.set(variable, value);
       found.set(variable.toLowerCase(), value);
@@ -44,7 +45,9 @@ function entryOf(
 ): Readonly<Record<string, unknown>> {
   let config: DockerConfig;
   try {
-    config = readDockerConfig(path, (reason) => warn(`${reason}; its logins and proxies are not used`));
+    config = readDockerConfig(path, (reason) =>
+      warn(`${reason}; its logins and proxies are not used`),
+    );
   } catch (error) {
     if (!(error instanceof KilnError)) throw error;
     warn(`${error.message}; its proxies are not used`);
@@ -61,5 +64,7 @@ function entryOf(
 }
 
 function table(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : undefined;
 }

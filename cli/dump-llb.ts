@@ -32,7 +32,11 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
     ...pair('--platform', flags.platform),
     ...(flags.buildArg ?? []).flatMap((arg) => pair('--build-arg', arg)),
   ];
-  const { options } = parseBuildFlags(argv, { env: process.env, stdoutIsTerminal: false, cpus: 1 })!;
+  const { options } = parseBuildFlags(argv, {
+    env: process.env,
+    stdoutIsTerminal: false,
+    cpus: 1,
+  })!;
   await using engine = openLocalEngine();
   await using scope = new AsyncDisposableStack();
   const { signal } = new AbortController();
@@ -41,7 +45,11 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const build = { request, engine, session, progress: notTold, signal, scope };
   const context = await loadContext(request, { ...contextHost(build), fetch: notFetched });
   const sources = scope.use(
-    imageSources({ content: engine.content, images: engine.images, registry: await engine.settings.registry() }),
+    imageSources({
+      content: engine.content,
+      images: engine.images,
+      registry: await engine.settings.registry(),
+    }),
   );
   const { inputs } = prepareRequest(request, session, context, notTold);
   const asked = { ...inputs, resolveImage: imageResolver(sources, signal), signal };
@@ -63,10 +71,14 @@ function notTold(): void {}
 
 /** Nothing is built here, and a context is fetched by building it. */
 async function notFetched(): Promise<never> {
-  throw new KilnError('KILN_CONTEXT_UNSUPPORTED', 'the graph of a context at a URL cannot be printed without fetching it', {
-    hint: 'fetch it first and name the directory',
-    exitCode: 2,
-  });
+  throw new KilnError(
+    'KILN_CONTEXT_UNSUPPORTED',
+    'the graph of a context at a URL cannot be printed without fetching it',
+    {
+      hint: 'fetch it first and name the directory',
+      exitCode: 2,
+    },
+  );
 }
 
 function pair(flag: string, value: string | undefined): string[] {

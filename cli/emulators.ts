@@ -11,25 +11,34 @@ import { textIfThere } from '../registry/textfile.ts';
  *
  * Throws KILN_EMULATORS_INVALID.
  */
-export async function configuredEmulator(path: string, architecture: string): Promise<string | undefined> {
+export async function configuredEmulator(
+  path: string,
+  architecture: string,
+): Promise<string | undefined> {
   const text = textIfThere('the configuration', path);
   if (text === undefined) return undefined;
   const { parse } = await import('smol-toml');
   try {
     const emulators: unknown = parse(text)['emulators'];
     if (emulators === undefined) return undefined;
-    if (typeof emulators !== 'object' || emulators === null) throw new Error('emulators is not a table');
+    if (typeof emulators !== 'object' || emulators === null)
+      throw new Error('emulators is not a table');
     for (const [name, value] of Object.entries(emulators)) {
-      if (typeof value !== 'string' || !value.startsWith('/')) throw new Error(`emulators.${name} is not an absolute path`);
+      if (typeof value !== 'string' || !value.startsWith('/'))
+        throw new Error(`emulators.${name} is not an absolute path`);
       if (parsePlatform(`linux/${name}`, LINUX).architecture === architecture) return value;
     }
     return undefined;
   } catch (error) {
-    throw new KilnError('KILN_EMULATORS_INVALID', `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`, {
-      place: { kind: 'path', path },
-      hint: 'write [emulators] and below it ARCHITECTURE = "/path/of/a/static/qemu"',
-      cause: error,
-    });
+    throw new KilnError(
+      'KILN_EMULATORS_INVALID',
+      `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
+      {
+        place: { kind: 'path', path },
+        hint: 'write [emulators] and below it ARCHITECTURE = "/path/of/a/static/qemu"',
+        cause: error,
+      },
+    );
   }
 }
 

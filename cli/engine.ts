@@ -38,7 +38,8 @@ export function openLocalEngine(): Engine {
     emulation: configuredEmulation(env),
     networkFallback: configuredNetwork(env),
   });
-  if (hasNoHome(env)) warn(`the home directory cannot be written: the store is ${root} (KILN_ROOT names another)`);
+  if (hasNoHome(env))
+    warn(`the home directory cannot be written: the store is ${root} (KILN_ROOT names another)`);
   return engine;
 }
 

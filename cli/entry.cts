@@ -32,7 +32,10 @@ function load(name: string): unknown {
   const filename = `${__dirname}/${name}.cjs`;
   const path = `${__dirname}/${name}-${KILN_BUNDLE}-${process.version}-${process.arch}.cache`;
   const cachedData = read(path);
-  const script = new vm.Script(fs.readFileSync(filename, 'latin1'), { filename, ...(cachedData && { cachedData }) });
+  const script = new vm.Script(fs.readFileSync(filename, 'latin1'), {
+    filename,
+    ...(cachedData && { cachedData }),
+  });
   if (!cachedData || script.cachedDataRejected) uncompiled.push({ path, script });
   const bundle = { exports: {} };
   loaded[name] = bundle;

@@ -8,12 +8,18 @@ export function renderExplanation(events: readonly ProgressEvent[]): string {
   const cached = new Map<string, boolean>();
   for (const event of events) {
     if (event.kind === 'miss') reasons.set(event.vertex, event);
-    else if (event.kind === 'vertex' && !/^(\[internal\]|exporting |importing |pushing )/.test(event.name)) {
+    else if (
+      event.kind === 'vertex' &&
+      !/^(\[internal\]|exporting |importing |pushing )/.test(event.name)
+    ) {
       if (event.cached) cached.set(event.vertex, true);
     }
   }
   const hits = [...cached.keys()].filter((vertex) => !reasons.has(vertex)).length;
-  if (reasons.size === 0) return hits === 0 ? 'no step ran\n' : `nothing ran: all ${hits} steps were cached\n`;
-  const lines = [...reasons.values()].map(({ name, reason }) => `  ${name.replace(/\s+/g, ' ')}\n      ${reason}\n`);
+  if (reasons.size === 0)
+    return hits === 0 ? 'no step ran\n' : `nothing ran: all ${hits} steps were cached\n`;
+  const lines = [...reasons.values()].map(
+    ({ name, reason }) => `  ${name.replace(/\s+/g, ' ')}\n      ${reason}\n`,
+  );
   return `why steps were not cached:\n${lines.join('')}${reasons.size} ran, ${hits} ${hits === 1 ? 'was' : 'were'} cached\n`;
 }

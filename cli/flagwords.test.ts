@@ -67,13 +67,18 @@ test('a switch takes no other value than those of true and false', () => {
   for (const word of ['-q=yes', '--quiet=no', '--no-cache=2', '--quiet=']) {
     assert.throws(
       () => readFlagWords(command(), [word], false),
-      (error: unknown) => error instanceof KilnError && error.code === 'KILN_USAGE' && error.exitCode === 2,
+      (error: unknown) =>
+        error instanceof KilnError && error.code === 'KILN_USAGE' && error.exitCode === 2,
     );
   }
 });
 
 test('what follows the first argument is left alone when it is the command line of somebody else', () => {
-  const { words } = readFlagWords(command(), ['-q=1', 'image', 'ls', '-t=x', '--quiet=false'], true);
+  const { words } = readFlagWords(
+    command(),
+    ['-q=1', 'image', 'ls', '-t=x', '--quiet=false'],
+    true,
+  );
   assert.equal(words, ['--quiet', 'image', 'ls', '-t=x', '--quiet=false']);
 });
 
@@ -83,9 +88,14 @@ test('a flag that counts once, and has two values, is told; the same one twice i
   assert.equal(told('-f', 'a', '-fa'), []);
 });
 
-function parsed(words: readonly string[], reading: ReadingFlags): { readonly warnings: string[]; readonly file: unknown } {
+function parsed(
+  words: readonly string[],
+  reading: ReadingFlags,
+): { readonly warnings: string[]; readonly file: unknown } {
   const warnings: string[] = [];
-  const own = newCommand('x', 'x').option('-f, --file <path>', 'one').option('-t, --tag <name>', 'several', collect);
+  const own = newCommand('x', 'x')
+    .option('-f, --file <path>', 'one')
+    .option('-t, --tag <name>', 'several', collect);
   parseArguments(own, words, { ...reading, warn: (sentence) => void warnings.push(sentence) });
   return { warnings, file: own.opts()['file'] };
 }
@@ -95,11 +105,17 @@ test('an empty value is refused, or counts as not given, which is told', () => {
   const { warnings, file } = parsed(['--file', ''], { empty: 'not given' });
   assert.is(file, undefined);
   assert.match(warnings.join(), '--file has an empty value');
-  assert.equal(parsed(['--file='], { mayBeEmpty: new Set(['--file']) }), { warnings: [], file: '' });
+  assert.equal(parsed(['--file='], { mayBeEmpty: new Set(['--file']) }), {
+    warnings: [],
+    file: '',
+  });
 });
 
 test('a flag given twice with different values is told', () => {
-  assert.match(parsed(['-f', 'a', '-f', 'b'], {}).warnings.join(), /--file is given more than once/);
+  assert.match(
+    parsed(['-f', 'a', '-f', 'b'], {}).warnings.join(),
+    /--file is given more than once/,
+  );
 });
 
 test.run();

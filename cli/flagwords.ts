@@ -23,7 +23,11 @@ export interface FlagWords {
   readonly empty: readonly string[];
 }
 
-export function readFlagWords(command: Command, argv: readonly string[], passesThrough: boolean): FlagWords {
+export function readFlagWords(
+  command: Command,
+  argv: readonly string[],
+  passesThrough: boolean,
+): FlagWords {
   const reader = new Reader(command.options);
   reader.read(argv, passesThrough);
   return reader.result();
@@ -77,7 +81,8 @@ class Reader {
     const name = inside(written);
     const option = this.#byName.get(name);
     if (!option) this.#words.push(word);
-    else if (isSwitch(option)) this.#switch(name, equals < 0 ? 'true' : word.slice(equals + 1), name);
+    else if (isSwitch(option))
+      this.#switch(name, equals < 0 ? 'true' : word.slice(equals + 1), name);
     else if (equals >= 0) this.#value(name, word.slice(equals + 1));
     else if (next === undefined) this.#words.push(word);
     else {
@@ -134,7 +139,9 @@ class Reader {
 
   result(): FlagWords {
     const on = [...this.#switches].flatMap(([name, isOn]) => (isOn ? [name] : []));
-    const repeated = [...this.#values].filter(([name, values]) => this.#takesOne(name) && new Set(values).size > 1);
+    const repeated = [...this.#values].filter(
+      ([name, values]) => this.#takesOne(name) && new Set(values).size > 1,
+    );
     const empty = [...this.#values].filter(([, values]) => values.includes(''));
     return {
       words: [...on, ...this.#words],

@@ -7,7 +7,13 @@ const DISK = { total: 1000e9, free: 500e9 };
 test('no configuration means four default policies', async () => {
   const policies = await readGcPolicies('/nonexistent/kiln.toml', DISK);
   assert.equal(
-    policies?.map(({ name, all, reserved, maxUsed, minFree }) => ({ name, all, reserved, maxUsed, minFree })),
+    policies?.map(({ name, all, reserved, maxUsed, minFree }) => ({
+      name,
+      all,
+      reserved,
+      maxUsed,
+      minFree,
+    })),
     [
       { name: 'policy 1', all: false, reserved: 0, maxUsed: 512e6, minFree: 0 },
       { name: 'policy 2', all: false, reserved: 10e9, maxUsed: 750e9, minFree: 200e9 },
@@ -43,7 +49,10 @@ test('policies in the form of buildkitd.toml', async () => {
 test('gc = false switches collection off, a limit replaces the defaults', async () => {
   assert.is(await parseGcPolicies('[worker.oci]\ngc = false\n', 'k.toml', DISK), undefined);
   const policies = await parseGcPolicies('[worker.oci]\ngckeepstorage = "5GB"\n', 'k.toml', DISK);
-  assert.equal([policies?.[1]?.reserved, policies?.[1]?.maxUsed, policies?.[1]?.minFree], [5 * 2 ** 30, 0, 0]);
+  assert.equal(
+    [policies?.[1]?.reserved, policies?.[1]?.maxUsed, policies?.[1]?.minFree],
+    [5 * 2 ** 30, 0, 0],
+  );
 });
 
 test('a wrong configuration names the file', async () => {

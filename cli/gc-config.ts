@@ -1,7 +1,13 @@
 import { KilnError, messageOf } from '../base/errors.ts';
 import { didYouMean } from '../base/suggest.ts';
 import { parseDuration, parseFilters } from '../cache/gc/filter.ts';
-import { type Disk, defaultLimits, defaultPolicies, type PrunePolicy, type SpaceLimits } from '../cache/gc/policy.ts';
+import {
+  type Disk,
+  defaultLimits,
+  defaultPolicies,
+  type PrunePolicy,
+  type SpaceLimits,
+} from '../cache/gc/policy.ts';
 import { textIfThere } from '../registry/textfile.ts';
 import { parseBytes } from './arguments.ts';
 
@@ -26,7 +32,9 @@ export type GcPolicies = readonly PrunePolicy[] | undefined;
  */
 export async function readGcPolicies(path: string, disk: Disk): Promise<GcPolicies> {
   const text = textIfThere('the configuration', path);
-  return text === undefined ? defaultPolicies(defaultLimits(disk)) : await parseGcPolicies(text, path, disk);
+  return text === undefined
+    ? defaultPolicies(defaultLimits(disk))
+    : await parseGcPolicies(text, path, disk);
 }
 
 export async function parseGcPolicies(text: string, path: string, disk: Disk): Promise<GcPolicies> {
@@ -34,17 +42,24 @@ export async function parseGcPolicies(text: string, path: string, disk: Disk): P
   try {
     const workers = table(parse(text)['worker']);
     const worker = table(workers['oci'] ?? workers['containerd']);
-    if (worker['gc'] !== undefined && typeof worker['gc'] !== 'boolean') throw new Error('gc is neither true nor false');
+    if (worker['gc'] !== undefined && typeof worker['gc'] !== 'boolean')
+      throw new Error('gc is neither true nor false');
     if (worker['gc'] === false) return undefined;
     if (worker['gcpolicy'] === undefined) return defaultPolicies(limitsOf(worker, disk));
     if (!Array.isArray(worker['gcpolicy'])) throw new Error('gcpolicy is not a list of tables');
-    return worker['gcpolicy'].map((policy, index) => policyOf(table(policy), `policy ${index + 1}`, disk));
+    return worker['gcpolicy'].map((policy, index) =>
+      policyOf(table(policy), `policy ${index + 1}`, disk),
+    );
   } catch (error) {
-    throw new KilnError('KILN_GC_CONFIG_INVALID', `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`, {
-      place: { kind: 'path', path },
-      hint: 'write it as buildkitd.toml has it: [worker.oci] and [[worker.oci.gcpolicy]]',
-      cause: error,
-    });
+    throw new KilnError(
+      'KILN_GC_CONFIG_INVALID',
+      `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
+      {
+        place: { kind: 'path', path },
+        hint: 'write it as buildkitd.toml has it: [worker.oci] and [[worker.oci.gcpolicy]]',
+        cause: error,
+      },
+    );
   }
 }
 
@@ -62,11 +77,22 @@ function limitsOf(worker: Table, disk: Disk): SpaceLimits {
 }
 
 /** What a table `[[worker.oci.gcpolicy]]` may say. */
-export const POLICY_KEYS = ['all', 'filters', 'keepBytes', 'keepDuration', 'maxUsedSpace', 'minFreeSpace', 'reservedSpace'];
+export const POLICY_KEYS = [
+  'all',
+  'filters',
+  'keepBytes',
+  'keepDuration',
+  'maxUsedSpace',
+  'minFreeSpace',
+  'reservedSpace',
+];
 
 function policyOf(policy: Table, name: string, disk: Disk): PrunePolicy {
   const stray = Object.keys(policy).find((key) => !POLICY_KEYS.includes(key));
-  if (stray !== undefined) throw new Error(`${name}: ${stray} is not a field of a policy${didYouMean(stray, POLICY_KEYS)}`);
+  if (stray !== undefined)
+    throw new Error(
+      `${name}: ${stray} is not a field of a policy${didYouMean(stray, POLICY_KEYS)}`,
+    );
   const filters = policy['filters'] ?? [];
   if (!Array.isArray(filters) || !filters.every((filter) => typeof filter === 'string'))
     throw new Error(`${name}: filters is not a list of strings`);
@@ -87,7 +113,9 @@ function size(value: unknown, disk: Disk): number {
   if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
   if (typeof value !== 'string') throw new Error(`${String(value)} is not a size`);
   const percent = /^(\d+)%$/.exec(value)?.[1];
-  return percent === undefined ? parseBytes(value, 'kiln.toml') : Math.floor((disk.total * Number(percent)) / 100);
+  return percent === undefined
+    ? parseBytes(value, 'kiln.toml')
+    : Math.floor((disk.total * Number(percent)) / 100);
 }
 
 /** Seconds, or like `48h`. */

@@ -26,11 +26,15 @@ export function collectLater(store: Store, now = Date.now()): void {
   const { free, total } = diskOf(store.root);
   if (now - last < (free < total * SCARCE ? URGENT_MS : USUAL_MS)) return;
   utimesSync(mark, now / 1000, now / 1000);
-  const child = spawn(process.execPath, [process.argv[1] ?? '', 'prune', '--auto', '--root', store.root], {
-    detached: true,
-    stdio: 'ignore',
-    cwd: '/',
-  });
+  const child = spawn(
+    process.execPath,
+    [process.argv[1] ?? '', 'prune', '--auto', '--root', store.root],
+    {
+      detached: true,
+      stdio: 'ignore',
+      cwd: '/',
+    },
+  );
   // The next build tries again.
   child.on('error', () => {});
   child.unref();

@@ -57,5 +57,7 @@ async function writePiped(bytes: Uint8Array, signal: AbortSignal): Promise<void>
 
 /** A stream that has failed before says only that it is destroyed. */
 function pipeError(error: Error): unknown {
-  return isOsError(error) ? error : Object.assign(new Error(error.message, { cause: error }), { code: 'EPIPE' });
+  return isOsError(error)
+    ? error
+    : Object.assign(new Error(error.message, { cause: error }), { code: 'EPIPE' });
 }

@@ -18,7 +18,10 @@ export interface SecretHost {
  * What `--secret` lends. Each secret is read when a step first asks for it, and once: a pipe cannot
  * be read again.
  */
-export function localSecrets(specs: readonly SecretSpec[], host: SecretHost): (id: string) => Promise<Uint8Array | undefined> {
+export function localSecrets(
+  specs: readonly SecretSpec[],
+  host: SecretHost,
+): (id: string) => Promise<Uint8Array | undefined> {
   const known = new Map<string, Promise<Uint8Array | undefined>>();
   return async (id) => {
     const spec = specs.find((one) => one.id === id);
@@ -29,7 +32,10 @@ export function localSecrets(specs: readonly SecretSpec[], host: SecretHost): (i
   };
 }
 
-async function readSecret({ id, source }: SecretSpec, host: SecretHost): Promise<Uint8Array | undefined> {
+async function readSecret(
+  { id, source }: SecretSpec,
+  host: SecretHost,
+): Promise<Uint8Array | undefined> {
   if (source.kind === 'env') {
     const value = host.env[source.name];
     return value === undefined ? undefined : limited(id, Buffer.from(value));
@@ -37,7 +43,11 @@ async function readSecret({ id, source }: SecretSpec, host: SecretHost): Promise
   if (source.kind === 'stdin') return limited(id, await host.readStdin(LIMIT));
   const { path } = source;
   const place = { kind: 'path', path } as const;
-  const read = { code: 'KILN_SECRET_NOT_FOUND', what: `the file of secret ${id} cannot be read`, path } as const;
+  const read = {
+    code: 'KILN_SECRET_NOT_FOUND',
+    what: `the file of secret ${id} cannot be read`,
+    path,
+  } as const;
   try {
     // A pipe, as `<(command)` makes one, has no size before it is read, and must not hold up
     // everything else until it is written to.
@@ -47,7 +57,9 @@ async function readSecret({ id, source }: SecretSpec, host: SecretHost): Promise
     if (found.kind === 'file') return found.bytes;
     if (found.kind === 'large') throw tooLarge(id);
     const why = found.kind === 'absent' ? 'is not there any more' : whyNotRead(found);
-    throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} ${why}`, { hint: 'name a file or a pipe with src=' });
+    throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} ${why}`, {
+      hint: 'name a file or a pipe with src=',
+    });
   } catch (error) {
     throw error instanceof KilnError ? error.at(place) : error;
   }

@@ -28,14 +28,22 @@ export function localSession(
     shownContext: options.shownContext,
     directory(name) {
       const lent = options.lentPaths.get(name);
-      if (!lent) throw new KilnError('KILN_CONTEXT_NOT_FOUND', `there is no context ${JSON.stringify(name)}`);
-      return { path: lent.kind === 'directory' ? directoryAt(lent.path) : resolve(lent.path), remembered: true };
+      if (!lent)
+        throw new KilnError(
+          'KILN_CONTEXT_NOT_FOUND',
+          `there is no context ${JSON.stringify(name)}`,
+        );
+      return {
+        path: lent.kind === 'directory' ? directoryAt(lent.path) : resolve(lent.path),
+        remembered: true,
+      };
     },
     file,
     input,
     output: standardOutput(),
     secret: localSecrets(options.secrets, { env, readStdin: input, readPipe: file }),
     ssh: openSshAgents(options.ssh, env, engine.store),
-    onStepFailed: failure && ((step, executor, stepSignal) => failure.step(step, executor, stepSignal)),
+    onStepFailed:
+      failure && ((step, executor, stepSignal) => failure.step(step, executor, stepSignal)),
   };
 }

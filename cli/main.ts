@@ -11,7 +11,13 @@ export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION :
  * What an ordinary user runs as himself: these touch no store, and a helper that keeps logins wants
  * to see who asks.
  */
-const NEEDS_NO_STORE: ReadonlySet<string> = new Set(['completion', 'doctor', 'imagetools', 'login', 'logout']);
+const NEEDS_NO_STORE: ReadonlySet<string> = new Set([
+  'completion',
+  'doctor',
+  'imagetools',
+  'login',
+  'logout',
+]);
 
 /** Runs one command line (without `node` and the script). Sets the exit code; throws nothing. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -45,8 +51,11 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   const onlyHelp = words.length > 0 && words.every((word) => word === '--help' || word === '-h');
   const { own, load }: CommandEntry = COMMANDS[first as CommandName];
   if (own && !onlyHelp && !own.includes(words[0] ?? ''))
-    return await dispatch((await import('./words-of-docker.ts')).inWordsOfKiln([first, ...words], []));
-  if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp) (await import('./rootless.ts')).enterUserNamespace();
+    return await dispatch(
+      (await import('./words-of-docker.ts')).inWordsOfKiln([first, ...words], []),
+    );
+  if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp)
+    (await import('./rootless.ts')).enterUserNamespace();
   return await (await load()).run(words);
 }
 
@@ -63,11 +72,19 @@ async function help(words: readonly string[], nothingSaid: boolean): Promise<num
 function version(first: string, rest: readonly string[]): number {
   const stray = rest.find((word) => !HELP.has(word));
   if (stray !== undefined)
-    throw new KilnError('KILN_USAGE', `kiln ${first} takes no arguments, but got ${JSON.stringify(stray)}`, {
-      hint: `'kiln ${first}' prints the version`,
-      exitCode: 2,
-    });
-  stdout.write(rest.length > 0 ? 'Usage: kiln version\n\nPrint the version of Kiln\n' : `kiln version ${VERSION}\n`);
+    throw new KilnError(
+      'KILN_USAGE',
+      `kiln ${first} takes no arguments, but got ${JSON.stringify(stray)}`,
+      {
+        hint: `'kiln ${first}' prints the version`,
+        exitCode: 2,
+      },
+    );
+  stdout.write(
+    rest.length > 0
+      ? 'Usage: kiln version\n\nPrint the version of Kiln\n'
+      : `kiln version ${VERSION}\n`,
+  );
   return 0;
 }
 
@@ -81,6 +98,8 @@ const HAS_SUBCOMMANDS: ReadonlySet<string> = new Set(['cache', 'debug', 'image',
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  const lines = Object.entries(COMMANDS).map(
+    ([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`,
+  );
   return `Usage: kiln COMMAND [OPTIONS]\n\nBuilds container images from Dockerfiles, without a daemon.\n\nCommands:\n${lines.join('\n')}\n\n'kiln COMMAND --help' says more about a command.\n`;
 }

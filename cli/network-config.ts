@@ -26,11 +26,15 @@ export async function configuredFallback(path: string): Promise<NetworkFallback>
     if (known === undefined) throw new Error(`networkFallback = ${JSON.stringify(fallback)}`);
     return known;
   } catch (error) {
-    throw new KilnError('KILN_NETWORK', `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`, {
-      place: { kind: 'path', path },
-      hint: `write networkFallback = ${FALLBACKS.map((one) => JSON.stringify(one)).join(' or ')} below [worker.oci]`,
-      cause: error,
-    });
+    throw new KilnError(
+      'KILN_NETWORK',
+      `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
+      {
+        place: { kind: 'path', path },
+        hint: `write networkFallback = ${FALLBACKS.map((one) => JSON.stringify(one)).join(' or ')} below [worker.oci]`,
+        cause: error,
+      },
+    );
   }
 }
 

@@ -31,7 +31,9 @@ const WORK: Readonly<Record<string, () => Promise<number>>> = {
     return 0;
   },
   'rejects where nobody looks': async () => {
-    void Promise.reject(Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO', syscall: 'write' }));
+    void Promise.reject(
+      Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO', syscall: 'write' }),
+    );
     await never();
     return 0;
   },

@@ -12,7 +12,11 @@ for (const [work, code, says] of [
   ['throws', 70, /^ERROR: this is a bug in Kiln, please report it: a fault\n/],
   ['never settles', 1, /^ERROR: kiln ended before its work did.*\[KILN_UNFINISHED\]\nhint: .*\n$/],
   ['is never closed', 1, /^ERROR: kiln ended before its work did.*\[KILN_UNFINISHED\]\n/],
-  ['is never closed and holds the loop', 1, /^ERROR: the thing could not be closed within .*\[KILN_UNFINISHED\]\n/],
+  [
+    'is never closed and holds the loop',
+    1,
+    /^ERROR: the thing could not be closed within .*\[KILN_UNFINISHED\]\n/,
+  ],
   ['throws where nobody looks', 70, /^ERROR: this is a bug in Kiln, please report it: a fault\n/],
   ['rejects where nobody looks', 1, /^ERROR: write: input\/output error \[KILN_SYSTEM\]\n/],
   ['calls exit', 1, /^ERROR: kiln ended before its work did/],

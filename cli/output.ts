@@ -32,12 +32,19 @@ type Loss = 'unread' | 'closed';
  */
 export function takenWhole(): void {
   if (stdout.lost === undefined) return;
-  throw new KilnError('KILN_OUTPUT_UNWRITABLE', `standard output was not taken to its end: ${REASON[stdout.lost]}`, {
-    hint: 'let the reader read to the end, or write to a file',
-  });
+  throw new KilnError(
+    'KILN_OUTPUT_UNWRITABLE',
+    `standard output was not taken to its end: ${REASON[stdout.lost]}`,
+    {
+      hint: 'let the reader read to the end, or write to a file',
+    },
+  );
 }
 
-const REASON: Readonly<Record<Loss, string>> = { unread: 'the reader has gone', closed: 'it is closed' };
+const REASON: Readonly<Record<Loss, string>> = {
+  unread: 'the reader has gone',
+  closed: 'it is closed',
+};
 
 /**
  * Node opens /dev/null in place of a closed descriptor, so the launcher looks before Node starts.
@@ -47,9 +54,13 @@ export function isClosed(fd: 1 | 2, env: NodeJS.ProcessEnv = process.env): boole
 }
 
 export function closedOutput(): KilnError {
-  return new KilnError('KILN_OUTPUT_UNWRITABLE', 'standard output is closed: what belongs there is lost', {
-    hint: 'redirect standard output to a file, or to /dev/null when nobody wants to read it',
-  });
+  return new KilnError(
+    'KILN_OUTPUT_UNWRITABLE',
+    'standard output is closed: what belongs there is lost',
+    {
+      hint: 'redirect standard output to a file, or to /dev/null when nobody wants to read it',
+    },
+  );
 }
 
 function outputOf(fd: 1 | 2): StandardOutput {
@@ -62,7 +73,8 @@ function outputOf(fd: 1 | 2): StandardOutput {
   };
   return {
     write: (text) => put(typeof text === 'string' && isTerminal() ? visible(text) : text),
-    style: (text) => put(isTerminal() ? (canMoveCursor(process.env) ? styled(text) : unstyled(text)) : text),
+    style: (text) =>
+      put(isTerminal() ? (canMoveCursor(process.env) ? styled(text) : unstyled(text)) : text),
     control: (text) => put(text),
     get lost() {
       return lost;

@@ -20,7 +20,10 @@ test('a wrong one is an error of the source that says it', () => {
     }
   };
   assert.equal(placeOf('foo', {}), { kind: 'flag', flag: '--platform' });
-  assert.equal(placeOf(undefined, { DOCKER_DEFAULT_PLATFORM: 'foo' }), { kind: 'flag', flag: 'DOCKER_DEFAULT_PLATFORM' });
+  assert.equal(placeOf(undefined, { DOCKER_DEFAULT_PLATFORM: 'foo' }), {
+    kind: 'flag',
+    flag: 'DOCKER_DEFAULT_PLATFORM',
+  });
 });
 
 test.run();

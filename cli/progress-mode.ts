@@ -5,14 +5,21 @@ import { PROGRESS_MODES, type ProgressMode } from './progress/view.ts';
  * How progress is shown: as the flag says, else as BUILDKIT_PROGRESS does. Throws KILN_FLAG_VALUE
  * for what is neither.
  */
-export function progressMode(flag: string | undefined, env: Readonly<Record<string, string | undefined>>): ProgressMode {
+export function progressMode(
+  flag: string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): ProgressMode {
   const text = flag || env['BUILDKIT_PROGRESS'] || 'auto';
   const mode = PROGRESS_MODES.find((known) => known === text);
   if (mode) return mode;
   const source = flag ? '--progress' : 'BUILDKIT_PROGRESS';
-  throw new KilnError('KILN_FLAG_VALUE', `${source} is ${JSON.stringify(text)}, which is not a way to show progress`, {
-    place: { kind: 'flag', flag: source },
-    hint: `use one of ${PROGRESS_MODES.join(', ')}`,
-    exitCode: 2,
-  });
+  throw new KilnError(
+    'KILN_FLAG_VALUE',
+    `${source} is ${JSON.stringify(text)}, which is not a way to show progress`,
+    {
+      place: { kind: 'flag', flag: source },
+      hint: `use one of ${PROGRESS_MODES.join(', ')}`,
+      exitCode: 2,
+    },
+  );
 }

@@ -7,10 +7,15 @@ import { standardInput } from './stdin.ts';
  * Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`.
  * Ctrl-C and Ctrl-D cancel.
  */
-export async function ask(question: string, { secret }: { readonly secret: boolean }): Promise<string> {
+export async function ask(
+  question: string,
+  { secret }: { readonly secret: boolean },
+): Promise<string> {
   const { createInterface } = await import('node:readline');
   stderr.write(question);
-  const output = secret ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
+  const output = secret
+    ? new Writable({ write: (_chunk, _encoding, done) => done() })
+    : process.stderr;
   const lines = createInterface({ input: process.stdin, output, terminal: true });
   try {
     return await new Promise<string>((resolve, reject) => {

@@ -34,7 +34,11 @@ export async function readUpTo(
 const START = 1024;
 
 /** A FIFO opened without waiting for a writer, read as its bytes come. */
-export async function readFifo(path: string, max: number, signal: AbortSignal): Promise<Buffer | undefined> {
+export async function readFifo(
+  path: string,
+  max: number,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
   const { Socket } = await import('node:net');
   const fd = openSync(path, FS.O_RDONLY | FS.O_NONBLOCK | FS.O_NOCTTY);
   return await readUpTo(new Socket({ fd, readable: true, writable: false }), max, signal);

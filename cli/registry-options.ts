@@ -13,9 +13,15 @@ const CERTIFICATES = '/etc/docker/certs.d';
  * How registries are spoken to: logins of docker's config.json, proxies of the environment, and the
  * host's configuration file.
  */
-export async function registryOptions(env: Readonly<Record<string, string | undefined>>): Promise<RegistryOptions> {
+export async function registryOptions(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<RegistryOptions> {
   const hosts = await readHostsConfig(configPath(env), CERTIFICATES);
-  return { hosts, credentials: dockerCredentials(dockerConfigPath(env), env), proxies: proxySettings(env) };
+  return {
+    hosts,
+    credentials: dockerCredentials(dockerConfigPath(env), env),
+    proxies: proxySettings(env),
+  };
 }
 
 /** docker's config.json: in DOCKER_CONFIG, or in `.docker` of the home directory. */

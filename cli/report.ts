@@ -14,8 +14,14 @@ export async function printError(thrown: unknown): Promise<void> {
   if (!(error instanceof KilnError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
-      error instanceof Error && error.cause instanceof Error ? `\ncaused by: ${error.cause.stack ?? error.cause.message}` : '';
-    stderr.write(redactUrl(`ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`));
+      error instanceof Error && error.cause instanceof Error
+        ? `\ncaused by: ${error.cause.stack ?? error.cause.message}`
+        : '';
+    stderr.write(
+      redactUrl(
+        `ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`,
+      ),
+    );
     return;
   }
   const { renderError } = await import('../frontend/diagnostics.ts');
@@ -58,7 +64,9 @@ export async function printWarnings(warnings: readonly WarningEvent[]): Promise<
     if (index >= SHOWN_IN_FULL) continue;
     if (source) {
       const start = { line: source.startLine, column: 0 };
-      lines.push(...markedLines({ kind: 'source', source, start, end: { line: source.endLine, column: 0 } }));
+      lines.push(
+        ...markedLines({ kind: 'source', source, start, end: { line: source.endLine, column: 0 } }),
+      );
     } else lines.push(...detail.map((line) => `   ${line}`));
     if (url) lines.push(`   ${url}`);
   }

@@ -19,7 +19,10 @@ test('the stage of the line is the target, by its name or its number', () => {
     [4, '1'],
     [6, 'three'],
   ] as const)
-    assert.is(reproduction(['.'], failedAt(line, STAGES)), `kiln build --target ${target} --on-error=shell .`);
+    assert.is(
+      reproduction(['.'], failedAt(line, STAGES)),
+      `kiln build --target ${target} --on-error=shell .`,
+    );
   assert.is(reproduction(['.'], failedAt(2, 'FROM a\nRUN x\n')), 'kiln build --on-error=shell .');
 });
 
@@ -39,7 +42,17 @@ test('what is said about the result is left out, what is said about the steps st
     '--target',
     'three',
   ];
-  const kept = ['--build-arg', 'A=b c', '--secret', 'id=s,src=f', '--ssh', 'default', '-f', 'D', '--network=host'];
+  const kept = [
+    '--build-arg',
+    'A=b c',
+    '--secret',
+    'id=s,src=f',
+    '--ssh',
+    'default',
+    '-f',
+    'D',
+    '--network=host',
+  ];
   assert.is(
     reproduction([...dropped, ...kept, '.'], failedAt(2, STAGES)),
     "kiln build --target one --on-error=shell --build-arg 'A=b c' --secret id=s,src=f --ssh default -f D --network=host .",

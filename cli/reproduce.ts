@@ -5,7 +5,8 @@ import { parseDockerfile } from '../frontend/parse.ts';
 
 const STEP_CODES: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];
 /** Flags with a value that say what becomes of the result, which there will not be. */
-const DROPPED = /^(--target|--tag|-t|--output|-o|--iidfile|--metadata-file|--cache-to|--on-error|--progress)$/;
+const DROPPED =
+  /^(--target|--tag|-t|--output|-o|--iidfile|--metadata-file|--cache-to|--on-error|--progress)$/;
 const DROPPED_SWITCH = /^(--push|--load|--quiet|-q|--no-cache)$/;
 
 /**
@@ -14,12 +15,19 @@ const DROPPED_SWITCH = /^(--push|--load|--quiet|-q|--no-cache)$/;
  * that are named like secrets are left to the environment, logins of URLs are left out.
  */
 export function reproduction(argv: readonly string[], error: KilnError): string | undefined {
-  if (!STEP_CODES.includes(error.code) || argv.some((argument) => argument.startsWith('--on-error'))) return undefined;
+  if (
+    !STEP_CODES.includes(error.code) ||
+    argv.some((argument) => argument.startsWith('--on-error'))
+  )
+    return undefined;
   const kept = keptArguments(argv);
   if (kept.some((argument) => /^-$|(^|[,=])(-|\/dev\/stdin)(,|$)/.test(argument))) return undefined;
   const stage = stageOf(error);
   const target = stage === undefined ? [] : ['--target', stage];
-  return ['kiln', 'build', ...target, '--on-error=shell', ...kept].map(withoutLogin).map(quoted).join(' ');
+  return ['kiln', 'build', ...target, '--on-error=shell', ...kept]
+    .map(withoutLogin)
+    .map(quoted)
+    .join(' ');
 }
 
 function keptArguments(argv: readonly string[]): string[] {
@@ -31,7 +39,8 @@ function keptArguments(argv: readonly string[]): string[] {
       if (!argument.includes('=')) at++;
     } else if (name === '--build-arg' && !argument.includes('=')) {
       kept.push(argument, withoutSecret(argv[++at] ?? ''));
-    } else if (name === '--build-arg') kept.push('--build-arg', withoutSecret(argument.slice('--build-arg='.length)));
+    } else if (name === '--build-arg')
+      kept.push('--build-arg', withoutSecret(argument.slice('--build-arg='.length)));
     else if (!DROPPED_SWITCH.test(name)) kept.push(argument);
   }
   return kept;

@@ -45,10 +45,14 @@ function tryFile(path: string): void {
   if (there) return accessSync(path, constants.W_OK);
   const directory = dirname(path);
   try {
-    if (!statSync(directory).isDirectory()) throw Object.assign(new Error(`ENOTDIR: ${directory}`), { code: 'ENOTDIR' });
+    if (!statSync(directory).isDirectory())
+      throw Object.assign(new Error(`ENOTDIR: ${directory}`), { code: 'ENOTDIR' });
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
-    throw osError(error, { ...writing('the directory', directory), hint: `make it first: mkdir -p ${directory}` });
+    throw osError(error, {
+      ...writing('the directory', directory),
+      hint: `make it first: mkdir -p ${directory}`,
+    });
   }
   accessSync(directory, constants.W_OK | constants.X_OK);
 }

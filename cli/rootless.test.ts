@@ -5,8 +5,15 @@ import { planRootless, rootlessMap, type UserHost } from './rootless.ts';
 
 const SUBIDS = 'other:100000:65536\nsomeone:165536:65536\n';
 
-function host(files: Readonly<Record<string, string>> = {}, programs = ['unshare', 'newuidmap', 'newgidmap']): UserHost {
-  const all: Readonly<Record<string, string>> = { '/etc/subuid': SUBIDS, '/etc/subgid': SUBIDS, ...files };
+function host(
+  files: Readonly<Record<string, string>> = {},
+  programs = ['unshare', 'newuidmap', 'newgidmap'],
+): UserHost {
+  const all: Readonly<Record<string, string>> = {
+    '/etc/subuid': SUBIDS,
+    '/etc/subgid': SUBIDS,
+    ...files,
+  };
   return {
     user: 'someone',
     uid: 1001,
@@ -34,13 +41,24 @@ for (const [what, lacking] of [
 
 for (const [what, refusing, says] of [
   ['no unshare', host({}, []), 'util-linux'],
-  ['no user namespaces', host({ '/proc/sys/user/max_user_namespaces': '0\n' }), 'sysctl -w user.max_user_namespaces=15000'],
+  [
+    'no user namespaces',
+    host({ '/proc/sys/user/max_user_namespaces': '0\n' }),
+    'sysctl -w user.max_user_namespaces=15000',
+  ],
   [
     'seccomp',
-    { ...host({ '/proc/self/status': 'NoNewPrivs:\t0\nSeccomp:\t2\n' }), tries: () => 'unshare failed: Operation not permitted' },
+    {
+      ...host({ '/proc/self/status': 'NoNewPrivs:\t0\nSeccomp:\t2\n' }),
+      tries: () => 'unshare failed: Operation not permitted',
+    },
     '--privileged',
   ],
-  ['AppArmor', host({ '/proc/sys/kernel/apparmor_restrict_unprivileged_userns': '1\n' }), 'apparmor_restrict'],
+  [
+    'AppArmor',
+    host({ '/proc/sys/kernel/apparmor_restrict_unprivileged_userns': '1\n' }),
+    'apparmor_restrict',
+  ],
 ] as const) {
   test(`${what}: an error with what mends it`, () => {
     try {

@@ -49,12 +49,17 @@ export function planRootless(host: UserHost): { readonly unshare: string; readon
   const refusal = refusedBy(host.read);
   if (refusal) {
     const { setting, value, wanted } = refusal;
-    throw needsRoot(`${setting} is ${value} on this host`, `sudo sysctl -w ${setting}=${wanted}, or use sudo for Kiln`);
+    throw needsRoot(
+      `${setting} is ${value} on this host`,
+      `sudo sysctl -w ${setting}=${wanted}, or use sudo for Kiln`,
+    );
   }
   const unshare = host.find('unshare');
-  if (!unshare) throw needsRoot('unshare(1) is not installed', 'install util-linux 2.38 or later, or use sudo');
+  if (!unshare)
+    throw needsRoot('unshare(1) is not installed', 'install util-linux 2.38 or later, or use sudo');
   const complaint = complaintOf(host, unshare);
-  if (complaint !== undefined) throw needsRoot(`none can be made here (${complaint})`, ALLOW_NAMESPACES);
+  if (complaint !== undefined)
+    throw needsRoot(`none can be made here (${complaint})`, ALLOW_NAMESPACES);
   return { unshare, map: missingForIds(host) === undefined ? 'all' : 'own' };
 }
 
@@ -81,7 +86,9 @@ function statusField(read: UserHost['read'], name: string): string {
 /**
  * Why other ids than the user's own cannot be mapped, and what mends it; undefined when they can.
  */
-export function missingForIds(host: UserHost): { readonly why: string; readonly fix: string } | undefined {
+export function missingForIds(
+  host: UserHost,
+): { readonly why: string; readonly fix: string } | undefined {
   const { user, uid, read, find } = host;
   if (user === undefined)
     return {
@@ -89,15 +96,23 @@ export function missingForIds(host: UserHost): { readonly why: string; readonly 
       fix: `add a line for the user id ${uid} to /etc/passwd, and a range of ids to /etc/subuid and /etc/subgid`,
     };
   if (statusField(read, 'NoNewPrivs') === '1')
-    return { why: 'newuidmap cannot work without new privileges', fix: 'start Kiln without no-new-privileges' };
+    return {
+      why: 'newuidmap cannot work without new privileges',
+      fix: 'start Kiln without no-new-privileges',
+    };
   const ranges = ['/etc/subuid', '/etc/subgid'].every((file) => hasRange(host, file));
   const helpers = find('newuidmap') && find('newgidmap');
   if (ranges && helpers) return undefined;
   const steps = [
     ...(ranges ? [] : [giveIds(host)]),
-    ...(helpers ? [] : [`sudo ${installCommand({ apt: 'uidmap', dnf: 'shadow-utils', apk: 'shadow-uidmap' })}`]),
+    ...(helpers
+      ? []
+      : [`sudo ${installCommand({ apt: 'uidmap', dnf: 'shadow-utils', apk: 'shadow-uidmap' })}`]),
   ];
-  return { why: ranges ? 'newuidmap is not installed' : 'the user has no subordinate ids', fix: steps.join(' && ') };
+  return {
+    why: ranges ? 'newuidmap is not installed' : 'the user has no subordinate ids',
+    fix: steps.join(' && '),
+  };
 }
 
 /** Ids enough for every user that an image may name. */
@@ -133,7 +148,11 @@ export function refusedBy(read: UserHost['read']): Refusal | undefined {
 }
 
 function needsRoot(why: string, hint: string): KilnError {
-  return new KilnError('KILN_NEEDS_ROOT', `as an ordinary user Kiln needs a user namespace, and ${why}`, { hint });
+  return new KilnError(
+    'KILN_NEEDS_ROOT',
+    `as an ordinary user Kiln needs a user namespace, and ${why}`,
+    { hint },
+  );
 }
 
 /** What gives a user subordinate ids that nobody else has. */

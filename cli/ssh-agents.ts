@@ -19,16 +19,24 @@ export function openSshAgents(
   store: Store,
 ): SessionAgents {
   let opened: Promise<ReadonlyMap<string, SshAgentSource>> | undefined;
-  const sources = () => (opened ??= import('./ssh-sources.ts').then(({ readSshSources }) => readSshSources(specs, env)));
-  const forward = async (source: SshAgentSource, place: { readonly path: string }, access: SocketAccess) =>
-    await (await import('../executor/ssh/forward.ts')).forwardAgent(source, place.path, access);
+  const sources = () =>
+    (opened ??= import('./ssh-sources.ts').then(({ readSshSources }) =>
+      readSshSources(specs, env),
+    ));
+  const forward = async (
+    source: SshAgentSource,
+    place: { readonly path: string },
+    access: SocketAccess,
+  ) => await (await import('../executor/ssh/forward.ts')).forwardAgent(source, place.path, access);
   return {
     async check() {
       if (specs.length > 0) await sources();
     },
     async forStep(id, access) {
       const source = specs.length > 0 ? (await sources()).get(id) : undefined;
-      return source && (await placed(secretDirectory(store), (place) => forward(source, place, access)));
+      return (
+        source && (await placed(secretDirectory(store), (place) => forward(source, place, access)))
+      );
     },
     async forGit(id) {
       const spec = specs.find((one) => one.id === id);
@@ -48,7 +56,10 @@ function socketAt(path: string | undefined): SshAgent | undefined {
 }
 
 /** A forwarded agent that takes its directory with it. */
-async function placed<T extends Disposable>(place: T, open: (place: T) => Promise<ForwardedAgent>): Promise<ForwardedAgent> {
+async function placed<T extends Disposable>(
+  place: T,
+  open: (place: T) => Promise<ForwardedAgent>,
+): Promise<ForwardedAgent> {
   await using scope = new AsyncDisposableStack();
   const { socket } = scope.use(await open(scope.use(place)));
   const held = scope.move();

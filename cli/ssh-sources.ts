@@ -25,7 +25,10 @@ export function readSshSources(
   const agents = new Map<string, SshAgentSource>();
   for (const { id, paths } of specs) {
     if (agents.has(id))
-      throw flagError(`${JSON.stringify(id)} is given twice`, 'name all keys of one id in one flag: id=KEY,KEY');
+      throw flagError(
+        `${JSON.stringify(id)} is given twice`,
+        'name all keys of one id in one flag: id=KEY,KEY',
+      );
     agents.set(id, paths.length === 0 ? callersAgent(env) : agentOf(id, paths));
   }
   return agents;
@@ -34,19 +37,28 @@ export function readSshSources(
 function callersAgent(env: Readonly<Record<string, string | undefined>>): SshAgentSource {
   const path = env['SSH_AUTH_SOCK'];
   if (!path)
-    throw new KilnError('KILN_SSH_AGENT', 'there is no ssh agent to lend: SSH_AUTH_SOCK is not set', {
-      place: PLACE,
-      hint: 'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo --preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
-      exitCode: 2,
-    });
-  if (!statOf(path).isSocket()) throw noAgent(`${path}, which SSH_AUTH_SOCK names, is not a socket`);
+    throw new KilnError(
+      'KILN_SSH_AGENT',
+      'there is no ssh agent to lend: SSH_AUTH_SOCK is not set',
+      {
+        place: PLACE,
+        hint: 'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo --preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
+        exitCode: 2,
+      },
+    );
+  if (!statOf(path).isSocket())
+    throw noAgent(`${path}, which SSH_AUTH_SOCK names, is not a socket`);
   return socketAgent(path);
 }
 
 function agentOf(id: string, paths: readonly string[]): SshAgentSource {
   const sockets = paths.filter((path) => statOf(path).isSocket());
   if (sockets.length === 0) return keyAgent(paths.map(keyAt));
-  if (paths.length > 1) throw flagError(`${JSON.stringify(id)} names a socket and something else`, 'name one socket, or keys');
+  if (paths.length > 1)
+    throw flagError(
+      `${JSON.stringify(id)} names a socket and something else`,
+      'name one socket, or keys',
+    );
   return socketAgent(paths[0] ?? '');
 }
 
@@ -79,7 +91,13 @@ function statOf(path: string): Stats {
 }
 
 function unreadable(path: string, error: unknown): unknown {
-  return osError(error, { code: 'KILN_SSH_AGENT', what: `${path} cannot be read`, path, place: PLACE, exitCode: 2 });
+  return osError(error, {
+    code: 'KILN_SSH_AGENT',
+    what: `${path} cannot be read`,
+    path,
+    place: PLACE,
+    exitCode: 2,
+  });
 }
 
 function noAgent(what: string): KilnError {

@@ -7,9 +7,13 @@ import { attempt } from '../base/oserror.ts';
  * Throws KILN_FILE_UNREADABLE.
  */
 export function standardInput(): typeof process.stdin {
-  attempt({ code: 'KILN_FILE_UNREADABLE', what: 'standard input cannot be read', hint: HINTS }, () => {
-    if (fstatSync(0).isDirectory()) throw Object.assign(new Error('EISDIR: standard input'), { code: 'EISDIR' });
-  });
+  attempt(
+    { code: 'KILN_FILE_UNREADABLE', what: 'standard input cannot be read', hint: HINTS },
+    () => {
+      if (fstatSync(0).isDirectory())
+        throw Object.assign(new Error('EISDIR: standard input'), { code: 'EISDIR' });
+    },
+  );
   return process.stdin;
 }
 

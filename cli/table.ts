@@ -2,12 +2,16 @@ import { cellsOf, padToCells } from '../base/cells.ts';
 
 /** Columns padded to their widest cell, three spaces between, as docker prints tables. */
 export function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => cellsOf(row[column] ?? ''))));
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => cellsOf(row[column] ?? ''))),
+  );
   return rows
     .map(
       (row) =>
         `${row
-          .map((cell, column) => (column === row.length - 1 ? cell : padToCells(cell, (widths[column] ?? 0) + 3)))
+          .map((cell, column) =>
+            column === row.length - 1 ? cell : padToCells(cell, (widths[column] ?? 0) + 3),
+          )
           .join('')
           .trimEnd()}\n`,
     )

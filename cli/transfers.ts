@@ -25,15 +25,24 @@ export type TransferReport = (status: {
 export async function shownTransfer<T>(
   activity: string,
   name: string,
-  { quiet, progress: flag }: { readonly quiet?: boolean | undefined; readonly progress?: string | undefined },
+  {
+    quiet,
+    progress: flag,
+  }: { readonly quiet?: boolean | undefined; readonly progress?: string | undefined },
   work: (report: TransferReport) => Promise<T>,
 ): Promise<T> {
   const mode = quiet ? 'quiet' : progressMode(flag, process.env);
-  const view = await createView(mode, stderr, { activity, color: wantsColor(process.env), env: process.env });
+  const view = await createView(mode, stderr, {
+    activity,
+    color: wantsColor(process.env),
+    env: process.env,
+  });
   let outcome: Ending = 'failed';
   const progress: ProgressSink = (event) => view.event(event);
   try {
-    const result = await internalStep(progress, name, ({ vertex }) => work(statusReport(progress, vertex)));
+    const result = await internalStep(progress, name, ({ vertex }) =>
+      work(statusReport(progress, vertex)),
+    );
     outcome = 'done';
     return result;
   } catch (error) {

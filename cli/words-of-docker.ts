@@ -60,28 +60,41 @@ const ALONE: Readonly<Record<string, readonly string[] | string>> = {
 };
 
 function builders(...words: readonly string[]): Readonly<Record<string, string>> {
-  return Object.fromEntries(words.map((word) => [word, 'there are no builders: Kiln is the one that there is']));
+  return Object.fromEntries(
+    words.map((word) => [word, 'there are no builders: Kiln is the one that there is']),
+  );
 }
 
 /**
  * The words in which Kiln says what `argv` does, which begins with none of Kiln's `commands`.
  * Throws KILN_UNKNOWN_COMMAND.
  */
-export function inWordsOfKiln(argv: readonly string[], commands: readonly string[]): readonly string[] {
+export function inWordsOfKiln(
+  argv: readonly string[],
+  commands: readonly string[],
+): readonly string[] {
   const [first = '', second, ...rest] = argv;
   const group = Object.hasOwn(GROUPS, first) ? GROUPS[first] : undefined;
   if (group && second === undefined) throw unknown(first, listed(first, group));
   const found = group ? own(group, second ?? '') : own(ALONE, first);
   if (typeof found === 'string') throw unknown(group ? `${first} ${second}` : first, found);
   if (found) return group ? [...found, ...rest] : [...found, ...argv.slice(1)];
-  if (group) throw unknown(`${first} ${second}`, close(second ?? '', Object.keys(group), `${first} `) ?? listed(first, group));
+  if (group)
+    throw unknown(
+      `${first} ${second}`,
+      close(second ?? '', Object.keys(group), `${first} `) ?? listed(first, group),
+    );
   const words = [...commands, 'help', 'version'];
   throw unknown(first, close(first, words) ?? "'kiln --help' lists the commands");
 }
 
 /** Whether only the help of a group of docker's is asked for. */
 export function asksForGroup([first = '', second = '', ...rest]: readonly string[]): boolean {
-  return Object.hasOwn(GROUPS, first) && /^(?:-h|--help|help)$/.test(second) && rest.every((word) => word.startsWith('-'));
+  return (
+    Object.hasOwn(GROUPS, first) &&
+    /^(?:-h|--help|help)$/.test(second) &&
+    rest.every((word) => word.startsWith('-'))
+  );
 }
 
 export function groupHelp(name: string): string {

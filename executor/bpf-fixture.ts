@@ -27,7 +27,11 @@ export interface FilteredCall {
 }
 
 /** The filter's answer to a call: the errno when the call is refused. */
-export function verdict(program: Buffer, { audit }: FilterArchitecture, call: FilteredCall): 'allow' | 'kill' | number {
+export function verdict(
+  program: Buffer,
+  { audit }: FilterArchitecture,
+  call: FilteredCall,
+): 'allow' | 'kill' | number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(call.number, 0);
   data.writeUInt32LE(audit, 4);

@@ -20,7 +20,9 @@ export function program32(calls: readonly MadeCall[]): Buffer {
   const memory = new Memory();
   const code = calls.map(({ number, args }) => {
     const registers = [0xbb, 0xb9, 0xba, 0xbe, 0xbf];
-    const moves = args.map((arg, at) => Buffer.concat([Buffer.of(registers[at]!), word(memory.valueOf(arg))]));
+    const moves = args.map((arg, at) =>
+      Buffer.concat([Buffer.of(registers[at]!), word(memory.valueOf(arg))]),
+    );
     return Buffer.concat([
       ...moves,
       Buffer.concat([Buffer.of(0xb8), word(BigInt(number)), Buffer.of(0xcd, 0x80)]),
@@ -33,7 +35,8 @@ export function program32(calls: readonly MadeCall[]): Buffer {
   const header = Buffer.alloc(52 + 32);
   header.write('\x7fELF\x01\x01\x01', 'latin1');
   header.writeUInt32LE(2 | (3 << 16), 16);
-  for (const [at, value] of [1, BASE + header.length, 52, 0, 0].entries()) header.writeUInt32LE(value, 20 + 4 * at);
+  for (const [at, value] of [1, BASE + header.length, 52, 0, 0].entries())
+    header.writeUInt32LE(value, 20 + 4 * at);
   for (const [at, value] of [52, 32, 1].entries()) header.writeUInt16LE(value, 40 + 2 * at);
   const body = memory.after(Buffer.concat([header, ...code, exit]));
   for (const [at, value] of [1, 0, BASE, BASE, body.length, body.length, 7, 0x1000].entries())
@@ -46,7 +49,9 @@ export function program64(calls: readonly MadeCall[]): Buffer {
   const memory = new Memory();
   const code = calls.map(({ number, args }) => {
     const registers = ['48bf', '48be', '48ba'];
-    const moves = args.map((arg, at) => Buffer.concat([Buffer.from(registers[at]!, 'hex'), long(memory.valueOf(arg))]));
+    const moves = args.map((arg, at) =>
+      Buffer.concat([Buffer.from(registers[at]!, 'hex'), long(memory.valueOf(arg))]),
+    );
     return Buffer.concat([
       ...moves,
       Buffer.concat([Buffer.of(0xb8), word(BigInt(number)), Buffer.of(0x0f, 0x05)]),
@@ -60,7 +65,8 @@ export function program64(calls: readonly MadeCall[]): Buffer {
   header.write('\x7fELF\x02\x01\x01', 'latin1');
   header.writeUInt32LE(2 | (62 << 16), 16);
   header.writeUInt32LE(1, 20);
-  for (const [at, value] of [BASE + header.length, 64, 0].entries()) header.writeBigUInt64LE(BigInt(value), 24 + 8 * at);
+  for (const [at, value] of [BASE + header.length, 64, 0].entries())
+    header.writeBigUInt64LE(BigInt(value), 24 + 8 * at);
   for (const [at, value] of [64, 56, 1].entries()) header.writeUInt16LE(value, 52 + 2 * at);
   const body = memory.after(Buffer.concat([header, ...code, exit]));
   body.writeUInt32LE(1, 64);

@@ -50,14 +50,20 @@ export function bestEffort(action: () => void): void {
 }
 
 /** Writes the limits of one process into its group. `at` gives the directory of a controller. */
-export function applySettings(settings: readonly Setting[], at: (controller: Setting['controller']) => string): void {
+export function applySettings(
+  settings: readonly Setting[],
+  at: (controller: Setting['controller']) => string,
+): void {
   for (const { controller, file, value, optional } of settings) {
     const path = `${at(controller)}/${file}`;
     if (optional && !existsSync(path)) continue;
     try {
       writeFileSync(path, value);
     } catch (error) {
-      throw limitError(`${file} cannot be set to ${value} (${errnoOf(error) ?? 'no such file'})`, error);
+      throw limitError(
+        `${file} cannot be set to ${value} (${errnoOf(error) ?? 'no such file'})`,
+        error,
+      );
     }
   }
 }
@@ -75,7 +81,10 @@ export function limitError(why: string, cause?: unknown): KilnError {
  * all other groups of the host, and `release_agent`: a program that the kernel runs outside the
  * sandbox.
  */
-export function topmostHierarchies(own: ReadonlySet<string>, text: string = readText('/proc/self/cgroup')): readonly string[] {
+export function topmostHierarchies(
+  own: ReadonlySet<string>,
+  text: string = readText('/proc/self/cgroup'),
+): readonly string[] {
   const lists = [...text.matchAll(/^[1-9]\d*:([^:]+):\/$/gm)].map(([, list = '']) => list);
   return lists
     .filter((list) => !list.split(',').some((name) => own.has(name)))

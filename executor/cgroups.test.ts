@@ -1,5 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { topmostHierarchies } from './cgroup-files.ts';
@@ -17,7 +24,10 @@ test('without control groups devices must be guarded by other means', async () =
   assert.ok(groups.guardDevices);
   assert.equal(groups.place('x', { own: true, parent: '' }).manager, 'disabled');
   assert.equal(groups.directories, []);
-  assert.throws(() => groups.place('x', { own: false, parent: '', limits: { pids: 3 } }), /limits of the steps cannot be set/);
+  assert.throws(
+    () => groups.place('x', { own: false, parent: '', limits: { pids: 3 } }),
+    /limits of the steps cannot be set/,
+  );
 });
 
 test('on v1 this process is in the devices group that all Kiln processes share', async () => {
@@ -74,10 +84,19 @@ test('a process gets a requested group of its own below the parent', async () =>
 test('on v2 each process has a group; its counters are read and it is removed', () => {
   using tree = makeTree();
   const script = new URL('./unified.child.ts', import.meta.url).pathname;
-  const { stdout, stderr, status } = spawnSync(process.execPath, [script, tree.stateDir, tree.root], { encoding: 'utf8' });
-  if (/EBUSY|EPERM|ENODEV/.test(stderr)) return console.log('SKIP v2: this host does not let cgroup2 be mounted');
+  const { stdout, stderr, status } = spawnSync(
+    process.execPath,
+    [script, tree.stateDir, tree.root],
+    { encoding: 'utf8' },
+  );
+  if (/EBUSY|EPERM|ENODEV/.test(stderr))
+    return console.log('SKIP v2: this host does not let cgroup2 be mounted');
   assert.is(status, 0, stderr);
-  const outcome = JSON.parse(stdout) as { stdout: string; left: string[]; usage?: { cpuMs: number } };
+  const outcome = JSON.parse(stdout) as {
+    stdout: string;
+    left: string[];
+    usage?: { cpuMs: number };
+  };
   assert.is(outcome.stdout, '1\n0::/\n');
   assert.ok((outcome.usage?.cpuMs ?? 0) > 0);
   assert.equal(outcome.left, []);
@@ -91,7 +110,10 @@ if (!reason)
   test('hierarchies in whose topmost group a process is are listed, except those where it gets its own group', () => {
     const text = '9:name=systemd:/\n7:blkio:/\n4:memory:/a\n3:cpu,cpuacct:/\n2:cpuset:/\n0::/\n';
     const at = (...names: string[]) => names.map((name) => `/sys/fs/cgroup/${name}`);
-    assert.equal(topmostHierarchies(new Set(), text), at('systemd', 'blkio', 'cpu,cpuacct', 'cpuset'));
+    assert.equal(
+      topmostHierarchies(new Set(), text),
+      at('systemd', 'blkio', 'cpu,cpuacct', 'cpuset'),
+    );
     assert.equal(topmostHierarchies(new Set(['cpuacct', 'cpuset']), text), at('systemd', 'blkio'));
     assert.equal(topmostHierarchies(new Set(), '0::/\n'), []);
   });

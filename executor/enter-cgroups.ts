@@ -19,7 +19,9 @@ export function cgroupMode(): CgroupMode {
   if (type === CGROUP2_MAGIC) return 'v2';
   if (type !== TMPFS_MAGIC) return 'none';
   if (fileSystem(UNIFIED) === CGROUP2_MAGIC) return 'hybrid';
-  return existsSync(`${CGROUP_ROOT}/devices`) || existsSync(`${CGROUP_ROOT}/memory`) ? 'v1' : 'none';
+  return existsSync(`${CGROUP_ROOT}/devices`) || existsSync(`${CGROUP_ROOT}/memory`)
+    ? 'v1'
+    : 'none';
 }
 
 /**
@@ -54,7 +56,8 @@ export async function enterCgroups(
 ): Promise<Cgroups> {
   // crun (1.8) raises the memory-lock limit before it loads a device program. It fails where it may
   // not raise that limit.
-  if (mode === 'v2') return unifiedGroups(name, runtime === 'crun' && !mayRaiseLimits(), own) ?? unguarded(mode);
+  if (mode === 'v2')
+    return unifiedGroups(name, runtime === 'crun' && !mayRaiseLimits(), own) ?? unguarded(mode);
   if (mode === 'none') return unguarded(mode);
   if (runtime === 'runc') return perProcess(mode);
   return (await legacyGroups(mode, name, own)) ?? unguarded(mode);
@@ -67,7 +70,12 @@ function unguarded(mode: CgroupMode): Cgroups {
     directories: [],
     place(_, { limits }) {
       if (hasLimits(limits)) throw limitError('this process may not make control groups');
-      return { manager: 'disabled', path: undefined, start: (launch) => launch(), finish: () => ({}) };
+      return {
+        manager: 'disabled',
+        path: undefined,
+        start: (launch) => launch(),
+        finish: () => ({}),
+      };
     },
     outside: (action) => action(),
     leave: () => {},

@@ -50,7 +50,11 @@ export interface ProcessSpec {
   readonly mounts: readonly MountSpec[];
   /** Extra lines for /etc/hosts. */
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
-  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly ulimits: readonly {
+    readonly name: string;
+    readonly soft: number;
+    readonly hard: number;
+  }[];
   /** Bytes. 0 means the default of 64 MiB. */
   readonly shmSize: number;
   readonly cgroupParent: string;
@@ -83,7 +87,12 @@ export type MountSpec =
    * `mode` is that of the top directory. When absent it is the mode of the directory at the target,
    * or 1777 where there is none.
    */
-  | { readonly kind: 'tmpfs'; readonly target: string; readonly size: number; readonly mode?: number | undefined };
+  | {
+      readonly kind: 'tmpfs';
+      readonly target: string;
+      readonly size: number;
+      readonly mode?: number | undefined;
+    };
 
 export interface ProcessIO {
   /** Called with each chunk as it is written, in order; 1 is stdout, 2 is stderr. */

@@ -46,8 +46,14 @@ export function compileSeccomp(profile: SeccompProfile, fd: number): boolean {
  * Gives the context exactly the architectures of the profile. Every new context has the host's own,
  * which a profile for another processor lacks.
  */
-function chooseArchitectures(library: Seccomp, context: Pointer, names: readonly string[]): boolean {
-  const tokens = names.map((name) => library.archResolve(name.replace('SCMP_ARCH_', '').toLowerCase()));
+function chooseArchitectures(
+  library: Seccomp,
+  context: Pointer,
+  names: readonly string[],
+): boolean {
+  const tokens = names.map((name) =>
+    library.archResolve(name.replace('SCMP_ARCH_', '').toLowerCase()),
+  );
   const native = library.archNative();
   // This comes before the others are added, because a context cannot hold architectures of both
   // byte orders.
@@ -71,7 +77,10 @@ function addRule(library: Seccomp, context: Pointer, rule: SeccompRule): boolean
   }
   return rule.names.every((name) => {
     const syscall = library.syscallResolve(name);
-    return syscall === UNKNOWN_SYSCALL || library.ruleAdd(context, action, syscall, args.length, packed) === 0;
+    return (
+      syscall === UNKNOWN_SYSCALL ||
+      library.ruleAdd(context, action, syscall, args.length, packed) === 0
+    );
   });
 }
 
@@ -100,7 +109,9 @@ function loadSeccomp(): Seccomp | undefined {
   const archRemove = so.func('int seccomp_arch_remove(uint64_t, uint32_t)');
   const archAdd = so.func('int seccomp_arch_add(uint64_t, uint32_t)');
   const syscallResolve = so.func('int seccomp_syscall_resolve_name(const char *)');
-  const ruleAdd = so.func('int seccomp_rule_add_array(uint64_t, uint32_t, int, uint32_t, const void *)');
+  const ruleAdd = so.func(
+    'int seccomp_rule_add_array(uint64_t, uint32_t, int, uint32_t, const void *)',
+  );
   return {
     init: so.func('uint64_t seccomp_init(uint32_t)'),
     release: so.func('void seccomp_release(uint64_t)'),
@@ -110,7 +121,8 @@ function loadSeccomp(): Seccomp | undefined {
     archRemove: (context, token) => Number(archRemove(context, token)),
     archAdd: (context, token) => Number(archAdd(context, token)),
     syscallResolve: (name) => Number(syscallResolve(name)),
-    ruleAdd: (context, action, syscall, count, args) => ruleAdd(context, action, syscall, count, count === 0 ? null : args),
+    ruleAdd: (context, action, syscall, count, args) =>
+      ruleAdd(context, action, syscall, count, count === 0 ? null : args),
     exportBpf: so.func('int seccomp_export_bpf(uint64_t, int)'),
   };
 }

@@ -28,7 +28,12 @@ const APPLETS = [
 export function whyNot(): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   if (!existsSync(BUSYBOX)) return `needs ${BUSYBOX} (busybox-static)`;
-  if (!['/usr/bin', '/usr/local/bin', '/usr/sbin'].some((directory) => existsSync(`${directory}/crun`))) return 'needs crun';
+  if (
+    !['/usr/bin', '/usr/local/bin', '/usr/sbin'].some((directory) =>
+      existsSync(`${directory}/crun`),
+    )
+  )
+    return 'needs crun';
   return undefined;
 }
 
@@ -66,9 +71,19 @@ export const PASSWD = [
   '',
 ].join('\n');
 
-export const GROUP = ['root:x:0:', 'alice:x:1001:', 'wheel:x:10:alice,root', 'extra:x:20:alice', ''].join('\n');
+export const GROUP = [
+  'root:x:0:',
+  'alice:x:1001:',
+  'wheel:x:10:alice,root',
+  'extra:x:20:alice',
+  '',
+].join('\n');
 
-export function specFor(root: string, args: readonly string[], more: Partial<ProcessSpec> = {}): ProcessSpec {
+export function specFor(
+  root: string,
+  args: readonly string[],
+  more: Partial<ProcessSpec> = {},
+): ProcessSpec {
   return {
     rootfs: root,
     args,
@@ -104,7 +119,11 @@ export async function shell(
   const output = (stream: 1 | 2, data: Uint8Array) => {
     texts[stream - 1] += Buffer.from(data).toString();
   };
-  const result = await executor.run(specFor(root, ['/bin/sh', '-c', script], more), { output }, new AbortController().signal);
+  const result = await executor.run(
+    specFor(root, ['/bin/sh', '-c', script], more),
+    { output },
+    new AbortController().signal,
+  );
   return { ...result, stdout: texts[0], stderr: texts[1] };
 }
 

@@ -36,7 +36,9 @@ function initProcesses(runtimePid: number, pidFile: string): readonly number[] {
   const written = read(pidFile);
   const children = read(`/proc/${runtimePid}/task/${runtimePid}/children`);
   const pids = `${written} ${children}`.split(/\s+/).filter((text) => /^\d+$/.test(text));
-  return [...new Set(pids.map(Number))].filter((pid) => statFields(pid)?.[1] === String(runtimePid));
+  return [...new Set(pids.map(Number))].filter(
+    (pid) => statFields(pid)?.[1] === String(runtimePid),
+  );
 }
 
 function read(path: string): string {

@@ -119,7 +119,11 @@ function enter(group: string): void {
 
 /** Lets another process move the main thread, so that the thread need not wait. */
 async function beEntered(group: string): Promise<void> {
-  const { code } = await runTool('/bin/sh', ['-c', 'echo "$1" >"$2"', 'kiln-enter', `${process.pid}`, `${group}/tasks`], '');
+  const { code } = await runTool(
+    '/bin/sh',
+    ['-c', 'echo "$1" >"$2"', 'kiln-enter', `${process.pid}`, `${group}/tasks`],
+    '',
+  );
   if (code !== 0) throw new Error(`this process may not enter ${group}`);
 }
 
@@ -166,7 +170,8 @@ class StepGroups {
     const needed = new Set<string>(settings.map(({ controller }) => controller));
     const groups = new Map<string, Group>();
     const remove = () => {
-      for (const { directory } of groups.values()) if (!removeDirectory(directory)) this.#keep(directory);
+      for (const { directory } of groups.values())
+        if (!removeDirectory(directory)) this.#keep(directory);
       groups.clear();
     };
     try {
@@ -193,9 +198,18 @@ class StepGroups {
     for (const directory of [...this.#made].reverse()) removeDirectory(directory);
   }
 
-  #make(controller: string, id: string, { parent }: Wish, groups: Map<string, Group>, needed: boolean): void {
+  #make(
+    controller: string,
+    id: string,
+    { parent }: Wish,
+    groups: Map<string, Group>,
+    needed: boolean,
+  ): void {
     const home = ownDirectory(controller);
-    const base = parent === '' ? `${home}/${this.#name}` : `${CGROUP_ROOT}/${controller}${cleanParent(parent)}`;
+    const base =
+      parent === ''
+        ? `${home}/${this.#name}`
+        : `${CGROUP_ROOT}/${controller}${cleanParent(parent)}`;
     const directory = `${base}/${id}`;
     try {
       if (home === undefined) throw new Error(`${controller} is not mounted`);
@@ -244,10 +258,12 @@ function startIn<T extends { readonly pid: number }>(
   const at = (controller: string) => groups.get(controller)!.directory;
   applySettings(settings, at);
   const memory = settings.filter(({ controller }) => controller === 'memory');
-  if (memory.length > 0) for (const file of UNLIMITED) bestEffort(() => writeFileSync(`${at('memory')}/${file}`, '-1'));
+  if (memory.length > 0)
+    for (const file of UNLIMITED) bestEffort(() => writeFileSync(`${at('memory')}/${file}`, '-1'));
   const child = spawnIn(groups, launch);
   try {
-    if (groups.has('memory')) bestEffort(() => writeFileSync(`${at('memory')}/memory.max_usage_in_bytes`, '0'));
+    if (groups.has('memory'))
+      bestEffort(() => writeFileSync(`${at('memory')}/memory.max_usage_in_bytes`, '0'));
     applySettings(memory, at);
     return child;
   } catch (error) {

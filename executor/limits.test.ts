@@ -1,6 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hasLimits, legacySettings, type ResourceLimits, runtimeResources, unifiedSettings } from './limits.ts';
+import {
+  hasLimits,
+  legacySettings,
+  type ResourceLimits,
+  runtimeResources,
+  unifiedSettings,
+} from './limits.ts';
 
 const MIB = 1 << 20;
 const ALL: ResourceLimits = {
@@ -13,7 +19,8 @@ const ALL: ResourceLimits = {
   cpusetMems: '0',
   pids: 50,
 };
-const shown = (settings: ReturnType<typeof unifiedSettings>) => settings.map(({ file, value }) => `${file}=${value}`);
+const shown = (settings: ReturnType<typeof unifiedSettings>) =>
+  settings.map(({ file, value }) => `${file}=${value}`);
 
 test('each limit has its file on v2, where swap excludes memory', () => {
   assert.equal(shown(unifiedSettings(ALL)), [
@@ -41,9 +48,18 @@ test('each limit has its file on v1, where swap includes memory and the runtime 
 });
 
 test('swap defaults to the size of memory, and -1 does not limit it', () => {
-  assert.equal(shown(unifiedSettings({ memory: MIB })), ['memory.max=1048576', 'memory.swap.max=1048576']);
-  assert.equal(shown(unifiedSettings({ memory: MIB, memorySwap: -1 })), ['memory.max=1048576', 'memory.swap.max=max']);
-  assert.equal(shown(legacySettings({ memory: MIB, memorySwap: -1 }))[1], 'memory.memsw.limit_in_bytes=-1');
+  assert.equal(shown(unifiedSettings({ memory: MIB })), [
+    'memory.max=1048576',
+    'memory.swap.max=1048576',
+  ]);
+  assert.equal(shown(unifiedSettings({ memory: MIB, memorySwap: -1 })), [
+    'memory.max=1048576',
+    'memory.swap.max=max',
+  ]);
+  assert.equal(
+    shown(legacySettings({ memory: MIB, memorySwap: -1 }))[1],
+    'memory.memsw.limit_in_bytes=-1',
+  );
 });
 
 test('absent limits are not written', () => {
@@ -53,7 +69,10 @@ test('absent limits are not written', () => {
   assert.not(hasLimits({}));
   assert.not(hasLimits(undefined));
   assert.not(hasLimits({ memory: undefined }));
-  assert.equal(runtimeResources({ pids: 3, cpuShares: 2 }), { cpu: { shares: 2 }, pids: { limit: 3 } });
+  assert.equal(runtimeResources({ pids: 3, cpuShares: 2 }), {
+    cpu: { shares: 2 },
+    pids: { limit: 3 },
+  });
 });
 
 test.run();

@@ -52,7 +52,11 @@ export function unifiedSettings(limits: ResourceLimits): readonly Setting[] {
       file: 'cpu.max',
       value: `${cpuQuota !== undefined && cpuQuota > 0 ? cpuQuota : 'max'} ${cpuPeriod ?? PERIOD}`,
     },
-    cpuShares !== undefined && { controller: 'cpu', file: 'cpu.weight', value: String(weightOf(cpuShares)) },
+    cpuShares !== undefined && {
+      controller: 'cpu',
+      file: 'cpu.weight',
+      value: String(weightOf(cpuShares)),
+    },
     cpusetCpus !== undefined && { controller: 'cpuset', file: 'cpuset.cpus', value: cpusetCpus },
     cpusetMems !== undefined && { controller: 'cpuset', file: 'cpuset.mems', value: cpusetMems },
     pids !== undefined && { controller: 'pids', file: 'pids.max', value: String(pids) },
@@ -64,10 +68,27 @@ export function legacySettings(limits: ResourceLimits): readonly Setting[] {
   const { memory, cpuQuota, cpuPeriod, cpuShares, cpusetCpus, cpusetMems, pids } = limits;
   const swap = swapOf(limits);
   return listed([
-    memory !== undefined && { controller: 'memory', file: 'memory.limit_in_bytes', value: String(memory) },
-    swap !== undefined && { controller: 'memory', file: 'memory.memsw.limit_in_bytes', value: String(swap), optional: true },
-    cpuPeriod !== undefined && { controller: 'cpu', file: 'cpu.cfs_period_us', value: String(cpuPeriod) },
-    cpuQuota !== undefined && { controller: 'cpu', file: 'cpu.cfs_quota_us', value: String(cpuQuota) },
+    memory !== undefined && {
+      controller: 'memory',
+      file: 'memory.limit_in_bytes',
+      value: String(memory),
+    },
+    swap !== undefined && {
+      controller: 'memory',
+      file: 'memory.memsw.limit_in_bytes',
+      value: String(swap),
+      optional: true,
+    },
+    cpuPeriod !== undefined && {
+      controller: 'cpu',
+      file: 'cpu.cfs_period_us',
+      value: String(cpuPeriod),
+    },
+    cpuQuota !== undefined && {
+      controller: 'cpu',
+      file: 'cpu.cfs_quota_us',
+      value: String(cpuQuota),
+    },
     cpuShares !== undefined && { controller: 'cpu', file: 'cpu.shares', value: String(cpuShares) },
     cpusetCpus !== undefined && { controller: 'cpuset', file: 'cpuset.cpus', value: cpusetCpus },
     cpusetMems !== undefined && { controller: 'cpuset', file: 'cpuset.mems', value: cpusetMems },
@@ -84,7 +105,13 @@ export function runtimeResources(limits: ResourceLimits): Readonly<Record<string
   const { memory, cpuQuota, cpuPeriod, cpuShares, cpusetCpus, cpusetMems, pids } = limits;
   return compact({
     memory: compact({ limit: memory, swap: swapOf(limits) }),
-    cpu: compact({ quota: cpuQuota, period: cpuPeriod, shares: cpuShares, cpus: cpusetCpus, mems: cpusetMems }),
+    cpu: compact({
+      quota: cpuQuota,
+      period: cpuPeriod,
+      shares: cpuShares,
+      cpus: cpusetCpus,
+      mems: cpusetMems,
+    }),
     pids: compact({ limit: pids }),
   });
 }
@@ -110,7 +137,9 @@ function listed(settings: readonly (Setting | false)[]): readonly Setting[] {
 function compact(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     Object.entries(values).filter(
-      ([, value]) => value !== undefined && !(typeof value === 'object' && value !== null && Object.keys(value).length === 0),
+      ([, value]) =>
+        value !== undefined &&
+        !(typeof value === 'object' && value !== null && Object.keys(value).length === 0),
     ),
   );
 }

@@ -18,8 +18,12 @@ test("with the host's network its resolv.conf is used as it is", () => {
 });
 
 test('with another network, name servers on loopback and IPv6 addresses are left out', () => {
-  const text = 'search a.b\nnameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver ::1\nnameserver fd00::53\noptions ndots:2\n';
-  assert.is(resolvText(false, host({ '/etc/resolv.conf': text })), 'search a.b\nnameserver 10.1.1.1\noptions ndots:2\n');
+  const text =
+    'search a.b\nnameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver ::1\nnameserver fd00::53\noptions ndots:2\n';
+  assert.is(
+    resolvText(false, host({ '/etc/resolv.conf': text })),
+    'search a.b\nnameserver 10.1.1.1\noptions ndots:2\n',
+  );
 });
 
 test('behind the stub of systemd-resolved the real servers are found', () => {
@@ -39,8 +43,14 @@ test('public name servers are used where no other is left', () => {
 });
 
 test("a server that answers for the host's resolver is preferred to public servers", () => {
-  assert.is(resolvText(false, host({ '/etc/resolv.conf': 'nameserver 127.0.0.1\n' }), '10.0.2.3'), 'nameserver 10.0.2.3\n');
-  assert.is(resolvText(false, host({ '/etc/resolv.conf': 'nameserver 10.1.1.1\n' }), '10.0.2.3'), 'nameserver 10.1.1.1\n');
+  assert.is(
+    resolvText(false, host({ '/etc/resolv.conf': 'nameserver 127.0.0.1\n' }), '10.0.2.3'),
+    'nameserver 10.0.2.3\n',
+  );
+  assert.is(
+    resolvText(false, host({ '/etc/resolv.conf': 'nameserver 10.1.1.1\n' }), '10.0.2.3'),
+    'nameserver 10.1.1.1\n',
+  );
 });
 
 test.run();

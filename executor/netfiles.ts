@@ -34,7 +34,8 @@ export function resolvText(
   resolver?: string,
 ): string {
   let text = read(RESOLV_CONF) ?? '';
-  if (!sharesHostNetwork && nameservers(text).join() === STUB_RESOLVER) text = read(RESOLVED_CONF) ?? text;
+  if (!sharesHostNetwork && nameservers(text).join() === STUB_RESOLVER)
+    text = read(RESOLVED_CONF) ?? text;
   if (sharesHostNetwork && nameservers(text).length > 0) return text;
   return reachable(text, resolver === undefined ? PUBLIC_SERVERS : [resolver]);
 }

@@ -19,6 +19,10 @@ const script = `trap '' TERM HUP INT; sleep ${mark} & echo up; sleep ${mark}`;
 // With limits each sandbox has control groups of its own, which must be removed later.
 const limits = cgroupMode() === 'none' ? {} : { limits: { pids: 50 } };
 const runs = Array.from({ length: SANDBOXES }, () =>
-  executor.run(specFor(root, ['/bin/sh', '-c', script], limits), { output }, new AbortController().signal),
+  executor.run(
+    specFor(root, ['/bin/sh', '-c', script], limits),
+    { output },
+    new AbortController().signal,
+  ),
 );
 await Promise.all(runs);

@@ -52,7 +52,8 @@ test('a runtime that does not run is an error', () => {
 });
 
 test('versions with published vulnerabilities are named, patched ones are not', () => {
-  const count = (name: 'crun' | 'runc', version: string) => knownVulnerabilities(name, version).length;
+  const count = (name: 'crun' | 'runc', version: string) =>
+    knownVulnerabilities(name, version).length;
   assert.is(count('runc', '1.1.4'), 4);
   assert.is(count('runc', '1.1.11'), 3);
   assert.is(count('runc', '1.1.5+ds1'), 2, 'Debian 12 has patched the descriptor leak');
@@ -68,8 +69,14 @@ test('versions with published vulnerabilities are named, patched ones are not', 
 
 test('the install command fits the distribution', () => {
   assert.is(installCommand('crun', 'ID=debian\n'), 'apt-get install -y crun');
-  assert.is(installCommand('crun', 'NAME=x\nID=ubuntu\nID_LIKE=debian\n'), 'apt-get install -y crun');
-  assert.is(installCommand('crun', 'ID="rocky"\nID_LIKE="rhel centos fedora"\n'), 'dnf install -y crun');
+  assert.is(
+    installCommand('crun', 'NAME=x\nID=ubuntu\nID_LIKE=debian\n'),
+    'apt-get install -y crun',
+  );
+  assert.is(
+    installCommand('crun', 'ID="rocky"\nID_LIKE="rhel centos fedora"\n'),
+    'dnf install -y crun',
+  );
   assert.is(installCommand('crun', 'ID=alpine\n'), 'apk add crun');
 });
 

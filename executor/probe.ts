@@ -25,9 +25,13 @@ export function findRuntime(find: FindProgram, override?: string | undefined): F
     const path = name.includes('/') ? [name].find(isExecutable) : find(name);
     if (path !== undefined) return { name: /runc[^/]*$/.test(path) ? 'runc' : 'crun', path };
   }
-  throw new KilnError('KILN_NO_RUNTIME', `no container runtime was found: looked for ${wanted.join(' and ')}`, {
-    hint: installCommand('crun'),
-  });
+  throw new KilnError(
+    'KILN_NO_RUNTIME',
+    `no container runtime was found: looked for ${wanted.join(' and ')}`,
+    {
+      hint: installCommand('crun'),
+    },
+  );
 }
 
 const probed = new Map<string, RuntimeInfo>();
@@ -36,12 +40,21 @@ const probed = new Map<string, RuntimeInfo>();
 export function probeRuntime(runtime: FoundRuntime): RuntimeInfo {
   const known = probed.get(runtime.path);
   if (known) return known;
-  const { stdout, error, status } = spawnSync(runtime.path, ['--version'], { encoding: 'utf8', env: { PATH: TOOLS_PATH } });
+  const { stdout, error, status } = spawnSync(runtime.path, ['--version'], {
+    encoding: 'utf8',
+    env: { PATH: TOOLS_PATH },
+  });
   if (error || status !== 0) {
-    throw new KilnError('KILN_NO_RUNTIME', `${runtime.path} does not run`, { hint: installCommand('crun'), cause: error });
+    throw new KilnError('KILN_NO_RUNTIME', `${runtime.path} does not run`, {
+      hint: installCommand('crun'),
+      cause: error,
+    });
   }
   const version = /version (\d+\.\d+(?:\.\d+)?\S*)/.exec(stdout)?.[1] ?? 'unknown';
-  const warnings = [...knownVulnerabilities(runtime.name, version), ...cgroupWarnings(runtime.name)];
+  const warnings = [
+    ...knownVulnerabilities(runtime.name, version),
+    ...cgroupWarnings(runtime.name),
+  ];
   const info = { ...runtime, version, warnings };
   probed.set(runtime.path, info);
   return info;
@@ -54,7 +67,9 @@ export function probeRuntime(runtime: FoundRuntime): RuntimeInfo {
 export function knownVulnerabilities(name: 'crun' | 'runc', version: string): readonly string[] {
   const found = [];
   if (name === 'crun' && isBefore(version, '1.4.4')) {
-    found.push('crun before 1.4.4 gives processes inheritable capabilities (CVE-2022-27650); Kiln asks for none.');
+    found.push(
+      'crun before 1.4.4 gives processes inheritable capabilities (CVE-2022-27650); Kiln asks for none.',
+    );
   }
   if (name === 'runc' && isBefore(version, '1.1.12') && !isPatchedDebian(version)) {
     found.push(
@@ -67,7 +82,9 @@ export function knownVulnerabilities(name: 'crun' | 'runc', version: string): re
     );
   }
   if (name === 'runc' && (isBefore(version, '1.1.14') || /^1\.2\.0-rc\.?[12]$/.test(version))) {
-    found.push('runc before 1.1.14 can be made to create empty files on the host (CVE-2024-45310).');
+    found.push(
+      'runc before 1.1.14 can be made to create empty files on the host (CVE-2024-45310).',
+    );
   }
   if (name === 'runc' && !containsMaskFix(version)) {
     found.push(
@@ -90,7 +107,9 @@ function containsMaskFix(version: string): boolean {
 
 /** Compares the numbers at the beginning: `1.1.5+ds1` is 1.1.5. */
 function isBefore(version: string, other: string): boolean {
-  const [a, b] = [version, other].map((text) => (/^[\d.]+/.exec(text)?.[0] ?? '0').split('.').map(Number));
+  const [a, b] = [version, other].map((text) =>
+    (/^[\d.]+/.exec(text)?.[0] ?? '0').split('.').map(Number),
+  );
   for (let at = 0; at < 3; at++) {
     const difference = (a?.[at] ?? 0) - (b?.[at] ?? 0);
     if (difference !== 0) return difference < 0;
@@ -101,7 +120,9 @@ function isBefore(version: string, other: string): boolean {
 function cgroupWarnings(name: 'crun' | 'runc'): readonly string[] {
   if (cgroupMode() !== 'none') return [];
   return name === 'crun'
-    ? ['No control groups are mounted: sandboxes cannot make device nodes, and memory and CPU use are not known.']
+    ? [
+        'No control groups are mounted: sandboxes cannot make device nodes, and memory and CPU use are not known.',
+      ]
     : ['No control groups are mounted and runc does not work without them: install crun.'];
 }
 
@@ -113,7 +134,10 @@ export interface PackageNames {
 }
 
 /** The command that installs a package on this distribution. */
-export function installCommand(names: string | PackageNames, osRelease: string = readOsRelease()): string {
+export function installCommand(
+  names: string | PackageNames,
+  osRelease: string = readOsRelease(),
+): string {
   const { apt, dnf = apt, apk = apt } = typeof names === 'string' ? { apt: names } : names;
   const family = [...osRelease.matchAll(/^ID(?:_LIKE)?=.*$/gm)].map((match) => match[0]).join(' ');
   if (/suse/.test(family)) return `zypper install -y ${dnf}`;

@@ -42,7 +42,10 @@ const CAP_SYS_RESOURCE = 24n;
  * no limit can be raised above this process's own hard limit. And no process can open more files
  * than the kernel's nr_open. Such limits are lowered, with a warning, instead of failing the step.
  */
-export function rlimitsOf(ulimits: ProcessSpec['ulimits'], warn: (sentence: string) => void = () => {}): readonly Rlimit[] {
+export function rlimitsOf(
+  ulimits: ProcessSpec['ulimits'],
+  warn: (sentence: string) => void = () => {},
+): readonly Rlimit[] {
   if (ulimits.length === 0) return [];
   const ceiling = mayRaiseLimits() ? undefined : readFileSync('/proc/self/limits', 'latin1');
   return ulimits.map(({ name, soft, hard }) => {
@@ -55,12 +58,20 @@ export function rlimitsOf(ulimits: ProcessSpec['ulimits'], warn: (sentence: stri
     }
     const possible = Math.min(
       ceiling === undefined ? Number.POSITIVE_INFINITY : hardLimit(ceiling, row),
-      name === 'nofile' ? Number(readFileSync('/proc/sys/fs/nr_open', 'latin1')) : Number.POSITIVE_INFINITY,
+      name === 'nofile'
+        ? Number(readFileSync('/proc/sys/fs/nr_open', 'latin1'))
+        : Number.POSITIVE_INFINITY,
     );
     const most = Math.min(unlimited(hard), possible);
     if (possible < unlimited(hard))
-      warn(`--ulimit ${name}: the limit cannot be raised above ${possible} here, so it is ${possible}`);
-    return { type: `RLIMIT_${name.toUpperCase()}`, hard: most, soft: Math.min(unlimited(soft), most) };
+      warn(
+        `--ulimit ${name}: the limit cannot be raised above ${possible} here, so it is ${possible}`,
+      );
+    return {
+      type: `RLIMIT_${name.toUpperCase()}`,
+      hard: most,
+      soft: Math.min(unlimited(soft), most),
+    };
   });
 }
 
@@ -73,7 +84,8 @@ function unlimited(value: number): number {
  * limits in a user namespace.
  */
 export function mayRaiseLimits(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  const effective =
+    /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   return !inUserNamespace() && ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }
 

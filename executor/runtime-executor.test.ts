@@ -22,7 +22,15 @@ import { utimensat } from '../snapshotter/sys/calls.ts';
 import { AT } from '../snapshotter/sys/constants.ts';
 import { program32, program64, results } from './calls-fixture.ts';
 import type { ProcessSpec } from './executor.ts';
-import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from './fixture.ts';
+import {
+  makeTree,
+  processesWith,
+  shell,
+  specFor,
+  type TestTree,
+  until,
+  whyNot,
+} from './fixture.ts';
 import { createExecutor, type RuntimeExecutor } from './runtime-executor.ts';
 
 const reason = whyNot();
@@ -46,12 +54,17 @@ test.after(async () => {
   tree[Symbol.dispose]();
 });
 
-const sh = (script: string, more: Partial<ProcessSpec> = {}) => shell(executor, tree.root, script, more);
+const sh = (script: string, more: Partial<ProcessSpec> = {}) =>
+  shell(executor, tree.root, script, more);
 
 /** Runs a command without a shell, because a shell changes what it starts. */
 async function direct(...args: readonly string[]): Promise<{ readonly stdout: string }> {
   const chunks: Uint8Array[] = [];
-  await executor.run(specFor(tree.root, args), { output: (_, data) => chunks.push(data) }, new AbortController().signal);
+  await executor.run(
+    specFor(tree.root, args),
+    { output: (_, data) => chunks.push(data) },
+    new AbortController().signal,
+  );
   return { stdout: Buffer.concat(chunks).toString() };
 }
 
@@ -75,7 +88,8 @@ test('exit codes come through, and 128 + n for a signal', async () => {
 test('the process has the default capabilities, none inheritable or ambient, and a seccomp filter', async () => {
   const { stdout } = await direct('/bin/cat', '/proc/self/status');
   const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(stdout)?.[1];
-  for (const name of ['CapPrm', 'CapEff', 'CapBnd']) assert.is(field(name), '00000000a80425fb', name);
+  for (const name of ['CapPrm', 'CapEff', 'CapBnd'])
+    assert.is(field(name), '00000000a80425fb', name);
   for (const name of ['CapInh', 'CapAmb']) assert.is(field(name), '0000000000000000', name);
   assert.is(field('Seccomp'), '2');
   assert.is(field('NoNewPrivs'), '0');
@@ -111,45 +125,70 @@ async function made(program: Buffer): Promise<readonly number[]> {
 const unlessX64 = process.arch === 'x64' ? test : test.skip;
 if (process.arch !== 'x64') console.log('SKIP calls of x86 programs: this is another processor');
 
-unlessX64('a 32-bit program reaches no socket family that is refused, neither by socket nor by socketcall', async () => {
-  const families = [AF.INET, AF.ALG, AF.VSOCK];
-  const program = program32([
-    ...families.map((family) => ({ number: 359, args: [BigInt(family), BigInt(family === AF.ALG ? SEQPACKET : STREAM), 0n] })),
-    ...families.map((family) => ({ number: 102, args: [1n, [family, family === AF.ALG ? SEQPACKET : STREAM, 0]] })),
-    // socketcall(SYS_SOCKETPAIR)
-    { number: 102, args: [8n, [AF.VSOCK, STREAM, 0, 0x400800]] },
-  ]);
-  writeFileSync(join(tree.directory, 'calls'), program, { mode: 0o755 });
-  const outside = results(spawnSync(join(tree.directory, 'calls')).stdout);
-  if (outside.length !== 7) return console.log('SKIP calls of 32-bit programs: this kernel runs none');
-  assert.ok(outside[3]! >= 0, 'outside, socketcall gives a socket');
-  const [inet, alg, vsock, ...multiplexed] = await made(program);
-  assert.ok(inet! >= 0, 'AF_INET by socket');
-  assert.equal([alg, vsock], [-EPERM, -EPERM]);
-  assert.equal(multiplexed, [-ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS]);
-});
+unlessX64(
+  'a 32-bit program reaches no socket family that is refused, neither by socket nor by socketcall',
+  async () => {
+    const families = [AF.INET, AF.ALG, AF.VSOCK];
+    const program = program32([
+      ...families.map((family) => ({
+        number: 359,
+        args: [BigInt(family), BigInt(family === AF.ALG ? SEQPACKET : STREAM), 0n],
+      })),
+      ...families.map((family) => ({
+        number: 102,
+        args: [1n, [family, family === AF.ALG ? SEQPACKET : STREAM, 0]],
+      })),
+      // socketcall(SYS_SOCKETPAIR)
+      { number: 102, args: [8n, [AF.VSOCK, STREAM, 0, 0x400800]] },
+    ]);
+    writeFileSync(join(tree.directory, 'calls'), program, { mode: 0o755 });
+    const outside = results(spawnSync(join(tree.directory, 'calls')).stdout);
+    if (outside.length !== 7)
+      return console.log('SKIP calls of 32-bit programs: this kernel runs none');
+    assert.ok(outside[3]! >= 0, 'outside, socketcall gives a socket');
+    const [inet, alg, vsock, ...multiplexed] = await made(program);
+    assert.ok(inet! >= 0, 'AF_INET by socket');
+    assert.equal([alg, vsock], [-EPERM, -EPERM]);
+    assert.equal(multiplexed, [-ENOSYS, -ENOSYS, -ENOSYS, -ENOSYS]);
+  },
+);
 
-unlessX64('bits above a family, which the kernel does not look at, do not get it past the filter', async () => {
-  const families = [AF.INET, AF.ALG, AF.VSOCK].map(BigInt);
-  const socket = (family: bigint, number: number) => ({ number, args: [family, family % 2n ? 1n : 5n, 0n] });
-  const answers = await made(
-    program64([
-      { number: 41, args: [BigInt(AF.INET) | (1n << 32n), 1n, 0n] },
-      ...families.slice(1).flatMap((family) => [0n, 1n, 0xffffffffn].map((upper) => socket(family | (upper << 32n), 41))),
-      // socketpair with a family that has no pairs. The kernel would make the sockets before it
-      // fails.
-      { number: 53, args: [BigInt(AF.VSOCK), 1n, 0n] },
-    ]),
-  );
-  assert.ok(answers[0]! >= 0, 'AF_INET with a bit above');
-  assert.equal(answers.slice(1), Array(7).fill(-EPERM));
-});
+unlessX64(
+  'bits above a family, which the kernel does not look at, do not get it past the filter',
+  async () => {
+    const families = [AF.INET, AF.ALG, AF.VSOCK].map(BigInt);
+    const socket = (family: bigint, number: number) => ({
+      number,
+      args: [family, family % 2n ? 1n : 5n, 0n],
+    });
+    const answers = await made(
+      program64([
+        { number: 41, args: [BigInt(AF.INET) | (1n << 32n), 1n, 0n] },
+        ...families
+          .slice(1)
+          .flatMap((family) =>
+            [0n, 1n, 0xffffffffn].map((upper) => socket(family | (upper << 32n), 41)),
+          ),
+        // socketpair with a family that has no pairs. The kernel would make the sockets before it
+        // fails.
+        { number: 53, args: [BigInt(AF.VSOCK), 1n, 0n] },
+      ]),
+    );
+    assert.ok(answers[0]! >= 0, 'AF_INET with a bit above');
+    assert.equal(answers.slice(1), Array(7).fill(-EPERM));
+  },
+);
 
 test('a process has only the descriptors 0, 1 and 2, and can reopen its output by name', async () => {
   // The fourth is the descriptor with which ls reads the directory.
-  const { stdout } = await sh('set -- $(ls /proc/self/fd); echo $# $*; echo again >/dev/stdout', { user: '1234' });
+  const { stdout } = await sh('set -- $(ls /proc/self/fd); echo $# $*; echo again >/dev/stdout', {
+    user: '1234',
+  });
   assert.is(stdout, '4 0 1 2 3\nagain\n');
-  assert.match((await sh('readlink /proc/self/fd/1; readlink /proc/self/fd/2')).stdout, /^pipe:.*\npipe:/);
+  assert.match(
+    (await sh('readlink /proc/self/fd/1; readlink /proc/self/fd/2')).stdout,
+    /^pipe:.*\npipe:/,
+  );
 });
 
 test('the environment is exactly the one requested, with HOME from passwd', async () => {
@@ -157,7 +196,11 @@ test('the environment is exactly the one requested, with HOME from passwd', asyn
   const run = async (more: Partial<ProcessSpec>) => {
     const chunks: Uint8Array[] = [];
     const spec = specFor(tree.root, ['/bin/env'], { env, ...more });
-    await executor.run(spec, { output: (_, data) => chunks.push(data) }, new AbortController().signal);
+    await executor.run(
+      spec,
+      { output: (_, data) => chunks.push(data) },
+      new AbortController().signal,
+    );
     return Buffer.concat(chunks).toString();
   };
   assert.is(await run({}), 'PATH=/bin\nA=1 2\nEMPTY=\nHOME=/root\n');
@@ -171,7 +214,11 @@ test('secret variables reach the process and are on no disk while it runs', asyn
   const holding = () =>
     (readdirSync(tree.stateDir, { recursive: true }) as string[])
       .map((name) => join(tree.stateDir, name))
-      .filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isFile() && readFileSync(path, 'latin1').includes(token))
+      .filter(
+        (path) =>
+          lstatSync(path, { throwIfNoEntry: false })?.isFile() &&
+          readFileSync(path, 'latin1').includes(token),
+      )
       .map((path) => ({ path, inMemory: IN_MEMORY.includes(statfsSync(path).type) }));
   // This search is synchronous, so that nothing is removed while it runs.
   const found: ReturnType<typeof holding> = [];
@@ -193,11 +240,16 @@ test('secret variables reach the process and are on no disk while it runs', asyn
 
 test("a sandbox has its own namespaces, including the network unless it is the host's", async () => {
   const links = async (more: Partial<ProcessSpec>) =>
-    (await sh('for n in pid mnt ipc uts cgroup net user; do readlink /proc/self/ns/$n; done', more)).stdout
+    (
+      await sh('for n in pid mnt ipc uts cgroup net user; do readlink /proc/self/ns/$n; done', more)
+    ).stdout
       .split('\n')
       .slice(0, -1);
-  const ours = ['pid', 'mnt', 'ipc', 'uts', 'cgroup', 'net', 'user'].map((name) => readlinkSync(`/proc/self/ns/${name}`));
-  const shared = (found: readonly string[]) => found.filter((link) => ours.includes(link)).map((link) => link.split(':')[0]);
+  const ours = ['pid', 'mnt', 'ipc', 'uts', 'cgroup', 'net', 'user'].map((name) =>
+    readlinkSync(`/proc/self/ns/${name}`),
+  );
+  const shared = (found: readonly string[]) =>
+    found.filter((link) => ours.includes(link)).map((link) => link.split(':')[0]);
   assert.equal(shared(await links({})), ['user']);
   assert.equal(shared(await links({ network: 'host' })), ['net', 'user']);
   assert.equal(shared(await links({ network: 'none' })), ['user']);
@@ -205,11 +257,16 @@ test("a sandbox has its own namespaces, including the network unless it is the h
 });
 
 test('a sandbox cannot see the processes or the environment of the builder', async () => {
-  const { stdout } = await sh('cat /proc/[0-9]*/environ | tr "\\0" "\\n"; ls -d /proc/[0-9]* | wc -l', {
-    env: ['PATH=/bin', 'MINE=1'],
-  });
+  const { stdout } = await sh(
+    'cat /proc/[0-9]*/environ | tr "\\0" "\\n"; ls -d /proc/[0-9]* | wc -l',
+    {
+      env: ['PATH=/bin', 'MINE=1'],
+    },
+  );
   assert.equal(
-    [...new Set(stdout.split('\n'))].filter((line) => line.includes('=') && !/^(PATH|MINE|HOME|SHLVL|PWD|_)=/.test(line)),
+    [...new Set(stdout.split('\n'))].filter(
+      (line) => line.includes('=') && !/^(PATH|MINE|HOME|SHLVL|PWD|_)=/.test(line),
+    ),
     [],
   );
 });
@@ -220,7 +277,10 @@ test('kernel files are masked or read-only', async () => {
   );
   assert.is(stdout, '0\n0\n');
   assert.match(stderr, /domainname: Read-only file system/);
-  assert.not.match((await sh('grep -E " /(sys|sys/fs/cgroup/[a-z]+) " /proc/mounts')).stdout, / rw,/);
+  assert.not.match(
+    (await sh('grep -E " /(sys|sys/fs/cgroup/[a-z]+) " /proc/mounts')).stdout,
+    / rw,/,
+  );
 });
 
 test('steps cannot see a release_agent and cannot mount control groups', async () => {
@@ -236,9 +296,12 @@ rmdir /tmp/m`;
   }
   // With limits, the sandbox sees its own group and still no others.
   if (!existsSync('/sys/fs/cgroup/memory/tasks')) return;
-  const { stdout } = await sh(`find / -name release_agent 2>/dev/null; cat /sys/fs/cgroup/memory/memory.limit_in_bytes`, {
-    limits: { memory: 64 << 20 },
-  });
+  const { stdout } = await sh(
+    `find / -name release_agent 2>/dev/null; cat /sys/fs/cgroup/memory/memory.limit_in_bytes`,
+    {
+      limits: { memory: 64 << 20 },
+    },
+  );
   assert.is(stdout, `${64 << 20}\n`);
 });
 
@@ -255,7 +318,11 @@ test("a device node of the host's disks can be made but not opened", async () =>
 
 test('without control groups device nodes can neither be made nor used', async () => {
   await using other = createExecutor({ stateDir: tree.stateDir, cgroups: 'none' });
-  const { stdout, stderr } = await shell(other, tree.root, 'mknod /dev/x b 7 0 || echo refused; head -c 1 /dev/zero | wc -c');
+  const { stdout, stderr } = await shell(
+    other,
+    tree.root,
+    'mknod /dev/x b 7 0 || echo refused; head -c 1 /dev/zero | wc -c',
+  );
   assert.is(stdout, 'refused\n1\n', stderr);
 });
 
@@ -279,7 +346,10 @@ test('output arrives while the process runs, in order, on its stream', async () 
 test('standard input is empty, or what was given', async () => {
   assert.is((await sh('cat; echo end')).stdout, 'end\n');
   let text = '';
-  const io = { stdin: Buffer.from('hello'.repeat(50_000)), output: (_: 1 | 2, data: Uint8Array) => (text += Buffer.from(data)) };
+  const io = {
+    stdin: Buffer.from('hello'.repeat(50_000)),
+    output: (_: 1 | 2, data: Uint8Array) => (text += Buffer.from(data)),
+  };
   await executor.run(specFor(tree.root, ['/bin/wc', '-c']), io, new AbortController().signal);
   assert.is(text.trim(), '250000');
 });
@@ -308,7 +378,11 @@ test('an abort at any moment of the start leaves nothing behind', async () => {
   for (let ms = 0; ms < 16; ms += 2) {
     const controller = new AbortController();
     setTimeout(() => controller.abort(), ms);
-    const running = executor.run(specFor(tree.root, ['/bin/sleep', mark]), { output: () => {} }, controller.signal);
+    const running = executor.run(
+      specFor(tree.root, ['/bin/sleep', mark]),
+      { output: () => {} },
+      controller.signal,
+    );
     assert.is(await codeOf(running), 'KILN_CANCELLED');
     assert.equal(processesWith(mark), []);
   }
@@ -327,7 +401,9 @@ test('sandboxes that run at once do not mix', async () => {
   // made in it.
   using shared = makeTree();
   for (const name of ['hosts', 'resolv.conf']) writeFileSync(shared.at(`etc/${name}`), '');
-  const outcomes = await Promise.all(numbers.map((at) => shell(executor, shared.root, `echo ${at}; exit ${at}`)));
+  const outcomes = await Promise.all(
+    numbers.map((at) => shell(executor, shared.root, `echo ${at}; exit ${at}`)),
+  );
   assert.equal(
     outcomes.map(({ stdout, exitCode }) => [Number(stdout), exitCode]),
     numbers.map((at) => [at, at]),
@@ -355,9 +431,11 @@ test('a working directory through a link to the host makes nothing there', async
   mkdirSync(canary);
   symlinkSync(canary, tree.at('absolute'));
   symlinkSync(`../${'../'.repeat(20)}${canary}`, tree.at('relative'));
-  for (const name of ['absolute', 'relative']) assert.is((await sh('true', { cwd: `/${name}/new` })).exitCode, 0);
+  for (const name of ['absolute', 'relative'])
+    assert.is((await sh('true', { cwd: `/${name}/new` })).exitCode, 0);
   assert.equal(readdirSync(canary), []);
-  for (const name of ['absolute', 'relative', 'tmp/kiln-executor']) rmSync(tree.at(name), { force: true });
+  for (const name of ['absolute', 'relative', 'tmp/kiln-executor'])
+    rmSync(tree.at(name), { force: true });
 });
 
 test('CVE-2024-21626: a working directory among the descriptors of the runtime is refused', async () => {
@@ -392,10 +470,22 @@ test('CVE-2024-21626: a working directory cannot lead to a descriptor through th
   symlinkSync('/mounted', tree.at('to-mount'));
   const mounts = [{ kind: 'bind' as const, source: shared, target: '/to-mount', readonly: false }];
   const cases = [
-    ...['fd', 'stdin', 'stdout', 'stderr', 'core', 'fd/3', 'fd/8', 'fd/8/../..', 'shm/../fd/4'].map((path) => `/dev/${path}`),
-    ...['/proc/self', '/proc/thread-self/fd/5', '/proc/1/cwd', '/proc/sys', '/sys/../proc/self/root'],
+    ...['fd', 'stdin', 'stdout', 'stderr', 'core', 'fd/3', 'fd/8', 'fd/8/../..', 'shm/../fd/4'].map(
+      (path) => `/dev/${path}`,
+    ),
+    ...[
+      '/proc/self',
+      '/proc/thread-self/fd/5',
+      '/proc/1/cwd',
+      '/proc/sys',
+      '/sys/../proc/self/root',
+    ],
     ...['/tmp', '/mounted', '/to-mount'].flatMap((directory) =>
-      Object.keys(links).flatMap((name) => [`${directory}/${name}`, `${directory}/${name}/8`, `${directory}/${name}/made/deep`]),
+      Object.keys(links).flatMap((name) => [
+        `${directory}/${name}`,
+        `${directory}/${name}/8`,
+        `${directory}/${name}/made/deep`,
+      ]),
     ),
   ];
   for (const cwd of cases) assert.is(await codeOf(sh('true', { cwd, mounts })), 'KILN_CWD', cwd);
@@ -404,7 +494,12 @@ test('CVE-2024-21626: a working directory cannot lead to a descriptor through th
     assert.is(await codeOf(sh('true', { mounts: over })), 'KILN_MOUNT_TARGET', name);
   }
   writeFileSync(join(shared, 'file'), '');
-  const file = { kind: 'bind' as const, source: join(shared, 'file'), target: '/tmp/shown', readonly: true };
+  const file = {
+    kind: 'bind' as const,
+    source: join(shared, 'file'),
+    target: '/tmp/shown',
+    readonly: true,
+  };
   for (const cwd of ['/mounted/file', '/tmp/shown', '/tmp/shown/below'])
     assert.is(await codeOf(sh('true', { cwd, mounts: [...mounts, file] })), 'KILN_CWD', cwd);
   // Links that do not lead out still work, and the runtime gets a path without links.
@@ -427,18 +522,26 @@ test('CVE-2019-5736: a sandbox never runs the file from which the runtime is sta
   const seen = Promise.withResolvers<string[]>();
   const running = executor.run(
     specFor(tree.root, ['/bin/sh', '-c', 'echo up; sleep 1000']),
-    { output: () => seen.resolve(readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').trim().split(' ')) },
+    {
+      output: () =>
+        seen.resolve(
+          readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').trim().split(' '),
+        ),
+    },
     controller.signal,
   );
   running.catch(seen.reject);
   try {
     // The other child is the watchdog, a shell.
-    const runtimes = (await seen.promise).filter((pid) => /runc?$/m.test(readFileSync(`/proc/${pid}/comm`, 'latin1').trim()));
+    const runtimes = (await seen.promise).filter((pid) =>
+      /runc?$/m.test(readFileSync(`/proc/${pid}/comm`, 'latin1').trim()),
+    );
     assert.is(runtimes.length, 1);
     // The file that a sandbox could open through /proc/self/exe is a copy in memory or on a
     // read-only mount. Even setting its mode to the present value fails.
     const exe = `/proc/${runtimes[0]}/exe`;
-    if (!/^\/memfd:/.test(readlinkSync(exe))) assert.throws(() => chmodSync(exe, statSync(exe).mode & 0o7777), /EROFS/);
+    if (!/^\/memfd:/.test(readlinkSync(exe)))
+      assert.throws(() => chmodSync(exe, statSync(exe).mode & 0o7777), /EROFS/);
   } finally {
     controller.abort();
     await running.catch(() => {});
@@ -487,12 +590,16 @@ test('hosts, resolv.conf and mount points exist for the process and leave no tra
       ],
     },
   );
-  assert.match(stdout, /^127\.0\.0\.1\tlocalhost buildkitsandbox\n::1\t.*\n10\.0\.0\.7\tdb\nhush1000000000\nsecret\n$/);
+  assert.match(
+    stdout,
+    /^127\.0\.0\.1\tlocalhost buildkitsandbox\n::1\t.*\n10\.0\.0\.7\tdb\nhush1000000000\nsecret\n$/,
+  );
   assert.not.equal(exitCode, 0, '/etc/hosts is read-only');
   assert.ok(existsSync(join(source, 'written')));
   assert.equal(readdirSync(other.root).toSorted(), ['bin', 'dev', 'etc', 'proc', 'sys', 'tmp']);
   assert.equal(readdirSync(other.at('etc')).toSorted(), ['group', 'passwd']);
-  for (const path of ['', 'etc']) assert.is(mtimeOf(other.at(path)), 1_000_000_000_987_654_321n, path);
+  for (const path of ['', 'etc'])
+    assert.is(mtimeOf(other.at(path)), 1_000_000_000_987_654_321n, path);
 });
 
 test("CVE-2024-23652: a process that puts a link to the host in place of a mount point's parent removes nothing there", async () => {
@@ -535,12 +642,23 @@ test('ulimits are set, and clamped to what this process may give', async () => {
   assert.is(exitCode, 0);
   assert.match(stdout, /^Max open files +100 +200 /m);
   const warnings: string[] = [];
-  await using telling = createExecutor({ stateDir: tree.stateDir, warn: (text) => warnings.push(text) });
+  await using telling = createExecutor({
+    stateDir: tree.stateDir,
+    warn: (text) => warnings.push(text),
+  });
   const more = 2 ** 40;
-  const clamped = await shell(telling, tree.root, 'ulimit -n', { ulimits: [{ name: 'nofile', soft: more, hard: more }] });
+  const clamped = await shell(telling, tree.root, 'ulimit -n', {
+    ulimits: [{ name: 'nofile', soft: more, hard: more }],
+  });
   assert.match(clamped.stdout, /^\d+\n$/);
-  assert.match(warnings.join(), new RegExp(`--ulimit nofile: .* above ${clamped.stdout.trim()} here`));
-  assert.is(await codeOf(sh('true', { ulimits: [{ name: 'bogus', soft: 1, hard: 1 }] })), 'KILN_ULIMIT');
+  assert.match(
+    warnings.join(),
+    new RegExp(`--ulimit nofile: .* above ${clamped.stdout.trim()} here`),
+  );
+  assert.is(
+    await codeOf(sh('true', { ulimits: [{ name: 'bogus', soft: 1, hard: 1 }] })),
+    'KILN_ULIMIT',
+  );
 });
 
 test('/dev/shm has the requested size, and 64 MiB by default', async () => {
@@ -562,22 +680,41 @@ test('a result says what the process used', async () => {
   const quiet = (await sh('true')).usage;
   const busy = (await sh('head -c 60000000 /dev/zero | tail -c 50000000 >/dev/null')).usage;
   assert.ok((busy?.cpuMs ?? 0) > (quiet?.cpuMs ?? 0), JSON.stringify({ quiet, busy }));
-  if (busy?.peakMemory === undefined) return console.log('SKIP peak: this host does not count memory');
-  assert.ok(busy.peakMemory > 50_000_000 && (quiet?.peakMemory ?? 0) < 30_000_000, JSON.stringify({ quiet, busy }));
+  if (busy?.peakMemory === undefined)
+    return console.log('SKIP peak: this host does not count memory');
+  assert.ok(
+    busy.peakMemory > 50_000_000 && (quiet?.peakMemory ?? 0) < 30_000_000,
+    JSON.stringify({ quiet, busy }),
+  );
 });
 
 test('the kernel enforces the limits on memory, processes and processors', async () => {
-  const limits = { memory: 32 << 20, pids: 20, cpuQuota: 50_000, cpuPeriod: 100_000, cpusetCpus: '0' };
+  const limits = {
+    memory: 32 << 20,
+    pids: 20,
+    cpuQuota: 50_000,
+    cpuPeriod: 100_000,
+    cpusetCpus: '0',
+  };
   try {
     const large = await sh('tail -c 100000000 /dev/zero', { limits });
     assert.ok(large.oomKilled, JSON.stringify(large));
-    assert.is((await sh('head -c 5000000 /dev/zero | tail -c 2000000 | wc -c', { limits })).oomKilled, false);
+    assert.is(
+      (await sh('head -c 5000000 /dev/zero | tail -c 2000000 | wc -c', { limits })).oomKilled,
+      false,
+    );
     // A fork bomb. Forks are refused from the twentieth on, and no process is left at the end.
     const mark = `85${process.pid}`;
-    const bomb = await sh(`i=0; while [ $i -lt 60 ]; do sleep ${mark} & i=$((i + 1)); done; echo survived`, { limits });
+    const bomb = await sh(
+      `i=0; while [ $i -lt 60 ]; do sleep ${mark} & i=$((i + 1)); done; echo survived`,
+      { limits },
+    );
     assert.match(bomb.stderr, /can't fork|Resource temporarily unavailable/);
     assert.equal(processesWith(mark), []);
-    assert.is((await sh('grep Cpus_allowed_list /proc/self/status', { limits })).stdout.trim(), 'Cpus_allowed_list:\t0');
+    assert.is(
+      (await sh('grep Cpus_allowed_list /proc/self/status', { limits })).stdout.trim(),
+      'Cpus_allowed_list:\t0',
+    );
   } catch (error) {
     if (!(error instanceof KilnError && error.code === 'KILN_LIMIT')) throw error;
     console.log(`SKIP limits: ${error.message}`);
@@ -609,13 +746,21 @@ test("limits apply below the user's control group, which remains", async () => {
 });
 
 test('a missing program is named in the error', async () => {
-  const run = executor.run(specFor(tree.root, ['/bin/nonesuch']), { output: () => {} }, new AbortController().signal);
+  const run = executor.run(
+    specFor(tree.root, ['/bin/nonesuch']),
+    { output: () => {} },
+    new AbortController().signal,
+  );
   assert.is(await codeOf(run), 'KILN_PROCESS_START');
   assert.is(await codeOf(sh('true', { user: 'nobody-knows' })), 'KILN_USER_UNKNOWN');
 });
 
 test('an aborted signal starts nothing', async () => {
-  const run = executor.run(specFor(tree.root, ['/bin/true']), { output: () => {} }, AbortSignal.abort());
+  const run = executor.run(
+    specFor(tree.root, ['/bin/true']),
+    { output: () => {} },
+    AbortSignal.abort(),
+  );
   assert.is(await codeOf(run), 'KILN_CANCELLED');
 });
 
@@ -629,7 +774,11 @@ test('a runtime with published vulnerabilities is reported once, and its version
   );
   const warnings: string[] = [];
   for (let at = 0; at < 2; at++) {
-    await using other = createExecutor({ stateDir: tree.stateDir, runtime: old, warn: (text) => warnings.push(text) });
+    await using other = createExecutor({
+      stateDir: tree.stateDir,
+      runtime: old,
+      warn: (text) => warnings.push(text),
+    });
     assert.is((await shell(other, tree.root, 'echo works')).stdout, 'works\n');
     await shell(other, tree.root, 'true');
   }

@@ -1,10 +1,26 @@
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { posix } from 'node:path';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
 import type { SpawnOptions } from '../snapshotter/sys/launch.ts';
 import { mountMemory } from '../snapshotter/sys/memory.ts';
-import { changeMount, cloneMount, createMount, type DetachedMount, unmount } from '../snapshotter/sys/mount.ts';
+import {
+  changeMount,
+  cloneMount,
+  createMount,
+  type DetachedMount,
+  unmount,
+} from '../snapshotter/sys/mount.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import type { Placement } from './cgroups.ts';
 import type { Emulation, EmulationOptions, EmulationPlan } from './emulation/emulation.ts';
@@ -28,7 +44,12 @@ import {
   type SandboxHost,
   type SandboxHostOptions,
 } from './sandbox-host.ts';
-import { makeKernelTrees, makeMountPoints, makeWorkingDirectory, tmpfsModes } from './sandbox-tree.ts';
+import {
+  makeKernelTrees,
+  makeMountPoints,
+  makeWorkingDirectory,
+  tmpfsModes,
+} from './sandbox-tree.ts';
 import { type Spawned, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
@@ -118,7 +139,10 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
 const NATIVE: EmulationPlan = { kind: 'native' };
 
 /** The module is loaded only when a step is for another processor, which is rare. */
-async function loadEmulation(host: SandboxHost, options: EmulationOptions = {}): Promise<Emulation> {
+async function loadEmulation(
+  host: SandboxHost,
+  options: EmulationOptions = {},
+): Promise<Emulation> {
   const { createEmulation } = await import('./emulation/emulation.ts');
   return createEmulation(host.directory, options);
 }
@@ -128,7 +152,12 @@ interface PlannedSpec extends ProcessSpec {
   readonly plan: EmulationPlan;
 }
 
-async function runIn(opened: SandboxHost, request: PlannedSpec, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+async function runIn(
+  opened: SandboxHost,
+  request: PlannedSpec,
+  io: ProcessIO,
+  signal: AbortSignal,
+): Promise<ProcessResult> {
   if (signal.aborted) throw new CancelledError(signal.reason);
   const host = await opened.join();
   const spec = withEmulator(withCleanTargets(withDevices(request, host.cgroups.guardDevices)));
@@ -140,7 +169,11 @@ async function runIn(opened: SandboxHost, request: PlannedSpec, io: ProcessIO, s
   using root = openRoot(spec.rootfs);
   const user = resolveUser(root, spec.user);
   makeKernelTrees(root);
-  const moded = { ...spec, mounts: tmpfsModes(root, spec.mounts), cwd: makeWorkingDirectory(root, spec) };
+  const moded = {
+    ...spec,
+    mounts: tmpfsModes(root, spec.mounts),
+    cwd: makeWorkingDirectory(root, spec),
+  };
   using stubs = makeMountPoints(root, spec, isFile);
   try {
     return await runBundle(host, moded, { user, network }, io, signal);
@@ -150,7 +183,9 @@ async function runIn(opened: SandboxHost, request: PlannedSpec, io: ProcessIO, s
 }
 
 function withDevices(spec: PlannedSpec, guardDevices: boolean): PlannedSpec {
-  return spec.devices?.length ? { ...spec, mounts: [...spec.mounts, ...deviceMounts(spec, guardDevices)] } : spec;
+  return spec.devices?.length
+    ? { ...spec, mounts: [...spec.mounts, ...deviceMounts(spec, guardDevices)] }
+    : spec;
 }
 
 /** Runs one sandbox, from making its bundle directory to removing it. */
@@ -180,11 +215,17 @@ async function runBundle(
   }
   const staged = stageMounts(host, spec, bundle, scope);
   const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
-  writeFileSync(`${bundle}/config.json`, configFor(host, staged, { user, place, io, network, sysfs }), { mode: 0o600 });
+  writeFileSync(
+    `${bundle}/config.json`,
+    configFor(host, staged, { user, place, io, network, sysfs }),
+    { mode: 0o600 },
+  );
   // The runtime copies the config into its state directory.
   const state = inMemory ? `${bundle}/runtime` : host.runtimeRoot;
   const result = await supervise(host, { id, bundle, state, place, args: spec.args }, io, signal);
-  return spec.plan.kind === 'native' ? result : { ...result, emulator: posix.basename(spec.plan.emulator) };
+  return spec.plan.kind === 'native'
+    ? result
+    : { ...result, emulator: posix.basename(spec.plan.emulator) };
 }
 
 const IN_MEMORY = [0x01021994, 0x858458f6];
@@ -202,7 +243,11 @@ interface Surroundings {
   readonly sysfs: string | undefined;
 }
 
-function configFor(host: JoinedSandboxHost, spec: PlannedSpec, { user, place, io, network, sysfs }: Surroundings): string {
+function configFor(
+  host: JoinedSandboxHost,
+  spec: PlannedSpec,
+  { user, place, io, network, sysfs }: Surroundings,
+): string {
   return runtimeConfig(spec, {
     user,
     network: network.namespace,
@@ -233,7 +278,12 @@ interface Sandbox {
  * Starts the runtime, waits until it and everything in the sandbox has ended, and says how it
  * ended.
  */
-async function supervise(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult> {
+async function supervise(
+  host: JoinedSandboxHost,
+  sandbox: Sandbox,
+  io: ProcessIO,
+  signal: AbortSignal,
+): Promise<ProcessResult> {
   const oomBefore = hostOomKills();
   const child = start(host, sandbox, io);
   let release: (() => void) | undefined;
@@ -252,8 +302,14 @@ async function supervise(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessI
     if (signal.aborted) throw new CancelledError(signal.reason);
     if (code !== 0) throwStartFailure(sandbox);
     // Without a counter for this process alone, the counter of the whole host decides.
-    const oomKilled = counters.oomKills === undefined ? code === 137 && hostOomKills() > oomBefore : counters.oomKills > 0;
-    const usage = { cpuMs: counters.cpuMs ?? exit.cpuMs, peakMemory: counters.peakMemory ?? exit.peakMemory };
+    const oomKilled =
+      counters.oomKills === undefined
+        ? code === 137 && hostOomKills() > oomBefore
+        : counters.oomKills > 0;
+    const usage = {
+      cpuMs: counters.cpuMs ?? exit.cpuMs,
+      peakMemory: counters.peakMemory ?? exit.peakMemory,
+    };
     return { exitCode: code, oomKilled, usage };
   } finally {
     signal.removeEventListener('abort', abort);
@@ -266,25 +322,47 @@ interface Running extends Spawned {
 }
 
 function start(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO): Running {
-  const program = { path: host.runtime.path, args: runtimeArguments(host, sandbox), env: RUNTIME_ENV };
+  const program = {
+    path: host.runtime.path,
+    args: runtimeArguments(host, sandbox),
+    env: RUNTIME_ENV,
+  };
   const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
     sandbox.place.start(() => spawnProcess({ ...program, ...more }));
-  if (io.lent) return { ...spawn({ stdio: io.lent.descriptors, session: false }), drained: Promise.resolve() };
+  if (io.lent)
+    return { ...spawn({ stdio: io.lent.descriptors, session: false }), drained: Promise.resolve() };
   const [out, err] = [makePipe(), makePipe()];
   const input = io.stdin ? makePipe() : { read: openSync('/dev/null', 'r') };
   // The runtime gets its own session, so that Ctrl-C reaches only Kiln.
   const child = spawn({ stdio: [input.read, out.write, err.write] });
   closeAll([input.read, out.write, err.write]);
   if ('write' in input && io.stdin) feed(input.write, io.stdin);
-  const drained = Promise.all([drain(out.read, (data) => io.output(1, data)), drain(err.read, (data) => io.output(2, data))]);
+  const drained = Promise.all([
+    drain(out.read, (data) => io.output(1, data)),
+    drain(err.read, (data) => io.output(2, data)),
+  ]);
   drained.catch(() => {});
   return { ...child, drained };
 }
 
-function runtimeArguments(host: JoinedSandboxHost, { id, bundle, state, place }: Sandbox): string[] {
+function runtimeArguments(
+  host: JoinedSandboxHost,
+  { id, bundle, state, place }: Sandbox,
+): string[] {
   const log = [`--log=${bundle}/log`, '--log-format=json'];
   const manager = host.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
-  return ['--root', state, ...log, ...manager, 'run', '--bundle', bundle, '--pid-file', `${bundle}/pid`, id];
+  return [
+    '--root',
+    state,
+    ...log,
+    ...manager,
+    'run',
+    '--bundle',
+    bundle,
+    '--pid-file',
+    `${bundle}/pid`,
+    id,
+  ];
 }
 
 /** The runtime removes its own state unless it was killed. */
@@ -293,7 +371,12 @@ async function removeState(host: JoinedSandboxHost, { id, state }: Sandbox): Pro
   const nothing = openSync('/dev/null', 'r+');
   try {
     const args = ['--root', state, 'delete', '--force', id];
-    await spawnProcess({ path: host.runtime.path, args, env: RUNTIME_ENV, stdio: [nothing, nothing, nothing] }).exited;
+    await spawnProcess({
+      path: host.runtime.path,
+      args,
+      env: RUNTIME_ENV,
+      stdio: [nothing, nothing, nothing],
+    }).exited;
   } finally {
     closeSync(nothing);
   }
@@ -308,9 +391,15 @@ function throwStartFailure({ bundle, args }: Sandbox): void {
   }
   if (messages.length === 0) return;
   const missing = /executable file|no such file/i.test(messages.join());
-  throw new KilnError('KILN_PROCESS_START', `cannot start ${args[0] ?? 'the process'}: ${messages.join('; ')}`, {
-    hint: missing ? `Check that the image has ${args[0]}, built for its own architecture.` : undefined,
-  });
+  throw new KilnError(
+    'KILN_PROCESS_START',
+    `cannot start ${args[0] ?? 'the process'}: ${messages.join('; ')}`,
+    {
+      hint: missing
+        ? `Check that the image has ${args[0]}, built for its own architecture.`
+        : undefined,
+    },
+  );
 }
 
 function readLines(path: string): readonly string[] {
@@ -321,9 +410,16 @@ function readLines(path: string): readonly string[] {
  * Changes the mount sources of the spec that the runtime cannot use directly. They are mounted
  * below `bundle` until `scope` ends.
  */
-function stageMounts(host: JoinedSandboxHost, spec: PlannedSpec, bundle: string, scope: DisposableStack): PlannedSpec {
+function stageMounts(
+  host: JoinedSandboxHost,
+  spec: PlannedSpec,
+  bundle: string,
+  scope: DisposableStack,
+): PlannedSpec {
   const { guardDevices } = host.cgroups;
-  const rootfs = guardDevices ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV) : spec.rootfs;
+  const rootfs = guardDevices
+    ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV)
+    : spec.rootfs;
   const mounts = spec.mounts.map((mount, at) =>
     mount.kind === 'bind' && DESCRIPTOR.test(mount.source)
       ? { ...mount, source: stage(mount.source, `${bundle}/${at}`, scope) }
@@ -355,7 +451,11 @@ function stage(source: string, path: string, scope: DisposableStack, attributes 
  * only over a network that the runtime makes alone. This is a fresh mount, because the host's /sys
  * has other file systems below it.
  */
-function stageSysfs({ namespace }: JoinedNetwork, bundle: string, scope: DisposableStack): string | undefined {
+function stageSysfs(
+  { namespace }: JoinedNetwork,
+  bundle: string,
+  scope: DisposableStack,
+): string | undefined {
   if (namespace === 'none') return undefined;
   const path = `${bundle}/sys`;
   mkdirSync(path, { mode: 0o700 });
@@ -375,7 +475,11 @@ function sysfsOf(network: string): DetachedMount {
 }
 
 function newSysfs(): DetachedMount {
-  return createMount('sysfs', [], MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC);
+  return createMount(
+    'sysfs',
+    [],
+    MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC,
+  );
 }
 
 /**
@@ -384,14 +488,20 @@ function newSysfs(): DetachedMount {
  */
 function withCleanTargets(spec: PlannedSpec): PlannedSpec {
   const clean = (path: string) => posix.resolve('/', path);
-  return { ...spec, mounts: spec.mounts.map((mount) => ({ ...mount, target: clean(mount.target) })) };
+  return {
+    ...spec,
+    mounts: spec.mounts.map((mount) => ({ ...mount, target: clean(mount.target) })),
+  };
 }
 
 /** Mounts the emulator into the sandbox when the kernel looks for it there. */
 function withEmulator(spec: PlannedSpec): PlannedSpec {
   if (spec.plan.kind !== 'host' || !spec.plan.mountEmulator) return spec;
   const { emulator } = spec.plan;
-  return { ...spec, mounts: [{ kind: 'bind', source: emulator, target: emulator, readonly: true }, ...spec.mounts] };
+  return {
+    ...spec,
+    mounts: [{ kind: 'bind', source: emulator, target: emulator, readonly: true }, ...spec.mounts],
+  };
 }
 
 function isFile(path: string): boolean {

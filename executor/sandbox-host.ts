@@ -99,18 +99,37 @@ export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   const unique = `kiln-${directory.slice(stateDir.length + 1)}`;
   // The watchdog starts before the control group is joined: it must be outside of the group to
   // remove it.
-  const watchdog = startWatchdog({ runtime: runtime.path, state: runtimeRoot, directory, stale: staleDirectories(stateDir) });
+  const watchdog = startWatchdog({
+    runtime: runtime.path,
+    state: runtimeRoot,
+    directory,
+    stale: staleDirectories(stateDir),
+  });
   const ownLater = (group: string) => {
     watchdog.own('group', group);
     // Recorded for a later process, which cleans up if the watchdog dies too.
     appendFileSync(`${directory}/cgroups`, `${group}\n`, { mode: 0o600 });
   };
   const enter = async () => {
-    const cgroups = await enterCgroups(options.cgroups === 'none' ? 'none' : cgroupMode(), runtime.name, unique, ownLater);
+    const cgroups = await enterCgroups(
+      options.cgroups === 'none' ? 'none' : cgroupMode(),
+      runtime.name,
+      unique,
+      ownLater,
+    );
     for (const group of cgroups.directories) ownLater(group);
     return cgroups;
   };
-  return makeSandboxHost({ runtime, runtimeRoot, directory, unique, enter, watchdog, stateDir, options });
+  return makeSandboxHost({
+    runtime,
+    runtimeRoot,
+    directory,
+    unique,
+    enter,
+    watchdog,
+    stateDir,
+    options,
+  });
 }
 
 interface Parts extends Pick<SandboxHost, 'runtime' | 'runtimeRoot' | 'directory'> {
@@ -122,7 +141,14 @@ interface Parts extends Pick<SandboxHost, 'runtime' | 'runtimeRoot' | 'directory
   readonly options: SandboxHostOptions;
 }
 
-function makeSandboxHost({ unique, watchdog, stateDir, options, enter, ...shared }: Parts): SandboxHost {
+function makeSandboxHost({
+  unique,
+  watchdog,
+  stateDir,
+  options,
+  enter,
+  ...shared
+}: Parts): SandboxHost {
   const warn = once(options.warn ?? (() => {}));
   warnOfRuntime(shared.runtime, stateDir, warn);
   let count = 0;
@@ -131,8 +157,12 @@ function makeSandboxHost({ unique, watchdog, stateDir, options, enter, ...shared
   const join = async (): Promise<JoinedSandboxHost> => {
     const cgroups = await enter();
     if (defaultSeccomp(sandboxCapabilities(cgroups.guardDevices)) === undefined)
-      warn('steps may make every system call: no seccomp filter exists for this processor', 'steps');
-    const seccompBpf = shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, cgroups.guardDevices) : undefined;
+      warn(
+        'steps may make every system call: no seccomp filter exists for this processor',
+        'steps',
+      );
+    const seccompBpf =
+      shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, cgroups.guardDevices) : undefined;
     return { ...host, cgroups, seccompBpf };
   };
   const outside = async () => (await host.join()).cgroups.outside;
@@ -149,7 +179,8 @@ function makeSandboxHost({ unique, watchdog, stateDir, options, enter, ...shared
       files.set(kind + text, path);
       return path;
     },
-    network: () => (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options, warn))),
+    network: () =>
+      (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options, warn))),
     join: () => (joined ??= join()),
     async close() {
       // The caller of `network` has already been told of a failure to open it.
@@ -197,7 +228,11 @@ function once(warn: WarnUser): WarnUser {
  * Warns in one line when the runtime has published vulnerabilities. Asking for the version costs a
  * process, so the answer is stored.
  */
-function warnOfRuntime(runtime: FoundRuntime, stateDir: string, warn: (sentence: string) => void): void {
+function warnOfRuntime(
+  runtime: FoundRuntime,
+  stateDir: string,
+  warn: (sentence: string) => void,
+): void {
   const { dev, ino, size, mtimeMs } = statSync(runtime.path);
   const path = `${stateDir}/version-${digest(JSON.stringify([runtime.path, dev, ino, size, mtimeMs]))}`;
   let version: string;
@@ -208,7 +243,9 @@ function warnOfRuntime(runtime: FoundRuntime, stateDir: string, warn: (sentence:
     writeFileSync(`${path}.${process.pid}`, version, { mode: 0o600 });
     renameSync(`${path}.${process.pid}`, path);
   }
-  const known = knownVulnerabilities(runtime.name, version).flatMap((sentence) => sentence.match(/CVE-\d+-\d+/g) ?? []);
+  const known = knownVulnerabilities(runtime.name, version).flatMap(
+    (sentence) => sentence.match(/CVE-\d+-\d+/g) ?? [],
+  );
   if (known.length > 0)
     warn(
       `${runtime.name} ${version} has published vulnerabilities (${known.join(', ')}): install a newer one; 'kiln doctor' says more`,
@@ -234,7 +271,10 @@ export function networkFiles(
 ): { readonly hosts: string; readonly resolvConf: string } {
   return {
     hosts: host.sharedFile('hosts', hostsText(spec)),
-    resolvConf: host.sharedFile('resolv', resolvText(joined.namespace === 'host', undefined, joined.resolver)),
+    resolvConf: host.sharedFile(
+      'resolv',
+      resolvText(joined.namespace === 'host', undefined, joined.resolver),
+    ),
   };
 }
 
@@ -254,7 +294,11 @@ export interface JoinedNetwork {
 }
 
 /** The network for `spec`, leased until `scope` ends. */
-export async function joinNetwork(host: SandboxHost, spec: ProcessSpec, scope: DisposableStack): Promise<JoinedNetwork> {
+export async function joinNetwork(
+  host: SandboxHost,
+  spec: ProcessSpec,
+  scope: DisposableStack,
+): Promise<JoinedNetwork> {
   if (spec.network !== 'default') return { namespace: spec.network };
   const network = await host.network();
   const lease = await network.lease().catch(explainLease);
@@ -279,7 +323,8 @@ function staleDirectories(stateDir: string): string[] {
   const found = [];
   for (const name of listDirectory(stateDir)) {
     const [, pid, start, namespace] = /^(\d+)-(\d+)-(\d+)-[0-9a-f]{6}$/.exec(name) ?? [];
-    if (pid === undefined || namespace !== pidNamespace() || startTime(Number(pid)) === start) continue;
+    if (pid === undefined || namespace !== pidNamespace() || startTime(Number(pid)) === start)
+      continue;
     found.push(`${stateDir}/${name}`);
   }
   return found;
@@ -301,7 +346,14 @@ function pidNamespace(): string {
  * The capabilities that the runtime needs to set up a sandbox. A plain container has all of them
  * unless some were dropped.
  */
-const NEEDED = ['CAP_CHOWN', 'CAP_DAC_OVERRIDE', 'CAP_MKNOD', 'CAP_SETGID', 'CAP_SETPCAP', 'CAP_SETUID'];
+const NEEDED = [
+  'CAP_CHOWN',
+  'CAP_DAC_OVERRIDE',
+  'CAP_MKNOD',
+  'CAP_SETGID',
+  'CAP_SETPCAP',
+  'CAP_SETUID',
+];
 
 /** The needed capabilities that this process lacks. `kiln doctor` reports them. */
 export function missingCapabilities(): readonly string[] {
@@ -327,9 +379,18 @@ function requireCapabilities(): void {
  */
 function ownDirectory(path: string): string {
   if (!/^\/[^\s]*$/.test(path))
-    throw new KilnError('KILN_STATE_DIR', `the state directory ${path} is not an absolute path without blanks`);
-  attempt({ code: 'KILN_STATE_DIR', what: `the state directory ${path} cannot be made`, path, doing: 'write' }, () =>
-    mkdirSync(path, { recursive: true, mode: 0o700 }),
+    throw new KilnError(
+      'KILN_STATE_DIR',
+      `the state directory ${path} is not an absolute path without blanks`,
+    );
+  attempt(
+    {
+      code: 'KILN_STATE_DIR',
+      what: `the state directory ${path} cannot be made`,
+      path,
+      doing: 'write',
+    },
+    () => mkdirSync(path, { recursive: true, mode: 0o700 }),
   );
   const stat = lstatSync(path);
   if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {

@@ -61,7 +61,11 @@ const PROCESS = /^\/proc\/(self|thread-self|\d+)(\/|$)/;
 
 /** The places of a sandbox over `tree`. `mounts` are in the order in which they are made. */
 export function sandboxPlaces(tree: Root, mounts: readonly MountSpec[]): SandboxPlaces {
-  const placed: PlacedMount[] = ['/proc', '/sys', '/dev'].map((target) => ({ target, root: undefined, isFile: false }));
+  const placed: PlacedMount[] = ['/proc', '/sys', '/dev'].map((target) => ({
+    target,
+    root: undefined,
+    isFile: false,
+  }));
   const places = new Places(tree, placed);
   try {
     for (const mount of mounts) {
@@ -96,7 +100,8 @@ class Places implements SandboxPlaces {
         continue;
       }
       const at = `/${[...done, part].join('/')}`;
-      if (PROCESS.test(at)) throw refusal(code, path, 'leads to the descriptors of a process, below /proc');
+      if (PROCESS.test(at))
+        throw refusal(code, path, 'leads to the descriptors of a process, below /proc');
       const target = this.#linkAt(at);
       if (target === undefined) {
         done.push(part);
@@ -147,7 +152,13 @@ function components(path: string): string[] {
 
 function refusal(code: KilnErrorCode, path: string, why: string): KilnError {
   const isDirectory = code === 'KILN_CWD';
-  return new KilnError(code, `the ${isDirectory ? 'working directory' : 'mount target'} ${path} ${why}`, {
-    hint: isDirectory ? 'Change WORKDIR in the Dockerfile.' : 'Choose another target for the mount.',
-  });
+  return new KilnError(
+    code,
+    `the ${isDirectory ? 'working directory' : 'mount target'} ${path} ${why}`,
+    {
+      hint: isDirectory
+        ? 'Change WORKDIR in the Dockerfile.'
+        : 'Choose another target for the mount.',
+    },
+  );
 }

@@ -39,7 +39,8 @@ export function makeWorkingDirectory(root: Root, spec: ProcessSpec): string {
   if (isBelow(path, '/proc')) throw badDirectory(spec.cwd, 'leads into /proc');
   const mount = places.over(path);
   const shown = mount ? mount.root?.stat(path.slice(mount.target.length)) : root.stat(path);
-  if (mount?.isFile || (shown && !isDirectory(shown))) throw badDirectory(spec.cwd, 'is not a directory');
+  if (mount?.isFile || (shown && !isDirectory(shown)))
+    throw badDirectory(spec.cwd, 'is not a directory');
   // Nothing is made inside a mount. The runtime reports a directory that is missing there.
   if (!mount && !shown) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
   return path;
@@ -61,12 +62,19 @@ export function tmpfsModes(root: Root, mounts: readonly MountSpec[]): readonly M
 /**
  * Makes mount points for the mounts of `spec`. `isFile` says whether a mount's source is a file.
  */
-export function makeMountPoints(root: Root, spec: ProcessSpec, isFile: (source: string) => boolean): Stubs {
+export function makeMountPoints(
+  root: Root,
+  spec: ProcessSpec,
+  isFile: (source: string) => boolean,
+): Stubs {
   const files = new Set(['/etc/resolv.conf', '/etc/hosts']);
-  for (const mount of spec.mounts) if (mount.kind === 'bind' && isFile(mount.source)) files.add(mount.target);
+  for (const mount of spec.mounts)
+    if (mount.kind === 'bind' && isFile(mount.source)) files.add(mount.target);
   return makeStubs(
     root,
-    mountPoints(spec).map((path): StubTarget => ({ path, kind: files.has(path) ? 'file' : 'directory' })),
+    mountPoints(spec).map(
+      (path): StubTarget => ({ path, kind: files.has(path) ? 'file' : 'directory' }),
+    ),
   );
 }
 
@@ -80,5 +88,7 @@ function isDirectory(stat: Stat): boolean {
 }
 
 function badDirectory(cwd: string, why: string): KilnError {
-  return new KilnError('KILN_CWD', `the working directory ${cwd} ${why}`, { hint: 'Change WORKDIR in the Dockerfile.' });
+  return new KilnError('KILN_CWD', `the working directory ${cwd} ${why}`, {
+    hint: 'Change WORKDIR in the Dockerfile.',
+  });
 }

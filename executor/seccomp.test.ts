@@ -10,7 +10,8 @@ import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
 import { DEFAULT_CAPABILITIES } from './spec.ts';
 
 function allowedNames(profile: SeccompProfile | undefined): Set<string> {
-  const rules = profile?.syscalls.filter((rule) => rule.action === 'SCMP_ACT_ALLOW' && !rule.args) ?? [];
+  const rules =
+    profile?.syscalls.filter((rule) => rule.action === 'SCMP_ACT_ALLOW' && !rule.args) ?? [];
   return new Set(rules.flatMap((rule) => rule.names));
 }
 
@@ -40,14 +41,20 @@ test('calls that make namespaces, mount, or load code into the kernel need their
 });
 
 test('programs of the smaller word size are filtered by the same rules', () => {
-  assert.equal(defaultSeccomp([], 'x64')?.architectures, ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32']);
+  assert.equal(defaultSeccomp([], 'x64')?.architectures, [
+    'SCMP_ARCH_X86_64',
+    'SCMP_ARCH_X86',
+    'SCMP_ARCH_X32',
+  ]);
   assert.equal(defaultSeccomp([], 'arm64')?.architectures, ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM']);
   assert.ok(allowedNames(defaultSeccomp([], 'arm64')).has('cacheflush'));
   assert.is(defaultSeccomp([], 'mips'), undefined);
 });
 
 test('clone3 is not implemented, so that programs fall back to clone', () => {
-  const rule = defaultSeccomp(DEFAULT_CAPABILITIES, 'x64')?.syscalls.find(({ names }) => names[0] === 'clone3');
+  const rule = defaultSeccomp(DEFAULT_CAPABILITIES, 'x64')?.syscalls.find(
+    ({ names }) => names[0] === 'clone3',
+  );
   assert.equal(rule, { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38 });
 });
 
@@ -92,7 +99,20 @@ const AF_VSOCK = 40;
  */
 const OLD_NAMES: Readonly<Record<string, readonly string[]>> = {
   // Semaphores, messages and shared memory: the same as msgctl, semop, shmat and so on.
-  ipc: ['msgctl', 'msgget', 'msgrcv', 'msgsnd', 'semctl', 'semget', 'semop', 'semtimedop', 'shmat', 'shmctl', 'shmdt', 'shmget'],
+  ipc: [
+    'msgctl',
+    'msgget',
+    'msgrcv',
+    'msgsnd',
+    'semctl',
+    'semget',
+    'semop',
+    'semtimedop',
+    'shmat',
+    'shmctl',
+    'shmdt',
+    'shmget',
+  ],
   fcntl64: ['fcntl'],
   _llseek: ['lseek'],
   _newselect: ['select'],
@@ -109,7 +129,14 @@ const OLD_NAMES: Readonly<Record<string, readonly string[]>> = {
 /** Suffixes of names that differ only in the width of ids, offsets and times. */
 const WIDTH = /(_time64|64_64|32|64)$/;
 const plainName = (name: string) => name.replace(WIDTH, '');
-const ARM_ONLY = ['arm_fadvise64_64', 'arm_sync_file_range', 'breakpoint', 'cacheflush', 'set_tls', 'sync_file_range2'];
+const ARM_ONLY = [
+  'arm_fadvise64_64',
+  'arm_sync_file_range',
+  'breakpoint',
+  'cacheflush',
+  'set_tls',
+  'sync_file_range2',
+];
 
 for (const [cpu, token] of [
   ['x64', 'x86_64'],
@@ -135,7 +162,9 @@ for (const [cpu, token] of [
         if (cpu === 'arm64' && ARM_ONLY.includes(name)) continue;
         // Names that newer processors never had: access, open, fork and so on, each with a
         // counterpart (…at, clone) that is allowed.
-        const known = same.every((each) => natively(each) === 'allow' || (!native.has(each) && allowedOnX64.has(each)));
+        const known = same.every(
+          (each) => natively(each) === 'allow' || (!native.has(each) && allowedOnX64.has(each)),
+        );
         assert.ok(known, `${name} of ${other}`);
       }
     }
@@ -147,7 +176,10 @@ for (const [cpu, token] of [
  * processor.
  */
 const allowedOnX64 = new Set(
-  [...allowedNames(defaultSeccomp(DEFAULT_CAPABILITIES, 'x64'))].flatMap((name) => [name, plainName(name)]),
+  [...allowedNames(defaultSeccomp(DEFAULT_CAPABILITIES, 'x64'))].flatMap((name) => [
+    name,
+    plainName(name),
+  ]),
 );
 
 // s390x is left out: libseccomp 2.5 writes wrong filters for a byte order other than that of its
@@ -163,7 +195,9 @@ for (const cpu of ['x64', 'arm64', 'riscv64', 'ppc64'])
       for (const call of ['socket', 'socketpair']) {
         for (let family = 0; family < 48; family++) {
           const refused = family === AF_ALG || family === AF_VSOCK;
-          for (const upper of narrow(name) ? [0n] : [0n, 1n, 6n, 0x26n, 0x28n, 0x7fffffffn, 0xffffffffn])
+          for (const upper of narrow(name)
+            ? [0n]
+            : [0n, 1n, 6n, 0x26n, 0x28n, 0x7fffffffn, 0xffffffffn])
             assert.is(
               ask(call, BigInt(family) | (upper << 32n), 5n, 0n),
               refused ? EPERM : 'allow',
@@ -172,19 +206,28 @@ for (const cpu of ['x64', 'arm64', 'riscv64', 'ppc64'])
         }
       }
       for (let sub = 0n; sub <= 20n; sub++)
-        if (calls.has('socketcall')) assert.is(ask('socketcall', sub, 0x1000n), ENOSYS, `socketcall ${sub}, ${name}`);
+        if (calls.has('socketcall'))
+          assert.is(ask('socketcall', sub, 0x1000n), ENOSYS, `socketcall ${sub}, ${name}`);
       assert.is(ask('clone', 0x01200011n), 'allow', `fork by clone, ${name}`);
       for (let bit = 0n; bit < 32n; bit++) {
         const makesNamespace = ((0x7e020000n >> bit) & 1n) === 1n;
         for (const upper of narrow(name) ? [0n] : [0n, 1n << 40n])
-          assert.is(ask('clone', (1n << bit) | upper), makesNamespace ? EPERM : 'allow', `clone ${bit}, ${name}`);
+          assert.is(
+            ask('clone', (1n << bit) | upper),
+            makesNamespace ? EPERM : 'allow',
+            `clone ${bit}, ${name}`,
+          );
       }
       assert.is(ask('clone3', 0x1000n, 88n), ENOSYS, `clone3, ${name}`);
-      for (const allowed of [0n, 8n, 0x20000n, 0x20008n, 0xffffffffn]) assert.is(ask('personality', allowed), 'allow', name);
+      for (const allowed of [0n, 8n, 0x20000n, 0x20008n, 0xffffffffn])
+        assert.is(ask('personality', allowed), 'allow', name);
       // A filter for x32 compares only the lower half, as the kernel does.
       const upper = narrow(name) || name === 'SCMP_ARCH_X32' ? [] : [0x100000000n];
-      for (const refused of [0x400000n, 0x40000n, ...upper]) assert.is(ask('personality', refused), EPERM, name);
-      for (const call of REFUSED) if (calls.has(call)) assert.is(ask(call, 0n, 0n, 0n, 0n, 0n, 0n), EPERM, `${call}, ${name}`);
+      for (const refused of [0x400000n, 0x40000n, ...upper])
+        assert.is(ask('personality', refused), EPERM, name);
+      for (const call of REFUSED)
+        if (calls.has(call))
+          assert.is(ask(call, 0n, 0n, 0n, 0n, 0n, 0n), EPERM, `${call}, ${name}`);
     }
   });
 
@@ -194,7 +237,17 @@ function narrow(architecture: string): boolean {
 }
 
 const REFUSED = [
-  ...['io_uring_setup', 'io_uring_enter', 'io_uring_register', 'mount', 'umount', 'umount2', 'fsopen', 'fsmount', 'move_mount'],
+  ...[
+    'io_uring_setup',
+    'io_uring_enter',
+    'io_uring_register',
+    'mount',
+    'umount',
+    'umount2',
+    'fsopen',
+    'fsmount',
+    'move_mount',
+  ],
   ...[
     'open_tree',
     'mount_setattr',
@@ -207,8 +260,27 @@ const REFUSED = [
     'keyctl',
     'add_key',
   ],
-  ...['request_key', 'init_module', 'finit_module', 'create_module', 'delete_module', 'kexec_load', 'kexec_file_load', 'reboot'],
-  ...['open_by_handle_at', 'swapon', 'swapoff', 'quotactl', 'settimeofday', 'stime', 'clock_settime', 'clock_settime64', 'acct'],
+  ...[
+    'request_key',
+    'init_module',
+    'finit_module',
+    'create_module',
+    'delete_module',
+    'kexec_load',
+    'kexec_file_load',
+    'reboot',
+  ],
+  ...[
+    'open_by_handle_at',
+    'swapon',
+    'swapoff',
+    'quotactl',
+    'settimeofday',
+    'stime',
+    'clock_settime',
+    'clock_settime64',
+    'acct',
+  ],
   ...[
     'iopl',
     'ioperm',

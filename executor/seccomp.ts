@@ -131,7 +131,10 @@ const BY_CAPABILITY: Readonly<Record<string, string>> = {
  * is not listed fails with EPERM. Undefined on a CPU that libseccomp has no name for. `socketRules`
  * says how it differs from Docker 28.
  */
-export function defaultSeccomp(capabilities: readonly string[], cpu: string = arch()): SeccompProfile | undefined {
+export function defaultSeccomp(
+  capabilities: readonly string[],
+  cpu: string = arch(),
+): SeccompProfile | undefined {
   const architectures = ARCHITECTURES[cpu];
   if (!architectures) return undefined;
   const names = words(ALLOWED).concat(words(BY_ARCHITECTURE[cpu] ?? ''));
@@ -168,13 +171,17 @@ export function defaultSeccomp(capabilities: readonly string[], cpu: string = ar
  */
 function socketRules(): readonly SeccompRule[] {
   return ['socket', 'socketpair'].flatMap((name) =>
-    FAMILIES.map(([mask, family]) => allow(name, { index: 0, op: 'SCMP_CMP_MASKED_EQ', value: mask, valueTwo: family })),
+    FAMILIES.map(([mask, family]) =>
+      allow(name, { index: 0, op: 'SCMP_CMP_MASKED_EQ', value: mask, valueTwo: family }),
+    ),
   );
 }
 
 /** PER_LINUX and PER_LINUX32, each with and without UNAME26, and the query of the current value. */
 function personalityRules(): readonly SeccompRule[] {
-  return [0, 0x8, 0x20000, 0x20008, 0xffffffff].map((value) => allow('personality', { index: 0, op: 'SCMP_CMP_EQ', value }));
+  return [0, 0x8, 0x20000, 0x20008, 0xffffffff].map((value) =>
+    allow('personality', { index: 0, op: 'SCMP_CMP_EQ', value }),
+  );
 }
 
 /**
@@ -185,7 +192,12 @@ function cloneRules(capabilities: readonly string[], cpu: string): readonly Secc
   if (capabilities.includes('CAP_SYS_ADMIN')) return [];
   const flags = cpu === 's390x' ? 1 : 0;
   return [
-    allow('clone', { index: flags, op: 'SCMP_CMP_MASKED_EQ', value: CLONE_NAMESPACES, valueTwo: 0 }),
+    allow('clone', {
+      index: flags,
+      op: 'SCMP_CMP_MASKED_EQ',
+      value: CLONE_NAMESPACES,
+      valueTwo: 0,
+    }),
     notImplemented('clone3'),
   ];
 }

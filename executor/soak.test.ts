@@ -39,7 +39,8 @@ function held(directory: string, mark: string): Held {
     descriptors: readdirSync('/proc/self/fd').map(kindOf).toSorted(),
     children: children === '' ? 0 : children.split(' ').length,
     groups: globSync(`/sys/fs/cgroup/**/kiln-*${mark}*`).length,
-    interfaces: readdirSync('/sys/class/net').filter((name) => name.startsWith(`kiln${mark}`)).length,
+    interfaces: readdirSync('/sys/class/net').filter((name) => name.startsWith(`kiln${mark}`))
+      .length,
     bundles: globSync(`${directory}/state/*${mark}/kiln-*`).length,
   };
 }
@@ -54,7 +55,8 @@ function kindOf(fd: string): string {
 }
 
 /** A step that leaves a connection, so that its network is not reused. */
-const CONNECT = 'busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242 2>/dev/null; do :; done; wait';
+const CONNECT =
+  'busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242 2>/dev/null; do :; done; wait';
 
 async function many(run: (at: number) => Promise<unknown>): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, (_, at) => run(at)));
@@ -77,12 +79,16 @@ test(`${ROUNDS} runs one after the other, ${AT_ONCE} at once and ${AT_ONCE} that
     const script = round % 5 === 0 && KINDS[0] === 'nat' ? CONNECT : 'true';
     assert.is((await shell(executor, tree.root, script)).exitCode, 0);
   }
-  await many(async (at) => assert.is((await shell(executor, tree.root, `exit ${at}`)).exitCode, at));
+  await many(async (at) =>
+    assert.is((await shell(executor, tree.root, `exit ${at}`)).exitCode, at),
+  );
   const sleeping = `83${process.pid}`;
   await many(async () => {
     const controller = new AbortController();
     const spec = specFor(tree.root, ['/bin/sh', '-c', `echo up; sleep ${sleeping}`]);
-    await executor.run(spec, { output: () => controller.abort() }, controller.signal).catch(() => {});
+    await executor
+      .run(spec, { output: () => controller.abort() }, controller.signal)
+      .catch(() => {});
   });
 
   assert.equal(processesWith(sleeping), []);
@@ -94,7 +100,10 @@ test(`${ROUNDS} runs one after the other, ${AT_ONCE} at once and ${AT_ONCE} that
   // after the other.
   await until(() => now().interfaces === 0, 60);
   const { mounts, children, groups, interfaces } = now();
-  assert.equal({ mounts, children, groups, interfaces }, { mounts: 0, children: 0, groups: 0, interfaces: 0 });
+  assert.equal(
+    { mounts, children, groups, interfaces },
+    { mounts: 0, children: 0, groups: 0, interfaces: 0 },
+  );
 });
 
 if (!reason) test.run();

@@ -104,11 +104,16 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
       user: {
         uid: context.user.uid,
         gid: context.user.gid,
-        additionalGids: [...new Set([...context.user.additionalGids, ...devices.flatMap(({ groups }) => groups)])],
+        additionalGids: [
+          ...new Set([...context.user.additionalGids, ...devices.flatMap(({ groups }) => groups)]),
+        ],
         umask: UMASK,
       },
       args: spec.args,
-      env: withHome([...spec.env, ...(spec.secretEnv ?? []), ...devices.flatMap(({ env }) => env)], context.user.home),
+      env: withHome(
+        [...spec.env, ...(spec.secretEnv ?? []), ...devices.flatMap(({ env }) => env)],
+        context.user.home,
+      ),
       cwd: spec.cwd,
       // The inheritable and ambient sets stay empty (CVE-2022-27651).
       capabilities: {
@@ -130,24 +135,40 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
     hostname: spec.hostname,
     mounts: mountsOf(spec, context),
     ...hooksOf(devices),
-    ...(seccomp && context.seccompBpf !== undefined ? { annotations: { [BPF_ANNOTATION]: context.seccompBpf } } : {}),
+    ...(seccomp && context.seccompBpf !== undefined
+      ? { annotations: { [BPF_ANNOTATION]: context.seccompBpf } }
+      : {}),
     linux: {
       namespaces: namespacesOf(context),
       ...(context.userNamespace === undefined ? {} : idMappings()),
       ...(context.cgroupsPath === undefined ? {} : { cgroupsPath: context.cgroupsPath }),
       ...(context.guardDevices
         ? {}
-        : { resources: { ...context.resources, devices: [{ allow: insecure, access: 'rwm' }, ...nodes.map(accessRule)] } }),
+        : {
+            resources: {
+              ...context.resources,
+              devices: [{ allow: insecure, access: 'rwm' }, ...nodes.map(accessRule)],
+            },
+          }),
       ...(nodes.length === 0 ? {} : { devices: nodes.map(deviceNode) }),
       ...(seccomp ? { seccomp } : {}),
-      ...(insecure ? {} : { maskedPaths: [...MASKED_PATHS, ...hiddenGroups(context)], readonlyPaths: READONLY_PATHS }),
+      ...(insecure
+        ? {}
+        : {
+            maskedPaths: [...MASKED_PATHS, ...hiddenGroups(context)],
+            readonlyPaths: READONLY_PATHS,
+          }),
     },
   });
 }
 
 /** The device nodes that the runtime makes in the sandbox's own /dev. */
 function madeNodes(spec: ProcessSpec, guardDevices: boolean): readonly DeviceNode[] {
-  return guardDevices ? [] : (spec.devices ?? []).flatMap(({ nodes }) => nodes).filter(({ path }) => isBelow(path, '/dev'));
+  return guardDevices
+    ? []
+    : (spec.devices ?? [])
+        .flatMap(({ nodes }) => nodes)
+        .filter(({ path }) => isBelow(path, '/dev'));
 }
 
 /**
@@ -160,7 +181,13 @@ export function deviceMounts(spec: ProcessSpec, guardDevices: boolean): readonly
     ...mounts.map((mount) => ({ kind: 'bind' as const, ...mount })),
     ...nodes
       .filter((node) => !made.has(node))
-      .map(({ hostPath, path }) => ({ kind: 'bind' as const, source: hostPath, target: path, readonly: false, device: true })),
+      .map(({ hostPath, path }) => ({
+        kind: 'bind' as const,
+        source: hostPath,
+        target: path,
+        readonly: false,
+        device: true,
+      })),
   ]);
 }
 
@@ -174,7 +201,8 @@ function accessRule({ type, major, minor, access }: DeviceNode): unknown {
 
 function hooksOf(devices: readonly DeviceEdits[]): { readonly hooks?: unknown } {
   const hooks: Record<string, unknown[]> = {};
-  for (const { when, hook } of devices.flatMap((edits) => edits.hooks)) (hooks[when] ??= []).push(hook);
+  for (const { when, hook } of devices.flatMap((edits) => edits.hooks))
+    (hooks[when] ??= []).push(hook);
   return Object.keys(hooks).length === 0 ? {} : { hooks };
 }
 
@@ -185,7 +213,9 @@ function hooksOf(devices: readonly DeviceEdits[]): { readonly hooks?: unknown } 
 export function mountPoints(spec: ProcessSpec): readonly string[] {
   const targets = ['/etc/resolv.conf', '/etc/hosts', ...spec.mounts.map((mount) => mount.target)];
   const covers = ['/proc', '/sys', '/dev', ...spec.mounts.map((mount) => mount.target)];
-  return targets.filter((target) => !covers.some((cover) => isBelow(target, cover)) && !KERNEL_TREES.includes(target));
+  return targets.filter(
+    (target) => !covers.some((cover) => isBelow(target, cover)) && !KERNEL_TREES.includes(target),
+  );
 }
 
 /** The directories of the tree that the kernel's file systems cover. */
@@ -193,14 +223,26 @@ export const KERNEL_TREES: readonly string[] = ['/proc', '/sys', '/dev'];
 
 /** True when `path` is strictly inside `directory`. Both are absolute and normalised. */
 export function isBelow(path: string, directory: string): boolean {
-  return path !== directory && path.startsWith(directory.endsWith('/') ? directory : `${directory}/`);
+  return (
+    path !== directory && path.startsWith(directory.endsWith('/') ? directory : `${directory}/`)
+  );
 }
 
-function namespacesOf({ network, userNamespace }: SpecContext): { readonly type: string; readonly path?: string }[] {
-  const own: { readonly type: string; readonly path?: string }[] = ['pid', 'mount', 'ipc', 'uts', 'cgroup'].map((type) => ({
+function namespacesOf({
+  network,
+  userNamespace,
+}: SpecContext): { readonly type: string; readonly path?: string }[] {
+  const own: { readonly type: string; readonly path?: string }[] = [
+    'pid',
+    'mount',
+    'ipc',
+    'uts',
+    'cgroup',
+  ].map((type) => ({
     type,
   }));
-  if (network !== 'host') own.push({ type: 'network', ...(network === 'none' ? {} : { path: network.path }) });
+  if (network !== 'host')
+    own.push({ type: 'network', ...(network === 'none' ? {} : { path: network.path }) });
   if (userNamespace !== undefined) own.push({ type: 'user', path: userNamespace });
   return own;
 }
@@ -216,7 +258,11 @@ function idMappings(): object {
  * Hides control groups that are not the sandbox's own: those of the host where none are mounted for
  * the sandbox, and topmost ones.
  */
-function hiddenGroups({ cgroupsPath, cgroupMount, ownControllers = new Set() }: SpecContext): readonly string[] {
+function hiddenGroups({
+  cgroupsPath,
+  cgroupMount,
+  ownControllers = new Set(),
+}: SpecContext): readonly string[] {
   if (!cgroupMount) return ['/sys/fs/cgroup'];
   return cgroupsPath === undefined ? topmostHierarchies(ownControllers) : [];
 }
@@ -226,15 +272,32 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
   const shm = `size=${(spec.shmSize || DEFAULT_SHM) / 1024}k`;
   const mounts: Mount[] = [
     { destination: '/proc', type: 'proc', source: 'proc', options: NO_DEVICE_NO_EXEC },
-    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'] },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+    },
     {
       destination: '/dev/pts',
       type: 'devpts',
       source: 'devpts',
       // The group tty, where more than one group is mapped.
-      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', ...(mappedIds() > 1 ? ['gid=5'] : [])],
+      options: [
+        'nosuid',
+        'noexec',
+        'newinstance',
+        'ptmxmode=0666',
+        'mode=0620',
+        ...(mappedIds() > 1 ? ['gid=5'] : []),
+      ],
     },
-    { destination: '/dev/shm', type: 'tmpfs', source: 'shm', options: [...NO_DEVICE_NO_EXEC, 'mode=1777', shm] },
+    {
+      destination: '/dev/shm',
+      type: 'tmpfs',
+      source: 'shm',
+      options: [...NO_DEVICE_NO_EXEC, 'mode=1777', shm],
+    },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: NO_DEVICE_NO_EXEC },
     sysMount(context, access),
   ];
@@ -246,10 +309,16 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
       options: [...NO_DEVICE_NO_EXEC, 'relatime', access],
     });
   }
-  mounts.push(fileMount('/etc/resolv.conf', context.resolvConf), fileMount('/etc/hosts', context.hosts));
+  mounts.push(
+    fileMount('/etc/resolv.conf', context.resolvConf),
+    fileMount('/etc/hosts', context.hosts),
+  );
   mounts.push(...spec.mounts.map((mount) => userMount(mount, context.guardDevices)));
   // A later mount at the same place replaces an earlier one.
-  return mounts.filter((mount, at) => !mounts.some((other, later) => later > at && other.destination === mount.destination));
+  return mounts.filter(
+    (mount, at) =>
+      !mounts.some((other, later) => later > at && other.destination === mount.destination),
+  );
 }
 
 /**
@@ -259,9 +328,20 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
 function sysMount({ network, sysfs }: SpecContext, access: string): Mount {
   const options = [...NO_DEVICE_NO_EXEC, access];
   if (sysfs !== undefined)
-    return { destination: '/sys', type: 'bind', source: sysfs, options: ['bind', ...NO_DEVICE_NO_EXEC, 'ro'] };
-  if (network !== 'host' || !inUserNamespace()) return { destination: '/sys', type: 'sysfs', source: 'sysfs', options };
-  return { destination: '/sys', type: 'bind', source: '/sys', options: ['rbind', 'rslave', ...NO_DEVICE_NO_EXEC, 'ro', 'rro'] };
+    return {
+      destination: '/sys',
+      type: 'bind',
+      source: sysfs,
+      options: ['bind', ...NO_DEVICE_NO_EXEC, 'ro'],
+    };
+  if (network !== 'host' || !inUserNamespace())
+    return { destination: '/sys', type: 'sysfs', source: 'sysfs', options };
+  return {
+    destination: '/sys',
+    type: 'bind',
+    source: '/sys',
+    options: ['rbind', 'rslave', ...NO_DEVICE_NO_EXEC, 'ro', 'rro'],
+  };
 }
 
 function fileMount(destination: string, source: string): Mount {
@@ -273,9 +353,19 @@ function userMount(mount: MountSpec, guardDevices: boolean): Mount {
   if (mount.kind === 'tmpfs') {
     const size = mount.size > 0 ? [`size=${mount.size}`] : [];
     const mode = mount.mode === undefined ? [] : [`mode=${mount.mode.toString(8)}`];
-    return { destination: mount.target, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', ...guard, ...size, ...mode] };
+    return {
+      destination: mount.target,
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', ...guard, ...size, ...mode],
+    };
   }
-  const options = ['rbind', 'rprivate', mount.readonly ? 'ro' : 'rw', ...(mount.device ? [] : guard)];
+  const options = [
+    'rbind',
+    'rprivate',
+    mount.readonly ? 'ro' : 'rw',
+    ...(mount.device ? [] : guard),
+  ];
   return { destination: mount.target, type: 'bind', source: mount.source, options };
 }
 
@@ -321,7 +411,8 @@ let host: readonly string[] | undefined;
  */
 export function hostCapabilities(): readonly string[] {
   if (host) return host;
-  const text = /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  const text =
+    /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   const bounding = BigInt(`0x${text}`);
   host = ALL_CAPABILITIES.split(' ')
     .filter((_, bit) => (bounding >> BigInt(bit)) & 1n)

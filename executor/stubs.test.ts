@@ -45,14 +45,19 @@ test('stubs exist during the run and are removed after it, and the times of dire
   inTree((at) => {
     const [top, etc] = [age(at('root')), age(at('root/etc'))];
     using root = openRoot(at('root'));
-    using stubs = makeStubs(root, [file('/etc/hosts'), file('/run/secrets/token'), dir('/var/cache/apt')]);
+    using stubs = makeStubs(root, [
+      file('/etc/hosts'),
+      file('/run/secrets/token'),
+      dir('/var/cache/apt'),
+    ]);
     assert.ok(lstatSync(at('root/etc/hosts')).isFile());
     assert.ok(lstatSync(at('root/run/secrets/token')).isFile());
     assert.ok(lstatSync(at('root/var/cache/apt')).isDirectory());
     assert.is(mtimeOf(at('root')), top);
     assert.is(stubs.made, 7);
     stubs.remove();
-    for (const path of ['root/etc/hosts', 'root/run', 'root/var']) assert.not(existsSync(at(path)), path);
+    for (const path of ['root/etc/hosts', 'root/run', 'root/var'])
+      assert.not(existsSync(at(path)), path);
     assert.is(mtimeOf(at('root')), top);
     assert.is(mtimeOf(at('root/etc')), etc);
   });
@@ -146,7 +151,10 @@ test('a file in the way is an error, and stubs that were made before it are remo
   inTree((at) => {
     writeFileSync(at('root/plain'), 'x');
     using root = openRoot(at('root'));
-    assert.throws(() => makeStubs(root, [dir('/made'), dir('/plain/below')]), /\/plain in the image is not a directory/);
+    assert.throws(
+      () => makeStubs(root, [dir('/made'), dir('/plain/below')]),
+      /\/plain in the image is not a directory/,
+    );
     assert.not(existsSync(at('root/made')));
   });
 });

@@ -1,6 +1,15 @@
 import { closeSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
-import { fchmodat, fstat, mkdirat, openat, type Stat, tryUnlinkat, UTIME_OMIT, utimensat } from '../snapshotter/sys/calls.ts';
+import {
+  fchmodat,
+  fstat,
+  mkdirat,
+  openat,
+  type Stat,
+  tryUnlinkat,
+  UTIME_OMIT,
+  utimensat,
+} from '../snapshotter/sys/calls.ts';
 import { AT, O, S } from '../snapshotter/sys/constants.ts';
 import { openDirectoryAt, type Root, statAt } from '../snapshotter/sys/rooted.ts';
 import { fdPath } from '../snapshotter/sys/xattr.ts';
@@ -82,7 +91,8 @@ function makeOne(root: Root, target: StubTarget, made: Stub[]): void {
   try {
     for (const [at, name] of parts.entries()) {
       const last = at === parts.length - 1;
-      if (!statAt(dir, name)) dir = keepParent(dir, addStub(dir, name, last ? target.kind : 'directory'), made);
+      if (!statAt(dir, name))
+        dir = keepParent(dir, addStub(dir, name, last ? target.kind : 'directory'), made);
       if (last) return;
       const next = openDirectoryAt(dir, name);
       if (next === undefined) throw inTheWay(target.path, parts.slice(0, at + 1).join('/'));
@@ -115,7 +125,8 @@ function removeStub({ parent, name, kind, identity }: Stub): void {
   if (!now || identityOf(now) !== identity || (kind === 'file' && now.size !== 0)) return;
   const { mtime } = fstat(parent);
   // A directory that is not empty fails with ENOTEMPTY here, and remains.
-  if (tryUnlinkat(parent, name, kind === 'directory' ? AT.REMOVEDIR : 0) === 0) restoreTime(parent, mtime);
+  if (tryUnlinkat(parent, name, kind === 'directory' ? AT.REMOVEDIR : 0) === 0)
+    restoreTime(parent, mtime);
 }
 
 function identityOf(stat: Stat | undefined): string {
@@ -127,7 +138,11 @@ function restoreTime(dir: number, mtime: Stat['mtime']): void {
 }
 
 function inTheWay(target: string, path: string): KilnError {
-  return new KilnError('KILN_MOUNT_TARGET', `cannot mount at ${target}: /${path} in the image is not a directory`, {
-    hint: 'Choose another target for the mount.',
-  });
+  return new KilnError(
+    'KILN_MOUNT_TARGET',
+    `cannot mount at ${target}: /${path} in the image is not a directory`,
+    {
+      hint: 'Choose another target for the mount.',
+    },
+  );
 }

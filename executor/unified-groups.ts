@@ -1,5 +1,13 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { applySettings, bestEffort, CGROUP_ROOT, cleanParent, limitError, readText, removeDirectory } from './cgroup-files.ts';
+import {
+  applySettings,
+  bestEffort,
+  CGROUP_ROOT,
+  cleanParent,
+  limitError,
+  readText,
+  removeDirectory,
+} from './cgroup-files.ts';
 import type { Cgroups, Counters, Placement, Wish } from './cgroups.ts';
 import { hasLimits, unifiedSettings } from './limits.ts';
 
@@ -8,7 +16,11 @@ import { hasLimits, unifiedSettings } from './limits.ts';
 const CONTROLLERS = ['memory', 'cpu', 'cpuset', 'pids'];
 
 /** Undefined where this process may not make groups. */
-export function unifiedGroups(name: string, guardDevices: boolean, own: (directory: string) => void): Cgroups | undefined {
+export function unifiedGroups(
+  name: string,
+  guardDevices: boolean,
+  own: (directory: string) => void,
+): Cgroups | undefined {
   const directory = `${CGROUP_ROOT}/${name}`;
   try {
     mkdirSync(directory);
@@ -20,7 +32,8 @@ export function unifiedGroups(name: string, guardDevices: boolean, own: (directo
     mode: 'v2',
     guardDevices,
     directories: [directory],
-    place: (id, wish) => placeIn(wish.parent === '' ? `/${name}` : cleanParent(wish.parent), id, wish, own),
+    place: (id, wish) =>
+      placeIn(wish.parent === '' ? `/${name}` : cleanParent(wish.parent), id, wish, own),
     outside: (action) => action(),
     leave: () => void removeDirectory(directory),
   };
@@ -32,14 +45,20 @@ export function unifiedGroups(name: string, guardDevices: boolean, own: (directo
  */
 function delegate(groups: readonly string[]): void {
   for (const group of groups)
-    for (const controller of CONTROLLERS) bestEffort(() => writeFileSync(`${group}/cgroup.subtree_control`, `+${controller}`));
+    for (const controller of CONTROLLERS)
+      bestEffort(() => writeFileSync(`${group}/cgroup.subtree_control`, `+${controller}`));
 }
 
 /**
  * Makes a group below `base`, and below that one for the runtime. So the counters remain when the
  * runtime removes its group.
  */
-function placeIn(base: string, id: string, { parent, limits }: Wish, own: (directory: string) => void): Placement {
+function placeIn(
+  base: string,
+  id: string,
+  { parent, limits }: Wish,
+  own: (directory: string) => void,
+): Placement {
   const group = `${CGROUP_ROOT}${base === '/' ? '' : base}/${id}`;
   if (parent !== '') {
     makeParents(base);
@@ -66,7 +85,10 @@ function placeIn(base: string, id: string, { parent, limits }: Wish, own: (direc
 
 function makeParents(base: string): void {
   const names = base.split('/').filter(Boolean);
-  const groups = [CGROUP_ROOT, ...names.map((_, at) => `${CGROUP_ROOT}/${names.slice(0, at + 1).join('/')}`)];
+  const groups = [
+    CGROUP_ROOT,
+    ...names.map((_, at) => `${CGROUP_ROOT}/${names.slice(0, at + 1).join('/')}`),
+  ];
   for (const group of groups) {
     try {
       if (!existsSync(group)) mkdirSync(group);

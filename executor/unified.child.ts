@@ -16,5 +16,7 @@ const script =
   'mknod /dev/disk b 7 0; head -c 1 /dev/disk && echo read; head -c 1 /dev/zero | wc -c; cat /proc/self/cgroup | tail -1';
 const outcome = await shell(executor, root, script);
 await executor[Symbol.asyncDispose]();
-const left = readdirSync('/sys/fs/cgroup').filter((name) => name.startsWith(`kiln-${process.pid}-`));
+const left = readdirSync('/sys/fs/cgroup').filter((name) =>
+  name.startsWith(`kiln-${process.pid}-`),
+);
 process.stdout.write(JSON.stringify({ ...outcome, left }));

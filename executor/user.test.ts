@@ -9,7 +9,10 @@ import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { GROUP, PASSWD } from './fixture.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
-function inTree<T>(prepare: (etc: string) => void, use: (user: (spec: string) => ResolvedUser) => T): T {
+function inTree<T>(
+  prepare: (etc: string) => void,
+  use: (user: (spec: string) => ResolvedUser) => T,
+): T {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-user-'));
   try {
     mkdirSync(join(directory, 'etc'));

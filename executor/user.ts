@@ -26,9 +26,15 @@ export function resolveUser(root: Root, spec: string): ResolvedUser {
   const uid = entry?.uid ?? idOf(userPart === '' ? '0' : userPart, 'user', spec);
   let gid = entry?.gid ?? 0;
   let additional: number[] = [];
-  if (groupPart !== '') gid = findGroup(readLines(root, '/etc/group'), groupPart) ?? idOf(groupPart, 'group', spec);
+  if (groupPart !== '')
+    gid = findGroup(readLines(root, '/etc/group'), groupPart) ?? idOf(groupPart, 'group', spec);
   else if (entry) additional = groupsOf(readLines(root, '/etc/group'), entry.name);
-  return { uid, gid, additionalGids: [...new Set([...additional, gid])], home: entry ? entry.home : '/' };
+  return {
+    uid,
+    gid,
+    additionalGids: [...new Set([...additional, gid])],
+    home: entry ? entry.home : '/',
+  };
 }
 
 /**
@@ -51,7 +57,12 @@ function findUser(lines: readonly string[], wanted: string): Entry | undefined {
   const id = parseId(wanted);
   for (const line of lines) {
     const [name = '', , uid = '', gid = '', , home = ''] = line.split(':');
-    const entry = { name, uid: Number.parseInt(uid, 10) || 0, gid: Number.parseInt(gid, 10) || 0, home };
+    const entry = {
+      name,
+      uid: Number.parseInt(uid, 10) || 0,
+      gid: Number.parseInt(gid, 10) || 0,
+      home,
+    };
     if (id === undefined ? name === wanted : entry.uid === id) return entry;
   }
   return undefined;
@@ -85,9 +96,13 @@ function idOf(text: string, what: 'user' | 'group', spec: string): number {
   const id = parseId(text);
   const file = what === 'user' ? '/etc/passwd' : '/etc/group';
   if (id === undefined) {
-    throw new KilnError('KILN_USER_UNKNOWN', `unable to find ${what} ${text}: no matching entry in ${file} of the image`, {
-      hint: `Create the ${what} in an earlier step, or use a number: USER ${spec} needs no entry when it is numeric.`,
-    });
+    throw new KilnError(
+      'KILN_USER_UNKNOWN',
+      `unable to find ${what} ${text}: no matching entry in ${file} of the image`,
+      {
+        hint: `Create the ${what} in an earlier step, or use a number: USER ${spec} needs no entry when it is numeric.`,
+      },
+    );
   }
   if (id < 0 || id > MAX_ID) {
     throw new KilnError('KILN_USER_UNKNOWN', `the ${what} id ${text} is out of range`, {

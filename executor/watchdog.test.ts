@@ -13,11 +13,15 @@ if (reason) console.log(`SKIP watchdog: ${reason}`);
 const test = suite('watchdog');
 let count = 0;
 
-async function withOrphans(use: (tree: TestTree, child: ChildProcess, mark: string) => Promise<void>): Promise<void> {
+async function withOrphans(
+  use: (tree: TestTree, child: ChildProcess, mark: string) => Promise<void>,
+): Promise<void> {
   using tree = makeTree();
   const mark = `9${process.pid}${++count}`;
   const script = new URL('./orphan.child.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [script, tree.stateDir, tree.root, mark], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [script, tree.stateDir, tree.root, mark], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const [text] = (await once(child.stdout!, 'data')) as [Buffer];
   assert.is(text.toString(), 'ready\n');
   try {
@@ -33,8 +37,10 @@ function sleepers(mark: string): number {
   return processesWith(`sleep\0${mark}\0`).length;
 }
 
-const directories = (tree: TestTree) => readdirSync(tree.stateDir).filter((name) => /^\d/.test(name));
-const sandboxes = (tree: TestTree) => readdirSync(join(tree.stateDir, 'runtime')).filter((name) => name.startsWith('kiln'));
+const directories = (tree: TestTree) =>
+  readdirSync(tree.stateDir).filter((name) => /^\d/.test(name));
+const sandboxes = (tree: TestTree) =>
+  readdirSync(join(tree.stateDir, 'runtime')).filter((name) => name.startsWith('kiln'));
 
 async function allGone(tree: TestTree, mark: string): Promise<void> {
   assert.ok(await until(() => processesWith(mark).length === 0), 'no process is left');
@@ -112,8 +118,13 @@ function groupsOf(tree: TestTree): string[] {
 
 /** The child of `pid` that runs the watchdog's script. */
 function watchdogOf(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim().split(/\s+/).map(Number);
-  const found = children.find((child) => readFileSync(`/proc/${child}/cmdline`, 'latin1').includes('collect()'));
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
+    .trim()
+    .split(/\s+/)
+    .map(Number);
+  const found = children.find((child) =>
+    readFileSync(`/proc/${child}/cmdline`, 'latin1').includes('collect()'),
+  );
   assert.ok(found, 'the watchdog runs');
   return found;
 }

@@ -102,7 +102,12 @@ export interface WatchdogOptions {
 export function startWatchdog(options: WatchdogOptions): Watchdog {
   const input = makePipe();
   const nothing = openSync('/dev/null', 'r+');
-  const pid = launch({ path: '/bin/sh', args: ['-c', SCRIPT], env: environment(options), stdio: [input.read, nothing, nothing] });
+  const pid = launch({
+    path: '/bin/sh',
+    args: ['-c', SCRIPT],
+    env: environment(options),
+    stdio: [input.read, nothing, nothing],
+  });
   closeAll([input.read, nothing]);
   return {
     own: (kind, name) => void writeSync(input.write, `${kind} ${name}\n`),

@@ -24,7 +24,12 @@ export async function withSoundBlobs<T>(work: () => Promise<T>): Promise<T> {
     } catch (error) {
       if (!(error instanceof KilnError)) throw error;
       if (damage && GONE.has(error.code)) throw damage;
-      if (error.code !== 'KILN_BLOB_CORRUPT' || error.message === damage?.message || attempt === ATTEMPTS) throw error;
+      if (
+        error.code !== 'KILN_BLOB_CORRUPT' ||
+        error.message === damage?.message ||
+        attempt === ATTEMPTS
+      )
+        throw error;
       damage = error;
     }
   }

@@ -22,12 +22,21 @@ export function parseAnnotation(name: string, value: string): Annotation | undef
   const match = /^annotation(?:-([a-z-]+))?(?:\[([^\]]+)\])?\.(.+)$/s.exec(name);
   if (!match) return undefined;
   const target = match[1] ?? 'manifest';
-  if (target !== 'manifest' && target !== 'manifest-descriptor' && target !== 'index' && target !== 'index-descriptor') {
-    throw new KilnError('KILN_OUTPUT_INVALID', `an annotation cannot be put on ${JSON.stringify(target)}`, {
-      place: { kind: 'flag', flag: '--output' },
-      hint: 'use manifest, manifest-descriptor, index or index-descriptor',
-      exitCode: 2,
-    });
+  if (
+    target !== 'manifest' &&
+    target !== 'manifest-descriptor' &&
+    target !== 'index' &&
+    target !== 'index-descriptor'
+  ) {
+    throw new KilnError(
+      'KILN_OUTPUT_INVALID',
+      `an annotation cannot be put on ${JSON.stringify(target)}`,
+      {
+        place: { kind: 'flag', flag: '--output' },
+        hint: 'use manifest, manifest-descriptor, index or index-descriptor',
+        exitCode: 2,
+      },
+    );
   }
   return {
     target,
@@ -48,6 +57,8 @@ export function annotationsFor(
 ): Record<string, string> {
   const mine = annotations.filter((annotation) => annotation.target === target);
   const general = mine.filter((annotation) => !annotation.platform);
-  const special = mine.filter((annotation) => annotation.platform && platform && samePlatform(annotation.platform, platform));
+  const special = mine.filter(
+    (annotation) => annotation.platform && platform && samePlatform(annotation.platform, platform),
+  );
   return Object.fromEntries([...general, ...special].map(({ key, value }) => [key, value]));
 }

@@ -9,7 +9,12 @@ import type { ByteSink } from './destination.ts';
  */
 export type ArchiveEntry =
   | { readonly name: string; readonly kind: 'directory' }
-  | { readonly name: string; readonly kind: 'bytes'; readonly mode: number; readonly bytes: Uint8Array }
+  | {
+      readonly name: string;
+      readonly kind: 'bytes';
+      readonly mode: number;
+      readonly bytes: Uint8Array;
+    }
   | ({ readonly name: string; readonly mode: number; readonly size: number } & (
       | { readonly kind: 'blob'; readonly digest: Digest }
       | { readonly kind: 'stream'; readonly open: () => AsyncIterable<Uint8Array> }
@@ -98,17 +103,36 @@ export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
 }
 
 export function sizeOf(entry: ArchiveEntry): number {
-  return entry.kind === 'directory' ? 0 : entry.kind === 'bytes' ? entry.bytes.byteLength : entry.size;
+  return entry.kind === 'directory'
+    ? 0
+    : entry.kind === 'bytes'
+      ? entry.bytes.byteLength
+      : entry.size;
 }
 
-function header(entry: ArchiveEntry, size: number): Pick<Header, 'name' | 'type' | 'mode' | 'uid' | 'gid' | 'mtime' | 'size'> {
+function header(
+  entry: ArchiveEntry,
+  size: number,
+): Pick<Header, 'name' | 'type' | 'mode' | 'uid' | 'gid' | 'mtime' | 'size'> {
   const isDirectory = entry.kind === 'directory';
   const mode = isDirectory ? 0o755 : entry.mode;
-  return { name: entry.name, type: isDirectory ? 'directory' : 'file', mode, uid: 0, gid: 0, mtime: new Date(0), size };
+  return {
+    name: entry.name,
+    type: isDirectory ? 'directory' : 'file',
+    mode,
+    uid: 0,
+    gid: 0,
+    mtime: new Date(0),
+    size,
+  };
 }
 
 function otherSize(name: string, size: number): KilnError {
-  return new KilnError('KILN_BLOB_CORRUPT', `${name} does not have the ${size} bytes that its manifest states`, {
-    hint: 'pull, load or build the image again',
-  });
+  return new KilnError(
+    'KILN_BLOB_CORRUPT',
+    `${name} does not have the ${size} bytes that its manifest states`,
+    {
+      hint: 'pull, load or build the image again',
+    },
+  );
 }

@@ -13,7 +13,11 @@ export async function assembledImage(
   targets: readonly BuiltTarget[],
   context: ExportContext,
   report: Report,
-  options: { readonly image: ImageOptions; readonly ociTypes: boolean; readonly part: (layer: LayerId) => Promise<LayerPart> },
+  options: {
+    readonly image: ImageOptions;
+    readonly ociTypes: boolean;
+    readonly part: (layer: LayerId) => Promise<LayerPart>;
+  },
 ): Promise<AssembledImage> {
   const image = await report.task('exporting layers', () =>
     assemble(targets, { ...options, epoch: context.epoch, attest: context.attest }),
@@ -56,13 +60,18 @@ export function usesOciTypes(wanted: boolean, { attest }: ExportContext): boolea
  * The entries that an exporter of an image adds to `--metadata-file`, under BuildKit's names.
  * `time`, in milliseconds since 1970, dates the descriptor of an archive.
  */
-export function imageResponse(image: AssembledImage, names: readonly string[], time?: number): ExportResponse {
+export function imageResponse(
+  image: AssembledImage,
+  names: readonly string[],
+  time?: number,
+): ExportResponse {
   const [first] = image.manifests;
   const single = first?.descriptor.digest === image.target.digest;
   return {
     'containerimage.digest': image.target.digest,
     ...(single && first ? { 'containerimage.config.digest': first.config.digest } : {}),
-    'containerimage.descriptor': time === undefined ? image.target : layoutIndex(image.target, [], time)[0],
+    'containerimage.descriptor':
+      time === undefined ? image.target : layoutIndex(image.target, [], time)[0],
     ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
   };
 }

@@ -24,7 +24,8 @@ test.before.each((context) => {
 test.after.each(({ root }) => rmSync(root, { recursive: true }));
 
 const signal = new AbortController().signal;
-const write = (path: string, text: string) => writeTo({ kind: 'file', path }, signal, (sink) => sink.write(Buffer.from(text)));
+const write = (path: string, text: string) =>
+  writeTo({ kind: 'file', path }, signal, (sink) => sink.write(Buffer.from(text)));
 
 function refused(body: () => void): KilnError {
   try {
@@ -64,7 +65,10 @@ test('a path that cannot be written is refused at the flag that names it', ({ ro
     assert.equal(error.place, { kind: 'flag', flag: '--iidfile' }, path);
     assert.ok(error.hint, path);
   }
-  assert.is(refused(() => tryDirectory({ path: join(root, 'file/x'), flag: '--x' })).code, 'KILN_OUTPUT_INVALID');
+  assert.is(
+    refused(() => tryDirectory({ path: join(root, 'file/x'), flag: '--x' })).code,
+    'KILN_OUTPUT_INVALID',
+  );
 });
 
 test('a link stays a link, and its target is written', async ({ root }) => {
@@ -80,7 +84,9 @@ test('a link stays a link, and its target is written', async ({ root }) => {
   assert.is(readFileSync(join(root, 'there/new'), 'utf8'), 'two');
 });
 
-test('when the source fails no file remains, and the error is that of the source', async ({ root }) => {
+test('when the source fails no file remains, and the error is that of the source', async ({
+  root,
+}) => {
   const path = join(root, 'o');
   writeFileSync(path, 'before');
   const failure = Object.assign(new Error('EIO: the source'), { code: 'EIO' });

@@ -37,8 +37,13 @@ export interface ByteSink {
  * converted by the sink, so an error of `body`'s own source is never reported as an error of the
  * destination.
  */
-export async function writeTo(destination: Destination, signal: AbortSignal, body: Body): Promise<void> {
-  if (destination.kind === 'stdout') throw new Error('the caller has to provide its standard output as a stream');
+export async function writeTo(
+  destination: Destination,
+  signal: AbortSignal,
+  body: Body,
+): Promise<void> {
+  if (destination.kind === 'stdout')
+    throw new Error('the caller has to provide its standard output as a stream');
   if (destination.kind === 'stream') return body(destination);
   await writeAt(destination.path, signal, body, outputFile(destination.path));
 }
@@ -48,14 +53,20 @@ type Body = (sink: ByteSink) => Promise<void>;
 async function writeAt(path: string, signal: AbortSignal, body: Body, about: About): Promise<void> {
   const stat = statOf(path, about);
   if (stat?.isDirectory()) throw isDirectory(path, '--output');
-  if (stat?.isFIFO()) return await writeOpened(await openFifo(path, about, signal), signal, body, about);
-  if (stat && !stat.isFile()) return await writeFileAt(path, constants.O_WRONLY, signal, body, about);
+  if (stat?.isFIFO())
+    return await writeOpened(await openFifo(path, about, signal), signal, body, about);
+  if (stat && !stat.isFile())
+    return await writeFileAt(path, constants.O_WRONLY, signal, body, about);
   const file = sinking(about, () => followed(path));
   await writeNewFile(file, signal, body, about);
 }
 
 /** Writes a short file at `path`, completely or not at all. `about` describes it in messages. */
-export async function writeFile(path: string, content: string | Uint8Array, about: About): Promise<void> {
+export async function writeFile(
+  path: string,
+  content: string | Uint8Array,
+  about: About,
+): Promise<void> {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   // The file may be written but its directory may not: another user created the file for us.
   if (statOf(path, about)?.isFile() && !mayWrite(dirname(followed(path))))
@@ -83,15 +94,21 @@ export function tryFile({ path, flag }: WantedFile): void {
     if (stat && !stat.isFile()) return accessSync(path, constants.W_OK);
     const temporary = temporaryName(followed(path));
     rmSync(temporary, { force: true });
-    closeSync(openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644));
+    closeSync(
+      openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644),
+    );
     rmSync(temporary);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT')
-      throw new KilnError('KILN_OUTPUT_INVALID', `the directory ${dirname(path)} for the output ${path} does not exist`, {
-        place,
-        hint: `correct the path, or make the directory: mkdir -p ${dirname(path)}`,
-        exitCode: 2,
-      });
+      throw new KilnError(
+        'KILN_OUTPUT_INVALID',
+        `the directory ${dirname(path)} for the output ${path} does not exist`,
+        {
+          place,
+          hint: `correct the path, or make the directory: mkdir -p ${dirname(path)}`,
+          exitCode: 2,
+        },
+      );
     throw outputFailure(error, about);
   }
 }
@@ -106,11 +123,15 @@ export function tryDirectory({ path: given, flag }: WantedFile): void {
     const stat = statOf(path, about);
     if (!stat && path !== dirname(path)) continue;
     if (stat && !stat.isDirectory())
-      throw new KilnError('KILN_OUTPUT_INVALID', `the output ${given} has to be a directory, and ${path} is not one`, {
-        place: about.place,
-        hint: 'name another directory',
-        exitCode: 2,
-      });
+      throw new KilnError(
+        'KILN_OUTPUT_INVALID',
+        `the output ${given} has to be a directory, and ${path} is not one`,
+        {
+          place: about.place,
+          hint: 'name another directory',
+          exitCode: 2,
+        },
+      );
     try {
       accessSync(path, constants.W_OK | constants.X_OK);
     } catch (error) {
@@ -175,9 +196,20 @@ function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path).slice(0, 200)}.${process.pid}.part`);
 }
 
-async function writeNewFile(path: string, signal: AbortSignal, body: Body, about: About): Promise<void> {
+async function writeNewFile(
+  path: string,
+  signal: AbortSignal,
+  body: Body,
+  about: About,
+): Promise<void> {
   await appear(path, temporaryName(path), about, (temporary) =>
-    writeFileAt(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, signal, body, about),
+    writeFileAt(
+      temporary,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL,
+      signal,
+      body,
+      about,
+    ),
   );
 }
 
@@ -206,12 +238,23 @@ export async function appear(
   }
 }
 
-async function writeFileAt(path: string, flags: number, signal: AbortSignal, body: Body, about: About): Promise<void> {
+async function writeFileAt(
+  path: string,
+  flags: number,
+  signal: AbortSignal,
+  body: Body,
+  about: About,
+): Promise<void> {
   const fd = sinking(about, () => openSync(path, flags, 0o644));
   await writeOpened(fd, signal, body, about);
 }
 
-async function writeOpened(fd: number, signal: AbortSignal, body: Body, about: About): Promise<void> {
+async function writeOpened(
+  fd: number,
+  signal: AbortSignal,
+  body: Body,
+  about: About,
+): Promise<void> {
   let open = true;
   try {
     await body(descriptorSink(fd, about, signal));
@@ -291,7 +334,11 @@ function sinking<T>(about: About, body: () => T): T {
 /** A full disk or quota has its own code here, because the disk need not be that of the store. */
 export function outputFailure(error: unknown, about: About): unknown {
   const full = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT';
-  return osError(error, { code: full ? 'KILN_DISK_FULL' : 'KILN_OUTPUT_UNWRITABLE', doing: 'write', ...about });
+  return osError(error, {
+    code: full ? 'KILN_DISK_FULL' : 'KILN_OUTPUT_UNWRITABLE',
+    doing: 'write',
+    ...about,
+  });
 }
 
 /** The error to report for a failure while writing below the directory `path`. */

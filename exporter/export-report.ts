@@ -6,13 +6,20 @@ import type { ExportContext } from './exporter.ts';
 /** Reports the work of an exporter, in the words that buildx uses. */
 export interface Report {
   /** Shows `name` as started, and as done when `body` has succeeded. */
-  task<T>(name: string, body: (progress: (current: number, total: number) => void) => Promise<T>): Promise<T>;
+  task<T>(
+    name: string,
+    body: (progress: (current: number, total: number) => void) => Promise<T>,
+  ): Promise<T>;
   /** Shows `name` as done. */
   done(name: string): void;
 }
 
 /** Runs `body` as the vertex `name`. An export is never cached, so its vertex is new each time. */
-export async function reported<T>(name: string, context: ExportContext, body: (report: Report) => Promise<T>): Promise<T> {
+export async function reported<T>(
+  name: string,
+  context: ExportContext,
+  body: (report: Report) => Promise<T>,
+): Promise<T> {
   const vertex = digestOf(randomBytes(32));
   const base = { kind: 'vertex', vertex, name, inputs: [] } as const;
   const started = Date.now();
@@ -24,7 +31,13 @@ export async function reported<T>(name: string, context: ExportContext, body: (r
     return value;
   } catch (error) {
     const cancelled = error instanceof CancelledError;
-    context.progress({ ...base, started, completed: Date.now(), error: messageOf(error), ...(cancelled ? { cancelled } : {}) });
+    context.progress({
+      ...base,
+      started,
+      completed: Date.now(),
+      error: messageOf(error),
+      ...(cancelled ? { cancelled } : {}),
+    });
     throw error;
   }
 }

@@ -59,21 +59,31 @@ async function code(promise: Promise<unknown>): Promise<string> {
   return (error as KilnError).code;
 }
 
-test('an OCI archive is sorted, complete, dated 1970, and read by skopeo and umoci', async ({ shop }) => {
+test('an OCI archive is sorted, complete, dated 1970, and read by skopeo and umoci', async ({
+  shop,
+}) => {
   const dest = join(shop.out, 'o.tar');
-  const response = await shop.run(ociExporter(shop, output('oci', `dest=${dest}`, ['app:1'])), [targetOf(await twoLayers(shop))]);
+  const response = await shop.run(ociExporter(shop, output('oci', `dest=${dest}`, ['app:1'])), [
+    targetOf(await twoLayers(shop)),
+  ]);
   const names = lines(execFileSync('tar', ['-tf', dest], { encoding: 'utf8' }));
   assert.equal(names, [...names].sort());
   assert.is(names.length, 2 + 4 + 2);
   assert.ok(
-    lines(execFileSync('tar', ['-tvf', dest, '--utc'], { encoding: 'utf8' })).every((line) => line.includes('1970-01-01 00:00')),
+    lines(execFileSync('tar', ['-tvf', dest, '--utc'], { encoding: 'utf8' })).every((line) =>
+      line.includes('1970-01-01 00:00'),
+    ),
   );
   if (has('skopeo')) {
-    const config = JSON.parse(execFileSync('skopeo', ['inspect', '--config', `oci-archive:${dest}`], { encoding: 'utf8' }));
+    const config = JSON.parse(
+      execFileSync('skopeo', ['inspect', '--config', `oci-archive:${dest}`], { encoding: 'utf8' }),
+    );
     assert.equal(config.config.Cmd, ['/hello']);
     const raw = execFileSync('skopeo', ['inspect', '--raw', `oci-archive:${dest}:1`]);
     writeFileSync(join(shop.out, 'raw'), raw);
-    const digest = execFileSync('skopeo', ['manifest-digest', join(shop.out, 'raw')], { encoding: 'utf8' }).trim();
+    const digest = execFileSync('skopeo', ['manifest-digest', join(shop.out, 'raw')], {
+      encoding: 'utf8',
+    }).trim();
     assert.is(digest, response['containerimage.digest']);
   } else console.log('SKIP skopeo reads the archive: skopeo is not installed');
   assert.is(response['image.name'], 'docker.io/library/app:1');
@@ -82,11 +92,15 @@ test('an OCI archive is sorted, complete, dated 1970, and read by skopeo and umo
 test('a layout directory keeps the images it has, and umoci unpacks it', async ({ shop }) => {
   const dest = join(shop.out, 'layout');
   const snapshot = await twoLayers(shop);
-  await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [targetOf(snapshot)]);
+  await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [
+    targetOf(snapshot),
+  ]);
   const { config, ...rest } = targetOf(snapshot);
   const other = { ...rest, config: { ...config, config: { Cmd: ['/again'] } } };
   await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:2'])), [other]);
-  await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [targetOf(snapshot)]);
+  await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [
+    targetOf(snapshot),
+  ]);
   const index = JSON.parse(readFileSync(join(dest, 'index.json'), 'utf8')) as {
     manifests: { annotations: Record<string, string> }[];
   };
@@ -99,7 +113,9 @@ test('a layout directory keeps the images it has, and umoci unpacks it', async (
     [],
   );
   if (!has('umoci')) return console.log('SKIP umoci unpacks the layout: umoci is not installed');
-  execFileSync('umoci', ['unpack', '--image', `${dest}:1`, join(shop.out, 'bundle')], { stdio: 'ignore' });
+  execFileSync('umoci', ['unpack', '--image', `${dest}:1`, join(shop.out, 'bundle')], {
+    stdio: 'ignore',
+  });
   const rootfs = join(shop.out, 'bundle', 'rootfs');
   assert.is(readFileSync(join(rootfs, 'etc/link'), 'utf8'), 'hello\n');
   assert.is(statSync(join(rootfs, 'hello')).ino, statSync(join(rootfs, 'again')).ino);
@@ -113,21 +129,34 @@ test('every layer is compressed as asked', async ({ shop }) => {
     ['uncompressed', ''],
   ] as const) {
     const dest = join(shop.out, compression);
-    await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false,compression=${compression}`)), [targetOf(snapshot)]);
-    const [target] = (JSON.parse(readFileSync(join(dest, 'index.json'), 'utf8')) as { manifests: { digest: string }[] })
-      .manifests;
+    await shop.run(
+      ociExporter(shop, output('oci', `dest=${dest},tar=false,compression=${compression}`)),
+      [targetOf(snapshot)],
+    );
+    const [target] = (
+      JSON.parse(readFileSync(join(dest, 'index.json'), 'utf8')) as {
+        manifests: { digest: string }[];
+      }
+    ).manifests;
     const blob = (digest: string) => join(dest, 'blobs/sha256', digest.slice(7));
     const manifest = JSON.parse(readFileSync(blob(target!.digest), 'utf8')) as Manifest;
     assert.is(manifest.layers.length, 2);
     for (const layer of manifest.layers) {
-      assert.ok(layer.mediaType.endsWith({ gzip: '+gzip', zstd: '+zstd', uncompressed: '.tar' }[compression]));
+      assert.ok(
+        layer.mediaType.endsWith(
+          { gzip: '+gzip', zstd: '+zstd', uncompressed: '.tar' }[compression],
+        ),
+      );
       assert.ok(readFileSync(blob(layer.digest)).toString('hex').startsWith(magic));
-      if (compression === 'gzip') execFileSync('gzip', ['-t'], { input: readFileSync(blob(layer.digest)) });
+      if (compression === 'gzip')
+        execFileSync('gzip', ['-t'], { input: readFileSync(blob(layer.digest)) });
     }
   }
 });
 
-test('a pulled layer is exported as the blob it came in, unless another compression is forced', async ({ shop }) => {
+test('a pulled layer is exported as the blob it came in, unless another compression is forced', async ({
+  shop,
+}) => {
   const tar = ustar([{ name: 'base', content: 'base' }]);
   const blob = gzipSync(tar, { level: 1 });
   const diffId = digestOf(tar);
@@ -135,10 +164,20 @@ test('a pulled layer is exported as the blob it came in, unless another compress
   const base = { layers: [await shop.snapshotter.unpack(pulled, SCRATCH)] };
   const snapshot = await shop.step(base, (root) => writeFileSync(join(root, 'own'), 'own'));
   const layersOf = async (dest: string, options: string) => {
-    await shop.run(ociExporter(shop, output('oci', `dest=${join(shop.out, dest)},tar=false${options}`)), [targetOf(snapshot)]);
-    const [target] = (JSON.parse(readFileSync(join(shop.out, dest, 'index.json'), 'utf8')) as { manifests: { digest: string }[] })
-      .manifests;
-    return (JSON.parse(readFileSync(join(shop.out, dest, 'blobs/sha256', target!.digest.slice(7)), 'utf8')) as Manifest).layers;
+    await shop.run(
+      ociExporter(shop, output('oci', `dest=${join(shop.out, dest)},tar=false${options}`)),
+      [targetOf(snapshot)],
+    );
+    const [target] = (
+      JSON.parse(readFileSync(join(shop.out, dest, 'index.json'), 'utf8')) as {
+        manifests: { digest: string }[];
+      }
+    ).manifests;
+    return (
+      JSON.parse(
+        readFileSync(join(shop.out, dest, 'blobs/sha256', target!.digest.slice(7)), 'utf8'),
+      ) as Manifest
+    ).layers;
   };
   const [first, second] = await layersOf('a', ',compression=zstd');
   assert.equal(first, { mediaType: MEDIA.ociLayerGzip, digest: pulled.blob, size: blob.length });
@@ -146,7 +185,9 @@ test('a pulled layer is exported as the blob it came in, unless another compress
   const [forced] = await layersOf('b', ',compression=uncompressed,force-compression=true');
   assert.equal(forced, { mediaType: MEDIA.ociLayer, digest: diffId, size: tar.length });
   await shop.run(imageStoreExporter(shop, output('image', '', ['app'])), [targetOf(snapshot)]);
-  const stored = JSON.parse(shop.content.read(shop.images.list()[0]!.target.digest).toString()) as Manifest;
+  const stored = JSON.parse(
+    shop.content.read(shop.images.list()[0]!.target.digest).toString(),
+  ) as Manifest;
   assert.equal(stored.layers[0], first);
 });
 
@@ -155,9 +196,13 @@ test('the same inputs with an epoch give the same manifest on two stores', async
   const digests: unknown[] = [];
   for (const one of [shop, other]) {
     const dest = join(one.out, 'o.tar');
-    const response = await one.run(ociExporter(one, output('oci', `dest=${dest}`)), [targetOf(await twoLayers(one))], {
-      epoch: 1_700_000_000,
-    });
+    const response = await one.run(
+      ociExporter(one, output('oci', `dest=${dest}`)),
+      [targetOf(await twoLayers(one))],
+      {
+        epoch: 1_700_000_000,
+      },
+    );
     digests.push(response['containerimage.digest'], readFileSync(dest).toString('base64'));
   }
   assert.equal(digests.slice(0, 2), digests.slice(2));
@@ -166,27 +211,52 @@ test('the same inputs with an epoch give the same manifest on two stores', async
 test('a docker archive has the files that docker load reads', async ({ shop }) => {
   const dest = join(shop.out, 'd.tar');
   await shop.run(
-    dockerExporter(shop, { ...output('docker', '', ['app:1', 'app:2']), destination: { kind: 'file', path: dest } }),
+    dockerExporter(shop, {
+      ...output('docker', '', ['app:1', 'app:2']),
+      destination: { kind: 'file', path: dest },
+    }),
     [targetOf(await twoLayers(shop))],
   );
   const member = (name: string) => execFileSync('tar', ['-xOf', dest, name]);
-  const [image] = JSON.parse(member('manifest.json').toString()) as { Config: string; RepoTags: string[]; Layers: string[] }[];
+  const [image] = JSON.parse(member('manifest.json').toString()) as {
+    Config: string;
+    RepoTags: string[];
+    Layers: string[];
+  }[];
   assert.equal(image?.RepoTags, ['app:1', 'app:2']);
   assert.is(image?.Layers.length, 2);
   assert.is((JSON.parse(member(image?.Config ?? '').toString()) as { os: string }).os, 'linux');
   for (const layer of image?.Layers ?? []) assert.ok(member(layer).length > 0);
-  if (!has('skopeo')) return console.log('SKIP skopeo reads the docker archive: skopeo is not installed');
-  assert.ok(execFileSync('skopeo', ['inspect', '--config', `docker-archive:${dest}:docker.io/library/app:2`]).length > 0);
+  if (!has('skopeo'))
+    return console.log('SKIP skopeo reads the docker archive: skopeo is not installed');
+  assert.ok(
+    execFileSync('skopeo', [
+      'inspect',
+      '--config',
+      `docker-archive:${dest}:docker.io/library/app:2`,
+    ]).length > 0,
+  );
 });
 
 test('type=docker refuses several platforms', async ({ shop }) => {
-  const exporter = dockerExporter(shop, { ...output('docker'), destination: { kind: 'file', path: join(shop.out, 'd.tar') } });
-  assert.is(await code(shop.run(exporter, [targetOf(), targetOf(SCRATCH, 'arm64')])), 'KILN_OUTPUT_INVALID');
+  const exporter = dockerExporter(shop, {
+    ...output('docker'),
+    destination: { kind: 'file', path: join(shop.out, 'd.tar') },
+  });
+  assert.is(
+    await code(shop.run(exporter, [targetOf(), targetOf(SCRATCH, 'arm64')])),
+    'KILN_OUTPUT_INVALID',
+  );
 });
 
-test('an image in the store names built layers by their tar, without writing a blob', async ({ shop }) => {
+test('an image in the store names built layers by their tar, without writing a blob', async ({
+  shop,
+}) => {
   const snapshot = await twoLayers(shop);
-  const response = await shop.run(imageStoreExporter(shop, output('image', '', ['app', 'other:2'])), [targetOf(snapshot)]);
+  const response = await shop.run(
+    imageStoreExporter(shop, output('image', '', ['app', 'other:2'])),
+    [targetOf(snapshot)],
+  );
   const stored = shop.images.get('docker.io/library/app:latest');
   assert.is(stored?.target.digest, response['containerimage.digest']);
   assert.equal(
@@ -196,23 +266,35 @@ test('an image in the store names built layers by their tar, without writing a b
   const manifest = JSON.parse(shop.content.read(stored!.target.digest).toString()) as Manifest;
   for (const [index, layer] of manifest.layers.entries()) {
     const info = await shop.snapshotter.describe(snapshot.layers[index]!);
-    assert.equal(layer, { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: info.diffId, size: info.tarSize });
+    assert.equal(layer, {
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      digest: info.diffId,
+      size: info.tarSize,
+    });
   }
   assert.is([...shop.content.list()].length, 2);
 });
 
 test('a saved image loads into another store with the same digest', async ({ shop }) => {
   await using other = openWorkshop();
-  await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [targetOf(await twoLayers(shop))]);
+  await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [
+    targetOf(await twoLayers(shop)),
+  ]);
   const saved = join(shop.out, 's.tar');
   await saveImages(shop, shop.images.list(), { kind: 'file', path: saved }, { signal });
   const [loaded] = await loadArchive(other, saved, { signal });
   assert.equal(loaded?.names, ['docker.io/library/app:1']);
-  assert.equal(other.images.get('docker.io/library/app:1')?.target.digest, shop.images.list()[0]?.target.digest);
+  assert.equal(
+    other.images.get('docker.io/library/app:1')?.target.digest,
+    shop.images.list()[0]?.target.digest,
+  );
   // The archive's statement of a layer's content is not proven yet, so no other image may use these
   // blobs.
-  const config = JSON.parse(other.content.read(other.images.list()[0]!.configs[0]!).toString()) as ImageConfig;
-  for (const diffId of config.rootfs?.diff_ids ?? []) assert.equal(other.forms.all(diffId as Digest), []);
+  const config = JSON.parse(
+    other.content.read(other.images.list()[0]!.configs[0]!).toString(),
+  ) as ImageConfig;
+  for (const diffId of config.rootfs?.diff_ids ?? [])
+    assert.equal(other.forms.all(diffId as Digest), []);
   const again = join(other.out, 's.tar');
   await saveImages(other, other.images.list(), { kind: 'file', path: again }, { signal });
   const members = (path: string) => lines(execFileSync('tar', ['-tf', path], { encoding: 'utf8' }));
@@ -220,10 +302,13 @@ test('a saved image loads into another store with the same digest', async ({ sho
 });
 
 test("an archive in docker's old format loads; its layers are verified", async ({ shop }) => {
-  if (!has('skopeo')) return console.log("SKIP an archive in docker's old format loads: skopeo is not installed");
+  if (!has('skopeo'))
+    return console.log("SKIP an archive in docker's old format loads: skopeo is not installed");
   const oci = join(shop.out, 'o.tar');
   const old = join(shop.out, 'old.tar');
-  await shop.run(ociExporter(shop, output('oci', `dest=${oci}`)), [targetOf(await twoLayers(shop))]);
+  await shop.run(ociExporter(shop, output('oci', `dest=${oci}`)), [
+    targetOf(await twoLayers(shop)),
+  ]);
   execFileSync('skopeo', ['copy', '-q', `oci-archive:${oci}`, `docker-archive:${old}:app:3`]);
   await using other = openWorkshop();
   const [loaded] = await loadArchive(other, old, { signal });
@@ -242,7 +327,9 @@ test("an archive in docker's old format loads; its layers are verified", async (
 
 test('a layout with a changed blob is refused, and leaves no name', async ({ shop }) => {
   const dest = join(shop.out, 'layout');
-  await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [targetOf(await twoLayers(shop))]);
+  await shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [
+    targetOf(await twoLayers(shop)),
+  ]);
   for (const name of readdirSync(join(dest, 'blobs/sha256'))) {
     await using other = openWorkshop();
     const path = join(dest, 'blobs/sha256', name);
@@ -258,10 +345,13 @@ test('a layout with a changed blob is refused, and leaves no name', async ({ sho
   }
 });
 
-test('a blob of a layout directory that does not match its name is written again', async ({ shop }) => {
+test('a blob of a layout directory that does not match its name is written again', async ({
+  shop,
+}) => {
   const dest = join(shop.out, 'layout');
   const target = targetOf(await twoLayers(shop));
-  const write = () => shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [target]);
+  const write = () =>
+    shop.run(ociExporter(shop, output('oci', `dest=${dest},tar=false`, ['app:1'])), [target]);
   await write();
   for (const name of readdirSync(join(dest, 'blobs/sha256'))) {
     const path = join(dest, 'blobs/sha256', name);
@@ -287,29 +377,41 @@ test('a layer whose files have changed is not saved under its old digest', async
   await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [targetOf(snapshot)]);
   writeFileSync(join(shop.store.layers, snapshot.layers[0]!, 'fs', 'hello'), 'HELLO\n');
   const path = join(shop.out, 's.tar');
-  assert.is(await code(saveImages(shop, shop.images.list(), { kind: 'file', path }, { signal })), 'KILN_STORE_DAMAGED');
+  assert.is(
+    await code(saveImages(shop, shop.images.list(), { kind: 'file', path }, { signal })),
+    'KILN_STORE_DAMAGED',
+  );
   assert.not(existsSync(path));
 });
 
-test('a tar holds the tree with links, owners and times; several platforms get a directory each', async ({ shop }) => {
+test('a tar holds the tree with links, owners and times; several platforms get a directory each', async ({
+  shop,
+}) => {
   const snapshot = await twoLayers(shop);
   const dest = join(shop.out, 't.tar');
   await shop.run(tarExporter(shop, output('tar', `dest=${dest}`)), [targetOf(snapshot)]);
-  const list = (path: string) => lines(execFileSync('tar', ['-tvf', path, '--utc', '--full-time'], { encoding: 'utf8' }));
+  const list = (path: string) =>
+    lines(execFileSync('tar', ['-tvf', path, '--utc', '--full-time'], { encoding: 'utf8' }));
   const found = list(dest).map((line) => line.replace(/ +/g, ' '));
   assert.equal(
     found.map((line) => line.replace(/^\S+ \S+ \S+ \S+ \S+ /, '')),
     ['again', 'etc/', 'etc/link -> ../hello', 'hello link to again'],
   );
   assert.match(found[0] ?? '', '-rwxr-xr-x 0/0 6 2020-09-13 12:26:40');
-  await shop.run(tarExporter(shop, output('tar', `dest=${dest}`)), [targetOf(snapshot), targetOf(snapshot, 'arm64')], {
-    epoch: 5,
-  });
+  await shop.run(
+    tarExporter(shop, output('tar', `dest=${dest}`)),
+    [targetOf(snapshot), targetOf(snapshot, 'arm64')],
+    {
+      epoch: 5,
+    },
+  );
   assert.ok(list(dest).every((line) => line.includes('1970-01-01 00:00:05')));
   assert.ok(list(dest).some((line) => line.endsWith(' linux_arm64/etc/')));
 });
 
-test('a directory gets the tree and keeps its other files, and no link in it is followed', async ({ shop }) => {
+test('a directory gets the tree and keeps its other files, and no link in it is followed', async ({
+  shop,
+}) => {
   const dest = join(shop.out, 'local');
   const outside = join(shop.out, 'outside');
   for (const path of [dest, outside]) mkdirSync(path);
@@ -323,7 +425,10 @@ test('a directory gets the tree and keeps its other files, and no link in it is 
   assert.is(statSync(join(dest, 'hello')).mtimeMs, 1_600_000_000_000);
   assert.is(statSync(join(dest, 'hello')).ino, statSync(join(dest, 'again')).ino);
   assert.is(statSync(join(dest, 'hello')).mode & 0o777, 0o755);
-  await shop.run(localExporter(shop, output('local', `dest=${dest}`)), [targetOf(snapshot), targetOf(snapshot, 'arm64')]);
+  await shop.run(localExporter(shop, output('local', `dest=${dest}`)), [
+    targetOf(snapshot),
+    targetOf(snapshot, 'arm64'),
+  ]);
   assert.is(readFileSync(join(dest, 'linux_arm64', 'hello'), 'utf8'), 'hello\n');
 });
 
@@ -335,7 +440,9 @@ test('a failed export leaves no archive, and the old one stays', async ({ shop }
   abort.abort();
   let error: unknown;
   await shop
-    .run(ociExporter(shop, output('oci', `dest=${dest}`)), [targetOf(snapshot)], { signal: abort.signal })
+    .run(ociExporter(shop, output('oci', `dest=${dest}`)), [targetOf(snapshot)], {
+      signal: abort.signal,
+    })
     .catch((e) => (error = e));
   assert.instance(error, CancelledError);
   await shop.run(ociExporter(shop, output('oci', `dest=${dest}`)), [targetOf(snapshot)]);
@@ -354,7 +461,9 @@ test('a failed export leaves no archive, and the old one stays', async ({ shop }
 test('an error names the destination that cannot be written', async ({ shop }) => {
   const snapshot = await twoLayers(shop);
   assert.is(
-    await code(shop.run(tarExporter(shop, output('tar', `dest=${shop.out}`)), [targetOf(snapshot)])),
+    await code(
+      shop.run(tarExporter(shop, output('tar', `dest=${shop.out}`)), [targetOf(snapshot)]),
+    ),
     'KILN_OUTPUT_INVALID',
   );
   const below = join(shop.out, 'file', 'x.tar');
@@ -366,8 +475,12 @@ test('an error names the destination that cannot be written', async ({ shop }) =
 });
 
 test('progress describes the export in the words of buildx', async ({ shop }) => {
-  await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [targetOf(await twoLayers(shop))]);
-  const told = shop.events.flatMap((event) => (event.kind === 'status' && event.completed !== undefined ? [event.id] : []));
+  await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [
+    targetOf(await twoLayers(shop)),
+  ]);
+  const told = shop.events.flatMap((event) =>
+    event.kind === 'status' && event.completed !== undefined ? [event.id] : [],
+  );
   assert.is(told[0], 'exporting layers');
   assert.match(told[1] ?? '', /^exporting manifest sha256:/);
   assert.match(told[2] ?? '', /^exporting config sha256:/);

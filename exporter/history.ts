@@ -23,22 +23,34 @@ export function fitHistory(
   const fitted = withLayerTimes(countLayers(history, layers), layers);
   const filled = withEveryTime(fitted);
   if (epoch === undefined) return filled;
-  return filled.map((entry, index) => (index < baseEntries ? entry : { ...entry, created: notAfter(entry.created, epoch) }));
+  return filled.map((entry, index) =>
+    index < baseEntries ? entry : { ...entry, created: notAfter(entry.created, epoch) },
+  );
 }
 
-function countLayers(history: readonly HistoryEntry[], layers: readonly LayerTime[]): HistoryEntry[] {
+function countLayers(
+  history: readonly HistoryEntry[],
+  layers: readonly LayerTime[],
+): HistoryEntry[] {
   let used = 0;
   const counted = history.map((entry) => {
     if (entry.empty_layer) return entry;
     return used++ < layers.length ? entry : { ...entry, empty_layer: true };
   });
   for (const layer of layers.slice(used)) {
-    counted.push({ created: layer.created, created_by: 'created by kiln', comment: 'buildkit.exporter.image.v0' });
+    counted.push({
+      created: layer.created,
+      created_by: 'created by kiln',
+      comment: 'buildkit.exporter.image.v0',
+    });
   }
   return counted;
 }
 
-function withLayerTimes(history: readonly HistoryEntry[], layers: readonly LayerTime[]): HistoryEntry[] {
+function withLayerTimes(
+  history: readonly HistoryEntry[],
+  layers: readonly LayerTime[],
+): HistoryEntry[] {
   let index = 0;
   return history.map((entry) => {
     if (entry.empty_layer) return entry;
@@ -55,7 +67,9 @@ function withEveryTime(history: readonly HistoryEntry[]): HistoryEntry[] {
   const firstWithout = history.findIndex((entry) => entry.created === undefined);
   if (firstWithout < 0) return [...history];
   const after = history.slice(firstWithout).find((entry) => entry.created !== undefined);
-  let created = (after ?? history.slice(0, firstWithout).findLast((entry) => entry.created !== undefined))?.created;
+  let created = (
+    after ?? history.slice(0, firstWithout).findLast((entry) => entry.created !== undefined)
+  )?.created;
   return history.map((entry, index) => {
     if (entry.created === undefined) return created === undefined ? entry : { ...entry, created };
     if (index > firstWithout) created = entry.created;

@@ -1,4 +1,11 @@
-import type { ContainerConfig, Descriptor, HistoryEntry, ImageConfig, Index, Manifest } from '../base/oci.ts';
+import type {
+  ContainerConfig,
+  Descriptor,
+  HistoryEntry,
+  ImageConfig,
+  Index,
+  Manifest,
+} from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 
 /**
@@ -33,7 +40,9 @@ function json(value: unknown, newline: string, indent: string): string {
   if (typeof value !== 'object' || value === null) return goEscapes(JSON.stringify(value));
   const deeper = newline + indent;
   const list = (open: string, items: readonly string[], close: string) =>
-    items.length === 0 ? open + close : `${open}${deeper}${items.join(`,${deeper}`)}${newline}${close}`;
+    items.length === 0
+      ? open + close
+      : `${open}${deeper}${items.join(`,${deeper}`)}${newline}${close}`;
   if (Array.isArray(value))
     return list(
       '[',
@@ -43,7 +52,10 @@ function json(value: unknown, newline: string, indent: string): string {
   const entries = value instanceof Map ? [...value] : Object.entries(value);
   const members = entries
     .filter(([, member]) => member !== undefined)
-    .map(([name, member]) => `${json(name, '', '')}:${newline && ' '}${json(member, newline && deeper, indent)}`);
+    .map(
+      ([name, member]) =>
+        `${json(name, '', '')}:${newline && ' '}${json(member, newline && deeper, indent)}`,
+    );
   return list('{', members, '}');
 }
 
@@ -52,7 +64,10 @@ function json(value: unknown, newline: string, indent: string): string {
  * that were not valid in JavaScript strings.
  */
 function goEscapes(text: string): string {
-  return text.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 export function manifestJson(manifest: Manifest): string {
@@ -77,7 +92,12 @@ export function layoutIndexJson(index: Index): string {
 
 function orderedIndex(index: Index): object {
   const { schemaVersion, mediaType, manifests, annotations } = index;
-  return { schemaVersion, mediaType, manifests: manifests.map(ordered), ...optionalMap('annotations', annotations) };
+  return {
+    schemaVersion,
+    mediaType,
+    manifests: manifests.map(ordered),
+    ...optionalMap('annotations', annotations),
+  };
 }
 
 /** A descriptor in the field order of image-spec's Go struct. */
@@ -139,16 +159,29 @@ const CONTAINER_ORDER = [
   'Shell',
 ] as const;
 
-const HEALTHCHECK_ORDER = ['Test', 'Interval', 'Timeout', 'StartPeriod', 'StartInterval', 'Retries'] as const;
+const HEALTHCHECK_ORDER = [
+  'Test',
+  'Interval',
+  'Timeout',
+  'StartPeriod',
+  'StartInterval',
+  'Retries',
+] as const;
 
 function orderedContainer(config: ContainerConfig): object {
   const known: readonly string[] = CONTAINER_ORDER;
   const fields: Record<string, unknown> = {};
   for (const name of known) fields[name] = config[name];
-  for (const name of ['ExposedPorts', 'Volumes', 'Labels'] as const) if (config[name]) fields[name] = sortedMap(config[name]);
+  for (const name of ['ExposedPorts', 'Volumes', 'Labels'] as const)
+    if (config[name]) fields[name] = sortedMap(config[name]);
   const check = config.Healthcheck;
-  if (check) fields['Healthcheck'] = withoutEmpty(Object.fromEntries(HEALTHCHECK_ORDER.map((name) => [name, check[name]])));
-  const unknown = Object.fromEntries(Object.entries(config).filter(([name]) => !known.includes(name)));
+  if (check)
+    fields['Healthcheck'] = withoutEmpty(
+      Object.fromEntries(HEALTHCHECK_ORDER.map((name) => [name, check[name]])),
+    );
+  const unknown = Object.fromEntries(
+    Object.entries(config).filter(([name]) => !known.includes(name)),
+  );
   return new Map([...Object.entries(withoutEmpty(fields)), ...sortedMap(unknown)]);
 }
 
@@ -157,11 +190,14 @@ function orderedContainer(config: ContainerConfig): object {
  * entries. A struct is kept.
  */
 function withoutEmpty(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([name, value]) => name === 'Healthcheck' || !isEmpty(value)));
+  return Object.fromEntries(
+    Object.entries(fields).filter(([name, value]) => name === 'Healthcheck' || !isEmpty(value)),
+  );
 }
 
 function isEmpty(value: unknown): boolean {
-  if (value === undefined || value === null || value === false || value === 0 || value === '') return true;
+  if (value === undefined || value === null || value === false || value === 0 || value === '')
+    return true;
   if (value instanceof Map) return value.size === 0;
   return typeof value === 'object' && Object.keys(value).length === 0;
 }

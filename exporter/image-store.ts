@@ -25,7 +25,12 @@ export function imageStoreExporter(
       reported(name, context, async (report) => {
         const ociTypes = usesOciTypes(options.ociTypes ?? true, context);
         const packed = options.compression !== undefined || options.forceCompression;
-        const part = namedParts({ ...services, ociTypes, signal: context.signal, clamp: clampOf(options, context.epoch) });
+        const part = namedParts({
+          ...services,
+          ociTypes,
+          signal: context.signal,
+          clamp: clampOf(options, context.epoch),
+        });
         const image = packed
           ? await packedImage(services, options, targets, context, ociTypes, report)
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });
@@ -45,9 +50,16 @@ export function imageStoreExporter(
 }
 
 /** The names in the local store: as given, and with the digest where that was requested. */
-export function storedNames(names: readonly string[], digest: Digest, { canonical, byDigest }: Partial<ImageNaming>): string[] {
+export function storedNames(
+  names: readonly string[],
+  digest: Digest,
+  { canonical, byDigest }: Partial<ImageNaming>,
+): string[] {
   const tagged = byDigest ? [] : names;
-  const pinned = canonical || byDigest ? names.map((name) => `${repositoryOf(parseReference(name))}@${digest}`) : [];
+  const pinned =
+    canonical || byDigest
+      ? names.map((name) => `${repositoryOf(parseReference(name))}@${digest}`)
+      : [];
   return [...new Set([...tagged, ...pinned])];
 }
 

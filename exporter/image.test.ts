@@ -14,18 +14,26 @@ import type { BuiltTarget } from './target.ts';
 
 // The golden files were written by Docker 28.5's builder for small Dockerfiles (listed in
 // golden/README.md).
-const golden = (name: string) => readFileSync(new URL(`golden/${name}.golden`, import.meta.url), 'utf8');
+const golden = (name: string) =>
+  readFileSync(new URL(`golden/${name}.golden`, import.meta.url), 'utf8');
 const parse = <T>(name: string) => JSON.parse(golden(name)) as T;
 const CREATED = Date.parse('2026-11-21T01:35:08.5Z');
 
 function imageOptions(text: string, tags: readonly string[] = []): ImageOptions {
-  const spec = parseOutput(new Map(text.split(';').map((field) => field.split('=') as [string, string])), tags);
+  const spec = parseOutput(
+    new Map(text.split(';').map((field) => field.split('=') as [string, string])),
+    tags,
+  );
   if (spec.type === 'tar' || spec.type === 'local') throw new Error('no image');
   return spec.image;
 }
 
 /** The frontend's input for the image whose config and manifest are golden files. */
-function targetOf(config: ImageConfig, layers: readonly Descriptor[], baseEntries: number): BuiltTarget {
+function targetOf(
+  config: ImageConfig,
+  layers: readonly Descriptor[],
+  baseEntries: number,
+): BuiltTarget {
   const { rootfs: _rootfs, created: _created, ...rest } = config;
   const history = (config.history ?? []).map((entry, index) => {
     const { created: _, ...bare } = entry;
@@ -36,7 +44,13 @@ function targetOf(config: ImageConfig, layers: readonly Descriptor[], baseEntrie
     snapshot: { layers: layers.map((layer) => layer.digest as unknown as LayerId) },
     config: shuffled({ ...rest, history }),
     base:
-      baseEntries > 0 ? { architecture: config.architecture, os: config.os, history: history.slice(0, baseEntries) } : undefined,
+      baseEntries > 0
+        ? {
+            architecture: config.architecture,
+            os: config.os,
+            history: history.slice(0, baseEntries),
+          }
+        : undefined,
   };
 }
 
@@ -68,7 +82,11 @@ async function again({ name, baseEntries, options, epoch }: Case): Promise<Assem
     epoch,
     part: async (layer) => {
       const index = layers.findIndex(({ digest }) => digest === (layer as string));
-      return { diffId: asDigest(ids[index] ?? ''), descriptor: shuffled(layers[index]!), created: CREATED };
+      return {
+        diffId: asDigest(ids[index] ?? ''),
+        descriptor: shuffled(layers[index]!),
+        created: CREATED,
+      };
     },
   });
 }
@@ -101,7 +119,11 @@ test("index.json is Docker's, byte for byte", async () => {
     epoch: 1000,
   });
   const index = layoutIndex(image.target, ['docker.io/library/foo:latest'], 1_000_000);
-  const text = layoutIndexJson({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: index });
+  const text = layoutIndexJson({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: index,
+  });
   assert.is(text, golden('epoch.index'));
 });
 
@@ -109,7 +131,10 @@ test("the archive for docker load has Docker's manifest.json and index.json", ()
   const names = ['docker.io/library/app:1', 'docker.io/library/app:2'];
   const manifest = parse<Manifest>('docker.image');
   const entry = dockerManifest(manifest.config, manifest.layers, names);
-  assert.is(entry.kind === 'bytes' && Buffer.from(entry.bytes).toString(), golden('docker.manifest'));
+  assert.is(
+    entry.kind === 'bytes' && Buffer.from(entry.bytes).toString(),
+    golden('docker.manifest'),
+  );
   assert.is(manifestJson(shuffled(manifest)), golden('docker.image'));
   const text = golden('docker.image');
   const target = {
@@ -120,7 +145,11 @@ test("the archive for docker load has Docker's manifest.json and index.json", ()
   };
   const index = layoutIndex(target, names, Date.parse('2026-11-21T01:35:09.700Z'));
   assert.is(
-    layoutIndexJson({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: index }),
+    layoutIndexJson({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.index.v1+json',
+      manifests: index,
+    }),
     golden('docker.index'),
   );
 });
@@ -129,10 +158,15 @@ test("an index over platforms is Docker's, byte for byte", async () => {
   const list = parse<{ manifests: Descriptor[] }>('platforms.list');
   const arm = parse<Manifest>('platforms.arm64.manifest');
   const layer = arm.layers[0]!;
-  const diffId = asDigest('sha256:423d3a9348672dc34de0dc2686748cf888a501e785c9e4d69ef7b3d3eb7dd94d');
+  const diffId = asDigest(
+    'sha256:423d3a9348672dc34de0dc2686748cf888a501e785c9e4d69ef7b3d3eb7dd94d',
+  );
   const config = parse<ImageConfig>('link.config');
-  const history = [{ created_by: 'COPY Dockerfile / # buildkit', comment: 'buildkit.dockerfile.v0' }];
-  const target = (architecture: string) => targetOf({ ...config, architecture, history }, [layer], 0);
+  const history = [
+    { created_by: 'COPY Dockerfile / # buildkit', comment: 'buildkit.dockerfile.v0' },
+  ];
+  const target = (architecture: string) =>
+    targetOf({ ...config, architecture, history }, [layer], 0);
   const image = await assemble([target('amd64'), target('arm64')], {
     image: imageOptions(
       'type=oci;dest=x;annotation-index.i=j;annotation-index-descriptor.q=r;annotation-manifest[linux/arm64].z=y',
@@ -145,16 +179,22 @@ test("an index over platforms is Docker's, byte for byte", async () => {
   assert.is(image.documents.get(image.target.digest), golden('platforms.list'));
   const index = layoutIndex(image.target, ['docker.io/library/bar:2'], 1_000_000);
   assert.is(
-    layoutIndexJson({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests: index }),
+    layoutIndexJson({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.index.v1+json',
+      manifests: index,
+    }),
     golden('platforms.index'),
   );
 });
 
 test('index annotations are refused for an image without an index', async () => {
   let error: unknown;
-  await again({ name: 'base', baseEntries: 2, options: 'type=oci;dest=x;annotation-index.a=b' }).catch(
-    (thrown) => (error = thrown),
-  );
+  await again({
+    name: 'base',
+    baseEntries: 2,
+    options: 'type=oci;dest=x;annotation-index.a=b',
+  }).catch((thrown) => (error = thrown));
   assert.ok(error instanceof KilnError && error.code === 'KILN_OUTPUT_INVALID');
 });
 
@@ -172,16 +212,36 @@ test('a label named 10 stays behind one named 1, and unknown fields are kept', (
 });
 
 test('every layer has one history entry, and every entry has a time', () => {
-  const layers = ['2020-01-01T00:00:00Z', '2021-01-01T00:00:00Z', '2022-01-01T00:00:00Z'].map((created) => ({ created }));
+  const layers = ['2020-01-01T00:00:00Z', '2021-01-01T00:00:00Z', '2022-01-01T00:00:00Z'].map(
+    (created) => ({ created }),
+  );
   const bare = (created_by: string, empty_layer?: true): HistoryEntry => ({
     created_by,
     ...(empty_layer ? { empty_layer } : {}),
   });
   const base = { created: '2019-01-01T00:00:00Z', created_by: 'base' };
-  const times = (entries: readonly HistoryEntry[]) => entries.map(({ created }) => created?.slice(0, 4));
-  const history = [base, bare('ENV', true), bare('RUN 1'), bare('ENV', true), bare('RUN 2'), bare('CMD', true)];
-  assert.equal(times(fitHistory(history, layers, 1, undefined)), ['2019', '2021', '2021', '2021', '2022', '2022']);
-  assert.equal(times(fitHistory([base, bare('ENV', true)], layers.slice(0, 1), 1, undefined)), ['2019', '2019']);
+  const times = (entries: readonly HistoryEntry[]) =>
+    entries.map(({ created }) => created?.slice(0, 4));
+  const history = [
+    base,
+    bare('ENV', true),
+    bare('RUN 1'),
+    bare('ENV', true),
+    bare('RUN 2'),
+    bare('CMD', true),
+  ];
+  assert.equal(times(fitHistory(history, layers, 1, undefined)), [
+    '2019',
+    '2021',
+    '2021',
+    '2021',
+    '2022',
+    '2022',
+  ]);
+  assert.equal(times(fitHistory([base, bare('ENV', true)], layers.slice(0, 1), 1, undefined)), [
+    '2019',
+    '2019',
+  ]);
   const short = fitHistory([base], layers, 1, undefined);
   assert.equal(times(short), ['2019', '2021', '2022']);
   const long = fitHistory([base, bare('RUN 1'), bare('RUN 2')], layers.slice(0, 2), 1, undefined);

@@ -46,15 +46,24 @@ export interface AssembleOptions {
  * Writes config, manifest and, for several platforms, index as BuildKit does
  * (exporter/containerimage).
  */
-export async function assemble(targets: readonly BuiltTarget[], options: AssembleOptions): Promise<AssembledImage> {
+export async function assemble(
+  targets: readonly BuiltTarget[],
+  options: AssembleOptions,
+): Promise<AssembledImage> {
   const documents = new Map<Digest, string>();
-  const manifests = await Promise.all(targets.map((target) => assembleOne(target, options, documents)));
+  const manifests = await Promise.all(
+    targets.map((target) => assembleOne(target, options, documents)),
+  );
   const [only, ...more] = manifests;
   if (!only) throw new Error('nothing was built');
   const attestations = await attested(targets, manifests, options, documents);
   const several = more.length > 0 || options.image.alwaysIndex || attestations.length > 0;
   const entries = [...manifests.map(({ descriptor }) => descriptor), ...attestations];
-  return { target: several ? indexOver(entries, options, documents) : single(only, options), manifests, documents };
+  return {
+    target: several ? indexOver(entries, options, documents) : single(only, options),
+    manifests,
+    documents,
+  };
 }
 
 /**
@@ -68,13 +77,18 @@ async function attested(
   documents: Map<Digest, string>,
 ): Promise<Descriptor[]> {
   if (!attest) return [];
-  const { attestationManifest, imageSubjects, statementJson } = await import('./attest/statement.ts');
+  const { attestationManifest, imageSubjects, statementJson } = await import(
+    './attest/statement.ts'
+  );
   const made = await Promise.all(
     targets.map(async (target, index) => {
       const predicates = await attest(target);
       const { descriptor } = manifests[index]!;
       const subjects = imageSubjects(descriptor, image.names, target.platform);
-      const statements = predicates.map((predicate) => ({ type: predicate.type, text: statementJson(predicate, subjects) }));
+      const statements = predicates.map((predicate) => ({
+        type: predicate.type,
+        text: statementJson(predicate, subjects),
+      }));
       return statements.length > 0 ? [attestationManifest(descriptor, statements, documents)] : [];
     }),
   );
@@ -83,10 +97,14 @@ async function attested(
 
 function single(manifest: AssembledManifest, { image }: AssembleOptions): Descriptor {
   if (image.annotations.some(({ target }) => target === 'index' || target === 'index-descriptor')) {
-    throw new KilnError('KILN_OUTPUT_INVALID', 'index annotations need an index, and a build for one platform has none', {
-      place: { kind: 'flag', flag: '--output' },
-      hint: 'annotate the manifest, or build for several platforms',
-    });
+    throw new KilnError(
+      'KILN_OUTPUT_INVALID',
+      'index annotations need an index, and a build for one platform has none',
+      {
+        place: { kind: 'flag', flag: '--output' },
+        hint: 'annotate the manifest, or build for several platforms',
+      },
+    );
   }
   return manifest.descriptor;
 }
@@ -108,20 +126,36 @@ async function assembleOne(
   const layers = parts.map((part) => part.descriptor);
   const mediaType = ociTypes ? MEDIA.ociManifest : MEDIA.dockerManifest;
   const annotations = annotationsFor(image.annotations, 'manifest', target.platform);
-  const manifest = document(documents, mediaType, manifestJson({ schemaVersion: 2, mediaType, config, layers, annotations }));
+  const manifest = document(
+    documents,
+    mediaType,
+    manifestJson({ schemaVersion: 2, mediaType, config, layers, annotations }),
+  );
   const own = annotationsFor(image.annotations, 'manifest-descriptor', target.platform);
-  return { descriptor: withAnnotations({ ...manifest, platform: target.platform }, own), config, layers };
+  return {
+    descriptor: withAnnotations({ ...manifest, platform: target.platform }, own),
+    config,
+    layers,
+  };
 }
 
 /** A layer that is not in the store is named as the cache names it. */
 function elsewherePart({ descriptor, diffId, created }: RemoteLayer, ociTypes: boolean): LayerPart {
   const { mediaType, digest, size } = descriptor;
   const compression = compressionOf(mediaType);
-  return { diffId, created, descriptor: { mediaType: layerType(compression, ociTypes), digest, size } };
+  return {
+    diffId,
+    created,
+    descriptor: { mediaType: layerType(compression, ociTypes), digest, size },
+  };
 }
 
 /** The config with `rootfs`, `history` and `created` set. */
-function finished(target: BuiltTarget, parts: readonly LayerPart[], epoch: number | undefined): ImageConfig {
+function finished(
+  target: BuiltTarget,
+  parts: readonly LayerPart[],
+  epoch: number | undefined,
+): ImageConfig {
   const { created: _, ...config } = target.config;
   const limit = epoch === undefined ? undefined : rfc3339(epoch * 1000);
   const times = parts.map((part) => ({ created: rfc3339(part.created) }));
@@ -143,10 +177,16 @@ function indexOver(
   const mediaType = ociTypes ? MEDIA.ociIndex : MEDIA.dockerIndex;
   const annotations = annotationsFor(image.annotations, 'index');
   const text = indexJson({ schemaVersion: 2, mediaType, manifests, annotations });
-  return withAnnotations(document(documents, mediaType, text), annotationsFor(image.annotations, 'index-descriptor'));
+  return withAnnotations(
+    document(documents, mediaType, text),
+    annotationsFor(image.annotations, 'index-descriptor'),
+  );
 }
 
-function withAnnotations(descriptor: Descriptor, annotations: Readonly<Record<string, string>>): Descriptor {
+function withAnnotations(
+  descriptor: Descriptor,
+  annotations: Readonly<Record<string, string>>,
+): Descriptor {
   return Object.keys(annotations).length > 0 ? { ...descriptor, annotations } : descriptor;
 }
 

@@ -1,4 +1,13 @@
-import { closeSync, constants, lstatSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { asDigest, type Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
@@ -59,7 +68,9 @@ function takesPlaceOf(added: Descriptor, old: Descriptor): boolean {
   const [name, tag] = [added.annotations?.[NAME], added.annotations?.[REF]];
   const [oldName, oldTag] = [old.annotations?.[NAME], old.annotations?.[REF]];
   if (oldName === undefined && oldTag === undefined) return added.digest === old.digest;
-  return name !== undefined && oldName !== undefined ? name === oldName : tag !== undefined && tag === oldTag;
+  return name !== undefined && oldName !== undefined
+    ? name === oldName
+    : tag !== undefined && tag === oldTag;
 }
 
 /** An existing blob that matches its name is kept. Every other file appears complete, by rename. */
@@ -71,7 +82,8 @@ async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier):
   if (isThere(path, entry)) return;
   mkdirSync(dirname(path), { recursive: true });
   await appear(path, `${path}.${process.pid}.part`, outputFile(path), async (temporary) => {
-    if (entry.kind === 'bytes') writeFileSync(temporary, entry.bytes, { flag: 'wx', mode: entry.mode });
+    if (entry.kind === 'bytes')
+      writeFileSync(temporary, entry.bytes, { flag: 'wx', mode: entry.mode });
     else if (entry.kind === 'stream') await writeVerified(temporary, entry.mode, entry.open);
     else await blobs.copy(entry.digest, temporary);
   });
@@ -82,11 +94,18 @@ function isThere(path: string, entry: ArchiveEntry): boolean {
   if (hex === undefined) return false;
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (!there?.isFile() || there.size !== sizeOf(entry)) return false;
-  return brokenPromise({ digest: asDigest(`sha256:${hex}`) }, { digest: digestOfFile(path) }) === undefined;
+  return (
+    brokenPromise({ digest: asDigest(`sha256:${hex}`) }, { digest: digestOfFile(path) }) ===
+    undefined
+  );
 }
 
 /** Wrong bytes are requested once more, from another mirror if there is one. */
-async function writeVerified(path: string, mode: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
+async function writeVerified(
+  path: string,
+  mode: number,
+  open: () => AsyncIterable<Uint8Array>,
+): Promise<void> {
   try {
     await writeStream(path, mode, open());
   } catch (error) {
@@ -96,10 +115,15 @@ async function writeVerified(path: string, mode: number, open: () => AsyncIterab
   }
 }
 
-async function writeStream(path: string, mode: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+async function writeStream(
+  path: string,
+  mode: number,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<void> {
   const fd = openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode);
   try {
-    for await (const chunk of bytes) for (let at = 0; at < chunk.byteLength; ) at += writeSync(fd, chunk, at);
+    for await (const chunk of bytes)
+      for (let at = 0; at < chunk.byteLength; ) at += writeSync(fd, chunk, at);
   } finally {
     closeSync(fd);
   }

@@ -23,12 +23,22 @@ export function layoutFrame(index: readonly Descriptor[]): ArchiveEntry[] {
     { name: 'blobs/', kind: 'directory' },
     { name: 'blobs/sha256/', kind: 'directory' },
     { name: 'index.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(text) },
-    { name: 'oci-layout', kind: 'bytes', mode: 0o444, bytes: Buffer.from('{"imageLayoutVersion":"1.0.0"}') },
+    {
+      name: 'oci-layout',
+      kind: 'bytes',
+      mode: 0o444,
+      bytes: Buffer.from('{"imageLayoutVersion":"1.0.0"}'),
+    },
   ];
 }
 
 export function blobBytes(digest: Digest, text: string | Uint8Array): ArchiveEntry {
-  return { name: blobName(digest), kind: 'bytes', mode: 0o444, bytes: typeof text === 'string' ? Buffer.from(text) : text };
+  return {
+    name: blobName(digest),
+    kind: 'bytes',
+    mode: 0o444,
+    bytes: typeof text === 'string' ? Buffer.from(text) : text,
+  };
 }
 
 /** A blob of the content store as an entry. */
@@ -45,9 +55,14 @@ export function blobName(digest: Digest): string {
  * is set by the epoch, `time` (in milliseconds since 1970) is the only thing in a layout that
  * differs between two exports.
  */
-export function layoutIndex(target: Descriptor, names: readonly string[], time: number): Descriptor[] {
+export function layoutIndex(
+  target: Descriptor,
+  names: readonly string[],
+  time: number,
+): Descriptor[] {
   const created = { 'org.opencontainers.image.created': rfc3339(Math.floor(time / 1000) * 1000) };
-  if (names.length === 0) return [{ ...target, annotations: { ...target.annotations, ...created } }];
+  if (names.length === 0)
+    return [{ ...target, annotations: { ...target.annotations, ...created } }];
   return names.map((name) => {
     const tag = parseReference(name).tag;
     return {
@@ -63,13 +78,21 @@ export function layoutIndex(target: Descriptor, names: readonly string[], time: 
 }
 
 /** `manifest.json` of Docker's archive format, for one manifest. */
-export function dockerManifest(config: Descriptor, layers: readonly Descriptor[], names: readonly string[]): ArchiveEntry {
+export function dockerManifest(
+  config: Descriptor,
+  layers: readonly Descriptor[],
+  names: readonly string[],
+): ArchiveEntry {
   const bytes = Buffer.from(compactJson([dockerElement(config, layers, names)]));
   return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes };
 }
 
 /** One image in `manifest.json`. */
-export function dockerElement(config: Descriptor, layers: readonly Descriptor[], names: readonly string[]): object {
+export function dockerElement(
+  config: Descriptor,
+  layers: readonly Descriptor[],
+  names: readonly string[],
+): object {
   const tags = names.map((name) => familiarName(parseReference(name)));
   return {
     Config: blobName(config.digest),

@@ -4,7 +4,12 @@ import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../base/oci.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { type Layout, openLayout } from '../registry/layout.ts';
-import { MAX_CONFIG, MAX_MANIFEST, parseConfig, parseDocument } from '../registry/parse-document.ts';
+import {
+  MAX_CONFIG,
+  MAX_MANIFEST,
+  parseConfig,
+  parseDocument,
+} from '../registry/parse-document.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { loadDockerArchive } from './load-docker.ts';
 import type { LoadedImage, LoadOptions, LoadServices } from './loading.ts';
@@ -20,7 +25,11 @@ const MAX_NESTING = 3;
  * visible, actual sizes are used, and names in it never become paths. An index may name manifests
  * that are not in the layout, as `docker save` of one platform writes it.
  */
-export async function loadArchive(services: LoadServices, path: string, options: LoadOptions): Promise<LoadedImage[]> {
+export async function loadArchive(
+  services: LoadServices,
+  path: string,
+  options: LoadOptions,
+): Promise<LoadedImage[]> {
   const layout = layoutAt(path);
   if (!layout) return loadDockerArchive(services, path, options);
   using opened = layout;
@@ -48,7 +57,9 @@ function layoutAt(path: string): Layout | undefined {
     return openLayout(path);
   } catch (error) {
     const isOther =
-      error instanceof KilnError && error.code === 'KILN_LAYOUT_INVALID' && /no oci-layout file/.test(error.message);
+      error instanceof KilnError &&
+      error.code === 'KILN_LAYOUT_INVALID' &&
+      /no oci-layout file/.test(error.message);
     if (isOther && !statSync(path).isDirectory()) return undefined;
     throw error;
   }
@@ -81,7 +92,10 @@ async function loadTree(
     return configs;
   }
   if (depth >= MAX_NESTING)
-    throw new KilnError('KILN_MANIFEST_INVALID', `${layout.path} has indexes nested more than ${MAX_NESTING} deep`);
+    throw new KilnError(
+      'KILN_MANIFEST_INVALID',
+      `${layout.path} has indexes nested more than ${MAX_NESTING} deep`,
+    );
   const configs: Digest[] = [];
   let found = 0;
   for (const child of document.index.manifests) {
@@ -120,7 +134,10 @@ async function loadManifest(
   const config = layout.read(manifest.config, MAX_CONFIG);
   const diffIds = isImage ? (parseConfig(config, `config of ${where}`).rootfs?.diff_ids ?? []) : [];
   if (isImage && diffIds.length !== manifest.layers.length) {
-    throw new KilnError('KILN_MANIFEST_INVALID', `${where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`);
+    throw new KilnError(
+      'KILN_MANIFEST_INVALID',
+      `${where} has ${manifest.layers.length} layers and ${diffIds.length} diff ids`,
+    );
   }
   // The diffID of a layer is only stated by the archive until the layer is unpacked. Until then no
   // other image may use the blob.

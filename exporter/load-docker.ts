@@ -22,12 +22,19 @@ interface Element {
  * `manifest.json` names a config and uncompressed or gzip layers by their path in the archive. The
  * config's diffIDs verify the layers.
  */
-export async function loadDockerArchive(services: LoadServices, path: string, options: LoadOptions): Promise<LoadedImage[]> {
-  const fd = attempt(reading('the archive', path), () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+export async function loadDockerArchive(
+  services: LoadServices,
+  path: string,
+  options: LoadOptions,
+): Promise<LoadedImage[]> {
+  const fd = attempt(reading('the archive', path), () =>
+    openSync(path, constants.O_RDONLY | constants.O_NONBLOCK),
+  );
   try {
     const archive = new Archive(fd, path);
     const loaded: LoadedImage[] = [];
-    for (const element of elementsOf(archive)) loaded.push(await loadElement(services, archive, element, options));
+    for (const element of elementsOf(archive))
+      loaded.push(await loadElement(services, archive, element, options));
     return loaded;
   } finally {
     closeSync(fd);
@@ -50,17 +57,28 @@ async function loadElement(
   for (const [index, name] of element.layers.entries()) {
     layers.push(await loadLayer(services, archive, name, diffIds[index] as Digest, options));
   }
-  const descriptor = { mediaType: MEDIA.dockerConfig, digest: services.content.put(config), size: config.byteLength };
-  const manifest = Buffer.from(manifestJson({ schemaVersion: 2, mediaType: MEDIA.dockerManifest, config: descriptor, layers }));
+  const descriptor = {
+    mediaType: MEDIA.dockerConfig,
+    digest: services.content.put(config),
+    size: config.byteLength,
+  };
+  const manifest = Buffer.from(
+    manifestJson({ schemaVersion: 2, mediaType: MEDIA.dockerManifest, config: descriptor, layers }),
+  );
   const target: Descriptor = {
     mediaType: MEDIA.dockerManifest,
     digest: services.content.put(manifest),
     size: manifest.byteLength,
-    platform: { os: parsed.os, architecture: parsed.architecture, ...(parsed.variant ? { variant: parsed.variant } : {}) },
+    platform: {
+      os: parsed.os,
+      architecture: parsed.architecture,
+      ...(parsed.variant ? { variant: parsed.variant } : {}),
+    },
   };
   const given = element.names.map((name) => formatReference(parseReference(name)));
   const names = given.length === 0 && options.name !== undefined ? [options.name] : given;
-  for (const name of names) services.images.put({ name, target, configs: [descriptor.digest], created: Date.now() });
+  for (const name of names)
+    services.images.put({ name, target, configs: [descriptor.digest], created: Date.now() });
   return { target, names };
 }
 
@@ -122,7 +140,8 @@ class Archive {
 
   read(name: string, limit: number): Buffer {
     const member = this.member(name);
-    if (member.size > limit) throw this.invalid(`${JSON.stringify(name)} has ${member.size} bytes, ${limit} are allowed`);
+    if (member.size > limit)
+      throw this.invalid(`${JSON.stringify(name)} has ${member.size} bytes, ${limit} are allowed`);
     return this.piece(member, 0, member.size);
   }
 
@@ -134,19 +153,28 @@ class Archive {
 }
 
 function elementsOf(archive: Archive): Element[] {
-  if (!archive.has('manifest.json')) throw archive.invalid('it has neither oci-layout nor manifest.json');
+  if (!archive.has('manifest.json'))
+    throw archive.invalid('it has neither oci-layout nor manifest.json');
   const document = jsonOf(archive.read('manifest.json', MAX_MANIFEST))?.value;
-  if (!Array.isArray(document) || document.length > 1000) throw archive.invalid('its manifest.json is not a list of images');
+  if (!Array.isArray(document) || document.length > 1000)
+    throw archive.invalid('its manifest.json is not a list of images');
   return document.map((element: unknown) => {
-    if (typeof element !== 'object' || element === null) throw archive.invalid('its manifest.json is not a list of images');
+    if (typeof element !== 'object' || element === null)
+      throw archive.invalid('its manifest.json is not a list of images');
     const { Config, Layers, RepoTags } = element as Record<string, unknown>;
-    if (typeof Config !== 'string') throw archive.invalid('an image in its manifest.json has no Config');
+    if (typeof Config !== 'string')
+      throw archive.invalid('an image in its manifest.json has no Config');
     return { config: Config, layers: strings(Layers, archive), names: strings(RepoTags, archive) };
   });
 }
 
 function strings(value: unknown, archive: Archive): string[] {
   if (value === undefined || value === null) return [];
-  if (Array.isArray(value) && value.length <= 4096 && value.every((item) => typeof item === 'string')) return value;
+  if (
+    Array.isArray(value) &&
+    value.length <= 4096 &&
+    value.every((item) => typeof item === 'string')
+  )
+    return value;
   throw archive.invalid('a list in its manifest.json has values that are not strings');
 }

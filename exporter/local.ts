@@ -5,7 +5,12 @@ import type { Entry } from '../cache/select/entry.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
-import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/statement-files.ts';
+import {
+  STATEMENT_MODE,
+  type StatementFile,
+  statementFiles,
+  walkBeside,
+} from './attest/statement-files.ts';
 import { outputError } from './destination.ts';
 import { reported } from './export-report.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
@@ -42,7 +47,9 @@ export function localExporter(
             prefix: spec.attestationPrefix,
             shared: place === '' && targets.length > 1,
           });
-          await report.task(task, (progress) => copyTo({ source: view.root, statements }, root, place, context, progress));
+          await report.task(task, (progress) =>
+            copyTo({ source: view.root, statements }, root, place, context, progress),
+          );
         }
         return {};
       }),
@@ -50,7 +57,10 @@ export function localExporter(
 }
 
 async function copyTo(
-  { source, statements }: { readonly source: string; readonly statements: readonly StatementFile[] },
+  {
+    source,
+    statements,
+  }: { readonly source: string; readonly statements: readonly StatementFile[] },
   directory: string,
   place: string,
   { signal, epoch }: ExportContext,
@@ -70,7 +80,12 @@ async function copyTo(
   }
 }
 
-function writeStatement(top: Root, place: string, { name, text }: StatementFile, epoch: number | undefined): void {
+function writeStatement(
+  top: Root,
+  place: string,
+  { name, text }: StatementFile,
+  epoch: number | undefined,
+): void {
   const path = place === '' ? name : `${place}/${name}`;
   top.remove(path);
   const fd = top.create(path, STATEMENT_MODE);
@@ -102,7 +117,16 @@ export async function copyEntries(
   const time = epoch === undefined ? undefined : { sec: epoch, nsec: 0 };
   const overrides = { owner: owner(), mode: undefined, time };
   const contents = makeContents(entries.length);
-  const job: TreeCopy = { from, to: top, entries, contents, target: place, overrides, replace: true, fromContext: false };
+  const job: TreeCopy = {
+    from,
+    to: top,
+    entries,
+    contents,
+    target: place,
+    overrides,
+    replace: true,
+    fromContext: false,
+  };
   const begun = beginTree(job);
   for (let at = 0; at < begun.files.length; at += BATCH) {
     if (signal.aborted) throw new CancelledError(signal.reason);
@@ -115,7 +139,10 @@ export async function copyEntries(
 
 /** A user who cannot create device nodes gets the tree without them. */
 function isPortable(entry: Entry): boolean {
-  return (process.getuid?.() === 0 && !inUserNamespace()) || (entry.kind !== 'char' && entry.kind !== 'block');
+  return (
+    (process.getuid?.() === 0 && !inUserNamespace()) ||
+    (entry.kind !== 'char' && entry.kind !== 'block')
+  );
 }
 
 function owner(): { uid: number; gid: number } {

@@ -13,19 +13,31 @@ import type { ExportServices } from './services.ts';
  * `type=oci`: an OCI image layout as an archive, or with `tar=false` as a directory. The default
  * media types are OCI's.
  */
-export function ociExporter(services: ExportServices, spec: OutputSpec & { readonly type: 'oci' }): Exporter {
+export function ociExporter(
+  services: ExportServices,
+  spec: OutputSpec & { readonly type: 'oci' },
+): Exporter {
   const name = 'exporting to oci image format';
   const { names } = spec.image;
   return {
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
-        const image = await packedImage(services, spec.image, targets, context, spec.image.ociTypes ?? true, report);
+        const image = await packedImage(
+          services,
+          spec.image,
+          targets,
+          context,
+          spec.image.ociTypes ?? true,
+          report,
+        );
         const index = layoutIndex(image.target, names, timeOf(context.epoch));
         const entries = layoutEntries(image, index);
         if (spec.tar) {
           await report.task('sending tarball', (progress) =>
-            writeTo(spec.destination, context.signal, (sink) => writeArchive(entries, services.content, sink, progress)),
+            writeTo(spec.destination, context.signal, (sink) =>
+              writeArchive(entries, services.content, sink, progress),
+            ),
           );
         } else {
           await report.task(`writing ${spec.directory}`, () =>
@@ -46,7 +58,10 @@ export interface DockerSpec {
  * `type=docker`: an archive that `docker load` reads, and which is also an OCI image layout. The
  * default media types are Docker's. It holds one platform only, because the format has no index.
  */
-export function dockerExporter(services: ExportServices, { image: options, destination }: DockerSpec): Exporter {
+export function dockerExporter(
+  services: ExportServices,
+  { image: options, destination }: DockerSpec,
+): Exporter {
   const name = 'exporting to docker image format';
   return {
     name,
@@ -58,10 +73,14 @@ export function dockerExporter(services: ExportServices, { image: options, desti
         if (options.compression === 'zstd' && !ociTypes) tellZstd(context);
         const image = await packedImage(services, options, targets, plain, ociTypes, report);
         const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
-        const manifests = image.manifests.map(({ config, layers }) => dockerManifest(config, layers, options.names));
+        const manifests = image.manifests.map(({ config, layers }) =>
+          dockerManifest(config, layers, options.names),
+        );
         const entries = [...layoutEntries(image, index), ...manifests];
         await report.task('sending tarball', (progress) =>
-          writeTo(destination, context.signal, (sink) => writeArchive(entries, services.content, sink, progress)),
+          writeTo(destination, context.signal, (sink) =>
+            writeArchive(entries, services.content, sink, progress),
+          ),
         );
         return imageResponse(image, options.names, timeOf(context.epoch));
       }),
@@ -83,7 +102,8 @@ function withoutAttestations({ attest, ...context }: ExportContext): ExportConte
 function tellZstd({ progress }: ExportContext): void {
   progress({
     kind: 'warning',
-    short: 'the docker image format has no media type for zstd layers: older engines and other tools refuse them',
+    short:
+      'the docker image format has no media type for zstd layers: older engines and other tools refuse them',
     detail: ['use compression=gzip, or oci-mediatypes=true'],
   });
 }
@@ -94,9 +114,13 @@ function timeOf(epoch: number | undefined): number {
 }
 
 function severalPlatforms(): KilnError {
-  return new KilnError('KILN_OUTPUT_INVALID', 'type=docker cannot hold an image for several platforms', {
-    place: { kind: 'flag', flag: '--output' },
-    hint: 'use type=oci, or build for one platform',
-    exitCode: 2,
-  });
+  return new KilnError(
+    'KILN_OUTPUT_INVALID',
+    'type=docker cannot hold an image for several platforms',
+    {
+      place: { kind: 'flag', flag: '--output' },
+      hint: 'use type=oci, or build for one platform',
+      exitCode: 2,
+    },
+  );
 }

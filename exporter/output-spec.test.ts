@@ -49,7 +49,10 @@ test('a flag may stand alone, and takes true and false', () => {
     const spec = parse(`type=oci,dest=x,${text}`);
     return spec.type === 'oci' && spec.image.forceCompression;
   };
-  assert.equal(['force-compression', 'force-compression=1', 'force-compression=false'].map(forced), [true, true, false]);
+  assert.equal(
+    ['force-compression', 'force-compression=1', 'force-compression=false'].map(forced),
+    [true, true, false],
+  );
 });
 
 test('a dash means standard output for an archive, and is refused for a directory', () => {
@@ -60,10 +63,17 @@ test('a dash means standard output for an archive, and is refused for a director
 });
 
 test('annotations state their target', () => {
-  const spec = parse('type=oci,dest=x,annotation.a.b=c=d,annotation-index-descriptor[linux/arm64].e=f');
+  const spec = parse(
+    'type=oci,dest=x,annotation.a.b=c=d,annotation-index-descriptor[linux/arm64].e=f',
+  );
   assert.equal(spec.type === 'oci' && spec.image.annotations, [
     { target: 'manifest', platform: undefined, key: 'a.b', value: 'c=d' },
-    { target: 'index-descriptor', platform: { os: 'linux', architecture: 'arm64' }, key: 'e', value: 'f' },
+    {
+      target: 'index-descriptor',
+      platform: { os: 'linux', architecture: 'arm64' },
+      key: 'e',
+      value: 'f',
+    },
   ]);
 });
 
@@ -71,10 +81,16 @@ test('an error names the wrong attribute', () => {
   assert.match(refused('dest=x').message, 'type is missing');
   assert.match(refused('type=zip').message, 'zip');
   assert.match(refused('type=tar').message, 'needs dest');
-  assert.match(refused('type=tar,dest=x,compression=gzip').message, 'unknown attribute "compression"');
+  assert.match(
+    refused('type=tar,dest=x,compression=gzip').message,
+    'unknown attribute "compression"',
+  );
   assert.match(refused('type=oci,dest=x,compression=lzma').message, 'lzma');
   assert.match(refused('type=oci,dest=x,compression-level=10').message, 'not valid for gzip');
-  assert.match(refused('type=oci,dest=x,compression=zstd,compression-level=0').message, 'not valid for zstd');
+  assert.match(
+    refused('type=oci,dest=x,compression=zstd,compression-level=0').message,
+    'not valid for zstd',
+  );
   assert.match(refused('type=oci,dest=x,annotation-layer.a=b').message, 'layer');
   assert.match(refused('type=oci,dest=x,tar=perhaps').message, 'neither true nor false');
   assert.is(refused('type=image,name=A B').code, 'KILN_REFERENCE_INVALID');

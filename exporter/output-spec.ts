@@ -52,11 +52,29 @@ export const EXPORT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local
 /** One `--output`, parsed. */
 export type OutputSpec =
   | ({ readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean } & ImageNaming)
-  | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: true; readonly destination: Destination }
-  | { readonly type: 'oci'; readonly image: ImageOptions; readonly tar: false; readonly directory: string }
-  | { readonly type: 'docker'; readonly image: ImageOptions; readonly destination: Destination | undefined }
+  | {
+      readonly type: 'oci';
+      readonly image: ImageOptions;
+      readonly tar: true;
+      readonly destination: Destination;
+    }
+  | {
+      readonly type: 'oci';
+      readonly image: ImageOptions;
+      readonly tar: false;
+      readonly directory: string;
+    }
+  | {
+      readonly type: 'docker';
+      readonly image: ImageOptions;
+      readonly destination: Destination | undefined;
+    }
   | ({ readonly type: 'tar'; readonly destination: Destination } & TreeOptions)
-  | ({ readonly type: 'local'; readonly directory: string; readonly platformSplit?: boolean | undefined } & TreeOptions);
+  | ({
+      readonly type: 'local';
+      readonly directory: string;
+      readonly platformSplit?: boolean | undefined;
+    } & TreeOptions);
 
 /** The options that `local` and `tar` have in common. */
 export interface TreeOptions {
@@ -70,7 +88,10 @@ export interface TreeOptions {
  *
  * Throws KILN_OUTPUT_INVALID, which names the attribute, and KILN_REFERENCE_INVALID.
  */
-export function parseOutput(attributes: ReadonlyMap<string, string>, tags: readonly string[] = []): OutputSpec {
+export function parseOutput(
+  attributes: ReadonlyMap<string, string>,
+  tags: readonly string[] = [],
+): OutputSpec {
   const reader = new Attributes(attributes);
   const spec = specOf(reader, tags);
   reader.end();
@@ -97,16 +118,30 @@ function specOf(reader: Attributes, tags: readonly string[]): OutputSpec {
     case 'oci': {
       const image = imageOptions(reader, tags);
       const tar = reader.flag('tar') ?? true;
-      if (tar) return { type: 'oci', image, tar, destination: destinationOf(reader.required('dest', type)) };
+      if (tar)
+        return {
+          type: 'oci',
+          image,
+          tar,
+          destination: destinationOf(reader.required('dest', type)),
+        };
       return { type: 'oci', image, tar, directory: directoryOf(reader.required('dest', type)) };
     }
     case 'docker': {
       const image = imageOptions(reader, tags);
       const path = reader.text('dest');
-      return { type: 'docker', image, destination: path === undefined ? undefined : destinationOf(path) };
+      return {
+        type: 'docker',
+        image,
+        destination: path === undefined ? undefined : destinationOf(path),
+      };
     }
     case 'tar':
-      return { type, destination: destinationOf(reader.required('dest', type)), attestationPrefix: prefixOf(reader) };
+      return {
+        type,
+        destination: destinationOf(reader.required('dest', type)),
+        attestationPrefix: prefixOf(reader),
+      };
     case 'local':
       return {
         type,
@@ -127,7 +162,13 @@ function imageOptions(reader: Attributes, tags: readonly string[], byDigest = fa
   const given = name === undefined || name === '' ? tags : name.split(',');
   const compression = compressionOf(reader.text('compression'));
   return {
-    names: [...new Set(given.map((text) => (byDigest ? untagged(text.trim()) : formatReference(parseReference(text.trim())))))],
+    names: [
+      ...new Set(
+        given.map((text) =>
+          byDigest ? untagged(text.trim()) : formatReference(parseReference(text.trim())),
+        ),
+      ),
+    ],
     compression,
     level: levelOf(reader.text('compression-level'), compression ?? 'gzip'),
     forceCompression: reader.flag('force-compression') ?? false,
@@ -142,16 +183,26 @@ function imageOptions(reader: Attributes, tags: readonly string[], byDigest = fa
 function untagged(text: string): string {
   const { tag: _, ...named } = parseReference(text);
   if (/:[^/]*$/.test(text)) {
-    throw invalid(`a push by digest writes no tag, but ${JSON.stringify(text)} has one`, 'leave the tag out, or push-by-digest');
+    throw invalid(
+      `a push by digest writes no tag, but ${JSON.stringify(text)} has one`,
+      'leave the tag out, or push-by-digest',
+    );
   }
   return formatReference(named);
 }
 
 function compressionOf(text: string | undefined): Compression | undefined {
-  if (text === undefined || text === 'gzip' || text === 'zstd' || text === 'uncompressed') return text;
+  if (text === undefined || text === 'gzip' || text === 'zstd' || text === 'uncompressed')
+    return text;
   if (text === 'estargz' || text === 'nydus')
-    throw invalid(`compression=${text} is not supported`, 'use zstd for small layers, or gzip for layers that every tool reads');
-  throw invalid(`unknown compression ${JSON.stringify(text)}`, 'the compressions are gzip, zstd and uncompressed');
+    throw invalid(
+      `compression=${text} is not supported`,
+      'use zstd for small layers, or gzip for layers that every tool reads',
+    );
+  throw invalid(
+    `unknown compression ${JSON.stringify(text)}`,
+    'the compressions are gzip, zstd and uncompressed',
+  );
 }
 
 function levelOf(text: string | undefined, compression: Compression): number | undefined {
@@ -159,7 +210,10 @@ function levelOf(text: string | undefined, compression: Compression): number | u
   const [least, most] = compression === 'zstd' ? [1, 22] : [0, 9];
   const level = Number(text);
   if (/^\d+$/.test(text) && level >= least && level <= most) return level;
-  throw invalid(`compression-level ${JSON.stringify(text)} is not valid for ${compression}`, `it goes from ${least} to ${most}`);
+  throw invalid(
+    `compression-level ${JSON.stringify(text)} is not valid for ${compression}`,
+    `it goes from ${least} to ${most}`,
+  );
 }
 
 /** Other names of standard output. They must not be opened again, nor replaced by a file. */
@@ -170,7 +224,11 @@ export function destinationOf(path: string): Destination {
 }
 
 function directoryOf(path: string): string {
-  if (path === '-') throw invalid('a directory cannot be written to standard output', 'name a directory with dest=');
+  if (path === '-')
+    throw invalid(
+      'a directory cannot be written to standard output',
+      'name a directory with dest=',
+    );
   return path;
 }
 
@@ -227,10 +285,17 @@ class Attributes {
   end(): void {
     const unknown = [...this.#map.keys()].find((name) => !this.#asked.has(name));
     if (unknown !== undefined)
-      throw invalid(`unknown attribute ${JSON.stringify(unknown)}`, `it has no meaning for type=${this.#map.get('type')}`);
+      throw invalid(
+        `unknown attribute ${JSON.stringify(unknown)}`,
+        `it has no meaning for type=${this.#map.get('type')}`,
+      );
   }
 }
 
 function invalid(message: string, hint: string | undefined): KilnError {
-  return new KilnError('KILN_OUTPUT_INVALID', message, { place: { kind: 'flag', flag: '--output' }, hint, exitCode: 2 });
+  return new KilnError('KILN_OUTPUT_INVALID', message, {
+    place: { kind: 'flag', flag: '--output' },
+    hint,
+    exitCode: 2,
+  });
 }

@@ -42,7 +42,10 @@ export interface PartsContext {
 }
 
 /** Names each layer by a blob in the content store, and packs layers that have none. */
-export function packedParts(context: PartsContext, wanted: WantedForm): (layer: LayerId) => Promise<LayerPart> {
+export function packedParts(
+  context: PartsContext,
+  wanted: WantedForm,
+): (layer: LayerId) => Promise<LayerPart> {
   return async (id) => {
     const layer = clampedLayer(context, id);
     return partOf(context, layer, await context.packer.pack(layer, wanted, context.signal));
@@ -60,7 +63,11 @@ export function namedParts(context: PartsContext): (layer: LayerId) => Promise<L
     if (pulled) return partOf(context, layer, pulled);
     const { diffId, tarSize } = await context.snapshotter.describe(layer, context.signal);
     const mediaType = layerType('uncompressed', context.ociTypes);
-    return { diffId, created: context.packer.created(layer), descriptor: { mediaType, digest: diffId, size: tarSize } };
+    return {
+      diffId,
+      created: context.packer.created(layer),
+      descriptor: { mediaType, digest: diffId, size: tarSize },
+    };
   };
 }
 
@@ -74,7 +81,11 @@ export function clampOf(image: ImageOptions, epoch: number | undefined): number 
 }
 
 function partOf({ packer, ociTypes }: PartsContext, layer: LayerId, form: BlobForm): LayerPart {
-  const descriptor: Descriptor = { mediaType: layerType(form.compression, ociTypes), digest: form.digest, size: form.size };
+  const descriptor: Descriptor = {
+    mediaType: layerType(form.compression, ociTypes),
+    digest: form.digest,
+    size: form.size,
+  };
   return { diffId: form.diffId, created: packer.created(layer), descriptor };
 }
 

@@ -48,7 +48,8 @@ function asPush(
     },
   }));
 }
-const single = (image: TestImage, opened?: string[]) => asPush([image], image.target, [image.bytes], opened);
+const single = (image: TestImage, opened?: string[]) =>
+  asPush([image], image.target, [image.bytes], opened);
 
 const skip = registryMissing();
 const real = (name: string, body: () => Promise<void>) => {
@@ -61,13 +62,25 @@ real('a pushed image reads back with skopeo, byte for byte', async () => {
   await using client = quickClient();
   const index = makeIndex([AMD, ARM]);
   const image = asPush([AMD, ARM], index.target, [index.bytes, AMD.bytes, ARM.bytes]);
-  await pushImage(client, image, [parseReference(`${registry.host}/team/app:1`)], { signal: never() });
+  await pushImage(client, image, [parseReference(`${registry.host}/team/app:1`)], {
+    signal: never(),
+  });
   const directory = mkdtempSync(join(tmpdir(), 'kiln-push-'));
   try {
-    const args = ['copy', '--all', '--src-tls-verify=false', `docker://${registry.host}/team/app:1`, `oci:${directory}/out:1`];
+    const args = [
+      'copy',
+      '--all',
+      '--src-tls-verify=false',
+      `docker://${registry.host}/team/app:1`,
+      `oci:${directory}/out:1`,
+    ];
     const copied = spawnSync('skopeo', args, { encoding: 'utf8' });
     assert.is(copied.status, 0, copied.stderr);
-    for (const [digest, bytes] of [...AMD.blobs, ...ARM.blobs, [index.target.digest, index.bytes] as const]) {
+    for (const [digest, bytes] of [
+      ...AMD.blobs,
+      ...ARM.blobs,
+      [index.target.digest, index.bytes] as const,
+    ]) {
       assert.ok(readFileSync(join(directory, 'out/blobs/sha256', hexOf(digest))).equals(bytes));
     }
   } finally {
@@ -82,7 +95,12 @@ real('a second push sends no blob, and a second tag only its manifest', async ()
   const statuses: PushStatus[] = [];
   const name = `${registry.host}/team/app`;
   const options = { signal: never(), report: (status: PushStatus) => void statuses.push(status) };
-  await pushImage(client, single(AMD, opened), [parseReference(`${name}:1`), parseReference(`${name}:2`)], options);
+  await pushImage(
+    client,
+    single(AMD, opened),
+    [parseReference(`${name}:1`), parseReference(`${name}:2`)],
+    options,
+  );
   assert.is(opened.length, 3, 'the layers and the config, once');
   await pushImage(client, single(AMD, opened), [parseReference(`${name}:3`)], options);
   assert.is(opened.length, 3);
@@ -102,7 +120,10 @@ real('a blob of another repository in the same registry is mounted', async () =>
   const known = { ...image, blobs: image.blobs.map((blob) => ({ ...blob, knownIn: [from] })) };
   const outcomes: unknown[] = [];
   const report = ({ outcome }: PushStatus) => void (outcome && outcomes.push(outcome));
-  await pushImage(client, known, [parseReference(`${registry.host}/team/app`)], { signal: never(), report });
+  await pushImage(client, known, [parseReference(`${registry.host}/team/app`)], {
+    signal: never(),
+    report,
+  });
   assert.equal(outcomes, ['mounted', 'mounted', 'mounted']);
   assert.equal(opened, []);
 });
@@ -117,11 +138,23 @@ real('a large blob is uploaded in pieces', async () => {
   const open = async function* (start = 0, end = bytes.length) {
     yield bytes.subarray(start, end);
   };
-  const options = { signal: never(), chunkSize: 65_536, onProgress: (sent: number) => void progress.push(sent) };
-  assert.is(await client.pushBlob(repository, { digest, size: bytes.length, open }, options), 'uploaded');
+  const options = {
+    signal: never(),
+    chunkSize: 65_536,
+    onProgress: (sent: number) => void progress.push(sent),
+  };
+  assert.is(
+    await client.pushBlob(repository, { digest, size: bytes.length, open }, options),
+    'uploaded',
+  );
   assert.is(progress.length, 5);
   const content = memoryContent();
-  await client.fetchBlob(repository, { mediaType: MEDIA.ociLayer, digest, size: bytes.length }, content, never());
+  await client.fetchBlob(
+    repository,
+    { mediaType: MEDIA.ociLayer, digest, size: bytes.length },
+    content,
+    never(),
+  );
   assert.is(content.size(digest), bytes.length);
 });
 
@@ -133,10 +166,17 @@ real('a registry with a login: pushed with it, refused without it', async () => 
   await using stranger = quickClient();
   for (const [client, code] of [
     [stranger, 'KILN_REGISTRY_UNAUTHORIZED'],
-    [quickClient({ credentials: async () => ({ kind: 'basic', username: 'baker', password: 'wrong' }) }), 'KILN_REGISTRY_DENIED'],
+    [
+      quickClient({
+        credentials: async () => ({ kind: 'basic', username: 'baker', password: 'wrong' }),
+      }),
+      'KILN_REGISTRY_DENIED',
+    ],
   ] as const) {
     await using owned = client;
-    const error = await pushImage(owned, single(ARM), [reference], { signal: never() }).catch((caught: unknown) => caught);
+    const error = await pushImage(owned, single(ARM), [reference], { signal: never() }).catch(
+      (caught: unknown) => caught,
+    );
     assert.ok(error instanceof KilnError && error.code === code, String(error));
   }
 });
@@ -145,7 +185,8 @@ test('a broken upload is sent again from the start', async () => {
   const bytes = randomBytes(200_000);
   await using server = await faultServer((request, response, count) => {
     if (request.method === 'HEAD') response.writeHead(404).end();
-    else if (request.method === 'POST') response.writeHead(202, { location: `/v2/a/blobs/uploads/u?state=${count}` }).end();
+    else if (request.method === 'POST')
+      response.writeHead(202, { location: `/v2/a/blobs/uploads/u?state=${count}` }).end();
     else if (request.path.includes('state=1')) response.destroy();
     else response.writeHead(201).end();
   });
@@ -157,10 +198,16 @@ test('a broken upload is sent again from the start', async () => {
       yield bytes;
     },
   };
-  assert.is(await client.pushBlob({ domain: server.host, path: 'a' }, source, { signal: never() }), 'uploaded');
+  assert.is(
+    await client.pushBlob({ domain: server.host, path: 'a' }, source, { signal: never() }),
+    'uploaded',
+  );
   const last = server.seen.at(-1);
   assert.ok(last?.body.equals(bytes));
-  assert.is(last?.path, `/v2/a/blobs/uploads/u?state=2&digest=${encodeURIComponent(source.digest)}`);
+  assert.is(
+    last?.path,
+    `/v2/a/blobs/uploads/u?state=2&digest=${encodeURIComponent(source.digest)}`,
+  );
 });
 
 test('a broken piece is resumed with the bytes that the registry lacks', async () => {
@@ -189,9 +236,14 @@ test('a broken piece is resumed with the bytes that the registry lacks', async (
       yield bytes.subarray(start, end);
     },
   };
-  await client.pushBlob({ domain: server.host, path: 'a' }, source, { signal: never(), chunkSize: 40_000 });
+  await client.pushBlob({ domain: server.host, path: 'a' }, source, {
+    signal: never(),
+    chunkSize: 40_000,
+  });
   assert.ok(Buffer.concat(got).equals(bytes));
-  const ranges = server.seen.filter((request) => request.method === 'PATCH').map((request) => request.headers['content-range']);
+  const ranges = server.seen
+    .filter((request) => request.method === 'PATCH')
+    .map((request) => request.headers['content-range']);
   assert.equal(ranges, ['0-39999', '40000-79999', '50000-89999', '90000-99999']);
 });
 
@@ -202,7 +254,8 @@ test('a registry that finds one request too large gets pieces', async () => {
     if (request.method === 'HEAD') response.writeHead(404).end();
     else if (request.method === 'POST') response.writeHead(202, { location }).end();
     else if (request.method === 'PUT' && request.body.length > 0) response.writeHead(413).end();
-    else if (request.method === 'PATCH') response.writeHead(202, { location, range: `0-${request.body.length - 1}` }).end();
+    else if (request.method === 'PATCH')
+      response.writeHead(202, { location, range: `0-${request.body.length - 1}` }).end();
     else response.writeHead(201).end();
   });
   await using client = quickClient();
@@ -213,7 +266,10 @@ test('a registry that finds one request too large gets pieces', async () => {
       yield bytes;
     },
   };
-  assert.is(await client.pushBlob({ domain: server.host, path: 'a' }, source, { signal: never() }), 'uploaded');
+  assert.is(
+    await client.pushBlob({ domain: server.host, path: 'a' }, source, { signal: never() }),
+    'uploaded',
+  );
 });
 
 test('one refused blob ends the push, and no manifest is sent', async () => {
@@ -222,9 +278,9 @@ test('one refused blob ends the push, and no manifest is sent', async () => {
     else response.writeHead(403).end('{"errors":[{"code":"DENIED","message":"quota exceeded"}]}');
   });
   await using client = quickClient();
-  const error = await pushImage(client, single(AMD), [parseReference(`${server.host}/a`)], { signal: never() }).catch(
-    (caught: unknown) => caught,
-  );
+  const error = await pushImage(client, single(AMD), [parseReference(`${server.host}/a`)], {
+    signal: never(),
+  }).catch((caught: unknown) => caught);
   assert.ok(error instanceof KilnError && error.code === 'KILN_REGISTRY_DENIED');
   assert.match((error as KilnError).message, 'quota exceeded');
   assert.not.ok(server.seen.some((request) => request.path.includes('/manifests/')));

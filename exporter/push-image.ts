@@ -79,13 +79,20 @@ export async function pushImage(
   const pushed = new Map<string, Repository>();
   for (const reference of references) {
     const repository = repositoryOf(reference);
-    if (!pushed.has(repository)) await pushContent(client, knownAlsoIn(image, [...pushed.values()]), reference, options);
+    if (!pushed.has(repository))
+      await pushContent(client, knownAlsoIn(image, [...pushed.values()]), reference, options);
     pushed.set(repository, { domain: reference.domain, path: reference.path });
     const tag = options.byDigest || reference.tag === undefined ? image.root.digest : reference.tag;
     const name = `pushing manifest for ${formatReference({ ...reference, digest: image.root.digest })}`;
     const size = image.root.bytes.byteLength;
     options.report?.({ id: `${repository}:${tag}`, name, current: 0, total: size });
-    await client.putManifest(reference, tag, image.root.mediaType, image.root.bytes, options.signal);
+    await client.putManifest(
+      reference,
+      tag,
+      image.root.mediaType,
+      image.root.bytes,
+      options.signal,
+    );
     options.report?.({ id: `${repository}:${tag}`, name, current: size, total: size });
   }
   return image.root.digest;
@@ -94,7 +101,13 @@ export async function pushImage(
 /** Blobs that were sent to one repository of a registry are mounted into the next. */
 function knownAlsoIn(image: PushImage, repositories: readonly Repository[]): PushImage {
   if (repositories.length === 0) return image;
-  return { ...image, blobs: image.blobs.map((blob) => ({ ...blob, knownIn: [...repositories, ...(blob.knownIn ?? [])] })) };
+  return {
+    ...image,
+    blobs: image.blobs.map((blob) => ({
+      ...blob,
+      knownIn: [...repositories, ...(blob.knownIn ?? [])],
+    })),
+  };
 }
 
 async function pushContent(
@@ -121,10 +134,21 @@ async function pushContent(
   if (failed.signal.aborted) throw failed.signal.reason;
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   for (const child of image.children)
-    await client.putManifest(repository, child.digest, child.mediaType, child.bytes, options.signal);
+    await client.putManifest(
+      repository,
+      child.digest,
+      child.mediaType,
+      child.bytes,
+      options.signal,
+    );
 }
 
-async function pushBlob(client: RegistryClient, blob: PushBlob, repository: Repository, options: PushOptions): Promise<void> {
+async function pushBlob(
+  client: RegistryClient,
+  blob: PushBlob,
+  repository: Repository,
+  options: PushOptions,
+): Promise<void> {
   const { digest, size } = blob.descriptor;
   const status = (current: number, outcome?: UploadOutcome): PushStatus => ({
     id: digest,
@@ -133,8 +157,13 @@ async function pushBlob(client: RegistryClient, blob: PushBlob, repository: Repo
     total: size,
     ...(outcome ? { outcome } : {}),
   });
-  const seenIn = [...(blob.knownIn ?? []), ...(options.locations?.find(repository.domain, digest) ?? [])];
-  const mountFrom = seenIn.filter(({ domain, path }) => domain === repository.domain && path !== repository.path);
+  const seenIn = [
+    ...(blob.knownIn ?? []),
+    ...(options.locations?.find(repository.domain, digest) ?? []),
+  ];
+  const mountFrom = seenIn.filter(
+    ({ domain, path }) => domain === repository.domain && path !== repository.path,
+  );
   const outcome = await client.pushBlob(
     repository,
     { digest, size, open: blob.open },
@@ -166,13 +195,18 @@ export function storedImage(
     const bytes = content.read(descriptor.digest);
     const parsed = parseDocument(bytes, descriptor.mediaType, `manifest ${descriptor.digest}`);
     const document = { mediaType: descriptor.mediaType, digest: descriptor.digest, bytes };
-    const parts = parsed.kind === 'index' ? parsed.index.manifests : [parsed.manifest.config, ...parsed.manifest.layers];
+    const parts =
+      parsed.kind === 'index'
+        ? parsed.index.manifests
+        : [parsed.manifest.config, ...parsed.manifest.layers];
     for (const part of parts) {
       if (parsed.kind === 'index') visit(part, false);
-      else if (!blobs.has(part.digest)) blobs.set(part.digest, storedBlob(content, part, missing, knownIn));
+      else if (!blobs.has(part.digest))
+        blobs.set(part.digest, storedBlob(content, part, missing, knownIn));
     }
     // Children come first, also for an index inside an index.
-    if (!isRoot && !children.some((child) => child.digest === descriptor.digest)) children.push(document);
+    if (!isRoot && !children.some((child) => child.digest === descriptor.digest))
+      children.push(document);
     return document;
   };
   const root = visit(target, true);

@@ -23,7 +23,10 @@ export function walkTree(root: string, wanted: (entry: Entry) => boolean = () =>
     if (!meta) continue;
     const index = entries.all.length;
     const link = isSymlink(meta) ? view.readlink(path) : undefined;
-    const entry = entries.add({ path, name, index, parent: directory.index, implied: false, link }, meta);
+    const entry = entries.add(
+      { path, name, index, parent: directory.index, implied: false, link },
+      meta,
+    );
     if (!wanted(entry)) entries.takeBack();
     else if (isDirectory(meta)) {
       if (open.length > DEEPEST) throw tooDeep(path);
@@ -45,7 +48,10 @@ interface Directory {
  * The directory of the output for each target: '' for a single target, otherwise `linux_amd64` and
  * so on, as in buildx.
  */
-export function placesOf(targets: readonly BuiltTarget[], split: boolean | undefined): ReadonlyMap<BuiltTarget, string> {
+export function placesOf(
+  targets: readonly BuiltTarget[],
+  split: boolean | undefined,
+): ReadonlyMap<BuiltTarget, string> {
   const divided = split ?? targets.length > 1;
   return new Map(targets.map((target) => [target, divided ? platformName(target.platform) : '']));
 }

@@ -53,8 +53,17 @@ async function writeImages(
     if (descriptor && manifest && found.has(descriptor.digest))
       elements.push(dockerElement(manifest.config, manifest.layers, [name]));
   }
-  const docker: ArchiveEntry = { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson(elements)) };
-  const all = [...layoutFrame(index), ...entries.values(), ...(elements.length > 0 ? [docker] : [])];
+  const docker: ArchiveEntry = {
+    name: 'manifest.json',
+    kind: 'bytes',
+    mode: 0o644,
+    bytes: Buffer.from(compactJson(elements)),
+  };
+  const all = [
+    ...layoutFrame(index),
+    ...entries.values(),
+    ...(elements.length > 0 ? [docker] : []),
+  ];
   await writeTo(destination, signal, (sink) => writeArchive(all, services.content, sink, progress));
 }
 
@@ -72,13 +81,18 @@ async function collect(
   const document = parseDocument(bytes, target.mediaType, `manifest ${target.digest}`);
   if (document.kind === 'index') {
     // When an image was pulled for one platform, the others are not in the store and are left out.
-    const here = document.index.manifests.filter((child) => content.size(child.digest) !== undefined);
+    const here = document.index.manifests.filter(
+      (child) => content.size(child.digest) !== undefined,
+    );
     const found = await Promise.all(here.map((child) => collect(services, child, signal, entries)));
     return new Set(found.flatMap((digests) => [...digests]));
   }
   const { config, layers } = document.manifest;
   add(blobBytes(config.digest, content.read(config.digest)));
-  for (const layer of await Promise.all(layers.map((layer) => presentBlob(services, layer, signal)))) add(storedBlob(layer));
+  for (const layer of await Promise.all(
+    layers.map((layer) => presentBlob(services, layer, signal)),
+  ))
+    add(storedBlob(layer));
   return new Set([target.digest]);
 }
 
@@ -89,7 +103,10 @@ export async function presentBlob(
   signal: AbortSignal,
 ): Promise<Descriptor> {
   if (content.size(layer.digest) === layer.size) return layer;
-  const built = knownCompression(layer.mediaType) === 'uncompressed' ? snapshotter.find(layer.digest) : undefined;
+  const built =
+    knownCompression(layer.mediaType) === 'uncompressed'
+      ? snapshotter.find(layer.digest)
+      : undefined;
   if (built === undefined) {
     throw new KilnError('KILN_BLOB_MISSING', `the store does not have the layer ${layer.digest}`, {
       hint: 'pull the image again, then save it',
@@ -100,7 +117,10 @@ export async function presentBlob(
 }
 
 /** The manifest for `docker load`: of an index, the one for this machine. */
-function forDocker(content: ContentStore, target: Descriptor): { descriptor: Descriptor; manifest: Manifest } | undefined {
+function forDocker(
+  content: ContentStore,
+  target: Descriptor,
+): { descriptor: Descriptor; manifest: Manifest } | undefined {
   const bytes = content.read(target.digest);
   if (bytes.byteLength > MAX_MANIFEST) return undefined;
   const document = parseDocument(bytes, target.mediaType, `manifest ${target.digest}`);

@@ -2,11 +2,22 @@ import { closeSync, readSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { contentXattrs } from '../cache/contenthash/xattrs.ts';
 import { type Entry, fileIdentity, sameIdentity } from '../cache/select/entry.ts';
-import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding } from '../snapshotter/layer/tar.ts';
+import {
+  END_OF_ARCHIVE,
+  type EntryType,
+  encodeHeader,
+  NO_XATTRS,
+  padding,
+} from '../snapshotter/layer/tar.ts';
 import { fstat, type Stat } from '../snapshotter/sys/calls.ts';
 import { O } from '../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
-import { STATEMENT_MODE, type StatementFile, statementFiles, walkBeside } from './attest/statement-files.ts';
+import {
+  STATEMENT_MODE,
+  type StatementFile,
+  statementFiles,
+  walkBeside,
+} from './attest/statement-files.ts';
 import { type ByteSink, writeTo } from './destination.ts';
 import { reported } from './export-report.ts';
 import type { Exporter } from './exporter.ts';
@@ -35,8 +46,14 @@ export function tarExporter(
           writeTo(destination, context.signal, async (sink) => {
             for (const [target, place] of placesOf(targets, undefined)) {
               await using view = await services.snapshotter.view(target.snapshot);
-              const statements = await statementFiles(target, view.root, context, { prefix, shared: false });
-              await new TreeWriter(view.root, place, context.epoch, sink).write(statements, progress);
+              const statements = await statementFiles(target, view.root, context, {
+                prefix,
+                shared: false,
+              });
+              await new TreeWriter(view.root, place, context.epoch, sink).write(
+                statements,
+                progress,
+              );
             }
             await sink.write(END_OF_ARCHIVE);
           }),
@@ -73,10 +90,14 @@ class TreeWriter {
     this.#sink = sink;
   }
 
-  async write(statements: readonly StatementFile[], progress: (current: number, total: number) => void): Promise<void> {
+  async write(
+    statements: readonly StatementFile[],
+    progress: (current: number, total: number) => void,
+  ): Promise<void> {
     using root = openRoot(this.#path);
     const entries = walkBeside(statements, this.#path);
-    if (this.#prefix !== '') await this.#sink.write(ownHeader('directory', this.#prefix, 0o755, 0, this.#epoch ?? 0));
+    if (this.#prefix !== '')
+      await this.#sink.write(ownHeader('directory', this.#prefix, 0o755, 0, this.#epoch ?? 0));
     for (const statement of statements) await this.#statement(statement);
     const total = entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0);
     let current = 0;
@@ -89,17 +110,23 @@ class TreeWriter {
   async #statement({ name, text }: StatementFile): Promise<void> {
     const bytes = Buffer.from(text);
     const time = this.#epoch ?? Math.floor(Date.now() / 1000);
-    await this.#sink.write(ownHeader('file', this.#prefix + name, STATEMENT_MODE, bytes.length, time));
+    await this.#sink.write(
+      ownHeader('file', this.#prefix + name, STATEMENT_MODE, bytes.length, time),
+    );
     await this.#sink.write(Buffer.concat([bytes, Buffer.alloc(padding(bytes.length))]));
   }
 
   async #entry(root: Root, entry: Entry): Promise<void> {
     const readable = entry.kind === 'file' || entry.kind === 'directory';
-    const fd = root.open(entry.path, readable ? O.RDONLY : O.PATH, { follow: false, noLinks: readable });
+    const fd = root.open(entry.path, readable ? O.RDONLY : O.PATH, {
+      follow: false,
+      noLinks: readable,
+    });
     try {
       const stat = fstat(fd);
       if (!sameIdentity(fileIdentity(stat), entry)) throw changed(entry.path);
-      const first = entry.kind === 'file' && entry.nlink > 1 ? this.#names.get(entry.ino) : undefined;
+      const first =
+        entry.kind === 'file' && entry.nlink > 1 ? this.#names.get(entry.ino) : undefined;
       const header = this.#header(entry, stat, first, readable ? fd : undefined);
       if (!header) return;
       await this.#sink.write(header);
@@ -111,7 +138,12 @@ class TreeWriter {
     }
   }
 
-  #header(entry: Entry, stat: Stat, first: string | undefined, fd: number | undefined): Buffer | undefined {
+  #header(
+    entry: Entry,
+    stat: Stat,
+    first: string | undefined,
+    fd: number | undefined,
+  ): Buffer | undefined {
     const type = first === undefined ? TYPES[entry.kind] : 'hardlink';
     if (!type) return undefined;
     const device = type === 'char' || type === 'block';
@@ -161,5 +193,7 @@ function ownHeader(type: EntryType, path: string, mode: number, size: number, se
 }
 
 function changed(path: string): KilnError {
-  return new KilnError('KILN_STORE_DAMAGED', `"/${path}" of the result changed while it was read`, { hint: 'build again' });
+  return new KilnError('KILN_STORE_DAMAGED', `"/${path}" of the result changed while it was read`, {
+    hint: 'build again',
+  });
 }

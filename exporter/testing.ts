@@ -70,7 +70,12 @@ export function targetOf(snapshot: Snapshot = SCRATCH, architecture = 'amd64'): 
 }
 
 /** Parses an output such as `type=oci,dest=x`. `T` narrows the result. */
-export function output<T extends OutputSpec['type']>(type: T, text = '', tags: readonly string[] = []): OutputSpec & { type: T } {
-  const fields = text === '' ? [] : text.split(',').map((field) => field.split('=') as [string, string]);
+export function output<T extends OutputSpec['type']>(
+  type: T,
+  text = '',
+  tags: readonly string[] = [],
+): OutputSpec & { type: T } {
+  const fields =
+    text === '' ? [] : text.split(',').map((field) => field.split('=') as [string, string]);
   return parseOutput(new Map([['type', type], ...fields]), tags) as OutputSpec & { type: T };
 }

@@ -51,7 +51,12 @@ test('tabs before the mark are kept, so that the mark is under the word', () => 
 test('errors without a place, or at a flag, have no excerpt', () => {
   assert.is(renderError(new KilnError('KILN_USAGE', 'a is b')), 'ERROR: a is b [KILN_USAGE]');
   assert.is(
-    renderError(new KilnError('KILN_USAGE', 'a is b', { place: { kind: 'flag', flag: '--a' }, notes: ['more'] })),
+    renderError(
+      new KilnError('KILN_USAGE', 'a is b', {
+        place: { kind: 'flag', flag: '--a' },
+        notes: ['more'],
+      }),
+    ),
     '------\nmore\n------\n--a\nERROR: a is b [KILN_USAGE]',
   );
 });

@@ -38,10 +38,12 @@ export function parseGoDuration(text: string): bigint {
     rest = rest.slice(unit.length);
     if (unit === '') throw new DurationError(`time: missing unit in duration ${quote(text)}`);
     const scale = Object.hasOwn(UNITS, unit) ? UNITS[unit] : undefined;
-    if (scale === undefined) throw new DurationError(`time: unknown unit ${quote(unit)} in duration ${quote(text)}`);
+    if (scale === undefined)
+      throw new DurationError(`time: unknown unit ${quote(unit)} in duration ${quote(text)}`);
     if (whole.length > 20) throw invalid();
     const digits = fraction.slice(0, 18);
-    total += BigInt(whole || '0') * scale + (BigInt(digits || '0') * scale) / 10n ** BigInt(digits.length);
+    total +=
+      BigInt(whole || '0') * scale + (BigInt(digits || '0') * scale) / 10n ** BigInt(digits.length);
     if (total > MAX) throw invalid();
   }
   return sign === '-' ? -total : total;

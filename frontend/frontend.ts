@@ -37,7 +37,10 @@ export type MainContext = {
   readonly ignore: readonly string[];
   /** The file of these patterns, for checks and errors. Absent when there is none. */
   readonly ignoreFile?: IgnoreFile | undefined;
-} & ({ readonly kind: 'local'; readonly sharedKeyHint: string } | { readonly kind: 'remote'; readonly tree: DraftEdge });
+} & (
+  | { readonly kind: 'local'; readonly sharedKeyHint: string }
+  | { readonly kind: 'remote'; readonly tree: DraftEdge }
+);
 
 export type NamedContext =
   | { readonly kind: 'git'; readonly url: string }

@@ -29,7 +29,9 @@ const corpus = dockerfiles();
 if (SOAK) console.log(`seed ${seed}, ${corpus.length} Dockerfiles`);
 
 function failed(text: string, error: unknown): Error {
-  return new Error(`input ${JSON.stringify(text)}: ${error instanceof Error ? error.stack : error}`);
+  return new Error(
+    `input ${JSON.stringify(text)}: ${error instanceof Error ? error.stack : error}`,
+  );
 }
 
 function mutations(runs: number, texts: readonly string[], check: (text: string) => void): void {
@@ -64,7 +66,16 @@ function orKilnError(action: () => unknown): void {
 }
 
 /** Fields that say nothing about the meaning: places, and how the text was written. */
-const ASIDE = new Set(['range', 'place', 'keyword', 'original', 'docComment', 'asKeyword', 'notes', 'source']);
+const ASIDE = new Set([
+  'range',
+  'place',
+  'keyword',
+  'original',
+  'docComment',
+  'asKeyword',
+  'notes',
+  'source',
+]);
 const meaning = (document: Dockerfile) =>
   JSON.parse(JSON.stringify(document, (key, value) => (ASIDE.has(key) ? undefined : value)));
 
@@ -72,7 +83,11 @@ function checkStable(text: string): void {
   const document = parsed(text);
   const printed = document && printDockerfile(document);
   if (!document || printed === undefined) return;
-  assert.equal(meaning(parseDockerfile({ name: 'printed', text: printed })), meaning(document), printed);
+  assert.equal(
+    meaning(parseDockerfile({ name: 'printed', text: printed })),
+    meaning(document),
+    printed,
+  );
 }
 
 test('every Dockerfile of the tests, printed from its meaning and parsed again, means the same', () => {
@@ -96,7 +111,8 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 function request(text: string): FrontendRequest {
   return requestOf(text, {
     buildArgs: new Map([['A', '$B']]),
-    resolveImage: async (name) => ({ name, digest: digestOf(name), config: { ...AMD64, config: {} }, local: true }) as never,
+    resolveImage: async (name) =>
+      ({ name, digest: digestOf(name), config: { ...AMD64, config: {} }, local: true }) as never,
   });
 }
 
@@ -114,7 +130,9 @@ test('mutations that parse become a graph or a KilnError', async () => {
 });
 
 test('mutations of words, mounts and .dockerignore files are read or refused', () => {
-  const words = corpus.flatMap((text) => text.split(/\s+/)).filter((word) => /[$'"\\,=]/.test(word));
+  const words = corpus
+    .flatMap((text) => text.split(/\s+/))
+    .filter((word) => /[$'"\\,=]/.test(word));
   const environment = new Map([
     ['VERSION', '1.0'],
     ['P', '/a/b.tar.gz'],
@@ -125,7 +143,9 @@ test('mutations of words, mounts and .dockerignore files are read or refused', (
     orKilnError(() => splitMount(word));
   });
   mutations(count / 5, ignoreFiles(), (text) =>
-    orKilnError(() => ignoreFilter(parseIgnore({ name: '.dockerignore', text })).includes('a/b/c', false)),
+    orKilnError(() =>
+      ignoreFilter(parseIgnore({ name: '.dockerignore', text })).includes('a/b/c', false),
+    ),
   );
 });
 

@@ -29,11 +29,13 @@ const KINDS: Readonly<Record<string, (text: string) => unknown>> = {
   'a RUN': (text) => parseDockerfile({ name: 'Dockerfile', text: `FROM x\nRUN ${text}` }),
   'a COPY': (text) => parseDockerfile({ name: 'Dockerfile', text: `FROM x\nCOPY ${text} /x` }),
   'an ENV': (text) => parseDockerfile({ name: 'Dockerfile', text: `FROM x\nENV A=${text}` }),
-  'a heredoc': (text) => parseDockerfile({ name: 'Dockerfile', text: `FROM x\nRUN <<E\n${text}\nE\n` }),
+  'a heredoc': (text) =>
+    parseDockerfile({ name: 'Dockerfile', text: `FROM x\nRUN <<E\n${text}\nE\n` }),
   'a word': (text) => expandWord(text, environment),
   'a value to cut': (text) => expandWord(`\${V%%*x}\${V#*y}\${V//a?/b}`, new Map([['V', text]])),
   'a mount': (text) => splitMount(text),
-  'a .dockerignore': (text) => ignoreFilter(parseIgnore({ name: '.dockerignore', text })).includes('a/b', false),
+  'a .dockerignore': (text) =>
+    ignoreFilter(parseIgnore({ name: '.dockerignore', text })).includes('a/b', false),
   'a wildcard': (text) => compileMatch(text)('a/b'),
   'a reference': (text) => parseReference(text),
 };
@@ -98,10 +100,14 @@ function checkLinear(kind: string, run: (text: string) => unknown, piece: string
   );
 }
 
-if (process.env['KILN_SOAK'] !== '1') console.log('SKIP time of parsing: measured times are for npm run soak');
+if (process.env['KILN_SOAK'] !== '1')
+  console.log('SKIP time of parsing: measured times are for npm run soak');
 else {
   const random = randomOf(Number(process.env['KILN_SEED'] ?? 1));
-  const pieces = [...PIECES, ...Array.from({ length: 20 }, () => random.some(2, 4, () => random.pick(PIECES)).join(''))];
+  const pieces = [
+    ...PIECES,
+    ...Array.from({ length: 20 }, () => random.some(2, 4, () => random.pick(PIECES)).join('')),
+  ];
   const only = process.env['KILN_KIND'];
   for (const [kind, run] of Object.entries(KINDS)) {
     if (only && !kind.includes(only)) continue;

@@ -129,8 +129,14 @@ test('for any Dockerfile the parser throws nothing but a KilnError with a place'
         assert.ok(renderError(result).includes(result.message));
       } else {
         orKilnError(() => checkDockerfile(result));
-        for (const { range, original } of result.stages.flatMap(({ instructions }) => instructions)) {
-          assert.ok(range.start.line >= 1 && range.end.line >= range.start.line && range.end.line <= text.split('\n').length);
+        for (const { range, original } of result.stages.flatMap(
+          ({ instructions }) => instructions,
+        )) {
+          assert.ok(
+            range.start.line >= 1 &&
+              range.end.line >= range.start.line &&
+              range.end.line <= text.split('\n').length,
+          );
           assert.is(original, original.trim() === '' ? original : original.replace(/^[ \t]+/, ''));
         }
       }
@@ -145,10 +151,18 @@ test('for any word expansion throws nothing but a KilnError, and plain text is u
     ['zz', 'foo/bar*'],
   ]);
   fc.assert(
-    fc.property(soup(WORD), fc.boolean(), fc.boolean(), fc.boolean(), (word, rawQuotes, rawEscapes, keepUnset) => {
-      const result = orKilnError(() => expandWord(word, environment, { rawQuotes, rawEscapes, keepUnset }));
-      if (!(result instanceof KilnError) && !/[$'"\\]/.test(word)) assert.is(result.text, word);
-    }),
+    fc.property(
+      soup(WORD),
+      fc.boolean(),
+      fc.boolean(),
+      fc.boolean(),
+      (word, rawQuotes, rawEscapes, keepUnset) => {
+        const result = orKilnError(() =>
+          expandWord(word, environment, { rawQuotes, rawEscapes, keepUnset }),
+        );
+        if (!(result instanceof KilnError) && !/[$'"\\]/.test(word)) assert.is(result.text, word);
+      },
+    ),
     { numRuns },
   );
 });
@@ -164,7 +178,26 @@ test('text in single quotes expands to itself', () => {
 });
 
 test('a .dockerignore of any text is read or refused, and never prunes what it includes', () => {
-  const pattern = soup(['*', '**', '/', '!', '\n', '\n', 'a', 'b', 'a/b', '?', '[', ']', '\\', '#', ' ', '.', '-', '^']);
+  const pattern = soup([
+    '*',
+    '**',
+    '/',
+    '!',
+    '\n',
+    '\n',
+    'a',
+    'b',
+    'a/b',
+    '?',
+    '[',
+    ']',
+    '\\',
+    '#',
+    ' ',
+    '.',
+    '-',
+    '^',
+  ]);
   const path = fc
     .array(fc.constantFrom('a', 'b', 'ab', '.x', 'c'), { minLength: 1, maxLength: 4 })
     .map((names) => names.join('/'));

@@ -20,7 +20,11 @@ export interface GraphOptions {
   readonly extraHosts: readonly { readonly host: string; readonly ip: string }[];
   /** Bytes of /dev/shm in steps. 0 means the default size. */
   readonly shmSize: number;
-  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly ulimits: readonly {
+    readonly name: string;
+    readonly soft: number;
+    readonly hard: number;
+  }[];
   readonly cgroupParent: string;
   /** SOURCE_DATE_EPOCH, in seconds since 1970. */
   readonly epoch: number | undefined;

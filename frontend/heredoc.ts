@@ -26,8 +26,15 @@ export function parseHeredocWord(word: string): HeredocHead | undefined {
   const plain = expandWord(rest, NO_ENVIRONMENT, { keepUnset: true }).words;
   const name = plain[0];
   if (plain.length !== 1 || name === undefined) return undefined;
-  const raw = expandWord(rest, NO_ENVIRONMENT, { keepUnset: true, rawQuotes: true }).words.join(' ');
-  return { name, chomp: head[2] === '-', expand: quotesIn(name) === quotesIn(raw), fd: Number(head[1] || 0) };
+  const raw = expandWord(rest, NO_ENVIRONMENT, { keepUnset: true, rawQuotes: true }).words.join(
+    ' ',
+  );
+  return {
+    name,
+    chomp: head[2] === '-',
+    expand: quotesIn(name) === quotesIn(raw),
+    fd: Number(head[1] || 0),
+  };
 }
 
 function quotesIn(text: string): number {
@@ -45,7 +52,12 @@ export function heredocsIn(line: string): HeredocHead[] {
 
 function wordsOf(line: string): readonly string[] {
   try {
-    return expandWord(line, NO_ENVIRONMENT, { rawQuotes: true, rawEscapes: true, keepUnset: true, heredocWords: true }).words;
+    return expandWord(line, NO_ENVIRONMENT, {
+      rawQuotes: true,
+      rawEscapes: true,
+      keepUnset: true,
+      heredocWords: true,
+    }).words;
   } catch {
     return [];
   }

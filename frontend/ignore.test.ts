@@ -6,9 +6,8 @@ import type { KilnError } from '../base/errors.ts';
 import { ignoreFilter, parseIgnore, suspiciousPatterns } from './ignore.ts';
 
 /** The files that Docker 28.5 copied by `COPY . /` under each .dockerignore. */
-const GOLDENS: { files: string[]; cases: { ignore: string; kept?: string[]; error?: string }[] } = JSON.parse(
-  readFileSync(join(import.meta.dirname, 'testdata/ignore.json'), 'utf8'),
-);
+const GOLDENS: { files: string[]; cases: { ignore: string; kept?: string[]; error?: string }[] } =
+  JSON.parse(readFileSync(join(import.meta.dirname, 'testdata/ignore.json'), 'utf8'));
 
 const filterOf = (text: string) => ignoreFilter(parseIgnore({ name: '.dockerignore', text }));
 
@@ -64,7 +63,9 @@ test('explain says which line excludes a path', () => {
 test('a folder is pruned only when no ! can reach below it', () => {
   const filter = filterOf('*\n!src/**/*.ts\n!a/b\n!c*/d');
   assert.equal(
-    ['src', 'src/x', 'a', 'a/b', 'a/c', 'cc', 'node_modules', 'docs'].map((path) => filter.prune(path)),
+    ['src', 'src/x', 'a', 'a/b', 'a/c', 'cc', 'node_modules', 'docs'].map((path) =>
+      filter.prune(path),
+    ),
     [false, false, false, false, true, false, true, true],
   );
   assert.ok(filterOf('a').prune('a'));
@@ -78,7 +79,9 @@ test('equal patterns are the same filter, whatever their file', () => {
 
 test('a comment behind a pattern is part of the pattern, and is pointed out; so are quotes, .. and an exception of nothing', () => {
   const suspicious = (text: string) =>
-    suspiciousPatterns(parseIgnore({ name: '.dockerignore', text })).map(({ pattern }) => pattern.line);
+    suspiciousPatterns(parseIgnore({ name: '.dockerignore', text })).map(
+      ({ pattern }) => pattern.line,
+    );
   const text = '.env  # secret\n#ok\na#b\n';
   assert.ok(ignoreFilter(parseIgnore({ name: '.dockerignore', text })).includes('.env', false));
   assert.equal(suspicious(text), [1]);
@@ -86,8 +89,17 @@ test('a comment behind a pattern is part of the pattern, and is pointed out; so 
 });
 
 test('patterns that cause backtracking are matched fast', () => {
-  for (const pattern of ['*a*a*a*a*a*a*a*a*b', '**/a*/**/a*/**/b', '[a]*[a]*[a]*[a]*[a]*b', 'x**a**a**a**a**b', '?*?*?*?*?*b']) {
-    assert.ok(filterOf(`${pattern}\n!zzz`).includes(`${'a/'.repeat(500)}${'a'.repeat(2000)}`, false), pattern);
+  for (const pattern of [
+    '*a*a*a*a*a*a*a*a*b',
+    '**/a*/**/a*/**/b',
+    '[a]*[a]*[a]*[a]*[a]*b',
+    'x**a**a**a**a**b',
+    '?*?*?*?*?*b',
+  ]) {
+    assert.ok(
+      filterOf(`${pattern}\n!zzz`).includes(`${'a/'.repeat(500)}${'a'.repeat(2000)}`, false),
+      pattern,
+    );
   }
 });
 

@@ -82,9 +82,16 @@ function compileOne(pattern: IgnorePattern, file: IgnoreFile | undefined): Rule 
   const body = back ? clean.slice(1) : clean;
   const test = body === '' ? undefined : compilePattern(body);
   if (test) return { pattern, back, test };
-  const message = body === '' ? 'illegal exclusion pattern: "!"' : `syntax error in pattern ${JSON.stringify(body)}`;
-  const hint = body === '' ? 'write a path behind the !' : 'close every [ with ] and end no pattern with \\';
-  throw new KilnError('KILN_DOCKERIGNORE_PATTERN', message, { place: file && placeOf(file, pattern), hint });
+  const message =
+    body === ''
+      ? 'illegal exclusion pattern: "!"'
+      : `syntax error in pattern ${JSON.stringify(body)}`;
+  const hint =
+    body === '' ? 'write a path behind the !' : 'close every [ with ] and end no pattern with \\';
+  throw new KilnError('KILN_DOCKERIGNORE_PATTERN', message, {
+    place: file && placeOf(file, pattern),
+    hint,
+  });
 }
 
 function placeOf(file: IgnoreFile, pattern: IgnorePattern): Place {
@@ -95,13 +102,17 @@ function placeOf(file: IgnoreFile, pattern: IgnorePattern): Place {
 /** Compiles patterns to a filter: those of a file, or bare ones such as COPY's `--exclude`. */
 export function ignoreFilter(from: IgnoreFile | readonly string[]): IgnoreFilter {
   const file = 'patterns' in from ? from : undefined;
-  const patterns = file?.patterns ?? (from as readonly string[]).map((text, i) => ({ text, line: i + 1 }));
-  const rules = patterns.map((pattern) => compileOne(pattern, file)).filter((rule) => rule !== undefined);
+  const patterns =
+    file?.patterns ?? (from as readonly string[]).map((text, i) => ({ text, line: i + 1 }));
+  const rules = patterns
+    .map((pattern) => compileOne(pattern, file))
+    .filter((rule) => rule !== undefined);
   const walk = rules.some(({ back }) => back) ? orderedWalk(rules) : simpleWalk(rules);
   return {
     id: digestOfParts(rules.map(({ pattern }) => pattern.text)),
     includes: (path) => !walk.excludes(path),
-    prune: (path) => walk.excludes(path) && !rules.some(({ back, test }) => back && test.reachesBelow(path)),
+    prune: (path) =>
+      walk.excludes(path) && !rules.some(({ back, test }) => back && test.reachesBelow(path)),
     explain: (path) => {
       const rule = orderedWalk(rules).decider(path);
       if (!rule) return undefined;
@@ -150,7 +161,10 @@ interface Verdict {
  * asked; what it would have said is then not known for the children either. That last part is an
  * accident of the implementation that Docker's users depend on.
  */
-function orderedWalk(rules: readonly Rule[]): { excludes(path: string): boolean; decider(path: string): Rule | undefined } {
+function orderedWalk(rules: readonly Rule[]): {
+  excludes(path: string): boolean;
+  decider(path: string): Rule | undefined;
+} {
   const directories = new Map<string, Verdict>();
   const directory = (path: string): Verdict => {
     let verdict = directories.get(path);
@@ -177,7 +191,8 @@ function orderedWalk(rules: readonly Rule[]): { excludes(path: string): boolean;
     }
     return { matched, excludedBy };
   };
-  const decider = (path: string) => (path === '.' || path === '' ? undefined : judge(path).excludedBy);
+  const decider = (path: string) =>
+    path === '.' || path === '' ? undefined : judge(path).excludedBy;
   return { decider, excludes: (path) => decider(path) !== undefined };
 }
 
@@ -198,9 +213,11 @@ export function suspiciousPatterns(file: IgnoreFile): readonly SuspiciousPattern
 }
 
 function suspicion(text: string, isFirst: boolean): string | undefined {
-  if (/\s#/.test(text)) return 'there are no comments behind a pattern: the whole line is taken for a path';
+  if (/\s#/.test(text))
+    return 'there are no comments behind a pattern: the whole line is taken for a path';
   if (/^!?(["']).*\1$/.test(text)) return 'the quotes are taken for a part of the path';
   if (/^!?\.\.(?:\/|$)/.test(text)) return 'no path of the context begins with ..';
-  if (isFirst && text.startsWith('!')) return 'an exception in the first line has nothing to bring back';
+  if (isFirst && text.startsWith('!'))
+    return 'an exception in the first line has nothing to bring back';
   return undefined;
 }

@@ -12,7 +12,11 @@ export interface Dockerfile {
   readonly source: SourceText;
   /** `\` or `` ` `` */
   readonly escape: '\\' | '`';
-  readonly directives: { readonly syntax?: Directive; readonly escape?: Directive; readonly check?: Directive };
+  readonly directives: {
+    readonly syntax?: Directive;
+    readonly escape?: Directive;
+    readonly check?: Directive;
+  };
   /** ARG instructions before the first FROM. */
   readonly globalArgs: readonly ArgInstruction[];
   readonly stages: readonly Stage[];

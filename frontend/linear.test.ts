@@ -46,7 +46,8 @@ const NOTHING = 40;
 
 function textOf(line: string, count: number): string {
   const lines = ['FROM scratch AS s0'];
-  for (let at = 1; at <= count; at++) lines.push(line.replaceAll('%-', String(at - 1)).replaceAll('%', String(at)));
+  for (let at = 1; at <= count; at++)
+    lines.push(line.replaceAll('%-', String(at - 1)).replaceAll('%', String(at)));
   return `${lines.join('\n')}\n`;
 }
 
@@ -89,8 +90,12 @@ async function convertedTo(text: string): Promise<string> {
 
 test('values that grow too much with each instruction are refused', async () => {
   const code = async (line: string) => {
-    const failure = (thrown: unknown) => (thrown instanceof KilnError ? thrown.code : String(thrown));
-    return await outlineBuild(requestOf(textOf(line, 8000)), () => {}).then(() => 'lowered', failure);
+    const failure = (thrown: unknown) =>
+      thrown instanceof KilnError ? thrown.code : String(thrown);
+    return await outlineBuild(requestOf(textOf(line, 8000)), () => {}).then(
+      () => 'lowered',
+      failure,
+    );
   };
   assert.is(await code('WORKDIR w'), 'KILN_CWD');
   const triggers = `FROM scratch AS b\n${'ONBUILD RUN x\n'.repeat(300)}${'FROM b\n'.repeat(300)}`;
@@ -99,7 +104,10 @@ test('values that grow too much with each instruction are refused', async () => 
     (error: unknown) => (error instanceof KilnError ? error.code : String(error)),
   );
   assert.is(checked, 'KILN_DOCKERFILE_TOO_COMPLEX');
-  const variables = Array.from({ length: 10 }, (_, at) => `ENV A${at}=${'v'.repeat(20_000)}\n`).join('');
+  const variables = Array.from(
+    { length: 10 },
+    (_, at) => `ENV A${at}=${'v'.repeat(20_000)}\n`,
+  ).join('');
   const runs = Array.from({ length: 1000 }, (_, at) => `RUN x${at}\n`).join('');
   assert.is(await convertedTo(`FROM scratch\n${variables}${runs}`), 'KILN_DOCKERFILE_TOO_COMPLEX');
   const { error } = await checkBuild(requestOf(`FROM scratch\n${variables}${runs}`));

@@ -42,7 +42,11 @@ test('a # inside a line is text', () => {
 });
 
 test('CRLF, a byte order mark and a file without a last line break are read', () => {
-  assert.equal(texts('\ufeffFROM x\r\nRUN a \\\r\n b\r\n\r\nCMD c'), ['FROM x', 'RUN a  b', 'CMD c']);
+  assert.equal(texts('\ufeffFROM x\r\nRUN a \\\r\n b\r\n\r\nCMD c'), [
+    'FROM x',
+    'RUN a  b',
+    'CMD c',
+  ]);
 });
 
 test('a file that ends in a continuation ends the instruction', () => {
@@ -81,7 +85,9 @@ test('a repeated directive and an invalid escape are refused with their line', (
 });
 
 test('the comments right above a line belong to it, up to an empty comment, without directives', () => {
-  const { lines } = read('# syntax=x\n# one\n#\n# two\n\n# three\nFROM a\n# four\nRUN b \\\n# five\n c\nCMD d');
+  const { lines } = read(
+    '# syntax=x\n# one\n#\n# two\n\n# three\nFROM a\n# four\nRUN b \\\n# five\n c\nCMD d',
+  );
   assert.equal(
     lines.map((line) => line.comments),
     [['two', 'three'], ['four'], []],
@@ -110,7 +116,10 @@ test('heredoc heads are words that begin with <<, with an fd, a dash, quotes', (
 });
 
 test('heredoc bodies are unchanged, except that <<- removes tabs', () => {
-  const reader = new LineReader({ name: 'Dockerfile', text: 'RUN <<A <<-B\n# x \\\r\n\ty\nA\n\t\tz\n\n\tB\nCMD c' });
+  const reader = new LineReader({
+    name: 'Dockerfile',
+    text: 'RUN <<A <<-B\n# x \\\r\n\ty\nA\n\t\tz\n\n\tB\nCMD c',
+  });
   const line = reader.next()!;
   const [a, b] = reader.readHeredocs(heredocsIn(line.text), line.startLine);
   assert.is(a?.content, '# x \\\r\n\ty\n');

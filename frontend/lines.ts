@@ -134,9 +134,16 @@ export class LineReader {
       length += chunk.length;
       return end >= 0;
     };
-    let open = add(first, indent + (startLine === 1 && this.source.text.startsWith('\ufeff') ? 2 : 1));
+    let open = add(
+      first,
+      indent + (startLine === 1 && this.source.text.startsWith('\ufeff') ? 2 : 1),
+    );
     let endLine = startLine;
-    for (let physical = open ? this.#read() : undefined; physical !== undefined; physical = open ? this.#read() : undefined) {
+    for (
+      let physical = open ? this.#read() : undefined;
+      physical !== undefined;
+      physical = open ? this.#read() : undefined
+    ) {
       endLine = this.#line;
       const text = trimNewline(physical);
       const visible = firstVisible(text);
@@ -146,7 +153,11 @@ export class LineReader {
     }
     const comments = this.#comments;
     this.#comments = [];
-    return logicalLine(this.source, { text: chunks.join(''), startLine, endLine, comments, emptyContinuation }, pieces);
+    return logicalLine(
+      this.source,
+      { text: chunks.join(''), startLine, endLine, comments, emptyContinuation },
+      pieces,
+    );
   }
 
   /**
@@ -223,7 +234,12 @@ function logicalLine(source: SourceText, facts: LineFacts, pieces: readonly Piec
   };
   const placeOf = (start: number, end: number): Place => {
     const last = positionOf(Math.max(start, end - 1));
-    return { kind: 'source', source, start: positionOf(start), end: { line: last.line, column: last.column + 1 } };
+    return {
+      kind: 'source',
+      source,
+      start: positionOf(start),
+      end: { line: last.line, column: last.column + 1 },
+    };
   };
   return { ...facts, positionOf, placeOf };
 }

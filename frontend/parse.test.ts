@@ -8,7 +8,10 @@ import type { CommandLine, Dockerfile, Instruction, RunInstruction } from './ins
 import { parseDockerfile, parseInstruction } from './parse.ts';
 
 const parse = (text: string): Dockerfile => parseDockerfile({ name: 'Dockerfile', text });
-const only = <K extends Instruction['kind']>(text: string, kind: K): Extract<Instruction, { kind: K }> => {
+const only = <K extends Instruction['kind']>(
+  text: string,
+  kind: K,
+): Extract<Instruction, { kind: K }> => {
   const instruction = parse(`FROM x\n${text}`).stages[0]!.instructions[0]!;
   assert.is(instruction.kind, kind);
   return instruction as Extract<Instruction, { kind: K }>;
@@ -28,7 +31,9 @@ interface Golden {
   readonly config?: Record<string, unknown>;
 }
 /** What Docker 28.5 makes of each file: the error of the build, or the image's config. */
-const GOLDENS: Golden[] = JSON.parse(readFileSync(join(import.meta.dirname, 'testdata/parse.json'), 'utf8'));
+const GOLDENS: Golden[] = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'testdata/parse.json'), 'utf8'),
+);
 
 /**
  * Docker's words that are not the parser's business: they come when the graph is made or run, or
@@ -47,8 +52,12 @@ const LONGER = ['no build stage in current context', 'unterminated heredoc'];
 const honest = (words: string, file: string) =>
   /(ADD|COPY --chown=1 --foo\\)\n$/.test(file) ? words.replace('only one', 'none') : words;
 
-for (const { dockerfile, error, config } of GOLDENS.filter((golden) => !NEWER.test(golden.dockerfile))) {
-  const title = JSON.stringify(dockerfile.length > 120 ? `${dockerfile.slice(0, 120)}…` : dockerfile);
+for (const { dockerfile, error, config } of GOLDENS.filter(
+  (golden) => !NEWER.test(golden.dockerfile),
+)) {
+  const title = JSON.stringify(
+    dockerfile.length > 120 ? `${dockerfile.slice(0, 120)}…` : dockerfile,
+  );
   if (error !== undefined && !LATER.test(error)) {
     test(`refuses ${title} in Docker's words`, () => {
       const { code, message, place } = failureOf(() => parse(dockerfile));
@@ -71,22 +80,31 @@ for (const { dockerfile, error, config } of GOLDENS.filter((golden) => !NEWER.te
  */
 function configOf(instructions: readonly Instruction[]): Record<string, unknown> {
   const config: Record<string, unknown> = {};
-  const shell = instructions.find((instruction) => instruction.kind === 'shell')?.shell ?? ['/bin/sh', '-c'];
-  const argv = (command: CommandLine) => (command.form === 'exec' ? [...command.args] : [...shell, command.text]);
+  const shell = instructions.find((instruction) => instruction.kind === 'shell')?.shell ?? [
+    '/bin/sh',
+    '-c',
+  ];
+  const argv = (command: CommandLine) =>
+    command.form === 'exec' ? [...command.args] : [...shell, command.text];
   const plain = (word: string) => expandWord(word, new Map()).text;
   for (const one of instructions) {
     if (one.kind === 'cmd') config['Cmd'] = argv(one.command);
     else if (one.kind === 'entrypoint') config['Entrypoint'] = argv(one.command);
     else if (one.kind === 'onbuild') config['OnBuild'] = [one.expression];
     else if (one.kind === 'user') config['User'] = plain(one.user);
-    else if (one.kind === 'volume') config['Volumes'] = Object.fromEntries(one.paths.map((path) => [plain(path), {}]));
+    else if (one.kind === 'volume')
+      config['Volumes'] = Object.fromEntries(one.paths.map((path) => [plain(path), {}]));
     else if (one.kind === 'label')
-      config['Labels'] = Object.fromEntries(one.entries.map(({ key, value }) => [plain(key), plain(value)]));
-    else if (one.kind === 'env') config['Env'] = one.entries.map(({ key, value }) => `${key}=${plain(value)}`);
+      config['Labels'] = Object.fromEntries(
+        one.entries.map(({ key, value }) => [plain(key), plain(value)]),
+      );
+    else if (one.kind === 'env')
+      config['Env'] = one.entries.map(({ key, value }) => `${key}=${plain(value)}`);
     else if (one.kind === 'shell') config['Shell'] = one.shell;
     else if (one.kind === 'healthcheck') {
       const { test: command } = one;
-      const args = command?.form === 'exec' ? ['CMD', ...command.args] : ['CMD-SHELL', command?.text];
+      const args =
+        command?.form === 'exec' ? ['CMD', ...command.args] : ['CMD-SHELL', command?.text];
       config['Healthcheck'] = stripped({
         Test: command ? args : ['NONE'],
         Interval: one.interval,
@@ -105,9 +123,22 @@ function stripped(object: Record<string, unknown>): Record<string, unknown> {
 }
 
 function relevant(config: Record<string, unknown>): Record<string, unknown> {
-  const names = ['Cmd', 'Entrypoint', 'OnBuild', 'User', 'Volumes', 'Labels', 'Env', 'Shell', 'Healthcheck'];
-  const full = (value: unknown) => value !== undefined && value !== null && Object.keys(value as object).length > 0;
-  return Object.fromEntries(names.filter((name) => full(config[name])).map((name) => [name, config[name]]));
+  const names = [
+    'Cmd',
+    'Entrypoint',
+    'OnBuild',
+    'User',
+    'Volumes',
+    'Labels',
+    'Env',
+    'Shell',
+    'Healthcheck',
+  ];
+  const full = (value: unknown) =>
+    value !== undefined && value !== null && Object.keys(value as object).length > 0;
+  return Object.fromEntries(
+    names.filter((name) => full(config[name])).map((name) => [name, config[name]]),
+  );
 }
 
 const SEEDS = join(import.meta.dirname, 'testdata/seeds');
@@ -147,12 +178,15 @@ test('stages, their names and their comments are kept', () => {
 });
 
 test('the original text is that of the joined line, the range covers the heredocs', () => {
-  const run = parse('FROM x\n\nrun   a \\\n  b <<E  \nbody\nE\nCMD c').stages[0]!.instructions[0] as RunInstruction;
+  const run = parse('FROM x\n\nrun   a \\\n  b <<E  \nbody\nE\nCMD c').stages[0]!
+    .instructions[0] as RunInstruction;
   assert.is(run.original, 'run   a   b <<E');
   assert.is(run.keyword, 'run');
   assert.equal([run.range.start.line, run.range.end.line], [3, 6]);
   assert.equal(run.command, { form: 'shell', text: 'a   b <<E' });
-  assert.equal(run.heredocs, [{ name: 'E', chomp: false, expand: true, fd: 0, raw: 'body\n', content: 'body\n' }]);
+  assert.equal(run.heredocs, [
+    { name: 'E', chomp: false, expand: true, fd: 0, raw: 'body\n', content: 'body\n' },
+  ]);
 });
 
 test('RUN flags: mounts are split with their quotes, network and security are checked', () => {
@@ -198,8 +232,18 @@ test('COPY and ADD keep their flags, sources, heredocs and destination apart', (
     'COPY --from=a --chown=1:2 --chmod=u+x --link --parents=false --exclude=*.a --exclude=b x <<E y /d/\nhi\nE',
     'copy',
   );
-  assert.equal(copy.flags, { from: 'a', chown: '1:2', chmod: 'u+x', link: true, parents: false, exclude: ['*.a', 'b'] });
-  assert.equal([copy.sources, copy.heredocs.map(({ content }) => content), copy.dest], [['x', 'y'], ['hi\n'], '/d/']);
+  assert.equal(copy.flags, {
+    from: 'a',
+    chown: '1:2',
+    chmod: 'u+x',
+    link: true,
+    parents: false,
+    exclude: ['*.a', 'b'],
+  });
+  assert.equal(
+    [copy.sources, copy.heredocs.map(({ content }) => content), copy.dest],
+    [['x', 'y'], ['hi\n'], '/d/'],
+  );
   const add = only('ADD --checksum=sha256:0 --keep-git-dir --unpack=false ["a b", "/d"]', 'add');
   assert.equal(add.flags, { checksum: 'sha256:0', keepGitDir: true, unpack: false, exclude: [] });
   assert.equal([add.sources, add.dest], [['a b'], '/d']);
@@ -211,7 +255,9 @@ test('values keep their quotes and escapes for whoever expands them', () => {
     { key: 'd', value: "'e'", legacy: false },
     { key: 'f', value: 'g\\ h', legacy: false },
   ]);
-  assert.equal(only('LABEL k  v  w=x', 'label').entries, [{ key: 'k', value: 'v  w=x', legacy: true }]);
+  assert.equal(only('LABEL k  v  w=x', 'label').entries, [
+    { key: 'k', value: 'v  w=x', legacy: true },
+  ]);
 });
 
 test('a thousand labels in one instruction are all read', () => {
@@ -266,12 +312,21 @@ test('an ONBUILD trigger is read by itself, heredocs included', () => {
   const copy = parseInstruction(trigger.expression);
   assert.equal(copy.kind === 'copy' && [copy.dest, copy.heredocs[0]?.content], ['/d', 'ab\n']);
   for (const text of ['', 'RUN a\nRUN b', 'FROM x', 'ONBUILD RUN x', 'FOO']) {
-    assert.match(failureOf(() => parseInstruction(text)).code, /^KILN_DOCKERFILE_(ONBUILD|UNKNOWN_INSTRUCTION)$/, text);
+    assert.match(
+      failureOf(() => parseInstruction(text)).code,
+      /^KILN_DOCKERFILE_(ONBUILD|UNKNOWN_INSTRUCTION)$/,
+      text,
+    );
   }
 });
 
 test('a RUN of a megabyte is one token', () => {
-  for (const body of ['word '.repeat(200_000), '[ '.repeat(500_000), '"[" '.repeat(250_000), `<< ${'x<<'.repeat(300_000)}`]) {
+  for (const body of [
+    'word '.repeat(200_000),
+    '[ '.repeat(500_000),
+    '"[" '.repeat(250_000),
+    `<< ${'x<<'.repeat(300_000)}`,
+  ]) {
     assert.is(only(`RUN ${body}x`, 'run').command.form, 'shell');
   }
 });

@@ -26,17 +26,31 @@ import { splitStatement } from './tokens.ts';
  */
 export function parseDockerfile(source: SourceText): Dockerfile {
   if (source.text === '')
-    throw problem('KILN_DOCKERFILE_EMPTY', 'the Dockerfile cannot be empty', linesOf(source, 1, 1), HOW_TO_BEGIN);
+    throw problem(
+      'KILN_DOCKERFILE_EMPTY',
+      'the Dockerfile cannot be empty',
+      linesOf(source, 1, 1),
+      HOW_TO_BEGIN,
+    );
   const reader = new LineReader(source);
   const globalArgs: ArgInstruction[] = [];
-  const stages: { from: FromInstruction; instructions: StageInstruction[]; docComment: string }[] = [];
+  const stages: { from: FromInstruction; instructions: StageInstruction[]; docComment: string }[] =
+    [];
   const notes: ParserNote[] = [];
   for (let line = reader.next(); line; line = reader.next()) {
-    if (line.emptyContinuation) notes.push({ kind: 'empty-continuation', range: linesOf(source, line.endLine, line.endLine) });
+    if (line.emptyContinuation)
+      notes.push({
+        kind: 'empty-continuation',
+        range: linesOf(source, line.endLine, line.endLine),
+      });
     const instruction = readInstruction(reader, line);
     const stage = stages.at(-1);
     if (instruction.kind === 'from') {
-      stages.push({ from: instruction, instructions: [], docComment: stageComment(instruction.docComment, instruction.name) });
+      stages.push({
+        from: instruction,
+        instructions: [],
+        docComment: stageComment(instruction.docComment, instruction.name),
+      });
     } else if (stage) stage.instructions.push(instruction);
     else if (instruction.kind === 'arg') globalArgs.push(instruction);
     else {
@@ -50,16 +64,33 @@ export function parseDockerfile(source: SourceText): Dockerfile {
     }
   }
   checkNotBare(reader, stages, globalArgs);
-  return { source, escape: reader.escape, directives: reader.directives, globalArgs, stages, notes };
+  return {
+    source,
+    escape: reader.escape,
+    directives: reader.directives,
+    globalArgs,
+    stages,
+    notes,
+  };
 }
 
 const HOW_TO_BEGIN = 'write FROM image (or FROM scratch) as the first instruction';
 
-function checkNotBare(reader: LineReader, stages: readonly Stage[], globalArgs: readonly ArgInstruction[]): void {
+function checkNotBare(
+  reader: LineReader,
+  stages: readonly Stage[],
+  globalArgs: readonly ArgInstruction[],
+): void {
   if (stages.length > 0) return;
   const range = linesOf(reader.source, 1, Math.max(1, reader.line));
-  if (globalArgs.length === 0) throw problem('KILN_DOCKERFILE_EMPTY', 'file with no instructions', range, HOW_TO_BEGIN);
-  throw problem('KILN_DOCKERFILE_NO_STAGE', 'dockerfile contains no stages to build', range, HOW_TO_BEGIN);
+  if (globalArgs.length === 0)
+    throw problem('KILN_DOCKERFILE_EMPTY', 'file with no instructions', range, HOW_TO_BEGIN);
+  throw problem(
+    'KILN_DOCKERFILE_NO_STAGE',
+    'dockerfile contains no stages to build',
+    range,
+    HOW_TO_BEGIN,
+  );
 }
 
 /**
@@ -79,7 +110,11 @@ export function parseInstruction(text: string, name = 'ONBUILD'): StageInstructi
       linesOf(source, 1, Math.max(1, reader.line)),
     );
   }
-  if (instruction.kind === 'from' || instruction.kind === 'onbuild' || instruction.kind === 'maintainer') {
+  if (
+    instruction.kind === 'from' ||
+    instruction.kind === 'onbuild' ||
+    instruction.kind === 'maintainer'
+  ) {
     const message = `${instruction.keyword.toUpperCase()} isn't allowed as an ONBUILD trigger`;
     throw problem('KILN_DOCKERFILE_ONBUILD', message, instruction.range);
   }
@@ -125,8 +160,15 @@ function unknownInstruction(keyword: string, line: LogicalLine) {
   const end = line.text.length - line.text.trimStart().length + keyword.length;
   const near = nearest(keyword, KEYWORDS);
   const message = `unknown instruction: ${clip(keyword)}${didYouMean(keyword, KEYWORDS)}`;
-  const hint = near ? `write ${near}` : 'if this line belongs to the one above, end that one with the escape character';
-  return problem('KILN_DOCKERFILE_UNKNOWN_INSTRUCTION', message, line.placeOf(end - keyword.length, end), hint);
+  const hint = near
+    ? `write ${near}`
+    : 'if this line belongs to the one above, end that one with the escape character';
+  return problem(
+    'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION',
+    message,
+    line.placeOf(end - keyword.length, end),
+    hint,
+  );
 }
 
 /** Shortens a name for an error message. */

@@ -22,7 +22,11 @@ export type DockerfileCode = `KILN_DOCKERFILE_${
 
 /** Whole lines, counted from 1, both included. */
 export function linesOf(source: SourceText, start: number, end: number): SourceRange {
-  return { source, start: { line: start, character: 0 }, end: { line: Math.max(start, end), character: 0 } };
+  return {
+    source,
+    start: { line: start, character: 0 },
+    end: { line: Math.max(start, end), character: 0 },
+  };
 }
 
 export function placeOf(range: SourceRange): SourcePlace {
@@ -34,7 +38,12 @@ export function placeOf(range: SourceRange): SourcePlace {
   };
 }
 
-export function problem(code: DockerfileCode, message: string, where: SourceRange | Place | undefined, hint?: string): KilnError {
+export function problem(
+  code: DockerfileCode,
+  message: string,
+  where: SourceRange | Place | undefined,
+  hint?: string,
+): KilnError {
   const place = where === undefined || 'kind' in where ? where : placeOf(where);
   return new KilnError(code, message, { place, hint });
 }

@@ -23,7 +23,12 @@ import { parseKeyValues, splitLegacy, splitMount, splitStatement, splitWords } f
 /** What every instruction carries. */
 function base(reading: Reading) {
   const { line, statement, range } = reading;
-  return { range, keyword: statement.keyword, original: trimSpace(line.text), docComment: line.comments.join('\n') };
+  return {
+    range,
+    keyword: statement.keyword,
+    original: trimSpace(line.text),
+    docComment: line.comments.join('\n'),
+  };
 }
 
 /** What the comment line `# NAME description` above an instruction says. */
@@ -71,24 +76,41 @@ export const READERS: Readonly<Record<Instruction['kind'], (reading: Reading) =>
   copy: (reading) => ({ kind: 'copy', ...readCopy(reading, 'COPY', COPY_FLAGS) }),
   entrypoint: (reading) => {
     readFlags(reading, NO_FLAGS);
-    return { kind: 'entrypoint', ...base(reading), command: readCommand(reading, reading.statement.body) };
+    return {
+      kind: 'entrypoint',
+      ...base(reading),
+      command: readCommand(reading, reading.statement.body),
+    };
   },
   env: (reading) => ({ kind: 'env', ...base(reading), entries: readKeyValues(reading, 'ENV') }),
   expose: (reading) => {
     const ports = reading.statement.body === '' ? [] : reading.statement.body.split(ARGUMENT_SPACE);
-    if (ports.length === 0) throw needsArgument(reading, 'EXPOSE', 'write EXPOSE 8080 or EXPOSE 53/udp');
+    if (ports.length === 0)
+      throw needsArgument(reading, 'EXPOSE', 'write EXPOSE 8080 or EXPOSE 53/udp');
     readFlags(reading, NO_FLAGS);
     return { kind: 'expose', ...base(reading), ports: ports.sort() };
   },
   from: readFrom,
   healthcheck: readHealthcheck,
-  label: (reading) => ({ kind: 'label', ...base(reading), entries: readKeyValues(reading, 'LABEL') }),
-  maintainer: (reading) => ({ kind: 'maintainer', ...base(reading), maintainer: readOne(reading, 'MAINTAINER') }),
+  label: (reading) => ({
+    kind: 'label',
+    ...base(reading),
+    entries: readKeyValues(reading, 'LABEL'),
+  }),
+  maintainer: (reading) => ({
+    kind: 'maintainer',
+    ...base(reading),
+    maintainer: readOne(reading, 'MAINTAINER'),
+  }),
   onbuild: readOnbuild,
   run: readRun,
   shell: readShell,
   // Docker ignores the flags of this instruction.
-  stopsignal: (reading) => ({ kind: 'stopsignal', ...base(reading), signal: readRest(reading, 'STOPSIGNAL') }),
+  stopsignal: (reading) => ({
+    kind: 'stopsignal',
+    ...base(reading),
+    signal: readRest(reading, 'STOPSIGNAL'),
+  }),
   user: (reading) => ({ kind: 'user', ...base(reading), user: readOne(reading, 'USER') }),
   volume: readVolume,
   workdir: (reading) => ({ kind: 'workdir', ...base(reading), path: readOne(reading, 'WORKDIR') }),
@@ -109,7 +131,12 @@ const EXAMPLES: Readonly<Record<string, string>> = {
 function readRest(reading: Reading, name: string): string {
   const { body } = reading.statement;
   if (body === '')
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', `${name} requires exactly one argument`, `write ${name} ${EXAMPLES[name]}`);
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      `${name} requires exactly one argument`,
+      `write ${name} ${EXAMPLES[name]}`,
+    );
   return body;
 }
 
@@ -127,18 +154,30 @@ function readCommand(reading: Reading, body: string): CommandLine {
 function readKeyValues(reading: Reading, name: 'ENV' | 'LABEL'): KeyValue[] {
   const { statement } = reading;
   const words = splitWords(statement.body, reading.escape);
-  const entries = words[0]?.includes('=') === false ? [readLegacy(reading, name)] : readModern(reading, words);
+  const entries =
+    words[0]?.includes('=') === false ? [readLegacy(reading, name)] : readModern(reading, words);
   readFlags(reading, NO_FLAGS);
   if (entries.length === 0) throw needsArgument(reading, name, `write ${name} key=value`);
   if (entries.some(({ key }) => key === '')) {
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', `${name} names can not be blank`, 'put a name before the =');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      `${name} names can not be blank`,
+      'put a name before the =',
+    );
   }
   return entries;
 }
 
 function readLegacy(reading: Reading, name: string): KeyValue {
   const legacy = splitLegacy(reading.statement.body);
-  if (!legacy) throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', `${name} must have two arguments`, `write ${name} key=value`);
+  if (!legacy)
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      `${name} must have two arguments`,
+      `write ${name} key=value`,
+    );
   return { key: legacy[0], value: legacy[1], legacy: true };
 }
 
@@ -146,20 +185,33 @@ function readModern(reading: Reading, words: readonly string[]): KeyValue[] {
   return parseKeyValues(words).map(({ key, value }) => {
     if (value !== undefined) return { key, value, legacy: false };
     const message = `Syntax error - can't find = in ${quote(key)}. Must be of the form: name=value`;
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', message, 'put a value with spaces in quotes: name="a b"');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      message,
+      'put a value with spaces in quotes: name="a b"',
+    );
   });
 }
 
 function readArg(reading: Reading): ArgInstruction {
   const { statement, line } = reading;
   const entries = parseKeyValues(splitWords(statement.body, reading.escape));
-  if (entries.length === 0) throw needsArgument(reading, 'ARG', 'write ARG name or ARG name=default');
+  if (entries.length === 0)
+    throw needsArgument(reading, 'ARG', 'write ARG name or ARG name=default');
   if (entries.some(({ key, value }) => key === '' && value !== undefined)) {
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'ARG names can not be blank', 'put a name before the =');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      'ARG names can not be blank',
+      'put a name before the =',
+    );
   }
   // Docker ignores the flags of this instruction.
-  const described = line.comments.length * entries.length > MANY ? byFirstWord(line.comments) : undefined;
-  const docOf = (key: string) => (described ? (described.get(key) ?? '') : describe(line.comments, key));
+  const described =
+    line.comments.length * entries.length > MANY ? byFirstWord(line.comments) : undefined;
+  const docOf = (key: string) =>
+    described ? (described.get(key) ?? '') : describe(line.comments, key);
   const args = entries.map(({ key, value }) => ({ key, value, docComment: docOf(key) }));
   return { kind: 'arg', ...base(reading), args };
 }
@@ -173,12 +225,22 @@ function readFrom(reading: Reading): FromInstruction {
   const named = args.length === 3 && asKeyword?.toLowerCase() === 'as';
   if (!named && args.length !== 1) {
     const message = 'FROM requires either one or three arguments';
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', message, 'write FROM image or FROM image AS name');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      message,
+      'write FROM image or FROM image AS name',
+    );
   }
   const name = named ? nameAsWritten!.toLowerCase() : undefined;
   if (name !== undefined && !STAGE_NAME.test(name)) {
     const message = `invalid name for build stage: ${quote(nameAsWritten!)}, name can't start with a number or contain symbols`;
-    throw failure(reading, 'KILN_DOCKERFILE_STAGE_NAME', message, 'use letters, digits, -, _ and ., and begin with a letter');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_STAGE_NAME',
+      message,
+      'use letters, digits, -, _ and ., and begin with a letter',
+    );
   }
   const flags = readFlags(reading, { platform: 'string' });
   const platform = flags.string('platform') || undefined;
@@ -211,7 +273,11 @@ const ADD_FLAGS: Readonly<Record<string, FlagKind>> = {
   unpack: 'boolean',
 };
 
-function readCopy(reading: Reading, name: 'ADD' | 'COPY', known: Readonly<Record<string, FlagKind>>) {
+function readCopy(
+  reading: Reading,
+  name: 'ADD' | 'COPY',
+  known: Readonly<Record<string, FlagKind>>,
+) {
   const args = readArguments(reading, reading.statement.body);
   if (args.length < 2) {
     const given = args.length === 0 ? 'none' : 'only one';
@@ -222,7 +288,12 @@ function readCopy(reading: Reading, name: 'ADD' | 'COPY', known: Readonly<Record
   const dest = args.pop()!;
   if (parseHeredocWord(dest)) {
     const message = `${name} cannot accept a heredoc as a destination`;
-    throw failure(reading, 'KILN_DOCKERFILE_HEREDOC', message, 'put the destination behind the heredoc: COPY <<EOF /path');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_HEREDOC',
+      message,
+      'put the destination behind the heredoc: COPY <<EOF /path',
+    );
   }
   const bodies = new Map(reading.heredocs.map((heredoc) => [heredoc.name, heredoc]));
   const sources: string[] = [];
@@ -236,10 +307,17 @@ function readCopy(reading: Reading, name: 'ADD' | 'COPY', known: Readonly<Record
 }
 
 function copyFlags(flags: FlagValues): CopyFlags {
-  const strings = ['from', 'chown', 'chmod', 'checksum'].flatMap((name) => entryOf(name, flags.string(name) || undefined));
-  const booleans = ['link', 'parents', 'unpack'].flatMap((name) => entryOf(name, flags.boolean(name)));
+  const strings = ['from', 'chown', 'chmod', 'checksum'].flatMap((name) =>
+    entryOf(name, flags.string(name) || undefined),
+  );
+  const booleans = ['link', 'parents', 'unpack'].flatMap((name) =>
+    entryOf(name, flags.boolean(name)),
+  );
   const keepGitDir = entryOf('keepGitDir', flags.boolean('keep-git-dir'));
-  return { ...Object.fromEntries([...strings, ...booleans, ...keepGitDir]), exclude: flags.strings('exclude') };
+  return {
+    ...Object.fromEntries([...strings, ...booleans, ...keepGitDir]),
+    exclude: flags.strings('exclude'),
+  };
 }
 
 function entryOf<T>(name: string, value: T | undefined): [string, T][] {
@@ -247,25 +325,42 @@ function entryOf<T>(name: string, value: T | undefined): [string, T][] {
 }
 
 function readRun(reading: Reading): RunInstruction {
-  const flags = readFlags(reading, { mount: 'strings', network: 'string', security: 'string', device: 'strings' });
+  const flags = readFlags(reading, {
+    mount: 'strings',
+    network: 'string',
+    security: 'string',
+    device: 'strings',
+  });
   const command = readCommand(reading, reading.statement.body);
   return {
     kind: 'run',
     ...base(reading),
     command,
     heredocs: reading.heredocs,
-    mounts: flags.strings('mount').map((raw, index) => readMount(reading, raw, flags.placeOf('mount', index))),
+    mounts: flags
+      .strings('mount')
+      .map((raw, index) => readMount(reading, raw, flags.placeOf('mount', index))),
     network: oneOf(flags, 'network', 'network mode', ['default', 'none', 'host']),
     security: oneOf(flags, 'security', 'security', ['sandbox', 'insecure']),
     devices: flags.strings('device'),
   };
 }
 
-function oneOf(flags: FlagValues, flag: string, what: string, allowed: readonly string[]): string | undefined {
+function oneOf(
+  flags: FlagValues,
+  flag: string,
+  what: string,
+  allowed: readonly string[],
+): string | undefined {
   const value = flags.string(flag);
   if (value === undefined || allowed.includes(value)) return value;
   const hint = `write one of ${allowed.join(', ')}`;
-  throw problem('KILN_DOCKERFILE_FLAG', `invalid ${what} ${quote(value)}`, flags.placeOf(flag), hint);
+  throw problem(
+    'KILN_DOCKERFILE_FLAG',
+    `invalid ${what} ${quote(value)}`,
+    flags.placeOf(flag),
+    hint,
+  );
 }
 
 /**
@@ -283,7 +378,12 @@ function readMount(reading: Reading, raw: string, place: Place | undefined): Mou
     const dollar = value.indexOf('$');
     if (dollar < 0 || dollar === value.length - 1) continue;
     const message = `'from' doesn't support variable expansion, define alias stage instead`;
-    throw problem('KILN_DOCKERFILE_FLAG', message, place, `add FROM ${value} AS name at the top and write from=name`);
+    throw problem(
+      'KILN_DOCKERFILE_FLAG',
+      message,
+      place,
+      `add FROM ${value} AS name at the top and write from=name`,
+    );
   }
   return { raw, fields, place };
 }
@@ -300,11 +400,17 @@ function readShell(reading: Reading): Instruction {
   readFlags(reading, NO_FLAGS);
   const { body } = reading.statement;
   const shell = readJsonArray(reading, body);
-  if (body === '' || shell?.length === 0) throw needsArgument(reading, 'SHELL', 'write SHELL ["/bin/bash", "-c"]');
+  if (body === '' || shell?.length === 0)
+    throw needsArgument(reading, 'SHELL', 'write SHELL ["/bin/bash", "-c"]');
   if (!shell) {
     const message = 'SHELL requires the arguments to be in JSON form';
     const quotes = body.includes("'") ? '; JSON has double quotes only' : '';
-    throw failure(reading, 'KILN_DOCKERFILE_JSON', message, `write SHELL ["/bin/bash", "-c"]${quotes}`);
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_JSON',
+      message,
+      `write SHELL ["/bin/bash", "-c"]${quotes}`,
+    );
   }
   return { kind: 'shell', ...base(reading), shell };
 }
@@ -315,7 +421,12 @@ function readVolume(reading: Reading): Instruction {
   readFlags(reading, NO_FLAGS);
   const paths = args.map(trimSpace);
   if (paths.includes(''))
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'VOLUME specified can not be an empty string', 'write VOLUME ["/data"]');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      'VOLUME specified can not be an empty string',
+      'write VOLUME ["/data"]',
+    );
   return { kind: 'volume', ...base(reading), paths };
 }
 
@@ -327,7 +438,8 @@ const NO_TRIGGER = 'a trigger is any instruction but FROM, MAINTAINER and ONBUIL
  */
 function readOnbuild(reading: Reading): OnbuildInstruction {
   const { statement, line } = reading;
-  if (statement.body === '') throw needsArgument(reading, 'ONBUILD', 'write ONBUILD followed by the instruction to run');
+  if (statement.body === '')
+    throw needsArgument(reading, 'ONBUILD', 'write ONBUILD followed by the instruction to run');
   const trigger = splitStatement(statement.body, reading.escape);
   checkTrigger(reading, trigger.keyword, trigger.body);
   readFlags(reading, NO_FLAGS);
@@ -340,7 +452,12 @@ function readOnbuild(reading: Reading): OnbuildInstruction {
       'write ONBUILD once: a trigger runs in the build that is based on this image, and not in later ones',
     );
   if (name === 'FROM' || name === 'MAINTAINER') {
-    throw failure(reading, 'KILN_DOCKERFILE_ONBUILD', `${name} isn't allowed as an ONBUILD trigger`, NO_TRIGGER);
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_ONBUILD',
+      `${name} isn't allowed as an ONBUILD trigger`,
+      NO_TRIGGER,
+    );
   }
   const text = line.text.replace(/^[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*/i, '');
   const bodies = reading.heredocs.map((heredoc) => `\n${heredoc.raw}${heredoc.name}`);
@@ -356,12 +473,18 @@ function checkTrigger(reading: Reading, keyword: string, body: string): void {
     if (words[0]?.includes('=') === false) readLegacy(inner, keyword.toUpperCase());
     else readModern(inner, words);
   }
-  if (['add', 'copy', 'volume', 'run', 'cmd', 'entrypoint', 'shell'].includes(name)) readJsonArray(inner, body);
+  if (['add', 'copy', 'volume', 'run', 'cmd', 'entrypoint', 'shell'].includes(name))
+    readJsonArray(inner, body);
 }
 
 function readHealthcheck(reading: Reading): HealthcheckInstruction {
   const { body } = reading.statement;
-  if (body === '') throw needsArgument(reading, 'HEALTHCHECK', 'write HEALTHCHECK CMD command or HEALTHCHECK NONE');
+  if (body === '')
+    throw needsArgument(
+      reading,
+      'HEALTHCHECK',
+      'write HEALTHCHECK CMD command or HEALTHCHECK NONE',
+    );
   const [typeAsWritten, rest] = firstWord(body);
   const type = typeAsWritten.toUpperCase();
   const command = readCommand(reading, rest);
@@ -379,14 +502,31 @@ function readHealthcheck(reading: Reading): HealthcheckInstruction {
   const flags = readFlags(reading, HEALTH_FLAGS);
   if (type !== 'CMD') {
     const message = `Unknown type ${quote(type)} in HEALTHCHECK (try CMD)`;
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', message, 'write HEALTHCHECK CMD command or HEALTHCHECK NONE');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      message,
+      'write HEALTHCHECK CMD command or HEALTHCHECK NONE',
+    );
   }
   if (rest === '' || (command.form === 'exec' && command.args.length === 0)) {
-    throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', 'Missing command after HEALTHCHECK CMD', 'write HEALTHCHECK CMD command');
+    throw failure(
+      reading,
+      'KILN_DOCKERFILE_SYNTAX',
+      'Missing command after HEALTHCHECK CMD',
+      'write HEALTHCHECK CMD command',
+    );
   }
-  const durations = HEALTH_TIMES.flatMap(([flag, field]) => entryOf(field, readInterval(flags, flag)));
+  const durations = HEALTH_TIMES.flatMap(([flag, field]) =>
+    entryOf(field, readInterval(flags, flag)),
+  );
   const retries = entryOf('retries', readRetries(reading, flags.string('retries')));
-  return { kind: 'healthcheck', ...base(reading), test: command, ...Object.fromEntries([...durations, ...retries]) };
+  return {
+    kind: 'healthcheck',
+    ...base(reading),
+    test: command,
+    ...Object.fromEntries([...durations, ...retries]),
+  };
 }
 
 const HEALTH_FLAGS: Readonly<Record<string, FlagKind>> = {
@@ -418,7 +558,12 @@ function readInterval(flags: FlagValues, flag: string): number | undefined {
   const text = flags.string(flag);
   if (!text) return undefined;
   const bad = (message: string) =>
-    problem('KILN_DOCKERFILE_FLAG', message, flags.placeOf(flag), `write a time such as --${flag}=30s`);
+    problem(
+      'KILN_DOCKERFILE_FLAG',
+      message,
+      flags.placeOf(flag),
+      `write a time such as --${flag}=30s`,
+    );
   try {
     const time = parseGoDuration(text);
     if (time === 0n) return undefined;
@@ -431,10 +576,13 @@ function readInterval(flags: FlagValues, flag: string): number | undefined {
 
 function readRetries(reading: Reading, text: string | undefined): number | undefined {
   if (!text) return undefined;
-  const bad = (message: string) => failure(reading, 'KILN_DOCKERFILE_FLAG', message, 'write --retries=3');
-  if (!/^[+-]?\d+$/.test(text)) throw bad(`strconv.ParseInt: parsing ${quote(text)}: invalid syntax`);
+  const bad = (message: string) =>
+    failure(reading, 'KILN_DOCKERFILE_FLAG', message, 'write --retries=3');
+  if (!/^[+-]?\d+$/.test(text))
+    throw bad(`strconv.ParseInt: parsing ${quote(text)}: invalid syntax`);
   const retries = Number(text);
-  if (retries > 2147483647 || retries < -2147483648) throw bad(`strconv.ParseInt: parsing ${quote(text)}: value out of range`);
+  if (retries > 2147483647 || retries < -2147483648)
+    throw bad(`strconv.ParseInt: parsing ${quote(text)}: value out of range`);
   if (retries < 0) throw bad(`--retries cannot be negative (${retries})`);
   return retries;
 }

@@ -16,7 +16,12 @@ export interface Reading {
 }
 
 /** An error about the whole instruction. */
-export function failure(reading: Reading, code: DockerfileCode, message: string, hint?: string): KilnError {
+export function failure(
+  reading: Reading,
+  code: DockerfileCode,
+  message: string,
+  hint?: string,
+): KilnError {
   return problem(code, message, placeOf(reading.range), hint);
 }
 
@@ -59,21 +64,31 @@ export function readFlags(reading: Reading, known: Readonly<Record<string, FlagK
   };
 }
 
-function checkedValue(reading: Reading, token: FlagToken, known: Readonly<Record<string, FlagKind>>, seen: boolean): string {
+function checkedValue(
+  reading: Reading,
+  token: FlagToken,
+  known: Readonly<Record<string, FlagKind>>,
+  seen: boolean,
+): string {
   const { name, value } = token;
   const place = reading.line.placeOf(token.start, token.end);
   const kind = Object.hasOwn(known, name) ? known[name] : undefined;
   const keyword = reading.statement.keyword.toUpperCase();
   if (!kind) throw unknownFlag(name, keyword, Object.keys(known), place);
-  const bad = (message: string, hint: string) => problem('KILN_DOCKERFILE_FLAG', message, place, hint);
-  if (seen && kind !== 'strings') throw bad(`duplicate flag specified: --${name}`, `give --${name} once`);
+  const bad = (message: string, hint: string) =>
+    problem('KILN_DOCKERFILE_FLAG', message, place, hint);
+  if (seen && kind !== 'strings')
+    throw bad(`duplicate flag specified: --${name}`, `give --${name} once`);
   if (value === undefined && kind === 'boolean') return 'true';
   if (value === undefined || (value === '' && kind === 'boolean'))
     throw bad(`missing a value on flag: --${name}`, `write --${name}=VALUE`);
   if (kind !== 'boolean') return value;
   const lower = value.toLowerCase();
   if (lower === 'true' || lower === 'false') return lower;
-  throw bad(`expecting boolean value for flag --${name}, not: ${value}`, `write --${name} or --${name}=false`);
+  throw bad(
+    `expecting boolean value for flag --${name}, not: ${value}`,
+    `write --${name} or --${name}=false`,
+  );
 }
 
 /** Flags that users write at the wrong instruction. */
@@ -91,11 +106,25 @@ const FLAGS_OF_OTHERS: Readonly<Record<string, string>> = {
   chmod: 'COPY and ADD',
 };
 
-function unknownFlag(name: string, keyword: string, known: readonly string[], place: Place): KilnError {
+function unknownFlag(
+  name: string,
+  keyword: string,
+  known: readonly string[],
+  place: Place,
+): KilnError {
   const near = nearest(name, known) ?? known.find((flag) => flag === name.toLowerCase());
   const flags = known.map((flag) => `--${flag}`).join(' ');
   const others = FLAGS_OF_OTHERS[name];
   const taken = known.length > 0 ? `${keyword} takes ${flags}` : `${keyword} takes no flags`;
-  const hint = near ? `write --${near}` : others ? `--${name} is a flag of ${others}; ${taken}` : taken;
-  return problem('KILN_DOCKERFILE_UNKNOWN_FLAG', `unknown flag: --${name}${didYouMean(name, known)}`, place, hint);
+  const hint = near
+    ? `write --${near}`
+    : others
+      ? `--${name} is a flag of ${others}; ${taken}`
+      : taken;
+  return problem(
+    'KILN_DOCKERFILE_UNKNOWN_FLAG',
+    `unknown flag: --${name}${didYouMean(name, known)}`,
+    place,
+    hint,
+  );
 }

@@ -40,7 +40,9 @@ function refused(text: string, override?: string): KilnError {
   throw new Error(`taken: ${text}`);
 }
 
-for (const name of OWN) test(`${name} is Kiln's own frontend`, () => assert.is(check(`# syntax=${name}\nFROM scratch\n`), ''));
+for (const name of OWN)
+  test(`${name} is Kiln's own frontend`, () =>
+    assert.is(check(`# syntax=${name}\nFROM scratch\n`), ''));
 
 for (const name of FOREIGN)
   test(`${name} is refused, with the line and what to do`, () => {
@@ -57,7 +59,10 @@ test('an invalid name is refused', () => {
 });
 
 test('a digest, or a newer version than that of Kiln, gives a warning', () => {
-  assert.match(check(`# syntax=docker/dockerfile:1@${D}\nFROM scratch\n`), /is not the one that sha256:0+… names/);
+  assert.match(
+    check(`# syntax=docker/dockerfile:1@${D}\nFROM scratch\n`),
+    /is not the one that sha256:0+… names/,
+  );
   const [major, minor] = LANGUAGE.split('.').map(Number);
   for (const tag of [`${major}.${minor! + 1}`, `${major}.${minor! + 1}-labs`, `${major! + 1}`])
     assert.match(check(`# syntax=docker/dockerfile:${tag}\nFROM scratch\n`), `up to ${LANGUAGE}`);

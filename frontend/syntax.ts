@@ -22,7 +22,10 @@ const DOCKERS = /(?:^|\/)docker\/dockerfile(?:-upstream)?$/;
  * Warnings about the requested frontend. Throws KILN_FRONTEND_UNSUPPORTED for one that is not
  * Docker's.
  */
-export function checkSyntax(source: SourceText, override: string | undefined): readonly WarningEvent[] {
+export function checkSyntax(
+  source: SourceText,
+  override: string | undefined,
+): readonly WarningEvent[] {
   const line = override ? undefined : syntaxLine(source.text);
   // The words after the name are arguments for the frontend.
   const wanted = (override || (line?.value ?? '')).trim().split(/\s/, 1)[0] ?? '';
@@ -36,7 +39,14 @@ export function checkSyntax(source: SourceText, override: string | undefined): r
       kind: 'warning',
       short: `the syntax ${wanted} is read by Kiln's own frontend, which ${why}`,
       detail: ['no frontend is fetched and run: what the file needs of that one may be missing'],
-      ...(line && { source: { name: source.name, text: source.text, startLine: line.number, endLine: line.number } }),
+      ...(line && {
+        source: {
+          name: source.name,
+          text: source.text,
+          startLine: line.number,
+          endLine: line.number,
+        },
+      }),
     },
   ];
 }
@@ -45,7 +55,8 @@ function notThisOne({ tag, digest }: Reference): string | undefined {
   if (digest) return `is not the one that ${digest.slice(0, 19)}… names`;
   const [, major = '', minor] = /^v?(\d+)(?:\.(\d+))?/.exec(tag ?? '') ?? [];
   const [ownMajor = 0, ownMinor = 0] = LANGUAGE.split('.').map(Number);
-  const isNewer = Number(major) > ownMajor || (Number(major) === ownMajor && Number(minor ?? 0) > ownMinor);
+  const isNewer =
+    Number(major) > ownMajor || (Number(major) === ownMajor && Number(minor ?? 0) > ownMinor);
   return isNewer ? `knows the language up to ${LANGUAGE}` : undefined;
 }
 
@@ -54,7 +65,10 @@ function foreign(wanted: string, source: SourceText, line: number | undefined): 
     'KILN_FRONTEND_UNSUPPORTED',
     `the file is to be read by the frontend ${wanted}, and Kiln runs no frontends out of images: nothing is fetched and run that nobody has looked at`,
     {
-      place: line === undefined ? { kind: 'flag', flag: '--build-arg BUILDKIT_SYNTAX' } : placeOf(linesOf(source, line, line)),
+      place:
+        line === undefined
+          ? { kind: 'flag', flag: '--build-arg BUILDKIT_SYNTAX' }
+          : placeOf(linesOf(source, line, line)),
       hint: 'if it is an ordinary Dockerfile, remove the line or build with --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1',
     },
   );
@@ -76,7 +90,11 @@ function syntaxLine(text: string): Line | undefined {
 const DIRECTIVE = /^[ \t]*([a-zA-Z][a-zA-Z0-9]*)[ \t]*=[ \t]*(.+?)[ \t\r]*$/;
 
 /** The directive of that name in the first lines, without reading further. */
-export function directiveOf(text: string, name: string, comment: '#' | '//' = '#'): Line | undefined {
+export function directiveOf(
+  text: string,
+  name: string,
+  comment: '#' | '//' = '#',
+): Line | undefined {
   let number = 0;
   for (let at = text.startsWith('\ufeff') ? 1 : 0; at < text.length; ) {
     const newline = text.indexOf('\n', at);

@@ -102,7 +102,11 @@ export function splitStatement(line: string, escapeChar: Escape): Statement {
 
 const LEADING_SPACE = new RegExp(`^[${SPACE_CLASS}]+`);
 
-function readFlag(tokens: readonly (GrammarToken & { readonly offset: number })[], indent: number, endAt: number): FlagToken {
+function readFlag(
+  tokens: readonly (GrammarToken & { readonly offset: number })[],
+  indent: number,
+  endAt: number,
+): FlagToken {
   const [, second] = tokens;
   const plain = tokens.length === 2 && second!.type === 'text' ? `--${second!.text}` : undefined;
   const word = plain ?? `--${parseExactlyOne<string>(flagRules, tokens) ?? ''}`;
@@ -130,7 +134,12 @@ function wordsLexer(esc: string): moo.Lexer {
         text: text(`${SPACE_CLASS}'"${esc}`),
       },
       single: { unquote: { match: "'", next: 'word' }, text: text("'") },
-      double: { unquote: { match: '"', next: 'word' }, escape: escaped, last, text: text(`"${esc}`) },
+      double: {
+        unquote: { match: '"', next: 'word' },
+        escape: escaped,
+        last,
+        text: text(`"${esc}`),
+      },
     },
     'word',
   );
@@ -198,7 +207,9 @@ function entryTokens(word: string): GrammarToken[] {
  */
 export function splitLegacy(body: string): readonly [string, string] | undefined {
   const space = ARGUMENT_SPACE.exec(body);
-  return space ? [body.slice(0, space.index), body.slice(space.index + space[0].length)] : undefined;
+  return space
+    ? [body.slice(0, space.index), body.slice(space.index + space[0].length)]
+    : undefined;
 }
 
 function mountLexer(): moo.Lexer {
@@ -210,8 +221,15 @@ function mountLexer(): moo.Lexer {
         bare: { match: /[^",]+(?=,|$)/, next: 'end', lineBreaks: true },
         bareQuote: { match: /[^",]*"/, lineBreaks: true },
       },
-      end: { comma: { match: ',', next: 'start' }, strayQuote: { match: /[\s\S]/, lineBreaks: true } },
-      quoted: { doubled: '""', unquote: { match: '"', next: 'end' }, text: { match: /[^"]+/, lineBreaks: true } },
+      end: {
+        comma: { match: ',', next: 'start' },
+        strayQuote: { match: /[\s\S]/, lineBreaks: true },
+      },
+      quoted: {
+        doubled: '""',
+        unquote: { match: '"', next: 'end' },
+        text: { match: /[^"]+/, lineBreaks: true },
+      },
     },
     'start',
   );
@@ -230,12 +248,19 @@ export function splitMount(value: string): string[] {
   const tokens: GrammarToken[] = [];
   for (const { type, text: piece, value: val, offset } of lex) {
     const column = offset + piece.length;
-    if (type === 'bareQuote') throw badMount(`parse error on line 1, column ${column}: bare " in non-quoted-field`);
-    if (type === 'strayQuote') throw badMount(`parse error on line 1, column ${column}: extraneous or missing " in quoted-field`);
+    if (type === 'bareQuote')
+      throw badMount(`parse error on line 1, column ${column}: bare " in non-quoted-field`);
+    if (type === 'strayQuote')
+      throw badMount(
+        `parse error on line 1, column ${column}: extraneous or missing " in quoted-field`,
+      );
     tokens.push({ type: type!, text: piece, value: val });
   }
   const fields = parseExactlyOne<string[]>(mountRules, tokens);
-  if (!fields) throw badMount(`parse error on line 1, column ${text.length + 1}: extraneous or missing " in quoted-field`);
+  if (!fields)
+    throw badMount(
+      `parse error on line 1, column ${text.length + 1}: extraneous or missing " in quoted-field`,
+    );
   return fields;
 }
 

@@ -24,7 +24,9 @@ interface Wrong {
   readonly hint?: string;
 }
 
-const CASES: readonly Wrong[] = JSON.parse(readFileSync(join(import.meta.dirname, 'testdata/wrong.json'), 'utf8'));
+const CASES: readonly Wrong[] = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'testdata/wrong.json'), 'utf8'),
+);
 
 async function errorOf({ dockerfile, target }: Wrong): Promise<KilnError | undefined> {
   return (await checkBuild(requestOf(dockerfile, { target }))).error;
@@ -37,19 +39,26 @@ for (const one of CASES) {
     assert.is(error?.message, one.message);
     assert.is(error?.hint, one.hint);
     const place = error?.place;
-    assert.equal(place?.kind === 'source' ? [place.start.line, place.end.line] : undefined, one.lines);
     assert.equal(
-      place?.kind === 'source' && place.start.column > 0 ? [place.start.column, place.end.column] : undefined,
+      place?.kind === 'source' ? [place.start.line, place.end.line] : undefined,
+      one.lines,
+    );
+    assert.equal(
+      place?.kind === 'source' && place.start.column > 0
+        ? [place.start.column, place.end.column]
+        : undefined,
       one.columns,
     );
     assert.is(place?.kind === 'flag' ? place.flag : undefined, one.flag);
-    if (place?.kind === 'source' && one.dockerfile !== '') assert.ok(excerpt(place).some((line) => line.includes('>>>')));
+    if (place?.kind === 'source' && one.dockerfile !== '')
+      assert.ok(excerpt(place).some((line) => line.includes('>>>')));
   });
 }
 
 test('Kiln accepts and refuses the same files as Docker, except where it differs on purpose', () => {
   const differing = CASES.filter(
-    ({ docker, code, differs }) => differs === undefined && (docker === null) !== (code === undefined),
+    ({ docker, code, differs }) =>
+      differs === undefined && (docker === null) !== (code === undefined),
   );
   assert.equal(
     differing.map(({ name }) => name),
@@ -62,7 +71,11 @@ test('Kiln points at a line that Docker points at, or at a part of the instructi
     if (!dockerLines || !lines || dockerLines[0] === lines[0]) return false;
     // Docker shows the last line of a file with comments only, and the first of a continued
     // instruction.
-    return !(/^(?:#.*\n)+$/.test(dockerfile) || /\\\n/.test(dockerfile) || dockerfile.startsWith('# escape'));
+    return !(
+      /^(?:#.*\n)+$/.test(dockerfile) ||
+      /\\\n/.test(dockerfile) ||
+      dockerfile.startsWith('# escape')
+    );
   });
   assert.equal(
     elsewhere.map(({ name }) => name),
@@ -71,7 +84,9 @@ test('Kiln points at a line that Docker points at, or at a part of the instructi
 });
 
 test('every error says what to do', () => {
-  const silent = CASES.filter(({ code, hint, name }) => code !== undefined && hint === undefined && name !== 'from bad image');
+  const silent = CASES.filter(
+    ({ code, hint, name }) => code !== undefined && hint === undefined && name !== 'from bad image',
+  );
   assert.equal(
     silent.map(({ name }) => name),
     [],

@@ -8,7 +8,8 @@ export class Answers<T> {
   get(name: string, pull: boolean, ask: () => Promise<T>): Promise<T> {
     const key = (pulled: boolean) => `${pulled} ${name}`;
     // The answer of a pull is newer than any other, so it is used for both kinds of question.
-    const known = this.#answers.get(key(true)) ?? (pull ? undefined : this.#answers.get(key(false)));
+    const known =
+      this.#answers.get(key(true)) ?? (pull ? undefined : this.#answers.get(key(false)));
     if (known) return known;
     const answer = ask();
     this.#answers.set(key(pull), answer);

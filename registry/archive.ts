@@ -19,7 +19,9 @@ const MAX_EXTENSION = 1 << 20;
  */
 export function indexArchive(fd: number, path: string): ReadonlyMap<string, Member> {
   const invalid = (why: string) =>
-    new KilnError('KILN_ARCHIVE_INVALID', `${path} is not a tar archive: ${why}`, { place: { kind: 'path', path } });
+    new KilnError('KILN_ARCHIVE_INVALID', `${path} is not a tar archive: ${why}`, {
+      place: { kind: 'path', path },
+    });
   const members = new Map<string, Member>();
   let at = 0;
   let longName: string | undefined;
@@ -29,7 +31,8 @@ export function indexArchive(fd: number, path: string): ReadonlyMap<string, Memb
     // Some programs do not write the two zero blocks at the end.
     if (header.length === 0 || header.every((byte) => byte === 0)) return members;
     if (header.length < BLOCK) throw invalid('it ends in the middle of a header');
-    if (at === 0 && header[0] === 0x1f && header[1] === 0x8b) throw invalid('it is compressed; unpack it with gunzip first');
+    if (at === 0 && header[0] === 0x1f && header[1] === 0x8b)
+      throw invalid('it is compressed; unpack it with gunzip first');
     if (!checksumFits(header)) throw invalid(`there is no header at byte ${at}`);
     const type = String.fromCharCode(header[156] ?? 0);
     const size = longSize ?? numberOf(header.subarray(124, 136));
@@ -41,7 +44,8 @@ export function indexArchive(fd: number, path: string): ReadonlyMap<string, Memb
       if (type === 'L') longName = textOf(data);
       else ({ name: longName, size: longSize } = paxOf(data, longName));
     } else {
-      if (type === '0' || type === '\0') members.set((longName ?? nameOf(header)).replace(/^(?:\.\/)+/, ''), { offset, size });
+      if (type === '0' || type === '\0')
+        members.set((longName ?? nameOf(header)).replace(/^(?:\.\/)+/, ''), { offset, size });
       longName = longSize = undefined;
     }
     if (members.size > MAX_MEMBERS) throw invalid(`it has more than ${MAX_MEMBERS} files`);
@@ -57,7 +61,8 @@ function readAt(fd: number, path: string, at: number, length: number): Buffer {
 
 function checksumFits(header: Buffer): boolean {
   let sum = 0;
-  for (let index = 0; index < BLOCK; index++) sum += index >= 148 && index < 156 ? 32 : (header[index] ?? 0);
+  for (let index = 0; index < BLOCK; index++)
+    sum += index >= 148 && index < 156 ? 32 : (header[index] ?? 0);
   return sum === numberOf(header.subarray(148, 156));
 }
 
@@ -65,7 +70,8 @@ function checksumFits(header: Buffer): boolean {
 function numberOf(field: Buffer): number | undefined {
   if (((field[0] ?? 0) & 0x80) !== 0) {
     let value = 0;
-    for (const [index, byte] of field.entries()) value = value * 256 + (index === 0 ? byte & 0x7f : byte);
+    for (const [index, byte] of field.entries())
+      value = value * 256 + (index === 0 ? byte & 0x7f : byte);
     return Number.isSafeInteger(value) ? value : undefined;
   }
   const text = textOf(field).trim();
@@ -79,12 +85,16 @@ function textOf(field: Buffer): string {
 
 function nameOf(header: Buffer): string {
   const name = textOf(header.subarray(0, 100));
-  const prefix = header.toString('latin1', 257, 262) === 'ustar' ? textOf(header.subarray(345, 500)) : '';
+  const prefix =
+    header.toString('latin1', 257, 262) === 'ustar' ? textOf(header.subarray(345, 500)) : '';
   return prefix === '' ? name : `${prefix}/${name}`;
 }
 
 /** Reads `LENGTH KEY=VALUE\n` records (POSIX pax). */
-function paxOf(data: Buffer, before: string | undefined): { name: string | undefined; size: number | undefined } {
+function paxOf(
+  data: Buffer,
+  before: string | undefined,
+): { name: string | undefined; size: number | undefined } {
   let name = before;
   let size: number | undefined;
   for (let at = 0; at < data.length; ) {
@@ -96,5 +106,8 @@ function paxOf(data: Buffer, before: string | undefined): { name: string | undef
     if (record.startsWith('size=')) size = Number(record.slice(5));
     at += length;
   }
-  return { name, size: size !== undefined && Number.isSafeInteger(size) && size >= 0 ? size : undefined };
+  return {
+    name,
+    size: size !== undefined && Number.isSafeInteger(size) && size >= 0 ? size : undefined,
+  };
 }

@@ -12,7 +12,8 @@ import { type Answer, type FaultServer, faultServer } from './testing/faults.ts'
 import { makeImage } from './testing/images.ts';
 
 const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
-const basicOf = (user: string, password: string) => `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+const basicOf = (user: string, password: string) =>
+  `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
 const login: CredentialSource = async () => ({ kind: 'basic', username: 'u', password: 'p' });
 
 test('challenges: several, quoted commas, no parameters', () => {
@@ -37,7 +38,8 @@ test('challenges: several, quoted commas, no parameters', () => {
 async function tokenWorld(lifetime: number, accepts: (token: string) => boolean = () => true) {
   let count = 0;
   const tokens = await faultServer(
-    (_, response) => void response.end(JSON.stringify({ token: `t${++count}`, expires_in: lifetime })),
+    (_, response) =>
+      void response.end(JSON.stringify({ token: `t${++count}`, expires_in: lifetime })),
   );
   const registry = await faultServer((request, response) => {
     const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1];
@@ -52,13 +54,19 @@ async function tokenWorld(lifetime: number, accepts: (token: string) => boolean 
     await tokens[Symbol.asyncDispose]();
     await registry[Symbol.asyncDispose]();
   };
-  return { tokens, registry, repository: { domain: registry.host, path: 'team/app' }, [Symbol.asyncDispose]: dispose };
+  return {
+    tokens,
+    registry,
+    repository: { domain: registry.host, path: 'team/app' },
+    [Symbol.asyncDispose]: dispose,
+  };
 }
 
 test('a token is asked for once, with scope and login, and used until it expires', async () => {
   await using world = await tokenWorld(300);
   await using client = quickClient({ credentials: login });
-  for (let round = 0; round < 3; round++) await client.manifest(world.repository, 'latest', never());
+  for (let round = 0; round < 3; round++)
+    await client.manifest(world.repository, 'latest', never());
   assert.is(world.tokens.seen.length, 1);
   const [asked] = world.tokens.seen;
   assert.is(asked?.path, '/token?service=reg&scope=repository%3Ateam%2Fapp%3Apull&account=u');
@@ -105,13 +113,19 @@ test('requests at the same time share one token request', async () => {
   await using client = quickClient();
   await client.manifest(world.repository, 'latest', never());
   const before = world.tokens.seen.length;
-  await Promise.all(['a', 'b', 'c'].map((tag) => client.hasBlob(world.repository, IMAGE.target.digest, never()).then(() => tag)));
+  await Promise.all(
+    ['a', 'b', 'c'].map((tag) =>
+      client.hasBlob(world.repository, IMAGE.target.digest, never()).then(() => tag),
+    ),
+  );
   assert.is(world.tokens.seen.length, before + 1, 'one more, for pull,push');
 });
 
 test('an identity token is exchanged by POST', async () => {
   await using world = await tokenWorld(300);
-  await using client = quickClient({ credentials: async () => ({ kind: 'identity', token: 'refresh-me' }) });
+  await using client = quickClient({
+    credentials: async () => ({ kind: 'identity', token: 'refresh-me' }),
+  });
   await client.manifest(world.repository, 'latest', never());
   const [asked] = world.tokens.seen;
   assert.is(asked?.method, 'POST');
@@ -121,7 +135,8 @@ test('an identity token is exchanged by POST', async () => {
 });
 
 test('wrong basic credentials are denied after one try', async () => {
-  const answer: Answer = (_, response) => void response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end();
+  const answer: Answer = (_, response) =>
+    void response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end();
   await using server: FaultServer = await faultServer(answer);
   await using client = quickClient({ credentials: login });
   try {
@@ -138,7 +153,9 @@ test('without a login a registry that wants one is asked once', async () => {
     (_, response) => void response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end(),
   );
   await using client = quickClient();
-  const error = await client.manifest({ domain: server.host, path: 'a' }, 'latest', never()).catch((caught: unknown) => caught);
+  const error = await client
+    .manifest({ domain: server.host, path: 'a' }, 'latest', never())
+    .catch((caught: unknown) => caught);
   assert.ok(error instanceof KilnError && error.code === 'KILN_REGISTRY_UNAUTHORIZED');
   assert.match((error as KilnError).hint ?? '', 'kiln login');
   assert.is(server.seen.length, 1);
@@ -171,10 +188,24 @@ test(
       }),
     );
     const find = dockerCredentials(path, {});
-    assert.equal(await find('docker.io', never()), { kind: 'basic', username: 'user', password: 'pass:word' });
+    assert.equal(await find('docker.io', never()), {
+      kind: 'basic',
+      username: 'user',
+      password: 'pass:word',
+    });
     assert.equal(await find('reg.example.com:5000', never()), { kind: 'identity', token: 'idt' });
-    assert.equal(await find('plain.example.com', never()), { kind: 'basic', username: 'x', password: 'y' });
-    for (const host of ['reg.example.com', 'example.com', 'evil-docker.io', 'docker.io.evil.com', 'a.plain.example.com']) {
+    assert.equal(await find('plain.example.com', never()), {
+      kind: 'basic',
+      username: 'x',
+      password: 'y',
+    });
+    for (const host of [
+      'reg.example.com',
+      'example.com',
+      'evil-docker.io',
+      'docker.io.evil.com',
+      'a.plain.example.com',
+    ]) {
       assert.is(await find(host, never()), undefined, host);
     }
   }),
@@ -192,11 +223,18 @@ test(
     const path = join(directory, 'config.json');
     writeFileSync(
       path,
-      JSON.stringify({ credsStore: 'fake', credHelpers: { 'gone.example.com': 'gone', 'bad.example.com': '../evil' } }),
+      JSON.stringify({
+        credsStore: 'fake',
+        credHelpers: { 'gone.example.com': 'gone', 'bad.example.com': '../evil' },
+      }),
     );
     const find = dockerCredentials(path, { PATH: `${directory}:/usr/bin:/bin` });
     assert.equal(await find('known.example.com', never()), { kind: 'identity', token: 's3' });
-    assert.equal(await find('docker.io', never()), { kind: 'basic', username: 'hub', password: 'p' });
+    assert.equal(await find('docker.io', never()), {
+      kind: 'basic',
+      username: 'hub',
+      password: 'p',
+    });
     assert.is(await find('other.example.com', never()), undefined);
     for (const host of ['gone.example.com', 'bad.example.com']) {
       const error = await find(host, never()).catch((caught: unknown) => caught);

@@ -53,7 +53,11 @@ export class Authorizer {
   }
 
   /** The header for a request, as far as it is known what the host wants. */
-  async header(endpoint: Endpoint, scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined> {
+  async header(
+    endpoint: Endpoint,
+    scopes: readonly Scope[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
     const challenge = this.#challenges.get(endpoint.origin);
     return challenge ? this.#answer(endpoint, challenge, scopes, signal) : undefined;
   }
@@ -62,13 +66,23 @@ export class Authorizer {
    * Learns from a 401 answer. Returns true when another attempt makes sense: the host wants
    * something that `used` did not contain, or the token in `used` is stale.
    */
-  learn(endpoint: Endpoint, scopes: readonly Scope[], response: HttpResponse, used: string | undefined): boolean {
+  learn(
+    endpoint: Endpoint,
+    scopes: readonly Scope[],
+    response: HttpResponse,
+    used: string | undefined,
+  ): boolean {
     const raw = response.headers['www-authenticate'];
     const offered = parseChallenges(Array.isArray(raw) ? raw.join(', ') : (raw ?? ''));
-    const challenge = offered.find(({ scheme }) => scheme === 'bearer') ?? offered.find(({ scheme }) => scheme === 'basic');
+    const challenge =
+      offered.find(({ scheme }) => scheme === 'bearer') ??
+      offered.find(({ scheme }) => scheme === 'basic');
     if (!challenge) return false;
     this.#challenges.set(endpoint.origin, challenge);
-    this.#extra.set(JSON.stringify([endpoint.origin, scopes]), challenge.parameters.get('scope') ?? '');
+    this.#extra.set(
+      JSON.stringify([endpoint.origin, scopes]),
+      challenge.parameters.get('scope') ?? '',
+    );
     if (used === undefined) return true;
     this.forget(used);
     return used.startsWith('Bearer ');
@@ -76,7 +90,8 @@ export class Authorizer {
 
   /** Forgets a token that was sent and not accepted. The next request gets a new one. */
   forget(used: string): void {
-    for (const [key, token] of this.#tokens.entries()) if (`Bearer ${token}` === used) this.#tokens.delete(key);
+    for (const [key, token] of this.#tokens.entries())
+      if (`Bearer ${token}` === used) this.#tokens.delete(key);
   }
 
   async #answer(
@@ -87,12 +102,22 @@ export class Authorizer {
   ): Promise<string | undefined> {
     const credential = await this.#credentials(endpoint.credentialHost, signal);
     if (challenge.scheme === 'basic') {
-      return credential?.kind === 'basic' ? basic(credential.username, credential.password) : undefined;
+      return credential?.kind === 'basic'
+        ? basic(credential.username, credential.password)
+        : undefined;
     }
     if (credential?.kind === 'registry') return `Bearer ${credential.token}`;
-    const wanted = mergeScopes(scopes, this.#extra.get(JSON.stringify([endpoint.origin, scopes])) ?? '');
+    const wanted = mergeScopes(
+      scopes,
+      this.#extra.get(JSON.stringify([endpoint.origin, scopes])) ?? '',
+    );
     const realm = challenge.parameters.get('realm') ?? '';
-    const key = JSON.stringify([endpoint.origin, realm, challenge.parameters.get('service'), wanted]);
+    const key = JSON.stringify([
+      endpoint.origin,
+      realm,
+      challenge.parameters.get('service'),
+      wanted,
+    ]);
     const cached = this.#tokens.get(key);
     if (cached) return `Bearer ${cached}`;
     const shared = this.#pending.get(key);
@@ -102,7 +127,9 @@ export class Authorizer {
       const token = await shared.catch(() => undefined);
       if (token !== undefined) return `Bearer ${token}`;
     }
-    const own = this.#fetch(endpoint, challenge, realm, wanted, credential, key, signal).finally(() => this.#pending.delete(key));
+    const own = this.#fetch(endpoint, challenge, realm, wanted, credential, key, signal).finally(
+      () => this.#pending.delete(key),
+    );
     this.#pending.set(key, own);
     return `Bearer ${await own}`;
   }
@@ -121,7 +148,11 @@ export class Authorizer {
     const request = tokenRequest(url, service, scopes, credential);
     const body = await retrying(this.#retry, signal, async () => {
       try {
-        const response = await this.#transport.send({ ...request, tls: tlsTowards(url, endpoint, endpoint.tls.ca), signal });
+        const response = await this.#transport.send({
+          ...request,
+          tls: tlsTowards(url, endpoint, endpoint.tls.ca),
+          signal,
+        });
         const subject = {
           what: `a token for ${scopes.join(' ')}`,
           kind: 'token',
@@ -148,7 +179,8 @@ function basic(username: string, password: string): string {
 function mergeScopes(own: readonly Scope[], asked: string): readonly Scope[] {
   const all = new Set([...own, ...asked.split(' ').filter((scope) => scope !== '')]);
   // pull,push includes the scope of a challenge for pull alone.
-  for (const scope of own) if (scope.endsWith(':pull,push')) all.delete(scope.replace(/,push$/, ''));
+  for (const scope of own)
+    if (scope.endsWith(':pull,push')) all.delete(scope.replace(/,push$/, ''));
   return [...all].sort();
 }
 
@@ -168,8 +200,13 @@ function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   } catch {
     throw refuse('which is not a URL');
   }
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('which is not an http URL');
-  if (login && url.protocol === 'http:' && !(endpoint.origin.startsWith('http:') && isSameHost(url, new URL(endpoint.origin))))
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw refuse('which is not an http URL');
+  if (
+    login &&
+    url.protocol === 'http:' &&
+    !(endpoint.origin.startsWith('http:') && isSameHost(url, new URL(endpoint.origin)))
+  )
     throw refuse('which would send the login unencrypted');
   url.username = '';
   url.password = '';
@@ -181,7 +218,12 @@ function isSameHost(url: URL, own: URL): boolean {
   return url.hostname === own.hostname || (isLoopback(url.hostname) && isLoopback(own.hostname));
 }
 
-function tokenRequest(url: URL, service: string | undefined, scopes: readonly Scope[], credential: Credential | undefined) {
+function tokenRequest(
+  url: URL,
+  service: string | undefined,
+  scopes: readonly Scope[],
+  credential: Credential | undefined,
+) {
   const headers = { accept: 'application/json', 'user-agent': CLIENT_ID };
   if (credential?.kind === 'identity') {
     const form = new URLSearchParams({
@@ -227,7 +269,10 @@ function parseToken(body: Buffer | undefined, url: URL): { token: string; lifeti
     throw new KilnError('KILN_REGISTRY_ERROR', `token server ${url.host} answered without a token`);
   }
   const seconds = json?.expires_in;
-  return { token, lifetime: typeof seconds === 'number' && seconds > 0 ? seconds : DEFAULT_LIFETIME };
+  return {
+    token,
+    lifetime: typeof seconds === 'number' && seconds > 0 ? seconds : DEFAULT_LIFETIME,
+  };
 }
 
 /** True for an answer that asks for a login. */

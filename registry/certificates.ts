@@ -29,11 +29,15 @@ export function readCertificates(directory: string, complain: Complaint): Certif
   const ending = (suffix: string) => names.filter((name) => name.endsWith(suffix));
   for (const key of ending('.key')) {
     const cert = key.replace(/key$/, 'cert');
-    if (!names.includes(cert)) throw complain(`${join(directory, key)} has no client certificate ${cert} beside it`);
+    if (!names.includes(cert))
+      throw complain(`${join(directory, key)} has no client certificate ${cert} beside it`);
   }
   const pairs = ending('.cert').map((cert) => {
     const key = cert.replace(/cert$/, 'key');
-    if (!names.includes(key)) throw complain(`${join(directory, cert)} has no key ${key} beside it; a CA has to end in .crt`);
+    if (!names.includes(key))
+      throw complain(
+        `${join(directory, cert)} has no key ${key} beside it; a CA has to end in .crt`,
+      );
     return { cert: join(directory, cert), key: join(directory, key) };
   });
   return {
@@ -43,12 +47,22 @@ export function readCertificates(directory: string, complain: Complaint): Certif
 }
 
 /** Reads a client certificate and its key. */
-export function readKeypair(files: { readonly cert: string; readonly key: string }, complain: Complaint): Keypair {
-  return { cert: readPem(files.cert, 'CERTIFICATE', complain), key: readPem(files.key, 'PRIVATE KEY', complain) };
+export function readKeypair(
+  files: { readonly cert: string; readonly key: string },
+  complain: Complaint,
+): Keypair {
+  return {
+    cert: readPem(files.cert, 'CERTIFICATE', complain),
+    key: readPem(files.key, 'PRIVATE KEY', complain),
+  };
 }
 
 /** The text of a PEM file that holds at least one block of this kind. */
-export function readPem(file: string, kind: 'CERTIFICATE' | 'PRIVATE KEY', complain: Complaint): string {
+export function readPem(
+  file: string,
+  kind: 'CERTIFICATE' | 'PRIVATE KEY',
+  complain: Complaint,
+): string {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -57,7 +71,9 @@ export function readPem(file: string, kind: 'CERTIFICATE' | 'PRIVATE KEY', compl
   }
   // The header of a key may name its kind, such as EC PRIVATE KEY.
   if (!new RegExp(`-----BEGIN (?:[A-Z]+ )?${kind}-----`).test(text)) {
-    throw complain(`${file} holds no ${kind === 'CERTIFICATE' ? 'certificate' : 'private key'} in PEM form`);
+    throw complain(
+      `${file} holds no ${kind === 'CERTIFICATE' ? 'certificate' : 'private key'} in PEM form`,
+    );
   }
   return text;
 }

@@ -11,7 +11,11 @@ import { type Answer, faultServer } from './testing/faults.ts';
 import { makeImage } from './testing/images.ts';
 
 const BLOB = randomBytes(900_000);
-const LAYER: Descriptor = { mediaType: MEDIA.ociLayerGzip, digest: digestOf(BLOB), size: BLOB.length };
+const LAYER: Descriptor = {
+  mediaType: MEDIA.ociLayerGzip,
+  digest: digestOf(BLOB),
+  size: BLOB.length,
+};
 const IMAGE = makeImage([{ name: 'hello', text: 'hi' }]);
 
 /** Fetches LAYER from a server that gives these answers. */
@@ -61,7 +65,10 @@ test('a broken transfer is resumed where it broke', async () => {
   assert.is(error, undefined);
   assert.ok(whole);
   assert.is(seen.length, 2);
-  assert.ok(Number(/bytes=(\d+)-/.exec(String(seen[1]?.headers.range))?.[1]) > 0, 'the second request asks for the rest only');
+  assert.ok(
+    Number(/bytes=(\d+)-/.exec(String(seen[1]?.headers.range))?.[1]) > 0,
+    'the second request asks for the rest only',
+  );
 });
 
 test('a server without ranges sends everything again, and the blob is whole', async () => {
@@ -93,7 +100,9 @@ test('a resumed transfer with the wrong digest is tried once more from the start
     const from = Number(/bytes=(\d+)-/.exec(String(request.headers.range))?.[1] ?? 0);
     response.writeHead(
       from > 0 ? 206 : 200,
-      from > 0 ? { 'content-range': `bytes ${from}-${BLOB.length - 1}/${BLOB.length}` } : { 'content-length': BLOB.length },
+      from > 0
+        ? { 'content-range': `bytes ${from}-${BLOB.length - 1}/${BLOB.length}` }
+        : { 'content-length': BLOB.length },
     );
     if (count === 1) response.write(BLOB.subarray(0, 300_000), () => response.destroy());
     else if (count === 2) response.end(Buffer.alloc(BLOB.length - from));
@@ -104,7 +113,9 @@ test('a resumed transfer with the wrong digest is tried once more from the start
 });
 
 test('bytes that do not match the digest are not kept', async () => {
-  const { error, whole, host } = await fetchFrom((_, response) => void response.end(Buffer.alloc(BLOB.length)));
+  const { error, whole, host } = await fetchFrom(
+    (_, response) => void response.end(Buffer.alloc(BLOB.length)),
+  );
   assert.is(error?.code, 'KILN_DIGEST_MISMATCH');
   assert.match(error?.message ?? '', host);
   assert.not.ok(whole);
@@ -132,7 +143,10 @@ test('a blob with endless bytes is cut off at its size', async () => {
 
 test('a blob that always ends early fails when the attempts without progress are used up', async () => {
   const { error, seen } = await fetchFrom((request, response) => {
-    if (request.headers.range) response.writeHead(206, { 'content-range': `bytes 1000-${BLOB.length - 1}/${BLOB.length}` }).end();
+    if (request.headers.range)
+      response
+        .writeHead(206, { 'content-range': `bytes 1000-${BLOB.length - 1}/${BLOB.length}` })
+        .end();
     else response.write(BLOB.subarray(0, 1000), () => response.end());
   });
   assert.is(error?.code, 'KILN_DIGEST_MISMATCH');
@@ -143,7 +157,9 @@ test('a blob that always ends early fails when the attempts without progress are
 test('after 429 the client waits for as long as the server says', async () => {
   const { error, whole, waits } = await fetchFrom((_, response, count) => {
     if (count === 1)
-      response.writeHead(429, { 'retry-after': '7' }).end('{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}');
+      response
+        .writeHead(429, { 'retry-after': '7' })
+        .end('{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}');
     else response.end(BLOB);
   });
   assert.is(error, undefined);
@@ -163,7 +179,9 @@ test('a server that asks for a wait of hours is given up, and its message is rep
 });
 
 test('500 is tried again with growing delays, then reported', async () => {
-  const { error, waits, seen } = await fetchFrom((_, response) => void response.writeHead(500).end('\x1b[31moops'));
+  const { error, waits, seen } = await fetchFrom(
+    (_, response) => void response.writeHead(500).end('\x1b[31moops'),
+  );
   assert.is(error?.code, 'KILN_REGISTRY_ERROR');
   assert.match(error?.message ?? '', '500');
   assert.not.match(error?.message ?? '', '\x1b');
@@ -175,10 +193,13 @@ test('500 is tried again with growing delays, then reported', async () => {
 test('a redirect to another host is followed without the credentials', async () => {
   await using cdn = await faultServer((_, response) => void response.end(BLOB));
   await using server = await faultServer((request, response) => {
-    if (!request.headers.authorization) response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    if (!request.headers.authorization)
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
     else response.writeHead(307, { location: `http://${cdn.host}/signed?x=1` }).end();
   });
-  await using client = quickClient({ credentials: async () => ({ kind: 'basic', username: 'u', password: 'p' }) });
+  await using client = quickClient({
+    credentials: async () => ({ kind: 'basic', username: 'u', password: 'p' }),
+  });
   const content = memoryContent();
   await client.fetchBlob({ domain: server.host, path: 'a' }, LAYER, content, never());
   assert.is(content.size(LAYER.digest), LAYER.size);
@@ -187,9 +208,13 @@ test('a redirect to another host is followed without the credentials', async () 
 });
 
 test('a redirect to something that is not http, and a circle of redirects, are refused', async () => {
-  const { error } = await fetchFrom((_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end());
+  const { error } = await fetchFrom(
+    (_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
+  );
   assert.match(error?.message ?? '', 'not safe');
-  const circle = await fetchFrom((request, response) => void response.writeHead(302, { location: request.path }).end());
+  const circle = await fetchFrom(
+    (request, response) => void response.writeHead(302, { location: request.path }).end(),
+  );
   assert.match(circle.error?.message ?? '', 'circles');
 });
 
@@ -209,7 +234,13 @@ test('an abort ends a hanging transfer and keeps nothing', async () => {
   });
   await using client = quickClient();
   const content = memoryContent();
-  const work = client.fetchBlob({ domain: server.host, path: 'a' }, LAYER, content, abort.signal, () => abort.abort());
+  const work = client.fetchBlob(
+    { domain: server.host, path: 'a' },
+    LAYER,
+    content,
+    abort.signal,
+    () => abort.abort(),
+  );
   assert.is((await failure(work)).code, 'KILN_CANCELLED');
   assert.is(content.openWriters(), 0);
 });
@@ -220,7 +251,9 @@ test('silence in the middle of a body is a timeout', async () => {
     response.write(BLOB.subarray(0, 1000));
   });
   await using client = quickClient({ timeouts: { idle: 50 }, retry: { attempts: 1 } });
-  const error = await failure(client.fetchBlob({ domain: server.host, path: 'a' }, LAYER, memoryContent(), never()));
+  const error = await failure(
+    client.fetchBlob({ domain: server.host, path: 'a' }, LAYER, memoryContent(), never()),
+  );
   assert.is(error.code, 'KILN_REGISTRY_TIMEOUT');
   assert.match(error.message, 'stopped sending');
 });
@@ -228,7 +261,9 @@ test('silence in the middle of a body is a timeout', async () => {
 test('no answer at all is a timeout', async () => {
   await using server = await faultServer(() => {});
   await using client = quickClient({ timeouts: { headers: 50 }, retry: { attempts: 1 } });
-  const error = await failure(client.manifest({ domain: server.host, path: 'a' }, 'latest', never()));
+  const error = await failure(
+    client.manifest({ domain: server.host, path: 'a' }, 'latest', never()),
+  );
   assert.is(error.code, 'KILN_REGISTRY_TIMEOUT');
   assert.match(error.message, 'did not answer');
 });
@@ -251,7 +286,8 @@ async function manifestFrom(answer: Answer, reference = 'latest') {
 }
 const sending = (document: unknown, type: string, headers: Record<string, string> = {}): Answer => {
   const bytes = Buffer.isBuffer(document) ? document : Buffer.from(JSON.stringify(document));
-  return (_, response) => void response.writeHead(200, { 'content-type': type, ...headers }).end(bytes);
+  return (_, response) =>
+    void response.writeHead(200, { 'content-type': type, ...headers }).end(bytes);
 };
 
 test('a manifest is returned with its digest, type and content', async () => {
@@ -260,7 +296,13 @@ test('a manifest is returned with its digest, type and content', async () => {
   assert.equal(fetched.document, { kind: 'manifest', manifest: IMAGE.manifest });
 });
 
-const both = { schemaVersion: 2, mediaType: MEDIA.ociManifest, manifests: [], layers: [], config: IMAGE.manifest.config };
+const both = {
+  schemaVersion: 2,
+  mediaType: MEDIA.ociManifest,
+  manifests: [],
+  layers: [],
+  config: IMAGE.manifest.config,
+};
 const refused: readonly [string, Answer, string, RegExp][] = [
   [
     'whose Content-Type is not its mediaType',
@@ -268,7 +310,12 @@ const refused: readonly [string, Answer, string, RegExp][] = [
     'KILN_MANIFEST_INVALID',
     /was sent as/,
   ],
-  ['with both manifests and layers', sending(both, MEDIA.ociManifest), 'KILN_MANIFEST_INVALID', /both/],
+  [
+    'with both manifests and layers',
+    sending(both, MEDIA.ociManifest),
+    'KILN_MANIFEST_INVALID',
+    /both/,
+  ],
   [
     'sent as an index',
     sending({ ...IMAGE.manifest, mediaType: undefined }, MEDIA.ociIndex),
@@ -281,14 +328,24 @@ const refused: readonly [string, Answer, string, RegExp][] = [
     'KILN_MANIFEST_INVALID',
     /not the type/,
   ],
-  ['that is a page of HTML', sending(Buffer.from('<html>login</html>'), 'text/html'), 'KILN_MANIFEST_INVALID', /not a JSON/],
+  [
+    'that is a page of HTML',
+    sending(Buffer.from('<html>login</html>'), 'text/html'),
+    'KILN_MANIFEST_INVALID',
+    /not a JSON/,
+  ],
   [
     'of schema 1',
     sending({ schemaVersion: 1 }, 'application/vnd.docker.distribution.manifest.v1+prettyjws'),
     'KILN_MANIFEST_UNSUPPORTED',
     /schema 1/,
   ],
-  ['larger than 4 MiB', sending(Buffer.alloc((4 << 20) + 1, 0x20), MEDIA.ociManifest), 'KILN_MANIFEST_INVALID', /larger/],
+  [
+    'larger than 4 MiB',
+    sending(Buffer.alloc((4 << 20) + 1, 0x20), MEDIA.ociManifest),
+    'KILN_MANIFEST_INVALID',
+    /larger/,
+  ],
   [
     'with a negative size',
     sending({ ...IMAGE.manifest, layers: [{ ...LAYER, size: -1 }] }, MEDIA.ociManifest),
@@ -297,7 +354,10 @@ const refused: readonly [string, Answer, string, RegExp][] = [
   ],
   [
     'with a digest that is a path',
-    sending({ ...IMAGE.manifest, layers: [{ ...LAYER, digest: 'sha256:../../etc' }] }, MEDIA.ociManifest),
+    sending(
+      { ...IMAGE.manifest, layers: [{ ...LAYER, digest: 'sha256:../../etc' }] },
+      MEDIA.ociManifest,
+    ),
     'KILN_MANIFEST_INVALID',
     /layers\[0\]\.digest/,
   ],
@@ -317,7 +377,9 @@ for (const [what, answer, code, why] of refused) {
 }
 
 test('a manifest asked for by digest must have that digest', async () => {
-  const error = await failure(manifestFrom(sending(IMAGE.bytes, MEDIA.ociManifest), digestOf('asked for')));
+  const error = await failure(
+    manifestFrom(sending(IMAGE.bytes, MEDIA.ociManifest), digestOf('asked for')),
+  );
   assert.is(error.code, 'KILN_DIGEST_MISMATCH');
 });
 
@@ -334,20 +396,29 @@ test('an unknown image, an image that needs a login and a forbidden image are th
 test('mirrors are asked first; a mirror that fails or sends wrong content is skipped', async () => {
   const good: Answer = (request, response) => {
     const bytes = request.path.includes('/blobs/') ? BLOB : IMAGE.bytes;
-    response.writeHead(200, request.path.includes('/blobs/') ? {} : { 'content-type': MEDIA.ociManifest }).end(bytes);
+    response
+      .writeHead(200, request.path.includes('/blobs/') ? {} : { 'content-type': MEDIA.ociManifest })
+      .end(bytes);
   };
   await using mirror = await faultServer(good);
-  await using liar = await faultServer((_, response) => void response.end(Buffer.alloc(BLOB.length)));
+  await using liar = await faultServer(
+    (_, response) => void response.end(Buffer.alloc(BLOB.length)),
+  );
   await using origin = await faultServer(good);
   const config = { http: true, insecure: false, ca: [] };
-  const hosts = new Map([[origin.host, { ...config, mirrors: [`http://${liar.host}`, `http://${mirror.host}/proxy`] }]]);
+  const hosts = new Map([
+    [origin.host, { ...config, mirrors: [`http://${liar.host}`, `http://${mirror.host}/proxy`] }],
+  ]);
   await using client = quickClient({ hosts });
   const repository = { domain: origin.host, path: 'team/app' };
   const content = memoryContent();
   await client.fetchBlob(repository, LAYER, content, never());
   assert.is(content.size(LAYER.digest), LAYER.size);
   assert.is(liar.seen.length, 1);
-  assert.is(mirror.seen[0]?.path, `/v2/proxy/team/app/blobs/${LAYER.digest}?ns=${encodeURIComponent(origin.host)}`);
+  assert.is(
+    mirror.seen[0]?.path,
+    `/v2/proxy/team/app/blobs/${LAYER.digest}?ns=${encodeURIComponent(origin.host)}`,
+  );
   assert.is(origin.seen.length, 0);
 });
 

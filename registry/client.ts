@@ -10,12 +10,33 @@ import { download, memorySink } from './download.ts';
 import { Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
 import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
-import { type ImageDocument, INDEX_TYPES, MANIFEST_TYPES, MAX_MANIFEST, parseDocument } from './parse-document.ts';
+import {
+  type ImageDocument,
+  INDEX_TYPES,
+  MANIFEST_TYPES,
+  MAX_MANIFEST,
+  parseDocument,
+} from './parse-document.ts';
 import { NO_PROXIES, type ProxySettings } from './proxy.ts';
-import { type Listing, listReferrers, referrerOf, referrersTag, subjectOf, taggedReferrers, withReferrer } from './referrers.ts';
+import {
+  type Listing,
+  listReferrers,
+  referrerOf,
+  referrersTag,
+  subjectOf,
+  taggedReferrers,
+  withReferrer,
+} from './referrers.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retrying } from './retry.ts';
 import { streamBlob } from './stream.ts';
-import { DEFAULT_TIMEOUTS, discard, type HttpResponse, header, readLimited, type Timeouts } from './transport.ts';
+import {
+  DEFAULT_TIMEOUTS,
+  discard,
+  type HttpResponse,
+  header,
+  readLimited,
+  type Timeouts,
+} from './transport.ts';
 import { type UploadOptions, type UploadOutcome, type UploadSource, uploadBlob } from './upload.ts';
 
 /**
@@ -100,7 +121,9 @@ export class RegistryClient implements AsyncDisposable {
     attempts = this.#retry.attempts,
   ): Promise<Descriptor | undefined> {
     return this.#eachEndpoint(repository, (endpoint) =>
-      retrying({ ...this.#retry, attempts }, signal, () => this.#head(endpoint, repository, reference, signal)),
+      retrying({ ...this.#retry, attempts }, signal, () =>
+        this.#head(endpoint, repository, reference, signal),
+      ),
     );
   }
 
@@ -116,7 +139,8 @@ export class RegistryClient implements AsyncDisposable {
       accept: [200, 404],
     });
     await discard(response);
-    const digest = response.status === 404 ? undefined : promisedDigest(response, repository, reference);
+    const digest =
+      response.status === 404 ? undefined : promisedDigest(response, repository, reference);
     const size = Number(header(response, 'content-length'));
     const mediaType = typeOf(response);
     if (digest === undefined || !Number.isSafeInteger(size) || mediaType === '') return undefined;
@@ -128,13 +152,26 @@ export class RegistryClient implements AsyncDisposable {
    * for (or, for a tag, from the digest that the registry states), or when its Content-Type differs
    * from the document. Throws KILN_IMAGE_NOT_FOUND, KILN_DIGEST_MISMATCH, KILN_MANIFEST_INVALID.
    */
-  async manifest(repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
+  async manifest(
+    repository: Repository,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<FetchedDocument> {
     return this.#eachEndpoint(repository, (endpoint, last) =>
-      onceMore(last, () => retrying(this.#retry, signal, () => this.#manifest(endpoint, repository, reference, signal))),
+      onceMore(last, () =>
+        retrying(this.#retry, signal, () =>
+          this.#manifest(endpoint, repository, reference, signal),
+        ),
+      ),
     );
   }
 
-  async #manifest(endpoint: Endpoint, repository: Repository, reference: string, signal: AbortSignal): Promise<FetchedDocument> {
+  async #manifest(
+    endpoint: Endpoint,
+    repository: Repository,
+    reference: string,
+    signal: AbortSignal,
+  ): Promise<FetchedDocument> {
     const response = await this.#exchange.send({
       ...this.#manifestRequest(endpoint, repository, reference, signal),
       method: 'GET',
@@ -144,18 +181,29 @@ export class RegistryClient implements AsyncDisposable {
     const bytes = await readLimited(response, MAX_MANIFEST).catch((error: unknown) => {
       throw networkFailure(error, response.url, signal);
     });
-    if (!bytes) throw new KilnError('KILN_MANIFEST_INVALID', `${where} is larger than ${MAX_MANIFEST >> 20} MiB`);
+    if (!bytes)
+      throw new KilnError(
+        'KILN_MANIFEST_INVALID',
+        `${where} is larger than ${MAX_MANIFEST >> 20} MiB`,
+      );
     const digest = digestOf(bytes);
     // The bytes must have the digest that was asked for, or for a tag the digest that the registry
     // states.
-    const asked = isDigest(reference) ? reference : (promisedDigest(response, repository, reference) ?? digest);
+    const asked = isDigest(reference)
+      ? reference
+      : (promisedDigest(response, repository, reference) ?? digest);
     const wrong = brokenPromise({ digest: asked }, { digest });
     if (wrong !== undefined) throw liedAbout(response, where, wrong);
     const mediaType = typeOf(response);
     return { digest, mediaType, bytes, document: parseDocument(bytes, mediaType, where) };
   }
 
-  #manifestRequest(endpoint: Endpoint, repository: Repository, reference: string, signal: AbortSignal) {
+  #manifestRequest(
+    endpoint: Endpoint,
+    repository: Repository,
+    reference: string,
+    signal: AbortSignal,
+  ) {
     return {
       endpoint,
       path: `/${repository.path}/manifests/${reference}`,
@@ -198,7 +246,12 @@ export class RegistryClient implements AsyncDisposable {
    * A small blob, such as a config, verified. Throws KILN_CONFIG_INVALID when it is larger than
    * `limit` bytes.
    */
-  async readBlob(repository: Repository, descriptor: Descriptor, limit: number, signal: AbortSignal): Promise<Buffer> {
+  async readBlob(
+    repository: Repository,
+    descriptor: Descriptor,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
     if (descriptor.size > limit) {
       throw new KilnError(
         'KILN_CONFIG_INVALID',
@@ -246,7 +299,16 @@ export class RegistryClient implements AsyncDisposable {
     for (const endpoint of endpoints) {
       try {
         asked.add(endpoint);
-        const part = { exchange: this.#exchange, retry: this.#retry, endpoint, repository, descriptor, start: at, end, signal };
+        const part = {
+          exchange: this.#exchange,
+          retry: this.#retry,
+          endpoint,
+          repository,
+          descriptor,
+          start: at,
+          end,
+          signal,
+        };
         for await (const chunk of streamBlob(part)) {
           at += chunk.length;
           whole?.update(chunk);
@@ -254,7 +316,11 @@ export class RegistryClient implements AsyncDisposable {
         }
         break;
       } catch (error) {
-        if (endpoint === endpoints.at(-1) || !(error instanceof KilnError && NEXT_MIRROR.test(error.code))) throw error;
+        if (
+          endpoint === endpoints.at(-1) ||
+          !(error instanceof KilnError && NEXT_MIRROR.test(error.code))
+        )
+          throw error;
       }
     }
     if (!whole) return;
@@ -274,7 +340,11 @@ export class RegistryClient implements AsyncDisposable {
    * The manifests and indexes that have the manifest `digest` as their subject: attestations,
    * signatures. The list is empty when the registry keeps none.
    */
-  async referrers(repository: Repository, digest: Digest, signal: AbortSignal): Promise<readonly Descriptor[]> {
+  async referrers(
+    repository: Repository,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<readonly Descriptor[]> {
     return listReferrers(this.#listing(repository, signal), digest);
   }
 
@@ -282,7 +352,12 @@ export class RegistryClient implements AsyncDisposable {
    * True when the repository has the blob. An answer with another digest, or with another size than
    * the known one, does not describe this blob and counts as false.
    */
-  async hasBlob(repository: Repository, digest: Digest, signal: AbortSignal, size?: number): Promise<boolean> {
+  async hasBlob(
+    repository: Repository,
+    digest: Digest,
+    signal: AbortSignal,
+    size?: number,
+  ): Promise<boolean> {
     return retrying(this.#retry, signal, async () => {
       const response = await this.#exchange.send({
         endpoint: this.#pushEndpoint(repository),
@@ -309,10 +384,20 @@ export class RegistryClient implements AsyncDisposable {
    * Puts a blob into the repository. It may be there already, it may be mounted from another
    * repository, or else its bytes are sent.
    */
-  async pushBlob(repository: Repository, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
-    if (await this.hasBlob(repository, source.digest, options.signal, source.size)) return 'present';
+  async pushBlob(
+    repository: Repository,
+    source: UploadSource,
+    options: UploadOptions,
+  ): Promise<UploadOutcome> {
+    if (await this.hasBlob(repository, source.digest, options.signal, source.size))
+      return 'present';
     return uploadBlob(
-      { exchange: this.#exchange, retry: this.#retry, endpoint: this.#pushEndpoint(repository), repository },
+      {
+        exchange: this.#exchange,
+        retry: this.#retry,
+        endpoint: this.#pushEndpoint(repository),
+        repository,
+      },
       source,
       options,
     );
@@ -347,7 +432,10 @@ export class RegistryClient implements AsyncDisposable {
       return answer;
     });
     const stored = header(response, 'docker-content-digest');
-    const wrong = stored !== undefined && isDigest(stored) ? brokenPromise({ digest }, { digest: stored }) : undefined;
+    const wrong =
+      stored !== undefined && isDigest(stored)
+        ? brokenPromise({ digest }, { digest: stored })
+        : undefined;
     if (wrong !== undefined) {
       throw new KilnError(
         'KILN_DIGEST_MISMATCH',
@@ -356,14 +444,20 @@ export class RegistryClient implements AsyncDisposable {
     }
     // The specification demands 201. A server that answers 200 and does not state a digest may not
     // be a registry at all.
-    if (response.status === 200 && stored === undefined) await this.#checkStored(repository, reference, digest, signal);
+    if (response.status === 200 && stored === undefined)
+      await this.#checkStored(repository, reference, digest, signal);
     const subject = subjectOf(bytes);
     if (subject !== undefined && header(response, 'oci-subject') === undefined)
       await this.#listReferrer(repository, subject, referrerOf(bytes, mediaType), signal);
     return digest;
   }
 
-  async #checkStored(repository: Repository, reference: string, digest: Digest, signal: AbortSignal): Promise<void> {
+  async #checkStored(
+    repository: Repository,
+    reference: string,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<void> {
     const stored = await retrying(this.#retry, signal, () =>
       this.#manifest(this.#pushEndpoint(repository), repository, reference, signal),
     );
@@ -376,13 +470,34 @@ export class RegistryClient implements AsyncDisposable {
     );
   }
 
-  async #listReferrer(repository: Repository, subject: Digest, referrer: Descriptor, signal: AbortSignal): Promise<void> {
-    const list = withReferrer(await taggedReferrers(this.#listing(repository, signal), subject), referrer);
-    if (list !== undefined) await this.putManifest(repository, referrersTag(subject), MEDIA.ociIndex, Buffer.from(list), signal);
+  async #listReferrer(
+    repository: Repository,
+    subject: Digest,
+    referrer: Descriptor,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const list = withReferrer(
+      await taggedReferrers(this.#listing(repository, signal), subject),
+      referrer,
+    );
+    if (list !== undefined)
+      await this.putManifest(
+        repository,
+        referrersTag(subject),
+        MEDIA.ociIndex,
+        Buffer.from(list),
+        signal,
+      );
   }
 
   #listing(repository: Repository, signal: AbortSignal): Listing {
-    return { exchange: this.#exchange, retry: this.#retry, endpoint: this.#pushEndpoint(repository), repository, signal };
+    return {
+      exchange: this.#exchange,
+      retry: this.#retry,
+      endpoint: this.#pushEndpoint(repository),
+      repository,
+      signal,
+    };
   }
 
   #pushEndpoint(repository: Repository): Endpoint {
@@ -393,7 +508,10 @@ export class RegistryClient implements AsyncDisposable {
    * The first result that is not undefined. When no mirror has one, it is the result or failure of
    * the registry itself. A mirror that sends wrong content is skipped.
    */
-  async #eachEndpoint<T>(repository: Repository, ask: (endpoint: Endpoint, last: boolean) => Promise<T>): Promise<T> {
+  async #eachEndpoint<T>(
+    repository: Repository,
+    ask: (endpoint: Endpoint, last: boolean) => Promise<T>,
+  ): Promise<T> {
     const endpoints = endpointsOf(repository.domain, 'pull', this.#hosts);
     for (const endpoint of endpoints.slice(0, -1)) {
       try {
@@ -426,19 +544,28 @@ async function onceMore<T>(last: boolean, ask: () => Promise<T>): Promise<T> {
  * The digest that an answer must have: the one asked for, or for a tag the one that the registry
  * states. An answer that states another digest than the one asked for is refused.
  */
-function promisedDigest(response: HttpResponse, repository: Repository, reference: string): Digest | undefined {
+function promisedDigest(
+  response: HttpResponse,
+  repository: Repository,
+  reference: string,
+): Digest | undefined {
   const stated = header(response, 'docker-content-digest');
   if (!isDigest(reference)) return stated !== undefined && isDigest(stated) ? stated : undefined;
   if (stated === undefined || !isDigest(stated)) return reference;
   const wrong = brokenPromise({ digest: reference }, { digest: stated });
-  if (wrong !== undefined) throw liedAbout(response, `manifest of ${nameFor(repository, reference)}`, wrong);
+  if (wrong !== undefined)
+    throw liedAbout(response, `manifest of ${nameFor(repository, reference)}`, wrong);
   return reference;
 }
 
 function liedAbout(response: HttpResponse, where: string, wrong: string): KilnError {
-  return new KilnError('KILN_DIGEST_MISMATCH', `registry ${response.url.host} sent another ${where}: ${wrong}`, {
-    hint: 'the registry, or something between, changes what it sends: do not use this image',
-  });
+  return new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `registry ${response.url.host} sent another ${where}: ${wrong}`,
+    {
+      hint: 'the registry, or something between, changes what it sends: do not use this image',
+    },
+  );
 }
 
 /** The Content-Type without parameters. */

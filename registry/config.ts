@@ -1,7 +1,13 @@
 import { join } from 'node:path';
 import { KilnError, messageOf } from '../base/errors.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
-import { type Certificates, type Complaint, readCertificates, readKeypair, readPem } from './certificates.ts';
+import {
+  type Certificates,
+  type Complaint,
+  readCertificates,
+  readKeypair,
+  readPem,
+} from './certificates.ts';
 import { DEFAULTS, DOCKER_HUB, type HostConfig, type HostsConfig, type Keypair } from './hosts.ts';
 import { textIfThere } from './textfile.ts';
 
@@ -44,15 +50,22 @@ function withCertificates(hosts: HostsConfig, root: string): HostsConfig {
 
 function certificatesOf(root: string, host: string): readonly Certificates[] {
   const complain: Complaint = (why, cause) =>
-    new KilnError('KILN_REGISTRY_CONFIG_INVALID', `the certificates for registry ${host} cannot be used: ${why}`, {
-      place: { kind: 'path', path: root },
-      cause,
-    });
+    new KilnError(
+      'KILN_REGISTRY_CONFIG_INVALID',
+      `the certificates for registry ${host} cannot be used: ${why}`,
+      {
+        place: { kind: 'path', path: root },
+        cause,
+      },
+    );
   const names = host === DEFAULT_DOMAIN ? [host, DOCKER_HUB] : [host];
   return names.flatMap((name) => readCertificates(join(root, name), complain) ?? []);
 }
 
-function merged(own: HostConfig | undefined, certificates: readonly Certificates[]): HostConfig | undefined {
+function merged(
+  own: HostConfig | undefined,
+  certificates: readonly Certificates[],
+): HostConfig | undefined {
   if (certificates.length === 0) return own;
   const { ca, keypairs = [], ...rest } = own ?? DEFAULTS;
   return {
@@ -66,9 +79,15 @@ function merged(own: HostConfig | undefined, certificates: readonly Certificates
  * Parses the text of a configuration; `path` is for messages. CA files are read immediately. Throws
  * KILN_REGISTRY_CONFIG_INVALID.
  */
-export async function parseHostsConfig(text: string, path: string): Promise<ReadonlyMap<string, HostConfig>> {
+export async function parseHostsConfig(
+  text: string,
+  path: string,
+): Promise<ReadonlyMap<string, HostConfig>> {
   const invalid: Complaint = (why, cause) =>
-    new KilnError('KILN_REGISTRY_CONFIG_INVALID', `${path} is not valid: ${why}`, { place: { kind: 'path', path }, cause });
+    new KilnError('KILN_REGISTRY_CONFIG_INVALID', `${path} is not valid: ${why}`, {
+      place: { kind: 'path', path },
+      cause,
+    });
   const { parse } = await import('smol-toml');
   let parsed: Readonly<Record<string, unknown>>;
   try {
@@ -78,11 +97,20 @@ export async function parseHostsConfig(text: string, path: string): Promise<Read
   }
   const tables = parsed['registry'] ?? {};
   if (!isTable(tables)) throw invalid('registry is not a table');
-  return new Map(Object.entries(tables).map(([host, table]) => [host, hostConfig(host, table, invalid)]));
+  return new Map(
+    Object.entries(tables).map(([host, table]) => [host, hostConfig(host, table, invalid)]),
+  );
 }
 
 /** The keys that a table `[registry."HOST"]` may have. */
-export const REGISTRY_KEYS: ReadonlySet<string> = new Set(['mirrors', 'http', 'insecure', 'ca', 'tlsconfigdir', 'keypair']);
+export const REGISTRY_KEYS: ReadonlySet<string> = new Set([
+  'mirrors',
+  'http',
+  'insecure',
+  'ca',
+  'tlsconfigdir',
+  'keypair',
+]);
 
 function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfig {
   if (!isTable(table)) throw invalid(`registry."${host}" is not a table`);
@@ -103,12 +131,18 @@ function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfi
     if (!found) throw invalid(`${directory} cannot be read: there is no such directory`);
     return found;
   });
-  const keypairs = [...ownKeypairs(host, table['keypair'], invalid), ...directories.flatMap((found) => found.keypairs)];
+  const keypairs = [
+    ...ownKeypairs(host, table['keypair'], invalid),
+    ...directories.flatMap((found) => found.keypairs),
+  ];
   return {
     mirrors: texts('mirrors'),
     http: flag('http'),
     insecure: flag('insecure'),
-    ca: [...texts('ca').map((file) => readPem(file, 'CERTIFICATE', invalid)), ...directories.flatMap((found) => found.ca)],
+    ca: [
+      ...texts('ca').map((file) => readPem(file, 'CERTIFICATE', invalid)),
+      ...directories.flatMap((found) => found.ca),
+    ],
     ...(keypairs.length > 0 ? { keypairs } : {}),
   };
 }

@@ -30,17 +30,30 @@ export interface CredentialHelper {
 export function credentialHelper(name: string, env: Environment): CredentialHelper {
   const program = `docker-credential-${name}`;
   const failed = (why: string, cause?: unknown) =>
-    new KilnError('KILN_CREDENTIAL_HELPER', `${program}, which docker's config.json names, ${why}`, {
-      hint: `install ${program}, or remove it from credsStore and credHelpers`,
-      cause,
-    });
+    new KilnError(
+      'KILN_CREDENTIAL_HELPER',
+      `${program}, which docker's config.json names, ${why}`,
+      {
+        hint: `install ${program}, or remove it from credsStore and credHelpers`,
+        cause,
+      },
+    );
   /** Returns the output of the helper, or undefined when it does not know the server. */
-  const ask = async (verb: string, input: string, signal: AbortSignal): Promise<string | undefined> => {
+  const ask = async (
+    verb: string,
+    input: string,
+    signal: AbortSignal,
+  ): Promise<string | undefined> => {
     // A name with a slash could run a program from any directory.
     if (!/^[\w.-]+$/.test(name)) throw failed('does not have a valid name');
-    const { code, stdout } = await runHelper(program, verb, input, env, signal).catch((error: unknown) => {
-      throw failed(errnoOf(error) === 'ENOENT' ? 'is not on PATH' : `cannot be run: ${messageOf(error)}`, error);
-    });
+    const { code, stdout } = await runHelper(program, verb, input, env, signal).catch(
+      (error: unknown) => {
+        throw failed(
+          errnoOf(error) === 'ENOENT' ? 'is not on PATH' : `cannot be run: ${messageOf(error)}`,
+          error,
+        );
+      },
+    );
     if (code === 0) return stdout;
     if (/credentials not found|no credentials/i.test(stdout)) return undefined;
     throw failed(`failed: ${printable(stdout) || `exit code ${code}`}`);
@@ -51,7 +64,11 @@ export function credentialHelper(name: string, env: Environment): CredentialHelp
       return stdout === undefined ? undefined : parseAnswer(stdout, failed);
     },
     async store(server, { username, secret }, signal) {
-      const answer = await ask('store', JSON.stringify({ ServerURL: server, Username: username, Secret: secret }), signal);
+      const answer = await ask(
+        'store',
+        JSON.stringify({ ServerURL: server, Username: username, Secret: secret }),
+        signal,
+      );
       if (answer === undefined) throw failed('did not keep the login');
     },
     async erase(server, signal) {
@@ -67,7 +84,8 @@ function parseAnswer(stdout: string, failed: (why: string) => KilnError): Helper
   } catch {
     throw failed('did not print a JSON document');
   }
-  if (typeof answer?.Username !== 'string' || typeof answer.Secret !== 'string') throw failed('printed no Username and Secret');
+  if (typeof answer?.Username !== 'string' || typeof answer.Secret !== 'string')
+    throw failed('printed no Username and Secret');
   return { username: answer.Username, secret: answer.Secret };
 }
 
@@ -80,7 +98,12 @@ async function runHelper(
 ): Promise<{ code: number | null; stdout: string }> {
   const { spawn } = await import('node:child_process');
   return new Promise((resolve, reject) => {
-    const child = spawn(program, [verb], { env: { ...env }, stdio: ['pipe', 'pipe', 'ignore'], signal, timeout: 30_000 });
+    const child = spawn(program, [verb], {
+      env: { ...env },
+      stdio: ['pipe', 'pipe', 'ignore'],
+      signal,
+      timeout: 30_000,
+    });
     let stdout = '';
     child.on('error', reject);
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

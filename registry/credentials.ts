@@ -1,6 +1,12 @@
 import { KilnError } from '../base/errors.ts';
 import { credentialHelper } from './credential-helper.ts';
-import { type AuthEntry, byHost, type DockerConfig, readDockerConfig, serverKey } from './docker-config.ts';
+import {
+  type AuthEntry,
+  byHost,
+  type DockerConfig,
+  readDockerConfig,
+  serverKey,
+} from './docker-config.ts';
 
 /** A login for one registry host. An identity token is an OAuth2 refresh token. */
 export type Credential =
@@ -10,7 +16,10 @@ export type Credential =
   | { readonly kind: 'registry'; readonly token: string };
 
 /** Returns the login for exactly this host (with port), or undefined for anonymous access. */
-export type CredentialSource = (host: string, signal: AbortSignal) => Promise<Credential | undefined>;
+export type CredentialSource = (
+  host: string,
+  signal: AbortSignal,
+) => Promise<Credential | undefined>;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -45,7 +54,9 @@ async function lookUp(
 ): Promise<Credential | undefined> {
   const helper = byHost(config.credHelpers, host);
   if (helper !== undefined) return askHelper(helper, host, env, signal);
-  const stored = config.credsStore ? await askHelper(config.credsStore, host, env, signal) : undefined;
+  const stored = config.credsStore
+    ? await askHelper(config.credsStore, host, env, signal)
+    : undefined;
   return stored ?? fromEntry(byHost(config.auths, host), host);
 }
 
@@ -53,19 +64,29 @@ function fromEntry(entry: AuthEntry | undefined, host: string): Credential | und
   if (!entry) return undefined;
   if (entry.registrytoken) return { kind: 'registry', token: entry.registrytoken };
   if (entry.identitytoken) return { kind: 'identity', token: entry.identitytoken };
-  if (entry.username && entry.password) return { kind: 'basic', username: entry.username, password: entry.password };
+  if (entry.username && entry.password)
+    return { kind: 'basic', username: entry.username, password: entry.password };
   if (!entry.auth) return undefined;
   const decoded = Buffer.from(entry.auth, 'base64').toString().replace(/\0+$/, '');
   const colon = decoded.indexOf(':');
   if (colon < 1) {
-    throw new KilnError('KILN_DOCKER_CONFIG_INVALID', `the login stored for ${host} in docker's config.json is damaged`, {
-      hint: `kiln login ${host}`,
-    });
+    throw new KilnError(
+      'KILN_DOCKER_CONFIG_INVALID',
+      `the login stored for ${host} in docker's config.json is damaged`,
+      {
+        hint: `kiln login ${host}`,
+      },
+    );
   }
   return { kind: 'basic', username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
 }
 
-async function askHelper(name: string, host: string, env: Environment, signal: AbortSignal): Promise<Credential | undefined> {
+async function askHelper(
+  name: string,
+  host: string,
+  env: Environment,
+  signal: AbortSignal,
+): Promise<Credential | undefined> {
   const login = await credentialHelper(name, env).get(serverKey(host), signal);
   if (!login || login.username === '') return undefined;
   return login.username === '<token>'

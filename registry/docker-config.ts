@@ -37,8 +37,12 @@ export function serverKey(host: string): string {
 }
 
 /** The entry whose key names exactly this host: `host`, `https://host`, `https://host/v1/`. */
-export function byHost<T>(entries: Readonly<Record<string, T>> | undefined, host: string): T | undefined {
-  for (const [key, value] of Object.entries(entries ?? {})) if (hostOfKey(key) === host) return value;
+export function byHost<T>(
+  entries: Readonly<Record<string, T>> | undefined,
+  host: string,
+): T | undefined {
+  for (const [key, value] of Object.entries(entries ?? {}))
+    if (hostOfKey(key) === host) return value;
   return undefined;
 }
 
@@ -67,22 +71,31 @@ export function readDockerConfig(path: string, tell?: (reason: string) => void):
   return read(path, ['ENOENT', 'ENOTDIR', 'EACCES'], tell);
 }
 
-function read(path: string, empty: readonly string[], tell?: (reason: string) => void): DockerConfig {
+function read(
+  path: string,
+  empty: readonly string[],
+  tell?: (reason: string) => void,
+): DockerConfig {
   let written: string;
   try {
     written = readFileSync(path, 'utf8');
   } catch (error) {
     if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
     const target = errnoOf(error) === 'ENOENT' ? brokenLink(path) : undefined;
-    if (target !== undefined) tell?.(`${path} is a link to ${JSON.stringify(target)}, which does not exist`);
+    if (target !== undefined)
+      tell?.(`${path} is a link to ${JSON.stringify(target)}, which does not exist`);
     if (empty.includes(errnoOf(error) ?? '')) return {};
     throw osError(error, reading("docker's configuration", path));
   }
   const invalid = (why: string) =>
-    new KilnError('KILN_DOCKER_CONFIG_INVALID', `${path} is not a valid docker configuration: ${why}`, {
-      place: { kind: 'path', path },
-      hint: 'repair or remove the file, or point DOCKER_CONFIG to another directory',
-    });
+    new KilnError(
+      'KILN_DOCKER_CONFIG_INVALID',
+      `${path} is not a valid docker configuration: ${why}`,
+      {
+        place: { kind: 'path', path },
+        hint: 'repair or remove the file, or point DOCKER_CONFIG to another directory',
+      },
+    );
   // The file holds logins, so no parser message may quote it.
   const parsed = jsonOf(Buffer.from(written))?.value;
   if (!isObject(parsed)) throw invalid('it is not a JSON object');
@@ -94,7 +107,13 @@ function read(path: string, empty: readonly string[], tell?: (reason: string) =>
 const FIELDS = record({
   auths: mapOf((value, field, invalid) => {
     if (value !== null)
-      record({ auth: text, username: text, password: text, identitytoken: text, registrytoken: text })(value, field, invalid);
+      record({
+        auth: text,
+        username: text,
+        password: text,
+        identitytoken: text,
+        registrytoken: text,
+      })(value, field, invalid);
   }),
   credsStore: text,
   credHelpers: mapOf(text),
@@ -108,7 +127,10 @@ export function replaceAuth(path: string, host: string, entry: AuthEntry | undef
   // A file that could not be read must not be replaced.
   const config = read(path, ['ENOENT']);
   const others = Object.entries(config.auths ?? {}).filter(([key]) => hostOfKey(key) !== host);
-  const auths = Object.fromEntries([...others, ...(entry ? [[serverKey(host), entry] as const] : [])]);
+  const auths = Object.fromEntries([
+    ...others,
+    ...(entry ? [[serverKey(host), entry] as const] : []),
+  ]);
   writeWhole(path, `${JSON.stringify({ ...config, auths }, null, '\t')}`);
 }
 
@@ -132,7 +154,11 @@ function writeWhole(path: string, text: string): void {
   } catch (cause) {
     const hint = 'point DOCKER_CONFIG to a directory that you can write';
     const known = writing("docker's configuration", path);
-    throw osError(cause, { ...known, code: 'KILN_DOCKER_CONFIG_INVALID', hint: { EACCES: hint, EPERM: hint, EROFS: hint } });
+    throw osError(cause, {
+      ...known,
+      code: 'KILN_DOCKER_CONFIG_INVALID',
+      hint: { EACCES: hint, EPERM: hint, EROFS: hint },
+    });
   }
 }
 

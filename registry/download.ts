@@ -98,7 +98,10 @@ async function transfer(task: Download): Promise<'done' | 'again'> {
   }
 }
 
-function request({ exchange, endpoint, repository, descriptor, signal }: Download, from: number): Promise<HttpResponse> {
+function request(
+  { exchange, endpoint, repository, descriptor, signal }: Download,
+  from: number,
+): Promise<HttpResponse> {
   return exchange.send({
     endpoint,
     method: 'GET',
@@ -106,17 +109,27 @@ function request({ exchange, endpoint, repository, descriptor, signal }: Downloa
     scopes: [repositoryScope(repository.path, 'pull')],
     headers: from > 0 ? { range: `bytes=${from}-` } : {},
     accept: from > 0 ? [200, 206, 416] : [200],
-    subject: { what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`, kind: 'blob' },
+    subject: {
+      what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`,
+      kind: 'blob',
+    },
     signal,
   });
 }
 
 /** Reads one answer into the sink; `state.received` is the position of the sink. */
-async function receive(task: Download, response: HttpResponse, sink: BlobSink, state: { received: number }): Promise<void> {
+async function receive(
+  task: Download,
+  response: HttpResponse,
+  sink: BlobSink,
+  state: { received: number },
+): Promise<void> {
   const { descriptor, signal } = task;
   if (response.status === 416) {
     await discard(response);
-    throw new RangeRefused(mismatch(task, `does not resume after ${state.received} of ${descriptor.size} bytes`));
+    throw new RangeRefused(
+      mismatch(task, `does not resume after ${state.received} of ${descriptor.size} bytes`),
+    );
   }
   const announced = announcedSize(response, state.received);
   if (announced !== undefined && announced !== descriptor.size) {
@@ -133,7 +146,10 @@ async function receive(task: Download, response: HttpResponse, sink: BlobSink, s
       skip = Math.max(0, skip - chunk.length);
       if (!fresh) continue;
       if (state.received + fresh.length > descriptor.size)
-        throw mismatch(task, `sent more than the ${descriptor.size} bytes that its manifest states`);
+        throw mismatch(
+          task,
+          `sent more than the ${descriptor.size} bytes that its manifest states`,
+        );
       batch.add(fresh);
       state.received += fresh.length;
       task.onProgress(state.received);
@@ -160,12 +176,19 @@ function announcedSize(response: HttpResponse, from: number): number | undefined
   }
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(header(response, 'content-range') ?? '');
   if (range && Number(range[1]) === from) return range[2] === '*' ? undefined : Number(range[2]);
-  const failure = new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} sent another range than the one asked for`);
+  const failure = new KilnError(
+    'KILN_REGISTRY_ERROR',
+    `registry ${response.url.host} sent another range than the one asked for`,
+  );
   void discard(response);
   throw new RangeRefused(failure);
 }
 
-function mismatch({ endpoint, descriptor, repository }: Download, why: string, cause?: unknown): KilnError {
+function mismatch(
+  { endpoint, descriptor, repository }: Download,
+  why: string,
+  cause?: unknown,
+): KilnError {
   const host = new URL(endpoint.origin).host;
   return new KilnError(
     'KILN_DIGEST_MISMATCH',
@@ -212,7 +235,11 @@ export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
     write: (chunk) => chunks.push(chunk),
     commit({ digest }) {
       const wrong = brokenBytes({ digest }, bytes());
-      if (wrong !== undefined) throw new KilnError('KILN_DIGEST_MISMATCH', `the bytes are not the requested ones: ${wrong}`);
+      if (wrong !== undefined)
+        throw new KilnError(
+          'KILN_DIGEST_MISMATCH',
+          `the bytes are not the requested ones: ${wrong}`,
+        );
     },
     [Symbol.dispose]: () => {},
   };

@@ -7,7 +7,14 @@ import { type Endpoint, tlsTowards } from './hosts.ts';
 import type { ProxySettings } from './proxy.ts';
 import { Quiet } from './quiet.ts';
 import type { RetryPolicy } from './retry.ts';
-import { discard, type HttpRequest, type HttpResponse, header, type Timeouts, Transport } from './transport.ts';
+import {
+  discard,
+  type HttpRequest,
+  type HttpResponse,
+  header,
+  type Timeouts,
+  Transport,
+} from './transport.ts';
 
 export interface ExchangeOptions {
   readonly credentials: CredentialSource;
@@ -87,7 +94,13 @@ export class Exchange implements AsyncDisposable {
           continue;
         }
       }
-      if (trusted && response.status === 401 && !wantsLogin(response) && authorization && logins++ < 1) {
+      if (
+        trusted &&
+        response.status === 401 &&
+        !wantsLogin(response) &&
+        authorization &&
+        logins++ < 1
+      ) {
         // The token has expired, although the registry does not say so.
         this.#authorizer.forget(authorization);
         fresh = await this.#authorizer.header(endpoint, request.scopes, request.signal);
@@ -98,7 +111,8 @@ export class Exchange implements AsyncDisposable {
       }
       const isRead = request.method === 'GET' || request.method === 'HEAD';
       if (REDIRECTS.has(response.status) && isRead) {
-        if (++redirects > MAX_REDIRECTS) throw new KilnError('KILN_REGISTRY_ERROR', `registry ${url.host} redirects in circles`);
+        if (++redirects > MAX_REDIRECTS)
+          throw new KilnError('KILN_REGISTRY_ERROR', `registry ${url.host} redirects in circles`);
         url = redirectTarget(response);
         await discard(response);
         continue;
@@ -159,13 +173,19 @@ export class Exchange implements AsyncDisposable {
  * about the other.
  */
 function refusedDefaultPort(error: unknown, endpoint: Endpoint): boolean {
-  return new URL(endpoint.origin).port === '' && error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+  return (
+    new URL(endpoint.origin).port === '' &&
+    error instanceof Error &&
+    'code' in error &&
+    error.code === 'ECONNREFUSED'
+  );
 }
 
 function urlOf(endpoint: Endpoint, path: string | URL): URL {
   if (typeof path !== 'string') return path;
   const url = new URL(endpoint.origin + endpoint.prefix + path);
-  if (endpoint.mirrorOf !== undefined && endpoint.mirrorOf !== url.host) url.searchParams.set('ns', endpoint.mirrorOf);
+  if (endpoint.mirrorOf !== undefined && endpoint.mirrorOf !== url.host)
+    url.searchParams.set('ns', endpoint.mirrorOf);
   return url;
 }
 
@@ -184,7 +204,9 @@ export function redirectTarget(response: HttpResponse): URL {
       `registry ${response.url.host} redirects to ${JSON.stringify(location)}, which is not a URL`,
     );
   }
-  const secure = target.protocol === 'https:' || (target.protocol === 'http:' && response.url.protocol === 'http:');
+  const secure =
+    target.protocol === 'https:' ||
+    (target.protocol === 'http:' && response.url.protocol === 'http:');
   if (!secure)
     throw new KilnError(
       'KILN_REGISTRY_ERROR',

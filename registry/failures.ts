@@ -23,7 +23,14 @@ export class TransientFailure extends Error {
 
 /** Statuses that mean: try again later. */
 export const BUSY: ReadonlySet<number> = new Set([408, 425, 429, 500, 502, 503, 504]);
-const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'EADDRNOTAVAIL',
+]);
 const RESET = new Set([
   'ECONNRESET',
   'EPIPE',
@@ -74,8 +81,14 @@ const REGISTRY: Party = {
  * KilnError otherwise. Every error of the HTTP client gets a code; other errors are returned
  * unchanged.
  */
-export function networkFailure(error: unknown, url: URL, signal: AbortSignal, party = REGISTRY): unknown {
-  if (signal.aborted) return signal.reason instanceof KilnError ? signal.reason : new CancelledError(error);
+export function networkFailure(
+  error: unknown,
+  url: URL,
+  signal: AbortSignal,
+  party = REGISTRY,
+): unknown {
+  if (signal.aborted)
+    return signal.reason instanceof KilnError ? signal.reason : new CancelledError(error);
   if (error instanceof KilnError || error instanceof TransientFailure) return error;
   const host = url.host;
   if (error instanceof SlowTransfer) {
@@ -95,30 +108,42 @@ export function networkFailure(error: unknown, url: URL, signal: AbortSignal, pa
     );
   }
   if (UNREACHABLE.has(code)) {
-    const failure = new KilnError(party.unreachable, `cannot reach ${party.noun} ${host}: ${reason(code, error)}`, {
-      hint:
-        code === 'ENOTFOUND'
-          ? party.spelling
-          : `check that the ${party.noun} is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)`,
-      cause: error,
-    });
+    const failure = new KilnError(
+      party.unreachable,
+      `cannot reach ${party.noun} ${host}: ${reason(code, error)}`,
+      {
+        hint:
+          code === 'ENOTFOUND'
+            ? party.spelling
+            : `check that the ${party.noun} is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)`,
+        cause: error,
+      },
+    );
     // A refused connection or an unknown name is final. A name server that does not answer may
     // answer later.
     return code === 'EAI_AGAIN' ? new TransientFailure(failure) : failure;
   }
   if (RESET.has(code) || isCutShort(error)) {
     return new TransientFailure(
-      new KilnError(party.unreachable, `the connection to ${party.noun} ${host} broke: ${messageOf(error)}`, {
-        hint: party.again,
-        cause: error,
-      }),
+      new KilnError(
+        party.unreachable,
+        `the connection to ${party.noun} ${host} broke: ${messageOf(error)}`,
+        {
+          hint: party.again,
+          cause: error,
+        },
+      ),
     );
   }
   if (isTlsError(error)) {
-    return new KilnError(party.tls, `no trusted TLS connection to ${party.noun} ${host}: ${messageOf(error)}`, {
-      hint: party.trust,
-      cause: error,
-    });
+    return new KilnError(
+      party.tls,
+      `no trusted TLS connection to ${party.noun} ${host}: ${messageOf(error)}`,
+      {
+        hint: party.trust,
+        cause: error,
+      },
+    );
   }
   return error instanceof ClientFailure ? oddAnswer(error, code, host, party) : error;
 }
@@ -135,32 +160,49 @@ function oddAnswer(error: ClientFailure, code: string, host: string, party: Part
       cause: error,
     });
   if (isParserError(error)) {
-    return new KilnError(party.other, `${party.noun} ${host} does not speak HTTP as it should: ${printable(error.message)}`, {
-      hint: elsewhere,
-      cause: error,
-    });
+    return new KilnError(
+      party.other,
+      `${party.noun} ${host} does not speak HTTP as it should: ${printable(error.message)}`,
+      {
+        hint: elsewhere,
+        cause: error,
+      },
+    );
   }
-  return new KilnError(party.other, `the exchange with ${party.noun} ${host} failed: ${printable(error.message) || code}`, {
-    hint: 'check the network and the proxy settings, then run the command again',
-    cause: error,
-  });
+  return new KilnError(
+    party.other,
+    `the exchange with ${party.noun} ${host} failed: ${printable(error.message) || code}`,
+    {
+      hint: 'check the network and the proxy settings, then run the command again',
+      cause: error,
+    },
+  );
 }
 
 function isParserError(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return error.name === 'HTTPParserError' || (errnoOf(error) ?? '').startsWith('HPE_') || isParserError(error.cause);
+  return (
+    error.name === 'HTTPParserError' ||
+    (errnoOf(error) ?? '').startsWith('HPE_') ||
+    isParserError(error.cause)
+  );
 }
 
 /** True when the connection ended while the parser was in the middle of an answer. */
 function isCutShort(error: unknown): boolean {
-  return isParserError(error) && (codeOf(error) === 'HPE_INVALID_EOF_STATE' || /\bEOF\b/i.test(messageOf(error)));
+  return (
+    isParserError(error) &&
+    (codeOf(error) === 'HPE_INVALID_EOF_STATE' || /\bEOF\b/i.test(messageOf(error)))
+  );
 }
 
 /** True when a TLS handshake failed because the other side does not speak TLS. */
 export function speaksNoTls(error: unknown): boolean {
   const code = codeOf(error);
   return (
-    /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNSUPPORTED_PROTOCOL)$/.test(code) ||
+    /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNSUPPORTED_PROTOCOL)$/.test(
+      code,
+    ) ||
     code === 'EPROTO' ||
     (code === 'ECONNRESET' && /before secure TLS connection/.test(messageOf(error)))
   );
@@ -178,7 +220,8 @@ function isTlsError(error: unknown): boolean {
 function codeOf(error: unknown): string {
   const own = errnoOf(error);
   if (own) return own;
-  if (error instanceof AggregateError) return error.errors.map(errnoOf).find((code) => code !== undefined) ?? '';
+  if (error instanceof AggregateError)
+    return error.errors.map(errnoOf).find((code) => code !== undefined) ?? '';
   return error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : '';
 }
 
@@ -204,7 +247,11 @@ export interface RequestSubject {
 }
 
 /** Consumes an answer that is not a success and converts it to an error. */
-export async function statusFailure(response: HttpResponse, subject: RequestSubject, signal: AbortSignal): Promise<Error> {
+export async function statusFailure(
+  response: HttpResponse,
+  subject: RequestSubject,
+  signal: AbortSignal,
+): Promise<Error> {
   const said = await saidBy(response, signal);
   const host = response.url.host;
   const tail = said.text ? `: ${said.text}` : '';
@@ -216,7 +263,9 @@ export async function statusFailure(response: HttpResponse, subject: RequestSubj
         ? `wait, or log in for a higher limit: kiln login ${host}`
         : "the fault is on the registry's side: try again later";
     return new TransientFailure(
-      new KilnError(code, `registry ${host} answered ${status} for ${subject.what}${tail}`, { hint }),
+      new KilnError(code, `registry ${host} answered ${status} for ${subject.what}${tail}`, {
+        hint,
+      }),
       retryAfter(response),
     );
   }
@@ -225,20 +274,29 @@ export async function statusFailure(response: HttpResponse, subject: RequestSubj
     return new KilnError(
       denied ? 'KILN_REGISTRY_DENIED' : 'KILN_REGISTRY_UNAUTHORIZED',
       `registry ${host} ${denied ? 'denies access to' : 'wants a login for'} ${subject.what}${tail}`,
-      { hint: `check the name; if it is right, log in with an account that has access: kiln login ${host}` },
+      {
+        hint: `check the name; if it is right, log in with an account that has access: kiln login ${host}`,
+      },
     );
   }
   if (status === 404 && subject.kind === 'manifest') {
-    return new KilnError('KILN_IMAGE_NOT_FOUND', `${subject.what} does not exist in registry ${host}${tail}`, {
-      hint: 'check the name and the tag',
-    });
+    return new KilnError(
+      'KILN_IMAGE_NOT_FOUND',
+      `${subject.what} does not exist in registry ${host}${tail}`,
+      {
+        hint: 'check the name and the tag',
+      },
+    );
   }
   if (status === 404 && subject.kind === 'blob') {
     return new KilnError('KILN_BLOB_NOT_FOUND', `registry ${host} has no ${subject.what}${tail}`, {
       hint: 'the image is incomplete in the registry: push it again',
     });
   }
-  return new KilnError('KILN_REGISTRY_ERROR', `registry ${host} answered ${status} for ${subject.what}${tail}`);
+  return new KilnError(
+    'KILN_REGISTRY_ERROR',
+    `registry ${host} answered ${status} for ${subject.what}${tail}`,
+  );
 }
 
 /**
@@ -256,7 +314,8 @@ async function saidBy(response: HttpResponse, signal: AbortSignal): Promise<{ te
   try {
     const parsed: unknown = JSON.parse(text);
     const errors = (parsed as { errors?: unknown }).errors;
-    if (Array.isArray(errors)) return { text: errors.map(describe).filter(Boolean).slice(0, 3).join('; ') };
+    if (Array.isArray(errors))
+      return { text: errors.map(describe).filter(Boolean).slice(0, 3).join('; ') };
     const details = (parsed as { details?: unknown }).details;
     if (typeof details === 'string') return { text: printable(details) };
   } catch {

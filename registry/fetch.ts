@@ -1,8 +1,23 @@
 import { KilnError } from '../base/errors.ts';
-import { BUSY, networkFailure, type Party, printable, retryAfter, TransientFailure } from './failures.ts';
+import {
+  BUSY,
+  networkFailure,
+  type Party,
+  printable,
+  retryAfter,
+  TransientFailure,
+} from './failures.ts';
 import type { ProxySettings } from './proxy.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retrying } from './retry.ts';
-import { DEFAULT_TIMEOUTS, discard, type HttpResponse, header, readLimited, type Timeouts, Transport } from './transport.ts';
+import {
+  DEFAULT_TIMEOUTS,
+  discard,
+  type HttpResponse,
+  header,
+  readLimited,
+  type Timeouts,
+  Transport,
+} from './transport.ts';
 
 export interface FetcherOptions {
   readonly proxies: ProxySettings;
@@ -44,7 +59,8 @@ const SERVER: Party = {
   spelling: 'check the spelling of the host in the URL, and DNS',
   again: 'run the command again',
   slow: 'another attempt may be faster',
-  trust: 'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate',
+  trust:
+    'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate',
 };
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -52,7 +68,11 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 const MAX_REDIRECTS = 10;
 const USER_AGENT = 'kiln/0.1';
 
-export function createFetcher({ proxies, timeouts = DEFAULT_TIMEOUTS, retry = DEFAULT_RETRY }: FetcherOptions): Fetcher {
+export function createFetcher({
+  proxies,
+  timeouts = DEFAULT_TIMEOUTS,
+  retry = DEFAULT_RETRY,
+}: FetcherOptions): Fetcher {
   const transport = new Transport(proxies, timeouts);
   return {
     get: (request, consume) =>
@@ -75,13 +95,19 @@ async function follow(transport: Transport, request: FetchRequest): Promise<Http
     // A login is sent only to the host it was given for. It is not sent again after a redirect
     // through another host.
     const trusted = authorization !== undefined && url.origin === request.url.origin;
-    const response = await send(transport, url, { ...headers, ...(trusted && { authorization }) }, signal);
+    const response = await send(
+      transport,
+      url,
+      { ...headers, ...(trusted && { authorization }) },
+      signal,
+    );
     // A partial answer without a range request is not the file.
     const isWhole = response.status >= 200 && response.status < 300 && response.status !== 206;
     if (isWhole || response.status === 304) return response;
     if (!REDIRECTS.has(response.status)) throw await statusFailure(response);
     await discard(response);
-    if (redirects >= MAX_REDIRECTS) throw redirectFailure(request.url, `more than ${MAX_REDIRECTS} times`);
+    if (redirects >= MAX_REDIRECTS)
+      throw redirectFailure(request.url, `more than ${MAX_REDIRECTS} times`);
     url = target(response, request.url);
   }
 }
@@ -109,22 +135,34 @@ async function send(
 
 function target(response: HttpResponse, from: URL): URL {
   const location = header(response, 'location');
-  const url = location !== undefined && URL.canParse(location, response.url.href) ? new URL(location, response.url) : undefined;
-  if (!url || !/^https?:$/.test(url.protocol)) throw redirectFailure(from, 'to a URL that is neither http nor https');
+  const url =
+    location !== undefined && URL.canParse(location, response.url.href)
+      ? new URL(location, response.url)
+      : undefined;
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw redirectFailure(from, 'to a URL that is neither http nor https');
   return url;
 }
 
 function redirectFailure(url: URL, how: string): KilnError {
-  return new KilnError('KILN_HTTP_REDIRECT', `${withoutLogin(url)} redirects ${how}`, { hint: 'check the URL' });
+  return new KilnError('KILN_HTTP_REDIRECT', `${withoutLogin(url)} redirects ${how}`, {
+    hint: 'check the URL',
+  });
 }
 
 async function statusFailure(response: HttpResponse): Promise<unknown> {
   const { status, url } = response;
-  const said = printable((await readLimited(response, 4096).catch(() => undefined))?.toString() ?? '');
+  const said = printable(
+    (await readLimited(response, 4096).catch(() => undefined))?.toString() ?? '',
+  );
   const words = said === '' || said.includes('<') ? '' : `: ${said}`;
-  const failure = new KilnError('KILN_HTTP_STATUS', `${withoutLogin(url)} answered ${status}${words}`, {
-    hint: statusHint(status, url),
-  });
+  const failure = new KilnError(
+    'KILN_HTTP_STATUS',
+    `${withoutLogin(url)} answered ${status}${words}`,
+    {
+      hint: statusHint(status, url),
+    },
+  );
   return BUSY.has(status) ? new TransientFailure(failure, retryAfter(response)) : failure;
 }
 

@@ -48,13 +48,24 @@ test('only loopback hosts may use plain http or any certificate, unless configur
   ]) {
     assert.not.ok(isLoopback(host), host);
     const [endpoint] = endpointsOf(host, 'pull', new Map());
-    assert.ok(endpoint?.tls.verify && !endpoint.plainFallback && endpoint.origin.startsWith('https:'), host);
+    assert.ok(
+      endpoint?.tls.verify && !endpoint.plainFallback && endpoint.origin.startsWith('https:'),
+      host,
+    );
   }
 });
 
 test('mirrors are asked first for a pull and never for a push', () => {
   const config = new Map([
-    ['docker.io', { mirrors: ['m.example.com', 'https://n.example.com/hub/'], http: false, insecure: false, ca: [] }],
+    [
+      'docker.io',
+      {
+        mirrors: ['m.example.com', 'https://n.example.com/hub/'],
+        http: false,
+        insecure: false,
+        ca: [],
+      },
+    ],
   ]);
   const pull = endpointsOf('docker.io', 'pull', config);
   assert.equal(
@@ -107,14 +118,21 @@ for (const [url, expected] of proxied) {
 }
 
 test('NO_PROXY=* exempts all hosts', () => {
-  assert.is(proxyFor(new URL('https://x.org/'), proxySettings({ HTTPS_PROXY: 'p:1', NO_PROXY: '*' })), undefined);
+  assert.is(
+    proxyFor(new URL('https://x.org/'), proxySettings({ HTTPS_PROXY: 'p:1', NO_PROXY: '*' })),
+    undefined,
+  );
 });
 
 test('a request that has a proxy is sent to the proxy', async () => {
   await using proxy = await faultServer(
-    (_, response) => void response.writeHead(200, { 'content-type': MEDIA.ociManifest }).end(IMAGE.bytes),
+    (_, response) =>
+      void response.writeHead(200, { 'content-type': MEDIA.ociManifest }).end(IMAGE.bytes),
   );
-  const hosts = await parseHostsConfig('[registry."registry.example.com"]\nhttp = true\n', 'test.toml');
+  const hosts = await parseHostsConfig(
+    '[registry."registry.example.com"]\nhttp = true\n',
+    'test.toml',
+  );
   await using client = quickClient({ hosts, proxies: { http: `http://${proxy.host}`, none: [] } });
   await client.manifest({ domain: 'registry.example.com', path: 'a' }, 'latest', never());
   assert.is(proxy.seen[0]?.path, 'http://registry.example.com/v2/a/manifests/latest');
@@ -127,9 +145,19 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
     writeFileSync(ca, pem);
     const text = `debug = true\n[registry."docker.io"]\nmirrors = ["m.example.com"]\n[registry."r:5000"]\nhttp = true\ninsecure = true\nca = ["${ca}"]\ntlsconfigdir = ["${directory}"]\n`;
     const config = await parseHostsConfig(text, 'x.toml');
-    assert.equal(config.get('docker.io'), { mirrors: ['m.example.com'], http: false, insecure: false, ca: [] });
+    assert.equal(config.get('docker.io'), {
+      mirrors: ['m.example.com'],
+      http: false,
+      insecure: false,
+      ca: [],
+    });
     assert.equal(config.get('r:5000'), { mirrors: [], http: true, insecure: true, ca: [pem, pem] });
-    assert.is((await readHostsConfig(join(directory, 'none.toml'), join(directory, 'none'))).get('docker.io'), undefined);
+    assert.is(
+      (await readHostsConfig(join(directory, 'none.toml'), join(directory, 'none'))).get(
+        'docker.io',
+      ),
+      undefined,
+    );
     for (const [bad, why] of [
       ['[registry', /x\.toml/],
       ['[registry."a"]\nhttps = true', /unknown field https/],
@@ -143,7 +171,9 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
     ] as const) {
       const error = await parseHostsConfig(bad, 'x.toml').catch((caught: unknown) => caught);
       assert.ok(
-        error instanceof KilnError && error.code === 'KILN_REGISTRY_CONFIG_INVALID' && why.test(error.message),
+        error instanceof KilnError &&
+          error.code === 'KILN_REGISTRY_CONFIG_INVALID' &&
+          why.test(error.message),
         String(error),
       );
     }
@@ -186,11 +216,15 @@ else
       const keypair = `[[${table}.keypair]]\ncert = "${client.certificate}"\nkey = "${client.key}"\n`;
       // The TLS alert may be lost with the connection.
       assert.match(
-        String(await ask(await parseHostsConfig(`[${table}]\nca = ["${server.certificate}"]\n`, 'x'))),
+        String(
+          await ask(await parseHostsConfig(`[${table}]\nca = ["${server.certificate}"]\n`, 'x')),
+        ),
         /^KILN_REGISTRY_(TLS|UNREACHABLE)$/,
       );
       assert.is(
-        await ask(await parseHostsConfig(`[${table}]\nca = ["${server.certificate}"]\n${keypair}`, 'x')),
+        await ask(
+          await parseHostsConfig(`[${table}]\nca = ["${server.certificate}"]\n${keypair}`, 'x'),
+        ),
         'KILN_IMAGE_NOT_FOUND',
       );
       const certificates = join(directory, 'certs.d');
@@ -208,7 +242,10 @@ else
       assert.ok(endpoint?.tls.keypairs);
       assert.is(tlsTowards(new URL(`https://${registry.host}/x`), endpoint), endpoint.tls);
       assert.is(tlsTowards(new URL('https://127.0.0.1:1/x'), endpoint).keypairs, undefined);
-      assert.equal(tlsTowards(new URL('https://cdn.example.com/'), endpoint), { verify: true, ca: [] });
+      assert.equal(tlsTowards(new URL('https://cdn.example.com/'), endpoint), {
+        verify: true,
+        ca: [],
+      });
     }));
 
 test.run();

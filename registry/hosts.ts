@@ -61,9 +61,14 @@ export const DOCKER_HUB = 'registry-1.docker.io';
  * the registry itself only. A loopback host may use plain http or any certificate, like Docker's
  * default insecure registries 127.0.0.0/8 and ::1.
  */
-export function endpointsOf(domain: string, purpose: 'pull' | 'push', config: HostsConfig): readonly Endpoint[] {
+export function endpointsOf(
+  domain: string,
+  purpose: 'pull' | 'push',
+  config: HostsConfig,
+): readonly Endpoint[] {
   const own = config.get(domain) ?? DEFAULTS;
-  const mirrors = purpose === 'pull' ? own.mirrors.map((mirror) => mirrorEndpoint(mirror, domain, config)) : [];
+  const mirrors =
+    purpose === 'pull' ? own.mirrors.map((mirror) => mirrorEndpoint(mirror, domain, config)) : [];
   const host = domain === DEFAULT_DOMAIN ? DOCKER_HUB : domain;
   return [...mirrors, endpoint(host, '/v2', domain, own)];
 }
@@ -74,10 +79,18 @@ function mirrorEndpoint(text: string, domain: string, config: HostsConfig): Endp
   const host = slash < 0 ? bare : bare.slice(0, slash);
   const path = slash < 0 ? '' : bare.slice(slash);
   const own = config.get(host) ?? { ...DEFAULTS, http: text.startsWith('http://') };
-  return { ...endpoint(host, `/v2${path.replace(/^\/v2(?=\/|$)/, '')}`, host, own), mirrorOf: domain };
+  return {
+    ...endpoint(host, `/v2${path.replace(/^\/v2(?=\/|$)/, '')}`, host, own),
+    mirrorOf: domain,
+  };
 }
 
-function endpoint(host: string, prefix: string, credentialHost: string, config: HostConfig): Endpoint {
+function endpoint(
+  host: string,
+  prefix: string,
+  credentialHost: string,
+  config: HostConfig,
+): Endpoint {
   const loopback = isLoopback(host);
   const origin = originOf(config.http ? 'http' : 'https', host);
   return {
@@ -110,12 +123,18 @@ function originOf(scheme: 'http' | 'https', host: string): string {
   try {
     return new URL(`${scheme}://${host}`).origin;
   } catch (cause) {
-    throw new KilnError('KILN_REFERENCE_INVALID', `${JSON.stringify(host)} is not a host that can be asked`, { cause });
+    throw new KilnError(
+      'KILN_REFERENCE_INVALID',
+      `${JSON.stringify(host)} is not a host that can be asked`,
+      { cause },
+    );
   }
 }
 
 /** True for `localhost`, 127.0.0.0/8 and ::1, with or without a port. */
 export function isLoopback(host: string): boolean {
   const name = host.replace(/:\d+$/, '').toLowerCase();
-  return name === 'localhost' || /^127(?:\.\d{1,3}){3}$/.test(name) || name === '[::1]' || name === '::1';
+  return (
+    name === 'localhost' || /^127(?:\.\d{1,3}){3}$/.test(name) || name === '[::1]' || name === '::1'
+  );
 }

@@ -36,7 +36,9 @@ function isShallow(value: unknown): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) return false;
-    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []));
+    level = level.flatMap((item) =>
+      typeof item === 'object' && item !== null ? Object.values(item) : [],
+    );
   }
   return true;
 }
@@ -48,7 +50,8 @@ export function isObject(value: unknown): value is Json {
 /** A short, one-line form of a value for a message. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'missing';
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  if (typeof value === 'object' && value !== null)
+    return Array.isArray(value) ? 'a list' : 'an object';
   const text = typeof value === 'string' ? JSON.stringify(value.slice(0, SHOWN)) : String(value);
   return text.replace(/[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, '?');
 }
@@ -62,16 +65,23 @@ function typed(what: string, is: (value: unknown) => boolean): FieldCheck {
 export const text = typed('a string', (value) => typeof value === 'string');
 export const flag = typed('true or false', (value) => typeof value === 'boolean');
 export const integer = typed('an integer', Number.isSafeInteger);
-export const digest = typed('a sha256 digest', (value) => typeof value === 'string' && isDigest(value));
+export const digest = typed(
+  'a sha256 digest',
+  (value) => typeof value === 'string' && isDigest(value),
+);
 /** A time in the form of RFC 3339. Some tools write an empty string for an unknown time. */
-export const time = typed('a time', (value) => typeof value === 'string' && (value === '' || !Number.isNaN(Date.parse(value))));
+export const time = typed(
+  'a time',
+  (value) => typeof value === 'string' && (value === '' || !Number.isNaN(Date.parse(value))),
+);
 /** The value that Go writes for a member of a set: `{}`. */
 export const member = typed('an object', (value) => value === null || isObject(value));
 
 export function listOf(check: FieldCheck, max = Number.POSITIVE_INFINITY): FieldCheck {
   return (value, field, invalid) => {
     if (!Array.isArray(value)) throw invalid(`${field} is ${shown(value)}, not a list`);
-    if (value.length > max) throw invalid(`${field} has ${value.length} entries, ${max} are allowed`);
+    if (value.length > max)
+      throw invalid(`${field} has ${value.length} entries, ${max} are allowed`);
     for (const [index, item] of value.entries()) check(item, `${field}[${index}]`, invalid);
   };
 }
@@ -79,17 +89,20 @@ export function listOf(check: FieldCheck, max = Number.POSITIVE_INFINITY): Field
 export function mapOf(check: FieldCheck): FieldCheck {
   return (value, field, invalid) => {
     if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
-    for (const [key, item] of Object.entries(value)) check(item, `${field}[${shown(key)}]`, invalid);
+    for (const [key, item] of Object.entries(value))
+      check(item, `${field}[${shown(key)}]`, invalid);
   };
 }
 
 /** An object whose named fields, when present, have these types. Other fields are not checked. */
 export function record(fields: Readonly<Record<string, FieldCheck>>): FieldCheck {
   return (value, field, invalid) => {
-    if (!isObject(value)) throw invalid(`${field === '' ? 'it' : field} is ${shown(value)}, not an object`);
+    if (!isObject(value))
+      throw invalid(`${field === '' ? 'it' : field} is ${shown(value)}, not an object`);
     for (const [name, check] of Object.entries(fields)) {
       const found = value[name];
-      if (found !== undefined && found !== null) check(found, field === '' ? name : `${field}.${name}`, invalid);
+      if (found !== undefined && found !== null)
+        check(found, field === '' ? name : `${field}.${name}`, invalid);
     }
   };
 }

@@ -27,7 +27,8 @@ function inDirectory(work: (directory: string) => void | Promise<void>): () => P
     }
   };
 }
-const code = (expected: string) => (error: unknown) => error instanceof KilnError && error.code === expected;
+const code = (expected: string) => (error: unknown) =>
+  error instanceof KilnError && error.code === expected;
 
 test('references: path, tag, digest', () => {
   assert.equal(parseLayoutReference('oci-layout://a/b'), { path: 'a/b' });
@@ -69,7 +70,12 @@ test(
   inDirectory((directory) => {
     writeFileSync(join(directory, 'secret'), 'CANARY-SECRET');
     for (const name of ['index.json', 'oci-layout', `blobs/sha256/${hexOf(IMAGE.target.digest)}`]) {
-      for (const target of [join(directory, 'secret'), '../secret', '../../../../secret', '/dev/zero']) {
+      for (const target of [
+        join(directory, 'secret'),
+        '../secret',
+        '../../../../secret',
+        '/dev/zero',
+      ]) {
         const layout = join(directory, 'layout');
         rmSync(layout, { recursive: true, force: true });
         writeLayout(layout, [[IMAGE, 'one']]);
@@ -125,7 +131,8 @@ test(
     writeLayout(path, [[IMAGE, 'one']]);
     for (const out of [`oci:${directory}/out:t`, `oci-archive:${directory}/out.tar:t`]) {
       const copied = spawnSync('skopeo', ['copy', `oci:${path}:one`, out], { encoding: 'utf8' });
-      if (copied.error) return console.log('SKIP a layout written by skopeo can be read: skopeo is not installed');
+      if (copied.error)
+        return console.log('SKIP a layout written by skopeo can be read: skopeo is not installed');
       assert.is(copied.status, 0, copied.stderr);
       using layout = openLayout(join(directory, out.startsWith('oci:') ? 'out' : 'out.tar'));
       assert.is(layout.find({ tag: 't' }).digest, IMAGE.target.digest);
@@ -150,7 +157,8 @@ test(
     const layout = openLayout(join(directory, 'c'));
     assert.throws(
       () => layout.find({}),
-      (error: unknown) => code('KILN_IMAGE_NOT_FOUND')(error) && /one, two/.test((error as KilnError).hint ?? ''),
+      (error: unknown) =>
+        code('KILN_IMAGE_NOT_FOUND')(error) && /one, two/.test((error as KilnError).hint ?? ''),
     );
     assert.throws(() => layout.find({ digest: D }), code('KILN_IMAGE_NOT_FOUND'));
   }),

@@ -28,9 +28,19 @@ export interface Layout extends Disposable {
   /** A small blob, verified. */
   read(descriptor: Descriptor, limit: number): Buffer;
   /** The bytes of a blob from `start` to `end`, not verified. */
-  stream(descriptor: Descriptor, start: number, end: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  stream(
+    descriptor: Descriptor,
+    start: number,
+    end: number,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
   /** Copies a blob into `sink` and commits it. Throws KILN_DIGEST_MISMATCH, KILN_BLOB_NOT_FOUND. */
-  copy(descriptor: Descriptor, sink: BlobSink, signal: AbortSignal, onProgress: (copied: number) => void): Promise<void>;
+  copy(
+    descriptor: Descriptor,
+    sink: BlobSink,
+    signal: AbortSignal,
+    onProgress: (copied: number) => void,
+  ): Promise<void>;
 }
 
 export interface LayoutReference {
@@ -50,17 +60,28 @@ const CHUNK = 1 << 20;
  */
 export function parseLayoutReference(text: string): LayoutReference {
   const invalid = (why: string) =>
-    new KilnError('KILN_REFERENCE_INVALID', `invalid OCI layout reference ${JSON.stringify(text)}: ${why}`, {
-      hint: 'write oci-layout://PATH, oci-layout://PATH:TAG or oci-layout://PATH@sha256:…',
-    });
+    new KilnError(
+      'KILN_REFERENCE_INVALID',
+      `invalid OCI layout reference ${JSON.stringify(text)}: ${why}`,
+      {
+        hint: 'write oci-layout://PATH, oci-layout://PATH:TAG or oci-layout://PATH@sha256:…',
+      },
+    );
   const whole = text.startsWith(PREFIX) ? text.slice(PREFIX.length) : text;
-  const { path: named, digest } = (isThere(whole) ? undefined : splitDigest(whole)) ?? { path: whole };
-  if (digest !== undefined && !isDigest(digest)) throw invalid(`${JSON.stringify(digest)} is not a sha256 digest`);
+  const { path: named, digest } = (isThere(whole) ? undefined : splitDigest(whole)) ?? {
+    path: whole,
+  };
+  if (digest !== undefined && !isDigest(digest))
+    throw invalid(`${JSON.stringify(digest)} is not a sha256 digest`);
   const [, before, tag] = (isThere(named) ? undefined : /^(.*):([^/:]*)$/s.exec(named)) ?? [];
   const path = before ?? named;
   if (path === '') throw invalid('the path is missing');
   if (tag === '') throw invalid('the tag is empty');
-  return { path, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+  return {
+    path,
+    ...(tag === undefined ? {} : { tag }),
+    ...(digest === undefined ? {} : { digest }),
+  };
 }
 
 /**
@@ -117,7 +138,8 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
     read(descriptor, limit) {
       const bytes = files.small(blobName(descriptor.digest), limit);
       if (!bytes) throw missingBlob(path, descriptor.digest);
-      if (brokenBytes({ digest: descriptor.digest }, bytes) !== undefined) throw damagedBlob(path, descriptor.digest);
+      if (brokenBytes({ digest: descriptor.digest }, bytes) !== undefined)
+        throw damagedBlob(path, descriptor.digest);
       return bytes;
     },
     async *stream(descriptor, start, end, signal) {
@@ -152,20 +174,37 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
   };
 }
 
-function findEntry(path: string, index: Index, { tag, digest }: { readonly tag?: string; readonly digest?: Digest }): Descriptor {
+function findEntry(
+  path: string,
+  index: Index,
+  { tag, digest }: { readonly tag?: string; readonly digest?: Digest },
+): Descriptor {
   const named = (name: string) =>
     index.manifests.filter(
       ({ annotations = {} }) =>
-        annotations[REF_NAME] === name || annotations[FULL_NAME] === name || annotations[FULL_NAME]?.endsWith(`:${name}`),
+        annotations[REF_NAME] === name ||
+        annotations[FULL_NAME] === name ||
+        annotations[FULL_NAME]?.endsWith(`:${name}`),
     );
-  const candidates = digest ? index.manifests.filter((entry) => entry.digest === digest) : named(tag ?? 'latest');
-  const [found] = candidates.length === 0 && !digest && !tag && index.manifests.length === 1 ? index.manifests : candidates;
+  const candidates = digest
+    ? index.manifests.filter((entry) => entry.digest === digest)
+    : named(tag ?? 'latest');
+  const [found] =
+    candidates.length === 0 && !digest && !tag && index.manifests.length === 1
+      ? index.manifests
+      : candidates;
   if (found) return found;
-  const names = index.manifests.map((entry) => entry.annotations?.[REF_NAME] ?? entry.digest).slice(0, 10);
-  throw new KilnError('KILN_IMAGE_NOT_FOUND', `OCI layout ${path} has no image ${digest ?? tag ?? 'latest'}`, {
-    place: { kind: 'path', path },
-    hint: names.length === 0 ? 'the layout is empty' : `it has ${names.join(', ')}`,
-  });
+  const names = index.manifests
+    .map((entry) => entry.annotations?.[REF_NAME] ?? entry.digest)
+    .slice(0, 10);
+  throw new KilnError(
+    'KILN_IMAGE_NOT_FOUND',
+    `OCI layout ${path} has no image ${digest ?? tag ?? 'latest'}`,
+    {
+      place: { kind: 'path', path },
+      hint: names.length === 0 ? 'the layout is empty' : `it has ${names.join(', ')}`,
+    },
+  );
 }
 
 /** Access by name to the files of a layout, in a directory or an archive. */
@@ -186,10 +225,14 @@ function layoutFiles(path: string): LayoutFiles {
     stat = statSync(path);
   } catch (cause) {
     if (errnoOf(cause) !== 'ENOENT') throw osError(cause, reading('the OCI layout', path));
-    throw new KilnError('KILN_LAYOUT_NOT_FOUND', `there is no OCI layout at ${path}: no such directory or archive`, {
-      place: { kind: 'path', path },
-      cause,
-    });
+    throw new KilnError(
+      'KILN_LAYOUT_NOT_FOUND',
+      `there is no OCI layout at ${path}: no such directory or archive`,
+      {
+        place: { kind: 'path', path },
+        cause,
+      },
+    );
   }
   return stat?.isDirectory() ? directoryFiles(path) : archiveFiles(path);
 }
@@ -202,7 +245,10 @@ function directoryFiles(path: string): LayoutFiles {
       return file && fileOver(file.fd, path, 0, file.size, () => closeSync(file.fd));
     } catch (error) {
       if (error instanceof NotRegular) throw invalidLayout(path, error.message);
-      throw osError(error, { ...reading(`${name} of the OCI layout`, path), code: 'KILN_LAYOUT_INVALID' });
+      throw osError(error, {
+        ...reading(`${name} of the OCI layout`, path),
+        code: 'KILN_LAYOUT_INVALID',
+      });
     }
   };
   return {
@@ -213,7 +259,9 @@ function directoryFiles(path: string): LayoutFiles {
 }
 
 function archiveFiles(path: string): LayoutFiles {
-  const fd = attempt(reading('the archive', path), () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+  const fd = attempt(reading('the archive', path), () =>
+    openSync(path, constants.O_RDONLY | constants.O_NONBLOCK),
+  );
   try {
     if (!fstatSync(fd).isFile()) throw invalidLayout(path, 'it is neither a directory nor a file');
     const members = indexArchive(fd, path);
@@ -221,29 +269,47 @@ function archiveFiles(path: string): LayoutFiles {
       const member = members.get(name);
       return member && fileOver(fd, path, member.offset, member.size, () => {});
     };
-    return { open, small: (name, limit) => wholeFile(path, name, open(name), limit), [Symbol.dispose]: () => closeSync(fd) };
+    return {
+      open,
+      small: (name, limit) => wholeFile(path, name, open(name), limit),
+      [Symbol.dispose]: () => closeSync(fd),
+    };
   } catch (error) {
     closeSync(fd);
     throw error;
   }
 }
 
-function fileOver(fd: number, path: string, start: number, size: number, close: () => void): LayoutFile {
+function fileOver(
+  fd: number,
+  path: string,
+  start: number,
+  size: number,
+  close: () => void,
+): LayoutFile {
   return {
     size,
     read(offset, length) {
       const bytes = Buffer.allocUnsafe(length);
-      const count = attempt(reading('the OCI layout', path), () => readSync(fd, bytes, 0, length, start + offset));
+      const count = attempt(reading('the OCI layout', path), () =>
+        readSync(fd, bytes, 0, length, start + offset),
+      );
       return bytes.subarray(0, count);
     },
     [Symbol.dispose]: close,
   };
 }
 
-function wholeFile(path: string, name: string, opened: LayoutFile | undefined, limit: number): Buffer | undefined {
+function wholeFile(
+  path: string,
+  name: string,
+  opened: LayoutFile | undefined,
+  limit: number,
+): Buffer | undefined {
   if (!opened) return undefined;
   using file = opened;
-  if (file.size > limit) throw invalidLayout(path, `${name} has ${file.size} bytes, ${limit} are allowed`);
+  if (file.size > limit)
+    throw invalidLayout(path, `${name} has ${file.size} bytes, ${limit} are allowed`);
   return file.read(0, file.size);
 }
 
@@ -252,7 +318,8 @@ function checkVersion(files: LayoutFiles, path: string): void {
   if (!marker) throw invalidLayout(path, 'it has no oci-layout file');
   const document = jsonOf(marker)?.value;
   const version = isObject(document) ? document['imageLayoutVersion'] : undefined;
-  if (version !== '1.0.0') throw invalidLayout(path, `its layout version is ${shown(version)}, not "1.0.0"`);
+  if (version !== '1.0.0')
+    throw invalidLayout(path, `its layout version is ${shown(version)}, not "1.0.0"`);
 }
 
 function blobName(digest: Digest): string {
@@ -260,7 +327,9 @@ function blobName(digest: Digest): string {
 }
 
 function invalidLayout(path: string, why: string): KilnError {
-  return new KilnError('KILN_LAYOUT_INVALID', `${path} is not an OCI image layout: ${why}`, { place: { kind: 'path', path } });
+  return new KilnError('KILN_LAYOUT_INVALID', `${path} is not an OCI image layout: ${why}`, {
+    place: { kind: 'path', path },
+  });
 }
 
 function missingBlob(path: string, digest: Digest): KilnError {
@@ -270,7 +339,11 @@ function missingBlob(path: string, digest: Digest): KilnError {
 }
 
 function damagedBlob(path: string, digest: Digest): KilnError {
-  return new KilnError('KILN_DIGEST_MISMATCH', `in OCI layout ${path}, the bytes of blob ${digest} do not match its digest`, {
-    place: { kind: 'path', path },
-  });
+  return new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `in OCI layout ${path}, the bytes of blob ${digest} do not match its digest`,
+    {
+      place: { kind: 'path', path },
+    },
+  );
 }

@@ -37,13 +37,17 @@ export function openBlobLocations(directory: string): BlobLocations {
     return known;
   };
   return {
-    find: (domain, digest) => (of(domain).paths.get(digest) ?? []).map((path) => ({ domain, path })),
+    find: (domain, digest) =>
+      (of(domain).paths.get(digest) ?? []).map((path) => ({ domain, path })),
     add({ domain, path }, digest) {
       const known = of(domain);
       const before = known.paths.get(digest) ?? [];
       if (before[0] === path) return;
       known.paths.delete(digest);
-      known.paths.set(digest, [path, ...before.filter((other) => other !== path)].slice(0, PER_BLOB));
+      known.paths.set(
+        digest,
+        [path, ...before.filter((other) => other !== path)].slice(0, PER_BLOB),
+      );
       known.changed = true;
     },
     save() {

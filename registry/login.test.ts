@@ -1,4 +1,12 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -13,7 +21,9 @@ import { startTokenServer } from './testing/tokens.ts';
 
 const LOGIN = { username: 'me', password: 'a:b' };
 
-async function inDirectory(work: (directory: string, path: string) => Promise<void>): Promise<void> {
+async function inDirectory(
+  work: (directory: string, path: string) => Promise<void>,
+): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-login-'));
   try {
     await work(directory, join(directory, 'docker/config.json'));
@@ -69,7 +79,10 @@ test('a damaged file is left unchanged', () =>
   inDirectory(async (directory) => {
     const path = join(directory, 'config.json');
     writeFileSync(path, '{');
-    assert.is(await codeOf(saveLogin('h', LOGIN, { path, env: {} }, never())), 'KILN_DOCKER_CONFIG_INVALID');
+    assert.is(
+      await codeOf(saveLogin('h', LOGIN, { path, env: {} }, never())),
+      'KILN_DOCKER_CONFIG_INVALID',
+    );
     assert.is(readFileSync(path, 'utf8'), '{');
   }));
 
@@ -78,14 +91,27 @@ test('a helper stores the login, and the file only says that one exists', () =>
     const path = join(directory, 'config.json');
     const kept = join(directory, 'kept');
     const helper = join(directory, 'docker-credential-fake');
-    writeFileSync(helper, `#!/bin/sh\ncase $1 in store) cat > ${kept} ;; erase) rm ${kept} ;; *) cat ${kept} ;; esac\n`);
+    writeFileSync(
+      helper,
+      `#!/bin/sh\ncase $1 in store) cat > ${kept} ;; erase) rm ${kept} ;; *) cat ${kept} ;; esac\n`,
+    );
     chmodSync(helper, 0o755);
     writeFileSync(path, JSON.stringify({ credHelpers: { h: 'fake' } }));
     const store = { path, env: { PATH: `${directory}:/usr/bin:/bin` } };
     assert.equal(await saveLogin('h', LOGIN, store, never()), { clear: false });
-    assert.equal(JSON.parse(readFileSync(kept, 'utf8')), { ServerURL: 'h', Username: 'me', Secret: 'a:b' });
-    assert.equal(JSON.parse(readFileSync(path, 'utf8')), { credHelpers: { h: 'fake' }, auths: { h: {} } });
-    assert.equal(await dockerCredentials(path, store.env)('h', never()), { kind: 'basic', ...LOGIN });
+    assert.equal(JSON.parse(readFileSync(kept, 'utf8')), {
+      ServerURL: 'h',
+      Username: 'me',
+      Secret: 'a:b',
+    });
+    assert.equal(JSON.parse(readFileSync(path, 'utf8')), {
+      credHelpers: { h: 'fake' },
+      auths: { h: {} },
+    });
+    assert.equal(await dockerCredentials(path, store.env)('h', never()), {
+      kind: 'basic',
+      ...LOGIN,
+    });
     await removeLogin('h', store, never());
     assert.throws(() => statSync(kept), /ENOENT/);
     assert.equal(JSON.parse(readFileSync(path, 'utf8')), { credHelpers: { h: 'fake' }, auths: {} });
@@ -97,14 +123,18 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-real('a login is verified against a registry with htpasswd; a registry without authentication accepts every login', async () => {
-  await using registry = await startRegistry({ login: true });
-  await using open = await startRegistry();
-  const verify = (host: string, password: string) => codeOf(verifyLogin(host, { ...TEST_LOGIN, password }, {}, never()));
-  assert.is(await verify(registry.host, TEST_LOGIN.password), undefined);
-  assert.is(await verify(registry.host, 'wrong'), 'KILN_REGISTRY_DENIED');
-  assert.is(await verify(open.host, 'any'), undefined);
-});
+real(
+  'a login is verified against a registry with htpasswd; a registry without authentication accepts every login',
+  async () => {
+    await using registry = await startRegistry({ login: true });
+    await using open = await startRegistry();
+    const verify = (host: string, password: string) =>
+      codeOf(verifyLogin(host, { ...TEST_LOGIN, password }, {}, never()));
+    assert.is(await verify(registry.host, TEST_LOGIN.password), undefined);
+    assert.is(await verify(registry.host, 'wrong'), 'KILN_REGISTRY_DENIED');
+    assert.is(await verify(open.host, 'any'), undefined);
+  },
+);
 
 real(
   'a registry with a token server: login, anonymous pull where allowed, push with the scope for both repositories',
@@ -112,9 +142,14 @@ real(
     await using tokens = await startTokenServer(TEST_LOGIN);
     await using registry = await startRegistry({ tokens });
     assert.is(await codeOf(verifyLogin(registry.host, TEST_LOGIN, {}, never())), undefined);
-    assert.is(await codeOf(verifyLogin(registry.host, { ...TEST_LOGIN, password: 'no' }, {}, never())), 'KILN_REGISTRY_DENIED');
+    assert.is(
+      await codeOf(verifyLogin(registry.host, { ...TEST_LOGIN, password: 'no' }, {}, never())),
+      'KILN_REGISTRY_DENIED',
+    );
     const asked = tokens.seen.length;
-    await using client = quickClient({ credentials: async () => ({ kind: 'basic', ...TEST_LOGIN }) });
+    await using client = quickClient({
+      credentials: async () => ({ kind: 'basic', ...TEST_LOGIN }),
+    });
     await using stranger = quickClient();
     const bytes = Buffer.from('some blob');
     const { digestOf } = await import('../base/digest.ts');
@@ -129,12 +164,17 @@ real(
     const shared = { domain: registry.host, path: 'public/base' };
     const own = { domain: registry.host, path: 'team/app' };
     assert.is(await client.pushBlob(shared, source, { signal: never() }), 'uploaded');
-    assert.is(await client.pushBlob(own, source, { signal: never(), mountFrom: ['public/base'] }), 'mounted');
+    assert.is(
+      await client.pushBlob(own, source, { signal: never(), mountFrom: ['public/base'] }),
+      'mounted',
+    );
     const descriptor = { mediaType: 'application/octet-stream', digest, size: bytes.length };
     assert.ok((await stranger.readBlob(shared, descriptor, 100, never())).equals(bytes));
     const denied = await codeOf(stranger.readBlob(own, descriptor, 100, never()));
     assert.is(denied, 'KILN_REGISTRY_DENIED');
-    const scopes = tokens.seen.slice(asked).map(({ path }) => new URL(path, 'http://x').searchParams.getAll('scope').join(' '));
+    const scopes = tokens.seen
+      .slice(asked)
+      .map(({ path }) => new URL(path, 'http://x').searchParams.getAll('scope').join(' '));
     assert.equal(scopes.slice(0, 3), [
       'repository:public/base:pull,push',
       'repository:team/app:pull,push',

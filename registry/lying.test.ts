@@ -20,7 +20,12 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 const HONEST = makeImage([{ name: 'a', text: 'honest' }]);
 const INDEX = makeIndex([HONEST]);
 const OTHER = makeImage([{ name: 'a', text: 'other.' }]);
-const NO_IMAGES: ImageStore = { get: () => undefined, list: () => [], put: () => {}, remove: () => false };
+const NO_IMAGES: ImageStore = {
+  get: () => undefined,
+  list: () => [],
+  put: () => {},
+  remove: () => false,
+};
 
 /**
  * The behaviour for one kind of answer: `stated` is the Docker-Content-Digest, `sent` is the bytes.
@@ -84,15 +89,23 @@ function counterpart(bytes: Buffer): Buffer {
 /** A registry that behaves as the result of `as()` says. */
 function server(as: () => Registry) {
   return faultServer((request, response, count) => {
-    const [, hop, kind, digest = ''] = /^\/v2(\/hop)?\/a\/(manifests|blobs)\/(sha256:.*?)(?:\?.*)?$/.exec(request.path) ?? [];
+    const [, hop, kind, digest = ''] =
+      /^\/v2(\/hop)?\/a\/(manifests|blobs)\/(sha256:.*?)(?:\?.*)?$/.exec(request.path) ?? [];
     const bytes = right.get(digest);
     if (!bytes) return void response.writeHead(404).end();
     const { head, manifest, blob, onlyOnce } = as();
     const how = request.method === 'HEAD' ? head : kind === 'blobs' ? blob : manifest;
     if (how.redirects && hop === undefined)
-      return void response.writeHead(307, { location: request.path.replace('/v2/', '/v2/hop/') }).end();
+      return void response
+        .writeHead(307, { location: request.path.replace('/v2/', '/v2/hop/') })
+        .end();
     const sent = onlyOnce && count > 1 ? bytes : instead(bytes, how.sent);
-    const stated = { right: digest, other: OTHER.target.digest, junk: 'sha256:xyz', none: undefined }[how.stated];
+    const stated = {
+      right: digest,
+      other: OTHER.target.digest,
+      junk: 'sha256:xyz',
+      none: undefined,
+    }[how.stated];
     response.writeHead(200, {
       'content-length': sent.length,
       'content-type': bytes === INDEX.bytes ? MEDIA.ociIndex : MEDIA.ociManifest,
@@ -108,11 +121,20 @@ async function bring(host: string, mirrors: readonly string[], target: Digest) {
   // Content that another image left in the store must not be mistaken for the content asked for.
   for (const bytes of [OTHER.bytes, ...OTHER.blobs.values()]) content.put(bytes);
   const hosts = new Map([[host, { mirrors, http: true, insecure: false, ca: [] }]]);
-  for (const mirror of mirrors) hosts.set(mirror, { mirrors: [], http: true, insecure: false, ca: [] });
-  await using sources = imageSources({ content, images: NO_IMAGES, registry: { hosts, retry: { wait: async () => {} } } });
+  for (const mirror of mirrors)
+    hosts.set(mirror, { mirrors: [], http: true, insecure: false, ca: [] });
+  await using sources = imageSources({
+    content,
+    images: NO_IMAGES,
+    registry: { hosts, retry: { wait: async () => {} } },
+  });
   const outcome = await (async () => {
-    const image = await sources.resolve(`${host}/a@${target}`, AMD64, { pull: false, signal: never() });
-    for (const layer of image.manifest.layers) await sources.fetch(image, layer, { signal: never() });
+    const image = await sources.resolve(`${host}/a@${target}`, AMD64, {
+      pull: false,
+      signal: never(),
+    });
+    for (const layer of image.manifest.layers)
+      await sources.fetch(image, layer, { signal: never() });
     return image;
   })().catch((error: unknown) => error);
   for (const { digest } of content.list()) assert.is(digestOf(content.read(digest)), digest);
@@ -127,7 +149,8 @@ test('asked for a digest, a lying registry yields that content or an error, and 
       current = lies;
       const { target } = byIndex ? INDEX : HONEST;
       const { outcome, content } = await bring(registry.host, [], target.digest);
-      if (outcome instanceof Error) return void assert.instance(outcome, KilnError, String(outcome));
+      if (outcome instanceof Error)
+        return void assert.instance(outcome, KilnError, String(outcome));
       const image = outcome as { digest: Digest; manifestDigest: Digest };
       assert.is(image.digest, target.digest);
       assert.is(image.manifestDigest, HONEST.target.digest);
@@ -154,9 +177,13 @@ test('a lying mirror is skipped, and the next endpoint is asked', async () => {
 test('a HEAD that states another digest than the one asked for is refused', async () => {
   const lies: Registry = { ...honest, head: { ...TRUE, stated: 'other' } };
   await using registry = await server(() => lies);
-  const client = quickClient({ hosts: new Map([[registry.host, { mirrors: [], http: true, insecure: false, ca: [] }]]) });
+  const client = quickClient({
+    hosts: new Map([[registry.host, { mirrors: [], http: true, insecure: false, ca: [] }]]),
+  });
   const repository = { domain: registry.host, path: 'a' };
-  const error = await client.head(repository, HONEST.target.digest, never()).catch((caught: unknown) => caught);
+  const error = await client
+    .head(repository, HONEST.target.digest, never())
+    .catch((caught: unknown) => caught);
   assert.is((error as KilnError).code, 'KILN_DIGEST_MISMATCH');
   await client[Symbol.asyncDispose]();
 });

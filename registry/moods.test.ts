@@ -22,7 +22,8 @@ import { DEFAULT_TIMEOUTS, type HttpResponse, readLimited } from './transport.ts
 
 const BLOB = Buffer.alloc(200_000, 'kiln');
 const LAYER = { mediaType: MEDIA.ociLayer, digest: digestOf(BLOB), size: BLOB.length };
-const plain = (host: string) => new Map([[host, { mirrors: [], http: true, insecure: false, ca: [] }]]);
+const plain = (host: string) =>
+  new Map([[host, { mirrors: [], http: true, insecure: false, ca: [] }]]);
 const repositoryAt = (domain: string) => ({ domain, path: 'a' });
 const failure = (work: Promise<unknown>) =>
   work.then(
@@ -57,14 +58,20 @@ for (const [what, bytes] of [
   ['ssh', 'SSH-2.0-OpenSSH_9.2\r\n'],
   ['TLS', '\x15\x03\x01\x00\x02\x02\x46'],
   ['nothing', ''],
-  ['headers that are too large', `HTTP/1.1 200 OK\r\nX-Long: ${'a'.repeat(40_000)}\r\ncontent-length: 2\r\n\r\n{}`],
+  [
+    'headers that are too large',
+    `HTTP/1.1 200 OK\r\nX-Long: ${'a'.repeat(40_000)}\r\ncontent-length: 2\r\n\r\n{}`,
+  ],
   ['a length that is not a number', 'HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n'],
   ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}'],
   ['HTTP 0.9', '<html>hello</html>'],
   ['a chunk without a size', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n'],
   ['an invalid status', 'HTTP/1.1 2000 OK\r\n\r\n'],
   ['an end in the middle of the headers', 'HTTP/1.1 200 OK\r\ncontent-le'],
-  ['an end in the middle of a chunk', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nab'],
+  [
+    'an end in the middle of a chunk',
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nab',
+  ],
 ] as const) {
   test(`after ${what} the registry client and the fetcher fail with a code and the name of the host`, async () => {
     await using server = await rawServer(bytes);
@@ -74,7 +81,10 @@ for (const [what, bytes] of [
     assert.match(pulled.message, server.host);
     await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick });
     const fetched = await failure(
-      fetcher.get({ url: new URL(`http://${server.host}/f`), headers: {}, signal: never() }, readAll),
+      fetcher.get(
+        { url: new URL(`http://${server.host}/f`), headers: {}, signal: never() },
+        readAll,
+      ),
     );
     assert.match(fetched.code, /^KILN_HTTP_/);
     assert.match(fetched.message, server.host);
@@ -86,7 +96,10 @@ test('an error thrown by the reader of an answer is not reported as a network fa
   await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick });
   const bug = new TypeError('a bug');
   const request = { url: new URL(`http://${server.host}/f`), headers: {}, signal: never() };
-  assert.is(await fetcher.get(request, () => Promise.reject(bug)).catch((error: unknown) => error), bug);
+  assert.is(
+    await fetcher.get(request, () => Promise.reject(bug)).catch((error: unknown) => error),
+    bug,
+  );
 });
 
 /** Sends one byte at a time, without end. */
@@ -100,16 +113,23 @@ const timeouts = { ...DEFAULT_TIMEOUTS, floor: { bytesPerSecond: 100_000, window
 test('a transfer of one byte at a time is given up as too slow, for documents, blobs, tokens and files', async () => {
   await using slow = await faultServer(trickle);
   await using asking = await faultServer(
-    (_, response) => void response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${slow.host}/token"` }).end(),
+    (_, response) =>
+      void response
+        .writeHead(401, { 'www-authenticate': `Bearer realm="http://${slow.host}/token"` })
+        .end(),
   );
-  await using client = quickClient({ hosts: new Map([...plain(slow.host), ...plain(asking.host)]), timeouts });
+  await using client = quickClient({
+    hosts: new Map([...plain(slow.host), ...plain(asking.host)]),
+    timeouts,
+  });
   await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick, timeouts });
   for (const work of [
     () => client.manifest(repositoryAt(slow.host), 'latest', never()),
     () => client.fetchBlob(repositoryAt(slow.host), LAYER, memoryContent(), never()),
     () => client.readBlob(repositoryAt(slow.host), LAYER, 1 << 20, never()),
     () => client.manifest(repositoryAt(asking.host), 'latest', never()),
-    () => fetcher.get({ url: new URL(`http://${slow.host}/f`), headers: {}, signal: never() }, readAll),
+    () =>
+      fetcher.get({ url: new URL(`http://${slow.host}/f`), headers: {}, signal: never() }, readAll),
   ]) {
     const error = await failure(work());
     assert.match(error.code, /^KILN_(REGISTRY|HTTP)_TIMEOUT$/);
@@ -144,13 +164,19 @@ function limitedRegistry(retryAfter: () => string, status = 429) {
       const kind = `${request.method} ${request.path.replace(/\?.*/, '')}`;
       const count = (seen.get(kind) ?? 0) + 1;
       seen.set(kind, count);
-      if (count === 1) return void response.writeHead(status, { 'retry-after': retryAfter() }).end();
+      if (count === 1)
+        return void response.writeHead(status, { 'retry-after': retryAfter() }).end();
       const location = '/v2/a/blobs/uploads/u';
       if (request.path.includes('/referrers/')) return void response.writeHead(404).end();
       if (request.method === 'HEAD') response.writeHead(404).end();
       else if (request.method === 'POST') response.writeHead(202, { location }).end();
       else if (request.method === 'GET' && request.path.includes('/uploads/'))
-        response.writeHead(204, { location, ...(got.length > 0 && { range: `0-${Buffer.concat(got).length - 1}` }) }).end();
+        response
+          .writeHead(204, {
+            location,
+            ...(got.length > 0 && { range: `0-${Buffer.concat(got).length - 1}` }),
+          })
+          .end();
       else if (request.method === 'PATCH') {
         got.push(request.body);
         response.writeHead(202, { location, range: `0-${Buffer.concat(got).length - 1}` }).end();
@@ -183,18 +209,30 @@ for (const [what, status, retryAfter] of [
       await using server = await registry;
       await using client = quickClient({ hosts: plain(server.host) });
       const repository = repositoryAt(server.host);
-      assert.is(await client.pushBlob(repository, source, { ...options, signal: never() }), 'uploaded');
+      assert.is(
+        await client.pushBlob(repository, source, { ...options, signal: never() }),
+        'uploaded',
+      );
       await client.putManifest(repository, 'latest', MEDIA.ociManifest, Buffer.from('{}'), never());
       await client.referrers(repository, LAYER.digest, never());
       assert.ok(Buffer.concat(registry.got).equals(BLOB), 'every byte once');
-      assert.is(registry.seen.get('POST /v2/a/blobs/uploads/'), 2, 'one that was delayed, one that began the upload');
-      assert.ok(client.waits.length >= 5 && client.waits.every((ms) => ms > 5_000 && ms <= 8_000), String(client.waits));
+      assert.is(
+        registry.seen.get('POST /v2/a/blobs/uploads/'),
+        2,
+        'one that was delayed, one that began the upload',
+      );
+      assert.ok(
+        client.waits.length >= 5 && client.waits.every((ms) => ms > 5_000 && ms <= 8_000),
+        String(client.waits),
+      );
     });
   }
 }
 
 test('waits beyond the budget are refused, however small their parts', async () => {
-  await using server = await faultServer((_, response) => void response.writeHead(429, { 'retry-after': '100' }).end());
+  await using server = await faultServer(
+    (_, response) => void response.writeHead(429, { 'retry-after': '100' }).end(),
+  );
   await using client = quickClient({ hosts: plain(server.host) });
   const error = await failure(client.manifest(repositoryAt(server.host), 'latest', never()));
   assert.is(error.code, 'KILN_REGISTRY_RATE_LIMITED');
@@ -233,7 +271,13 @@ test('a push to a server that answers 200 to everything is not reported as succe
   await using server = await faultServer((_, response) => void response.writeHead(200).end());
   await using client = quickClient({ hosts: plain(server.host) });
   const error = await failure(
-    client.putManifest(repositoryAt(server.host), 'latest', MEDIA.ociManifest, Buffer.from('{}'), never()),
+    client.putManifest(
+      repositoryAt(server.host),
+      'latest',
+      MEDIA.ociManifest,
+      Buffer.from('{}'),
+      never(),
+    ),
   );
   assert.match(error.code, /^KILN_(MANIFEST|REGISTRY)_/);
 });
@@ -245,18 +289,24 @@ test('a HEAD about another blob does not count as having the blob', async () => 
   ]) {
     await using server = await faultServer((request, response) => {
       if (request.method === 'HEAD') response.writeHead(200, headers).end();
-      else if (request.method === 'POST') response.writeHead(202, { location: '/v2/a/blobs/uploads/u' }).end();
+      else if (request.method === 'POST')
+        response.writeHead(202, { location: '/v2/a/blobs/uploads/u' }).end();
       else response.writeHead(201).end();
     });
     await using client = quickClient({ hosts: plain(server.host) });
-    assert.is(await client.pushBlob(repositoryAt(server.host), source, { signal: never() }), 'uploaded');
+    assert.is(
+      await client.pushBlob(repositoryAt(server.host), source, { signal: never() }),
+      'uploaded',
+    );
   }
 });
 
 test('a partial answer without a range request is not accepted as the file', async () => {
   await using server = await faultServer((_, response) => void response.writeHead(206).end('ab'));
   await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick });
-  const error = await failure(fetcher.get({ url: new URL(`http://${server.host}/f`), headers: {}, signal: never() }, readAll));
+  const error = await failure(
+    fetcher.get({ url: new URL(`http://${server.host}/f`), headers: {}, signal: never() }, readAll),
+  );
   assert.is(error.code, 'KILN_HTTP_STATUS');
 });
 
@@ -282,7 +332,8 @@ test('a stream that cannot be resumed (416) is read again from the beginning, an
   });
   await using client = quickClient({ hosts: plain(server.host) });
   const chunks: Uint8Array[] = [];
-  for await (const chunk of client.openBlob(repositoryAt(server.host), LAYER, never())) chunks.push(chunk);
+  for await (const chunk of client.openBlob(repositoryAt(server.host), LAYER, never()))
+    chunks.push(chunk);
   assert.ok(Buffer.concat(chunks).equals(BLOB));
 });
 
@@ -293,7 +344,8 @@ test('an upload that is refused twice at the same offset (416) starts over', asy
     if (request.method === 'HEAD') response.writeHead(404).end();
     else if (request.method === 'POST') response.writeHead(202, { location }).end();
     else if (request.method === 'GET') response.writeHead(204).end();
-    else if (request.method === 'PATCH' && request.path.endsWith('/1')) response.writeHead(416).end();
+    else if (request.method === 'PATCH' && request.path.endsWith('/1'))
+      response.writeHead(416).end();
     else {
       got.push(request.body);
       response.writeHead(request.method === 'PUT' ? 201 : 202, { location }).end();
@@ -305,13 +357,18 @@ test('an upload that is refused twice at the same offset (416) starts over', asy
 });
 
 test('a mirror that lies in a stream is not asked for that blob again', async () => {
-  await using mirror = await faultServer((_, response) => void response.end(Buffer.alloc(BLOB.length, 'lies')));
+  await using mirror = await faultServer(
+    (_, response) => void response.end(Buffer.alloc(BLOB.length, 'lies')),
+  );
   await using server = await faultServer((_, response) => void response.end(BLOB));
-  const hosts = new Map([[server.host, { mirrors: [`http://${mirror.host}`], http: true, insecure: false, ca: [] }]]);
+  const hosts = new Map([
+    [server.host, { mirrors: [`http://${mirror.host}`], http: true, insecure: false, ca: [] }],
+  ]);
   await using client = quickClient({ hosts });
   const read = async () => {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of client.openBlob(repositoryAt(server.host), LAYER, never())) chunks.push(chunk);
+    for await (const chunk of client.openBlob(repositoryAt(server.host), LAYER, never()))
+      chunks.push(chunk);
     return Buffer.concat(chunks);
   };
   assert.is((await failure(read())).code, 'KILN_DIGEST_MISMATCH');
@@ -322,13 +379,17 @@ test('a login is never sent over plain http to another host, whatever the regist
   const realms = ['http://tokens.invalid/token', 'http://192.0.2.1/token'];
   for (const realm of realms) {
     await using server = await faultServer(
-      (_, response) => void response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end(),
+      (_, response) =>
+        void response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}"` }).end(),
     );
     for (const credential of [
       { kind: 'basic', username: 'u', password: 'p' },
       { kind: 'identity', token: 't' },
     ] as const) {
-      await using client = quickClient({ hosts: plain(server.host), credentials: async () => credential });
+      await using client = quickClient({
+        hosts: plain(server.host),
+        credentials: async () => credential,
+      });
       const error = await failure(client.manifest(repositoryAt(server.host), 'latest', never()));
       assert.is(error.code, 'KILN_REGISTRY_UNAUTHORIZED');
       assert.match(error.message, 'unencrypted');

@@ -41,7 +41,8 @@ export class Pace {
     this.#waited += Math.min(waited, MAX_PAUSE, window / 3);
     this.#bytes += bytes;
     if (this.#waited < window) return;
-    if (this.#bytes < (bytesPerSecond * window) / 1000) throw new SlowTransfer(this.#bytes, this.#waited);
+    if (this.#bytes < (bytesPerSecond * window) / 1000)
+      throw new SlowTransfer(this.#bytes, this.#waited);
     this.#waited = 0;
     this.#bytes = 0;
   }

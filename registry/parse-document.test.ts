@@ -11,11 +11,21 @@ const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
 const bytesOf = (value: unknown) => Buffer.from(JSON.stringify(value));
 
 test('platforms of an index are read with their unusual names and normalised', () => {
-  const platform = { os: 'windows', architecture: 'X86_64', 'os.version': '10.0.17763', 'os.features': ['win32k'] };
+  const platform = {
+    os: 'windows',
+    architecture: 'X86_64',
+    'os.version': '10.0.17763',
+    'os.features': ['win32k'],
+  };
   const manifests = [{ mediaType: MEDIA.ociManifest, digest: digestOf('x'), size: 1, platform }];
   const parsed = parseDocument(bytesOf({ schemaVersion: 2, manifests }), MEDIA.ociIndex, 'x');
   assert.ok(parsed.kind === 'index');
-  const expected = { os: 'windows', architecture: 'amd64', osVersion: '10.0.17763', osFeatures: ['win32k'] };
+  const expected = {
+    os: 'windows',
+    architecture: 'amd64',
+    osVersion: '10.0.17763',
+    osFeatures: ['win32k'],
+  };
   assert.equal(parsed.kind === 'index' && parsed.index.manifests[0]?.platform, expected);
 });
 
@@ -68,10 +78,21 @@ const FIELDS = [
   'history/0/created_by',
   'history/0/empty_layer',
   'config',
-  ...['User', 'Env', 'Entrypoint', 'Cmd', 'WorkingDir', 'Labels', 'StopSignal', 'OnBuild', 'Shell', 'ArgsEscaped'].map(
+  ...[
+    'User',
+    'Env',
+    'Entrypoint',
+    'Cmd',
+    'WorkingDir',
+    'Labels',
+    'StopSignal',
+    'OnBuild',
+    'Shell',
+    'ArgsEscaped',
+  ].map((name) => `config/${name}`),
+  ...['ExposedPorts', 'Volumes', 'Healthcheck', 'Healthcheck/Test', 'Healthcheck/Interval'].map(
     (name) => `config/${name}`,
   ),
-  ...['ExposedPorts', 'Volumes', 'Healthcheck', 'Healthcheck/Test', 'Healthcheck/Interval'].map((name) => `config/${name}`),
 ];
 
 /** `document` with `value` at the given path. */
@@ -83,14 +104,30 @@ function put(document: unknown, [name, ...way]: readonly string[], value: unknow
 }
 
 test('a wrong value in any field of a config is reported by name, and never accepted', () => {
-  const junk = fc.constantFrom<unknown>(5, -1, 1.5, true, [5, null], [[]], { a: { b: [] } }, 'x', [{}], ['x'], { a: 'x' }, {});
+  const junk = fc.constantFrom<unknown>(
+    5,
+    -1,
+    1.5,
+    true,
+    [5, null],
+    [[]],
+    { a: { b: [] } },
+    'x',
+    [{}],
+    ['x'],
+    { a: 'x' },
+    {},
+  );
   fc.assert(
     fc.property(fc.constantFrom(...FIELDS), junk, (field, value) => {
       const config = put({ architecture: 'amd64', os: 'linux' }, field.split('/'), value);
       try {
         parseConfig(bytesOf(config), 'x');
       } catch (error) {
-        assert.ok(error instanceof KilnError && error.code === 'KILN_CONFIG_INVALID', String(error));
+        assert.ok(
+          error instanceof KilnError && error.code === 'KILN_CONFIG_INVALID',
+          String(error),
+        );
         const name = field.replace('/0', '[0]').replaceAll('/', '.');
         assert.match((error as KilnError).message, name);
       }
@@ -139,7 +176,9 @@ test('a wrong value in any field of a descriptor is reported by name', () => {
 });
 
 test('a document that nests too deeply is refused, and an error quotes none of its content', () => {
-  const deep = Buffer.from(`{"architecture":"amd64","os":"linux","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`);
+  const deep = Buffer.from(
+    `{"architecture":"amd64","os":"linux","x":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+  );
   assert.throws(() => parseConfig(deep, 'x'), /not a JSON document/);
   const secret = Buffer.from('CANARY-SECRET of the host');
   for (const parse of [
@@ -158,7 +197,11 @@ test('a document that nests too deeply is refused, and an error quotes none of i
 });
 
 test('bytes that are not valid UTF-8 are refused', () => {
-  const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
+  const bytes = Buffer.concat([
+    Buffer.from('{"a":"'),
+    Buffer.from([0xff, 0xfe]),
+    Buffer.from('"}'),
+  ]);
   assert.throws(
     () => parseConfig(bytes, 'x'),
     (error: unknown) => error instanceof KilnError,
@@ -180,19 +223,32 @@ test('any JSON input gives a document or a KilnError', () => {
   );
   const value = fc.oneof(
     fc.jsonValue({ maxDepth: 3 }),
-    fc.constantFrom(2, MEDIA.ociIndex, MEDIA.ociManifest, IMAGE.manifest.config, IMAGE.manifest.layers),
+    fc.constantFrom(
+      2,
+      MEDIA.ociIndex,
+      MEDIA.ociManifest,
+      IMAGE.manifest.config,
+      IMAGE.manifest.layers,
+    ),
   );
   const document = fc.oneof(fc.dictionary(field, value), fc.jsonValue());
   fc.assert(
-    fc.property(document, fc.constantFrom(MEDIA.ociIndex, MEDIA.ociManifest, 'text/html'), (json, type) => {
-      for (const parse of [() => parseDocument(bytesOf(json), type, 'x'), () => parseConfig(bytesOf(json), 'x')]) {
-        try {
-          parse();
-        } catch (error) {
-          assert.instance(error, KilnError);
+    fc.property(
+      document,
+      fc.constantFrom(MEDIA.ociIndex, MEDIA.ociManifest, 'text/html'),
+      (json, type) => {
+        for (const parse of [
+          () => parseDocument(bytesOf(json), type, 'x'),
+          () => parseConfig(bytesOf(json), 'x'),
+        ]) {
+          try {
+            parse();
+          } catch (error) {
+            assert.instance(error, KilnError);
+          }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: 2000 },
   );
 });

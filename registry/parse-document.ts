@@ -1,6 +1,12 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
-import { type Descriptor, type ImageConfig, type Index, type Manifest, MEDIA } from '../base/oci.ts';
+import {
+  type Descriptor,
+  type ImageConfig,
+  type Index,
+  type Manifest,
+  MEDIA,
+} from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import { normalisePlatform } from '../base/platform.ts';
 import {
@@ -43,23 +49,35 @@ export const MANIFEST_TYPES: readonly string[] = [MEDIA.ociManifest, MEDIA.docke
  * KILN_MANIFEST_UNSUPPORTED.
  */
 export function parseDocument(bytes: Uint8Array, mediaType: string, where: string): ImageDocument {
-  const invalid = (why: string) => new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
+  const invalid = (why: string) =>
+    new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
   const json = parseJson(bytes, invalid);
-  if (json['schemaVersion'] === 1 || mediaType.startsWith('application/vnd.docker.distribution.manifest.v1')) {
-    throw new KilnError('KILN_MANIFEST_UNSUPPORTED', `${where} has the Docker schema 1 format, which is no longer supported`, {
-      hint: 'push the image again with a current tool',
-    });
+  if (
+    json['schemaVersion'] === 1 ||
+    mediaType.startsWith('application/vnd.docker.distribution.manifest.v1')
+  ) {
+    throw new KilnError(
+      'KILN_MANIFEST_UNSUPPORTED',
+      `${where} has the Docker schema 1 format, which is no longer supported`,
+      {
+        hint: 'push the image again with a current tool',
+      },
+    );
   }
   const looksIndex = json['manifests'] !== undefined;
   const looksManifest = json['layers'] !== undefined || json['config'] !== undefined;
   if (looksIndex && looksManifest) throw invalid('it has both manifests and layers');
   if (!looksIndex && !looksManifest) throw invalid('it has neither manifests nor layers');
-  if (json['schemaVersion'] !== 2) throw invalid(`schemaVersion is ${shown(json['schemaVersion'])}, not 2`);
+  if (json['schemaVersion'] !== 2)
+    throw invalid(`schemaVersion is ${shown(json['schemaVersion'])}, not 2`);
   const own = json['mediaType'];
-  if (own !== undefined && own !== mediaType) throw invalid(`its mediaType is ${shown(own)} but was sent as ${shown(mediaType)}`);
+  if (own !== undefined && own !== mediaType)
+    throw invalid(`its mediaType is ${shown(own)} but was sent as ${shown(mediaType)}`);
   const types = looksIndex ? INDEX_TYPES : MANIFEST_TYPES;
   if (!types.includes(mediaType))
-    throw invalid(`${shown(mediaType)} is not the type of ${looksIndex ? 'an index' : 'an image manifest'}`);
+    throw invalid(
+      `${shown(mediaType)} is not the type of ${looksIndex ? 'an index' : 'an image manifest'}`,
+    );
   const annotations = annotationsOf(json, '', invalid);
   if (looksIndex) {
     const manifests = descriptorsOf(json['manifests'], 'manifests', invalid);
@@ -67,7 +85,10 @@ export function parseDocument(bytes: Uint8Array, mediaType: string, where: strin
   }
   const config = descriptorOf(json['config'], 'config', invalid);
   const layers = descriptorsOf(json['layers'], 'layers', invalid);
-  return { kind: 'manifest', manifest: { schemaVersion: 2, mediaType, config, layers, ...annotations } };
+  return {
+    kind: 'manifest',
+    manifest: { schemaVersion: 2, mediaType, config, layers, ...annotations },
+  };
 }
 
 /**
@@ -75,7 +96,8 @@ export function parseDocument(bytes: Uint8Array, mediaType: string, where: strin
  * an OCI document, and its fields say which.
  */
 export function mediaTypeOf(bytes: Uint8Array, where: string): string {
-  const invalid = (why: string) => new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
+  const invalid = (why: string) =>
+    new KilnError('KILN_MANIFEST_INVALID', `${where} is not valid: ${why}`);
   const { mediaType, manifests } = parseJson(bytes, invalid);
   if (typeof mediaType === 'string') return mediaType;
   return manifests === undefined ? MEDIA.ociManifest : MEDIA.ociIndex;
@@ -91,7 +113,9 @@ const CONFIG = record({
   author: text,
   created: time,
   rootfs: record({ type: text, diff_ids: listOf(digest, MAX_LAYERS) }),
-  history: listOf(record({ created: time, created_by: text, author: text, comment: text, empty_layer: flag })),
+  history: listOf(
+    record({ created: time, created_by: text, author: text, comment: text, empty_layer: flag }),
+  ),
   config: record({
     // These fields decide what is run, so their types are strict.
     User: text,
@@ -119,7 +143,8 @@ const CONFIG = record({
 
 /** Parses an image config. Throws KILN_CONFIG_INVALID, which names the field. */
 export function parseConfig(bytes: Uint8Array, where: string): ImageConfig {
-  const invalid = (why: string) => new KilnError('KILN_CONFIG_INVALID', `${where} is not valid: ${why}`);
+  const invalid = (why: string) =>
+    new KilnError('KILN_CONFIG_INVALID', `${where} is not valid: ${why}`);
   const json = parseJson(bytes, invalid);
   for (const field of ['architecture', 'os']) text(json[field], field, invalid);
   CONFIG(json, '', invalid);
@@ -137,7 +162,9 @@ function descriptorsOf(value: unknown, field: string, invalid: Invalid): readonl
   // Go writes an empty list as null.
   if (value === null) return [];
   listOf(() => {}, MAX_LAYERS)(value, field, invalid);
-  return (value as readonly unknown[]).map((entry, index) => descriptorOf(entry, `${field}[${index}]`, invalid));
+  return (value as readonly unknown[]).map((entry, index) =>
+    descriptorOf(entry, `${field}[${index}]`, invalid),
+  );
 }
 
 const DESCRIPTOR = record({ platform: record({}), artifactType: text });
@@ -159,12 +186,20 @@ function descriptorOf(value: unknown, field: string, invalid: Invalid): Descript
   };
 }
 
-const PLATFORM = record({ os: text, architecture: text, variant: text, 'os.version': text, 'os.features': listOf(text) });
+const PLATFORM = record({
+  os: text,
+  architecture: text,
+  variant: text,
+  'os.version': text,
+  'os.features': listOf(text),
+});
 
 /** In JSON, a platform has `os.version` and `os.features`. */
 export function platformOf(json: unknown, field: string, invalid: Invalid): Platform {
   PLATFORM(json, field, invalid);
-  const { os, architecture, variant, ...more } = json as Readonly<Record<string, string | null | undefined>>;
+  const { os, architecture, variant, ...more } = json as Readonly<
+    Record<string, string | null | undefined>
+  >;
   return normalisePlatform({
     os: os ?? '',
     architecture: architecture ?? '',
@@ -180,13 +215,19 @@ function typedAnnotation(value: unknown, field: string, invalid: Invalid): void 
   if (value !== null) text(value, field, invalid);
 }
 
-function annotationsOf(json: Json, before: string, invalid: Invalid): { annotations?: Readonly<Record<string, string>> } {
+function annotationsOf(
+  json: Json,
+  before: string,
+  invalid: Invalid,
+): { annotations?: Readonly<Record<string, string>> } {
   const raw = json['annotations'];
   if (raw === undefined || raw === null) return {};
   ANNOTATIONS(raw, `${before}annotations`, invalid);
   return {
     annotations: Object.fromEntries(
-      Object.entries(raw).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+      Object.entries(raw).filter(
+        (entry): entry is [string, string] => typeof entry[1] === 'string',
+      ),
     ),
   };
 }

@@ -1,5 +1,9 @@
 import { endianness, machine } from 'node:os';
-import { normalisePlatform, type Platform, parsePlatform as parsePlatformOn } from '../base/platform.ts';
+import {
+  normalisePlatform,
+  type Platform,
+  parsePlatform as parsePlatformOn,
+} from '../base/platform.ts';
 
 /** The platform of the machine that Kiln runs on, normalised. */
 export function hostPlatform(): Platform {

@@ -57,7 +57,13 @@ function exempts(entry: string, url: URL): boolean {
 function inBlock(cidr: string, host: string): boolean {
   const family = isIP(host);
   const [net = '', bits = ''] = cidr.split('/');
-  if (family === 0 || isIP(net) !== family || !/^\d{1,3}$/.test(bits) || Number(bits) > (family === 4 ? 32 : 128)) return false;
+  if (
+    family === 0 ||
+    isIP(net) !== family ||
+    !/^\d{1,3}$/.test(bits) ||
+    Number(bits) > (family === 4 ? 32 : 128)
+  )
+    return false;
   const type = family === 4 ? 'ipv4' : 'ipv6';
   const list = new BlockList();
   list.addSubnet(net, Number(bits), type);

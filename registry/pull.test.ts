@@ -46,7 +46,8 @@ async function registryServer() {
   ]);
   const blobs = new Map([...AMD.blobs, ...ARM.blobs]);
   return faultServer((request, response) => {
-    const [, kind, name = ''] = /^\/v2\/team\/app\/(manifests|blobs)\/(.*)$/.exec(request.path) ?? [];
+    const [, kind, name = ''] =
+      /^\/v2\/team\/app\/(manifests|blobs)\/(.*)$/.exec(request.path) ?? [];
     const bytes = kind === 'blobs' ? blobs.get(name as never) : documents.get(name);
     if (!bytes) return void response.writeHead(404).end();
     const type = bytes === INDEX.bytes ? MEDIA.ociIndex : MEDIA.ociManifest;
@@ -81,9 +82,14 @@ test('resolving reads documents only; each layer is downloaded once, when it is 
     layers.every((layer) => content.size(layer.digest) === undefined),
     'no layer yet',
   );
-  await Promise.all([...layers, ...layers].map((layer) => sources.fetch(image, layer, { signal: never() })));
+  await Promise.all(
+    [...layers, ...layers].map((layer) => sources.fetch(image, layer, { signal: never() })),
+  );
   assert.ok(layers.every((layer) => content.size(layer.digest) === layer.size));
-  assert.is(server.seen.filter(({ path }) => layers.some((layer) => path.includes(layer.digest))).length, layers.length);
+  assert.is(
+    server.seen.filter(({ path }) => layers.some((layer) => path.includes(layer.digest))).length,
+    layers.length,
+  );
 });
 
 test('resolving again costs one HEAD for a tag and nothing for a digest', async () => {
@@ -103,12 +109,17 @@ test('resolving again costs one HEAD for a tag and nothing for a digest', async 
 
 test('a name is resolved once, however many stages use it, and a failure is not remembered', async () => {
   await using server = await registryServer();
-  await using sources = imageSources({ content: memoryContent(), images: memoryImages(), registry: quick });
+  await using sources = imageSources({
+    content: memoryContent(),
+    images: memoryImages(),
+    registry: quick,
+  });
   const ask = (text: string) => sources.resolve(text, AMD64, { pull: false, signal: never() });
   await Promise.all([1, 2, 3].map(() => ask(`${server.host}/team/app`)));
   await ask(`${server.host}/team/app`);
   assert.is(server.seen.length, 4);
-  for (const _ of [1, 2]) assert.instance(await ask(`${server.host}/none`).catch((error: unknown) => error), KilnError);
+  for (const _ of [1, 2])
+    assert.instance(await ask(`${server.host}/none`).catch((error: unknown) => error), KilnError);
   assert.is(server.seen.length, 8, 'a HEAD and a GET each time');
 });
 
@@ -117,7 +128,11 @@ test('the local store is asked first, unless a pull is asked for', async () => {
   const content = memoryContent();
   const other = makeImage([{ name: 'x', text: 'built here' }]);
   const name = `${server.host}/team/app:latest`;
-  await using sources = imageSources({ content, images: memoryImages(storing(content, other, name)), registry: quick });
+  await using sources = imageSources({
+    content,
+    images: memoryImages(storing(content, other, name)),
+    registry: quick,
+  });
   const local = await sources.resolve(name, AMD64, { pull: false, signal: never() });
   assert.is(local.digest, other.target.digest);
   assert.ok(local.local);
@@ -125,7 +140,10 @@ test('the local store is asked first, unless a pull is asked for', async () => {
   const pulled = await sources.resolve(name, AMD64, { pull: true, signal: never() });
   assert.is(pulled.digest, INDEX.target.digest);
   assert.not.ok(pulled.local);
-  const later = await sources.resolve(`docker-image://${name}`, AMD64, { pull: false, signal: never() });
+  const later = await sources.resolve(`docker-image://${name}`, AMD64, {
+    pull: false,
+    signal: never(),
+  });
   assert.is(later, pulled, 'what was pulled counts from then on');
 });
 
@@ -133,7 +151,11 @@ test('the local store is asked first, unless a pull is asked for', async () => {
 test('a local image is used for every requested platform, and the registry is not asked', async () => {
   await using server = await registryServer();
   const content = memoryContent();
-  const here = storing(content, makeImage([{ name: 'x', text: 'built here' }]), `${server.host}/team/app:latest`);
+  const here = storing(
+    content,
+    makeImage([{ name: 'x', text: 'built here' }]),
+    `${server.host}/team/app:latest`,
+  );
   await using sources = imageSources({ content, images: memoryImages(here), registry: quick });
   for (const platform of [ARM64, { os: 'linux', architecture: 'arm', variant: 'v6' }]) {
     const found = await sources.resolve(here.name, platform, { pull: false, signal: never() });
@@ -151,7 +173,9 @@ test('a local index without the platform is an error that lists its platforms', 
   content.put(index.bytes);
   const here = { ...storing(content, own, `${server.host}/team/app:latest`), target: index.target };
   await using sources = imageSources({ content, images: memoryImages(here), registry: quick });
-  const error = await sources.resolve(here.name, ARM64, { pull: false, signal: never() }).catch((caught: unknown) => caught);
+  const error = await sources
+    .resolve(here.name, ARM64, { pull: false, signal: never() })
+    .catch((caught: unknown) => caught);
   assert.ok(error instanceof KilnError && error.code === 'KILN_PLATFORM_NOT_FOUND');
   assert.match((error as KilnError).message, 'the local image');
   assert.match((error as KilnError).hint ?? '', /linux\/amd64.*--pull/);
@@ -180,8 +204,13 @@ test('a descriptor with a wrong size does not remove the blob from the store', a
   content.put(AMD.blobs.get(layer!.digest)!);
   await using server = await registryServer();
   await using sources = imageSources({ content, images: memoryImages(), registry: quick });
-  const origin = { kind: 'registry', repository: { domain: server.host, path: 'team/app' } } as const;
-  const error = await sources.fetch({ origin }, { ...layer!, size: 7 }, { signal: never() }).catch((caught: unknown) => caught);
+  const origin = {
+    kind: 'registry',
+    repository: { domain: server.host, path: 'team/app' },
+  } as const;
+  const error = await sources
+    .fetch({ origin }, { ...layer!, size: 7 }, { signal: never() })
+    .catch((caught: unknown) => caught);
   assert.is((error as KilnError).code, 'KILN_DIGEST_MISMATCH');
   assert.is(content.size(layer!.digest), layer!.size);
   store.close();
@@ -190,7 +219,11 @@ test('a descriptor with a wrong size does not remove the blob from the store', a
 
 test('a lone local image of a newer amd64 level serves amd64, as with Docker', async () => {
   const content = memoryContent();
-  const newer = makeImage([{ name: 'f', text: 'x' }], { os: 'linux', architecture: 'amd64', variant: 'v2' });
+  const newer = makeImage([{ name: 'f', text: 'x' }], {
+    os: 'linux',
+    architecture: 'amd64',
+    variant: 'v2',
+  });
   await using sources = imageSources({
     content,
     images: memoryImages(storing(content, newer, 'docker.io/library/newer:latest')),
@@ -202,7 +235,11 @@ test('a lone local image of a newer amd64 level serves amd64, as with Docker', a
 
 test('a platform that is missing from an index is reported with the platforms that exist', async () => {
   await using server = await registryServer();
-  await using sources = imageSources({ content: memoryContent(), images: memoryImages(), registry: quick });
+  await using sources = imageSources({
+    content: memoryContent(),
+    images: memoryImages(),
+    registry: quick,
+  });
   const wanted = { os: 'linux', architecture: 's390x' };
   const error = await sources
     .resolve(`${server.host}/team/app`, wanted, { pull: false, signal: never() })
@@ -220,7 +257,10 @@ test('an OCI layout, directory or archive, is a source: blobs are verified and n
     for (const path of [directory, join(root, 'archive')]) {
       const content = memoryContent();
       await using sources = imageSources({ content, images: memoryImages(), registry: quick });
-      const image = await sources.resolve(`oci-layout://${path}:v1`, AMD64, { pull: true, signal: never() });
+      const image = await sources.resolve(`oci-layout://${path}:v1`, AMD64, {
+        pull: true,
+        signal: never(),
+      });
       assert.is(image.digest, AMD.target.digest);
       assert.ok(image.local);
       const [layer] = image.manifest.layers;
@@ -245,10 +285,14 @@ test('cancelling one of two callers that wait for a layer does not end the trans
   });
   const content = memoryContent();
   await using sources = imageSources({ content, images: memoryImages(), registry: quick });
-  const image = { origin: { kind: 'registry', repository: { domain: server.host, path: 'a' } } } as const;
+  const image = {
+    origin: { kind: 'registry', repository: { domain: server.host, path: 'a' } },
+  } as const;
   const layer = AMD.manifest.layers[0]!;
   const abort = new AbortController();
-  const first = sources.fetch(image, layer, { signal: abort.signal }).catch((error: unknown) => error);
+  const first = sources
+    .fetch(image, layer, { signal: abort.signal })
+    .catch((error: unknown) => error);
   const second = sources.fetch(image, layer, { signal: never() });
   await arrived.promise;
   abort.abort();
@@ -270,7 +314,9 @@ test('cancelling the last caller that waits ends the transfer and leaves nothing
   await using sources = imageSources({ content, images: memoryImages(), registry: quick });
   const abort = new AbortController();
   const origin = { kind: 'registry', repository: { domain: server.host, path: 'a' } } as const;
-  const work = sources.fetch({ origin }, AMD.manifest.layers[0]!, { signal: abort.signal }).catch((error: unknown) => error);
+  const work = sources
+    .fetch({ origin }, AMD.manifest.layers[0]!, { signal: abort.signal })
+    .catch((error: unknown) => error);
   await arrived.promise;
   abort.abort();
   assert.is(((await work) as KilnError).code, 'KILN_CANCELLED');

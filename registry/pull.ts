@@ -11,7 +11,13 @@ import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { Answers } from './answers.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
-import { MAX_CONFIG, MAX_MANIFEST, mediaTypeOf, parseConfig, parseDocument } from './parse-document.ts';
+import {
+  MAX_CONFIG,
+  MAX_MANIFEST,
+  mediaTypeOf,
+  parseConfig,
+  parseDocument,
+} from './parse-document.ts';
 import type { TagMemory } from './tags.ts';
 import { Transfers } from './transfers.ts';
 
@@ -96,7 +102,10 @@ const MAX_NESTING = 3;
 /** The sources over one store. The registry client is made when it is first needed. */
 export function imageSources(options: ImageSourcesOptions): ImageSources {
   let client: Promise<RegistryClient> | undefined;
-  const registry = () => (client ??= import('./client.ts').then(({ RegistryClient }) => new RegistryClient(options.registry)));
+  const registry = () =>
+    (client ??= import('./client.ts').then(
+      ({ RegistryClient }) => new RegistryClient(options.registry),
+    ));
   const transfers = new Transfers(options.parallel ?? 4);
   const answers = new Answers<SourceImage>();
   const targets = new Answers<Descriptor>();
@@ -104,7 +113,9 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
     if (text.startsWith(LAYOUT)) return resolveLayout(options.content, text, platform);
     // Looked up once for all platforms.
     const target = (reference: Reference, pulled: boolean) =>
-      targets.get(formatReference(reference), pulled, () => remoteTarget({ ...options, registry }, reference, pulled, signal));
+      targets.get(formatReference(reference), pulled, () =>
+        remoteTarget({ ...options, registry }, reference, pulled, signal),
+      );
     return resolveName({ ...options, registry, target }, parseImage(text), platform, pull, signal);
   };
   return {
@@ -159,7 +170,8 @@ async function bring(
   if (isWhole(content, blob)) return;
   // Throws, because the blob is missing or incomplete.
   if (origin.kind === 'store') return void content.path(blob.digest);
-  if (origin.kind === 'registry') return (await registry()).fetchBlob(origin.repository, blob, content, signal, report);
+  if (origin.kind === 'registry')
+    return (await registry()).fetchBlob(origin.repository, blob, content, signal, report);
   using layout = openLayout(origin.path);
   using writer = content.writer();
   await layout.copy(blob, writer, signal, report);
@@ -189,10 +201,18 @@ async function resolveName(
   const { origin } = documents;
   if (!stored) {
     const target = await world.target(reference, pull);
-    const image = await describe(target, platform, documents, { name, origin, local: false, where: formatReference(reference) });
+    const image = await describe(target, platform, documents, {
+      name,
+      origin,
+      local: false,
+      where: formatReference(reference),
+    });
     // True when the image was looked up by digest, as the steps of a build do, and is in the local
     // store under its name or its digest.
-    const isStored = !pull && (world.images.get(name)?.target.digest === target.digest || !!world.images.get(target.digest));
+    const isStored =
+      !pull &&
+      (world.images.get(name)?.target.digest === target.digest ||
+        !!world.images.get(target.digest));
     return { ...image, isStored };
   }
   const naming = { name, origin, local: true, where: `the local image ${name}` };
@@ -215,13 +235,23 @@ async function describeStored(
   try {
     // A document that is damaged on our disk is removed when it is read, and is fetched the next
     // time.
-    return await attempt().catch((error: unknown) => (hasCode(error, 'KILN_BLOB_CORRUPT') ? attempt() : Promise.reject(error)));
+    return await attempt().catch((error: unknown) =>
+      hasCode(error, 'KILN_BLOB_CORRUPT') ? attempt() : Promise.reject(error),
+    );
   } catch (error) {
     if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
     const { code, message, place, exitCode, notes } = error;
     const here = `${naming.where} is ${target.digest}; the name is not looked up elsewhere`;
-    const hint = [error.hint, `--pull uses the image that the registry has under that name`].filter(Boolean).join('; ');
-    throw new KilnError(code, message, { place, hint, exitCode, notes: [...notes, here], cause: error });
+    const hint = [error.hint, `--pull uses the image that the registry has under that name`]
+      .filter(Boolean)
+      .join('; ');
+    throw new KilnError(code, message, {
+      place,
+      hint,
+      exitCode,
+      notes: [...notes, here],
+      cause: error,
+    });
   }
 }
 
@@ -239,7 +269,11 @@ interface Documents {
 /**
  * Documents from the registry. They are kept in the content store, so that each is requested once.
  */
-function remoteDocuments({ content, registry }: World, reference: Reference, signal: AbortSignal): Documents {
+function remoteDocuments(
+  { content, registry }: World,
+  reference: Reference,
+  signal: AbortSignal,
+): Documents {
   const repository: Repository = { domain: reference.domain, path: reference.path };
   return {
     origin: { kind: 'registry', repository },
@@ -261,7 +295,12 @@ function remoteDocuments({ content, registry }: World, reference: Reference, sig
 /**
  * Asks the registry what a name means. Documents that are already in the store are not downloaded.
  */
-async function remoteTarget(world: World, reference: Reference, pull: boolean, signal: AbortSignal): Promise<Descriptor> {
+async function remoteTarget(
+  world: World,
+  reference: Reference,
+  pull: boolean,
+  signal: AbortSignal,
+): Promise<Descriptor> {
   if (reference.digest) return pinnedTarget(world, reference, reference.digest, signal);
   const { content, registry, tags } = world;
   const client = await registry();
@@ -288,11 +327,20 @@ async function remoteTarget(world: World, reference: Reference, pull: boolean, s
  * A digest needs no lookup. The document is in the store or is fetched, and is verified in both
  * cases.
  */
-async function pinnedTarget(world: World, reference: Reference, digest: Digest, signal: AbortSignal): Promise<Descriptor> {
+async function pinnedTarget(
+  world: World,
+  reference: Reference,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<Descriptor> {
   const { content } = world;
   if (content.size(digest) === undefined) return fetchDocument(world, reference, digest, signal);
   const bytes = content.read(digest);
-  return { mediaType: mediaTypeOf(bytes, `manifest ${digest} of ${formatReference(reference)}`), digest, size: bytes.length };
+  return {
+    mediaType: mediaTypeOf(bytes, `manifest ${digest} of ${formatReference(reference)}`),
+    digest,
+    size: bytes.length,
+  };
 }
 
 async function fetchDocument(
@@ -320,7 +368,11 @@ function rememberedTag({ tags, content }: World, name: string): Descriptor | und
   return known && content.size(known.digest) === known.size ? known : undefined;
 }
 
-async function resolveLayout(content: ContentStore, text: string, platform: Platform): Promise<SourceImage> {
+async function resolveLayout(
+  content: ContentStore,
+  text: string,
+  platform: Platform,
+): Promise<SourceImage> {
   const reference = parseLayoutReference(text);
   using layout = openLayout(reference.path);
   const read = (limit: number) => async (descriptor: Descriptor) => {
@@ -331,7 +383,12 @@ async function resolveLayout(content: ContentStore, text: string, platform: Plat
   const origin: ImageOrigin = { kind: 'layout', path: layout.path };
   const documents: Documents = { origin, manifest: read(MAX_MANIFEST), config: read(MAX_CONFIG) };
   const where = `${LAYOUT}${reference.path}`;
-  return await describe(layout.find(reference), platform, documents, { name: where, origin, local: true, where });
+  return await describe(layout.find(reference), platform, documents, {
+    name: where,
+    origin,
+    local: true,
+    where,
+  });
 }
 
 interface Naming {
@@ -343,7 +400,12 @@ interface Naming {
 }
 
 /** Follows the descriptor of a name to the manifest and config for one platform. */
-async function describe(target: Descriptor, platform: Platform, documents: Documents, naming: Naming): Promise<SourceImage> {
+async function describe(
+  target: Descriptor,
+  platform: Platform,
+  documents: Documents,
+  naming: Naming,
+): Promise<SourceImage> {
   const { descriptor, manifest } = await choose(target, platform, documents, naming, 0);
   if (!CONFIG_TYPES.includes(manifest.config.mediaType)) {
     throw new KilnError(
@@ -360,7 +422,17 @@ async function describe(target: Descriptor, platform: Platform, documents: Docum
     );
   }
   const { name, origin, local } = naming;
-  return { name, origin, local, target, digest: target.digest, manifestDigest: descriptor.digest, manifest, config, diffIds };
+  return {
+    name,
+    origin,
+    local,
+    target,
+    digest: target.digest,
+    manifestDigest: descriptor.digest,
+    manifest,
+    config,
+    diffIds,
+  };
 }
 
 async function choose(
@@ -377,17 +449,31 @@ async function choose(
       `manifest ${descriptor.digest} of ${naming.where} has ${bytes.length} bytes, not ${descriptor.size}`,
     );
   }
-  const document = parseDocument(bytes, descriptor.mediaType, `manifest ${descriptor.digest} of ${naming.where}`);
+  const document = parseDocument(
+    bytes,
+    descriptor.mediaType,
+    `manifest ${descriptor.digest} of ${naming.where}`,
+  );
   if (document.kind === 'manifest') return { descriptor, manifest: document.manifest };
   const best = bestManifest(document.index, platform);
   if (!best) throw notFor(naming.where, platform, offeredPlatforms(document.index));
   if (depth >= MAX_NESTING)
-    throw new KilnError('KILN_MANIFEST_INVALID', `${naming.where} has indexes nested more than ${MAX_NESTING} deep`);
+    throw new KilnError(
+      'KILN_MANIFEST_INVALID',
+      `${naming.where} has indexes nested more than ${MAX_NESTING} deep`,
+    );
   return choose(best, platform, documents, naming, depth + 1);
 }
 
 function notFor(where: string, platform: Platform, offered: readonly string[]): KilnError {
-  return new KilnError('KILN_PLATFORM_NOT_FOUND', `${where} has no image for ${formatPlatform(platform)}`, {
-    hint: offered.length === 0 ? 'choose another image or tag' : `it exists for ${offered.join(', ')}`,
-  });
+  return new KilnError(
+    'KILN_PLATFORM_NOT_FOUND',
+    `${where} has no image for ${formatPlatform(platform)}`,
+    {
+      hint:
+        offered.length === 0
+          ? 'choose another image or tag'
+          : `it exists for ${offered.join(', ')}`,
+    },
+  );
 }

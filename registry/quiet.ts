@@ -28,8 +28,16 @@ export class Quiet {
    * is longer than any request waits is not remembered.
    */
   after(origin: string, failure: Error): Error {
-    if (!(failure instanceof TransientFailure) || !failure.afterMs || failure.afterMs > this.#policy.budget) return failure;
-    this.#until.set(origin, Math.max(this.#until.get(origin) ?? 0, performance.now() + failure.afterMs));
+    if (
+      !(failure instanceof TransientFailure) ||
+      !failure.afterMs ||
+      failure.afterMs > this.#policy.budget
+    )
+      return failure;
+    this.#until.set(
+      origin,
+      Math.max(this.#until.get(origin) ?? 0, performance.now() + failure.afterMs),
+    );
     failure.held = true;
     return failure;
   }

@@ -13,7 +13,9 @@ const IMAGE = makeImage([{ name: 'a', text: 'a' }]);
 function about(artifactType: string): Buffer {
   const { mediaType, digest, size } = IMAGE.target;
   const subject = { mediaType, digest, size };
-  return Buffer.from(JSON.stringify({ ...IMAGE.manifest, artifactType, subject, annotations: { of: artifactType } }));
+  return Buffer.from(
+    JSON.stringify({ ...IMAGE.manifest, artifactType, subject, annotations: { of: artifactType } }),
+  );
 }
 
 const named = (bytes: Buffer, artifactType: string): Descriptor => ({
@@ -37,7 +39,8 @@ else
       };
       await client.pushBlob(repository, { digest, size: bytes.length, open }, { signal: never() });
     }
-    const push = (bytes: Buffer) => client.putManifest(repository, digestOf(bytes), MEDIA.ociManifest, bytes, never());
+    const push = (bytes: Buffer) =>
+      client.putManifest(repository, digestOf(bytes), MEDIA.ociManifest, bytes, never());
     await push(IMAGE.bytes);
     assert.equal(await client.referrers(repository, IMAGE.target.digest, never()), []);
     const [sbom, signature] = [about('application/sbom'), about('application/signature')];
@@ -54,22 +57,36 @@ else
 test('with the referrers API the list is read page by page, and no tag is written', async () => {
   const [sbom, signature] = [about('application/sbom'), about('application/signature')];
   const page = (bytes: Buffer, type: string) =>
-    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [named(bytes, type)] });
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: MEDIA.ociIndex,
+      manifests: [named(bytes, type)],
+    });
   await using server = await faultServer((request, response) => {
     const headers = { 'content-type': MEDIA.ociIndex };
-    if (request.method === 'PUT') response.writeHead(201, { 'oci-subject': IMAGE.target.digest }).end();
-    else if (request.path.includes('last=')) response.writeHead(200, headers).end(page(signature, 'application/signature'));
-    else response.writeHead(200, { ...headers, link: '<?last=1>; rel="next"' }).end(page(sbom, 'application/sbom'));
+    if (request.method === 'PUT')
+      response.writeHead(201, { 'oci-subject': IMAGE.target.digest }).end();
+    else if (request.path.includes('last='))
+      response.writeHead(200, headers).end(page(signature, 'application/signature'));
+    else
+      response
+        .writeHead(200, { ...headers, link: '<?last=1>; rel="next"' })
+        .end(page(sbom, 'application/sbom'));
   });
   await using client = quickClient();
   const repository = { domain: server.host, path: 'team/app' };
   assert.equal(
-    (await client.referrers(repository, IMAGE.target.digest, never())).map(({ artifactType }) => artifactType),
+    (await client.referrers(repository, IMAGE.target.digest, never())).map(
+      ({ artifactType }) => artifactType,
+    ),
     ['application/sbom', 'application/signature'],
   );
   assert.equal(
     server.seen.map(({ path }) => path),
-    [`/v2/team/app/referrers/${IMAGE.target.digest}`, `/v2/team/app/referrers/${IMAGE.target.digest}?last=1`],
+    [
+      `/v2/team/app/referrers/${IMAGE.target.digest}`,
+      `/v2/team/app/referrers/${IMAGE.target.digest}?last=1`,
+    ],
   );
   await client.putManifest(repository, digestOf(sbom), MEDIA.ociManifest, sbom, never());
   assert.is(server.seen.length, 3);
@@ -83,7 +100,10 @@ test('a next page on another server is not requested', async () => {
     response.writeHead(200, { 'content-type': MEDIA.ociIndex, link }).end(empty);
   });
   await using client = quickClient();
-  assert.equal(await client.referrers({ domain: server.host, path: 'a' }, IMAGE.target.digest, never()), []);
+  assert.equal(
+    await client.referrers({ domain: server.host, path: 'a' }, IMAGE.target.digest, never()),
+    [],
+  );
   assert.is(other.seen.length, 0);
 });
 

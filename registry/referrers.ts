@@ -22,7 +22,9 @@ export function referrersTag(subject: Descriptor['digest']): string {
 
 /** The subject of a manifest or index, or undefined. */
 export function subjectOf(bytes: Uint8Array): Descriptor['digest'] | undefined {
-  const { subject } = JSON.parse(Buffer.from(bytes).toString()) as { subject?: { digest?: unknown } | null };
+  const { subject } = JSON.parse(Buffer.from(bytes).toString()) as {
+    subject?: { digest?: unknown } | null;
+  };
   const digest = subject?.digest;
   return typeof digest === 'string' && isDigest(digest) ? digest : undefined;
 }
@@ -48,9 +50,16 @@ export function referrerOf(bytes: Uint8Array, mediaType: string): Descriptor {
 }
 
 /** The list with `referrer` added, or undefined when it contains it already. */
-export function withReferrer(list: readonly Descriptor[], referrer: Descriptor): string | undefined {
+export function withReferrer(
+  list: readonly Descriptor[],
+  referrer: Descriptor,
+): string | undefined {
   if (list.some(({ digest }) => digest === referrer.digest)) return undefined;
-  const index: Index = { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [...list, referrer] };
+  const index: Index = {
+    schemaVersion: 2,
+    mediaType: MEDIA.ociIndex,
+    manifests: [...list, referrer],
+  };
   return JSON.stringify(index);
 }
 
@@ -66,7 +75,10 @@ export interface Listing {
 const MAX_PAGES = 100;
 
 /** All referrers of `subject`, from the API or else from the tag. */
-export async function listReferrers(listing: Listing, subject: Descriptor['digest']): Promise<readonly Descriptor[]> {
+export async function listReferrers(
+  listing: Listing,
+  subject: Descriptor['digest'],
+): Promise<readonly Descriptor[]> {
   const found: Descriptor[] = [];
   let path: string | URL = `/${listing.repository.path}/referrers/${subject}`;
   for (let page = 0; page < MAX_PAGES; page++) {
@@ -80,8 +92,14 @@ export async function listReferrers(listing: Listing, subject: Descriptor['diges
 }
 
 /** The list stored under its tag, in a registry without the API. */
-export async function taggedReferrers(listing: Listing, subject: Descriptor['digest']): Promise<readonly Descriptor[]> {
-  return (await index(listing, `/${listing.repository.path}/manifests/${referrersTag(subject)}`))?.manifests ?? [];
+export async function taggedReferrers(
+  listing: Listing,
+  subject: Descriptor['digest'],
+): Promise<readonly Descriptor[]> {
+  return (
+    (await index(listing, `/${listing.repository.path}/manifests/${referrersTag(subject)}`))
+      ?.manifests ?? []
+  );
 }
 
 interface Page {
@@ -90,7 +108,10 @@ interface Page {
 }
 
 /** The index at this path, or undefined when there is none. */
-async function index({ exchange, retry, endpoint, repository, signal }: Listing, path: string | URL): Promise<Page | undefined> {
+async function index(
+  { exchange, retry, endpoint, repository, signal }: Listing,
+  path: string | URL,
+): Promise<Page | undefined> {
   const where = `referrers in ${repository.domain}/${repository.path}`;
   return retrying(retry, signal, async () => {
     const response = await exchange.send({
@@ -111,9 +132,16 @@ async function index({ exchange, retry, endpoint, repository, signal }: Listing,
     const bytes = await readLimited(response, MAX_MANIFEST).catch((error: unknown) => {
       throw networkFailure(error, response.url, signal);
     });
-    if (!bytes) throw new KilnError('KILN_MANIFEST_INVALID', `the list of ${where} is larger than ${MAX_MANIFEST >> 20} MiB`);
+    if (!bytes)
+      throw new KilnError(
+        'KILN_MANIFEST_INVALID',
+        `the list of ${where} is larger than ${MAX_MANIFEST >> 20} MiB`,
+      );
     const document = parseDocument(bytes, MEDIA.ociIndex, `the list of ${where}`);
-    return { manifests: document.kind === 'index' ? document.index.manifests : [], next: nextPage(response) };
+    return {
+      manifests: document.kind === 'index' ? document.index.manifests : [],
+      next: nextPage(response),
+    };
   });
 }
 

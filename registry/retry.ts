@@ -71,17 +71,22 @@ export async function retrying<T>(
         if (!error.held) await policy.wait(asked, signal);
         continue;
       }
-      if (++inARow >= policy.attempts || performance.now() - since > policy.patience) throw error.failure;
+      if (++inARow >= policy.attempts || performance.now() - since > policy.patience)
+        throw error.failure;
       await policy.wait(delay(policy, inARow), signal);
     }
   }
 }
 
 function beyond(failure: KilnError, asked: number): KilnError {
-  return new KilnError(failure.code, `${failure.message} (it asks to wait ${Math.ceil(asked / 1000)} s)`, {
-    hint: failure.hint,
-    cause: failure,
-  });
+  return new KilnError(
+    failure.code,
+    `${failure.message} (it asks to wait ${Math.ceil(asked / 1000)} s)`,
+    {
+      hint: failure.hint,
+      cause: failure,
+    },
+  );
 }
 
 function delay(policy: RetryPolicy, failures: number): number {
@@ -95,9 +100,14 @@ function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const cancel = () => {
       clearTimeout(timer);
-      reject(signal.reason instanceof KilnError ? signal.reason : new CancelledError(signal.reason));
+      reject(
+        signal.reason instanceof KilnError ? signal.reason : new CancelledError(signal.reason),
+      );
     };
-    if (signal.aborted) return reject(signal.reason instanceof KilnError ? signal.reason : new CancelledError(signal.reason));
+    if (signal.aborted)
+      return reject(
+        signal.reason instanceof KilnError ? signal.reason : new CancelledError(signal.reason),
+      );
     const timer = setTimeout(() => {
       signal.removeEventListener('abort', cancel);
       resolve();

@@ -17,8 +17,12 @@ async function streamed(answer: Answer, start?: number, end?: number) {
   const chunks: Uint8Array[] = [];
   try {
     const repository = { domain: server.host, path: 'team/app' };
-    for await (const chunk of client.openBlob(repository, LAYER, never(), start, end)) chunks.push(chunk);
-    return { bytes: Buffer.concat(chunks), ranges: server.seen.map(({ headers }) => headers.range) };
+    for await (const chunk of client.openBlob(repository, LAYER, never(), start, end))
+      chunks.push(chunk);
+    return {
+      bytes: Buffer.concat(chunks),
+      ranges: server.seen.map(({ headers }) => headers.range),
+    };
   } catch (error) {
     return { code: (error as KilnError).code };
   }
@@ -28,9 +32,17 @@ async function streamed(answer: Answer, start?: number, end?: number) {
 const breaking =
   (most: number): Answer =>
   (request, response) => {
-    const [, from = 0, to = BLOB.length - 1] = (/bytes=(\d+)-(\d+)/.exec(String(request.headers.range)) ?? []).map(Number);
-    const range = { 'content-length': to + 1 - from, 'content-range': `bytes ${from}-${to}/${BLOB.length}` };
-    response.writeHead(request.headers.range ? 206 : 200, request.headers.range ? range : { 'content-length': BLOB.length });
+    const [, from = 0, to = BLOB.length - 1] = (
+      /bytes=(\d+)-(\d+)/.exec(String(request.headers.range)) ?? []
+    ).map(Number);
+    const range = {
+      'content-length': to + 1 - from,
+      'content-range': `bytes ${from}-${to}/${BLOB.length}`,
+    };
+    response.writeHead(
+      request.headers.range ? 206 : 200,
+      request.headers.range ? range : { 'content-length': BLOB.length },
+    );
     const piece = BLOB.subarray(from, Math.min(to + 1, from + most));
     if (piece.length === to + 1 - from) response.end(piece);
     else response.write(piece, () => response.destroy());
@@ -57,11 +69,20 @@ test('a part is requested by range, and cut out of the whole when the server doe
 
 test('a wrong size, a wrong range and a stream without progress are errors', async () => {
   const longer = Buffer.concat([BLOB, Buffer.alloc(1)]);
-  assert.is((await streamed((_, response) => void response.end(longer))).code, 'KILN_DIGEST_MISMATCH');
+  assert.is(
+    (await streamed((_, response) => void response.end(longer))).code,
+    'KILN_DIGEST_MISMATCH',
+  );
   const other = { 'content-range': `bytes 0-499999/${BLOB.length}` };
-  assert.is((await streamed((_, response) => void response.writeHead(206, other).end(BLOB), 1, 9)).code, 'KILN_REGISTRY_ERROR');
+  assert.is(
+    (await streamed((_, response) => void response.writeHead(206, other).end(BLOB), 1, 9)).code,
+    'KILN_REGISTRY_ERROR',
+  );
   assert.is((await streamed(breaking(0))).code, 'KILN_REGISTRY_UNREACHABLE');
-  assert.is((await streamed((_, response) => void response.writeHead(404).end())).code, 'KILN_BLOB_NOT_FOUND');
+  assert.is(
+    (await streamed((_, response) => void response.writeHead(404).end())).code,
+    'KILN_BLOB_NOT_FOUND',
+  );
 });
 
 test.run();

@@ -77,7 +77,10 @@ async function openAt(stream: BlobStream, at: number, ranges = true): Promise<Op
     scopes: [repositoryScope(repository.path, 'pull')],
     headers: whole ? {} : { range: `bytes=${at}-${end - 1}` },
     accept: whole ? [200] : [200, 206, 416],
-    subject: { what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`, kind: 'blob' },
+    subject: {
+      what: `blob ${descriptor.digest} of ${repository.domain}/${repository.path}`,
+      kind: 'blob',
+    },
     signal,
   });
   if (response.status === 416) {
@@ -89,15 +92,23 @@ async function openAt(stream: BlobStream, at: number, ranges = true): Promise<Op
   return { url: response.url, chunks: skipping(response, response.status === 206 ? 0 : at) };
 }
 
-async function checkSize({ descriptor, repository }: BlobStream, response: HttpResponse, at: number): Promise<void> {
+async function checkSize(
+  { descriptor, repository }: BlobStream,
+  response: HttpResponse,
+  at: number,
+): Promise<void> {
   const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(header(response, 'content-range') ?? '');
   const length = header(response, 'content-length');
   const size = response.status === 206 ? range?.[2] : length;
   const wrongPlace = response.status === 206 && Number(range?.[1]) !== at;
-  if (!wrongPlace && (size === undefined || size === '*' || Number(size) === descriptor.size)) return;
+  if (!wrongPlace && (size === undefined || size === '*' || Number(size) === descriptor.size))
+    return;
   await discard(response);
   if (wrongPlace)
-    throw new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} sent another range than the one asked for`);
+    throw new KilnError(
+      'KILN_REGISTRY_ERROR',
+      `registry ${response.url.host} sent another range than the one asked for`,
+    );
   throw new KilnError(
     'KILN_DIGEST_MISMATCH',
     `registry ${response.url.host}, blob ${descriptor.digest} of ${repository.domain}/${repository.path}: it announces ${size} bytes instead of ${descriptor.size}`,

@@ -17,8 +17,15 @@ export function openTagMemory(directory: string): TagMemory {
   const fileOf = (name: string) => join(directory, hexOf(digestOf(name)));
   const get = (name: string): Descriptor | undefined => {
     try {
-      const { mediaType, digest, size } = JSON.parse(readFileSync(fileOf(name), 'utf8')) as Partial<Descriptor>;
-      if (typeof mediaType === 'string' && typeof size === 'number' && digest !== undefined && isDigest(digest))
+      const { mediaType, digest, size } = JSON.parse(
+        readFileSync(fileOf(name), 'utf8'),
+      ) as Partial<Descriptor>;
+      if (
+        typeof mediaType === 'string' &&
+        typeof size === 'number' &&
+        digest !== undefined &&
+        isDigest(digest)
+      )
         return { mediaType, digest, size };
     } catch {
       // The file does not exist or is damaged. That is harmless, because the registry is asked

@@ -23,8 +23,12 @@ export function textIfThere(what: string, path: string): string | undefined {
 export function refuseBrokenLink(what: string, path: string): void {
   const target = brokenLink(path);
   if (target === undefined) return;
-  throw new KilnError('KILN_FILE_UNREADABLE', `${what} ${path} is a link to ${JSON.stringify(target)}, which does not exist`, {
-    place: { kind: 'path', path },
-    hint: 'create the file that it points to, or remove the link',
-  });
+  throw new KilnError(
+    'KILN_FILE_UNREADABLE',
+    `${what} ${path} is a link to ${JSON.stringify(target)}, which does not exist`,
+    {
+      place: { kind: 'path', path },
+      hint: 'create the file that it points to, or remove the link',
+    },
+  );
 }

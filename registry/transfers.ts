@@ -24,7 +24,12 @@ export class Transfers {
     this.#limit = limit;
   }
 
-  async run(key: string, signal: AbortSignal, onProgress: ((received: number) => void) | undefined, work: Work): Promise<void> {
+  async run(
+    key: string,
+    signal: AbortSignal,
+    onProgress: ((received: number) => void) | undefined,
+    work: Work,
+  ): Promise<void> {
     if (signal.aborted) throw cancelled(signal);
     const transfer = this.#running.get(key) ?? this.#start(key, work);
     transfer.waiters++;
@@ -53,10 +58,14 @@ export class Transfers {
     const report = (received: number) => {
       for (const listener of listeners) listener(received);
     };
-    const queue = (this.#queue ??= import('p-queue').then(({ default: Queue }) => new Queue({ concurrency: this.#limit })));
+    const queue = (this.#queue ??= import('p-queue').then(
+      ({ default: Queue }) => new Queue({ concurrency: this.#limit }),
+    ));
     const done = queue
       .then((limited) =>
-        limited.add(() => (abort.signal.aborted ? Promise.reject(new CancelledError()) : work(abort.signal, report))),
+        limited.add(() =>
+          abort.signal.aborted ? Promise.reject(new CancelledError()) : work(abort.signal, report),
+        ),
       )
       .finally(() => this.#forget(key, transfer));
     const transfer: Transfer = { done, abort, listeners, waiters: 0 };
@@ -71,5 +80,7 @@ export class Transfers {
 }
 
 function cancelled(signal: AbortSignal): unknown {
-  return signal.reason instanceof CancelledError ? signal.reason : new CancelledError(signal.reason);
+  return signal.reason instanceof CancelledError
+    ? signal.reason
+    : new CancelledError(signal.reason);
 }

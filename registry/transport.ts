@@ -16,7 +16,12 @@ export interface Timeouts {
   readonly floor: Floor;
 }
 
-export const DEFAULT_TIMEOUTS: Timeouts = { connect: 15_000, headers: 60_000, idle: 60_000, floor: DEFAULT_FLOOR };
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  connect: 15_000,
+  headers: 60_000,
+  idle: 60_000,
+  floor: DEFAULT_FLOOR,
+};
 
 /**
  * Anything that the HTTP client threw: a failure of the exchange, not a bug in Kiln. The client's
@@ -107,13 +112,24 @@ export class Transport implements AsyncDisposable {
       bodyTimeout: this.#timeouts.idle,
       highWaterMark: 1 << 20,
     });
-    return { status: response.statusCode, headers: response.headers, body: response.body, url: request.url };
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: response.body,
+      url: request.url,
+    };
   }
 
   async #dispatcher(request: HttpRequest): Promise<Dispatcher> {
     const { url, tls } = request;
     const proxy = proxyFor(url, this.#proxies);
-    const key = JSON.stringify([proxy ?? '', url.origin, tls.verify, tls.ca, tls.keypairs?.map(({ cert }) => cert)]);
+    const key = JSON.stringify([
+      proxy ?? '',
+      url.origin,
+      tls.verify,
+      tls.ca,
+      tls.keypairs?.map(({ cert }) => cert),
+    ]);
     const known = this.#pools.get(key);
     if (known) return known;
     const made = proxy ? await this.#viaProxy(proxy, tls) : await this.#pool(url.origin, tls);
@@ -125,7 +141,10 @@ export class Transport implements AsyncDisposable {
 
   async #pool(origin: string, tls: TlsPolicy): Promise<Dispatcher> {
     const { default: Pool } = await (await import('./undici.ts')).loadPool();
-    const connect = { timeout: this.#timeouts.connect, ...(origin.startsWith('https:') ? await tlsOptions(tls) : {}) };
+    const connect = {
+      timeout: this.#timeouts.connect,
+      ...(origin.startsWith('https:') ? await tlsOptions(tls) : {}),
+    };
     return new Pool(origin, { connections: CONNECTIONS, allowH2: false, connect });
   }
 
@@ -159,7 +178,10 @@ interface TlsOptions {
 
 /** The configured CAs are used in addition to Node's and NODE_EXTRA_CA_CERTS. */
 async function tlsOptions({ verify, ca, keypairs = [] }: TlsPolicy): Promise<TlsOptions> {
-  const own = keypairs.length === 0 ? {} : { cert: keypairs.map(({ cert }) => cert), key: keypairs.map(({ key }) => key) };
+  const own =
+    keypairs.length === 0
+      ? {}
+      : { cert: keypairs.map(({ cert }) => cert), key: keypairs.map(({ key }) => key) };
   if (!verify) return { ...own, rejectUnauthorized: false };
   if (ca.length === 0) return own;
   const { getCACertificates } = await import('node:tls');
@@ -184,14 +206,17 @@ function isClientError(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return (
     error instanceof Error &&
-    (/^(UND_ERR|HPE_|E[A-Z]+$)/.test(code) || error.name === 'AbortError' || error.name === 'HTTPParserError')
+    (/^(UND_ERR|HPE_|E[A-Z]+$)/.test(code) ||
+      error.name === 'AbortError' ||
+      error.name === 'HTTPParserError')
   );
 }
 
 function watched(body: Dispatcher.ResponseData['body'], floor: Floor): HttpBody {
   const pace = new Pace(floor);
   return {
-    dump: async ({ limit }) => void (await body.dump({ limit, signal: AbortSignal.timeout(MAX_DUMP) })),
+    dump: async ({ limit }) =>
+      void (await body.dump({ limit, signal: AbortSignal.timeout(MAX_DUMP) })),
     async *[Symbol.asyncIterator]() {
       let since = performance.now();
       try {
@@ -222,7 +247,10 @@ export async function discard(response: HttpResponse): Promise<void> {
 /**
  * Reads a body of at most `limit` bytes. Returns undefined when it is longer; the rest is cut off.
  */
-export async function readLimited(response: HttpResponse, limit: number): Promise<Buffer | undefined> {
+export async function readLimited(
+  response: HttpResponse,
+  limit: number,
+): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response.body) {

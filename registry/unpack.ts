@@ -69,12 +69,20 @@ async function place(
   const diffId = image.diffIds[index]!;
   const known = snapshotter.find(diffId);
   if (known) return known;
-  const tell = (phase: LayerProgress['phase'], current: number) => report({ phase, layer, current, total: layer.size });
+  const tell = (phase: LayerProgress['phase'], current: number) =>
+    report({ phase, layer, current, total: layer.size });
   const bring = async () => {
-    await fetchLayer(sources, image, index, { signal, onProgress: (received) => tell('download', received) });
+    await fetchLayer(sources, image, index, {
+      signal,
+      onProgress: (received) => tell('download', received),
+    });
     tell('unpack', 0);
     const created = image.created?.[index];
-    return await snapshotter.unpack({ diffId, blob: layer.digest, mediaType: layer.mediaType, created }, below, signal);
+    return await snapshotter.unpack(
+      { diffId, blob: layer.digest, mediaType: layer.mediaType, created },
+      below,
+      signal,
+    );
   };
   const id = await bring().catch((error: unknown) => {
     // The blob was damaged on our disk and has been removed. It is fetched once more.
@@ -90,15 +98,22 @@ async function place(
  * missing, a layer that was built here (its blob is its tar) exists nowhere else; for any other
  * layer the registry is asked.
  */
-async function fetchLayer(sources: ImageSources, image: LayerStack, index: number, options: FetchOptions): Promise<void> {
+async function fetchLayer(
+  sources: ImageSources,
+  image: LayerStack,
+  index: number,
+  options: FetchOptions,
+): Promise<void> {
   const layer = image.manifest.layers[index]!;
   const diffId = image.diffIds[index]!;
-  if (!image.isStored || image.origin.kind !== 'registry') return sources.fetch(image, layer, options);
+  if (!image.isStored || image.origin.kind !== 'registry')
+    return sources.fetch(image, layer, options);
   const wasMadeHere = layer.digest === diffId;
   try {
     await sources.fetch(wasMadeHere ? { origin: { kind: 'store' } } : image, layer, options);
   } catch (error) {
-    if (options.signal.aborted || !(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
+    if (options.signal.aborted || !(error instanceof KilnError) || error.code === 'KILN_CANCELLED')
+      throw error;
     throw missingLayerOf(image.name ?? '', diffId, wasMadeHere ? undefined : error);
   }
 }
@@ -116,6 +131,7 @@ export function compressionOf(mediaType: string): Compression {
 export function chainIdOf(diffIds: readonly Digest[]): Digest | undefined {
   const [first, ...more] = diffIds;
   let chain = first;
-  for (const diffId of more) chain = `sha256:${createHash('sha256').update(`${chain} ${diffId}`).digest('hex')}` as Digest;
+  for (const diffId of more)
+    chain = `sha256:${createHash('sha256').update(`${chain} ${diffId}`).digest('hex')}` as Digest;
   return chain;
 }

@@ -18,7 +18,8 @@ const SOURCE = {
   digest: DIGEST,
   size: BLOB.length,
   open: async function* (start = 0, end = BLOB.length) {
-    for (let at = start; at < end; at += 1 << 16) yield BLOB.subarray(at, Math.min(end, at + (1 << 16)));
+    for (let at = start; at < end; at += 1 << 16)
+      yield BLOB.subarray(at, Math.min(end, at + (1 << 16)));
   },
 };
 
@@ -44,8 +45,13 @@ async function keepingRegistry() {
     if (request.method === 'PATCH' || request.method === 'PUT') writing = before.then(() => over);
     requests.push(`${request.method} ${request.headers['content-range'] ?? ''}`.trim());
     const location = '/v2/a/blobs/uploads/u';
-    const range = () => ({ location, ...(stored.length > 0 ? { range: `0-${stored.length - 1}` } : {}) });
-    request.on('error', () => {}).on('data', (data: Buffer) => (stored = Buffer.concat([stored, data])));
+    const range = () => ({
+      location,
+      ...(stored.length > 0 ? { range: `0-${stored.length - 1}` } : {}),
+    });
+    request
+      .on('error', () => {})
+      .on('data', (data: Buffer) => (stored = Buffer.concat([stored, data])));
     request.on('end', async () => {
       if (request.method === 'GET') await before;
       if (request.method === 'HEAD') response.writeHead(404).end();
@@ -75,7 +81,11 @@ for (const [what, options] of [
     await using client = quickClient();
     const progress: number[] = [];
     const onProgress = (sent: number) => void progress.push(sent);
-    const outcome = await client.pushBlob({ domain: proxy.host, path: 'a' }, SOURCE, { ...options, signal: never(), onProgress });
+    const outcome = await client.pushBlob({ domain: proxy.host, path: 'a' }, SOURCE, {
+      ...options,
+      signal: never(),
+      onProgress,
+    });
     assert.is(outcome, 'uploaded');
     assert.is(proxy.cuts(), 2);
     assert.ok(registry.stored().equals(BLOB), 'every byte once');
@@ -89,8 +99,14 @@ real('a registry that drops a broken upload gets it again from the start', async
   for (const options of [{}, { chunkSize: 7_000_000 }]) {
     await using proxy = await cuttingProxy(registry.host, 5_000_000);
     await using client = quickClient();
-    const repository = { domain: proxy.host, path: `big${'chunkSize' in options ? '-pieces' : ''}` };
-    assert.is(await client.pushBlob(repository, SOURCE, { ...options, signal: never() }), 'uploaded');
+    const repository = {
+      domain: proxy.host,
+      path: `big${'chunkSize' in options ? '-pieces' : ''}`,
+    };
+    assert.is(
+      await client.pushBlob(repository, SOURCE, { ...options, signal: never() }),
+      'uploaded',
+    );
     assert.is(proxy.cuts(), 1);
     assert.ok(await client.hasBlob({ ...repository, domain: registry.host }, DIGEST, never()));
   }
@@ -99,24 +115,35 @@ real('a registry that drops a broken upload gets it again from the start', async
 test('a registry that kept nothing of a broken upload gets everything again', async () => {
   await using server = await faultServer((request, response, count) => {
     if (request.method === 'HEAD') response.writeHead(404).end();
-    else if (request.method === 'POST') response.writeHead(202, { location: `/v2/a/blobs/uploads/${count}` }).end();
+    else if (request.method === 'POST')
+      response.writeHead(202, { location: `/v2/a/blobs/uploads/${count}` }).end();
     else if (request.method === 'GET') response.writeHead(404).end();
     else if (request.path.includes('/uploads/1')) response.destroy();
     else response.writeHead(201).end();
   });
   await using client = quickClient();
-  assert.is(await client.pushBlob({ domain: server.host, path: 'a' }, SOURCE, { signal: never() }), 'uploaded');
+  assert.is(
+    await client.pushBlob({ domain: server.host, path: 'a' }, SOURCE, { signal: never() }),
+    'uploaded',
+  );
   assert.ok(server.seen.at(-1)?.body.equals(BLOB));
 });
 
 test('a token that expires during an upload in pieces is replaced, and the piece is sent again', async () => {
   let token = 0;
   const got: Buffer[] = [];
-  await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));
+  await using tokens = await faultServer(
+    (_, response) => void response.end(JSON.stringify({ token: `t${++token}` })),
+  );
   await using server = await faultServer((request, response, count) => {
-    const valid = request.headers.authorization === `Bearer t${token}` && !(request.method === 'PATCH' && count === 3);
+    const valid =
+      request.headers.authorization === `Bearer t${token}` &&
+      !(request.method === 'PATCH' && count === 3);
     const location = '/v2/a/blobs/uploads/u';
-    if (!valid) response.writeHead(401, { 'www-authenticate': `Bearer realm="http://${tokens.host}/token"` }).end();
+    if (!valid)
+      response
+        .writeHead(401, { 'www-authenticate': `Bearer realm="http://${tokens.host}/token"` })
+        .end();
     else if (request.method === 'HEAD') response.writeHead(404).end();
     else if (request.method === 'POST') response.writeHead(202, { location }).end();
     else if (request.method === 'PATCH') {
@@ -134,17 +161,24 @@ test('a token that expires during an upload in pieces is replaced, and the piece
 for (const header of [true, false]) {
   test(`a token that expires during the PUT of a blob is replaced, ${header ? 'as the registry asks' : 'even if the registry does not ask'}`, async () => {
     let token = 0;
-    await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));
+    await using tokens = await faultServer(
+      (_, response) => void response.end(JSON.stringify({ token: `t${++token}` })),
+    );
     await using server = await faultServer((request, response, count) => {
       const ask = { 'www-authenticate': `Bearer realm="http://${tokens.host}/token"` };
       if (request.headers.authorization === undefined) response.writeHead(401, ask).end();
-      else if (request.method === 'PUT' && count === 1) response.writeHead(401, header ? ask : {}).end();
+      else if (request.method === 'PUT' && count === 1)
+        response.writeHead(401, header ? ask : {}).end();
       else if (request.method === 'HEAD') response.writeHead(404).end();
-      else if (request.method === 'POST') response.writeHead(202, { location: '/v2/a/blobs/uploads/u' }).end();
+      else if (request.method === 'POST')
+        response.writeHead(202, { location: '/v2/a/blobs/uploads/u' }).end();
       else response.writeHead(201).end();
     });
     await using client = quickClient();
-    assert.is(await client.pushBlob({ domain: server.host, path: 'a' }, SOURCE, { signal: never() }), 'uploaded');
+    assert.is(
+      await client.pushBlob({ domain: server.host, path: 'a' }, SOURCE, { signal: never() }),
+      'uploaded',
+    );
     assert.is(token, 2);
     assert.is(server.seen.filter(({ method }) => method === 'POST').length, 1);
     assert.ok(server.seen.at(-1)?.body.equals(BLOB));
@@ -153,16 +187,21 @@ for (const header of [true, false]) {
 
 test('a token that expires during a download is replaced, and the rest is requested', async () => {
   let token = 0;
-  await using tokens = await faultServer((_, response) => void response.end(JSON.stringify({ token: `t${++token}` })));
+  await using tokens = await faultServer(
+    (_, response) => void response.end(JSON.stringify({ token: `t${++token}` })),
+  );
   await using server = await faultServer((request, response, count) => {
     const login = { 'www-authenticate': `Bearer realm="http://${tokens.host}/token"` };
-    if (request.headers.authorization !== `Bearer t${token}` || count === 3) response.writeHead(401, login).end();
+    if (request.headers.authorization !== `Bearer t${token}` || count === 3)
+      response.writeHead(401, login).end();
     else if (!request.headers.range) {
       response.writeHead(200, { 'content-length': BLOB.length });
       response.write(BLOB.subarray(0, 1_000_000), () => response.destroy());
     } else {
       const from = Number(/bytes=(\d+)-/.exec(request.headers.range)?.[1]);
-      response.writeHead(206, { 'content-range': `bytes ${from}-${BLOB.length - 1}/${BLOB.length}` }).end(BLOB.subarray(from));
+      response
+        .writeHead(206, { 'content-range': `bytes ${from}-${BLOB.length - 1}/${BLOB.length}` })
+        .end(BLOB.subarray(from));
     }
   });
   await using client = quickClient();
@@ -176,7 +215,8 @@ test('a token that expires during a download is replaced, and the rest is reques
 test('an upload that the registry sends to another host goes there without the login', async () => {
   await using elsewhere = await faultServer((_, response) => void response.writeHead(201).end());
   await using server = await faultServer((request, response) => {
-    if (!request.headers.authorization) response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end();
+    if (!request.headers.authorization)
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end();
     else if (request.method === 'HEAD') response.writeHead(404).end();
     else response.writeHead(202, { location: `http://${elsewhere.host}/put?signature=s` }).end();
   });
@@ -189,7 +229,8 @@ test('an upload that the registry sends to another host goes there without the l
 
 test('a registry that stores another digest than the one it was sent is detected', async () => {
   await using server = await faultServer(
-    (_, response) => void response.writeHead(201, { 'docker-content-digest': digestOf('other') }).end(),
+    (_, response) =>
+      void response.writeHead(201, { 'docker-content-digest': digestOf('other') }).end(),
   );
   await using client = quickClient();
   const bytes = Buffer.from('{}');

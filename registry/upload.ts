@@ -48,11 +48,15 @@ const FALLBACK_CHUNK = 32 << 20;
  * When that upload is lost, everything starts over. When the source has wrong bytes, it is read
  * once more.
  */
-export async function uploadBlob(target: Target, source: UploadSource, options: UploadOptions): Promise<UploadOutcome> {
+export async function uploadBlob(
+  target: Target,
+  source: UploadSource,
+  options: UploadOptions,
+): Promise<UploadOutcome> {
   for (const from of options.mountFrom ?? []) {
-    const session = await retrying(target.retry, options.signal, () => start(target, source, options.signal, from)).catch(
-      unmountable,
-    );
+    const session = await retrying(target.retry, options.signal, () =>
+      start(target, source, options.signal, from),
+    ).catch(unmountable);
     if (session === 'mounted') return 'mounted';
     // The registry opened an upload instead of mounting. That upload expires by itself; the next
     // POST opens the one that is used.
@@ -80,7 +84,11 @@ async function send(target: Target, source: UploadSource, options: UploadOptions
 
 /** A push goes on when the other repository is gone or may not be read. */
 function unmountable(error: unknown): undefined {
-  if (error instanceof KilnError && /^KILN_(REGISTRY_(DENIED|UNAUTHORIZED|ERROR)|\w+_NOT_FOUND)$/.test(error.code)) return;
+  if (
+    error instanceof KilnError &&
+    /^KILN_(REGISTRY_(DENIED|UNAUTHORIZED|ERROR)|\w+_NOT_FOUND)$/.test(error.code)
+  )
+    return;
   throw error;
 }
 
@@ -93,8 +101,16 @@ function subject(source: UploadSource) {
   return { what: `upload of blob ${source.digest}`, kind: 'upload' } as const;
 }
 
-async function start(target: Target, source: UploadSource, signal: AbortSignal, from?: string): Promise<URL | 'mounted'> {
-  const query = from === undefined ? '' : `?mount=${encodeURIComponent(source.digest)}&from=${encodeURIComponent(from)}`;
+async function start(
+  target: Target,
+  source: UploadSource,
+  signal: AbortSignal,
+  from?: string,
+): Promise<URL | 'mounted'> {
+  const query =
+    from === undefined
+      ? ''
+      : `?mount=${encodeURIComponent(source.digest)}&from=${encodeURIComponent(from)}`;
   const response = await target.exchange.send({
     endpoint: target.endpoint,
     method: 'POST',
@@ -111,7 +127,10 @@ async function start(target: Target, source: UploadSource, signal: AbortSignal, 
 
 function uploadLocation(response: HttpResponse): URL {
   if (header(response, 'location') === undefined) {
-    throw new KilnError('KILN_REGISTRY_ERROR', `registry ${response.url.host} opened an upload without saying where`);
+    throw new KilnError(
+      'KILN_REGISTRY_ERROR',
+      `registry ${response.url.host} opened an upload without saying where`,
+    );
   }
   return redirectTarget(response);
 }
@@ -173,7 +192,8 @@ class Upload {
   async #begin(): Promise<URL> {
     this.#reach(0);
     const location = await start(this.#target, this.#source, this.#options.signal);
-    if (location === 'mounted') throw new Error('the registry mounted a blob that was to be uploaded');
+    if (location === 'mounted')
+      throw new Error('the registry mounted a blob that was to be uploaded');
     this.#location = location;
     return location;
   }
@@ -229,7 +249,8 @@ class Upload {
     });
     if (response.status === 416) throw this.#refused(response, from);
     this.#reach(storedBytes(response, this.#source) ?? to);
-    this.#location = header(response, 'location') === undefined ? location : uploadLocation(response);
+    this.#location =
+      header(response, 'location') === undefined ? location : uploadLocation(response);
     return this.#location;
   }
 
@@ -260,10 +281,15 @@ class Upload {
       this.#reach(storedBytes(response, this.#source) ?? this.#sent);
       if (header(response, 'location') !== undefined) this.#location = uploadLocation(response);
     } catch (error) {
-      if (!(error instanceof TransientFailure || error instanceof KilnError) || isCancelled(error)) throw error;
+      if (!(error instanceof TransientFailure || error instanceof KilnError) || isCancelled(error))
+        throw error;
       // A registry that says when to come back is alive. When one only breaks connections, the
       // upload itself may be the cause.
-      if (error instanceof TransientFailure && (error.afterMs || ++this.#unanswered < MAX_UNANSWERED)) throw error;
+      if (
+        error instanceof TransientFailure &&
+        (error.afterMs || ++this.#unanswered < MAX_UNANSWERED)
+      )
+        throw error;
       // docker-registry drops an upload together with the request that broke.
       this.#unanswered = 0;
       this.#location = undefined;
@@ -275,10 +301,17 @@ class Upload {
     this.furthest = Math.max(this.furthest, sent);
   }
 
-  async #send(request: Pick<ApiRequest, 'method' | 'path' | 'accept'> & Partial<ApiRequest>): Promise<HttpResponse> {
+  async #send(
+    request: Pick<ApiRequest, 'method' | 'path' | 'accept'> & Partial<ApiRequest>,
+  ): Promise<HttpResponse> {
     const { exchange, endpoint } = this.#target;
     const { signal } = this.#options;
-    const common = { endpoint, scopes: scopes(this.#target), subject: subject(this.#source), signal };
+    const common = {
+      endpoint,
+      scopes: scopes(this.#target),
+      subject: subject(this.#source),
+      signal,
+    };
     const response = await exchange.send({ ...common, ...request });
     await discard(response);
     return response;
@@ -292,15 +325,27 @@ function withDigest(location: URL, digest: Digest): URL {
   return url;
 }
 
-function body(source: UploadSource, from: number, to: number, options: UploadOptions): (() => Readable) | Uint8Array {
+function body(
+  source: UploadSource,
+  from: number,
+  to: number,
+  options: UploadOptions,
+): (() => Readable) | Uint8Array {
   if (from === to) return new Uint8Array(0);
   return () => {
     const bytes = source.open(from, to);
-    return Readable.from(counted(bytes, from, options), { objectMode: false, highWaterMark: 1 << 20 });
+    return Readable.from(counted(bytes, from, options), {
+      objectMode: false,
+      highWaterMark: 1 << 20,
+    });
   };
 }
 
-async function* counted(bytes: AsyncIterable<Uint8Array>, from: number, options: UploadOptions): AsyncGenerator<Uint8Array> {
+async function* counted(
+  bytes: AsyncIterable<Uint8Array>,
+  from: number,
+  options: UploadOptions,
+): AsyncGenerator<Uint8Array> {
   let sent = from;
   for await (const chunk of bytes) {
     yield chunk;

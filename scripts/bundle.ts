@@ -47,7 +47,11 @@ const CLOCK = 'const __kilnClock={now:()=>Number(process.hrtime.bigint())/1e6};'
  */
 const apart: Plugin = {
   name: 'apart',
-  setup: (made) => made.onResolve({ filter: /^\.\/undici\.ts$/ }, () => ({ path: './undici.cjs', external: true })),
+  setup: (made) =>
+    made.onResolve({ filter: /^\.\/undici\.ts$/ }, () => ({
+      path: './undici.cjs',
+      external: true,
+    })),
 };
 
 /**
@@ -57,9 +61,13 @@ const apart: Plugin = {
 const unheard: Plugin = {
   name: 'unheard',
   setup(made) {
-    made.onResolve({ filter: /^node:diagnostics_channel$/ }, ({ path }) => ({ path, namespace: 'unheard' }));
+    made.onResolve({ filter: /^node:diagnostics_channel$/ }, ({ path }) => ({
+      path,
+      namespace: 'unheard',
+    }));
     made.onLoad({ filter: /.*/, namespace: 'unheard' }, () => ({
-      contents: 'const nobody={hasSubscribers:false};export const channel=()=>nobody,tracingChannel=channel;',
+      contents:
+        'const nobody={hasSubscribers:false};export const channel=()=>nobody,tracingChannel=channel;',
     }));
   },
 };
@@ -102,7 +110,8 @@ const lazily = {
   ...bundled,
   external: ['koffi', 'yaml'],
   plugins: [apart, byNow, unheard],
-  // Modules of Node and what stays outside are required too when they are imported lazily: code that V8 has kept (entry.cts) cannot import.
+  // Modules of Node and what stays outside are required too when they are imported lazily: code
+  // that V8 has kept (entry.cts) cannot import.
   supported: { 'dynamic-import': false },
   define: {
     KILN_VERSION: JSON.stringify(version),
@@ -110,13 +119,18 @@ const lazily = {
     'import.meta.dirname': '__dirname',
     performance: '__kilnClock',
   },
-  banner: { js: `${LAZY_REQUIRE}${CLOCK}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;` },
+  banner: {
+    js: `${LAZY_REQUIRE}${CLOCK}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;`,
+  },
 } satisfies BuildOptions;
 
 rmSync(join(root, NEW), { recursive: true, force: true });
 const parts = await buildParts(root, lazily, [
   { name: 'main', roots: ['cli/main.ts'] },
-  { name: 'build', roots: ['cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'] },
+  {
+    name: 'build',
+    roots: ['cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
+  },
 ]);
 await build({ ...lazily, entryPoints: { worker: 'cli/worker.ts' } });
 // What the package exports: nothing of the command line is in it.

@@ -4,7 +4,7 @@
  * to a name, how wide comments are, how trees of others are walked, which licences dependencies
  * have. Prints each breach; exit 1 when there is one.
  */
-import { wideComments } from './directions/comments.ts';
+import { wideComments, wideCommentsBeside } from './directions/comments.ts';
 import { importCycles } from './directions/cycles.ts';
 import { wrongImports } from './directions/imports.ts';
 import { wrongLicences } from './directions/licences.ts';
@@ -24,6 +24,7 @@ const breaches = [
   ...importCycles(sources),
   ...doubleNames(sources),
   ...genericFileNames(sources),
+  ...wideCommentsBeside(),
   ...wrongLicences(),
 ];
 

@@ -1,6 +1,7 @@
 /**
- * The error codes that the sources can throw, by folder: `node scripts/errors.ts` prints them. docs/errors.md explains each; the test
- * base/errors.test.ts holds the two to each other. A code is found as a quoted `KILN_…` that is not the name of an environment variable.
+ * The error codes that the sources can throw, by folder: `node scripts/errors.ts` prints them.
+ * docs/errors.md explains each; the test base/errors.test.ts holds the two to each other. A code is
+ * found as a quoted `KILN_…` that is not the name of an environment variable.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -41,7 +42,9 @@ export function codesInSources(): Map<string, Set<string>> {
 
 /** The codes quoted in one source text. `env['KILN_ROOT']` is none; a code in a list is. */
 export function codesIn(text: string): string[] {
-  return [...text.matchAll(/(?<!\w\[)(['"`])(KILN_[A-Z0-9_]*[A-Z0-9])\1/g)].map((match) => match[2]!);
+  return [...text.matchAll(/(?<!\w\[)(['"`])(KILN_[A-Z0-9_]*[A-Z0-9])\1/g)].map(
+    (match) => match[2]!,
+  );
 }
 
 /** What docs/errors.md explains, in order: each line of a list under the heading of a folder. */

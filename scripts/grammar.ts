@@ -1,6 +1,7 @@
 /**
- * Compiles the nearley grammars of the frontend (`frontend/grammar/NAME.ne`) to `NAME.gen.ts`, which is committed so that a checkout
- * runs without a build. `node scripts/grammar.ts --check` only tells whether the committed files are in step.
+ * Compiles the nearley grammars of the frontend (`frontend/grammar/NAME.ne`) to `NAME.gen.ts`,
+ * which is committed so that a checkout runs without a build. `node scripts/grammar.ts --check`
+ * only tells whether the committed files are in step.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,15 +24,24 @@ interface Compiled {
   readonly start: string;
 }
 
-/** The TypeScript text for a grammar's source. Every terminal is a token type (`%name`): literals would bypass the lexers. */
+/**
+ * The TypeScript text for a grammar's source. Every terminal is a token type (`%name`): literals
+ * would bypass the lexers.
+ */
 export function compileGrammar(source: string, name: string): string {
   const require = createRequire(import.meta.url);
   const nearley = require('nearley');
-  const compile = require('nearley/lib/compile.js') as (tree: unknown, options: unknown) => Compiled;
-  const language = nearley.Grammar.fromCompiled(require('nearley/lib/nearley-language-bootstrapped.js'));
+  const compile = require('nearley/lib/compile.js') as (
+    tree: unknown,
+    options: unknown,
+  ) => Compiled;
+  const language = nearley.Grammar.fromCompiled(
+    require('nearley/lib/nearley-language-bootstrapped.js'),
+  );
   const parser = new nearley.Parser(language);
   parser.feed(source);
-  // nearley's own grammar reads blank lines and comments in several ways that mean the same; its compiler takes the first, too.
+  // nearley's own grammar reads blank lines and comments in several ways that mean the same; its
+  // compiler takes the first, too.
   if (parser.results.length === 0) throw new Error(`${name}.ne: unexpected end`);
   const compiled = compile(parser.results[0], { version: 'kiln', args: [], alreadycompiled: [] });
   const rules = compiled.rules.map((rule) => `    ${printRule(rule)},`);
@@ -57,11 +67,15 @@ function printRule(rule: CompiledRule): string {
     throw new Error(`${rule.name}: only %token terminals are allowed`);
   });
   const post = rule.postprocess;
-  const action = typeof post === 'string' ? post.trim() : post?.builtin === 'id' ? '(d) => d[0]' : undefined;
+  const action =
+    typeof post === 'string' ? post.trim() : post?.builtin === 'id' ? '(d) => d[0]' : undefined;
   return `{ name: ${JSON.stringify(rule.name)}, symbols: [${symbols.join(', ')}]${action ? `, postprocess: ${action}` : ''} }`;
 }
 
-/** The grammars whose committed form differs from what the source compiles to; writes it when `write`. */
+/**
+ * The grammars whose committed form differs from what the source compiles to; writes it when
+ * `write`.
+ */
 export function staleGrammars(write: boolean): string[] {
   const stale: string[] = [];
   for (const file of readdirSync(FOLDER).sort()) {
@@ -87,6 +101,9 @@ function readOrEmpty(path: string): string {
 if (process.argv[1] === import.meta.filename) {
   const check = process.argv.includes('--check');
   const stale = staleGrammars(!check);
-  for (const name of stale) console.log(check ? `${name}.gen.ts is not what ${name}.ne compiles to` : `wrote ${name}.gen.ts`);
+  for (const name of stale)
+    console.log(
+      check ? `${name}.gen.ts is not what ${name}.ne compiles to` : `wrote ${name}.gen.ts`,
+    );
   if (check && stale.length > 0) process.exitCode = 1;
 }

@@ -59,7 +59,8 @@ const listed: ReadonlySet<string> = new Set(LAZY);
 /** Throws for a module of the list that is not in the bundle (any more). */
 export function checkPutOff(modules: Readonly<Record<string, unknown>>): void {
   for (const module of LAZY)
-    if (!(module in modules)) throw new Error(`scripts/lazy.ts lists ${module}, which is not in the bundle`);
+    if (!(module in modules))
+      throw new Error(`scripts/lazy.ts lists ${module}, which is not in the bundle`);
 }
 
 export function isPutOff(module: string): boolean {
@@ -87,8 +88,13 @@ export function putOff(root: string): Plugin {
 }
 
 function standIn(path: string): string {
-  const calls = functionsOf(path).map((name) => `export function ${name}(...args){return itself().${name}(...args)}`);
-  return [`let found;const itself=()=>found??=require("./${basename(path)}${ITSELF}");`, ...calls].join('\n');
+  const calls = functionsOf(path).map(
+    (name) => `export function ${name}(...args){return itself().${name}(...args)}`,
+  );
+  return [
+    `let found;const itself=()=>found??=require("./${basename(path)}${ITSELF}");`,
+    ...calls,
+  ].join('\n');
 }
 
 function functionsOf(path: string): string[] {
@@ -98,7 +104,9 @@ function functionsOf(path: string): string[] {
     .map((line) => {
       const name = /^export (?:async )?function\*? ?(\w+)/.exec(line)?.[1];
       if (name === undefined)
-        throw new Error(`${path} cannot be loaded lazily (scripts/lazy.ts), as it exports more than functions: ${line}`);
+        throw new Error(
+          `${path} cannot be loaded lazily (scripts/lazy.ts), as it exports more than functions: ${line}`,
+        );
       return name;
     });
 }

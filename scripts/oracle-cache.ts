@@ -3,13 +3,25 @@
  *
  *   node scripts/oracle-cache.ts 'COMMAND PREFIX docker' ['PATH PREFIX']
  *
- * 1. Docker exports caches of a small build; their documents (no layer) are frozen in cache/remote/testdata/, for the tests.
- * 2. Docker imports what Kiln exports, of each form, and must neither warn nor fail, and build the right image.
+ * 1. Docker exports caches of a small build; their documents (no layer) are frozen in
+ *    cache/remote/testdata/, for the tests.
+ * 2. Docker imports what Kiln exports, of each form, and must neither warn nor fail, and build the
+ *    right image.
  * 3. Kiln imports what Docker exports, with its layers.
  *
- * PATH PREFIX is where the engine's client sees this host's files, `/host` for one in a tree of its own.
+ * PATH PREFIX is where the engine's client sees this host's files, `/host` for one in a tree of its
+ * own.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { startRegistry } from '../registry/testing/registry.ts';
@@ -38,7 +50,10 @@ RUN cat /app/b.txt /linked/a.txt > /both
 writeFileSync(join(context, 'a.txt'), 'hello\n');
 
 /** Not synchronously: the registry's log must be read while the command runs. */
-async function command(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<string> {
+async function command(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
   const { stdout, stderr } = await run(argv, { cwd: work, env, expect: 0 });
   return `${stdout}${stderr}`;
 }
@@ -54,7 +69,8 @@ const docker = (...args: string[]) =>
     ...args,
     seen(basename(context)),
   ]);
-const kiln = (...args: string[]) => command([KILN, 'build', '--progress=plain', ...args, context], store);
+const kiln = (...args: string[]) =>
+  command([KILN, 'build', '--progress=plain', ...args, context], store);
 const expect = (what: string, said: string, wanted: RegExp, unwanted: RegExp) => {
   if (!wanted.test(said) || unwanted.test(said)) throw new Error(`${what}:\n${said}`);
   console.log(`ok: ${what}`);
@@ -74,10 +90,24 @@ try {
       '--cache-to',
       `type=local,dest=${form},mode=max,${form}`,
     );
-    for (const from of [`type=registry,ref=${host}/cache:${form.replace('=', '-')}`, `type=local,src=${seen(form)}`]) {
-      const said = await docker('--cache-from', from, '--output', `type=local,dest=${seen('docker-out')}`);
-      expect(`Docker imports Kiln's cache, ${from}`, said, /importing cache manifest from[\s\S]*DONE/, /ERROR|WARN|failed/i);
-      if (readFileSync(join(work, 'docker-out/both'), 'utf8') !== 'hello\nhello\n') throw new Error('the image is wrong');
+    for (const from of [
+      `type=registry,ref=${host}/cache:${form.replace('=', '-')}`,
+      `type=local,src=${seen(form)}`,
+    ]) {
+      const said = await docker(
+        '--cache-from',
+        from,
+        '--output',
+        `type=local,dest=${seen('docker-out')}`,
+      );
+      expect(
+        `Docker imports Kiln's cache, ${from}`,
+        said,
+        /importing cache manifest from[\s\S]*DONE/,
+        /ERROR|WARN|failed/i,
+      );
+      if (readFileSync(join(work, 'docker-out/both'), 'utf8') !== 'hello\nhello\n')
+        throw new Error('the image is wrong');
     }
     await docker(
       '--no-cache',
@@ -93,12 +123,28 @@ try {
       '--output',
       'type=local,dest=kiln-out',
     );
-    expect(`Kiln imports Docker's cache, ${form}`, said, /importing cache manifest from[\s\S]*records/, /ERROR|WARN|not used/);
-    if (readFileSync(join(work, 'kiln-out/both'), 'utf8') !== 'hello\nhello\n') throw new Error('the image is wrong');
+    expect(
+      `Kiln imports Docker's cache, ${form}`,
+      said,
+      /importing cache manifest from[\s\S]*records/,
+      /ERROR|WARN|not used/,
+    );
+    if (readFileSync(join(work, 'kiln-out/both'), 'utf8') !== 'hello\nhello\n')
+      throw new Error('the image is wrong');
   }
   await kiln('--cache-to', 'type=inline', '--output', `type=registry,name=${host}/inline:kiln`);
-  const said = await docker('--cache-from', `${host}/inline:kiln`, '--output', `type=local,dest=${seen('docker-out')}`);
-  expect("Docker imports Kiln's inline cache", said, /importing cache manifest from[\s\S]*DONE/, /ERROR|WARN|failed/i);
+  const said = await docker(
+    '--cache-from',
+    `${host}/inline:kiln`,
+    '--output',
+    `type=local,dest=${seen('docker-out')}`,
+  );
+  expect(
+    "Docker imports Kiln's inline cache",
+    said,
+    /importing cache manifest from[\s\S]*DONE/,
+    /ERROR|WARN|failed/i,
+  );
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
@@ -109,10 +155,22 @@ async function freeze(): Promise<void> {
   rmSync(frozen, { recursive: true, force: true });
   const variants = { max: 'mode=max', index: 'mode=max,image-manifest=false', min: 'mode=min' };
   for (const [name, options] of Object.entries(variants)) {
-    await docker('--no-cache', '--cache-to', `type=local,dest=${seen(name)},${options}`, '--output', 'type=cacheonly');
+    await docker(
+      '--no-cache',
+      '--cache-to',
+      `type=local,dest=${seen(name)},${options}`,
+      '--output',
+      'type=cacheonly',
+    );
     keepDocuments(join(work, name), join(frozen, name));
   }
-  await docker('--no-cache', '--cache-to', 'type=inline', '--output', `type=oci,dest=${seen('inline')},tar=false`);
+  await docker(
+    '--no-cache',
+    '--cache-to',
+    'type=inline',
+    '--output',
+    `type=oci,dest=${seen('inline')},tar=false`,
+  );
   keepDocuments(join(work, 'inline'), join(frozen, 'inline'));
 }
 
@@ -122,6 +180,7 @@ function keepDocuments(from: string, to: string): void {
   for (const name of ['index.json', 'oci-layout']) cpSync(join(from, name), join(to, name));
   for (const name of readdirSync(join(from, 'blobs/sha256'))) {
     const path = join(from, 'blobs/sha256', name);
-    if (statSync(path).size < 100_000 && readFileSync(path, 'utf8').startsWith('{')) cpSync(path, join(to, 'blobs/sha256', name));
+    if (statSync(path).size < 100_000 && readFileSync(path, 'utf8').startsWith('{'))
+      cpSync(path, join(to, 'blobs/sha256', name));
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Asks Docker 28 the questions of frontend/call/testdata/cases.ts and freezes its answers in answers.json beside it:
+ * Asks Docker 28 the questions of frontend/call/testdata/cases.ts and freezes its answers in
+ * answers.json beside it:
  *
  *   node scripts/oracle-calls.ts 'COMMAND PREFIX docker' [CASE…]
  */
@@ -42,8 +43,14 @@ for (const { name, dockerfile, ignore, target, buildArgs = {}, calls } of CASES)
     const json = ask(context, [`--call=${call},format=json`, ...flags]);
     const document = json.stdout === '' ? null : JSON.parse(json.stdout);
     // The graph that reads the Dockerfile: it names the session.
-    for (const source of document?.sources ?? []) if (typeof source === 'object') delete source.definition;
-    answers[name][call] = { text: text.stdout.replaceAll(/[^\S\n]+$/gm, ''), document, status: text.status, error: text.error };
+    for (const source of document?.sources ?? [])
+      if (typeof source === 'object') delete source.definition;
+    answers[name][call] = {
+      text: text.stdout.replaceAll(/[^\S\n]+$/gm, ''),
+      document,
+      status: text.status,
+      error: text.error,
+    };
   }
   console.log(name);
 }

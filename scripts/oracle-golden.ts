@@ -1,5 +1,6 @@
 /**
- * Asks Docker 28 what the golden Dockerfiles of test/golden/cases/ come to, and freezes its answers in test/golden/expected/:
+ * Asks Docker 28 what the golden Dockerfiles of test/golden/cases/ come to, and freezes its answers
+ * in test/golden/expected/:
  *
  *   node scripts/oracle-golden.ts 'COMMAND PREFIX docker' [CASE…]
  *
@@ -17,7 +18,9 @@ import { treeReader } from '../test/golden/trees.ts';
 import { ROOT, run, testImage } from '../test/rig.ts';
 
 const [prefix = 'docker', ...only] = process.argv.slice(2);
-const wanted = CASES.filter(({ name, byHand }) => !byHand && (only.length === 0 || only.includes(name)));
+const wanted = CASES.filter(
+  ({ name, byHand }) => !byHand && (only.length === 0 || only.includes(name)),
+);
 const work = mkdtempSync(join(tmpdir(), 'kiln-oracle-'));
 const expected = join(ROOT, 'test/golden/expected');
 const docker = dockerEngine(prefix, work);
@@ -36,11 +39,14 @@ try {
       golden,
     });
     if ('refused' in answer) {
-      console.log(`${golden.name}: refused${golden.refused ? '' : ', WHICH THE CASE DOES NOT SAY'}: ${answer.why}`);
+      console.log(
+        `${golden.name}: refused${golden.refused ? '' : ', WHICH THE CASE DOES NOT SAY'}: ${answer.why}`,
+      );
       continue;
     }
     console.log(`${golden.name}${golden.refused ? ': built, BUT THE CASE SAYS REFUSED' : ''}`);
-    if (!golden.refused) writeFileSync(join(expected, `${golden.name}.json`), `${JSON.stringify(answer, null, 1)}\n`);
+    if (!golden.refused)
+      writeFileSync(join(expected, `${golden.name}.json`), `${JSON.stringify(answer, null, 1)}\n`);
   }
 } finally {
   await docker.forget();
@@ -55,20 +61,38 @@ async function loadOdd(): Promise<string> {
   const [plain, archive] = [join(work, 'plain.tar'), join(work, 'odd.tar')];
   mkdirSync(join(work, 'odd'));
   writeFileSync(join(work, 'odd/Dockerfile'), 'FROM busybox\n');
-  await kiln('build', '--quiet', '--output', `type=oci,name=${ODD},dest=${plain}`, join(work, 'odd'));
+  await kiln(
+    'build',
+    '--quiet',
+    '--output',
+    `type=oci,name=${ODD},dest=${plain}`,
+    join(work, 'odd'),
+  );
   writeOdd(plain, join(work, 'odd-work'), archive);
   await docker.load(archive);
   return archive;
 }
 
-/** The stand-in has the bytes that Kiln gives it, in both engines; Docker's names for it are taken back at the end. */
+/**
+ * The stand-in has the bytes that Kiln gives it, in both engines; Docker's names for it are taken
+ * back at the end.
+ */
 async function loadTools(): Promise<string> {
   const archive = join(work, 'tools.tar');
   writeTools(join(work, 'tools'));
   await kiln('load', '--quiet', '--input', testImage('busybox'));
-  await kiln('build', '--quiet', '-t', TOOLS, '--output', `type=oci,dest=${archive},name=${TOOLS}`, join(work, 'tools'));
+  await kiln(
+    'build',
+    '--quiet',
+    '-t',
+    TOOLS,
+    '--output',
+    `type=oci,dest=${archive},name=${TOOLS}`,
+    join(work, 'tools'),
+  );
   copyFileSync(archive, join(work, 'load.tar'));
   await docker.load(archive);
-  for (const name of new Set(wanted.flatMap(({ standsInFor = [] }) => standsInFor))) await docker.tag(TOOLS, name);
+  for (const name of new Set(wanted.flatMap(({ standsInFor = [] }) => standsInFor)))
+    await docker.tag(TOOLS, name);
   return archive;
 }

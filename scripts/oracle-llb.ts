@@ -1,12 +1,15 @@
 /*
- * Asks Docker's BuildKit what graph and image config it makes of the Dockerfiles in frontend/convert/testdata/cases.ts, and freezes the
- * answers beside them. buildx hands the frontend's result back to the engine whole (LLBBridge/Return), so a proxy on the engine's
- * socket sees the definition as it is, with session id, capabilities, names and places. Whether the build then succeeds does not matter.
+ * Asks Docker's BuildKit what graph and image config it makes of the Dockerfiles in
+ * frontend/convert/testdata/cases.ts, and freezes the answers beside them. buildx hands the
+ * frontend's result back to the engine whole (LLBBridge/Return), so a proxy on the engine's socket
+ * sees the definition as it is, with session id, capabilities, names and places. Whether the build
+ * then succeeds does not matter.
  *
- *   node scripts/oracle-llb.ts --docker-socket PATH [--peer 'COMMAND PREFIX'] [--peer-root PREFIX] [CASE...]
+ *   node scripts/oracle-llb.ts --docker-socket PATH [--peer 'COMMAND PREFIX'] \
+ *                              [--peer-root PREFIX] [CASE...]
  *
- * PATH is the engine's socket as seen from here. The peer prefix is what `docker` is run with, when it lives elsewhere; the peer root is where
- * this machine's files are for it (`/host`).
+ * PATH is the engine's socket as seen from here. The peer prefix is what `docker` is run with, when
+ * it lives elsewhere; the peer root is where this machine's files are for it (`/host`).
  */
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -15,7 +18,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { digestOf } from '../base/digest.ts';
-import { BASES, CASES, type OracleCase, type OracleOptions } from '../frontend/convert/testdata/cases.ts';
+import {
+  BASES,
+  CASES,
+  type OracleCase,
+  type OracleOptions,
+} from '../frontend/convert/testdata/cases.ts';
 import { definitionJson, toDefinition } from '../solver/llb/definition.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { parseDefinition } from '../solver/llb/parse.ts';
@@ -70,7 +78,12 @@ function buildBases(): Record<string, Image> {
   return Object.fromEntries(
     Object.entries(BASES).map(([name, { dockerfile, platform }]) => {
       fs.writeFileSync(path.join(context, 'Dockerfile'), dockerfile);
-      const options = ['--provenance=false', '--build-arg', 'SOURCE_DATE_EPOCH=0', ...(platform ? ['--platform', platform] : [])];
+      const options = [
+        '--provenance=false',
+        '--build-arg',
+        'SOURCE_DATE_EPOCH=0',
+        ...(platform ? ['--platform', platform] : []),
+      ];
       docker(['buildx', 'build', '-q', ...options, '-t', name, seenByPeer(context)]);
       return [`docker.io/${name}`, savedImage(name)];
     }),
@@ -80,7 +93,8 @@ function buildBases(): Record<string, Image> {
 function savedImage(name: string): Image {
   const tar = path.join(work, 'image.tar');
   docker(['save', '-o', seenByPeer(tar), name]);
-  const read = (file: string) => JSON.parse(spawnSync('tar', ['-xOf', tar, file], { encoding: 'utf8' }).stdout);
+  const read = (file: string) =>
+    JSON.parse(spawnSync('tar', ['-xOf', tar, file], { encoding: 'utf8' }).stdout);
   const blob = (digest: string) => read(`blobs/sha256/${digest.slice(7)}`);
   const { digest } = read('index.json').manifests[0];
   return { digest, config: blob(blob(digest).config.digest) };
@@ -90,7 +104,8 @@ async function ask({ name, dockerfile, options = {} }: OracleCase, images: Recor
   const context = path.join(work, name);
   fs.mkdirSync(context);
   fs.writeFileSync(path.join(context, 'Dockerfile'), dockerfile);
-  if (options.ignore) fs.writeFileSync(path.join(context, '.dockerignore'), `${options.ignore.join('\n')}\n`);
+  if (options.ignore)
+    fs.writeFileSync(path.join(context, '.dockerignore'), `${options.ignore.join('\n')}\n`);
   const streams = await listen(async () => {
     const env = ['env', `DOCKER_HOST=unix://${seenByPeer(socket)}`];
     const args = [
@@ -128,13 +143,16 @@ async function ask({ name, dockerfile, options = {} }: OracleCase, images: Recor
 function mentions(dockerfile: string, options: OracleOptions, image: string): boolean {
   const short = image.replace('docker.io/', '').replace(/:.*/, '');
   return (
-    `${dockerfile}${JSON.stringify(options)}`.includes(short) || (short === 'oracle/plain' && dockerfile.includes('onbuildfrom'))
+    `${dockerfile}${JSON.stringify(options)}`.includes(short) ||
+    (short === 'oracle/plain' && dockerfile.includes('onbuildfrom'))
   );
 }
 
 function flags(options: OracleOptions, context: string): string[] {
-  const many = (flag: string, list: readonly string[] = []): string[] => list.flatMap((value) => [flag, value]);
-  const pairs = (map: Readonly<Record<string, string>> = {}): string[] => Object.entries(map).map(([k, v]) => `${k}=${v}`);
+  const many = (flag: string, list: readonly string[] = []): string[] =>
+    list.flatMap((value) => [flag, value]);
+  const pairs = (map: Readonly<Record<string, string>> = {}): string[] =>
+    Object.entries(map).map(([k, v]) => `${k}=${v}`);
   const contexts = Object.entries(options.contexts ?? {}).map(([key, value]) => {
     if (value !== 'local') return `${key}=${value}`;
     const dir = `${context}-${key}`;
@@ -162,13 +180,18 @@ function flags(options: OracleOptions, context: string): string[] {
 /** The build may fail: what is wanted has been said before it starts. */
 function run([command = '', ...args]: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', process.env['ORACLE_VERBOSE'] ? 'inherit' : 'ignore'] });
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'ignore', process.env['ORACLE_VERBOSE'] ? 'inherit' : 'ignore'],
+    });
     child.on('error', reject);
     child.on('exit', () => resolve());
   });
 }
 
-/** Passes everything to the engine while `work` runs; answers with what clients sent, per connection. */
+/**
+ * Passes everything to the engine while `work` runs; answers with what clients sent, per
+ * connection.
+ */
 async function listen(work: () => Promise<void>): Promise<Buffer[]> {
   const streams: Buffer[][] = [];
   const server = net.createServer((client) => {
@@ -197,7 +220,8 @@ function grpcMessages(stream: Buffer): Buffer[] {
   for (let at = preface + 24; at + 9 <= stream.length; ) {
     const length = stream.readUIntBE(at, 3);
     const id = stream.readUInt32BE(at + 5) & 0x7fffffff;
-    if (stream[at + 3] === 0) bodies.set(id, [...(bodies.get(id) ?? []), stream.subarray(at + 9, at + 9 + length)]);
+    if (stream[at + 3] === 0)
+      bodies.set(id, [...(bodies.get(id) ?? []), stream.subarray(at + 9, at + 9 + length)]);
     at += 9 + length;
   }
   return [...bodies.values()].flatMap((parts) => {
@@ -214,7 +238,8 @@ function grpcMessages(stream: Buffer): Buffer[] {
 
 const all = (message: Uint8Array, number: number): Uint8Array[] =>
   [...readFields(message)].filter((f) => f.number === number).map(asBytes);
-const key = (entry: Uint8Array): string => [...readFields(entry)].filter((f) => f.number === 1).map(asText)[0] ?? '';
+const key = (entry: Uint8Array): string =>
+  [...readFields(entry)].filter((f) => f.number === 1).map(asText)[0] ?? '';
 const value = (entry: Uint8Array): Uint8Array => all(entry, 2)[0] ?? new Uint8Array();
 
 /** moby.buildkit.v1.frontend.ReturnRequest, or undefined for any other message. */
@@ -222,7 +247,9 @@ function readReturn(message: Buffer) {
   if (!message.includes('containerimage.config')) return undefined;
   const result = all(message, 1)[0];
   if (!result) return undefined;
-  const metadata = new Map(all(result, 10).map((entry) => [key(entry), Buffer.from(value(entry)).toString()] as const));
+  const metadata = new Map(
+    all(result, 10).map((entry) => [key(entry), Buffer.from(value(entry)).toString()] as const),
+  );
   const refs = new Map(
     all(result, 4)
       .flatMap((map) => all(map, 1))
@@ -245,26 +272,37 @@ function readReturn(message: Buffer) {
       const [definition] = all(ref, 2);
       const edge = definition && parseDefinition(definition);
       if (edge && definition) checkWhole(definition, edge);
-      return { platform, config, result: edge && `${edge.vertex.digest}:${edge.output}`, ops: definitionJson(edge) };
+      return {
+        platform,
+        config,
+        result: edge && `${edge.vertex.digest}:${edge.output}`,
+        ops: definitionJson(edge),
+      };
     });
   return { targets };
 }
 
-/** What the goldens do not hold: the order of the definition, and the metadata of its last entry. Both must be what we would write. */
+/**
+ * What the goldens do not hold: the order of the definition, and the metadata of its last entry.
+ * Both must be what we would write.
+ */
 function checkWhole(definition: Uint8Array, edge: LlbEdge): void {
   const ours = toDefinition(edge);
   const order = (def: readonly Uint8Array[]): string => def.map((op) => digestOf(op)).join('\n');
-  if (order(all(definition, 1)) !== order(ours.def)) throw new Error('the order of the definition differs');
+  if (order(all(definition, 1)) !== order(ours.def))
+    throw new Error('the order of the definition differs');
   const result = digestOf(ours.def.at(-1) as Uint8Array);
   const entry = all(definition, 2).find((one) => key(one) === result);
   const caps = entry ? all(value(entry), 5).map(key).sort() : [];
   const expected = [...(ours.metadata.get(result)?.caps ?? [])].sort();
-  if (caps.join() !== expected.join()) throw new Error(`the result's capabilities are ${caps}, not ${expected}`);
+  if (caps.join() !== expected.join())
+    throw new Error(`the result's capabilities are ${caps}, not ${expected}`);
 }
 
 function sessionOf(targets: NonNullable<ReturnType<typeof readReturn>>['targets']): string {
   for (const { op } of targets.flatMap((target) => target.ops)) {
-    if (op.kind === 'source' && op.source.attrs['local.session']) return op.source.attrs['local.session'];
+    if (op.kind === 'source' && op.source.attrs['local.session'])
+      return op.source.attrs['local.session'];
   }
   return '';
 }

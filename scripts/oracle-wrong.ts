@@ -1,5 +1,6 @@
 /**
- * Asks Docker 28 which Dockerfiles of frontend/testdata/wrong.json it rejects, and on which lines, and writes that beside each:
+ * Asks Docker 28 which Dockerfiles of frontend/testdata/wrong.json it rejects, and on which lines,
+ * and writes that beside each:
  *
  *   node scripts/oracle-wrong.ts 'COMMAND PREFIX docker' [NAME…]
  *
@@ -24,9 +25,11 @@ for (const [index, one] of cases.entries()) {
   const args = [...prefix.slice(1), 'buildx', 'build', '--call=check,format=json', ...flags, '.'];
   const { stdout, stderr } = spawnSync(prefix[0]!, args, { cwd: context, encoding: 'utf8' });
   const error = stdout === '' ? undefined : JSON.parse(stdout).buildError;
-  const message = error?.message ?? /^ERROR: (?:failed to build: failed to solve: )?(.*)$/m.exec(stderr)?.[1];
+  const message =
+    error?.message ?? /^ERROR: (?:failed to build: failed to solve: )?(.*)$/m.exec(stderr)?.[1];
   const [range] = error?.location?.ranges ?? [];
-  one.docker = message === undefined ? null : message.replace(/: failed to do request.*?(?= \(did|$)/, '');
+  one.docker =
+    message === undefined ? null : message.replace(/: failed to do request.*?(?= \(did|$)/, '');
   if (range?.start?.line) one.dockerLines = [range.start.line, range.end.line];
   else delete one.dockerLines;
 }

@@ -1,6 +1,7 @@
 /**
- * Writes what is made of the commands themselves (cli/reference/): the pages of docs/reference/, man/kiln.1 and the scripts of
- * completions/. With --check it writes nothing and fails when a file is not what it would write.
+ * Writes what is made of the commands themselves (cli/reference/): the pages of docs/reference/,
+ * man/kiln.1 and the scripts of completions/. With --check it writes nothing and fails when a file
+ * is not what it would write.
  */
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,7 +18,10 @@ const ROOT = join(import.meta.dirname, '..');
 /** Every file, by its path in the checkout, with what it should hold. */
 async function files(): Promise<Map<string, string>> {
   const commands = await describeCommands();
-  const pages = [...referencePages(commands)].map(([name, text]): [string, string] => [`docs/reference/${name}`, text]);
+  const pages = [...referencePages(commands)].map(([name, text]): [string, string] => [
+    `docs/reference/${name}`,
+    text,
+  ]);
   return new Map([
     ...pages,
     ['man/kiln.1', manPage(commands)],
@@ -28,9 +32,12 @@ async function files(): Promise<Map<string, string>> {
 }
 
 const wanted = await files();
-const read = (path: string) => (existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : undefined);
+const read = (path: string) =>
+  existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : undefined;
 const stale = [...wanted].filter(([path, text]) => read(path) !== text);
-const left = globSync('{docs/reference,man,completions}/*', { cwd: ROOT }).filter((path) => !wanted.has(path));
+const left = globSync('{docs/reference,man,completions}/*', { cwd: ROOT }).filter(
+  (path) => !wanted.has(path),
+);
 if (process.argv.includes('--check')) {
   for (const path of [...stale.map(([name]) => name), ...left])
     console.error(`${path} is not what the commands say: run 'node scripts/reference.ts'`);

@@ -1,6 +1,7 @@
 /**
- * Writes docs/rules/ from the rule definitions (frontend/check/rules.ts, examples.ts): a page per rule and the list. With --check it
- * writes nothing and fails when a page is not what it would write.
+ * Writes docs/rules/ from the rule definitions (frontend/check/rules.ts, examples.ts): a page per
+ * rule and the list. With --check it writes nothing and fails when a page is not what it would
+ * write.
  */
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +20,8 @@ export function rulePages(): Map<string, string> {
 
 function page(rule: Rule): string {
   const { why, bad, good } = PAGES[rule.name];
-  const origin = rule.by === 'kiln' ? "One of Kiln's own rules." : `A rule of BuildKit: ${rule.url}`;
+  const origin =
+    rule.by === 'kiln' ? "One of Kiln's own rules." : `A rule of BuildKit: ${rule.url}`;
   const wanted =
     rule.level === 'experimental'
       ? `Experimental: it speaks only when asked for, by \`# check=experimental=${rule.name}\` as the first line.`
@@ -38,7 +40,10 @@ function fenced(language: string, text: string): string {
 
 /** Many equal lines are one, and their number. */
 function shortened(text: string): string {
-  return text.replace(/^(.+\n)\1{9,}/gm, (lines, line: string) => `${line}# … ${lines.length / line.length - 1} more of these\n`);
+  return text.replace(
+    /^(.+\n)\1{9,}/gm,
+    (lines, line: string) => `${line}# … ${lines.length / line.length - 1} more of these\n`,
+  );
 }
 
 function index(): string {
@@ -69,7 +74,8 @@ ${table('kiln')}`;
 if (import.meta.main) {
   const pages = rulePages();
   const known = new Set(globSync('*.md', { cwd: FOLDER }));
-  const read = (name: string) => (known.has(name) ? readFileSync(join(FOLDER, name), 'utf8') : undefined);
+  const read = (name: string) =>
+    known.has(name) ? readFileSync(join(FOLDER, name), 'utf8') : undefined;
   const stale = [...pages].filter(([name, text]) => read(name) !== text).map(([name]) => name);
   const left = [...known].filter((name) => !pages.has(name));
   if (process.argv.includes('--check')) {

@@ -26,13 +26,20 @@ export async function buildParts(
   parts: readonly Part[],
 ): Promise<readonly string[]> {
   const entryPoints = parts.flatMap(({ roots }) => roots);
-  const { inputs } = await graph({ ...options, entryPoints, outdir: `${outdir}`, plugins: [...plugins, putOff(root)] });
+  const { inputs } = await graph({
+    ...options,
+    entryPoints,
+    outdir: `${outdir}`,
+    plugins: [...plugins, putOff(root)],
+  });
   checkPutOff(inputs);
   const fileOf = places(inputs, parts);
   const names = [...parts.map(({ name }) => name), REST];
   const asked = (name: string) =>
     Object.keys(inputs).flatMap((module) =>
-      inputs[module]!.imports.map(({ path }) => path).filter((path) => fileOf(path) === name && fileOf(module) !== name),
+      inputs[module]!.imports.map(({ path }) => path).filter(
+        (path) => fileOf(path) === name && fileOf(module) !== name,
+      ),
     );
   const seen = new Map<string, string>();
   for (const name of names) {
@@ -41,10 +48,15 @@ export async function buildParts(
       ...options,
       stdin: { resolveDir: root, contents: `${main}${byName(asked(name))}` },
       outfile: `${outdir}/${name}.cjs`,
-      plugins: [...plugins, elsewhere(root, name, fileOf), ...(name === REST ? [] : [putOff(root)])],
+      plugins: [
+        ...plugins,
+        elsewhere(root, name, fileOf),
+        ...(name === REST ? [] : [putOff(root)]),
+      ],
     });
     for (const module of modules.filter((path) => fileOf(path) !== undefined && !isPutOff(path))) {
-      if (seen.has(module)) throw new Error(`${module} is in ${seen.get(module)}.cjs and in ${name}.cjs`);
+      if (seen.has(module))
+        throw new Error(`${module} is in ${seen.get(module)}.cjs and in ${name}.cjs`);
       seen.set(module, name);
     }
   }
@@ -56,12 +68,21 @@ export async function buildParts(
  * them, as they share no state, and what a default export of theirs is would differ between the
  * files; also for what stands in the place of a module that is put off.
  */
-function places(inputs: Metafile['inputs'], parts: readonly Part[]): (module: string) => string | undefined {
+function places(
+  inputs: Metafile['inputs'],
+  parts: readonly Part[],
+): (module: string) => string | undefined {
   const found = new Map<string, string>();
   for (const { name, roots } of parts)
     for (const module of closure(inputs, roots)) if (!found.has(module)) found.set(module, name);
   return (module) => {
-    if (!(module in inputs) || module.startsWith('node_modules/') || module.includes(':') || isPutOff(module)) return undefined;
+    if (
+      !(module in inputs) ||
+      module.startsWith('node_modules/') ||
+      module.includes(':') ||
+      isPutOff(module)
+    )
+      return undefined;
     return found.get(module) ?? REST;
   };
 }
@@ -104,19 +125,30 @@ function byName(modules: readonly string[]): string {
 }
 
 /** Modules that are in another file than `here`: asked for by name. */
-function elsewhere(root: string, here: string, fileOf: (module: string) => string | undefined): Plugin {
+function elsewhere(
+  root: string,
+  here: string,
+  fileOf: (module: string) => string | undefined,
+): Plugin {
   return {
     name: 'elsewhere',
     setup(made) {
       made.onResolve({ filter: /^[^:]+$/ }, async (args) => {
         if (args.pluginData === SEEN || args.namespace !== 'file') return undefined;
-        const { path, suffix, external, errors } = await made.resolve(args.path, { ...asked(args), pluginData: SEEN });
+        const { path, suffix, external, errors } = await made.resolve(args.path, {
+          ...asked(args),
+          pluginData: SEEN,
+        });
         const module = relative(root, path) + suffix;
         const there = fileOf(module);
-        if (external || errors.length > 0 || there === undefined || there === here) return undefined;
+        if (external || errors.length > 0 || there === undefined || there === here)
+          return undefined;
         return { path: withoutMark(module), namespace: 'elsewhere', pluginData: there };
       });
-      made.onResolve({ filter: /.*/, namespace: 'elsewhere' }, ({ path }) => ({ path, external: true }));
+      made.onResolve({ filter: /.*/, namespace: 'elsewhere' }, ({ path }) => ({
+        path,
+        external: true,
+      }));
       made.onLoad({ filter: /.*/, namespace: 'elsewhere' }, ({ path, pluginData }) => ({
         contents: `module.exports=require('./${pluginData}.cjs').module(${JSON.stringify(path)})`,
         loader: 'js',

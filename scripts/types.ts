@@ -1,4 +1,7 @@
-/** Writes dist/types/: the declarations of what the package exports, for whoever imports it. Run when the package is packed. */
+/**
+ * Writes dist/types/: the declarations of what the package exports, for whoever imports it. Run
+ * when the package is packed.
+ */
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,7 +17,9 @@ const { status } = spawnSync(
 if (status === 0) keepReachable(join(out, 'builder/library.d.ts'));
 process.exitCode = status ?? 1;
 
-/** Takes away the declarations that nothing of the library's speaks of: most modules are behind it. */
+/**
+ * Takes away the declarations that nothing of the library's speaks of: most modules are behind it.
+ */
 function keepReachable(entry: string): void {
   const reached = new Set<string>();
   const open = [entry];
@@ -24,5 +29,6 @@ function keepReachable(entry: string): void {
     for (const match of readFileSync(file, 'utf8').matchAll(/(?:from |import\()'(\.[^']+)'/g))
       open.push(join(dirname(file), match[1]!.replace(/\.ts$/, '.d.ts')));
   }
-  for (const file of globSync('**/*.d.ts', { cwd: out })) if (!reached.has(join(out, file))) rmSync(join(out, file));
+  for (const file of globSync('**/*.d.ts', { cwd: out }))
+    if (!reached.has(join(out, file))) rmSync(join(out, file));
 }

@@ -32,7 +32,9 @@ export function contentContract(name: string, make: () => ContentUnderTest): voi
   test.run();
 }
 
-type Test = ReturnType<typeof suite<{ subject: ContentUnderTest; content: ContentStore; forms: BlobForms }>>;
+type Test = ReturnType<
+  typeof suite<{ subject: ContentUnderTest; content: ContentStore; forms: BlobForms }>
+>;
 
 function blobTests(test: Test): void {
   test('small blobs are read back by their digest', ({ content }) => {
@@ -70,7 +72,12 @@ function blobTests(test: Test): void {
 
   test('text that is not a digest never becomes a path', ({ content }) => {
     const evil = 'sha256:../../../etc/passwd' as Digest;
-    for (const body of [() => content.size(evil), () => content.read(evil), () => content.remove(evil)]) assert.throws(body);
+    for (const body of [
+      () => content.size(evil),
+      () => content.read(evil),
+      () => content.remove(evil),
+    ])
+      assert.throws(body);
   });
 }
 
@@ -135,7 +142,10 @@ function writerTests(test: Test): void {
 }
 
 function formTests(test: Test): void {
-  test('a layer is found in each of its forms, and only while the blob exists', ({ content, forms }) => {
+  test('a layer is found in each of its forms, and only while the blob exists', ({
+    content,
+    forms,
+  }) => {
     const diffId = digestOf('tar');
     const gzip = {
       diffId,
@@ -145,7 +155,12 @@ function formTests(test: Test): void {
       compression: 'gzip',
     } as const;
     const pulled = { ...gzip, variant: 'pulled' };
-    const ours = { ...gzip, digest: content.put(Buffer.from('gz6')), size: 3, variant: 'libdeflate-1.14-6' };
+    const ours = {
+      ...gzip,
+      digest: content.put(Buffer.from('gz6')),
+      size: 3,
+      variant: 'libdeflate-1.14-6',
+    };
     assert.is(forms.find(diffId, 'gzip'), undefined);
     forms.record(pulled);
     forms.record(pulled);
@@ -160,7 +175,11 @@ function formTests(test: Test): void {
     assert.equal(forms.all(diffId), [pulled]);
     assert.is(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), undefined);
     content.put(Buffer.from('gz6'));
-    assert.equal(forms.find(diffId, 'gzip', 'libdeflate-1.14-6'), ours, 'the form comes back with its blob');
+    assert.equal(
+      forms.find(diffId, 'gzip', 'libdeflate-1.14-6'),
+      ours,
+      'the form comes back with its blob',
+    );
   });
 }
 
@@ -198,17 +217,25 @@ function leavingTests(test: Test): void {
   });
 
   for (const [what, damage] of [
-    ['a changed byte', (bytes: Buffer) => void bytes.writeUInt8((bytes.at(-9) ?? 0) ^ 1, bytes.length - 9)],
+    [
+      'a changed byte',
+      (bytes: Buffer) => void bytes.writeUInt8((bytes.at(-9) ?? 0) ^ 1, bytes.length - 9),
+    ],
     ['a lost end', (bytes: Buffer) => bytes.subarray(0, -1)],
     ['bytes behind its end', (bytes: Buffer) => Buffer.concat([bytes, bytes.subarray(0, 1)])],
   ] as const) {
     for (const [how, leave] of [
       ['as a whole', (content: ContentStore, digest: Digest) => all(content.open(digest))],
       ['in part', (content: ContentStore, digest: Digest) => all(content.open(digest, 1, 2))],
-      ['as a copy', (content: ContentStore, digest: Digest, to: string) => content.copy(digest, to)],
+      [
+        'as a copy',
+        (content: ContentStore, digest: Digest, to: string) => content.copy(digest, to),
+      ],
       ['nowhere', (content: ContentStore, digest: Digest) => content.verify(digest)],
     ] as const) {
-      test(`${what} is found when the blob leaves ${how}, which is gone then and can be put again`, async ({ content }) => {
+      test(`${what} is found when the blob leaves ${how}, which is gone then and can be put again`, async ({
+        content,
+      }) => {
         const digest = content.put(LARGE);
         const bytes = Buffer.from(LARGE);
         writeFileSync(content.path(digest), damage(bytes) ?? bytes);

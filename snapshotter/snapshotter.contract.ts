@@ -21,7 +21,13 @@ import { digestOf } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
 import type { ContentStore } from './content.ts';
-import { type ImageLayer, type LayerId, SCRATCH, type Snapshot, type Snapshotter } from './snapshotter.ts';
+import {
+  type ImageLayer,
+  type LayerId,
+  SCRATCH,
+  type Snapshot,
+  type Snapshotter,
+} from './snapshotter.ts';
 
 export interface SnapshotterUnderTest extends AsyncDisposable {
   readonly snapshotter: Snapshotter;
@@ -73,7 +79,11 @@ export function snapshotterContract(name: string, options: ContractOptions): voi
 }
 
 /** Commits a layer on `parent`. `write` makes its content in the mounted tree. */
-async function step(snapshotter: Snapshotter, parent: Snapshot, write: (root: string) => void): Promise<Snapshot> {
+async function step(
+  snapshotter: Snapshotter,
+  parent: Snapshot,
+  write: (root: string) => void,
+): Promise<Snapshot> {
   await using active = await snapshotter.prepare(parent);
   write(active.root);
   return await active.commit();
@@ -111,7 +121,10 @@ function lifeTests(test: Test): void {
     assert.equal(subject.scratch(), []);
   });
 
-  test('an active snapshot that is not committed leaves nothing behind', async ({ snapshotter, subject }) => {
+  test('an active snapshot that is not committed leaves nothing behind', async ({
+    snapshotter,
+    subject,
+  }) => {
     let root: string;
     {
       await using active = await snapshotter.prepare(SCRATCH);
@@ -127,7 +140,10 @@ function lifeTests(test: Test): void {
     const base = await step(snapshotter, SCRATCH, (root) => mkdirSync(join(root, 'lower')));
     {
       await using active = await snapshotter.prepare(base);
-      writeFileSync(Buffer.concat([Buffer.from(`${active.root}/`), Buffer.from([0xff, 0xfe, 0x0a])]), 'not UTF-8');
+      writeFileSync(
+        Buffer.concat([Buffer.from(`${active.root}/`), Buffer.from([0xff, 0xfe, 0x0a])]),
+        'not UTF-8',
+      );
       let deep = active.root;
       for (let i = 0; i < 20; i++) mkdirSync((deep = join(deep, 'd'.repeat(100))));
       chmodSync(deep, 0);
@@ -146,7 +162,9 @@ function lifeTests(test: Test): void {
     assert.ok(failed);
   });
 
-  test('a view is read-only and remains until its last user disposes of it', async ({ snapshotter }) => {
+  test('a view is read-only and remains until its last user disposes of it', async ({
+    snapshotter,
+  }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'one'));
     const first = await snapshotter.view(one);
     const second = await snapshotter.view(one);
@@ -164,7 +182,9 @@ function lifeTests(test: Test): void {
   test('only a few unused views are kept', async ({ snapshotter }) => {
     const roots: string[] = [];
     for (let i = 0; i < 20; i++) {
-      const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), String(i)));
+      const one = await step(snapshotter, SCRATCH, (root) =>
+        writeFileSync(join(root, 'a'), String(i)),
+      );
       await using view = await snapshotter.view(one);
       roots.push(view.root);
       assert.is(readFileSync(join(view.root, 'a'), 'utf8'), String(i));
@@ -172,7 +192,9 @@ function lifeTests(test: Test): void {
     assert.ok(new Set(roots.filter((root) => existsSync(join(root, 'a')))).size < 10);
   });
 
-  test('squashed layers show the same tree in one layer, without temporary files', async ({ snapshotter }) => {
+  test('squashed layers show the same tree in one layer, without temporary files', async ({
+    snapshotter,
+  }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
       for (const name of ['kept', 'gone']) writeFileSync(join(root, name), name);
       mkdirSync(join(root, 'emptied'));
@@ -201,7 +223,12 @@ function lifeTests(test: Test): void {
     const whole = await snapshotter.squash(two, 0, signal);
     assert.is(whole.layers.length, 1);
     assert.equal(await treeOf(snapshotter, whole), await treeOf(snapshotter, two));
-    assert.equal(readdirSync(snapshotter.files(whole.layers[0]!)!).sort(), ['a', 'b', 'emptied', 'kept']);
+    assert.equal(readdirSync(snapshotter.files(whole.layers[0]!)!).sort(), [
+      'a',
+      'b',
+      'emptied',
+      'kept',
+    ]);
   });
 
   test('the next process finds committed layers', async ({ snapshotter, subject }) => {
@@ -211,7 +238,9 @@ function lifeTests(test: Test): void {
     assert.equal(await treeOf(again.snapshotter, one), ['a one']);
   });
 
-  test('a stack with an unknown layer is not in the store and cannot be used', async ({ snapshotter }) => {
+  test('a stack with an unknown layer is not in the store and cannot be used', async ({
+    snapshotter,
+  }) => {
     const unknown = { layers: ['0'.repeat(32) as LayerId] };
     assert.not(snapshotter.has(unknown));
     assert.ok(snapshotter.has(SCRATCH));
@@ -226,7 +255,9 @@ function lifeTests(test: Test): void {
 }
 
 function stackTests(test: Test): void {
-  test('a removed file and a replaced directory hide what is below, in the tree and in views', async ({ snapshotter }) => {
+  test('a removed file and a replaced directory hide what is below, in the tree and in views', async ({
+    snapshotter,
+  }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
       mkdirSync(join(root, 'd'));
       for (const name of ['gone', 'kept', 'd/old']) writeFileSync(join(root, name), name);
@@ -241,7 +272,9 @@ function stackTests(test: Test): void {
     assert.equal(await treeOf(snapshotter, next), expected);
     // A view of the difference alone shows what it adds, and nothing of how it is stored.
     assert.equal(await treeOf(snapshotter, { layers: next.layers.slice(1) }), ['d/', 'd/new new']);
-    const again = await step(snapshotter, next, (root) => writeFileSync(join(root, 'gone'), 'back'));
+    const again = await step(snapshotter, next, (root) =>
+      writeFileSync(join(root, 'gone'), 'back'),
+    );
     assert.equal(await treeOf(snapshotter, again), ['d/', 'd/new new', 'gone back', 'kept kept']);
   });
 
@@ -249,19 +282,23 @@ function stackTests(test: Test): void {
     const old = 1_600_000_000;
     const base = await step(snapshotter, SCRATCH, (root) => {
       mkdirSync(join(root, 'd'));
-      for (const name of ['replaced', 'gone', 'kept', 'd/inner', 'd/kept']) writeFileSync(join(root, name), name);
+      for (const name of ['replaced', 'gone', 'kept', 'd/inner', 'd/kept'])
+        writeFileSync(join(root, name), name);
     });
     const change = (root: string) => {
       for (const name of ['replaced', 'd/inner', 'gone']) rmSync(join(root, name));
       for (const name of ['replaced', 'd/inner', 'new']) writeFileSync(join(root, name), 'new');
       chmodSync(join(root, 'd'), 0o700);
-      for (const name of ['replaced', 'd/inner', 'new', 'd', '.']) utimesSync(join(root, name), old, old);
+      for (const name of ['replaced', 'd/inner', 'new', 'd', '.'])
+        utimesSync(join(root, name), old, old);
     };
     const byAnyone = await step(snapshotter, base, change);
     await using active = await snapshotter.prepare(base, 'replacer');
     change(active.root);
     const replaced = await active.commit();
-    const [one, two] = await Promise.all([byAnyone, replaced].map((next) => snapshotter.describe(next.layers[1]!)));
+    const [one, two] = await Promise.all(
+      [byAnyone, replaced].map((next) => snapshotter.describe(next.layers[1]!)),
+    );
     assert.equal(one, two);
     const expected = ['d/', 'd/inner new', 'd/kept d/kept', 'kept kept', 'new new', 'replaced new'];
     assert.equal(await treeOf(snapshotter, replaced), expected);
@@ -275,7 +312,9 @@ function stackTests(test: Test): void {
     ]);
   });
 
-  test('a file that is written in place changes only in the new layer, whatever other names it has', async ({ snapshotter }) => {
+  test('a file that is written in place changes only in the new layer, whatever other names it has', async ({
+    snapshotter,
+  }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
       writeFileSync(join(root, 'a'), 'old');
       linkSync(join(root, 'a'), join(root, 'b'));
@@ -316,8 +355,12 @@ function stackTests(test: Test): void {
     assert.ok(tree.includes('last 199'));
   });
 
-  test('a merge of stacks shows both, the later one on top, even when they share layers', async ({ snapshotter }) => {
-    const base = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'base'), 'base'));
+  test('a merge of stacks shows both, the later one on top, even when they share layers', async ({
+    snapshotter,
+  }) => {
+    const base = await step(snapshotter, SCRATCH, (root) =>
+      writeFileSync(join(root, 'base'), 'base'),
+    );
     const left = await step(snapshotter, base, (root) => {
       writeFileSync(join(root, 'left'), 'left');
       writeFileSync(join(root, 'both'), 'left');
@@ -327,20 +370,33 @@ function stackTests(test: Test): void {
       writeFileSync(join(root, 'both'), 'right');
     });
     const merged = { layers: [...left.layers, ...right.layers] };
-    assert.equal(await treeOf(snapshotter, merged), ['base base', 'both right', 'left left', 'right right']);
+    assert.equal(await treeOf(snapshotter, merged), [
+      'base base',
+      'both right',
+      'left left',
+      'right right',
+    ]);
     const onTop = await step(snapshotter, merged, (root) => rmSync(join(root, 'both')));
     assert.equal(await treeOf(snapshotter, onTop), ['base base', 'left left', 'right right']);
   });
 }
 
 function describeTests(test: Test): void {
-  test('equal layers have equal tars, and different layers have different tars', async ({ snapshotter }) => {
+  test('equal layers have equal tars, and different layers have different tars', async ({
+    snapshotter,
+  }) => {
     const write = (content: string) => (root: string) => {
       writeFileSync(join(root, 'a'), content);
       mkdirSync(join(root, 'd'), { mode: 0o755 });
     };
-    const [one, two] = await Promise.all([step(snapshotter, SCRATCH, write('x')), step(snapshotter, SCRATCH, write('y'))]);
-    const [a, b] = await Promise.all([snapshotter.describe(one.layers[0]!), snapshotter.describe(two.layers[0]!)]);
+    const [one, two] = await Promise.all([
+      step(snapshotter, SCRATCH, write('x')),
+      step(snapshotter, SCRATCH, write('y')),
+    ]);
+    const [a, b] = await Promise.all([
+      snapshotter.describe(one.layers[0]!),
+      snapshotter.describe(two.layers[0]!),
+    ]);
     assert.is.not(a.diffId, b.diffId);
     assert.ok(a.tarSize > 0 && a.tarSize % 512 === 0);
     assert.not(a.empty);
@@ -439,11 +495,18 @@ function unpackTests(test: Test): void {
       { name: 'o/.wh..wh..opq' },
       { name: 'o/shown', content: 'shown' },
     ]);
-    const [lower, upper] = await Promise.all([snapshotter.unpack(base, SCRATCH), snapshotter.unpack(top, SCRATCH)]);
+    const [lower, upper] = await Promise.all([
+      snapshotter.unpack(base, SCRATCH),
+      snapshotter.unpack(top, SCRATCH),
+    ]);
     const tree = ['d/', 'd/a a', 'hard a', 'o/', 'o/shown shown'];
     assert.equal(await treeOf(snapshotter, { layers: [lower, upper] }), tree);
     assert.is(snapshotter.find(base.diffId), lower);
-    assert.equal(await snapshotter.describe(lower), { diffId: base.diffId, tarSize: ustarSize(content, base), empty: false });
+    assert.equal(await snapshotter.describe(lower), {
+      diffId: base.diffId,
+      tarSize: ustarSize(content, base),
+      empty: false,
+    });
     assert.is(await snapshotter.unpack(base, SCRATCH), lower);
     await using again = await subject.reopen();
     assert.equal(await treeOf(again.snapshotter, { layers: [lower, upper] }), tree);
@@ -467,12 +530,20 @@ function unpackTests(test: Test): void {
     const top = stored(content, [{ name: 'd/linked', type: 'hardlink', link: 'd/a' }]);
     const lower = await snapshotter.unpack(base, SCRATCH);
     const upper = await snapshotter.unpack(top, { layers: [lower] });
-    assert.equal(await treeOf(snapshotter, { layers: [lower, upper] }), ['d/', 'd/a a', 'd/linked a']);
+    assert.equal(await treeOf(snapshotter, { layers: [lower, upper] }), [
+      'd/',
+      'd/a a',
+      'd/linked a',
+    ]);
     assert.is(snapshotter.find(top.diffId), undefined);
     assert.is(await snapshotter.unpack(top, { layers: [lower] }), upper);
   });
 
-  test('a layer whose bytes differ from its diffID never becomes visible', async ({ snapshotter, content, subject }) => {
+  test('a layer whose bytes differ from its diffID never becomes visible', async ({
+    snapshotter,
+    content,
+    subject,
+  }) => {
     const layer = stored(content, [{ name: 'a', content: 'a' }]);
     const other = { ...layer, diffId: digestOf('another tar') };
     await rejects('KILN_DIGEST_MISMATCH', snapshotter.unpack(other, SCRATCH));
@@ -480,7 +551,11 @@ function unpackTests(test: Test): void {
     assert.equal(subject.scratch(), []);
   });
 
-  test('an aborted unpack leaves nothing behind and can be repeated', async ({ snapshotter, content, subject }) => {
+  test('an aborted unpack leaves nothing behind and can be repeated', async ({
+    snapshotter,
+    content,
+    subject,
+  }) => {
     const layer = stored(content, [{ name: 'a', content: 'a' }]);
     const abort = new AbortController();
     const waiting = snapshotter.unpack(layer, SCRATCH, abort.signal);
@@ -498,9 +573,13 @@ function ustarSize(content: ContentStore, layer: ImageLayer): number {
 }
 
 function crashTests(test: Test, child: string): void {
-  test('a process that is killed while it commits leaves only complete layers', async ({ snapshotter, subject }) => {
+  test('a process that is killed while it commits leaves only complete layers', async ({
+    snapshotter,
+    subject,
+  }) => {
     // A layer is complete when it has the expected bytes.
-    const expected = (number: string) => createHash('sha256').update(`${number}\n`.repeat(5000)).digest('hex');
+    const expected = (number: string) =>
+      createHash('sha256').update(`${number}\n`.repeat(5000)).digest('hex');
     for (const after of [1, 2, 5, 9]) {
       const committed = await killAfter(child, subject.root, after);
       assert.ok(committed.length >= after);
@@ -525,7 +604,11 @@ function crashTests(test: Test, child: string): void {
  * Starts the child and kills it as soon as it has reported `count` commits, which is somewhere in
  * the next one.
  */
-async function killAfter(child: string, root: string, count: number): Promise<{ id: LayerId; number: string }[]> {
+async function killAfter(
+  child: string,
+  root: string,
+  count: number,
+): Promise<{ id: LayerId; number: string }[]> {
   const running = spawn(process.execPath, [child, root], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
   running.stdout.setEncoding('utf8');

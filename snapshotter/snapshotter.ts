@@ -47,7 +47,11 @@ export interface Snapshotter {
    * directory that it does not list). So all layers of an image can be unpacked at once, each with
    * a `below` that waits for those beneath it.
    */
-  unpack(layer: ImageLayer, below: Snapshot | (() => Promise<Snapshot>), signal?: AbortSignal): Promise<LayerId>;
+  unpack(
+    layer: ImageLayer,
+    below: Snapshot | (() => Promise<Snapshot>),
+    signal?: AbortSignal,
+  ): Promise<LayerId>;
 
   /** A layer with this diffID that stands alone, if the store has one. It reads only metadata. */
   find(diffId: Digest): LayerId | undefined;

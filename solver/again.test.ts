@@ -16,7 +16,10 @@ class Imports {
   readonly #sources: readonly (readonly CacheRecord[])[];
   readonly #links: ReadonlyMap<Digest, Digest>;
 
-  constructor(caches: readonly ReturnType<typeof memoryCache>[], only: (record: CacheRecord) => boolean = () => true) {
+  constructor(
+    caches: readonly ReturnType<typeof memoryCache>[],
+    only: (record: CacheRecord) => boolean = () => true,
+  ) {
     this.#sources = caches.map(({ records }) => [...records.values()].filter(only));
     this.#links = new Map(caches.flatMap(({ links }) => [...links]));
   }
@@ -30,7 +33,10 @@ class Imports {
           this.#sources.flatMap((records) =>
             records
               .filter((record) => record.key === key && !this.dropped.includes(key))
-              .map((record) => ({ ...record, outputs: record.outputs.map((value) => ({ remote: value })) })),
+              .map((record) => ({
+                ...record,
+                outputs: record.outputs.map((value) => ({ remote: value })),
+              })),
           ),
         drop: (record) => void this.dropped.push(record.key),
       },
@@ -54,7 +60,12 @@ interface Solved {
   readonly keyed: readonly KeyedVertex<string>[];
 }
 
-async function build(imports: Imports, top: Fake | readonly Fake[], local = memoryCache(), lazily = false): Promise<Solved> {
+async function build(
+  imports: Imports,
+  top: Fake | readonly Fake[],
+  local = memoryCache(),
+  lazily = false,
+): Promise<Solved> {
   const losses: LostResult[] = [];
   let keyed: readonly KeyedVertex<string>[] = [];
   const options: SolverOptions<string> = {
@@ -67,8 +78,14 @@ async function build(imports: Imports, top: Fake | readonly Fake[], local = memo
   const { signal } = new AbortController();
   const edges = [top].flat().map(({ edge }) => edge);
   const use = async (held: readonly Held<string>[]) =>
-    lazily ? held.map((one) => (one instanceof Deferred ? `remote ${one.about}` : one)) : bringAll(held, edges, signal, () => {});
-  return { results: await solveAgain(options, edges, signal, use, (loss) => losses.push(loss)), losses, keyed };
+    lazily
+      ? held.map((one) => (one instanceof Deferred ? `remote ${one.about}` : one))
+      : bringAll(held, edges, signal, () => {});
+  return {
+    results: await solveAgain(options, edges, signal, use, (loss) => losses.push(loss)),
+    losses,
+    keyed,
+  };
 }
 
 /** A cache as another machine made it. */
@@ -96,7 +113,8 @@ function graph(edit = '', compiled = 'bin=1'): Record<'base' | 'compile' | 'copy
   const copy = step('copy', [base, compile], { reads: ['definition', { content: 'bin' }] });
   return { base, compile, copy, top: step('top', [copy]) };
 }
-const runs = (fakes: Readonly<Record<string, Fake>>) => Object.values(fakes).map((fake) => fake.runs);
+const runs = (fakes: Readonly<Record<string, Fake>>) =>
+  Object.values(fakes).map((fake) => fake.runs);
 
 test('an imported cache is hit without a byte being brought', async () => {
   const imports = new Imports([await made(graph().top)]);
@@ -108,7 +126,10 @@ test('an imported cache is hit without a byte being brought', async () => {
 });
 
 test('only what a step reads is brought, and is the store’s own from then on', async () => {
-  const imports = new Imports([await made(graph().top)], ({ description }) => description !== 'top');
+  const imports = new Imports(
+    [await made(graph().top)],
+    ({ description }) => description !== 'top',
+  );
   const local = memoryCache();
   const here = graph();
   await build(imports, here.top, local);
@@ -169,7 +190,8 @@ test('after a loss the key is made from the new bytes: what was found by its def
   assert.ok(first[0]);
   // Here the compiler makes other bytes than on the machine that made the cache; its results are
   // gone.
-  for (const word of ['out=top(out=copy(out=base(),bin=1))', 'out=copy(out=base(),bin=1)', 'bin=1']) imports.lost.add(word);
+  for (const word of ['out=top(out=copy(out=base(),bin=1))', 'out=copy(out=base(),bin=1)', 'bin=1'])
+    imports.lost.add(word);
   const local = memoryCache();
   const here = graph('', 'bin=2');
   const { results } = await build(imports, here.top, local);
@@ -177,13 +199,21 @@ test('after a loss the key is made from the new bytes: what was found by its def
   const copies = [...local.records.values()].filter(({ description }) => description === 'copy');
   assert.is(copies.length, 1);
   const foreign = await made(graph().top);
-  assert.not.ok(foreign.records.has(copies[0]!.key), 'its record does not stand under the key of the other bytes');
+  assert.not.ok(
+    foreign.records.has(copies[0]!.key),
+    'its record does not stand under the key of the other bytes',
+  );
 });
 
 test('a failure of a step is no loss and ends the build', async () => {
-  const imports = new Imports([await made(graph().top)], ({ description }) => description !== 'top');
+  const imports = new Imports(
+    [await made(graph().top)],
+    ({ description }) => description !== 'top',
+  );
   const here = graph();
-  const failing = step('failing', [here.copy], { run: () => Promise.reject(new Error('it broke')) });
+  const failing = step('failing', [here.copy], {
+    run: () => Promise.reject(new Error('it broke')),
+  });
   try {
     await build(imports, failing);
     assert.unreachable();
@@ -194,7 +224,8 @@ test('a failure of a step is no loss and ends the build', async () => {
 
 test('half of a chain comes from one cache and half from another', async () => {
   const cache = await made(graph().top);
-  const of = (...names: string[]) => new Imports([cache], ({ description }) => names.includes(description));
+  const of = (...names: string[]) =>
+    new Imports([cache], ({ description }) => names.includes(description));
   for (const [one, other] of [
     [of('base', 'copy'), of('compile', 'top')],
     [of('compile'), of('copy')],
@@ -219,7 +250,9 @@ test('half of a chain comes from one cache and half from another', async () => {
       progress: () => {},
       limits: { process: 4, network: 4, cpu: 4 },
     });
-    assert.equal(await solver.solve([here.top.edge], new AbortController().signal), ['out=top(out=copy(out=base(),bin=1))']);
+    assert.equal(await solver.solve([here.top.edge], new AbortController().signal), [
+      'out=top(out=copy(out=base(),bin=1))',
+    ]);
     assert.equal([here.base.runs, here.compile.runs, here.copy.runs], [0, 0, 0]);
   }
 });
@@ -228,7 +261,8 @@ test('the keys of a build are told with the links that lead to them, also when t
   const cold = await build(new Imports([]), graph().top);
   const cache = await made(graph().top);
   const warm = await build(new Imports([cache]), graph().top, memoryCache(), true);
-  const shape = ({ keyed }: Solved) => keyed.map(({ vertex, key, aliases }) => [vertex.name, key, [...aliases].sort()]);
+  const shape = ({ keyed }: Solved) =>
+    keyed.map(({ vertex, key, aliases }) => [vertex.name, key, [...aliases].sort()]);
   assert.equal(shape(warm), shape(cold));
   const copy = warm.keyed.find(({ vertex }) => vertex.name === 'copy');
   assert.is(copy?.aliases.length, 3, 'its definition key and a sighting of each input');

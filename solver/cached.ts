@@ -10,7 +10,10 @@ export interface CachedVertices<R> {
   unneeded(nodes: readonly Node<R>[]): void;
 }
 
-export function createCachedVertices<R>(cache: CacheStore, reporter: Reporter<R>): CachedVertices<R> {
+export function createCachedVertices<R>(
+  cache: CacheStore,
+  reporter: Reporter<R>,
+): CachedVertices<R> {
   function show(node: Node<R>): void {
     node.reported = true;
     reporter.cached(node.vertex);
@@ -27,7 +30,14 @@ export function createCachedVertices<R>(cache: CacheStore, reporter: Reporter<R>
     for (let top = stack.pop(); top; top = stack.pop()) {
       for (const input of top.inputs) {
         const identity = identityOf(input.state);
-        if (visited.has(input) || input.reported || input.want === WANT.result || !identity?.key || identity.fresh) continue;
+        if (
+          visited.has(input) ||
+          input.reported ||
+          input.want === WANT.result ||
+          !identity?.key ||
+          identity.fresh
+        )
+          continue;
         visited.add(input);
         stack.push(input);
         if (cache.load(identity.key) ?? cache.imported?.load(identity.key)[0]) spared.push(input);

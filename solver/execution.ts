@@ -52,10 +52,16 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
   }
 
   /** Runs the op where there is a place for it, and saves its record. */
-  async function execute(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<readonly R[]> {
+  async function execute(
+    node: Node<R>,
+    identity: Identity,
+    signal: AbortSignal,
+  ): Promise<readonly R[]> {
     const { vertex } = node;
     // Before a place is taken: others can run while bytes are on their way.
-    const inputs = await Promise.all(node.inputs.map((_, index) => bringInput(node, index, signal)));
+    const inputs = await Promise.all(
+      node.inputs.map((_, index) => bringInput(node, index, signal)),
+    );
     return await limits.run(vertex.op.resource, signal, async () => {
       const started = Date.now();
       const clock = performance.now();
@@ -64,7 +70,13 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       node.reported = true;
       const explained = explain(node, identity);
       try {
-        const context: RunContext = { signal, progress, session, vertex: vertex.digest, usage: (value) => (usage = value) };
+        const context: RunContext = {
+          signal,
+          progress,
+          session,
+          vertex: vertex.digest,
+          usage: (value) => (usage = value),
+        };
         const results = await vertex.op.run(inputs, context).finally(() => explained.tell());
         // Also when the build is being cancelled: what is finished stays finished.
         if (identity.key) save(node, identity, results, performance.now() - clock);
@@ -78,7 +90,12 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     });
   }
 
-  function save(node: Node<R>, identity: Identity, results: readonly R[], durationMs: number): void {
+  function save(
+    node: Node<R>,
+    identity: Identity,
+    results: readonly R[],
+    durationMs: number,
+  ): void {
     const key = identity.key!;
     for (const link of identity.links) cache.link(link, key);
     cache.save({
@@ -100,7 +117,11 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       }),
     async digest(node, index, read, signal) {
       const input = await bringInput(node, index, signal);
-      const { digest, parts = [], index: contentIndex } = await reported(node, () => read.digest(input, signal));
+      const {
+        digest,
+        parts = [],
+        index: contentIndex,
+      } = await reported(node, () => read.digest(input, signal));
       return { digest, parts, index: contentIndex };
     },
     /**
@@ -109,7 +130,10 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
      */
     async run(node, identity, signal) {
       const { key, fresh } = identity;
-      const run = async (): Promise<Run<R>> => ({ results: await execute(node, identity, signal), how: 'ran' });
+      const run = async (): Promise<Run<R>> => ({
+        results: await execute(node, identity, signal),
+        how: 'ran',
+      });
       if (!options.alone || !key || fresh) return await run();
       return await options.alone(key, signal, async () => {
         const results = loadRecord(options, key, node);

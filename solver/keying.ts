@@ -2,7 +2,15 @@ import type { Digest } from '../base/digest.ts';
 import type { KeyPart } from '../cache/cache.ts';
 import { contentKey, definitionKey, type InputIdentity, opKey, sightingKey } from './keys.ts';
 import type { CacheMap, InputKey, Vertex } from './solver.ts';
-import { type Content, darken, type Identity, identityOf, type Keying, type Node, OUTLOOK } from './state.ts';
+import {
+  type Content,
+  darken,
+  type Identity,
+  identityOf,
+  type Keying,
+  type Node,
+  OUTLOOK,
+} from './state.ts';
 
 /**
  * Begins the key of a vertex whose op has said how it reads its inputs. Throws when op and vertex
@@ -10,7 +18,9 @@ import { type Content, darken, type Identity, identityOf, type Keying, type Node
  */
 export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
   if (map.inputs.length !== vertex.inputs.length) {
-    throw new RangeError(`${vertex.name}: the op describes ${map.inputs.length} inputs and has ${vertex.inputs.length}`);
+    throw new RangeError(
+      `${vertex.name}: the op describes ${map.inputs.length} inputs and has ${vertex.inputs.length}`,
+    );
   }
   return {
     map,
@@ -37,12 +47,19 @@ export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
     if (identity?.fresh) darken(keying, OUTLOOK.fresh);
     // An input whose key is not complete has not shown yet that it has none.
     if (input.state.kind === 'keying' && input.state.keying.outlook >= OUTLOOK.hopeless)
-      darken(keying, input.state.keying.outlook === OUTLOOK.fresh ? OUTLOOK.fresh : OUTLOOK.hopeless);
+      darken(
+        keying,
+        input.state.keying.outlook === OUTLOOK.fresh ? OUTLOOK.fresh : OUTLOOK.hopeless,
+      );
   });
 }
 
 /** Looks whether the cache has seen this op read each of the inputs whose keys are known. */
-export function sight<R>(node: Node<R>, keying: Keying<R>, isLinked: (link: Digest) => boolean): void {
+export function sight<R>(
+  node: Node<R>,
+  keying: Keying<R>,
+  isLinked: (link: Digest) => boolean,
+): void {
   if (!keying.readsContent) return;
   keying.map.inputs.forEach((read, index) => {
     const input = keyedInput(node, index);
@@ -55,9 +72,13 @@ export function sight<R>(node: Node<R>, keying: Keying<R>, isLinked: (link: Dige
 
 /** True when no definition key can spare reading the bytes of input `index`. */
 export function needsContent<R>(node: Node<R>, keying: Keying<R>, index: number): boolean {
-  if (keying.outlook === OUTLOOK.volatile || keying.map.inputs[index]!.by !== 'content') return false;
+  if (keying.outlook === OUTLOOK.volatile || keying.map.inputs[index]!.by !== 'content')
+    return false;
   const input = node.inputs[index]!.state;
-  return keying.outlook >= OUTLOOK.byContent || (input.kind === 'keying' && input.keying.outlook >= OUTLOOK.hopeless);
+  return (
+    keying.outlook >= OUTLOOK.byContent ||
+    (input.kind === 'keying' && input.keying.outlook >= OUTLOOK.hopeless)
+  );
 }
 
 /**
@@ -77,7 +98,8 @@ export function definitionOf<R>(node: Node<R>, keying: Keying<R>): Digest | unde
 export function identityByContent<R>(node: Node<R>, keying: Keying<R>): Identity | undefined {
   const inputs: (Digest | InputIdentity)[] = [];
   for (const [index, read] of keying.map.inputs.entries()) {
-    const known = read.by === 'content' ? contentAt(keying, index)?.digest : keyedInput(node, index);
+    const known =
+      read.by === 'content' ? contentAt(keying, index)?.digest : keyedInput(node, index);
     if (!known) return undefined;
     inputs.push(known);
   }
@@ -122,7 +144,10 @@ export function partsOf<R>(node: Node<R>, keying: Keying<R>): readonly KeyPart[]
     const content = contentAt(keying, index);
     if (read.by === 'content' && content) {
       parts.push(
-        { name: `content of input ${index}${read.selector ? ` (${read.selector})` : ''}`, value: content.digest },
+        {
+          name: `content of input ${index}${read.selector ? ` (${read.selector})` : ''}`,
+          value: content.digest,
+        },
         ...content.parts,
       );
     } else if (input) {
@@ -135,7 +160,9 @@ export function partsOf<R>(node: Node<R>, keying: Keying<R>): readonly KeyPart[]
 function newSightings<R>(node: Node<R>, keying: Keying<R>): Digest[] {
   return keying.map.inputs.flatMap((read, index) => {
     const input = keyedInput(node, index);
-    return input && keying.seen[index] === false ? [sightingKey(keying.op, index, read, input)] : [];
+    return input && keying.seen[index] === false
+      ? [sightingKey(keying.op, index, read, input)]
+      : [];
   });
 }
 

@@ -84,7 +84,10 @@ test('a sighting tells the op, the input, its place and what of it is read', () 
 
 test('keys do not change from one version of Kiln to the next without a word here', () => {
   assert.is(op, 'sha256:3dfb761b907ea166622c6d400ba3404be572bf93ebd04d75335c09a4d67a8af5');
-  assert.is(definitionKey(op, [byDefinition], [one]), 'sha256:a4f8641c7eb6d583d1c4427c8631fcae333a1a70f177bc5c386c4875896835b5');
+  assert.is(
+    definitionKey(op, [byDefinition], [one]),
+    'sha256:a4f8641c7eb6d583d1c4427c8631fcae333a1a70f177bc5c386c4875896835b5',
+  );
   assert.is(
     contentKey(op, [byContent('src')], [digestOf('bytes')]),
     'sha256:7728c9107bbe2d085cfa6690c98a4f63e2425bb6e80fb0c82bb1ca13a52b16b3',

@@ -26,7 +26,11 @@ export function opKey(parts: readonly KeyPart[]): Digest {
  * The key that needs no bytes: the op's and every input's. The selector is in it, since it decides
  * what of the input is read.
  */
-export function definitionKey(op: Digest, reads: readonly InputKey<never>[], inputs: readonly InputIdentity[]): Digest {
+export function definitionKey(
+  op: Digest,
+  reads: readonly InputKey<never>[],
+  inputs: readonly InputIdentity[],
+): Digest {
   const fields: string[] = ['kiln.definition.v1', op];
   reads.forEach((read, index) => {
     const { key, output } = inputs[index]!;
@@ -36,7 +40,11 @@ export function definitionKey(op: Digest, reads: readonly InputKey<never>[], inp
 }
 
 /** The key made of the bytes that will be read; inputs that count by definition keep their key. */
-export function contentKey(op: Digest, reads: readonly InputKey<never>[], inputs: readonly (InputIdentity | Digest)[]): Digest {
+export function contentKey(
+  op: Digest,
+  reads: readonly InputKey<never>[],
+  inputs: readonly (InputIdentity | Digest)[],
+): Digest {
   const fields: string[] = ['kiln.content.v1', op];
   reads.forEach((read, index) => {
     const input = inputs[index]!;
@@ -54,6 +62,19 @@ export function contentKey(op: Digest, reads: readonly InputKey<never>[], inputs
  * record with a content key. When it is missing, no key over this input can be in the cache, and
  * the solver need not wait before it runs what the op reads.
  */
-export function sightingKey(op: Digest, index: number, read: InputKey<never>, input: InputIdentity): Digest {
-  return digestOfParts(['kiln.sighting.v1', op, String(index), read.by, read.selector ?? '', input.key, String(input.output)]);
+export function sightingKey(
+  op: Digest,
+  index: number,
+  read: InputKey<never>,
+  input: InputIdentity,
+): Digest {
+  return digestOfParts([
+    'kiln.sighting.v1',
+    op,
+    String(index),
+    read.by,
+    read.selector ?? '',
+    input.key,
+    String(input.output),
+  ]);
 }

@@ -12,7 +12,10 @@ import { stepSession } from './step-session.ts';
 import type { World } from './world.ts';
 
 const layer = (id: string) => id as LayerId;
-const snapshot = (...ids: string[]): BuildResult => ({ kind: 'snapshot', snapshot: { layers: ids.map(layer) } });
+const snapshot = (...ids: string[]): BuildResult => ({
+  kind: 'snapshot',
+  snapshot: { layers: ids.map(layer) },
+});
 const local: DirectoryResult = { kind: 'directory', root: '/somewhere' };
 
 /** Nothing here runs an op that looks further than this. */
@@ -28,8 +31,14 @@ const context: RunContext = {
   session: stepSession({ directory: (name) => (name === 'context' ? local : undefined) }),
 };
 
-function llb(op: LlbOp, inputs: readonly LlbEdge[] = [], more: Partial<LlbVertex['metadata']> = {}): LlbEdge {
-  const bytes = Buffer.from(JSON.stringify([op, inputs.map((input) => [input.vertex.digest, input.output])]));
+function llb(
+  op: LlbOp,
+  inputs: readonly LlbEdge[] = [],
+  more: Partial<LlbVertex['metadata']> = {},
+): LlbEdge {
+  const bytes = Buffer.from(
+    JSON.stringify([op, inputs.map((input) => [input.vertex.digest, input.output])]),
+  );
   const metadata = { description: {}, caps: [], locations: [], ...more };
   return { vertex: { digest: digestOf(bytes), bytes, op, inputs, metadata }, output: 0 };
 }
@@ -89,11 +98,16 @@ test('a local source is the directory as it lies, and volatile', async () => {
 
 test('a merge concatenates stacks in its own order; nothing may be merged but layers', async () => {
   const inputs = [source('local://a'), source('local://b')];
-  assert.equal(await ran(merge(inputs), [snapshot('a', 'b'), snapshot('c')]), [snapshot('a', 'b', 'c')]);
+  assert.equal(await ran(merge(inputs), [snapshot('a', 'b'), snapshot('c')]), [
+    snapshot('a', 'b', 'c'),
+  ]);
   const turned = merge(inputs, [{ input: 1 }, { input: -1 }, { input: 0 }]);
   assert.equal(await ran(turned, [snapshot('a', 'b'), snapshot('c')]), [snapshot('c', 'a', 'b')]);
   await rejected(ran(merge(inputs), [snapshot('a'), local]), /cannot be merged/);
-  assert.throws(() => loadGraphs([merge(inputs, [{ input: 2 }])], worker), /input that is not there/);
+  assert.throws(
+    () => loadGraphs([merge(inputs, [{ input: 2 }])], worker),
+    /input that is not there/,
+  );
 });
 
 test('a diff of what was built on the other is the layers above it', async () => {

@@ -19,11 +19,18 @@ export function loadGraphs(edges: readonly LlbEdge[], worker: Worker): Edge<Buil
   return edges.map((edge) => loadEdge(edge, loaded));
 }
 
-function loadEdge(edge: LlbEdge, loaded: ReadonlyMap<Digest, Vertex<BuildResult>>): Edge<BuildResult> {
+function loadEdge(
+  edge: LlbEdge,
+  loaded: ReadonlyMap<Digest, Vertex<BuildResult>>,
+): Edge<BuildResult> {
   return { vertex: loaded.get(edge.vertex.digest)!, output: edge.output };
 }
 
-function loadVertex(vertex: LlbVertex, loaded: ReadonlyMap<Digest, Vertex<BuildResult>>, worker: Worker): Vertex<BuildResult> {
+function loadVertex(
+  vertex: LlbVertex,
+  loaded: ReadonlyMap<Digest, Vertex<BuildResult>>,
+  worker: Worker,
+): Vertex<BuildResult> {
   const { digest } = vertex;
   const name = vertex.metadata.description['llb.customname'] ?? defaultName(vertex);
   return {

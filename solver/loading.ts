@@ -9,7 +9,11 @@ import { identityOf, type Node } from './state.ts';
  * The results of the first record of `key` that can be used: the store's own, then those of
  * imported caches.
  */
-export function loadRecord<R>(options: SolverOptions<R>, key: Digest, node: Node<R>): readonly Held<R>[] | undefined {
+export function loadRecord<R>(
+  options: SolverOptions<R>,
+  key: Digest,
+  node: Node<R>,
+): readonly Held<R>[] | undefined {
   const { cache, codec } = options;
   const outputs = outputsWanted(node);
   const own = cache.load(key);
@@ -18,7 +22,9 @@ export function loadRecord<R>(options: SolverOptions<R>, key: Digest, node: Node
   for (const record of cache.imported?.load(key) ?? []) {
     const results = decodeRecord(codec, record, outputs);
     if (!results) continue;
-    return results.map((held, index) => (held instanceof Deferred ? kept(options, node, record, results, index) : held));
+    return results.map((held, index) =>
+      held instanceof Deferred ? kept(options, node, record, results, index) : held,
+    );
   }
   return undefined;
 }
@@ -27,12 +33,17 @@ export function loadRecord<R>(options: SolverOptions<R>, key: Digest, node: Node
 function outputsWanted<R>(node: Node<R>): number {
   let outputs = 1;
   for (const reader of node.observers) {
-    for (const edge of reader.vertex.inputs) if (vertexId(edge.vertex) === node.id) outputs = Math.max(outputs, edge.output + 1);
+    for (const edge of reader.vertex.inputs)
+      if (vertexId(edge.vertex) === node.id) outputs = Math.max(outputs, edge.output + 1);
   }
   return outputs;
 }
 
-function decodeRecord<R>(codec: SolverOptions<R>['codec'], record: CacheRecord, outputs: number): readonly Held<R>[] | undefined {
+function decodeRecord<R>(
+  codec: SolverOptions<R>['codec'],
+  record: CacheRecord,
+  outputs: number,
+): readonly Held<R>[] | undefined {
   if (record.outputs.length < outputs) return undefined;
   const results: Held<R>[] = [];
   for (const value of record.outputs) {
@@ -63,7 +74,12 @@ function kept<R>(
         const identity = identityOf(node.state);
         const parts = identity?.parts ?? [];
         for (const alias of identity?.aliases?.() ?? []) cache.link(alias, record.key);
-        cache.save({ ...record, parts, description: node.vertex.name, outputs: here.map((one) => codec.encode(one)) });
+        cache.save({
+          ...record,
+          parts,
+          description: node.vertex.name,
+          outputs: here.map((one) => codec.encode(one)),
+        });
       }
       return result;
     } catch (cause) {

@@ -35,18 +35,26 @@ function opOf({ op, inputs, metadata }: WorkerVertex, world: World): Op<BuildRes
     case 'diff':
       return diffOp(op.diff, inputs.length);
     case 'build':
-      throw new KilnError('KILN_OP_UNSUPPORTED', `the build graph has a ${op.kind} op, which is not supported yet`);
+      throw new KilnError(
+        'KILN_OP_UNSUPPORTED',
+        `the build graph has a ${op.kind} op, which is not supported yet`,
+      );
   }
 }
 
 function sourceOp(op: WorkerVertex['op'] & { kind: 'source' }, world: World): Op<BuildResult> {
   const { identifier } = op.source;
   if (identifier.startsWith('local://')) return sourceLocalOp(identifier);
-  if (isImageSource(identifier)) return sourceImageOp(op.source, op.platform ?? world.platform, world);
+  if (isImageSource(identifier))
+    return sourceImageOp(op.source, op.platform ?? world.platform, world);
   const remote = remoteSourceOp(op.source, world);
   if (remote) return remote;
   const scheme = identifier.split('://', 1)[0];
-  throw new KilnError('KILN_SOURCE_UNSUPPORTED', `sources of the kind ${scheme}:// are not supported`, {
-    hint: 'sources are docker-image://, oci-layout://, local://, git://, http:// and https://',
-  });
+  throw new KilnError(
+    'KILN_SOURCE_UNSUPPORTED',
+    `sources of the kind ${scheme}:// are not supported`,
+    {
+      hint: 'sources are docker-image://, oci-layout://, local://, git://, http:// and https://',
+    },
+  );
 }

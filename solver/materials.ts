@@ -14,7 +14,12 @@ export type Material =
       readonly platform: Platform;
       readonly digest: Digest;
     }
-  | { readonly kind: 'git'; readonly remote: string; readonly ref: string | undefined; readonly commit: string }
+  | {
+      readonly kind: 'git';
+      readonly remote: string;
+      readonly ref: string | undefined;
+      readonly commit: string;
+    }
   | { readonly kind: 'http'; readonly url: string; readonly digest: Digest }
   /** A directory of the caller: nobody else can have it again. */
   | { readonly kind: 'local'; readonly name: string };
@@ -24,7 +29,11 @@ export type Material =
  * to is what it was in the build of `session`; `own` is what an image source without a platform
  * means.
  */
-export async function materialsOf(edge: LlbEdge | undefined, own: Platform, session: StepSession): Promise<readonly Material[]> {
+export async function materialsOf(
+  edge: LlbEdge | undefined,
+  own: Platform,
+  session: StepSession,
+): Promise<readonly Material[]> {
   const found = new Map<string, Material>();
   for (const vertex of edge ? topological(edge) : []) {
     const material = await materialOf(vertex, own, session);
@@ -33,7 +42,11 @@ export async function materialsOf(edge: LlbEdge | undefined, own: Platform, sess
   return [...found.values()];
 }
 
-async function materialOf({ op }: LlbVertex, own: Platform, { found }: StepSession): Promise<Material | undefined> {
+async function materialOf(
+  { op }: LlbVertex,
+  own: Platform,
+  { found }: StepSession,
+): Promise<Material | undefined> {
   if (op.kind !== 'source') return undefined;
   const [, scheme = '', rest = ''] = /^([a-z-]+):\/\/(.*)$/s.exec(op.source.identifier) ?? [];
   switch (scheme) {
@@ -66,5 +79,7 @@ async function materialOf({ op }: LlbVertex, own: Platform, { found }: StepSessi
 
 /** True when a step could reach a network, so that more may have come in than the graph names. */
 export function reachesNetwork(edge: LlbEdge | undefined): boolean {
-  return (edge ? topological(edge) : []).some(({ op }) => op.kind === 'exec' && op.exec.network !== NET_MODE.none);
+  return (edge ? topological(edge) : []).some(
+    ({ op }) => op.kind === 'exec' && op.exec.network !== NET_MODE.none,
+  );
 }

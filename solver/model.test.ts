@@ -43,7 +43,10 @@ interface BuildPlan {
   /**
    * The solves of the build: which nodes they want, and after how many landings they are aborted.
    */
-  readonly solves: readonly { readonly roots: readonly number[]; readonly abortAfter: number | undefined }[];
+  readonly solves: readonly {
+    readonly roots: readonly number[];
+    readonly abortAfter: number | undefined;
+  }[];
   /** Which of the waiting flights lands next; wraps around. */
   readonly order: readonly number[];
 }
@@ -67,7 +70,10 @@ const nodePlan: fc.Arbitrary<NodePlan> = fc.record({
 });
 const buildPlan: fc.Arbitrary<BuildPlan> = fc.record({
   edits: fc.array(fc.record({ node: index, to: fc.nat(3) }), { maxLength: 2 }),
-  ignoreCache: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(index, { maxLength: 2 }) }),
+  ignoreCache: fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    { weight: 1, arbitrary: fc.array(index, { maxLength: 2 }) },
+  ),
   evict: fc.oneof(
     { weight: 2, arbitrary: fc.constant([]) },
     { weight: 1, arbitrary: fc.array(fc.boolean(), { minLength: 1, maxLength: 7 }) },
@@ -95,7 +101,11 @@ function withTwins(plan: Plan): Plan {
     const of = node.twin && at > 0 ? node.twin.of % at : undefined;
     const inputs = of === undefined ? [] : inputsOf(nodes, of);
     if (of === undefined || inputs.length === 0) nodes.push(node);
-    else nodes.push({ ...nodes[of]!, inputs: [{ ...inputs[0]!, ...node.twin!.first }, ...inputs.slice(1)] });
+    else
+      nodes.push({
+        ...nodes[of]!,
+        inputs: [{ ...inputs[0]!, ...node.twin!.first }, ...inputs.slice(1)],
+      });
   }
   return { ...plan, nodes };
 }
@@ -122,10 +132,15 @@ function readAs({ read }: Input, value: string): string {
 }
 
 /** The naive evaluator. */
-function expected(nodes: readonly NodePlan[], ops: readonly number[]): readonly (readonly [string, string])[] {
+function expected(
+  nodes: readonly NodePlan[],
+  ops: readonly number[],
+): readonly (readonly [string, string])[] {
   const values: (readonly [string, string])[] = [];
   for (const at of nodes.keys()) {
-    const read = inputsOf(nodes, at).map((input) => readAs(input, values[input.from]![input.output]));
+    const read = inputsOf(nodes, at).map((input) =>
+      readAs(input, values[input.from]![input.output]),
+    );
     values.push(evaluate(ops[at]!, read));
   }
   return values;
@@ -174,8 +189,10 @@ class Landings {
 
 function evict(cache: ReturnType<typeof memoryCache>, which: readonly boolean[]): void {
   if (which.length === 0) return;
-  for (const [at, key] of [...cache.records.keys()].entries()) if (which[at % which.length]) cache.records.delete(key);
-  for (const [at, key] of [...cache.links.keys()].entries()) if (which[(at + 3) % which.length]) cache.links.delete(key);
+  for (const [at, key] of [...cache.records.keys()].entries())
+    if (which[at % which.length]) cache.records.delete(key);
+  for (const [at, key] of [...cache.links.keys()].entries())
+    if (which[(at + 3) % which.length]) cache.links.delete(key);
 }
 
 /**
@@ -199,13 +216,21 @@ interface Made {
   readonly failure: Error;
 }
 
-function makeVertices(plan: Plan, build: BuildPlan, ops: readonly number[], landings: Landings): Made {
+function makeVertices(
+  plan: Plan,
+  build: BuildPlan,
+  ops: readonly number[],
+  landings: Landings,
+): Made {
   const failure = new Error('as planned');
   const fakes: Fake[] = [];
   for (const [at, node] of plan.nodes.entries()) {
     const inputs = inputsOf(plan.nodes, at);
     const leaf = inputs.length === 0;
-    const edges: Edge<string>[] = inputs.map(({ from, output }) => ({ vertex: fakes[from]!.vertex, output }));
+    const edges: Edge<string>[] = inputs.map(({ from, output }) => ({
+      vertex: fakes[from]!.vertex,
+      output,
+    }));
     fakes.push(
       step(`node ${at}`, edges, {
         // Only what a directory holds is outside the key.
@@ -277,7 +302,8 @@ async function runBuild(
   await landings.drive(
     () => open === 0,
     () => {
-      for (const { abort, abortAfter } of solves) if (abortAfter !== undefined && landings.landed >= abortAfter) abort.abort();
+      for (const { abort, abortAfter } of solves)
+        if (abortAfter !== undefined && landings.landed >= abortAfter) abort.abort();
     },
   );
   await Promise.all(solves.map(({ done }) => done));
@@ -291,10 +317,12 @@ async function holds(plan: Plan): Promise<void> {
   for (const build of plan.builds) {
     evict(cache, build.evict);
     for (const { node, to } of build.edits) ops[node % ops.length] = to;
-    const disturbed = build.solves.some(({ abortAfter }) => abortAfter !== undefined) || build.fails !== undefined;
+    const disturbed =
+      build.solves.some(({ abortAfter }) => abortAfter !== undefined) || build.fails !== undefined;
     const { fakes } = await runBuild(plan, build, ops, cache);
     if (!disturbed)
-      for (const fake of fakes) assert.ok(fake.runs <= 1 && fake.maps <= 1, `${fake.vertex.name} ran ${fake.runs} times`);
+      for (const fake of fakes)
+        assert.ok(fake.runs <= 1 && fake.maps <= 1, `${fake.vertex.name} ran ${fake.runs} times`);
     await holdsUnchanged(plan, build, ops, cache, disturbed);
   }
 }
@@ -326,7 +354,9 @@ function volatileNodes(nodes: readonly NodePlan[]): ReadonlySet<number> {
 }
 
 test('random graphs under random edits, evictions, failures and orders equal a naive evaluation', async () => {
-  const seed = process.env['KILN_SEED'] ? Number(process.env['KILN_SEED']) : Math.floor(Math.random() * 2 ** 31);
+  const seed = process.env['KILN_SEED']
+    ? Number(process.env['KILN_SEED'])
+    : Math.floor(Math.random() * 2 ** 31);
   const numRuns = process.env['KILN_SOAK'] ? 10_000 : 150;
   console.log(`solver model: ${numRuns} graphs, KILN_SEED=${seed}`);
   await fc.assert(fc.asyncProperty(plan.map(withTwins), holds), { seed, numRuns });

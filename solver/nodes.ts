@@ -63,7 +63,8 @@ function newNode<R>(id: string, vertex: Vertex<R>): Node<R> {
 /** Whether a node that somebody takes part in waits for what this one executes. */
 export function hasFollowers<R>(leader: Node<R>): boolean {
   for (const node of leader.observers) {
-    if (node.interest > 0 && node.state.kind === 'following' && node.state.leader === leader) return true;
+    if (node.interest > 0 && node.state.kind === 'following' && node.state.leader === leader)
+      return true;
   }
   return false;
 }

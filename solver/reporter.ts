@@ -9,11 +9,20 @@ export interface Reporter<R> {
   completed(vertex: Vertex<R>, started: number, usage?: VertexEvent['usage']): void;
   /** Its result came from a record, or nobody needed it because a later vertex came from one. */
   cached(vertex: Vertex<R>): void;
-  failed(vertex: Vertex<R>, started: number, error: unknown, cancelled: boolean, usage?: VertexEvent['usage']): void;
+  failed(
+    vertex: Vertex<R>,
+    started: number,
+    error: unknown,
+    cancelled: boolean,
+    usage?: VertexEvent['usage'],
+  ): void;
 }
 
 export function createReporter<R>(sink: ProgressSink): Reporter<R> {
-  const emit = (vertex: Vertex<R>, rest: Omit<VertexEvent, 'kind' | 'vertex' | 'name' | 'inputs'>) =>
+  const emit = (
+    vertex: Vertex<R>,
+    rest: Omit<VertexEvent, 'kind' | 'vertex' | 'name' | 'inputs'>,
+  ) =>
     sink({
       kind: 'vertex',
       vertex: vertex.digest,
@@ -24,7 +33,8 @@ export function createReporter<R>(sink: ProgressSink): Reporter<R> {
   return {
     announce: (vertex) => emit(vertex, {}),
     started: (vertex, started) => emit(vertex, { started }),
-    completed: (vertex, started, usage) => emit(vertex, { started, completed: Date.now(), ...(usage && { usage }) }),
+    completed: (vertex, started, usage) =>
+      emit(vertex, { started, completed: Date.now(), ...(usage && { usage }) }),
     cached(vertex) {
       const now = Date.now();
       emit(vertex, { started: now, completed: now, cached: true });

@@ -9,7 +9,9 @@ import type { ResultCodec } from './solver.ts';
  * What a step of a build comes to: a file tree, either layers in the store or a directory of the
  * host as it is.
  */
-export type BuildResult = { readonly kind: 'snapshot'; readonly snapshot: Snapshot } | DirectoryResult;
+export type BuildResult =
+  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
+  | DirectoryResult;
 
 /**
  * A local directory. It is read where it lies; it can change at any time and means nothing to
@@ -46,7 +48,10 @@ export function resultCodec(
         // Asked for as a whole, so that no collection takes them any more.
         if (here && snapshotter.has(here)) return { kind: 'snapshot', snapshot: here };
         if (!bring) return undefined;
-        return new Deferred(async (context) => ({ kind: 'snapshot', snapshot: await bring(value, context) }), value);
+        return new Deferred(
+          async (context) => ({ kind: 'snapshot', snapshot: await bring(value, context) }),
+          value,
+        );
       }
       const snapshot = snapshotOf(value);
       return snapshot && snapshotter.has(snapshot) ? { kind: 'snapshot', snapshot } : undefined;
@@ -56,8 +61,15 @@ export function resultCodec(
 
 /** The snapshot that a record holds for one output; undefined for anything else. */
 export function snapshotOf(value: unknown): Snapshot | undefined {
-  if (typeof value !== 'object' || value === null || !('layers' in value) || !Array.isArray(value.layers)) return undefined;
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    !('layers' in value) ||
+    !Array.isArray(value.layers)
+  )
+    return undefined;
   const layers: unknown[] = value.layers;
-  if (!layers.every((layer) => typeof layer === 'string' && layer !== '' && !isAbsolute(layer))) return undefined;
+  if (!layers.every((layer) => typeof layer === 'string' && layer !== '' && !isAbsolute(layer)))
+    return undefined;
   return { layers: layers as LayerId[] };
 }

@@ -64,7 +64,10 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   }
 
   function fail(node: Node<R>, error: unknown): void {
-    set(node, { kind: 'failed', error: error instanceof VertexError ? error : new VertexError(node.vertex, error) });
+    set(node, {
+      kind: 'failed',
+      error: error instanceof VertexError ? error : new VertexError(node.vertex, error),
+    });
   }
 
   function ask(node: Node<R>, want: Want): void {
@@ -77,7 +80,11 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
    * Runs `task` for the node and then moves on, unless the node was given up meanwhile. A flight
    * that ends in an error fails the node. The promise is kept until the task is really over.
    */
-  function fly<T>(node: Node<R>, task: (signal: AbortSignal) => Promise<T>, land: (value: T) => void): void {
+  function fly<T>(
+    node: Node<R>,
+    task: (signal: AbortSignal) => Promise<T>,
+    land: (value: T) => void,
+  ): void {
     const { abort } = node;
     const flight: Promise<void> = (async () => {
       try {
@@ -165,7 +172,9 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     keyed: (all) =>
       all.flatMap(({ vertex, state }) => {
         const identity = identityOf(state);
-        return identity?.key ? [{ vertex, key: identity.key, aliases: identity.aliases?.() ?? [] }] : [];
+        return identity?.key
+          ? [{ vertex, key: identity.key, aliases: identity.aliases?.() ?? [] }]
+          : [];
       }),
   };
 }

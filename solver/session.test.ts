@@ -73,7 +73,11 @@ class Build {
       session,
       // As builder/ has it: one lock serves builds of other processes and of this one.
       alone: (key, signal, body) =>
-        withLockFile(join(engine.host.scratch, createHash('sha256').update(key).digest('hex')), signal, body),
+        withLockFile(
+          join(engine.host.scratch, createHash('sha256').update(key).digest('hex')),
+          signal,
+          body,
+        ),
     };
   }
 
@@ -83,7 +87,9 @@ class Build {
   }
 
   get log(): string {
-    return this.events.map((event) => (event.kind === 'log' ? Buffer.from(event.data).toString() : '')).join('');
+    return this.events
+      .map((event) => (event.kind === 'log' ? Buffer.from(event.data).toString() : ''))
+      .join('');
   }
 }
 
@@ -137,14 +143,29 @@ test('two builds run the very same ops at once, each with its own secret and ssh
     return 0;
   };
   await using engine = await Engine.open({ meet });
-  const step = exec(['meet', 'mounted /run/secret /secret', 'variable TOKEN /variable', 'mounted /run/agent /agent'], undefined, {
-    mounts: [SECRET, SSH],
-    secretenv: SECRET_ENV,
-  });
+  const step = exec(
+    [
+      'meet',
+      'mounted /run/secret /secret',
+      'variable TOKEN /variable',
+      'mounted /run/agent /agent',
+    ],
+    undefined,
+    {
+      mounts: [SECRET, SSH],
+      secretenv: SECRET_ENV,
+    },
+  );
   const edges = engine.lower(step);
-  const found = await Promise.all(['a', 'b'].map((name) => engine.build(caller(engine, name)).run(edges)));
+  const found = await Promise.all(
+    ['a', 'b'].map((name) => engine.build(caller(engine, name)).run(edges)),
+  );
   for (const [index, name] of ['a', 'b'].entries())
-    assert.equal(found[index], { agent: `agent of ${name}`, secret: `secret of ${name}`, variable: `secret of ${name}` });
+    assert.equal(found[index], {
+      agent: `agent of ${name}`,
+      secret: `secret of ${name}`,
+      variable: `secret of ${name}`,
+    });
 });
 
 test('a source by http is asked with the login of the build that asks, and each build has its own answer', async () => {
@@ -170,7 +191,10 @@ test('a source by http is asked with the login of the build that asks, and each 
   await using engine = await Engine.open({}, { remotes: { http, git } });
   const edges = engine.lower(source('https://files.example/f'));
   const lent = (name: string) =>
-    stepSession({ secret: async (id) => (id === 'HTTP_AUTH_TOKEN_files.example' ? Buffer.from(name) : undefined) });
+    stepSession({
+      secret: async (id) =>
+        id === 'HTTP_AUTH_TOKEN_files.example' ? Buffer.from(name) : undefined,
+    });
   const sessions = ['a', 'b'].map(lent);
   const found = await Promise.all(sessions.map((session) => engine.build(session).run(edges)));
   assert.equal(found, [{ f: 'for Bearer a' }, { f: 'for Bearer b' }]);
@@ -188,7 +212,9 @@ test('a local directory is that of the build which names it', async () => {
       const root = join(engine.host.scratch, name);
       mkdirSync(root);
       writeFileSync(join(root, 'f'), name);
-      const session = stepSession({ directory: (id) => (id === 'context' ? { kind: 'directory', root } : undefined) });
+      const session = stepSession({
+        directory: (id) => (id === 'context' ? { kind: 'directory', root } : undefined),
+      });
       return await engine.build(session).run(edges);
     }),
   );
@@ -211,7 +237,10 @@ test('when the build that runs a shared step is cancelled, the other runs it wit
   const hold: Command = async (_words, { signal }) => await at.pass(signal).then(() => 0);
   await using engine = await Engine.open({ hold });
   const step = exec(['hold', 'mounted /run/secret /secret'], undefined, { mounts: [SECRET] });
-  const [first, second] = [engine.build(caller(engine, 'a', false)), engine.build(caller(engine, 'b', false))];
+  const [first, second] = [
+    engine.build(caller(engine, 'a', false)),
+    engine.build(caller(engine, 'b', false)),
+  ];
   const ended = cancelled(first.run(engine.lower(step)));
   await at.reached;
   const found = second.run(engine.lower(step));
@@ -226,7 +255,10 @@ test('a build that waits for a shared step is cancelled alone', async () => {
   const hold: Command = async (_words, { signal }) => await at.pass(signal).then(() => 0);
   await using engine = await Engine.open({ hold });
   const step = exec(['hold', 'mounted /run/secret /secret'], undefined, { mounts: [SECRET] });
-  const [first, second] = [engine.build(caller(engine, 'a', false)), engine.build(caller(engine, 'b', false))];
+  const [first, second] = [
+    engine.build(caller(engine, 'a', false)),
+    engine.build(caller(engine, 'b', false)),
+  ];
   const found = first.run(engine.lower(step));
   await at.reached;
   const ended = cancelled(second.run(engine.lower(step)));
@@ -253,7 +285,9 @@ test('each build is told of its own steps only, and of what another ran as cache
   ]);
   assert.is(first.log, 'shared\na\n');
   assert.is(second.log, 'b\n');
-  const cached = second.events.flatMap((event) => (event.kind === 'vertex' && event.cached ? [event.vertex] : []));
+  const cached = second.events.flatMap((event) =>
+    event.kind === 'vertex' && event.cached ? [event.vertex] : [],
+  );
   assert.equal(cached, [shared.vertex.digest]);
 });
 
@@ -276,7 +310,10 @@ test('a failed step is shown to the build that ran it, and to no other', async (
 });
 
 test('what is no session is refused, and without one nothing is lent', async () => {
-  assert.throws(() => sessionOf({ session: { secret: async () => undefined } }), /not made by stepSession/);
+  assert.throws(
+    () => sessionOf({ session: { secret: async () => undefined } }),
+    /not made by stepSession/,
+  );
   const none = sessionOf({});
   assert.is(await none.secret('token'), undefined);
   assert.is(await none.gitAgent('default'), undefined);
@@ -304,7 +341,10 @@ test('fifty builds at once: nothing crosses, all logs are whole, and no session 
     const session = caller(engine, name);
     const build = engine.build(session);
     assert.equal(await build.run(edges), { own: `secret of ${name}`, shared: 'once' });
-    const lines = Array.from({ length: LINES }, (_, line) => `${line} TOKEN=secret of ${name} ${'.'.repeat(1000)}\n`);
+    const lines = Array.from(
+      { length: LINES },
+      (_, line) => `${line} TOKEN=secret of ${name} ${'.'.repeat(1000)}\n`,
+    );
     assert.is(build.log === lines.join(''), true, `the log of ${name} is whole and its own`);
     return new WeakRef(session);
   };
@@ -312,7 +352,10 @@ test('fifty builds at once: nothing crosses, all logs are whole, and no session 
     const sessions = await Promise.all(names.map((name) => one(`${turn} ${name}`)));
     await new Promise(setImmediate);
     gc();
-    return { kept: sessions.filter((ref) => ref.deref() !== undefined).length, heap: process.memoryUsage().heapUsed };
+    return {
+      kept: sessions.filter((ref) => ref.deref() !== undefined).length,
+      heap: process.memoryUsage().heapUsed,
+    };
   };
   const first = await round('first');
   assert.is(first.kept, 0);

@@ -23,7 +23,9 @@ test('a graph is solved from its leaves and an identical vertex runs once', asyn
   const left = step('left', [base]);
   const right = step('right', [step('base')]);
   const { solve } = rig();
-  assert.equal(await solve(step('top', [left, right])), ['out=top(out=left(out=base()),out=right(out=base()))']);
+  assert.equal(await solve(step('top', [left, right])), [
+    'out=top(out=left(out=base()),out=right(out=base()))',
+  ]);
   assert.equal(base.runs, 1);
 });
 
@@ -43,7 +45,9 @@ test('a second build runs nothing and reports every vertex as cached, inputs fir
   const [a, b, c] = build();
   await second.solve(c);
   assert.equal(runs(a, b, c), [0, 0, 0]);
-  const cached = second.events.flatMap((event) => (event.kind === 'vertex' && event.cached ? [event.name] : []));
+  const cached = second.events.flatMap((event) =>
+    event.kind === 'vertex' && event.cached ? [event.name] : [],
+  );
   assert.equal(cached, ['a', 'b', 'c']);
   for (const event of second.last().values()) assert.is(event.started, event.completed);
 });
@@ -53,7 +57,13 @@ test('a vertex is announced, started and completed with its inputs named', async
   const a = step('a');
   await solve(step('b', [a]));
   const shape = events.map(
-    (event) => event.kind === 'vertex' && [event.name, event.started !== undefined, event.completed !== undefined, event.cached],
+    (event) =>
+      event.kind === 'vertex' && [
+        event.name,
+        event.started !== undefined,
+        event.completed !== undefined,
+        event.cached,
+      ],
   );
   assert.equal(shape, [
     ['a', false, false, undefined],
@@ -63,13 +73,19 @@ test('a vertex is announced, started and completed with its inputs named', async
     ['b', true, false, undefined],
     ['b', true, true, undefined],
   ]);
-  assert.ok(events.every((event) => event.kind === 'vertex' && (event.name === 'a' || event.inputs[0] === a.vertex.digest)));
+  assert.ok(
+    events.every(
+      (event) =>
+        event.kind === 'vertex' && (event.name === 'a' || event.inputs[0] === a.vertex.digest),
+    ),
+  );
 });
 
 test('a hit needs nothing of what is below it, even when that has no record any more', async () => {
   const first = rig();
   await first.solve(step('top', [step('mid', [step('base')])]));
-  for (const [key, record] of first.cache.records) if (record.description !== 'top') first.cache.records.delete(key);
+  for (const [key, record] of first.cache.records)
+    if (record.description !== 'top') first.cache.records.delete(key);
   const base = step('base');
   const mid = step('mid', [base]);
   const top = step('top', [mid]);
@@ -90,7 +106,9 @@ test('a changed op reruns itself and what follows, and nothing before', async ()
 test('a step that reads by content hits when a volatile input has the same bytes, and only then', async () => {
   const context = (bytes: string) => step('context', [], { volatile: true, run: () => [bytes] });
   const build = (bytes: string) => {
-    const copy = step('copy', [step('base'), context(bytes)], { reads: ['definition', { content: 'src' }] });
+    const copy = step('copy', [step('base'), context(bytes)], {
+      reads: ['definition', { content: 'src' }],
+    });
     return [copy, step('run', [copy])] as const;
   };
   const first = rig();
@@ -113,7 +131,10 @@ test('two selections of one input do not meet', async () => {
 test('a content key that hit is linked, so that the next build reads nothing', async () => {
   const build = (make: string) => {
     const built = step('make', [], { key: make, run: () => ['out=same log=x'] });
-    return [built, step('copy', [step('base'), built], { reads: ['definition', { content: 'out' }] })] as const;
+    return [
+      built,
+      step('copy', [step('base'), built], { reads: ['definition', { content: 'out' }] }),
+    ] as const;
   };
   const { cache } = rig();
   await rig(cache).solve(build('v1')[1]);
@@ -121,7 +142,8 @@ test('a content key that hit is linked, so that the next build reads nothing', a
   await rig(cache).solve(second[1]);
   assert.equal(runs(...second), [1, 0], 'the rerun step gave the same bytes: early cut-off');
   assert.is(second[1].digests, 1);
-  for (const record of cache.records.values()) if (record.description === 'make') cache.records.delete(record.key);
+  for (const record of cache.records.values())
+    if (record.description === 'make') cache.records.delete(record.key);
   const third = build('v2');
   await rig(cache).solve(third[1]);
   assert.equal(runs(...third), [0, 0]);
@@ -131,7 +153,10 @@ test('a content key that hit is linked, so that the next build reads nothing', a
 test('a link whose record is gone is not believed: the inputs are read again', async () => {
   const build = (bytes: string) => {
     const made = step('make', [], { run: () => [bytes] });
-    return [made, step('copy', [made], { reads: [{ content: '' }], run: ([input]) => [`copied ${input}`] })] as const;
+    return [
+      made,
+      step('copy', [made], { reads: [{ content: '' }], run: ([input]) => [`copied ${input}`] }),
+    ] as const;
   };
   const first = rig();
   await first.solve(build('one')[1]);
@@ -149,8 +174,16 @@ test('a link whose record is gone is not believed: the inputs are read again', a
 
 test('vertices that arrive at one key share one execution', async () => {
   const source = (name: string) => step(name, [], { run: () => ['bytes'] });
-  const a = step('copy a', [source('one')], { key: 'copy', reads: [{ content: '' }], run: () => ['copied'] });
-  const b = step('copy b', [source('two')], { key: 'copy', reads: [{ content: '' }], run: () => ['copied'] });
+  const a = step('copy a', [source('one')], {
+    key: 'copy',
+    reads: [{ content: '' }],
+    run: () => ['copied'],
+  });
+  const b = step('copy b', [source('two')], {
+    key: 'copy',
+    reads: [{ content: '' }],
+    run: () => ['copied'],
+  });
   assert.equal(await rig().solve(a, b), ['copied', 'copied']);
   assert.is(a.runs + b.runs, 1);
 });
@@ -158,7 +191,11 @@ test('vertices that arrive at one key share one execution', async () => {
 test('ignoreCache executes, replaces the record, and reruns what counts it by definition', async () => {
   const build = (ignoreCache: boolean, bytes: string) => {
     const fetch = step('fetch', [], { ignoreCache, run: () => [bytes] });
-    return [fetch, step('run', [fetch]), step('copy', [fetch], { reads: [{ content: '' }] })] as const;
+    return [
+      fetch,
+      step('run', [fetch]),
+      step('copy', [fetch], { reads: [{ content: '' }] }),
+    ] as const;
   };
   const { cache } = rig();
   await rig(cache).solve(...build(false, 'old'));
@@ -256,9 +293,15 @@ test('on a cold cache a copied-from stage and the copying stage run side by side
 
 test('two copied-from stages that were edited run side by side, though the key of the one waits for the bytes of the other', async () => {
   const at = [gate(), gate()] as const;
-  const build = (edit: string, run: (which: 0 | 1) => Promise<readonly string[]> | readonly string[]) => {
+  const build = (
+    edit: string,
+    run: (which: 0 | 1) => Promise<readonly string[]> | readonly string[],
+  ) => {
     const stage = (which: 0 | 1) =>
-      step(`stage ${which}`, [step('base')], { key: `stage ${which} ${edit}`, run: () => run(which) });
+      step(`stage ${which}`, [step('base')], {
+        key: `stage ${which} ${edit}`,
+        run: () => run(which),
+      });
     const copy = (name: string, root: Fake, from: Fake) =>
       step(name, [root, from], { reads: ['definition', { content: 'out' }] });
     const first = copy('copy 0', step('root'), stage(0));
@@ -337,7 +380,9 @@ test('a failure names its vertex, keeps its cause, aborts the others and waits f
 
 test('an op that cannot say its key fails its vertex', async () => {
   const { solve, last } = rig();
-  const bad = step('bad', [], { cacheMap: () => Promise.reject(new KilnError('KILN_IMAGE_NOT_FOUND', 'no such image')) });
+  const bad = step('bad', [], {
+    cacheMap: () => Promise.reject(new KilnError('KILN_IMAGE_NOT_FOUND', 'no such image')),
+  });
   const error = await rejection(solve(step('top', [bad])));
   assert.instance(error, VertexError);
   assert.is(last().get('bad')?.error, 'no such image');
@@ -377,13 +422,19 @@ test('an abort rejects with the cancellation once every op in flight has ended; 
 
 test('a signal that has aborted already runs nothing', async () => {
   const a = step('a');
-  assert.instance(await rejection(rig().solver.solve([a.edge], AbortSignal.abort())), CancelledError);
+  assert.instance(
+    await rejection(rig().solver.solve([a.edge], AbortSignal.abort())),
+    CancelledError,
+  );
   assert.equal([a.runs, a.maps], [0, 0]);
 });
 
 test('a step waiting for its place is cancelled without having run', async () => {
   const at = gate();
-  const first = step('first', [], { resource: 'process', run: (_, { signal }) => at.answer(['1'], signal) });
+  const first = step('first', [], {
+    resource: 'process',
+    run: (_, { signal }) => at.answer(['1'], signal),
+  });
   const waiting = step('waiting', [], { resource: 'process' });
   const abort = new AbortController();
   const solved = rig(undefined, undefined, { process: 1, network: 1, cpu: 1 }).solver.solve(
@@ -467,7 +518,10 @@ test('equal steps of two solvers over one cache run once, and the second takes t
     return await mine;
   };
   const { cache } = rig();
-  const [one, two] = [rig(cache, undefined, undefined, alone), rig(cache, undefined, undefined, alone)];
+  const [one, two] = [
+    rig(cache, undefined, undefined, alone),
+    rig(cache, undefined, undefined, alone),
+  ];
   const at = gate();
   const make = () => step('a', [], { run: (_, { signal }) => at.answer(['random'], signal) });
   const [a, b] = [make(), make()];
@@ -513,7 +567,8 @@ test('a failing cache fails the build instead of hanging it', async () => {
 test('a chain of five thousand vertices is solved, cold and warm, with keys computed once each', async () => {
   const chain = () => {
     const all = [step('0', [], { run: () => ['x'] })];
-    for (let index = 1; index < 5000; index++) all.push(step(String(index), [all[index - 1]!], { run: () => ['x'] }));
+    for (let index = 1; index < 5000; index++)
+      all.push(step(String(index), [all[index - 1]!], { run: () => ['x'] }));
     return all;
   };
   const { cache } = rig();
@@ -529,7 +584,12 @@ test('a chain of two thousand vertices that each read by content is solved, cold
   const chain = () => {
     const all = [step('0', [], { run: () => ['x'] })];
     for (let index = 1; index < 2000; index++) {
-      all.push(step(String(index), [all[index - 1]!], { reads: [{ content: '' }], run: () => [`x${index % 7}`] }));
+      all.push(
+        step(String(index), [all[index - 1]!], {
+          reads: [{ content: '' }],
+          run: () => [`x${index % 7}`],
+        }),
+      );
     }
     return all;
   };
@@ -542,7 +602,9 @@ test('a chain of two thousand vertices that each read by content is solved, cold
 
 test('a thousand vertices over one base and under one top are solved', async () => {
   const base = step('base');
-  const mids = Array.from({ length: 1000 }, (_, index) => step(`m${index}`, [base], { resource: 'cpu' }));
+  const mids = Array.from({ length: 1000 }, (_, index) =>
+    step(`m${index}`, [base], { resource: 'cpu' }),
+  );
   await rig().solve(step('top', mids));
   assert.is(base.runs, 1);
   assert.ok(mids.every((mid) => mid.runs === 1));

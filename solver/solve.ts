@@ -13,7 +13,10 @@ import { type Node, WANT } from './state.ts';
  */
 export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
   const scheduler = createScheduler(options);
-  const find = async (edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]> => {
+  const find = async (
+    edges: readonly Edge<R>[],
+    signal: AbortSignal,
+  ): Promise<readonly Held<R>[]> => {
     if (signal.aborted) throw new CancelledError(signal.reason);
     const order = verticesOf(edges);
     const nodes = scheduler.enter(order);
@@ -44,12 +47,18 @@ export async function bringAll<R>(
   progress: ProgressSink,
 ): Promise<readonly R[]> {
   const bring = (held: Held<R>, index: number) =>
-    held instanceof Deferred ? held.bring({ signal, progress, vertex: edges[index]!.vertex.digest }) : held;
+    held instanceof Deferred
+      ? held.bring({ signal, progress, vertex: edges[index]!.vertex.digest })
+      : held;
   return await Promise.all(results.map(bring));
 }
 
 /** The results of the edges; rejects with the first failure, or when the signal aborts. */
-function settle<R>(scheduler: Scheduler<R>, edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]> {
+function settle<R>(
+  scheduler: Scheduler<R>,
+  edges: readonly Edge<R>[],
+  signal: AbortSignal,
+): Promise<readonly Held<R>[]> {
   const roots = edges.map((edge) => scheduler.node(edge.vertex));
   return new Promise<readonly Held<R>[]>((resolve, reject) => {
     const end = () => {
@@ -85,6 +94,7 @@ function settle<R>(scheduler: Scheduler<R>, edges: readonly Edge<R>[], signal: A
 function resultOf<R>(node: Node<R>, edge: Edge<R>): Held<R> {
   if (node.state.kind !== 'done') throw new TypeError(`${edge.vertex.name} is not done`);
   const result = node.state.results[edge.output];
-  if (result === undefined) throw new RangeError(`${edge.vertex.name} has no output ${edge.output}`);
+  if (result === undefined)
+    throw new RangeError(`${edge.vertex.name} has no output ${edge.output}`);
   return result;
 }

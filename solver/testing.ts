@@ -9,7 +9,10 @@ import type { Edge, InputKey, Op, RunContext, Solver, SolverOptions, Vertex } fr
  * everything is counted.
  */
 
-export function memoryCache(): CacheStore & { readonly records: Map<Digest, CacheRecord>; readonly links: Map<Digest, Digest> } {
+export function memoryCache(): CacheStore & {
+  readonly records: Map<Digest, CacheRecord>;
+  readonly links: Map<Digest, Digest>;
+} {
   const records = new Map<Digest, CacheRecord>();
   const links = new Map<Digest, Digest>();
   return {
@@ -43,7 +46,10 @@ export interface FakeOptions {
   readonly ignoreCache?: boolean;
   readonly volatile?: boolean;
   readonly resource?: Op<string>['resource'];
-  readonly run?: (inputs: readonly string[], context: RunContext) => Promise<readonly string[]> | readonly string[];
+  readonly run?: (
+    inputs: readonly string[],
+    context: RunContext,
+  ) => Promise<readonly string[]> | readonly string[];
   readonly cacheMap?: (signal: AbortSignal) => Promise<void>;
   readonly digest?: () => Promise<void>;
 }
@@ -52,9 +58,19 @@ export interface FakeOptions {
  * A step named `name`. A result is a text of `selector=value` words; a content selector picks the
  * word of that name, and an empty one the whole text.
  */
-export function step(name: string, inputs: readonly (Fake | Edge<string>)[] = [], options: FakeOptions = {}): Fake {
+export function step(
+  name: string,
+  inputs: readonly (Fake | Edge<string>)[] = [],
+  options: FakeOptions = {},
+): Fake {
   const edges = inputs.map((input) => ('edge' in input ? input.edge : input));
-  const fake: { -readonly [K in keyof Fake]: Fake[K] } = { runs: 0, maps: 0, digests: 0, vertex: undefined!, edge: undefined! };
+  const fake: { -readonly [K in keyof Fake]: Fake[K] } = {
+    runs: 0,
+    maps: 0,
+    digests: 0,
+    vertex: undefined!,
+    edge: undefined!,
+  };
   const readAs = (index: number): InputKey<string> => {
     const read = options.reads?.[index] ?? 'definition';
     if (read === 'definition') return { by: 'definition' };
@@ -81,17 +97,25 @@ export function step(name: string, inputs: readonly (Fake | Edge<string>)[] = []
     },
     async run(values, context) {
       fake.runs++;
-      return options.run ? await options.run(values, context) : [`out=${name}(${values.join(',')})`];
+      return options.run
+        ? await options.run(values, context)
+        : [`out=${name}(${values.join(',')})`];
     },
   };
-  const digest = digestOf([name, options.key ?? '', ...edges.map((edge) => `${edge.vertex.digest}#${edge.output}`)].join('\n'));
+  const digest = digestOf(
+    [name, options.key ?? '', ...edges.map((edge) => `${edge.vertex.digest}#${edge.output}`)].join(
+      '\n',
+    ),
+  );
   fake.vertex = { digest, name, inputs: edges, op, ignoreCache: options.ignoreCache ?? false };
   fake.edge = { vertex: fake.vertex, output: 0 };
   return fake;
 }
 
 export function pick(text: string, selector: string): string {
-  return selector === '' ? text : (text.split(' ').find((word) => word.startsWith(`${selector}=`)) ?? '');
+  return selector === ''
+    ? text
+    : (text.split(' ').find((word) => word.startsWith(`${selector}=`)) ?? '');
 }
 
 export interface Rig {
@@ -116,7 +140,10 @@ export function rig(
   const events: ProgressEvent[] = [];
   const solver = createSolver<string>({
     cache,
-    codec: { encode: (result) => result, decode: (value) => (typeof value === 'string' && !gone.has(value) ? value : undefined) },
+    codec: {
+      encode: (result) => result,
+      decode: (value) => (typeof value === 'string' && !gone.has(value) ? value : undefined),
+    },
     progress: (event) => events.push(event),
     limits,
     ...(alone && { alone }),
@@ -132,7 +159,8 @@ export function rig(
       ),
     last() {
       const last = new Map<string, VertexEvent>();
-      for (const event of events) if (event.kind === 'vertex') last.set(event.name, { ...last.get(event.name), ...event });
+      for (const event of events)
+        if (event.kind === 'vertex') last.set(event.name, { ...last.get(event.name), ...event });
       return last;
     },
   };

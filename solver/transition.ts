@@ -1,6 +1,14 @@
 import type { Digest } from '../base/digest.ts';
 import type { Held } from './deferred.ts';
-import { aliasesOf, definitionOf, identityByContent, inherit, needsContent, partsOf, sight } from './keying.ts';
+import {
+  aliasesOf,
+  definitionOf,
+  identityByContent,
+  inherit,
+  needsContent,
+  partsOf,
+  sight,
+} from './keying.ts';
 import {
   darken,
   type Identity,
@@ -68,14 +76,19 @@ export function transition<R>(node: Node<R>, effects: Effects<R>): State<R> {
   }
 }
 
-function keying<R>(node: Node<R>, state: State<R> & { kind: 'keying' }, effects: Effects<R>): State<R> {
+function keying<R>(
+  node: Node<R>,
+  state: State<R> & { kind: 'keying' },
+  effects: Effects<R>,
+): State<R> {
   const { keying } = state;
   const before = keying.outlook;
   inherit(node, keying);
   const identified = node.inputs.every((input) => identityOf(input.state));
   if (keying.outlook === OUTLOOK.volatile) {
     const known = keying.map.volatile || identified;
-    if (known) return { kind: 'keyed', identity: { key: undefined, fresh: false, links: [], parts: [] } };
+    if (known)
+      return { kind: 'keyed', identity: { key: undefined, fresh: false, links: [], parts: [] } };
   } else if (identified) {
     const moved = byDefinition(node, keying, effects);
     if (moved) return moved;
@@ -88,23 +101,38 @@ function keying<R>(node: Node<R>, state: State<R> & { kind: 'keying' }, effects:
   const identity = hasKey ? identityByContent(node, keying) : undefined;
   if (identity) return { kind: 'keyed', identity };
   // What reads this one looks again when the outlook has become hopeless.
-  return keying.outlook === before || keying.outlook < OUTLOOK.hopeless ? state : { kind: 'keying', keying };
+  return keying.outlook === before || keying.outlook < OUTLOOK.hopeless
+    ? state
+    : { kind: 'keying', keying };
 }
 
 /**
  * All inputs have their identity: the definition key is the key, or leads to a record, or is of no
  * use.
  */
-function byDefinition<R>(node: Node<R>, keying: Keying<R>, effects: Effects<R>): State<R> | undefined {
+function byDefinition<R>(
+  node: Node<R>,
+  keying: Keying<R>,
+  effects: Effects<R>,
+): State<R> | undefined {
   const fresh = keying.outlook === OUTLOOK.fresh;
   if (!keying.readsContent)
-    return { kind: 'keyed', identity: { key: definitionOf(node, keying), fresh, links: [], parts: partsOf(node, keying) } };
+    return {
+      kind: 'keyed',
+      identity: { key: definitionOf(node, keying), fresh, links: [], parts: partsOf(node, keying) },
+    };
   if (keying.outlook >= OUTLOOK.byContent) return undefined;
   darken(keying, OUTLOOK.byContent);
   const definition = definitionOf(node, keying);
   const key = definition && effects.resolve(definition);
   if (!key) return undefined;
-  const identity: Identity = { key, fresh, links: [], parts: partsOf(node, keying), aliases: () => aliasesOf(node, keying) };
+  const identity: Identity = {
+    key,
+    fresh,
+    links: [],
+    parts: partsOf(node, keying),
+    aliases: () => aliasesOf(node, keying),
+  };
   if (effects.leader(key)) return { kind: 'keyed', identity };
   // A link alone is no proof of what the inputs hold: only together with its record does it spare
   // reading them.
@@ -138,16 +166,24 @@ function keyed<R>(node: Node<R>, identity: Identity, effects: Effects<R>): State
   return { kind: 'collecting', identity };
 }
 
-function following<R>(state: State<R> & { kind: 'following' }, effects: Effects<R>): State<R> | undefined {
+function following<R>(
+  state: State<R> & { kind: 'following' },
+  effects: Effects<R>,
+): State<R> | undefined {
   const { identity, leader } = state;
-  if (leader.state.kind === 'done') return { kind: 'done', identity, results: leader.state.results, how: 'shared' };
+  if (leader.state.kind === 'done')
+    return { kind: 'done', identity, results: leader.state.results, how: 'shared' };
   if (leader.state.kind === 'failed') return leader.state;
   // The leader was cancelled: whoever comes first takes its place.
   if (!identity.key || effects.leader(identity.key) !== leader) return { kind: 'keyed', identity };
   return undefined;
 }
 
-function collecting<R>(node: Node<R>, state: State<R> & { kind: 'collecting' }, effects: Effects<R>): State<R> {
+function collecting<R>(
+  node: Node<R>,
+  state: State<R> & { kind: 'collecting' },
+  effects: Effects<R>,
+): State<R> {
   askAll(node, effects);
   if (!node.inputs.every((input) => input.state.kind === 'done')) return state;
   effects.startRun(node, state.identity);

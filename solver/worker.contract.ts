@@ -30,7 +30,10 @@ export interface WorkerUnderTest extends AsyncDisposable {
 }
 
 /** Makes a worker whose processes understand `commands`, too, and whose host has `more`. */
-export type MakeWorker = (commands: Readonly<Record<string, Command>>, more: Partial<World>) => Promise<WorkerUnderTest>;
+export type MakeWorker = (
+  commands: Readonly<Record<string, Command>>,
+  more: Partial<World>,
+) => Promise<WorkerUnderTest>;
 
 const OWNED = { id: '', uid: 0, gid: 0, mode: 0o600, optional: false };
 const LIMITS = { process: 2, network: 2, cpu: 2 };
@@ -74,7 +77,15 @@ export function workerContract(name: string, make: MakeWorker): void {
     const bind: Mount = { input: 1, dest: '/from', output: -1, readonly: true, selector: '/d' };
     const top: Mount = { input: 0, dest: '/', output: 0 };
     const step = llb(
-      { kind: 'exec', exec: { meta: { args: ['print x'], env: [], cwd: '/' }, mounts: [top, bind], network: 0, security: 0 } },
+      {
+        kind: 'exec',
+        exec: {
+          meta: { args: ['print x'], env: [], cwd: '/' },
+          mounts: [top, bind],
+          network: 0,
+          security: 0,
+        },
+      },
       [source('docker-image://base'), from],
     );
     const map = await at.map(step);
@@ -101,7 +112,9 @@ export function workerContract(name: string, make: MakeWorker): void {
   test('files are copied from a directory that the caller lends', async () => {
     await using at = await setting(make);
     const directory = local(at.host, { f: 'text', 'sub/g': 'deeper' });
-    const session = stepSession({ directory: (name) => (name === 'context' ? directory : undefined) });
+    const session = stepSession({
+      directory: (name) => (name === 'context' ? directory : undefined),
+    });
     const context = source('local://context');
     const read = await at.run(context, [], session);
     assert.equal(read, [directory]);
@@ -140,10 +153,18 @@ export function workerContract(name: string, make: MakeWorker): void {
       fetcher: { get, [Symbol.asyncDispose]: async () => {} },
       fetched: { find: () => undefined, save: () => {} },
     });
-    await using at = await setting(make, {}, { remotes: { http, git: () => Promise.reject(new Error('no git here')) } });
+    await using at = await setting(
+      make,
+      {},
+      { remotes: { http, git: () => Promise.reject(new Error('no git here')) } },
+    );
     const file = source('https://files.example/f');
-    const session = stepSession({ secret: async (id) => (id.startsWith('HTTP_AUTH_TOKEN') ? Buffer.from('me') : undefined) });
-    assert.ok((await at.map(file, session)).parts.some(({ name: part }) => part === 'downloaded file'));
+    const session = stepSession({
+      secret: async (id) => (id.startsWith('HTTP_AUTH_TOKEN') ? Buffer.from('me') : undefined),
+    });
+    assert.ok(
+      (await at.map(file, session)).parts.some(({ name: part }) => part === 'downloaded file'),
+    );
     assert.is(at.started, 1);
     const [result] = await at.run(file, [], session);
     assert.equal(await at.host.files(result), { f: 'for Bearer me' });
@@ -155,12 +176,23 @@ export function workerContract(name: string, make: MakeWorker): void {
     const secretenv = [{ id: 'token', name: 'TOKEN', optional: false }];
     const op = at.op(exec(['variable TOKEN /v'], undefined, { secretenv }));
     const lent = (value: string) =>
-      stepSession({ secret: async () => Buffer.from(value), secretMark: async () => `mark of ${value}` });
-    const [a, b] = await Promise.all(['a', 'b'].map(async (value) => await op.run([], at.context(lent(value)))));
-    assert.equal([await at.host.files(a![0]), await at.host.files(b![0])], [{ v: 'a' }, { v: 'b' }]);
+      stepSession({
+        secret: async () => Buffer.from(value),
+        secretMark: async () => `mark of ${value}`,
+      });
+    const [a, b] = await Promise.all(
+      ['a', 'b'].map(async (value) => await op.run([], at.context(lent(value)))),
+    );
+    assert.equal(
+      [await at.host.files(a![0]), await at.host.files(b![0])],
+      [{ v: 'a' }, { v: 'b' }],
+    );
     const parts = (await op.cacheMap(never(), at.context(lent('a')))).parts;
     assert.ok(parts.some(({ value }) => value === 'mark of a'));
-    const unmarked = await op.cacheMap(never(), at.context(stepSession({ secret: async () => Buffer.from('a') })));
+    const unmarked = await op.cacheMap(
+      never(),
+      at.context(stepSession({ secret: async () => Buffer.from('a') })),
+    );
     assert.is(
       unmarked.parts.some(({ value }) => value.startsWith('mark')),
       false,
@@ -178,13 +210,21 @@ export function workerContract(name: string, make: MakeWorker): void {
       writeFileSync(join(spec.rootfs, path), answer);
     };
     await using at = await setting(make, { ask });
-    const agent: Mount = { input: -1, dest: '/agent', output: 0, mountType: MOUNT_TYPE.ssh, ssh: OWNED };
+    const agent: Mount = {
+      input: -1,
+      dest: '/agent',
+      output: 0,
+      mountType: MOUNT_TYPE.ssh,
+      ssh: OWNED,
+    };
     const op = at.op(exec(['ask /agent hello /heard'], undefined, { mounts: [agent] }));
     let open = 0;
     const lent = (name: string) =>
       stepSession({
         async sshSocket(id) {
-          const server = createServer((client) => client.on('data', (data) => client.write(`${name} ${id} heard ${data}`)));
+          const server = createServer((client) =>
+            client.on('data', (data) => client.write(`${name} ${id} heard ${data}`)),
+          );
           await once(server.listen(join(at.host.scratch, name)), 'listening');
           open++;
           return {
@@ -196,7 +236,9 @@ export function workerContract(name: string, make: MakeWorker): void {
           };
         },
       });
-    const [a, b] = await Promise.all(['a', 'b'].map(async (name) => await op.run([], at.context(lent(name)))));
+    const [a, b] = await Promise.all(
+      ['a', 'b'].map(async (name) => await op.run([], at.context(lent(name)))),
+    );
     assert.equal(await at.host.files(a![0]), { heard: 'a default heard hello' });
     assert.equal(await at.host.files(b![0]), { heard: 'b default heard hello' });
     assert.is(open, 0);
@@ -242,7 +284,9 @@ export function workerContract(name: string, make: MakeWorker): void {
     };
     await using at = await setting(make, { slow });
     const abort = new AbortController();
-    const running = at.run(exec(['slow']), [], undefined, abort.signal).catch((thrown: unknown) => thrown);
+    const running = at
+      .run(exec(['slow']), [], undefined, abort.signal)
+      .catch((thrown: unknown) => thrown);
     await held.reached;
     abort.abort(new CancelledError());
     assert.instance(await running, CancelledError);
@@ -254,19 +298,25 @@ export function workerContract(name: string, make: MakeWorker): void {
     const directory = local(at.host, { f: 'text' });
     const session = stepSession({ directory: () => directory });
     const base = exec(['write /base b']);
-    const graph = merge(exec(['cat /base', 'write /g 1'], base), copy(source('local://context'), '/f', '/copied'));
+    const graph = merge(
+      exec(['cat /base', 'write /g 1'], base),
+      copy(source('local://context'), '/f', '/copied'),
+    );
     const cache = memoryCache();
     const solve = async (worker: Worker) => {
       const events: VertexEvent[] = [];
       const solver = createSolver<BuildResult>({
         cache,
         codec: resultCodec(at.host.snapshotter),
-        progress: (event) => void (event.kind === 'vertex' && event.completed && events.push(event)),
+        progress: (event) =>
+          void (event.kind === 'vertex' && event.completed && events.push(event)),
         limits: worker.limits,
         session,
       });
       const [result] = await solver.solve(loadGraphs([graph], worker), never());
-      const ran = events.filter(({ cached, name: step }) => !cached && !step.startsWith('local://'));
+      const ran = events.filter(
+        ({ cached, name: step }) => !cached && !step.startsWith('local://'),
+      );
       return { files: await at.host.files(result), ran: ran.length };
     };
     const files = { base: 'b', g: '1', copied: 'text' };
@@ -282,7 +332,10 @@ function layers(result: BuildResult | undefined): number {
   return result?.kind === 'snapshot' ? result.snapshot.layers.length : -1;
 }
 
-function local({ scratch }: TestHost, files: Readonly<Record<string, string>>): BuildResult & { kind: 'directory' } {
+function local(
+  { scratch }: TestHost,
+  files: Readonly<Record<string, string>>,
+): BuildResult & { kind: 'directory' } {
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(join(scratch, path, '..'), { recursive: true });
     writeFileSync(join(scratch, path), text);
@@ -327,9 +380,14 @@ async function setting(
       usage: (usage) => (self.usage = usage),
       started: () => self.started++,
     }),
-    map: async (edge, session) => await self.op(edge).cacheMap(never(), self.context(session, never(), edge)),
-    run: async (edge, inputs = [], session, signal) => await self.op(edge).run(inputs, self.context(session, signal, edge)),
-    log: () => self.events.map((event) => (event.kind === 'log' ? Buffer.from(event.data).toString() : '')).join(''),
+    map: async (edge, session) =>
+      await self.op(edge).cacheMap(never(), self.context(session, never(), edge)),
+    run: async (edge, inputs = [], session, signal) =>
+      await self.op(edge).run(inputs, self.context(session, signal, edge)),
+    log: () =>
+      self.events
+        .map((event) => (event.kind === 'log' ? Buffer.from(event.data).toString() : ''))
+        .join(''),
     [Symbol.asyncDispose]: async () => await under[Symbol.asyncDispose](),
   };
   return self;

@@ -7,7 +7,11 @@ const LIMITS = { process: 2, network: 4, cpu: 2 };
 
 workerContract('this host', async (commands, more) => {
   const host = await testHost(commands, more);
-  return { worker: localWorker(host.world, LIMITS), host, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
+  return {
+    worker: localWorker(host.world, LIMITS),
+    host,
+    [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
+  };
 });
 
 workerContract('another host, by bytes', async (commands, more) => {

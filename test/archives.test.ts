@@ -6,11 +6,17 @@ import { archive, type Member } from '../snapshotter/layer/archive.fixture.ts';
 import { cat, Rig } from './rig.ts';
 import { asUser, prepared } from './user.ts';
 
-/** Archives that mean harm, through the command line; the folders below have tests of their own for it. */
+/**
+ * Archives that mean harm, through the command line; the folders below have tests of their own for
+ * it.
+ */
 
 const MIB = 1 << 20;
 
-/** 1.25 GiB of zeros in a file of an archive, packed by `command`, as members or frames that follow one another. */
+/**
+ * 1.25 GiB of zeros in a file of an archive, packed by `command`, as members or frames that follow
+ * one another.
+ */
 function bomb(command: 'bzip2' | 'xz' | 'zstd'): Buffer {
   const size = 40 * 32 * MIB;
   const header = Buffer.from(archive({ path: 'big' }).subarray(0, 512));
@@ -23,20 +29,36 @@ function bomb(command: 'bzip2' | 'xz' | 'zstd'): Buffer {
       .padStart(6, '0')}\0 `,
     148,
   );
-  const pack = (input: Buffer) => execFileSync(command, ['-c', '-1'], { input, maxBuffer: 16 * MIB });
+  const pack = (input: Buffer) =>
+    execFileSync(command, ['-c', '-1'], { input, maxBuffer: 16 * MIB });
   const zeros = pack(Buffer.alloc(32 * MIB));
-  return Buffer.concat([pack(header), ...Array.from({ length: 40 }, () => zeros), pack(Buffer.alloc(1024))]);
+  return Buffer.concat([
+    pack(header),
+    ...Array.from({ length: 40 }, () => zeros),
+    pack(Buffer.alloc(1024)),
+  ]);
 }
 
 test('a bomb is refused wherever it comes in, and nothing of it stays in the store', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM scratch\nADD bomb /\n', bomb: bomb('zstd') });
   const added = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
-  assert.match(added.stderr, /ERROR: .*the archive bomb unpacks to more than 1100 times its size \[KILN_LAYER_LIMIT\]/);
+  assert.match(
+    added.stderr,
+    /ERROR: .*the archive bomb unpacks to more than 1100 times its size \[KILN_LAYER_LIMIT\]/,
+  );
   assert.match(added.stderr, 'ADD bomb /');
-  const context = await rig.kiln(['build', '--progress=plain', '-'], { stdin: bomb('xz'), expect: 1 });
-  assert.match(context.stderr, /ERROR: .*the archive on standard input unpacks to more than .*\[KILN_LAYER_LIMIT\]/);
-  const used = Number(execFileSync('du', ['-sm', rig.path('store')], { encoding: 'utf8' }).split('\t')[0]);
+  const context = await rig.kiln(['build', '--progress=plain', '-'], {
+    stdin: bomb('xz'),
+    expect: 1,
+  });
+  assert.match(
+    context.stderr,
+    /ERROR: .*the archive on standard input unpacks to more than .*\[KILN_LAYER_LIMIT\]/,
+  );
+  const used = Number(
+    execFileSync('du', ['-sm', rig.path('store')], { encoding: 'utf8' }).split('\t')[0],
+  );
   assert.ok(used < 100, `${used} MiB`);
 });
 
@@ -44,7 +66,10 @@ test('an archive on standard input that is damaged is told as one', async () => 
   await using rig = await Rig.create();
   const tar = archive({ path: 'Dockerfile', content: 'FROM scratch\n' }, { path: 'n'.repeat(256) });
   const result = await rig.kiln(['build', '-'], { stdin: tar, expect: 1 });
-  assert.match(result.stderr, /the archive on standard input is malformed: "n+" cannot be made.*\[KILN_ARCHIVE_DAMAGED\]/);
+  assert.match(
+    result.stderr,
+    /the archive on standard input is malformed: "n+" cannot be made.*\[KILN_ARCHIVE_DAMAGED\]/,
+  );
 });
 
 test('names that no layer can carry are refused with path and instruction; a context may hold them', async () => {
@@ -68,7 +93,9 @@ test('names that no layer can carry are refused with path and instruction; a con
   for (const [line, path] of Object.entries(cases)) {
     for (const flags of line.startsWith('COPY e/ ') ? [[], ['--squash']] : [[]]) {
       rig.write('c', { Dockerfile: `FROM busybox\n${line}\n` });
-      const { stderr } = await rig.kiln(['build', '--progress=plain', ...flags, 'c'], { expect: 1 });
+      const { stderr } = await rig.kiln(['build', '--progress=plain', ...flags, 'c'], {
+        expect: 1,
+      });
       assert.match(stderr, `"${path}" cannot be kept in an image`, line);
       assert.match(stderr, '[KILN_LAYER_NAME]', line);
       assert.match(stderr, new RegExp(`Dockerfile:2[^]*${line.slice(0, 8)}`), line);

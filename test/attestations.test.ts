@@ -16,7 +16,10 @@ interface Entry {
 interface Statement {
   readonly _type: string;
   readonly predicateType: string;
-  readonly subject: readonly { readonly name: string; readonly digest: { readonly sha256: string } }[];
+  readonly subject: readonly {
+    readonly name: string;
+    readonly digest: { readonly sha256: string };
+  }[];
   // biome-ignore lint/suspicious/noExplicitAny: what it says differs by its type.
   readonly predicate: any;
 }
@@ -47,9 +50,12 @@ const FLAGS = [
   'id=key,src=s/key',
 ];
 
-/** An OCI layout that `--output type=oci,tar=false` wrote, each document of it held to its schema. */
+/**
+ * An OCI layout that `--output type=oci,tar=false` wrote, each document of it held to its schema.
+ */
 function layout(rig: Rig, directory: string) {
-  const text = (digest: string) => readFileSync(rig.path(directory, 'blobs/sha256', digest.slice(7)), 'utf8');
+  const text = (digest: string) =>
+    readFileSync(rig.path(directory, 'blobs/sha256', digest.slice(7)), 'utf8');
   const valid = (digest: string, kind: string) => {
     const document = JSON.parse(text(digest));
     assert.equal(violations(document, kind), [], text(digest));
@@ -57,7 +63,10 @@ function layout(rig: Rig, directory: string) {
   };
   const top = JSON.parse(readFileSync(rig.path(directory, 'index.json'), 'utf8'));
   assert.equal(violations(top, 'index'), []);
-  assert.equal(violations(JSON.parse(readFileSync(rig.path(directory, 'oci-layout'), 'utf8')), 'layout'), []);
+  assert.equal(
+    violations(JSON.parse(readFileSync(rig.path(directory, 'oci-layout'), 'utf8')), 'layout'),
+    [],
+  );
   const [root] = top.manifests as Entry[];
   const isIndex = root?.mediaType.includes('index') ?? false;
   const entries: Entry[] = isIndex ? valid(root!.digest, 'index').manifests : [root];
@@ -69,7 +78,9 @@ function layout(rig: Rig, directory: string) {
   const statements = (about: string): Statement[] =>
     manifests
       .filter(({ entry }) => entry.annotations?.['vnd.docker.reference.digest'] === about)
-      .flatMap(({ manifest }) => manifest.layers.map(({ digest }: Entry) => JSON.parse(text(digest))));
+      .flatMap(({ manifest }) =>
+        manifest.layers.map(({ digest }: Entry) => JSON.parse(text(digest))),
+      );
   return { root: root!, entries, manifests, statements };
 }
 
@@ -106,7 +117,10 @@ test('provenance and SBOM stand beside each image in the index, as BuildKit lays
     for (const { _type, subject } of found) {
       assert.is(_type, 'https://in-toto.io/Statement/v0.1');
       assert.is(subject[0]?.digest.sha256, image.digest.slice(7));
-      assert.is(subject[0]?.name, `pkg:docker/example.com/team/app@1?platform=linux%2F${image.platform?.architecture}`);
+      assert.is(
+        subject[0]?.name,
+        `pkg:docker/example.com/team/app@1?platform=linux%2F${image.platform?.architecture}`,
+      );
     }
   }
   assert.equal(
@@ -134,14 +148,23 @@ for (const version of ['v1', 'v0.2']) {
       return { text: JSON.stringify(statement), predicate: statement!.predicate };
     };
     const least = await said('min');
-    for (const value of ['t0k3n', 'pl41n', 'l4b3l', 'TOKEN', 'the-secret-itself', rig.directory, '"key"'])
+    for (const value of [
+      't0k3n',
+      'pl41n',
+      'l4b3l',
+      'TOKEN',
+      'the-secret-itself',
+      rig.directory,
+      '"key"',
+    ])
       assert.not(least.text.includes(value), value);
     assert.match(least.text, /pkg:docker\/busybox@latest\?platform=linux%2F/);
     assert.match(least.text, /https:\/\/ci\.example\.com\/7/);
     const most = await said('max');
     for (const value of ['t0k3n', 'pl41n', 'l4b3l', '"key"', 'llbDefinition', 'hello.txt'])
       assert.ok(most.text.includes(value), value);
-    for (const value of ['the-secret-itself', rig.directory]) assert.not(most.text.includes(value), value);
+    for (const value of ['the-secret-itself', rig.directory])
+      assert.not(most.text.includes(value), value);
     const source =
       version === 'v1'
         ? most.predicate.runDetails.metadata.buildkit_metadata.source
@@ -155,15 +178,30 @@ test('the graph in mode=max is the one that Docker tells, step for step', async 
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: readFileSync(join(golden, 'Dockerfile')) });
   const secrets = ['--secret', 'id=tok,env=HOME', '--secret', 'id=s1,env=HOME'];
-  const flags = ['--provenance=mode=max', '--build-arg', 'X=hello', '--network=host', '--no-cache', '--platform=linux/amd64'];
-  await rig.build('c', ...flags, ...secrets, '-o', 'type=oci,dest=l,tar=false,name=reg.example/app:1');
+  const flags = [
+    '--provenance=mode=max',
+    '--build-arg',
+    'X=hello',
+    '--network=host',
+    '--no-cache',
+    '--platform=linux/amd64',
+  ];
+  await rig.build(
+    'c',
+    ...flags,
+    ...secrets,
+    '-o',
+    'type=oci,dest=l,tar=false,name=reg.example/app:1',
+  );
   const { entries, statements } = layout(rig, 'l');
   const comparable = ({ subject, predicate }: Statement) => {
     const { externalParameters, internalParameters } = predicate.buildDefinition;
     const { llbDefinition } = internalParameters.buildConfig;
-    const text = JSON.stringify({ name: subject[0]?.name, externalParameters, llbDefinition }, (name, value) =>
-      // Where the caller's directory is called what it is.
-      name === 'local.sharedkeyhint' ? undefined : value,
+    const text = JSON.stringify(
+      { name: subject[0]?.name, externalParameters, llbDefinition },
+      (name, value) =>
+        // Where the caller's directory is called what it is.
+        name === 'local.sharedkeyhint' ? undefined : value,
     );
     return JSON.parse(text.replace(/sha256:[0-9a-f]{64}/g, 'a digest'));
   };
@@ -175,7 +213,13 @@ test('with SOURCE_DATE_EPOCH an attested build gives the same bytes twice, in tw
   const digests: string[] = [];
   for (let round = 0; round < 2; round++) {
     await using rig = await prepared();
-    const flags = [...FLAGS, '--provenance=mode=max', '--sbom=true', '--build-arg', 'SOURCE_DATE_EPOCH=1700000000'];
+    const flags = [
+      ...FLAGS,
+      '--provenance=mode=max',
+      '--sbom=true',
+      '--build-arg',
+      'SOURCE_DATE_EPOCH=1700000000',
+    ];
     await rig.build('c', ...flags, '-o', 'type=oci,dest=l,tar=false');
     digests.push(layout(rig, 'l').root.digest);
   }
@@ -191,7 +235,8 @@ test('an SBOM lists what package managers have installed, and what it could not 
 Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n
 Package: ev"il\nStatus: install ok installed\nVersion: 1\n`,
     'lib/apk/db/installed': 'P:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\n\n',
-    'app/node_modules/@scope/lib/package.json': '{"name":"@scope/lib","version":"1.2.3","license":"ISC"}',
+    'app/node_modules/@scope/lib/package.json':
+      '{"name":"@scope/lib","version":"1.2.3","license":"ISC"}',
     'app/node_modules/broken/package.json': '{"name":',
     'var/lib/rpm/rpmdb.sqlite': 'no database',
   });
@@ -199,8 +244,9 @@ Package: ev"il\nStatus: install ok installed\nVersion: 1\n`,
   const { entries, statements } = layout(rig, 'l');
   const document = statements(entries[0]!.digest)[0]?.predicate;
   assert.is(document.spdxVersion, 'SPDX-2.3');
-  const urls = document.packages.flatMap((item: { externalRefs?: { referenceLocator: string }[] }) =>
-    (item.externalRefs ?? []).map(({ referenceLocator }) => referenceLocator),
+  const urls = document.packages.flatMap(
+    (item: { externalRefs?: { referenceLocator: string }[] }) =>
+      (item.externalRefs ?? []).map(({ referenceLocator }) => referenceLocator),
   );
   assert.equal(urls, [
     'pkg:apk/debian/musl@1.2.5-r0?arch=x86_64&distro=debian-12',
@@ -223,7 +269,10 @@ RUN mkdir -p /var/lib/dpkg /lib/apk/db && ln -s ../../../../../../var/lib/dpkg/s
   assert.is(statements(entries[0]!.digest)[0]?.predicate.packages.length, 1);
 });
 
-/** What Docker 28.5 names as subjects of this tree: all plain files by all their names, also the one whose place is taken. */
+/**
+ * What Docker 28.5 names as subjects of this tree: all plain files by all their names, also the one
+ * whose place is taken.
+ */
 const TREE = { 'in/a': 'z\n', 'in/provenance.json': 'own\n', 'in/sub/f': '' };
 const SUBJECTS = [
   ['a', 'c865f6c5ab8d1b0bcd383a5e1e3879d22681c96bf462c269b7581d523fbe70ab'],
@@ -232,7 +281,8 @@ const SUBJECTS = [
   ['z', 'c865f6c5ab8d1b0bcd383a5e1e3879d22681c96bf462c269b7581d523fbe70ab'],
 ];
 
-const subjectsOf = (text: string) => (JSON.parse(text) as Statement).subject.map(({ name, digest }) => [name, digest.sha256]);
+const subjectsOf = (text: string) =>
+  (JSON.parse(text) as Statement).subject.map(({ name, digest }) => [name, digest.sha256]);
 
 test('in a directory the statements stand beside the files that they are about', async () => {
   await using rig = await Rig.create();
@@ -243,11 +293,22 @@ test('in a directory the statements stand beside the files that they are about',
   symlinkSync('/dev/null', rig.path('out/sbom.spdx.json'));
   const flags = ['--provenance=true', '--sbom=true', '--build-arg', 'SOURCE_DATE_EPOCH=1700000000'];
   assert.not.match(await rig.build('c', ...flags, '-o', 'type=local,dest=out'), /warning/i);
-  assert.equal(readdirSync(rig.path('out')).sort(), ['a', 'link', 'provenance.json', 'sbom.spdx.json', 'sub', 'z']);
+  assert.equal(readdirSync(rig.path('out')).sort(), [
+    'a',
+    'link',
+    'provenance.json',
+    'sbom.spdx.json',
+    'sub',
+    'z',
+  ]);
   for (const name of ['provenance.json', 'sbom.spdx.json']) {
     const text = readFileSync(rig.path('out', name), 'utf8');
     assert.equal(subjectsOf(text), SUBJECTS);
-    assert.ok(text.startsWith('{\n  "_type": "https://in-toto.io/Statement/v0.1",\n  "predicateType": "https://s'));
+    assert.ok(
+      text.startsWith(
+        '{\n  "_type": "https://in-toto.io/Statement/v0.1",\n  "predicateType": "https://s',
+      ),
+    );
     const { mode, mtimeMs } = lstatSync(rig.path('out', name));
     assert.is(mode, 0o100600);
     assert.is(mtimeMs, 1_700_000_000_000);
@@ -266,21 +327,27 @@ test('in a directory the statements stand beside the files that they are about',
   ]);
   const told = await run(['tar', 'xOf', rig.path('out.tar'), 'x-provenance.json'], { expect: 0 });
   assert.equal(subjectsOf(told.stdout), SUBJECTS);
-  const refused = await rig.kiln(['build', '-o', 'type=tar,dest=x.tar,attestation-prefix=../x-', 'c'], { expect: 2 });
+  const refused = await rig.kiln(
+    ['build', '-o', 'type=tar,dest=x.tar,attestation-prefix=../x-', 'c'],
+    { expect: 2 },
+  );
   assert.match(refused.stderr, /cannot begin a file name/);
 });
 
 test('of several platforms each has its statements, in its directory or by its name', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY in/a /$TARGETARCH\n', ...TREE });
-  const built = (output: string) => rig.build('c', '--platform=linux/amd64,linux/arm/v7', '--provenance=true', '-o', output);
+  const built = (output: string) =>
+    rig.build('c', '--platform=linux/amd64,linux/arm/v7', '--provenance=true', '-o', output);
   await built('type=local,dest=split,attestation-prefix=x-');
   assert.equal(readdirSync(rig.path('split/linux_arm_v7')).sort(), ['arm', 'x-provenance.json']);
   await built('type=local,dest=one,platform-split=false');
   const names = ['amd64', 'arm', 'provenance.linux_amd64.json', 'provenance.linux_arm_v7.json'];
   assert.equal(readdirSync(rig.path('one')).sort(), names);
   assert.equal(
-    subjectsOf(readFileSync(rig.path('one/provenance.linux_arm_v7.json'), 'utf8')).map(([name]) => name),
+    subjectsOf(readFileSync(rig.path('one/provenance.linux_arm_v7.json'), 'utf8')).map(
+      ([name]) => name,
+    ),
     ['arm'],
   );
   await built('type=tar,dest=out.tar');
@@ -297,12 +364,22 @@ test('of several platforms each has its statements, in its directory or by its n
 
 test('attestations that cannot be are refused before anything is built', async () => {
   await using rig = await prepared();
-  const refused = async (...args: string[]) => (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
-  assert.match(await refused('--provenance=mode=most'), /unknown provenance mode "most" \[KILN_ATTEST_INVALID\]/);
+  const refused = async (...args: string[]) =>
+    (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
+  assert.match(
+    await refused('--provenance=mode=most'),
+    /unknown provenance mode "most" \[KILN_ATTEST_INVALID\]/,
+  );
   assert.match(await refused('--attest', 'type=signature'), /unknown attestation type/);
   assert.match(await refused('--attest', 'type=sbom', '--sbom=true'), /requested twice/);
-  assert.match(await refused('--sbom=generator=docker/scout-sbom-indexer'), /generators are not supported/);
-  assert.match(await refused('--attest', 'type=provenance,mod=max'), /"mod" is not an attribute of provenance/);
+  assert.match(
+    await refused('--sbom=generator=docker/scout-sbom-indexer'),
+    /generators are not supported/,
+  );
+  assert.match(
+    await refused('--attest', 'type=provenance,mod=max'),
+    /"mod" is not an attribute of provenance/,
+  );
 });
 
 test('an attested image of two platforms is pushed, pulled and unpacked by others, and kept sound here', async () => {
@@ -312,11 +389,29 @@ test('an attested image of two platforms is pushed, pulled and unpacked by other
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY hello.txt /\n', 'hello.txt': 'hello' });
   const name = `${registry.host}/team/app:1`;
-  await rig.build('c', '--platform=linux/amd64,linux/arm64', '--provenance=true', '--sbom=true', '-t', name, '--push');
+  await rig.build(
+    'c',
+    '--platform=linux/amd64,linux/arm64',
+    '--provenance=true',
+    '--sbom=true',
+    '-t',
+    name,
+    '--push',
+  );
   for (const arch of ['amd64', 'arm64']) {
-    const copy = ['skopeo', '--override-arch', arch, 'copy', '--quiet', '--src-tls-verify=false', `docker://${name}`];
+    const copy = [
+      'skopeo',
+      '--override-arch',
+      arch,
+      'copy',
+      '--quiet',
+      '--src-tls-verify=false',
+      `docker://${name}`,
+    ];
     await run([...copy, `oci:${rig.path(arch)}:x`], { expect: 0 });
-    await run(['umoci', 'unpack', '--image', `${rig.path(arch)}:x`, rig.path(`${arch}-bundle`)], { expect: 0 });
+    await run(['umoci', 'unpack', '--image', `${rig.path(arch)}:x`, rig.path(`${arch}-bundle`)], {
+      expect: 0,
+    });
     assert.is(readFileSync(rig.path(`${arch}-bundle/rootfs/hello.txt`), 'utf8'), 'hello');
     const machine = readFileSync(rig.path(`${arch}-bundle/rootfs/bin/busybox`)).readUInt16LE(18);
     assert.is(machine, arch === 'amd64' ? 62 : 183);
@@ -335,10 +430,24 @@ test('annotations go where their targets say, on every output that is an image',
   await rig.build(
     'c',
     '--platform=linux/amd64,linux/arm64',
-    ...['--annotation', 'plain=m', '--annotation', 'index,manifest:both=b', '--annotation', 'manifest[linux/arm64]:arm=a'],
+    ...[
+      '--annotation',
+      'plain=m',
+      '--annotation',
+      'index,manifest:both=b',
+      '--annotation',
+      'manifest[linux/arm64]:arm=a',
+    ],
     ...['--annotation', 'manifest-descriptor:entry=e', '--annotation', 'index-descriptor:top=t'],
     ...['--annotation', 'org.example:with-colon=c'],
-    ...['-o', 'type=oci,dest=one,tar=false', '-o', 'type=oci,dest=two,tar=false', '-o', 'type=local,dest=files'],
+    ...[
+      '-o',
+      'type=oci,dest=one,tar=false',
+      '-o',
+      'type=oci,dest=two,tar=false',
+      '-o',
+      'type=local,dest=files',
+    ],
   );
   for (const directory of ['one', 'two']) {
     const { root, entries, manifests } = layout(rig, directory);
@@ -354,7 +463,9 @@ test('annotations go where their targets say, on every output that is an image',
       assert.equal(entry.annotations, { entry: 'e' });
     }
     assert.is(entries.length, 2);
-    const index = JSON.parse(readFileSync(rig.path(directory, 'blobs/sha256', root.digest.slice(7)), 'utf8'));
+    const index = JSON.parse(
+      readFileSync(rig.path(directory, 'blobs/sha256', root.digest.slice(7)), 'utf8'),
+    );
     assert.equal(index.annotations, { both: 'b' });
   }
   assert.is(readFileSync(rig.path('files/linux_arm64/hello.txt'), 'utf8'), 'hello');
@@ -373,21 +484,36 @@ test('a push by digest leaves no tag, and the name by digest stays here', async 
   assert.is(metadata['containerimage.descriptor'].digest, digest);
   assert.is(metadata['image.name'], `${registry.host}/app`);
   assert.match(metadata['buildx.build.ref'], /^kiln\/kiln\/\d/);
-  await run(['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${registry.host}/app@${digest}`], { expect: 0 });
-  const tagged = await run(['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${registry.host}/app:latest`]);
+  await run(
+    ['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${registry.host}/app@${digest}`],
+    { expect: 0 },
+  );
+  const tagged = await run([
+    'skopeo',
+    'inspect',
+    '--raw',
+    '--tls-verify=false',
+    `docker://${registry.host}/app:latest`,
+  ]);
   assert.is.not(tagged.code, 0);
   const images = (await rig.kiln(['images'], { expect: 0 })).stdout;
   assert.match(images, new RegExp(`^${registry.host}/app +<none>`, 'm'));
   await rig.kiln(['run', `${registry.host}/app@${digest}`, 'true'], { expect: 0 });
-  const refused = await rig.kiln(['build', '-o', output.replace('/app,', '/app:1,'), 'c'], { expect: 2 });
+  const refused = await rig.kiln(['build', '-o', output.replace('/app,', '/app:1,'), 'c'], {
+    expect: 2,
+  });
   assert.match(refused.stderr, /a push by digest writes no tag/);
 });
 
 test('what no exporter can do is refused with what to do instead', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\n' });
-  const refused = async (...args: string[]) => (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
-  assert.match(await refused('-o', 'type=oci,dest=x,compression=estargz'), /compression=estargz is not supported.*\n.*zstd/);
+  const refused = async (...args: string[]) =>
+    (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
+  assert.match(
+    await refused('-o', 'type=oci,dest=x,compression=estargz'),
+    /compression=estargz is not supported.*\n.*zstd/,
+  );
   assert.match(await refused('--annotation', 'novalue'), /KILN_ANNOTATION_INVALID/);
 });
 

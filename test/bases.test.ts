@@ -25,48 +25,73 @@ function watching(registry: TestRegistry): () => Promise<string[]> {
 }
 
 const layerReads = (requests: readonly string[]) =>
-  requests.filter((line) => BASE.manifest.layers.some(({ digest }) => line.startsWith('GET ') && line.includes(digest)));
-const writes = (requests: readonly string[]) => requests.filter((line) => /^(PUT|PATCH) .*\/blobs\//.test(line));
-const mounts = (requests: readonly string[]) => requests.filter((line) => /^POST .*\?mount=.* 201$/.test(line));
+  requests.filter((line) =>
+    BASE.manifest.layers.some(({ digest }) => line.startsWith('GET ') && line.includes(digest)),
+  );
+const writes = (requests: readonly string[]) =>
+  requests.filter((line) => /^(PUT|PATCH) .*\/blobs\//.test(line));
+const mounts = (requests: readonly string[]) =>
+  requests.filter((line) => /^POST .*\?mount=.* 201$/.test(line));
 
 const digestIn = async (name: string) => {
-  const read = await run(['skopeo', 'inspect', '--tls-verify=false', `docker://${name}`], { expect: 0 });
+  const read = await run(['skopeo', 'inspect', '--tls-verify=false', `docker://${name}`], {
+    expect: 0,
+  });
   return JSON.parse(read.stdout).Digest as string;
 };
 
-real('a base that no step mounts is not downloaded: mounted within its registry, streamed to another', async () => {
-  await using registry = await startRegistry();
-  await using second = await startRegistry();
-  await using rig = await Rig.create();
-  const name = await publish(registry.host, 'team/base', '1', [BASE]);
-  const asked = watching(registry);
-  rig.write('c', { Dockerfile: `FROM ${name} AS unused\nCOPY no such/\nFROM ${name}\nLABEL a=b\n` });
-  await asked();
-  await rig.build('c', '--push', '-t', `${registry.host}/team/app:1`);
-  const first = await asked();
-  assert.equal([layerReads(first).length, mounts(first).length, writes(first).length], [0, 1, 1], 'only the config is sent');
-  await rig.build('c', '--push', '-t', `${registry.host}/team/app:1`);
-  const again = await asked();
-  assert.equal([layerReads(again).length, mounts(again).length, writes(again).length], [0, 0, 0], 'nothing is sent again');
-  await rig.build('c', '--push', '-t', `${second.host}/app:1`);
-  assert.is(layerReads(await asked()).length, 1);
-  assert.is(writes(await second.requests()).length, 2);
-  assert.match((await rig.kiln(['fsck'], { expect: 0 })).stdout, / 0 layers/);
-});
+real(
+  'a base that no step mounts is not downloaded: mounted within its registry, streamed to another',
+  async () => {
+    await using registry = await startRegistry();
+    await using second = await startRegistry();
+    await using rig = await Rig.create();
+    const name = await publish(registry.host, 'team/base', '1', [BASE]);
+    const asked = watching(registry);
+    rig.write('c', {
+      Dockerfile: `FROM ${name} AS unused\nCOPY no such/\nFROM ${name}\nLABEL a=b\n`,
+    });
+    await asked();
+    await rig.build('c', '--push', '-t', `${registry.host}/team/app:1`);
+    const first = await asked();
+    assert.equal(
+      [layerReads(first).length, mounts(first).length, writes(first).length],
+      [0, 1, 1],
+      'only the config is sent',
+    );
+    await rig.build('c', '--push', '-t', `${registry.host}/team/app:1`);
+    const again = await asked();
+    assert.equal(
+      [layerReads(again).length, mounts(again).length, writes(again).length],
+      [0, 0, 0],
+      'nothing is sent again',
+    );
+    await rig.build('c', '--push', '-t', `${second.host}/app:1`);
+    assert.is(layerReads(await asked()).length, 1);
+    assert.is(writes(await second.requests()).length, 2);
+    assert.match((await rig.kiln(['fsck'], { expect: 0 })).stdout, / 0 layers/);
+  },
+);
 
-real('an image on a base that was left where it is has the digest that it has on a base that was brought', async () => {
-  await using registry = await startRegistry();
-  await using rig = await Rig.create();
-  const base = `${registry.host}/team/busybox:1`;
-  await rig.kiln(['copy', '-q', `oci-archive:${testImage('busybox')}`, base], { expect: 0 });
-  rig.write('c', { Dockerfile: `FROM ${base}\nLABEL a=b\n` });
-  await rig.build('c', '--push', '-t', `${registry.host}/team/app:left`);
-  assert.match((await rig.kiln(['fsck'], { expect: 0 })).stdout, / 0 layers/);
-  rig.write('d', { Dockerfile: `FROM ${base}\nRUN true\n` });
-  await rig.build('d', '-t', 'brought');
-  await rig.build('c', '--push', '-t', `${registry.host}/team/app:brought`);
-  assert.is(await digestIn(`${registry.host}/team/app:left`), await digestIn(`${registry.host}/team/app:brought`));
-});
+real(
+  'an image on a base that was left where it is has the digest that it has on a base that was brought',
+  async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create();
+    const base = `${registry.host}/team/busybox:1`;
+    await rig.kiln(['copy', '-q', `oci-archive:${testImage('busybox')}`, base], { expect: 0 });
+    rig.write('c', { Dockerfile: `FROM ${base}\nLABEL a=b\n` });
+    await rig.build('c', '--push', '-t', `${registry.host}/team/app:left`);
+    assert.match((await rig.kiln(['fsck'], { expect: 0 })).stdout, / 0 layers/);
+    rig.write('d', { Dockerfile: `FROM ${base}\nRUN true\n` });
+    await rig.build('d', '-t', 'brought');
+    await rig.build('c', '--push', '-t', `${registry.host}/team/app:brought`);
+    assert.is(
+      await digestIn(`${registry.host}/team/app:left`),
+      await digestIn(`${registry.host}/team/app:brought`),
+    );
+  },
+);
 
 real(
   'a base that a step mounts is downloaded once, and its layers are mounted in another repository of its registry',
@@ -82,13 +107,18 @@ real(
     const requests = await asked();
     assert.is(mounts(requests).length, 1, 'the base');
     assert.is(writes(requests).length, 2, 'the layer of the step, and the config');
-    assert.is(requests.filter((line) => /^GET .*\/blobs\//.test(line)).length, 2, 'layer and config of the base');
+    assert.is(
+      requests.filter((line) => /^GET .*\/blobs\//.test(line)).length,
+      2,
+      'layer and config of the base',
+    );
   },
 );
 
 real('a rebuild needs no registry; --pull asks it; a moved tag is noticed', async () => {
   await using rig = await Rig.create();
-  const pinned = (host: string) => `FROM ${host}/team/base@${BASE.target.digest}\nCOPY Dockerfile /\n`;
+  const pinned = (host: string) =>
+    `FROM ${host}/team/base@${BASE.target.digest}\nCOPY Dockerfile /\n`;
   const tagged = (host: string) => `FROM ${host}/team/base:1\nCOPY Dockerfile /\n`;
   {
     await using registry = await startRegistry();
@@ -107,7 +137,8 @@ real('a rebuild needs no registry; --pull asks it; a moved tag is noticed', asyn
     await publish(registry.host, 'team/base', '1', [BASE]);
     await rig.build('tagged', '-t', 'older');
   }
-  const ids = async (name: string) => JSON.parse((await rig.kiln(['inspect', name], { expect: 0 })).stdout)[0].Id as string;
+  const ids = async (name: string) =>
+    JSON.parse((await rig.kiln(['inspect', name], { expect: 0 })).stdout)[0].Id as string;
   assert.is.not(await ids('newer'), await ids('tagged'));
   assert.is(await ids('older'), await ids('tagged'));
   const offline = await rig.build('tagged', '-t', 'offline');
@@ -143,7 +174,8 @@ real(
     assert.equal(await rebuilt(base, platforms, '--pull'), [head]);
     assert.equal(await rebuilt(base), [head]);
     const { Digest } = JSON.parse(
-      (await run(['skopeo', 'inspect', '--tls-verify=false', `docker://${base}`], { expect: 0 })).stdout,
+      (await run(['skopeo', 'inspect', '--tls-verify=false', `docker://${base}`], { expect: 0 }))
+        .stdout,
     );
     const pinned = `${base}@${Digest}`;
     assert.equal(await rebuilt(pinned, platforms), []);

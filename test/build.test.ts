@@ -20,7 +20,17 @@ test('the example builds and runs, and a second build is all cached', async () =
 test('several tags name the same image, and the image ID goes where it is asked', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo hi > /hi\n' });
-  await rig.build('c', '-t', 'one', '-t', 'example.com/two:v2', '--iidfile', 'iid', '--metadata-file', 'meta.json');
+  await rig.build(
+    'c',
+    '-t',
+    'one',
+    '-t',
+    'example.com/two:v2',
+    '--iidfile',
+    'iid',
+    '--metadata-file',
+    'meta.json',
+  );
   const id = readFileSync(rig.path('iid'), 'utf8');
   assert.match(id, /^sha256:[0-9a-f]{64}$/);
   const meta = JSON.parse(readFileSync(rig.path('meta.json'), 'utf8'));
@@ -69,10 +79,23 @@ RUN echo "word=[$WORD]" > /c
   await rig.build('c', '-t', 'x', '--build-arg', 'BASE=busybox', '--build-arg', 'WORD');
   assert.is(await cat(rig, 'x', '/a'), 'base=[]\n');
   assert.is(await cat(rig, 'x', '/b'), 'base=[busybox] word=[default]\n');
-  await rig.kiln(['build', '--progress=plain', '-t', 'x', '--build-arg', 'BASE=busybox', '--build-arg', 'WORD', 'c'], {
-    env: { WORD: 'from-env' },
-    expect: 0,
-  });
+  await rig.kiln(
+    [
+      'build',
+      '--progress=plain',
+      '-t',
+      'x',
+      '--build-arg',
+      'BASE=busybox',
+      '--build-arg',
+      'WORD',
+      'c',
+    ],
+    {
+      env: { WORD: 'from-env' },
+      expect: 0,
+    },
+  );
   assert.is(await cat(rig, 'x', '/b'), 'base=[busybox] word=[from-env]\n');
   assert.is(await cat(rig, 'x', '/c'), 'word=[env]\n');
 });
@@ -125,7 +148,10 @@ test('.dockerignore and <name>.dockerignore keep files out of the context', asyn
   });
   await rig.build('c', '-t', 'x');
   const list = async (image: string) =>
-    (await rig.kiln(['run', image, 'find', '/c', '-type', 'f'], { expect: 0 })).stdout.split('\n').filter(Boolean).sort();
+    (await rig.kiln(['run', image, 'find', '/c', '-type', 'f'], { expect: 0 })).stdout
+      .split('\n')
+      .filter(Boolean)
+      .sort();
   assert.equal(await list('x'), [
     '/c/.dockerignore',
     '/c/Dockerfile',
@@ -141,13 +167,19 @@ test('.dockerignore and <name>.dockerignore keep files out of the context', asyn
 
 test('the context can be a Dockerfile or a tar on standard input, and flags may follow it', async () => {
   await using rig = await Rig.create('busybox');
-  await rig.kiln(['build', '-', '-t', 'in', '--progress=plain'], { stdin: 'FROM busybox\nRUN echo stdin > /f\n', expect: 0 });
+  await rig.kiln(['build', '-', '-t', 'in', '--progress=plain'], {
+    stdin: 'FROM busybox\nRUN echo stdin > /f\n',
+    expect: 0,
+  });
   assert.is(await cat(rig, 'in', '/f'), 'stdin\n');
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY a /a\n', a: 'from tar\n' });
   const tar = await run(['tar', '-cz', '-C', rig.path('c'), '.'], { expect: 0 });
   await rig.kiln(['build', '-t', 'tar', '-'], { stdin: tar.stdoutBytes, expect: 0 });
   assert.is(await cat(rig, 'tar', '/a'), 'from tar\n');
-  await rig.kiln(['build', '-t', 'file', '-f', '-', 'c'], { stdin: 'FROM busybox\nCOPY a /b\n', expect: 0 });
+  await rig.kiln(['build', '-t', 'file', '-f', '-', 'c'], {
+    stdin: 'FROM busybox\nCOPY a /b\n',
+    expect: 0,
+  });
   assert.is(await cat(rig, 'file', '/b'), 'from tar\n');
 });
 
@@ -160,11 +192,17 @@ test('a lower-case dockerfile is found', async () => {
 
 test('what a RUN sees of hosts and resolv.conf never reaches the image', async () => {
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN test -s /etc/hosts && grep -q 10.1.2.3 /etc/hosts && hostname > /name\n' });
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nRUN test -s /etc/hosts && grep -q 10.1.2.3 /etc/hosts && hostname > /name\n',
+  });
   await rig.build('c', '-t', 'x', '--add-host', 'db:10.1.2.3', '--output', 'type=tar,dest=out.tar');
   const names = (await run(['tar', '-tf', rig.path('out.tar')], { expect: 0 })).stdout.split('\n');
   assert.not(names.some((name) => /etc\/(hosts|resolv\.conf)$/.test(name)));
-  assert.is((await run(['tar', '-xOf', rig.path('out.tar'), 'name'], { expect: 0 })).stdout, 'buildkitsandbox\n');
+  assert.is(
+    (await run(['tar', '-xOf', rig.path('out.tar'), 'name'], { expect: 0 })).stdout,
+    'buildkitsandbox\n',
+  );
 });
 
 test('secrets are there for the step that asks and nowhere else', async () => {
@@ -200,7 +238,13 @@ RUN test ! -e /run/secrets && test -z "$WORD"
       expect: 0,
     },
   );
-  const grep = await run(['grep', '-rlaE', 'PLANTED-(TOKEN|WORD)-[0-9]', rig.store, rig.path('m.json')]);
+  const grep = await run([
+    'grep',
+    '-rlaE',
+    'PLANTED-(TOKEN|WORD)-[0-9]',
+    rig.store,
+    rig.path('m.json'),
+  ]);
   assert.is(grep.stdout, '');
 });
 

@@ -1,4 +1,12 @@
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -6,7 +14,9 @@ import { digestOf } from '../base/digest.ts';
 import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
 import { cat, Rig, ROOT, steps } from './rig.ts';
 
-/** Random bytes tell whether a step was cached: two images are equal exactly when no step ran twice. */
+/**
+ * Random bytes tell whether a step was cached: two images are equal exactly when no step ran twice.
+ */
 const DOCKERFILE = `
 FROM busybox AS build
 COPY a.txt /src/
@@ -24,11 +34,15 @@ async function machine(files: Readonly<Record<string, string>> = {}): Promise<Ri
   return rig;
 }
 
-const randoms = async (rig: Rig) => [await cat(rig, 'x', '/app/random-build'), await cat(rig, 'x', '/random-top')];
+const randoms = async (rig: Rig) => [
+  await cat(rig, 'x', '/app/random-build'),
+  await cat(rig, 'x', '/random-top'),
+];
 const allCached = (plain: string, least = 7) => {
   const ends = steps(plain);
   assert.ok(ends.size >= least, plain);
-  for (const [name, end] of ends) if (!/^importing|^exporting/.test(name)) assert.is(end, 'CACHED', `${name}\n${plain}`);
+  for (const [name, end] of ends)
+    if (!/^importing|^exporting/.test(name)) assert.is(end, 'CACHED', `${name}\n${plain}`);
 };
 const ran = (plain: string) =>
   [...steps(plain)]
@@ -56,43 +70,56 @@ const real = (name: string, body: (registry: TestRegistry) => Promise<void>) => 
     });
 };
 
-real('a cache in a registry gives another machine an all-cached build without a layer being downloaded', async (registry) => {
-  await using one = await machine();
-  const ref = `${registry.host}/team/cache:main`;
-  await one.build('c', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`);
-  await using two = await machine();
-  const before = registry.log().length;
-  allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
-  assert.equal(
-    requests(registry, before),
-    new Map([
-      ['GET manifests', 1],
-      ['GET blobs', 1],
-    ]),
-    'the manifest and the config',
-  );
+real(
+  'a cache in a registry gives another machine an all-cached build without a layer being downloaded',
+  async (registry) => {
+    await using one = await machine();
+    const ref = `${registry.host}/team/cache:main`;
+    await one.build('c', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`);
+    await using two = await machine();
+    const before = registry.log().length;
+    allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
+    assert.equal(
+      requests(registry, before),
+      new Map([
+        ['GET manifests', 1],
+        ['GET blobs', 1],
+      ]),
+      'the manifest and the config',
+    );
 
-  // An image that goes to the registry where the cache is moves no layer either, not even back.
-  const beforePush = registry.log().length;
-  await two.build('c', '--cache-from', ref, '--output', `type=registry,name=${registry.host}/team/app:1`);
-  const pushed = requests(registry, beforePush);
-  assert.is(pushed.get('GET blobs'), 1, 'the config of the cache');
-  assert.is(pushed.get('PUT blobs'), 1, 'the config of the image; its layers are mounted');
+    // An image that goes to the registry where the cache is moves no layer either, not even back.
+    const beforePush = registry.log().length;
+    await two.build(
+      'c',
+      '--cache-from',
+      ref,
+      '--output',
+      `type=registry,name=${registry.host}/team/app:1`,
+    );
+    const pushed = requests(registry, beforePush);
+    assert.is(pushed.get('GET blobs'), 1, 'the config of the cache');
+    assert.is(pushed.get('PUT blobs'), 1, 'the config of the image; its layers are mounted');
 
-  // And one that is to be run here has the very bytes of the first machine.
-  await two.build('c', '-t', 'x', '--cache-from', ref);
-  assert.equal(await randoms(two), await randoms(one));
-  const ids = await Promise.all([one, two].map(async (rig) => (await rig.kiln(['images', '--quiet'], { expect: 0 })).stdout));
-  assert.ok(ids[0]);
-  allCached(await two.build('c', '-t', 'y'));
-});
+    // And one that is to be run here has the very bytes of the first machine.
+    await two.build('c', '-t', 'x', '--cache-from', ref);
+    assert.equal(await randoms(two), await randoms(one));
+    const ids = await Promise.all(
+      [one, two].map(async (rig) => (await rig.kiln(['images', '--quiet'], { expect: 0 })).stdout),
+    );
+    assert.ok(ids[0]);
+    allCached(await two.build('c', '-t', 'y'));
+  },
+);
 
 real('what a changed file needs is brought, and no more', async (registry) => {
   await using one = await machine();
   const ref = `${registry.host}/cache`;
   await one.build('c', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`);
   await using two = await machine();
-  two.write('c', { Dockerfile: `${DOCKERFILE.trimStart()}RUN cat /app/random-build /random-top > /more\n` });
+  two.write('c', {
+    Dockerfile: `${DOCKERFILE.trimStart()}RUN cat /app/random-build /random-top > /more\n`,
+  });
   const plain = await two.build('c', '-t', 'x', '--cache-from', `type=registry,ref=${ref}`);
   assert.equal(ran(plain), ['RUN cat /app/random-build /random-top > /more']);
   assert.is(await cat(two, 'x', '/more'), (await randoms(one)).join(''));
@@ -115,26 +142,48 @@ real('export sends only what is missing', async (registry) => {
   assert.ok((more.get('HEAD blobs') ?? 0) <= 3, 'what the old cache lists is not even asked for');
 });
 
-real('an inline cache comes with the image, and is hit without a layer being downloaded', async (registry) => {
-  await using one = await machine();
-  const ref = `${registry.host}/app:1`;
-  await one.build('c', '-t', 'x', '--output', `type=image,name=${ref},push=true`, '--cache-to', 'type=inline');
-  await using two = await machine();
-  const before = registry.log().length;
-  allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
-  assert.is(requests(registry, before).get('GET blobs'), 1, 'the config of the image');
-  // An image on top of it does not pass its records on.
-  two.write('d', { Dockerfile: `FROM ${ref}\nLABEL a=b\n` });
-  await two.build('d', '-t', 'derived');
-  assert.not.match((await two.kiln(['inspect', 'derived'], { expect: 0 })).stdout, 'moby.buildkit.cache');
-});
+real(
+  'an inline cache comes with the image, and is hit without a layer being downloaded',
+  async (registry) => {
+    await using one = await machine();
+    const ref = `${registry.host}/app:1`;
+    await one.build(
+      'c',
+      '-t',
+      'x',
+      '--output',
+      `type=image,name=${ref},push=true`,
+      '--cache-to',
+      'type=inline',
+    );
+    await using two = await machine();
+    const before = registry.log().length;
+    allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
+    assert.is(requests(registry, before).get('GET blobs'), 1, 'the config of the image');
+    // An image on top of it does not pass its records on.
+    two.write('d', { Dockerfile: `FROM ${ref}\nLABEL a=b\n` });
+    await two.build('d', '-t', 'derived');
+    assert.not.match(
+      (await two.kiln(['inspect', 'derived'], { expect: 0 })).stdout,
+      'moby.buildkit.cache',
+    );
+  },
+);
 
 test('a cache in a directory gives another machine an all-cached build', async () => {
   await using one = await machine();
   const directory = one.path('cache');
   await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${directory},mode=max`);
   await using two = await machine();
-  allCached(await two.build('c', '--cache-from', `type=local,src=${directory}`, '--output', 'type=cacheonly'));
+  allCached(
+    await two.build(
+      'c',
+      '--cache-from',
+      `type=local,src=${directory}`,
+      '--output',
+      'type=cacheonly',
+    ),
+  );
   await two.build('c', '-t', 'x', '--cache-from', `type=local,src=${directory}`);
   assert.equal(await randoms(two), await randoms(one));
 });
@@ -148,8 +197,23 @@ test('mode=min holds what the image is made of, mode=max every step', async () =
     ['max', []],
   ] as const) {
     await using two = await machine();
-    allCached(await two.build('c', '--cache-from', `type=local,src=${one.path(mode)}`, '--output', 'type=cacheonly'));
-    const plain = await two.build('c', '--target=build', '--cache-from', `type=local,src=${one.path(mode)}`, '-t', 'y');
+    allCached(
+      await two.build(
+        'c',
+        '--cache-from',
+        `type=local,src=${one.path(mode)}`,
+        '--output',
+        'type=cacheonly',
+      ),
+    );
+    const plain = await two.build(
+      'c',
+      '--target=build',
+      '--cache-from',
+      `type=local,src=${one.path(mode)}`,
+      '-t',
+      'y',
+    );
     assert.equal(
       ran(plain).filter((name) => !name.startsWith('FROM')),
       [...expected],
@@ -162,15 +226,23 @@ test('a build that fails exports its finished steps, and takes nothing from what
   await using one = await machine();
   const cache = `type=local,dest=${one.path('cache')},mode=max`;
   await one.build('c', '-t', 'x', '--cache-to', cache);
-  one.write('broken', { Dockerfile: 'FROM busybox\nRUN head -c 16 /dev/urandom > /one\nRUN exit 3\n' });
-  const failed = await one.kiln(['build', '--progress=plain', '--cache-to', cache, 'broken'], { expect: 1 });
+  one.write('broken', {
+    Dockerfile: 'FROM busybox\nRUN head -c 16 /dev/urandom > /one\nRUN exit 3\n',
+  });
+  const failed = await one.kiln(['build', '--progress=plain', '--cache-to', cache, 'broken'], {
+    expect: 1,
+  });
   assert.match(failed.stderr, /exporting cache/);
   assert.match(failed.stderr, /KILN_STEP_FAILED/);
   await using two = await machine();
-  two.write('fixed', { Dockerfile: 'FROM busybox\nRUN head -c 16 /dev/urandom > /one\nRUN exit 0\n' });
+  two.write('fixed', {
+    Dockerfile: 'FROM busybox\nRUN head -c 16 /dev/urandom > /one\nRUN exit 0\n',
+  });
   const from = ['--cache-from', `type=local,src=${one.path('cache')}`];
   assert.equal(
-    ran(await two.build('fixed', ...from, '--output', 'type=cacheonly')).filter((name) => !name.startsWith('FROM')),
+    ran(await two.build('fixed', ...from, '--output', 'type=cacheonly')).filter(
+      (name) => !name.startsWith('FROM'),
+    ),
     ['RUN exit 0'],
   );
   allCached(await two.build('c', ...from, '--output', 'type=cacheonly'));
@@ -178,7 +250,14 @@ test('a build that fails exports its finished steps, and takes nothing from what
 
 test('several caches are read, and each gives what it has', async () => {
   await using one = await machine();
-  await one.build('c', '--target=build', '-t', 'b', '--cache-to', `type=local,dest=${one.path('first')},mode=max`);
+  await one.build(
+    'c',
+    '--target=build',
+    '-t',
+    'b',
+    '--cache-to',
+    `type=local,dest=${one.path('first')},mode=max`,
+  );
   await one.build(
     'c',
     '-t',
@@ -189,11 +268,22 @@ test('several caches are read, and each gives what it has', async () => {
     `type=local,dest=${one.path('third')},tag=v1,mode=max`,
   );
   await using two = await machine();
-  const from = ['first', 'second'].flatMap((name) => ['--cache-from', `type=local,src=${one.path(name)}`]);
+  const from = ['first', 'second'].flatMap((name) => [
+    '--cache-from',
+    `type=local,src=${one.path(name)}`,
+  ]);
   allCached(await two.build('c', ...from, '--target=build', '--output', 'type=cacheonly'), 3);
   allCached(await two.build('c', ...from, '--output', 'type=cacheonly'));
   await using three = await machine();
-  allCached(await three.build('c', '--cache-from', `type=local,src=${one.path('third')},tag=v1`, '--output', 'type=cacheonly'));
+  allCached(
+    await three.build(
+      'c',
+      '--cache-from',
+      `type=local,src=${one.path('third')},tag=v1`,
+      '--output',
+      'type=cacheonly',
+    ),
+  );
 });
 
 test('a cache that is absent, broken or incomplete warns, and the build goes on', async () => {
@@ -206,11 +296,19 @@ test('a cache that is absent, broken or incomplete warns, and the build goes on'
   for (const name of readdirSync(blobs)) {
     const isDocument = readFileSync(join(blobs, name))[0] === 0x7b;
     if (!isDocument) truncateSync(join(blobs, name), 10);
-    else if (readFileSync(join(two.path('no-config/blobs/sha256'), name), 'utf8').includes('"records"'))
+    else if (
+      readFileSync(join(two.path('no-config/blobs/sha256'), name), 'utf8').includes('"records"')
+    )
       rmSync(join(two.path('no-config/blobs/sha256'), name));
   }
-  two.write('garbage', { 'index.json': '{"schemaVersion":2,"manifests":3}', 'oci-layout': '{"imageLayoutVersion":"1.0.0"}' });
-  const from = ['nowhere', 'garbage', 'no-config'].flatMap((name) => ['--cache-from', `type=local,src=${two.path(name)}`]);
+  two.write('garbage', {
+    'index.json': '{"schemaVersion":2,"manifests":3}',
+    'oci-layout': '{"imageLayoutVersion":"1.0.0"}',
+  });
+  const from = ['nowhere', 'garbage', 'no-config'].flatMap((name) => [
+    '--cache-from',
+    `type=local,src=${two.path(name)}`,
+  ]);
   const plain = await two.build(
     'c',
     '-t',
@@ -224,13 +322,18 @@ test('a cache that is absent, broken or incomplete warns, and the build goes on'
   for (const name of ['nowhere', 'garbage', 'no-config', '127.0.0.1:1/none'])
     assert.match(plain, new RegExp(`the cache of [^ ]*${name} is not used`));
   assert.match(plain, /the cached result of .* could not be had/);
-  assert.is.not((await randoms(two))[1], (await randoms(one))[1], 'what was cut short is made again');
+  assert.is.not(
+    (await randoms(two))[1],
+    (await randoms(one))[1],
+    'what was cut short is made again',
+  );
 });
 
 test('a cache that lies about its layers gives no byte of them: the steps are run', async () => {
   await using one = await machine();
   await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);
-  const blob = (cache: string, digest: string) => one.path(cache, 'blobs/sha256', digest.slice('sha256:'.length));
+  const blob = (cache: string, digest: string) =>
+    one.path(cache, 'blobs/sha256', digest.slice('sha256:'.length));
   const read = (path: string) => JSON.parse(readFileSync(path, 'utf8'));
   const index = read(one.path('cache/index.json'));
   const manifest = read(blob('cache', index.manifests[0].digest));
@@ -246,7 +349,9 @@ test('a cache that lies about its layers gives no byte of them: the steps are ru
   // Each layer under the diffID of the next one, in a manifest that is sound in itself.
   cpSync(one.path('cache'), one.path('diff-ids'), { recursive: true });
   const annotation = 'containerd.io/uncompressed';
-  const ids = own.map((layer: { annotations: Record<string, string> }) => layer.annotations[annotation]);
+  const ids = own.map(
+    (layer: { annotations: Record<string, string> }) => layer.annotations[annotation],
+  );
   own.forEach((layer: { annotations: Record<string, string> }, at: number) => {
     layer.annotations[annotation] = ids[(at + 1) % ids.length];
   });
@@ -257,7 +362,13 @@ test('a cache that lies about its layers gives no byte of them: the steps are ru
 
   for (const name of ['bytes', 'diff-ids']) {
     await using two = await machine();
-    const plain = await two.build('c', '-t', 'x', '--cache-from', `type=local,src=${one.path(name)}`);
+    const plain = await two.build(
+      'c',
+      '-t',
+      'x',
+      '--cache-from',
+      `type=local,src=${one.path(name)}`,
+    );
     assert.match(plain, /could not be had/, name);
     assert.match(await cat(two, 'x', '/random-top'), /^[0-9a-f]{32} /);
     assert.is.not((await randoms(two))[1], (await randoms(one))[1], name);
@@ -274,10 +385,22 @@ test('an export that fails fails the build, unless ignore-error=true; the image 
   assert.match(refused.stderr, /KILN_OUTPUT_INVALID/);
   assert.not.match(refused.stderr, /RUN/, 'told before anything runs');
   const nowhere = 'type=registry,ref=127.0.0.1:1/c';
-  assert.match((await rig.kiln(['build', '-t', 'x', '--cache-to', nowhere, 'c'], { expect: 1 })).stderr, /UNREACHABLE/);
+  assert.match(
+    (await rig.kiln(['build', '-t', 'x', '--cache-to', nowhere, 'c'], { expect: 1 })).stderr,
+    /UNREACHABLE/,
+  );
   assert.ok((await randoms(rig))[0]);
-  assert.match(await rig.build('c', '--cache-to', `${to},ignore-error=true`, '-t', 'y'), /the cache was not exported/);
-  const unreachable = await rig.kiln(['build', '--no-cache', '--cache-to', 'type=registry,ref=127.0.0.1:1/c,mode=max', 'c']);
+  assert.match(
+    await rig.build('c', '--cache-to', `${to},ignore-error=true`, '-t', 'y'),
+    /the cache was not exported/,
+  );
+  const unreachable = await rig.kiln([
+    'build',
+    '--no-cache',
+    '--cache-to',
+    'type=registry,ref=127.0.0.1:1/c,mode=max',
+    'c',
+  ]);
   assert.match(unreachable.stderr, /KILN_REGISTRY_UNREACHABLE/);
 });
 
@@ -290,7 +413,13 @@ test('platforms that are built one after the other stand beside each other in on
     all: '3',
   });
   for (const arch of ['amd64', 'arm64'])
-    await one.build('c', '--platform', `linux/${arch}`, '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);
+    await one.build(
+      'c',
+      '--platform',
+      `linux/${arch}`,
+      '--cache-to',
+      `type=local,dest=${one.path('cache')},mode=max`,
+    );
   await using two = await Rig.create('busybox');
   cpSync(one.path('c'), two.path('c'), { recursive: true });
   const plain = await two.build(
@@ -347,7 +476,8 @@ test('SOURCE_DATE_EPOCH: the image of an imported cache is, byte for byte, the o
     '--cache-from',
     `type=local,src=${one.path('cache')}`,
   );
-  const digest = (rig: Rig) => JSON.parse(readFileSync(rig.path('m'), 'utf8'))['containerimage.digest'];
+  const digest = (rig: Rig) =>
+    JSON.parse(readFileSync(rig.path('m'), 'utf8'))['containerimage.digest'];
   assert.ok(existsSync(two.path('o.tar')));
   assert.is(digest(two), digest(one));
 });

@@ -3,7 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cat, Rig, steps } from './rig.ts';
 
-/** Each RUN writes random bytes: two builds have the same bytes exactly when the step was cached. */
+/**
+ * Each RUN writes random bytes: two builds have the same bytes exactly when the step was cached.
+ */
 const DOCKERFILE = `
 FROM busybox AS a
 COPY a.txt /
@@ -17,9 +19,17 @@ COPY --from=b /random-b /
 RUN head -c 16 /dev/urandom | md5sum > /random-c
 `;
 
-async function randoms(rig: Rig, ...args: string[]): Promise<{ a: string; b: string; c: string; plain: string }> {
+async function randoms(
+  rig: Rig,
+  ...args: string[]
+): Promise<{ a: string; b: string; c: string; plain: string }> {
   const plain = await rig.build('c', '-t', 'x', ...args);
-  return { a: await cat(rig, 'x', '/random-a'), b: await cat(rig, 'x', '/random-b'), c: await cat(rig, 'x', '/random-c'), plain };
+  return {
+    a: await cat(rig, 'x', '/random-a'),
+    b: await cat(rig, 'x', '/random-b'),
+    c: await cat(rig, 'x', '/random-c'),
+    plain,
+  };
 }
 
 async function prepared(): Promise<Rig> {
@@ -54,7 +64,11 @@ test('an edited file rebuilds exactly the steps that read it', async () => {
   assert.is.not(edited.c, cold.c);
   writeFileSync(rig.path('c/b.txt'), 'b');
   const back = await randoms(rig);
-  assert.equal({ ...back, plain: '' }, { ...cold, plain: '' }, 'the earlier bytes hit the earlier record');
+  assert.equal(
+    { ...back, plain: '' },
+    { ...cold, plain: '' },
+    'the earlier bytes hit the earlier record',
+  );
 });
 
 test('two builds at once in one store run each step once', async () => {
@@ -74,7 +88,10 @@ test('a file that no step reads can change freely', async () => {
 
 test('mode and name count, and so does an edit that keeps size and time', async () => {
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nCOPY d /d\nRUN head -c 16 /dev/urandom | md5sum > /r\n', 'd/f': '1234' });
+  rig.write('c', {
+    Dockerfile: 'FROM busybox\nCOPY d /d\nRUN head -c 16 /dev/urandom | md5sum > /r\n',
+    'd/f': '1234',
+  });
   const build = async () => {
     await rig.build('c', '-t', 'x');
     return await cat(rig, 'x', '/r');
@@ -112,7 +129,10 @@ test('a changed build argument rebuilds from the step that sees it', async () =>
 
 test('a changed secret or label does not run a step again', async () => {
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=s head -c 16 /dev/urandom | md5sum > /r\n' });
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nRUN --mount=type=secret,id=s head -c 16 /dev/urandom | md5sum > /r\n',
+  });
   writeFileSync(rig.path('s'), 'one');
   await rig.build('c', '-t', 'x', '--secret', 'id=s,src=s');
   const first = await cat(rig, 'x', '/r');
@@ -134,7 +154,8 @@ test('--no-cache runs everything again, and its results are what the next build 
 test('what succeeded before a failure stays cached', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
-    Dockerfile: 'FROM busybox\nRUN head -c 16 /dev/urandom | md5sum > /r\nCOPY script /script\nRUN sh /script\n',
+    Dockerfile:
+      'FROM busybox\nRUN head -c 16 /dev/urandom | md5sum > /r\nCOPY script /script\nRUN sh /script\n',
     script: 'exit 3',
   });
   const failed = await rig.kiln(['build', '--progress=plain', '--metadata-file', 'm', 'c']);
@@ -165,7 +186,9 @@ COPY --from=b /r /b
 
 test('the full log of each build is kept', async () => {
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN for i in $(seq 3000); do echo line number $i of many; done\n' });
+  rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN for i in $(seq 3000); do echo line number $i of many; done\n',
+  });
   await rig.kiln(['build', '--progress=quiet', '-t', 'x', 'c'], { expect: 0 });
   const logs = (await rig.kiln(['logs'], { expect: 0 })).stdout;
   assert.is(logs.match(/line number \d+ of many/g)?.length, 3000);

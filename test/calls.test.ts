@@ -15,7 +15,10 @@ test('--check ends with 1 when something is found, unless told to ignore that, a
   );
   const ignored = await rig.kiln(['build', '--call=check,ignorestatus=true', 'bad'], { expect: 0 });
   assert.is(ignored.stdout, bad.stdout);
-  assert.is((await rig.kiln(['build', '--call=lint', 'good'], { expect: 0 })).stdout, 'Check complete, no warnings found.\n');
+  assert.is(
+    (await rig.kiln(['build', '--call=lint', 'good'], { expect: 0 })).stdout,
+    'Check complete, no warnings found.\n',
+  );
 });
 
 test('an answer in JSON is all that comes on standard output; the error of the file comes on the other', async () => {
@@ -23,7 +26,10 @@ test('an answer in JSON is all that comes on standard output; the error of the f
   rig.write('c', { Dockerfile: 'FROM scratch\nRUM a\n' });
   const check = await rig.kiln(['build', '--call=check,format=json', 'c'], { expect: 1 });
   assert.is(JSON.parse(check.stdout).buildError.location.ranges[0].start.line, 2);
-  assert.match(check.stderr, /c?Dockerfile:2\n[\s\S]*RUM[\s\S]*\[KILN_DOCKERFILE_UNKNOWN_INSTRUCTION\]/);
+  assert.match(
+    check.stderr,
+    /c?Dockerfile:2\n[\s\S]*RUM[\s\S]*\[KILN_DOCKERFILE_UNKNOWN_INSTRUCTION\]/,
+  );
   rig.write('d', { Dockerfile: BAD });
   const targets = await rig.kiln(['build', '--call=targets,format=json', 'd'], { expect: 0 });
   assert.is(JSON.parse(targets.stdout).targets[0].name, 'foo');
@@ -33,17 +39,34 @@ test('warnings are shown with their lines after a build, and also when it fails'
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: '# check=error=true\nFROM scratch AS Foo\nCOPY Dockerfile /\n' });
   const failed = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
-  for (const stderr of [failed.stderr, await rig.build('c', '--build-arg', 'BUILDKIT_DOCKERFILE_CHECK=error=false')]) {
-    assert.match(stderr, "#1 WARN: StageNameCasing: Stage name 'Foo' should be lowercase (line 2)\n");
+  for (const stderr of [
+    failed.stderr,
+    await rig.build('c', '--build-arg', 'BUILDKIT_DOCKERFILE_CHECK=error=false'),
+  ]) {
+    assert.match(
+      stderr,
+      "#1 WARN: StageNameCasing: Stage name 'Foo' should be lowercase (line 2)\n",
+    );
     assert.match(stderr, / - StageNameCasing: .* \(line 2\)\n {3}2 \| >>> FROM scratch AS Foo\n/);
   }
-  assert.match(failed.stderr, 'ERROR: lint violation found for rules: StageNameCasing [KILN_DOCKERFILE_CHECK]');
+  assert.match(
+    failed.stderr,
+    'ERROR: lint violation found for rules: StageNameCasing [KILN_DOCKERFILE_CHECK]',
+  );
 });
 
 test('a build argument that nothing takes is named, with what was meant', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nARG VERSION\nCOPY Dockerfile /\n' });
-  const plain = await rig.build('c', '--build-arg', 'VERSOIN=1', '--build-arg', 'HTTP_PROXY=x', '--build-arg', 'VERSION=2');
+  const plain = await rig.build(
+    'c',
+    '--build-arg',
+    'VERSOIN=1',
+    '--build-arg',
+    'HTTP_PROXY=x',
+    '--build-arg',
+    'VERSION=2',
+  );
   assert.match(
     plain,
     'One or more build-args [VERSOIN] were not consumed\n   no ARG of the Dockerfile is named VERSOIN (did you mean VERSION?)',
@@ -52,14 +75,20 @@ test('a build argument that nothing takes is named, with what was meant', async 
 
 test('a build argument that a trigger takes is not said to be unused', async () => {
   await using rig = await Rig.create();
-  rig.write('c', { Dockerfile: 'FROM scratch AS base\nONBUILD ARG VERSION=1\nFROM base\nCOPY Dockerfile /\n' });
+  rig.write('c', {
+    Dockerfile: 'FROM scratch AS base\nONBUILD ARG VERSION=1\nFROM base\nCOPY Dockerfile /\n',
+  });
   assert.not.match(await rig.build('c', '--build-arg', 'VERSION=2'), 'not consumed');
 });
 
 test('much that is taken from a context unasked is told once, in the next build too, and not when .dockerignore mentions it', async () => {
   await using rig = await Rig.create();
   const big = Buffer.alloc(10_000_001);
-  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY . /a\nCOPY . /b\n', 'web/node_modules/x/big.js': big, 'web/a.js': '' });
+  rig.write('c', {
+    Dockerfile: 'FROM scratch\nCOPY . /a\nCOPY . /b\n',
+    'web/node_modules/x/big.js': big,
+    'web/a.js': '',
+  });
   const told =
     "the build takes web/node_modules/ from the context: 1 files, 10MB\n   unless the image needs it, add a line '**/node_modules' to";
   for (const plain of [await rig.build('c'), await rig.build('c')]) {
@@ -68,14 +97,20 @@ test('much that is taken from a context unasked is told once, in the next build 
   }
   rig.write('c', { Dockerfile: 'FROM scratch\nCOPY web/node_modules /a\nCOPY web/a.js /b\n' });
   assert.not.match(await rig.build('c'), 'from the context:');
-  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY . /a\n', '.dockerignore': '*.log\n!**/node_modules\n' });
+  rig.write('c', {
+    Dockerfile: 'FROM scratch\nCOPY . /a\n',
+    '.dockerignore': '*.log\n!**/node_modules\n',
+  });
   assert.not.match(await rig.build('c'), 'from the context:');
 });
 
 test('what cannot be called is refused with what can', async () => {
   await using rig = await Rig.create();
   const ran = await rig.kiln(['build', '--call=outlin', '.'], { expect: 2 });
-  assert.match(ran.stderr, /^--call\nERROR: "outlin" cannot be called \[KILN_FLAG_VALUE\]\nhint: write --call=outline\n/);
+  assert.match(
+    ran.stderr,
+    /^--call\nERROR: "outlin" cannot be called \[KILN_FLAG_VALUE\]\nhint: write --call=outline\n/,
+  );
 });
 
 test.run();

@@ -16,13 +16,17 @@ function lockFiles(rig: Rig): string[] {
 }
 
 async function untilGone(text: string): Promise<string[]> {
-  // The kernel ends the processes of a killed pid namespace on its own time; two seconds are plenty.
+  // The kernel ends the processes of a killed pid namespace on its own time; two seconds are
+  // plenty.
   for (let attempt = 0; attempt < 100 && processesWith(text).length > 0; attempt++)
     await new Promise((done) => setTimeout(done, 20));
   return processesWith(text);
 }
 
-/** The directory of the sandboxes of the process whose step sleeps for `mark` seconds: it is in the arguments of the runtime. */
+/**
+ * The directory of the sandboxes of the process whose step sleeps for `mark` seconds: it is in the
+ * arguments of the runtime.
+ */
 function stateOf(mark: string): string {
   for (const file of globSync('/proc/[0-9]*/status')) {
     try {
@@ -47,7 +51,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   test(`${signal} in the middle of a step ends everything, and what was finished is cached`, async () => {
     await using rig = await Rig.create('busybox');
     const mark = `77${Math.floor(Math.random() * 1e6)}`;
-    rig.write('c', { Dockerfile: `FROM busybox\nRUN echo done > /done\nRUN echo started && (sleep ${mark} & sleep ${mark})\n` });
+    rig.write('c', {
+      Dockerfile: `FROM busybox\nRUN echo done > /done\nRUN echo started && (sleep ${mark} & sleep ${mark})\n`,
+    });
     let sent = 0;
     const ran = await rig.kiln(['build', '--progress=plain', '-t', 'x', 'c'], {
       watch: (output, kill) => {
@@ -71,7 +77,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 test('a killed build leaves no process and no mount, and the next build cleans up and works', async () => {
   await using rig = await Rig.create('busybox');
   const mark = `78${Math.floor(Math.random() * 1e6)}`;
-  rig.write('c', { Dockerfile: `FROM busybox\nRUN echo done > /done\nRUN echo started && sleep ${mark}\n` });
+  rig.write('c', {
+    Dockerfile: `FROM busybox\nRUN echo done > /done\nRUN echo started && sleep ${mark}\n`,
+  });
   const ran = await rig.kiln(['build', '--progress=plain', '-t', 'x', 'c'], {
     watch: (output, kill) => {
       if (/ started$/m.test(output)) kill('SIGKILL');
@@ -90,7 +98,9 @@ test('builds killed at many moments never spoil the store', async () => {
   rig.write('c', {
     Dockerfile:
       'FROM busybox AS a\nCOPY . /c\nRUN head -c 300000 /dev/urandom > /r && sha256sum /r > /sum\nFROM busybox\nCOPY --from=a /r /sum /\nRUN sha256sum -c /sum\n',
-    ...Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`f${index}`, `${index}`.repeat(1000)])),
+    ...Object.fromEntries(
+      Array.from({ length: 50 }, (_, index) => [`f${index}`, `${index}`.repeat(1000)]),
+    ),
   });
   const rounds = process.env['KILN_SOAK'] ? 300 : 12;
   for (let round = 0; round < rounds; round++) {

@@ -5,12 +5,23 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KILN, ROOT, run } from './rig.ts';
 
-/** What is typed, and words that the completion has to offer or must not. Each shell is asked for all of them. */
-const CASES: readonly { readonly line: string; readonly offers: readonly string[]; readonly not?: readonly string[] }[] = [
+/**
+ * What is typed, and words that the completion has to offer or must not. Each shell is asked for
+ * all of them.
+ */
+const CASES: readonly {
+  readonly line: string;
+  readonly offers: readonly string[];
+  readonly not?: readonly string[];
+}[] = [
   { line: 'kiln bui', offers: ['build'], not: ['push'] },
   { line: 'kiln im', offers: ['images', 'image', 'imagetools'], not: ['build'] },
   { line: 'kiln build --no-c', offers: ['--no-cache', '--no-cache-filter'], not: ['--network'] },
-  { line: 'kiln build --progress ', offers: ['auto', 'tty', 'plain', 'quiet', 'none', 'rawjson'], not: ['--tag'] },
+  {
+    line: 'kiln build --progress ',
+    offers: ['auto', 'tty', 'plain', 'quiet', 'none', 'rawjson'],
+    not: ['--tag'],
+  },
   { line: 'kiln build -o type=lo', offers: ['type=local'], not: ['type=oci'] },
   { line: 'kiln run --network ', offers: ['default', 'none', 'host'], not: ['plain'] },
   { line: 'kiln cache ', offers: ['ls', 'inspect', 'rm', 'export', 'import'], not: ['build'] },
@@ -19,10 +30,15 @@ const CASES: readonly { readonly line: string; readonly offers: readonly string[
   { line: 'kiln completion ', offers: ['bash', 'zsh', 'fish'], not: ['build'] },
 ];
 
-const script = async (shell: string) => (await run([KILN, 'completion', shell], { expect: 0 })).stdout;
+const script = async (shell: string) =>
+  (await run([KILN, 'completion', shell], { expect: 0 })).stdout;
 
 test('kiln completion prints the script of each shell, and refuses others', async () => {
-  for (const [shell, file] of Object.entries({ bash: 'kiln.bash', zsh: '_kiln', fish: 'kiln.fish' }))
+  for (const [shell, file] of Object.entries({
+    bash: 'kiln.bash',
+    zsh: '_kiln',
+    fish: 'kiln.fish',
+  }))
     assert.is(await script(shell), readFileSync(join(ROOT, 'completions', file), 'utf8'));
   const { code, stderr } = await run([KILN, 'completion', 'tcsh']);
   assert.is(code, 2);
@@ -32,12 +48,17 @@ test('kiln completion prints the script of each shell, and refuses others', asyn
 test('bash completes', async () => {
   const ask = `eval "$1"; COMP_LINE=$2 COMP_POINT=\${#2}; _kiln 2>/dev/null; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const offered = async (line: string) =>
-    (await run(['bash', '--norc', '-c', ask, 'bash', await script('bash'), line], { expect: 0 })).stdout.split('\n');
+    (
+      await run(['bash', '--norc', '-c', ask, 'bash', await script('bash'), line], { expect: 0 })
+    ).stdout.split('\n');
   for (const { line, offers, not = [] } of CASES) {
     // Bash takes what stands before an equals sign for another word.
-    const words = offers.map((word) => (line.includes('=') ? word.slice(word.indexOf('=') + 1) : word));
+    const words = offers.map((word) =>
+      line.includes('=') ? word.slice(word.indexOf('=') + 1) : word,
+    );
     const found = await offered(line);
-    for (const word of words) assert.ok(found.includes(word), `${line}: ${word} is not in ${found.join(' ')}`);
+    for (const word of words)
+      assert.ok(found.includes(word), `${line}: ${word} is not in ${found.join(' ')}`);
     for (const word of not) assert.not(found.includes(word), `${line}: ${word}`);
   }
   assert.equal((await offered('kiln build --progress=pl')).filter(Boolean), ['plain']);
@@ -47,14 +68,17 @@ test('bash completes', async () => {
 test('bash completes a line that is typed', async () => {
   const typed = `source ${join(ROOT, 'completions/kiln.bash')}; kiln() { printf '<%s>' "$@"; }; PS1=\n`;
   const keys = 'kiln build --progress=rawj\t--no-cache-f\tx --output type=ta\t\nexit\n';
-  const { stdout } = await run(['script', '-qec', 'bash --norc --noprofile -i', '/dev/null'], { stdin: typed + keys });
+  const { stdout } = await run(['script', '-qec', 'bash --norc --noprofile -i', '/dev/null'], {
+    stdin: typed + keys,
+  });
   assert.match(stdout, /<build><--progress=rawjson><--no-cache-filter><x><--output><type=tar>/);
 });
 
 test('zsh completes', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-zsh-'));
   try {
-    // A widget behind the completion writes what the line has become; a list of several is completed by what they begin with.
+    // A widget behind the completion writes what the line has become; a list of several is
+    // completed by what they begin with.
     const ask = `zmodload zsh/zpty
       zpty kiln zsh -f -i
       zpty -w kiln "PS1=; autoload -Uz compinit; compinit -D -u; source $1; unsetopt listambiguous; setopt menucomplete"
@@ -66,14 +90,20 @@ test('zsh completes', async () => {
       const answer = join(directory, 'line');
       rmSync(answer, { force: true });
       const env = { TERM: 'xterm', HOME: directory };
-      await run(['zsh', '-f', '-c', ask, 'zsh', join(ROOT, 'completions/_kiln'), line, answer], { env, expect: undefined });
+      await run(['zsh', '-f', '-c', ask, 'zsh', join(ROOT, 'completions/_kiln'), line, answer], {
+        env,
+        expect: undefined,
+      });
       return readFileSync(answer, 'utf8').trim();
     };
     for (const { line, offers } of CASES) {
       const found = await completed(line);
       const word = found.split(' ').at(-1) ?? '';
       assert.ok(found.startsWith(line.trimEnd()), `${line} became ${found}`);
-      assert.ok(offers.includes(word.replace(/=$/, '')), `${line} became ${found}, which ends in none of ${offers.join(' ')}`);
+      assert.ok(
+        offers.includes(word.replace(/=$/, '')),
+        `${line} became ${found}, which ends in none of ${offers.join(' ')}`,
+      );
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -86,7 +116,8 @@ test('fish completes', async () => {
     const ask = `source ${file}; complete -C '${line}'`;
     const { stdout } = await run(['fish', '--no-config', '-c', ask], { expect: 0 });
     const found = stdout.split('\n').map((row) => row.split('\t', 1)[0]);
-    for (const word of offers) assert.ok(found.includes(word), `${line}: ${word} is not in ${found.join(' ')}`);
+    for (const word of offers)
+      assert.ok(found.includes(word), `${line}: ${word} is not in ${found.join(' ')}`);
     for (const word of not) assert.not(found.includes(word), `${line}: ${word}`);
   }
 });
@@ -97,7 +128,13 @@ test('the man page is troff without a complaint, and has every command', async (
     expect: 0,
   });
   assert.is(stderr, '');
-  for (const words of [/^ {3}kiln build /m, /^ {3}kiln cache import /m, /--platform <list>/, /KILN_ROOT/, /maxUsedSpace/])
+  for (const words of [
+    /^ {3}kiln build /m,
+    /^ {3}kiln cache import /m,
+    /--platform <list>/,
+    /KILN_ROOT/,
+    /maxUsedSpace/,
+  ])
     assert.match(stdout, words);
 });
 

@@ -8,7 +8,11 @@ import { registryMissing, startRegistry } from '../registry/testing/registry.ts'
 import { Rig, run } from './rig.ts';
 
 const AMD = makeImage([{ name: 'a', text: 'amd' }]);
-const ARM = makeImage([{ name: 'a', text: 'arm' }], { os: 'linux', architecture: 'arm64', variant: 'v8' });
+const ARM = makeImage([{ name: 'a', text: 'arm' }], {
+  os: 'linux',
+  architecture: 'arm64',
+  variant: 'v8',
+});
 const INDEX = makeIndex([AMD, ARM]);
 
 const skip = registryMissing();
@@ -17,8 +21,10 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-const blobReads = (requests: readonly string[]) => requests.filter((line) => /^GET .*\/blobs\/sha256/.test(line));
-const blobWrites = (requests: readonly string[]) => requests.filter((line) => /^(PUT|PATCH) .*\/blobs\//.test(line));
+const blobReads = (requests: readonly string[]) =>
+  requests.filter((line) => /^GET .*\/blobs\/sha256/.test(line));
+const blobWrites = (requests: readonly string[]) =>
+  requests.filter((line) => /^(PUT|PATCH) .*\/blobs\//.test(line));
 
 real('all platforms go from place to place with the same digests', async () => {
   await using registry = await startRegistry();
@@ -38,17 +44,26 @@ real('all platforms go from place to place with the same digests', async () => {
     assert.is(copied.stdout, `${INDEX.target.digest}\n`, `${from} to ${to}`);
     from = to;
   }
-  for (const [digest, bytes] of [...AMD.blobs, ...ARM.blobs, [INDEX.target.digest, INDEX.bytes] as const])
+  for (const [digest, bytes] of [
+    ...AMD.blobs,
+    ...ARM.blobs,
+    [INDEX.target.digest, INDEX.bytes] as const,
+  ])
     assert.ok(readFileSync(rig.path('layout/blobs/sha256', hexOf(digest))).equals(bytes));
   await run(['skopeo', 'inspect', '--raw', `oci-archive:${rig.path('a.tar')}:1`], { expect: 0 });
-  const read = await run(['skopeo', 'inspect', '--tls-verify=false', `docker://${registry.host}/other/app:4`], { expect: 0 });
+  const read = await run(
+    ['skopeo', 'inspect', '--tls-verify=false', `docker://${registry.host}/other/app:4`],
+    { expect: 0 },
+  );
   assert.is(JSON.parse(read.stdout).Digest, INDEX.target.digest);
-  const docker = await run(['skopeo', 'inspect', `docker-archive:${rig.path('d.tar')}:me/app:2`], { expect: 0 });
+  const docker = await run(['skopeo', 'inspect', `docker-archive:${rig.path('d.tar')}:me/app:2`], {
+    expect: 0,
+  });
   assert.is(JSON.parse(docker.stdout).Architecture, 'amd64');
-  assert.equal(JSON.parse((await rig.kiln(['inspect', 'mine:3'], { expect: 0 })).stdout)[0].Platforms, [
-    'linux/amd64',
-    'linux/arm64/v8',
-  ]);
+  assert.equal(
+    JSON.parse((await rig.kiln(['inspect', 'mine:3'], { expect: 0 })).stdout)[0].Platforms,
+    ['linux/amd64', 'linux/arm64/v8'],
+  );
 });
 
 real('within a registry blobs are mounted; between two they are streamed, once', async () => {
@@ -60,40 +75,59 @@ real('within a registry blobs are mounted; between two they are streamed, once',
   await rig.kiln(['copy', name, `${registry.host}/other/app:1`], { expect: 0 });
   const mounting = (await registry.requests()).slice(before);
   assert.equal([blobReads(mounting), blobWrites(mounting)], [[], []]);
-  assert.is(mounting.filter((line) => /\?mount=.* 201$/.test(line)).length, AMD.blobs.size + ARM.blobs.size);
+  assert.is(
+    mounting.filter((line) => /\?mount=.* 201$/.test(line)).length,
+    AMD.blobs.size + ARM.blobs.size,
+  );
   await rig.kiln(['copy', name, `${second.host}/copy:1`], { expect: 0 });
   await rig.kiln(['copy', name, `${second.host}/copy:2`], { expect: 0 });
-  assert.is(blobReads((await registry.requests()).slice(before)).length, AMD.blobs.size + ARM.blobs.size);
+  assert.is(
+    blobReads((await registry.requests()).slice(before)).length,
+    AMD.blobs.size + ARM.blobs.size,
+  );
   assert.is(blobWrites(await second.requests()).length, AMD.blobs.size + ARM.blobs.size);
-  const tagged = await run(['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${second.host}/copy:2`], { expect: 0 });
+  const tagged = await run(
+    ['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${second.host}/copy:2`],
+    { expect: 0 },
+  );
   assert.is(tagged.stdout, INDEX.bytes.toString());
 });
 
-real('a place that cannot be, and an image that is not there, are errors with a next step', async () => {
-  await using registry = await startRegistry();
-  await using rig = await Rig.create('busybox');
-  for (const [from, to, code] of [
-    [`${registry.host}/no/such:1`, `oci:${rig.path('x')}`, 'KILN_IMAGE_NOT_FOUND'],
-    ['store:nothing', `oci:${rig.path('x')}`, 'KILN_IMAGE_NOT_FOUND'],
-    ['oci::1', 'store:x', 'KILN_REFERENCE_INVALID'],
-    [`oci:${rig.path('none')}`, 'store:x', 'KILN_LAYOUT_NOT_FOUND'],
-    ['store:busybox', `${registry.host}/a@sha256:${'0'.repeat(64)}`, 'KILN_DIGEST_MISMATCH'],
-  ] as const) {
-    const failed = await rig.kiln(['copy', '-q', from, to]);
-    assert.is(failed.code, 1, `${from} to ${to}`);
-    assert.match(failed.stderr, code);
-  }
-});
+real(
+  'a place that cannot be, and an image that is not there, are errors with a next step',
+  async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create('busybox');
+    for (const [from, to, code] of [
+      [`${registry.host}/no/such:1`, `oci:${rig.path('x')}`, 'KILN_IMAGE_NOT_FOUND'],
+      ['store:nothing', `oci:${rig.path('x')}`, 'KILN_IMAGE_NOT_FOUND'],
+      ['oci::1', 'store:x', 'KILN_REFERENCE_INVALID'],
+      [`oci:${rig.path('none')}`, 'store:x', 'KILN_LAYOUT_NOT_FOUND'],
+      ['store:busybox', `${registry.host}/a@sha256:${'0'.repeat(64)}`, 'KILN_DIGEST_MISMATCH'],
+    ] as const) {
+      const failed = await rig.kiln(['copy', '-q', from, to]);
+      assert.is(failed.code, 1, `${from} to ${to}`);
+      assert.match(failed.stderr, code);
+    }
+  },
+);
 
 real('login, a private image, logout', async () => {
   await using registry = await startRegistry({ login: true });
   await using rig = await Rig.create('busybox');
   const env = { DOCKER_CONFIG: rig.path('docker') };
-  const kiln = (args: readonly string[], expect: number, stdin = '') => rig.kiln(args, { env, expect, stdin });
+  const kiln = (args: readonly string[], expect: number, stdin = '') =>
+    rig.kiln(args, { env, expect, stdin });
   const name = `${registry.host}/private/busybox:1`;
-  assert.match((await kiln(['copy', '-q', 'store:busybox', name], 1)).stderr, 'KILN_REGISTRY_UNAUTHORIZED');
+  assert.match(
+    (await kiln(['copy', '-q', 'store:busybox', name], 1)).stderr,
+    'KILN_REGISTRY_UNAUTHORIZED',
+  );
   const login = ['login', '-u', 'baker', '--password-stdin', registry.host];
-  assert.match((await kiln(login, 1, 'wrong')).stderr, /does not accept the login of baker.*\[KILN_REGISTRY_DENIED\]/);
+  assert.match(
+    (await kiln(login, 1, 'wrong')).stderr,
+    /does not accept the login of baker.*\[KILN_REGISTRY_DENIED\]/,
+  );
   const taken = await kiln(login, 0, 'baker\n');
   assert.is(taken.stdout, 'Login Succeeded\n');
   assert.match(taken.stderr, 'clear text');

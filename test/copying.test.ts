@@ -7,7 +7,10 @@ import { KILN, Rig, type RunOptions, run, steps, testImage } from './rig.ts';
 
 const EPOCH = { SOURCE_DATE_EPOCH: '1700000000' };
 
-/** Everything that can make a layer: changes, removals, links, owners, and what is put back as it was. */
+/**
+ * Everything that can make a layer: changes, removals, links, owners, and what is put back as it
+ * was.
+ */
 const DOCKERFILE = `
 # syntax=docker/dockerfile:1
 FROM busybox AS tools
@@ -27,9 +30,16 @@ RUN true
 
 function context(rig: Rig): void {
   rig.write('c', { Dockerfile: DOCKERFILE, 'a.txt': 'a', 'd/e/f': 'f' });
-  execFileSync('sh', ['-c', 'mkdir t && touch -d @1500000000 t/x && chown 5:6 t/x && tar -cf c/a.tar -C t x && rm -r t'], {
-    cwd: rig.directory,
-  });
+  execFileSync(
+    'sh',
+    [
+      '-c',
+      'mkdir t && touch -d @1500000000 t/x && chown 5:6 t/x && tar -cf c/a.tar -C t x && rm -r t',
+    ],
+    {
+      cwd: rig.directory,
+    },
+  );
 }
 
 test('a store on a file system without attributes works', async () => {
@@ -73,12 +83,23 @@ test('a store on an overlay file system gives the same image, bit for bit, by ev
     ] as const) {
       await rig.kiln(['load', '-q', '-i', testImage('busybox')], on(root));
       await rig.kiln(['build', '-t', 'x', '-o', `type=oci,dest=${name}.tar`, 'c'], on(root));
-      await rig.kiln(['build', '-t', 'x', '--squash', '-o', `type=oci,dest=${name}-squashed.tar`, 'c'], on(root));
+      await rig.kiln(
+        ['build', '-t', 'x', '--squash', '-o', `type=oci,dest=${name}-squashed.tar`, 'c'],
+        on(root),
+      );
     }
-    assert.match(readFileSync(join(store, 'snapshotter'), 'utf8'), /^copy socket .* on overlayfs\n$/);
+    assert.match(
+      readFileSync(join(store, 'snapshotter'), 'utf8'),
+      /^copy socket .* on overlayfs\n$/,
+    );
     assert.is(readFileSync(join(rig.store, 'snapshotter'), 'utf8'), 'overlay\n');
     for (const kind of ['', '-squashed'])
-      assert.ok(readFileSync(rig.path(`copied${kind}.tar`)).equals(readFileSync(rig.path(`mounted${kind}.tar`))), kind);
+      assert.ok(
+        readFileSync(rig.path(`copied${kind}.tar`)).equals(
+          readFileSync(rig.path(`mounted${kind}.tar`)),
+        ),
+        kind,
+      );
     const doctor = await rig.kiln(['doctor'], { env: { KILN_ROOT: store } });
     assert.match(doctor.stdout, /^optional +snapshotter +copy: .*on overlayfs/m);
   });
@@ -101,7 +122,11 @@ test('such a store runs images, opens a shell in a failed step, is pruned and fo
       'cat /made /home/file /deep/z/b/c/f; ls /context; echo y > /made; stat -c %u:%g /made',
     ]);
     assert.is(ran.stdout, 'run\nmore\nnew\nx\n12:34\n');
-    assert.is((await kiln(['run', 'x', 'cat', '/made'])).stdout, 'run\nmore\n', 'a layer is not what a process writes to');
+    assert.is(
+      (await kiln(['run', 'x', 'cat', '/made'])).stdout,
+      'run\nmore\n',
+      'a layer is not what a process writes to',
+    );
     rig.write('f', { Dockerfile: 'FROM x\nRUN echo kept > /kept && false\n' });
     const failed = await kiln(['build', '--output-on-error', 'kept,/kept', 'f'], { expect: 1 });
     assert.match(failed.stderr, 'KILN_STEP_FAILED');
@@ -120,14 +145,19 @@ test('such a store runs images, opens a shell in a failed step, is pruned and fo
 });
 
 test('a store that a file system cannot hold is refused by name, in a build and by doctor', async () => {
-  if (!/\tvfat$/m.test(readFileSync('/proc/filesystems', 'utf8'))) return console.log('SKIP vfat: this kernel has no vfat');
+  if (!/\tvfat$/m.test(readFileSync('/proc/filesystems', 'utf8')))
+    return console.log('SKIP vfat: this kernel has no vfat');
   await using rig = await Rig.create();
   context(rig);
   try {
-    execFileSync('sh', ['-c', 'truncate -s 64M fat && mkfs.vfat fat && mkdir m && mount -o loop fat m'], {
-      cwd: rig.directory,
-      stdio: 'pipe',
-    });
+    execFileSync(
+      'sh',
+      ['-c', 'truncate -s 64M fat && mkfs.vfat fat && mkdir m && mount -o loop fat m'],
+      {
+        cwd: rig.directory,
+        stdio: 'pipe',
+      },
+    );
   } catch {
     return console.log('SKIP vfat: this host has no block device to mount');
   }

@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto';
-import { existsSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
@@ -12,8 +21,8 @@ const registryTest = (name: string, body: () => Promise<void>) => {
 };
 
 /**
- * A byte that changes in the store never leaves it as something else: what can be made anew is, what cannot is an error that names it, and no
- * output appears.
+ * A byte that changes in the store never leaves it as something else: what can be made anew is,
+ * what cannot is an error that names it, and no output appears.
  */
 
 const EXPORTS: Readonly<Record<string, (to: string) => readonly string[]>> = {
@@ -21,7 +30,12 @@ const EXPORTS: Readonly<Record<string, (to: string) => readonly string[]>> = {
   'docker archive': (to) => ['build', '-o', `type=docker,dest=${to}`, 'c'],
   layout: (to) => ['build', '-o', `type=oci,tar=false,dest=${to}`, 'c'],
   'local cache': (to) => ['build', '--cache-to', `type=local,mode=max,dest=${to}`, 'c'],
-  'another compression': (to) => ['build', '-o', `type=oci,compression=zstd,force-compression=true,dest=${to}`, 'c'],
+  'another compression': (to) => [
+    'build',
+    '-o',
+    `type=oci,compression=zstd,force-compression=true,dest=${to}`,
+    'c',
+  ],
   save: (to) => ['save', '-o', to, 'img'],
   'copy to an archive': (to) => ['copy', 'store:img', `oci-archive:${to}`],
   'copy to a layout': (to) => ['copy', 'store:img', `oci:${to}`],
@@ -34,7 +48,10 @@ async function rigged(): Promise<Rig> {
   return rig;
 }
 
-/** The blobs of an archive or a layout whose bytes are not their names; throws when there are none at all. */
+/**
+ * The blobs of an archive or a layout whose bytes are not their names; throws when there are none
+ * at all.
+ */
 async function wrongIn(rig: Rig, output: string): Promise<string[]> {
   let root = output;
   if (statSync(output).isFile()) {
@@ -43,7 +60,9 @@ async function wrongIn(rig: Rig, output: string): Promise<string[]> {
     await run(['tar', '-xf', output, '-C', root], { expect: 0 });
   }
   const names = readdirSync(`${root}/blobs/sha256`);
-  const wrong = names.filter((name) => sha256(readFileSync(`${root}/blobs/sha256/${name}`)) !== name);
+  const wrong = names.filter(
+    (name) => sha256(readFileSync(`${root}/blobs/sha256/${name}`)) !== name,
+  );
   rmSync(rig.path('unpacked'), { recursive: true, force: true });
   assert.ok(names.length > 2);
   return wrong;
@@ -62,7 +81,9 @@ function flip(path: string): void {
 
 /** Blobs of layers, largest first; documents are text. */
 function layerBlobs(rig: Rig): string[] {
-  const blobs = globSync(`${rig.store}/blobs/sha256/*`).filter((path) => readFileSync(path)[0] !== 0x7b);
+  const blobs = globSync(`${rig.store}/blobs/sha256/*`).filter(
+    (path) => readFileSync(path)[0] !== 0x7b,
+  );
   return blobs.sort((a, b) => statSync(b).size - statSync(a).size);
 }
 
@@ -72,7 +93,9 @@ test('a damaged blob of a step: every export makes it anew and is whole', async 
     await rig.kiln(command('first'), { expect: 0 });
     rmSync(rig.path('first'), { recursive: true });
     // Of the base nothing can be made anew; what is left are the forms of the step's layer.
-    const base = layerBlobs(rig).find((path) => statSync(path).size > 200_000 && readFileSync(path).readUInt16BE(0) === 0x1f8b)!;
+    const base = layerBlobs(rig).find(
+      (path) => statSync(path).size > 200_000 && readFileSync(path).readUInt16BE(0) === 0x1f8b,
+    )!;
     const own = layerBlobs(rig).filter((path) => path !== base && !isFormOf(path, base));
     assert.ok(own.length > 0, name);
     for (const blob of own) flip(blob);
@@ -130,31 +153,37 @@ async function manifestOf(rig: Rig, image: string): Promise<string> {
   return found;
 }
 
-registryTest('a damaged blob of a step on its way to a registry: made anew, and what arrives can be pulled', async () => {
-  await using rig = await rigged();
-  await using registry = await startRegistry();
-  const pushes: Readonly<Record<string, (name: string) => readonly string[]>> = {
-    push: (name) => ['push', 'img', name],
-    copy: (name) => ['copy', 'store:img', name],
-    build: (name) => ['build', '-o', `type=image,push=true,name=${name}`, 'c'],
-    cache: (name) => ['build', '--cache-to', `type=registry,mode=max,ref=${name}`, 'c'],
-  };
-  for (const [how, command] of Object.entries(pushes)) {
-    // Made first, so that there is something to be damaged; a repository of its own each time, so that it is sent.
-    await rig.kiln(['build', '-o', 'type=oci,dest=out', 'c'], { expect: 0 });
-    for (const blob of layerBlobs(rig)) if (statSync(blob).size < 200_000) flip(blob);
-    const ran = await rig.kiln(command(`${registry.host}/${how}:1`));
-    assert.is(ran.code, 0, `${how}: ${ran.stderr}`);
-    if (how === 'cache') continue;
-    await rig.kiln(['copy', `${registry.host}/${how}:1`, 'oci-archive:arrived'], { expect: 0 });
-    assert.equal(await wrongIn(rig, rig.path('arrived')), [], how);
-    rmSync(rig.path('arrived'));
-  }
-});
+registryTest(
+  'a damaged blob of a step on its way to a registry: made anew, and what arrives can be pulled',
+  async () => {
+    await using rig = await rigged();
+    await using registry = await startRegistry();
+    const pushes: Readonly<Record<string, (name: string) => readonly string[]>> = {
+      push: (name) => ['push', 'img', name],
+      copy: (name) => ['copy', 'store:img', name],
+      build: (name) => ['build', '-o', `type=image,push=true,name=${name}`, 'c'],
+      cache: (name) => ['build', '--cache-to', `type=registry,mode=max,ref=${name}`, 'c'],
+    };
+    for (const [how, command] of Object.entries(pushes)) {
+      // Made first, so that there is something to be damaged; a repository of its own each time, so
+      // that it is sent.
+      await rig.kiln(['build', '-o', 'type=oci,dest=out', 'c'], { expect: 0 });
+      for (const blob of layerBlobs(rig)) if (statSync(blob).size < 200_000) flip(blob);
+      const ran = await rig.kiln(command(`${registry.host}/${how}:1`));
+      assert.is(ran.code, 0, `${how}: ${ran.stderr}`);
+      if (how === 'cache') continue;
+      await rig.kiln(['copy', `${registry.host}/${how}:1`, 'oci-archive:arrived'], { expect: 0 });
+      assert.equal(await wrongIn(rig, rig.path('arrived')), [], how);
+      rmSync(rig.path('arrived'));
+    }
+  },
+);
 
 test('a damaged config or manifest is an error, and nothing is written', async () => {
   await using rig = await rigged();
-  const documents = globSync(`${rig.store}/blobs/sha256/*`).filter((path) => readFileSync(path)[0] === 0x7b);
+  const documents = globSync(`${rig.store}/blobs/sha256/*`).filter(
+    (path) => readFileSync(path)[0] === 0x7b,
+  );
   const image = JSON.parse((await rig.kiln(['inspect', 'img'], { expect: 0 })).stdout)[0];
   const config = documents.find((path) => `sha256:${path.split('/').at(-1)}` === image.Id)!;
   assert.ok(config);
@@ -184,7 +213,11 @@ test('files of a layer that have changed: an error, and the next build makes the
     assert.match(ran.stderr, 'KILN_STORE_DAMAGED', name);
     assert.not(existsSync(rig.path('out')));
     await rig.build('c', '-t', 'img');
-    assert.is((await rig.kiln(['run', 'img', 'head', '-c', '3', '/f'], { expect: 0 })).stdout, 'xxx', name);
+    assert.is(
+      (await rig.kiln(['run', 'img', 'head', '-c', '3', '/f'], { expect: 0 })).stdout,
+      'xxx',
+      name,
+    );
     await rig.kiln(EXPORTS[name]!('out'), { expect: 0 });
     assert.equal(await wrongIn(rig, rig.path('out')), [], name);
     rmSync(rig.path('out'));

@@ -8,11 +8,17 @@ import { makeDeep } from '../snapshotter/sys/trees.fixture.ts';
 import { mountsBelow, type Ran, Rig } from './rig.ts';
 import { asUser, prepared } from './user.ts';
 
-/** Trees whose paths are longer than the system takes (4,095 bytes), made at each door, and every command on the store that has them. */
+/**
+ * Trees whose paths are longer than the system takes (4,095 bytes), made at each door, and every
+ * command on the store that has them.
+ */
 
 const NAME = 'y'.repeat(120);
 const DEPTH = 40;
-/** In a shell: as `makeDeep`, in the working directory. Without -P the shell joins the whole path itself. */
+/**
+ * In a shell: as `makeDeep`, in the working directory. Without -P the shell joins the whole path
+ * itself.
+ */
 const MAKE = `i=0; while [ $i -lt ${DEPTH} ]; do mkdir ${NAME} && cd -P ${NAME} && printf x > here; i=$((i+1)); done`;
 /** Fails unless all of it is below the working directory. */
 const CHECK = `i=0; while [ $i -lt ${DEPTH} ]; do cd -P ${NAME} && [ "$(cat here)" = x ] || exit 9; i=$((i+1)); done; echo all of it`;
@@ -65,12 +71,15 @@ async function housekeeping(kiln: Kiln, store: string): Promise<void> {
   await succeeds(kiln, 'prune', '--auto');
   await succeeds(kiln, 'prune', '-af');
   await succeeds(kiln, 'du');
-  for (const room of ['layers', 'caches', 'tmp']) assert.equal(deepIn(`${store}/${room}`), [], room);
+  for (const room of ['layers', 'caches', 'tmp'])
+    assert.equal(deepIn(`${store}/${room}`), [], room);
 }
 
 /** What is below a directory and has the name, or is one letter. */
 function deepIn(directory: string): string[] {
-  const found = execFileSync('find', [directory, '-maxdepth', '6', '-name', NAME], { encoding: 'utf8' });
+  const found = execFileSync('find', [directory, '-maxdepth', '6', '-name', NAME], {
+    encoding: 'utf8',
+  });
   return found.split('\n').filter(Boolean);
 }
 
@@ -81,12 +90,36 @@ async function throughAll(kiln: Kiln, rig: Rig, store: string): Promise<void> {
   assert.is(copied.stderr.match(/all of it/g)!.length >= 5, true, copied.stderr);
   for (const place of ['plain', 'link', 'parents/d', 'exclude'])
     assert.is([...statsBelow(rig.path('out', place), unexpected)].length, 2 * DEPTH + 1, place);
-  await build('--target', 'made', '--output', 'type=tar,dest=out.tar', '--sbom=true', '--provenance=true');
-  const names = execFileSync('tar', ['-tf', rig.path('out.tar')], { encoding: 'utf8', maxBuffer: 1 << 26 }).split('\n');
+  await build(
+    '--target',
+    'made',
+    '--output',
+    'type=tar,dest=out.tar',
+    '--sbom=true',
+    '--provenance=true',
+  );
+  const names = execFileSync('tar', ['-tf', rig.path('out.tar')], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  }).split('\n');
   assert.is(names.filter((name) => name.endsWith('/here')).length, DEPTH);
-  for (const output of ['type=oci,dest=no.tar', 'type=docker,dest=no.tar', 'type=image,name=no,store=true'])
+  for (const output of [
+    'type=oci,dest=no.tar',
+    'type=docker,dest=no.tar',
+    'type=image,name=no,store=true',
+  ])
     await refuses(kiln, 'KILN_LAYER_LIMIT', 'build', '--target', 'made', '--output', output, 'c');
-  await refuses(kiln, 'KILN_LAYER_LIMIT', 'build', '--target', 'copied', '--squash', '-t', 'no', 'c');
+  await refuses(
+    kiln,
+    'KILN_LAYER_LIMIT',
+    'build',
+    '--target',
+    'copied',
+    '--squash',
+    '-t',
+    'no',
+    'c',
+  );
   await build('--target', 'cached');
   await succeeds(kiln, 'cache', 'export', 'saved', '/c');
   await succeeds(kiln, 'cache', 'rm', '/c');
@@ -132,7 +165,9 @@ RUN --mount=type=cache,target=/c mkdir -p /c/closed && touch "/c/closed/$(printf
   assert.match((await succeeds(kiln, 'run', 'x', 'ls', '-R', '/e')).stdout, /inner/);
   await succeeds(kiln, 'rmi', 'x');
   await housekeeping(kiln, rig.path('home/.local/share/kiln'));
-  const left = execFileSync('find', [rig.path('home/.local/share/kiln'), '-name', 'closed'], { encoding: 'utf8' });
+  const left = execFileSync('find', [rig.path('home/.local/share/kiln'), '-name', 'closed'], {
+    encoding: 'utf8',
+  });
   assert.is(left, '');
 });
 
@@ -158,7 +193,10 @@ test('a tree of more directories than a walk takes is refused by name, and is re
   makeDeep(rig.path('c/tree'), 2100, 'a');
   const refused = await rig.kiln(['build', '-t', 'no', 'c']);
   assert.is(refused.code, 1, refused.stderr);
-  assert.match(refused.stderr, /"\/tree\/a\/a.*more than 2048 directories deep \[KILN_LAYER_LIMIT\]/);
+  assert.match(
+    refused.stderr,
+    /"\/tree\/a\/a.*more than 2048 directories deep \[KILN_LAYER_LIMIT\]/,
+  );
   rig.write('c', { '.dockerignore': 'tree/a' });
   await rig.build('c', '-t', 'yes');
   removeTree(rig.path('c'));
@@ -177,7 +215,9 @@ test('a base image and an ADD with a path as long as the system takes: any step 
   await rig.kiln(['prune', '-af'], { expect: 0 });
   await rig.kiln(['load', '-q', '-i', 'deep.tar'], { expect: 0 });
   const down = `i=0; while [ $i -lt ${depth} ]; do cd abc; i=$((i+1)); done; cat here`;
-  rig.write('c2', { Dockerfile: `FROM deep\nRUN ${down}; echo y > here; mkdir gone; rmdir gone\nRUN ${down} | grep y\n` });
+  rig.write('c2', {
+    Dockerfile: `FROM deep\nRUN ${down}; echo y > here; mkdir gone; rmdir gone\nRUN ${down} | grep y\n`,
+  });
   await rig.build('c2', '-t', 'changed', '--output', 'type=oci,dest=changed.tar');
   await rig.build('c2', '-t', 'changed');
   await rig.build('c2', '-t', 'squashed', '--squash');

@@ -7,12 +7,15 @@ import { KILN, type Ran, Rig, run } from './rig.ts';
 const SPEC = {
   cdiVersion: '0.6.0',
   kind: 'test.com/tun',
-  devices: [{ name: 'a', containerEdits: { env: ['TUN=there'], deviceNodes: [{ path: '/dev/net/tun' }] } }],
+  devices: [
+    { name: 'a', containerEdits: { env: ['TUN=there'], deviceNodes: [{ path: '/dev/net/tun' }] } },
+  ],
 };
 
 async function build(rig: Rig, ...args: string[]): Promise<Ran> {
   writeFileSync(rig.path('tun.json'), JSON.stringify(SPEC));
-  const script = 'mount -t tmpfs tmpfs /run && mkdir /run/cdi && cp "$1" /run/cdi/ && shift && exec "$@"';
+  const script =
+    'mount -t tmpfs tmpfs /run && mkdir /run/cdi && cp "$1" /run/cdi/ && shift && exec "$@"';
   return await run(
     [
       'unshare',
@@ -50,7 +53,10 @@ RUN test ! -e /dev/net && echo without
   assert.match(built.stderr, /\d with there$/m);
   assert.match(built.stderr, /\d without$/m);
   rig.write('d', { Dockerfile: 'FROM busybox\nRUN --device=test.com/other,required true\n' });
-  assert.match((await build(rig, '--allow=device', 'd')).stderr, /KILN_DEVICE_UNKNOWN(.|\n)*it has test\.com\/tun=a/);
+  assert.match(
+    (await build(rig, '--allow=device', 'd')).stderr,
+    /KILN_DEVICE_UNKNOWN(.|\n)*it has test\.com\/tun=a/,
+  );
 });
 
 test('--device gives one to every step', async () => {

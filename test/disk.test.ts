@@ -44,9 +44,14 @@ test('du counts what is on the disk, each byte once', async () => {
   await rig.build('c', '-t', 'x');
   const items = await du(rig);
   // The index grows and shrinks as it is opened; the store's own directories are nobody's.
-  const { stdout } = await run(['du', '-s', '--block-size=1', '--exclude=kiln.db*', rig.store], { expect: 0 });
+  const { stdout } = await run(['du', '-s', '--block-size=1', '--exclude=kiln.db*', rig.store], {
+    expect: 0,
+  });
   const counted = total(items.filter(({ ID }) => ID !== 'index'));
-  assert.ok(Math.abs(Number(/^\d+/.exec(stdout)?.[0]) - counted) < 128 * 1024, `${stdout} ${counted}`);
+  assert.ok(
+    Math.abs(Number(/^\d+/.exec(stdout)?.[0]) - counted) < 128 * 1024,
+    `${stdout} ${counted}`,
+  );
   assert.ok(items.some(({ ID, Size }) => ID === 'index' && Size > 0));
   const step = items.find(({ Description }) => /RUN --mount/.test(Description))!;
   assert.ok(step.Size > 2_000_000 && step.Size < 2_100_000, 'hard links count once');
@@ -88,9 +93,14 @@ test('a limit is kept, and the longest unused goes first', async () => {
   const before = await du(rig, '--filter', 'private');
   assert.ok(total(before) > 3_000_000);
   await rig.kiln(['prune', '--force', '--max-used-space', '2200k'], { expect: 0 });
-  const left = (await du(rig, '--filter', 'private')).filter(({ ID, Type }) => Type === 'regular' && !ID.startsWith('sha256:'));
+  const left = (await du(rig, '--filter', 'private')).filter(
+    ({ ID, Type }) => Type === 'regular' && !ID.startsWith('sha256:'),
+  );
   assert.ok(total(left) <= 2200 * 1024);
-  assert.equal(left.map(({ Description }) => /\/(\w+)$/.exec(Description)?.[1]).sort(), ['three', 'two']);
+  assert.equal(left.map(({ Description }) => /\/(\w+)$/.exec(Description)?.[1]).sort(), [
+    'three',
+    'two',
+  ]);
 });
 
 test('rmi frees what only that image needed', async () => {
@@ -127,7 +137,8 @@ RUN cat /c /a > /d
     watch: (output) => {
       if (pruned || !/ started$/m.test(output)) return;
       pruned = rig.kiln(['prune', '--all', '--force'], { expect: 0 }).finally(() => {
-        for (const data of globSync(`${rig.store}/caches/*/0/data`)) writeFileSync(`${data}/go`, '');
+        for (const data of globSync(`${rig.store}/caches/*/0/data`))
+          writeFileSync(`${data}/go`, '');
       });
     },
   });
@@ -141,7 +152,10 @@ test('policies of kiln.toml decide what an automatic collection takes', async ()
   await using rig = await prepared();
   await rig.build('c');
   const config = `${rig.write('etc', { 'kiln.toml': '[[worker.oci.gcpolicy]]\nfilters = ["type==exec.cachemount"]\n' })}/kiln.toml`;
-  const { stdout } = await rig.kiln(['prune', '--auto'], { expect: 0, env: { KILN_CONFIG: config } });
+  const { stdout } = await rig.kiln(['prune', '--auto'], {
+    expect: 0,
+    env: { KILN_CONFIG: config },
+  });
   assert.match(stdout, /cache mount .*: asked for \(policy 1\)/);
   assert.not.match(stdout, /RUN/);
 });
@@ -155,11 +169,16 @@ test('a build that made something has the store collected when it is time, by a 
     await rig.kiln(['build', '-q', ...args, 'c'], { expect: 0, env: { KILN_CONFIG: config } });
   };
   await collecting();
-  assert.is(statSync(`${rig.store}/collected`).mtimeMs, 1000, 'nothing was made, so nothing is collected');
+  assert.is(
+    statSync(`${rig.store}/collected`).mtimeMs,
+    1000,
+    'nothing was made, so nothing is collected',
+  );
   rig.write('c', { a: 'other' });
   await collecting();
   const there = () => globSync(`${rig.store}/caches/*/0.lock`).length > 0;
-  for (let attempt = 0; attempt < 500 && there(); attempt++) await new Promise((done) => setTimeout(done, 20));
+  for (let attempt = 0; attempt < 500 && there(); attempt++)
+    await new Promise((done) => setTimeout(done, 20));
   assert.not(there());
   // Its last act is to remove its lease and scratch space.
   for (let attempt = 0; attempt < 500 && processesWith(rig.store).length > 0; attempt++)
@@ -170,25 +189,41 @@ test('a build that made something has the store collected when it is time, by a 
 test('cache mounts are listed, saved, restored elsewhere, and removed', async () => {
   await using rig = await Rig.create('busybox');
   await using other = await Rig.create('busybox');
-  const step = (text: string) => `FROM busybox\nRUN --mount=type=cache,id=pkg,target=/cc,uid=12,mode=0750 ${text}\n`;
+  const step = (text: string) =>
+    `FROM busybox\nRUN --mount=type=cache,id=pkg,target=/cc,uid=12,mode=0750 ${text}\n`;
   rig.write('c', { Dockerfile: step('echo kept > /cc/f && mkdir /cc/d') });
   await rig.build('c');
   const { stdout } = await rig.kiln(['cache', 'ls'], { expect: 0 });
   assert.match(stdout, /^pkg +[0-9a-f]{24}-0 +\S+ +\d+ seconds? ago$/m);
-  assert.match((await rig.kiln(['cache', 'ls', '--records'], { expect: 0 })).stdout, 'RUN --mount=type=cache');
+  assert.match(
+    (await rig.kiln(['cache', 'ls', '--records'], { expect: 0 })).stdout,
+    'RUN --mount=type=cache',
+  );
   const saved = other.path('saved');
-  assert.match((await rig.kiln(['cache', 'export', saved, 'pkg'], { expect: 0 })).stdout, /saved 1 cache mounts/);
+  assert.match(
+    (await rig.kiln(['cache', 'export', saved, 'pkg'], { expect: 0 })).stdout,
+    /saved 1 cache mounts/,
+  );
   await other.kiln(['cache', 'import', saved, 'pkg'], { expect: 0 });
   other.write('c', { Dockerfile: step('cat /cc/f > /out && stat -c "%u %a" /cc >> /out') });
   await other.build('c', '-t', 'x');
-  assert.is((await other.kiln(['run', 'x', 'cat', '/out'], { expect: 0 })).stdout, 'kept\n12 750\n');
+  assert.is(
+    (await other.kiln(['run', 'x', 'cat', '/out'], { expect: 0 })).stdout,
+    'kept\n12 750\n',
+  );
   await other.kiln(['cache', 'rm', 'pkg'], { expect: 0 });
-  assert.match((await other.kiln(['cache', 'inspect', 'pkg'], { expect: 1 })).stderr, 'KILN_CACHE_NOT_FOUND');
+  assert.match(
+    (await other.kiln(['cache', 'inspect', 'pkg'], { expect: 1 })).stderr,
+    'KILN_CACHE_NOT_FOUND',
+  );
 });
 
 test('--no-cache begins a cache mount anew', async () => {
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN --mount=type=cache,target=/cc echo x >> /cc/f && wc -l < /cc/f > /n\n' });
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nRUN --mount=type=cache,target=/cc echo x >> /cc/f && wc -l < /cc/f > /n\n',
+  });
   const count = async (...args: string[]) => {
     rig.write('c', { [`touch${Math.random()}`]: '' });
     await rig.build('c', '-t', 'x', ...args);

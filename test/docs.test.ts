@@ -41,7 +41,9 @@ function anchor(heading: string): string {
 }
 
 const anchors = (page: string) =>
-  new Set([...withoutBlocks(read(page)).matchAll(/^#+ (.+)$/gm)].map((found) => anchor(found[1] ?? '')));
+  new Set(
+    [...withoutBlocks(read(page)).matchAll(/^#+ (.+)$/gm)].map((found) => anchor(found[1] ?? '')),
+  );
 
 test('every relative link leads to a file, and to a heading of it', () => {
   let count = 0;
@@ -68,12 +70,19 @@ function commandLines(script: string): readonly string[] {
   return text.split(/\n|\||&&|;|\$\(|\)/).map((line) => line.trim());
 }
 
-/** The words behind `kiln` of a line that calls it, or undefined. Words of docker's own are left out. */
+/**
+ * The words behind `kiln` of a line that calls it, or undefined. Words of docker's own are left
+ * out.
+ */
 function wordsOfKiln(line: string): readonly string[] | undefined {
   const words = line.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
   const at = words.findIndex((word) => /^(?:\.\/)?kiln$/.test(word));
   const before = words.slice(0, Math.max(0, at));
-  const calls = at >= 0 && before.every((word, index) => /^(?:sudo|\w+=.*)$/.test(word) || (index > 0 && word.startsWith('-')));
+  const calls =
+    at >= 0 &&
+    before.every(
+      (word, index) => /^(?:sudo|\w+=.*)$/.test(word) || (index > 0 && word.startsWith('-')),
+    );
   return calls || (at >= 0 && before[0] === 'docker') ? words.slice(at + 1) : undefined;
 }
 
@@ -86,7 +95,9 @@ function complaint(words: readonly string[]): string | undefined {
   if (/^(?:version|help|--help|--version)$/.test(words[0] ?? '')) return undefined;
   const command = find(words);
   if (!command) return 'there is no such command';
-  const known = new Set(command.flags.flatMap(({ long, short }) => [long, ...(short ? [short] : [])]));
+  const known = new Set(
+    command.flags.flatMap(({ long, short }) => [long, ...(short ? [short] : [])]),
+  );
   const rest = words.slice(command.words.length);
   const passesThrough = command.words[0] === 'run';
   for (let at = 0; at < rest.length; at++) {
@@ -98,8 +109,15 @@ function complaint(words: readonly string[]): string | undefined {
     const names = word.startsWith('--') ? [word.split('=', 1)[0]!] : shortNames(word, command);
     const unknown = names.find((name) => name !== '--help' && !known.has(name));
     if (unknown !== undefined) return `${unknown} is not a flag of it`;
-    const flag = command.flags.find(({ long, short }) => long === names.at(-1) || short === names.at(-1));
-    if (flag?.value !== undefined && !word.includes('=') && word.length <= Math.max(2, flag.long.length)) at++;
+    const flag = command.flags.find(
+      ({ long, short }) => long === names.at(-1) || short === names.at(-1),
+    );
+    if (
+      flag?.value !== undefined &&
+      !word.includes('=') &&
+      word.length <= Math.max(2, flag.long.length)
+    )
+      at++;
   }
   return undefined;
 }
@@ -131,7 +149,10 @@ test('what shell blocks call is there, with these flags', () => {
 
 test('a wrong call in a shell block is noticed', () => {
   const wrong = (line: string) => complaint(wordsOfKiln(commandLines(line)[0]!)!);
-  assert.is(wrong('sudo kiln build -t app --platfrom linux/arm64 .'), '--platfrom is not a flag of it');
+  assert.is(
+    wrong('sudo kiln build -t app --platfrom linux/arm64 .'),
+    '--platfrom is not a flag of it',
+  );
   assert.is(wrong('kiln bake'), 'there is no such command');
   assert.is(wrong('kiln run -iz app sh -c x'), '-z is not a flag of it');
   assert.is(wrong('A=b kiln cache ls --records'), undefined);
@@ -150,12 +171,18 @@ test('flags and commands that tables and text of the guides name are there', () 
 });
 
 /** Documents for people who read the code. */
-const OF_CODE = ['docs/architecture.md', 'docs/extending.md', ...globSync('*/README.md', { cwd: ROOT })].filter(
-  (page) => !/^(?:node_modules|dist)\//.test(page),
-);
+const OF_CODE = [
+  'docs/architecture.md',
+  'docs/extending.md',
+  ...globSync('*/README.md', { cwd: ROOT }),
+].filter((page) => !/^(?:node_modules|dist)\//.test(page));
 
 test('lines of the guides and of documents about the code have at most 100 columns, tables aside', () => {
-  for (const page of [...GUIDES, ...OF_CODE, ...PAGES.filter((name) => name.startsWith('docs/reference/'))]) {
+  for (const page of [
+    ...GUIDES,
+    ...OF_CODE,
+    ...PAGES.filter((name) => name.startsWith('docs/reference/')),
+  ]) {
     const long = read(page)
       .split('\n')
       .filter((line) => line.length > 100 && !line.startsWith('|') && !/^\S+$/.test(line));
@@ -187,15 +214,23 @@ const OF_RECIPES = ['KILN_CODE', 'KILN_IMAGE', 'KILN_PACKAGE'];
 
 test('error codes and variables that the guides name are there', () => {
   const variables = ENVIRONMENT.flatMap((group) => group.variables.flatMap(({ names }) => names));
-  const known = new Set([...codesInDocument().map(({ code }) => code), ...variables, ...OF_RECIPES]);
+  const known = new Set([
+    ...codesInDocument().map(({ code }) => code),
+    ...variables,
+    ...OF_RECIPES,
+  ]);
   for (const page of GUIDES) {
-    const unknown = [...read(page).matchAll(/\bKILN_[A-Z_]+\b/g)].map(([name]) => name).filter((name) => !known.has(name));
+    const unknown = [...read(page).matchAll(/\bKILN_[A-Z_]+\b/g)]
+      .map(([name]) => name)
+      .filter((name) => !known.has(name));
     assert.equal(unknown, [], page);
   }
 });
 
 test('the page of the Dockerfile language has every instruction', () => {
-  const headings = [...read('docs/dockerfile.md').matchAll(/^## ([A-Z]+)$/gm)].map((found) => found[1]?.toLowerCase() ?? '');
+  const headings = [...read('docs/dockerfile.md').matchAll(/^## ([A-Z]+)$/gm)].map(
+    (found) => found[1]?.toLowerCase() ?? '',
+  );
   assert.equal(headings.sort(), Object.keys(READERS).sort());
 });
 
@@ -203,17 +238,26 @@ test('each word of the glossary is declared where it says', () => {
   const text = read('docs/glossary.md').replace(/\n {2}/g, ' ');
   const places = [...text.matchAll(/`(\w+)` in `([\w./-]+)`/g)];
   const isThere = (name: string, file: string) =>
-    existsSync(join(ROOT, file)) && new RegExp(`\\b(?:interface|type|class|function|const) ${name}\\b`).test(read(file));
-  const gone = places.filter(([, name = '', file = '']) => !isThere(name, file)).map(([place]) => place);
+    existsSync(join(ROOT, file)) &&
+    new RegExp(`\\b(?:interface|type|class|function|const) ${name}\\b`).test(read(file));
+  const gone = places
+    .filter(([, name = '', file = '']) => !isThere(name, file))
+    .map(([place]) => place);
   assert.equal(gone, []);
   const words = [...text.matchAll(/^- \*\*(.+?)\*\*: (.+)$/gm)];
   assert.ok(words.length > 50);
-  for (const [, word, meaning = ''] of words) assert.match(meaning, /` in `/, `${word} says where it is declared`);
+  for (const [, word, meaning = ''] of words)
+    assert.match(meaning, /` in `/, `${word} says where it is declared`);
 });
 
 test('the README leads to every guide', () => {
-  const links = new Set([...read('README.md').matchAll(/\]\(([^)#\s]+)/g)].map((found) => found[1]));
-  for (const page of [...GUIDES.filter((name) => name !== 'docs/saved-caches.md'), 'docs/reference/README.md'])
+  const links = new Set(
+    [...read('README.md').matchAll(/\]\(([^)#\s]+)/g)].map((found) => found[1]),
+  );
+  for (const page of [
+    ...GUIDES.filter((name) => name !== 'docs/saved-caches.md'),
+    'docs/reference/README.md',
+  ])
     assert.ok(links.has(page), page);
 });
 

@@ -12,8 +12,16 @@ interface Expected {
   readonly says: readonly (string | RegExp)[];
 }
 
-/** Builds `c`, which must fail with a code, a non-zero exit and no stack trace; a good build afterwards shows that the store is whole. */
-async function fails(rig: Rig, args: readonly string[], expected: Expected, env: NodeJS.ProcessEnv = {}): Promise<void> {
+/**
+ * Builds `c`, which must fail with a code, a non-zero exit and no stack trace; a good build
+ * afterwards shows that the store is whole.
+ */
+async function fails(
+  rig: Rig,
+  args: readonly string[],
+  expected: Expected,
+  env: NodeJS.ProcessEnv = {},
+): Promise<void> {
   const ran = await rig.kiln(['build', '--progress=plain', ...args], { env });
   assert.is.not(ran.code, 0, ran.stderr);
   assert.is.not(ran.code, 70, ran.stderr);
@@ -41,7 +49,10 @@ function withDockerfile(
 test('no Dockerfile', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Containerfile: 'FROM busybox' });
-  await fails(rig, ['c'], { code: 'KILN_DOCKERFILE_NOT_FOUND', says: ['failed to read dockerfile', 'Containerfile'] });
+  await fails(rig, ['c'], {
+    code: 'KILN_DOCKERFILE_NOT_FOUND',
+    says: ['failed to read dockerfile', 'Containerfile'],
+  });
 });
 
 test('no context directory', async () => {
@@ -49,10 +60,14 @@ test('no context directory', async () => {
   await fails(rig, ['nowhere'], { code: 'KILN_CONTEXT_NOT_FOUND', says: ['"nowhere" not found'] });
 });
 
-withDockerfile('a file for a frontend of its own', '# syntax=acme.invalid/custom:1\nFROM busybox\n', {
-  code: 'KILN_FRONTEND_UNSUPPORTED',
-  says: ['Dockerfile:1', 'acme.invalid/custom:1', 'runs no frontends out of images'],
-});
+withDockerfile(
+  'a file for a frontend of its own',
+  '# syntax=acme.invalid/custom:1\nFROM busybox\n',
+  {
+    code: 'KILN_FRONTEND_UNSUPPORTED',
+    says: ['Dockerfile:1', 'acme.invalid/custom:1', 'runs no frontends out of images'],
+  },
+);
 withDockerfile('an empty Dockerfile', '\n# nothing\n', { code: 'KILN_DOCKERFILE_EMPTY', says: [] });
 withDockerfile('an unknown instruction, with the nearest known one', 'FROM busybox\nRUM echo\n', {
   code: 'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION',
@@ -103,7 +118,10 @@ withDockerfile('an unknown user', 'FROM busybox\nUSER nobodyknows\nRUN true\n', 
   code: 'KILN_USER_UNKNOWN',
   says: ['nobodyknows'],
 });
-withDockerfile('a circular stage', 'FROM b AS a\nFROM a AS b\nCOPY --from=b /x /\n', { code: 'KILN_', says: [] });
+withDockerfile('a circular stage', 'FROM b AS a\nFROM a AS b\nCOPY --from=b /x /\n', {
+  code: 'KILN_',
+  says: [],
+});
 
 test('a base that does not exist, in no store and no registry', async () => {
   await using rig = await Rig.create('busybox');
@@ -115,7 +133,10 @@ test('a base that does not exist, in no store and no registry', async () => {
   await new Promise((done) => server.once('listening', done));
   const { port } = server.address() as AddressInfo;
   rig.write('c', { Dockerfile: `FROM busybox\nFROM 127.0.0.1:${port}/no/such:image\n` });
-  await fails(rig, ['c'], { code: 'KILN_IMAGE_NOT_FOUND', says: [`127.0.0.1:${port}/no/such:image`, 'Dockerfile:2'] });
+  await fails(rig, ['c'], {
+    code: 'KILN_IMAGE_NOT_FOUND',
+    says: [`127.0.0.1:${port}/no/such:image`, 'Dockerfile:2'],
+  });
   server.close();
 });
 
@@ -133,13 +154,24 @@ test('a registry that sends wrong bytes', async () => {
     rootfs: { type: 'layers', diff_ids: [`sha256:${'1'.repeat(64)}`] },
     config: {},
   });
-  const digest = (text: string) => `sha256:${execFileSync('sha256sum', { input: text, encoding: 'utf8' }).slice(0, 64)}`;
+  const digest = (text: string) =>
+    `sha256:${execFileSync('sha256sum', { input: text, encoding: 'utf8' }).slice(0, 64)}`;
   const media = 'application/vnd.oci.image.manifest.v1+json';
   const manifest = JSON.stringify({
     schemaVersion: 2,
     mediaType: media,
-    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digest(config), size: config.length },
-    layers: [{ mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip', digest: `sha256:${'2'.repeat(64)}`, size: 11 }],
+    config: {
+      mediaType: 'application/vnd.oci.image.config.v1+json',
+      digest: digest(config),
+      size: config.length,
+    },
+    layers: [
+      {
+        mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip',
+        digest: `sha256:${'2'.repeat(64)}`,
+        size: 11,
+      },
+    ],
   });
   const server = createServer((request, response) => {
     if (request.url?.includes('/manifests/'))
@@ -182,7 +214,10 @@ test('a full disk', async () => {
 test('a full disk behind standard output, and a reader that goes away', async () => {
   const full = await run(['sh', '-c', `'${KILN}' --help >/dev/full`]);
   assert.is(full.code, 1, full.stderr);
-  assert.match(full.stderr, /cannot be written: no space left on the device \[KILN_OUTPUT_UNWRITABLE\]\nhint: make room/);
+  assert.match(
+    full.stderr,
+    /cannot be written: no space left on the device \[KILN_OUTPUT_UNWRITABLE\]\nhint: make room/,
+  );
   const gone = await run(['bash', '-o', 'pipefail', '-c', `'${KILN}' --help | true`]);
   assert.is(gone.stderr, '');
 });
@@ -206,10 +241,13 @@ test('an ordinary user is told what is missing', async () => {
   const hidden = 'mount --bind /dev/null "$(readlink -f "$(command -v unshare)")" && exec "$@"';
   const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
   const kiln = [rig.path('bin/node'), rig.path('bin/dist/kiln.cjs')];
-  const ran = await run(['unshare', '--mount', 'sh', '-c', hidden, 'sh', ...user, ...kiln, 'images'], {
-    cwd: '/',
-    env: { KILN_ROOT: '', HOME: '/' },
-  });
+  const ran = await run(
+    ['unshare', '--mount', 'sh', '-c', hidden, 'sh', ...user, ...kiln, 'images'],
+    {
+      cwd: '/',
+      env: { KILN_ROOT: '', HOME: '/' },
+    },
+  );
   assert.is(ran.code, 1, ran.stderr);
   assert.match(ran.stderr, 'KILN_NEEDS_ROOT');
   assert.match(ran.stderr, 'unshare');

@@ -14,7 +14,9 @@ RUN --mount=type=bind,source=b,target=/b cat /b > /c
 
 async function prepared(): Promise<Rig> {
   const rig = await Rig.create('busybox');
-  const sources = Object.fromEntries(['1', '2', '3', '4', '5'].map((name) => [`src/f${name}`, name]));
+  const sources = Object.fromEntries(
+    ['1', '2', '3', '4', '5'].map((name) => [`src/f${name}`, name]),
+  );
   rig.write('c', { Dockerfile: DOCKERFILE, a: 'a', b: 'b', ...sources });
   await rig.build('c');
   return rig;
@@ -22,12 +24,19 @@ async function prepared(): Promise<Rig> {
 
 /** What `--explain` says: the reason by step. */
 async function reasons(rig: Rig, ...args: string[]): Promise<Map<string, string>> {
-  const { stderr } = await rig.kiln(['build', '--explain', '--progress=plain', ...args, 'c'], { expect: 0 });
+  const { stderr } = await rig.kiln(['build', '--explain', '--progress=plain', ...args, 'c'], {
+    expect: 0,
+  });
   return parsed(stderr);
 }
 
 function parsed(text: string): Map<string, string> {
-  return new Map([...text.matchAll(/^ {2}\[[^\]]*\] (.*)\n {6}(.*)$/gm)].map(([, step = '', reason = '']) => [step, reason]));
+  return new Map(
+    [...text.matchAll(/^ {2}\[[^\]]*\] (.*)\n {6}(.*)$/gm)].map(([, step = '', reason = '']) => [
+      step,
+      reason,
+    ]),
+  );
 }
 
 test('the first build was never built here, the second runs nothing', async () => {
@@ -44,8 +53,14 @@ test('files that changed, came and went are named, and what follows says so', as
   rmSync(rig.path('c/src/f1'));
   writeFileSync(rig.path('c/src/new'), '');
   const found = await reasons(rig);
-  assert.is(found.get('COPY src /src'), 'changed: src/f2, src/f3, src/f4 and 1 more; added: src/new; removed: src/f1');
-  assert.match(found.get('RUN echo 1 > /v') ?? '', /^it follows a step that was not cached: .*\] COPY src \/src$/);
+  assert.is(
+    found.get('COPY src /src'),
+    'changed: src/f2, src/f3, src/f4 and 1 more; added: src/new; removed: src/f1',
+  );
+  assert.match(
+    found.get('RUN echo 1 > /v') ?? '',
+    /^it follows a step that was not cached: .*\] COPY src \/src$/,
+  );
   assert.is(found.size, 3);
   chmodSync(rig.path('c/a'), 0o600);
   assert.is((await reasons(rig)).get('COPY a /a'), 'mode or owner changed: a');
@@ -66,7 +81,10 @@ test('a build argument is named, its value is not', async () => {
 test('an instruction that changed is shown as it was', async () => {
   await using rig = await prepared();
   rig.write('c', { Dockerfile: DOCKERFILE.replace('COPY a /a', 'COPY --chown=1 a /a') });
-  assert.is((await reasons(rig)).get('COPY --chown=1 a /a'), 'the instruction changed; it was "COPY a /a"');
+  assert.is(
+    (await reasons(rig)).get('COPY --chown=1 a /a'),
+    'the instruction changed; it was "COPY a /a"',
+  );
 });
 
 test('a step that moved is compared with itself', async () => {
@@ -74,7 +92,10 @@ test('a step that moved is compared with itself', async () => {
   rig.write('c', { Dockerfile: DOCKERFILE.replace('FROM busybox', 'FROM busybox\nRUN true') });
   const found = await reasons(rig);
   assert.match(found.get('RUN true') ?? '', /^the instruction changed|never built/);
-  assert.match(found.get('COPY a /a') ?? '', /^it follows a step that was not cached: .*\] RUN true$/);
+  assert.match(
+    found.get('COPY a /a') ?? '',
+    /^it follows a step that was not cached: .*\] RUN true$/,
+  );
 });
 
 test('another base is named by what it was', async () => {
@@ -82,7 +103,10 @@ test('another base is named by what it was', async () => {
   rig.write('base', { Dockerfile: 'FROM busybox\nRUN echo new > /new\n' });
   await rig.build('base', '-t', 'busybox');
   const found = [...(await reasons(rig))];
-  assert.match(found[0]?.[1] ?? '', /^the base image changed; it was docker\.io\/library\/busybox:latest@sha256:/);
+  assert.match(
+    found[0]?.[1] ?? '',
+    /^the base image changed; it was docker\.io\/library\/busybox:latest@sha256:/,
+  );
 });
 
 test('--no-cache and prune are told as such', async () => {
@@ -91,7 +115,8 @@ test('--no-cache and prune are told as such', async () => {
   await rig.kiln(['prune', '--force'], { expect: 0 });
   const found = [...(await reasons(rig)).values()];
   assert.ok(found.length > 3);
-  for (const reason of found) assert.match(reason, /^its result was pruned on .* UTC: 'kiln prune' was called$/);
+  for (const reason of found)
+    assert.match(reason, /^its result was pruned on .* UTC: 'kiln prune' was called$/);
 });
 
 test.run();

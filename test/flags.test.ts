@@ -6,32 +6,52 @@ import { Rig } from './rig.ts';
 test('short flags are read as Docker reads them', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
-  for (const words of [['-t=one'], ['-qt=two'], ['-qtthree'], ['-q=true', '-t', 'four'], ['-f=c/Dockerfile', '-tfive', '-q=0']])
+  for (const words of [
+    ['-t=one'],
+    ['-qt=two'],
+    ['-qtthree'],
+    ['-q=true', '-t', 'four'],
+    ['-f=c/Dockerfile', '-tfive', '-q=0'],
+  ])
     await rig.kiln(['build', ...words, 'c'], { expect: 0 });
   const { stdout } = await rig.kiln(['images'], { expect: 0 });
-  for (const name of ['one', 'two', 'three', 'four', 'five']) assert.match(stdout, new RegExp(`^${name} `, 'm'));
+  for (const name of ['one', 'two', 'three', 'four', 'five'])
+    assert.match(stdout, new RegExp(`^${name} `, 'm'));
 });
 
 test('what a flag says in vain is told before the first step', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch AS made\nCOPY Dockerfile /\n' });
-  const { stderr } = await rig.kiln(['build', '--progress=plain', '--builder', 'other', '--target=', 'c'], { expect: 0 });
+  const { stderr } = await rig.kiln(
+    ['build', '--progress=plain', '--builder', 'other', '--target=', 'c'],
+    { expect: 0 },
+  );
   const first = stderr.indexOf('#1 ');
   for (const flag of ['--builder', '--target'])
-    assert.ok(stderr.search(new RegExp(`^WARNING: ${flag}`, 'm')) < first && stderr.includes(`WARNING: ${flag}`), stderr);
+    assert.ok(
+      stderr.search(new RegExp(`^WARNING: ${flag}`, 'm')) < first &&
+        stderr.includes(`WARNING: ${flag}`),
+      stderr,
+    );
   const push = await rig.kiln(['build', '--progress=plain', '--push', 'c'], { expect: 2 });
   assert.match(push.stderr, 'a push needs a name');
   assert.not.match(push.stderr, /^#\d/m);
-  const events = await rig.kiln(['build', '--progress=rawjson', '--builder', 'other', 'c'], { expect: 0 });
+  const events = await rig.kiln(['build', '--progress=rawjson', '--builder', 'other', 'c'], {
+    expect: 0,
+  });
   for (const line of events.stderr.trim().split('\n')) JSON.parse(line);
-  const named = await rig.kiln(['build', '--no-cache-filter=nosuch,made', '--build-context', 'elsewhere=c', 'c'], { expect: 0 });
+  const named = await rig.kiln(
+    ['build', '--no-cache-filter=nosuch,made', '--build-context', 'elsewhere=c', 'c'],
+    { expect: 0 },
+  );
   assert.match(named.stderr, '--no-cache-filter [nosuch] has no effect');
   assert.match(named.stderr, '--build-context [elsewhere] has no effect');
 });
 
 test('what the first lines ask for in vain is told, and BUILDKIT_SYNTAX goes before them', async () => {
   await using rig = await Rig.create();
-  const text = (line: string) => `# syntax=${line}\n# check=skip=Nothing\nFROM scratch\nCOPY Dockerfile /\n`;
+  const text = (line: string) =>
+    `# syntax=${line}\n# check=skip=Nothing\nFROM scratch\nCOPY Dockerfile /\n`;
   const build = async (line: string, ...words: string[]) => {
     rig.write('c', { Dockerfile: text(line) });
     return (await rig.kiln(['build', ...words, 'c'], { expect: 0 })).stderr;
@@ -40,15 +60,22 @@ test('what the first lines ask for in vain is told, and BUILDKIT_SYNTAX goes bef
   const usual = await build('docker/dockerfile:1');
   assert.not.match(usual, 'the syntax');
   assert.match(usual, 'there is no check named "Nothing"');
-  assert.not.match(await build('acme/custom', '--build-arg', 'BUILDKIT_SYNTAX=docker/dockerfile:1'), 'the syntax');
+  assert.not.match(
+    await build('acme/custom', '--build-arg', 'BUILDKIT_SYNTAX=docker/dockerfile:1'),
+    'the syntax',
+  );
   const check = await rig.kiln(['build', '--check', 'c']);
   assert.match(check.stderr, 'KILN_FRONTEND_UNSUPPORTED');
 });
 
 test('a secret whose variable is not set is told, and when it is required the hint says so', async () => {
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=t,required=true cat /run/secrets/t\n' });
-  const { stderr } = await rig.kiln(['build', '--secret', 'id=t,env=KILN_TEST_UNSET', 'c'], { expect: 1 });
+  rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=t,required=true cat /run/secrets/t\n',
+  });
+  const { stderr } = await rig.kiln(['build', '--secret', 'id=t,env=KILN_TEST_UNSET', 'c'], {
+    expect: 1,
+  });
   assert.match(stderr, 'WARNING: the variable KILN_TEST_UNSET is not set');
   assert.match(stderr, /hint: .*variable that env= names has to be set/);
 });
@@ -56,7 +83,15 @@ test('a secret whose variable is not set is told, and when it is required the hi
 test('--add-host with host-gateway is an address of this host that is not its loopback', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN cat /etc/hosts > /hosts\n' });
-  await rig.build('c', '-t', 'made', '--add-host', 'gateway=host-gateway', '--add-host', 'six:[fd00::1]');
+  await rig.build(
+    'c',
+    '-t',
+    'made',
+    '--add-host',
+    'gateway=host-gateway',
+    '--add-host',
+    'six:[fd00::1]',
+  );
   const { stdout } = await rig.kiln(['run', 'made', 'cat', '/hosts'], { expect: 0 });
   const address = /^(\S+)\tgateway$/m.exec(stdout)?.[1];
   const own = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
@@ -77,7 +112,8 @@ test('BUILDKIT_PROGRESS holds for every command that shows progress, and a wrong
     ['copy', 'oci-archive:made.tar', 'oci:out'],
   ];
   for (const words of commands) {
-    const shown = (value: string, expect = 0) => rig.kiln(words, { expect, env: { BUILDKIT_PROGRESS: value } });
+    const shown = (value: string, expect = 0) =>
+      rig.kiln(words, { expect, env: { BUILDKIT_PROGRESS: value } });
     for (const line of (await shown('rawjson')).stderr.trim().split('\n')) JSON.parse(line);
     assert.is((await shown('quiet')).stderr, '', words[0]);
     assert.match((await shown('plain')).stderr, '#1 ', words[0]);
@@ -85,13 +121,19 @@ test('BUILDKIT_PROGRESS holds for every command that shows progress, and a wrong
   }
 });
 
-/** Words of other commands that would have no effect, or mean nothing: each is refused before anything is done. */
+/**
+ * Words of other commands that would have no effect, or mean nothing: each is refused before
+ * anything is done.
+ */
 const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['du --format foo', /Allowed choices are json/],
   ['du --filter nosuch=1', /not a valid filter/],
   ['cache ls --format foo', /Allowed choices are json/],
   ['prune -f --reserved-space foo', /not a size/],
-  ['prune -f --reserved-space 1g --keep-storage 2g', /--keep-storage and --reserved-space cannot be used together/],
+  [
+    'prune -f --reserved-space 1g --keep-storage 2g',
+    /--keep-storage and --reserved-space cannot be used together/,
+  ],
   ['prune --auto --all', /--auto and --all cannot be used together/],
   ['prune --auto --filter type=regular', /--auto and --filter cannot be used together/],
   ['logs --json --usage', /--json and --usage cannot be used together/],
@@ -131,7 +173,10 @@ test('an empty argument names nothing', async () => {
 
 test('kiln run: what follows the image is its own command line', async () => {
   await using rig = await Rig.create('busybox');
-  const { stdout } = await rig.kiln(['run', '-t=false', 'busybox', 'echo', '--quiet=true', '-t=x', '--rm=false'], { expect: 0 });
+  const { stdout } = await rig.kiln(
+    ['run', '-t=false', 'busybox', 'echo', '--quiet=true', '-t=x', '--rm=false'],
+    { expect: 0 },
+  );
   assert.is(stdout, '--quiet=true -t=x --rm=false\n');
   const wrong = await rig.kiln(['run', '--network', 'foo', 'busybox', 'true'], { expect: 2 });
   assert.match(wrong.stderr, 'network mode "foo"');

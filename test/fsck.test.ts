@@ -1,4 +1,13 @@
-import { appendFileSync, globSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  globSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'uvu';
@@ -7,7 +16,11 @@ import { cat, Rig, run, steps } from './rig.ts';
 
 async function prepared(): Promise<Rig> {
   const rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nCOPY a /a\nRUN head -c 100000 /dev/urandom > /r && md5sum /r > /sum\n', a: 'a' });
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nCOPY a /a\nRUN head -c 100000 /dev/urandom > /r && md5sum /r > /sum\n',
+    a: 'a',
+  });
   await rig.build('c', '-t', 'x');
   return rig;
 }
@@ -19,7 +32,9 @@ async function isSound(rig: Rig): Promise<void> {
 
 /** The layer directories that steps made (those of images have longer names). */
 function stepLayers(rig: Rig): string[] {
-  return globSync(`${rig.store}/layers/*`).filter((path) => (path.split('/').at(-1) ?? '').length === 32);
+  return globSync(`${rig.store}/layers/*`).filter(
+    (path) => (path.split('/').at(-1) ?? '').length === 32,
+  );
 }
 
 test('a store that was only used is sound', async () => {
@@ -30,7 +45,9 @@ test('a store that was only used is sound', async () => {
 
 test('layers of a copy made again and again, most of them links into one another, are what their images say', async () => {
   await using rig = await Rig.create('busybox');
-  const files = Object.fromEntries(Array.from({ length: 500 }, (_, at) => [`tree/d${at % 7}/f${at}`, `${at} `.repeat(8000)]));
+  const files = Object.fromEntries(
+    Array.from({ length: 500 }, (_, at) => [`tree/d${at % 7}/f${at}`, `${at} `.repeat(8000)]),
+  );
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY tree /tree\n', ...files });
   // Not in the first tenth of a second of a file: until then its times prove nothing.
   await new Promise((done) => setTimeout(done, 150));
@@ -39,10 +56,14 @@ test('layers of a copy made again and again, most of them links into one another
     await rig.build('c', '-t', `x:${changed ? changed.replaceAll('/', '-') : 'first'}`);
   }
   assert.ok(globSync(`${rig.store}/layers/*/trail`).length === 5);
-  const linked = globSync(`${rig.store}/layers/*/fs/tree/d5/f5`).map((path) => statSync(path).nlink);
+  const linked = globSync(`${rig.store}/layers/*/fs/tree/d5/f5`).map(
+    (path) => statSync(path).nlink,
+  );
   assert.equal(linked, [5, 5, 5, 5, 5]);
   await isSound(rig);
-  const shown = await rig.kiln(['run', 'x:tree-d0-f0', 'cat', '/tree/d3/f10', '/tree/d0/f0'], { expect: 0 });
+  const shown = await rig.kiln(['run', 'x:tree-d0-f0', 'cat', '/tree/d3/f10', '/tree/d0/f0'], {
+    expect: 0,
+  });
   assert.is(shown.stdout, 'changed tree/d3/f10changed tree/d0/f0');
 });
 
@@ -57,7 +78,10 @@ test('a changed file of a layer is found, and the next build is right after a re
     stdout,
     /the layer [0-9a-f]{32} has files that were changed after it was made\n[\s\S]*image docker\.io\/library\/x:latest lacks the layer[\s\S]*2 wrong/,
   );
-  assert.match((await rig.kiln(['fsck', '--repair'], { expect: 0 })).stdout, /\(it was removed; its step runs again\)/);
+  assert.match(
+    (await rig.kiln(['fsck', '--repair'], { expect: 0 })).stdout,
+    /\(it was removed; its step runs again\)/,
+  );
   await isSound(rig);
   const plain = await rig.build('c', '-t', 'x');
   assert.is([...steps(plain)].find(([name]) => /RUN/.test(name))?.[1], 'DONE');
@@ -77,7 +101,8 @@ test('a layer whose directory is gone is found and forgotten', async () => {
 
 test('a truncated blob is found, and a damaged document of an image is written again by the next build', async () => {
   await using rig = await prepared();
-  for (const path of globSync(`${rig.store}/blobs/sha256/*`)) if (statSync(path).size < 3000) truncateSync(path, 10);
+  for (const path of globSync(`${rig.store}/blobs/sha256/*`))
+    if (statSync(path).size < 3000) truncateSync(path, 10);
   const { stdout } = await rig.kiln(['fsck'], { expect: 1 });
   assert.match(stdout, /the blob sha256:[0-9a-f]{64} does not match its name/);
   assert.match(stdout, /the image docker\.io\/library\/x:latest lacks the document/);
@@ -99,7 +124,10 @@ test('without its layers the store says so, steps run again, and it is sound', a
   await using rig = await prepared();
   rmSync(`${rig.store}/layers`, { recursive: true });
   const built = await rig.build('c', '-t', 'x');
-  assert.match(built, /layers of the store was missing: its contents are made again when they are needed/);
+  assert.match(
+    built,
+    /layers of the store was missing: its contents are made again when they are needed/,
+  );
   assert.is(steps(built).get('[2/3] COPY a /a'), 'DONE');
   assert.is((await rig.kiln(['run', 'x', 'cat', '/a'], { expect: 0 })).stdout, 'a');
   await isSound(rig);
@@ -131,14 +159,20 @@ async function restore(rig: Rig): Promise<void> {
 
 test('a changed byte in any layer, of an earlier stage too, is found, and after a repair no build ships it', async () => {
   await using rig = await twoStages();
-  const files = globSync(`${rig.path('whole')}/layers/*/fs/{in,made,both}`).map((path) => path.slice(rig.path('whole').length));
+  const files = globSync(`${rig.path('whole')}/layers/*/fs/{in,made,both}`).map((path) =>
+    path.slice(rig.path('whole').length),
+  );
   assert.is(files.length, 5);
   for (const file of files) {
     await restore(rig);
     const bytes = readFileSync(rig.store + file);
     bytes[500]! ^= 1;
     writeFileSync(rig.store + file, bytes);
-    assert.match((await rig.kiln(['fsck'], { expect: 1 })).stdout, /has files that were changed after it was made/, file);
+    assert.match(
+      (await rig.kiln(['fsck'], { expect: 1 })).stdout,
+      /has files that were changed after it was made/,
+      file,
+    );
     await rig.kiln(['fsck', '--repair'], { expect: 0 });
     await isSound(rig);
     await rig.build('c', '-t', 'x', '--build-arg', 'SOURCE_DATE_EPOCH=1700000000');
@@ -190,7 +224,11 @@ test('an index that is empty, cut, another file or full of nonsense costs cache,
       damage();
       const { code, stderr } = await rig.kiln(first);
       assert.is(code, 0, `${what}, ${first.join(' ')}: ${stderr}`);
-      assert.match((await rig.kiln(['images'], { expect: 0 })).stdout, /^x +latest/m, `${what}, ${first.join(' ')}`);
+      assert.match(
+        (await rig.kiln(['images'], { expect: 0 })).stdout,
+        /^x +latest/m,
+        `${what}, ${first.join(' ')}`,
+      );
     }
     await rig.kiln(['fsck', '--repair'], { expect: 0 });
     await isSound(rig);
@@ -230,7 +268,10 @@ test('a directory that no row names is found and removed', async () => {
   await using rig = await prepared();
   rig.write('store/layers/00000000000000000000000000000000/fs', { stray: '' });
   writeFileSync(`${rig.store}/layers/00000000000000000000000000000000/layer.json`, '{}');
-  assert.match((await rig.kiln(['fsck'], { expect: 1 })).stdout, /the index does not know the layer 0{32}/);
+  assert.match(
+    (await rig.kiln(['fsck'], { expect: 1 })).stdout,
+    /the index does not know the layer 0{32}/,
+  );
   await rig.kiln(['fsck', '--repair'], { expect: 0 });
   assert.not(readdirSync(`${rig.store}/layers`).includes('0'.repeat(32)));
   await isSound(rig);

@@ -13,13 +13,21 @@ function blocks(section: number): string {
   return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block).join('');
 }
 
-/** Docker Hub as the page needs it: busybox for this processor, and something by its name for the other. */
+/**
+ * Docker Hub as the page needs it: busybox for this processor, and something by its name for the
+ * other.
+ */
 async function hub(rig: Rig, host: string, other: string): Promise<void> {
   const context = rig.write('stub', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
   await rig.kiln(['push', '-q', 'busybox', `${host}/parts:own`], { expect: 0 });
-  await rig.kiln(['build', '-q', '--platform', other, '-t', `${host}/parts:other`, '--push', context], { expect: 0 });
+  await rig.kiln(
+    ['build', '-q', '--platform', other, '-t', `${host}/parts:other`, '--push', context],
+    { expect: 0 },
+  );
   const parts = [`${host}/parts:own`, `${host}/parts:other`];
-  await rig.kiln(['imagetools', 'create', '-t', `${host}/library/busybox`, ...parts], { expect: 0 });
+  await rig.kiln(['imagetools', 'create', '-t', `${host}/library/busybox`, ...parts], {
+    expect: 0,
+  });
   await rig.kiln(['rmi', 'busybox'], { expect: 0 });
 }
 
@@ -32,22 +40,37 @@ else {
     await using rig = await Rig.create('busybox');
     const own = hostPlatform().architecture;
     await hub(rig, host, own === 'amd64' ? 'linux/arm64' : 'linux/amd64');
-    rig.write('.', { 'kiln.toml': `[registry."docker.io"]\nmirrors = ["${host}"]\n[registry."${host}"]\nhttp = true\n` });
+    rig.write('.', {
+      'kiln.toml': `[registry."docker.io"]\nmirrors = ["${host}"]\n[registry."${host}"]\nhttp = true\n`,
+    });
     rig.write('bin', { sudo: '#!/bin/sh\nexec "$@"\n' });
     chmodSync(rig.path('bin/sudo'), 0o755);
     symlinkSync(KILN, rig.path('bin/kiln'));
-    const env = { KILN_ROOT: rig.store, KILN_CONFIG: rig.path('kiln.toml'), PATH: `${rig.path('bin')}:${process.env['PATH']}` };
+    const env = {
+      KILN_ROOT: rig.store,
+      KILN_CONFIG: rig.path('kiln.toml'),
+      PATH: `${rig.path('bin')}:${process.env['PATH']}`,
+    };
     const type = (script: string) =>
-      run(['bash', '-euc', script.replaceAll('127.0.0.1:5000', host)], { cwd: rig.path(), env, expect: 0 });
+      run(['bash', '-euc', script.replaceAll('127.0.0.1:5000', host)], {
+        cwd: rig.path(),
+        env,
+        expect: 0,
+      });
 
     await type(blocks(2));
-    const again = await run([KILN, 'build', '--progress=plain', '.'], { cwd: rig.path('hello'), env, expect: 0 });
+    const again = await run([KILN, 'build', '--progress=plain', '.'], {
+      cwd: rig.path('hello'),
+      env,
+      expect: 0,
+    });
     assert.match(again.stderr, /CACHED/);
     const shown = await type(blocks(3));
     assert.match(shown.stdout, new RegExp(`^hello from ${own}\nREPOSITORY .*\nhello +latest `));
     assert.match(blocks(4), /addr: 127\.0\.0\.1:5000\n/);
     const pushed = await type(`cd hello\n${blocks(5)}`);
-    for (const platform of ['linux/amd64', 'linux/arm64']) assert.match(pushed.stdout, new RegExp(`Platform: +${platform}\n`));
+    for (const platform of ['linux/amd64', 'linux/arm64'])
+      assert.match(pushed.stdout, new RegExp(`Platform: +${platform}\n`));
     // The last lines of the page; its registry is another one here.
     await type(blocks(6).replace(/^(?:kill|sudo rm) .*\n/gm, ''));
     const left = await run([KILN, 'images', '--all', '--quiet'], { env, expect: 0 });

@@ -9,14 +9,19 @@ import { ROOT } from './rig.ts';
 
 function expected({ name, refused, differs }: GoldenCase): unknown {
   if (refused) return { refused: true };
-  const docker = JSON.parse(readFileSync(join(ROOT, 'test/golden/expected', `${name}.json`), 'utf8'));
+  const docker = JSON.parse(
+    readFileSync(join(ROOT, 'test/golden/expected', `${name}.json`), 'utf8'),
+  );
   return differs ? differs.expect(docker) : docker;
 }
 
 const world = await goldenWorld();
 test.after(async () => await world[Symbol.asyncDispose]());
 
-/** Builds wait for processes more than they work: a second one is always on its way while one is compared. */
+/**
+ * Builds wait for processes more than they work: a second one is always on its way while one is
+ * compared.
+ */
 const ahead = new Map<string, Promise<unknown>>();
 const outcome = (index: number) => {
   const golden = CASES[index];
@@ -29,7 +34,9 @@ const outcome = (index: number) => {
 };
 
 for (const [index, golden] of CASES.entries()) {
-  const title = golden.refused ? 'Docker 28 and Kiln refuse it' : 'Docker 28 and Kiln give the same tree and config';
+  const title = golden.refused
+    ? 'Docker 28 and Kiln refuse it'
+    : 'Docker 28 and Kiln give the same tree and config';
   const but = golden.differs ? ` but for this: ${golden.differs.why}` : '';
   test(`${golden.byHand ? 'as is written' : title}: ${golden.name}${but}`, async () => {
     const answer = outcome(index);

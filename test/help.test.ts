@@ -7,7 +7,17 @@ const printed = async (...words: string[]) => (await run([KILN, ...words], { exp
 
 /** Ways to ask for the same help. */
 const SAME: readonly (readonly [string, readonly string[]])[] = [
-  ['build --help', ['help build', '--help build', '-h build', 'build -h', 'build --progress plain --help', 'help build --help']],
+  [
+    'build --help',
+    [
+      'help build',
+      '--help build',
+      '-h build',
+      'build -h',
+      'build --progress plain --help',
+      'help build --help',
+    ],
+  ],
   ['prune --help', ['help prune', 'help builder prune', 'builder prune --help', 'buildx prune -h']],
   ['images --help', ['help images', 'image ls --help', 'help image ls']],
   ['cache --help', ['help cache', 'cache help', 'cache -h']],

@@ -5,14 +5,19 @@ import { cat, Rig, run } from './rig.ts';
 
 async function built(): Promise<Rig> {
   const rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo content > /content\nLABEL a=b\nCMD ["cat", "/content"]\n' });
+  rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN echo content > /content\nLABEL a=b\nCMD ["cat", "/content"]\n',
+  });
   await rig.build('c', '-t', 'app:1');
   return rig;
 }
 
 test('a name that is also the beginning of an ID is the name: rmi takes nothing else', async () => {
   await using rig = await Rig.create('busybox');
-  const id = JSON.parse((await rig.kiln(['inspect', 'busybox'])).stdout)[0].Id.replace('sha256:', '') as string;
+  const id = JSON.parse((await rig.kiln(['inspect', 'busybox'])).stdout)[0].Id.replace(
+    'sha256:',
+    '',
+  ) as string;
   for (const name of [id.slice(0, 1), id.slice(0, 4)]) {
     await rig.kiln(['tag', 'busybox', name], { expect: 0 });
     const { stdout } = await rig.kiln(['rmi', name], { expect: 0 });
@@ -44,15 +49,23 @@ test('images without a name are listed when asked for, and image prune and prune
   await using rig = await built();
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo other > /content\n' });
   for (const again of ['one', 'two'])
-    await rig.kiln(['build', '-q', '--build-arg', `A=${again}`, '--label', `l=${again}`, 'c'], { expect: 0 });
+    await rig.kiln(['build', '-q', '--build-arg', `A=${again}`, '--label', `l=${again}`, 'c'], {
+      expect: 0,
+    });
   const nameless = async (...flags: string[]) =>
     (await rig.kiln(['images', ...flags], { expect: 0 })).stdout.match(/^<none>/gm)?.length ?? 0;
   assert.is(await nameless(), 0);
   assert.is(await nameless('-a'), 2);
   assert.is(await nameless('--filter', 'dangling=true'), 2);
   assert.is(await nameless('-a', '--filter', 'dangling=false'), 0);
-  assert.match((await rig.kiln(['images', '--filter', 'colour=red'], { expect: 2 })).stderr, 'KILN_FILTER_INVALID');
-  assert.match((await rig.kiln(['image', 'prune', '-f'], { expect: 0 })).stdout, /(Deleted: sha256:[0-9a-f]{64}\n){2}Freed /);
+  assert.match(
+    (await rig.kiln(['images', '--filter', 'colour=red'], { expect: 2 })).stderr,
+    'KILN_FILTER_INVALID',
+  );
+  assert.match(
+    (await rig.kiln(['image', 'prune', '-f'], { expect: 0 })).stdout,
+    /(Deleted: sha256:[0-9a-f]{64}\n){2}Freed /,
+  );
   assert.is(await nameless('-a'), 0);
   await rig.kiln(['build', '-q', 'c'], { expect: 0 });
   await rig.kiln(['prune', '-af'], { expect: 0 });
@@ -81,9 +94,19 @@ test('push to a registry, pull into an empty store, and build from what was push
   await using rig = await built();
   const name = `${registry.host}/team/app:1`;
   await rig.kiln(['push', 'app:1', name], { expect: 0 });
-  await run(['skopeo', 'copy', '--quiet', '--src-tls-verify=false', `docker://${name}`, `oci:${rig.path('back')}:x`], {
-    expect: 0,
-  });
+  await run(
+    [
+      'skopeo',
+      'copy',
+      '--quiet',
+      '--src-tls-verify=false',
+      `docker://${name}`,
+      `oci:${rig.path('back')}:x`,
+    ],
+    {
+      expect: 0,
+    },
+  );
   await using other = await Rig.create();
   await other.kiln(['pull', name], { expect: 0 });
   assert.is(await cat(other, name, '/content'), 'content\n');
@@ -107,7 +130,11 @@ test('run passes on the exit code, the environment and the working directory', a
   await using rig = await built();
   assert.is((await rig.kiln(['run', 'app:1', 'sh', '-c', 'exit 42'])).code, 42);
   assert.is(
-    (await rig.kiln(['run', '-e', 'A=1', '-w', '/etc', 'app:1', 'sh', '-c', 'echo $A $PWD'], { expect: 0 })).stdout,
+    (
+      await rig.kiln(['run', '-e', 'A=1', '-w', '/etc', 'app:1', 'sh', '-c', 'echo $A $PWD'], {
+        expect: 0,
+      })
+    ).stdout,
     '1 /etc\n',
   );
 });

@@ -20,21 +20,38 @@ function attestation(subject: TestImage): TestImage {
     return { mediaType, digest: digestOf(bytes), size: bytes.length };
   };
   const statement = (predicateType: string, predicate: unknown): Descriptor => ({
-    ...keep('application/vnd.in-toto+json', { _type: 'https://in-toto.io/Statement/v0.1', predicateType, predicate }),
+    ...keep('application/vnd.in-toto+json', {
+      _type: 'https://in-toto.io/Statement/v0.1',
+      predicateType,
+      predicate,
+    }),
     annotations: { 'in-toto.io/predicate-type': predicateType },
   });
   const layers = [
     statement('https://slsa.dev/provenance/v0.2', PROVENANCE),
     statement('https://spdx.dev/Document', { spdxVersion: 'SPDX-2.3' }),
   ];
-  const config = { architecture: 'unknown', os: 'unknown', config: {}, rootfs: { type: 'layers' as const, diff_ids: [] } };
-  const manifest = { schemaVersion: 2 as const, mediaType: MEDIA.ociManifest, config: keep(MEDIA.ociConfig, config), layers };
+  const config = {
+    architecture: 'unknown',
+    os: 'unknown',
+    config: {},
+    rootfs: { type: 'layers' as const, diff_ids: [] },
+  };
+  const manifest = {
+    schemaVersion: 2 as const,
+    mediaType: MEDIA.ociManifest,
+    config: keep(MEDIA.ociConfig, config),
+    layers,
+  };
   const bytes = Buffer.from(JSON.stringify(manifest));
   const target = {
     mediaType: MEDIA.ociManifest,
     digest: digestOf(bytes),
     size: bytes.length,
-    annotations: { 'vnd.docker.reference.digest': subject.target.digest, 'vnd.docker.reference.type': 'attestation-manifest' },
+    annotations: {
+      'vnd.docker.reference.digest': subject.target.digest,
+      'vnd.docker.reference.type': 'attestation-manifest',
+    },
     platform: { os: 'unknown', architecture: 'unknown' },
   };
   return { target, bytes, manifest, config, blobs };
@@ -57,7 +74,10 @@ real('inspect shows an index as buildx does, spaces and all', async () => {
   await using registry = await startRegistry();
   await using rig = await Rig.create();
   const name = await publish(registry.host, 'team/app', '1', ATTESTED.slice(0, 3));
-  const shown = (await inspecting(rig)(name)).replace(/^(Digest: +)sha256:[0-9a-f]{64}$/m, '$1DIGEST');
+  const shown = (await inspecting(rig)(name)).replace(
+    /^(Digest: +)sha256:[0-9a-f]{64}$/m,
+    '$1DIGEST',
+  );
   const [amd, arm, about] = ATTESTED.map(({ target }) => target.digest);
   const gap = ' '.repeat(15);
   assert.equal(shown.split('\n'), [
@@ -84,28 +104,47 @@ real('inspect shows an index as buildx does, spaces and all', async () => {
   ]);
 });
 
-real('inspect --raw gives the bytes, --format what it asks for, with the attestations of another builder', async () => {
-  await using registry = await startRegistry();
-  await using rig = await Rig.create();
-  const several = await publish(registry.host, 'team/app', '1', ATTESTED);
-  const one = await publish(registry.host, 'team/app', '2', [AMD]);
-  const attested = await publish(registry.host, 'team/app', '3', [AMD, attestation(AMD)]);
-  const inspect = inspecting(rig);
-  const json = async (field: string, name: string) => JSON.parse(await inspect('--format', `{{json ${field}}}`, name));
-  assert.is(await inspect('--raw', one), AMD.bytes.toString());
-  assert.is(await inspect('--format', '{{.Name}} {{.Manifest.Digest}}', one), `${one} ${AMD.target.digest}`);
-  assert.equal(await json('.Image', one), AMD.config);
-  assert.equal(await json('.Image', several), { 'linux/amd64': AMD.config, 'linux/arm64': ARM.config });
-  assert.equal(await json('.Provenance', several), { 'linux/amd64': { SLSA: PROVENANCE }, 'linux/arm64': { SLSA: PROVENANCE } });
-  assert.equal(await json('.Provenance', attested), { SLSA: PROVENANCE });
-  assert.equal(await json('.SBOM', attested), { SPDX: { spdxVersion: 'SPDX-2.3' } });
-  assert.equal(await json('.Provenance', one), {});
-  assert.equal(Object.keys(await json('.', attested)), ['name', 'manifest', 'image']);
-  assert.match(await inspect('--format', '{{json .Provenance}}', attested), '"id": "\\u003cme\\u003e"');
-  const before = (await registry.requests()).length;
-  await inspect('--format', '{{.Name}}', several);
-  assert.is((await registry.requests()).slice(before).filter((line) => line.includes('/blobs/')).length, 0);
-});
+real(
+  'inspect --raw gives the bytes, --format what it asks for, with the attestations of another builder',
+  async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create();
+    const several = await publish(registry.host, 'team/app', '1', ATTESTED);
+    const one = await publish(registry.host, 'team/app', '2', [AMD]);
+    const attested = await publish(registry.host, 'team/app', '3', [AMD, attestation(AMD)]);
+    const inspect = inspecting(rig);
+    const json = async (field: string, name: string) =>
+      JSON.parse(await inspect('--format', `{{json ${field}}}`, name));
+    assert.is(await inspect('--raw', one), AMD.bytes.toString());
+    assert.is(
+      await inspect('--format', '{{.Name}} {{.Manifest.Digest}}', one),
+      `${one} ${AMD.target.digest}`,
+    );
+    assert.equal(await json('.Image', one), AMD.config);
+    assert.equal(await json('.Image', several), {
+      'linux/amd64': AMD.config,
+      'linux/arm64': ARM.config,
+    });
+    assert.equal(await json('.Provenance', several), {
+      'linux/amd64': { SLSA: PROVENANCE },
+      'linux/arm64': { SLSA: PROVENANCE },
+    });
+    assert.equal(await json('.Provenance', attested), { SLSA: PROVENANCE });
+    assert.equal(await json('.SBOM', attested), { SPDX: { spdxVersion: 'SPDX-2.3' } });
+    assert.equal(await json('.Provenance', one), {});
+    assert.equal(Object.keys(await json('.', attested)), ['name', 'manifest', 'image']);
+    assert.match(
+      await inspect('--format', '{{json .Provenance}}', attested),
+      '"id": "\\u003cme\\u003e"',
+    );
+    const before = (await registry.requests()).length;
+    await inspect('--format', '{{.Name}}', several);
+    assert.is(
+      (await registry.requests()).slice(before).filter((line) => line.includes('/blobs/')).length,
+      0,
+    );
+  },
+);
 
 real(
   'create makes an index of images of several repositories and registries; what is there is mounted or not asked for',
@@ -116,7 +155,8 @@ real(
     const amd = await publish(registry.host, 'team/amd', '1', [AMD]);
     const arm = await publish(second.host, 'team/arm', '1', [ARM]);
     const to = `${registry.host}/team/both`;
-    const create = (...args: string[]) => rig.kiln(['imagetools', 'create', '--progress=none', ...args], { expect: 0 });
+    const create = (...args: string[]) =>
+      rig.kiln(['imagetools', 'create', '--progress=none', ...args], { expect: 0 });
     const dry = JSON.parse((await create('--dry-run', '-t', `${to}:1`, amd, arm)).stdout);
     assert.equal(dry, {
       schemaVersion: 2,
@@ -126,10 +166,21 @@ real(
     const before = (await registry.requests()).length;
     await create('-t', `${to}:1`, '-t', `${to}:2`, amd, arm);
     const requests = (await registry.requests()).slice(before);
-    assert.is(requests.filter((line) => /\?mount=.* 201$/.test(line)).length, AMD.blobs.size, 'from the same registry: mounted');
-    assert.is(requests.filter((line) => /^PUT .*\/blobs\//.test(line)).length, ARM.blobs.size, 'from the other: streamed, once');
+    assert.is(
+      requests.filter((line) => /\?mount=.* 201$/.test(line)).length,
+      AMD.blobs.size,
+      'from the same registry: mounted',
+    );
+    assert.is(
+      requests.filter((line) => /^PUT .*\/blobs\//.test(line)).length,
+      ARM.blobs.size,
+      'from the other: streamed, once',
+    );
     for (const tag of ['1', '2']) {
-      const read = await run(['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${to}:${tag}`], { expect: 0 });
+      const read = await run(
+        ['skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${to}:${tag}`],
+        { expect: 0 },
+      );
       assert.equal(JSON.parse(read.stdout), dry);
     }
     for (const arch of ['amd64', 'arm64'])
@@ -148,27 +199,48 @@ real(
         },
       );
     const unmoved = (await registry.requests()).length;
-    await create('-t', `${to}:amd`, '--platform', 'linux/amd64', '--annotation', 'index:a=b', `${to}:1`);
+    await create(
+      '-t',
+      `${to}:amd`,
+      '--platform',
+      'linux/amd64',
+      '--annotation',
+      'index:a=b',
+      `${to}:1`,
+    );
     const changed = JSON.parse(await inspecting(rig)('--raw', `${to}:amd`));
     assert.equal([changed.manifests, changed.annotations], [[AMD.target], { a: 'b' }]);
-    assert.is((await registry.requests()).slice(unmoved).filter((line) => line.includes('/blobs/')).length, 0);
+    assert.is(
+      (await registry.requests()).slice(unmoved).filter((line) => line.includes('/blobs/')).length,
+      0,
+    );
   },
 );
 
-real('create --append adds to what the tag names; sources come from files, as digests and as descriptors', async () => {
-  await using registry = await startRegistry();
-  await using rig = await Rig.create();
-  const name = await publish(registry.host, 'team/app', 'amd', [AMD]);
-  await publish(registry.host, 'team/app', 'arm', [ARM]);
-  const to = `${registry.host}/team/app:all`;
-  const create = (...args: string[]) => rig.kiln(['imagetools', 'create', '--progress=none', '-t', to, ...args], { expect: 0 });
-  await create(name);
-  const platform = { os: 'linux', architecture: 's390x' };
-  rig.write('s', { source: JSON.stringify({ digest: ARM.target.digest, platform, annotations: { x: 'y' } }) });
-  await create('--append', ARM.target.digest, '-f', rig.path('s/source'));
-  const { manifests } = JSON.parse(await inspecting(rig)('--raw', to));
-  assert.equal(manifests, [AMD.target, { ...ARM.target, platform, annotations: { x: 'y' } }, ARM.target]);
-});
+real(
+  'create --append adds to what the tag names; sources come from files, as digests and as descriptors',
+  async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create();
+    const name = await publish(registry.host, 'team/app', 'amd', [AMD]);
+    await publish(registry.host, 'team/app', 'arm', [ARM]);
+    const to = `${registry.host}/team/app:all`;
+    const create = (...args: string[]) =>
+      rig.kiln(['imagetools', 'create', '--progress=none', '-t', to, ...args], { expect: 0 });
+    await create(name);
+    const platform = { os: 'linux', architecture: 's390x' };
+    rig.write('s', {
+      source: JSON.stringify({ digest: ARM.target.digest, platform, annotations: { x: 'y' } }),
+    });
+    await create('--append', ARM.target.digest, '-f', rig.path('s/source'));
+    const { manifests } = JSON.parse(await inspecting(rig)('--raw', to));
+    assert.equal(manifests, [
+      AMD.target,
+      { ...ARM.target, platform, annotations: { x: 'y' } },
+      ARM.target,
+    ]);
+  },
+);
 
 real('imagetools says what is wrong', async () => {
   await using registry = await startRegistry();
@@ -196,9 +268,17 @@ real('what refers to an image is shown with it', async () => {
   await using rig = await Rig.create();
   const name = await publish(registry.host, 'team/app', '1', [AMD]);
   const { mediaType, digest, size } = AMD.target;
-  const manifest = { ...AMD.manifest, artifactType: 'application/signature', subject: { mediaType, digest, size } };
+  const manifest = {
+    ...AMD.manifest,
+    artifactType: 'application/signature',
+    subject: { mediaType, digest, size },
+  };
   const bytes = Buffer.from(JSON.stringify(manifest));
-  const about = { ...AMD, bytes, target: { ...AMD.target, digest: digestOf(bytes), size: bytes.length } };
+  const about = {
+    ...AMD,
+    bytes,
+    target: { ...AMD.target, digest: digestOf(bytes), size: bytes.length },
+  };
   await publish(registry.host, 'team/app', 'signature', [about]);
   const shown = await inspecting(rig)(name);
   assert.match(shown, `Referrers: \n  Name:        ${name}@${about.target.digest}\n`);
@@ -208,7 +288,12 @@ real('what refers to an image is shown with it', async () => {
 test('inspect --format of an image in the store', async () => {
   await using rig = await Rig.create('busybox');
   const shown = await rig.kiln(
-    ['inspect', '-f', '{{.Os}}/{{.Architecture}} {{index .RepoTags 0}} {{json .Config.Cmd}}', 'busybox'],
+    [
+      'inspect',
+      '-f',
+      '{{.Os}}/{{.Architecture}} {{index .RepoTags 0}} {{json .Config.Cmd}}',
+      'busybox',
+    ],
     {
       expect: 0,
     },

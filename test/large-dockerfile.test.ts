@@ -8,7 +8,9 @@ import { Rig } from './rig.ts';
 
 test('a thousand findings of a rule are shown, and the log of a build has the Dockerfile once', async () => {
   await using rig = await Rig.create();
-  rig.write('c', { Dockerfile: `FROM scratch\nLABEL u=https://user:pass@host/\n${'CMD x\n'.repeat(48_000)}` });
+  rig.write('c', {
+    Dockerfile: `FROM scratch\nLABEL u=https://user:pass@host/\n${'CMD x\n'.repeat(48_000)}`,
+  });
   const checked = await rig.kiln(['build', '--check', 'c'], { expect: 1 });
   assert.is(checked.stdout.split('WARNING: JSONArgsRecommended').length - 1, 1001);
   assert.match(checked.stdout, 'More findings of JSONArgsRecommended than 1000');
@@ -25,8 +27,15 @@ test('a thousand findings of a rule are shown, and the log of a build has the Do
 test('thousands of build arguments and labels come into the image', async () => {
   await using rig = await Rig.create();
   const numbers = Array.from({ length: 2000 }, (_, at) => at);
-  rig.write('c', { Dockerfile: `FROM scratch\n${numbers.map((at) => `ARG A${at}\nENV E${at}=$A${at}\n`).join('')}` });
-  const flags = numbers.flatMap((at) => ['--build-arg', `A${at}=v${at}`, '--label', `l${at}=w${at}`]);
+  rig.write('c', {
+    Dockerfile: `FROM scratch\n${numbers.map((at) => `ARG A${at}\nENV E${at}=$A${at}\n`).join('')}`,
+  });
+  const flags = numbers.flatMap((at) => [
+    '--build-arg',
+    `A${at}=v${at}`,
+    '--label',
+    `l${at}=w${at}`,
+  ]);
   await rig.build('c', '-t', 'many', ...flags);
   const { stdout } = await rig.kiln(['image', 'inspect', 'many']);
   const text = JSON.stringify(JSON.parse(stdout));

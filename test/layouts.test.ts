@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
@@ -18,7 +26,8 @@ test('a layout is found whatever its directory is called, and as an archive', as
   const { manifests } = JSON.parse(readFileSync(rig.path('layout/index.json'), 'utf8'));
   const { digest } = manifests[0] as { digest: string };
   execFileSync('tar', ['-cf', rig.path('a:b@c.tar'), '-C', rig.path('layout'), '.']);
-  for (const directory of ['job@2', 'a@b:1', 'sp ace#?=']) cpSync(rig.path('layout'), rig.path(directory), { recursive: true });
+  for (const directory of ['job@2', 'a@b:1', 'sp ace#?='])
+    cpSync(rig.path('layout'), rig.path(directory), { recursive: true });
   for (const place of [
     'layout',
     'layout:1',
@@ -31,10 +40,20 @@ test('a layout is found whatever its directory is called, and as an archive', as
     'sp ace#?=',
     'a:b@c.tar',
   ])
-    await rig.build('use', '--no-cache', '--build-context', `base:3=oci-layout://${rig.path(place)}`);
+    await rig.build(
+      'use',
+      '--no-cache',
+      '--build-context',
+      `base:3=oci-layout://${rig.path(place)}`,
+    );
   for (const wrong of [`layout@sha256:${'0'.repeat(64)}`, 'layout@sha256:12'])
-    await rig.kiln(['build', '--build-context', `base:3=oci-layout://${rig.path(wrong)}`, rig.path('use')], { expect: 1 });
-  await rig.kiln(['copy', `oci:${rig.path('a@b:1')}`, `oci:${rig.path('job@2')}/new:x:2`], { expect: 0 });
+    await rig.kiln(
+      ['build', '--build-context', `base:3=oci-layout://${rig.path(wrong)}`, rig.path('use')],
+      { expect: 1 },
+    );
+  await rig.kiln(['copy', `oci:${rig.path('a@b:1')}`, `oci:${rig.path('job@2')}/new:x:2`], {
+    expect: 0,
+  });
 });
 
 test('a cache directory with @, : and = in its name is written and read', async () => {
@@ -53,7 +72,13 @@ test('a link in a layout shows nothing of the host, and a pipe holds nothing up'
   writeFileSync(rig.path('secret'), 'CANARY-SECRET');
   const commands = (layout: string) => [
     ['load', '-i', layout],
-    ['build', '--progress=plain', '--build-context', `base:3=oci-layout://${layout}`, rig.path('use')],
+    [
+      'build',
+      '--progress=plain',
+      '--build-context',
+      `base:3=oci-layout://${layout}`,
+      rig.path('use'),
+    ],
     ['build', '--progress=plain', '--cache-from', `type=local,src=${layout}`, rig.path('make')],
     ['copy', `oci:${layout}`, `oci-archive:${rig.path('out.tar')}`],
   ];

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -9,17 +17,29 @@ import { ROOT, run } from './rig.ts';
 test('the example builds from memory, twice the same, and its archive can be read', async () => {
   const place = mkdtempSync(join(tmpdir(), 'kiln-library-'));
   try {
-    const example = [process.execPath, join(ROOT, 'examples/library/build.ts'), 'store', 'hello.tar'];
+    const example = [
+      process.execPath,
+      join(ROOT, 'examples/library/build.ts'),
+      'store',
+      'hello.tar',
+    ];
     const first = await run(example, { cwd: place, env: { SOURCE_DATE_EPOCH: '' }, expect: 0 });
     assert.match(first.stdout, /^hello\.tar holds sha256:[0-9a-f]{64}\n$/);
     const config = JSON.parse(
-      execFileSync('skopeo', ['inspect', '--config', `oci-archive:${join(place, 'hello.tar')}:1`]).toString(),
+      execFileSync('skopeo', [
+        'inspect',
+        '--config',
+        `oci-archive:${join(place, 'hello.tar')}:1`,
+      ]).toString(),
     );
     assert.equal(config.config.Labels, { 'made.by': 'a program' });
     const second = await run(example, { cwd: place, expect: 0 });
     assert.is(second.stdout, first.stdout);
     // A place that cannot be written is told as it is on the command line.
-    const refused = await run([...example.slice(0, 3), 'no/such/hello.tar'], { cwd: place, expect: 2 });
+    const refused = await run([...example.slice(0, 3), 'no/such/hello.tar'], {
+      cwd: place,
+      expect: 2,
+    });
     assert.match(refused.stderr, /\[KILN_OUTPUT_INVALID\]/);
     assert.is(refused.stdout, '');
   } finally {
@@ -30,16 +50,32 @@ test('the example builds from memory, twice the same, and its archive can be rea
 test('the package brings its types: a program that uses it well compiles, and one that does not is told', () => {
   const place = mkdtempSync(join(tmpdir(), 'kiln-types-'));
   try {
-    execFileSync(process.execPath, [join(ROOT, 'scripts/types.ts')], { stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync(process.execPath, [join(ROOT, 'scripts/types.ts')], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     const installed = join(place, 'node_modules/kiln');
     mkdirSync(installed, { recursive: true });
-    for (const part of ['package.json', 'dist']) cpSync(join(ROOT, part), join(installed, part), { recursive: true });
+    for (const part of ['package.json', 'dist'])
+      cpSync(join(ROOT, part), join(installed, part), { recursive: true });
     symlinkSync(join(ROOT, 'node_modules/@types'), join(place, 'node_modules/@types'));
     const compiled = (text: string): string => {
       writeFileSync(join(place, 'program.mts'), text);
       try {
-        const flags = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,esnext.disposable'];
-        execFileSync(join(ROOT, 'node_modules/.bin/tsc'), [...flags, '--types', 'node', 'program.mts'], { cwd: place });
+        const flags = [
+          '--noEmit',
+          '--strict',
+          '--module',
+          'nodenext',
+          '--target',
+          'es2024',
+          '--lib',
+          'es2024,esnext.disposable',
+        ];
+        execFileSync(
+          join(ROOT, 'node_modules/.bin/tsc'),
+          [...flags, '--types', 'node', 'program.mts'],
+          { cwd: place },
+        );
         return '';
       } catch (error) {
         return String((error as { stdout?: Buffer }).stdout);

@@ -25,14 +25,23 @@ test('limits are no part of the key', async () => {
 });
 
 test('what a step used is in the raw progress and in the record of the build', async () => {
-  // With a limit each step has a group of its own on every version of control groups, and is counted exactly.
+  // With a limit each step has a group of its own on every version of control groups, and is
+  // counted exactly.
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN head -c 80000000 /dev/zero | tail -c 60000000 | wc -c\n' });
-  const { stderr } = await rig.kiln(['build', '--progress=rawjson', '--memory=300m', 'c'], { expect: 0 });
+  rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN head -c 80000000 /dev/zero | tail -c 60000000 | wc -c\n',
+  });
+  const { stderr } = await rig.kiln(['build', '--progress=rawjson', '--memory=300m', 'c'], {
+    expect: 0,
+  });
   const usages = stderr
     .split('\n')
     .filter(Boolean)
-    .flatMap((line) => (JSON.parse(line) as { vertexes?: { usage?: { cpuMs: number; peakMemory?: number } }[] }).vertexes ?? [])
+    .flatMap(
+      (line) =>
+        (JSON.parse(line) as { vertexes?: { usage?: { cpuMs: number; peakMemory?: number } }[] })
+          .vertexes ?? [],
+    )
     .flatMap(({ usage }) => (usage ? [usage] : []));
   assert.is(usages.length, 1);
   assert.ok((usages[0]?.cpuMs ?? 0) > 0);
@@ -69,14 +78,18 @@ test('a value that the kernel refuses is named', async () => {
 test('network modes: an own one by default, none, and the host for whoever allows it', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
-    Dockerfile: 'FROM busybox\nRUN readlink /proc/self/ns/net\nRUN --network=none ls /sys/class/net\nRUN cat /etc/hosts\n',
+    Dockerfile:
+      'FROM busybox\nRUN readlink /proc/self/ns/net\nRUN --network=none ls /sys/class/net\nRUN cat /etc/hosts\n',
   });
   const { readlinkSync } = await import('node:fs');
   const plain = await rig.build('c', '--add-host=db:10.0.0.7', '--no-cache');
   assert.not.match(plain, readlinkSync('/proc/self/ns/net'));
   assert.match(plain, /#\d+ \d+\.\d+ lo\n#\d+ DONE/);
   assert.match(plain, /10\.0\.0\.7\tdb/);
-  assert.match(await rig.build('c', '--network=host', '--no-cache'), readlinkSync('/proc/self/ns/net'));
+  assert.match(
+    await rig.build('c', '--network=host', '--no-cache'),
+    readlinkSync('/proc/self/ns/net'),
+  );
   rig.write('h', { Dockerfile: 'FROM busybox\nRUN --network=host true\n' });
   assert.match((await rig.kiln(['build', 'h'], { expect: 1 })).stderr, 'KILN_NOT_ALLOWED');
   await rig.build('h', '--allow=network.host');

@@ -5,7 +5,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
 
-/** A login in a URL, by whatever way it comes into a build, is for the step that gets the URL: nothing else shows it. */
+/**
+ * A login in a URL, by whatever way it comes into a build, is for the step that gets the URL:
+ * nothing else shows it.
+ */
 
 const root = process.getuid?.() === 0;
 const real = (name: string, body: () => Promise<void>) => {
@@ -57,43 +60,65 @@ function filesOf(directory: string): string[] {
 
 /** What of the store is text about builds, not the image itself. */
 function shownInStore(rig: Rig): void {
-  const kept = readdirSync(rig.store).filter((name) => /^kiln\.db|^logs$|^copies$|^statcache$|^tags$/.test(name));
+  const kept = readdirSync(rig.store).filter((name) =>
+    /^kiln\.db|^logs$|^copies$|^statcache$|^tags$/.test(name),
+  );
   assert.ok(kept.includes('logs') && kept.includes('kiln.db'));
   const files = kept.flatMap((name) =>
-    statSync(`${rig.store}/${name}`).isFile() ? [`${rig.store}/${name}`] : filesOf(`${rig.store}/${name}`),
+    statSync(`${rig.store}/${name}`).isFile()
+      ? [`${rig.store}/${name}`]
+      : filesOf(`${rig.store}/${name}`),
   );
   for (const path of files) assert.not.match(readFileSync(path, 'latin1'), ANY, path);
 }
 
-real('a login that comes by argument, variable, label, heredoc or proxy is shown nowhere; the step gets it', async () => {
-  await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: DOCKERFILE });
-  const flags = ['--build-arg', `PURL=${url('argument')}`, '--build-arg', `https_proxy=${url('proxy')}`, '--explain'];
-  for (const progress of ['plain', 'rawjson', 'tty'])
-    for (const more of [[], ['--no-cache']]) {
-      const { stdout, stderr } = await rig.kiln(['build', `--progress=${progress}`, ...flags, ...more, '-t', 'x', 'c'], {
-        expect: 0,
-      });
-      assert.not.match(stdout + stderr, ANY, progress);
+real(
+  'a login that comes by argument, variable, label, heredoc or proxy is shown nowhere; the step gets it',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    rig.write('c', { Dockerfile: DOCKERFILE });
+    const flags = [
+      '--build-arg',
+      `PURL=${url('argument')}`,
+      '--build-arg',
+      `https_proxy=${url('proxy')}`,
+      '--explain',
+    ];
+    for (const progress of ['plain', 'rawjson', 'tty'])
+      for (const more of [[], ['--no-cache']]) {
+        const { stdout, stderr } = await rig.kiln(
+          ['build', `--progress=${progress}`, ...flags, ...more, '-t', 'x', 'c'],
+          {
+            expect: 0,
+          },
+        );
+        assert.not.match(stdout + stderr, ANY, progress);
+      }
+    const { stdout } = await rig.kiln([
+      'run',
+      'x',
+      'sh',
+      '-c',
+      `printf %s '${url('argument')}' | md5sum | diff - /sum && cat /file`,
+    ]);
+    assert.is(stdout, `${url('file')}\n`);
+    for (const command of [
+      ['logs'],
+      ['explain'],
+      ['history', '--no-trunc', 'x'],
+      ['du', '--verbose'],
+      ['cache', 'ls'],
+    ]) {
+      const { stdout, stderr } = await rig.kiln(command);
+      assert.not.match(stdout + stderr, ANY, command.join(' '));
     }
-  const { stdout } = await rig.kiln([
-    'run',
-    'x',
-    'sh',
-    '-c',
-    `printf %s '${url('argument')}' | md5sum | diff - /sum && cat /file`,
-  ]);
-  assert.is(stdout, `${url('file')}\n`);
-  for (const command of [['logs'], ['explain'], ['history', '--no-trunc', 'x'], ['du', '--verbose'], ['cache', 'ls']]) {
-    const { stdout, stderr } = await rig.kiln(command);
-    assert.not.match(stdout + stderr, ANY, command.join(' '));
-  }
-  // What the author gave the image is in it.
-  const { stdout: config } = await rig.kiln(['inspect', 'x'], { expect: 0 });
-  assert.match(config, url('variable'));
-  assert.match(config, url('label'));
-  shownInStore(rig);
-});
+    // What the author gave the image is in it.
+    const { stdout: config } = await rig.kiln(['inspect', 'x'], { expect: 0 });
+    assert.match(config, url('variable'));
+    assert.match(config, url('label'));
+    shownInStore(rig);
+  },
+);
 
 real(
   'provenance, metadata and printed graphs show no login, in base64 neither; digests are those of the real graph',
@@ -123,85 +148,120 @@ real(
     const dump = async (...more: string[]) =>
       (await rig.kiln(['debug', 'dump-llb', ...argument, ...more, 'c'], { expect: 0 })).stdout;
     for (const text of texts(JSON.parse(await dump()))) assert.not.match(text, ANY);
-    const binary = await rig.kiln(['debug', 'dump-llb', '--format=binary', ...argument, 'c'], { expect: 0 });
-    assert.match(binary.stdoutBytes.toString('latin1'), PASSWORD.argument, 'the graph itself is whole');
-    for (const call of ['outline', 'outline,format=json', 'check', 'check,format=json', 'targets,format=json']) {
+    const binary = await rig.kiln(['debug', 'dump-llb', '--format=binary', ...argument, 'c'], {
+      expect: 0,
+    });
+    assert.match(
+      binary.stdoutBytes.toString('latin1'),
+      PASSWORD.argument,
+      'the graph itself is whole',
+    );
+    for (const call of [
+      'outline',
+      'outline,format=json',
+      'check',
+      'check,format=json',
+      'targets,format=json',
+    ]) {
       const { stdout, stderr } = await rig.kiln(['build', `--call=${call}`, ...argument, 'c']);
       assert.not.match(stdout + stderr, ANY, call);
-      if (call.includes('json')) for (const text of texts(JSON.parse(stdout))) assert.not.match(text, ANY, call);
+      if (call.includes('json'))
+        for (const text of texts(JSON.parse(stdout))) assert.not.match(text, ANY, call);
     }
   },
 );
 
-real('a failure shows no login: not in its sentence, its excerpt, the command to come there again', async () => {
-  await using rig = await Rig.create('busybox');
-  const cases = [
-    `ARG PURL\nRUN test "$PURL" = '${url('run')}'`,
-    `RUN <<EOF\nfalse ${url('heredoc')}\nEOF`,
-    `RUN ["false", "${url('exec')}"]`,
-    `COPY ${url('file')} /`,
-    `ARG PURL\nRUN : $PURL && false ${url('run')}`,
-    `RUN --mount=type=secret,id=s,required true ${url('run')}`,
-    `NONSENSE ${url('run')}`,
-  ];
-  for (const text of cases) {
-    rig.write('c', { Dockerfile: `FROM busybox\n${text}\n` });
-    for (const progress of ['plain', 'rawjson', 'quiet']) {
-      const ran = await rig.kiln(['build', `--progress=${progress}`, '--build-arg', `PURL=${url('argument')}`, 'c']);
-      assert.is(ran.code, 1, text);
-      assert.not.match(ran.stdout + ran.stderr, ANY, text);
+real(
+  'a failure shows no login: not in its sentence, its excerpt, the command to come there again',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    const cases = [
+      `ARG PURL\nRUN test "$PURL" = '${url('run')}'`,
+      `RUN <<EOF\nfalse ${url('heredoc')}\nEOF`,
+      `RUN ["false", "${url('exec')}"]`,
+      `COPY ${url('file')} /`,
+      `ARG PURL\nRUN : $PURL && false ${url('run')}`,
+      `RUN --mount=type=secret,id=s,required true ${url('run')}`,
+      `NONSENSE ${url('run')}`,
+    ];
+    for (const text of cases) {
+      rig.write('c', { Dockerfile: `FROM busybox\n${text}\n` });
+      for (const progress of ['plain', 'rawjson', 'quiet']) {
+        const ran = await rig.kiln([
+          'build',
+          `--progress=${progress}`,
+          '--build-arg',
+          `PURL=${url('argument')}`,
+          'c',
+        ]);
+        assert.is(ran.code, 1, text);
+        assert.not.match(ran.stdout + ran.stderr, ANY, text);
+      }
+      shownInStore(rig);
     }
+  },
+);
+
+real(
+  'a changed login alone runs the step again, and the explanation names it without showing it',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    rig.write('c', {
+      Dockerfile: 'FROM busybox\nRUN : https://user:planted0@example.invalid && echo ran\n',
+    });
+    await rig.build('c');
+    assert.match(await rig.build('c'), /CACHED/);
+    rig.write('c', {
+      Dockerfile: 'FROM busybox\nRUN : https://user:planted1@example.invalid && echo ran\n',
+    });
+    const said = await rig.build('c', '--explain');
+    assert.match(said, /^#\d+ [\d.]+ ran$/m);
+    assert.match(said, /the login in a URL of it has another value/);
+    assert.not.match(said, ANY);
+  },
+);
+
+real(
+  'addresses of sources with a login: ADD by http, git, a context and a Dockerfile at a URL',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    const asked: string[] = [];
+    using server = Object.assign(
+      createServer((request, response) => {
+        asked.push(
+          `${request.url} ${Buffer.from(request.headers.authorization?.slice(6) ?? '', 'base64')}`,
+        );
+        if (request.url === '/D') response.end('FROM scratch\nCOPY . /\n');
+        else if (request.url === '/file') response.end('bytes');
+        else response.writeHead(404).end();
+      }),
+      { [Symbol.dispose]: () => void server.close() },
+    );
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const at = `http://user:planted1@127.0.0.1:${(server.address() as AddressInfo).port}`;
+    rig.write('c', { Dockerfile: `FROM scratch\nADD ${at}/file /\n` });
+    rig.write('missing', { Dockerfile: `FROM scratch\nADD ${at}/nothing /\n` });
+    rig.write('git', { Dockerfile: `FROM scratch\nADD ${at}/r.git /\n` });
+    for (const [args, code] of [
+      [['c'], 0],
+      [['-f', `${at}/D`, 'c'], 0],
+      [[`${at}/D`], 0],
+      [['missing'], 1],
+      [['git'], 1],
+      [[`${at}/r.git`], 1],
+      [['--build-context', `n=${at}/file`, 'c'], 0],
+    ] as const) {
+      const flags = ['--provenance=mode=max', '--output', 'type=local,dest=out', '--explain'];
+      const ran = await rig.kiln(['build', '--progress=plain', ...flags, ...args]);
+      assert.is(ran.code, code, `${args}: ${ran.stderr}`);
+      assert.not.match(ran.stdout + ran.stderr, ANY, args.join(' '));
+      if (code === 0)
+        for (const text of texts(JSON.parse(readFileSync(rig.path('out/provenance.json'), 'utf8'))))
+          assert.not.match(text, ANY);
+    }
+    assert.ok(asked.includes('/file user:planted1'), 'the server got it');
     shownInStore(rig);
-  }
-});
-
-real('a changed login alone runs the step again, and the explanation names it without showing it', async () => {
-  await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN : https://user:planted0@example.invalid && echo ran\n' });
-  await rig.build('c');
-  assert.match(await rig.build('c'), /CACHED/);
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN : https://user:planted1@example.invalid && echo ran\n' });
-  const said = await rig.build('c', '--explain');
-  assert.match(said, /^#\d+ [\d.]+ ran$/m);
-  assert.match(said, /the login in a URL of it has another value/);
-  assert.not.match(said, ANY);
-});
-
-real('addresses of sources with a login: ADD by http, git, a context and a Dockerfile at a URL', async () => {
-  await using rig = await Rig.create('busybox');
-  const asked: string[] = [];
-  using server = Object.assign(
-    createServer((request, response) => {
-      asked.push(`${request.url} ${Buffer.from(request.headers.authorization?.slice(6) ?? '', 'base64')}`);
-      if (request.url === '/D') response.end('FROM scratch\nCOPY . /\n');
-      else if (request.url === '/file') response.end('bytes');
-      else response.writeHead(404).end();
-    }),
-    { [Symbol.dispose]: () => void server.close() },
-  );
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const at = `http://user:planted1@127.0.0.1:${(server.address() as AddressInfo).port}`;
-  rig.write('c', { Dockerfile: `FROM scratch\nADD ${at}/file /\n` });
-  rig.write('missing', { Dockerfile: `FROM scratch\nADD ${at}/nothing /\n` });
-  rig.write('git', { Dockerfile: `FROM scratch\nADD ${at}/r.git /\n` });
-  for (const [args, code] of [
-    [['c'], 0],
-    [['-f', `${at}/D`, 'c'], 0],
-    [[`${at}/D`], 0],
-    [['missing'], 1],
-    [['git'], 1],
-    [[`${at}/r.git`], 1],
-    [['--build-context', `n=${at}/file`, 'c'], 0],
-  ] as const) {
-    const flags = ['--provenance=mode=max', '--output', 'type=local,dest=out', '--explain'];
-    const ran = await rig.kiln(['build', '--progress=plain', ...flags, ...args]);
-    assert.is(ran.code, code, `${args}: ${ran.stderr}`);
-    assert.not.match(ran.stdout + ran.stderr, ANY, args.join(' '));
-    if (code === 0)
-      for (const text of texts(JSON.parse(readFileSync(rig.path('out/provenance.json'), 'utf8')))) assert.not.match(text, ANY);
-  }
-  assert.ok(asked.includes('/file user:planted1'), 'the server got it');
-  shownInStore(rig);
-});
+  },
+);
 
 test.run();

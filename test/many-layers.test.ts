@@ -10,7 +10,10 @@ import { asUser, done, prepared, UID } from './user.ts';
 const COUNT = 520;
 const sha = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-/** An OCI layout of an image with so many layers: each adds a file and, but for the first, removes that of the one before, except every tenth. */
+/**
+ * An OCI layout of an image with so many layers: each adds a file and, but for the first, removes
+ * that of the one before, except every tenth.
+ */
 function layout(rig: Rig, directory: string): void {
   const blob = (bytes: Uint8Array) => {
     rig.write(`${directory}/blobs/sha256`, { [sha(bytes).slice(7)]: bytes });
@@ -18,7 +21,10 @@ function layout(rig: Rig, directory: string): void {
   };
   const layers = Array.from({ length: COUNT }, (_, at) => {
     const removed = at > 0 && at % 10 !== 0 ? [{ path: `l/.wh.f${at - 1}` }] : [];
-    return archive({ path: 'l/', type: 'directory' }, ...removed, { path: `l/f${at}`, content: `${at}` });
+    return archive({ path: 'l/', type: 'directory' }, ...removed, {
+      path: `l/f${at}`,
+      content: `${at}`,
+    });
   });
   const json = (value: unknown) => Buffer.from(JSON.stringify(value));
   const config = json({
@@ -33,7 +39,10 @@ function layout(rig: Rig, directory: string): void {
     schemaVersion: 2,
     mediaType,
     config: { mediaType: 'application/vnd.oci.image.config.v1+json', ...blob(config) },
-    layers: layers.map((layer) => ({ mediaType: 'application/vnd.oci.image.layer.v1.tar', ...blob(layer) })),
+    layers: layers.map((layer) => ({
+      mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      ...blob(layer),
+    })),
   });
   rig.write(directory, {
     'oci-layout': '{"imageLayoutVersion":"1.0.0"}',
@@ -54,16 +63,39 @@ test(`an image of ${COUNT} layers is built on, copied from and run, also with fe
   await using rig = await Rig.create('busybox');
   layout(rig, 'many');
   rig.write('c', { Dockerfile: DOCKERFILE });
-  const build = [KILN, 'build', '--build-context', `many=oci-layout://${rig.path('many')}`, '-t', 'x', '-t', 'y', 'c'];
+  const build = [
+    KILN,
+    'build',
+    '--build-context',
+    `many=oci-layout://${rig.path('many')}`,
+    '-t',
+    'x',
+    '-t',
+    'y',
+    'c',
+  ];
   await run(['sh', '-c', 'ulimit -n 1024; exec "$@"', 'sh', ...build], {
     cwd: rig.directory,
     env: { KILN_ROOT: rig.store },
     expect: 0,
   });
   assert.is(await cat(rig, 'x', '/n'), `${LEFT}\n`);
-  assert.is((await rig.kiln(['run', 'x', 'ls', '/l'], { expect: 0 })).stdout.split('\n').length - 1, LEFT);
-  await rig.build('c', '--build-context', `many=oci-layout://${rig.path('many')}`, '--target', 'counted', '-t', 'counted');
-  const { RootFS } = JSON.parse((await rig.kiln(['inspect', 'counted'], { expect: 0 })).stdout)[0] as {
+  assert.is(
+    (await rig.kiln(['run', 'x', 'ls', '/l'], { expect: 0 })).stdout.split('\n').length - 1,
+    LEFT,
+  );
+  await rig.build(
+    'c',
+    '--build-context',
+    `many=oci-layout://${rig.path('many')}`,
+    '--target',
+    'counted',
+    '-t',
+    'counted',
+  );
+  const { RootFS } = JSON.parse(
+    (await rig.kiln(['inspect', 'counted'], { expect: 0 })).stdout,
+  )[0] as {
     RootFS: { Layers: string[] };
   };
   assert.is(RootFS.Layers.length, COUNT + 1);
@@ -91,7 +123,18 @@ test('an ordinary user builds on as many layers', async () => {
   execFileSync('chown', ['-R', `${UID}:${UID}`, rig.path('many')]);
   chownSync(rig.path('many'), UID, UID);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
-  await done(asUser(rig, 'with ids', 'build', '--build-context', `many=oci-layout://${rig.path('many')}`, '-t', 'x', 'c'));
+  await done(
+    asUser(
+      rig,
+      'with ids',
+      'build',
+      '--build-context',
+      `many=oci-layout://${rig.path('many')}`,
+      '-t',
+      'x',
+      'c',
+    ),
+  );
   const ran = await done(asUser(rig, 'with ids', 'run', 'x', 'cat', '/n'));
   assert.is(ran.stdout, `${LEFT}\n`);
 });

@@ -103,7 +103,10 @@ real('a directory as the context', async () => {
     rig.write('c', { Dockerfile: dockerfile });
     return rig.kiln(['build', '--progress=plain', 'c']);
   };
-  await check('', build, { ...SOURCES, ...Object.fromEntries(IGNORED.map((source) => [source, 'refused'])) });
+  await check('', build, {
+    ...SOURCES,
+    ...Object.fromEntries(IGNORED.map((source) => [source, 'refused'])),
+  });
 });
 
 real('a named context, and a stage that took all of it', async () => {
@@ -112,8 +115,12 @@ real('a named context, and a stage that took all of it', async () => {
     rig.write('d', { Dockerfile: dockerfile });
     return rig.kiln(['build', '--progress=plain', '--build-context', 'n=c', 'd']);
   };
-  await check('from=n,', build, { ...SOURCES, ...Object.fromEntries(IGNORED.map((source) => [source, 'refused'])) });
-  const staged = (dockerfile: string) => build(`FROM scratch AS all\nCOPY --from=n . /\n${dockerfile}`);
+  await check('from=n,', build, {
+    ...SOURCES,
+    ...Object.fromEntries(IGNORED.map((source) => [source, 'refused'])),
+  });
+  const staged = (dockerfile: string) =>
+    build(`FROM scratch AS all\nCOPY --from=n . /\n${dockerfile}`);
   await check('from=all,', staged);
 });
 
@@ -121,20 +128,27 @@ real('an archive as the context', async () => {
   await using rig = await withTree();
   const build = (dockerfile: string) => {
     rig.write('c', { Dockerfile: dockerfile });
-    return rig.kiln(['build', '--progress=plain', '-'], { stdin: execFileSync('tar', ['-C', rig.path('c'), '-c', '.']) });
+    return rig.kiln(['build', '--progress=plain', '-'], {
+      stdin: execFileSync('tar', ['-C', rig.path('c'), '-c', '.']),
+    });
   };
   await check('', build);
 });
 
-real('what a link leads to counts: a changed target runs the step again, an unchanged one does not', async () => {
-  await using rig = await withTree();
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN --mount=source=lin,target=/m cat /m/f > /r; echo ran\n' });
-  const runs = async () => /^#\d+ [\d.]+ ran$/m.test(await rig.build('c', '-t', 'x'));
-  assert.ok(await runs());
-  assert.not.ok(await runs());
-  writeFileSync(rig.path('c/in/f'), 'new');
-  assert.ok(await runs());
-  assert.is(await cat(rig, 'x', '/r'), 'new');
-});
+real(
+  'what a link leads to counts: a changed target runs the step again, an unchanged one does not',
+  async () => {
+    await using rig = await withTree();
+    rig.write('c', {
+      Dockerfile: 'FROM busybox\nRUN --mount=source=lin,target=/m cat /m/f > /r; echo ran\n',
+    });
+    const runs = async () => /^#\d+ [\d.]+ ran$/m.test(await rig.build('c', '-t', 'x'));
+    assert.ok(await runs());
+    assert.not.ok(await runs());
+    writeFileSync(rig.path('c/in/f'), 'new');
+    assert.ok(await runs());
+    assert.is(await cat(rig, 'x', '/r'), 'new');
+  },
+);
 
 test.run();

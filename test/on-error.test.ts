@@ -1,4 +1,12 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KILN, mountsBelow, Rig, run } from './rig.ts';
@@ -76,31 +84,34 @@ real('without a terminal no shell is opened, and that is told', async () => {
   assert.match(ran.stderr, /no shell is opened: standard input and output are not terminals/);
 });
 
-real('--output-on-error keeps files of the failed step: no links out, no setuid, nothing of mounts', async () => {
-  await using rig = await Rig.create('busybox');
-  rig.write('c', { Dockerfile: FAILING });
-  rig.write('kept', { before: 'stays\n' });
-  const spec = `--output-on-error=${rig.path('kept')},ways,/out,/cache,/nothing,../src/made`;
-  const ran = await rig.kiln(['build', '--progress=plain', spec, 'c']);
-  assert.is(ran.code, 1);
-  assert.match(ran.stderr, /4 files of the failed step: see .*kept/);
-  const names = readdirSync(rig.path('kept'), { recursive: true }).map(String).sort();
-  assert.equal(names, [
-    'before',
-    // A mount point that the step's sandbox had made and the tree had not is not there.
-    'out',
-    'src',
-    'src/made',
-    'src/reports',
-    'src/reports/deep',
-    'src/reports/deep/two',
-    'src/reports/one',
-    'src/reports/setid',
-  ]);
-  assert.is(readFileSync(rig.path('kept/src/reports/deep/two'), 'utf8'), 'two\n');
-  const setid = statSync(rig.path('kept/src/reports/setid'));
-  assert.equal([setid.mode & 0o7777, setid.uid], [0o755, 0]);
-});
+real(
+  '--output-on-error keeps files of the failed step: no links out, no setuid, nothing of mounts',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    rig.write('c', { Dockerfile: FAILING });
+    rig.write('kept', { before: 'stays\n' });
+    const spec = `--output-on-error=${rig.path('kept')},ways,/out,/cache,/nothing,../src/made`;
+    const ran = await rig.kiln(['build', '--progress=plain', spec, 'c']);
+    assert.is(ran.code, 1);
+    assert.match(ran.stderr, /4 files of the failed step: see .*kept/);
+    const names = readdirSync(rig.path('kept'), { recursive: true }).map(String).sort();
+    assert.equal(names, [
+      'before',
+      // A mount point that the step's sandbox had made and the tree had not is not there.
+      'out',
+      'src',
+      'src/made',
+      'src/reports',
+      'src/reports/deep',
+      'src/reports/deep/two',
+      'src/reports/one',
+      'src/reports/setid',
+    ]);
+    assert.is(readFileSync(rig.path('kept/src/reports/deep/two'), 'utf8'), 'two\n');
+    const setid = statSync(rig.path('kept/src/reports/setid'));
+    assert.equal([setid.mode & 0o7777, setid.uid], [0o755, 0]);
+  },
+);
 
 real('links in the directory that --output-on-error names are not followed', async () => {
   await using rig = await Rig.create('busybox');
@@ -116,7 +127,12 @@ real('links in the directory that --output-on-error names are not followed', asy
 real('nothing to keep is told, and a build that succeeds keeps nothing', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: FAILING });
-  const none = await rig.kiln(['build', '--progress=plain', `--output-on-error=${rig.path('kept')},/nowhere`, 'c']);
+  const none = await rig.kiln([
+    'build',
+    '--progress=plain',
+    `--output-on-error=${rig.path('kept')},/nowhere`,
+    'c',
+  ]);
   assert.is(none.code, 1);
   assert.match(none.stderr, /nothing is kept of the failed step: it has no \/nowhere/);
   rig.write('good', { Dockerfile: 'FROM busybox\nRUN mkdir /src\n' });
@@ -124,31 +140,45 @@ real('nothing to keep is told, and a build that succeeds keeps nothing', async (
   assert.not.ok(existsSync(rig.path('kept')));
 });
 
-real('a failed build says how to come to the step again, without values that look like secrets', async () => {
-  await using rig = await Rig.create('busybox');
-  rig.write('my c', { Dockerfile: FAILING });
-  writeFileSync(rig.path('t'), 'x');
-  const ran = await rig.kiln(
-    [
-      ...['build', '--progress=plain', '-t', 'x', '--build-arg', 'SPEED=slow', '--build-arg=NPM_TOKEN=hunter2', '--no-cache'],
-      ...['--secret', 'id=token,src=t', '--output=type=oci,dest=o.tar', 'my c'],
-    ],
-    { env: { TOKEN: 'y' } },
-  );
-  assert.is(ran.code, 1);
-  const command = /To look at the step as it was left:\n {2}(.*)\n/.exec(ran.stderr)?.[1];
-  assert.is(
-    command,
-    "kiln build --target tests --on-error=shell --build-arg SPEED=slow --build-arg NPM_TOKEN --secret id=token,src=t 'my c'",
-  );
-  const piped = await rig.kiln(['build', '--progress=plain', '-'], { stdin: 'FROM busybox\nRUN false\n' });
-  assert.is(piped.code, 1);
-  assert.not.match(piped.stderr, /To look at/);
-  const single = await rig.kiln(['build', '--progress=plain', '-f', 'D', '.'], {
-    cwd: rig.write('s', { D: 'FROM busybox\nRUN false\n' }),
-  });
-  assert.match(single.stderr, /\n {2}kiln build --on-error=shell -f D \.\n/);
-});
+real(
+  'a failed build says how to come to the step again, without values that look like secrets',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    rig.write('my c', { Dockerfile: FAILING });
+    writeFileSync(rig.path('t'), 'x');
+    const ran = await rig.kiln(
+      [
+        ...[
+          'build',
+          '--progress=plain',
+          '-t',
+          'x',
+          '--build-arg',
+          'SPEED=slow',
+          '--build-arg=NPM_TOKEN=hunter2',
+          '--no-cache',
+        ],
+        ...['--secret', 'id=token,src=t', '--output=type=oci,dest=o.tar', 'my c'],
+      ],
+      { env: { TOKEN: 'y' } },
+    );
+    assert.is(ran.code, 1);
+    const command = /To look at the step as it was left:\n {2}(.*)\n/.exec(ran.stderr)?.[1];
+    assert.is(
+      command,
+      "kiln build --target tests --on-error=shell --build-arg SPEED=slow --build-arg NPM_TOKEN --secret id=token,src=t 'my c'",
+    );
+    const piped = await rig.kiln(['build', '--progress=plain', '-'], {
+      stdin: 'FROM busybox\nRUN false\n',
+    });
+    assert.is(piped.code, 1);
+    assert.not.match(piped.stderr, /To look at/);
+    const single = await rig.kiln(['build', '--progress=plain', '-f', 'D', '.'], {
+      cwd: rig.write('s', { D: 'FROM busybox\nRUN false\n' }),
+    });
+    assert.match(single.stderr, /\n {2}kiln build --on-error=shell -f D \.\n/);
+  },
+);
 
 test('wrong values of the flags are told with the flag', async () => {
   const shell = await run([KILN, 'build', '--on-error=vim', '.']);

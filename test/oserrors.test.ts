@@ -6,13 +6,17 @@ import { KILN, type Ran, Rig, run } from './rig.ts';
 import { asUser, prepared } from './user.ts';
 
 /**
- * Every place where a path of the user is touched × what the system may say of it: a code, the path, the reason, a next step, and never
- * a stack or the words of a bug. A code of the seam's own, too: KILN_SYSTEM is for what nobody thought of.
+ * Every place where a path of the user is touched × what the system may say of it: a code, the
+ * path, the reason, a next step, and never a stack or the words of a bug. A code of the seam's own,
+ * too: KILN_SYSTEM is for what nobody thought of.
  */
 
 const LONG = 'x'.repeat(300);
 
-/** Where a path goes on a command line. `c` is a context that builds, `lay` a Dockerfile whose base is the named context n. */
+/**
+ * Where a path goes on a command line. `c` is a context that builds, `lay` a Dockerfile whose base
+ * is the named context n.
+ */
 const READ: Readonly<Record<string, (path: string) => readonly string[]>> = {
   Dockerfile: (path) => ['build', '-f', path, 'c'],
   context: (path) => ['build', path],
@@ -48,7 +52,12 @@ function told(ran: Ran, name: string, path: string | RegExp, reason: RegExp): vo
 
 async function rigged(): Promise<Rig> {
   const rig = await Rig.create();
-  rig.write('.', { 'c/Dockerfile': 'FROM scratch\nCOPY a /\n', 'c/a': 'a', lay: 'FROM n\n', file: 'f' });
+  rig.write('.', {
+    'c/Dockerfile': 'FROM scratch\nCOPY a /\n',
+    'c/a': 'a',
+    lay: 'FROM n\n',
+    file: 'f',
+  });
   symlinkSync('loop', rig.path('loop'));
   mkdirSync(rig.path('directory'));
   return rig;
@@ -69,7 +78,12 @@ test('a path through a circle of links, below a file, or too long is told at eve
 test('a directory where a file is needed', async () => {
   await using rig = await rigged();
   for (const name of ['Dockerfile', 'secret', 'source of an index'] as const)
-    told(await rig.kiln(READ[name]!('directory')), name, 'directory', /is a directory|not a regular file/);
+    told(
+      await rig.kiln(READ[name]!('directory')),
+      name,
+      'directory',
+      /is a directory|not a regular file/,
+    );
   for (const name of ['iidfile', 'metadata file', 'graph'] as const)
     told(await rig.kiln(WRITE[name]!('directory')), name, 'directory', /is a directory/);
   const bare = await rig.kiln(['load', '-i', 'directory']);
@@ -86,7 +100,10 @@ test('a directory as standard input is not an empty text', async () => {
   };
   for (const [name, args] of Object.entries(words)) {
     const script = 'exec "$0" "$@" < directory';
-    const ran = await run(['sh', '-c', script, KILN, ...args], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });
+    const ran = await run(['sh', '-c', script, KILN, ...args], {
+      cwd: rig.directory,
+      env: { KILN_ROOT: rig.store },
+    });
     told(ran, name, 'standard input', /is a directory/);
   }
   const empty = await rig.kiln(['load'], { stdin: '' });
@@ -96,12 +113,28 @@ test('a directory as standard input is not an empty text', async () => {
 test('a file whose bytes cannot be read (EIO)', async () => {
   await using rig = await rigged();
   symlinkSync('/proc/self/mem', rig.path('bad'));
-  for (const name of ['Dockerfile', 'ssh key', 'archive to load', 'source of a copy', 'source of an index'] as const)
+  for (const name of [
+    'Dockerfile',
+    'ssh key',
+    'archive to load',
+    'source of a copy',
+    'source of an index',
+  ] as const)
     told(await rig.kiln(READ[name]!('bad')), name, 'bad', /input\/output error/);
   rig.write('.', { own: 'FROM scratch\nCOPY a /\n' });
   symlinkSync('/proc/self/mem', rig.path('own.dockerignore'));
-  told(await rig.kiln(['build', '-f', 'own', 'c']), 'ignore file', 'own.dockerignore', /input\/output error/);
-  told(await rig.kiln(['build', 'c'], { env: { KILN_CONFIG: 'bad' } }), 'kiln.toml', 'bad', /input\/output error/);
+  told(
+    await rig.kiln(['build', '-f', 'own', 'c']),
+    'ignore file',
+    'own.dockerignore',
+    /input\/output error/,
+  );
+  told(
+    await rig.kiln(['build', 'c'], { env: { KILN_CONFIG: 'bad' } }),
+    'kiln.toml',
+    'bad',
+    /input\/output error/,
+  );
 });
 
 test('an ignore file that is a directory, or leads to itself', async () => {
@@ -109,7 +142,12 @@ test('an ignore file that is a directory, or leads to itself', async () => {
   mkdirSync(rig.path('c/.dockerignore'));
   told(await rig.kiln(['build', 'c']), '.dockerignore', 'c/.dockerignore', /is a directory/);
   symlinkSync('Dockerfile.dockerignore', rig.path('c/Dockerfile.dockerignore'));
-  told(await rig.kiln(['build', 'c']), 'Dockerfile.dockerignore', 'c/Dockerfile.dockerignore', LEADS_TO_ITSELF);
+  told(
+    await rig.kiln(['build', 'c']),
+    'Dockerfile.dockerignore',
+    'c/Dockerfile.dockerignore',
+    LEADS_TO_ITSELF,
+  );
 });
 
 test('configuration: one that is named has to be there and readable', async () => {
@@ -121,8 +159,14 @@ test('configuration: one that is named has to be there and readable', async () =
     ['file/x', NOT_A_DIRECTORY],
     [LONG, TOO_LONG],
   ] as const)
-    told(await rig.kiln(['build', 'c'], { env: { KILN_CONFIG: path } }), `KILN_CONFIG ${path.slice(0, 9)}`, path, reason);
-  const logout = (config: string) => rig.kiln(['logout', 'localhost:1'], { env: { DOCKER_CONFIG: config } });
+    told(
+      await rig.kiln(['build', 'c'], { env: { KILN_CONFIG: path } }),
+      `KILN_CONFIG ${path.slice(0, 9)}`,
+      path,
+      reason,
+    );
+  const logout = (config: string) =>
+    rig.kiln(['logout', 'localhost:1'], { env: { DOCKER_CONFIG: config } });
   told(await logout('loop'), 'DOCKER_CONFIG', 'loop/config.json', LEADS_TO_ITSELF);
 });
 
@@ -137,7 +181,9 @@ test('a link to a configuration that leads nowhere is told with its target', asy
   );
   mkdirSync(rig.path('docker'));
   symlinkSync('lost.json', rig.path('docker/config.json'));
-  const { code, stderr } = await rig.kiln(['build', 'c'], { env: { DOCKER_CONFIG: rig.path('docker') } });
+  const { code, stderr } = await rig.kiln(['build', 'c'], {
+    env: { DOCKER_CONFIG: rig.path('docker') },
+  });
   assert.is(code, 0, stderr);
   assert.match(stderr, /config\.json is a link to "lost\.json"/);
 });
@@ -147,7 +193,10 @@ test('too many open files are no change of the context, and name the limit', asy
   const outcomes = new Set<string>();
   for (let limit = 20; limit < 60; limit += 2) {
     const build = `ulimit -n ${limit}; exec "$0" build --no-cache -o type=cacheonly c`;
-    const ran = await run(['sh', '-c', build, KILN], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });
+    const ran = await run(['sh', '-c', build, KILN], {
+      cwd: rig.directory,
+      env: { KILN_ROOT: rig.store },
+    });
     // With fewer than that Node cannot load a program at all.
     if (/^Node\.js v/m.test(ran.stderr)) continue;
     assert.not.match(ran.stderr, /bug in Kiln|changed while/, ran.stderr);
@@ -168,12 +217,25 @@ test('a full disk and one that cannot be written, at every seam that writes', as
   const script = `mkdir ro full && mount -t tmpfs -o ro none ro && mount -t tmpfs -o size=64k none full &&
     head -c 64k /dev/zero >full/zeros; exec "$@"`;
   const within = (args: readonly string[]) =>
-    run(['unshare', '--mount', 'sh', '-c', `cd ${rig.directory} && rm -rf ro full && ${script}`, 'sh', KILN, ...args], {
-      env: { KILN_ROOT: rig.store },
-    });
+    run(
+      [
+        'unshare',
+        '--mount',
+        'sh',
+        '-c',
+        `cd ${rig.directory} && rm -rf ro full && ${script}`,
+        'sh',
+        KILN,
+        ...args,
+      ],
+      {
+        env: { KILN_ROOT: rig.store },
+      },
+    );
   for (const [name, args] of Object.entries(WRITE)) {
     told(await within(args('ro/x')), name, 'ro/x', /read-only file system/);
-    if (name !== 'iidfile' && name !== 'saved caches') told(await within(args('full/x')), name, 'full/x', /no space left/);
+    if (name !== 'iidfile' && name !== 'saved caches')
+      told(await within(args('full/x')), name, 'full/x', /no space left/);
   }
 });
 
@@ -194,7 +256,12 @@ test('files are tried before the build, and the image ID of an earlier build doe
 
 test('an ordinary user is told what may not be read or written, and how to change it', async () => {
   await using rig = await prepared('FROM scratch\nCOPY . /\n');
-  rig.write('.', { lay: 'FROM n\n', other: 'FROM scratch\nCOPY a.txt /\n', 'c/no': 'n', closed: 'c' });
+  rig.write('.', {
+    lay: 'FROM n\n',
+    other: 'FROM scratch\nCOPY a.txt /\n',
+    'c/no': 'n',
+    closed: 'c',
+  });
   mkdirSync(rig.path('shut'));
   mkdirSync(rig.path('ro'));
   for (const path of ['c/no', 'closed', 'shut']) chmodSync(rig.path(path), 0);
@@ -207,7 +274,8 @@ test('an ordinary user is told what may not be read or written, and how to chang
     const path = name === 'context' || name === 'named context' ? 'shut' : 'closed';
     await denied(name, path, ...args(path));
   }
-  for (const name of ['iidfile', 'metadata file', 'graph'] as const) await denied(name, 'ro/x', ...WRITE[name]!('ro/x'));
+  for (const name of ['iidfile', 'metadata file', 'graph'] as const)
+    await denied(name, 'ro/x', ...WRITE[name]!('ro/x'));
   await denied('store', 'ro/x', ...WRITE['store']!('ro/x'));
   chmodSync(rig.path('c/no'), 0o644);
   mkdirSync(rig.path('c/shut'), 0o000);

@@ -16,36 +16,66 @@ test('an OCI archive is read by skopeo, umoci and buildah', async () => {
   await using rig = await prepared();
   await rig.build('c', '--output', 'type=oci,dest=out.tar,name=example.com/out:1');
   const inspect = JSON.parse(
-    (await run(['skopeo', 'inspect', '--config', `oci-archive:${rig.path('out.tar')}`], { expect: 0 })).stdout,
+    (
+      await run(['skopeo', 'inspect', '--config', `oci-archive:${rig.path('out.tar')}`], {
+        expect: 0,
+      })
+    ).stdout,
   );
   assert.ok(inspect.config.Env.includes('GREETING=hello'));
-  await run(['skopeo', 'copy', '--quiet', `oci-archive:${rig.path('out.tar')}`, `oci:${rig.path('layout')}:x`], { expect: 0 });
-  await run(['umoci', 'unpack', '--image', `${rig.path('layout')}:x`, rig.path('bundle')], { expect: 0 });
+  await run(
+    [
+      'skopeo',
+      'copy',
+      '--quiet',
+      `oci-archive:${rig.path('out.tar')}`,
+      `oci:${rig.path('layout')}:x`,
+    ],
+    { expect: 0 },
+  );
+  await run(['umoci', 'unpack', '--image', `${rig.path('layout')}:x`, rig.path('bundle')], {
+    expect: 0,
+  });
   const root = rig.path('bundle/rootfs');
   assert.is(readFileSync(`${root}/d/one`, 'utf8'), 'one\n');
   assert.is(lstatSync(`${root}/d/one`).ino, lstatSync(`${root}/d/hard`).ino);
   assert.is(lstatSync(`${root}/d/one`).mode & 0o7777, 0o4711);
   assert.is(lstatSync(`${root}/d/old`).mtimeMs, 1_600_000_000_000);
   assert.not.ok(existsSync(`${root}/etc/group`));
-  const storage = ['--root', rig.path('b/root'), '--runroot', rig.path('b/run'), '--storage-driver', 'vfs'];
+  const storage = [
+    '--root',
+    rig.path('b/root'),
+    '--runroot',
+    rig.path('b/run'),
+    '--storage-driver',
+    'vfs',
+  ];
   const id = (
-    await run(['buildah', ...storage, 'pull', '--quiet', `oci-archive:${rig.path('out.tar')}`], { expect: 0 })
+    await run(['buildah', ...storage, 'pull', '--quiet', `oci-archive:${rig.path('out.tar')}`], {
+      expect: 0,
+    })
   ).stdout.trim();
-  const config = JSON.parse((await run(['buildah', ...storage, 'inspect', '--type', 'image', id], { expect: 0 })).stdout);
+  const config = JSON.parse(
+    (await run(['buildah', ...storage, 'inspect', '--type', 'image', id], { expect: 0 })).stdout,
+  );
   assert.ok(config.OCIv1.config.Env.includes('GREETING=hello'));
 });
 
 test('each layer of an archive is sound gzip and a sound tar', async () => {
   await using rig = await prepared();
   await rig.build('c', '--output', 'type=oci,dest=layout,tar=false');
-  const blobs = readdirSync(rig.path('layout/blobs/sha256')).map((name) => rig.path('layout/blobs/sha256', name));
+  const blobs = readdirSync(rig.path('layout/blobs/sha256')).map((name) =>
+    rig.path('layout/blobs/sha256', name),
+  );
   let layers = 0;
   for (const blob of blobs) {
     const sum = await run(['sha256sum', blob], { expect: 0 });
     assert.ok(sum.stdout.startsWith(blob.split('/').at(-1) ?? 'none'));
     if (readFileSync(blob).readUInt16BE(0) !== 0x1f8b) continue;
     layers++;
-    await run(['sh', '-c', `gzip -t < ${blob} && gzip -dc < ${blob} | tar -t > /dev/null`], { expect: 0 });
+    await run(['sh', '-c', `gzip -t < ${blob} && gzip -dc < ${blob} | tar -t > /dev/null`], {
+      expect: 0,
+    });
   }
   assert.is(layers, 3);
 });
@@ -57,7 +87,8 @@ test('--squash makes one layer of what a build adds, cached like a step', async 
       'FROM busybox\nENV A=b\nRUN echo kept > /kept && head -c 3000000 /dev/urandom > /passing\nRUN rm /passing /etc/group && ln /kept /linked\nCOPY f /f\n',
     f: 'f',
   });
-  const layers = async (name: string) => JSON.parse((await rig.kiln(['inspect', name], { expect: 0 })).stdout)[0].RootFS.Layers;
+  const layers = async (name: string) =>
+    JSON.parse((await rig.kiln(['inspect', name], { expect: 0 })).stdout)[0].RootFS.Layers;
   await rig.build('c', '-t', 'many');
   const squashed = await rig.build('c', '-t', 'one', '--squash');
   assert.match(squashed, /squashing layers\n#\d+ DONE/);
@@ -65,13 +96,21 @@ test('--squash makes one layer of what a build adds, cached like a step', async 
   assert.is((await layers('one')).length, 2);
   assert.is((await layers('one'))[0], (await layers('many'))[0], 'the base stays');
   const script = 'cat /kept /linked /f && test ! -e /passing && test ! -e /etc/group && echo $A';
-  assert.is((await rig.kiln(['run', 'one', 'sh', '-c', script], { expect: 0 })).stdout, 'kept\nkept\nfb\n');
+  assert.is(
+    (await rig.kiln(['run', 'one', 'sh', '-c', script], { expect: 0 })).stdout,
+    'kept\nkept\nfb\n',
+  );
   const { stdout } = await rig.kiln(['history', 'one'], { expect: 0 });
   assert.match(stdout, /RUN .*rm \/passing/);
   assert.match(await rig.build('c', '-t', 'one', '--squash'), /squashing layers\n#\d+ CACHED/);
   await rig.build('c', '--squash', '--output', 'type=oci,dest=sq.tar');
-  await run(['skopeo', 'copy', '--quiet', `oci-archive:${rig.path('sq.tar')}`, `oci:${rig.path('sq')}:x`], { expect: 0 });
-  const sizes = readdirSync(rig.path('sq/blobs/sha256')).map((name) => lstatSync(rig.path('sq/blobs/sha256', name)).size);
+  await run(
+    ['skopeo', 'copy', '--quiet', `oci-archive:${rig.path('sq.tar')}`, `oci:${rig.path('sq')}:x`],
+    { expect: 0 },
+  );
+  const sizes = readdirSync(rig.path('sq/blobs/sha256')).map(
+    (name) => lstatSync(rig.path('sq/blobs/sha256', name)).size,
+  );
   assert.ok(
     sizes.every((size) => size < 2_000_000),
     'what was removed is in no layer',
@@ -90,24 +129,47 @@ test('zstd and uncompressed layers on request', async () => {
     ['zstd', 'tar+zstd'],
     ['uncompressed', 'layer.v1.tar'],
   ] as const) {
-    await rig.build('c', '--output', `type=oci,dest=${compression}.tar,compression=${compression},force-compression=true`);
+    await rig.build(
+      'c',
+      '--output',
+      `type=oci,dest=${compression}.tar,compression=${compression},force-compression=true`,
+    );
     const raw = JSON.parse(
-      (await run(['skopeo', 'inspect', '--raw', `oci-archive:${rig.path(`${compression}.tar`)}`], { expect: 0 })).stdout,
+      (
+        await run(['skopeo', 'inspect', '--raw', `oci-archive:${rig.path(`${compression}.tar`)}`], {
+          expect: 0,
+        })
+      ).stdout,
     );
     for (const layer of raw.layers) assert.ok(layer.mediaType.endsWith(media), layer.mediaType);
-    await run(['skopeo', 'copy', '--quiet', `oci-archive:${rig.path(`${compression}.tar`)}`, `dir:${rig.path(compression)}`], {
-      expect: 0,
-    });
+    await run(
+      [
+        'skopeo',
+        'copy',
+        '--quiet',
+        `oci-archive:${rig.path(`${compression}.tar`)}`,
+        `dir:${rig.path(compression)}`,
+      ],
+      {
+        expect: 0,
+      },
+    );
   }
 });
 
 test('a docker archive has what docker load reads', async () => {
   await using rig = await prepared();
   await rig.build('c', '-t', 'example.com/app:2', '--output', 'type=docker,dest=docker.tar');
-  const manifest = JSON.parse((await run(['tar', '-xOf', rig.path('docker.tar'), 'manifest.json'], { expect: 0 })).stdout);
+  const manifest = JSON.parse(
+    (await run(['tar', '-xOf', rig.path('docker.tar'), 'manifest.json'], { expect: 0 })).stdout,
+  );
   assert.equal(manifest[0].RepoTags, ['example.com/app:2']);
   const config = JSON.parse(
-    (await run(['skopeo', 'inspect', '--config', `docker-archive:${rig.path('docker.tar')}`], { expect: 0 })).stdout,
+    (
+      await run(['skopeo', 'inspect', '--config', `docker-archive:${rig.path('docker.tar')}`], {
+        expect: 0,
+      })
+    ).stdout,
   );
   assert.is(config.rootfs.diff_ids.length, 3);
 });
@@ -126,7 +188,17 @@ test('a tree as a directory and as a tar on standard output', async () => {
 
 test('several outputs of one build', async () => {
   await using rig = await prepared();
-  await rig.build('c', '-t', 'x', '--output', 'type=oci,dest=a.tar', '--output', 'type=tar,dest=b.tar', '--output', 'type=image');
+  await rig.build(
+    'c',
+    '-t',
+    'x',
+    '--output',
+    'type=oci,dest=a.tar',
+    '--output',
+    'type=tar,dest=b.tar',
+    '--output',
+    'type=image',
+  );
   assert.ok(existsSync(rig.path('a.tar')) && existsSync(rig.path('b.tar')));
   await rig.kiln(['inspect', 'x'], { expect: 0 });
 });
@@ -135,15 +207,30 @@ test('the same inputs with SOURCE_DATE_EPOCH give the same manifest digest on tw
   const digests: string[] = [];
   for (let round = 0; round < 2; round++) {
     await using rig = await Rig.create('busybox');
-    rig.write('c', { Dockerfile: 'FROM busybox\nCOPY f /f\nRUN echo x > /x && mkdir /e\nWORKDIR /w\n', f: 'f' });
+    rig.write('c', {
+      Dockerfile: 'FROM busybox\nCOPY f /f\nRUN echo x > /x && mkdir /e\nWORKDIR /w\n',
+      f: 'f',
+    });
     await rig.kiln(
-      ['build', '--progress=plain', '--output', 'type=oci,dest=o.tar,rewrite-timestamp=true', '--metadata-file', 'm.json', 'c'],
+      [
+        'build',
+        '--progress=plain',
+        '--output',
+        'type=oci,dest=o.tar,rewrite-timestamp=true',
+        '--metadata-file',
+        'm.json',
+        'c',
+      ],
       { env: { SOURCE_DATE_EPOCH: '1600000000' }, expect: 0 },
     );
     const meta = JSON.parse(readFileSync(rig.path('m.json'), 'utf8'));
     digests.push(meta['containerimage.digest']);
     const config = JSON.parse(
-      (await run(['skopeo', 'inspect', '--config', `oci-archive:${rig.path('o.tar')}`], { expect: 0 })).stdout,
+      (
+        await run(['skopeo', 'inspect', '--config', `oci-archive:${rig.path('o.tar')}`], {
+          expect: 0,
+        })
+      ).stdout,
     );
     assert.is(config.created, '2020-09-13T12:26:40Z');
   }

@@ -42,14 +42,19 @@ test('the packed tarball installs globally and its kiln starts with the shipped 
         stdio: ['ignore', 'ignore', 'inherit'],
       },
     );
-    const ran = await run([join(prefix, 'bin/kiln'), '--version'], { env: { PATH: '/usr/bin:/bin' }, expect: 0 });
+    const ran = await run([join(prefix, 'bin/kiln'), '--version'], {
+      env: { PATH: '/usr/bin:/bin' },
+      expect: 0,
+    });
     assert.match(ran.stdout, /^kiln version \d+\.\d+\.\d+\n$/);
     assert.match(readFileSync(join(prefix, 'share/man/man1/kiln.1'), 'utf8'), /^\.TH KILN 1 /m);
     for (const name of ['getting-started.md', 'reference/build.md', 'rules/README.md'])
       assert.ok(existsSync(join(prefix, 'lib/node_modules/kiln/docs', name)), name);
     const completion = await run([join(prefix, 'bin/kiln'), 'completion', 'bash'], { expect: 0 });
     assert.match(completion.stdout, /^complete -F _kiln kiln$/m);
-    const node = await run([join(prefix, 'bin/kiln'), 'doctor'], { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+    const node = await run([join(prefix, 'bin/kiln'), 'doctor'], {
+      env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+    });
     assert.match(node.stdout, /node +24\./);
   } finally {
     rmSync(prefix, { recursive: true, force: true });
@@ -71,7 +76,10 @@ test('compiled code is kept from the first build that succeeds, taken again, no 
   try {
     const at = (...names: string[]) => join(directory, ...names);
     for (const made of ['dist', 'context']) mkdirSync(at(made));
-    for (const name of ['kiln', ...['kiln', 'main', 'build', 'rest', 'undici', 'worker'].map((part) => `dist/${part}.cjs`)])
+    for (const name of [
+      'kiln',
+      ...['kiln', 'main', 'build', 'rest', 'undici', 'worker'].map((part) => `dist/${part}.cjs`),
+    ])
       copyFileSync(join(ROOT, name), at(name));
     symlinkSync(join(ROOT, 'node_modules'), at('node_modules'));
     const kept = () => readdirSync(at('dist')).filter((name) => !name.endsWith('.cjs'));
@@ -91,10 +99,14 @@ test('compiled code is kept from the first build that succeeds, taken again, no 
     await build();
     assert.equal(all(), whole, 'taken, not made again');
     for (const name of names) writeFileSync(at('dist', name), 'no code');
-    await run([at('kiln'), 'build', '--no-cache', at('context')], { env: { KILN_ROOT: at('store') }, expect: 0 });
+    await run([at('kiln'), 'build', '--no-cache', at('context')], {
+      env: { KILN_ROOT: at('store') },
+      expect: 0,
+    });
     for (const code of all()) assert.ok(code.length > 10_000, 'made again');
     assert.equal(kept(), names);
-    const unchanged = () => kiln('FROM scratch AS made\nWORKDIR /made\nFROM scratch\nCOPY --from=made / /\n', 0);
+    const unchanged = () =>
+      kiln('FROM scratch AS made\nWORKDIR /made\nFROM scratch\nCOPY --from=made / /\n', 0);
     await unchanged();
     rmSync(at('dist/rest.cjs'));
     await unchanged();
@@ -105,9 +117,14 @@ test('compiled code is kept from the first build that succeeds, taken again, no 
 });
 
 const old = ['/usr/bin/node', '/usr/local/bin/node'].find(
-  (path) => existsSync(path) && /^v(1\d|20)\./.test(execFileSync(path, ['--version'], { encoding: 'utf8' })),
+  (path) =>
+    existsSync(path) &&
+    /^v(1\d|20)\./.test(execFileSync(path, ['--version'], { encoding: 'utf8' })),
 );
-if (!old) console.log('SKIP an old Node is refused with a sentence: this machine has no Node older than 22');
+if (!old)
+  console.log(
+    'SKIP an old Node is refused with a sentence: this machine has no Node older than 22',
+  );
 else {
   test('an old Node is refused with a sentence', async () => {
     const ran = await run([KILN, '--version'], { env: { KILN_NODE: old } });

@@ -2,7 +2,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
 
-/** Failures that only show when the build runs. Docker 28.5 fails each of these too, and points at the same line. */
+/**
+ * Failures that only show when the build runs. Docker 28.5 fails each of these too, and points at
+ * the same line.
+ */
 interface Failure {
   readonly dockerfile: string;
   readonly files?: Readonly<Record<string, string>>;
@@ -46,7 +49,8 @@ const FAILURES: Readonly<Record<string, Failure>> = {
     says: ['did you mean "src/main.js"?'],
   },
   'a COPY of a misspelled file of a stage': {
-    dockerfile: 'FROM busybox AS a\nRUN mkdir /out && echo > /out/app\nFROM busybox\nCOPY --from=a /out/ap /\n',
+    dockerfile:
+      'FROM busybox AS a\nRUN mkdir /out && echo > /out/app\nFROM busybox\nCOPY --from=a /out/ap /\n',
     code: SOURCE_MISSING,
     place: 'Dockerfile:4',
     marked: [4],
@@ -158,7 +162,9 @@ for (const [index, [name, failure]] of Object.entries(FAILURES).entries()) {
     const { stderr } = await rig.kiln(['build', '--progress=plain', context], { expect: 1 });
     const [, place, excerpt] = /\n(\S+:\d+)\n-{20}\n([\s\S]*?\n)-{20}\nERROR: /.exec(stderr) ?? [];
     assert.is(place, failure.place, stderr);
-    const marked = [...(excerpt ?? '').matchAll(/^ *(\d+) \| >>>/gm)].map(([, line]) => Number(line));
+    const marked = [...(excerpt ?? '').matchAll(/^ *(\d+) \| >>>/gm)].map(([, line]) =>
+      Number(line),
+    );
     assert.equal(marked, failure.marked);
     assert.match(stderr, `[${failure.code}]\n`);
     for (const text of failure.says) assert.match(stderr, text);

@@ -7,7 +7,10 @@ import { Rig, steps } from './rig.ts';
 const emulated = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
 if (!emulated) console.log('SKIP foreign platforms: needs an amd64 host with qemu-user-static');
 
-/** A host that runs such programs by itself (docker's installer, systemd-binfmt) leaves nothing to choose. */
+/**
+ * A host that runs such programs by itself (docker's installer, systemd-binfmt) leaves nothing to
+ * choose.
+ */
 function hostEmulates(name: string): boolean {
   const does = existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64');
   if (does) console.log(`SKIP ${name}: this host runs arm64 programs by itself`);
@@ -42,12 +45,18 @@ RUN --network=none touch /f && chown 1000:1001 /f && chmod 4755 /f && su -s /bin
     ['arm64', 'aarch64'],
   ]) {
     assert.is(read(rig, 'out', `linux_${platform}`, 'machine'), machine);
-    assert.is(read(rig, 'out', `linux_${platform}`, 'target'), `linux/${platform} linux ${platform} []`);
+    assert.is(
+      read(rig, 'out', `linux_${platform}`, 'target'),
+      `linux/${platform} linux ${platform} []`,
+    );
     assert.is(read(rig, 'out', `linux_${platform}`, 'built-on'), 'linux/amd64 amd64 x86_64');
     assert.is(read(rig, 'out', `linux_${platform}`, 'id'), '65534\n1000 1001 4755');
   }
   const names = [...steps(told).keys()];
-  assert.is(names.filter((name) => name.includes('built-on') && name.includes('tools 2/2')).length, 1);
+  assert.is(
+    names.filter((name) => name.includes('built-on') && name.includes('tools 2/2')).length,
+    1,
+  );
   assert.match(told, /2 steps for linux\/arm64 ran emulated by (qemu-aarch64|aarch64-binfmt)/);
   assert.match(told, /FROM --platform=\$BUILDPLATFORM/);
   const again = await rig.build('c', BOTH, '-o', 'again');
@@ -59,7 +68,8 @@ test('the platform is in the cache key: the same text for another platform runs 
   if (!emulated) return;
   await using rig = await Rig.create('busybox');
   rig.write('c', {
-    Dockerfile: 'FROM --platform=linux/amd64 busybox\nCOPY /Dockerfile /\nFROM scratch\nCOPY --from=0 / /\nRUN true\n',
+    Dockerfile:
+      'FROM --platform=linux/amd64 busybox\nCOPY /Dockerfile /\nFROM scratch\nCOPY --from=0 / /\nRUN true\n',
   });
   rig.write('d', { Dockerfile: 'FROM busybox\nRUN uname -m > /m\n' });
   await rig.build('d', '--platform=linux/amd64', '-o', 'one');
@@ -70,7 +80,8 @@ test('the platform is in the cache key: the same text for another platform runs 
 });
 
 test('a set-user-ID program keeps its rights when it is emulated', async () => {
-  if (!emulated || hostEmulates('a set-user-ID program keeps its rights when it is emulated')) return;
+  if (!emulated || hostEmulates('a set-user-ID program keeps its rights when it is emulated'))
+    return;
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: `
@@ -99,7 +110,10 @@ test('an emulator named in kiln.toml is the one that runs', async () => {
   assert.match(ran.stderr, /ran emulated by my-qemu/);
   writeFileSync(rig.path('etc/kiln.toml'), '[emulators]\narm64 = 7\n');
   const refused = await rig.kiln([...args, '--no-cache'], { expect: 1, env });
-  assert.match(refused.stderr, /emulators\.arm64 is not an absolute path \[KILN_EMULATORS_INVALID\]/);
+  assert.match(
+    refused.stderr,
+    /emulators\.arm64 is not an absolute path \[KILN_EMULATORS_INVALID\]/,
+  );
 });
 
 test('a step that nothing here can run says so, with the way out', async () => {
@@ -125,7 +139,8 @@ test('a base without the wanted platform is an error that lists what it has', as
 test('platforms are normalised: aliases and variants mean what they mean everywhere', async () => {
   await using rig = await Rig.create();
   rig.write('c', {
-    Dockerfile: 'FROM scratch\nARG TARGETPLATFORM\nARG TARGETVARIANT\nLABEL p=$TARGETPLATFORM v=$TARGETVARIANT\n',
+    Dockerfile:
+      'FROM scratch\nARG TARGETPLATFORM\nARG TARGETVARIANT\nLABEL p=$TARGETPLATFORM v=$TARGETVARIANT\n',
   });
   await rig.build(
     'c',
@@ -134,15 +149,27 @@ test('platforms are normalised: aliases and variants mean what they mean everywh
     '-o',
     'type=oci,dest=l,tar=false',
   );
-  const blob = (digest: string) => JSON.parse(readFileSync(rig.path('l/blobs/sha256', digest.slice(7)), 'utf8'));
-  const index = blob(JSON.parse(readFileSync(rig.path('l/index.json'), 'utf8')).manifests[0].digest);
-  const labels = index.manifests.map(({ digest, platform }: { digest: string; platform: Record<string, string> }) => {
-    const config = blob(blob(digest).config.digest);
-    assert.is(config.architecture, platform['architecture']);
-    assert.is(config.variant, platform['variant']);
-    return `${config.config.Labels.p} ${config.config.Labels.v}`.trim();
-  });
-  assert.equal(labels, ['linux/amd64', 'linux/arm64', 'linux/arm/v7 v7', 'linux/arm/v6 v6', 'linux/amd64/v2 v2', 'linux/386']);
+  const blob = (digest: string) =>
+    JSON.parse(readFileSync(rig.path('l/blobs/sha256', digest.slice(7)), 'utf8'));
+  const index = blob(
+    JSON.parse(readFileSync(rig.path('l/index.json'), 'utf8')).manifests[0].digest,
+  );
+  const labels = index.manifests.map(
+    ({ digest, platform }: { digest: string; platform: Record<string, string> }) => {
+      const config = blob(blob(digest).config.digest);
+      assert.is(config.architecture, platform['architecture']);
+      assert.is(config.variant, platform['variant']);
+      return `${config.config.Labels.p} ${config.config.Labels.v}`.trim();
+    },
+  );
+  assert.equal(labels, [
+    'linux/amd64',
+    'linux/arm64',
+    'linux/arm/v7 v7',
+    'linux/arm/v6 v6',
+    'linux/amd64/v2 v2',
+    'linux/386',
+  ]);
 });
 
 test('a name that is not a platform is refused with a suggestion', async () => {

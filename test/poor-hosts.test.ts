@@ -5,16 +5,21 @@ import * as assert from 'uvu/assert';
 import { KILN, type Ran, Rig, run, testImage } from './rig.ts';
 import { prepared } from './user.ts';
 
-/** Hosts that lack what is taken for granted: Kiln works, or says in one sentence what is missing. */
+/**
+ * Hosts that lack what is taken for granted: Kiln works, or says in one sentence what is missing.
+ */
 
 const STEP = 'FROM busybox\nCOPY a.txt /a\nRUN cat /a > /b\n';
 
 /** Runs Kiln as root in a mount namespace that `script` has changed. */
 function changed(rig: Rig, script: string, ...args: string[]): Promise<Ran> {
-  return run(['unshare', '--mount', 'sh', '-c', `set -e; ${script}; exec "$@"`, 'sh', KILN, ...args], {
-    cwd: rig.directory,
-    env: { KILN_ROOT: rig.store },
-  });
+  return run(
+    ['unshare', '--mount', 'sh', '-c', `set -e; ${script}; exec "$@"`, 'sh', KILN, ...args],
+    {
+      cwd: rig.directory,
+      env: { KILN_ROOT: rig.store },
+    },
+  );
 }
 
 async function withStep(): Promise<Rig> {
@@ -47,17 +52,37 @@ test('a capability that a sandbox needs is named before the step, by doctor too'
     });
   const built = await without('build', '--no-cache', 'c');
   assert.is(built.code, 1, built.stderr);
-  assert.match(built.stderr, /^ERROR: .*CAP_MKNOD.*\[KILN_NO_PRIVILEGE\]\nhint: .*--cap-add CAP_MKNOD/m);
+  assert.match(
+    built.stderr,
+    /^ERROR: .*CAP_MKNOD.*\[KILN_NO_PRIVILEGE\]\nhint: .*--cap-add CAP_MKNOD/m,
+  );
   assert.match((await without('doctor')).stdout, /^MISSING +privileges +root without CAP_MKNOD/m);
 });
 
 /** An id that no passwd file knows. */
 const NOBODY = 54_321;
 
-function asNobody(rig: Rig, env: Readonly<Record<string, string>>, ...command: string[]): Promise<Ran> {
-  const variables = Object.entries({ KILN_NODE: rig.path('bin/node'), ...env }).map(([name, value]) => `${name}=${value}`);
+function asNobody(
+  rig: Rig,
+  env: Readonly<Record<string, string>>,
+  ...command: string[]
+): Promise<Ran> {
+  const variables = Object.entries({ KILN_NODE: rig.path('bin/node'), ...env }).map(
+    ([name, value]) => `${name}=${value}`,
+  );
   const id = String(NOBODY);
-  const args = ['setpriv', '--reuid', id, '--regid', id, '--clear-groups', 'env', '-i', ...variables, ...command];
+  const args = [
+    'setpriv',
+    '--reuid',
+    id,
+    '--regid',
+    id,
+    '--clear-groups',
+    'env',
+    '-i',
+    ...variables,
+    ...command,
+  ];
   return run(args, { cwd: rig.path('c') });
 }
 
@@ -67,11 +92,29 @@ test('an id without a passwd entry builds, with a HOME and without, with a PATH 
   const own = `/var/tmp/kiln-${NOBODY}`;
   rmSync(own, { recursive: true, force: true });
   try {
-    for (const env of [{ HOME: rig.path('home'), PATH: '/usr/bin:/bin' }, { PATH: '/usr/bin:/bin' }, { HOME: '/' }, {}]) {
-      const built = await asNobody(rig, env, rig.path('bin/kiln'), 'build', '--progress=plain', '-t', 'x', '.');
+    for (const env of [
+      { HOME: rig.path('home'), PATH: '/usr/bin:/bin' },
+      { PATH: '/usr/bin:/bin' },
+      { HOME: '/' },
+      {},
+    ]) {
+      const built = await asNobody(
+        rig,
+        env,
+        rig.path('bin/kiln'),
+        'build',
+        '--progress=plain',
+        '-t',
+        'x',
+        '.',
+      );
       assert.is(built.code, 0, built.stderr);
       assert.match(built.stderr, `the user id ${NOBODY} has no name`);
-      assert.is(/home directory cannot be written/.test(built.stderr), !('HOME' in env) || env.HOME === '/', built.stderr);
+      assert.is(
+        /home directory cannot be written/.test(built.stderr),
+        !('HOME' in env) || env.HOME === '/',
+        built.stderr,
+      );
       assert.is((await asNobody(rig, env, rig.path('bin/kiln'), 'images')).code, 0);
       const doctor = await asNobody(rig, env, rig.path('bin/kiln'), 'doctor');
       assert.is(doctor.stderr, '');
@@ -104,25 +147,34 @@ test('without a working directory, standard descriptors or a mild umask a build 
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nCOPY a.txt /a\n', 'a.txt': 'a' });
   const env = { KILN_ROOT: rig.store, SOURCE_DATE_EPOCH: '1700000000' };
-  const build = (name: string) => `${KILN} build -o type=oci,dest=${rig.path(name)} ${rig.path('c')}`;
-  const shell = (script: string) => run(['sh', '-c', script], { cwd: rig.directory, env, expect: 0 });
+  const build = (name: string) =>
+    `${KILN} build -o type=oci,dest=${rig.path(name)} ${rig.path('c')}`;
+  const shell = (script: string) =>
+    run(['sh', '-c', script], { cwd: rig.directory, env, expect: 0 });
   await shell(build('usual.tar'));
   await shell(`mkdir gone && cd gone && rmdir ../gone && ${build('gone.tar')}`);
   await shell(`${build('closed.tar')} <&- >&- 2>&-`);
   await shell(`umask 077; ${build('strict.tar')}`);
   for (const name of ['gone.tar', 'closed.tar', 'strict.tar'])
     assert.ok(readFileSync(rig.path(name)).equals(readFileSync(rig.path('usual.tar'))), name);
-  const relative = await run(['sh', '-c', `mkdir gone && cd gone && rmdir ../gone && ${KILN} build .`], {
-    cwd: rig.directory,
-    env,
-  });
+  const relative = await run(
+    ['sh', '-c', `mkdir gone && cd gone && rmdir ../gone && ${KILN} build .`],
+    {
+      cwd: rig.directory,
+      env,
+    },
+  );
   assert.is(relative.code, 1, relative.stderr);
   assert.match(relative.stderr, /current directory cannot be found/);
 });
 
 test('root in a plain container, nested: what needs no privilege works, the rest is told', async () => {
   await using rig = await prepared('FROM scratch\n', 'debian');
-  execFileSync('sh', ['-c', `mkdir c/k && cp -r bin/. c/k/ && cp ${testImage('busybox')} c/k/b.tar`], { cwd: rig.directory });
+  execFileSync(
+    'sh',
+    ['-c', `mkdir c/k && cp -r bin/. c/k/ && cp ${testImage('busybox')} c/k/b.tar`],
+    { cwd: rig.directory },
+  );
   rig.write('c', {
     Dockerfile: `FROM debian:12
 COPY k /k

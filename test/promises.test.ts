@@ -6,7 +6,9 @@ import { faultServer } from '../registry/testing/faults.ts';
 import { makeImage } from '../registry/testing/images.ts';
 import { Rig, run } from './rig.ts';
 
-/** A registry that serves one image for every name, and calls it what it is, whatever was asked for. */
+/**
+ * A registry that serves one image for every name, and calls it what it is, whatever was asked for.
+ */
 function lyingRegistry() {
   const image = makeImage([{ name: 'payload', text: 'not what was asked for' }]);
   return faultServer((request, response) => {
@@ -14,7 +16,10 @@ function lyingRegistry() {
     const bytes = kind === 'manifests' ? image.bytes : image.blobs.get(name as never);
     if (!bytes) return void response.writeHead(404).end();
     const headers = { 'content-type': MEDIA.ociManifest, 'content-length': bytes.length };
-    response.writeHead(200, { ...headers, ...(kind === 'manifests' && { 'docker-content-digest': image.target.digest }) });
+    response.writeHead(200, {
+      ...headers,
+      ...(kind === 'manifests' && { 'docker-content-digest': image.target.digest }),
+    });
     response.end(request.method === 'HEAD' ? undefined : bytes);
   });
 }
@@ -27,7 +32,12 @@ test('an image that was asked for by digest is that image or an error, through e
   rig.write('copy', { Dockerfile: `FROM scratch\nCOPY --from=${pinned} /payload /\n` });
   rig.write('mount', { Dockerfile: `FROM scratch\nRUN --mount=from=${pinned},target=/m true\n` });
   rig.write('named', { Dockerfile: 'FROM base\nCOPY Dockerfile /\n' });
-  const build = (context: string, ...args: string[]) => ['build', '--progress=plain', ...args, rig.path(context)];
+  const build = (context: string, ...args: string[]) => [
+    'build',
+    '--progress=plain',
+    ...args,
+    rig.path(context),
+  ];
   for (const command of [
     build('from'),
     build('copy'),
@@ -56,9 +66,17 @@ test('an image that is here is used for another platform with a warning, and nob
   });
   const told = await rig.build('c', '--platform=linux/arm64', '-o', 'out');
   assert.match(told, 'InvalidBaseImagePlatform');
-  assert.is((await run(['cat', rig.path('out/mine'), rig.path('out/copied')], { expect: 0 })).stdout, 'mine\nmine\n');
+  assert.is(
+    (await run(['cat', rig.path('out/mine'), rig.path('out/copied')], { expect: 0 })).stdout,
+    'mine\nmine\n',
+  );
   rig.write('named', { Dockerfile: 'FROM base\nCOPY Dockerfile /x\n' });
-  const named = await rig.build('named', '--platform=linux/arm64', '--build-context', `base=docker-image://${name}`);
+  const named = await rig.build(
+    'named',
+    '--platform=linux/arm64',
+    '--build-context',
+    `base=docker-image://${name}`,
+  );
   assert.match(named, 'InvalidBaseImagePlatform');
   const refused = await rig.kiln(['run', '--platform=linux/arm64', name, 'true'], { expect: 1 });
   assert.match(refused.stderr, /KILN_PLATFORM_NOT_FOUND/);

@@ -21,9 +21,18 @@ COPY --from=build /src/hello /hello
 ENTRYPOINT ["/hello"]
 CMD ["world"]
 `,
-    'hello.c': '#include <stdio.h>\nint main(int argc, char **argv) { printf("hello %s\\n", argv[1]); return 0; }\n',
+    'hello.c':
+      '#include <stdio.h>\nint main(int argc, char **argv) { printf("hello %s\\n", argv[1]); return 0; }\n',
   });
-  const cold = await rig.build('c', '-t', 'hello', '--output', 'type=image', '--output', 'type=oci,dest=hello.tar');
+  const cold = await rig.build(
+    'c',
+    '-t',
+    'hello',
+    '--output',
+    'type=image',
+    '--output',
+    'type=oci,dest=hello.tar',
+  );
   assert.ok(
     [...steps(cold).values()].every((end) => end === 'DONE'),
     cold,
@@ -32,13 +41,26 @@ CMD ["world"]
   assert.is((await rig.kiln(['run', 'hello', 'again'], { expect: 0 })).stdout, 'hello again\n');
   const warm = await rig.build('c', '-t', 'hello');
   assert.equal(new Set(steps(warm).values()), new Set(['CACHED']));
-  rig.write('c', { 'hello.c': '#include <stdio.h>\nint main(void) { puts("edited"); return 0; }\n' });
+  rig.write('c', {
+    'hello.c': '#include <stdio.h>\nint main(void) { puts("edited"); return 0; }\n',
+  });
   const edited = steps(await rig.build('c', '-t', 'hello'));
   assert.is([...edited].find(([name]) => name.includes('apt-get'))?.[1], 'CACHED');
   assert.is([...edited].find(([name]) => name.includes('gcc -static'))?.[1], 'DONE');
   assert.is((await rig.kiln(['run', 'hello'], { expect: 0 })).stdout, 'edited\n');
-  await run(['skopeo', 'copy', '--quiet', `oci-archive:${rig.path('hello.tar')}`, `oci:${rig.path('layout')}:x`], { expect: 0 });
-  await run(['umoci', 'unpack', '--image', `${rig.path('layout')}:x`, rig.path('bundle')], { expect: 0 });
+  await run(
+    [
+      'skopeo',
+      'copy',
+      '--quiet',
+      `oci-archive:${rig.path('hello.tar')}`,
+      `oci:${rig.path('layout')}:x`,
+    ],
+    { expect: 0 },
+  );
+  await run(['umoci', 'unpack', '--image', `${rig.path('layout')}:x`, rig.path('bundle')], {
+    expect: 0,
+  });
   assert.is(readFileSync(rig.path('bundle/rootfs/hello')).subarray(1, 4).toString(), 'ELF');
 });
 
@@ -70,7 +92,8 @@ CMD ["node", "main.js"]
         '': { name: 'app', version: '1.0.0', dependencies: { 'is-number': '7.0.0' } },
         'node_modules/is-number': {
           version: '7.0.0',
-          integrity: 'sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==',
+          integrity:
+            'sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==',
         },
       },
     })}\n`,
@@ -79,7 +102,9 @@ CMD ["node", "main.js"]
   await rig.build('app', '-t', 'app', '--secret', `id=ca,src=${CA}`, '--network', 'host');
   assert.is((await rig.kiln(['run', 'app'], { expect: 0 })).stdout, 'is a number: true 1000\n');
   rig.write('app', { 'main.js': 'console.log("edited", require("is-number")("5"));\n' });
-  const edited = steps(await rig.build('app', '-t', 'app', '--secret', `id=ca,src=${CA}`, '--network', 'host'));
+  const edited = steps(
+    await rig.build('app', '-t', 'app', '--secret', `id=ca,src=${CA}`, '--network', 'host'),
+  );
   assert.is([...edited].find(([name]) => name.includes('npm ci'))?.[1], 'CACHED');
   assert.is((await rig.kiln(['run', 'app'], { expect: 0 })).stdout, 'edited true\n');
 });

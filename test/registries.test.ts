@@ -4,7 +4,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { opensslMissing, selfSigned } from '../registry/testing/certificates.ts';
 import { holdingProxy } from '../registry/testing/holding.ts';
-import { registryMissing, startRegistry, TEST_LOGIN, type TestRegistry } from '../registry/testing/registry.ts';
+import {
+  registryMissing,
+  startRegistry,
+  TEST_LOGIN,
+  type TestRegistry,
+} from '../registry/testing/registry.ts';
 import { startTokenServer } from '../registry/testing/tokens.ts';
 import { cat, Rig, run, testImage } from './rig.ts';
 
@@ -28,50 +33,70 @@ async function roundTrip(registry: TestRegistry, rig: Rig, env: NodeJS.ProcessEn
 }
 
 const login = (registry: TestRegistry) =>
-  JSON.stringify({ auths: { [registry.host]: { auth: Buffer.from(Object.values(TEST_LOGIN).join(':')).toString('base64') } } });
+  JSON.stringify({
+    auths: {
+      [registry.host]: {
+        auth: Buffer.from(Object.values(TEST_LOGIN).join(':')).toString('base64'),
+      },
+    },
+  });
 
-real('registries over http, with htpasswd, with a token server, and over https with a private CA', async () => {
-  await using rig = await Rig.create();
-  const docker = (registry: TestRegistry, name: string) => {
-    rig.write(name, { 'config.json': login(registry) });
-    return { DOCKER_CONFIG: rig.path(name) };
-  };
-  {
-    await using plain = await startRegistry();
-    await roundTrip(plain, rig, {});
-  }
-  {
-    await using known = await startRegistry({ login: true });
-    await roundTrip(known, rig, docker(known, 'htpasswd'));
-  }
-  {
-    await using tokens = await startTokenServer(TEST_LOGIN);
-    await using registry = await startRegistry({ tokens });
-    await roundTrip(registry, rig, docker(registry, 'tokens'));
-    assert.ok(tokens.seen.length > 0);
-  }
-  const certificates = rig.path('certificates');
-  mkdirSync(certificates);
-  const tls = selfSigned(certificates, 'server');
-  await using secure = await startRegistry({ tls });
-  writeFileSync(rig.path('kiln.toml'), `[registry."${secure.host}"]\nca = ["${tls.certificate}"]\n`);
-  await roundTrip(secure, rig, { KILN_CONFIG: rig.path('kiln.toml') });
-  writeFileSync(
-    rig.path('wrong.toml'),
-    `[registry."${secure.host}"]\nca = ["${selfSigned(certificates, 'other').certificate}"]\n`,
-  );
-  await rig.kiln(['pull', '-q', `${secure.host}/team/app:1`], { env: { SSL_CERT_FILE: tls.certificate }, expect: 0 });
-  const refused = await rig.kiln(['pull', '-q', `${secure.host}/team/app:1`], { env: { KILN_CONFIG: rig.path('wrong.toml') } });
-  assert.is(refused.code, 1);
-  assert.match(refused.stderr, 'KILN_REGISTRY_TLS');
-});
+real(
+  'registries over http, with htpasswd, with a token server, and over https with a private CA',
+  async () => {
+    await using rig = await Rig.create();
+    const docker = (registry: TestRegistry, name: string) => {
+      rig.write(name, { 'config.json': login(registry) });
+      return { DOCKER_CONFIG: rig.path(name) };
+    };
+    {
+      await using plain = await startRegistry();
+      await roundTrip(plain, rig, {});
+    }
+    {
+      await using known = await startRegistry({ login: true });
+      await roundTrip(known, rig, docker(known, 'htpasswd'));
+    }
+    {
+      await using tokens = await startTokenServer(TEST_LOGIN);
+      await using registry = await startRegistry({ tokens });
+      await roundTrip(registry, rig, docker(registry, 'tokens'));
+      assert.ok(tokens.seen.length > 0);
+    }
+    const certificates = rig.path('certificates');
+    mkdirSync(certificates);
+    const tls = selfSigned(certificates, 'server');
+    await using secure = await startRegistry({ tls });
+    writeFileSync(
+      rig.path('kiln.toml'),
+      `[registry."${secure.host}"]\nca = ["${tls.certificate}"]\n`,
+    );
+    await roundTrip(secure, rig, { KILN_CONFIG: rig.path('kiln.toml') });
+    writeFileSync(
+      rig.path('wrong.toml'),
+      `[registry."${secure.host}"]\nca = ["${selfSigned(certificates, 'other').certificate}"]\n`,
+    );
+    await rig.kiln(['pull', '-q', `${secure.host}/team/app:1`], {
+      env: { SSL_CERT_FILE: tls.certificate },
+      expect: 0,
+    });
+    const refused = await rig.kiln(['pull', '-q', `${secure.host}/team/app:1`], {
+      env: { KILN_CONFIG: rig.path('wrong.toml') },
+    });
+    assert.is(refused.code, 1);
+    assert.match(refused.stderr, 'KILN_REGISTRY_TLS');
+  },
+);
 
 real('a mirror serves what its registry had, when that is gone', async () => {
   await using rig = await Rig.create();
   const first = await startRegistry();
   await using mirror = await startRegistry({ mirrorOf: `http://${first.host}` });
   const name = `${first.host}/team/busybox:1`;
-  writeFileSync(rig.path('kiln.toml'), `[registry."${first.host}"]\nmirrors = ["http://${mirror.host}"]\n`);
+  writeFileSync(
+    rig.path('kiln.toml'),
+    `[registry."${first.host}"]\nmirrors = ["http://${mirror.host}"]\n`,
+  );
   const env = { KILN_CONFIG: rig.path('kiln.toml') };
   await rig.kiln(['copy', '-q', `oci-archive:${testImage('busybox')}`, name], { expect: 0 });
   await rig.kiln(['pull', '-q', name], { env, expect: 0 });
@@ -111,11 +136,25 @@ real('a push that is killed half-way sends only the rest when it is started agai
   holding = false;
   await rig.kiln(['push', '-q', 'big', name], { expect: 0 });
   const rest = (await registry.requests()).slice(before);
-  assert.is(rest.filter((line) => /^PUT .*\/blobs\/.* 201$/.test(line)).length, 2, 'two blobs of four');
+  assert.is(
+    rest.filter((line) => /^PUT .*\/blobs\/.* 201$/.test(line)).length,
+    2,
+    'two blobs of four',
+  );
   assert.is(rest.filter((line) => /^HEAD .*\/blobs\/.* 200$/.test(line)).length, 2);
-  await run(['skopeo', 'copy', '-q', '--src-tls-verify=false', `docker://${registry.host}/big:1`, `dir:${rig.path('back')}`], {
-    expect: 0,
-  });
+  await run(
+    [
+      'skopeo',
+      'copy',
+      '-q',
+      '--src-tls-verify=false',
+      `docker://${registry.host}/big:1`,
+      `dir:${rig.path('back')}`,
+    ],
+    {
+      expect: 0,
+    },
+  );
 });
 
 real('an unchanged image is pushed without a byte of a blob', async () => {
@@ -133,27 +172,34 @@ real('an unchanged image is pushed without a byte of a blob', async () => {
   );
 });
 
-real('what one repository of a registry has is mounted in another: after a push, after a pull, within one push', async () => {
-  await using registry = await startRegistry();
-  await using rig = await Rig.create('busybox');
-  const name = (path: string) => `${registry.host}/${path}:1`;
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo made > /made\n' });
-  let seen = 0;
-  const uploads = async () => {
-    const all = await registry.requests();
-    const fresh = all.slice(seen);
-    seen = all.length;
-    const count = (pattern: RegExp) => fresh.filter((line) => pattern.test(line)).length;
-    return { sent: count(/^PUT .*\/blobs\//), mounted: count(/^POST .*\?mount=.* 201$/), asked: count(/^POST /) };
-  };
-  await rig.build('c', '--push', '-t', name('team/one'), '-t', name('team/two'));
-  assert.equal(await uploads(), { sent: 3, mounted: 3, asked: 6 });
-  await rig.build('c', '--push', '-t', name('team/three'));
-  assert.equal(await uploads(), { sent: 0, mounted: 3, asked: 3 });
-  await using other = await Rig.create();
-  await other.kiln(['pull', '-q', name('team/one')], { expect: 0 });
-  await other.kiln(['push', '-q', name('team/one'), name('team/four')], { expect: 0 });
-  assert.equal(await uploads(), { sent: 0, mounted: 3, asked: 3 });
-});
+real(
+  'what one repository of a registry has is mounted in another: after a push, after a pull, within one push',
+  async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create('busybox');
+    const name = (path: string) => `${registry.host}/${path}:1`;
+    rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo made > /made\n' });
+    let seen = 0;
+    const uploads = async () => {
+      const all = await registry.requests();
+      const fresh = all.slice(seen);
+      seen = all.length;
+      const count = (pattern: RegExp) => fresh.filter((line) => pattern.test(line)).length;
+      return {
+        sent: count(/^PUT .*\/blobs\//),
+        mounted: count(/^POST .*\?mount=.* 201$/),
+        asked: count(/^POST /),
+      };
+    };
+    await rig.build('c', '--push', '-t', name('team/one'), '-t', name('team/two'));
+    assert.equal(await uploads(), { sent: 3, mounted: 3, asked: 6 });
+    await rig.build('c', '--push', '-t', name('team/three'));
+    assert.equal(await uploads(), { sent: 0, mounted: 3, asked: 3 });
+    await using other = await Rig.create();
+    await other.kiln(['pull', '-q', name('team/one')], { expect: 0 });
+    await other.kiln(['push', '-q', name('team/one'), name('team/four')], { expect: 0 });
+    assert.equal(await uploads(), { sent: 0, mounted: 3, asked: 3 });
+  },
+);
 
 test.run();

@@ -18,9 +18,14 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly stdin?: string | Uint8Array;
   readonly env?: NodeJS.ProcessEnv;
-  /** Exit code that the test expects; any other throws with the whole output. Undefined takes any. */
+  /**
+   * Exit code that the test expects; any other throws with the whole output. Undefined takes any.
+   */
   readonly expect?: number | undefined;
-  /** Called with what was printed so far, at each chunk, and the process, for tests that act in the middle. */
+  /**
+   * Called with what was printed so far, at each chunk, and the process, for tests that act in the
+   * middle.
+   */
   readonly watch?: (output: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
@@ -59,15 +64,19 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
       const stdoutBytes = Buffer.concat(out);
       const ran = { code, signal, stdout: stdoutBytes.toString(), stderr, stdoutBytes };
       if (options.expect !== undefined && code !== options.expect)
-        fail(new Error(`${command.join(' ')} ended with ${code ?? signal}, not ${options.expect}\n${ran.stdout}${stderr}`));
+        fail(
+          new Error(
+            `${command.join(' ')} ended with ${code ?? signal}, not ${options.expect}\n${ran.stdout}${stderr}`,
+          ),
+        );
       else done(ran);
     });
   });
 }
 
 /**
- * A place for one end-to-end test: a temporary tree with a store of its own that holds the named test images. The real binary runs in
- * it; everything is removed with it.
+ * A place for one end-to-end test: a temporary tree with a store of its own that holds the named
+ * test images. The real binary runs in it; everything is removed with it.
  */
 export class Rig implements AsyncDisposable {
   readonly directory: string;
@@ -80,7 +89,8 @@ export class Rig implements AsyncDisposable {
 
   static async create(...images: readonly string[]): Promise<Rig> {
     const rig = new Rig();
-    for (const image of images) await rig.kiln(['load', '--quiet', '--input', testImage(image)], { expect: 0 });
+    for (const image of images)
+      await rig.kiln(['load', '--quiet', '--input', testImage(image)], { expect: 0 });
     return rig;
   }
 
@@ -99,7 +109,11 @@ export class Rig implements AsyncDisposable {
   }
 
   kiln(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    return run([KILN, ...args], { cwd: this.directory, ...options, env: { KILN_ROOT: this.store, ...options.env } });
+    return run([KILN, ...args], {
+      cwd: this.directory,
+      ...options,
+      env: { KILN_ROOT: this.store, ...options.env },
+    });
   }
 
   /** `kiln build --progress=plain` of a context, expecting success; answers what was printed. */
@@ -119,11 +133,15 @@ export function testImage(name: string): string {
     new RegExp(`/${name}-[0-9a-f]{16}\\.oci\\.tar$`).test(path),
   );
   const archive = archives[0];
-  if (!archive) throw new Error(`the test image ${name} is not made: run 'npm run test-images -- ${name}'`);
+  if (!archive)
+    throw new Error(`the test image ${name} is not made: run 'npm run test-images -- ${name}'`);
   return archive;
 }
 
-/** The steps of plain output by name: `CACHED`, `DONE` or `ERROR`. Internal steps and exports are left out. */
+/**
+ * The steps of plain output by name: `CACHED`, `DONE` or `ERROR`. Internal steps and exports are
+ * left out.
+ */
 export function steps(plain: string): Map<string, string> {
   const names = new Map<string, string>();
   const ends = new Map<string, string>();

@@ -17,7 +17,9 @@ ADD a.tar /unpacked/
 test('an ordinary user builds the same image, bit for bit, as root, and runs it', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
-  await done(asUser(rig, 'with ids', 'build', '-t', 'x', '--output', 'type=oci,dest=user.tar', 'c'));
+  await done(
+    asUser(rig, 'with ids', 'build', '-t', 'x', '--output', 'type=oci,dest=user.tar', 'c'),
+  );
   await rig.kiln(['load', '-q', '-i', 'busybox.tar']);
   const root = await rig.kiln(['build', '-t', 'x', '--output', 'type=oci,dest=root.tar', 'c'], {
     env: { SOURCE_DATE_EPOCH: '1700000000' },
@@ -25,7 +27,9 @@ test('an ordinary user builds the same image, bit for bit, as root, and runs it'
   assert.is(root.code, 0, root.stderr);
   assert.ok(readFileSync(rig.path('user.tar')).equals(readFileSync(rig.path('root.tar'))));
   await done(asUser(rig, 'with ids', 'build', '-t', 'x', 'c'));
-  const ran = await done(asUser(rig, 'with ids', 'run', 'x', 'ls', '-ln', '/owned', '/copied', '/unpacked/x'));
+  const ran = await done(
+    asUser(rig, 'with ids', 'run', 'x', 'ls', '-ln', '/owned', '/copied', '/unpacked/x'),
+  );
   assert.match(ran.stdout, /1234 +99 .*\/owned/);
   assert.match(ran.stdout, /7 +8 .*\/copied/);
   assert.match(ran.stdout, /5 +6 .*\/unpacked\/x/);
@@ -48,7 +52,9 @@ test('what a build writes for the user belongs to the user', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   await done(asUser(rig, 'with ids', 'build', '--output', 'out', 'c'));
-  const owners = execFileSync('find', [rig.path('out'), '!', '-uid', String(UID)], { encoding: 'utf8' });
+  const owners = execFileSync('find', [rig.path('out'), '!', '-uid', String(UID)], {
+    encoding: 'utf8',
+  });
   assert.is(owners, '');
   assert.is(readFileSync(rig.path('out/id'), 'utf8'), '0\n');
 });
@@ -57,11 +63,17 @@ test('a cache that the user exports is the user’s, and serves root on another 
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   await done(asUser(rig, 'with ids', 'build', '--cache-to', 'type=local,dest=cache,mode=max', 'c'));
-  assert.is(execFileSync('find', [rig.path('cache'), '!', '-uid', String(UID)], { encoding: 'utf8' }), '');
+  assert.is(
+    execFileSync('find', [rig.path('cache'), '!', '-uid', String(UID)], { encoding: 'utf8' }),
+    '',
+  );
   await rig.kiln(['load', '-q', '-i', 'busybox.tar']);
-  const imported = await rig.kiln(['build', '--progress=plain', '--cache-from', 'type=local,src=cache', '-t', 'x', 'c'], {
-    env: { SOURCE_DATE_EPOCH: '1700000000' },
-  });
+  const imported = await rig.kiln(
+    ['build', '--progress=plain', '--cache-from', 'type=local,src=cache', '-t', 'x', 'c'],
+    {
+      env: { SOURCE_DATE_EPOCH: '1700000000' },
+    },
+  );
   assert.is(imported.code, 0, imported.stderr);
   assert.is(imported.stderr.match(/^#\d+ CACHED$/gm)?.length, 5, imported.stderr);
   const ran = await rig.kiln(['run', 'x', 'ls', '-ln', '/owned']);
@@ -75,7 +87,9 @@ test('without subordinate ids a warning says that all files belong to root, and 
     Dockerfile:
       'FROM busybox\nCOPY --chown=7:8 a.txt /copied\nRUN --mount=type=secret,id=s,uid=5,env=S,target=/s id -u > /id && cat /s\n',
   });
-  const built = await done(asUser(rig, 'without ids', 'build', '-t', 'x', '--secret', 'id=s,src=c/a.txt', 'c'));
+  const built = await done(
+    asUser(rig, 'without ids', 'build', '-t', 'x', '--secret', 'id=s,src=c/a.txt', 'c'),
+  );
   assert.match(built.stderr, 'all files in the image will belong to root');
   assert.match(built.stderr, '--add-subuids');
   const ran = await done(asUser(rig, 'without ids', 'run', 'x', 'ls', '-ln', '/copied'));
@@ -95,10 +109,15 @@ test('a step of an ordinary user has a network of its own by slirp4netns; withou
   assert.match(own.stderr, /inet 10\.0\.2\.100\/24/);
   assert.not.match(own.stderr, /share the host's network/);
   execFileSync('chmod', ['0', rig.path('tun')]);
-  const shared = await done(asUser(rig, 'with ids', 'build', '--progress=plain', '--no-cache', 'c'));
+  const shared = await done(
+    asUser(rig, 'with ids', 'build', '--progress=plain', '--no-cache', 'c'),
+  );
   const warning = /^WARNING: steps share the host's network, .*slirp4netns does not start/m;
   assert.match(shared.stderr, warning);
-  assert.ok(shared.stderr.search(warning) < shared.stderr.search(/^#\d+ [\d.]+ lo$/m), 'before the step that runs so');
+  assert.ok(
+    shared.stderr.search(warning) < shared.stderr.search(/^#\d+ [\d.]+ lo$/m),
+    'before the step that runs so',
+  );
   const quiet = await done(asUser(rig, 'with ids', 'build', '--quiet', '--no-cache', 'c'));
   assert.match(quiet.stderr, warning);
   const configured = async (value: string) => {
@@ -121,10 +140,15 @@ test('a step of an ordinary user has a network of its own by slirp4netns; withou
 
 test('an ordinary user runs steps for another processor, and nothing of the host is changed', async () => {
   if (process.arch !== 'x64' || !existsSync('/usr/bin/qemu-aarch64-static'))
-    return console.log('SKIP emulation of an ordinary user: needs an amd64 host with qemu-user-static');
+    return console.log(
+      'SKIP emulation of an ordinary user: needs an amd64 host with qemu-user-static',
+    );
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
-  rig.write('c', { Dockerfile: 'FROM busybox\nRUN uname -m > /m && touch /f && chown 7:8 /f && stat -c "%u %g" /f >> /m\n' });
+  rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nRUN uname -m > /m && touch /f && chown 7:8 /f && stat -c "%u %g" /f >> /m\n',
+  });
   for (const ids of ['with ids', 'without ids'] as const) {
     if (ids === 'without ids') {
       await done(asUser(rig, ids, 'load', '-q', '-i', 'busybox.tar'));
@@ -140,7 +164,8 @@ const noSsh = whyNoSsh();
 if (noSsh !== undefined) console.log(`SKIP secrets and agents of an ordinary user: ${noSsh}`);
 else
   test('an ordinary user lends secrets, keys and an agent to steps, also to those with USER', async () => {
-    const mounts = '--mount=type=secret,id=s --mount=type=ssh --mount=type=bind,from=tools,target=/host';
+    const mounts =
+      '--mount=type=secret,id=s --mount=type=ssh --mount=type=bind,from=tools,target=/host';
     const show =
       'cat /run/secrets/s; stat -c %u /run/secrets/s $SSH_AUTH_SOCK | tr "\\n" " "; /host/bin/ssh-add -L | cut -d" " -f3';
     await using rig = await prepared(
@@ -151,13 +176,29 @@ else
     const key = ssh.key('mine', 'ed25519');
     hostPrograms(rig.path('tools'), '/usr/bin/ssh-add');
     rig.write('.', { s: 'hush ' });
-    execFileSync('chown', ['-R', `${UID}:${UID}`, rig.path('ssh'), rig.path('tools'), rig.path('s')]);
+    execFileSync('chown', [
+      '-R',
+      `${UID}:${UID}`,
+      rig.path('ssh'),
+      rig.path('tools'),
+      rig.path('s'),
+    ]);
     // An agent answers its own user and root; this one is the user's.
     const agent = await ssh.agent('agent', key, { uid: UID });
     for (const lent of [key, agent]) {
-      const flags = ['--no-cache', '--build-context', 'tools=tools', '--secret', 'id=s,src=s', '--ssh', `default=${lent}`];
+      const flags = [
+        '--no-cache',
+        '--build-context',
+        'tools=tools',
+        '--secret',
+        'id=s,src=s',
+        '--ssh',
+        `default=${lent}`,
+      ];
       await done(asUser(rig, 'with ids', 'build', '-t', 'x', ...flags, 'c'));
-      const ran = await done(asUser(rig, 'with ids', 'run', 'x', 'cat', '/root.txt', '/tmp/user.txt'));
+      const ran = await done(
+        asUser(rig, 'with ids', 'run', 'x', 'cat', '/root.txt', '/tmp/user.txt'),
+      );
       assert.is(ran.stdout, 'hush 0 0 mine\nhush 1234 1234 mine\n');
     }
   });

@@ -1,8 +1,9 @@
 /**
- * Runs the test files (uvu suites), each in a process of its own, a few at a time; prints each file's result, the output of those that
- * fail, every skip with its reason, and last the counts. A skip whose reason is not accepted (skips.ts) fails the run.
+ * Runs the test files (uvu suites), each in a process of its own, a few at a time; prints each
+ * file's result, the output of those that fail, every skip with its reason, and last the counts. A
+ * skip whose reason is not accepted (skips.ts) fails the run.
  *
- *   node test/run.ts [SUBSTRING…]     files whose path contains one of the substrings; all when none is given
+ *   node test/run.ts [SUBSTRING…]  files whose path contains one of them; all when none is given
  */
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -25,7 +26,10 @@ interface FileResult {
 
 function count(output: string, label: string): number {
   // One file may run several suites: each prints its own totals.
-  return [...output.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'gm'))].reduce((sum, match) => sum + Number(match[1]), 0);
+  return [...output.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'gm'))].reduce(
+    (sum, match) => sum + Number(match[1]),
+    0,
+  );
 }
 
 function runFile(file: string): Promise<FileResult> {
@@ -65,7 +69,9 @@ const files = globSync(
 )
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   // End-to-end tests take longest: start them first.
-  .sort((a, b) => Number(b.startsWith('test/')) - Number(a.startsWith('test/')) || (a < b ? -1 : 1));
+  .sort(
+    (a, b) => Number(b.startsWith('test/')) - Number(a.startsWith('test/')) || (a < b ? -1 : 1),
+  );
 
 const results: FileResult[] = [];
 const queue = [...files];
@@ -87,10 +93,13 @@ for (const { file, skips } of results) {
   for (const skip of skips) {
     const accepted = isAccepted(skip);
     if (!accepted) refused++;
-    console.log(`${accepted ? 'skipped' : 'FAIL: skipped without an accepted reason (test/skips.ts)'}: ${file}: ${skip}`);
+    console.log(
+      `${accepted ? 'skipped' : 'FAIL: skipped without an accepted reason (test/skips.ts)'}: ${file}: ${skip}`,
+    );
   }
 }
-const sum = (pick: (result: FileResult) => number) => results.reduce((total, result) => total + pick(result), 0);
+const sum = (pick: (result: FileResult) => number) =>
+  results.reduce((total, result) => total + pick(result), 0);
 const failed = sum((result) => result.failed) + refused;
 console.log(
   `${sum((result) => result.passed)} passed, ${failed} failed, ${sum((result) => result.skips.length) - refused} skipped`,

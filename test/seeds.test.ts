@@ -11,9 +11,16 @@ function seed(name: string): string {
 }
 
 /** Where a document's base is not to be had, the busybox test image stands in for it. */
-const STAND_INS = ['alpine', 'library/alpine', 'busybox'].map((name) => `--build-context=${name}=docker-image://busybox`);
+const STAND_INS = ['alpine', 'library/alpine', 'busybox'].map(
+  (name) => `--build-context=${name}=docker-image://busybox`,
+);
 
-async function build(rig: Rig, dockerfile: string, files: Record<string, string> = {}, ...args: string[]): Promise<string> {
+async function build(
+  rig: Rig,
+  dockerfile: string,
+  files: Record<string, string> = {},
+  ...args: string[]
+): Promise<string> {
   rig.write('c', { ...files, Dockerfile: dockerfile });
   return await rig.build('c', '-t', 'x', ...STAND_INS, ...args);
 }
@@ -27,7 +34,11 @@ test('A8: an image from scratch copies what the platform names', async () => {
   await build(
     rig,
     seed('A8'),
-    { 'bin/dist-linux-amd64': 'amd64', 'bin/dist-linux-arm64': 'arm64', 'bin/dist-linux-arm': 'arm' },
+    {
+      'bin/dist-linux-amd64': 'amd64',
+      'bin/dist-linux-arm64': 'arm64',
+      'bin/dist-linux-arm': 'arm',
+    },
     '--output',
     'tree',
   );
@@ -70,7 +81,9 @@ test('A34: SHELL changes RUN: the first goes on after an error, the second fails
   rig.write('c', { Dockerfile: `FROM busybox\n${seed('A34')}` });
   const ran = await rig.kiln(['build', '--progress=plain', 'c']);
   assert.is(ran.code, 1);
-  const ends = [...steps(ran.stderr)].filter(([name]) => name.includes('RUN')).map(([, end]) => end);
+  const ends = [...steps(ran.stderr)]
+    .filter(([name]) => name.includes('RUN'))
+    .map(([, end]) => end);
   assert.equal(ends, ['DONE', 'ERROR']);
   assert.match(ran.stderr, '+ lll');
 });
@@ -101,7 +114,13 @@ test('C4 and D2: small ones build as printed', async () => {
 
 test('C5: healthcheck durations are nanoseconds in the config', async () => {
   await using rig = await Rig.create('busybox');
-  await build(rig, seed('C5').replace(/^RUN apt-get.*$/m, ''), {}, '--build-context', 'nginx=docker-image://busybox');
+  await build(
+    rig,
+    seed('C5').replace(/^RUN apt-get.*$/m, ''),
+    {},
+    '--build-context',
+    'nginx=docker-image://busybox',
+  );
   const [image] = JSON.parse((await rig.kiln(['inspect', 'x'], { expect: 0 })).stdout);
   assert.is(image.Config.Healthcheck.Interval, 5_000_000_000);
   assert.is(image.Config.Healthcheck.Timeout, 3_000_000_000);
@@ -110,7 +129,13 @@ test('C5: healthcheck durations are nanoseconds in the config', async () => {
 test('C8: a failing step is named with its line', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: seed('C8'), 'nginx-1.26.1.tar.gz': '', 'nginx.conf': '' });
-  const ran = await rig.kiln(['build', '--progress=plain', '--build-context', 'alpine:3.20.0=docker-image://busybox', 'c']);
+  const ran = await rig.kiln([
+    'build',
+    '--progress=plain',
+    '--build-context',
+    'alpine:3.20.0=docker-image://busybox',
+    'c',
+  ]);
   assert.is(ran.code, 1);
   assert.match(ran.stderr, /Dockerfile:(10|31|32)/);
 });

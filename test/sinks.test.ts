@@ -1,6 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
@@ -9,8 +17,9 @@ import { Chunker } from '../cache/saved/chunker.ts';
 import { KILN, type Ran, Rig, run } from './rig.ts';
 
 /**
- * Everything that Kiln writes, into every sink that fails: the command fails with one line that names what is full or gone, and nothing
- * half-written stays. The real binary, by way of a shell that makes the sink.
+ * Everything that Kiln writes, into every sink that fails: the command fails with one line that
+ * names what is full or gone, and nothing half-written stays. The real binary, by way of a shell
+ * that makes the sink.
  */
 
 type Command = (destination: string) => string;
@@ -38,7 +47,10 @@ const PIPED: Readonly<Record<string, string>> = {
   'standard output by its path': 'build -o type=oci,dest=/dev/stdout c',
 };
 
-/** An image whose layers have more bytes than the small disks here, a cache mount that has, too, and a long log. */
+/**
+ * An image whose layers have more bytes than the small disks here, a cache mount that has, too, and
+ * a long log.
+ */
 async function rigged(): Promise<Rig> {
   const rig = await Rig.create('busybox');
   const cached = 'RUN --mount=type=cache,id=m,target=/m cp /big /m/f && seq 20000';
@@ -48,7 +60,10 @@ async function rigged(): Promise<Rig> {
   return rig;
 }
 
-/** Bytes that a saved cache keeps with at least one chunk beyond the limit of file sizes here: chunks are cut where the content says so. */
+/**
+ * Bytes that a saved cache keeps with at least one chunk beyond the limit of file sizes here:
+ * chunks are cut where the content says so.
+ */
 function hardlyCut(): Buffer {
   for (;;) {
     const bytes = randomBytes(3_000_000);
@@ -66,17 +81,26 @@ function shell(rig: Rig, command: string): Promise<Ran> {
 
 /** One line with a code, and no source. */
 function failedWell(ran: Ran, what: string, says: RegExp): void {
-  assert.ok(ran.code !== 0 && ran.code !== 70 && ran.code !== null, `${what}: exit ${ran.code}\n${ran.stderr}`);
+  assert.ok(
+    ran.code !== 0 && ran.code !== 70 && ran.code !== null,
+    `${what}: exit ${ran.code}\n${ran.stderr}`,
+  );
   assert.is(ran.stderr.match(/^ERROR/gm)?.length, 1, `${what}: ${ran.stderr}`);
   assert.match(ran.stderr, says, what);
   assert.not.match(ran.stderr, /^ {4}at |Node\.js v|bug in Kiln/m, what);
 }
 
 function parts(directory: string): string[] {
-  return (readdirSync(directory, { recursive: true }) as string[]).filter((name) => /\.part|\.\d+$/.test(name));
+  return (readdirSync(directory, { recursive: true }) as string[]).filter((name) =>
+    /\.part|\.\d+$/.test(name),
+  );
 }
 
-async function onDisk(rig: Rig, options: string, body: (directory: string) => Promise<void>): Promise<void> {
+async function onDisk(
+  rig: Rig,
+  options: string,
+  body: (directory: string) => Promise<void>,
+): Promise<void> {
   const directory = rig.path('sink');
   execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', directory]);
   try {
@@ -89,26 +113,52 @@ async function onDisk(rig: Rig, options: string, body: (directory: string) => Pr
 test('every output to a file: a full disk, a limit of file sizes, a disk that is read-only, no directory, a directory', async () => {
   await using rig = await rigged();
   for (const [name, command] of Object.entries(FILES)) {
-    await shell(rig, `kiln ${command('whole')}`).then((ran) => assert.is(ran.code, 0, `${name}: ${ran.stderr}`));
+    await shell(rig, `kiln ${command('whole')}`).then((ran) =>
+      assert.is(ran.code, 0, `${name}: ${ran.stderr}`),
+    );
     execFileSync('tar', ['-tf', rig.path('whole')]);
     rmSync(rig.path('whole'));
     await onDisk(rig, 'size=1m', async (directory) => {
       const full = await shell(rig, `kiln ${command('sink/o')}`);
-      failedWell(full, `${name} on a full disk`, /sink\/o cannot be written: no space left on the device \[KILN_DISK_FULL\]/);
+      failedWell(
+        full,
+        `${name} on a full disk`,
+        /sink\/o cannot be written: no space left on the device \[KILN_DISK_FULL\]/,
+      );
       assert.equal(readdirSync(directory), [], name);
     });
     const limited = await shell(rig, `ulimit -f 1500; kiln ${command('sink/o')}`);
-    failedWell(limited, `${name} past the limit`, /sink\/o cannot be written: file too large \[KILN_OUTPUT_UNWRITABLE\]/);
+    failedWell(
+      limited,
+      `${name} past the limit`,
+      /sink\/o cannot be written: file too large \[KILN_OUTPUT_UNWRITABLE\]/,
+    );
     await onDisk(rig, 'ro', async () => {
       const readOnly = await shell(rig, `kiln ${command('sink/o')}`);
-      failedWell(readOnly, `${name} on a read-only disk`, /sink\/o cannot be written: read-only .*KILN_OUTPUT_UNWRITABLE/);
+      failedWell(
+        readOnly,
+        `${name} on a read-only disk`,
+        /sink\/o cannot be written: read-only .*KILN_OUTPUT_UNWRITABLE/,
+      );
       assert.not.match(readOnly.stderr, /exporting|COPY/, 'told before the work');
     });
     const missing = await shell(rig, `kiln ${command('no/such/o')}`);
-    failedWell(missing, `${name} without its directory`, /no\/such for the output .* does not exist \[KILN_OUTPUT_INVALID\]/);
+    failedWell(
+      missing,
+      `${name} without its directory`,
+      /no\/such for the output .* does not exist \[KILN_OUTPUT_INVALID\]/,
+    );
     assert.not(existsSync(rig.path('no')));
-    failedWell(await shell(rig, `kiln ${command('c')}`), `${name} onto a directory`, /is a directory \[KILN_OUTPUT_INVALID\]/);
-    failedWell(await shell(rig, `kiln ${command('c/Dockerfile/o')}`), `${name} below a file`, /KILN_OUTPUT_UNWRITABLE/);
+    failedWell(
+      await shell(rig, `kiln ${command('c')}`),
+      `${name} onto a directory`,
+      /is a directory \[KILN_OUTPUT_INVALID\]/,
+    );
+    failedWell(
+      await shell(rig, `kiln ${command('c/Dockerfile/o')}`),
+      `${name} below a file`,
+      /KILN_OUTPUT_UNWRITABLE/,
+    );
     assert.equal(parts(rig.path('sink')), [], name);
   }
 });
@@ -116,7 +166,9 @@ test('every output to a file: a full disk, a limit of file sizes, a disk that is
 test('every output to a directory: a full disk, a limit, a disk that is read-only, below a file', async () => {
   await using rig = await rigged();
   for (const [name, command] of Object.entries(DIRECTORIES)) {
-    await shell(rig, `kiln ${command('whole')}`).then((ran) => assert.is(ran.code, 0, `${name}: ${ran.stderr}`));
+    await shell(rig, `kiln ${command('whole')}`).then((ran) =>
+      assert.is(ran.code, 0, `${name}: ${ran.stderr}`),
+    );
     rmSync(rig.path('whole'), { recursive: true });
     await onDisk(rig, 'size=1m', async (directory) => {
       failedWell(
@@ -133,9 +185,17 @@ test('every output to a directory: a full disk, a limit, a disk that is read-onl
     assert.equal(parts(rig.path('sink')), [], name);
     rmSync(rig.path('sink/d'), { recursive: true, force: true });
     await onDisk(rig, 'ro', async () => {
-      failedWell(await shell(rig, `kiln ${command('sink/d')}`), `${name} on a read-only disk`, /read-only file system/);
+      failedWell(
+        await shell(rig, `kiln ${command('sink/d')}`),
+        `${name} on a read-only disk`,
+        /read-only file system/,
+      );
     });
-    failedWell(await shell(rig, `kiln ${command('c/big/d')}`), `${name} below a file`, /KILN_(OUTPUT|FILE_UN)/);
+    failedWell(
+      await shell(rig, `kiln ${command('c/big/d')}`),
+      `${name} below a file`,
+      /KILN_(OUTPUT|FILE_UN)/,
+    );
   }
 });
 
@@ -151,18 +211,33 @@ test('every output to standard output: a full disk, one behind a redirection, a 
     );
     await onDisk(rig, 'size=1m', async () => {
       const full = await shell(rig, `kiln ${command} >sink/o`);
-      failedWell(full, `${name} on a full disk`, /standard output cannot be written: no space left .*KILN_DISK_FULL/);
+      failedWell(
+        full,
+        `${name} on a full disk`,
+        /standard output cannot be written: no space left .*KILN_DISK_FULL/,
+      );
       assert.not.match(full.stderr, /KILN_ROOT|--root/, 'the store is not what is full');
     });
-    const gone = await shell(rig, `kiln ${command} | head -c 1000 >/dev/null; exit \${PIPESTATUS[0]}`);
+    const gone = await shell(
+      rig,
+      `kiln ${command} | head -c 1000 >/dev/null; exit \${PIPESTATUS[0]}`,
+    );
     failedWell(
       gone,
       `${name} to a reader that goes`,
       /standard output cannot be written: the reader has gone .*KILN_OUTPUT_UNWRITABLE/,
     );
-    failedWell(await shell(rig, `kiln ${command} >&-`), `${name}, closed`, /standard output is closed.*KILN_OUTPUT_UNWRITABLE/);
+    failedWell(
+      await shell(rig, `kiln ${command} >&-`),
+      `${name}, closed`,
+      /standard output is closed.*KILN_OUTPUT_UNWRITABLE/,
+    );
     const limited = await shell(rig, `ulimit -f 1500; kiln ${command} >sink/o`);
-    failedWell(limited, `${name} past the limit`, /standard output cannot be written: file too large .*KILN_OUTPUT_UNWRITABLE/);
+    failedWell(
+      limited,
+      `${name} past the limit`,
+      /standard output cannot be written: file too large .*KILN_OUTPUT_UNWRITABLE/,
+    );
   }
   execFileSync('mkfifo', [rig.path('fifo')]);
   const fifo = await shell(rig, 'head -c 10 fifo >/dev/null & kiln build -o type=oci,dest=fifo c');
@@ -172,7 +247,8 @@ test('every output to standard output: a full disk, one behind a redirection, a 
 test('a reader that stands still holds nobody who wants to end', async () => {
   await using rig = await rigged();
   execFileSync('mkfifo', [rig.path('p'), rig.path('fifo')]);
-  // More than a pipe takes, so it is full when the bytes stop: what is sent is seen in the pipe's count of them (FIONREAD), by way of python.
+  // More than a pipe takes, so it is full when the bytes stop: what is sent is seen in the pipe's
+  // count of them (FIONREAD), by way of python.
   const full =
     "python3 -c \"import fcntl,os,struct,sys,termios,time\nf=os.open(sys.argv[1],os.O_RDWR|os.O_NONBLOCK)\nwhile struct.unpack('i',fcntl.ioctl(f,termios.FIONREAD,b'....'))[0]<4096: time.sleep(.01)\"";
   for (const [name, pipe, output] of [
@@ -180,7 +256,10 @@ test('a reader that stands still holds nobody who wants to end', async () => {
     ['a fifo', 'fifo', 'fifo c'],
   ] as const) {
     const script = `exec 9<>${pipe}; '${KILN}' build -o type=oci,dest=${output} & k=$!; ${full} ${pipe}; kill -TERM $k; wait $k`;
-    const ran = await run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });
+    const ran = await run(['bash', '-c', script], {
+      cwd: rig.directory,
+      env: { KILN_ROOT: rig.store },
+    });
     assert.is(ran.code, 130, `${name}: ${ran.stderr}`);
     assert.match(ran.stderr, 'KILN_CANCELLED', name);
   }
@@ -197,18 +276,26 @@ test('text: a list may end early, a log is whole or an error, and no reader deci
     /not taken to its end: the reader has gone/,
   );
   for (const command of ['logs', 'images', 'debug dump-llb c', 'build -q c'])
-    failedWell(await shell(rig, `kiln ${command} >&-`), `${command}, closed`, /standard output.* closed.*KILN_OUTPUT_UNWRITABLE/);
+    failedWell(
+      await shell(rig, `kiln ${command} >&-`),
+      `${command}, closed`,
+      /standard output.* closed.*KILN_OUTPUT_UNWRITABLE/,
+    );
   for (const command of ['logs', 'images', 'build -q c'])
     failedWell(
       await shell(rig, `kiln ${command} >/dev/full`),
       `${command}, full`,
       /standard output cannot be written: no space left/,
     );
-  // Removed in turn, each with a line: all of them are, and the build that nobody listens to is done.
+  // Removed in turn, each with a line: all of them are, and the build that nobody listens to is
+  // done.
   for (const name of ['one', 'two', 'yet']) await rig.kiln(['tag', 'img', name], { expect: 0 });
   assert.is((await shell(rig, `kiln rmi one two yet | true; ${status}`)).code, 0);
   assert.not.match((await rig.kiln(['images'])).stdout, /^(one|two|yet) /m);
-  const deaf = await shell(rig, `kiln build --no-cache --progress=plain -t deaf c 2>&1 >/dev/null | true; ${status}`);
+  const deaf = await shell(
+    rig,
+    `kiln build --no-cache --progress=plain -t deaf c 2>&1 >/dev/null | true; ${status}`,
+  );
   assert.is(deaf.code, 0);
   await rig.kiln(['inspect', 'deaf'], { expect: 0 });
   const program = await shell(rig, `kiln run img yes | head -n 1; ${status}`);
@@ -219,9 +306,14 @@ test('text: a list may end early, a log is whole or an error, and no reader deci
 test('of several outputs one that fails keeps no other from being made, and each is told', async () => {
   await using rig = await rigged();
   await onDisk(rig, 'size=1m', async () => {
-    const outputs = '-o type=oci,dest=sink/o -o type=tar,dest=whole.tar -o type=local,dest=tree -o type=image,name=also';
-    const caches = '--cache-to type=local,mode=max,dest=sink/cache --cache-to type=local,mode=max,dest=cache';
-    const ran = await shell(rig, `kiln build ${outputs} ${caches} --iidfile iid --metadata-file meta c`);
+    const outputs =
+      '-o type=oci,dest=sink/o -o type=tar,dest=whole.tar -o type=local,dest=tree -o type=image,name=also';
+    const caches =
+      '--cache-to type=local,mode=max,dest=sink/cache --cache-to type=local,mode=max,dest=cache';
+    const ran = await shell(
+      rig,
+      `kiln build ${outputs} ${caches} --iidfile iid --metadata-file meta c`,
+    );
     failedWell(ran, 'several outputs', /sink\/o cannot be written: no space left/);
     const told = ran.stderr.split('\n').filter((line) => /^(not )?done: /.test(line));
     assert.equal(
@@ -252,7 +344,11 @@ test('the files that say what was built are whole or not there', async () => {
       // That of an earlier build goes first, which would make room.
       if (flag === '--metadata-file') writeFileSync(`${directory}/f`, 'before');
       execFileSync('sh', ['-c', `cat /dev/zero >'${directory}/fill' 2>/dev/null || true`]);
-      failedWell(await shell(rig, `kiln build ${flag} sink/f c`), flag, /sink\/f cannot be written: no space left/);
+      failedWell(
+        await shell(rig, `kiln build ${flag} sink/f c`),
+        flag,
+        /sink\/f cannot be written: no space left/,
+      );
       assert.equal(
         readdirSync(directory).filter((name) => name !== 'fill' && name !== 'f'),
         [],
@@ -262,7 +358,8 @@ test('the files that say what was built are whole or not there', async () => {
     failedWell(await shell(rig, `kiln build ${flag} no/such/f c`), flag, /no\/such/);
     assert.not(existsSync(rig.path('no')));
   }
-  const failing = 'kiln build -o type=local,dest=tree -o type=tar,dest=t.tar --iidfile iid --metadata-file meta -f f c';
+  const failing =
+    'kiln build -o type=local,dest=tree -o type=tar,dest=t.tar --iidfile iid --metadata-file meta -f f c';
   rig.write('.', { f: 'FROM busybox\nRUN false\n' });
   failedWell(await shell(rig, failing), 'a failed step', /KILN_STEP_FAILED/);
   for (const made of ['tree', 't.tar', 'iid', 'meta']) assert.not(existsSync(rig.path(made)), made);
@@ -272,7 +369,8 @@ test('a registry that dies in the middle of an upload', async () => {
   await using rig = await rigged();
   const server = createServer((request, response) => {
     if (request.method === 'HEAD') response.writeHead(404).end();
-    else if (request.method === 'POST') response.writeHead(202, { location: '/v2/x/blobs/uploads/1' }).end();
+    else if (request.method === 'POST')
+      response.writeHead(202, { location: '/v2/x/blobs/uploads/1' }).end();
     else if (request.url === '/v2/') response.writeHead(200).end();
     else if (request.method === 'GET') response.writeHead(404).end();
     else request.once('data', () => request.socket.destroy());
@@ -283,10 +381,17 @@ test('a registry that dies in the middle of an upload', async () => {
     const name = `127.0.0.1:${port}/x:1`;
     failedWell(await shell(rig, `kiln push img ${name}`), 'push', /KILN_REGISTRY/);
     failedWell(await shell(rig, `kiln copy store:img ${name}`), 'copy', /KILN_REGISTRY/);
-    const built = await shell(rig, `kiln build -o type=image,push=true,name=${name} -o type=tar,dest=t.tar c`);
+    const built = await shell(
+      rig,
+      `kiln build -o type=image,push=true,name=${name} -o type=tar,dest=t.tar c`,
+    );
     failedWell(built, 'build', /KILN_REGISTRY/);
     assert.match(built.stderr, /not done: the push.*\ndone: type=tar,dest=\/.*\/t\.tar/);
-    failedWell(await shell(rig, `kiln build --cache-to type=registry,mode=max,ref=${name} c`), 'cache', /KILN_REGISTRY/);
+    failedWell(
+      await shell(rig, `kiln build --cache-to type=registry,mode=max,ref=${name} c`),
+      'cache',
+      /KILN_REGISTRY/,
+    );
   } finally {
     server.closeAllConnections();
     server.close();

@@ -1,9 +1,17 @@
 /**
- * The reasons for which a test may be skipped. Everything else that a test file prints as `SKIP …` fails the run:
- * what a package can mend belongs into scripts/setup.sh, and what the product lacks is a failure.
+ * The reasons for which a test may be skipped. Everything else that a test file prints as `SKIP …`
+ * fails the run: what a package can mend belongs into scripts/setup.sh, and what the product lacks
+ * is a failure.
  */
-const ACCEPTED: readonly { readonly words: RegExp; readonly when?: () => boolean; readonly why: string }[] = [
-  { words: /measured times are for npm run soak/, why: 'a timed assertion does not belong in a test run' },
+const ACCEPTED: readonly {
+  readonly words: RegExp;
+  readonly when?: () => boolean;
+  readonly why: string;
+}[] = [
+  {
+    words: /measured times are for npm run soak/,
+    why: 'a timed assertion does not belong in a test run',
+  },
   {
     words: /root/,
     when: () => process.getuid?.() !== 0,
@@ -18,11 +26,26 @@ const ACCEPTED: readonly { readonly words: RegExp; readonly when?: () => boolean
   { words: /this host does not count memory/, why: 'a kernel without memory accounting' },
   { words: /needs \/dev\/net\/tun/, why: 'a container may have none' },
   { words: /this kernel has no vfat/, why: 'a kernel has the file systems that it was built with' },
-  { words: /calls of x86 programs: this is another processor$/, why: 'what another processor runs is tested on it' },
-  { words: /calls of 32-bit programs: this kernel runs none$/, why: 'a kernel may be built without them' },
-  { words: /has no Node older than 22/, why: 'the project ships its own Node; an older one is the machine’s' },
-  { words: /another OpenSSL than the one it is released with/, why: 'a distribution builds Node in its own way' },
-  { words: /no libseccomp for this CPU/, why: 'the profile is compiled for CPUs that Kiln is shipped for' },
+  {
+    words: /calls of x86 programs: this is another processor$/,
+    why: 'what another processor runs is tested on it',
+  },
+  {
+    words: /calls of 32-bit programs: this kernel runs none$/,
+    why: 'a kernel may be built without them',
+  },
+  {
+    words: /has no Node older than 22/,
+    why: 'the project ships its own Node; an older one is the machine’s',
+  },
+  {
+    words: /another OpenSSL than the one it is released with/,
+    why: 'a distribution builds Node in its own way',
+  },
+  {
+    words: /no libseccomp for this CPU/,
+    why: 'the profile is compiled for CPUs that Kiln is shipped for',
+  },
 ];
 
 /** Whether a test may be left out for this reason: the text behind `SKIP `. */

@@ -7,7 +7,10 @@ import * as assert from 'uvu/assert';
 import { close, listen, Repositories, serveGit } from '../solver/ops/git/testing.ts';
 import { Rig, run, steps } from './rig.ts';
 
-/** ADD from URLs and repositories, and contexts that are fetched: the real binary against real servers on loopback. */
+/**
+ * ADD from URLs and repositories, and contexts that are fetched: the real binary against real
+ * servers on loopback.
+ */
 
 /** The repository of add-remote.golden. */
 function repositories(): Repositories {
@@ -43,7 +46,8 @@ async function serveFiles(files: Readonly<Record<string, string | Buffer>>): Pro
     if (content === undefined) return void response.writeHead(404).end();
     const etag = `"${Buffer.from(content).toString('base64url').slice(0, 40)}${content.length}"`;
     response.setHeader('etag', etag);
-    if (request.url !== '/nolm') response.setHeader('last-modified', 'Wed, 01 Jan 2020 00:00:00 GMT');
+    if (request.url !== '/nolm')
+      response.setHeader('last-modified', 'Wed, 01 Jan 2020 00:00:00 GMT');
     if (request.headers['if-none-match'] === etag) response.writeHead(304).end();
     else response.end(content);
   });
@@ -52,9 +56,14 @@ async function serveFiles(files: Readonly<Record<string, string | Buffer>>): Pro
 
 /** The tree that a build gives, as `MODE OWNER SIZE TIME PATH`; times of today are `-`. */
 async function tree(rig: Rig, context: string, ...args: string[]): Promise<string[]> {
-  const { stdoutBytes } = await rig.kiln(['build', '-q', '--output=type=tar,dest=-', ...args, context], { expect: 0 });
+  const { stdoutBytes } = await rig.kiln(
+    ['build', '-q', '--output=type=tar,dest=-', ...args, context],
+    { expect: 0 },
+  );
   writeFileSync(rig.path('out.tar'), stdoutBytes);
-  const list = execFileSync('tar', ['tvf', rig.path('out.tar'), '--full-time', '--utc'], { encoding: 'utf8' });
+  const list = execFileSync('tar', ['tvf', rig.path('out.tar'), '--full-time', '--utc'], {
+    encoding: 'utf8',
+  });
   return list
     .trim()
     .split('\n')
@@ -66,9 +75,16 @@ async function tree(rig: Rig, context: string, ...args: string[]): Promise<strin
     });
 }
 
-const paths = (lines: readonly string[]) => lines.map((line) => line.replace(/^\S+ \S+ \S+ (- |\S+ \S+ )/, ''));
+const paths = (lines: readonly string[]) =>
+  lines.map((line) => line.replace(/^\S+ \S+ \S+ (- |\S+ \S+ )/, ''));
 
-function archive(rig: Rig, name: string, flag: string, directory: string, ...members: string[]): Buffer {
+function archive(
+  rig: Rig,
+  name: string,
+  flag: string,
+  directory: string,
+  ...members: string[]
+): Buffer {
   execFileSync('tar', [`c${flag}f`, rig.path(name), '-C', directory, ...members]);
   return readFileSync(rig.path(name));
 }
@@ -77,7 +93,16 @@ test('ADD of files and repositories gives the tree that Docker 28 gives', async 
   await using rig = await Rig.create();
   using made = repositories();
   await using git = await serveGit(made.served);
-  const tgz = archive(rig, 'c.tgz', 'z', join(made.directory, 'r'), 'Dockerfile', '.dockerignore', 'ignored.txt', 'd');
+  const tgz = archive(
+    rig,
+    'c.tgz',
+    'z',
+    join(made.directory, 'r'),
+    'Dockerfile',
+    '.dockerignore',
+    'ignored.txt',
+    'd',
+  );
   await using files = await serveFiles({ '/a.txt': 'hello\n', '/nolm': 'nolm\n', '/c.tgz': tgz });
   const context = rig.write('c', {
     Dockerfile: `
@@ -97,14 +122,17 @@ ADD --keep-git-dir=true ${git.url}/r.git#main /k/
   const docker = readFileSync(join(import.meta.dirname, 'golden/add-remote.golden'), 'utf8')
     .trim()
     .split('\n');
-  // Times of a checkout are those of the commit here, and of now there; archives are as large as gzip makes them.
+  // Times of a checkout are those of the commit here, and of now there; archives are as large as
+  // gzip makes them.
   const plain = (line: string) =>
     line
       .replace(/ 2010-01-02 03:04:05 /, ' - ')
       .replace(/^(\S+ \S+) \d+ (.* tgz\/c\.tgz)$/, '$1 N $2')
       .replace(/(unp\/.*)$/, '$1');
   // A file that would point to the builder's disk.
-  const expected = docker.filter((line) => !line.endsWith(' a/modsub/.git') && !/ k\/\.git\//.test(line));
+  const expected = docker.filter(
+    (line) => !line.endsWith(' a/modsub/.git') && !/ k\/\.git\//.test(line),
+  );
   assert.equal(
     ours
       .filter((line) => !/ k\/\.git\//.test(line))
@@ -148,7 +176,9 @@ test('ADD from a URL asks whether the file has changed, and with a checksum asks
   assert.is(files.requests.length, before);
   content['/f'] = 'two\n';
   assert.ok([...steps(await rig.build('c')).values()].includes('DONE'));
-  const wrong = await rig.kiln(['build', '--no-cache', 's'], { env: { KILN_ROOT: rig.path('other') } });
+  const wrong = await rig.kiln(['build', '--no-cache', 's'], {
+    env: { KILN_ROOT: rig.path('other') },
+  });
   assert.is(wrong.code, 1);
   assert.match(wrong.stderr, /KILN_HTTP_CHECKSUM/);
   assert.match(wrong.stderr, /Dockerfile:2/);
@@ -157,7 +187,10 @@ test('ADD from a URL asks whether the file has changed, and with a checksum asks
 test('a repository is a context: its Dockerfile, a directory of it, a file named with -f; its .dockerignore does not count', async () => {
   await using rig = await Rig.create();
   using made = repositories();
-  made.commit('r', { 'd/Dockerfile': 'FROM scratch\nCOPY . /\n', 'other.Dockerfile': 'FROM scratch\nCOPY d /\n' });
+  made.commit('r', {
+    'd/Dockerfile': 'FROM scratch\nCOPY . /\n',
+    'other.Dockerfile': 'FROM scratch\nCOPY d /\n',
+  });
   made.publish('r');
   await using git = await serveGit(made.served);
   const url = `${git.url}/r.git`;
@@ -180,19 +213,38 @@ test('a repository is a context: its Dockerfile, a directory of it, a file named
 
 test('archives by http and on standard input are contexts, however they are packed', async () => {
   await using rig = await Rig.create();
-  const source = rig.write('src', { Dockerfile: 'FROM scratch\nCOPY . /\n', '.dockerignore': 'no\n', no: '', 'd/f': 'x' });
+  const source = rig.write('src', {
+    Dockerfile: 'FROM scratch\nCOPY . /\n',
+    '.dockerignore': 'no\n',
+    no: '',
+    'd/f': 'x',
+  });
   const flags = { plain: '', gzip: 'z', bzip2: 'j', xz: 'J', zstd: '-zstd' };
   for (const [name, flag] of Object.entries(flags)) {
     const file = rig.path(`${name}.tar`);
-    execFileSync('tar', ['--create', ...(flag === '' ? [] : [`-${flag}`]), '-f', file, '-C', source, '.']);
+    execFileSync('tar', [
+      '--create',
+      ...(flag === '' ? [] : [`-${flag}`]),
+      '-f',
+      file,
+      '-C',
+      source,
+      '.',
+    ]);
     const bytes = readFileSync(file);
     await using files = await serveFiles({ '/context': bytes });
     // As Docker: what the .dockerignore of an archive says is no matter.
     const expected = ['.dockerignore', 'Dockerfile', 'd/', 'd/f', 'no'];
     assert.equal(paths(await tree(rig, `${files.url}/context`)), expected, `${name} by http`);
-    const piped = await rig.kiln(['build', '--output=type=local,dest=out', '-'], { stdin: bytes, expect: 0 });
+    const piped = await rig.kiln(['build', '--output=type=local,dest=out', '-'], {
+      stdin: bytes,
+      expect: 0,
+    });
     assert.is(piped.code, 0, name);
-    assert.ok(existsSync(rig.path('out/d/f')) && existsSync(rig.path('out/no')), `${name} on standard input`);
+    assert.ok(
+      existsSync(rig.path('out/d/f')) && existsSync(rig.path('out/no')),
+      `${name} on standard input`,
+    );
     execFileSync('rm', ['-rf', rig.path('out')]);
   }
   // The oldest form has no magic, only its checksum.
@@ -205,7 +257,9 @@ test('archives by http and on standard input are contexts, however they are pack
 test('a Dockerfile by http is built, alone or with a directory', async () => {
   await using rig = await Rig.create();
   await using files = await serveFiles({ '/D': 'FROM scratch\nCOPY . /\n' });
-  assert.equal(await tree(rig, `${files.url}/D`), ['-rw------- 0/0 22 2020-01-01 00:00:00 context']);
+  assert.equal(await tree(rig, `${files.url}/D`), [
+    '-rw------- 0/0 22 2020-01-01 00:00:00 context',
+  ]);
   const local = rig.write('c', { f: 'x' });
   assert.equal(paths(await tree(rig, local, '-f', `${files.url}/D`)), ['f']);
 });
@@ -214,7 +268,10 @@ test('a Dockerfile may lie outside of the context or come by standard input', as
   await using rig = await Rig.create();
   const context = rig.write('c', { f: 'x', no: '', '.dockerignore': 'no\n' });
   rig.write('elsewhere', { D: 'FROM scratch\nCOPY . /\n', 'D.dockerignore': 'f\n' });
-  assert.equal(paths(await tree(rig, context, '-f', rig.path('elsewhere/D'))), ['.dockerignore', 'no']);
+  assert.equal(paths(await tree(rig, context, '-f', rig.path('elsewhere/D'))), [
+    '.dockerignore',
+    'no',
+  ]);
   const piped = await rig.kiln(['build', '-f', '-', '--output=type=local,dest=out', context], {
     stdin: 'FROM scratch\nCOPY f /\n',
     expect: 0,
@@ -277,7 +334,9 @@ test('two builds at once share what they fetch', async () => {
   await using rig = await Rig.create();
   using made = repositories();
   await using git = await serveGit(made.served);
-  const contexts = ['/a', '/b'].map((to, i) => rig.write(`c${i}`, { Dockerfile: `FROM scratch\nADD ${git.url}/r.git ${to}\n` }));
+  const contexts = ['/a', '/b'].map((to, i) =>
+    rig.write(`c${i}`, { Dockerfile: `FROM scratch\nADD ${git.url}/r.git ${to}\n` }),
+  );
   await rig.kiln(['images'], { expect: 0 });
   const built = await Promise.all(contexts.map((context) => rig.build(context)));
   for (const output of built) assert.match(output, /DONE/);

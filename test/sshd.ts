@@ -8,7 +8,10 @@ export function whyNoSsh(): string | undefined {
   return whyNoSshd('/usr/bin/ssh', '/usr/bin/ssh-agent', '/usr/bin/git');
 }
 
-/** For end-to-end tests: an sshd on loopback, agents, keys, and a repository behind it; all in one directory and gone with its scope. */
+/**
+ * For end-to-end tests: an sshd on loopback, agents, keys, and a repository behind it; all in one
+ * directory and gone with its scope.
+ */
 export class SshSetting implements AsyncDisposable {
   readonly directory: string;
   readonly #children: ChildProcess[] = [];
@@ -23,7 +26,10 @@ export class SshSetting implements AsyncDisposable {
     const setting = new SshSetting(directory);
     setting.key('host', 'ed25519');
     writeFileSync(setting.path('authorized'), '');
-    const server = await startSshd({ hostKey: setting.path('host'), authorizedKeys: setting.path('authorized') });
+    const server = await startSshd({
+      hostKey: setting.path('host'),
+      authorizedKeys: setting.path('authorized'),
+    });
     setting.port = server.port;
     setting.#children.push(server.child);
     return setting;
@@ -35,7 +41,18 @@ export class SshSetting implements AsyncDisposable {
 
   /** Makes a key; answers the path of the private one. */
   key(name: string, type: string, ...more: string[]): string {
-    execFileSync('ssh-keygen', ['-q', '-t', type, '-N', '', '-C', name, '-f', this.path(name), ...more]);
+    execFileSync('ssh-keygen', [
+      '-q',
+      '-t',
+      type,
+      '-N',
+      '',
+      '-C',
+      name,
+      '-f',
+      this.path(name),
+      ...more,
+    ]);
     return this.path(name);
   }
 
@@ -46,8 +63,13 @@ export class SshSetting implements AsyncDisposable {
 
   /** A running ssh-agent that has `key`, root's or another user's; answers its socket. */
   async agent(name: string, key: string, { uid = 0 } = {}): Promise<string> {
-    this.#children.push(await startServer('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/, uid));
-    execFileSync('ssh-add', ['-q', key], { uid, env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: this.path(name) } });
+    this.#children.push(
+      await startServer('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/, uid),
+    );
+    execFileSync('ssh-add', ['-q', key], {
+      uid,
+      env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: this.path(name) },
+    });
     return this.path(name);
   }
 
@@ -55,7 +77,9 @@ export class SshSetting implements AsyncDisposable {
   repository(file: string, text: string): string {
     const work = this.path('work');
     const git = (...args: string[]) =>
-      execFileSync('git', ['-C', work, '-c', 'user.name=t', '-c', 'user.email=t@t', ...args], { stdio: 'pipe' });
+      execFileSync('git', ['-C', work, '-c', 'user.name=t', '-c', 'user.email=t@t', ...args], {
+        stdio: 'pipe',
+      });
     mkdirSync(work);
     writeFileSync(join(work, file), text);
     git('init', '--quiet');
@@ -79,7 +103,10 @@ export class SshSetting implements AsyncDisposable {
   }
 }
 
-/** A directory with programs of this host, for images that have none: each with its libraries, behind a script of its name. */
+/**
+ * A directory with programs of this host, for images that have none: each with its libraries,
+ * behind a script of its name.
+ */
 export function hostPrograms(directory: string, ...programs: string[]): void {
   for (const part of ['bin', 'lib', 'real']) mkdirSync(join(directory, part), { recursive: true });
   for (const program of programs) {

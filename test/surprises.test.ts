@@ -15,37 +15,58 @@ surprises('builds that surprise later warn, with the line; plain ones do not', a
   const many = `FROM busybox\n${'COPY x /x\n'.repeat(130)}`;
   assert.match(await warned(many), /TooManyLayers: The image has 131 layers.* \(line 128\)/);
   const other = 'FROM --platform=$BUILDPLATFORM busybox\nRUN true\n';
-  assert.match(await warned(other, '--platform=linux/arm64'), /LastStagePlatform: .*linux\/amd64.*linux\/arm64/);
-  assert.match(await warned('FROM busybox\nCOPY --chmod=0644 x /new/path/\n'), /ChmodWithoutExecute: .* \(line 2\)/);
+  assert.match(
+    await warned(other, '--platform=linux/arm64'),
+    /LastStagePlatform: .*linux\/amd64.*linux\/arm64/,
+  );
+  assert.match(
+    await warned('FROM busybox\nCOPY --chmod=0644 x /new/path/\n'),
+    /ChmodWithoutExecute: .* \(line 2\)/,
+  );
   const dropped = 'FROM busybox AS base\nCMD ["a"]\nFROM base\nENTRYPOINT ["env"]\n';
-  assert.match(await warned(dropped), /EntrypointDropsCmd: ENTRYPOINT drops the CMD of line 2.* \(line 4\)/);
+  assert.match(
+    await warned(dropped),
+    /EntrypointDropsCmd: ENTRYPOINT drops the CMD of line 2.* \(line 4\)/,
+  );
   const linked = `FROM busybox AS l
 RUN mkdir -p /usr2 && cp -a /bin /usr2/bin && /usr2/bin/busybox rm -rf /bin && /usr2/bin/busybox ln -s usr2/bin /bin
 FROM l
 COPY --link r /
 `;
   assert.match(await warned(linked), /--link puts a directory where the image has a link: \/bin/);
-  const zstd = await warned('FROM busybox\nRUN echo x >/x\n', `--output=type=docker,dest=${rig.path('d.tar')},compression=zstd`);
+  const zstd = await warned(
+    'FROM busybox\nRUN echo x >/x\n',
+    `--output=type=docker,dest=${rig.path('d.tar')},compression=zstd`,
+  );
   assert.match(zstd, /the docker image format has no media type for zstd layers/);
 });
 
-surprises('a name that no image can have is refused in a stage that is not needed, too', async () => {
-  await using rig = await Rig.create();
-  for (const [dockerfile, line] of [
-    ['ARG C\nFROM scratch AS first\nENV a=b\nFROM platform-${C}\n', 4],
-    ['FROM scratch AS first\nENV a=b\nFROM scratch\nCOPY --from=Bad_Name! a b\n', 4],
-    ['FROM scratch AS first\nENV a=b\nFROM scratch\nRUN --mount=from=Bad_Name!,target=/x true\n', 4],
-  ] as const) {
-    rig.write('c', { Dockerfile: dockerfile });
-    const { code, stderr } = await rig.kiln(['build', '--target=first', 'c']);
-    assert.is(code, 1, stderr);
-    assert.match(stderr, new RegExp(`Dockerfile:${line}\\n[\\s\\S]*\\[KILN_IMAGE_NAME\\]`));
-  }
-});
+surprises(
+  'a name that no image can have is refused in a stage that is not needed, too',
+  async () => {
+    await using rig = await Rig.create();
+    for (const [dockerfile, line] of [
+      ['ARG C\nFROM scratch AS first\nENV a=b\nFROM platform-${C}\n', 4],
+      ['FROM scratch AS first\nENV a=b\nFROM scratch\nCOPY --from=Bad_Name! a b\n', 4],
+      [
+        'FROM scratch AS first\nENV a=b\nFROM scratch\nRUN --mount=from=Bad_Name!,target=/x true\n',
+        4,
+      ],
+    ] as const) {
+      rig.write('c', { Dockerfile: dockerfile });
+      const { code, stderr } = await rig.kiln(['build', '--target=first', 'c']);
+      assert.is(code, 1, stderr);
+      assert.match(stderr, new RegExp(`Dockerfile:${line}\\n[\\s\\S]*\\[KILN_IMAGE_NAME\\]`));
+    }
+  },
+);
 
 surprises('an image for Windows is refused by name; its Dockerfile can be checked', async () => {
   await using rig = await Rig.create();
-  rig.write('c', { Dockerfile: '# escape=`\nFROM scratch\nWORKDIR C:\\app\nCOPY x C:\\app\\x\n', x: 'x' });
+  rig.write('c', {
+    Dockerfile: '# escape=`\nFROM scratch\nWORKDIR C:\\app\nCOPY x C:\\app\\x\n',
+    x: 'x',
+  });
   const { code, stderr } = await rig.kiln(['build', '--platform=windows/amd64', 'c']);
   assert.is(code, 1, stderr);
   assert.match(stderr, /images for windows\/amd64 cannot be built \[KILN_PLATFORM_UNSUPPORTED\]/);

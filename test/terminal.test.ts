@@ -10,7 +10,11 @@ const HOSTILE = '\u001b]0;TITLE\u0007\u001b[2J\u009b31m';
 const OBEYED = /\u001b\]|\u001b\[2J|[\u0080-\u009f]/;
 
 /** Runs `kiln` on a pseudoterminal that says 0 columns, and answers what the terminal gets. */
-async function onTerminal(rig: Rig, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+async function onTerminal(
+  rig: Rig,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
   const command = [KILN, ...args].map((word) => `'${word}'`).join(' ');
   const ran = await run(['script', '--quiet', '--return', '--command', command, '/dev/null'], {
     cwd: rig.directory,
@@ -19,28 +23,40 @@ async function onTerminal(rig: Rig, args: readonly string[], env: NodeJS.Process
   return ran.stdout;
 }
 
-terminal('what a Dockerfile, a step or an image says is shown, in every view; colours of a step stay', async () => {
-  await using rig = await Rig.create('busybox');
-  const text = `FROM busybox\nLABEL x="${HOSTILE}"\nRUN echo "${HOSTILE}" >/x\n`;
-  const failing = `RUN printf "\\033[32mgreen\\033[0m \\033]52;c;aGk=\\007boom\\n"; exit 3\n`;
-  rig.write('c', { Dockerfile: text, Failing: text + failing });
-  for (const progress of ['plain', 'tty', 'quiet', 'rawjson']) {
-    const shown = await onTerminal(rig, ['build', `--progress=${progress}`, '-f', 'c/Failing', 'c']);
-    assert.not.match(shown, OBEYED, progress);
-    assert.match(shown, progress === 'rawjson' ? 'exit code: 3' : 'boom', progress);
-    if (progress === 'plain') assert.match(shown, '\u001b[32mgreen');
-  }
-  await rig.build('c', '-t', 'esc');
-  for (const args of [
-    ['history', '--no-trunc', 'esc'],
-    ['inspect', '--format', '{{.Config.Labels.x}}', 'esc'],
-    ['logs'],
-    ['logs', '--json'],
-    ['build', '--call=outline', 'c'],
-  ])
-    assert.not.match(await onTerminal(rig, args), OBEYED, args.join(' '));
-  assert.match(await onTerminal(rig, ['inspect', '--format', '{{.Config.Labels.x}}', 'esc']), '^[]0;TITLE^G');
-});
+terminal(
+  'what a Dockerfile, a step or an image says is shown, in every view; colours of a step stay',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    const text = `FROM busybox\nLABEL x="${HOSTILE}"\nRUN echo "${HOSTILE}" >/x\n`;
+    const failing = `RUN printf "\\033[32mgreen\\033[0m \\033]52;c;aGk=\\007boom\\n"; exit 3\n`;
+    rig.write('c', { Dockerfile: text, Failing: text + failing });
+    for (const progress of ['plain', 'tty', 'quiet', 'rawjson']) {
+      const shown = await onTerminal(rig, [
+        'build',
+        `--progress=${progress}`,
+        '-f',
+        'c/Failing',
+        'c',
+      ]);
+      assert.not.match(shown, OBEYED, progress);
+      assert.match(shown, progress === 'rawjson' ? 'exit code: 3' : 'boom', progress);
+      if (progress === 'plain') assert.match(shown, '\u001b[32mgreen');
+    }
+    await rig.build('c', '-t', 'esc');
+    for (const args of [
+      ['history', '--no-trunc', 'esc'],
+      ['inspect', '--format', '{{.Config.Labels.x}}', 'esc'],
+      ['logs'],
+      ['logs', '--json'],
+      ['build', '--call=outline', 'c'],
+    ])
+      assert.not.match(await onTerminal(rig, args), OBEYED, args.join(' '));
+    assert.match(
+      await onTerminal(rig, ['inspect', '--format', '{{.Config.Labels.x}}', 'esc']),
+      '^[]0;TITLE^G',
+    );
+  },
+);
 
 terminal('one that cannot move its cursor gets plain lines without an escape', async () => {
   await using rig = await Rig.create('busybox');
@@ -78,15 +94,18 @@ terminal('a build that is cancelled says so, and so does its log', async () => {
   // The shell becomes Kiln, so its process id is that of the build.
   const command = `echo $$ >pid; exec '${KILN}' build --progress=tty c`;
   let told = false;
-  const { stdout } = await run(['script', '--quiet', '--return', '--command', command, '/dev/null'], {
-    cwd: rig.directory,
-    env: { KILN_ROOT: rig.store, TERM: 'xterm' },
-    watch(output) {
-      if (told || !output.includes('# begun')) return;
-      told = true;
-      process.kill(Number(readFileSync(rig.path('pid'), 'utf8')), 'SIGINT');
+  const { stdout } = await run(
+    ['script', '--quiet', '--return', '--command', command, '/dev/null'],
+    {
+      cwd: rig.directory,
+      env: { KILN_ROOT: rig.store, TERM: 'xterm' },
+      watch(output) {
+        if (told || !output.includes('# begun')) return;
+        told = true;
+        process.kill(Number(readFileSync(rig.path('pid'), 'utf8')), 'SIGINT');
+      },
     },
-  });
+  );
   const head = stdout.slice(stdout.lastIndexOf('[+] Building'));
   assert.match(head, /^\[\+\] Building [0-9.]+s \(\d+\/\d+\) CANCELLED/);
   assert.match(head, '=> CANCELED [2/2] RUN echo begun');

@@ -6,10 +6,15 @@ import { type Ran, Rig, ROOT, run, testImage } from './rig.ts';
 
 /** For tests: an ordinary user with a copy of Kiln. */
 
-/** Not in this host's passwd: what newuidmap reads is put over it, in a mount namespace of the test's own. */
+/**
+ * Not in this host's passwd: what newuidmap reads is put over it, in a mount namespace of the
+ * test's own.
+ */
 export const UID = 4321;
 
-/** A copy of Kiln that anybody may read, a context, an image archive, and a home: all of the user. */
+/**
+ * A copy of Kiln that anybody may read, a context, an image archive, and a home: all of the user.
+ */
 export async function prepared(dockerfile: string, image = 'busybox'): Promise<Rig> {
   const rig = await Rig.create();
   for (const [from, to] of [
@@ -22,11 +27,21 @@ export async function prepared(dockerfile: string, image = 'busybox'): Promise<R
   cpSync(process.execPath, rig.path('bin/node'));
   cpSync(testImage(image), rig.path(`${image}.tar`));
   rig.write('c', { Dockerfile: dockerfile, 'a.txt': 'a' });
-  execFileSync('sh', ['-c', 'mkdir t && touch t/x && chown 5:6 t/x && tar -cf c/a.tar -C t x && rm -r t && mkdir home'], {
-    cwd: rig.directory,
-  });
+  execFileSync(
+    'sh',
+    [
+      '-c',
+      'mkdir t && touch t/x && chown 5:6 t/x && tar -cf c/a.tar -C t x && rm -r t && mkdir home',
+    ],
+    {
+      cwd: rig.directory,
+    },
+  );
   writeFileSync(rig.path('subids'), `kiln:200000:65536\n`);
-  writeFileSync(rig.path('passwd'), `${readFileSync('/etc/passwd', 'utf8')}kiln:x:${UID}:${UID}::${rig.path('home')}:/bin/sh\n`);
+  writeFileSync(
+    rig.path('passwd'),
+    `${readFileSync('/etc/passwd', 'utf8')}kiln:x:${UID}:${UID}::${rig.path('home')}:/bin/sh\n`,
+  );
   execFileSync('chown', ['-R', `${UID}:${UID}`, rig.directory]);
   return rig;
 }
@@ -37,7 +52,11 @@ export function asUser(rig: Rig, ids: 'with ids' | 'without ids', ...args: strin
 }
 
 /** Runs any command as the user. */
-export function commandAsUser(rig: Rig, ids: 'with ids' | 'without ids', ...command: string[]): Promise<Ran> {
+export function commandAsUser(
+  rig: Rig,
+  ids: 'with ids' | 'without ids',
+  ...command: string[]
+): Promise<Ran> {
   const subids = ids === 'with ids' ? rig.path('subids') : '/dev/null';
   // Most hosts let everybody open it.
   const tun = existsSync(rig.path('tun')) ? `mount --bind ${rig.path('tun')} /dev/net/tun &&` : '';

@@ -4,7 +4,11 @@ import type { Random } from './random.ts';
  * A few random edits to one text of `corpus`: pieces are cut out, doubled, swapped, copied from
  * another text, or replaced by one of `tokens`.
  */
-export function mutateText(random: Random, corpus: readonly string[], tokens: readonly string[]): string {
+export function mutateText(
+  random: Random,
+  corpus: readonly string[],
+  tokens: readonly string[],
+): string {
   let text = random.pick(corpus);
   for (let edits = 1 + random.int(4); edits > 0; edits--) {
     const at = random.int(text.length + 1);
@@ -23,7 +27,10 @@ export function mutateText(random: Random, corpus: readonly string[], tokens: re
         text = before + other.slice(from, from + 1 + random.int(60)) + after;
         break;
       case 3:
-        text = before + String.fromCharCode(random.one(8) ? random.int(0x10000) : random.int(128)) + after;
+        text =
+          before +
+          String.fromCharCode(random.one(8) ? random.int(0x10000) : random.int(128)) +
+          after;
         break;
       case 4: {
         const lines = text.split('\n');
@@ -56,7 +63,11 @@ export function mutateBytes(random: Random, corpus: readonly Uint8Array[]): Uint
       Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
       Buffer.from([0x80, 0x80, 0x80, 0x80, 0x10]),
     ]);
-    bytes = Buffer.concat([bytes.subarray(0, at), middle, bytes.subarray(random.one(2) ? at : end)]);
+    bytes = Buffer.concat([
+      bytes.subarray(0, at),
+      middle,
+      bytes.subarray(random.one(2) ? at : end),
+    ]);
   }
   return bytes;
 }

@@ -19,7 +19,9 @@ const ATTEMPTS = 5;
 export function whyNoSshd(...programs: string[]): string | undefined {
   if (process.getuid?.() !== 0) return 'needs root';
   const missing = [SSHD, ...programs].filter((path) => !existsSync(path));
-  return missing.length > 0 ? `needs ${missing.join(', ')} (openssh-server, openssh-client, git)` : undefined;
+  return missing.length > 0
+    ? `needs ${missing.join(', ')} (openssh-server, openssh-client, git)`
+    : undefined;
 }
 
 /**
@@ -46,7 +48,10 @@ export async function startSshd(files: {
       'MaxStartups=200',
     ].flatMap((option) => ['-o', option]);
     try {
-      return { port, child: await startServer(SSHD, ['-D', '-e', '-f', '/dev/null', ...options], /listening on/) };
+      return {
+        port,
+        child: await startServer(SSHD, ['-D', '-e', '-f', '/dev/null', ...options], /listening on/),
+      };
     } catch (error) {
       if (files.port !== undefined || attempt === ATTEMPTS) throw error;
     }
@@ -57,7 +62,12 @@ export async function startSshd(files: {
  * Starts a program and waits until it has printed `words`. Rejects with its output when it ends
  * before that.
  */
-export async function startServer(command: string, args: readonly string[], words: RegExp, uid = 0): Promise<ChildProcess> {
+export async function startServer(
+  command: string,
+  args: readonly string[],
+  words: RegExp,
+  uid = 0,
+): Promise<ChildProcess> {
   const child = spawn(command, args, { uid, stdio: ['ignore', 'pipe', 'pipe'] });
   await Promise.race([printed(child.stdout, words), printed(child.stderr, words)]);
   return child;

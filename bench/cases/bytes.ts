@@ -4,7 +4,9 @@ import type { Case, CaseContext } from '../case.ts';
 import { TAG } from '../debian.ts';
 import { type Run, timed } from '../engines.ts';
 
-/** Writes 1 GB that gzip -6 brings to about 43 %: text made by busybox's own awk, no two runs alike. */
+/**
+ * Writes 1 GB that gzip -6 brings to about 43 %: text made by busybox's own awk, no two runs alike.
+ */
 function gigabyte(context: CaseContext, run: number): void {
   const script = [
     'BEGIN {',
@@ -20,29 +22,39 @@ function gigabyte(context: CaseContext, run: number): void {
   );
 }
 
-const unavailable = (context: CaseContext) => (context.registry ? undefined : 'no docker-registry program');
+const unavailable = (context: CaseContext) =>
+  context.registry ? undefined : 'no docker-registry program';
 
 /** One repository for each engine and session. */
 const pushed = (context: CaseContext) => `${context.registry}/bench/${context.nonce(0)}:1`;
 
 const debian = (context: CaseContext) => `${context.registry}/debian:${TAG}`;
 
-/** The layers of the Debian image, downloaded beforehand, into one directory on the disk of the store. */
+/**
+ * The layers of the Debian image, downloaded beforehand, into one directory on the disk of the
+ * store.
+ */
 async function unpackedByTar(context: CaseContext): Promise<Run> {
   const base = `http://${context.registry}/v2/debian`;
   const accept = { headers: { accept: 'application/vnd.oci.image.manifest.v1+json' } };
-  const manifest = (await (await fetch(`${base}/manifests/${TAG}`, accept)).json()) as { layers: { digest: string }[] };
+  const manifest = (await (await fetch(`${base}/manifests/${TAG}`, accept)).json()) as {
+    layers: { digest: string }[];
+  };
   const files = await Promise.all(
     manifest.layers.map(async ({ digest }, index) => {
       const path = join(context.directory, `layer-${index}.tar.gz`);
-      writeFileSync(path, Buffer.from(await (await fetch(`${base}/blobs/${digest}`)).arrayBuffer()));
+      writeFileSync(
+        path,
+        Buffer.from(await (await fetch(`${base}/blobs/${digest}`)).arrayBuffer()),
+      );
       return path;
     }),
   );
   const target = join(context.store, 'floor');
   mkdirSync(target, { recursive: true });
   try {
-    const script = 'target=$1; shift; for layer in "$@"; do zcat "$layer" | tar -x -C "$target"; done';
+    const script =
+      'target=$1; shift; for layer in "$@"; do zcat "$layer" | tar -x -C "$target"; done';
     return await timed(['sh', '-c', script, 'sh', target, ...files], context.directory);
   } finally {
     rmSync(target, { recursive: true, force: true });
@@ -60,7 +72,8 @@ export const byteCases: readonly Case[] = [
   },
   {
     name: 'gigabyte-archive',
-    title: 'the same, cached, exported as gzip OCI archive (Docker compressed it in the row above already)',
+    title:
+      'the same, cached, exported as gzip OCI archive (Docker compressed it in the row above already)',
     images: ['busybox'],
     target: 12,
     prepare: () => {},
@@ -74,7 +87,8 @@ export const byteCases: readonly Case[] = [
   },
   {
     name: 'gigabyte-push',
-    title: 'the same, cached, pushed with gzip to a registry on this machine (Docker compressed it beforehand)',
+    title:
+      'the same, cached, pushed with gzip to a registry on this machine (Docker compressed it beforehand)',
     images: ['busybox'],
     target: 12,
     unavailable,
@@ -83,7 +97,10 @@ export const byteCases: readonly Case[] = [
       gigabyte(context, run);
       await engine.build(context.directory);
     },
-    run: (context, engine, run) => engine.build(context.directory, { push: `${context.registry}/bench/${context.nonce(run)}:1` }),
+    run: (context, engine, run) =>
+      engine.build(context.directory, {
+        push: `${context.registry}/bench/${context.nonce(run)}:1`,
+      }),
   },
   {
     name: 'unchanged-push',
@@ -92,8 +109,12 @@ export const byteCases: readonly Case[] = [
     target: 0.3,
     unavailable,
     prepare: (context) =>
-      writeFileSync(join(context.directory, 'Dockerfile'), `FROM busybox\nRUN echo ${context.nonce(0)} > /made\n`),
-    before: async (context, engine) => void (await engine.build(context.directory, { push: pushed(context) })),
+      writeFileSync(
+        join(context.directory, 'Dockerfile'),
+        `FROM busybox\nRUN echo ${context.nonce(0)} > /made\n`,
+      ),
+    before: async (context, engine) =>
+      void (await engine.build(context.directory, { push: pushed(context) })),
     run: (context, engine) => engine.build(context.directory, { push: pushed(context) }),
   },
   {
@@ -108,8 +129,15 @@ export const byteCases: readonly Case[] = [
         `FROM --platform=$BUILDPLATFORM busybox AS made\nARG TARGETARCH\nRUN echo ${context.nonce(0)} $TARGETARCH > /made\nFROM scratch\nCOPY --from=made /made /\n`,
       ),
     before: async (context, engine) =>
-      void (await engine.build(context.directory, { push: pushed(context), platforms: 'linux/amd64,linux/arm64' })),
-    run: (context, engine) => engine.build(context.directory, { push: pushed(context), platforms: 'linux/amd64,linux/arm64' }),
+      void (await engine.build(context.directory, {
+        push: pushed(context),
+        platforms: 'linux/amd64,linux/arm64',
+      })),
+    run: (context, engine) =>
+      engine.build(context.directory, {
+        push: pushed(context),
+        platforms: 'linux/amd64,linux/arm64',
+      }),
   },
   {
     name: 'pull-image',
@@ -129,7 +157,10 @@ export const byteCases: readonly Case[] = [
     unavailable,
     prepare: () => {},
     before: async (context, engine, run) => {
-      writeFileSync(join(context.directory, 'Dockerfile'), `FROM ${debian(context)}\nRUN true ${context.nonce(run)}\n`);
+      writeFileSync(
+        join(context.directory, 'Dockerfile'),
+        `FROM ${debian(context)}\nRUN true ${context.nonce(run)}\n`,
+      );
       await engine.forget(context.directory, debian(context));
     },
     run: (context, engine) => engine.build(context.directory),

@@ -5,10 +5,16 @@ import type { Case } from '../case.ts';
 const STAGES = 3;
 const STEPS = 100;
 
-/** Three chains of a hundred steps, as no engine stacks three hundred layers everywhere, and a stage that reads them all. */
+/**
+ * Three chains of a hundred steps, as no engine stacks three hundred layers everywhere, and a stage
+ * that reads them all.
+ */
 function dockerfile(nonce: string): string {
   const stages = Array.from({ length: STAGES }, (_, stage) => {
-    const steps = Array.from({ length: STEPS }, (_, step) => `RUN echo ${nonce} ${stage} ${step} > /f`);
+    const steps = Array.from(
+      { length: STEPS },
+      (_, step) => `RUN echo ${nonce} ${stage} ${step} > /f`,
+    );
     return [`FROM busybox AS s${stage}`, ...steps].join('\n');
   });
   const copies = stages.map((_, stage) => `COPY --from=s${stage} /f /f${stage}`);
@@ -22,11 +28,13 @@ export const cacheCases: readonly Case[] = [
     images: ['busybox'],
     target: 0.3,
     without: { buildah: 'it has caches in registries only, an image for each step' },
-    prepare: (context) => writeFileSync(join(context.directory, 'Dockerfile'), dockerfile(context.nonce(0))),
+    prepare: (context) =>
+      writeFileSync(join(context.directory, 'Dockerfile'), dockerfile(context.nonce(0))),
     before: async (context, engine, run) => {
       if (run === 0) await engine.build(context.directory, { cacheOnly: true, cacheTo: 'cache' });
       await engine.forgetSteps(context.directory);
     },
-    run: (context, engine) => engine.build(context.directory, { cacheOnly: true, cacheFrom: 'cache' }),
+    run: (context, engine) =>
+      engine.build(context.directory, { cacheOnly: true, cacheFrom: 'cache' }),
   },
 ];

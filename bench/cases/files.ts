@@ -25,10 +25,16 @@ function writeTree(directory: string): void {
 
 function copyDockerfile(context: CaseContext, run: number): void {
   // Another destination makes another step; the context stays as it is.
-  writeFileSync(join(context.directory, 'Dockerfile'), `FROM busybox\nCOPY tree /data-${context.nonce(run)}\n`);
+  writeFileSync(
+    join(context.directory, 'Dockerfile'),
+    `FROM busybox\nCOPY tree /data-${context.nonce(run)}\n`,
+  );
 }
 
-const base = { images: ['busybox'], prepare: (context: CaseContext) => writeTree(context.directory) };
+const base = {
+  images: ['busybox'],
+  prepare: (context: CaseContext) => writeTree(context.directory),
+};
 
 export const fileCases: readonly Case[] = [
   {

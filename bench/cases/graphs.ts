@@ -2,7 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Case, CaseContext } from '../case.ts';
 
-/** A row over a Dockerfile whose text carries a nonce: new to every engine when cold, built once before when cached. */
+/**
+ * A row over a Dockerfile whose text carries a nonce: new to every engine when cold, built once
+ * before when cached.
+ */
 function graphCase(
   name: string,
   title: string,
@@ -30,7 +33,8 @@ function lines(count: number, line: (index: number) => string): string {
   return Array.from({ length: count }, (_, index) => line(index)).join('\n');
 }
 
-const chain = (nonce: string) => `FROM busybox\n${lines(300, (index) => `RUN true ${nonce} ${index}`)}\n`;
+const chain = (nonce: string) =>
+  `FROM busybox\n${lines(300, (index) => `RUN true ${nonce} ${index}`)}\n`;
 
 const stages = (nonce: string) =>
   `${lines(200, (index) => `FROM busybox AS s${index}\nRUN echo ${nonce} ${index} > /f${index}`)}

@@ -5,7 +5,10 @@ import { asUser, done, prepared } from '../../test/user.ts';
 import type { Case, CaseContext } from '../case.ts';
 import type { Run } from '../engines.ts';
 
-/** What one more RUN costs: namespaces, a network, the mount of its tree, the commit. Of two cold builds the one has so many more of them. */
+/**
+ * What one more RUN costs: namespaces, a network, the mount of its tree, the commit. Of two cold
+ * builds the one has so many more of them.
+ */
 const FEW = 10;
 const MANY = 40;
 
@@ -34,7 +37,8 @@ let user: (AsyncDisposable & { readonly build: Build }) | undefined;
 async function ordinaryUser(): Promise<NonNullable<typeof user>> {
   const rig = await prepared('FROM scratch\n');
   // Not every host lets them open it, and without it there is no network of their own.
-  if (existsSync('/dev/net/tun')) execFileSync('mknod', ['-m', '666', rig.path('tun'), 'c', '10', '200']);
+  if (existsSync('/dev/net/tun'))
+    execFileSync('mknod', ['-m', '666', rig.path('tun'), 'c', '10', '200']);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   return {
     async build(directory) {
@@ -48,14 +52,17 @@ async function ordinaryUser(): Promise<NonNullable<typeof user>> {
 }
 
 const whyNotRootless = (): string | undefined =>
-  process.getuid?.() === 0 && existsSync('/usr/bin/newuidmap') ? undefined : 'needs root and newuidmap';
+  process.getuid?.() === 0 && existsSync('/usr/bin/newuidmap')
+    ? undefined
+    : 'needs root and newuidmap';
 
 const AS_ROOT = 'measured as root, in the row above';
 
 export const overheadCases: readonly Case[] = [
   {
     name: 'run-overhead',
-    title: "one more `RUN true`, cold; Kiln with a network of the step's own, the peers with the host's",
+    title:
+      "one more `RUN true`, cold; Kiln with a network of the step's own, the peers with the host's",
     images: ['busybox'],
     target: 0.025,
     prepare: () => {},

@@ -9,7 +9,10 @@ function dockerfile(context: CaseContext, lines: readonly string[]): void {
 
 function trueSteps(count: number, nonce: string): string[] {
   // The step's text carries the nonce: each run is new to every engine.
-  return ['FROM busybox', ...Array.from({ length: count }, (_, index) => `RUN true ${nonce} ${index}`)];
+  return [
+    'FROM busybox',
+    ...Array.from({ length: count }, (_, index) => `RUN true ${nonce} ${index}`),
+  ];
 }
 
 function stepCase(count: number, cold: boolean, target: number): Case {
@@ -49,7 +52,8 @@ export const stepCases: readonly Case[] = [
     before: async (context, _engine, run) => {
       const stages = Array.from(
         { length: 8 },
-        (_, index) => `FROM busybox AS s${index}\nRUN sleep 1; echo ${context.nonce(run)} > /f${index}`,
+        (_, index) =>
+          `FROM busybox AS s${index}\nRUN sleep 1; echo ${context.nonce(run)} > /f${index}`,
       );
       const copies = Array.from({ length: 8 }, (_, index) => `COPY --from=s${index} /f${index} /`);
       dockerfile(context, [...stages, 'FROM busybox', ...copies]);

@@ -11,7 +11,11 @@ type Layers = Pick<Snapshotter, 'find' | 'has'>;
  * own, so that a build without the import finds them. Records of steps that nobody needed a layer
  * of stay where they are.
  */
-export function adoptImported(local: CacheStore, { keyed, cache }: KeyedSteps, snapshotter: Layers): void {
+export function adoptImported(
+  local: CacheStore,
+  { keyed, cache }: KeyedSteps,
+  snapshotter: Layers,
+): void {
   const { imported } = cache;
   if (!imported) return;
   const hereOf = adopter(snapshotter);
@@ -27,7 +31,9 @@ export function adoptImported(local: CacheStore, { keyed, cache }: KeyedSteps, s
 /**
  * Looks for imported records whose layers are all in the store, and names them as the store does.
  */
-function adopter(snapshotter: Layers): (records: readonly CacheRecord[]) => CacheRecord | undefined {
+function adopter(
+  snapshotter: Layers,
+): (records: readonly CacheRecord[]) => CacheRecord | undefined {
   // Each layer is looked for once.
   const known = new Map<Digest, LayerId | undefined>();
   const find = (diffId: Digest) => {

@@ -39,12 +39,17 @@ export interface KeyedSteps {
  * A target as caches see it; none for an empty image. Its steps are all vertices but the sources,
  * which are where they are.
  */
-export function cachedTarget({ platform, edge }: TargetResult, solved: SolvedTarget | undefined): CachedTarget[] {
+export function cachedTarget(
+  { platform, edge }: TargetResult,
+  solved: SolvedTarget | undefined,
+): CachedTarget[] {
   if (!edge) return [];
   const steps = topological(edge).filter(({ op }) => op.kind !== 'source');
   const spine: Digest[] = [];
-  for (let at: LlbVertex | undefined = edge.vertex; at; at = at.inputs[0]?.vertex) spine.push(at.digest);
-  const output = solved?.elsewhere ?? (solved?.result?.kind === 'snapshot' ? solved.result.snapshot : undefined);
+  for (let at: LlbVertex | undefined = edge.vertex; at; at = at.inputs[0]?.vertex)
+    spine.push(at.digest);
+  const output =
+    solved?.elsewhere ?? (solved?.result?.kind === 'snapshot' ? solved.result.snapshot : undefined);
   return [{ platform, output, spine, vertices: new Set(steps.map(({ digest }) => digest)) }];
 }
 

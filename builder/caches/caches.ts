@@ -43,11 +43,19 @@ export class BuildCaches implements AsyncDisposable {
    * Solves with the imported records behind those of `asked`. When it fails, what was finished is
    * exported.
    */
-  async solve(asked: CachedSolve, targets: readonly TargetResult[]): Promise<readonly SolvedTarget[]> {
+  async solve(
+    asked: CachedSolve,
+    targets: readonly TargetResult[],
+  ): Promise<readonly SolvedTarget[]> {
     const { engine, signal } = this.#context;
     const imports = await this.#imports.read;
     try {
-      const solved = await solveImported(asked, imports, this.#context, (steps) => (this.#steps = steps));
+      const solved = await solveImported(
+        asked,
+        imports,
+        this.#context,
+        (steps) => (this.#steps = steps),
+      );
       if (this.#steps) adoptImported(asked.settings.cache, this.#steps, engine.snapshotter);
       return solved;
     } catch (error) {
@@ -76,15 +84,24 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   /** The config of `target` with its records, when an inline cache was asked for. */
-  async completed(target: TargetResult, solved: SolvedTarget | undefined): Promise<Pick<BuiltTarget, 'config'>> {
+  async completed(
+    target: TargetResult,
+    solved: SolvedTarget | undefined,
+  ): Promise<Pick<BuiltTarget, 'config'>> {
     const isInline = this.#context.request.cacheTo.some(({ type }) => type === 'inline');
     const [cached] = cachedTarget(target, solved);
     if (!isInline || !cached || !this.#steps) return { config: target.config };
-    return { config: { ...target.config, ...(await inlineField(cached, this.#steps, this.#context)) } };
+    return {
+      config: { ...target.config, ...(await inlineField(cached, this.#steps, this.#context)) },
+    };
   }
 
   /** Writes every cache of `--cache-to` that is not inline, after a build that succeeded. */
-  export(built: readonly TargetResult[], solved: readonly (SolvedTarget | undefined)[], fates: Fates): Promise<ExportResponse> {
+  export(
+    built: readonly TargetResult[],
+    solved: readonly (SolvedTarget | undefined)[],
+    fates: Fates,
+  ): Promise<ExportResponse> {
     return this.#export(built, solved, false, fates);
   }
 
@@ -98,7 +115,14 @@ export class BuildCaches implements AsyncDisposable {
     const targets = built.flatMap((target, index) => cachedTarget(target, solved[index]));
     if (!steps || targets.length === 0) return {};
     await this.#early?.settled();
-    const written = { steps, targets, failed, fates, sources: this.#sources, registry: this.#registry };
+    const written = {
+      steps,
+      targets,
+      failed,
+      fates,
+      sources: this.#sources,
+      registry: this.#registry,
+    };
     return await writeCaches(this.#files, written, this.#context);
   }
 

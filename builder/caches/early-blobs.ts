@@ -28,7 +28,11 @@ export class EarlyBlobs {
   #lanes: Promise<void>[] = [];
   #running = 0;
 
-  constructor(targets: readonly EarlyTarget[], client: () => Promise<RegistryClient>, build: EarlyBuild) {
+  constructor(
+    targets: readonly EarlyTarget[],
+    client: () => Promise<RegistryClient>,
+    build: EarlyBuild,
+  ) {
     this.#targets = new Set(targets);
     this.#client = client;
     this.#build = build;
@@ -61,8 +65,13 @@ export class EarlyBlobs {
     const { signal, engine } = this.#build;
     const packed = await packedOutput({ layers: [layer] }, context);
     for (const { descriptor } of repository ? packed : []) {
-      const open = (start?: number, end?: number) => engine.content.open(descriptor.digest, start, end);
-      await (await this.#client()).pushBlob(repository!, { digest: descriptor.digest, size: descriptor.size, open }, { signal });
+      const open = (start?: number, end?: number) =>
+        engine.content.open(descriptor.digest, start, end);
+      await (await this.#client()).pushBlob(
+        repository!,
+        { digest: descriptor.digest, size: descriptor.size, open },
+        { signal },
+      );
     }
   }
 }

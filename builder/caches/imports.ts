@@ -14,7 +14,9 @@ export class Imports implements AsyncDisposable {
   constructor(context: BuildContext, registry: LazyRegistry) {
     // A build that ends before (its Dockerfile is wrong) waits for no registry.
     const signal = AbortSignal.any([context.signal, this.#ended.signal]);
-    const all = context.request.cacheFrom.map((spec) => readOne(spec, { ...context, signal }, registry));
+    const all = context.request.cacheFrom.map((spec) =>
+      readOne(spec, { ...context, signal }, registry),
+    );
     this.read = Promise.all(all).then((read) => read.flatMap((one) => one ?? []));
     this.read.catch(() => {});
   }
@@ -40,7 +42,11 @@ async function readOne(
     });
   } catch (error) {
     if (signal.aborted || !(error instanceof KilnError || errnoOf(error))) throw error;
-    progress({ kind: 'warning', short: `the cache of ${name} is not used: ${messageOf(error)}`, detail: [] });
+    progress({
+      kind: 'warning',
+      short: `the cache of ${name} is not used: ${messageOf(error)}`,
+      detail: [],
+    });
     return undefined;
   }
 }

@@ -1,6 +1,12 @@
 import { inlineCache } from '../../cache/remote/inline.ts';
 import { INLINE_FIELD } from '../../cache/remote/record.ts';
-import { diffIdsOf, finishedSteps, positionsIn, type StepOutput, seenRecords } from '../../exporter/cache/collect.ts';
+import {
+  diffIdsOf,
+  finishedSteps,
+  positionsIn,
+  type StepOutput,
+  seenRecords,
+} from '../../exporter/cache/collect.ts';
 import type { BuildContext } from '../build-context.ts';
 import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
 
@@ -15,7 +21,8 @@ export async function inlineField(
 ): Promise<Record<string, string>> {
   if (!target.output) return {};
   const whole = await diffIdsOf(target.output, snapshotter, signal);
-  const positions = async (output: StepOutput) => positionsIn(await diffIdsOf(output, snapshotter, signal), whole);
+  const positions = async (output: StepOutput) =>
+    positionsIn(await diffIdsOf(output, snapshotter, signal), whole);
   const candidates = candidatesOf(keyed, [target]);
   const steps = finishedSteps(candidates, keyed.cache, snapshotter);
   const records = await Promise.all(
@@ -26,7 +33,9 @@ export async function inlineField(
     })),
   );
   const inside = records.flatMap((record) =>
-    record.outputs.every((found) => found !== undefined) ? [{ ...record, outputs: record.outputs }] : [],
+    record.outputs.every((found) => found !== undefined)
+      ? [{ ...record, outputs: record.outputs }]
+      : [],
   );
   if (inside.length === 0) return {};
   const keys = new Set(inside.map(({ key }) => key));

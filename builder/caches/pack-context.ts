@@ -3,7 +3,10 @@ import type { BuildContext } from '../build-context.ts';
 import type { CacheFileSpec } from '../request.ts';
 
 /** How layers become blobs for the cache `spec`. */
-export function packContext(spec: CacheFileSpec, { engine, request: { epoch }, signal }: BuildContext): PackContext {
+export function packContext(
+  spec: CacheFileSpec,
+  { engine, request: { epoch }, signal }: BuildContext,
+): PackContext {
   return {
     packer: engine.packer,
     snapshotter: engine.snapshotter,

@@ -1,4 +1,9 @@
-import { diffIdsOf, type FinishedStep, positionsIn, type StepOutput } from '../../exporter/cache/collect.ts';
+import {
+  diffIdsOf,
+  type FinishedStep,
+  positionsIn,
+  type StepOutput,
+} from '../../exporter/cache/collect.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { CachedTarget, KeyedSteps } from './cached-target.ts';
 
@@ -15,7 +20,9 @@ export async function stepsOfResult(
   const diffIds = (output: StepOutput) => diffIdsOf(output, engine.snapshotter, signal);
   const keys = new Map(keyed.map(({ vertex, key }) => [vertex.digest, key]));
   const furthest = ({ spine }: CachedTarget) =>
-    spine.map((digest) => steps.find(({ candidate }) => candidate.key === keys.get(digest))).find(Boolean);
+    spine
+      .map((digest) => steps.find(({ candidate }) => candidate.key === keys.get(digest)))
+      .find(Boolean);
   const wholes = await Promise.all(
     targets.flatMap((target) => {
       const result = target.output ?? furthest(target)?.outputs[0];

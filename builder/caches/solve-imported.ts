@@ -37,7 +37,9 @@ export async function solveImported(
       ? withImports(settings.cache, imports, (diffId) => snapshotter.find(diffId) !== undefined)
       : settings.cache;
   onSteps({ cache, keyed: [] });
-  const { decode } = resultCodec(snapshotter, (stack, context) => bringStack(world, stack, context));
+  const { decode } = resultCodec(snapshotter, (stack, context) =>
+    bringStack(world, stack, context),
+  );
   const options: SolverOptions<BuildResult> = {
     ...settings,
     cache,
@@ -54,6 +56,8 @@ export async function solveImported(
   });
 }
 
-function isElsewhere(held: Held<BuildResult>): held is Deferred<BuildResult> & { readonly about: RemoteStack } {
+function isElsewhere(
+  held: Held<BuildResult>,
+): held is Deferred<BuildResult> & { readonly about: RemoteStack } {
   return held instanceof Deferred && held.about instanceof RemoteStack;
 }

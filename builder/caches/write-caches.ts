@@ -4,7 +4,12 @@ import { formatPlatform } from '../../base/platform.ts';
 import { familiarName, withoutLatest } from '../../base/reference.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { cacheDocuments } from '../../exporter/cache/cache-documents.ts';
-import { finishedSteps, originsOf, packedRecords, seenRecords } from '../../exporter/cache/collect.ts';
+import {
+  finishedSteps,
+  originsOf,
+  packedRecords,
+  seenRecords,
+} from '../../exporter/cache/collect.ts';
 import { exportCache } from '../../exporter/cache/target.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
@@ -54,12 +59,15 @@ async function writeCache(
   context: BuildContext,
 ): Promise<Descriptor | undefined> {
   const { mode, imageManifest, ociTypes } = spec;
-  const name = spec.type === 'local' ? 'exporting cache to client directory' : 'exporting cache to registry';
+  const name =
+    spec.type === 'local' ? 'exporting cache to client directory' : 'exporting cache to registry';
   return await reported(name, context, async (report) => {
     const candidates = candidatesOf(keyed, targets);
     const all = finishedSteps(candidates, keyed.cache, context.engine.snapshotter);
     const steps = mode === 'max' ? all : await stepsOfResult(all, keyed, targets, context);
-    const packed = await report.task('preparing build cache for export', () => packedRecords(steps, packContext(spec, context)));
+    const packed = await report.task('preparing build cache for export', () =>
+      packedRecords(steps, packContext(spec, context)),
+    );
     // A step that failed was not seen with its result.
     const records = failed ? packed : [...packed, ...seenRecords(candidates, steps)];
     const target = await openTarget(spec, { ...blobs, origins: originsOf(all) }, context);

@@ -8,10 +8,20 @@ import { ArchiveWriter } from '../../solver/ops/file/untar.ts';
  * Unpacks a tar archive, packed or not, into the empty directory `into`. Nothing in it leads
  * outside.
  */
-export async function unpackArchive(archive: Buffer, into: string, signal: AbortSignal): Promise<void> {
+export async function unpackArchive(
+  archive: Buffer,
+  into: string,
+  signal: AbortSignal,
+): Promise<void> {
   using root = openRoot(into);
   using writer = new ArchiveWriter(root, undefined);
-  await unpackTo(writer, pieces(archive), packingOf(archive.subarray(0, 16)), 'on standard input', signal);
+  await unpackTo(
+    writer,
+    pieces(archive),
+    packingOf(archive.subarray(0, 16)),
+    'on standard input',
+    signal,
+  );
   if (writer.count === 0)
     throw new KilnError('KILN_CONTEXT_INVALID', 'standard input is not a tar archive', {
       hint: 'pipe a Dockerfile or a tar archive',

@@ -35,9 +35,14 @@ export interface BulkWatch {
  * The hasher, which also tells when a COPY takes much from such a directory without naming it and
  * no line of `.dockerignore` mentions it. It looks at the walk that was made anyway.
  */
-export function tellingBulk(hasher: SelectionHasher, watch: BulkWatch, progress: ProgressSink): SelectionHasher {
+export function tellingBulk(
+  hasher: SelectionHasher,
+  watch: BulkWatch,
+  progress: ProgressSink,
+): SelectionHasher {
   const told = new Set<string>();
-  const mentioned = (name: string) => watch.context?.ignore?.patterns.some(({ text }) => text.split('/').includes(name)) ?? false;
+  const mentioned = (name: string) =>
+    watch.context?.ignore?.patterns.some(({ text }) => text.split('/').includes(name)) ?? false;
   return {
     ...hasher,
     async read(tree, selection, signal) {
@@ -50,7 +55,9 @@ export function tellingBulk(hasher: SelectionHasher, watch: BulkWatch, progress:
         progress({
           kind: 'warning',
           short: `the build takes ${path}/ from the context: ${files} files, ${bytes(size)}`,
-          detail: [`unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' to .dockerignore`],
+          detail: [
+            `unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' to .dockerignore`,
+          ],
         });
       }
       return found;

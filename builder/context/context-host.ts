@@ -6,7 +6,13 @@ import type { ContextHost } from './loaded-context.ts';
  * What the context of a build is read with: the session's input and files, and temporary
  * directories of the store.
  */
-export function contextHost({ engine, session, scope, signal, progress }: BuildContext): ContextHost {
+export function contextHost({
+  engine,
+  session,
+  scope,
+  signal,
+  progress,
+}: BuildContext): ContextHost {
   return {
     session,
     warn: progress,

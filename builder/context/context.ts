@@ -10,7 +10,10 @@ import { looksLikeArchive } from './looks-like-archive.ts';
 import { readInTree, readNamed } from './tree-file.ts';
 
 /** Finds the context and the Dockerfile as `docker buildx build` does. */
-export async function loadContext(request: BuildRequest, host: FetchingHost): Promise<LoadedContext> {
+export async function loadContext(
+  request: BuildRequest,
+  host: FetchingHost,
+): Promise<LoadedContext> {
   const { context } = request;
   if (context.kind === 'input') return await fromInput(request, host);
   if (context.kind === 'remote') {
@@ -25,7 +28,11 @@ export async function loadContext(request: BuildRequest, host: FetchingHost): Pr
 }
 
 /** The file that `-f` names, or the usual one, with the ignore file that belongs to it. */
-async function localContext(directory: string, { dockerfile: source }: BuildRequest, host: FetchingHost) {
+async function localContext(
+  directory: string,
+  { dockerfile: source }: BuildRequest,
+  host: FetchingHost,
+) {
   if (source.kind !== 'file') {
     const name = defaultDockerfile(directory);
     const dockerfile = dockerfileFrom({ path: join(directory, name), name, directory }, () =>
@@ -37,7 +44,9 @@ async function localContext(directory: string, { dockerfile: source }: BuildRequ
   const inContext = within(directory, path);
   const asked = { path, name: source.name, directory: dirname(path) };
   if (inContext !== undefined) {
-    const dockerfile = dockerfileFrom(asked, () => readInTree(directory, inContext, DOCKERFILE_LIMIT));
+    const dockerfile = dockerfileFrom(asked, () =>
+      readInTree(directory, inContext, DOCKERFILE_LIMIT),
+    );
     return { dockerfile, ignore: ignoreOf(directory, { inContext }, host.warn) };
   }
   const dockerfile = isFifo(path)
@@ -65,7 +74,10 @@ function within(directory: string, path: string): string | undefined {
   const byName = relative(directory, path);
   if (!isOut(byName)) return byName;
   try {
-    const really = relative(realpathSync.native(directory), join(realpathSync.native(dirname(path)), basename(path)));
+    const really = relative(
+      realpathSync.native(directory),
+      join(realpathSync.native(dirname(path)), basename(path)),
+    );
     return isOut(really) ? undefined : really;
   } catch {
     // A directory that is not there is in no other.
@@ -74,22 +86,33 @@ function within(directory: string, path: string): string | undefined {
 }
 
 /** The input is a tar archive, or else the text of a Dockerfile with an empty context. */
-async function fromInput({ dockerfile: source }: BuildRequest, host: ContextHost): Promise<LoadedContext> {
+async function fromInput(
+  { dockerfile: source }: BuildRequest,
+  host: ContextHost,
+): Promise<LoadedContext> {
   if (source.kind === 'input')
-    throw new KilnError('KILN_STDIN_TWICE', 'standard input cannot be both the context and the Dockerfile', {
-      place: { kind: 'flag', flag: '--file' },
-      exitCode: 2,
-    });
-  const bytes = await host.session.input((start) => (looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT));
+    throw new KilnError(
+      'KILN_STDIN_TWICE',
+      'standard input cannot be both the context and the Dockerfile',
+      {
+        place: { kind: 'flag', flag: '--file' },
+        exitCode: 2,
+      },
+    );
+  const bytes = await host.session.input((start) =>
+    looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT,
+  );
   const directory = host.scratch('context');
   const from = { kind: 'local', directory, memory: undefined } as const;
-  if (!bytes || !looksLikeArchive(bytes)) return { from, dockerfile: textOfInput(bytes), ignore: undefined };
+  if (!bytes || !looksLikeArchive(bytes))
+    return { from, dockerfile: textOfInput(bytes), ignore: undefined };
   await host.unpackTar(bytes, directory);
   const name = source.kind === 'file' ? source.name : defaultDockerfile(directory);
   // The archive is a stranger's, too. Whoever made it chose what is in it: as with BuildKit its
   // `.dockerignore` does not count.
-  const dockerfile = dockerfileFrom({ path: name, name, hint: 'name the file in the archive with -f' }, () =>
-    readInTree(directory, name, DOCKERFILE_LIMIT),
+  const dockerfile = dockerfileFrom(
+    { path: name, name, hint: 'name the file in the archive with -f' },
+    () => readInTree(directory, name, DOCKERFILE_LIMIT),
   );
   return { from, dockerfile, ignore: undefined };
 }

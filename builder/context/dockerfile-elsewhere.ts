@@ -7,7 +7,10 @@ import type { FetchingHost } from './loaded-context.ts';
  * A Dockerfile that is neither in the context nor a file: the session's input, at a URL, or the
  * text itself.
  */
-export async function dockerfileElsewhere({ dockerfile }: BuildRequest, host: FetchingHost): Promise<SourceText | undefined> {
+export async function dockerfileElsewhere(
+  { dockerfile }: BuildRequest,
+  host: FetchingHost,
+): Promise<SourceText | undefined> {
   if (dockerfile.kind === 'input') return textOfInput(await host.session.input(DOCKERFILE_LIMIT));
   if (dockerfile.kind === 'text') return { name: 'Dockerfile', text: dockerfile.text };
   if (dockerfile.kind !== 'remote') return undefined;

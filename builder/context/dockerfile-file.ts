@@ -16,7 +16,12 @@ export const DOCKERFILE_LIMIT = 16 * 1024 * 1024;
  * KILN_DOCKERFILE_NOT_FOUND, KILN_DOCKERFILE_TOO_LARGE, KILN_FILE_UNREADABLE.
  */
 export function dockerfileFrom(
-  { path, name, directory, hint }: { path: string; name: string; directory?: string | undefined; hint?: string | undefined },
+  {
+    path,
+    name,
+    directory,
+    hint,
+  }: { path: string; name: string; directory?: string | undefined; hint?: string | undefined },
   read: () => FoundFile,
 ): SourceText {
   const advice = hint ?? suggestion(path, directory);
@@ -24,11 +29,19 @@ export function dockerfileFrom(
   const found = attempt({ code: 'KILN_FILE_UNREADABLE', what, path, hint: advice }, read);
   if (found.kind === 'file') return { name, text: dockerfileText(found.bytes, name) };
   if (found.kind === 'large') throw tooLarge(name);
-  const why = found.kind === 'absent' ? 'open NAME: no such file or directory' : `NAME ${whyNotRead(found)}`;
-  throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `failed to read dockerfile: ${why.replace('NAME', () => name)}`, {
-    place: { kind: 'path', path },
-    hint: found.kind === 'dangling' ? 'a link in the context leads only to what is in the context: make it a file' : advice,
-  });
+  const why =
+    found.kind === 'absent' ? 'open NAME: no such file or directory' : `NAME ${whyNotRead(found)}`;
+  throw new KilnError(
+    'KILN_DOCKERFILE_NOT_FOUND',
+    `failed to read dockerfile: ${why.replace('NAME', () => name)}`,
+    {
+      place: { kind: 'path', path },
+      hint:
+        found.kind === 'dangling'
+          ? 'a link in the context leads only to what is in the context: make it a file'
+          : advice,
+    },
+  );
 }
 
 /** Throws KILN_DOCKERFILE_TOO_LARGE. */
@@ -38,12 +51,17 @@ export function dockerfileText(bytes: Buffer, name: string): string {
 }
 
 export function tooLarge(name: string): KilnError {
-  return new KilnError('KILN_DOCKERFILE_TOO_LARGE', `the Dockerfile ${name} has more than ${DOCKERFILE_LIMIT} bytes`);
+  return new KilnError(
+    'KILN_DOCKERFILE_TOO_LARGE',
+    `the Dockerfile ${name} has more than ${DOCKERFILE_LIMIT} bytes`,
+  );
 }
 
 /** `Dockerfile`, or `dockerfile` where there is only that. */
 export function defaultDockerfile(directory: string): string {
-  return !isThere(directory, 'Dockerfile') && isThere(directory, 'dockerfile') ? 'dockerfile' : 'Dockerfile';
+  return !isThere(directory, 'Dockerfile') && isThere(directory, 'dockerfile')
+    ? 'dockerfile'
+    : 'Dockerfile';
 }
 
 function suggestion(path: string, directory: string | undefined): string {
@@ -52,7 +70,9 @@ function suggestion(path: string, directory: string | undefined): string {
     (name) => name !== wanted && directory !== undefined && isThere(directory, name),
   );
   const close = nearest(wanted, candidates) ?? candidates[0];
-  return close ? `there is ${close}: name it with -f ${join(dirname(path), close)}` : 'name the Dockerfile with -f FILE';
+  return close
+    ? `there is ${close}: name it with -f ${join(dirname(path), close)}`
+    : 'name the Dockerfile with -f FILE';
 }
 
 function isThere(directory: string, name: string): boolean {

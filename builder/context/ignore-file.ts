@@ -25,17 +25,25 @@ export interface DockerfilePlace {
  * somebody wanted something ignored. A link that leads to nothing in the context is a warning only,
  * as Docker builds without a word then.
  */
-export function ignoreOf(directory: string, dockerfile: DockerfilePlace, warn: ProgressSink): IgnoreFile | undefined {
+export function ignoreOf(
+  directory: string,
+  dockerfile: DockerfilePlace,
+  warn: ProgressSink,
+): IgnoreFile | undefined {
   const { inContext, elsewhere } = dockerfile;
   const candidates: (readonly [name: string, read: () => FoundFile])[] = [];
   if (inContext !== undefined) candidates.push(inTree(directory, `${inContext}.dockerignore`));
   if (elsewhere !== undefined)
-    candidates.push([`${elsewhere}.dockerignore`, () => readNamed(`${elsewhere}.dockerignore`, LIMIT)]);
+    candidates.push([
+      `${elsewhere}.dockerignore`,
+      () => readNamed(`${elsewhere}.dockerignore`, LIMIT),
+    ]);
   candidates.push(inTree(directory, USUAL));
   for (const [name, read] of candidates) {
     const path = resolve(directory, name);
     const found = attempt(reading('the ignore file', path), read);
-    if (found.kind === 'file') return parseIgnore({ name: basename(name), text: ignoreText(found.bytes, path) });
+    if (found.kind === 'file')
+      return parseIgnore({ name: basename(name), text: ignoreText(found.bytes, path) });
     if (found.kind === 'dangling') warn(nothingIgnored(name, found));
     else if (found.kind !== 'absent') throw unreadable(path, whyNotRead(found));
   }
@@ -46,11 +54,16 @@ function inTree(directory: string, name: string): readonly [string, () => FoundF
   return [name, () => readInTree(directory, name, LIMIT)];
 }
 
-function nothingIgnored(name: string, found: Extract<FoundFile, { kind: 'dangling' }>): Parameters<ProgressSink>[0] {
+function nothingIgnored(
+  name: string,
+  found: Extract<FoundFile, { kind: 'dangling' }>,
+): Parameters<ProgressSink>[0] {
   return {
     kind: 'warning',
     short: `${name} ${whyNotRead(found)}: nothing is ignored for it`,
-    detail: ['A link in a context is followed inside the context only. Replace it by a file, or remove it.'],
+    detail: [
+      'A link in a context is followed inside the context only. Replace it by a file, or remove it.',
+    ],
   };
 }
 
@@ -60,8 +73,13 @@ function nothingIgnored(name: string, found: Extract<FoundFile, { kind: 'danglin
  */
 function ignoreText(bytes: Buffer, path: string): string {
   const encoding =
-    bytes[0] === 0xff && bytes[1] === 0xfe ? 'utf-16le' : bytes[0] === 0xfe && bytes[1] === 0xff ? 'utf-16be' : 'utf-8';
-  const text = encoding === 'utf-8' ? bytes.toString('utf8') : new TextDecoder(encoding).decode(bytes);
+    bytes[0] === 0xff && bytes[1] === 0xfe
+      ? 'utf-16le'
+      : bytes[0] === 0xfe && bytes[1] === 0xff
+        ? 'utf-16be'
+        : 'utf-8';
+  const text =
+    encoding === 'utf-8' ? bytes.toString('utf8') : new TextDecoder(encoding).decode(bytes);
   if (text.includes('\0')) throw unreadable(path, 'is not a text: it has NUL bytes');
   return text;
 }

@@ -16,7 +16,9 @@ export function looksLikeArchive(bytes: Buffer): boolean {
  */
 function isTarHeader(bytes: Buffer): boolean {
   if (bytes.length < 512 || bytes[0] === 0) return false;
-  const sum = bytes.subarray(0, 512).reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
+  const sum = bytes
+    .subarray(0, 512)
+    .reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
   const field = bytes
     .subarray(148, 156)
     .toString('latin1')

@@ -14,13 +14,19 @@ import { looksLikeArchive } from './looks-like-archive.ts';
  * A context that is fetched: a git repository, or a file by http, which is an archive or else a
  * Dockerfile. It is fetched to read its Dockerfile; the build then finds it in the store.
  */
-export async function loadRemote(request: BuildRequest, url: string, host: FetchingHost): Promise<LoadedContext> {
+export async function loadRemote(
+  request: BuildRequest,
+  url: string,
+  host: FetchingHost,
+): Promise<LoadedContext> {
   const git = gitRefOf(url);
   if (git) return await inTree(gitContext(keeping(git, request), url), request, host);
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
-  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024))) return await inTree(unpacked(tree), request, host);
-  const dockerfile = (await dockerfileElsewhere(request, host)) ?? readFetched(fetched, HTTP_FILE, 'Dockerfile');
+  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024)))
+    return await inTree(unpacked(tree), request, host);
+  const dockerfile =
+    (await dockerfileElsewhere(request, host)) ?? readFetched(fetched, HTTP_FILE, 'Dockerfile');
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 
@@ -30,7 +36,11 @@ function keeping(git: GitRef, { buildArgs }: BuildRequest): GitRef {
   return { ...git, keepGitDir: keeps };
 }
 
-async function inTree(tree: DraftEdge, request: BuildRequest, host: FetchingHost): Promise<LoadedContext> {
+async function inTree(
+  tree: DraftEdge,
+  request: BuildRequest,
+  host: FetchingHost,
+): Promise<LoadedContext> {
   await using fetched = await host.fetch(tree);
   const elsewhere = await dockerfileElsewhere(request, host);
   const { dockerfile: source } = request;

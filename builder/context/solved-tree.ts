@@ -6,7 +6,10 @@ import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 import { readInRoot } from './tree-file.ts';
 
 /** A look into a snapshot. Its files are a stranger's: every path is resolved inside it. */
-export async function openSnapshotTree(snapshotter: Snapshotter, snapshot: Snapshot): Promise<SolvedTree> {
+export async function openSnapshotTree(
+  snapshotter: Snapshotter,
+  snapshot: Snapshot,
+): Promise<SolvedTree> {
   const view = await snapshotter.view(snapshot);
   return overRoot(openRoot(view.root), () => view[Symbol.asyncDispose]());
 }

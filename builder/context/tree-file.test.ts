@@ -70,7 +70,8 @@ test('a link out of the tree leads to nothing, on the way and at the end', () =>
     ['dangling', 'dangling', 'nowhere'],
   ])
     assert.equal(read(path!), { kind: 'dangling', link, target }, path);
-  for (const path of ['nothing', 'file/below', 'sub/nothing']) assert.equal(read(path), { kind: 'absent' }, path);
+  for (const path of ['nothing', 'file/below', 'sub/nothing'])
+    assert.equal(read(path), { kind: 'absent' }, path);
   link('loop', 'loop');
   assert.throws(
     () => readInTree(tree, 'loop', 100),
@@ -116,7 +117,9 @@ test('a file that the user names is found wherever its links lead', () => {
 });
 
 /** The patterns in force, or the code of the error; and what was warned of. */
-function ignored(dockerfile: DockerfilePlace = {}): readonly [patterns: readonly string[] | string | undefined, warned: string] {
+function ignored(
+  dockerfile: DockerfilePlace = {},
+): readonly [patterns: readonly string[] | string | undefined, warned: string] {
   const warnings: string[] = [];
   const warn = (event: unknown) => warnings.push((event as WarningEvent).short);
   try {
@@ -145,7 +148,10 @@ test('a link that leads nowhere is told with its target; the next candidate coun
   link('../outside', '.dockerignore');
   let [patterns, warned] = ignored();
   assert.is(patterns, undefined);
-  assert.match(warned, /^\.dockerignore leads nowhere: "\.dockerignore" is a link to "\.\.\/outside"/);
+  assert.match(
+    warned,
+    /^\.dockerignore leads nowhere: "\.dockerignore" is a link to "\.\.\/outside"/,
+  );
   rmSync(at('.dockerignore'));
   writeFileSync(at('.dockerignore'), 'usual\n');
   link('gone/ignore', 'D.dockerignore');
@@ -153,7 +159,10 @@ test('a link that leads nowhere is told with its target; the next candidate coun
   assert.equal(patterns, ['usual']);
   assert.match(warned, /^D\.dockerignore leads nowhere: .*"gone\/ignore"/);
   symlinkSync('nowhere', join(directory, 'E.dockerignore'));
-  assert.match(ignored({ elsewhere: join(directory, 'E') })[1], /E\.dockerignore" is a link to "nowhere"/);
+  assert.match(
+    ignored({ elsewhere: join(directory, 'E') })[1],
+    /E\.dockerignore" is a link to "nowhere"/,
+  );
 });
 
 test('what is not a list of patterns is an error that names it', () => {

@@ -36,7 +36,8 @@ export function readInTree(tree: string, path: string, max: number): FoundFile {
 /** As `readInTree`, in an open tree. */
 export function readInRoot(root: Root, path: string, max: number): FoundFile {
   const fd = root.find(path);
-  if (fd === undefined) return danglingLink(path, (part) => linkIn(root, part)) ?? { kind: 'absent' };
+  if (fd === undefined)
+    return danglingLink(path, (part) => linkIn(root, part)) ?? { kind: 'absent' };
   try {
     const { mode } = fstat(fd);
     if (!isA(mode, S.IFREG)) return { kind: 'other', what: kindOf(mode) };
@@ -115,7 +116,8 @@ function readPlain(tree: string, path: string, max: number): FoundFile | undefin
   try {
     const opened = fstatSync(fd);
     const same = opened.dev === stat!.dev && opened.ino === stat!.ino && opened.isFile();
-    if (!same || readlinkSync(`/proc/self/fd/${fd}`) !== join(realpathSync.native(tree), ...parts)) return undefined;
+    if (!same || readlinkSync(`/proc/self/fd/${fd}`) !== join(realpathSync.native(tree), ...parts))
+      return undefined;
     return readOpen(fd, max);
   } finally {
     closeSync(fd);
@@ -145,7 +147,10 @@ function readOpen(fd: number, max: number): FoundFile {
 }
 
 /** The first link on the way to `path`; undefined when there is none. */
-function danglingLink(path: string, linkAt: (path: string) => string | undefined): Special | undefined {
+function danglingLink(
+  path: string,
+  linkAt: (path: string) => string | undefined,
+): Special | undefined {
   const parts = path.split('/');
   for (let count = 1; count <= parts.length; count++) {
     const link = parts.slice(0, count).join('/');

@@ -28,7 +28,10 @@ export function engineExporter(engine: Engine, image: ImageOptions): Exporter {
       }
       const archive = engine.store.scratchPath('engine');
       try {
-        await dockerExporter(engine, { image, destination: { kind: 'file', path: archive } }).export(targets, context);
+        await dockerExporter(engine, {
+          image,
+          destination: { kind: 'file', path: archive },
+        }).export(targets, context);
         await reported('importing to docker', context, () => dockerLoad(archive, context.signal));
       } finally {
         rmSync(archive, { force: true });
@@ -39,7 +42,12 @@ export function engineExporter(engine: Engine, image: ImageOptions): Exporter {
 }
 
 function engineRuns(): boolean {
-  return spawnSync('docker', ['version', '--format', '{{.Server.Version}}'], { stdio: 'ignore', timeout: 10_000 }).status === 0;
+  return (
+    spawnSync('docker', ['version', '--format', '{{.Server.Version}}'], {
+      stdio: 'ignore',
+      timeout: 10_000,
+    }).status === 0
+  );
 }
 
 async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
@@ -49,11 +57,20 @@ async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
   let code: number | null;
   let stderr = '';
   try {
-    const child = spawn('docker', ['load', '--quiet'], { stdio: [input, 'ignore', 'pipe'], signal });
+    const child = spawn('docker', ['load', '--quiet'], {
+      stdio: [input, 'ignore', 'pipe'],
+      signal,
+    });
     child.stderr?.setEncoding('utf8').on('data', (text) => (stderr += text));
-    code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('close', done));
+    code = await new Promise<number | null>((done, fail) =>
+      child.once('error', fail).once('close', done),
+    );
   } finally {
     closeSync(input);
   }
-  if (code !== 0) throw new KilnError('KILN_ENGINE_LOAD', `the Docker engine did not take the image: ${stderr.trim()}`);
+  if (code !== 0)
+    throw new KilnError(
+      'KILN_ENGINE_LOAD',
+      `the Docker engine did not take the image: ${stderr.trim()}`,
+    );
 }

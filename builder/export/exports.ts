@@ -51,18 +51,25 @@ function shown(spec: ExportSpec): string {
   if ('directory' in spec) return `type=${spec.type},dest=${spec.directory}`;
   if (spec.type === 'image') return spec.push ? 'the push' : 'the image in the store';
   const { destination } = spec;
-  return destination?.kind === 'file' ? `type=${spec.type},dest=${destination.path}` : `type=${spec.type}`;
+  return destination?.kind === 'file'
+    ? `type=${spec.type},dest=${destination.path}`
+    : `type=${spec.type}`;
 }
 
 /** What has been written to a stream cannot be taken back. */
 function writesOnce(spec: ExportSpec): boolean {
-  return 'destination' in spec && spec.destination !== undefined && spec.destination.kind !== 'file';
+  return (
+    'destination' in spec && spec.destination !== undefined && spec.destination.kind !== 'file'
+  );
 }
 
 /** What goes to the caller goes where its session says. */
 function toSession(spec: ExportSpec, { output }: Session, signal: AbortSignal): ExportSpec {
   if (!output || !('destination' in spec) || spec.destination?.kind !== 'stdout') return spec;
-  return { ...spec, destination: { kind: 'stream', write: (bytes) => output(bytes, signal) } } as ExportSpec;
+  return {
+    ...spec,
+    destination: { kind: 'stream', write: (bytes) => output(bytes, signal) },
+  } as ExportSpec;
 }
 
 /**
@@ -75,18 +82,24 @@ export function tryOutputs({ outputs, cacheTo }: BuildRequest, session: Session)
     if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'file')
       tryFile({ path: output.destination.path, flag: '--output' });
-    else if ('destination' in output && output.destination?.kind === 'stdout' && !session.output) throw nowhere(output.type);
+    else if ('destination' in output && output.destination?.kind === 'stdout' && !session.output)
+      throw nowhere(output.type);
   }
   for (const cache of cacheTo)
-    if (cache.type === 'local' && !cache.ignoreError) tryDirectory({ path: cache.dest, flag: '--cache-to' });
+    if (cache.type === 'local' && !cache.ignoreError)
+      tryDirectory({ path: cache.dest, flag: '--cache-to' });
 }
 
 function nowhere(type: string): KilnError {
-  return new KilnError('KILN_OUTPUT_INVALID', `the output of type ${type} goes to the caller, who takes none`, {
-    place: { kind: 'flag', flag: '--output' },
-    hint: 'name a file with dest=, or lend an output with the session',
-    exitCode: 2,
-  });
+  return new KilnError(
+    'KILN_OUTPUT_INVALID',
+    `the output of type ${type} goes to the caller, who takes none`,
+    {
+      place: { kind: 'flag', flag: '--output' },
+      hint: 'name a file with dest=, or lend an output with the session',
+      exitCode: 2,
+    },
+  );
 }
 
 function mustHaveName(names: readonly string[]): void {
@@ -103,11 +116,14 @@ async function exporterFor(spec: ExportSpec, context: BuildContext): Promise<Exp
   const { engine } = context;
   switch (spec.type) {
     case 'image':
-      return spec.push ? (await import('./push-exporter.ts')).pushExporter(context, spec) : imageStoreExporter(engine, spec);
+      return spec.push
+        ? (await import('./push-exporter.ts')).pushExporter(context, spec)
+        : imageStoreExporter(engine, spec);
     case 'oci':
       return (await import('../../exporter/oci.ts')).ociExporter(engine, spec);
     case 'docker': {
-      if (!spec.destination) return (await import('./docker-engine.ts')).engineExporter(engine, spec.image);
+      if (!spec.destination)
+        return (await import('./docker-engine.ts')).engineExporter(engine, spec.image);
       const { dockerExporter } = await import('../../exporter/oci.ts');
       return dockerExporter(engine, { image: spec.image, destination: spec.destination });
     }

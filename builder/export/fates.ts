@@ -28,6 +28,12 @@ export class Fates {
     const lines = [...this.#lines, ...left.map((name) => `not done: ${name}`)];
     if (!(error instanceof KilnError) || lines.length === 1) throw error;
     const { code, message, place, hint, exitCode, notes, cause } = error;
-    throw new KilnError(code, message, { place, hint, exitCode, cause, notes: [...notes, ...lines] });
+    throw new KilnError(code, message, {
+      place,
+      hint,
+      exitCode,
+      cause,
+      notes: [...notes, ...lines],
+    });
   }
 }

@@ -24,14 +24,27 @@ export async function leftBases(
   for (const edge of edges) {
     const { vertex } = edge;
     const image = await sourceOf(vertex, world, signal);
-    if (!image || image.diffIds.every((diffId) => world.snapshotter.find(diffId) !== undefined)) continue;
+    if (!image || image.diffIds.every((diffId) => world.snapshotter.find(diffId) !== undefined))
+      continue;
     // For a base without a history, which says when each layer was made.
     const created = Date.parse(image.config.created ?? '') || 0;
-    const layers = image.manifest.layers.map((descriptor, index) => ({ descriptor, diffId: image.diffIds[index]!, created }));
+    const layers = image.manifest.layers.map((descriptor, index) => ({
+      descriptor,
+      diffId: image.diffIds[index]!,
+      created,
+    }));
     left.set(edge, new RemoteStack(layers, image.origin));
     const now = Date.now();
     const name = vertex.metadata.description['llb.customname'] ?? vertex.digest;
-    progress({ kind: 'vertex', vertex: vertex.digest, name, inputs: [], started: now, completed: now, cached: true });
+    progress({
+      kind: 'vertex',
+      vertex: vertex.digest,
+      name,
+      inputs: [],
+      started: now,
+      completed: now,
+      cached: true,
+    });
   }
   return left;
 }
@@ -52,7 +65,11 @@ export async function blobsOfBases(
 }
 
 /** The image that a vertex is, which the build has asked for already. */
-async function sourceOf({ op }: LlbVertex, world: BasesWorld, signal: AbortSignal): Promise<SourceImage | undefined> {
+async function sourceOf(
+  { op }: LlbVertex,
+  world: BasesWorld,
+  signal: AbortSignal,
+): Promise<SourceImage | undefined> {
   if (op.kind !== 'source' || !isImageSource(op.source.identifier)) return undefined;
   return await resolveSource(op.source, op.platform ?? world.platform, world, signal);
 }

@@ -46,7 +46,9 @@ function elsewhereBlob(
  */
 function locatedBlobs(blobs: readonly PushBlob[], targets: readonly BuiltTarget[]): PushBlob[] {
   const ofCaches = targets.flatMap(({ elsewhere }) =>
-    elsewhere?.origin.kind === 'registry' ? [{ layers: elsewhere.layers, repository: elsewhere.origin.repository }] : [],
+    elsewhere?.origin.kind === 'registry'
+      ? [{ layers: elsewhere.layers, repository: elsewhere.origin.repository }]
+      : [],
   );
   return blobs.map((blob) => {
     const { digest } = blob.descriptor;
@@ -55,7 +57,9 @@ function locatedBlobs(blobs: readonly PushBlob[], targets: readonly BuiltTarget[
       layers.some(({ descriptor }) => descriptor.digest === digest) ? [repository] : [],
     );
     const all = [...(blob.knownIn ?? []), ...bases, ...caches];
-    const distinct = new Map(all.map((repository) => [`${repository.domain}/${repository.path}`, repository]));
+    const distinct = new Map(
+      all.map((repository) => [`${repository.domain}/${repository.path}`, repository]),
+    );
     return { ...blob, knownIn: [...distinct.values()] };
   });
 }
@@ -68,17 +72,29 @@ interface PushSpec extends ImageNaming {
  * `type=image,push=true` and `type=registry`: the image with compressed layers, to every name's
  * registry.
  */
-export function pushExporter(build: BuildContext, { image: options, store, canonical, byDigest }: PushSpec): Exporter {
+export function pushExporter(
+  build: BuildContext,
+  { image: options, store, canonical, byDigest }: PushSpec,
+): Exporter {
   const { engine } = build;
   const name = 'exporting to image';
   return {
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
-        const image = await packedImage(engine, options, targets, context, options.ociTypes ?? true, report);
+        const image = await packedImage(
+          engine,
+          options,
+          targets,
+          context,
+          options.ociTypes ?? true,
+          report,
+        );
         putDocuments(engine.content, image);
         const configs = image.manifests.map(({ config }) => config.digest);
-        for (const full of store ? storedNames(options.names, image.target.digest, { canonical, byDigest }) : [])
+        for (const full of store
+          ? storedNames(options.names, image.target.digest, { canonical, byDigest })
+          : [])
           engine.images.put({ name: full, target: image.target, configs, created: Date.now() });
         await using client = new RegistryClient(await registryOf(build));
         const references = options.names.map(parseReference);
@@ -86,9 +102,14 @@ export function pushExporter(build: BuildContext, { image: options, store, canon
         const stored = storedImage(engine.content, image.target, missing);
         const parts = { ...stored, blobs: locatedBlobs(stored.blobs, targets) };
         await report.task('pushing layers', () =>
-          pushImage(client, parts, references, { signal: context.signal, byDigest, locations: engine.locations() }),
+          pushImage(client, parts, references, {
+            signal: context.signal,
+            byDigest,
+            locations: engine.locations(),
+          }),
         );
-        for (const full of options.names) report.done(`pushing manifest for ${full}@${image.target.digest}`);
+        for (const full of options.names)
+          report.done(`pushing manifest for ${full}@${image.target.digest}`);
         return imageResponse(image, options.names);
       }),
   };

@@ -11,10 +11,23 @@ test('the text that warnings are about is kept once, and read with each of them'
   try {
     const warn = (name: string, line: number): WarningEvent => {
       const text = `FROM ${name}\n`.repeat(1000);
-      return { kind: 'warning', short: `w${line}`, detail: [], source: { name, text, startLine: line, endLine: line } };
+      return {
+        kind: 'warning',
+        short: `w${line}`,
+        detail: [],
+        source: { name, text, startLine: line, endLine: line },
+      };
     };
     const plain: WarningEvent = { kind: 'warning', short: 'without a place', detail: [] };
-    const events: ProgressEvent[] = [warn('a', 1), plain, warn('a', 2), warn('a', 3), warn('b', 1), warn('b', 2), warn('a', 4)];
+    const events: ProgressEvent[] = [
+      warn('a', 1),
+      plain,
+      warn('a', 2),
+      warn('a', 3),
+      warn('b', 1),
+      warn('b', 2),
+      warn('a', 4),
+    ];
     let path = '';
     {
       using log = new BuildLog(directory, { context: '.' });
@@ -22,7 +35,10 @@ test('the text that warnings are about is kept once, and read with each of them'
       log.end({});
       path = join(directory, `${log.id}.jsonl`);
     }
-    assert.equal(readLog(directory, path.slice(directory.length + 1, -'.jsonl'.length)).events, events);
+    assert.equal(
+      readLog(directory, path.slice(directory.length + 1, -'.jsonl'.length)).events,
+      events,
+    );
     assert.ok(statSync(path).size < 3.5 * 8000, 'each text is there once in a row');
   } finally {
     rmSync(directory, { recursive: true });

@@ -112,9 +112,12 @@ export function logNames(directory: string): string[] {
  */
 export function findLog(directory: string, wanted: string | undefined): string {
   const names = logNames(directory);
-  const id = wanted === undefined ? names.at(-1) : (names.find((name) => name.startsWith(wanted)) ?? wanted);
+  const id =
+    wanted === undefined ? names.at(-1) : (names.find((name) => name.startsWith(wanted)) ?? wanted);
   if (id === undefined)
-    throw new KilnError('KILN_LOG_NOT_FOUND', 'there is no log of a build yet', { hint: "'kiln build' makes one" });
+    throw new KilnError('KILN_LOG_NOT_FOUND', 'there is no log of a build yet', {
+      hint: "'kiln build' makes one",
+    });
   return id;
 }
 
@@ -124,7 +127,11 @@ export function findLog(directory: string, wanted: string | undefined): string {
 export function readLog(
   directory: string,
   id: string,
-): { header: Record<string, unknown>; events: ProgressEvent[]; ended: Record<string, unknown> | undefined } {
+): {
+  header: Record<string, unknown>;
+  events: ProgressEvent[];
+  ended: Record<string, unknown> | undefined;
+} {
   if (!logNames(directory).includes(id))
     throw new KilnError('KILN_LOG_NOT_FOUND', `no log of a build ${JSON.stringify(id)}`, {
       hint: "'kiln logs --list' lists them",
@@ -145,13 +152,21 @@ export function readLog(
   const events = documents
     .filter((document) => 'kind' in document)
     .map((document): unknown => {
-      if (document['kind'] === 'log') return { ...document, data: Buffer.from(String(document['data']), 'base64') };
-      const source = document['kind'] === 'warning' ? (document['source'] as Record<string, unknown> | undefined) : undefined;
+      if (document['kind'] === 'log')
+        return { ...document, data: Buffer.from(String(document['data']), 'base64') };
+      const source =
+        document['kind'] === 'warning'
+          ? (document['source'] as Record<string, unknown> | undefined)
+          : undefined;
       if (!source) return document;
       const { [SAME_TEXT]: same, ...place } = source;
       if (same === true) return { ...document, source: { ...place, text: lastText } };
       lastText = String(source['text']);
       return document;
     }) as ProgressEvent[];
-  return { header: documents[0] ?? {}, events, ended: documents.find((document) => 'ended' in document) };
+  return {
+    header: documents[0] ?? {},
+    events,
+    ended: documents.find((document) => 'ended' in document),
+  };
 }

@@ -16,12 +16,17 @@ interface Here {
  * What the session of a build lends to its steps: secrets, agents, directories, and a look at what
  * failed.
  */
-export function lendToSteps({ request, engine, session }: BuildContext, { executor, locals }: Here): StepSession {
+export function lendToSteps(
+  { request, engine, session }: BuildContext,
+  { executor, locals }: Here,
+): StepSession {
   const { secretsInKeys } = request;
   const { onStepFailed } = session;
   return stepSession({
     secret: (id) => session.secret(id),
-    ...(secretsInKeys.length > 0 && { secretMark: secretMarks(session, secretsInKeys, engine.store) }),
+    ...(secretsInKeys.length > 0 && {
+      secretMark: secretMarks(session, secretsInKeys, engine.store),
+    }),
     sshSocket: session.ssh.forStep,
     gitAgent: session.ssh.forGit,
     directory: (name) => locals.get(name),

@@ -26,20 +26,31 @@ export function memorySession(lent: MemorySessionOptions): Session & Disposable 
   const layOut = (name: string): string => {
     const files = lent.directories?.[name];
     if (!files)
-      throw new KilnError('KILN_CONTEXT_NOT_FOUND', `the session lends no directory ${JSON.stringify(name)}`, {
-        hint: 'name it in directories of the session',
-      });
+      throw new KilnError(
+        'KILN_CONTEXT_NOT_FOUND',
+        `the session lends no directory ${JSON.stringify(name)}`,
+        {
+          hint: 'name it in directories of the session',
+        },
+      );
     const top = mkdtempSync(join(tmpdir(), 'kiln-session-'));
     places.set(name, top);
     writeFiles(top, files);
     return top;
   };
   return {
-    directory: (name): LentDirectory => ({ path: places.get(name) ?? layOut(name), remembered: false }),
+    directory: (name): LentDirectory => ({
+      path: places.get(name) ?? layOut(name),
+      remembered: false,
+    }),
     async file(path) {
-      throw new KilnError('KILN_DOCKERFILE_NOT_FOUND', `the session lends no file ${JSON.stringify(path)}`, {
-        hint: 'name a file of the context, or give the text',
-      });
+      throw new KilnError(
+        'KILN_DOCKERFILE_NOT_FOUND',
+        `the session lends no file ${JSON.stringify(path)}`,
+        {
+          hint: 'name a file of the context, or give the text',
+        },
+      );
     },
     async input(max) {
       const bytes = Buffer.from(input ?? []);
@@ -72,7 +83,8 @@ function writeFiles(top: string, files: Readonly<Record<string, string | Uint8Ar
     if (parent !== '.') root.mkdirAll(parent, 0o755);
     const fd = root.create(path, 0o644);
     try {
-      for (let rest: Uint8Array = Buffer.from(content); rest.length > 0; ) rest = rest.subarray(writeSync(fd, rest));
+      for (let rest: Uint8Array = Buffer.from(content); rest.length > 0; )
+        rest = rest.subarray(writeSync(fd, rest));
     } finally {
       closeSync(fd);
     }

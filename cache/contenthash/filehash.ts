@@ -60,7 +60,9 @@ const NOTHING = new Uint8Array(32);
 
 function withXattrs(fd: number, content: Uint8Array): { bytes: Uint8Array; xattrs: boolean } {
   const xattrs = contentXattrs(fd);
-  return xattrs === undefined ? { bytes: content, xattrs: false } : { bytes: digestWithXattrs(content, xattrs), xattrs: true };
+  return xattrs === undefined
+    ? { bytes: content, xattrs: false }
+    : { bytes: digestWithXattrs(content, xattrs), xattrs: true };
 }
 
 /** The digest of a file with xattrs, made from the digest of its content and from the xattrs. */
@@ -88,7 +90,11 @@ function hashContent(fd: number, file: HashFile): Uint8Array {
   if (first < SMALL) digest = hash('sha256', buffer.subarray(0, first), 'buffer');
   else {
     const running = createHash('sha256').update(buffer);
-    for (let count: number; total <= file.size && (count = readSync(fd, buffer, 0, SMALL, null)) > 0; total += count)
+    for (
+      let count: number;
+      total <= file.size && (count = readSync(fd, buffer, 0, SMALL, null)) > 0;
+      total += count
+    )
       running.update(buffer.subarray(0, count));
     digest = running.digest();
   }

@@ -56,9 +56,16 @@ function replace(path: string, make: (path: string) => void): void {
  * The digest that a new process would compute. With `remember`, it has the remembered digests of
  * the ones before.
  */
-async function digest(world: World, tree: Partial<Tree> = {}, selection: Partial<Selection> = {}): Promise<string> {
+async function digest(
+  world: World,
+  tree: Partial<Tree> = {},
+  selection: Partial<Selection> = {},
+): Promise<string> {
   const hasher = createContentHasher({ directory: world.memory });
-  const found = await hasher.digest({ root: world.root, memory: 'ctx', ...tree }, { ...ALL, ...selection });
+  const found = await hasher.digest(
+    { root: world.root, memory: 'ctx', ...tree },
+    { ...ALL, ...selection },
+  );
   hasher.save();
   return found;
 }
@@ -170,7 +177,8 @@ test('a damaged digest cache counts as empty', async (world) => {
   const good = readFileSync(file);
   for (const damage of [
     () => writeFileSync(file, 'rubbish'),
-    () => writeFileSync(file, Buffer.concat([good.subarray(0, 40), Buffer.alloc(good.length - 40)])),
+    () =>
+      writeFileSync(file, Buffer.concat([good.subarray(0, 40), Buffer.alloc(good.length - 40)])),
     () => writeFileSync(file, good.subarray(0, good.length - 1)),
     () => writeFileSync(file, good.fill(0x41, good.length - 32)),
   ]) {
@@ -193,7 +201,10 @@ test('a large tree is divided among threads, each file once, with the same resul
 
 test('a file that changes after the walk is an error, not a wrong digest', (world) => {
   const { dev, ino, size, mtimeMs, ctimeMs } = lstatSync(join(world.root, 'b'));
-  const job: HashJob = { root: world.root, files: [{ path: 'b', directory: false, dev, ino, size, mtimeMs, ctimeMs }] };
+  const job: HashJob = {
+    root: world.root,
+    files: [{ path: 'b', directory: false, dev, ino, size, mtimeMs, ctimeMs }],
+  };
   hashFiles(job);
   writeFileSync(join(world.root, 'b'), 'longer than before');
   assert.throws(
@@ -209,7 +220,10 @@ test('a directory that is replaced by a link after the walk is not followed', (w
   const { dev, ino, size, mtimeMs, ctimeMs } = lstatSync(join(outside, 'a'));
   rmSync(join(world.root, 'dir'), { recursive: true });
   symlinkSync(outside, join(world.root, 'dir'));
-  const job: HashJob = { root: world.root, files: [{ path: 'dir/a', directory: false, dev, ino, size, mtimeMs, ctimeMs }] };
+  const job: HashJob = {
+    root: world.root,
+    files: [{ path: 'dir/a', directory: false, dev, ino, size, mtimeMs, ctimeMs }],
+  };
   assert.throws(
     () => hashFiles(job),
     (error: Error & { code?: string }) => error.code === 'KILN_CONTEXT_CHANGED',

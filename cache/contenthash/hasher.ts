@@ -56,18 +56,25 @@ export function createContentHasher(options: HasherOptions): SelectionHasher {
     if (tree.memory === undefined) return openStatCache(undefined);
     let cache = caches.get(tree.memory);
     if (!cache) {
-      cache = openStatCache(options.directory && join(options.directory, hexOf(digestOf(tree.memory))));
+      cache = openStatCache(
+        options.directory && join(options.directory, hexOf(digestOf(tree.memory))),
+      );
       caches.set(tree.memory, cache);
     }
     return cache;
   };
-  const read = async (tree: Tree, selection: Selection, signal?: AbortSignal): Promise<HashedSelection> => {
+  const read = async (
+    tree: Tree,
+    selection: Selection,
+    signal?: AbortSignal,
+  ): Promise<HashedSelection> => {
     signal?.throwIfAborted();
     const sources = select(tree, selection);
     const cache = cacheOf(tree);
     const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
     const missing: Entry[] = [];
-    for (const source of sources) for (const entry of source.entries) lookup(entry, cache, contents, missing);
+    for (const source of sources)
+      for (const entry of source.entries) lookup(entry, cache, contents, missing);
     // Something has changed, so a copy will follow, and there are many files: the threads start
     // while a few files are hashed here.
     if (missing.length > 0 && contents.flags.length > INLINE_FILES) options.pool?.warm?.();
@@ -101,7 +108,8 @@ async function hashMissing(
   await Promise.all(
     splitWork(missing, pool?.threads ?? 1).map(async (entries) => {
       const job: HashJob = { root: tree.root, files: entries.map(hashFile) };
-      const result = pool && missing.length > entries.length ? await pool.run(job, signal) : hashFiles(job);
+      const result =
+        pool && missing.length > entries.length ? await pool.run(job, signal) : hashFiles(job);
       for (const [at, entry] of entries.entries()) {
         contents.digests.set(result.digests.subarray(at * 32, at * 32 + 32), entry.index * 32);
         contents.flags[entry.index] = result.flags[at]! | (isRacy(entry, started) ? RACY : 0);
@@ -118,7 +126,8 @@ async function hashMissing(
 function splitWork(entries: readonly Entry[], threads: number): Entry[][] {
   const weight = (entry: Entry) => 16384 + (entry.kind === 'file' ? entry.size : 0);
   const total = entries.reduce((sum, entry) => sum + weight(entry), 0);
-  if (threads < 2 || (entries.length <= INLINE_FILES && total <= INLINE_BYTES)) return [[...entries]];
+  if (threads < 2 || (entries.length <= INLINE_FILES && total <= INLINE_BYTES))
+    return [[...entries]];
   return divide(entries, threads * 4, weight);
 }
 

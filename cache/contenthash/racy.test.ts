@@ -5,7 +5,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { racyGuard } from './racy.ts';
 
-const at = (dev: number, mtimeMs: number, ctimeMs: number) => ({ dev, ino: 1, size: 1, mtimeMs, ctimeMs });
+const at = (dev: number, mtimeMs: number, ctimeMs: number) => ({
+  dev,
+  ino: 1,
+  size: 1,
+  mtimeMs,
+  ctimeMs,
+});
 
 test('a file on a local file system is safe a tenth of a second after its change, whatever its modification time', () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-racy-'));

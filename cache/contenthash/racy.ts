@@ -26,5 +26,7 @@ export type RacyGuard = (file: FileIdentity, readAt: number) => boolean;
 export function racyGuard(root: string): RacyGuard {
   const device = LOCAL.has(statfsSync(root).type) ? lstatSync(root).dev : undefined;
   return ({ dev, mtimeMs, ctimeMs }, readAt) =>
-    dev === device && ctimeMs % 1 !== 0 ? ctimeMs > readAt - LOCAL_MS : Math.max(mtimeMs, ctimeMs) > readAt - OTHER_MS;
+    dev === device && ctimeMs % 1 !== 0
+      ? ctimeMs > readAt - LOCAL_MS
+      : Math.max(mtimeMs, ctimeMs) > readAt - OTHER_MS;
 }

@@ -111,13 +111,24 @@ class FileStatCache implements StatCache {
   remember(file: FileIdentity, from: Contents, index: number): void {
     const { dev, ino, size, mtimeMs, ctimeMs } = file;
     const flags = from.flags[index]!;
-    this.#fresh.set(ino, { dev, ino, size, mtimeMs, ctimeMs, digest: from.digests.slice(index * 32, index * 32 + 32), flags });
+    this.#fresh.set(ino, {
+      dev,
+      ino,
+      size,
+      mtimeMs,
+      ctimeMs,
+      digest: from.digests.slice(index * 32, index * 32 + 32),
+      flags,
+    });
     if (!(flags & RACY)) this.#unsaved = true;
   }
 
   save(): void {
     if (this.#file === undefined || !this.#unsaved) return;
-    writeTable(this.#file, this.#merge([...this.#fresh.values()].filter(({ flags }) => !(flags & RACY))));
+    writeTable(
+      this.#file,
+      this.#merge([...this.#fresh.values()].filter(({ flags }) => !(flags & RACY))),
+    );
     this.#unsaved = false;
   }
 
@@ -161,7 +172,9 @@ class FileStatCache implements StatCache {
   #merge(fresh: readonly Fresh[]): Table {
     const replaced = new Set(fresh.map(({ ino }) => ino));
     const { count, numbers } = this.#old;
-    const rows = Array.from({ length: count }, (_, row) => row).filter((row) => !replaced.has(numbers[count + row]!));
+    const rows = Array.from({ length: count }, (_, row) => row).filter(
+      (row) => !replaced.has(numbers[count + row]!),
+    );
     const used = rows.filter((row) => this.#used[row] === 1);
     const kept = rows.length - used.length > 4 * (used.length + fresh.length) ? used : rows;
     return buildTable(this.#old, kept, fresh);
@@ -169,7 +182,13 @@ class FileStatCache implements StatCache {
 }
 
 function same(a: FileIdentity, b: FileIdentity): boolean {
-  return a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.dev === b.dev && a.ino === b.ino;
+  return (
+    a.size === b.size &&
+    a.mtimeMs === b.mtimeMs &&
+    a.ctimeMs === b.ctimeMs &&
+    a.dev === b.dev &&
+    a.ino === b.ino
+  );
 }
 
 function copyRow(from: Contents, row: number, into: Contents, index: number): void {
@@ -187,11 +206,13 @@ function buildTable(old: Table, kept: readonly number[], fresh: readonly Fresh[]
   const count = kept.length + fresh.length;
   const table = makeTable(count);
   const put = (at: number, values: readonly number[]) => {
-    for (let column = 0; column < COLUMNS; column++) table.numbers[column * count + at] = values[column]!;
+    for (let column = 0; column < COLUMNS; column++)
+      table.numbers[column * count + at] = values[column]!;
   };
   // Copied by columns, because this is all of a large tree when one file of it has changed.
   for (let column = 0; column < COLUMNS; column++)
-    for (let at = 0; at < kept.length; at++) table.numbers[column * count + at] = old.numbers[column * old.count + kept[at]!]!;
+    for (let at = 0; at < kept.length; at++)
+      table.numbers[column * count + at] = old.numbers[column * old.count + kept[at]!]!;
   for (let at = 0; at < kept.length; at++) copyRow(old, kept[at]!, table, at);
   for (const [index, file] of fresh.entries()) {
     const at = kept.length + index;

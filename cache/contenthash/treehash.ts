@@ -18,7 +18,9 @@ const NUMBERS = 16;
 
 /** The digest of a selection, from the digest of each file and directory by index. */
 export function digestSelection(sources: readonly SelectedSource[], contents: Contents): Digest {
-  const hash = new FrameHash(NUMBERS * (contents.flags.length + sources.length + 1)).u32(VERSION).u32(sources.length);
+  const hash = new FrameHash(NUMBERS * (contents.flags.length + sources.length + 1))
+    .u32(VERSION)
+    .u32(sources.length);
   for (const source of sources) {
     // The name that the copy gets in a directory.
     hash.name(basename(source.path)).u32(source.entries.length);

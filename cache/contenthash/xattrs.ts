@@ -9,7 +9,10 @@ const flistxattr = bind('int64_t flistxattr(int, void *, uint64_t)');
  */
 export function xattrCounts(name: string): boolean {
   // An unprivileged overlay mount stores its own data in user.overlay.*.
-  return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
+  return (
+    name === 'security.capability' ||
+    (name.startsWith('user.') && !name.startsWith('user.overlay.'))
+  );
 }
 
 /** Names and values, sorted by name. */

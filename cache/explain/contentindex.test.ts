@@ -10,14 +10,21 @@ test('an index shows changed, added and removed files and changed modes, but not
   const root = mkdtempSync(join(tmpdir(), 'kiln-index-'));
   const index = async () => {
     const hasher = createContentHasher({ directory: undefined });
-    return contentIndex([await hasher.read({ root }, { paths: ['/src'], wildcard: false, followLinks: true })]);
+    return contentIndex([
+      await hasher.read({ root }, { paths: ['/src'], wildcard: false, followLinks: true }),
+    ]);
   };
   try {
     mkdirSync(join(root, 'src/deep'), { recursive: true });
     for (const name of ['a', 'b', 'deep/c', 'gone']) writeFileSync(join(root, 'src', name), name);
     const before = await index();
     writeFileSync(join(root, 'src/a'), 'a');
-    assert.equal(compareIndexes(before, await index()), { changed: [], attributes: [], added: [], removed: [] });
+    assert.equal(compareIndexes(before, await index()), {
+      changed: [],
+      attributes: [],
+      added: [],
+      removed: [],
+    });
     writeFileSync(join(root, 'src/deep/c'), 'other');
     chmodSync(join(root, 'src/b'), 0o600);
     assert.equal(compareIndexes(before, await index()), {
@@ -33,7 +40,12 @@ test('an index shows changed, added and removed files and changed modes, but not
       added: ['src/new'],
       removed: ['src/gone'],
     });
-    assert.equal(compareIndexes(Buffer.alloc(0), Buffer.alloc(2)), { changed: [], attributes: [], added: [], removed: [] });
+    assert.equal(compareIndexes(Buffer.alloc(0), Buffer.alloc(2)), {
+      changed: [],
+      attributes: [],
+      added: [],
+      removed: [],
+    });
   } finally {
     rmSync(root, { recursive: true, force: true });
   }

@@ -25,8 +25,15 @@ export function contentIndex(selections: readonly SelectedContents[]): Buffer {
   return Buffer.concat([head, Buffer.from(`${paths.join('\0')}\0`)]);
 }
 
-function mark(into: Buffer, at: number, entry: Entry, digests: Uint8Array, known: Map<string, number>): void {
-  if (entry.kind === 'file') for (let byte = 0; byte < 6; byte++) into[at + byte] = digests[entry.index * 32 + byte]!;
+function mark(
+  into: Buffer,
+  at: number,
+  entry: Entry,
+  digests: Uint8Array,
+  known: Map<string, number>,
+): void {
+  if (entry.kind === 'file')
+    for (let byte = 0; byte < 6; byte++) into[at + byte] = digests[entry.index * 32 + byte]!;
   else into.writeUInt32LE(sum32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`), at);
   // The mode of a tree's top directory does not count (treehash.ts).
   if (entry.path === '') return;
@@ -53,7 +60,8 @@ export interface IndexDifference {
 
 export function compareIndexes(before: Buffer, after: Buffer): IndexDifference {
   // Usually a file was edited and the names are the same. Then only the digests are compared.
-  if (countOf(before) === countOf(after) && namesOf(before).equals(namesOf(after))) return compareMarks(before, after);
+  if (countOf(before) === countOf(after) && namesOf(before).equals(namesOf(after)))
+    return compareMarks(before, after);
   const old = read(before);
   const changed: string[] = [];
   const attributes: string[] = [];

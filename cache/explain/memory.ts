@@ -55,7 +55,10 @@ const DEFLATED = Buffer.of(1);
 
 async function packed(index: Buffer): Promise<Buffer> {
   if (index.length < WORTH_DEFLATING) return Buffer.concat([PLAIN, index]);
-  return Buffer.concat([DEFLATED, await promisify<Buffer, object, Buffer>(deflateRaw)(index, { level: 1 })]);
+  return Buffer.concat([
+    DEFLATED,
+    await promisify<Buffer, object, Buffer>(deflateRaw)(index, { level: 1 }),
+  ]);
 }
 
 /** Undefined for data in an unknown form. */
@@ -93,7 +96,8 @@ class TableMemory implements MissMemory {
   }
 
   get isEmpty(): boolean {
-    this.#empty ??= this.#store.db.get('SELECT 1 FROM record WHERE scope = ? LIMIT 1', this.#scope) === undefined;
+    this.#empty ??=
+      this.#store.db.get('SELECT 1 FROM record WHERE scope = ? LIMIT 1', this.#scope) === undefined;
     return this.#empty;
   }
 
@@ -102,8 +106,13 @@ class TableMemory implements MissMemory {
     const place = /^\[[^\]]*?\d+\//.exec(description)?.[0];
     const rows =
       this.#rows('description = ?', description) ??
-      this.#rows("description LIKE '[%' AND substr(description, instr(description, '] ') + 2) = ?", instruction) ??
-      (place === undefined ? undefined : this.#rows('description >= ? AND description < ?', place, `${place}\uffff`));
+      this.#rows(
+        "description LIKE '[%' AND substr(description, instr(description, '] ') + 2) = ?",
+        instruction,
+      ) ??
+      (place === undefined
+        ? undefined
+        : this.#rows('description >= ? AND description < ?', place, `${place}\uffff`));
     return (rows ?? []).map(({ key, description: name, parts }) => ({
       key: `sha256:${key}` as Digest,
       description: name,
@@ -112,7 +121,10 @@ class TableMemory implements MissMemory {
   }
 
   nameOf(key: Digest): string | undefined {
-    return this.#store.db.get<{ description: string }>('SELECT description FROM record WHERE key = ?', hexOf(key))?.description;
+    return this.#store.db.get<{ description: string }>(
+      'SELECT description FROM record WHERE key = ?',
+      hexOf(key),
+    )?.description;
   }
 
   has(key: Digest): boolean {
@@ -120,7 +132,10 @@ class TableMemory implements MissMemory {
   }
 
   pruned(key: Digest): { at: number; reason: string } | undefined {
-    const row = this.#store.db.get<{ at: number; reason: string }>('SELECT at, reason FROM pruned WHERE key = ?', hexOf(key));
+    const row = this.#store.db.get<{ at: number; reason: string }>(
+      'SELECT at, reason FROM pruned WHERE key = ?',
+      hexOf(key),
+    );
     return row && typeof row.at === 'number' && typeof row.reason === 'string' ? row : undefined;
   }
 

@@ -41,22 +41,32 @@ export function checkBlobs(store: Store, report: FsckReport, check: () => void):
     report.problems.push({
       what: `the index says that the blob ${digest} has ${size} bytes, but it has ${there}`,
       repair: 'it was removed from the index',
-      mend: () => void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
+      mend: () =>
+        void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
     });
   }
 }
 
 /** Checks that each blob recorded as a form of a layer unpacks to that layer. */
-export async function checkForms(store: Store, report: FsckReport, signal: AbortSignal): Promise<void> {
+export async function checkForms(
+  store: Store,
+  report: FsckReport,
+  signal: AbortSignal,
+): Promise<void> {
   const { blobs } = damagedIn(report);
   for (const { diff_id, digest, compression } of soundForms(store)) {
     if (blobs.has(digest as Digest)) continue;
-    const holds = await tarDigest(join(store.blobs, digest.slice(7)), compression as Compression, signal);
+    const holds = await tarDigest(
+      join(store.blobs, digest.slice(7)),
+      compression as Compression,
+      signal,
+    );
     if (holds === undefined || holds === diff_id) continue;
     report.problems.push({
       what: `the index says that the blob ${digest} holds the layer ${diff_id}, but it holds another`,
       repair: 'it was removed from the index',
-      mend: () => void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
+      mend: () =>
+        void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),
     });
   }
 }
@@ -73,12 +83,19 @@ function soundForms(store: Store): FormRow[] {
 }
 
 /** The digest of the unpacked blob. Undefined when the blob was removed meanwhile. */
-async function tarDigest(path: string, compression: Compression, signal: AbortSignal): Promise<string | undefined> {
+async function tarDigest(
+  path: string,
+  compression: Compression,
+  signal: AbortSignal,
+): Promise<string | undefined> {
   const hash = createHash('sha256');
   const from = createReadStream(path, { highWaterMark: PIECE });
   try {
     if (compression === 'uncompressed') await pipeline(from, hash, { signal });
-    else await pipeline(from, compression === 'gzip' ? createGunzip() : createZstdDecompress(), hash, { signal });
+    else
+      await pipeline(from, compression === 'gzip' ? createGunzip() : createZstdDecompress(), hash, {
+        signal,
+      });
   } catch (error) {
     // The stream's error only says that it was aborted. The signal has the reason.
     signal.throwIfAborted();

@@ -13,7 +13,11 @@ import type { FsckReport } from './fsck-report.ts';
  * Checks the files of the store other than blobs and layers. The content of a cache mount belongs
  * to the steps that wrote it, and cannot be checked.
  */
-export function checkFiles({ root }: Store, searchPath: string | undefined, report: FsckReport): void {
+export function checkFiles(
+  { root }: Store,
+  searchPath: string | undefined,
+  report: FsckReport,
+): void {
   checkMemories(join(root, 'statcache'), 'digests of the files of a context', report);
   checkMemories(join(root, 'copies'), 'results of large copies', report);
   checkMounts(join(root, 'caches'), report);
@@ -48,7 +52,11 @@ function isWholeMemory(path: string): boolean {
   try {
     const bytes = readFileSync(path);
     const at = SUM_AT[bytes.toString('latin1', 0, 8)];
-    return at !== undefined && bytes.length >= 16 && crc32(bytes.subarray(at.from)) === bytes.readUInt32LE(at.sum);
+    return (
+      at !== undefined &&
+      bytes.length >= 16 &&
+      crc32(bytes.subarray(at.from)) === bytes.readUInt32LE(at.sum)
+    );
   } catch (error) {
     return errnoOf(error) === 'ENOENT';
   }
@@ -73,14 +81,27 @@ function checkMounts(directory: string, report: FsckReport): void {
 /**
  * Checks mirrors of git repositories with git itself, if git exists. A mirror in use is skipped.
  */
-function checkRepositories(directory: string, searchPath: string | undefined, report: FsckReport): void {
+function checkRepositories(
+  directory: string,
+  searchPath: string | undefined,
+  report: FsckReport,
+): void {
   let verified = 0;
   for (const name of namesIn(directory).filter((one) => !one.endsWith('.lock'))) {
     const path = join(directory, name);
     using held = tryLockFile(`${path}.lock`, 'exclusive', 'unused');
     if (!held) continue;
-    const env = { PATH: searchPath, GIT_CONFIG_NOSYSTEM: '1', GIT_CONFIG_GLOBAL: '/dev/null', GIT_DIR: path };
-    const checked = spawnSync('git', ['fsck', '--no-dangling', '--no-progress'], { env, cwd: '/', stdio: 'ignore' });
+    const env = {
+      PATH: searchPath,
+      GIT_CONFIG_NOSYSTEM: '1',
+      GIT_CONFIG_GLOBAL: '/dev/null',
+      GIT_DIR: path,
+    };
+    const checked = spawnSync('git', ['fsck', '--no-dangling', '--no-progress'], {
+      env,
+      cwd: '/',
+      stdio: 'ignore',
+    });
     rmSync(held.path, { force: true });
     // Without git no step can use the mirror either.
     if (checked.error) continue;

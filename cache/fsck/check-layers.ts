@@ -5,7 +5,14 @@ import { messageOf } from '../../base/errors.ts';
 import type { BlobForms, ContentStore } from '../../snapshotter/content.ts';
 import type { LayerJobs } from '../../snapshotter/overlay/jobs.ts';
 import { unsoundRows } from '../../snapshotter/overlay/layers.ts';
-import { isLayerId, isUnpacked, type LayerRecord, originalOf, readSidecar, SIDECAR } from '../../snapshotter/overlay/sidecar.ts';
+import {
+  isLayerId,
+  isUnpacked,
+  type LayerRecord,
+  originalOf,
+  readSidecar,
+  SIDECAR,
+} from '../../snapshotter/overlay/sidecar.ts';
 import type { OverlaySnapshotter } from '../../snapshotter/overlay/snapshotter.ts';
 import type { LayerId, LayerInfo } from '../../snapshotter/snapshotter.ts';
 import { condemnedNames } from '../../snapshotter/store/leases.ts';
@@ -37,10 +44,16 @@ type Verdict = 'proven' | 'unproven' | { readonly wrong: string };
  * clamped times. A layer of an image is unpacked again in a scratch directory, and both must pack
  * to the same bytes.
  */
-export async function checkLayers(world: LayerWorld, report: FsckReport, signal: AbortSignal): Promise<void> {
+export async function checkLayers(
+  world: LayerWorld,
+  report: FsckReport,
+  signal: AbortSignal,
+): Promise<void> {
   const { store } = world;
   const unsound = new Set(unsoundRows(store));
-  const rows = store.db.all<Row>('SELECT id, diff_id, tar_size FROM layers').filter(({ id }) => !unsound.has(id));
+  const rows = store.db
+    .all<Row>('SELECT id, diff_id, tar_size FROM layers')
+    .filter(({ id }) => !unsound.has(id));
   const known = new Set(rows.map(({ id }) => originalOf(id).id));
   checkStrays(store, new Set([...known, ...unsound]), report);
   const { blobs } = damagedIn(report);
@@ -55,13 +68,19 @@ export async function checkLayers(world: LayerWorld, report: FsckReport, signal:
     // The layer may have been removed since the rows were read.
     else if (verdict !== 'unproven' && !wrong.has(id) && isThere(store, row.id)) {
       wrong.add(id);
-      report.problems.push({ what: `the layer ${row.id}${verdict.wrong}`, repair: repairOf(id), layer: id, still });
+      report.problems.push({
+        what: `the layer ${row.id}${verdict.wrong}`,
+        repair: repairOf(id),
+        layer: id,
+        still,
+      });
     }
   }
   for (const { id, diff_id } of rows) {
     if (originalOf(id).id !== id || verified.has(id) || wrong.has(id)) continue;
     // A running build may record the digest at any time, and then an image of the layer.
-    const still = () => store.db.get('SELECT 1 FROM layers WHERE id = ? AND diff_id IS ?', id, diff_id) !== undefined;
+    const still = () =>
+      store.db.get('SELECT 1 FROM layers WHERE id = ? AND diff_id IS ?', id, diff_id) !== undefined;
     if (still()) report.unproven.push({ layer: id, still });
   }
   report.verified.set('layers', [...verified].filter((id) => !wrong.has(id)).length);
@@ -90,11 +109,20 @@ function checkStrays(store: Store, known: ReadonlySet<string>, report: FsckRepor
     if (!still()) continue;
     const path = join(store.layers, name);
     const how = isLayerId(name) ? { layer: name, still } : { mend: () => void removeTree(path) };
-    report.problems.push({ what: `the index does not know the layer ${name}`, repair: 'it was removed', ...how });
+    report.problems.push({
+      what: `the index does not know the layer ${name}`,
+      repair: 'it was removed',
+      ...how,
+    });
   }
 }
 
-async function verdictOn(world: LayerWorld, row: Row, badBlobs: ReadonlySet<Digest>, signal: AbortSignal): Promise<Verdict> {
+async function verdictOn(
+  world: LayerWorld,
+  row: Row,
+  badBlobs: ReadonlySet<Digest>,
+  signal: AbortSignal,
+): Promise<Verdict> {
   const { id: original, clamp } = originalOf(row.id);
   const directory = join(world.store.layers, original);
   const files = join(directory, 'fs');
@@ -102,19 +130,31 @@ async function verdictOn(world: LayerWorld, row: Row, badBlobs: ReadonlySet<Dige
   const record = readSidecar(join(directory, SIDECAR), original);
   if (!record) return { wrong: ' has no readable description beside it' };
   // The row and the layer itself must agree.
-  if (clamp === undefined && row.diff_id !== null && record.info && record.info.diffId !== row.diff_id)
+  if (
+    clamp === undefined &&
+    row.diff_id !== null &&
+    record.info &&
+    record.info.diffId !== row.diff_id
+  )
     return { wrong: ' has two descriptions that differ' };
   const diffId = row.diff_id ?? (clamp === undefined ? record.info?.diffId : undefined);
   if (diffId === undefined || diffId === null) return 'unproven';
   try {
     const made = await world.jobs.describe({ files, clamp }, signal);
     if (made.diffId === diffId)
-      return row.tar_size === null || made.tarSize === row.tar_size ? 'proven' : { wrong: ' has another size' };
+      return row.tar_size === null || made.tarSize === row.tar_size
+        ? 'proven'
+        : { wrong: ' has another size' };
     if (!isUnpacked(row.id)) return { wrong: ' has files that were changed after it was made' };
     const again = await unpackedAgain(world, record, diffId, badBlobs, signal);
-    if (again === undefined) return { wrong: ' came in a blob that is missing or damaged, and cannot be verified without it' };
+    if (again === undefined)
+      return {
+        wrong: ' came in a blob that is missing or damaged, and cannot be verified without it',
+      };
     if (again === 'unknown') return 'unproven';
-    return again.diffId === made.diffId ? 'proven' : { wrong: ' has files that were changed after it was made' };
+    return again.diffId === made.diffId
+      ? 'proven'
+      : { wrong: ' has files that were changed after it was made' };
   } catch (error) {
     if (signal.aborted) throw error;
     return { wrong: ` cannot be read: ${messageOf(error)}` };
@@ -135,7 +175,9 @@ async function unpackedAgain(
   const { content, forms, jobs } = world;
   const { kind, marks } = world.snapshotter.trees;
   const candidates = [...forms.all(diffId), ...(form && form.diffId === diffId ? [form] : [])];
-  const blob = candidates.find(({ digest, size }) => !badBlobs.has(digest) && content.size(digest) === size);
+  const blob = candidates.find(
+    ({ digest, size }) => !badBlobs.has(digest) && content.size(digest) === size,
+  );
   if (!blob) return undefined;
   const request = { blob: content.path(blob.digest), mediaType: blob.mediaType, diffId, marks };
   if (alone) {

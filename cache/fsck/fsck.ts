@@ -62,7 +62,11 @@ export async function repair(world: FsckWorld, signal: AbortSignal): Promise<Rep
   return { report: { ...second, problems: [...index, ...second.problems] }, left };
 }
 
-async function mend(world: FsckWorld, report: FsckReport, signal: AbortSignal): Promise<readonly Problem[]> {
+async function mend(
+  world: FsckWorld,
+  report: FsckReport,
+  signal: AbortSignal,
+): Promise<readonly Problem[]> {
   const { store } = world;
   const left: Problem[] = [];
   for (const problem of report.problems) if (!problem.layer && !problem.blob) problem.mend?.();

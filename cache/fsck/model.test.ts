@@ -42,7 +42,12 @@ import { openRecords } from '../records.ts';
 import { fsck, repair } from './fsck.ts';
 
 const never = new AbortController().signal;
-const jobs = pooledJobs({ threads: 0, run: runInline, warm: () => undefined, [Symbol.asyncDispose]: async () => undefined });
+const jobs = pooledJobs({
+  threads: 0,
+  run: runInline,
+  warm: () => undefined,
+  [Symbol.asyncDispose]: async () => undefined,
+});
 
 const few = fc.nat(3);
 const stack = fc.array(fc.nat(7), { minLength: 1, maxLength: 4 });
@@ -55,7 +60,10 @@ const image = fc.record({
 type ImagePlan = typeof image extends fc.Arbitrary<infer T> ? T : never;
 
 const operation = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('layer' as const), bytes: few, clamp: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('layer' as const), bytes: few, clamp: fc.boolean() }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('pull' as const), bytes: few }) },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('image' as const), image }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('record' as const), stack }) },
@@ -81,8 +89,18 @@ const operation = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('rmi' as const), at: few }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('lose the index' as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('flip' as const), at: fc.nat(1000), byte: fc.nat(1_000_000) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('take away' as const), at: fc.nat(1000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('flip' as const),
+      at: fc.nat(1000),
+      byte: fc.nat(1_000_000),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('take away' as const), at: fc.nat(1000) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('cut' as const), at: fc.nat(1000) }) },
   {
     weight: 1,
@@ -202,7 +220,8 @@ class Model implements AsyncDisposable {
       .sort();
     const chosen = 'at' in operation ? files[operation.at % Math.max(1, files.length)] : undefined;
     if (operation.kind === 'flip' && chosen) flip(chosen, operation.byte);
-    if (operation.kind === 'cut' && chosen) truncateSync(chosen, Math.floor(statSync(chosen).size / 2));
+    if (operation.kind === 'cut' && chosen)
+      truncateSync(chosen, Math.floor(statSync(chosen).size / 2));
     if (operation.kind === 'take away' && chosen) rmSync(chosen);
     if (operation.kind === 'nonsense') this.#nonsense(operation);
     // A process that read an item before it was damaged is not part of this test.
@@ -225,7 +244,11 @@ class Model implements AsyncDisposable {
     if (!one || key === undefined) return;
     const where = columns.map((each) => `${each} IS ?`).join(' AND ');
     try {
-      db.run(`UPDATE ${name} SET ${key} = ? WHERE ${where}`, value, ...columns.map((each) => one[each]!));
+      db.run(
+        `UPDATE ${name} SET ${key} = ? WHERE ${where}`,
+        value,
+        ...columns.map((each) => one[each]!),
+      );
     } catch {
       // The table refuses the value (NOT NULL, or a key that exists).
     }
@@ -237,9 +260,13 @@ class Model implements AsyncDisposable {
     const file = join(directory, 'fs', 'f');
     writeFileSync(file, String(bytes).repeat(5000), { mode: 0o644 });
     // The same bytes make the same layers.
-    for (const path of [file, join(directory, 'fs')]) (await import('node:fs')).utimesSync(path, 1000, 1000);
+    for (const path of [file, join(directory, 'fs')])
+      (await import('node:fs')).utimesSync(path, 1000, 1000);
     const id = digestOf(`layer ${this.#made++}`).slice(7, 39) as LayerId;
-    this.#table.add({ id, alone: true, created: 1_700_000_000_000 + this.#made, boot: bootId() }, directory);
+    this.#table.add(
+      { id, alone: true, created: 1_700_000_000_000 + this.#made, boot: bootId() },
+      directory,
+    );
     const shown = clamp ? this.#table.clamped(id, 500) : id;
     await this.#services.snapshotter.describe(shown);
     this.#layers.push(shown);
@@ -258,7 +285,9 @@ class Model implements AsyncDisposable {
   }
 
   #present(at: readonly number[]): LayerId[] {
-    return at.flatMap((one) => this.#layers[one] ?? []).filter((id) => this.#table.missing([id]) === undefined);
+    return at
+      .flatMap((one) => this.#layers[one] ?? [])
+      .filter((id) => this.#table.missing([id]) === undefined);
   }
 
   #record(at: readonly number[]): void {
@@ -291,7 +320,11 @@ class Model implements AsyncDisposable {
       const ids = this.#present(plan);
       const infos = await Promise.all(ids.map((id) => snapshotter.describe(id)));
       const config = put(
-        { architecture: `a${at}`, os: 'linux', rootfs: { type: 'layers', diff_ids: infos.map(({ diffId }) => diffId) } },
+        {
+          architecture: `a${at}`,
+          os: 'linux',
+          rootfs: { type: 'layers', diff_ids: infos.map(({ diffId }) => diffId) },
+        },
         MEDIA.ociConfig,
       );
       const layers: Descriptor[] = [];
@@ -308,7 +341,9 @@ class Model implements AsyncDisposable {
         );
       }
       configs.push(config.digest);
-      manifests.push(put({ schemaVersion: 2, mediaType: MEDIA.ociManifest, config, layers }, MEDIA.ociManifest));
+      manifests.push(
+        put({ schemaVersion: 2, mediaType: MEDIA.ociManifest, config, layers }, MEDIA.ociManifest),
+      );
     }
     if (attested) {
       const statement = put(
@@ -316,13 +351,25 @@ class Model implements AsyncDisposable {
         'application/vnd.in-toto+json',
       );
       const config = put(
-        { architecture: 'unknown', os: 'unknown', config: {}, rootfs: { type: 'layers', diff_ids: [statement.digest] } },
+        {
+          architecture: 'unknown',
+          os: 'unknown',
+          config: {},
+          rootfs: { type: 'layers', diff_ids: [statement.digest] },
+        },
         MEDIA.ociConfig,
       );
-      manifests.push(put({ schemaVersion: 2, mediaType: MEDIA.ociManifest, config, layers: [statement] }, MEDIA.ociManifest));
+      manifests.push(
+        put(
+          { schemaVersion: 2, mediaType: MEDIA.ociManifest, config, layers: [statement] },
+          MEDIA.ociManifest,
+        ),
+      );
     }
     const target =
-      manifests.length === 1 ? manifests[0]! : put({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }, MEDIA.ociIndex);
+      manifests.length === 1
+        ? manifests[0]!
+        : put({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }, MEDIA.ociIndex);
     const full = name === undefined ? target.digest : `docker.io/library/i${name}:latest`;
     images.put({ name: full, target, configs, created: Date.now() });
     this.#rest();
@@ -346,7 +393,10 @@ class Model implements AsyncDisposable {
       }
     }
     this.#rest();
-    const { problems, unproven } = await fsck({ ...this.#services, jobs, searchPath: process.env['PATH'] }, never);
+    const { problems, unproven } = await fsck(
+      { ...this.#services, jobs, searchPath: process.env['PATH'] },
+      never,
+    );
     assert.equal(
       problems.map(({ what }) => what),
       [],
@@ -362,7 +412,11 @@ function foreignLayer(bytes: number): { readonly blob: Buffer; readonly diffId: 
   const body = Buffer.from(`foreign ${bytes}`.padEnd(512));
   const header = Buffer.alloc(512);
   header.write('g', 0);
-  header.write('0000644\x000000000\x000000000\x0000000001000\x0000000001000\x00        0', 100, 'latin1');
+  header.write(
+    '0000644\x000000000\x000000000\x0000000001000\x0000000001000\x00        0',
+    100,
+    'latin1',
+  );
   header.write('ustar\x0000', 257, 'latin1');
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\x00 `, 148, 'latin1');
@@ -380,13 +434,16 @@ function flip(path: string, at: number): void {
 }
 
 test('after any sequence of operations every listed image is complete, and fsck finds no fault', async () => {
-  const seed = process.env['KILN_SEED'] ? Number(process.env['KILN_SEED']) : Math.floor(Math.random() * 2 ** 31);
+  const seed = process.env['KILN_SEED']
+    ? Number(process.env['KILN_SEED'])
+    : Math.floor(Math.random() * 2 ** 31);
   const numRuns = process.env['KILN_SOAK'] ? Number(process.env['KILN_SOAK']) || 300 : 10;
   console.log(`store model: ${numRuns} stores, KILN_SEED=${seed}`);
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { minLength: 5, maxLength: 30 }), async (operations) => {
       await using model = new Model();
-      for (let at = 0; at < 4; at++) await model.apply({ kind: 'layer', bytes: at % 3, clamp: false });
+      for (let at = 0; at < 4; at++)
+        await model.apply({ kind: 'layer', bytes: at % 3, clamp: false });
       for (const [at, operation] of operations.entries()) {
         await model.apply(operation);
         await model.check(`operation ${at}, ${JSON.stringify(operation)}`);

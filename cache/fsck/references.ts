@@ -23,7 +23,11 @@ interface Sound {
  * Checks every image: its documents, and for each layer its blob, or a directory from which the
  * blob can be made.
  */
-export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'remove'>, report: FsckReport): void {
+export function checkImages(
+  store: Store,
+  images: Pick<ImageStore, 'list' | 'remove'>,
+  report: FsckReport,
+): void {
   let verified = 0;
   let sound = soundParts(store, report);
   for (const image of images.list()) {
@@ -37,7 +41,9 @@ export function checkImages(store: Store, images: Pick<ImageStore, 'list' | 'rem
     else {
       report.problems.push({
         what: `the image ${image.name} lacks ${lacks}`,
-        repair: isNamed(image) ? 'its name was removed: pull or build it again' : 'it was removed: build it again',
+        repair: isNamed(image)
+          ? 'its name was removed: pull or build it again'
+          : 'it was removed: build it again',
         // No build can write its layers or its name between the look and the removal.
         mend: () => store.db.transaction(() => removeIfLacking(store, images, image, report)),
       });
@@ -63,15 +69,20 @@ function soundParts(store: Store, report: FsckReport): Sound {
   const unsound = new Set(unsoundRows(store));
   const read = new Map<Digest, NamedBy | undefined>();
   const hasBlob = (digest: Digest) => !damaged.blobs.has(digest) && exists(store, digest);
-  const rows = store.db.all<{ id: LayerId; diff_id: string }>('SELECT id, diff_id FROM layers WHERE diff_id IS NOT NULL');
+  const rows = store.db.all<{ id: LayerId; diff_id: string }>(
+    'SELECT id, diff_id FROM layers WHERE diff_id IS NOT NULL',
+  );
   return {
     hasBlob,
     document(digest) {
-      if (!read.has(digest)) read.set(digest, damaged.blobs.has(digest) ? undefined : readDocument(store, digest));
+      if (!read.has(digest))
+        read.set(digest, damaged.blobs.has(digest) ? undefined : readDocument(store, digest));
       return read.get(digest);
     },
     layers: new Set(
-      rows.filter(({ id }) => !unsound.has(id) && !damaged.layers.has(originalOf(id).id)).map(({ diff_id }) => diff_id),
+      rows
+        .filter(({ id }) => !unsound.has(id) && !damaged.layers.has(originalOf(id).id))
+        .map(({ diff_id }) => diff_id),
     ),
   };
 }

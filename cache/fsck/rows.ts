@@ -34,10 +34,17 @@ export function checkRows(store: Store, report: FsckReport): void {
     report.problems.push({
       what: `the row of the blob ${JSON.stringify(row.digest)} cannot be read`,
       repair: 'it was removed from the index',
-      mend: () => void db.run('DELETE FROM forms WHERE diff_id IS ? AND digest IS ?', row.diff_id, row.digest),
+      mend: () =>
+        void db.run(
+          'DELETE FROM forms WHERE diff_id IS ? AND digest IS ?',
+          row.diff_id,
+          row.digest,
+        ),
     });
   }
-  for (const { definition, key } of db.all<{ definition: string; key: string }>('SELECT definition, key FROM link')) {
+  for (const { definition, key } of db.all<{ definition: string; key: string }>(
+    'SELECT definition, key FROM link',
+  )) {
     if (isSoundKey(key) && isSoundKey(definition)) continue;
     report.problems.push({
       what: `the link ${JSON.stringify(definition)} leads to no record`,
@@ -45,7 +52,9 @@ export function checkRows(store: Store, report: FsckReport): void {
       mend: () => void db.run('DELETE FROM link WHERE definition IS ?', definition),
     });
   }
-  for (const { request, file } of db.all<{ request: string; file: string }>('SELECT request, file FROM fetched')) {
+  for (const { request, file } of db.all<{ request: string; file: string }>(
+    'SELECT request, file FROM fetched',
+  )) {
     if (parsedFile(file)) continue;
     report.problems.push({
       what: 'the row of a fetched file cannot be read',
@@ -67,9 +76,14 @@ function mendLayers(store: Store): void {
 export function countRecords(store: Store, report: FsckReport): void {
   const { db } = store;
   const bad = new Set(unreadableRecords(store));
-  const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));
+  const there = new Set(
+    db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id),
+  );
   const sound = db
     .all<{ key: string; outputs: string }>('SELECT key, outputs FROM record')
-    .filter(({ key, outputs }) => !bad.has(key) && layersOfRecord(outputs)?.every((layer) => there.has(layer)));
+    .filter(
+      ({ key, outputs }) =>
+        !bad.has(key) && layersOfRecord(outputs)?.every((layer) => there.has(layer)),
+    );
   report.verified.set('records', sound.length);
 }

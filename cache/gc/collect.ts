@@ -65,7 +65,12 @@ export async function prune(
   const others = policies.length === 0 ? [] : otherItems(store);
   let victims: readonly Victim[] = [];
   await collectGarbage(store, signal, ({ inUse }) => {
-    victims = plan(inventory(collectable, others, inUse, now, sizes), policies, diskOf(store.root), now);
+    victims = plan(
+      inventory(collectable, others, inUse, now, sizes),
+      policies,
+      diskOf(store.root),
+      now,
+    );
     return condemnedBy(collectable, victims, policies);
   });
   const gone: Victim[] = [];
@@ -91,23 +96,38 @@ function inventory(
   now: number,
   sizes: ReadonlyMap<LayerId, number>,
 ): Item[] {
-  return takeInventory({ store, images, layers: layersInUse(store, sizes), records: readRecords(store), others, inUse, now });
+  return takeInventory({
+    store,
+    images,
+    layers: layersInUse(store, sizes),
+    records: readRecords(store),
+    others,
+    inUse,
+    now,
+  });
 }
 
 /**
  * Inside the transaction: removes the rows of the chosen items, and every record that depends on
  * them.
  */
-function condemnedBy({ store, images }: Collectable, victims: readonly Victim[], policies: readonly PrunePolicy[]): Condemned {
+function condemnedBy(
+  { store, images }: Collectable,
+  victims: readonly Victim[],
+  policies: readonly PrunePolicy[],
+): Condemned {
   const layers = new Map<LayerId, string>();
   const blobs = new Set<Digest>();
   for (const { item, reason } of victims) {
     if (item.content.layer) layers.set(item.content.layer, reason);
     for (const blob of item.content.blobs ?? []) blobs.add(blob);
   }
-  const everything = policies.some((policy) => policy.name === '' && policy.all && isUnlimited(policy));
+  const everything = policies.some(
+    (policy) => policy.name === '' && policy.all && isUnlimited(policy),
+  );
   forgetRecords(store, layers, everything);
-  for (const { item } of victims) if (item.content.image !== undefined) images.remove(item.content.image);
+  for (const { item } of victims)
+    if (item.content.image !== undefined) images.remove(item.content.image);
   return { layers: [...layers.keys()], blobs: [...blobs] };
 }
 
@@ -119,16 +139,23 @@ function isUnlimited({ reserved, maxUsed, minFree, keepMs }: PrunePolicy): boole
  * Removes the records of the chosen items and of missing layers, each with a note of the reason.
  * With `all`, records of layers that images keep are removed as well.
  */
-export function forgetRecords(store: Store, victims: ReadonlyMap<LayerId, string>, all: boolean): void {
+export function forgetRecords(
+  store: Store,
+  victims: ReadonlyMap<LayerId, string>,
+  all: boolean,
+): void {
   const { db } = store;
-  const there = new Set(db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id));
+  const there = new Set(
+    db.all<{ id: LayerId }>('SELECT id FROM layers').map(({ id }) => originalOf(id).id),
+  );
   const now = Date.now();
   for (const key of unreadableRecords(store)) db.run('DELETE FROM record WHERE key IS ?', key);
   for (const { key, layers } of readRecords(store)) {
     const victim = layers.find((layer) => victims.has(layer));
     const lost = layers.some((layer) => !there.has(layer));
     if (victim === undefined && !lost && !all) continue;
-    const reason = victim === undefined ? (lost ? 'its layers no longer existed' : ASKED) : victims.get(victim)!;
+    const reason =
+      victim === undefined ? (lost ? 'its layers no longer existed' : ASKED) : victims.get(victim)!;
     db.run('DELETE FROM record WHERE key = ?', key);
     const why = reason === ASKED ? "'kiln prune' was called" : reason;
     db.run('INSERT OR REPLACE INTO pruned (key, at, reason) VALUES (?, ?, ?)', key, now, why);
@@ -149,7 +176,9 @@ function readRecords({ db }: Store): RecordUse[] {
   );
   return rows.flatMap(({ key, outputs, description, used }) => {
     const layers = layersOfRecord(outputs);
-    return layers ? [{ key, layers, description: String(description), used: Number(used) || 0 }] : [];
+    return layers
+      ? [{ key, layers, description: String(description), used: Number(used) || 0 }]
+      : [];
   });
 }
 
@@ -159,7 +188,8 @@ function readRecords({ db }: Store): RecordUse[] {
  */
 async function removePaths(store: Store, { content }: Item): Promise<boolean> {
   if (!content.paths) return true;
-  using held = content.lock === undefined ? undefined : tryLockFile(content.lock, 'exclusive', 'unused');
+  using held =
+    content.lock === undefined ? undefined : tryLockFile(content.lock, 'exclusive', 'unused');
   if (content.lock !== undefined && !held) return false;
   for (const path of content.paths) {
     if (path === content.lock) {

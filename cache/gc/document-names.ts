@@ -38,13 +38,17 @@ export function namedBy(text: string): NamedBy | undefined {
       (layer) => isObject(layer) && layer['mediaType'] === 'application/vnd.in-toto+json',
     ),
     layers: descriptors(document['layers']),
-    diffIds: list(rootfs).filter((value): value is Digest => typeof value === 'string' && isDigest(value)),
+    diffIds: list(rootfs).filter(
+      (value): value is Digest => typeof value === 'string' && isDigest(value),
+    ),
   };
 }
 
 function descriptors(value: unknown): Digest[] {
   return list(value).flatMap((entry) =>
-    isObject(entry) && typeof entry['digest'] === 'string' && isDigest(entry['digest']) ? [asDigest(entry['digest'])] : [],
+    isObject(entry) && typeof entry['digest'] === 'string' && isDigest(entry['digest'])
+      ? [asDigest(entry['digest'])]
+      : [],
   );
 }
 

@@ -36,7 +36,10 @@ export function parseFilters(texts: readonly string[]): Filter {
  * containerd's operators. `until` (or `unused-for`) is a duration, not a filter; its milliseconds
  * are returned separately.
  */
-export function parseFilterFlags(values: readonly string[]): { readonly filter: Filter; readonly keepMs: number } {
+export function parseFilterFlags(values: readonly string[]): {
+  readonly filter: Filter;
+  readonly keepMs: number;
+} {
   let keepMs = 0;
   const terms: Filter[] = [];
   for (const value of values) {
@@ -65,7 +68,8 @@ function withOperator(text: string): string {
 function parseTerm(text: string): Filter {
   const match = /^\s*(\w+)\s*(?:(==|!=|~=)\s*(.*?)\s*)?$/.exec(text);
   const read = match?.[1] === undefined ? undefined : FIELDS[match[1]];
-  if (!match || !read) throw invalid(text, `the fields are ${Object.keys(FIELDS).join(', ')} and until`);
+  if (!match || !read)
+    throw invalid(text, `the fields are ${Object.keys(FIELDS).join(', ')} and until`);
   const [, , operator] = match;
   const value = unquoted(match[3] ?? '');
   switch (operator) {
@@ -95,7 +99,10 @@ function regexp(text: string, value: string): RegExp {
 }
 
 function invalid(text: string, hint: string): KilnError {
-  return new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(text)} is not a valid filter`, { hint, exitCode: 2 });
+  return new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(text)} is not a valid filter`, {
+    hint,
+    exitCode: 2,
+  });
 }
 
 const UNITS: Readonly<Record<string, number>> = {
@@ -117,9 +124,16 @@ export function parseDuration(text: string, what: string): number {
   if (/^\d+$/.test(text)) return Number(text) * 1000;
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/g)];
   if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
-    throw new KilnError('KILN_FILTER_INVALID', `${what}: ${JSON.stringify(text)} is not a valid duration`, {
-      hint: 'write it like 48h or 7d',
-      exitCode: 2,
-    });
-  return parts.reduce((sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0), 0);
+    throw new KilnError(
+      'KILN_FILTER_INVALID',
+      `${what}: ${JSON.stringify(text)} is not a valid duration`,
+      {
+        hint: 'write it like 48h or 7d',
+        exitCode: 2,
+      },
+    );
+  return parts.reduce(
+    (sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0),
+    0,
+  );
 }

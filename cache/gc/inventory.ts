@@ -88,13 +88,20 @@ class Inventory {
     const stored = images.list();
     for (const image of stored) if (isNamed(image)) this.#pin(image.target.digest);
     this.#ownForms();
-    const nameless = stored.filter((image) => !isNamed(image)).map((image) => this.#nameless(image));
+    const nameless = stored
+      .filter((image) => !isNamed(image))
+      .map((image) => this.#nameless(image));
     this.#shareOut(nameless);
     this.#ownDocuments();
     const stacks = [...records, ...nameless.map(({ stack }) => stack)];
     const standing = standings(stacks, (id) => this.#layers.get(id)?.used ?? 0);
     const results = nameless.map((image) => this.#imageItem(image));
-    return [...this.#layerItems(standing), ...results, ...this.#blobItems(results), ...this.#stock.others];
+    return [
+      ...this.#layerItems(standing),
+      ...results,
+      ...this.#blobItems(results),
+      ...this.#stock.others,
+    ];
   }
 
   #known(diffId: Digest, layer: LayerUse): void {
@@ -106,7 +113,10 @@ class Inventory {
   #read(digest: Digest): NamedBy | undefined {
     if (this.#documents.has(digest)) return this.#documents.get(digest);
     const blob = this.#blobs.get(digest);
-    const named = blob && blob.size <= MAX_DOCUMENT ? readDocument(join(this.#stock.store.blobs, hexOf(digest))) : undefined;
+    const named =
+      blob && blob.size <= MAX_DOCUMENT
+        ? readDocument(join(this.#stock.store.blobs, hexOf(digest)))
+        : undefined;
     this.#documents.set(digest, named);
     return named;
   }
@@ -121,7 +131,8 @@ class Inventory {
     const named = this.#read(digest);
     if (!named) return;
     for (const layer of named.layers) this.#pinned.add(layer);
-    for (const diffId of named.diffIds) for (const layer of neededOf(this.#byDiff.get(diffId))) this.#pinned.add(layer.id);
+    for (const diffId of named.diffIds)
+      for (const layer of neededOf(this.#byDiff.get(diffId))) this.#pinned.add(layer.id);
     for (const document of named.documents) this.#pin(document);
   }
 
@@ -139,7 +150,8 @@ class Inventory {
       const digest = form.digest as Digest;
       if (!owner) continue;
       // A pulled blob cannot be made again here.
-      const isSpare = form.variant !== 'pulled' && this.#pinned.has(owner.id) && !this.#pinned.has(digest);
+      const isSpare =
+        form.variant !== 'pulled' && this.#pinned.has(owner.id) && !this.#pinned.has(digest);
       if (isSpare) this.#spare.add(digest);
       else this.#owner.set(digest, owner.id);
     }
@@ -148,12 +160,17 @@ class Inventory {
   /** The layers that an image without a name depends on, and the blobs that only this image has. */
   #nameless(image: StoredImage): Nameless {
     const needs = needsOf(image, (digest) => this.#read(digest));
-    const layers = needs.layers.flatMap(({ diffId }) => (diffId ? neededOf(this.#byDiff.get(diffId)) : [])).map(({ id }) => id);
+    const layers = needs.layers
+      .flatMap(({ diffId }) => (diffId ? neededOf(this.#byDiff.get(diffId)) : []))
+      .map(({ id }) => id);
     const blobs = new Set([...needs.documents, ...needs.layers.flatMap(({ blob }) => blob ?? [])]);
     return {
       image,
       layers: [...new Set(layers)],
-      blobs: [...blobs].filter((digest) => this.#blobs.has(digest) && !this.#pinned.has(digest) && !this.#owner.has(digest)),
+      blobs: [...blobs].filter(
+        (digest) =>
+          this.#blobs.has(digest) && !this.#pinned.has(digest) && !this.#owner.has(digest),
+      ),
       stack: { layers, used: image.created, description: 'image without a name' },
     };
   }
@@ -206,7 +223,13 @@ class Inventory {
    */
   #ownDocuments(): void {
     for (const { digest, size } of this.#blobs.values()) {
-      if (size > MAX_DOCUMENT || this.#pinned.has(digest) || this.#owner.has(digest) || this.#common.has(digest)) continue;
+      if (
+        size > MAX_DOCUMENT ||
+        this.#pinned.has(digest) ||
+        this.#owner.has(digest) ||
+        this.#common.has(digest)
+      )
+        continue;
       const top = this.#topOf(digest);
       if (top !== undefined) this.#ownBelow(digest, top);
     }
@@ -236,7 +259,9 @@ class Inventory {
       if (known) known.push(blob);
       else blobs.set(owner, [blob]);
     }
-    return this.#stock.layers.map((layer) => this.#layerItem(layer, standing.get(layer.id), blobs.get(layer.id) ?? []));
+    return this.#stock.layers.map((layer) =>
+      this.#layerItem(layer, standing.get(layer.id), blobs.get(layer.id) ?? []),
+    );
   }
 
   #layerItem(layer: LayerUse, standing: Standing | undefined, blobs: readonly Blob[]): Item {
@@ -255,7 +280,10 @@ class Inventory {
       mutable: false,
       garbage: !shared && standing === undefined,
       fixed: false,
-      content: { layer: layer.id, blobs: blobs.map(({ digest }) => digest).filter((digest) => !this.#pinned.has(digest)) },
+      content: {
+        layer: layer.id,
+        blobs: blobs.map(({ digest }) => digest).filter((digest) => !this.#pinned.has(digest)),
+      },
     };
   }
 
@@ -266,7 +294,9 @@ class Inventory {
   #blobItems(images: readonly Item[]): Item[] {
     // A blob counts as used no earlier than the images that depend on it.
     const used = new Map<string, number>();
-    for (const image of images) for (const parent of image.parents) used.set(parent, Math.max(used.get(parent) ?? 0, image.used));
+    for (const image of images)
+      for (const parent of image.parents)
+        used.set(parent, Math.max(used.get(parent) ?? 0, image.used));
     return [...this.#blobs.values()]
       .filter(({ digest }) => !this.#owner.has(digest))
       .map((blob) => this.#blobItem(blob, used.get(hexOf(blob.digest)) ?? 0));
@@ -296,7 +326,11 @@ class Inventory {
       inUse: this.#stock.inUse({ blob: digest }),
       shared,
       mutable: false,
-      garbage: !shared && !isCommon && !isSpare && !(isDocument && modified > this.#stock.now - DOCUMENT_MS),
+      garbage:
+        !shared &&
+        !isCommon &&
+        !isSpare &&
+        !(isDocument && modified > this.#stock.now - DOCUMENT_MS),
       fixed: false,
       content: { blobs: [digest] },
     };
@@ -320,7 +354,9 @@ function neededOf(layers: readonly LayerUse[] | undefined): readonly LayerUse[] 
 
 function clampedLayers({ db }: Store): { diffId: Digest; id: LayerId }[] {
   return db
-    .all<{ id: string; diff_id: string }>("SELECT id, diff_id FROM layers WHERE id GLOB '*t*' AND diff_id IS NOT NULL")
+    .all<{ id: string; diff_id: string }>(
+      "SELECT id, diff_id FROM layers WHERE id GLOB '*t*' AND diff_id IS NOT NULL",
+    )
     .flatMap(({ id, diff_id }) => {
       const original = /^([0-9a-f]{32})t\d+$/.exec(id)?.[1];
       return original === undefined ? [] : [{ diffId: diff_id as Digest, id: original as LayerId }];
@@ -332,7 +368,14 @@ function readBlobs({ blobs }: Store): Blob[] {
     if (!/^[0-9a-f]{64}$/.test(name)) return [];
     const stat = lstatSync(join(blobs, name), { throwIfNoEntry: false });
     if (!stat) return [];
-    return [{ digest: asDigest(`sha256:${name}`), disk: stat.blocks * 512, size: stat.size, modified: stat.mtimeMs }];
+    return [
+      {
+        digest: asDigest(`sha256:${name}`),
+        disk: stat.blocks * 512,
+        size: stat.size,
+        modified: stat.mtimeMs,
+      },
+    ];
   });
 }
 

@@ -2,7 +2,12 @@ import type { Digest } from '../../base/digest.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 
 /** BuildKit's record types (client/diskusage.go), as far as Kiln has them. */
-export type ItemType = 'regular' | 'internal' | 'source.local' | 'source.git.checkout' | 'exec.cachemount';
+export type ItemType =
+  | 'regular'
+  | 'internal'
+  | 'source.local'
+  | 'source.git.checkout'
+  | 'exec.cachemount';
 
 /**
  * One thing that takes space in the store and can be removed by itself: a layer with its blobs, an

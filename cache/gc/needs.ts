@@ -30,7 +30,10 @@ interface Wanted {
  * with their content. `read` returns undefined for a document that is not here. Only the platforms
  * in `configs` have to be here; others may never have been pulled.
  */
-export function needsOf({ target, configs }: Wanted, read: (digest: Digest) => NamedBy | undefined): Needs {
+export function needsOf(
+  { target, configs }: Wanted,
+  read: (digest: Digest) => NamedBy | undefined,
+): Needs {
   const documents = new Set<Digest>();
   const layers: NeededLayer[] = [];
   let lacks: string | undefined;
@@ -54,7 +57,10 @@ export function needsOf({ target, configs }: Wanted, read: (digest: Digest) => N
     const count = Math.max(named.layers.length, config.diffIds.length);
     for (let at = 0; at < count; at++) {
       // The statements of an attestation are never unpacked.
-      layers.push({ diffId: named.isAttestation ? undefined : config.diffIds[at], blob: named.layers[at] });
+      layers.push({
+        diffId: named.isAttestation ? undefined : config.diffIds[at],
+        blob: named.layers[at],
+      });
     }
   };
   walk(target.digest, true);

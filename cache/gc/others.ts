@@ -45,17 +45,29 @@ export function cacheMountPlaces(directory: string): CacheMountPlace[] {
       if (number === undefined) return [];
       const place = join(home, number);
       const used = timeOf(join(home, lock));
-      const what = about ? `cache mount ${about.id}${number === '0' ? '' : ` (private ${number})`}` : 'cache mount';
+      const what = about
+        ? `cache mount ${about.id}${number === '0' ? '' : ` (private ${number})`}`
+        : 'cache mount';
       const item = {
         ...plain(`${name.slice(0, 24)}-${number}`, 'exec.cachemount', what, [place]),
         created: about?.created ?? used,
         used,
         mutable: true,
         inUse: isLocked(join(home, lock)),
-        content: { paths: [place, join(home, `${number}.filling`), join(home, lock)], lock: join(home, lock) },
+        content: {
+          paths: [place, join(home, `${number}.filling`), join(home, lock)],
+          lock: join(home, lock),
+        },
       };
       return [
-        { item, name, number: Number(number), mountId: about?.id ?? '', base: about?.base ?? '', data: join(place, 'data') },
+        {
+          item,
+          name,
+          number: Number(number),
+          mountId: about?.id ?? '',
+          base: about?.base ?? '',
+          data: join(place, 'data'),
+        },
       ];
     });
   });
@@ -80,7 +92,9 @@ function gitItems(directory: string): Item[] {
  * again.
  */
 function memoryItems(directory: string, description: string): Item[] {
-  return names(directory).map((name) => plain(name.slice(0, 24), 'source.local', description, [join(directory, name)]));
+  return names(directory).map((name) =>
+    plain(name.slice(0, 24), 'source.local', description, [join(directory, name)]),
+  );
 }
 
 /**
@@ -129,13 +143,26 @@ function fixedItems(root: string): Item[] {
     .map((name) => join(root, 'logs', name))
     .filter((path) => !isOver(path));
   // A directory with many names takes some space itself.
-  const directories = [root, ...all.filter((name) => COUNTED.test(name)).map((name) => join(root, name))];
-  directories.push(join(root, 'blobs/sha256'), ...names(join(root, 'caches')).map((name) => join(root, 'caches', name)));
+  const directories = [
+    root,
+    ...all.filter((name) => COUNTED.test(name)).map((name) => join(root, name)),
+  ];
+  directories.push(
+    join(root, 'blobs/sha256'),
+    ...names(join(root, 'caches')).map((name) => join(root, 'caches', name)),
+  );
   const own = directories.reduce((sum, path) => sum + ownBytes(path), 0);
-  const rest = plain('other', 'internal', 'directories, leases and scratch space of the store', others);
+  const rest = plain(
+    'other',
+    'internal',
+    'directories, leases and scratch space of the store',
+    others,
+  );
   return [
     { ...plain('index', 'internal', 'index of the store', database), fixed: true },
-    ...(logs.length === 0 ? [] : [{ ...plain('logs', 'internal', 'logs of builds that are going on', logs), fixed: true }]),
+    ...(logs.length === 0
+      ? []
+      : [{ ...plain('logs', 'internal', 'logs of builds that are going on', logs), fixed: true }]),
     { ...rest, size: rest.size + own, fixed: true },
   ];
 }

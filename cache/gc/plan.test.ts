@@ -3,7 +3,13 @@ import * as assert from 'uvu/assert';
 import { parseFilterFlags, parseFilters } from './filter.ts';
 import type { Item } from './item.ts';
 import { plan } from './plan.ts';
-import { type Disk, defaultLimits, defaultPolicies, keepBytes, type PrunePolicy } from './policy.ts';
+import {
+  type Disk,
+  defaultLimits,
+  defaultPolicies,
+  keepBytes,
+  type PrunePolicy,
+} from './policy.ts';
 
 const DAY = 86_400_000;
 const NOW = 1000 * DAY;
@@ -29,7 +35,16 @@ function item(id: string, more: Partial<Item> = {}): Item {
 }
 
 function policy(more: Partial<PrunePolicy> = {}): PrunePolicy {
-  return { name: '', filter: () => true, all: false, keepMs: 0, reserved: 0, maxUsed: 0, minFree: 0, ...more };
+  return {
+    name: '',
+    filter: () => true,
+    all: false,
+    keepMs: 0,
+    reserved: 0,
+    maxUsed: 0,
+    minFree: 0,
+    ...more,
+  };
 }
 
 function ids(items: readonly Item[], ...policies: PrunePolicy[]): string[] {
@@ -63,12 +78,19 @@ test('an item that is kept protects the items it depends on, and is removed befo
 });
 
 test('an item that nothing refers to is removed by every collection, unless it is in use', () => {
-  const items = [item('lost', { garbage: true }), item('busy', { garbage: true, inUse: true }), item('kept')];
+  const items = [
+    item('lost', { garbage: true }),
+    item('busy', { garbage: true, inUse: true }),
+    item('kept'),
+  ];
   assert.equal(ids(items), ['lost']);
 });
 
 test('shared bytes do not count against a limit', () => {
-  assert.equal(ids([item('image', { shared: true, size: 900 }), item('cache')], policy({ maxUsed: 100 })), []);
+  assert.equal(
+    ids([item('image', { shared: true, size: 900 }), item('cache')], policy({ maxUsed: 100 })),
+    [],
+  );
 });
 
 test('several limits are combined as in BuildKit', () => {

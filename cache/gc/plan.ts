@@ -16,9 +16,15 @@ export interface Victim {
  * removed. An item that a named image needs is kept as well, because removing it would free
  * nothing.
  */
-export function plan(items: readonly Item[], policies: readonly PrunePolicy[], disk: Disk, now: number): Victim[] {
+export function plan(
+  items: readonly Item[],
+  policies: readonly PrunePolicy[],
+  disk: Disk,
+  now: number,
+): Victim[] {
   const victims = new Map<string, Victim>();
-  for (const item of items) if (item.garbage && !item.inUse) victims.set(item.id, { item, reason: 'nothing refers to it' });
+  for (const item of items)
+    if (item.garbage && !item.inUse) victims.set(item.id, { item, reason: 'nothing refers to it' });
   const order = leavesFirst(items);
   const children = childrenOf(items);
   let free = disk.free + totalSize([...victims.values()].map(({ item }) => item));
@@ -54,7 +60,11 @@ function reasonFor(policy: PrunePolicy, keep: number | undefined): string {
 
 function span(ms: number): string {
   const hours = ms / 3_600_000;
-  return hours >= 72 ? `${Math.round(hours / 24)} days` : hours >= 1 ? `${Math.round(hours)} h` : `${Math.round(ms / 1000)} s`;
+  return hours >= 72
+    ? `${Math.round(hours / 24)} days`
+    : hours >= 1
+      ? `${Math.round(hours)} h`
+      : `${Math.round(ms / 1000)} s`;
 }
 
 export function gigabytes(bytes: number): string {
@@ -84,7 +94,9 @@ function leavesFirst(items: readonly Item[]): Item[] {
     depths.set(item.id, deepest);
     return deepest;
   };
-  return [...items].sort((a, b) => a.used - b.used || depth(b) - depth(a) || (a.id < b.id ? -1 : 1));
+  return [...items].sort(
+    (a, b) => a.used - b.used || depth(b) - depth(a) || (a.id < b.id ? -1 : 1),
+  );
 }
 
 function childrenOf(items: readonly Item[]): Map<string, string[]> {

@@ -36,7 +36,8 @@ export function keepBytes(policy: PrunePolicy, used: number, disk: Disk): number
   const cap = Math.min(...caps);
   // Without a maximum and without a shortage of space, the reserved space is the limit only when it
   // is the only value given.
-  if (cap === Number.POSITIVE_INFINITY) return policy.minFree > 0 ? Number.POSITIVE_INFINITY : policy.reserved;
+  if (cap === Number.POSITIVE_INFINITY)
+    return policy.minFree > 0 ? Number.POSITIVE_INFINITY : policy.reserved;
   return Math.max(cap, policy.reserved);
 }
 
@@ -54,7 +55,11 @@ export interface SpaceLimits {
  * are used; a fifth stays free.
  */
 export function defaultLimits(disk: Disk): SpaceLimits {
-  return { reserved: Math.min(disk.total / 10, 10e9), maxUsed: disk.total * 0.75, minFree: disk.total / 5 };
+  return {
+    reserved: Math.min(disk.total / 10, 10e9),
+    maxUsed: disk.total * 0.75,
+    minFree: disk.total / 5,
+  };
 }
 
 /**
@@ -64,9 +69,19 @@ export function defaultLimits(disk: Disk): SpaceLimits {
 export function defaultPolicies(limits: SpaceLimits): PrunePolicy[] {
   const everything: Filter = () => true;
   const easy: Filter = (item) =>
-    item.type === 'source.local' || item.type === 'exec.cachemount' || item.type === 'source.git.checkout';
+    item.type === 'source.local' ||
+    item.type === 'exec.cachemount' ||
+    item.type === 'source.git.checkout';
   return [
-    { name: 'policy 1', filter: easy, all: false, keepMs: 48 * HOUR, reserved: 0, maxUsed: 512e6, minFree: 0 },
+    {
+      name: 'policy 1',
+      filter: easy,
+      all: false,
+      keepMs: 48 * HOUR,
+      reserved: 0,
+      maxUsed: 512e6,
+      minFree: 0,
+    },
     { name: 'policy 2', filter: everything, all: false, keepMs: 60 * DAY, ...limits },
     { name: 'policy 3', filter: everything, all: false, keepMs: 0, ...limits },
     { name: 'policy 4', filter: everything, all: true, keepMs: 0, ...limits },

@@ -22,19 +22,30 @@ export interface Standing {
  * therefore never form a circle, even if two merges have the same layers in different order. A
  * layer counts as used whenever a layer above it is used.
  */
-export function standings(stacks: readonly Stack[], usedOf: (layer: LayerId) => number): Map<LayerId, Standing> {
+export function standings(
+  stacks: readonly Stack[],
+  usedOf: (layer: LayerId) => number,
+): Map<LayerId, Standing> {
   const lowest = new Map<LayerId, { at: number; stack: Stack }>();
   for (const stack of stacks) {
     for (const [at, layer] of stack.layers.entries()) {
       const known = lowest.get(layer);
-      if (!known || at < known.at || (at === known.at && stack.layers.length < known.stack.layers.length))
+      if (
+        !known ||
+        at < known.at ||
+        (at === known.at && stack.layers.length < known.stack.layers.length)
+      )
         lowest.set(layer, { at, stack });
     }
   }
   const found = new Map<LayerId, Standing>();
   const deepestFirst = [...lowest].sort(([, a], [, b]) => b.at - a.at);
   for (const [layer, { at, stack }] of deepestFirst) {
-    found.set(layer, { parent: stack.layers[at - 1], description: stack.description, used: usedOf(layer) });
+    found.set(layer, {
+      parent: stack.layers[at - 1],
+      description: stack.description,
+      used: usedOf(layer),
+    });
   }
   for (const stack of stacks) {
     for (const layer of stack.layers) raise(found.get(layer), stack.used);

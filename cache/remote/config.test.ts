@@ -30,11 +30,18 @@ const record = (name: string, over: Partial<RemoteRecord> = {}): RemoteRecord =>
 function through(records: readonly RemoteRecord[]): RemoteRecord[] {
   const { config, descriptors } = marshalCache(records);
   const blobs = new Map(descriptors.map((one) => [one.digest, one]));
-  return parseCacheBytes(Buffer.from(JSON.stringify(config)), blobs, 'test').map((one) => ({ ...one, outputs: one.outputs }));
+  return parseCacheBytes(Buffer.from(JSON.stringify(config)), blobs, 'test').map((one) => ({
+    ...one,
+    outputs: one.outputs,
+  }));
 }
 const sorted = (records: readonly RemoteRecord[]) =>
   [...records]
-    .map((one) => ({ ...one, aliases: [...one.aliases].sort(), outputs: one.outputs.map((layers) => [...layers]) }))
+    .map((one) => ({
+      ...one,
+      aliases: [...one.aliases].sort(),
+      outputs: one.outputs.map((layers) => [...layers]),
+    }))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
 
 test('records are read as they were written: keys, links, stacks, outputs, times and platforms', () => {
@@ -49,7 +56,9 @@ test('records are read as they were written: keys, links, stacks, outputs, times
 });
 
 test('the same records give the same bytes in any order', () => {
-  const records = ['a', 'b', 'c', 'd'].map((name) => record(name, { aliases: [d(`link ${name}`), d('both')] }));
+  const records = ['a', 'b', 'c', 'd'].map((name) =>
+    record(name, { aliases: [d(`link ${name}`), d('both')] }),
+  );
   const text = (some: readonly RemoteRecord[]) => JSON.stringify(marshalCache(some).config);
   assert.is(text(records.toReversed()), text(records));
 });
@@ -64,14 +73,20 @@ test('a stack with a layer that is not described is not a result, and its record
   const { config, descriptors } = marshalCache([record('a')]);
   const some = new Map(descriptors.slice(1).map((one) => [one.digest, one]));
   assert.equal(parseCacheConfig(config, some, 'test')[0]?.outputs, []);
-  const undescribed = new Map(descriptors.map(({ annotations: _, ...one }) => [one.digest, one as Descriptor]));
+  const undescribed = new Map(
+    descriptors.map(({ annotations: _, ...one }) => [one.digest, one as Descriptor]),
+  );
   assert.equal(parseCacheConfig(config, undescribed, 'test')[0]?.outputs, []);
 });
 
 test('a missing parent means layer 0, as Go writes it', () => {
   const layers = [{ blob: d('blob base'), parent: -1 }, { blob: d('blob a') }];
   const blobs = new Map(marshalCache([record('a')]).descriptors.map((one) => [one.digest, one]));
-  const [only] = parseCacheConfig({ layers, records: [{ digest: d('a'), layers: [{ layer: 1 }] }] }, blobs, 'test');
+  const [only] = parseCacheConfig(
+    { layers, records: [{ digest: d('a'), layers: [{ layer: 1 }] }] },
+    blobs,
+    'test',
+  );
   assert.equal(
     only?.outputs[0]?.map(({ diffId }) => diffId),
     [d('base'), d('a')],
@@ -79,13 +94,19 @@ test('a missing parent means layer 0, as Go writes it', () => {
 });
 
 test('the newest of several results is taken', () => {
-  const blobs = new Map(marshalCache([record('a'), record('b')]).descriptors.map((one) => [one.digest, one]));
+  const blobs = new Map(
+    marshalCache([record('a'), record('b')]).descriptors.map((one) => [one.digest, one]),
+  );
   const layers = [d('blob a'), d('blob b')].map((blob) => ({ blob, parent: -1 }));
   const results = [
     { layer: 0, createdAt: '2026-01-01T00:00:00Z' },
     { layer: 1, createdAt: '2026-02-01T00:00:00.123456789Z' },
   ];
-  const [only] = parseCacheConfig({ layers, records: [{ digest: d('k'), layers: results }] }, blobs, 'test');
+  const [only] = parseCacheConfig(
+    { layers, records: [{ digest: d('k'), layers: results }] },
+    blobs,
+    'test',
+  );
   assert.is(only?.outputs[0]?.[0]?.diffId, d('b'));
 });
 
@@ -114,9 +135,14 @@ const hostile: Readonly<Record<string, unknown>> = {
   },
   'a parent that does not exist': { layers: [{ blob: d('a'), parent: 7 }] },
   'a result that is not a layer': { records: [{ digest: d('a'), layers: [{ layer: 0 }] }] },
-  'a fractional layer': { layers: [{ blob: d('a'), parent: -1 }], records: [{ digest: d('a'), layers: [{ layer: 0.5 }] }] },
+  'a fractional layer': {
+    layers: [{ blob: d('a'), parent: -1 }],
+    records: [{ digest: d('a'), layers: [{ layer: 0.5 }] }],
+  },
   'a chain of no layers': { records: [{ digest: d('a'), chains: [{ layers: [0] }] }] },
-  'a tower of layers': { layers: Array.from({ length: 5000 }, (_, index) => ({ blob: d('a'), parent: index - 1 })) },
+  'a tower of layers': {
+    layers: Array.from({ length: 5000 }, (_, index) => ({ blob: d('a'), parent: index - 1 })),
+  },
 };
 
 for (const [name, config] of Object.entries(hostile)) {
@@ -139,7 +165,12 @@ test('invalid JSON and random JSON give records or a refusal', () => {
       if (!(error instanceof KilnError)) throw error;
     }
   };
-  const small = fc.oneof(fc.integer({ min: -2, max: 4 }), fc.constant(undefined), fc.constant(null), fc.string());
+  const small = fc.oneof(
+    fc.integer({ min: -2, max: 4 }),
+    fc.constant(undefined),
+    fc.constant(null),
+    fc.string(),
+  );
   const digest = fc.oneof(fc.constantFrom(d('a'), d('b')), fc.string());
   const config = fc.record({
     layers: fc.array(fc.record({ blob: digest, parent: small, annotations: fc.anything() })),
@@ -168,11 +199,15 @@ test('a deep chain of records is checked without deep recursion', () => {
     digest: d('a'),
     ...(index > 0 ? { inputs: [[{ link: index - 1 }]] } : {}),
   }));
-  assert.ok(parseCacheConfig({ records }, new Map(), 'deep').every(({ outputs }) => outputs.length === 0));
+  assert.ok(
+    parseCacheConfig({ records }, new Map(), 'deep').every(({ outputs }) => outputs.length === 0),
+  );
 });
 
 test('a result that depends on another record is an output only under the name made from its key', () => {
-  const { config, descriptors } = marshalCache([record('a', { outputs: [stack('a'), stack('b')] })]);
+  const { config, descriptors } = marshalCache([
+    record('a', { outputs: [stack('a'), stack('b')] }),
+  ]);
   const blobs = new Map(descriptors.map((one) => [one.digest, one]));
   const renamed = (config.records ?? []).map((one) =>
     one.digest === outputName(d('a'), 1) ? { ...one, digest: d('other') } : one,
@@ -189,7 +224,12 @@ test('a build for one platform replaces its own records and keeps those of the o
     record('unknown', { platforms: [] }),
   ];
   const merged = (failed: boolean) =>
-    new Map(mergeRecords(old, [record('amd new')], ['linux/amd64'], failed).map(({ key, platforms }) => [key, platforms]));
+    new Map(
+      mergeRecords(old, [record('amd new')], ['linux/amd64'], failed).map(({ key, platforms }) => [
+        key,
+        platforms,
+      ]),
+    );
   assert.equal(
     merged(false),
     new Map<Digest, readonly string[]>([
@@ -203,18 +243,32 @@ test('a build for one platform replaces its own records and keeps those of the o
 
 test('a record of two platforms is found through the links of both', () => {
   const old = [record('same', { platforms: ['linux/arm64'], aliases: [d('arm link')] })];
-  const [only] = mergeRecords(old, [record('same', { aliases: [d('amd link')] })], ['linux/amd64'], false);
+  const [only] = mergeRecords(
+    old,
+    [record('same', { aliases: [d('amd link')] })],
+    ['linux/amd64'],
+    false,
+  );
   assert.equal(only?.platforms, ['linux/amd64', 'linux/arm64']);
   assert.equal(only?.aliases, [d('amd link'), d('arm link')]);
 });
 
 const noRegistry = () => Promise.reject(new Error('no registry is asked'));
 const frozen = (name: string) =>
-  ({ type: 'local', src: join(import.meta.dirname, 'testdata', name), tag: undefined, digest: undefined }) as const;
+  ({
+    type: 'local',
+    src: join(import.meta.dirname, 'testdata', name),
+    tag: undefined,
+    digest: undefined,
+  }) as const;
 
 for (const name of ['max', 'index', 'min', 'inline']) {
   test(`an export of Docker 28 is read without an error, and none of its records matches a key of Kiln: ${name}`, async () => {
-    const { records, origin } = await readCache(frozen(name), noRegistry, new AbortController().signal);
+    const { records, origin } = await readCache(
+      frozen(name),
+      noRegistry,
+      new AbortController().signal,
+    );
     // Each of its results depends on other records; Kiln's results depend on none.
     assert.ok(records.every(({ outputs }) => outputs.length === 0));
     assert.is(origin.kind, 'layout');

@@ -45,7 +45,11 @@ export interface WireLayer {
   /** The index of the layer below, or -1 for none. BuildKit omits a 0. */
   readonly parent?: number;
   /** Caches that are transferred without a manifest describe the blob here. */
-  readonly annotations?: { readonly mediaType?: string; readonly diffID?: Digest; readonly size?: number };
+  readonly annotations?: {
+    readonly mediaType?: string;
+    readonly diffID?: Digest;
+    readonly size?: number;
+  };
 }
 
 export interface WireRecord {
@@ -70,17 +74,29 @@ type Json = Readonly<Record<string, unknown>>;
  * record with a layer that is not described is left out. Throws KILN_CACHE_MALFORMED for a config
  * that BuildKit would refuse as well: indexes out of range, circles, invalid digests.
  */
-export function parseCacheConfig(json: unknown, blobs: ReadonlyMap<Digest, Descriptor>, where: string): RemoteRecord[] {
+export function parseCacheConfig(
+  json: unknown,
+  blobs: ReadonlyMap<Digest, Descriptor>,
+  where: string,
+): RemoteRecord[] {
   const check = new Checks(where);
   const config = check.object(json, 'the config');
   const layers = layerTable(config, blobs, check);
-  const wires = check.list(config['records'], 'records').map((record) => readRecord(record, layers, check));
+  const wires = check
+    .list(config['records'], 'records')
+    .map((record) => readRecord(record, layers, check));
   checkLinks(wires, check);
-  const platforms = check.list(config['platforms'], 'platforms').filter((name): name is string => typeof name === 'string');
+  const platforms = check
+    .list(config['platforms'], 'platforms')
+    .filter((name): name is string => typeof name === 'string');
   return recordsOf(wires, platforms);
 }
 
-export function parseCacheBytes(bytes: Uint8Array, blobs: ReadonlyMap<Digest, Descriptor>, where: string): RemoteRecord[] {
+export function parseCacheBytes(
+  bytes: Uint8Array,
+  blobs: ReadonlyMap<Digest, Descriptor>,
+  where: string,
+): RemoteRecord[] {
   const json = jsonOf(bytes);
   if (!json) throw malformed(where, 'it is not JSON');
   return parseCacheConfig(json.value, blobs, where);
@@ -94,7 +110,11 @@ function layerOf(descriptor: Descriptor): RemoteLayer | undefined {
   const diffId = descriptor.annotations?.[DIFF_ID];
   if (diffId === undefined || !isDigest(diffId)) return undefined;
   const { mediaType, digest, size } = descriptor;
-  return { descriptor: { mediaType, digest, size }, diffId, created: timeOf(descriptor.annotations?.[CREATED_AT]) };
+  return {
+    descriptor: { mediaType, digest, size },
+    diffId,
+    created: timeOf(descriptor.annotations?.[CREATED_AT]),
+  };
 }
 
 /** The descriptor of a layer, with annotations for the fields that a descriptor does not have. */
@@ -134,10 +154,22 @@ class LayerTable {
   }
 }
 
-function layerTable(config: Json, blobs: ReadonlyMap<Digest, Descriptor>, check: Checks): LayerTable {
-  const wires = check.list(config['layers'], 'layers').map((layer) => check.object(layer, 'a layer'));
+function layerTable(
+  config: Json,
+  blobs: ReadonlyMap<Digest, Descriptor>,
+  check: Checks,
+): LayerTable {
+  const wires = check
+    .list(config['layers'], 'layers')
+    .map((layer) => check.object(layer, 'a layer'));
   const parents = wires.map(({ parent = 0 }) => {
-    if (typeof parent === 'number' && Number.isInteger(parent) && parent >= -1 && parent < wires.length) return parent;
+    if (
+      typeof parent === 'number' &&
+      Number.isInteger(parent) &&
+      parent >= -1 &&
+      parent < wires.length
+    )
+      return parent;
     throw check.fail(`${JSON.stringify(parent)} is not one of its layers`);
   });
   checkDepth(parents, check);
@@ -147,16 +179,30 @@ function layerTable(config: Json, blobs: ReadonlyMap<Digest, Descriptor>, check:
   );
 }
 
-function describedLayer(wire: Json, blobs: ReadonlyMap<Digest, Descriptor>, check: Checks): RemoteLayer | undefined {
+function describedLayer(
+  wire: Json,
+  blobs: ReadonlyMap<Digest, Descriptor>,
+  check: Checks,
+): RemoteLayer | undefined {
   const digest = check.digest(wire['blob']);
   const descriptor = blobs.get(digest);
   if (descriptor) return layerOf(descriptor);
   const own = wire['annotations'];
   if (typeof own !== 'object' || own === null) return undefined;
   const { mediaType, size, diffID } = own as Json;
-  if (typeof mediaType !== 'string' || typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return undefined;
+  if (
+    typeof mediaType !== 'string' ||
+    typeof size !== 'number' ||
+    !Number.isSafeInteger(size) ||
+    size < 0
+  )
+    return undefined;
   if (typeof diffID !== 'string' || !isDigest(diffID)) return undefined;
-  return { descriptor: { mediaType, digest, size }, diffId: diffID, created: timeOf((own as Json)['createdAt']) };
+  return {
+    descriptor: { mediaType, digest, size },
+    diffId: diffID,
+    created: timeOf((own as Json)['createdAt']),
+  };
 }
 
 /** Checks that every chain of parents ends, and that none is too long. */
@@ -166,10 +212,12 @@ function checkDepth(parents: readonly number[], check: Checks): void {
     const path: number[] = [];
     for (let at = index; !depths.has(at); at = parents[at]!) {
       path.push(at);
-      if (path.length > MAX_DEPTH) throw check.fail(`its layers form a circle, or are more than ${MAX_DEPTH} deep`);
+      if (path.length > MAX_DEPTH)
+        throw check.fail(`its layers form a circle, or are more than ${MAX_DEPTH} deep`);
     }
     for (const at of path.reverse()) depths.set(at, depths.get(parents[at]!)! + 1);
-    if (depths.get(index)! > MAX_DEPTH) throw check.fail(`its layers are more than ${MAX_DEPTH} deep`);
+    if (depths.get(index)! > MAX_DEPTH)
+      throw check.fail(`its layers are more than ${MAX_DEPTH} deep`);
   });
 }
 
@@ -193,7 +241,9 @@ function readRecord(value: unknown, layers: LayerTable, check: Checks): ParsedRe
     .map((alternatives) =>
       check
         .list(alternatives, 'an input')
-        .map((input) => check.index(check.object(input, 'an input')['link'], Number.MAX_SAFE_INTEGER)),
+        .map((input) =>
+          check.index(check.object(input, 'an input')['link'], Number.MAX_SAFE_INTEGER),
+        ),
     );
   const results = [
     ...check.list(record['layers'], 'layers of a record').map((value) => {
@@ -204,12 +254,18 @@ function readRecord(value: unknown, layers: LayerTable, check: Checks): ParsedRe
     }),
     ...check.list(record['chains'], 'chains').map((value) => {
       const result = check.object(value, 'a result');
-      const indexes = check.list(result['layers'], 'a chain').map((index) => check.index(index, Number.MAX_SAFE_INTEGER));
-      if (indexes.length > MAX_DEPTH || !indexes.every((index) => layers.has(index))) throw check.fail('a chain has no layers');
+      const indexes = check
+        .list(result['layers'], 'a chain')
+        .map((index) => check.index(index, Number.MAX_SAFE_INTEGER));
+      if (indexes.length > MAX_DEPTH || !indexes.every((index) => layers.has(index)))
+        throw check.fail('a chain has no layers');
       return { stack: () => layers.stack(indexes), created: timeOf(result['createdAt']) };
     }),
   ].sort((a, b) => b.created - a.created);
-  const on = record['on'] === undefined ? undefined : check.list(record['on'], 'on').filter((index) => typeof index === 'number');
+  const on =
+    record['on'] === undefined
+      ? undefined
+      : check.list(record['on'], 'on').filter((index) => typeof index === 'number');
   return {
     digest,
     from: inputs[0] ?? [],
@@ -221,7 +277,9 @@ function readRecord(value: unknown, layers: LayerTable, check: Checks): ParsedRe
   };
 }
 
-function firstOf(results: readonly { readonly stack: () => RemoteLayer[] | undefined }[]): RemoteLayer[] | undefined {
+function firstOf(
+  results: readonly { readonly stack: () => RemoteLayer[] | undefined }[],
+): RemoteLayer[] | undefined {
   for (const { stack } of results) {
     const layers = stack();
     if (layers && layers.length > 0) return layers;
@@ -351,7 +409,8 @@ class Checks {
   }
 
   index(value: unknown, limit: number): number {
-    if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < limit) return value;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < limit)
+      return value;
     throw this.fail(`${JSON.stringify(value)?.slice(0, 100)} is not an index`);
   }
 }

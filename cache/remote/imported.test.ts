@@ -8,7 +8,11 @@ import type { RemoteRecord } from './record.ts';
 
 const d = (name: string) => digestOf(name);
 const origin = { kind: 'layout', path: '/nowhere' } as const;
-const record = (name: string, layers: readonly string[], aliases: readonly string[] = []): RemoteRecord => ({
+const record = (
+  name: string,
+  layers: readonly string[],
+  aliases: readonly string[] = [],
+): RemoteRecord => ({
   key: d(name),
   aliases: aliases.map(d),
   outputs: [
@@ -21,10 +25,23 @@ const record = (name: string, layers: readonly string[], aliases: readonly strin
   created: 5,
   platforms: [],
 });
-const seen = (name: string, ...aliases: string[]): RemoteRecord => ({ ...record(name, [], aliases), outputs: [] });
+const seen = (name: string, ...aliases: string[]): RemoteRecord => ({
+  ...record(name, [], aliases),
+  outputs: [],
+});
 
-function local(records: readonly Digest[], links: ReadonlyMap<Digest, Digest> = new Map()): CacheStore {
-  const make = (key: Digest): CacheRecord => ({ key, outputs: [], parts: [], description: 'own', created: 1, durationMs: 1 });
+function local(
+  records: readonly Digest[],
+  links: ReadonlyMap<Digest, Digest> = new Map(),
+): CacheStore {
+  const make = (key: Digest): CacheRecord => ({
+    key,
+    outputs: [],
+    parts: [],
+    description: 'own',
+    created: 1,
+    durationMs: 1,
+  });
   return {
     load: (key) => (records.includes(key) ? make(key) : undefined),
     resolve: (definition) => links.get(definition),
@@ -43,7 +60,9 @@ test('records of several caches are returned in the order of the caches', () => 
     () => false,
   );
   const layers = (key: string) =>
-    store.imported!.load(d(key)).map(({ outputs }) => (outputs[0] as RemoteStack).layers.map(({ diffId }) => diffId));
+    store
+      .imported!.load(d(key))
+      .map(({ outputs }) => (outputs[0] as RemoteStack).layers.map(({ diffId }) => diffId));
   assert.equal(layers('k'), [[d('a')], [d('b')]]);
   assert.equal(layers('l'), [[d('c')]]);
   assert.equal(layers('m'), []);
@@ -51,7 +70,10 @@ test('records of several caches are returned in the order of the caches', () => 
 });
 
 test('a link is looked up in the store, then in the caches; a link without a record hides no other', () => {
-  const caches = [cache('1', record('k', ['a'], ['link', 'stale'])), cache('2', seen('seen', 'sighting'))];
+  const caches = [
+    cache('1', record('k', ['a'], ['link', 'stale'])),
+    cache('2', seen('seen', 'sighting')),
+  ];
   const links = new Map([
     [d('own link'), d('own')],
     [d('stale'), d('gone')],
@@ -68,7 +90,12 @@ test('a link is looked up in the store, then in the caches; a link without a rec
 });
 
 test('dropping a record also drops the records of the same cache that need the same layers', () => {
-  const first = cache('1', record('a', ['base', 'a']), record('b', ['base', 'a', 'b']), record('c', ['base', 'c']));
+  const first = cache(
+    '1',
+    record('a', ['base', 'a']),
+    record('b', ['base', 'a', 'b']),
+    record('c', ['base', 'c']),
+  );
   const second = cache('2', record('a', ['base', 'a']));
   const store = withImports(local([]), [first, second], (diffId) => diffId === d('base'));
   const [lost] = store.imported!.load(d('a'));

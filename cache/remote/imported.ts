@@ -73,7 +73,8 @@ export function withImports(
         const missing = missingLayers(record, isHere);
         source.records.delete(record.key);
         for (const [key, { outputs }] of source.records) {
-          if (outputs.some((layers) => layers.some(({ diffId }) => missing.has(diffId)))) source.records.delete(key);
+          if (outputs.some((layers) => layers.some(({ diffId }) => missing.has(diffId))))
+            source.records.delete(key);
         }
       },
     },
@@ -104,6 +105,8 @@ function asRecord({ key, outputs, created }: RemoteRecord, origin: ImageOrigin):
 }
 
 function missingLayers(record: CacheRecord, isHere: (diffId: Digest) => boolean): Set<Digest> {
-  const layers = record.outputs.flatMap((output) => (output instanceof RemoteStack ? output.layers : []));
+  const layers = record.outputs.flatMap((output) =>
+    output instanceof RemoteStack ? output.layers : [],
+  );
   return new Set(layers.map(({ diffId }) => diffId).filter((diffId) => !isHere(diffId)));
 }

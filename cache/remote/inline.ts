@@ -23,7 +23,11 @@ export function inlineCache(records: readonly InlineRecord[]): string {
   }));
   ordered.forEach((record, link) => {
     for (let index = 1; index < record.outputs.length; index++)
-      wires.push({ ...result(record, index), digest: outputName(record.key, index), inputs: [[{ link }]] });
+      wires.push({
+        ...result(record, index),
+        digest: outputName(record.key, index),
+        inputs: [[{ link }]],
+      });
     for (const alias of record.aliases) wires.push({ digest: alias, inputs: [[{ link }]] });
   });
   return Buffer.from(JSON.stringify(wires)).toString('base64');
@@ -33,7 +37,10 @@ export function inlineCache(records: readonly InlineRecord[]): string {
  * A stack that starts at the bottom of the image is the chain of a layer. Any other stack is listed
  * layer by layer, such as that of a COPY --link.
  */
-function result({ outputs, created }: InlineRecord, index: number): Pick<WireRecord, 'layers' | 'chains'> {
+function result(
+  { outputs, created }: InlineRecord,
+  index: number,
+): Pick<WireRecord, 'layers' | 'chains'> {
   const positions = outputs[index]!;
   const createdAt = new Date(created).toISOString();
   return positions.every((position, at) => position === at)
@@ -45,11 +52,17 @@ function result({ outputs, created }: InlineRecord, index: number): Pick<WireRec
  * The records in an image's config; an empty list when it has no such field. Throws
  * KILN_CACHE_MALFORMED.
  */
-export function parseInline(config: ImageConfig, manifest: Manifest, where: string): RemoteRecord[] {
+export function parseInline(
+  config: ImageConfig,
+  manifest: Manifest,
+  where: string,
+): RemoteRecord[] {
   const field = config[INLINE_FIELD];
   const diffIds = config.rootfs?.diff_ids ?? [];
   if (typeof field !== 'string' || diffIds.length !== manifest.layers.length) return [];
-  const layers = manifest.layers.map((descriptor, index): RemoteLayer => ({ descriptor, diffId: diffIds[index]!, created: 0 }));
+  const layers = manifest.layers.map(
+    (descriptor, index): RemoteLayer => ({ descriptor, diffId: diffIds[index]!, created: 0 }),
+  );
   let records: unknown;
   try {
     records = JSON.parse(Buffer.from(field, 'base64').toString());

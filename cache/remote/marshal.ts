@@ -18,7 +18,9 @@ export function marshalCache(records: readonly RemoteRecord[]): MarshalledCache 
   const stacks = stackTable(ordered);
   const platforms = [...new Set(ordered.flatMap((record) => record.platforms))].sort(compare);
   const result = (layers: readonly RemoteLayer[] | undefined, created: number) =>
-    layers ? { layers: [{ layer: stacks.index(layers), createdAt: new Date(created).toISOString() }] } : {};
+    layers
+      ? { layers: [{ layer: stacks.index(layers), createdAt: new Date(created).toISOString() }] }
+      : {};
   const roots = ordered.map((record): WireRecord => {
     const on = record.platforms.map((name) => platforms.indexOf(name)).sort((a, b) => a - b);
     return {
@@ -60,26 +62,39 @@ function aliasRecords(records: readonly RemoteRecord[]): WireRecord[] {
 
 /** The layers of all stacks as a tree. Its order depends on the layers alone. */
 function stackTable(records: readonly RemoteRecord[]) {
-  const paths = new Map<string, { readonly path: string; readonly parent: string; readonly layer: RemoteLayer }>();
-  const pathOf = (layers: readonly RemoteLayer[]) => layers.map(({ descriptor }) => descriptor.digest).join('>');
+  const paths = new Map<
+    string,
+    { readonly path: string; readonly parent: string; readonly layer: RemoteLayer }
+  >();
+  const pathOf = (layers: readonly RemoteLayer[]) =>
+    layers.map(({ descriptor }) => descriptor.digest).join('>');
   for (const { outputs } of records) {
     for (const stack of outputs) {
       for (let depth = stack.length; depth > 0; depth--) {
         const path = pathOf(stack.slice(0, depth));
         if (paths.has(path)) break;
-        paths.set(path, { path, parent: pathOf(stack.slice(0, depth - 1)), layer: stack[depth - 1]! });
+        paths.set(path, {
+          path,
+          parent: pathOf(stack.slice(0, depth - 1)),
+          layer: stack[depth - 1]!,
+        });
       }
     }
   }
   const order = [...paths.values()].sort(
-    (a, b) => compare(a.layer.descriptor.digest, b.layer.descriptor.digest) || compare(a.path, b.path),
+    (a, b) =>
+      compare(a.layer.descriptor.digest, b.layer.descriptor.digest) || compare(a.path, b.path),
   );
   const indexes = new Map(order.map(({ path }, index) => [path, index]));
   const blobs = new Map<Digest, RemoteLayer>();
-  for (const { layer } of order) if (!blobs.has(layer.descriptor.digest)) blobs.set(layer.descriptor.digest, layer);
+  for (const { layer } of order)
+    if (!blobs.has(layer.descriptor.digest)) blobs.set(layer.descriptor.digest, layer);
   return {
     wire: order.map(
-      ({ layer, parent }): WireLayer => ({ blob: layer.descriptor.digest, parent: parent === '' ? -1 : indexes.get(parent)! }),
+      ({ layer, parent }): WireLayer => ({
+        blob: layer.descriptor.digest,
+        parent: parent === '' ? -1 : indexes.get(parent)!,
+      }),
     ),
     blobs: [...blobs.values()],
     index: (layers: readonly RemoteLayer[]) => indexes.get(pathOf(layers))!,

@@ -13,10 +13,15 @@ export function mergeRecords(
 ): RemoteRecord[] {
   const merged = new Map(fresh.map((record) => [record.key, record]));
   for (const record of old) {
-    const platforms = keep ? record.platforms : record.platforms.filter((name) => !built.includes(name));
+    const platforms = keep
+      ? record.platforms
+      : record.platforms.filter((name) => !built.includes(name));
     if (platforms.length === 0) continue;
     const now = merged.get(record.key);
-    merged.set(record.key, now ? joined(now, record, platforms) : { ...record, outputs: record.outputs, platforms });
+    merged.set(
+      record.key,
+      now ? joined(now, record, platforms) : { ...record, outputs: record.outputs, platforms },
+    );
   }
   return [...merged.values()];
 }

@@ -21,7 +21,12 @@ import type { RemoteRecord } from './record.ts';
 /** The location of a cache, as given by `--cache-from`. */
 export type CacheSource =
   | { readonly type: 'registry'; readonly ref: Reference }
-  | { readonly type: 'local'; readonly src: string; readonly tag: string | undefined; readonly digest: Digest | undefined };
+  | {
+      readonly type: 'local';
+      readonly src: string;
+      readonly tag: string | undefined;
+      readonly digest: Digest | undefined;
+    };
 
 /** The number of images of one index that are searched for inline caches. */
 const MAX_PLATFORMS = 32;
@@ -53,9 +58,17 @@ export async function readCache(
   client: () => Promise<RegistryClient>,
   signal: AbortSignal,
 ): Promise<ReadCache> {
-  using documents = source.type === 'registry' ? await registryDocuments(source.ref, client, signal) : localDocuments(source);
+  using documents =
+    source.type === 'registry'
+      ? await registryDocuments(source.ref, client, signal)
+      : localDocuments(source);
   const { document, digest } = await documents.root();
-  return { name: documents.name, origin: documents.origin, records: await recordsIn(document, documents), digest };
+  return {
+    name: documents.name,
+    origin: documents.origin,
+    records: await recordsIn(document, documents),
+    digest,
+  };
 }
 
 async function recordsIn(document: ImageDocument, documents: Documents): Promise<RemoteRecord[]> {
@@ -63,25 +76,41 @@ async function recordsIn(document: ImageDocument, documents: Documents): Promise
   const { manifests } = document.index;
   const config = manifests.find(({ mediaType }) => mediaType === CACHE_CONFIG);
   if (config) return configRecords(config, manifests, documents);
-  const images = manifests.filter(({ mediaType, platform }) => MANIFEST_TYPES.includes(mediaType) && platform?.os !== 'unknown');
+  const images = manifests.filter(
+    ({ mediaType, platform }) => MANIFEST_TYPES.includes(mediaType) && platform?.os !== 'unknown',
+  );
   const records: RemoteRecord[] = [];
   for (const image of images.slice(0, MAX_PLATFORMS)) {
     const inner = await documents.manifest(image);
-    if (inner.kind === 'manifest') records.push(...(await manifestRecords(inner.manifest, documents)));
+    if (inner.kind === 'manifest')
+      records.push(...(await manifestRecords(inner.manifest, documents)));
   }
   return records;
 }
 
 async function manifestRecords(manifest: Manifest, documents: Documents): Promise<RemoteRecord[]> {
-  if (manifest.config.mediaType === CACHE_CONFIG) return configRecords(manifest.config, manifest.layers, documents);
-  if (manifest.config.mediaType !== MEDIA.ociConfig && manifest.config.mediaType !== MEDIA.dockerConfig) return [];
+  if (manifest.config.mediaType === CACHE_CONFIG)
+    return configRecords(manifest.config, manifest.layers, documents);
+  if (
+    manifest.config.mediaType !== MEDIA.ociConfig &&
+    manifest.config.mediaType !== MEDIA.dockerConfig
+  )
+    return [];
   const bytes = await documents.blob(manifest.config, MAX_CONFIG);
   return parseInline(parseConfig(bytes, `config of ${documents.name}`), manifest, documents.name);
 }
 
-async function configRecords(config: Descriptor, layers: readonly Descriptor[], documents: Documents): Promise<RemoteRecord[]> {
+async function configRecords(
+  config: Descriptor,
+  layers: readonly Descriptor[],
+  documents: Documents,
+): Promise<RemoteRecord[]> {
   const bytes = await documents.blob(config, MAX_CACHE_CONFIG);
-  return parseCacheBytes(bytes, new Map(layers.map((layer) => [layer.digest, layer])), documents.name);
+  return parseCacheBytes(
+    bytes,
+    new Map(layers.map((layer) => [layer.digest, layer])),
+    documents.name,
+  );
 }
 
 async function registryDocuments(
@@ -95,7 +124,8 @@ async function registryDocuments(
     name,
     origin: { kind: 'registry', repository: { domain: reference.domain, path: reference.path } },
     root: () => client.manifest(reference, reference.digest ?? reference.tag ?? 'latest', signal),
-    manifest: async (descriptor) => (await client.manifest(reference, descriptor.digest, signal)).document,
+    manifest: async (descriptor) =>
+      (await client.manifest(reference, descriptor.digest, signal)).document,
     blob: (descriptor, limit) => client.readBlob(reference, descriptor, limit, signal),
     [Symbol.dispose]: () => {},
   };
@@ -105,13 +135,19 @@ function localDocuments({ src, tag, digest }: CacheSource & { readonly type: 'lo
   const layout = openLayout(src);
   const read = (descriptor: Descriptor) => {
     const bytes = layout.read(descriptor, MAX_ROOT);
-    return parseDocument(bytes, typeOf(bytes, descriptor.mediaType), `${descriptor.digest} of ${src}`);
+    return parseDocument(
+      bytes,
+      typeOf(bytes, descriptor.mediaType),
+      `${descriptor.digest} of ${src}`,
+    );
   };
   return {
     name: src,
     origin: { kind: 'layout', path: layout.path },
     async root() {
-      const descriptor = digest ? namedByDigest(digest) : layout.find(tag === undefined ? {} : { tag });
+      const descriptor = digest
+        ? namedByDigest(digest)
+        : layout.find(tag === undefined ? {} : { tag });
       return { document: read(descriptor), digest: descriptor.digest };
     },
     manifest: async (descriptor) => read(descriptor),

@@ -28,7 +28,8 @@ export class Chunker {
       buffer[this.#filled++] = byte;
       // Bits that are shifted out on the left are lost, so the hash covers 32 bytes.
       hash = ((hash << 1) + GEAR[byte]!) | 0;
-      if ((hash >>> (32 - BITS) !== 0 || this.#filled < CHUNK.least) && this.#filled < CHUNK.most) continue;
+      if ((hash >>> (32 - BITS) !== 0 || this.#filled < CHUNK.least) && this.#filled < CHUNK.most)
+        continue;
       yield buffer.subarray(0, this.#filled);
       this.#filled = 0;
       hash = 0;

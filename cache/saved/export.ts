@@ -8,7 +8,14 @@ import { lockFile } from '../../snapshotter/overlay/filelock.ts';
 import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import type { CacheMountPlace } from '../gc/others.ts';
 import { Chunker } from './chunker.ts';
-import { chunkPath, putWhole, readSaved, type SavedChunk, type SavedMount, writeSaved } from './format.ts';
+import {
+  chunkPath,
+  putWhole,
+  readSaved,
+  type SavedChunk,
+  type SavedMount,
+  writeSaved,
+} from './format.ts';
 
 export interface Exported {
   readonly mounts: number;
@@ -29,7 +36,9 @@ export async function exportMounts(
   destination: string,
   signal: AbortSignal,
 ): Promise<Exported> {
-  attempt(writing('the directory of saved caches', destination), () => makeDirectory(join(destination, 'chunks')));
+  attempt(writing('the directory of saved caches', destination), () =>
+    makeDirectory(join(destination, 'chunks')),
+  );
   const before = readSaved(destination);
   const made: SavedMount[] = [];
   let written = 0;
@@ -39,7 +48,8 @@ export async function exportMounts(
     const size = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
     made.push({ id: place.mountId, base: place.base, saved: Date.now(), size, chunks });
   }
-  const isMade = (mount: SavedMount) => made.some(({ id, base }) => id === mount.id && base === mount.base);
+  const isMade = (mount: SavedMount) =>
+    made.some(({ id, base }) => id === mount.id && base === mount.base);
   const mounts = [...(before?.mounts ?? []).filter((mount) => !isMade(mount)), ...made];
   writeSaved(destination, { version: 1, mounts });
   sweep(destination, mounts);
@@ -50,7 +60,12 @@ function lockOf({ item }: CacheMountPlace): string {
   return item.content.lock!;
 }
 
-function saveTree(data: string, destination: string, signal: AbortSignal, wrote: (bytes: number) => void): SavedChunk[] {
+function saveTree(
+  data: string,
+  destination: string,
+  signal: AbortSignal,
+  wrote: (bytes: number) => void,
+): SavedChunk[] {
   const chunker = new Chunker();
   const chunks: SavedChunk[] = [];
   const keep = (chunk: Buffer) => {
@@ -60,7 +75,8 @@ function saveTree(data: string, destination: string, signal: AbortSignal, wrote:
   };
   const buffer = Buffer.allocUnsafeSlow(PIECE);
   const options = { check: () => signal.throwIfAborted(), buffer: () => buffer, plain: true };
-  for (const piece of tarStream(data, options, { entries: 0, size: 0 })) for (const chunk of chunker.push(piece)) keep(chunk);
+  for (const piece of tarStream(data, options, { entries: 0, size: 0 }))
+    for (const chunk of chunker.push(piece)) keep(chunk);
   for (const chunk of chunker.finish()) keep(chunk);
   return chunks;
 }
@@ -77,7 +93,9 @@ function writeChunk(path: string, chunk: Buffer): number {
 }
 
 function sweep(destination: string, mounts: readonly SavedMount[]): void {
-  const needed = new Set<Digest>(mounts.flatMap(({ chunks }) => chunks.map(({ digest }) => digest)));
+  const needed = new Set<Digest>(
+    mounts.flatMap(({ chunks }) => chunks.map(({ digest }) => digest)),
+  );
   const names = new Set([...needed].map((digest) => `${hexOf(digest)}.zst`));
   const chunks = join(destination, 'chunks');
   for (const directory of readdirSync(chunks)) {

@@ -68,7 +68,12 @@ export function readSaved(destination: string): SavedCaches | undefined {
  * A file of an export. `what` names it in messages. Undefined when it does not exist. The directory
  * is not trusted: links out of it are not followed, and only regular files are read.
  */
-export function readSavedFile(destination: string, name: string, max: number, what: string): Buffer | undefined {
+export function readSavedFile(
+  destination: string,
+  name: string,
+  max: number,
+  what: string,
+): Buffer | undefined {
   const path = join(destination, name);
   return attempt(reading(what, path), () => {
     if (!statSync(destination, { throwIfNoEntry: false })) return undefined;
@@ -120,19 +125,27 @@ function checked(path: string, value: unknown): SavedCaches {
 }
 
 function checkedMount(path: string, value: unknown): SavedMount {
-  if (!isObject(value) || !Array.isArray(value['chunks'])) throw invalid(path, 'a mount is malformed');
+  if (!isObject(value) || !Array.isArray(value['chunks']))
+    throw invalid(path, 'a mount is malformed');
   const { id, base, saved, size } = value;
-  if (typeof id !== 'string' || typeof base !== 'string' || typeof saved !== 'number' || typeof size !== 'number')
+  if (
+    typeof id !== 'string' ||
+    typeof base !== 'string' ||
+    typeof saved !== 'number' ||
+    typeof size !== 'number'
+  )
     throw invalid(path, 'a mount is malformed');
   const chunks = value['chunks'].map((chunk): SavedChunk => {
     if (!isObject(chunk)) throw invalid(path, 'a chunk is malformed');
     const { digest, size: bytes } = chunk;
-    if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(path, 'a chunk has no digest');
+    if (typeof digest !== 'string' || !isDigest(digest))
+      throw invalid(path, 'a chunk has no digest');
     if (typeof bytes !== 'number' || !Number.isInteger(bytes) || bytes < 1 || bytes > CHUNK.most)
       throw invalid(path, 'a chunk has an impossible size');
     return { digest: asDigest(digest), size: bytes };
   });
-  if (chunks.reduce((sum, chunk) => sum + chunk.size, 0) !== size) throw invalid(path, 'sizes do not add up');
+  if (chunks.reduce((sum, chunk) => sum + chunk.size, 0) !== size)
+    throw invalid(path, 'sizes do not add up');
   return { id, base, saved, size, chunks };
 }
 

@@ -10,7 +10,14 @@ import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTreeSoon } from '../../snapshotter/sys/removal.ts';
 import { cacheName, describeCache, removed } from '../mounts.ts';
 import { CHUNK } from './chunker.ts';
-import { chunkName, chunkPath, invalid, readSaved, readSavedFile, type SavedMount } from './format.ts';
+import {
+  chunkName,
+  chunkPath,
+  invalid,
+  readSaved,
+  readSavedFile,
+  type SavedMount,
+} from './format.ts';
 
 /**
  * Restores saved cache mounts. Each replaces the mount of the same id; when a step uses that mount,
@@ -31,7 +38,12 @@ export async function importMounts(
   return mounts;
 }
 
-async function restore(store: Store, source: string, mount: SavedMount, signal: AbortSignal): Promise<void> {
+async function restore(
+  store: Store,
+  source: string,
+  mount: SavedMount,
+  signal: AbortSignal,
+): Promise<void> {
   using scratch = store.scratch('restore');
   const data = join(scratch.path, 'data');
   mkdirSync(data);
@@ -63,7 +75,8 @@ function unpack(source: string, mount: SavedMount, data: string, signal: AbortSi
     reader.finish();
     writer.finish();
   } catch (error) {
-    if (error instanceof NeedsBelow) throw invalid(source, `${mount.id} has an entry without its directory: ${error.message}`);
+    if (error instanceof NeedsBelow)
+      throw invalid(source, `${mount.id} has an entry without its directory: ${error.message}`);
     throw error;
   }
 }
@@ -85,8 +98,13 @@ function readChunk(source: string, { digest, size }: SavedMount['chunks'][number
 }
 
 /** Removes a cache mount after waiting for its users. */
-export async function removeMount(paths: readonly string[], lock: string, signal: AbortSignal): Promise<void> {
-  if (!existsSync(lock)) throw new KilnError('KILN_CACHE_NOT_FOUND', 'the cache mount no longer exists');
+export async function removeMount(
+  paths: readonly string[],
+  lock: string,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!existsSync(lock))
+    throw new KilnError('KILN_CACHE_NOT_FOUND', 'the cache mount no longer exists');
   using _held = await lockFile(lock, 'exclusive', signal);
   for (const path of paths) removed(path);
 }

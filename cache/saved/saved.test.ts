@@ -18,7 +18,12 @@ import { zstdCompressSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
-import { END_OF_ARCHIVE, encodeHeader, NO_XATTRS, type TarEntry } from '../../snapshotter/layer/tar.ts';
+import {
+  END_OF_ARCHIVE,
+  encodeHeader,
+  NO_XATTRS,
+  type TarEntry,
+} from '../../snapshotter/layer/tar.ts';
 import { openStore, type Store } from '../../snapshotter/store/root.ts';
 import { cacheMountPlaces } from '../gc/others.ts';
 import { createCacheMounts } from '../mounts.ts';
@@ -27,7 +32,9 @@ import { exportMounts } from './export.ts';
 import { chunkPath, writeSaved } from './format.ts';
 import { importMounts } from './import.ts';
 
-const test = suite<{ dir: string; store: Store; other: Store; saved: string }>('saved cache mounts');
+const test = suite<{ dir: string; store: Store; other: Store; saved: string }>(
+  'saved cache mounts',
+);
 const never = new AbortController().signal;
 
 test.before.each((context) => {
@@ -44,7 +51,10 @@ test.after.each(({ dir, store, other }) => {
 
 async function inMount<T>(store: Store, id: string, use: (directory: string) => T): Promise<T> {
   const mounts = createCacheMounts(join(store.root, 'caches'));
-  await using lease = await mounts.lease({ id, base: '', sharing: 'shared', fill: async () => {} }, never);
+  await using lease = await mounts.lease(
+    { id, base: '', sharing: 'shared', fill: async () => {} },
+    never,
+  );
   return use(lease.directory);
 }
 
@@ -63,7 +73,11 @@ function noise(length: number, seed = 1): Buffer {
   return bytes;
 }
 
-test('a mount is restored as it was: names, modes, owners, exact times, links', async ({ store, other, saved }) => {
+test('a mount is restored as it was: names, modes, owners, exact times, links', async ({
+  store,
+  other,
+  saved,
+}) => {
   await inMount(store, '/cargo', (directory) => {
     mkdirSync(join(directory, 'a'));
     writeFileSync(join(directory, 'a', '.wh.not-a-whiteout'), 'x');
@@ -87,18 +101,32 @@ test('a mount is restored as it was: names, modes, owners, exact times, links', 
   });
 });
 
-test('a second export writes only new chunks, and removes those that are not needed', async ({ store, saved }) => {
+test('a second export writes only new chunks, and removes those that are not needed', async ({
+  store,
+  saved,
+}) => {
   await inMount(store, '/x', (directory) => {
-    for (let at = 0; at < 8; at++) writeFileSync(join(directory, `f${at}`), noise(2_000_000, at + 1));
+    for (let at = 0; at < 8; at++)
+      writeFileSync(join(directory, `f${at}`), noise(2_000_000, at + 1));
   });
   const first = await exportMounts(places(store), saved, never);
   assert.ok(first.written > 15_000_000);
   assert.is((await exportMounts(places(store), saved, never)).written, 0);
-  await inMount(store, '/x', (directory) => writeFileSync(join(directory, 'f3'), noise(2_000_000, 77)));
+  await inMount(store, '/x', (directory) =>
+    writeFileSync(join(directory, 'f3'), noise(2_000_000, 77)),
+  );
   const third = await exportMounts(places(store), saved, never);
-  assert.ok(third.written > 1_900_000 && third.written < 2_000_000 + 4 * CHUNK.most, String(third.written));
-  const chunks = readdirSync(join(saved, 'chunks'), { recursive: true }).filter((name) => String(name).endsWith('.zst'));
-  const stored = chunks.reduce((sum, name) => sum + statSync(join(saved, 'chunks', String(name))).size, 0);
+  assert.ok(
+    third.written > 1_900_000 && third.written < 2_000_000 + 4 * CHUNK.most,
+    String(third.written),
+  );
+  const chunks = readdirSync(join(saved, 'chunks'), { recursive: true }).filter((name) =>
+    String(name).endsWith('.zst'),
+  );
+  const stored = chunks.reduce(
+    (sum, name) => sum + statSync(join(saved, 'chunks', String(name))).size,
+    0,
+  );
   assert.ok(stored < 17_000_000, 'the old chunks are removed');
 });
 
@@ -115,7 +143,9 @@ test('the same bytes give the same chunks however they are divided, and an inser
   const whole = cut(bytes, 12_000_000);
   assert.ok(whole.length > 5);
   assert.equal(cut(bytes, 4097), whole);
-  const inserted = new Set(cut(Buffer.concat([bytes.subarray(0, 100), Buffer.from('new'), bytes.subarray(100)]), 1 << 20));
+  const inserted = new Set(
+    cut(Buffer.concat([bytes.subarray(0, 100), Buffer.from('new'), bytes.subarray(100)]), 1 << 20),
+  );
   assert.ok(whole.filter((digest) => !inserted.has(digest)).length <= 2);
 });
 
@@ -126,11 +156,23 @@ function forge(saved: string, tar: Buffer, more: { size?: number; digest?: strin
   mkdirSync(join(path, '..'), { recursive: true });
   writeFileSync(path, zstdCompressSync(tar));
   const chunk = { digest: (more.digest ?? digest) as typeof digest, size: more.size ?? tar.length };
-  writeSaved(saved, { version: 1, mounts: [{ id: 'x', base: '', saved: 0, size: chunk.size, chunks: [chunk] }] });
+  writeSaved(saved, {
+    version: 1,
+    mounts: [{ id: 'x', base: '', saved: 0, size: chunk.size, chunks: [chunk] }],
+  });
 }
 
 function archive(...entries: Partial<TarEntry>[]): Buffer {
-  const base = { linkPath: '', mode: 0o644, uid: 0, gid: 0, size: 0, mtime: { sec: 0, nsec: 0 }, devMajor: 0, devMinor: 0 };
+  const base = {
+    linkPath: '',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    mtime: { sec: 0, nsec: 0 },
+    devMajor: 0,
+    devMinor: 0,
+  };
   const headers = entries.map((entry) =>
     encodeHeader({ ...base, type: 'file', path: 'f', xattrs: NO_XATTRS, ...entry } as TarEntry),
   );
@@ -142,14 +184,22 @@ test('a hostile export harms nothing outside the mount', async ({ dir, other, sa
   mkdirSync(outside);
   const attacks: [string, Buffer][] = [
     ['a path that climbs', archive({ path: '../../../../outside/a' })],
-    ['a link and a file through it', archive({ type: 'symlink', path: 'l', linkPath: outside }, { path: 'l/b' })],
-    ['a hard link to outside', archive({ type: 'hardlink', path: 'h', linkPath: '../../../VERSION' })],
+    [
+      'a link and a file through it',
+      archive({ type: 'symlink', path: 'l', linkPath: outside }, { path: 'l/b' }),
+    ],
+    [
+      'a hard link to outside',
+      archive({ type: 'hardlink', path: 'h', linkPath: '../../../VERSION' }),
+    ],
     ['a device', archive({ type: 'block', path: 'sda', devMajor: 8 })],
     ['no archive', Buffer.alloc(700, 7)],
   ];
   for (const [what, tar] of attacks) {
     forge(saved, tar);
-    const error = await importMounts(other, saved, () => true, never).catch((caught: unknown) => caught);
+    const error = await importMounts(other, saved, () => true, never).catch(
+      (caught: unknown) => caught,
+    );
     assert.match(String(error), /malformed|damaged/, what);
     assert.equal(readdirSync(outside), [], what);
   }
@@ -164,7 +214,8 @@ test('a link out of the export is not followed, a pipe is not waited for, and no
   const secret = join(dir, 'secret');
   writeFileSync(secret, 'CANARY-SECRET');
   const tar = archive({ path: 'a' });
-  const attempt = () => importMounts(other, saved, () => true, never).then(() => 'restored', String);
+  const attempt = () =>
+    importMounts(other, saved, () => true, never).then(() => 'restored', String);
   for (const path of [join(saved, 'kiln-caches.json'), chunkPath(saved, digestOf(tar))]) {
     forge(saved, tar);
     rmSync(path);
@@ -182,7 +233,8 @@ test('a link out of the export is not followed, a pipe is not waited for, and no
 
 test('an export is verified: sizes, digests, decompression bombs', async ({ other, saved }) => {
   const tar = archive({ path: 'a' });
-  const attempt = () => importMounts(other, saved, () => true, never).then(() => 'restored', String);
+  const attempt = () =>
+    importMounts(other, saved, () => true, never).then(() => 'restored', String);
   forge(saved, tar, { size: tar.length + 1 });
   assert.match(await attempt(), 'does not match its name');
   forge(saved, tar, { digest: digestOf('other') });

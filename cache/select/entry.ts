@@ -56,7 +56,13 @@ export interface Meta extends FileIdentity {
 }
 
 export function sameIdentity(a: FileIdentity, b: FileIdentity): boolean {
-  return a.ino === b.ino && a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.dev === b.dev;
+  return (
+    a.ino === b.ino &&
+    a.size === b.size &&
+    a.mtimeMs === b.mtimeMs &&
+    a.ctimeMs === b.ctimeMs &&
+    a.dev === b.dev
+  );
 }
 
 /**
@@ -75,7 +81,9 @@ export function fileIdentity(stat: Stat): FileIdentity {
 
 /** gnu_dev_makedev without bigints. Exact below 2^53, which no real device reaches. */
 function packDevice(major: number, minor: number): number {
-  return ((minor & 0xff) | ((major & 0xfff) << 8)) + (minor >>> 8) * 2 ** 20 + (major >>> 12) * 2 ** 44;
+  return (
+    ((minor & 0xff) | ((major & 0xfff) << 8)) + (minor >>> 8) * 2 ** 20 + (major >>> 12) * 2 ** 44
+  );
 }
 
 export function isDirectoryMode(mode: number): boolean {
@@ -115,7 +123,26 @@ export function kindOf(mode: number): EntryKind {
 export function plainEntry(entry: Entry): Entry {
   const { path, rel, name, index, parent, kind, link, implied } = entry;
   const { dev, ino, size, mtimeMs, ctimeMs, mode, nlink, uid, gid, rdev } = entry;
-  return { path, rel, name, index, parent, kind, link, implied, dev, ino, size, mtimeMs, ctimeMs, mode, nlink, uid, gid, rdev };
+  return {
+    path,
+    rel,
+    name,
+    index,
+    parent,
+    kind,
+    link,
+    implied,
+    dev,
+    ino,
+    size,
+    mtimeMs,
+    ctimeMs,
+    mode,
+    nlink,
+    uid,
+    gid,
+    rdev,
+  };
 }
 
 const NUMBERS = 10;
@@ -141,7 +168,10 @@ export class WalkedEntries {
     this.#rootOwned = rootOwned;
   }
 
-  add(place: Pick<Entry, 'path' | 'name' | 'index' | 'parent' | 'implied' | 'link'>, stat: Meta): Entry {
+  add(
+    place: Pick<Entry, 'path' | 'name' | 'index' | 'parent' | 'implied' | 'link'>,
+    stat: Meta,
+  ): Entry {
     if (this.#next === this.#numbers.length) {
       this.#numbers = new Float64Array(NUMBERS * Math.min(MOST, Math.max(FEWEST, this.all.length)));
       this.#next = 0;
@@ -183,7 +213,13 @@ class WalkedEntry implements Entry {
   private readonly numbers: Float64Array;
   private readonly row: number;
 
-  constructor(place: Parameters<WalkedEntries['add']>[0], kind: EntryKind, above: number, numbers: Float64Array, row: number) {
+  constructor(
+    place: Parameters<WalkedEntries['add']>[0],
+    kind: EntryKind,
+    above: number,
+    numbers: Float64Array,
+    row: number,
+  ) {
     this.path = place.path;
     this.name = place.name;
     this.index = place.index;

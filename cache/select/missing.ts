@@ -45,7 +45,12 @@ function danglingHint(view: TreeView, path: string): string {
   return `"${path}" is a symbolic link to "${view.readlink(path)}", which does not lead to anything inside the source`;
 }
 
-function suggest(view: TreeView, directory: string, missing: string, rest: readonly string[]): string | undefined {
+function suggest(
+  view: TreeView,
+  directory: string,
+  missing: string,
+  rest: readonly string[],
+): string | undefined {
   const most = Math.max(1, Math.floor(missing.length / 3));
   const near = view
     .names(directory)
@@ -55,14 +60,18 @@ function suggest(view: TreeView, directory: string, missing: string, rest: reado
     .sort((a, b) => a.far - b.far)
     .slice(0, 3);
   if (near.length === 0) return present(view, directory);
-  const paths = near.map(({ name }) => `"${[directory, name, ...rest].filter((part) => part !== '').join('/')}"`);
+  const paths = near.map(
+    ({ name }) => `"${[directory, name, ...rest].filter((part) => part !== '').join('/')}"`,
+  );
   return `did you mean ${paths.join(' or ')}?`;
 }
 
 const SHOWN = 8;
 
 function present(view: TreeView, directory: string): string {
-  const names = view.names(directory).filter((name) => view.lstat(below(directory, name)) !== undefined);
+  const names = view
+    .names(directory)
+    .filter((name) => view.lstat(below(directory, name)) !== undefined);
   const where = directory === '' ? 'there' : `"${directory}"`;
   if (names.length === 0) return directory === '' ? 'the source is empty' : `${where} is empty`;
   const more = names.length > SHOWN ? `, and ${names.length - SHOWN} more` : '';

@@ -24,7 +24,11 @@ export class OpenDirectory implements Disposable {
   open(path: string, flags: number): number {
     const slash = path.lastIndexOf('/');
     const name = path === '' ? '.' : path.slice(slash + 1);
-    return openat(this.at(slash < 0 ? '' : path.slice(0, slash)), name, flags | O.NOFOLLOW | O.NONBLOCK | O.NOCTTY);
+    return openat(
+      this.at(slash < 0 ? '' : path.slice(0, slash)),
+      name,
+      flags | O.NOFOLLOW | O.NONBLOCK | O.NOCTTY,
+    );
   }
 
   /**

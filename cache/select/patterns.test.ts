@@ -38,14 +38,22 @@ const MOBY: readonly (readonly [string, string, boolean])[] = [
   ['**/.foo', '.foo', true],
   ['a(b)c/def', 'a(b)c/def', true],
   ['a.|)$(}+{bc', 'a.|)$(}+{bc', true],
-  ['dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl', 'dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl', true],
+  [
+    'dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl',
+    'dist/proxy.py-2.4.0rc3.dev36+g08acad9-py3-none-any.whl',
+    true,
+  ],
   [' dir ', 'dir', true],
   ['/../dir/', 'dir', false],
 ];
 
 test('patterns match as in patternmatcher, also through the directories above', () => {
   for (const [pattern, path, expected] of MOBY)
-    assert.is(compilePatterns([pattern]).match(path, ROOT).matched, expected, `${pattern} against ${path}`);
+    assert.is(
+      compilePatterns([pattern]).match(path, ROOT).matched,
+      expected,
+      `${pattern} against ${path}`,
+    );
 });
 
 test('the last matching pattern decides, and a parent that matched is not matched again', () => {
@@ -61,7 +69,14 @@ test('the last matching pattern decides, and a parent that matched is not matche
 test('a walk skips only directories in which nothing can match', () => {
   const list = compilePatterns(['src/*/test', 'docs/**/x']);
   const below = (path: string) => list.mayMatchBelow(path, list.match(path, ROOT).info);
-  assert.equal(['src', 'src/a', 'src/a/b', 'docs', 'docs/a/b', 'lib'].map(below), [true, true, false, true, true, false]);
+  assert.equal(['src', 'src/a', 'src/a/b', 'docs', 'docs/a/b', 'lib'].map(below), [
+    true,
+    true,
+    false,
+    true,
+    true,
+    false,
+  ]);
 });
 
 test.run();

@@ -33,7 +33,8 @@ export function compilePatterns(patterns: readonly string[]): PatternList {
   const list = patterns.flatMap(parse);
   return {
     match: (path, parent) => matchAll(list, path, parent),
-    mayMatchBelow: (path, info) => list.some(({ back, test }, at) => !back && (info[at] === true || test.reachesBelow(path))),
+    mayMatchBelow: (path, info) =>
+      list.some(({ back, test }, at) => !back && (info[at] === true || test.reachesBelow(path))),
   };
 }
 
@@ -43,7 +44,11 @@ interface Rule {
   readonly test: PathTest;
 }
 
-function matchAll(list: readonly Rule[], path: string, parent: Matched): { matched: boolean; info: Matched } {
+function matchAll(
+  list: readonly Rule[],
+  path: string,
+  parent: Matched,
+): { matched: boolean; info: Matched } {
   const info: boolean[] = new Array(list.length).fill(false);
   let matched = false;
   const split = new SplitPath(path);
@@ -52,7 +57,8 @@ function matchAll(list: readonly Rule[], path: string, parent: Matched): { match
     let hit = parent[at] === true;
     // A pattern that cannot change the result is not tried, and therefore does not count as matched
     // further down. This is the rule of patternmatcher.
-    if (!hit && back === matched) hit = test.matches(split) || (parent.length === 0 && parentMatches(test, path));
+    if (!hit && back === matched)
+      hit = test.matches(split) || (parent.length === 0 && parentMatches(test, path));
     info[at] = hit;
     if (hit) matched = !back;
   }

@@ -10,7 +10,11 @@ const MAX_LINKS = 40;
  * the last one only when `followLast`. Undefined when nothing exists there, also behind a dangling
  * link. `..` stops at the top.
  */
-export function resolveVisible(view: TreeView, path: string, followLast: boolean): string | undefined {
+export function resolveVisible(
+  view: TreeView,
+  path: string,
+  followLast: boolean,
+): string | undefined {
   const todo = components(path).reverse();
   const done: string[] = [];
   let links = 0;
@@ -28,7 +32,8 @@ export function resolveVisible(view: TreeView, path: string, followLast: boolean
       done.push(part);
       continue;
     }
-    if (++links > MAX_LINKS) throw new KilnError('KILN_COPY_LINK_LOOP', `too many symbolic links on the way to "${path}"`);
+    if (++links > MAX_LINKS)
+      throw new KilnError('KILN_COPY_LINK_LOOP', `too many symbolic links on the way to "${path}"`);
     const target = view.readlink(at);
     if (target.startsWith('/')) done.length = 0;
     todo.push(...components(target).reverse());

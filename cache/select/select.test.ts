@@ -12,7 +12,8 @@ const root = mkdtempSync(join(tmpdir(), 'kiln-select-'));
 const outside = mkdtempSync(join(tmpdir(), 'kiln-canary-'));
 
 test.before(() => {
-  for (const path of ['a/b/c', 'a/x', 'other/deep', 'node_modules/m']) mkdirSync(join(root, path), { recursive: true });
+  for (const path of ['a/b/c', 'a/x', 'other/deep', 'node_modules/m'])
+    mkdirSync(join(root, path), { recursive: true });
   for (const path of [
     'a/b/c/f.txt',
     'a/b/g.md',
@@ -41,7 +42,11 @@ test.after(() => {
 const BASE: Selection = { paths: [], wildcard: true, followLinks: true };
 
 /** Prints `source: rel rel/ (rel)`: a slash marks a directory, brackets mark an implied one. */
-function show(paths: string | readonly string[], more: Partial<Selection> = {}, tree: Partial<Tree> = {}): string[] {
+function show(
+  paths: string | readonly string[],
+  more: Partial<Selection> = {},
+  tree: Partial<Tree> = {},
+): string[] {
   const selection = { ...BASE, paths: typeof paths === 'string' ? [paths] : paths, ...more };
   return select({ root, ...tree }, selection).map(({ path, entries }) => {
     const names = entries.slice(1).map((entry) => {
@@ -52,7 +57,11 @@ function show(paths: string | readonly string[], more: Partial<Selection> = {}, 
   });
 }
 
-function failure(paths: string, more: Partial<Selection> = {}, tree: Partial<Tree> = {}): KilnError {
+function failure(
+  paths: string,
+  more: Partial<Selection> = {},
+  tree: Partial<Tree> = {},
+): KilnError {
   try {
     show(paths, more, tree);
   } catch (error) {
@@ -106,7 +115,10 @@ test('exclude patterns leave out everything below them, except negated patterns'
 
 test('a required pattern has to match something', () => {
   assert.equal(show('a', { include: ['x/h.txt'], required: ['x/h.txt'] }), ['a: a (x/) x/h.txt']);
-  assert.is(failure('a', { include: ['x/nope'], required: ['x/nope'] }).message, '"/a/x/nope": not found');
+  assert.is(
+    failure('a', { include: ['x/nope'], required: ['x/nope'] }).message,
+    '"/a/x/nope": not found',
+  );
 });
 
 test('a wildcard may match nothing only when that is allowed', () => {
@@ -177,7 +189,11 @@ test('a path that was replaced or removed before it is read is reported as a cha
         return true;
       };
       const changing: TreeFilter = { id: 'changing', includes, prune: () => false };
-      assert.is(failure('x', {}, { filter: changing, root: top }).code, 'KILN_CONTEXT_CHANGED', what);
+      assert.is(
+        failure('x', {}, { filter: changing, root: top }).code,
+        'KILN_CONTEXT_CHANGED',
+        what,
+      );
       rmSync(join(top, 'x'), { recursive: true, force: true });
     }
   } finally {

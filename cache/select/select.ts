@@ -38,7 +38,10 @@ export function select(tree: Tree, selection: Selection): readonly SelectedSourc
     return selectAll(tree, selection);
   } catch (error) {
     if (error instanceof KilnError && error.code === 'KILN_BAD_PATTERN')
-      throw new KilnError('KILN_COPY_BAD_PATTERN', error.message, { hint: 'close every [ with a ]', cause: error });
+      throw new KilnError('KILN_COPY_BAD_PATTERN', error.message, {
+        hint: 'close every [ with a ]',
+        cause: error,
+      });
     throw error;
   }
 }
@@ -48,7 +51,9 @@ function selectAll(tree: Tree, selection: Selection): readonly SelectedSource[] 
   const patterns = compileSelection(selection);
   const sources: SelectedSource[] = [];
   for (const source of selection.paths) {
-    const paths = selection.wildcard ? expand(tree, view, selection, source) : [cleanPath(`/${source}`).slice(1)];
+    const paths = selection.wildcard
+      ? expand(tree, view, selection, source)
+      : [cleanPath(`/${source}`).slice(1)];
     for (const path of paths) {
       const last = sources.at(-1)?.entries.at(-1);
       sources.push(walkSource(tree, view, selection, patterns, path, last ? last.index + 1 : 0));
@@ -58,7 +63,12 @@ function selectAll(tree: Tree, selection: Selection): readonly SelectedSource[] 
   return sources;
 }
 
-function expand(tree: Tree, view: TreeView, selection: Selection, source: string): readonly string[] {
+function expand(
+  tree: Tree,
+  view: TreeView,
+  selection: Selection,
+  source: string,
+): readonly string[] {
   // As in BuildKit, a backslash is an ordinary character in a source without a wildcard.
   if (!hasWildcard(source)) return [cleanPath(`/${source}`).slice(1)];
   const paths = expandWildcards(view, source, selection.followLinks);
@@ -99,7 +109,12 @@ function walkSource(
   const real = resolveVisible(view, path, selection.followLinks);
   const stat = real === undefined ? undefined : view.lstat(real);
   if (real === undefined || stat === undefined) throw missingSource(tree, path);
-  const walk = new Walk(view, patterns, new WalkedEntries(real, tree.rootOwned === true), firstIndex);
+  const walk = new Walk(
+    view,
+    patterns,
+    new WalkedEntries(real, tree.rootOwned === true),
+    firstIndex,
+  );
   walk.top(real, stat);
   return { path, entries: walk.entries.all };
 }
@@ -143,7 +158,13 @@ class Walk {
     const source: Ancestor = { path, rel: '', name: '', stat, above: undefined, index: -1 };
     source.index = this.#add(path, '', -1, false, stat);
     if (isDirectory(stat))
-      this.#walk({ directory: source, included: ROOT, excluded: ROOT, names: this.#view.names(path), next: 0 });
+      this.#walk({
+        directory: source,
+        included: ROOT,
+        excluded: ROOT,
+        names: this.#view.names(path),
+        next: 0,
+      });
   }
 
   /** Not recursive: a tree may be deeper than the stack of a thread allows. */
@@ -191,7 +212,11 @@ class Walk {
 
   #isDeadEnd(rel: string, include: Match | undefined, exclude: Match | undefined): boolean {
     if (exclude?.matched && this.#patterns.excludeIsFinal) return true;
-    return include !== undefined && !include.matched && !this.#patterns.include!.mayMatchBelow(rel, include.info);
+    return (
+      include !== undefined &&
+      !include.matched &&
+      !this.#patterns.include!.mayMatchBelow(rel, include.info)
+    );
   }
 
   /**
@@ -201,7 +226,8 @@ class Walk {
   #indexOf(directory: Ancestor): number {
     const missing: Ancestor[] = [];
     for (let at = directory; at.index < 0; at = at.above!) missing.push(at);
-    for (const at of missing.reverse()) at.index = this.#add(at.path, at.name, at.above!.index, true, at.stat);
+    for (const at of missing.reverse())
+      at.index = this.#add(at.path, at.name, at.above!.index, true, at.stat);
     return directory.index;
   }
 
@@ -219,7 +245,11 @@ interface Match {
 }
 
 /** Checks that each required pattern matches a selected path. */
-function requireMatches(tree: Tree, selection: Selection, sources: readonly SelectedSource[]): void {
+function requireMatches(
+  tree: Tree,
+  selection: Selection,
+  sources: readonly SelectedSource[],
+): void {
   for (const required of selection.required ?? []) {
     const pattern = compilePatterns([required]);
     const met = sources.some(({ entries }) =>

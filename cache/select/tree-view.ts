@@ -38,13 +38,22 @@ export function viewTree(tree: Tree): TreeView {
     [Symbol.dispose]: () => scanner.close(),
     hides(path) {
       const meta = scanner.find(path);
-      return meta !== undefined && filter !== undefined && !isVisible(scanner, filter, path, isDirectory(meta));
+      return (
+        meta !== undefined &&
+        filter !== undefined &&
+        !isVisible(scanner, filter, path, isDirectory(meta))
+      );
     },
   };
 }
 
 /** An excluded directory exists all the same when something below it is included again. */
-function isVisible(scanner: Scanner, filter: TreeFilter, path: string, directory: boolean): boolean {
+function isVisible(
+  scanner: Scanner,
+  filter: TreeFilter,
+  path: string,
+  directory: boolean,
+): boolean {
   if (filter.includes(path, directory)) return true;
   if (!directory || filter.prune(path)) return false;
   return scanner.names(path).some((name) => {

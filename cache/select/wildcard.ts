@@ -10,7 +10,11 @@ import { below, type TreeView } from './tree-view.ts';
  * against real names, and a link in that part is not followed. A match is not searched further.
  * Undefined when the part before the wildcard does not exist.
  */
-export function expandWildcards(view: TreeView, source: string, followLinks: boolean): readonly string[] | undefined {
+export function expandWildcards(
+  view: TreeView,
+  source: string,
+  followLinks: boolean,
+): readonly string[] | undefined {
   const parts = cleanPath(`/${source}`).slice(1).split('/');
   const first = parts.findIndex(hasWildcard);
   if (first < 0) return [parts.join('/')];
@@ -24,7 +28,13 @@ export function expandWildcards(view: TreeView, source: string, followLinks: boo
 
 type NameTest = (name: string) => boolean;
 
-function search(view: TreeView, directory: string, patterns: readonly NameTest[], depth: number, found: string[]): void {
+function search(
+  view: TreeView,
+  directory: string,
+  patterns: readonly NameTest[],
+  depth: number,
+  found: string[],
+): void {
   const pattern = patterns[depth]!;
   for (const name of view.names(directory)) {
     if (!pattern(name)) continue;

@@ -19,7 +19,12 @@ import { parseBuildFlags } from '../flags/build-flags.ts';
 import { localSession } from '../local-session.ts';
 import { closedOutput, isClosed, stderr, stdout } from '../output.ts';
 import { createView } from '../progress/create-view.ts';
-import { type LendingView, lending, type ProgressView, type ViewOptions } from '../progress/view.ts';
+import {
+  type LendingView,
+  lending,
+  type ProgressView,
+  type ViewOptions,
+} from '../progress/view.ts';
 import { dockerConfigPath } from '../registry-options.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
 import { wantsColor } from '../terminal/terminal-size.ts';
@@ -34,7 +39,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     env: process.env,
     stdoutIsTerminal: stdout.isTTY === true,
     cpus: availableParallelism(),
-    proxies: (given, warn) => dockerProxies(dockerConfigPath(process.env), process.env, given, warn),
+    proxies: (given, warn) =>
+      dockerProxies(dockerConfigPath(process.env), process.env, given, warn),
   });
   if (!parsed) return 0;
   const { options } = parsed;
@@ -58,7 +64,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const event of told) progress(event);
   try {
     const session = localSession(options, engine, cancel.signal, failure);
-    const { response } = await build(engine, options.request, session, progress, cancel.signal, resultFiles(options));
+    const { response } = await build(
+      engine,
+      options.request,
+      session,
+      progress,
+      cancel.signal,
+      resultFiles(options),
+    );
     await afterwards(engine);
     await writeAnswers(options, response);
     view.close('done');
@@ -79,7 +92,9 @@ export async function run(argv: readonly string[]): Promise<number> {
  * failed step's files go.
  */
 function tryPlaces({ request, outputOnError }: BuildOptions): void {
-  const toStdout = request.outputs.some((output) => 'destination' in output && output.destination?.kind === 'stdout');
+  const toStdout = request.outputs.some(
+    (output) => 'destination' in output && output.destination?.kind === 'stdout',
+  );
   if (toStdout && isClosed(1)) throw closedOutput();
   if (outputOnError) tryDirectory({ path: outputOnError.directory, flag: '--output-on-error' });
 }
@@ -110,13 +125,19 @@ function viewOptions(): ViewOptions {
  * What was written and has no effect is said at once; to a program that reads events, as events,
  * which are answered.
  */
-function tellFlags(sentences: readonly string[], mode: BuildOptions['progress']): readonly WarningEvent[] {
+function tellFlags(
+  sentences: readonly string[],
+  mode: BuildOptions['progress'],
+): readonly WarningEvent[] {
   if (mode === 'rawjson') return sentences.map((short) => ({ kind: 'warning', short, detail: [] }));
   for (const sentence of sentences) stderr.write(`WARNING: ${sentence}\n`);
   return [];
 }
 
-async function openFailure(options: BuildOptions, { lend }: LendingView): Promise<OnFailure | undefined> {
+async function openFailure(
+  options: BuildOptions,
+  { lend }: LendingView,
+): Promise<OnFailure | undefined> {
   if (options.onError === undefined && options.outputOnError === undefined) return undefined;
   const { onFailure } = await import('../failure/on-failure.ts');
   const interactive = process.stdin.isTTY === true && stdout.isTTY === true;
@@ -130,7 +151,8 @@ async function tellFailure(
   options: BuildOptions,
   failure: OnFailure | undefined,
 ): Promise<void> {
-  if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none') return;
+  if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none')
+    return;
   for (const note of failure?.notes ?? []) stderr.write(`${redactUrl(note)}\n`);
   if (!(error instanceof KilnError)) return;
   const { reproduction } = await import('../reproduce.ts');
@@ -147,7 +169,11 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
  * `--call`: the answer on standard output, progress and errors on standard error. Needs no root and
  * leaves no log.
  */
-async function answer(options: BuildOptions, call: CallSpec, told: readonly WarningEvent[]): Promise<number> {
+async function answer(
+  options: BuildOptions,
+  call: CallSpec,
+  told: readonly WarningEvent[],
+): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const view = await createView(options.progress, stderr, viewOptions());
@@ -162,9 +188,16 @@ async function answer(options: BuildOptions, call: CallSpec, told: readonly Warn
     const { signal } = cancel;
     const session = localSession(options, engine, signal);
     const asked = { ...call, shownName: shownName(options) };
-    const found = await answerCall(asked, { request: options.request, engine, session, progress, signal });
+    const found = await answerCall(asked, {
+      request: options.request,
+      engine,
+      session,
+      progress,
+      signal,
+    });
     view.close('done');
-    if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
+    if (options.progress !== 'quiet' && options.progress !== 'rawjson')
+      await printWarnings(warnings);
     stdout.write(found.text);
     if (found.error) await printError(found.error);
     return found.exitCode;
@@ -174,8 +207,13 @@ async function answer(options: BuildOptions, call: CallSpec, told: readonly Warn
 }
 
 /** The Dockerfile as buildx names it in a check: by its path from here. */
-function shownName({ request: { context, dockerfile }, shownContext }: BuildOptions): string | undefined {
-  return dockerfile.kind === 'default' && context.kind === 'directory' ? join(shownContext, 'Dockerfile') : undefined;
+function shownName({
+  request: { context, dockerfile },
+  shownContext,
+}: BuildOptions): string | undefined {
+  return dockerfile.kind === 'default' && context.kind === 'directory'
+    ? join(shownContext, 'Dockerfile')
+    : undefined;
 }
 
 /**
@@ -193,20 +231,31 @@ function idOf(response: ExportResponse): unknown {
 }
 
 /** The files that say what was built: written when all of it is done. */
-async function writeAnswers({ iidFile, metadataFile }: BuildOptions, response: ExportResponse): Promise<void> {
+async function writeAnswers(
+  { iidFile, metadataFile }: BuildOptions,
+  response: ExportResponse,
+): Promise<void> {
   if (iidFile === undefined && metadataFile === undefined) return;
   const { writeIidFile, writeMetadataFile } = await import('../result-files.ts');
   const id = idOf(response);
   if (iidFile !== undefined && id !== undefined) await writeIidFile(iidFile, String(id));
   if (metadataFile !== undefined)
-    await writeMetadataFile(metadataFile, `${JSON.stringify(redactData(sorted(response)), null, 2)}\n`);
+    await writeMetadataFile(
+      metadataFile,
+      `${JSON.stringify(redactData(sorted(response)), null, 2)}\n`,
+    );
 }
 
-async function finish(options: BuildOptions, response: ExportResponse, warnings: readonly WarningEvent[]): Promise<void> {
+async function finish(
+  options: BuildOptions,
+  response: ExportResponse,
+  warnings: readonly WarningEvent[],
+): Promise<void> {
   const id = idOf(response);
   if (options.progress === 'quiet') {
     if (id !== undefined) stdout.write(`${id}\n`);
-  } else if (options.progress !== 'rawjson' && options.progress !== 'none') await printWarnings(warnings);
+  } else if (options.progress !== 'rawjson' && options.progress !== 'none')
+    await printWarnings(warnings);
 }
 
 function sorted(response: ExportResponse): ExportResponse {

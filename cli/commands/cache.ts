@@ -5,7 +5,14 @@ import { bytes } from '../../base/units.ts';
 import type { Engine } from '../../builder/engine.ts';
 import { type CacheMountPlace, cacheMountPlaces } from '../../cache/gc/others.ts';
 import { recordsOf } from '../../cache/records.ts';
-import { type Command, groupUsage, newCommand, newGroup, Option, parseArguments } from '../arguments.ts';
+import {
+  type Command,
+  groupUsage,
+  newCommand,
+  newGroup,
+  Option,
+  parseArguments,
+} from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
@@ -19,21 +26,36 @@ const SUBCOMMANDS = { ls: list, inspect, rm: remove, export: save, import: resto
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv;
-  if (Object.hasOwn(SUBCOMMANDS, name)) return await SUBCOMMANDS[name as keyof typeof SUBCOMMANDS](rest);
+  if (Object.hasOwn(SUBCOMMANDS, name))
+    return await SUBCOMMANDS[name as keyof typeof SUBCOMMANDS](rest);
   if (name === '--help' || name === '-h' || name === 'help') {
     stdout.write(groupUsage(declareCommand()));
     return 0;
   }
   const names = Object.keys(SUBCOMMANDS);
-  throw new KilnError('KILN_USAGE', name === '' ? 'a command is missing' : `unknown command: cache ${name}`, {
-    hint: `kiln cache ${names.join('|')}${didYouMean(name, names)}`,
-    exitCode: 2,
-  });
+  throw new KilnError(
+    'KILN_USAGE',
+    name === '' ? 'a command is missing' : `unknown command: cache ${name}`,
+    {
+      hint: `kiln cache ${names.join('|')}${didYouMean(name, names)}`,
+      exitCode: 2,
+    },
+  );
 }
 
 export function declareCommand(): Command {
-  const commands = [declareList(), declareInspect(), declareRemove(), declareExport(), declareImport()];
-  return newGroup('cache', 'Looks after cache mounts (RUN --mount=type=cache) and the records of steps', commands);
+  const commands = [
+    declareList(),
+    declareInspect(),
+    declareRemove(),
+    declareExport(),
+    declareImport(),
+  ];
+  return newGroup(
+    'cache',
+    'Looks after cache mounts (RUN --mount=type=cache) and the records of steps',
+    commands,
+  );
 }
 
 function declareList(): Command {
@@ -43,10 +65,10 @@ function declareList(): Command {
 }
 
 function declareInspect(): Command {
-  return newCommand('cache inspect', 'Print what is known of a cache mount or record as JSON').argument(
-    '<name>',
-    'the ID of a cache mount, or the key of a record',
-  );
+  return newCommand(
+    'cache inspect',
+    'Print what is known of a cache mount or record as JSON',
+  ).argument('<name>', 'the ID of a cache mount, or the key of a record');
 }
 
 function declareRemove(): Command {
@@ -76,7 +98,12 @@ async function list(argv: readonly string[]): Promise<number> {
   const found = flags.records ? records(engine) : mounts(engine).map(described);
   if (flags.format === 'json') for (const one of found) stdout.write(`${JSON.stringify(one)}\n`);
   else if (flags.records) {
-    const rows = records(engine).map((one) => [one.key.slice(0, 24), since(one.created), since(one.used), one.description]);
+    const rows = records(engine).map((one) => [
+      one.key.slice(0, 24),
+      since(one.created),
+      since(one.used),
+      one.description,
+    ]);
     stdout.write(table([['KEY', 'CREATED', 'LAST USED', 'STEP'], ...rows]));
   } else {
     const rows = mounts(engine).map((place) => [
@@ -111,9 +138,11 @@ async function remove(argv: readonly string[]): Promise<number> {
     const places = findMounts(engine, name);
     const keys = findRecords(engine, name);
     if (places.length + keys.length === 0) throw notFound(name);
-    for (const { item } of places) await removeMount(item.content.paths ?? [], item.content.lock ?? '', cancel.signal);
+    for (const { item } of places)
+      await removeMount(item.content.paths ?? [], item.content.lock ?? '', cancel.signal);
     for (const { key } of keys) engine.store.db.run('DELETE FROM record WHERE key = ?', key);
-    for (const place of places) stdout.write(`Removed: ${shownId(place)}, ${bytes(place.item.size)}\n`);
+    for (const place of places)
+      stdout.write(`Removed: ${shownId(place)}, ${bytes(place.item.size)}\n`);
     for (const { description } of keys) stdout.write(`Removed the record of ${description}\n`);
   }
   return 0;
@@ -149,7 +178,8 @@ async function restore(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const { importMounts } = await import('../../cache/saved/import.ts');
-  const wanted = ({ id }: { readonly id: string }) => names.length === 0 || names.some((name) => sameId(id, name));
+  const wanted = ({ id }: { readonly id: string }) =>
+    names.length === 0 || names.some((name) => sameId(id, name));
   const restored = await importMounts(engine.store, directory, wanted, cancel.signal);
   for (const name of names)
     some(
@@ -194,7 +224,9 @@ function records(engine: Engine) {
 }
 
 function findRecords(engine: Engine, name: string) {
-  return /^[0-9a-f]{8,64}$/.test(name) ? records(engine).filter(({ key }) => key.startsWith(name)) : [];
+  return /^[0-9a-f]{8,64}$/.test(name)
+    ? records(engine).filter(({ key }) => key.startsWith(name))
+    : [];
 }
 
 function some<T>(found: readonly T[], name: string): readonly T[] {
@@ -203,7 +235,11 @@ function some<T>(found: readonly T[], name: string): readonly T[] {
 }
 
 function notFound(name: string): KilnError {
-  return new KilnError('KILN_CACHE_NOT_FOUND', `there is no cache mount or record called ${JSON.stringify(name)}`, {
-    hint: "'kiln cache ls' lists the mounts, with --records the records",
-  });
+  return new KilnError(
+    'KILN_CACHE_NOT_FOUND',
+    `there is no cache mount or record called ${JSON.stringify(name)}`,
+    {
+      hint: "'kiln cache ls' lists the mounts, with --records the records",
+    },
+  );
 }

@@ -10,7 +10,10 @@ export const COMPLETIONS = { bash: 'kiln.bash', zsh: '_kiln', fish: 'kiln.fish' 
 export function declareCommand(): Command {
   return newCommand('completion', 'Print the completion script for a shell')
     .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(Object.keys(COMPLETIONS)))
-    .addHelpText('after', '\nFor the running shell: source <(kiln completion bash), or kiln completion fish | source');
+    .addHelpText(
+      'after',
+      '\nFor the running shell: source <(kiln completion bash), or kiln completion fish | source',
+    );
 }
 
 /**
@@ -28,5 +31,8 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 /** Beside `dist/`, where the bundle is, or seen from this source file. */
 function completions(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? '../../completions/' : '../completions/', import.meta.url);
+  return new URL(
+    import.meta.url.endsWith('.ts') ? '../../completions/' : '../completions/',
+    import.meta.url,
+  );
 }

@@ -2,7 +2,14 @@ import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { writing } from '../../base/oserror.ts';
 import { writeFile } from '../../exporter/destination.ts';
-import { type Command, groupUsage, newCommand, newGroup, offer, parseArguments } from '../arguments.ts';
+import {
+  type Command,
+  groupUsage,
+  newCommand,
+  newGroup,
+  offer,
+  parseArguments,
+} from '../arguments.ts';
 import { dumpLlb } from '../dump-llb.ts';
 import { stdout, takenWhole } from '../output.ts';
 
@@ -16,7 +23,11 @@ function declareDump(): Command {
       .argument('[path]', 'the context directory', '.')
       .option('-f, --file <file>', 'the Dockerfile')
       .option('--target <stage>', 'this stage')
-      .option('--build-arg <name=value>', 'set a build argument', (value: string, all: string[] = []) => [...all, value])
+      .option(
+        '--build-arg <name=value>',
+        'set a build argument',
+        (value: string, all: string[] = []) => [...all, value],
+      )
       .option('--platform <platform>', 'for this platform')
       .option('--format <format>', 'json or binary (a protobuf Definition)', 'json')
       .option('-o, --output <file>', 'write to a file instead of standard output'),
@@ -32,10 +43,14 @@ export async function run(argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (sub !== 'dump-llb') {
-    throw new KilnError('KILN_USAGE', sub === undefined ? 'a debug command is required' : `unknown debug command: ${sub}`, {
-      hint: "'kiln debug dump-llb PATH' prints the graph of a Dockerfile",
-      exitCode: 2,
-    });
+    throw new KilnError(
+      'KILN_USAGE',
+      sub === undefined ? 'a debug command is required' : `unknown debug command: ${sub}`,
+      {
+        hint: "'kiln debug dump-llb PATH' prints the graph of a Dockerfile",
+        exitCode: 2,
+      },
+    );
   }
   const command = declareDump();
   if (!parseArguments(command, rest)) return 0;
@@ -53,7 +68,10 @@ export async function run(argv: readonly string[]): Promise<number> {
       hint: 'json or binary',
       exitCode: 2,
     });
-  const bytes = await dumpLlb(command.processedArgs[0] as string, { ...flags, format: flags.format });
+  const bytes = await dumpLlb(command.processedArgs[0] as string, {
+    ...flags,
+    format: flags.format,
+  });
   const { output } = flags;
   if (output !== undefined) await writeFile(resolve(output), bytes, writing('the graph', output));
   else {

@@ -17,7 +17,10 @@ const FILES: Readonly<Record<string, string>> = {
   '/proc/sys/user/max_user_namespaces': '96365\n',
 };
 
-function host(changes: Partial<DoctorHost> = {}, files: Readonly<Record<string, string>> = FILES): DoctorHost {
+function host(
+  changes: Partial<DoctorHost> = {},
+  files: Readonly<Record<string, string>> = FILES,
+): DoctorHost {
   return {
     read: (path) => files[path],
     hasLibrary: () => true,
@@ -50,7 +53,16 @@ function finding(findings: readonly Finding[], name: string): Finding {
 
 test('what is there is well', () => {
   const findings = doctor(join(directory, 'not/made/yet'), host());
-  for (const name of ['node', 'kernel', 'privileges', 'snapshotter', 'user namespaces', 'emulation', 'libdeflate', 'libseccomp'])
+  for (const name of [
+    'node',
+    'kernel',
+    'privileges',
+    'snapshotter',
+    'user namespaces',
+    'emulation',
+    'libdeflate',
+    'libseccomp',
+  ])
     assert.ok(finding(findings, name).ok, name);
   assert.is(finding(findings, 'emulation').value, 'qemu for aarch64, arm');
   assert.match(finding(findings, 'store').value, /not\/made\/yet, \d+\.\d GiB free/);
@@ -75,7 +87,9 @@ test('each thing that is not well says how it is mended', () => {
         hasLibrary: () => false,
         libdeflate: undefined,
         trees: () => {
-          throw new KilnError('KILN_STORE_FILE_SYSTEM', 'the store lies on vfat', { hint: 'another' });
+          throw new KilnError('KILN_STORE_FILE_SYSTEM', 'the store lies on vfat', {
+            hint: 'another',
+          });
         },
         kernel: '5.4.0',
         uid: 1000,
@@ -91,8 +105,14 @@ test('each thing that is not well says how it is mended', () => {
   }
   for (const { ok, fix, name } of findings) if (!ok) assert.ok(fix, name);
   assert.is(finding(findings, 'snapshotter').value, 'the store lies on vfat');
-  assert.is(finding(findings, 'user namespaces').fix, 'sudo sysctl -w user.max_user_namespaces=15000');
-  assert.match(finding(findings, 'privileges').fix ?? '', 'sysctl -w user.max_user_namespaces=15000');
+  assert.is(
+    finding(findings, 'user namespaces').fix,
+    'sudo sysctl -w user.max_user_namespaces=15000',
+  );
+  assert.match(
+    finding(findings, 'privileges').fix ?? '',
+    'sysctl -w user.max_user_namespaces=15000',
+  );
 });
 
 test('an ordinary user is well with subordinate ids, and told how to get some', () => {
@@ -103,8 +123,15 @@ test('an ordinary user is well with subordinate ids, and told how to get some', 
   const others = 'other:100000:65536\nanother:300000:65536\n';
   const alone = privileges(user(true, others));
   assert.equal([alone.ok, alone.needed], [false, false]);
-  assert.is(alone.fix, 'sudo usermod --add-subuids 365536-431071 --add-subgids 365536-431071 someone', 'a range that nobody has');
-  const helpless = privileges({ ...able, find: (program) => (program === 'unshare' ? '/usr/bin/unshare' : undefined) });
+  assert.is(
+    alone.fix,
+    'sudo usermod --add-subuids 365536-431071 --add-subgids 365536-431071 someone',
+    'a range that nobody has',
+  );
+  const helpless = privileges({
+    ...able,
+    find: (program) => (program === 'unshare' ? '/usr/bin/unshare' : undefined),
+  });
   assert.match(helpless.fix ?? '', /^sudo .*uidmap/);
   assert.not.match(helpless.fix ?? '', 'usermod');
   const nameless = privileges({ ...able, user: undefined });
@@ -121,15 +148,26 @@ test('an ordinary user is well with subordinate ids, and told how to get some', 
 });
 
 test('an emulator that is only installed will do on a kernel with private tables', () => {
-  const emulators = () => ({ registered: [], installed: ['aarch64', 'arm'], isTableMounted: false });
-  const emulation = (kernel: string) => finding(doctor(directory, host({ emulators, kernel })), 'emulation');
-  assert.is(emulation('6.12.1').value, 'qemu for aarch64, arm, known to the steps that need it alone');
+  const emulators = () => ({
+    registered: [],
+    installed: ['aarch64', 'arm'],
+    isTableMounted: false,
+  });
+  const emulation = (kernel: string) =>
+    finding(doctor(directory, host({ emulators, kernel })), 'emulation');
+  assert.is(
+    emulation('6.12.1').value,
+    'qemu for aarch64, arm, known to the steps that need it alone',
+  );
   assert.match(emulation('6.1.0').fix ?? '', /^mount -t binfmt_misc/);
 });
 
 test('steps that share the network of the host are a finding, with reason and remedy', () => {
   const shared = finding(
-    doctor(directory, host({ network: () => ({ kind: 'host', reasons: ['a', 'b'], packages: ['nftables'] }) })),
+    doctor(
+      directory,
+      host({ network: () => ({ kind: 'host', reasons: ['a', 'b'], packages: ['nftables'] }) }),
+    ),
     'network of steps',
   );
   assert.not(shared.ok || shared.needed);
@@ -141,12 +179,20 @@ test('root in a container without CAP_SYS_ADMIN is not enough', () => {
   const privileges = finding(doctor(directory, host({ mayMount: () => false })), 'privileges');
   assert.match(privileges.value, /^root, but .*CAP_SYS_ADMIN.*builds without RUN/);
   assert.match(privileges.fix ?? '', '--privileged');
-  const lacking = finding(doctor(directory, host({ missingCapabilities: () => ['CAP_MKNOD'] })), 'privileges');
+  const lacking = finding(
+    doctor(directory, host({ missingCapabilities: () => ['CAP_MKNOD'] })),
+    'privileges',
+  );
   assert.equal([lacking.ok, lacking.needed, lacking.fix], [false, true, '--cap-add CAP_MKNOD']);
 });
 
 test('a store that copies its trees is said, with why and the cure', () => {
-  const trees = () => ({ kind: 'copy', marks: 'socket', reason: 'overlay cannot be mounted (EINVAL) on overlayfs' }) as const;
+  const trees = () =>
+    ({
+      kind: 'copy',
+      marks: 'socket',
+      reason: 'overlay cannot be mounted (EINVAL) on overlayfs',
+    }) as const;
   const found = finding(doctor(directory, host({ trees })), 'snapshotter');
   assert.equal([found.ok, found.needed], [false, false]);
   assert.match(found.value, /^copy: .*overlayfs/);
@@ -158,7 +204,10 @@ test('a runtime that is there and not used is no reason to install anything', ()
   const version = (text: string) => `#!/bin/sh\necho "${text}"\n`;
   writeFileSync(join(here, 'crun'), version('crun version 1.30'), { mode: 0o755 });
   writeFileSync(join(here, 'runc'), version('runc version 1.0.0'), { mode: 0o755 });
-  const findings = doctor(directory, host({ runtime: (name) => findRuntime(programsIn(here), name) }));
+  const findings = doctor(
+    directory,
+    host({ runtime: (name) => findRuntime(programsIn(here), name) }),
+  );
   assert.match(finding(findings, 'runc').value, /not used$/);
   assert.is(
     findings.find(({ name }) => name === 'runc warning'),
@@ -170,7 +219,13 @@ test('the table marks what is missing and what is merely useful, then lists the 
   const text = doctorTable([
     { name: 'kernel', ok: true, needed: true, value: '6.1' },
     { name: 'runtime', ok: false, needed: true, value: 'none', fix: 'apt-get install -y crun' },
-    { name: 'isa-l', ok: false, needed: false, value: 'not there', fix: 'apt-get install -y libisal2' },
+    {
+      name: 'isa-l',
+      ok: false,
+      needed: false,
+      value: 'not there',
+      fix: 'apt-get install -y libisal2',
+    },
   ]);
   assert.is(
     text,

@@ -1,4 +1,12 @@
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+} from 'node:fs';
 import { arch, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { KilnError, messageOf } from '../../base/errors.ts';
@@ -8,15 +16,33 @@ import { findEmulator, isNative } from '../../executor/emulation/find-emulator.t
 import { cgroupMode } from '../../executor/enter-cgroups.ts';
 import { LIBSECCOMP } from '../../executor/filter.ts';
 import { programsOn } from '../../executor/find-program.ts';
-import { diagnoseNetwork, type NetworkDiagnosis, thisNetworkHost } from '../../executor/network/diagnose.ts';
-import { type FoundRuntime, findRuntime, installCommand, type PackageNames, probeRuntime } from '../../executor/probe.ts';
+import {
+  diagnoseNetwork,
+  type NetworkDiagnosis,
+  thisNetworkHost,
+} from '../../executor/network/diagnose.ts';
+import {
+  type FoundRuntime,
+  findRuntime,
+  installCommand,
+  type PackageNames,
+  probeRuntime,
+} from '../../executor/probe.ts';
 import { missingCapabilities } from '../../executor/sandbox-host.ts';
 import { foreseeTrees, remembered, type TreeChoice } from '../../snapshotter/copying/choose.ts';
 import { libdeflatePath } from '../../snapshotter/layer/libdeflate.ts';
 import type { ScratchDir } from '../../snapshotter/store/scratch.ts';
 import { ALLOW_MOUNTS, mayMount, NO_MOUNTS } from '../../snapshotter/sys/namespace.ts';
 import { openLibrary } from '../../snapshotter/sys/native.ts';
-import { ALLOW_NAMESPACES, complaintOf, missingForIds, planRootless, refusedBy, thisUser, type UserHost } from '../rootless.ts';
+import {
+  ALLOW_NAMESPACES,
+  complaintOf,
+  missingForIds,
+  planRootless,
+  refusedBy,
+  thisUser,
+  type UserHost,
+} from '../rootless.ts';
 import { table } from '../table.ts';
 
 /** One thing that `kiln doctor` looked at. */
@@ -93,11 +119,17 @@ export function doctor(storePath: string, host: DoctorHost = thisHost()): readon
       dnf: 'libdeflate',
       apk: 'libdeflate',
     }),
-    library(host, 'libseccomp', host.hasLibrary(LIBSECCOMP) ? LIBSECCOMP : undefined, 'a step starts 20 ms sooner', {
-      apt: 'libseccomp2',
-      dnf: 'libseccomp',
-      apk: 'libseccomp',
-    }),
+    library(
+      host,
+      'libseccomp',
+      host.hasLibrary(LIBSECCOMP) ? LIBSECCOMP : undefined,
+      'a step starts 20 ms sooner',
+      {
+        apt: 'libseccomp2',
+        dnf: 'libseccomp',
+        apk: 'libseccomp',
+      },
+    ),
     store(storePath),
   ];
 }
@@ -112,7 +144,10 @@ export function doctorTable(findings: readonly Finding[]): string {
   const mark = ({ ok, needed }: Finding) => (ok ? 'ok' : needed ? 'MISSING' : 'optional');
   const rows = findings.map((finding) => [mark(finding), finding.name, finding.value]);
   const fixes = findings.flatMap(({ name, fix }) => (fix === undefined ? [] : [[`${name}:`, fix]]));
-  return table(rows) + (fixes.length > 0 ? `\nTo mend:\n${table(fixes).replace(/^/gm, '  ').trimEnd()}\n` : '');
+  return (
+    table(rows) +
+    (fixes.length > 0 ? `\nTo mend:\n${table(fixes).replace(/^/gm, '  ').trimEnd()}\n` : '')
+  );
 }
 
 export function thisHost(): DoctorHost {
@@ -132,27 +167,44 @@ export function thisHost(): DoctorHost {
     runtime: (name) => findRuntime(programsOn(process.env['PATH']), name),
     mayMount,
     missingCapabilities,
-    trees: (path) => (process.getuid?.() === 0 ? foreseeTrees(path, () => probeDirectory(path)) : remembered(path)),
+    trees: (path) =>
+      process.getuid?.() === 0 ? foreseeTrees(path, () => probeDirectory(path)) : remembered(path),
     kernel: release(),
     uid: process.getuid?.() ?? -1,
     ordinaryUser: thisUser,
-    network: () => diagnoseNetwork(thisNetworkHost(process.getuid?.() ?? -1, programsOn(process.env['PATH']))),
+    network: () =>
+      diagnoseNetwork(thisNetworkHost(process.getuid?.() ?? -1, programsOn(process.env['PATH']))),
     nodeVersion: process.versions.node,
   };
 }
 
 function nodeVersion({ nodeVersion }: DoctorHost): Finding {
   const ok = isAtLeast(nodeVersion, OLDEST_NODE);
-  const fix = ok ? {} : { fix: `npm ci --ignore-scripts in the checkout brings a Node that is new enough (${OLDEST_NODE})` };
+  const fix = ok
+    ? {}
+    : {
+        fix: `npm ci --ignore-scripts in the checkout brings a Node that is new enough (${OLDEST_NODE})`,
+      };
   return { name: 'node', ok, needed: true, value: `${nodeVersion} on ${arch()}`, ...fix };
 }
 
 function kernel({ kernel }: DoctorHost): Finding {
   const ok = isAtLeast(kernel, OLDEST_KERNEL);
-  return { name: 'kernel', ok, needed: true, value: kernel, ...(ok ? {} : { fix: `a kernel of ${OLDEST_KERNEL} or newer` }) };
+  return {
+    name: 'kernel',
+    ok,
+    needed: true,
+    value: kernel,
+    ...(ok ? {} : { fix: `a kernel of ${OLDEST_KERNEL} or newer` }),
+  };
 }
 
-function privileges({ uid, mayMount, missingCapabilities: missing, ordinaryUser }: DoctorHost): Finding {
+function privileges({
+  uid,
+  mayMount,
+  missingCapabilities: missing,
+  ordinaryUser,
+}: DoctorHost): Finding {
   if (uid !== 0) return asOrdinaryUser(ordinaryUser());
   if (mayMount()) {
     const lacking = missing();
@@ -169,7 +221,8 @@ function asOrdinaryUser(user: UserHost): Finding {
   const value = `user ${user.uid}`;
   try {
     const { map } = planRootless(user);
-    if (map === 'all') return { name: 'privileges', ok: true, needed: true, value: `${value}, in a user namespace` };
+    if (map === 'all')
+      return { name: 'privileges', ok: true, needed: true, value: `${value}, in a user namespace` };
     const missing = missingForIds(user);
     return {
       name: 'privileges',
@@ -192,13 +245,20 @@ function snapshotter({ trees }: DoctorHost, path: string): Finding {
   const name = 'snapshotter';
   try {
     const choice = trees(path);
-    if (choice === undefined) return { name, ok: true, needed: false, value: 'found out when the store is first used' };
+    if (choice === undefined)
+      return { name, ok: true, needed: false, value: 'found out when the store is first used' };
     if (choice.kind === 'overlay') return { name, ok: true, needed: false, value: 'overlay' };
     const value = `copy: every step copies the tree it starts from (${choice.reason})`;
     return { name, ok: false, needed: false, value, fix: copyFix(choice) };
   } catch (error) {
     if (!(error instanceof KilnError)) throw error;
-    return { name, ok: false, needed: true, value: error.message, fix: error.hint ?? 'set KILN_ROOT to another directory' };
+    return {
+      name,
+      ok: false,
+      needed: true,
+      value: error.message,
+      fix: error.hint ?? 'set KILN_ROOT to another directory',
+    };
   }
 }
 
@@ -220,8 +280,15 @@ function userNamespaces(host: DoctorHost): Finding {
     const user = host.ordinaryUser();
     const unshare = user.find('unshare');
     const complaint = unshare === undefined ? undefined : complaintOf(user, unshare);
-    if (complaint === undefined) return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
-    return { name: 'user namespaces', ok: false, needed: false, value: `refused here (${complaint})`, fix: ALLOW_NAMESPACES };
+    if (complaint === undefined)
+      return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
+    return {
+      name: 'user namespaces',
+      ok: false,
+      needed: false,
+      value: `refused here (${complaint})`,
+      fix: ALLOW_NAMESPACES,
+    };
   }
   const { setting, value, wanted } = refusal;
   return {
@@ -250,11 +317,18 @@ function network(host: DoctorHost): Finding {
   } as const;
   const value = `${ways[kind]}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
   if (kind !== 'host') return { name: 'network of steps', ok: true, needed: false, value };
-  return { name: 'network of steps', ok: false, needed: false, value, fix: networkFix(host, packages) };
+  return {
+    name: 'network of steps',
+    ok: false,
+    needed: false,
+    value,
+    fix: networkFix(host, packages),
+  };
 }
 
 function networkFix(host: DoctorHost, packages: readonly string[]): string {
-  if (packages.length > 0) return packages.map((name) => asRoot(host, installCommand(name))).join(' && ');
+  if (packages.length > 0)
+    return packages.map((name) => asRoot(host, installCommand(name))).join(' && ');
   if (host.read('/proc/misc')?.match(/^\s*200 tun$/m))
     return asRoot(host, 'chmod 666 /dev/net/tun (in a container: --device /dev/net/tun)');
   return `${asRoot(host, 'modprobe tun')} (in a container: --device /dev/net/tun)`;
@@ -278,14 +352,21 @@ function runtimes(host: DoctorHost): readonly Finding[] {
     return [{ name: 'runtime', ok: false, needed: true, value: 'neither crun nor runc', fix }];
   }
   return found.flatMap(({ name, path, version, warnings }, at) => [
-    { name, ok: true, needed: false, value: `${version} (${path})${at === 0 ? ', used' : ', not used'}` },
+    {
+      name,
+      ok: true,
+      needed: false,
+      value: `${version} (${path})${at === 0 ? ', used' : ', not used'}`,
+    },
     // What is not used does no harm.
     ...(at > 0 ? [] : warnings).map((warning) => ({
       name: `${name} warning`,
       ok: false,
       needed: false,
       value: warning,
-      ...(/CVE/.test(warning) ? { fix: `a newer ${name} than ${version}, from your distribution or its project` } : {}),
+      ...(/CVE/.test(warning)
+        ? { fix: `a newer ${name} than ${version}, from your distribution or its project` }
+        : {}),
     })),
   ]);
 }
@@ -296,19 +377,30 @@ const PRIVATE_BINFMT = '6.7';
 function emulation(host: DoctorHost): Finding {
   const { registered, installed, isTableMounted } = host.emulators();
   const name = 'emulation';
-  if (registered.length > 0) return { name, ok: true, needed: false, value: `qemu for ${summary(registered)}` };
+  if (registered.length > 0)
+    return { name, ok: true, needed: false, value: `qemu for ${summary(registered)}` };
   if (installed.length > 0 && isAtLeast(host.kernel, PRIVATE_BINFMT)) {
     const value = `qemu for ${summary(installed)}, known to the steps that need it alone`;
     return { name, ok: true, needed: false, value };
   }
   const fix = emulationFix(installed.length > 0, isTableMounted);
-  return { name, ok: false, needed: false, value: 'steps for other CPUs cannot run', fix: asRoot(host, fix) };
+  return {
+    name,
+    ok: false,
+    needed: false,
+    value: 'steps for other CPUs cannot run',
+    fix: asRoot(host, fix),
+  };
 }
 
 /** Emulators that are installed may only have to be made known to the kernel. */
 function emulationFix(isInstalled: boolean, isTableMounted: boolean): string {
   if (!isInstalled)
-    return installCommand({ apt: 'qemu-user-static binfmt-support', dnf: 'qemu-user-static', apk: 'qemu-aarch64 qemu-openrc' });
+    return installCommand({
+      apt: 'qemu-user-static binfmt-support',
+      dnf: 'qemu-user-static',
+      apk: 'qemu-aarch64 qemu-openrc',
+    });
   if (!isTableMounted) return `mount -t binfmt_misc binfmt_misc ${BINFMT}`;
   return 'systemctl restart systemd-binfmt';
 }
@@ -319,7 +411,9 @@ function emulationFix(isInstalled: boolean, isTableMounted: boolean): string {
  */
 function emulatorsHere(): EmulatorsHere {
   const registrations = readRegistrations(BINFMT);
-  const foreign = ARCHITECTURES.filter((name) => !isNative(name)).flatMap((name) => machineOf(name) ?? []);
+  const foreign = ARCHITECTURES.filter((name) => !isNative(name)).flatMap(
+    (name) => machineOf(name) ?? [],
+  );
   return {
     registered: foreign
       .filter((machine) => registrationFor(registrations, machine))
@@ -334,13 +428,27 @@ function emulatorsHere(): EmulatorsHere {
 }
 
 function summary(names: readonly string[]): string {
-  return names.length <= 4 ? names.join(', ') : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
+  return names.length <= 4
+    ? names.join(', ')
+    : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
 }
 
 /** `gain` says what is better with it. */
-function library(host: DoctorHost, name: string, found: string | undefined, gain: string, names: PackageNames): Finding {
+function library(
+  host: DoctorHost,
+  name: string,
+  found: string | undefined,
+  gain: string,
+  names: PackageNames,
+): Finding {
   if (found !== undefined) return { name, ok: true, needed: false, value: found };
-  return { name, ok: false, needed: false, value: `not there; with it ${gain}`, fix: asRoot(host, installCommand(names)) };
+  return {
+    name,
+    ok: false,
+    needed: false,
+    value: `not there; with it ${gain}`,
+    fix: asRoot(host, installCommand(names)),
+  };
 }
 
 /** A command that takes root's rights, as this user would give it. */
@@ -356,7 +464,13 @@ function store(path: string): Finding {
     const free = bavail * bsize;
     const ok = free >= LITTLE_SPACE;
     const fix = ok ? {} : { fix: 'set KILN_ROOT to a directory with more space' };
-    return { name: 'store', ok, needed: false, value: `${path}, ${(free / 2 ** 30).toFixed(1)} GiB free`, ...fix };
+    return {
+      name: 'store',
+      ok,
+      needed: false,
+      value: `${path}, ${(free / 2 ** 30).toFixed(1)} GiB free`,
+      ...fix,
+    };
   } catch (error) {
     return {
       name: 'store',

@@ -11,7 +11,11 @@ import { since, table } from '../table.ts';
 export function declareCommand(): Command {
   return newCommand('du', 'Show what takes room in the store')
     .option('--verbose', 'everything that is known of each item')
-    .option('--filter <filter>', 'only what matches: type=, id=, until=, inuse, shared, mutable, description~=', collect)
+    .option(
+      '--filter <filter>',
+      'only what matches: type=, id=, until=, inuse, shared, mutable, description~=',
+      collect,
+    )
     .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
 }
 
@@ -31,7 +35,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     // time.
     .filter((item) => filter(item) && (keepMs === 0 || item.used <= now - keepMs))
     .sort((a, b) => b.used - a.used);
-  if (flags.format === 'json') for (const item of items) stdout.write(`${JSON.stringify(jsonOf(item))}\n`);
+  if (flags.format === 'json')
+    for (const item of items) stdout.write(`${JSON.stringify(jsonOf(item))}\n`);
   else if (flags.verbose) stdout.write(items.map(verbose).join('\n'));
   else stdout.write(flags.filter ? itemTable(items) : groupedTable(items));
   if (flags.format !== 'json') stdout.write(`\n${totals(items)}`);
@@ -51,7 +56,9 @@ function groupedTable(items: readonly Item[]): string {
     if (group) group.push(item);
     else groups.set(label, [item]);
   }
-  const rows = [...groups].flatMap(([label, group]) => (group.length < MANY ? group : [grouped(label, group)]));
+  const rows = [...groups].flatMap(([label, group]) =>
+    group.length < MANY ? group : [grouped(label, group)],
+  );
   return itemTable(rows.sort((a, b) => b.used - a.used));
 }
 
@@ -78,7 +85,10 @@ function grouped(label: string, group: readonly Item[]): Item {
 }
 
 /** The items as buildx prints them: `*` marks what can change, and sizes that an image shares. */
-export function itemTable(items: readonly Item[], more: (item: Item) => string = (item) => item.description): string {
+export function itemTable(
+  items: readonly Item[],
+  more: (item: Item) => string = (item) => item.description,
+): string {
   const rows = items.map((item) => [
     item.id.slice(0, 26) + (item.mutable ? '*' : ''),
     String(isReclaimable(item)),

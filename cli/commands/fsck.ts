@@ -28,13 +28,22 @@ export async function run(argv: readonly string[]): Promise<number> {
     : { report: await fsck(world, cancel.signal), left: [] };
   for (const problem of report.problems) {
     const { what, repair: mended } = problem;
-    const outcome = !flags.repair ? '' : left.includes(problem) ? ' (a process uses it: run this again later)' : ` (${mended})`;
+    const outcome = !flags.repair
+      ? ''
+      : left.includes(problem)
+        ? ' (a process uses it: run this again later)'
+        : ` (${mended})`;
     stdout.write(`${what}${outcome}\n`);
   }
   const counts = [...report.verified].map(([kind, count]) => `${count} ${kind}`).join(', ');
   const removed = flags.repair ? ', which were removed' : " ('--repair' removes them)";
-  const unproven = report.unproven.length > 0 ? `; ${report.unproven.length} layers that nothing can prove${removed}` : '';
+  const unproven =
+    report.unproven.length > 0
+      ? `; ${report.unproven.length} layers that nothing can prove${removed}`
+      : '';
   stdout.write(`verified: ${counts}${unproven}\n`);
-  stdout.write(report.problems.length === 0 ? 'the store is sound\n' : `${report.problems.length} wrong\n`);
+  stdout.write(
+    report.problems.length === 0 ? 'the store is sound\n' : `${report.problems.length} wrong\n`,
+  );
   return report.problems.length === 0 || (flags.repair && left.length === 0) ? 0 : 1;
 }

@@ -23,7 +23,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const { trunc } = command.opts<{ trunc: boolean }>();
   await using engine = openLocalEngine();
-  const { manifest, config } = readImage(engine.content, findImage(engine.images, command.args[0] ?? '').target);
+  const { manifest, config } = readImage(
+    engine.content,
+    findImage(engine.images, command.args[0] ?? '').target,
+  );
   const layers = manifest.layers[Symbol.iterator]();
   const rows = (config.history ?? []).map((entry) => {
     const size = entry.empty_layer ? 0 : (layers.next().value?.size ?? 0);

@@ -38,7 +38,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   const removed = await prune(engine, [images], cancel.signal);
   const unused = await prune(engine, [], cancel.signal);
-  for (const { item } of removed) if (item.content.image !== undefined) stdout.write(`Deleted: ${item.content.image}\n`);
+  for (const { item } of removed)
+    if (item.content.image !== undefined) stdout.write(`Deleted: ${item.content.image}\n`);
   stdout.write(`Freed ${bytes(totalSize([...removed, ...unused].map(({ item }) => item)))}\n`);
   return 0;
 }

@@ -5,7 +5,11 @@ import { groupHelp } from '../words-of-docker.ts';
 /** What is Kiln's own in the group; the other names are those of `groupHelp`. */
 export async function declareCommand(): Promise<Command> {
   const prune = (await import('./image-prune.ts')).declareCommand();
-  return newGroup('image', "Removes images without a name; its other commands are docker's names for commands of Kiln", [prune]);
+  return newGroup(
+    'image',
+    "Removes images without a name; its other commands are docker's names for commands of Kiln",
+    [prune],
+  );
 }
 
 /**

@@ -15,7 +15,11 @@ export function declareCommand(): Command {
     .argument('[name]', 'only names that begin like this')
     .option('-a, --all', 'also images without a name')
     .option('-q, --quiet', 'only image IDs')
-    .option('-f, --filter <filter>', 'dangling=true: only images without a name; dangling=false: only the others', collect)
+    .option(
+      '-f, --filter <filter>',
+      'dangling=true: only images without a name; dangling=false: only the others',
+      collect,
+    )
     .option('--no-trunc', 'whole image IDs');
 }
 
@@ -26,7 +30,12 @@ export function declareCommand(): Command {
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
-  const flags = command.opts<{ all?: boolean; quiet?: boolean; filter?: string[]; trunc: boolean }>();
+  const flags = command.opts<{
+    all?: boolean;
+    quiet?: boolean;
+    filter?: string[];
+    trunc: boolean;
+  }>();
   const isShown = shownBy(flags.all === true, flags.filter ?? []);
   await using engine = openLocalEngine();
   const images = [...engine.images.list()]
@@ -35,7 +44,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));
   const shorten = (id: string) => (flags.trunc ? id.slice(7, 19) : id);
   if (flags.quiet) {
-    for (const id of new Set(images.map((image) => image.configs[0] ?? image.target.digest))) stdout.write(`${shorten(id)}\n`);
+    for (const id of new Set(images.map((image) => image.configs[0] ?? image.target.digest)))
+      stdout.write(`${shorten(id)}\n`);
     return 0;
   }
   const rows = images.map((image) => [
@@ -52,10 +62,14 @@ function shownBy(all: boolean, filters: readonly string[]): (image: StoredImage)
   const wanted = filters.map((filter) => {
     const match = /^dangling=(true|1|false|0)$/.exec(filter);
     if (match) return /true|1/.test(match[1] ?? '');
-    throw new KilnError('KILN_FILTER_INVALID', `${JSON.stringify(filter)} is not a filter of images`, {
-      hint: 'the filters are dangling=true and dangling=false',
-      exitCode: 2,
-    });
+    throw new KilnError(
+      'KILN_FILTER_INVALID',
+      `${JSON.stringify(filter)} is not a filter of images`,
+      {
+        hint: 'the filters are dangling=true and dangling=false',
+        exitCode: 2,
+      },
+    );
   });
   if (wanted.length === 0) return (image) => all || !isUntagged(image.name);
   return (image) => wanted.every((dangling) => isUntagged(image.name) === dangling);
@@ -70,7 +84,12 @@ function split(name: string): [string, string] {
 /** Bytes of the layers as the manifest lists them: uncompressed for layers that were built here. */
 function size(engine: Engine, image: StoredImage): string {
   try {
-    return bytes(readImage(engine.content, image.target).manifest.layers.reduce((sum, layer) => sum + layer.size, 0));
+    return bytes(
+      readImage(engine.content, image.target).manifest.layers.reduce(
+        (sum, layer) => sum + layer.size,
+        0,
+      ),
+    );
   } catch {
     return 'unknown';
   }

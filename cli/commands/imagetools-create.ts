@@ -32,7 +32,11 @@ export function declareCommand(): Command {
     .option('-t, --tag <name>', 'what the new image is called', collect)
     .option('-f, --file <file>', 'read a source from this file', collect)
     .option('--append', 'add to what the tag names already')
-    .option('--annotation <annotation>', 'index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE', collect)
+    .option(
+      '--annotation <annotation>',
+      'index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE',
+      collect,
+    )
     .option('-p, --platform <platform>', 'take over only these', collect)
     .addOption(
       new Option('--prefer-index <yes>', 'of one source, too, make an index (true or false)')
@@ -54,9 +58,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   const texts = [...(flags.file ?? []).map(readSourceFile), ...command.args];
   if (tags.length === 0 && !flags.dryRun)
     throw usage('the new image has no name', 'name it with --tag, or look at it with --dry-run');
-  if (flags.append && tags.length === 0) throw usage('--append wants a --tag', 'name the image that is added to');
-  if (texts.length === 0 && !flags.append) throw usage('there are no sources', 'name the images that the new one is made of');
-  const sources = [...(flags.append && tags[0] ? [{ reference: tags[0] }] : []), ...parseSources(texts, tags)];
+  if (flags.append && tags.length === 0)
+    throw usage('--append wants a --tag', 'name the image that is added to');
+  if (texts.length === 0 && !flags.append)
+    throw usage('there are no sources', 'name the images that the new one is made of');
+  const sources = [
+    ...(flags.append && tags[0] ? [{ reference: tags[0] }] : []),
+    ...parseSources(texts, tags),
+  ];
   using cancel = cancelOnSignals();
   const { signal } = cancel;
   await using client = new RegistryClient(await registryOptions(process.env));
@@ -72,8 +81,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   for (const repository of byRepository(tags)) {
     const image = await partsFor(client, created, repository[0] as Reference, signal);
-    await shownTransfer('Pushing', `[internal] pushing ${repositoryOf(repository[0] as Reference)}`, flags, (report) =>
-      pushImage(client, image, repository, { signal, report }),
+    await shownTransfer(
+      'Pushing',
+      `[internal] pushing ${repositoryOf(repository[0] as Reference)}`,
+      flags,
+      (report) => pushImage(client, image, repository, { signal, report }),
     );
   }
   return 0;
@@ -89,14 +101,19 @@ function readSourceFile(path: string): string {
 
 /** `TARGET[PLATFORM]:KEY=VALUE`. A manifest that is in a registry cannot be changed any more. */
 function annotationOf(text: string): Annotation {
-  const [, target = '', key = '', value = ''] = /^(index|manifest-descriptor(?:\[[^\]]+\])?):([^=]+)=(.*)$/s.exec(text) ?? [];
+  const [, target = '', key = '', value = ''] =
+    /^(index|manifest-descriptor(?:\[[^\]]+\])?):([^=]+)=(.*)$/s.exec(text) ?? [];
   const parsed = target === '' ? undefined : parseAnnotation(`annotation-${target}.${key}`, value);
   if (parsed) return parsed;
-  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(text)} cannot be put on an image that is made of others`, {
-    place: { kind: 'flag', flag: '--annotation' },
-    hint: 'write index:KEY=VALUE or manifest-descriptor:KEY=VALUE',
-    exitCode: 2,
-  });
+  throw new KilnError(
+    'KILN_FLAG_VALUE',
+    `${JSON.stringify(text)} cannot be put on an image that is made of others`,
+    {
+      place: { kind: 'flag', flag: '--annotation' },
+      hint: 'write index:KEY=VALUE or manifest-descriptor:KEY=VALUE',
+      exitCode: 2,
+    },
+  );
 }
 
 function usage(message: string, hint: string): KilnError {

@@ -20,7 +20,10 @@ export function declareCommand(): Command {
   return newCommand('imagetools inspect', 'Show an image in a registry')
     .argument('<name>', 'the name of the image in its registry')
     .option('--raw', 'the manifest or index as it is')
-    .option('--format <template>', 'a Go template over .Name, .Manifest, .Image, .Provenance and .SBOM');
+    .option(
+      '--format <template>',
+      'a Go template over .Name, .Manifest, .Image, .Provenance and .SBOM',
+    );
 }
 
 /** `kiln imagetools inspect NAME [--raw | --format TEMPLATE]` */
@@ -28,19 +31,29 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { raw, format } = command.opts<{ raw?: boolean; format?: string }>();
-  if (raw && format !== undefined) throw new KilnError('KILN_USAGE', '--raw and --format exclude each other', { exitCode: 2 });
+  if (raw && format !== undefined)
+    throw new KilnError('KILN_USAGE', '--raw and --format exclude each other', { exitCode: 2 });
   const reference = parseReference(command.args[0] ?? '');
   using cancel = cancelOnSignals();
   await using client = new RegistryClient(await registryOptions(process.env));
   const image = await openRemote(client, reference, cancel.signal);
   if (raw) stdout.write(image.root.bytes);
-  else if (format !== undefined) stdout.write(await formatted(client, image, format, cancel.signal));
-  else stdout.write(describeRemote(image, await client.referrers(reference, image.root.digest, cancel.signal)));
+  else if (format !== undefined)
+    stdout.write(await formatted(client, image, format, cancel.signal));
+  else
+    stdout.write(
+      describeRemote(image, await client.referrers(reference, image.root.digest, cancel.signal)),
+    );
   return 0;
 }
 
 /** Only what the template asks for is fetched. */
-async function formatted(client: RegistryClient, image: RemoteImage, format: string, signal: AbortSignal): Promise<string> {
+async function formatted(
+  client: RegistryClient,
+  image: RemoteImage,
+  format: string,
+  signal: AbortSignal,
+): Promise<string> {
   const template = parseTemplate(format);
   const needs = (field: string) => mentions(template, field);
   const manifest = remoteManifest(image);
@@ -49,7 +62,9 @@ async function formatted(client: RegistryClient, image: RemoteImage, format: str
     manifest,
     image: needs('Image') || needs('') ? await remoteConfigs(client, image, signal) : undefined,
     // No part of the whole: they are large, and are there when they are asked for by name.
-    ...(needs('Provenance') ? { provenance: await remoteStatements(client, image, 'SLSA', signal) } : {}),
+    ...(needs('Provenance')
+      ? { provenance: await remoteStatements(client, image, 'SLSA', signal) }
+      : {}),
     ...(needs('SBOM') ? { sbom: await remoteStatements(client, image, 'SPDX', signal) } : {}),
   };
   return renderTemplate(template, data, {

@@ -3,9 +3,16 @@ import { type Command, groupUsage, newGroup } from '../arguments.ts';
 import { stdout } from '../output.ts';
 
 export async function declareCommand(): Promise<Command> {
-  const modules = await Promise.all([import('./imagetools-inspect.ts'), import('./imagetools-create.ts')]);
+  const modules = await Promise.all([
+    import('./imagetools-inspect.ts'),
+    import('./imagetools-create.ts'),
+  ]);
   const commands = modules.map((module) => module.declareCommand());
-  return newGroup('imagetools', 'Looks at images in registries, and makes one of several', commands);
+  return newGroup(
+    'imagetools',
+    'Looks at images in registries, and makes one of several',
+    commands,
+  );
 }
 
 /**

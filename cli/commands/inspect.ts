@@ -9,7 +9,10 @@ import { stdout } from '../output.ts';
 export function declareCommand(): Command {
   return newCommand('inspect', 'Print the config and descriptors of an image as JSON')
     .argument('<image...>', 'names in the local store, or image IDs')
-    .option('-f, --format <template>', "a Go template for each image, such as '{{json .Config.Env}}'");
+    .option(
+      '-f, --format <template>',
+      "a Go template for each image, such as '{{json .Config.Env}}'",
+    );
 }
 
 /**
@@ -32,7 +35,9 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 function describe(engine: Engine, image: StoredImage): unknown {
   const { descriptor, manifest, config } = readImage(engine.content, image.target);
-  const names = engine.images.list().filter((other) => other.target.digest === image.target.digest && !isUntagged(other.name));
+  const names = engine.images
+    .list()
+    .filter((other) => other.target.digest === image.target.digest && !isUntagged(other.name));
   return {
     Id: manifest.config.digest,
     RepoTags: names.map((other) => shownName(other.name)),

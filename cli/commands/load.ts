@@ -35,11 +35,15 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const path = input === undefined ? await spool(engine) : resolve(input);
-  const loaded = await shownTransfer('Loading', `loading ${input ?? 'standard input'}`, { quiet }, (report) =>
-    loadArchive(engine, path, {
-      signal: cancel.signal,
-      progress: (blob, current, total) => report({ id: blob, name: blob, current, total }),
-    }),
+  const loaded = await shownTransfer(
+    'Loading',
+    `loading ${input ?? 'standard input'}`,
+    { quiet },
+    (report) =>
+      loadArchive(engine, path, {
+        signal: cancel.signal,
+        progress: (blob, current, total) => report({ id: blob, name: blob, current, total }),
+      }),
   );
   for (const image of loaded) {
     for (const name of image.names) stdout.write(`Loaded image: ${shownName(name)}\n`);
@@ -47,7 +51,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     engine.images.put({
       name: image.target.digest,
       target: image.target,
-      configs: readAllPlatforms(engine.content, image.target).map(({ manifest }) => manifest.config.digest),
+      configs: readAllPlatforms(engine.content, image.target).map(
+        ({ manifest }) => manifest.config.digest,
+      ),
       created: Date.now(),
     });
     stdout.write(`Loaded image ID: ${image.target.digest}\n`);

@@ -18,7 +18,10 @@ export function declareCommand(): Command {
   return newCommand('login', 'Log in to a registry')
     .argument('[registry]', 'HOST[:PORT] (default: Docker Hub)')
     .option('-u, --username <user>', 'user name')
-    .option('-p, --password <password>', 'password or access token; other users of this machine may see it')
+    .option(
+      '-p, --password <password>',
+      'password or access token; other users of this machine may see it',
+    )
     .option('--password-stdin', 'read the password from standard input');
 }
 
@@ -46,19 +49,27 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 async function loginOf({ username, password, passwordStdin }: Flags): Promise<Login> {
-  if (password !== undefined && passwordStdin) throw usage('--password and --password-stdin exclude each other');
-  if (passwordStdin && username === undefined) throw usage('--password-stdin wants a user name', 'add --username USER');
+  if (password !== undefined && passwordStdin)
+    throw usage('--password and --password-stdin exclude each other');
+  if (passwordStdin && username === undefined)
+    throw usage('--password-stdin wants a user name', 'add --username USER');
   if (password !== undefined) {
-    stderr.write('WARNING: a password on the command line can be seen by others; --password-stdin hides it\n');
+    stderr.write(
+      'WARNING: a password on the command line can be seen by others; --password-stdin hides it\n',
+    );
   }
   const needsTerminal = username === undefined || (password === undefined && !passwordStdin);
   if (needsTerminal && !process.stdin.isTTY)
-    throw usage('there is no terminal to ask for the login', 'give --username and --password-stdin');
+    throw usage(
+      'there is no terminal to ask for the login',
+      'give --username and --password-stdin',
+    );
   const user = username ?? (await ask('Username: ', { secret: false })).trim();
   const secret = passwordStdin
     ? (await readInput()).replace(/\r?\n$/, '')
     : (password ?? (await ask('Password: ', { secret: true })));
-  if (user === '' || secret === '') throw usage(`the ${user === '' ? 'user name' : 'password'} is empty`);
+  if (user === '' || secret === '')
+    throw usage(`the ${user === '' ? 'user name' : 'password'} is empty`);
   // Basic authentication (RFC 7617, 2) separates the two by the first colon.
   if (user.includes(':')) throw usage('a user name cannot have a colon');
   return { username: user, password: secret };

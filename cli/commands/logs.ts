@@ -15,7 +15,10 @@ export function declareCommand(): Command {
     .argument('[build]', 'the ID of a build, or the beginning of it (default: the last build)')
     .option('-l, --list', 'list the builds whose logs are kept')
     .option('--json', 'as JSON, in the form of --progress=rawjson')
-    .option('--usage', 'instead of the output: time, processor time and peak memory of each step that ran');
+    .option(
+      '--usage',
+      'instead of the output: time, processor time and peak memory of each step that ran',
+    );
 }
 
 /**
@@ -78,7 +81,12 @@ function usageTable(events: readonly ProgressEvent[]): string {
 
 function row(directory: string, id: string): string[] {
   const { header, ended } = readLog(directory, id);
-  return [id, since(Number(header['started'] ?? 0)), String(header['context'] ?? ''), outcome(ended)];
+  return [
+    id,
+    since(Number(header['started'] ?? 0)),
+    String(header['context'] ?? ''),
+    outcome(ended),
+  ];
 }
 
 function outcome(ended: Record<string, unknown> | undefined): string {

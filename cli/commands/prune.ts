@@ -4,7 +4,14 @@ import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import { plan, totalSize, type Victim } from '../../cache/gc/plan.ts';
 import type { PrunePolicy } from '../../cache/gc/policy.ts';
-import { type Command, collect, goesAlone, newCommand, parseArguments, parseBytes } from '../arguments.ts';
+import {
+  type Command,
+  collect,
+  goesAlone,
+  newCommand,
+  parseArguments,
+  parseBytes,
+} from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configPath } from '../config-path.ts';
 import { openLocalEngine } from '../engine.ts';
@@ -28,8 +35,15 @@ interface Flags {
 
 export function declareCommand(): Command {
   return newCommand('prune', 'Remove build cache')
-    .option('-a, --all', 'also internal items, and the records of steps whose layers an image keeps')
-    .option('--filter <filter>', 'only what matches: type=, id=, until=24h, inuse, mutable, description~=', collect)
+    .option(
+      '-a, --all',
+      'also internal items, and the records of steps whose layers an image keeps',
+    )
+    .option(
+      '--filter <filter>',
+      'only what matches: type=, id=, until=24h, inuse, mutable, description~=',
+      collect,
+    )
     .option('--reserved-space <size>', 'keep at least so much')
     .option('--keep-storage <size>', 'the old name of --reserved-space')
     .option('--max-used-space <size>', 'keep at most so much')
@@ -49,7 +63,14 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   goesAlone(command, '--keep-storage', ['--reserved-space']);
   goesAlone(command, '--auto', [
-    ...['--all', '--filter', '--reserved-space', '--keep-storage', '--max-used-space', '--min-free-space'],
+    ...[
+      '--all',
+      '--filter',
+      '--reserved-space',
+      '--keep-storage',
+      '--max-used-space',
+      '--min-free-space',
+    ],
   ]);
   const flags = command.opts<Flags>();
   await using engine = openLocalEngine();
@@ -66,8 +87,10 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 async function policiesOf(flags: Flags, engine: Engine): Promise<readonly PrunePolicy[]> {
-  if (flags.auto) return (await readGcPolicies(configPath(process.env), diskOf(engine.store.root))) ?? [];
-  const size = (text: string | undefined, flag: string) => (text === undefined ? 0 : parseBytes(text, flag));
+  if (flags.auto)
+    return (await readGcPolicies(configPath(process.env), diskOf(engine.store.root))) ?? [];
+  const size = (text: string | undefined, flag: string) =>
+    text === undefined ? 0 : parseBytes(text, flag);
   return [
     {
       name: '',
@@ -81,7 +104,9 @@ async function policiesOf(flags: Flags, engine: Engine): Promise<readonly PruneP
 }
 
 function report(victims: readonly Victim[], what: string): void {
-  const reasons = new Map(victims.map(({ item, reason }) => [item, `${item.description}: ${reason}`]));
+  const reasons = new Map(
+    victims.map(({ item, reason }) => [item, `${item.description}: ${reason}`]),
+  );
   const items = victims.map(({ item }) => item);
   if (items.length > 0) stdout.write(`${itemTable(items, (item) => reasons.get(item) ?? '')}\n`);
   stdout.write(`${what} ${bytes(totalSize(items))}\n`);

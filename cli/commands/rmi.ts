@@ -57,7 +57,10 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 /** Layers that are still build cache stay: 'kiln prune' removes those. */
 async function freeUnused(engine: Engine, nameless: ReadonlySet<string>): Promise<void> {
-  const [{ prune }, { totalSize }] = await Promise.all([import('../../cache/gc/collect.ts'), import('../../cache/gc/plan.ts')]);
+  const [{ prune }, { totalSize }] = await Promise.all([
+    import('../../cache/gc/collect.ts'),
+    import('../../cache/gc/plan.ts'),
+  ]);
   using cancel = cancelOnSignals();
   const images = {
     name: '',

@@ -37,7 +37,10 @@ interface Flags {
 }
 
 export function declareCommand(): Command {
-  const command = newCommand('run', 'Run a command in a new container of an image, to look at a result')
+  const command = newCommand(
+    'run',
+    'Run a command in a new container of an image, to look at a result',
+  )
     .argument('<image>', 'a name in the local store, or an image ID')
     .argument('[command...]', "what to run (default: the image's CMD)")
     .option('-e, --env <name=value>', 'set a variable', collect)
@@ -96,7 +99,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   try {
     const io = { output, lent: interactive ? ownStreams() : undefined };
-    const { exitCode } = await executor.run(spec, io, AbortSignal.any([cancel.signal, unread.signal]));
+    const { exitCode } = await executor.run(
+      spec,
+      io,
+      AbortSignal.any([cancel.signal, unread.signal]),
+    );
     if (unread.signal.aborted) throw unread.signal.reason;
     return exitCode;
   } catch (error) {
@@ -130,17 +137,33 @@ function written(to: Output & { readonly lost?: unknown }, data: Uint8Array): un
  * warning otherwise.
  */
 function checkPlatform({ name, config }: SourceImage, wanted: Platform, asked: boolean): void {
-  const own: Platform = { os: config.os, architecture: config.architecture, ...(config.variant && { variant: config.variant }) };
+  const own: Platform = {
+    os: config.os,
+    architecture: config.architecture,
+    ...(config.variant && { variant: config.variant }),
+  };
   if (runsOn(own, wanted)) return;
   const what = `${name} is an image for ${formatPlatform(own)}, not for ${formatPlatform(wanted)}`;
-  if (asked) throw new KilnError('KILN_PLATFORM_NOT_FOUND', what, { hint: `run it with --platform ${formatPlatform(own)}` });
+  if (asked)
+    throw new KilnError('KILN_PLATFORM_NOT_FOUND', what, {
+      hint: `run it with --platform ${formatPlatform(own)}`,
+    });
   stderr.write(`WARNING: ${printable(what)}\n`);
 }
 
-function specOf(image: ImageConfig, rootfs: string, args: readonly string[], flags: Flags): ProcessSpec {
+function specOf(
+  image: ImageConfig,
+  rootfs: string,
+  args: readonly string[],
+  flags: Flags,
+): ProcessSpec {
   const config = image.config ?? {};
   const entrypoint =
-    flags.entrypoint === undefined ? (config.Entrypoint ?? []) : flags.entrypoint === '' ? [] : [flags.entrypoint];
+    flags.entrypoint === undefined
+      ? (config.Entrypoint ?? [])
+      : flags.entrypoint === ''
+        ? []
+        : [flags.entrypoint];
   const command = args.length > 0 ? args : flags.entrypoint === undefined ? (config.Cmd ?? []) : [];
   const env = new Map((config.Env ?? []).map((entry) => [entry.split('=', 1)[0] ?? '', entry]));
   for (const entry of flags.env ?? []) {
@@ -151,9 +174,13 @@ function specOf(image: ImageConfig, rootfs: string, args: readonly string[], fla
         ? undefined
         : `${variable}=${process.env[variable]}`;
     if (value !== undefined) env.set(variable, value);
-    else stderr.write(`WARNING: --env ${variable} has no effect: it has no value, and no such variable is set\n`);
+    else
+      stderr.write(
+        `WARNING: --env ${variable} has no effect: it has no value, and no such variable is set\n`,
+      );
   }
-  if (!env.has('PATH')) env.set('PATH', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin');
+  if (!env.has('PATH'))
+    env.set('PATH', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin');
   if (flags.tty && !env.has('TERM')) env.set('TERM', `TERM=${process.env['TERM'] ?? 'xterm'}`);
   return {
     rootfs,

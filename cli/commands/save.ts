@@ -22,7 +22,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const { output } = command.opts<{ output?: string }>();
   if (output === undefined && stdout.isTTY)
-    throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', { hint: 'name a file with -o', exitCode: 2 });
+    throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', {
+      hint: 'name a file with -o',
+      exitCode: 2,
+    });
   using cancel = cancelOnSignals();
   const destination = destinationFor(output ?? '-', cancel.signal);
   await using engine = openLocalEngine();

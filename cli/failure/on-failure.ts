@@ -34,7 +34,11 @@ export function onFailure(
     if (outputOnError) {
       const { saveFailureOutput } = await import('./save-output.ts');
       // The failure of the step is the news; this one is told beside it.
-      notes.push(await saveFailureOutput(outputOnError, step, signal).catch((error: unknown) => messageOf(error)));
+      notes.push(
+        await saveFailureOutput(outputOnError, step, signal).catch((error: unknown) =>
+          messageOf(error),
+        ),
+      );
     }
     if (onError === undefined) return;
     if (!terminal.interactive) {
@@ -43,7 +47,9 @@ export function onFailure(
     }
     const { openFailureShell } = await import('./shell.ts');
     using _lent = terminal.lend();
-    const note = await openFailureShell(step, executor, signal).catch((error: unknown) => `no shell: ${messageOf(error)}`);
+    const note = await openFailureShell(step, executor, signal).catch(
+      (error: unknown) => `no shell: ${messageOf(error)}`,
+    );
     if (note !== undefined) notes.push(note);
   };
   return {

@@ -23,7 +23,8 @@ export async function saveFailureOutput(
 ): Promise<string> {
   const entries = chosenEntries(spec.rootfs, paths, spec.cwd);
   const files = entries.filter(({ kind }) => kind === 'file').length;
-  if (entries.length === 0) return `nothing is kept of the failed step: it has no ${paths.join(', ')}`;
+  if (entries.length === 0)
+    return `nothing is kept of the failed step: it has no ${paths.join(', ')}`;
   try {
     mkdirSync(directory, { recursive: true });
     using top = openRoot(directory);
@@ -39,9 +40,13 @@ function chosenEntries(rootfs: string, paths: readonly string[], cwd: string): E
   const chosen = paths
     .map((path) => root.resolve(posix.resolve(cwd, path)))
     .filter((path) => path === '' || root.stat(path) !== undefined);
-  const within = (path: string) => chosen.some((one) => one === '' || path === one || path.startsWith(`${one}/`));
+  const within = (path: string) =>
+    chosen.some((one) => one === '' || path === one || path.startsWith(`${one}/`));
   const above = (path: string) => chosen.some((one) => one.startsWith(`${path}/`));
   const wanted = ({ path, kind }: Entry) =>
     within(path) ? kind === 'file' || kind === 'directory' : kind === 'directory' && above(path);
-  return walkTree(rootfs, wanted).map((entry) => ({ ...plainEntry(entry), mode: entry.mode & ~SETID }));
+  return walkTree(rootfs, wanted).map((entry) => ({
+    ...plainEntry(entry),
+    mode: entry.mode & ~SETID,
+  }));
 }

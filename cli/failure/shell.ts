@@ -24,13 +24,18 @@ export async function openFailureShell(
   const env = spec.env.some((entry) => entry.startsWith('TERM='))
     ? spec.env
     : [...spec.env, `TERM=${process.env['TERM'] ?? 'xterm'}`];
-  await executor.run({ ...spec, args: [shell], env }, { lent: ownStreams(), output: () => {} }, signal);
+  await executor.run(
+    { ...spec, args: [shell], env },
+    { lent: ownStreams(), output: () => {} },
+    signal,
+  );
   return undefined;
 }
 
 /** The shell of the step itself, else a usual one that the tree has. */
 function shellOf({ args: [program = ''], rootfs }: FailedStep['spec']): string | undefined {
   using root = openRoot(rootfs);
-  const own = /^(ba|da|a|z|k)?sh$/.test(basename(program)) && program.startsWith('/') ? [program] : [];
+  const own =
+    /^(ba|da|a|z|k)?sh$/.test(basename(program)) && program.startsWith('/') ? [program] : [];
   return [...own, ...SHELLS].find((path) => root.stat(path) !== undefined);
 }

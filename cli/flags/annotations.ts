@@ -14,7 +14,8 @@ export function annotationAttributes(texts: readonly string[]): ReadonlyMap<stri
       if (equals <= 0) throw wrong(text, 'it has no value', 'write KEY=VALUE, or index:KEY=VALUE');
       const [name, value] = [text.slice(0, equals), text.slice(equals + 1)];
       const { targets, key } = split(name);
-      if (key === '' || /\s/.test(key)) throw wrong(text, 'its key is empty or has blanks', 'write KEY=VALUE');
+      if (key === '' || /\s/.test(key))
+        throw wrong(text, 'its key is empty or has blanks', 'write KEY=VALUE');
       return targets.map((target): [string, string] => [
         `${target === '' ? 'annotation' : `annotation-${target}`}.${key}`,
         value,
@@ -32,9 +33,13 @@ function split(name: string): { readonly targets: readonly string[]; readonly ke
 }
 
 function wrong(text: string, why: string, hint: string): KilnError {
-  return new KilnError('KILN_ANNOTATION_INVALID', `the annotation ${JSON.stringify(text)} cannot be used: ${why}`, {
-    place: { kind: 'flag', flag: '--annotation' },
-    hint,
-    exitCode: 2,
-  });
+  return new KilnError(
+    'KILN_ANNOTATION_INVALID',
+    `the annotation ${JSON.stringify(text)} cannot be used: ${why}`,
+    {
+      place: { kind: 'flag', flag: '--annotation' },
+      hint,
+      exitCode: 2,
+    },
+  );
 }

@@ -18,7 +18,10 @@ export function attestFlags(flags: Readonly<Record<string, unknown>>): AttestOpt
     if (text === undefined) continue;
     const flag = `--${type}` as const;
     const rest = /^(true|1)$/i.test(text) ? '' : /^(false|0)$/i.test(text) ? 'disabled=true' : text;
-    given.push({ flag, fields: new Map([['type', type], ...(rest === '' ? [] : keyValues(rest, flag))]) });
+    given.push({
+      flag,
+      fields: new Map([['type', type], ...(rest === '' ? [] : keyValues(rest, flag))]),
+    });
   }
   return given.length === 0 ? NONE : parseAttestations(given);
 }

@@ -33,9 +33,23 @@ function refused(args: readonly string[]): KilnError {
 }
 
 test('flags may stand before and after the context, with = or a space', () => {
-  const { request, shownContext } = parse(['-t', 'a', '.', '--tag=b', '--target', 's', '-f', 'x/Dockerfile', '-tc']);
+  const { request, shownContext } = parse([
+    '-t',
+    'a',
+    '.',
+    '--tag=b',
+    '--target',
+    's',
+    '-f',
+    'x/Dockerfile',
+    '-tc',
+  ]);
   assert.equal([shownContext, request.tags, request.target], ['.', ['a', 'b', 'c'], 's']);
-  assert.equal(request.dockerfile, { kind: 'file', path: resolve('x/Dockerfile'), name: 'x/Dockerfile' });
+  assert.equal(request.dockerfile, {
+    kind: 'file',
+    path: resolve('x/Dockerfile'),
+    name: 'x/Dockerfile',
+  });
 });
 
 test('boolean flags take =true and =false', () => {
@@ -47,11 +61,17 @@ test('boolean flags take =true and =false', () => {
 });
 
 test('--no-cache-filter names stages', () => {
-  assert.equal(requested(['--no-cache-filter', 'A,b', '--no-cache-filter=c', '.']).noCache, ['a', 'b', 'c']);
+  assert.equal(requested(['--no-cache-filter', 'A,b', '--no-cache-filter=c', '.']).noCache, [
+    'a',
+    'b',
+    'c',
+  ]);
 });
 
 test('a build argument without a value has the one of the environment, or none', () => {
-  const args = requested(['--build-arg', 'A=1=2', '--build-arg', 'B', '--build-arg', 'C', '.'], { B: 'env' }).buildArgs;
+  const args = requested(['--build-arg', 'A=1=2', '--build-arg', 'B', '--build-arg', 'C', '.'], {
+    B: 'env',
+  }).buildArgs;
   assert.equal(
     [...args],
     [
@@ -63,12 +83,23 @@ test('a build argument without a value has the one of the environment, or none',
 
 test('SOURCE_DATE_EPOCH comes from the environment or an argument', () => {
   assert.is(requested(['.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 12);
-  assert.is(requested(['--build-arg', 'SOURCE_DATE_EPOCH=13', '.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 13);
-  assert.is(refused(['--build-arg', 'SOURCE_DATE_EPOCH=yesterday', '.']).code, 'KILN_EPOCH_INVALID');
+  assert.is(
+    requested(['--build-arg', 'SOURCE_DATE_EPOCH=13', '.'], { SOURCE_DATE_EPOCH: '12' }).epoch,
+    13,
+  );
+  assert.is(
+    refused(['--build-arg', 'SOURCE_DATE_EPOCH=yesterday', '.']).code,
+    'KILN_EPOCH_INVALID',
+  );
 });
 
 test('platforms are normalised and split at commas', () => {
-  const { platforms } = requested(['--platform', 'linux/amd64,linux/aarch64', '--platform=arm', '.']);
+  const { platforms } = requested([
+    '--platform',
+    'linux/amd64,linux/aarch64',
+    '--platform=arm',
+    '.',
+  ]);
   assert.equal(
     platforms.map((platform) => [platform.architecture, platform.variant]),
     [
@@ -89,26 +120,50 @@ const IMAGE = {
   alwaysIndex: false,
   rewriteTimestamp: true,
 };
-const STORED = { type: 'image', image: IMAGE, push: false, store: true, canonical: false, byDigest: false };
+const STORED = {
+  type: 'image',
+  image: IMAGE,
+  push: false,
+  store: true,
+  canonical: false,
+  byDigest: false,
+};
 
 test('without a flag that says where it goes, the result is an image in the store', () => {
   assert.equal(requested(['.']).outputs, [STORED]);
-  assert.equal(requested(['-t', 'a', '.']).outputs, [{ ...STORED, image: { ...IMAGE, names: ['docker.io/library/a:latest'] } }]);
+  assert.equal(requested(['-t', 'a', '.']).outputs, [
+    { ...STORED, image: { ...IMAGE, names: ['docker.io/library/a:latest'] } },
+  ]);
   assert.equal(requested(['-o', 'type=cacheonly', '.']).outputs, []);
 });
 
 test('--push and --load are outputs, or change the one that there is', () => {
   assert.equal(requested(['--push', '.']).outputs, [{ ...STORED, push: true, store: false }]);
   assert.equal(requested(['--push', '-o', 'type=image', '.']).outputs, [{ ...STORED, push: true }]);
-  assert.equal(requested(['--push', '-o', 'type=image,push=false', '.']).outputs, [{ ...STORED, push: true }]);
-  assert.equal(requested(['--load', '.']).outputs, [{ type: 'docker', image: IMAGE, destination: undefined }]);
+  assert.equal(requested(['--push', '-o', 'type=image,push=false', '.']).outputs, [
+    { ...STORED, push: true },
+  ]);
+  assert.equal(requested(['--load', '.']).outputs, [
+    { type: 'docker', image: IMAGE, destination: undefined },
+  ]);
 });
 
 test('--annotation goes to every output that is an image, and over what the output says', () => {
-  const given = ['--annotation', 'a=x', '-o', 'dir', '-o', 'type=oci,dest=o,annotation.a=y,annotation.b=z', '.'];
+  const given = [
+    '--annotation',
+    'a=x',
+    '-o',
+    'dir',
+    '-o',
+    'type=oci,dest=o,annotation.a=y,annotation.b=z',
+    '.',
+  ];
   const { outputs } = requested(given);
   assert.equal(
-    outputs.map((output) => 'image' in output && output.image.annotations.map(({ key, value }) => `${key}=${value}`)),
+    outputs.map(
+      (output) =>
+        'image' in output && output.image.annotations.map(({ key, value }) => `${key}=${value}`),
+    ),
     [false, ['a=x', 'b=z']],
   );
 });
@@ -129,13 +184,25 @@ test('outputs as buildx takes them', () => {
   assert.is(refused(['--output', 'type=oci', '.']).code, 'KILN_OUTPUT_INVALID');
   assert.is(refused(['--output', 'type=local', '.']).code, 'KILN_OUTPUT_INVALID');
   assert.match(refused(['--output', 'type=imgae', '.']).hint ?? '', 'type=image');
-  assert.is(refused(['--output', 'type=tar,dest=/dev/stdout', '.']).code, 'KILN_OUTPUT_INVALID', 'nor by another name');
+  assert.is(
+    refused(['--output', 'type=tar,dest=/dev/stdout', '.']).code,
+    'KILN_OUTPUT_INVALID',
+    'nor by another name',
+  );
   assert.match(refused(['--output', 'type=tar,dest=/', '.']).message, '/ is a directory');
 });
 
 test('contexts are named in the request, and their places are lent', () => {
-  const given = ['img=docker-image://alpine', 'dir=sub', 'git=https://host/a.git#v1', 'file=https://host/a.tar'];
-  const flags = [...given, 'oci=oci-layout://lay:v1'].flatMap((value) => ['--build-context', value]);
+  const given = [
+    'img=docker-image://alpine',
+    'dir=sub',
+    'git=https://host/a.git#v1',
+    'file=https://host/a.tar',
+  ];
+  const flags = [...given, 'oci=oci-layout://lay:v1'].flatMap((value) => [
+    '--build-context',
+    value,
+  ]);
   const { request, lentPaths } = parse([...flags, 'main']);
   assert.equal(request.context, { kind: 'directory', name: 'context' });
   assert.equal(
@@ -157,16 +224,25 @@ test('contexts are named in the request, and their places are lent', () => {
     ],
   );
   assert.equal(requested(['-']).context, { kind: 'input' });
-  assert.equal(requested(['https://host/a.git']).context, { kind: 'remote', url: 'https://host/a.git' });
+  assert.equal(requested(['https://host/a.git']).context, {
+    kind: 'remote',
+    url: 'https://host/a.git',
+  });
 });
 
 test('secrets from files and from the environment', () => {
   assert.equal(parse(['--secret', 'id=a,src=/etc/passwd', '.']).secrets, [
     { id: 'a', source: { kind: 'file', path: '/etc/passwd' } },
   ]);
-  assert.equal(parse(['--secret', 'id=a,env=B', '.']).secrets, [{ id: 'a', source: { kind: 'env', name: 'B' } }]);
-  assert.equal(parse(['--secret', 'type=env,id=a', '.']).secrets, [{ id: 'a', source: { kind: 'env', name: 'a' } }]);
-  assert.equal(parse(['--secret', 'id=a', '.'], { a: 'x' }).secrets, [{ id: 'a', source: { kind: 'env', name: 'a' } }]);
+  assert.equal(parse(['--secret', 'id=a,env=B', '.']).secrets, [
+    { id: 'a', source: { kind: 'env', name: 'B' } },
+  ]);
+  assert.equal(parse(['--secret', 'type=env,id=a', '.']).secrets, [
+    { id: 'a', source: { kind: 'env', name: 'a' } },
+  ]);
+  assert.equal(parse(['--secret', 'id=a', '.'], { a: 'x' }).secrets, [
+    { id: 'a', source: { kind: 'env', name: 'a' } },
+  ]);
   assert.is(refused(['--secret', 'id=a,src=/nowhere/a', '.']).code, 'KILN_SECRET_NOT_FOUND');
   assert.is(refused(['--secret', 'src=/etc/passwd', '.']).code, 'KILN_FLAG_VALUE');
 });
@@ -177,11 +253,15 @@ test('sizes, limits and hosts', () => {
     { name: 'nofile', soft: 1024, hard: 4096 },
     { name: 'nproc', soft: 10, hard: 10 },
   ]);
-  assert.equal(requested(['--add-host', 'a:1.2.3.4', '--add-host', 'b=::1', '--add-host', 'c:[fe80::1]', '.']).extraHosts, [
-    { host: 'a', ip: '1.2.3.4' },
-    { host: 'b', ip: '::1' },
-    { host: 'c', ip: 'fe80::1' },
-  ]);
+  assert.equal(
+    requested(['--add-host', 'a:1.2.3.4', '--add-host', 'b=::1', '--add-host', 'c:[fe80::1]', '.'])
+      .extraHosts,
+    [
+      { host: 'a', ip: '1.2.3.4' },
+      { host: 'b', ip: '::1' },
+      { host: 'c', ip: 'fe80::1' },
+    ],
+  );
   assert.is(refused(['--network', 'mars', '.']).code, 'KILN_FLAG_VALUE');
 });
 
@@ -221,7 +301,10 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--tag', ''], refusedWith(/reference/)],
   [['-t='], refusedWith(/reference/)],
   [['-t=foo'], is(({ tags }) => tags[0] === 'foo')],
-  [['-f=Dockerfile'], is(({ dockerfile }) => dockerfile.kind === 'file' && dockerfile.name === 'Dockerfile')],
+  [
+    ['-f=Dockerfile'],
+    is(({ dockerfile }) => dockerfile.kind === 'file' && dockerfile.name === 'Dockerfile'),
+  ],
   [['-f', 'a', '-f', 'b'], warnedWith(/--file is given more than once/)],
   [['-q=true'], is((_, { progress }) => progress === 'quiet')],
   [['-q=yes'], refusedWith(/"yes" is not a value of -q/)],
@@ -285,7 +368,10 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--no-cache', '--no-cache-filter', 'x'], refusedWith(/cannot be used together/)],
   [['--isolation', 'foo'], warnedWith(/--isolation has no effect/)],
   [['--security-opt', 'foo'], warnedWith(/--security-opt has no effect/)],
-  [['--check', '--push', '--metadata-file', 'm'], warnedWith(/--check builds nothing: --push, --metadata-file have no effect/)],
+  [
+    ['--check', '--push', '--metadata-file', 'm'],
+    warnedWith(/--check builds nothing: --push, --metadata-file have no effect/),
+  ],
   [['--call', 'outline', '-o', 'dir'], warnedWith(/--call builds nothing: --output has no effect/)],
   [['--check', '-t', 'x'], is(() => true)],
   [['--compress'], warnedWith(/--compress has no effect/)],
@@ -341,7 +427,10 @@ for (const [name, value, flags] of SET_IN_VAIN) {
 }
 
 test('DOCKER_BUILDKIT=1 and BUILDX_NO_DEFAULT_ATTESTATIONS say what is so anyway', () => {
-  assert.equal(parsedWith(['.'], { DOCKER_BUILDKIT: '1', BUILDX_NO_DEFAULT_ATTESTATIONS: '1' }).warnings, []);
+  assert.equal(
+    parsedWith(['.'], { DOCKER_BUILDKIT: '1', BUILDX_NO_DEFAULT_ATTESTATIONS: '1' }).warnings,
+    [],
+  );
 });
 
 test.run();

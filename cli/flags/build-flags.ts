@@ -23,7 +23,10 @@ import { withoutEffect } from './without-effect.ts';
 
 interface Host {
   /** Proxies for steps that are configured for docker, without the `given` ones. */
-  readonly proxies?: (given: ReadonlyMap<string, string>, warn: (sentence: string) => void) => ReadonlyMap<string, string>;
+  readonly proxies?: (
+    given: ReadonlyMap<string, string>,
+    warn: (sentence: string) => void,
+  ) => ReadonlyMap<string, string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdoutIsTerminal: boolean;
   readonly cpus: number;
@@ -47,13 +50,18 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   const command = declareBuild();
   const warnings: string[] = [];
   const warn = (sentence: string) => void warnings.push(sentence);
-  if (!parseArguments(command, argv, { empty: 'not given', mayBeEmpty: MAY_BE_EMPTY, warn })) return undefined;
+  if (!parseArguments(command, argv, { empty: 'not given', mayBeEmpty: MAY_BE_EMPTY, warn }))
+    return undefined;
   const flags = command.opts<Record<string, unknown>>();
   const has = (name: string) => flags[name] === true;
   const list = (name: string) => (flags[name] as string[] | undefined) ?? [];
   const text = (name: string) => flags[name] as string | undefined;
   const shownContext = command.args[0] ?? '.';
-  const { lentPaths, ...contexts } = parseContexts(shownContext, text('file'), list('buildContext'));
+  const { lentPaths, ...contexts } = parseContexts(
+    shownContext,
+    text('file'),
+    list('buildContext'),
+  );
   const secrets = parseSecrets(list('secret'), host.env, contexts, warn);
   const request = buildRequest({
     ...contexts,
@@ -82,12 +90,22 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
 }
 
 /** The flags that say what is built, and where its result and caches go. */
-function whatIsBuilt({ has, list, text }: GivenFlags, host: Host, warn: (sentence: string) => void): Partial<BuildRequest> {
+function whatIsBuilt(
+  { has, list, text }: GivenFlags,
+  host: Host,
+  warn: (sentence: string) => void,
+): Partial<BuildRequest> {
   const buildArgs = namedValues(list('buildArg'), (name) => valueOfHost(name, host.env, warn));
   if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
     buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
   const tags = list('tag').map((name) => asFlag('--tag', () => checkedName(name)));
-  const goesTo = { outputs: list('output'), annotations: list('annotation'), tags, push: has('push'), load: has('load') };
+  const goesTo = {
+    outputs: list('output'),
+    annotations: list('annotation'),
+    tags,
+    push: has('push'),
+    load: has('load'),
+  };
   return {
     tags,
     target: text('target') || undefined,
@@ -120,7 +138,11 @@ function stepFlags({ list, text }: GivenFlags, { cpus }: Host): Partial<BuildReq
 }
 
 /** What `--build-arg NAME` gets from the environment. */
-function valueOfHost(name: string, env: Host['env'], warn: (sentence: string) => void): string | undefined {
+function valueOfHost(
+  name: string,
+  env: Host['env'],
+  warn: (sentence: string) => void,
+): string | undefined {
   const value = env[name];
   // Scripts name the proxies whether there are any or not.
   if (value === undefined && !/_proxy$/i.test(name))
@@ -130,22 +152,31 @@ function valueOfHost(name: string, env: Host['env'], warn: (sentence: string) =>
 
 function onError(value: string | undefined): BuildOptions['onError'] {
   if (value === undefined || value === 'shell') return value;
-  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is nothing that can be done on an error`, {
-    place: { kind: 'flag', flag: '--on-error' },
-    hint: 'use shell',
-    exitCode: 2,
-  });
+  throw new KilnError(
+    'KILN_FLAG_VALUE',
+    `${JSON.stringify(value)} is nothing that can be done on an error`,
+    {
+      place: { kind: 'flag', flag: '--on-error' },
+      hint: 'use shell',
+      exitCode: 2,
+    },
+  );
 }
 
 /**
  * The values of `--platform`, each once under whatever name; the `fallback` when there are none.
  */
 function platforms(values: readonly string[], fallback: string | undefined): Platform[] {
-  const names = values.length === 0 && fallback ? [fallback] : values.flatMap((value) => value.split(','));
+  const names =
+    values.length === 0 && fallback ? [fallback] : values.flatMap((value) => value.split(','));
   const parsed = names
     .map((name) => name.trim())
-    .map((name) => (name === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatformForHost(name))));
-  return [...new Map(parsed.map((platform) => [formatPlatformInFull(platform), platform])).values()];
+    .map((name) =>
+      name === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatformForHost(name)),
+    );
+  return [
+    ...new Map(parsed.map((platform) => [formatPlatformInFull(platform), platform])).values(),
+  ];
 }
 
 /** What is wrong with a flag's value is a usage error with the flag as its place. */
@@ -154,13 +185,21 @@ function asFlag<T>(flag: string, parse: () => T): T {
     return parse();
   } catch (error) {
     if (!(error instanceof KilnError)) throw error;
-    throw new KilnError(error.code, error.message, { place: { kind: 'flag', flag }, hint: error.hint, exitCode: 2 });
+    throw new KilnError(error.code, error.message, {
+      place: { kind: 'flag', flag },
+      hint: error.hint,
+      exitCode: 2,
+    });
   }
 }
 
 function checkedName(name: string): string {
   const reference = parseReference(name);
-  if (reference.digest) throw new KilnError('KILN_REFERENCE_INVALID', `a tag cannot have a digest: ${JSON.stringify(name)}`);
+  if (reference.digest)
+    throw new KilnError(
+      'KILN_REFERENCE_INVALID',
+      `a tag cannot have a digest: ${JSON.stringify(name)}`,
+    );
   return name;
 }
 
@@ -186,10 +225,14 @@ function noCacheFilter(values: readonly string[]): 'none' | readonly string[] {
 function epoch(value: string | undefined): number | undefined {
   if (value === undefined || value === '') return undefined;
   if (!/^\d{1,12}$/.test(value))
-    throw new KilnError('KILN_EPOCH_INVALID', `SOURCE_DATE_EPOCH is not a number of seconds: ${JSON.stringify(value)}`, {
-      hint: 'set it like SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct)',
-      exitCode: 2,
-    });
+    throw new KilnError(
+      'KILN_EPOCH_INVALID',
+      `SOURCE_DATE_EPOCH is not a number of seconds: ${JSON.stringify(value)}`,
+      {
+        hint: 'set it like SOURCE_DATE_EPOCH=$(git log -1 --pretty=%ct)',
+        exitCode: 2,
+      },
+    );
   return Number(value);
 }
 
@@ -206,8 +249,13 @@ function parallelism(value: string | undefined, cpus: number): number {
 }
 
 /** `--cache-to`, and the build argument that buildx takes for it. */
-function cacheTo(values: readonly string[], buildArgs: ReadonlyMap<string, string>): BuildRequest['cacheTo'] {
+function cacheTo(
+  values: readonly string[],
+  buildArgs: ReadonlyMap<string, string>,
+): BuildRequest['cacheTo'] {
   const specs = parseCacheTo(values);
   const inline = /^(1|t|true)$/i.test(buildArgs.get('BUILDKIT_INLINE_CACHE') ?? '');
-  return inline && !specs.some(({ type }) => type === 'inline') ? [...specs, { type: 'inline' }] : specs;
+  return inline && !specs.some(({ type }) => type === 'inline')
+    ? [...specs, { type: 'inline' }]
+    : specs;
 }

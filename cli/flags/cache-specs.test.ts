@@ -67,14 +67,24 @@ test('--cache-to has buildx’s defaults and options', () => {
         forceCompression: true,
         ignoreError: true,
       },
-      { ...defaults, type: 'local', dest: resolve('d'), tag: 'latest', imageManifest: false, ociTypes: false },
+      {
+        ...defaults,
+        type: 'local',
+        dest: resolve('d'),
+        tag: 'latest',
+        imageManifest: false,
+        ociTypes: false,
+      },
     ],
   );
 });
 
 test('caches of services name what can be used instead', () => {
   for (const type of ['gha', 's3', 'azblob']) {
-    for (const parse of [() => parseCacheTo([`type=${type},bucket=b`]), () => parseCacheFrom([`type=${type}`])]) {
+    for (const parse of [
+      () => parseCacheTo([`type=${type},bucket=b`]),
+      () => parseCacheFrom([`type=${type}`]),
+    ]) {
       const error = refused(parse);
       assert.is(error.code, 'KILN_CACHE_UNSUPPORTED');
       assert.match(error.hint ?? '', 'type=registry');

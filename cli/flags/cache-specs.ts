@@ -18,11 +18,19 @@ export function parseCacheFrom(texts: readonly string[]): CacheFromSpec[] {
     readersOf(text, '--cache-from').map((reader): CacheFromSpec => {
       const type = reader.type();
       if (type === 'inline')
-        throw reader.fail('type=inline is a way to write a cache', 'to read one, write type=registry,ref=IMAGE');
+        throw reader.fail(
+          'type=inline is a way to write a cache',
+          'to read one, write type=registry,ref=IMAGE',
+        );
       const spec: CacheFromSpec =
         type === 'registry'
           ? { type, ref: reader.reference('ref') }
-          : { type, src: resolve(reader.required('src')), tag: reader.text('tag'), digest: reader.digest('digest') };
+          : {
+              type,
+              src: resolve(reader.required('src')),
+              tag: reader.text('tag'),
+              digest: reader.digest('digest'),
+            };
       reader.end();
       return spec;
     }),
@@ -45,7 +53,10 @@ function cacheTo(reader: Reader): CacheToSpec {
   const ociTypes = reader.flag('oci-mediatypes') ?? true;
   const imageManifest = reader.flag('image-manifest') ?? ociTypes;
   if (imageManifest && !ociTypes)
-    throw reader.fail('image-manifest=true needs OCI media types', 'leave out oci-mediatypes=false or image-manifest=true');
+    throw reader.fail(
+      'image-manifest=true needs OCI media types',
+      'leave out oci-mediatypes=false or image-manifest=true',
+    );
   const compression = reader.choice('compression', ['gzip', 'zstd', 'uncompressed']) ?? 'gzip';
   const place =
     type === 'registry'
@@ -83,7 +94,12 @@ function readersOf(text: string, flag: string): Reader[] {
   const map = new Map<string, string>();
   for (const field of fields) {
     const equals = field.indexOf('=');
-    if (equals < 0) throw invalid(flag, `invalid value ${JSON.stringify(field)} in ${JSON.stringify(text)}`, 'write NAME=VALUE');
+    if (equals < 0)
+      throw invalid(
+        flag,
+        `invalid value ${JSON.stringify(field)} in ${JSON.stringify(text)}`,
+        'write NAME=VALUE',
+      );
     map.set(field.slice(0, equals).toLowerCase(), field.slice(equals + 1));
   }
   return [new Reader(flag, text, map)];
@@ -113,7 +129,9 @@ class Reader {
         exitCode: 2,
       });
     throw this.fail(
-      type === undefined ? `${JSON.stringify(this.#text)} has no type` : `unknown cache type ${JSON.stringify(type)}`,
+      type === undefined
+        ? `${JSON.stringify(this.#text)} has no type`
+        : `unknown cache type ${JSON.stringify(type)}`,
       `the types are ${TYPES.join(', ')}`,
     );
   }
@@ -126,7 +144,10 @@ class Reader {
   required(name: string): string {
     const value = this.text(name);
     if (value !== undefined) return value;
-    throw this.fail(`type=${this.#map.get('type')} needs ${name}`, `write ${this.#flag} type=${this.#map.get('type')},${name}=…`);
+    throw this.fail(
+      `type=${this.#map.get('type')} needs ${name}`,
+      `write ${this.#flag} type=${this.#map.get('type')},${name}=…`,
+    );
   }
 
   /** The name of an image that is written. */
@@ -173,13 +194,19 @@ class Reader {
     const [least, most] = compression === 'zstd' ? [1, 22] : [0, 9];
     const level = Number(text);
     if (/^\d+$/.test(text) && level >= least && level <= most) return level;
-    throw this.fail(`compression-level=${text} is none of ${compression}`, `it goes from ${least} to ${most}`);
+    throw this.fail(
+      `compression-level=${text} is none of ${compression}`,
+      `it goes from ${least} to ${most}`,
+    );
   }
 
   end(): void {
     const unknown = [...this.#map.keys()].find((name) => !this.#asked.has(name));
     if (unknown === undefined) return;
-    throw this.fail(`unknown attribute ${JSON.stringify(unknown)}`, `it has no meaning for type=${this.#map.get('type')}`);
+    throw this.fail(
+      `unknown attribute ${JSON.stringify(unknown)}`,
+      `it has no meaning for type=${this.#map.get('type')}`,
+    );
   }
 
   fail(message: string, hint: string | undefined): KilnError {
@@ -188,5 +215,9 @@ class Reader {
 }
 
 function invalid(flag: string, message: string, hint: string | undefined): KilnError {
-  return new KilnError('KILN_CACHE_INVALID', message, { place: { kind: 'flag', flag }, hint, exitCode: 2 });
+  return new KilnError('KILN_CACHE_INVALID', message, {
+    place: { kind: 'flag', flag },
+    hint,
+    exitCode: 2,
+  });
 }

@@ -7,7 +7,11 @@ export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const
 /** `--call=METHOD[,format=json|text][,ignorestatus=true]`; undefined for a build. */
 export function parseCall(text: string): CallSpec | undefined {
   const fail = (message: string, hint: string): never => {
-    throw new KilnError('KILN_FLAG_VALUE', message, { place: { kind: 'flag', flag: '--call' }, hint, exitCode: 2 });
+    throw new KilnError('KILN_FLAG_VALUE', message, {
+      place: { kind: 'flag', flag: '--call' },
+      hint,
+      exitCode: 2,
+    });
   };
   const [name = '', ...fields] = text.split(',');
   const method = METHODS.find((known) => known === name.toLowerCase());
@@ -25,7 +29,11 @@ export function parseCall(text: string): CallSpec | undefined {
     // As buildx: any format but json is text.
     if (key === 'format') format = value === 'json' ? 'json' : 'text';
     else if (key === 'ignorestatus') ignoreStatus = /^(?:1|t|true)$/i.test(value);
-    else fail(`--call takes no field ${JSON.stringify(field)}`, 'the fields are format=json and ignorestatus=true');
+    else
+      fail(
+        `--call takes no field ${JSON.stringify(field)}`,
+        'the fields are format=json and ignorestatus=true',
+      );
   }
   if (method === undefined || method === 'build') return undefined;
   return { method: method === 'lint' ? 'check' : method, format, ignoreStatus };

@@ -18,7 +18,11 @@ interface Contexts extends Pick<BuildRequest, 'context' | 'dockerfile' | 'namedC
 }
 
 /** Reads the context of `kiln build`, `--file` and the values of `--build-context`. */
-export function parseContexts(context: string, file: string | undefined, specs: readonly string[]): Contexts {
+export function parseContexts(
+  context: string,
+  file: string | undefined,
+  specs: readonly string[],
+): Contexts {
   const lentPaths = new Map<string, LentPath>();
   const namedContexts = new Map<string, NamedContextSource>();
   for (const [name, value] of namedValues(specs, () => '', '--build-context'))
@@ -45,7 +49,11 @@ function dockerfileSource(file: string | undefined): DockerfileSource {
  * One `--build-context NAME=VALUE`: an image, an OCI layout, a git repository, a file by http, or a
  * directory. `lend` is called for what is on this machine.
  */
-function namedContextSource(name: string, value: string, lend: (path: LentPath) => void): NamedContextSource {
+function namedContextSource(
+  name: string,
+  value: string,
+  lend: (path: LentPath) => void,
+): NamedContextSource {
   if (value === '') throw noPlace(name);
   if (value.startsWith(IMAGE)) return { kind: 'image', ref: value.slice(IMAGE.length) };
   if (value.startsWith(LAYOUT)) {
@@ -67,9 +75,13 @@ function layoutSuffix({ tag, digest }: LayoutReference): string {
 }
 
 function noPlace(name: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', `--build-context ${name} does not say where the context is`, {
-    place: { kind: 'flag', flag: '--build-context' },
-    hint: 'write NAME=VALUE: a directory, docker-image://…, oci-layout://… or a URL',
-    exitCode: 2,
-  });
+  return new KilnError(
+    'KILN_FLAG_VALUE',
+    `--build-context ${name} does not say where the context is`,
+    {
+      place: { kind: 'flag', flag: '--build-context' },
+      hint: 'write NAME=VALUE: a directory, docker-image://…, oci-layout://… or a URL',
+      exitCode: 2,
+    },
+  );
 }

@@ -8,10 +8,14 @@ export function parseFailureOutput(spec: string | undefined): FailureOutput | un
   if (spec === undefined) return undefined;
   const [directory = '', ...paths] = splitCsv(spec, '--output-on-error');
   if (directory === '' || paths.length === 0 || paths.includes(''))
-    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(spec)} does not name a directory and paths`, {
-      place: { kind: 'flag', flag: '--output-on-error' },
-      hint: 'write DIR,PATH such as --output-on-error=reports,/src/test-results',
-      exitCode: 2,
-    });
+    throw new KilnError(
+      'KILN_FLAG_VALUE',
+      `${JSON.stringify(spec)} does not name a directory and paths`,
+      {
+        place: { kind: 'flag', flag: '--output-on-error' },
+        hint: 'write DIR,PATH such as --output-on-error=reports,/src/test-results',
+        exitCode: 2,
+      },
+    );
   return { directory: resolve(directory), paths };
 }

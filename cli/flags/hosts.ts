@@ -11,17 +11,22 @@ type ExtraHost = BuildRequest['extraHosts'][number];
  * without brackets. `host-gateway` is this host: the address of its own by which others reach it,
  * asked of `gateway`.
  */
-export function parseExtraHost(spec: string, gateway: () => string | undefined = addressOfHost): ExtraHost {
+export function parseExtraHost(
+  spec: string,
+  gateway: () => string | undefined = addressOfHost,
+): ExtraHost {
   const divider = spec.includes('=') ? spec.indexOf('=') : spec.indexOf(':');
   const host = spec.slice(0, Math.max(0, divider));
   const address = spec.slice(divider + 1);
   if (divider < 0 || host === '' || address === '') throw wrong(spec, 'it is not NAME:ADDRESS');
   // It becomes a line of /etc/hosts.
-  if (!/^[^\s#\p{Cc}]+$/u.test(host)) throw wrong(spec, `${JSON.stringify(host)} is not the name of a host`);
+  if (!/^[^\s#\p{Cc}]+$/u.test(host))
+    throw wrong(spec, `${JSON.stringify(host)} is not the name of a host`);
   if (address === 'host-gateway') return { host, ip: gateway() ?? noGateway(spec) };
   const ip = /^\[(.+)\]$/.exec(address)?.[1] ?? address;
   // A zone is of this host alone.
-  if (isIP(ip) === 0 || ip.includes('%')) throw wrong(spec, `${JSON.stringify(address)} is not an IP address`);
+  if (isIP(ip) === 0 || ip.includes('%'))
+    throw wrong(spec, `${JSON.stringify(address)} is not an IP address`);
   return { host, ip };
 }
 
@@ -57,7 +62,11 @@ function outwards(): string | undefined {
 }
 
 function noGateway(spec: string): never {
-  throw wrong(spec, 'this host has no address by which steps could reach it', 'give an address in the place of host-gateway');
+  throw wrong(
+    spec,
+    'this host has no address by which steps could reach it',
+    'give an address in the place of host-gateway',
+  );
 }
 
 function wrong(
@@ -65,9 +74,13 @@ function wrong(
   why: string,
   hint = 'write NAME:ADDRESS, such as db:10.0.0.5, db=::1 or db:host-gateway',
 ): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', `--add-host ${JSON.stringify(spec)} cannot be used: ${why}`, {
-    place: { kind: 'flag', flag: '--add-host' },
-    hint,
-    exitCode: 2,
-  });
+  return new KilnError(
+    'KILN_FLAG_VALUE',
+    `--add-host ${JSON.stringify(spec)} cannot be used: ${why}`,
+    {
+      place: { kind: 'flag', flag: '--add-host' },
+      hint,
+      exitCode: 2,
+    },
+  );
 }

@@ -11,7 +11,10 @@ const PERIOD = 100_000;
 export function addLimitFlags(command: Command): Command {
   return command
     .option('-m, --memory <bytes>', 'memory that each step may use, such as 512m')
-    .option('--memory-swap <bytes>', 'memory and swap together; -1 for no limit of swap (default: twice the memory)')
+    .option(
+      '--memory-swap <bytes>',
+      'memory and swap together; -1 for no limit of swap (default: twice the memory)',
+    )
     .option('--cpus <count>', 'processors that each step may use, such as 1.5')
     .addOption(new Option('--cpu-quota <us>', 'processor time of each step in a period').hideHelp())
     .addOption(new Option('--cpu-period <us>', 'the period of --cpu-quota').hideHelp())
@@ -22,7 +25,9 @@ export function addLimitFlags(command: Command): Command {
 }
 
 /** What the flags say; undefined when they limit nothing. */
-export function parseLimits(text: (name: string) => string | undefined): ResourceLimits | undefined {
+export function parseLimits(
+  text: (name: string) => string | undefined,
+): ResourceLimits | undefined {
   const value = <T>(name: string, parse: (text: string) => T) => {
     const given = text(name);
     return given === undefined || given === '' ? undefined : parse(given);
@@ -33,7 +38,9 @@ export function parseLimits(text: (name: string) => string | undefined): Resourc
     throw wrong('--cpus', '--cpus and --cpu-quota say the same', 'give one of them');
   const cpuPeriod = value('cpuPeriod', (given) => whole(given, '--cpu-period', 1000));
   const memory = value('memory', (given) => parseBytes(given, '--memory'));
-  const memorySwap = value('memorySwap', (given) => (given === '-1' ? -1 : parseBytes(given, '--memory-swap')));
+  const memorySwap = value('memorySwap', (given) =>
+    given === '-1' ? -1 : parseBytes(given, '--memory-swap'),
+  );
   checkMemory(memory, memorySwap);
   const limits: ResourceLimits = {
     memory: memory || undefined,
@@ -53,7 +60,11 @@ const LEAST_MEMORY = 6 << 20;
 
 function checkMemory(memory: number | undefined, memorySwap: number | undefined): void {
   if (memory && memory < LEAST_MEMORY)
-    throw wrong('--memory', 'less than 6m of memory is not enough to start anything', 'give at least 6m');
+    throw wrong(
+      '--memory',
+      'less than 6m of memory is not enough to start anything',
+      'give at least 6m',
+    );
   if (memorySwap && memorySwap > 0 && memorySwap < (memory ?? Number.POSITIVE_INFINITY))
     throw wrong(
       '--memory-swap',
@@ -65,13 +76,21 @@ function checkMemory(memory: number | undefined, memorySwap: number | undefined)
 function parseCpus(text: string): number {
   const count = Number(text);
   if (!/^\d*\.?\d+$/.test(text) || count < 0.01)
-    throw wrong('--cpus', `${JSON.stringify(text)} is not a number of processors`, 'write it like 1.5');
+    throw wrong(
+      '--cpus',
+      `${JSON.stringify(text)} is not a number of processors`,
+      'write it like 1.5',
+    );
   return count;
 }
 
 function whole(text: string, flag: string, least: number): number {
   if (!/^-?\d{1,15}$/.test(text) || Number(text) < least)
-    throw wrong(flag, `${JSON.stringify(text)} is not possible here`, `write a whole number, at least ${least}`);
+    throw wrong(
+      flag,
+      `${JSON.stringify(text)} is not possible here`,
+      `write a whole number, at least ${least}`,
+    );
   return Number(text);
 }
 
@@ -82,5 +101,9 @@ function list(text: string, flag: string): string {
 }
 
 function wrong(flag: string, message: string, hint: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', message, { place: { kind: 'flag', flag }, hint, exitCode: 2 });
+  return new KilnError('KILN_FLAG_VALUE', message, {
+    place: { kind: 'flag', flag },
+    hint,
+    exitCode: 2,
+  });
 }

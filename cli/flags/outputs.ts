@@ -68,7 +68,8 @@ function attributesOf(text: string): Map<string, string> {
   const dest = attributes.get('dest') ?? attributes.get('output') ?? defaultDest(type);
   attributes.delete('output');
   if (dest !== undefined) attributes.set('dest', dest);
-  if (type === 'local' && !dest) throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
+  if (type === 'local' && !dest)
+    throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
   return attributes;
 }
 
@@ -76,7 +77,10 @@ function checkType(type: string): void {
   if (type === '') throw wrong('type is required for output', `one of ${OUTPUT_TYPES.join(', ')}`);
   if (OUTPUT_TYPES.includes(type)) return;
   const close = nearest(type, OUTPUT_TYPES);
-  throw wrong(`unknown output type: ${type}`, close ? `did you mean type=${close}?` : `one of ${OUTPUT_TYPES.join(', ')}`);
+  throw wrong(
+    `unknown output type: ${type}`,
+    close ? `did you mean type=${close}?` : `one of ${OUTPUT_TYPES.join(', ')}`,
+  );
 }
 
 /**
@@ -95,7 +99,10 @@ function check(output: OutputSpec, isTerminal: boolean): void {
       `dest file is required for ${type} output: refusing to write to a terminal`,
       `write --output type=${type},dest=FILE`,
     );
-  if (destination?.kind === 'file' && statSync(destination.path, { throwIfNoEntry: false })?.isDirectory())
+  if (
+    destination?.kind === 'file' &&
+    statSync(destination.path, { throwIfNoEntry: false })?.isDirectory()
+  )
     throw wrong(`destination file ${destination.path} is a directory`, 'name a file in it');
 }
 
@@ -107,5 +114,9 @@ function absolute(output: OutputSpec): OutputSpec {
 }
 
 function wrong(message: string, hint: string): KilnError {
-  return new KilnError('KILN_OUTPUT_INVALID', message, { place: { kind: 'flag', flag: '--output' }, hint, exitCode: 2 });
+  return new KilnError('KILN_OUTPUT_INVALID', message, {
+    place: { kind: 'flag', flag: '--output' },
+    hint,
+    exitCode: 2,
+  });
 }

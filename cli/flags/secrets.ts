@@ -31,15 +31,21 @@ export function parseSecrets(
   for (const { id, source } of secrets)
     if (source.kind === 'env' && env[source.name] === undefined)
       warn(`the variable ${source.name} is not set, so there is no secret ${id}`);
-  const users = secrets.filter(({ source }) => source.kind === 'stdin').map(({ id }) => `the secret ${id}`);
+  const users = secrets
+    .filter(({ source }) => source.kind === 'stdin')
+    .map(({ id }) => `the secret ${id}`);
   if (users.length === 0) return secrets;
   if (context.kind === 'input') users.push('the context');
   else if (dockerfile.kind === 'input') users.push('the Dockerfile');
   if (users.length === 1) return secrets;
-  throw new KilnError('KILN_STDIN_TWICE', `standard input cannot be both ${users[0]} and ${users[1]}`, {
-    place: PLACE,
-    exitCode: 2,
-  });
+  throw new KilnError(
+    'KILN_STDIN_TWICE',
+    `standard input cannot be both ${users[0]} and ${users[1]}`,
+    {
+      place: PLACE,
+      exitCode: 2,
+    },
+  );
 }
 
 /** One for each id. Throws KILN_FLAG_VALUE when one is given twice, and not the same. */
@@ -57,28 +63,43 @@ function distinct(secrets: readonly SecretSpec[]): SecretSpec[] {
 function parseSecret(spec: string, env: Environment): SecretSpec {
   const fields = keyValues(spec, '--secret');
   for (const key of fields.keys())
-    if (!KEYS.includes(key)) throw secretError(`unexpected key ${JSON.stringify(key)} in ${JSON.stringify(spec)}`);
+    if (!KEYS.includes(key))
+      throw secretError(`unexpected key ${JSON.stringify(key)} in ${JSON.stringify(spec)}`);
   const id = fields.get('id') ?? '';
   if (id === '') throw secretError('a secret needs an id');
-  return { id, source: sourceOf(id, fields, env), ...(isTrue(fields.get('invalidate')) && { invalidate: true }) };
+  return {
+    id,
+    source: sourceOf(id, fields, env),
+    ...(isTrue(fields.get('invalidate')) && { invalidate: true }),
+  };
 }
 
-function sourceOf(id: string, fields: ReadonlyMap<string, string>, env: Environment): SecretSpec['source'] {
+function sourceOf(
+  id: string,
+  fields: ReadonlyMap<string, string>,
+  env: Environment,
+): SecretSpec['source'] {
   const type = fields.get('type') ?? '';
-  if (!['', 'file', 'env'].includes(type)) throw secretError(`a secret cannot be of the type ${JSON.stringify(type)}`);
+  if (!['', 'file', 'env'].includes(type))
+    throw secretError(`a secret cannot be of the type ${JSON.stringify(type)}`);
   const path = fields.get('src') ?? fields.get('source');
   const name = fields.get('env') ?? (type === 'env' ? (path ?? id) : undefined);
   if (name !== undefined) return { kind: 'env', name };
   // Without a source the environment is asked first, then a file of that name: buildx's order.
-  if (path === undefined && type !== 'file' && env[id] !== undefined) return { kind: 'env', name: id };
+  if (path === undefined && type !== 'file' && env[id] !== undefined)
+    return { kind: 'env', name: id };
   if (path !== undefined && STDIN.includes(path)) return { kind: 'stdin' };
   const file = expandHome(path ?? id);
   if (isReadable(id, file)) return { kind: 'file', path: file };
-  throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} does not exist: ${file}${leading(file)}`, {
-    place: PLACE,
-    hint: 'name a file with src= or a variable with env=',
-    exitCode: 2,
-  });
+  throw new KilnError(
+    'KILN_SECRET_NOT_FOUND',
+    `the file of secret ${id} does not exist: ${file}${leading(file)}`,
+    {
+      place: PLACE,
+      hint: 'name a file with src= or a variable with env=',
+      exitCode: 2,
+    },
+  );
 }
 
 /**
@@ -86,13 +107,21 @@ function sourceOf(id: string, fields: ReadonlyMap<string, string>, env: Environm
  * when a step asks for it.
  */
 function isReadable(id: string, path: string): boolean {
-  return attempt({ code: 'KILN_SECRET_NOT_FOUND', what: `the file of secret ${id} cannot be read`, path, exitCode: 2 }, () => {
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (!stat) return false;
-    if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
-    accessSync(path, constants.R_OK);
-    return true;
-  });
+  return attempt(
+    {
+      code: 'KILN_SECRET_NOT_FOUND',
+      what: `the file of secret ${id} cannot be read`,
+      path,
+      exitCode: 2,
+    },
+    () => {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      if (!stat) return false;
+      if (stat.isDirectory()) throw Object.assign(new Error(path), { code: 'EISDIR' });
+      accessSync(path, constants.R_OK);
+      return true;
+    },
+  );
 }
 
 /** Where a link that leads nowhere should have led, for messages. */
@@ -119,7 +148,10 @@ function secretError(what: string): KilnError {
 export function parseSsh(spec: string): SshSpec {
   const equals = spec.indexOf('=');
   if (equals < 0) return { id: spec === '' ? 'default' : spec, paths: [] };
-  return { id: spec.slice(0, equals), paths: splitCsv(spec.slice(equals + 1), '--ssh').map(expandHome) };
+  return {
+    id: spec.slice(0, equals),
+    paths: splitCsv(spec.slice(equals + 1), '--ssh').map(expandHome),
+  };
 }
 
 function expandHome(path: string): string {

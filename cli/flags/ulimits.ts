@@ -12,7 +12,11 @@ export function parseUlimit(spec: string): BuildRequest['ulimits'][number] {
       exitCode: 2,
     });
   const soft = Number(match[2]);
-  const limit = { name: match[1] ?? '', soft, hard: match[3] === undefined ? soft : Number(match[3]) };
+  const limit = {
+    name: match[1] ?? '',
+    soft,
+    hard: match[3] === undefined ? soft : Number(match[3]),
+  };
   const why = !isUlimit(limit.name)
     ? `${JSON.stringify(limit.name)} is not a limit`
     : limit.hard >= 0 && (soft < 0 || soft > limit.hard)

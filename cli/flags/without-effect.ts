@@ -12,17 +12,32 @@ export function withoutEffect(
   const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
   const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
   const asks =
-    flags['check'] === true ? '--check' : flags['call'] && !/^build(,|$)/i.test(String(flags['call'])) ? '--call' : undefined;
-  const results = ['output', 'push', 'load', 'iidfile', 'metadataFile'].filter((name) => flags[name] !== undefined);
+    flags['check'] === true
+      ? '--check'
+      : flags['call'] && !/^build(,|$)/i.test(String(flags['call']))
+        ? '--call'
+        : undefined;
+  const results = ['output', 'push', 'load', 'iidfile', 'metadataFile'].filter(
+    (name) => flags[name] !== undefined,
+  );
   const told: readonly (readonly [boolean, string])[] = [
-    [!OWN.has(builder), `${source} ${JSON.stringify(builder)} has no effect: Kiln has one builder, itself`],
+    [
+      !OWN.has(builder),
+      `${source} ${JSON.stringify(builder)} has no effect: Kiln has one builder, itself`,
+    ],
     [flags['isolation'] !== undefined, '--isolation has no effect: every step runs in a sandbox'],
-    [flags['securityOpt'] !== undefined, '--security-opt has no effect: use RUN --security=insecure and --allow'],
+    [
+      flags['securityOpt'] !== undefined,
+      '--security-opt has no effect: use RUN --security=insecure and --allow',
+    ],
     [
       asks !== undefined && results.length > 0,
       `${asks} builds nothing: ${results.map(flagOf).join(', ')} ${results.length > 1 ? 'have' : 'has'} no effect`,
     ],
-    [flags['debug'] === true, '--debug has no effect: errors say all that is known, kiln logs has the rest'],
+    [
+      flags['debug'] === true,
+      '--debug has no effect: errors say all that is known, kiln logs has the rest',
+    ],
     [
       flags['annotation'] !== undefined && !outputs.some((output) => 'image' in output),
       '--annotation has no effect: no output of this build is an image',
@@ -32,7 +47,10 @@ export function withoutEffect(
       isFalse(env['DOCKER_BUILDKIT']),
       "DOCKER_BUILDKIT=0 has no effect: Kiln builds as BuildKit does, docker's old builder is not there",
     ],
-    [isTrue(env['DOCKER_CONTENT_TRUST']), 'DOCKER_CONTENT_TRUST has no effect: signatures of images are not verified'],
+    [
+      isTrue(env['DOCKER_CONTENT_TRUST']),
+      'DOCKER_CONTENT_TRUST has no effect: signatures of images are not verified',
+    ],
     [
       !!env['BUILDX_GIT_LABELS'] && !isFalse(env['BUILDX_GIT_LABELS']),
       'BUILDX_GIT_LABELS has no effect: give labels with --label',

@@ -28,7 +28,11 @@ export interface CopyWorld {
 }
 
 /** Copies an image with all its platforms, byte for byte; answers its digest. */
-export async function copyImage(source: ImagePlace, destination: ImagePlace, world: CopyWorld): Promise<Digest> {
+export async function copyImage(
+  source: ImagePlace,
+  destination: ImagePlace,
+  world: CopyWorld,
+): Promise<Digest> {
   const [from, to] = [absolute(source), absolute(destination)];
   await using client = new RegistryClient(await registryOptions(process.env));
   if ('path' in to && to.kind !== 'oci') tryFile({ path: to.path, flag: 'DESTINATION' });
@@ -40,7 +44,12 @@ function absolute(place: ImagePlace): ImagePlace {
   return 'path' in place ? { ...place, path: resolve(place.path) } : place;
 }
 
-async function copyOnce(from: ImagePlace, to: ImagePlace, client: RegistryClient, world: CopyWorld): Promise<Digest> {
+async function copyOnce(
+  from: ImagePlace,
+  to: ImagePlace,
+  client: RegistryClient,
+  world: CopyWorld,
+): Promise<Digest> {
   await using source = await openSource(from, to, client, world);
   const image = await readTree(source);
   const { signal, report } = world;
@@ -48,7 +57,10 @@ async function copyOnce(from: ImagePlace, to: ImagePlace, client: RegistryClient
     case 'registry': {
       const isDigest = to.reference.digest !== undefined;
       if (isDigest && to.reference.digest !== image.root.digest)
-        throw new KilnError('KILN_DIGEST_MISMATCH', `${source.name} is ${image.root.digest}, not ${to.reference.digest}`);
+        throw new KilnError(
+          'KILN_DIGEST_MISMATCH',
+          `${source.name} is ${image.root.digest}, not ${to.reference.digest}`,
+        );
       await pushImage(client, image, [to.reference], { signal, report, byDigest: isDigest });
       break;
     }
@@ -61,7 +73,12 @@ async function copyOnce(from: ImagePlace, to: ImagePlace, client: RegistryClient
   return image.root.digest;
 }
 
-async function openSource(from: ImagePlace, to: ImagePlace, client: RegistryClient, world: CopyWorld): Promise<CopySource> {
+async function openSource(
+  from: ImagePlace,
+  to: ImagePlace,
+  client: RegistryClient,
+  world: CopyWorld,
+): Promise<CopySource> {
   switch (from.kind) {
     case 'registry':
       return registrySource(client, from.reference, world.signal);
@@ -69,7 +86,8 @@ async function openSource(from: ImagePlace, to: ImagePlace, client: RegistryClie
       const { target } = findImage(world.engine().images, from.name);
       // What was built here is named by uncompressed tars, which a registry is not to be bothered
       // with.
-      const sent = to.kind === 'registry' ? await compressed(world.engine(), target, world.signal) : target;
+      const sent =
+        to.kind === 'registry' ? await compressed(world.engine(), target, world.signal) : target;
       return storeSource(world.engine(), sent, from.name, world.signal);
     }
     case 'docker-archive':
@@ -83,7 +101,11 @@ async function openSource(from: ImagePlace, to: ImagePlace, client: RegistryClie
  * Such an archive is an OCI layout as well, unless an old Docker wrote it: then it has no
  * manifests, and the store makes them.
  */
-async function dockerArchive(path: string, name: string | undefined, world: CopyWorld): Promise<CopySource> {
+async function dockerArchive(
+  path: string,
+  name: string | undefined,
+  world: CopyWorld,
+): Promise<CopySource> {
   try {
     return layoutSource(path, name, world.signal);
   } catch (error) {
@@ -104,10 +126,14 @@ async function dockerArchive(path: string, name: string | undefined, world: Copy
       ? loaded[0]
       : loaded.find(({ names }) => name !== undefined && names.includes(name));
   if (!chosen) {
-    throw new KilnError('KILN_IMAGE_NOT_FOUND', `${path} has no image ${name ?? '(it has several: name one)'}`, {
-      place: { kind: 'path', path },
-      hint: `it has ${loaded.flatMap(({ names }) => names).join(', ')}`,
-    });
+    throw new KilnError(
+      'KILN_IMAGE_NOT_FOUND',
+      `${path} has no image ${name ?? '(it has several: name one)'}`,
+      {
+        place: { kind: 'path', path },
+        hint: `it has ${loaded.flatMap(({ names }) => names).join(', ')}`,
+      },
+    );
   }
   return storeSource(engine, chosen.target, path, world.signal);
 }

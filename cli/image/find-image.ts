@@ -13,18 +13,29 @@ export function findImage(images: ImageStore, text: string): StoredImage {
  * four hex digits, `sha256:` optional); and which of the two it was. Throws KILN_IMAGE_NOT_FOUND
  * with a near miss, or KILN_IMAGE_AMBIGUOUS.
  */
-export function identifyImage(images: ImageStore, text: string): { readonly image: StoredImage; readonly by: 'name' | 'id' } {
+export function identifyImage(
+  images: ImageStore,
+  text: string,
+): { readonly image: StoredImage; readonly by: 'name' | 'id' } {
   const named = byName(images, text);
   if (named) return { image: named, by: isUntagged(named.name) ? 'id' : 'name' };
   const id = text.replace(/^sha256:/, '');
   const byId = /^[0-9a-f]{4,64}$/.test(id)
-    ? images.list().filter((image) => image.configs.some((config) => config.slice(7).startsWith(id)))
+    ? images
+        .list()
+        .filter((image) => image.configs.some((config) => config.slice(7).startsWith(id)))
     : [];
-  const ids = new Set(byId.flatMap((image) => image.configs.filter((config) => config.slice(7).startsWith(id))));
+  const ids = new Set(
+    byId.flatMap((image) => image.configs.filter((config) => config.slice(7).startsWith(id))),
+  );
   if (ids.size > 1)
-    throw new KilnError('KILN_IMAGE_AMBIGUOUS', `${text} is the beginning of ${ids.size} image IDs`, {
-      hint: 'give more digits',
-    });
+    throw new KilnError(
+      'KILN_IMAGE_AMBIGUOUS',
+      `${text} is the beginning of ${ids.size} image IDs`,
+      {
+        hint: 'give more digits',
+      },
+    );
   const [image] = byId;
   if (image) return { image, by: 'id' };
   const close = nearest(

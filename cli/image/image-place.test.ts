@@ -9,7 +9,8 @@ test('the path of a place ends at the first colon, unless what is there says oth
   const directory = mkdtempSync(join(tmpdir(), 'kiln-places-'));
   try {
     const at = (name: string) => join(directory, name);
-    for (const name of ['plain', 'job:2', 'job:2/layout', 'a@b', 'sp ace,=#?']) mkdirSync(at(name), { recursive: true });
+    for (const name of ['plain', 'job:2', 'job:2/layout', 'a@b', 'sp ace,=#?'])
+      mkdirSync(at(name), { recursive: true });
     for (const [text, path, tag] of [
       ['plain', 'plain', undefined],
       ['plain:v1', 'plain', 'v1'],

@@ -7,7 +7,11 @@ import { fullName } from './find-image.ts';
 export type ImagePlace =
   | { readonly kind: 'registry'; readonly reference: Reference }
   | { readonly kind: 'store'; readonly name: string }
-  | { readonly kind: 'oci' | 'oci-archive'; readonly path: string; readonly tag: string | undefined }
+  | {
+      readonly kind: 'oci' | 'oci-archive';
+      readonly path: string;
+      readonly tag: string | undefined;
+    }
   | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
 
 /**
@@ -16,10 +20,12 @@ export type ImagePlace =
  * KILN_REFERENCE_INVALID.
  */
 export function parsePlace(text: string): ImagePlace {
-  const [, kind, rest = ''] = /^(docker|store|oci|oci-archive|docker-archive):(.*)$/s.exec(text) ?? [];
+  const [, kind, rest = ''] =
+    /^(docker|store|oci|oci-archive|docker-archive):(.*)$/s.exec(text) ?? [];
   switch (kind) {
     case 'docker':
-      if (rest.startsWith('//')) return { kind: 'registry', reference: parseReference(rest.slice(2)) };
+      if (rest.startsWith('//'))
+        return { kind: 'registry', reference: parseReference(rest.slice(2)) };
       return { kind: 'registry', reference: parseReference(text) };
     case 'store':
       return { kind, name: rest };
@@ -63,7 +69,9 @@ function pathAnd(rest: string, text: string): [path: string, name: string | unde
  */
 function pathEnd(rest: string): number {
   const colons = [...rest.matchAll(/:/g)].map(({ index }) => index);
-  const there = [rest.length, ...colons.toReversed()].find((end) => end > 0 && existsSync(rest.slice(0, end)));
+  const there = [rest.length, ...colons.toReversed()].find(
+    (end) => end > 0 && existsSync(rest.slice(0, end)),
+  );
   if (there !== undefined) return there;
   const slashes = [...rest.matchAll(/\//g)].map(({ index }) => index);
   const parent = slashes.findLast((end) => existsSync(rest.slice(0, end + 1))) ?? -1;

@@ -18,7 +18,11 @@ interface PullOptions {
  * Brings an image and its layers for one platform into the store, under its name. Layers are
  * verified as they come.
  */
-export async function pullImage(engine: Engine, text: string, { platform, signal, report }: PullOptions): Promise<StoredImage> {
+export async function pullImage(
+  engine: Engine,
+  text: string,
+  { platform, signal, report }: PullOptions,
+): Promise<StoredImage> {
   await using sources = imageSources({
     content: engine.content,
     images: engine.images,
@@ -32,7 +36,8 @@ export async function pullImage(engine: Engine, text: string, { platform, signal
   // A layer that is unpacked already brings no blob; one that was damaged and removed is wanted
   // again when the image leaves the store.
   for (const layer of image.manifest.layers)
-    if (engine.content.size(layer.digest) === undefined) await sources.fetch(image, layer, { signal });
+    if (engine.content.size(layer.digest) === undefined)
+      await sources.fetch(image, layer, { signal });
   const reference = parseReference(text);
   const stored: StoredImage = {
     name: reference.digest ? formatReference(reference) : nameOf(reference),
@@ -43,7 +48,8 @@ export async function pullImage(engine: Engine, text: string, { platform, signal
   if (image.origin.kind === 'registry') {
     // Pushed to another repository of that registry they need not be sent.
     const locations = engine.locations();
-    for (const { digest } of [image.manifest.config, ...image.manifest.layers]) locations.add(image.origin.repository, digest);
+    for (const { digest } of [image.manifest.config, ...image.manifest.layers])
+      locations.add(image.origin.repository, digest);
     locations.save();
   }
   engine.images.put(stored);

@@ -22,7 +22,11 @@ export async function pushStored(
   const locations = engine.locations();
   return await withSoundBlobs(async () => {
     const target = await compressed(engine, image.target, signal);
-    return await pushImage(client, storedImage(engine.content, target), [parseReference(name)], { signal, report, locations });
+    return await pushImage(client, storedImage(engine.content, target), [parseReference(name)], {
+      signal,
+      report,
+      locations,
+    });
   });
 }
 
@@ -31,19 +35,38 @@ export async function pushStored(
  * their uncompressed tar, and go to a registry as gzip. Documents that change are put into the
  * content store; an image that has blobs for all comes back as it is.
  */
-export async function compressed(engine: Engine, target: Descriptor, signal: AbortSignal): Promise<Descriptor> {
-  const document = parseDocument(engine.content.read(target.digest), target.mediaType, target.digest);
+export async function compressed(
+  engine: Engine,
+  target: Descriptor,
+  signal: AbortSignal,
+): Promise<Descriptor> {
+  const document = parseDocument(
+    engine.content.read(target.digest),
+    target.mediaType,
+    target.digest,
+  );
   return document.kind === 'index'
     ? await compressedIndex(engine, target, document.index, signal)
     : await compressedManifest(engine, target, document.manifest, signal);
 }
 
-async function compressedIndex(engine: Engine, target: Descriptor, index: Index, signal: AbortSignal): Promise<Descriptor> {
+async function compressedIndex(
+  engine: Engine,
+  target: Descriptor,
+  index: Index,
+  signal: AbortSignal,
+): Promise<Descriptor> {
   // Of an image that was pulled for one platform only that one can be sent.
-  const present = index.manifests.filter((entry) => engine.content.size(entry.digest) !== undefined);
+  const present = index.manifests.filter(
+    (entry) => engine.content.size(entry.digest) !== undefined,
+  );
   const manifests: Descriptor[] = [];
-  for (const entry of present) manifests.push({ ...entry, ...(await compressed(engine, entry, signal)) });
-  if (manifests.length === index.manifests.length && manifests.every((entry, at) => entry.digest === index.manifests[at]?.digest))
+  for (const entry of present)
+    manifests.push({ ...entry, ...(await compressed(engine, entry, signal)) });
+  if (
+    manifests.length === index.manifests.length &&
+    manifests.every((entry, at) => entry.digest === index.manifests[at]?.digest)
+  )
     return target;
   const bytes = Buffer.from(indexJson({ ...index, manifests }));
   return { ...target, digest: engine.content.put(bytes), size: bytes.byteLength };
@@ -55,13 +78,19 @@ async function compressedManifest(
   manifest: Manifest,
   signal: AbortSignal,
 ): Promise<Descriptor> {
-  const layers = await Promise.all(manifest.layers.map((layer) => compressedLayer(engine, layer, signal)));
+  const layers = await Promise.all(
+    manifest.layers.map((layer) => compressedLayer(engine, layer, signal)),
+  );
   if (layers.every((layer, at) => layer.digest === manifest.layers[at]?.digest)) return target;
   const bytes = Buffer.from(manifestJson({ ...manifest, layers }));
   return { ...target, digest: engine.content.put(bytes), size: bytes.byteLength };
 }
 
-async function compressedLayer(engine: Engine, layer: Descriptor, signal: AbortSignal): Promise<Descriptor> {
+async function compressedLayer(
+  engine: Engine,
+  layer: Descriptor,
+  signal: AbortSignal,
+): Promise<Descriptor> {
   const isPlain = layer.mediaType === MEDIA.ociLayer || layer.mediaType === MEDIA.dockerLayer;
   if (!isPlain && engine.content.size(layer.digest) !== undefined) return layer;
   const id = engine.snapshotter.find(layer.digest);

@@ -17,16 +17,27 @@ export interface ReadImage {
  * The manifest and config that `target` (a manifest or an index) has for `platform`. Throws
  * KILN_PLATFORM_MISSING.
  */
-export function readImage(content: ContentStore, target: Descriptor, platform: Platform = hostPlatform()): ReadImage {
+export function readImage(
+  content: ContentStore,
+  target: Descriptor,
+  platform: Platform = hostPlatform(),
+): ReadImage {
   const document = parseDocument(content.read(target.digest), target.mediaType, target.digest);
   if (document.kind === 'index') {
     const descriptor = bestManifest(document.index, platform) ?? onlyOne(document.index.manifests);
     if (descriptor) return readImage(content, descriptor, platform);
-    throw new KilnError('KILN_PLATFORM_MISSING', `the image has no ${platform.os}/${platform.architecture}`, {
-      hint: `it has ${offeredPlatforms(document.index).join(', ')}`,
-    });
+    throw new KilnError(
+      'KILN_PLATFORM_MISSING',
+      `the image has no ${platform.os}/${platform.architecture}`,
+      {
+        hint: `it has ${offeredPlatforms(document.index).join(', ')}`,
+      },
+    );
   }
-  const config = parseConfig(content.read(document.manifest.config.digest), document.manifest.config.digest);
+  const config = parseConfig(
+    content.read(document.manifest.config.digest),
+    document.manifest.config.digest,
+  );
   return { descriptor: target, manifest: document.manifest, config };
 }
 

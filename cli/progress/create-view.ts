@@ -9,7 +9,11 @@ const FEWEST_ROWS = 3;
  * elsewhere. The live view needs a terminal: without one `tty` is plain, too. Modules are loaded
  * when needed.
  */
-export async function createView(mode: ProgressMode, output: Output, options: ViewOptions): Promise<ProgressView> {
+export async function createView(
+  mode: ProgressMode,
+  output: Output,
+  options: ViewOptions,
+): Promise<ProgressView> {
   switch (resolved(mode, output, options.env)) {
     case 'tty':
       return (await import('./tty.ts')).createTtyView(output, options);
@@ -23,7 +27,11 @@ export async function createView(mode: ProgressMode, output: Output, options: Vi
   }
 }
 
-function resolved(mode: ProgressMode, output: Output, env: NodeJS.ProcessEnv): Exclude<ProgressMode, 'auto'> {
+function resolved(
+  mode: ProgressMode,
+  output: Output,
+  env: NodeJS.ProcessEnv,
+): Exclude<ProgressMode, 'auto'> {
   if (mode !== 'auto' && mode !== 'tty') return mode;
   if (!output.isTTY) return 'plain';
   if (mode === 'tty') return 'tty';

@@ -8,7 +8,8 @@ const step = (name: string, running: boolean, details = 0, failed = false): Step
   failed,
   details: Array.from({ length: details }, (_, index) => `${name}.${index + 1}`),
 });
-const choose = (steps: readonly StepRows[], room: number) => chooseRows(steps, room, (count) => `${count} more`).join(' ');
+const choose = (steps: readonly StepRows[], room: number) =>
+  chooseRows(steps, room, (count) => `${count} more`).join(' ');
 
 test('all is shown where there is room', () => {
   assert.is(choose([step('a', false, 2), step('b', true, 1)], 5), 'a a.1 a.2 b b.1');
@@ -28,7 +29,10 @@ test('running steps that do not fit are counted', () => {
 });
 
 test('a failed step stays in sight', () => {
-  assert.is(choose([step('f', false, 0, true), step('a', false), step('b', false), step('c', true)], 3), 'f b c');
+  assert.is(
+    choose([step('f', false, 0, true), step('a', false), step('b', false), step('c', true)], 3),
+    'f b c',
+  );
 });
 
 test.run();

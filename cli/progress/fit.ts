@@ -14,7 +14,11 @@ export interface StepRows {
  * runs goes before what failed, that before what is done, and the latest done before the earlier.
  * Where not even all that runs fits, the last row is `more(count)`.
  */
-export function chooseRows(steps: readonly StepRows[], room: number, more: (count: number) => string): string[] {
+export function chooseRows(
+  steps: readonly StepRows[],
+  room: number,
+  more: (count: number) => string,
+): string[] {
   const running = steps.filter((step) => step.running);
   if (running.length > room) {
     const shown = running.slice(0, Math.max(0, room - 1));
@@ -25,7 +29,10 @@ export function chooseRows(steps: readonly StepRows[], room: number, more: (coun
   const details = new Map<StepRows, number>();
   left -= shareAmong(running, left, details);
   const ended = steps.filter((step) => !step.running).reverse();
-  for (const step of [...ended.filter(({ failed }) => failed), ...ended.filter(({ failed }) => !failed)]) {
+  for (const step of [
+    ...ended.filter(({ failed }) => failed),
+    ...ended.filter(({ failed }) => !failed),
+  ]) {
     if (left === 0) break;
     names.add(step);
     left--;
@@ -36,11 +43,17 @@ export function chooseRows(steps: readonly StepRows[], room: number, more: (coun
     details.set(step, count);
     left -= count;
   }
-  return steps.filter((step) => names.has(step)).flatMap((step) => [step.name, ...lastOf(step.details, details.get(step) ?? 0)]);
+  return steps
+    .filter((step) => names.has(step))
+    .flatMap((step) => [step.name, ...lastOf(step.details, details.get(step) ?? 0)]);
 }
 
 /** Gives each step one more line in turn, as long as there is room; answers how many were given. */
-function shareAmong(steps: readonly StepRows[], room: number, given: Map<StepRows, number>): number {
+function shareAmong(
+  steps: readonly StepRows[],
+  room: number,
+  given: Map<StepRows, number>,
+): number {
   let used = 0;
   for (let again = true; again && used < room; ) {
     again = false;

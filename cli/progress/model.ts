@@ -110,7 +110,11 @@ export function seconds(ms: number, digits = 1): string {
 
 /** `transferring context: 1.2MB / 3MB 0.3s done`, as buildx words a status line. */
 export function statusLine(status: StatusEvent): string {
-  return [status.name, ...statusNumbers(status), ...(status.completed === undefined ? [] : ['done'])].join(' ');
+  return [
+    status.name,
+    ...statusNumbers(status),
+    ...(status.completed === undefined ? [] : ['done']),
+  ].join(' ');
 }
 
 /** What moves of a status: `1.2MB / 3MB` and `0.3s`, each where it is known. */
@@ -118,6 +122,7 @@ export function statusNumbers(status: StatusEvent): string[] {
   const numbers: string[] = [];
   if (status.total > 0) numbers.push(`${bytes(status.current)} / ${bytes(status.total)}`);
   else if (status.current > 0) numbers.push(bytes(status.current));
-  if (status.started !== undefined) numbers.push(seconds((status.completed ?? status.timestamp) - status.started));
+  if (status.started !== undefined)
+    numbers.push(seconds((status.completed ?? status.timestamp) - status.started));
   return numbers;
 }

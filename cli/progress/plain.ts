@@ -51,8 +51,10 @@ class PlainView implements ProgressView {
     }
     if (event.kind === 'warning') pending.say(`WARN: ${event.short}`);
     if (event.kind === 'status' && event.completed !== undefined) pending.say(statusLine(event));
-    if (event.kind === 'vertex' && state.completed !== undefined && !pending.ended) pending.end(state);
-    if (pending.lines.length > 0 || (state.started !== undefined && !pending.announced)) this.#flush(state);
+    if (event.kind === 'vertex' && state.completed !== undefined && !pending.ended)
+      pending.end(state);
+    if (pending.lines.length > 0 || (state.started !== undefined && !pending.announced))
+      this.#flush(state);
   }
 
   /** Shows what would otherwise wait for the next event. */
@@ -74,7 +76,8 @@ class PlainView implements ProgressView {
 
   #of(state: VertexState): PendingVertex {
     let pending = this.#pending.get(state);
-    if (!pending) this.#pending.set(state, (pending = new PendingVertex(this.#output.isTTY === true)));
+    if (!pending)
+      this.#pending.set(state, (pending = new PendingVertex(this.#output.isTTY === true)));
     return pending;
   }
 
@@ -90,7 +93,8 @@ class PlainView implements ProgressView {
     if (!pending.ended) return;
     // The turn is free: let those who waited speak, oldest first.
     this.#current = undefined;
-    for (const [other, waiting] of this.#pending) if (waiting.lines.length > 0) this.#print(other, waiting);
+    for (const [other, waiting] of this.#pending)
+      if (waiting.lines.length > 0) this.#print(other, waiting);
   }
 
   #print(state: VertexState, pending: PendingVertex): void {
@@ -106,7 +110,8 @@ class PlainView implements ProgressView {
       this.#current = state;
       this.#turnEnds = Date.now() + TURN_MS;
     }
-    if (pending.lines.length > 0) this.#output.style(`${pending.lines.map((line) => `#${state.index} ${line}`).join('\n')}\n`);
+    if (pending.lines.length > 0)
+      this.#output.style(`${pending.lines.map((line) => `#${state.index} ${line}`).join('\n')}\n`);
     pending.lines.length = 0;
   }
 
@@ -145,7 +150,9 @@ class PendingVertex {
 
   /** Whether a line without an end has waited long enough. */
   isDue(now: number): boolean {
-    return this.#partial !== '' && (now - this.#grown >= SILENT_MS || now - this.#begun >= GROWN_MS);
+    return (
+      this.#partial !== '' && (now - this.#grown >= SILENT_MS || now - this.#begun >= GROWN_MS)
+    );
   }
 
   flushPartial(state: VertexState): void {
@@ -159,7 +166,9 @@ class PendingVertex {
    * is shown.
    */
   #add(line: string, ms: number): void {
-    this.lines.push(`${stamp(ms)} ${this.#onTerminal ? afterReturn(line) : line.replace(/\r$/, '')}`);
+    this.lines.push(
+      `${stamp(ms)} ${this.#onTerminal ? afterReturn(line) : line.replace(/\r$/, '')}`,
+    );
   }
 
   end(state: VertexState): void {
@@ -168,7 +177,8 @@ class PendingVertex {
     if (state.cancelled) this.say('CANCELED');
     else if (state.error !== undefined) this.say(`ERROR: ${state.error}`);
     else if (state.cached) this.say('CACHED');
-    else this.say(`DONE ${seconds((state.completed ?? 0) - (state.started ?? state.completed ?? 0))}`);
+    else
+      this.say(`DONE ${seconds((state.completed ?? 0) - (state.started ?? state.completed ?? 0))}`);
   }
 }
 

@@ -78,8 +78,13 @@ export function toSolveStatus(event: ProgressEvent): unknown {
             detail: event.detail.map((line) => Buffer.from(line).toString('base64')),
             ...(event.url && { url: event.url }),
             ...(event.source && {
-              sourceInfo: { filename: event.source.name, data: Buffer.from(event.source.text).toString('base64') },
-              range: [{ start: { line: event.source.startLine }, end: { line: event.source.endLine } }],
+              sourceInfo: {
+                filename: event.source.name,
+                data: Buffer.from(event.source.text).toString('base64'),
+              },
+              range: [
+                { start: { line: event.source.startLine }, end: { line: event.source.endLine } },
+              ],
             }),
           },
         ],

@@ -82,7 +82,9 @@ class TtyView implements ProgressView {
     const steps = states.map((state) => this.#step(state, now, size));
     return [
       head,
-      ...chooseRows(steps, Math.max(1, size.rows - 2), (hidden) => this.#row(` => ${hidden} more running`, '', size)),
+      ...chooseRows(steps, Math.max(1, size.rows - 2), (hidden) =>
+        this.#row(` => ${hidden} more running`, '', size),
+      ),
     ];
   }
 
@@ -95,14 +97,25 @@ class TtyView implements ProgressView {
     const states = this.#begunStates();
     const total = outcome === 'done' ? states.filter(isDone).length : this.#model.vertices.size;
     const steps = states.map((state) => this.#step(state, now, size));
-    return [this.#head(states, total, WORDS[outcome], now, size), ...steps.flatMap(({ name, details }) => [name, ...details])];
+    return [
+      this.#head(states, total, WORDS[outcome], now, size),
+      ...steps.flatMap(({ name, details }) => [name, ...details]),
+    ];
   }
 
   #begunStates(): VertexState[] {
-    return [...this.#model.vertices.values()].filter((state) => state.started !== undefined || isDone(state));
+    return [...this.#model.vertices.values()].filter(
+      (state) => state.started !== undefined || isDone(state),
+    );
   }
 
-  #head(states: readonly VertexState[], total: number, word: string, now: number, { columns }: Size): string {
+  #head(
+    states: readonly VertexState[],
+    total: number,
+    word: string,
+    now: number,
+    { columns }: Size,
+  ): string {
     const done = states.filter(isDone).length;
     return cutToCells(
       `[+] ${this.#options.activity} ${seconds(now - this.#begun)} (${done}/${total})${word}`,
@@ -113,11 +126,23 @@ class TtyView implements ProgressView {
   #step(state: VertexState, now: number, size: Size): StepRows {
     const done = isDone(state);
     const hue = tint(state);
-    const name = this.#row(` => ${word(state)}${oneLine(state.name)}`, elapsed(state, now), size, hue);
+    const name = this.#row(
+      ` => ${word(state)}${oneLine(state.name)}`,
+      elapsed(state, now),
+      size,
+      hue,
+    );
     const details = [...state.statuses.values()].map((status) => {
-      return this.#row(` => => ${shortDigests(oneLine(status.name))}`, statusNumbers(status).join(' '), size, hue);
+      return this.#row(
+        ` => => ${shortDigests(oneLine(status.name))}`,
+        statusNumbers(status).join(' '),
+        size,
+        hue,
+      );
     });
-    if (!done) for (const line of state.tail.lines(LOG_LINES)) details.push(this.#row(` => => # ${line}`, '', size, 'dim'));
+    if (!done)
+      for (const line of state.tail.lines(LOG_LINES))
+        details.push(this.#row(` => => # ${line}`, '', size, 'dim'));
     return { running: !done, failed: hue === 'failed', name, details };
   }
 

@@ -45,7 +45,14 @@ export function lending(view: ProgressView): LendingView {
 
 export type ProgressMode = 'auto' | 'tty' | 'plain' | 'quiet' | 'none' | 'rawjson';
 
-export const PROGRESS_MODES: readonly ProgressMode[] = ['auto', 'tty', 'plain', 'quiet', 'none', 'rawjson'];
+export const PROGRESS_MODES: readonly ProgressMode[] = [
+  'auto',
+  'tty',
+  'plain',
+  'quiet',
+  'none',
+  'rawjson',
+];
 
 /**
  * A stream that text is written to. When it is a terminal, only `control` reaches it as it is: the

@@ -86,7 +86,10 @@ test('plain: warnings of a step stand under it, also those that come after its e
     send({ kind: 'warning', vertex: A, short: 'Rule: two (line 2)', detail: [] });
     send({ kind: 'warning', short: 'of no step', detail: [] });
   });
-  assert.is(text, '#1 load\n#1 DONE 1.0s\n#1 WARN: Rule: one (line 1)\n#1 WARN: Rule: two (line 2)\n');
+  assert.is(
+    text,
+    '#1 load\n#1 DONE 1.0s\n#1 WARN: Rule: one (line 1)\n#1 WARN: Rule: two (line 2)\n',
+  );
 });
 
 test('plain: a failed and a cancelled step say so', () => {
@@ -122,7 +125,13 @@ test('rawjson: each line is a SolveStatus document', () => {
     .map((line) => JSON.parse(line));
   assert.equal(first, {
     vertexes: [
-      { digest: A, name: 'a', started: '1970-01-01T00:00:00.000Z', completed: '1970-01-01T00:00:00.005Z', cached: true },
+      {
+        digest: A,
+        name: 'a',
+        started: '1970-01-01T00:00:00.000Z',
+        completed: '1970-01-01T00:00:00.005Z',
+        cached: true,
+      },
     ],
   });
   assert.is(Buffer.from(second.logs[0].data, 'base64').toString(), 'out');
@@ -131,7 +140,8 @@ test('rawjson: each line is a SolveStatus document', () => {
 test('tty: the last frame lists every step and is not cut', () => {
   const text = written(
     (send) => {
-      for (let index = 0; index < 60; index++) send(vertex(digestOf(`${index}`), `step ${index}.`, { started: 0, completed: 1 }));
+      for (let index = 0; index < 60; index++)
+        send(vertex(digestOf(`${index}`), `step ${index}.`, { started: 0, completed: 1 }));
     },
     tty,
     { columns: 60, rows: 10 },
@@ -146,7 +156,10 @@ test('tty: the head says what is done, and how it ended with how much of it', ()
     for (const name of ['a', 'b', 'c']) send(vertex(digestOf(name), name));
     send(vertex(digestOf('a'), 'a', { started: 0, completed: 1 }));
   };
-  assert.match(lastFrame(written(steps, tty, { outcome: 'cancelled' }))[0]!, /^\[\+\] Building [0-9.]+s \(1\/3\) CANCELLED$/);
+  assert.match(
+    lastFrame(written(steps, tty, { outcome: 'cancelled' }))[0]!,
+    /^\[\+\] Building [0-9.]+s \(1\/3\) CANCELLED$/,
+  );
   assert.match(lastFrame(written(steps, tty, { outcome: 'failed' }))[0]!, /\(1\/3\) ERROR$/);
   assert.match(lastFrame(written(steps, tty))[0]!, /\(1\/1\) FINISHED$/);
   const pushing = (output: Output) => createTtyView(output, { ...OPTIONS, activity: 'Pushing' });
@@ -154,25 +167,37 @@ test('tty: the head says what is done, and how it ended with how much of it', ()
 });
 
 test('tty: every row ends one cell before the edge, with its time, wide characters or not', () => {
-  const names = ['plain', '日本語'.repeat(20), 'e\u0301'.repeat(90), '👩‍👩‍👧‍👦'.repeat(50), 'x'.repeat(300)];
+  const names = [
+    'plain',
+    '日本語'.repeat(20),
+    'e\u0301'.repeat(90),
+    '👩‍👩‍👧‍👦'.repeat(50),
+    'x'.repeat(300),
+  ];
   for (const columns of [40, 80, 200]) {
     const text = written(
       (send) => {
-        for (const name of names) send(vertex(digestOf(name), name, { started: 0, completed: 1500 }));
+        for (const name of names)
+          send(vertex(digestOf(name), name, { started: 0, completed: 1500 }));
       },
       tty,
       { columns, rows: 24 },
     );
     for (const row of lastFrame(text).slice(1)) {
       assert.match(row, / 1\.5s$/);
-      assert.ok(cellsOf(row) <= columns - 1 && cellsOf(row) >= columns - 2, `${cellsOf(row)} of ${columns}: ${row}`);
+      assert.ok(
+        cellsOf(row) <= columns - 1 && cellsOf(row) >= columns - 2,
+        `${cellsOf(row)} of ${columns}: ${row}`,
+      );
     }
   }
 });
 
 test('tty: a terminal that does not know its size has 80 columns, or those of COLUMNS', () => {
-  const step = (send: (event: ProgressEvent) => void) => send(vertex(A, '[1/1] RUN make', { started: 0, completed: 1500 }));
-  for (const columns of [0, 65535, undefined]) assert.is(cellsOf(lastFrame(written(step, tty, { columns, rows: 0 }))[1]!), 79);
+  const step = (send: (event: ProgressEvent) => void) =>
+    send(vertex(A, '[1/1] RUN make', { started: 0, completed: 1500 }));
+  for (const columns of [0, 65535, undefined])
+    assert.is(cellsOf(lastFrame(written(step, tty, { columns, rows: 0 }))[1]!), 79);
   const wider = (output: Output) => createTtyView(output, { ...OPTIONS, env: { COLUMNS: '100' } });
   assert.is(cellsOf(lastFrame(written(step, wider, { columns: 0 }))[1]!), 99);
 });
@@ -195,7 +220,10 @@ test('tty: what is moved is seen on 80 columns: digests are short, and numbers s
     tty,
     { columns: 80, rows: 24 },
   );
-  assert.match(lastFrame(text)[2]!, new RegExp(`^ => => layer ${B.slice(0, 19)} \\(2MB/s\\) +1MB / 3MB 0\\.5s$`));
+  assert.match(
+    lastFrame(text)[2]!,
+    new RegExp(`^ => => layer ${B.slice(0, 19)} \\(2MB/s\\) +1MB / 3MB 0\\.5s$`),
+  );
 });
 
 test('tty: control characters of names and output are not sent', () => {
@@ -219,7 +247,10 @@ test('plain: colours of output are kept on a terminal, and a line that was redra
     play(log(A, '10%\r\u001b[32m100%\u001b[0m\r\n'));
     play(vertex(A, 'a\u001b[2J', { completed: 2000 }));
   };
-  assert.is(written(send, createPlainView, { isTTY: true }), '#1 a^[[2J\n#1 0.500 \u001b[32m100%\u001b[0m\n#1 DONE 1.0s\n');
+  assert.is(
+    written(send, createPlainView, { isTTY: true }),
+    '#1 a^[[2J\n#1 0.500 \u001b[32m100%\u001b[0m\n#1 DONE 1.0s\n',
+  );
   assert.is(written(send), '#1 a\u001b[2J\n#1 0.500 10%\r\u001b[32m100%\u001b[0m\n#1 DONE 1.0s\n');
 });
 
@@ -259,7 +290,13 @@ test('only the end of output is kept', () => {
 });
 
 test('sizes are powers of 1000 with four digits', () => {
-  assert.equal([0, 999, 1000, 1_234_567, 5_000_000_000].map(bytes), ['0B', '999B', '1kB', '1.235MB', '5GB']);
+  assert.equal([0, 999, 1000, 1_234_567, 5_000_000_000].map(bytes), [
+    '0B',
+    '999B',
+    '1kB',
+    '1.235MB',
+    '5GB',
+  ]);
 });
 
 test.run();

@@ -88,26 +88,37 @@ export function topLevel(commands: readonly CommandDescription[]): readonly stri
   return [...commands.map(({ words }) => words[0] ?? ''), 'help', 'version'];
 }
 
-function groups(commands: readonly CommandDescription[]): readonly (readonly [string, readonly string[]])[] {
+function groups(
+  commands: readonly CommandDescription[],
+): readonly (readonly [string, readonly string[]])[] {
   return commands
     .filter((command) => command.commands.length > 0)
     .map((group) => [group.words.join(' '), group.commands.map(({ words }) => words.at(-1) ?? '')]);
 }
 
 function valued({ flags }: CommandDescription): readonly string[] {
-  return flags.filter(({ value }) => value !== undefined).flatMap(({ long, short }) => [long, ...(short ? [short] : [])]);
+  return flags
+    .filter(({ value }) => value !== undefined)
+    .flatMap(({ long, short }) => [long, ...(short ? [short] : [])]);
 }
 
 /**
  * Under the command with the flag what the flag takes, under the command alone what its arguments
  * are.
  */
-function values({ words, flags, arguments: positional }: CommandDescription): readonly (readonly [string, readonly string[]])[] {
+function values({
+  words,
+  flags,
+  arguments: positional,
+}: CommandDescription): readonly (readonly [string, readonly string[]])[] {
   const name = words.join(' ');
   return [
     [name, positional.flatMap((argument) => argument.values)],
     ...flags.flatMap(({ long, short, values: given }) =>
-      [long, ...(short ? [short] : [])].map((flag): readonly [string, readonly string[]] => [`${name} ${flag}`, given]),
+      [long, ...(short ? [short] : [])].map((flag): readonly [string, readonly string[]] => [
+        `${name} ${flag}`,
+        given,
+      ]),
     ),
   ];
 }

@@ -52,7 +52,9 @@ export async function describeCommands(): Promise<readonly CommandDescription[]>
 
 /** The commands that can be called: groups stand for what is in them. */
 export function leaves(commands: readonly CommandDescription[]): readonly CommandDescription[] {
-  return commands.flatMap((command) => (command.commands.length > 0 ? leaves(command.commands) : [command]));
+  return commands.flatMap((command) =>
+    command.commands.length > 0 ? leaves(command.commands) : [command],
+  );
 }
 
 function describe(command: Command): CommandDescription {

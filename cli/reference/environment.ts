@@ -20,7 +20,10 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
         names: ['KILN_CONFIG'],
         text: 'The configuration file, which must exist then. Default: `/etc/kiln/kiln.toml`, which need not exist.',
       },
-      { names: ['KILN_NODE'], text: 'The Node that the launcher starts, in the place of the one that Kiln ships with.' },
+      {
+        names: ['KILN_NODE'],
+        text: 'The Node that the launcher starts, in the place of the one that Kiln ships with.',
+      },
     ],
   },
   {
@@ -71,7 +74,10 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
     variables: [
       { names: ['NO_COLOR'], text: 'Set to anything: Kiln colours nothing.' },
       { names: ['CLICOLOR'], text: '`0`: Kiln colours nothing.' },
-      { names: ['TERM'], text: 'Empty or `dumb`: nothing is drawn over and nothing is coloured. `kiln run -t` hands it on.' },
+      {
+        names: ['TERM'],
+        text: 'Empty or `dumb`: nothing is drawn over and nothing is coloured. `kiln run -t` hands it on.',
+      },
       { names: ['COLUMNS', 'LINES'], text: 'The size of a terminal that does not say its own.' },
     ],
   },
@@ -83,8 +89,14 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
         names: ['XDG_DATA_HOME'],
         text: "Where an ordinary user's store is, as its directory `kiln`. Default: `~/.local/share`.",
       },
-      { names: ['XDG_RUNTIME_DIR'], text: 'Where the state of running sandboxes of an ordinary user is.' },
-      { names: ['PATH'], text: 'Where crun, runc, git, ip, nft and credential helpers are looked for.' },
+      {
+        names: ['XDG_RUNTIME_DIR'],
+        text: 'Where the state of running sandboxes of an ordinary user is.',
+      },
+      {
+        names: ['PATH'],
+        text: 'Where crun, runc, git, ip, nft and credential helpers are looked for.',
+      },
     ],
   },
   {
@@ -94,15 +106,27 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       { names: ['DOCKER_BUILDKIT'], text: '`0` does not bring the old builder of docker.' },
       { names: ['DOCKER_CONTENT_TRUST'], text: 'Signatures of images are not verified.' },
       { names: ['BUILDX_GIT_LABELS'], text: 'Give labels with `--label`.' },
-      { names: ['BUILDX_METADATA_WARNINGS'], text: 'Warnings are printed, not written to the metadata file.' },
-      { names: ['BUILDX_METADATA_PROVENANCE'], text: 'The metadata file holds no provenance: use `--provenance`.' },
+      {
+        names: ['BUILDX_METADATA_WARNINGS'],
+        text: 'Warnings are printed, not written to the metadata file.',
+      },
+      {
+        names: ['BUILDX_METADATA_PROVENANCE'],
+        text: 'The metadata file holds no provenance: use `--provenance`.',
+      },
     ],
   },
   {
     title: 'Set by Kiln for itself: leave them alone',
     variables: [
-      { names: ['KILN_ROOTLESS'], text: 'How ids are mapped in the user namespace that an ordinary user works in.' },
-      { names: ['KILN_STDOUT_CLOSED'], text: 'Standard output was closed when the launcher started.' },
+      {
+        names: ['KILN_ROOTLESS'],
+        text: 'How ids are mapped in the user namespace that an ordinary user works in.',
+      },
+      {
+        names: ['KILN_STDOUT_CLOSED'],
+        text: 'Standard output was closed when the launcher started.',
+      },
     ],
   },
 ];

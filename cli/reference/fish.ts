@@ -18,7 +18,9 @@ end
 
 ${[
   ...commands.map((command) => word('', command)),
-  ...groups.flatMap((group) => group.commands.map((command) => word(group.words.join(' '), command))),
+  ...groups.flatMap((group) =>
+    group.commands.map((command) => word(group.words.join(' '), command)),
+  ),
   "complete -c kiln -n '__kiln_is \"\"' -f -a help -d 'Print the help of a command'",
   "complete -c kiln -n '__kiln_is \"\"' -f -a version -d 'Print the version'",
   ...leaves(commands).flatMap(ofCommand),
@@ -43,7 +45,11 @@ function ofFlag({ long, short, value, values, text }: FlagDescription): string {
   return [
     ...(short ? [`-s ${short.slice(1)}`] : []),
     `-l ${long.slice(2)}`,
-    ...(value === undefined ? [] : values.length > 0 ? [`-x -a ${quoted(values.join(' '))}`] : ['-r']),
+    ...(value === undefined
+      ? []
+      : values.length > 0
+        ? [`-x -a ${quoted(values.join(' '))}`]
+        : ['-r']),
     `-d ${quoted(text)}`,
   ].join(' ');
 }

@@ -17,7 +17,10 @@ export function referencePages(commands: readonly CommandDescription[]): Map<str
 
 function index(commands: readonly CommandDescription[]): string {
   const list = commands.map((command) => {
-    return wrap(`- [${commandName(command)}](${command.words[0]}.md): ${sentence(command.summary)}`, '  ');
+    return wrap(
+      `- [${commandName(command)}](${command.words[0]}.md): ${sentence(command.summary)}`,
+      '  ',
+    );
   });
   return `${GENERATED}# Reference
 
@@ -75,9 +78,14 @@ function flagsOf({ flags }: CommandDescription, level: string): readonly string[
   return lines(lists, level);
 }
 
-function lines(lists: readonly (readonly [string, readonly FlagDescription[]])[], level: string): readonly string[] {
+function lines(
+  lists: readonly (readonly [string, readonly FlagDescription[]])[],
+  level: string,
+): readonly string[] {
   return lists.flatMap(([title, flags]) =>
-    flags.length > 0 ? [`${level}# ${title}\n\n${flags.map((flag) => `${flagLine(flag)}\n`).join('')}`] : [],
+    flags.length > 0
+      ? [`${level}# ${title}\n\n${flags.map((flag) => `${flagLine(flag)}\n`).join('')}`]
+      : [],
   );
 }
 
@@ -85,7 +93,10 @@ function flagLine(flag: FlagDescription): string {
   const { short, long, value, text } = flag;
   const name = value === undefined ? long : `${long} <${value}>`;
   const names = short === undefined ? `\`${name}\`` : `\`${short}\`, \`${name}\``;
-  return wrap(`- ${names}: ${[sentence(markdown(text)), ...notesOf(flag).map(markdown)].join(' ')}`, '  ');
+  return wrap(
+    `- ${names}: ${[sentence(markdown(text)), ...notesOf(flag).map(markdown)].join(' ')}`,
+    '  ',
+  );
 }
 
 /** What Markdown would read as more than text: a placeholder, a template. */

@@ -17,7 +17,10 @@ test('each argument and flag of each command says what it is', () => {
   for (const command of leaves(commands)) {
     const silent = [...command.arguments, ...command.flags].filter(({ text }) => text === '');
     assert.equal(silent, [], commandName(command));
-    assert.ok(command.flags.some(({ long }) => long === '--root') || command.flags.length === 0, commandName(command));
+    assert.ok(
+      command.flags.some(({ long }) => long === '--root') || command.flags.length === 0,
+      commandName(command),
+    );
   }
 });
 
@@ -31,34 +34,49 @@ test('the flag that has another name inside is described by its own', () => {
 
 /** Names that the sources ask an environment for. */
 function asked(): Set<string> {
-  const folders = 'cli,frontend,solver,executor,exporter,cache,registry,snapshotter,base,builder,api';
-  const files = globSync(`{${folders}}/**/*.{ts,cts}`, { cwd: ROOT }).filter((path) => !/test|fixture|child/.test(path));
+  const folders =
+    'cli,frontend,solver,executor,exporter,cache,registry,snapshotter,base,builder,api';
+  const files = globSync(`{${folders}}/**/*.{ts,cts}`, { cwd: ROOT }).filter(
+    (path) => !/test|fixture|child/.test(path),
+  );
   const names = files.flatMap((path) =>
     [...read(path).matchAll(/\benv(?:ironment)?(?:\['([A-Z_]+)'\]|\.([A-Z_]{3,})\b)/g)].map(
       (found) => found[1] ?? found[2] ?? '',
     ),
   );
-  return new Set([...names, ...[...read('kiln').matchAll(/\$\{([A-Z_]+):-/g)].map((found) => found[1] ?? '')]);
+  return new Set([
+    ...names,
+    ...[...read('kiln').matchAll(/\$\{([A-Z_]+):-/g)].map((found) => found[1] ?? ''),
+  ]);
 }
 
 test('each environment variable that Kiln reads is in the table, and no other', () => {
-  const told = new Set(ENVIRONMENT.flatMap(({ variables }) => variables.flatMap(({ names }) => names)));
+  const told = new Set(
+    ENVIRONMENT.flatMap(({ variables }) => variables.flatMap(({ names }) => names)),
+  );
   const found = asked();
   assert.ok(found.size > 15, 'the sources are read');
   assert.equal([...found].filter((name) => !told.has(name)).sort(), []);
   // Proxies, and what git is given, are lists in the sources.
-  const sources = globSync('{cli,registry,builder,solver}/**/*.ts', { cwd: ROOT }).filter((path) => !path.includes('reference/'));
+  const sources = globSync('{cli,registry,builder,solver}/**/*.ts', { cwd: ROOT }).filter(
+    (path) => !path.includes('reference/'),
+  );
   const text = [...sources, 'kiln'].map(read).join('\n');
   for (const name of told) assert.match(text, new RegExp(`\\b${name}\\b`), name);
 });
 
-const keysOf = (header: string) => CONFIGURATION.find((table) => table.header === header)!.keys.map(({ name }) => name);
+const keysOf = (header: string) =>
+  CONFIGURATION.find((table) => table.header === header)!.keys.map(({ name }) => name);
 
 test('the keys of kiln.toml are those that its readers know', () => {
   assert.equal(new Set(keysOf('[registry."HOST"]')), new Set(REGISTRY_KEYS));
   assert.equal(keysOf('[[worker.oci.gcpolicy]]').sort(), [...POLICY_KEYS].sort());
-  const readers = globSync('{cli,builder}/**/{gc,network}-config.ts', { cwd: ROOT }).map(read).join('\n');
-  const known = new Set([...readers.matchAll(/\bworker\['(\w+)'\]/g)].map((found) => found[1] ?? ''));
+  const readers = globSync('{cli,builder}/**/{gc,network}-config.ts', { cwd: ROOT })
+    .map(read)
+    .join('\n');
+  const known = new Set(
+    [...readers.matchAll(/\bworker\['(\w+)'\]/g)].map((found) => found[1] ?? ''),
+  );
   assert.equal(keysOf('[worker.oci]').sort(), [...known].sort());
 });
 

@@ -29,7 +29,11 @@ export function commandName({ words }: CommandDescription): string {
 /** `kiln build [FLAGS] <context>` */
 export function usageOf(command: CommandDescription): string {
   if (command.commands.length > 0) return `${commandName(command)} COMMAND`;
-  return [commandName(command), ...(command.flags.length > 0 ? ['[FLAGS]'] : []), ...command.arguments.map(shown)].join(' ');
+  return [
+    commandName(command),
+    ...(command.flags.length > 0 ? ['[FLAGS]'] : []),
+    ...command.arguments.map(shown),
+  ].join(' ');
 }
 
 function shown({ name, required, several }: ArgumentDescription): string {

@@ -69,13 +69,17 @@ function flagSpecs(flag: FlagDescription): readonly string[] {
   return names.map((name) => {
     const exclusive = several ? '*' : names.length > 1 ? `(${names.join(' ')})` : '';
     const attached = value === undefined ? '' : name.startsWith('--') ? '=' : '+';
-    return quoted(`${exclusive}${name}${attached}[${spec(text)}]${value === undefined ? '' : `:${spec(value)}:${action(flag)}`}`);
+    return quoted(
+      `${exclusive}${name}${attached}[${spec(text)}]${value === undefined ? '' : `:${spec(value)}:${action(flag)}`}`,
+    );
   });
 }
 
 function argumentSpec({ name, required, several, values, text }: ArgumentDescription): string {
   const colons = required ? ':' : '::';
-  return quoted(`${several ? '*' : ''}${several ? ':' : colons}${spec(text || name)}:${action({ value: name, values })}`);
+  return quoted(
+    `${several ? '*' : ''}${several ? ':' : colons}${spec(text || name)}:${action({ value: name, values })}`,
+  );
 }
 
 /** Values that go on after a `=` get no blank. */

@@ -20,7 +20,11 @@ interface Scope {
  * a whole lacks is an error, one that lies deeper prints `<no value>`. Lists and objects print as
  * JSON. Throws KILN_TEMPLATE_INVALID.
  */
-export function renderTemplate(template: string | readonly TemplateNode[], data: unknown, options: TemplateOptions = {}): string {
+export function renderTemplate(
+  template: string | readonly TemplateNode[],
+  data: unknown,
+  options: TemplateOptions = {},
+): string {
   const nodes = typeof template === 'string' ? parseTemplate(template) : template;
   return render(nodes, { root: data, dot: data, variables: new Map([['', data]]), options });
 }
@@ -37,12 +41,18 @@ function render(nodes: readonly TemplateNode[], outer: Scope): string {
   return out;
 }
 
-function renderBranches(node: Extract<TemplateNode, { body: readonly TemplateNode[] }>, scope: Scope): string {
+function renderBranches(
+  node: Extract<TemplateNode, { body: readonly TemplateNode[] }>,
+  scope: Scope,
+): string {
   const value = evaluate(node.value, scope);
   if (node.kind !== 'range') {
     if (!truth(value)) return render(node.otherwise, scope);
     const inner = node.kind === 'with' ? { ...scope, dot: value } : scope;
-    return render(node.body, node.names[0] === undefined ? inner : bound(inner, node.names[0], value));
+    return render(
+      node.body,
+      node.names[0] === undefined ? inner : bound(inner, node.names[0], value),
+    );
   }
   const entries = entriesOf(value);
   if (entries.length === 0) return render(node.otherwise, scope);
@@ -74,10 +84,19 @@ function evaluate(expression: Expression, scope: Scope): unknown {
     case 'literal':
       return expression.value;
     case 'path':
-      return expression.fields.reduce((value, field) => fieldOf(value, field, scope), origin(expression.from, scope));
+      return expression.fields.reduce(
+        (value, field) => fieldOf(value, field, scope),
+        origin(expression.from, scope),
+      );
     case 'call': {
-      const body = Object.hasOwn(FUNCTIONS, expression.name) ? FUNCTIONS[expression.name] : undefined;
-      if (!body) throw templateError(`there is no function ${expression.name}`, `there are ${Object.keys(FUNCTIONS).join(', ')}`);
+      const body = Object.hasOwn(FUNCTIONS, expression.name)
+        ? FUNCTIONS[expression.name]
+        : undefined;
+      if (!body)
+        throw templateError(
+          `there is no function ${expression.name}`,
+          `there are ${Object.keys(FUNCTIONS).join(', ')}`,
+        );
       return body(
         expression.args.map((arg) => evaluate(arg, scope)),
         scope.options,
@@ -89,7 +108,8 @@ function evaluate(expression: Expression, scope: Scope): unknown {
 function origin(from: Extract<Expression, { kind: 'path' }>['from'], scope: Scope): unknown {
   if (from === 'dot') return scope.dot;
   if ('kind' in from) return evaluate(from, scope);
-  if (!scope.variables.has(from.variable)) throw templateError(`there is no variable $${from.variable}`);
+  if (!scope.variables.has(from.variable))
+    throw templateError(`there is no variable $${from.variable}`);
   return scope.variables.get(from.variable);
 }
 
@@ -102,7 +122,8 @@ function fieldOf(value: unknown, field: string, { root }: Scope): unknown {
   const wanted = plain(field);
   const found = Object.keys(value).find((name) => plain(name) === wanted);
   if (found !== undefined) return (value as Record<string, unknown>)[found];
-  if (value === root) throw templateError(`there is no field ${field}`, `there are ${Object.keys(value).join(', ')}`);
+  if (value === root)
+    throw templateError(`there is no field ${field}`, `there are ${Object.keys(value).join(', ')}`);
   return undefined;
 }
 
@@ -126,7 +147,10 @@ function text(value: unknown, options: TemplateOptions): string {
 /** JSON with the escapes of Go's encoder. */
 function goJson(value: unknown, indent?: string): string {
   const json = JSON.stringify(value ?? null, null, indent);
-  return json.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return json.replace(
+    /[<>&\u2028\u2029]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 type Body = (args: readonly unknown[], options: TemplateOptions) => unknown;
@@ -135,24 +159,28 @@ type Body = (args: readonly unknown[], options: TemplateOptions) => unknown;
 const index: Body = ([value, ...keys]) =>
   keys.reduce((inner, key) => {
     if (inner === undefined || inner === null) return undefined;
-    if (typeof inner === 'object' && Object.hasOwn(inner, String(key))) return (inner as Record<string, unknown>)[String(key)];
+    if (typeof inner === 'object' && Object.hasOwn(inner, String(key)))
+      return (inner as Record<string, unknown>)[String(key)];
     if (Array.isArray(inner)) throw templateError(`index ${String(key)} is out of range`);
     return undefined;
   }, value);
 
-const equal = (a: unknown, b: unknown) => a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
+const equal = (a: unknown, b: unknown) =>
+  a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
 const string = (value: unknown) => (typeof value === 'string' ? value : text(value, {}));
 
 const FUNCTIONS: Readonly<Record<string, Body>> = {
   json: ([value], { indent }) => goJson(value, indent),
   index,
-  len: ([value]) => (typeof value === 'string' ? Buffer.byteLength(value) : entriesOf(value).length),
+  len: ([value]) =>
+    typeof value === 'string' ? Buffer.byteLength(value) : entriesOf(value).length,
   eq: ([first, ...others]) => others.some((other) => equal(first, other)),
   ne: ([a, b]) => !equal(a, b),
   not: ([value]) => !truth(value),
   and: (args) => args.find((arg) => !truth(arg)) ?? args.at(-1),
   or: (args) => args.find(truth) ?? args.at(-1),
-  join: ([list, separator]) => (Array.isArray(list) ? list.map(string).join(string(separator)) : string(list)),
+  join: ([list, separator]) =>
+    Array.isArray(list) ? list.map(string).join(string(separator)) : string(list),
   split: ([value, separator]) => string(value).split(string(separator)),
   lower: ([value]) => string(value).toLowerCase(),
   upper: ([value]) => string(value).toUpperCase(),

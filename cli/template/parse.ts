@@ -12,7 +12,11 @@ export type TemplateNode =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'print'; readonly value: Expression }
   | { readonly kind: 'assign'; readonly name: string; readonly value: Expression }
-  | ({ readonly kind: 'range' | 'if' | 'with'; readonly names: readonly string[]; readonly value: Expression } & Branches);
+  | ({
+      readonly kind: 'range' | 'if' | 'with';
+      readonly names: readonly string[];
+      readonly value: Expression;
+    } & Branches);
 
 interface Branches {
   readonly body: readonly TemplateNode[];
@@ -66,7 +70,8 @@ type Piece = { readonly text: string } | { readonly action: string; readonly tok
 /** Text and actions in turn, with what `{{-` and `-}}` trim taken off. */
 function pieces(text: string): Piece[] {
   const found: Piece[] = [];
-  const action = /\{\{(-(?=\s))?((?:"(?:[^"\\]|\\.)*"|`[^`]*`|\/\*[\s\S]*?\*\/|[^"`])*?)((?<=\s)-)?\}\}/g;
+  const action =
+    /\{\{(-(?=\s))?((?:"(?:[^"\\]|\\.)*"|`[^`]*`|\/\*[\s\S]*?\*\/|[^"`])*?)((?<=\s)-)?\}\}/g;
   let at = 0;
   let trim = false;
   const addText = (end: number, trimEnd: boolean) => {
@@ -81,7 +86,8 @@ function pieces(text: string): Piece[] {
     at = match.index + match[0].length;
     trim = match[3] !== undefined;
   }
-  if (text.slice(at).includes('{{')) throw templateError(`an action is not closed: ${text.slice(text.indexOf('{{', at))}`);
+  if (text.slice(at).includes('{{'))
+    throw templateError(`an action is not closed: ${text.slice(text.indexOf('{{', at))}`);
   addText(text.length, false);
   return found;
 }
@@ -135,10 +141,12 @@ class Parser {
 
   #node(action: Action): TemplateNode | undefined {
     const { word } = action;
-    if (word === 'range' || word === 'if' || word === 'with') return this.#branches(word, action.after(1));
+    if (word === 'range' || word === 'if' || word === 'with')
+      return this.#branches(word, action.after(1));
     if (action.isEmpty) return undefined;
     const [name, ...more] = action.assigned();
-    if (more.length > 0) throw templateError(`${action.action} gives a value to more than one variable`);
+    if (more.length > 0)
+      throw templateError(`${action.action} gives a value to more than one variable`);
     const value = action.whole();
     return name === undefined ? { kind: 'print', value } : { kind: 'assign', name, value };
   }
@@ -188,7 +196,8 @@ class Action {
     const at = this.#tokens.findIndex(({ type }) => type === 'assign');
     if (at < 0) return [];
     const names = this.#tokens.slice(0, at).filter(({ type }) => type !== 'comma');
-    if (names.length === 0 || names.length > 2 || !names.every(({ type }) => type === 'variable')) throw this.#wrong();
+    if (names.length === 0 || names.length > 2 || !names.every(({ type }) => type === 'variable'))
+      throw this.#wrong();
     this.#at = at + 1;
     return names.map(({ text }) => text.slice(1));
   }
@@ -231,7 +240,10 @@ class Action {
     switch (token.type) {
       case 'string':
       case 'raw':
-        return { kind: 'literal', value: token.type === 'raw' ? token.text.slice(1, -1) : this.#unquoted(token.text) };
+        return {
+          kind: 'literal',
+          value: token.type === 'raw' ? token.text.slice(1, -1) : this.#unquoted(token.text),
+        };
       case 'number':
         return { kind: 'literal', value: Number(token.text) };
       case 'dot':
@@ -310,7 +322,10 @@ export function mentions(nodes: readonly TemplateNode[], field: string): boolean
   const inValue = (value: Expression): boolean => {
     if (value.kind === 'literal') return false;
     if (value.kind === 'call') return value.args.some(inValue);
-    return (value.fields[0] ?? '') === field || (typeof value.from === 'object' && 'kind' in value.from && inValue(value.from));
+    return (
+      (value.fields[0] ?? '') === field ||
+      (typeof value.from === 'object' && 'kind' in value.from && inValue(value.from))
+    );
   };
   return nodes.some((node) => {
     if (node.kind === 'text') return false;

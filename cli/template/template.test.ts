@@ -13,7 +13,12 @@ const DATA = {
       { digest: 'sha256:3', platform: { architecture: 'arm64', os: 'linux' } },
     ],
   },
-  image: { 'linux/amd64': { config: { Env: ['A=1', 'B=<2>'], Labels: { 'a.b': 'c' } }, rootfs: { diff_ids: ['x'] } } },
+  image: {
+    'linux/amd64': {
+      config: { Env: ['A=1', 'B=<2>'], Labels: { 'a.b': 'c' } },
+      rootfs: { diff_ids: ['x'] },
+    },
+  },
 };
 
 /* What Go 1.22's text/template makes of them, unless said. */
@@ -26,7 +31,10 @@ const rendered: readonly [template: string, expected: string][] = [
     '{{range .Manifest.Manifests}}{{.Digest}} {{.Platform.OS}}/{{.Platform.Architecture}};{{end}}',
     'sha256:2 linux/amd64;sha256:3 linux/arm64;',
   ],
-  ['{{range $i, $m := .Manifest.Manifests}}{{$i}}={{$m.Digest}} {{$.Name}};{{end}}', '0=sha256:2 app:1;1=sha256:3 app:1;'],
+  [
+    '{{range $i, $m := .Manifest.Manifests}}{{$i}}={{$m.Digest}} {{$.Name}};{{end}}',
+    '0=sha256:2 app:1;1=sha256:3 app:1;',
+  ],
   ['{{range $m := .Manifest.Manifests}}{{$m.Platform.OSVersion}};{{end}}', '10;<no value>;'],
   ['{{range .Manifest.None}}x{{else}}none{{end}}', 'none'],
   ['{{(index .Image "linux/amd64").Config.Env}}', '["A=1","B=\\u003c2\\u003e"]'],
@@ -44,7 +52,8 @@ const rendered: readonly [template: string, expected: string][] = [
   ['{{println .Name 1 true}}', 'app:1 1 true\n'],
   ['{{and .Name 0}}{{or 0 .Name}}', '0app:1'],
 ];
-for (const [template, expected] of rendered) test(template, () => assert.is(renderTemplate(template, DATA), expected));
+for (const [template, expected] of rendered)
+  test(template, () => assert.is(renderTemplate(template, DATA), expected));
 
 const wrong: readonly [template: string, why: RegExp][] = [
   ['{{.Nope}}', /no field Nope/],
@@ -63,7 +72,10 @@ for (const [template, why] of wrong) {
   test(`${template} is refused: ${why.source}`, () =>
     assert.throws(
       () => renderTemplate(template, DATA),
-      (error: unknown) => error instanceof KilnError && error.code === 'KILN_TEMPLATE_INVALID' && why.test(error.message),
+      (error: unknown) =>
+        error instanceof KilnError &&
+        error.code === 'KILN_TEMPLATE_INVALID' &&
+        why.test(error.message),
     ));
 }
 

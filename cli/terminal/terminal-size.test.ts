@@ -6,20 +6,23 @@ test('a size that makes no sense is not known', () => {
   assert.equal(sizeFor({ columns: 120, rows: 40 }, { COLUMNS: '10' }), { columns: 120, rows: 40 });
   for (const said of [{}, { columns: 0, rows: 0 }, { columns: 65535, rows: 65535 }])
     assert.equal(sizeFor(said, {}), { columns: 80, rows: 24 });
-  assert.equal(sizeFor({ columns: 0 }, { COLUMNS: '132', LINES: '50' }), { columns: 132, rows: 50 });
-  assert.equal(sizeFor({ columns: 0 }, { COLUMNS: 'wide', LINES: '-1' }), { columns: 80, rows: 24 });
+  assert.equal(sizeFor({ columns: 0 }, { COLUMNS: '132', LINES: '50' }), {
+    columns: 132,
+    rows: 50,
+  });
+  assert.equal(sizeFor({ columns: 0 }, { COLUMNS: 'wide', LINES: '-1' }), {
+    columns: 80,
+    rows: 24,
+  });
 });
 
 test('who cannot draw is not drawn for, and who wants no colours gets none', () => {
   assert.equal([{ TERM: 'xterm' }, { TERM: 'dumb' }, {}].map(canMoveCursor), [true, false, false]);
   const colored = (env: NodeJS.ProcessEnv) => wantsColor({ TERM: 'xterm', ...env });
-  assert.equal([{}, { NO_COLOR: '' }, { NO_COLOR: '1' }, { CLICOLOR: '0' }, { TERM: 'dumb' }].map(colored), [
-    true,
-    true,
-    false,
-    false,
-    false,
-  ]);
+  assert.equal(
+    [{}, { NO_COLOR: '' }, { NO_COLOR: '1' }, { CLICOLOR: '0' }, { TERM: 'dumb' }].map(colored),
+    [true, true, false, false, false],
+  );
 });
 
 test.run();

@@ -24,7 +24,9 @@ export function sizeFor(said: SaidSize, env: NodeJS.ProcessEnv): Size {
 }
 
 function sensible(count: number | undefined): number | undefined {
-  return count !== undefined && Number.isInteger(count) && count > 0 && count <= MOST ? count : undefined;
+  return count !== undefined && Number.isInteger(count) && count > 0 && count <= MOST
+    ? count
+    : undefined;
 }
 
 /** Whether the terminal of this environment can move its cursor: TERM is set, and not `dumb`. */

@@ -11,7 +11,8 @@
  * C0 but tab and line feed, DEL, C1, line separators, and the marks that change the direction of
  * writing.
  */
-const CONTROLS = /\r\n|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const CONTROLS =
+  /\r\n|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 /** Select Graphic Rendition (ECMA-48 §8.3.117): colours and weights. */
 const SGR = /\u001b\[[0-9;:]*m/g;
 /** Parameter 8 hides text; in the number of a colour (`38;5;8`) it does not. */
@@ -52,7 +53,8 @@ export function oneLine(text: string): string {
 }
 
 /** A string that a terminal acts on: title, clipboard, hyperlink. It ends with BEL or ST. */
-const STRINGS = /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g;
+const STRINGS =
+  /(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?/g;
 const SEQUENCES = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|\u001b[ -/]*[0-~]?/g;
 
 /**
@@ -60,7 +62,11 @@ const SEQUENCES = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|\u001b[ -/]*[0-~]?/g;
  * the last carriage return.
  */
 export function cleanLine(line: string): string {
-  return afterReturn(line).replace(STRINGS, '').replace(SEQUENCES, '').replace(CONTROLS, '').replace(/\t/g, '    ');
+  return afterReturn(line)
+    .replace(STRINGS, '')
+    .replace(SEQUENCES, '')
+    .replace(CONTROLS, '')
+    .replace(/\t/g, '    ');
 }
 
 /** What stands on a line that was redrawn with carriage returns. */

@@ -25,8 +25,9 @@ const request = buildRequest({
   outputs: [output(`type=oci,dest=${archive}`, ['hello:1'])],
   labels: new Map([['made.by', 'a program']]),
 });
+const { signal } = new AbortController();
 try {
-  const { response } = await build(engine, request, session, () => {}, new AbortController().signal);
+  const { response } = await build(engine, request, session, () => {}, signal);
   console.log(`${archive} holds ${response['containerimage.digest']}`);
 } catch (error) {
   if (!(error instanceof KilnError)) throw error;

@@ -38,8 +38,18 @@ const GPU = {
   kind: 'vendor.com/gpu',
   containerEdits: { env: ['SHARED=1'] },
   devices: [
-    { name: '0', containerEdits: { env: ['GPU=0'], deviceNodes: [{ path: '/dev/gpu0', hostPath: '/dev/null' }] } },
-    { name: '1', annotations: { 'org.mobyproject.buildkit.device.class': 'fast' }, containerEdits: { env: ['GPU=1'] } },
+    {
+      name: '0',
+      containerEdits: {
+        env: ['GPU=0'],
+        deviceNodes: [{ path: '/dev/gpu0', hostPath: '/dev/null' }],
+      },
+    },
+    {
+      name: '1',
+      annotations: { 'org.mobyproject.buildkit.device.class': 'fast' },
+      containerEdits: { env: ['GPU=1'] },
+    },
   ],
 };
 
@@ -65,9 +75,13 @@ test('devices are found by name, by kind, by wildcard and by class', async () =>
 });
 
 test('an unknown device is an error that lists the known ones, unless it is optional', async () => {
-  assert.match(await codeOf(find('vendor.com/gpu=7')), /KILN_DEVICE_UNKNOWN .*it has vendor\.com\/gpu=0, vendor\.com\/gpu=1/);
+  assert.match(
+    await codeOf(find('vendor.com/gpu=7')),
+    /KILN_DEVICE_UNKNOWN .*it has vendor\.com\/gpu=0, vendor\.com\/gpu=1/,
+  );
   assert.equal(await find('vendor.com/gpu=7?'), []);
-  for (const name of ['', 'gpu', '../x=y', 'vendor.com/gpu=../x']) assert.match(await codeOf(find(name)), /KILN_DEVICE_NAME/);
+  for (const name of ['', 'gpu', '../x=y', 'vendor.com/gpu=../x'])
+    assert.match(await codeOf(find(name)), /KILN_DEVICE_NAME/);
 });
 
 test('a later directory takes precedence, and YAML is read', async () => {
@@ -78,7 +92,9 @@ test('a later directory takes precedence, and YAML is read', async () => {
   const [edits] = await find('vendor.com/gpu=0');
   assert.equal(edits?.env, ['GPU=new']);
   assert.equal(edits?.groups, [44]);
-  assert.equal(edits?.hooks, [{ when: 'createContainer', hook: { path: '/bin/true', args: ['x'] } }]);
+  assert.equal(edits?.hooks, [
+    { when: 'createContainer', hook: { path: '/bin/true', args: ['x'] } },
+  ]);
   rmSync(join(run, 'gpu.yaml'));
 });
 
@@ -144,17 +160,29 @@ for (const cgroups of ['none', 'auto'] as const) {
     const edits = {
       env: ['DEVICE=on'],
       deviceNodes: [{ path: '/dev/tunnel', hostPath: node }],
-      mounts: [{ hostPath: join(tree.directory, 'lib'), containerPath: '/usr/lib/x.so', options: ['ro', 'bind'] }],
+      mounts: [
+        {
+          hostPath: join(tree.directory, 'lib'),
+          containerPath: '/usr/lib/x.so',
+          options: ['ro', 'bind'],
+        },
+      ],
       additionalGids: [77],
     };
     writeFileSync(
       join(run, 'tun.json'),
-      JSON.stringify({ cdiVersion: '0.7.0', kind: 'test.com/tun', devices: [{ name: 'a', containerEdits: edits }] }),
+      JSON.stringify({
+        cdiVersion: '0.7.0',
+        kind: 'test.com/tun',
+        devices: [{ name: 'a', containerEdits: edits }],
+      }),
     );
     await using executor = createExecutor({ stateDir: tree.stateDir, cgroups, networks: ['host'] });
     const script =
       '(exec 3<>/dev/tunnel) && echo opened; echo $DEVICE; cat /usr/lib/x.so; echo; id -G; mknod /tmp/t c 10 200; (exec 3<>/tmp/t) || echo refused';
-    const withIt = await shell(executor, tree.root, script, { devices: await find('test.com/tun=a') });
+    const withIt = await shell(executor, tree.root, script, {
+      devices: await find('test.com/tun=a'),
+    });
     assert.match(withIt.stdout, /^opened\non\nlibrary\n0 10 77\n/, JSON.stringify(withIt));
     assert.not(existsSync(tree.at('usr')), 'nothing is left in the tree');
     const without = await shell(

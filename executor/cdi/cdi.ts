@@ -36,7 +36,8 @@ export async function findDevices(
   const found = new Map<string, CdiDevice>();
   for (const request of requests) {
     const matching = matches(request.name, devices);
-    if (matching.length === 0 && !request.optional) throw unknown(request.name, devices, directories);
+    if (matching.length === 0 && !request.optional)
+      throw unknown(request.name, devices, directories);
     for (const device of matching) found.set(device.name, device);
   }
   // The edits that a file has for all of its devices are applied once.
@@ -57,12 +58,21 @@ function matches(name: string, devices: readonly CdiDevice[]): readonly CdiDevic
   if (own === undefined) return ofKind.slice(0, 1);
   if (own === '*') return ofKind;
   const exact = ofKind.filter((device) => device.name === name);
-  return exact.length > 0 ? exact : ofKind.filter(({ annotations }) => annotations[CLASS_ANNOTATION] === own);
+  return exact.length > 0
+    ? exact
+    : ofKind.filter(({ annotations }) => annotations[CLASS_ANNOTATION] === own);
 }
 
-function unknown(name: string, devices: readonly CdiDevice[], directories: readonly string[]): KilnError {
+function unknown(
+  name: string,
+  devices: readonly CdiDevice[],
+  directories: readonly string[],
+): KilnError {
   const names = devices.map((device) => device.name);
   return new KilnError('KILN_DEVICE_UNKNOWN', `this host has no device ${name}`, {
-    hint: names.length > 0 ? `it has ${names.join(', ')}` : `devices are described by files in ${directories.join(' and ')}`,
+    hint:
+      names.length > 0
+        ? `it has ${names.join(', ')}`
+        : `devices are described by files in ${directories.join(' and ')}`,
   });
 }

@@ -6,9 +6,16 @@ import { reasonOf } from '../../base/oserror.ts';
 export interface DeviceEdits {
   readonly env: readonly string[];
   readonly nodes: readonly DeviceNode[];
-  readonly mounts: readonly { readonly source: string; readonly target: string; readonly readonly: boolean }[];
+  readonly mounts: readonly {
+    readonly source: string;
+    readonly target: string;
+    readonly readonly: boolean;
+  }[];
   /** `hooks` of the runtime configuration, with their names there. */
-  readonly hooks: readonly { readonly when: string; readonly hook: Readonly<Record<string, unknown>> }[];
+  readonly hooks: readonly {
+    readonly when: string;
+    readonly hook: Readonly<Record<string, unknown>>;
+  }[];
   readonly groups: readonly number[];
 }
 
@@ -25,7 +32,14 @@ export interface DeviceNode {
   readonly access: string;
 }
 
-const HOOKS = ['prestart', 'createRuntime', 'createContainer', 'startContainer', 'poststart', 'poststop'];
+const HOOKS = [
+  'prestart',
+  'createRuntime',
+  'createContainer',
+  'startContainer',
+  'poststart',
+  'poststop',
+];
 const S_IFMT = 0o170000;
 const S_IFBLK = 0o060000;
 const S_IFCHR = 0o020000;
@@ -45,13 +59,18 @@ export function parseEdits(value: unknown, file: string): DeviceEdits {
     'intelRdt',
     'netDevices',
   ]);
-  for (const name of ['intelRdt', 'netDevices']) if (edits[name] !== undefined) throw reader.wrong(`${name} is not supported`);
+  for (const name of ['intelRdt', 'netDevices'])
+    if (edits[name] !== undefined) throw reader.wrong(`${name} is not supported`);
   return {
-    env: reader.list(edits['env'], 'env').map((entry) => reader.text(entry, 'env', /^[^=\0]+=[^\0]*$/)),
+    env: reader
+      .list(edits['env'], 'env')
+      .map((entry) => reader.text(entry, 'env', /^[^=\0]+=[^\0]*$/)),
     nodes: reader.list(edits['deviceNodes'], 'deviceNodes').map((node) => parseNode(node, reader)),
     mounts: reader.list(edits['mounts'], 'mounts').map((mount) => parseMount(mount, reader)),
     hooks: reader.list(edits['hooks'], 'hooks').map((hook) => parseHook(hook, reader)),
-    groups: reader.list(edits['additionalGids'], 'additionalGids').map((gid) => reader.number(gid, 'additionalGids')),
+    groups: reader
+      .list(edits['additionalGids'], 'additionalGids')
+      .map((gid) => reader.number(gid, 'additionalGids')),
   };
 }
 
@@ -68,7 +87,8 @@ function parseNode(value: unknown, reader: Reader): DeviceNode {
     'gid',
   ]);
   const path = reader.path(node['path'], 'path');
-  const hostPath = node['hostPath'] === undefined ? path : reader.path(node['hostPath'], 'hostPath');
+  const hostPath =
+    node['hostPath'] === undefined ? path : reader.path(node['hostPath'], 'hostPath');
   const found = statNode(hostPath, reader);
   return {
     path,
@@ -76,15 +96,24 @@ function parseNode(value: unknown, reader: Reader): DeviceNode {
     type: found.type,
     major: found.major,
     minor: found.minor,
-    mode: node['fileMode'] === undefined ? found.mode : reader.number(node['fileMode'], 'fileMode') & 0o777,
+    mode:
+      node['fileMode'] === undefined
+        ? found.mode
+        : reader.number(node['fileMode'], 'fileMode') & 0o777,
     uid: node['uid'] === undefined ? 0 : reader.number(node['uid'], 'uid'),
     gid: node['gid'] === undefined ? found.gid : reader.number(node['gid'], 'gid'),
-    access: node['permissions'] === undefined ? 'rwm' : reader.text(node['permissions'], 'permissions', /^[rwm]+$/),
+    access:
+      node['permissions'] === undefined
+        ? 'rwm'
+        : reader.text(node['permissions'], 'permissions', /^[rwm]+$/),
   };
 }
 
 /** Looks the node up on the host: the numbers in the file may be from another boot. */
-function statNode(path: string, reader: Reader): Pick<DeviceNode, 'type' | 'major' | 'minor' | 'mode' | 'gid'> {
+function statNode(
+  path: string,
+  reader: Reader,
+): Pick<DeviceNode, 'type' | 'major' | 'minor' | 'mode' | 'gid'> {
   let stat: ReturnType<typeof statSync>;
   try {
     stat = statSync(path);
@@ -105,7 +134,9 @@ function statNode(path: string, reader: Reader): Pick<DeviceNode, 'type' | 'majo
 
 function parseMount(value: unknown, reader: Reader): DeviceEdits['mounts'][number] {
   const mount = reader.object(value, 'mounts', ['hostPath', 'containerPath', 'options', 'type']);
-  const options = reader.list(mount['options'], 'options').map((option) => reader.text(option, 'options'));
+  const options = reader
+    .list(mount['options'], 'options')
+    .map((option) => reader.text(option, 'options'));
   return {
     source: reader.path(mount['hostPath'], 'hostPath'),
     target: reader.path(mount['containerPath'], 'containerPath'),
@@ -114,10 +145,17 @@ function parseMount(value: unknown, reader: Reader): DeviceEdits['mounts'][numbe
 }
 
 function parseHook(value: unknown, reader: Reader): DeviceEdits['hooks'][number] {
-  const { hookName, path, args, env, timeout } = reader.object(value, 'hooks', ['hookName', 'path', 'args', 'env', 'timeout']);
+  const { hookName, path, args, env, timeout } = reader.object(value, 'hooks', [
+    'hookName',
+    'path',
+    'args',
+    'env',
+    'timeout',
+  ]);
   const when = reader.text(hookName, 'hookName');
   if (!HOOKS.includes(when)) throw reader.wrong(`the hook ${when} does not exist`);
-  const texts = (list: unknown, name: string) => reader.list(list, name).map((entry) => reader.text(entry, name));
+  const texts = (list: unknown, name: string) =>
+    reader.list(list, name).map((entry) => reader.text(entry, name));
   return {
     when,
     hook: {
@@ -138,14 +176,23 @@ export class Reader {
   }
 
   wrong(why: string): KilnError {
-    return new KilnError('KILN_DEVICE_FILE', `the device description ${this.#file} cannot be used: ${why}`, {
-      place: { kind: 'path', path: this.#file },
-      hint: 'make it anew with the tool of the vendor that made it',
-    });
+    return new KilnError(
+      'KILN_DEVICE_FILE',
+      `the device description ${this.#file} cannot be used: ${why}`,
+      {
+        place: { kind: 'path', path: this.#file },
+        hint: 'make it anew with the tool of the vendor that made it',
+      },
+    );
   }
 
-  object(value: unknown, name: string, known: readonly string[]): Readonly<Record<string, unknown>> {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.wrong(`${name} is not an object`);
+  object(
+    value: unknown,
+    name: string,
+    known: readonly string[],
+  ): Readonly<Record<string, unknown>> {
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      throw this.wrong(`${name} is not an object`);
     const other = Object.keys(value).find((key) => !known.includes(key));
     if (other !== undefined) throw this.wrong(`${name} has the unknown field ${other}`);
     return value as Readonly<Record<string, unknown>>;
@@ -158,7 +205,8 @@ export class Reader {
   }
 
   text(value: unknown, name: string, pattern = /^[^\0]+$/): string {
-    if (typeof value !== 'string' || !pattern.test(value)) throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'not there'}`);
+    if (typeof value !== 'string' || !pattern.test(value))
+      throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'not there'}`);
     return value;
   }
 
@@ -167,7 +215,8 @@ export class Reader {
   }
 
   number(value: unknown, name: string): number {
-    if (!Number.isInteger(value) || (value as number) < 0) throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'not there'}`);
+    if (!Number.isInteger(value) || (value as number) < 0)
+      throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'not there'}`);
     return value as number;
   }
 }

@@ -1,4 +1,12 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, type Stats } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  type Stats,
+} from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 import { isOsError, osError, reading, reasonOf } from '../../base/oserror.ts';
 import { type DeviceEdits, parseEdits, Reader } from './edits.ts';
@@ -38,7 +46,10 @@ function list(directory: string): readonly string[] {
       .toSorted();
   } catch (error) {
     if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return [];
-    throw osError(error, { ...reading('the directory of devices', directory), code: 'KILN_DEVICE_FILE' });
+    throw osError(error, {
+      ...reading('the directory of devices', directory),
+      code: 'KILN_DEVICE_FILE',
+    });
   }
 }
 
@@ -83,7 +94,13 @@ const KIND = /^[A-Za-z][\w.-]*\/[A-Za-z][\w.-]*$/;
 
 function devicesOf(document: unknown, path: string): CdiDevice[] {
   const reader = new Reader(path);
-  const file = reader.object(document, 'the file', ['cdiVersion', 'kind', 'annotations', 'devices', 'containerEdits']);
+  const file = reader.object(document, 'the file', [
+    'cdiVersion',
+    'kind',
+    'annotations',
+    'devices',
+    'containerEdits',
+  ]);
   reader.text(file['cdiVersion'], 'cdiVersion', /^\d+\.\d+\.\d+$/);
   const kind = reader.text(file['kind'], 'kind', KIND);
   const common = file['containerEdits'];
@@ -94,7 +111,10 @@ function devicesOf(document: unknown, path: string): CdiDevice[] {
     const own = once(() => [...shared(), parseEdits(device['containerEdits'], path)]);
     return {
       name: `${kind}=${name}`,
-      annotations: { ...annotations(file['annotations'], reader), ...annotations(device['annotations'], reader) },
+      annotations: {
+        ...annotations(file['annotations'], reader),
+        ...annotations(device['annotations'], reader),
+      },
       get edits() {
         return own();
       },
@@ -104,8 +124,11 @@ function devicesOf(document: unknown, path: string): CdiDevice[] {
 
 function annotations(value: unknown, reader: Reader): Readonly<Record<string, string>> {
   if (value === undefined || value === null) return {};
-  if (typeof value !== 'object' || Array.isArray(value)) throw reader.wrong('annotations is not an object');
-  const entries = Object.entries(value).map(([key, text]) => [key, reader.text(text, `annotations.${key}`, /^/)] as const);
+  if (typeof value !== 'object' || Array.isArray(value))
+    throw reader.wrong('annotations is not an object');
+  const entries = Object.entries(value).map(
+    ([key, text]) => [key, reader.text(text, `annotations.${key}`, /^/)] as const,
+  );
   return Object.fromEntries(entries);
 }
 

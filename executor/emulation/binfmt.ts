@@ -17,9 +17,15 @@ export const BINFMT = '/proc/sys/fs/binfmt_misc';
 
 /** The registrations of the table that is mounted at `directory`. */
 export function readRegistrations(directory: string): readonly Registration[] {
-  if (!existsSync(`${directory}/status`) || !/^enabled/.test(readFileSync(`${directory}/status`, 'latin1'))) return [];
+  if (
+    !existsSync(`${directory}/status`) ||
+    !/^enabled/.test(readFileSync(`${directory}/status`, 'latin1'))
+  )
+    return [];
   const names = readdirSync(directory).filter((name) => name !== 'status' && name !== 'register');
-  return names.flatMap((name) => parseRegistration(readFileSync(`${directory}/${name}`, 'latin1')) ?? []);
+  return names.flatMap(
+    (name) => parseRegistration(readFileSync(`${directory}/${name}`, 'latin1')) ?? [],
+  );
 }
 
 /**
@@ -43,7 +49,10 @@ export function parseRegistration(text: string): Registration | undefined {
 }
 
 /** The entry with which the kernel would run programs for `machine`. */
-export function registrationFor(registrations: readonly Registration[], machine: Machine): Registration | undefined {
+export function registrationFor(
+  registrations: readonly Registration[],
+  machine: Machine,
+): Registration | undefined {
   const header = elfHeader(machine);
   return registrations.find(
     ({ enabled, offset, magic, mask }) =>
@@ -59,7 +68,16 @@ export function registrationFor(registrations: readonly Registration[], machine:
  * the rights of a set-user-ID file. F: it is opened now, so its file is not needed in the sandbox.
  */
 export function registerLine(name: string, machine: Machine, interpreter: string): string {
-  return ['', name, 'M', '', escaped(elfHeader(machine)), escaped(elfMask(machine)), interpreter, 'POCF'].join(':');
+  return [
+    '',
+    name,
+    'M',
+    '',
+    escaped(elfHeader(machine)),
+    escaped(elfMask(machine)),
+    interpreter,
+    'POCF',
+  ].join(':');
 }
 
 function escaped(bytes: Buffer): string {

@@ -48,7 +48,8 @@ const EXECUTABLE = 2;
 export function elfHeader({ bits, bigEndian, machine }: Machine): Buffer {
   const header = Buffer.alloc(20);
   header.set([0x7f, 0x45, 0x4c, 0x46, bits / 32, bigEndian ? 2 : 1, 1]);
-  const half = (value: number, at: number) => (bigEndian ? header.writeUInt16BE(value, at) : header.writeUInt16LE(value, at));
+  const half = (value: number, at: number) =>
+    bigEndian ? header.writeUInt16BE(value, at) : header.writeUInt16LE(value, at);
   half(EXECUTABLE, 16);
   half(machine, 18);
   return header;
@@ -76,7 +77,11 @@ export function isStatic(path: string): boolean {
   try {
     const bytes = Buffer.alloc(4096);
     const length = readSync(fd, bytes, 0, bytes.length, 0);
-    return length >= 64 && bytes.readUInt32BE(0) === 0x7f454c46 && !segmentTypes(bytes, length).includes(PT_INTERP);
+    return (
+      length >= 64 &&
+      bytes.readUInt32BE(0) === 0x7f454c46 &&
+      !segmentTypes(bytes, length).includes(PT_INTERP)
+    );
   } finally {
     closeSync(fd);
   }
@@ -93,5 +98,7 @@ function segmentTypes(bytes: Buffer, length: number): number[] {
   const u32 = (at: number) => (big ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at));
   const start = wide ? u32(big ? 36 : 32) : u32(28);
   const [size, count] = wide ? [u16(54), u16(56)] : [u16(42), u16(44)];
-  return Array.from({ length: count }, (_, index) => start + index * size).flatMap((at) => (at + 4 <= length ? [u32(at)] : []));
+  return Array.from({ length: count }, (_, index) => start + index * size).flatMap((at) =>
+    at + 4 <= length ? [u32(at)] : [],
+  );
 }

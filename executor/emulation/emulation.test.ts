@@ -1,11 +1,25 @@
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { failure } from '../../base/testing/failure.ts';
-import { BINFMT, parseRegistration, readRegistrations, registerLine, registrationFor } from './binfmt.ts';
+import {
+  BINFMT,
+  parseRegistration,
+  readRegistrations,
+  registerLine,
+  registrationFor,
+} from './binfmt.ts';
 import { elfHeader, isStatic, machineOf } from './elf.ts';
 import { createEmulation } from './emulation.ts';
 import { armProgram, findEmulator, isNative } from './find-emulator.ts';
@@ -37,7 +51,10 @@ test('an entry matches its programs, both executables and position-independent o
 });
 
 test('an entry by file name is ignored', () => {
-  assert.is(parseRegistration('enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n'), undefined);
+  assert.is(
+    parseRegistration('enabled\ninterpreter /usr/bin/jexec\nflags: \nextension .jar\n'),
+    undefined,
+  );
 });
 
 test('the registration is the same as that of QEMU', () => {
@@ -46,7 +63,10 @@ test('the registration is the same as that of QEMU', () => {
     String.raw`:kiln-aarch64:M::\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:` +
       String.raw`\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/q:POCF`,
   );
-  assert.is(elfHeader(machineOf('s390x')!).toString('hex'), '7f454c46020201000000000000000000' + '00020016');
+  assert.is(
+    elfHeader(machineOf('s390x')!).toString('hex'),
+    '7f454c46020201000000000000000000' + '00020016',
+  );
 });
 
 test('a table that is switched off is ignored', () => {
@@ -64,8 +84,12 @@ test('native programs need no emulation', async () => {
   assert.not.ok(isNative('arm64', 'amd64'));
   assert.not.ok(isNative('amd64', 'arm64'));
   const emulation = createEmulation(directory, {});
-  const { architecture } = isNative('amd64') ? { architecture: 'amd64' } : { architecture: 'arm64' };
-  assert.equal(await emulation.plan({ os: 'linux', architecture, variant: 'v2' }), { kind: 'native' });
+  const { architecture } = isNative('amd64')
+    ? { architecture: 'amd64' }
+    : { architecture: 'arm64' };
+  assert.equal(await emulation.plan({ os: 'linux', architecture, variant: 'v2' }), {
+    kind: 'native',
+  });
   await emulation.close();
 });
 
@@ -85,10 +109,17 @@ test('a registration of the host with the flag F is used as it is', async () => 
   writeFileSync(join(table, 'status'), 'enabled\n');
   writeFileSync(
     join(table, 'q'),
-    ENTRY('OCF').replace(/magic .*/, `magic ${elfHeader(machineOf(foreign.architecture)!).toString('hex')}`),
+    ENTRY('OCF').replace(
+      /magic .*/,
+      `magic ${elfHeader(machineOf(foreign.architecture)!).toString('hex')}`,
+    ),
   );
   const emulation = createEmulation(directory, { hostTable: table });
-  assert.equal(await emulation.plan(foreign), { kind: 'host', emulator: 'qemu-aarch64-static', mountEmulator: false });
+  assert.equal(await emulation.plan(foreign), {
+    kind: 'host',
+    emulator: 'qemu-aarch64-static',
+    mountEmulator: false,
+  });
   await emulation.close();
 });
 
@@ -103,7 +134,10 @@ test('without an emulator the error has the command that installs one', async ()
 
 test('an emulator that needs libraries is not taken', async () => {
   copyFileSync(process.execPath, join(directory, 'qemu-dynamic'));
-  const named = createEmulation(directory, { emulator: async () => join(directory, 'qemu-dynamic'), hostTable: directory });
+  const named = createEmulation(directory, {
+    emulator: async () => join(directory, 'qemu-dynamic'),
+    hostTable: directory,
+  });
   const error = await failure(named.plan(foreign));
   assert.is(error.code, 'KILN_NO_EMULATION');
   assert.match(error.hint ?? '', /statically linked/);

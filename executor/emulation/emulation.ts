@@ -4,7 +4,13 @@ import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { mount, unmount } from '../../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
-import { BINFMT, type Registration, readRegistrations, registerLine, registrationFor } from './binfmt.ts';
+import {
+  BINFMT,
+  type Registration,
+  readRegistrations,
+  registerLine,
+  registrationFor,
+} from './binfmt.ts';
 import { isStatic, type Machine, machineOf } from './elf.ts';
 import { findEmulator, INSTALL_EMULATORS, isEmulator, isNative } from './find-emulator.ts';
 import { type EmulationNamespace, openEmulationNamespace } from './namespace.ts';
@@ -55,12 +61,15 @@ export function createEmulation(directory: string, options: EmulationOptions): E
   const make = async (platform: Platform, machine: Machine): Promise<EmulationPlan> => {
     registrations ??= hostRegistrations(directory, options.hostTable);
     const host = registrationFor(registrations, machine);
-    if (host?.flags.includes('F')) return { kind: 'host', emulator: basename(host.interpreter), mountEmulator: false };
+    if (host?.flags.includes('F'))
+      return { kind: 'host', emulator: basename(host.interpreter), mountEmulator: false };
     const emulator = await emulatorFor(platform, machine, options);
     if (emulator !== undefined) {
       const line = registerLine(`kiln-${machine.qemu}`, machine, emulator);
       const own = inUserNamespace();
-      const table = await (opened ??= own ? ownTable(directory) : openEmulationNamespace(directory));
+      const table = await (opened ??= own
+        ? ownTable(directory)
+        : openEmulationNamespace(directory));
       if (table && (await table.register(line)))
         return own
           ? { kind: 'host', emulator: basename(emulator), mountEmulator: false }
@@ -68,7 +77,9 @@ export function createEmulation(directory: string, options: EmulationOptions): E
     }
     if (host && existsSync(host.interpreter) && isStatic(host.interpreter))
       return { kind: 'host', emulator: host.interpreter, mountEmulator: true };
-    throw emulator === undefined ? noEmulator(platform, machine) : notRegistered(platform, machine, emulator);
+    throw emulator === undefined
+      ? noEmulator(platform, machine)
+      : notRegistered(platform, machine, emulator);
   };
   return {
     async plan(platform) {
@@ -136,7 +147,11 @@ function hostRegistrations(directory: string, table: string | undefined): readon
   }
 }
 
-async function emulatorFor(platform: Platform, machine: Machine, options: EmulationOptions): Promise<string | undefined> {
+async function emulatorFor(
+  platform: Platform,
+  machine: Machine,
+  options: EmulationOptions,
+): Promise<string | undefined> {
   const named = await options.emulator?.(platform.architecture);
   if (named === undefined) return findEmulator(machine, options.searchPath);
   if (isEmulator(named)) return named;
@@ -168,7 +183,11 @@ function notRegistered(platform: Platform, machine: Machine, emulator: string): 
 }
 
 function foreign(platform: Platform): KilnError {
-  return new KilnError('KILN_NO_EMULATION', `steps for ${formatPlatform(platform)} cannot run here: nothing emulates it`, {
-    hint: 'let stages for it only COPY and ADD what other stages make',
-  });
+  return new KilnError(
+    'KILN_NO_EMULATION',
+    `steps for ${formatPlatform(platform)} cannot run here: nothing emulates it`,
+    {
+      hint: 'let stages for it only COPY and ADD what other stages make',
+    },
+  );
 }

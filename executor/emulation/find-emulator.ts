@@ -5,13 +5,17 @@ import { join } from 'node:path';
 import { installCommand } from '../probe.ts';
 import { elfHeader, isStatic, type Machine, machineOf } from './elf.ts';
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/qemu-binfmt';
+const DEFAULT_PATH =
+  '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/libexec/qemu-binfmt';
 
 /**
  * Finds a static user-mode QEMU for `machine` on this host: `qemu-aarch64-static`, or a
  * `qemu-aarch64` that is static as well.
  */
-export function findEmulator(machine: Machine, searchPath: string = DEFAULT_PATH): string | undefined {
+export function findEmulator(
+  machine: Machine,
+  searchPath: string = DEFAULT_PATH,
+): string | undefined {
   const directories = searchPath.split(':').filter((directory) => directory.startsWith('/'));
   return [`qemu-${machine.qemu}-static`, `qemu-${machine.qemu}`]
     .flatMap((name) => directories.map((directory) => `${directory}/${name}`))
@@ -74,7 +78,10 @@ export function armProgram(): Buffer {
     // EABI version 5.
     [36, 0x05000000],
     // One segment, which is the whole file, readable and executable.
-    ...[1, 0, base, base, size, size, 5, 0x1000].map((word, at): [number, number] => [header + 4 * at, word]),
+    ...[1, 0, base, base, size, size, 5, 0x1000].map((word, at): [number, number] => [
+      header + 4 * at,
+      word,
+    ]),
     ...code.map((word, at): [number, number] => [header + segment + 4 * at, word]),
   ];
   for (const [at, word] of words) program.writeUInt32LE(word, at);
@@ -87,4 +94,8 @@ export function armProgram(): Buffer {
   return program;
 }
 
-export const INSTALL_EMULATORS = installCommand({ apt: 'qemu-user-static', dnf: 'qemu-user-static', apk: 'qemu-aarch64' });
+export const INSTALL_EMULATORS = installCommand({
+  apt: 'qemu-user-static',
+  dnf: 'qemu-user-static',
+  apk: 'qemu-aarch64',
+});

@@ -35,7 +35,9 @@ const SCRIPT = 'echo made; read -r _ && exec /bin/sh -c "$REGISTRAR"';
  * Undefined where the kernel lacks this, or this process may not make it. `directory` belongs to
  * this process alone.
  */
-export async function openEmulationNamespace(directory: string): Promise<EmulationNamespace | undefined> {
+export async function openEmulationNamespace(
+  directory: string,
+): Promise<EmulationNamespace | undefined> {
   const table = `${directory}/binfmt`;
   mkdirSync(table, { recursive: true, mode: 0o700 });
   const shell = startShell(table);
@@ -90,7 +92,11 @@ function startShell(table: string): Shell {
   };
 }
 
-function lineQueue(): { push(data: Uint8Array): void; end(): void; next(): Promise<string | undefined> } {
+function lineQueue(): {
+  push(data: Uint8Array): void;
+  end(): void;
+  next(): Promise<string | undefined>;
+} {
   let text = '';
   let ended = false;
   let wake: (() => void) | undefined;
@@ -117,7 +123,8 @@ function lineQueue(): { push(data: Uint8Array): void; end(): void; next(): Promi
 /** Maps every id of this process to itself. Answers false where that is not allowed. */
 function mapIds(pid: number): boolean {
   try {
-    for (const name of ['uid_map', 'gid_map'] as const) writeFileSync(`/proc/${pid}/${name}`, identityOf(name));
+    for (const name of ['uid_map', 'gid_map'] as const)
+      writeFileSync(`/proc/${pid}/${name}`, identityOf(name));
     return true;
   } catch {
     return false;

@@ -2,7 +2,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { diagnoseNetwork, type NetworkHost } from './diagnose.ts';
 
-function host(changes: Partial<NetworkHost> = {}, programs: readonly string[] = ['ip', 'nft', 'slirp4netns']): NetworkHost {
+function host(
+  changes: Partial<NetworkHost> = {},
+  programs: readonly string[] = ['ip', 'nft', 'slirp4netns'],
+): NetworkHost {
   return {
     root: true,
     find: (name) => (programs.includes(name) ? `/usr/sbin/${name}` : undefined),
@@ -14,7 +17,8 @@ function host(changes: Partial<NetworkHost> = {}, programs: readonly string[] = 
   };
 }
 
-const DROP = 'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
+const DROP =
+  'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
 
 test('root gets nat by the kernel, an ordinary user slirp4netns', () => {
   assert.is(diagnoseNetwork(host()).kind, 'nat');
@@ -26,7 +30,11 @@ test('the obstacles and the missing packages are named', () => {
     [host({ chains: () => DROP }), /chain FORWARD .* drops forwarded packets/, []],
     [host({ legacy: () => 'the chain FORWARD of iptables-legacy drops' }), /iptables-legacy/, []],
     [host({ chains: () => undefined }), /nft does not work here/, []],
-    [host({ isWritable: (path) => path !== '/proc/sys/net/ipv4/ip_forward' }), /IP forwarding is off/, []],
+    [
+      host({ isWritable: (path) => path !== '/proc/sys/net/ipv4/ip_forward' }),
+      /IP forwarding is off/,
+      [],
+    ],
     [host({}, ['ip', 'slirp4netns']), /nft is not installed/, ['nftables']],
     [host({}, ['slirp4netns']), /ip is not installed/, ['iproute2', 'nftables']],
   ];

@@ -46,20 +46,31 @@ export function diagnoseNetwork(host: NetworkHost): NetworkDiagnosis {
 
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
-function natObstacle({ root, find, read, isWritable, legacy, chains }: NetworkHost): string | undefined {
+function natObstacle({
+  root,
+  find,
+  read,
+  isWritable,
+  legacy,
+  chains,
+}: NetworkHost): string | undefined {
   if (!root) return 'an ordinary user may not change the network of the host';
   const tools = natTools(find);
   if (typeof tools === 'string') return tools;
-  if (read(FORWARDING)?.trim() !== '1' && !isWritable(FORWARDING)) return 'IP forwarding is off and cannot be turned on';
+  if (read(FORWARDING)?.trim() !== '1' && !isWritable(FORWARDING))
+    return 'IP forwarding is off and cannot be turned on';
   const rules = chains(tools.nft);
-  if (rules === undefined) return 'nft does not work here (no nftables in the kernel, or no CAP_NET_ADMIN)';
+  if (rules === undefined)
+    return 'nft does not work here (no nftables in the kernel, or no CAP_NET_ADMIN)';
   return forwardObstacle(rules) ?? legacy();
 }
 
 function slirpObstacle({ find, isWritable }: NetworkHost): string | undefined {
   const tool = slirpTool(find);
   if (typeof tool === 'string') return tool;
-  return isWritable('/dev/net/tun') ? undefined : '/dev/net/tun cannot be opened, which slirp4netns needs';
+  return isWritable('/dev/net/tun')
+    ? undefined
+    : '/dev/net/tun cannot be opened, which slirp4netns needs';
 }
 
 /** This host as the user `uid` sees it. */

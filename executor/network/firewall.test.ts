@@ -14,11 +14,17 @@ test('a chain that accepts, or sees other packets, is not an obstacle', () => {
 
 test('a chain that drops forwarded packets is named', () => {
   assert.is(
-    forwardObstacle(list('ip nat', 'OUTPUT', 'output', 'accept') + list('ip filter', 'FORWARD', 'forward', 'drop')),
+    forwardObstacle(
+      list('ip nat', 'OUTPUT', 'output', 'accept') +
+        list('ip filter', 'FORWARD', 'forward', 'drop'),
+    ),
     'the chain FORWARD of the firewall table ip filter drops forwarded packets',
   );
   assert.match(forwardObstacle(list('inet filter', 'f', 'forward', 'drop')) ?? '', /inet filter/);
-  assert.match(forwardObstacle(list('inet firewalld', 'filter_FORWARD', 'forward', 'accept')) ?? '', /firewalld/);
+  assert.match(
+    forwardObstacle(list('inet firewalld', 'filter_FORWARD', 'forward', 'accept')) ?? '',
+    /firewalld/,
+  );
 });
 
 test('rules of iptables-legacy count too', () => {
@@ -31,7 +37,10 @@ test('rules of iptables-legacy count too', () => {
     legacyObstacle('nat\nfilter\n', () => '-P FORWARD ACCEPT\n'),
     undefined,
   );
-  assert.match(legacyObstacle('filter\n', () => '-P FORWARD DROP\n-A FORWARD -j X\n') ?? '', /iptables-legacy drops/);
+  assert.match(
+    legacyObstacle('filter\n', () => '-P FORWARD DROP\n-A FORWARD -j X\n') ?? '',
+    /iptables-legacy drops/,
+  );
   assert.match(legacyObstacle('filter\n', () => undefined) ?? '', /not installed/);
 });
 

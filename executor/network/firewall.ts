@@ -27,11 +27,17 @@ export function tableCommands(table: string, subnet: string, interfaces: string)
  * /proc/net/ip_tables_names. `rules` gives the output of `iptables-legacy -S FORWARD`, or undefined
  * where that program is missing.
  */
-export function legacyObstacle(tables: string, rules: () => string | undefined): string | undefined {
+export function legacyObstacle(
+  tables: string,
+  rules: () => string | undefined,
+): string | undefined {
   if (!/^filter$/m.test(tables)) return undefined;
   const text = rules();
-  if (text === undefined) return 'the host has rules of iptables-legacy, and the program to read them is not installed';
-  return /^-P FORWARD (?!ACCEPT)/m.test(text) ? 'the chain FORWARD of iptables-legacy drops forwarded packets' : undefined;
+  if (text === undefined)
+    return 'the host has rules of iptables-legacy, and the program to read them is not installed';
+  return /^-P FORWARD (?!ACCEPT)/m.test(text)
+    ? 'the chain FORWARD of iptables-legacy drops forwarded packets'
+    : undefined;
 }
 
 /**

@@ -87,7 +87,8 @@ export function turnOffIpv6(name: string): void {
  */
 async function heldNamespace(find: FindProgram): Promise<Namespace> {
   const unshareTool = find('unshare');
-  if (unshareTool === undefined) throw new NetworkUnavailable('the program unshare is not installed (package util-linux)');
+  if (unshareTool === undefined)
+    throw new NetworkUnavailable('the program unshare is not installed (package util-linux)');
   const [input, output] = [makePipe(), makePipe()];
   const nothing = openSync('/dev/null', 'r+');
   let pid: number;
@@ -98,7 +99,12 @@ async function heldNamespace(find: FindProgram): Promise<Namespace> {
       '-c',
       `echo 1 2>/dev/null >${IPV6}/default/disable_ipv6; echo ready; exec >&-; read -r end`,
     ];
-    pid = launch({ path: unshareTool, args, env: ['PATH=/usr/bin:/bin'], stdio: [input.read, output.write, nothing] });
+    pid = launch({
+      path: unshareTool,
+      args,
+      env: ['PATH=/usr/bin:/bin'],
+      stdio: [input.read, output.write, nothing],
+    });
   } finally {
     closeAll([input.read, output.write, nothing]);
   }

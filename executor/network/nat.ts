@@ -34,7 +34,9 @@ export interface NatOptions {
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
 /** The paths of the needed programs, or why they are missing. */
-export function natTools(find: FindProgram): { readonly ip: string; readonly nft: string } | string {
+export function natTools(
+  find: FindProgram,
+): { readonly ip: string; readonly nft: string } | string {
   const [ip, nft] = [find('ip'), find('nft')];
   if (ip === undefined) return 'the program ip is not installed (package iproute2)';
   if (nft === undefined) return 'the program nft is not installed (package nftables)';
@@ -62,7 +64,8 @@ export function legacyRules(find: FindProgram): string | undefined {
 
 /** Opens the network. Throws NetworkUnavailable when this host does not let packets through. */
 export async function openNat(options: NatOptions): Promise<Network> {
-  if (inUserNamespace()) throw new NetworkUnavailable('an ordinary user may not change the network of the host');
+  if (inUserNamespace())
+    throw new NetworkUnavailable('an ordinary user may not change the network of the host');
   const { findProgram } = options;
   const tools = natTools(findProgram);
   if (typeof tools === 'string') throw new NetworkUnavailable(tools);
@@ -72,7 +75,9 @@ export async function openNat(options: NatOptions): Promise<Network> {
   const { block, table } = await reserve(tools.nft, interfaces, options);
   const mtu = outgoingMtu();
   const free = Array.from({ length: PAIRS }, (_, at) => at);
-  const pool = createNamespacePool(() => makePair({ ip: tools.ip, findProgram, interfaces, block, free, mtu }));
+  const pool = createNamespacePool(() =>
+    makePair({ ip: tools.ip, findProgram, interfaces, block, free, mtu }),
+  );
   try {
     forward(options.note);
     // The first namespace shows whether nat works at all. It then waits for the first sandbox.
@@ -103,8 +108,13 @@ async function reserve(
     const block = blocks[attempt === 0 ? 0 : Math.floor(Math.random() * blocks.length)]!;
     const table = tableName(mark, block);
     own(table);
-    const made = await runTool(nft, ['-f', '-'], tableCommands(table, formatBlock(block), interfaces));
-    if (made.code !== 0) throw new NetworkUnavailable(`nft cannot make a table (${complaint(made)})`);
+    const made = await runTool(
+      nft,
+      ['-f', '-'],
+      tableCommands(table, formatBlock(block), interfaces),
+    );
+    if (made.code !== 0)
+      throw new NetworkUnavailable(`nft cannot make a table (${complaint(made)})`);
     const shared = tablesOf(made.output, block).some((name) => name !== table);
     const obstacle = forwardObstacle(made.output);
     if (!shared && obstacle === undefined) return { block, table };
@@ -141,9 +151,13 @@ function forward(note: (sentence: string) => void): void {
   try {
     writeFileSync(FORWARDING, '1');
   } catch {
-    throw new NetworkUnavailable('IP forwarding is off and cannot be turned on (net.ipv4.ip_forward)');
+    throw new NetworkUnavailable(
+      'IP forwarding is off and cannot be turned on (net.ipv4.ip_forward)',
+    );
   }
-  note('IP forwarding was off on this host (net.ipv4.ip_forward) and was turned on for the network of the steps');
+  note(
+    'IP forwarding was off on this host (net.ipv4.ip_forward) and was turned on for the network of the steps',
+  );
 }
 
 /**
@@ -176,9 +190,17 @@ interface Pairs {
 }
 
 /** Makes one namespace with the addresses of the next free number. */
-async function makePair({ ip, findProgram, interfaces, block, free, mtu }: Pairs): Promise<Namespace> {
+async function makePair({
+  ip,
+  findProgram,
+  interfaces,
+  block,
+  free,
+  mtu,
+}: Pairs): Promise<Namespace> {
   const number = free.shift();
-  if (number === undefined) throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);
+  if (number === undefined)
+    throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);
   const namespace = await makeNamespace(findProgram);
   const { fd } = namespace;
   const close = async () => {
@@ -195,7 +217,12 @@ async function makePair({ ip, findProgram, interfaces, block, free, mtu }: Pairs
       `link set ${host} up`,
     ]);
     turnOffIpv6(host);
-    const inside = ['link set lo up', `addr add ${address}/30 dev eth0`, 'link set eth0 up', `route add default via ${gateway}`];
+    const inside = [
+      'link set lo up',
+      `addr add ${address}/30 dev eth0`,
+      'link set eth0 up',
+      `route add default via ${gateway}`,
+    ];
     await batch(ip, inside, (action) => within(fd, action));
     return { ...namespace, close };
   } catch (error) {
@@ -206,5 +233,6 @@ async function makePair({ ip, findProgram, interfaces, block, free, mtu }: Pairs
 
 async function batch(ip: string, lines: readonly string[], enter?: Enter): Promise<void> {
   const result = await runTool(ip, ['-batch', '-'], `${lines.join('\n')}\n`, enter);
-  if (result.code !== 0) throw new NetworkUnavailable(`ip cannot make an interface (${complaint(result)})`);
+  if (result.code !== 0)
+    throw new NetworkUnavailable(`ip cannot make an interface (${complaint(result)})`);
 }

@@ -1,13 +1,27 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createConnection, createServer, type Server, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  createConnection,
+  createServer,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { programsOn } from '../find-program.ts';
-import { makeTree, processesWith, shell, specFor, type TestTree, until, whyNot } from '../fixture.ts';
+import {
+  makeTree,
+  processesWith,
+  shell,
+  specFor,
+  type TestTree,
+  until,
+  whyNot,
+} from '../fixture.ts';
 import { createExecutor } from '../runtime-executor.ts';
 import { type NetworkKind, NetworkUnavailable } from './network.ts';
 import { type NetworkFallback, openNetwork } from './open-network.ts';
@@ -86,8 +100,12 @@ const marksOf = ({ stateDir }: TestTree) =>
  * Interfaces, firewall tables and helpers of processes with these marks, or of the process `pid`.
  */
 function leftOf(marks: readonly string[], pid: number): readonly string[] {
-  const interfaces = readdirSync('/sys/class/net').filter((name) => marks.some((mark) => name.startsWith(`kiln${mark}`)));
-  const tables = (spawnSync('nft', ['list', 'tables'], { encoding: 'utf8' }).stdout ?? '').split('\n');
+  const interfaces = readdirSync('/sys/class/net').filter((name) =>
+    marks.some((mark) => name.startsWith(`kiln${mark}`)),
+  );
+  const tables = (spawnSync('nft', ['list', 'tables'], { encoding: 'utf8' }).stdout ?? '').split(
+    '\n',
+  );
   const helpers = processesWith(`\0/proc/${pid}/fd/`);
   return [
     ...interfaces,
@@ -96,7 +114,8 @@ function leftOf(marks: readonly string[], pid: number): readonly string[] {
   ];
 }
 
-const connect = (address: string, server: Server) => `busybox nc -w 2 ${address} ${portOf(server)} </dev/null`;
+const connect = (address: string, server: Server) =>
+  `busybox nc -w 2 ${address} ${portOf(server)} </dev/null`;
 
 for (const kind of ['nat', 'slirp'] as const) {
   const why = missing(kind);
@@ -124,9 +143,17 @@ for (const kind of ['nat', 'slirp'] as const) {
 
   test(`${kind}: servers on the host's loopback addresses cannot be reached`, async () => {
     await using sandboxes = executor();
-    const addresses = ['127.0.0.1', '$(busybox ip route | busybox awk "/default/ { print \\$3 }")', outerAddress() ?? ''];
+    const addresses = [
+      '127.0.0.1',
+      '$(busybox ip route | busybox awk "/default/ { print \\$3 }")',
+      outerAddress() ?? '',
+    ];
     for (const address of addresses) {
-      const { stdout } = await shell(sandboxes, tree.root, `${connect(address, loopback)} || echo refused`);
+      const { stdout } = await shell(
+        sandboxes,
+        tree.root,
+        `${connect(address, loopback)} || echo refused`,
+      );
       assert.is(stdout, 'refused\n', address);
     }
   });
@@ -134,18 +161,26 @@ for (const kind of ['nat', 'slirp'] as const) {
   test(`${kind}: a namespace is reused unless connections are left in it`, async () => {
     await using sandboxes = executor();
     const namespace = async (script: string) =>
-      (await shell(sandboxes, tree.root, `readlink /proc/self/ns/net; ${script}`)).stdout.split('\n')[0];
+      (await shell(sandboxes, tree.root, `readlink /proc/self/ns/net; ${script}`)).stdout.split(
+        '\n',
+      )[0];
     const first = await namespace('true');
     assert.is(await namespace('true'), first);
     // The side that closes first keeps the port for a minute.
-    assert.is(await namespace('busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242; do :; done; wait'), first);
+    assert.is(
+      await namespace(
+        'busybox nc -l -p 4242 -e true & until busybox nc 127.0.0.1 4242; do :; done; wait',
+      ),
+      first,
+    );
     assert.is.not(await namespace('true'), first);
   });
 
   test(`${kind}: orphaned connections of other namespaces do not keep a namespace from being reused`, async () => {
     await using sandboxes = executor();
     using _orphan = await orphanedConnection();
-    const namespace = async () => (await shell(sandboxes, tree.root, 'readlink /proc/self/ns/net')).stdout;
+    const namespace = async () =>
+      (await shell(sandboxes, tree.root, 'readlink /proc/self/ns/net')).stdout;
     assert.is(await namespace(), await namespace());
   });
 
@@ -155,12 +190,19 @@ for (const kind of ['nat', 'slirp'] as const) {
     const found = Promise.withResolvers<string>();
     const listening = sandboxes.run(
       specFor(tree.root, ['/bin/sh', '-c', 'busybox ip -o -4 addr; busybox nc -l -p 4243']),
-      { output: (_, data) => found.resolve(/inet (?!127)([\d.]+)/.exec(Buffer.from(data).toString())?.[1] ?? '') },
+      {
+        output: (_, data) =>
+          found.resolve(/inet (?!127)([\d.]+)/.exec(Buffer.from(data).toString())?.[1] ?? ''),
+      },
       controller.signal,
     );
     const address = await found.promise;
     assert.match(address, /^\d+\.\d+\.\d+\.\d+$/);
-    const { stdout } = await shell(sandboxes, tree.root, `busybox nc -w 1 ${address} 4243 </dev/null || echo refused`);
+    const { stdout } = await shell(
+      sandboxes,
+      tree.root,
+      `busybox nc -w 1 ${address} 4243 </dev/null || echo refused`,
+    );
     assert.is(stdout, 'refused\n');
     controller.abort();
     await listening.catch(() => {});
@@ -182,7 +224,10 @@ for (const kind of ['nat', 'slirp'] as const) {
       marks = marksOf(tree);
       assert.ok(leftOf(marks, process.pid).length > 0, 'while it lives there is something');
     }
-    assert.ok(await until(() => leftOf(marks, process.pid).length === 0), `left: ${leftOf(marks, process.pid)}`);
+    assert.ok(
+      await until(() => leftOf(marks, process.pid).length === 0),
+      `left: ${leftOf(marks, process.pid)}`,
+    );
     assert.is(readdirSync('/proc/self/fd').length, fds);
   });
 
@@ -194,7 +239,10 @@ for (const kind of ['nat', 'slirp'] as const) {
     });
     const { pid = 0 } = child;
     await once(child.stdout, 'data');
-    assert.ok(await until(() => processesWith(`sleep\0${mark}\0`).length === 6), 'all sandboxes sleep');
+    assert.ok(
+      await until(() => processesWith(`sleep\0${mark}\0`).length === 6),
+      'all sandboxes sleep',
+    );
     const marks = marksOf(tree);
     assert.ok(leftOf(marks, pid).length > 0, 'while it lives there is something');
     child.kill('SIGKILL');
@@ -212,10 +260,21 @@ test('nat is not used behind a firewall that forwards nothing', () => {
     import { createExecutor } from ${module('../runtime-executor.ts')};
     await using executor = createExecutor({ stateDir: ${JSON.stringify(tree.stateDir)}, warn: console.error });
     console.log((await shell(executor, ${JSON.stringify(tree.root)}, 'ls /sys/class/net')).stdout);`;
-  const rules = 'add table ip filter ; add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }';
+  const rules =
+    'add table ip filter ; add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }';
   const ran = spawnSync(
     'unshare',
-    ['--net', 'sh', '-c', `nft '${rules}' && exec "$@"`, 'sh', process.execPath, '--input-type=module-typescript', '-e', code],
+    [
+      '--net',
+      'sh',
+      '-c',
+      `nft '${rules}' && exec "$@"`,
+      'sh',
+      process.execPath,
+      '--input-type=module-typescript',
+      '-e',
+      code,
+    ],
     { encoding: 'utf8' },
   );
   assert.is(ran.stdout.trim(), 'lo\ntap0', ran.stderr);
@@ -228,7 +287,10 @@ async function openWithout(fallback?: NetworkFallback) {
   const warn = (...said: unknown[]) => void told.push(said);
   const options = { mark: '0abc12', own: () => {}, warn, findProgram: programsOn(undefined) };
   const none = (kind: string) => Promise.reject(new NetworkUnavailable(`no ${kind} today`));
-  const network = await openNetwork(fallback ? { ...options, fallback: async () => fallback } : options, none);
+  const network = await openNetwork(
+    fallback ? { ...options, fallback: async () => fallback } : options,
+    none,
+  );
   return { network, told };
 }
 
@@ -237,7 +299,10 @@ test("where no network can be made, steps share the host's and are told why befo
   assert.is(network.kind, 'host');
   assert.is((await network.lease()).path, undefined);
   assert.is(told.length, 1);
-  assert.match(String(told[0]?.[0]), /share the host's network.*no nat today; no slirp today.*kiln doctor/);
+  assert.match(
+    String(told[0]?.[0]),
+    /share the host's network.*no nat today; no slirp today.*kiln doctor/,
+  );
   assert.is(told[0]?.[1], 'steps');
 });
 
@@ -256,9 +321,16 @@ test('with the fallback refuse, steps do not run', async () => {
 });
 
 test('an unexpected error is thrown', async () => {
-  const options = { mark: '0abc12', own: () => {}, warn: () => {}, findProgram: programsOn(undefined) };
+  const options = {
+    mark: '0abc12',
+    own: () => {},
+    warn: () => {},
+    findProgram: programsOn(undefined),
+  };
   const failure = new Error('a bug');
-  const thrown = await openNetwork(options, () => Promise.reject(failure)).catch((error: unknown) => error);
+  const thrown = await openNetwork(options, () => Promise.reject(failure)).catch(
+    (error: unknown) => error,
+  );
   assert.is(thrown, failure);
 });
 

@@ -77,7 +77,10 @@ async function fallBack(reasons: string, { warn, fallback }: NetworkOptions): Pr
   return without(wanted);
 }
 
-async function openKind(kind: 'nat' | 'slirp', { mark, own, warn, outside, findProgram }: NetworkOptions): Promise<Network> {
+async function openKind(
+  kind: 'nat' | 'slirp',
+  { mark, own, warn, outside, findProgram }: NetworkOptions,
+): Promise<Network> {
   if (kind === 'slirp') {
     const { openSlirp } = await import('./slirp.ts');
     return await openSlirp(outside ? await outside() : (action) => action(), findProgram);

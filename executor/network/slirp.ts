@@ -100,5 +100,7 @@ async function begun(pid: number, ready: number, err: number, exit: number): Pro
   closeSync(exit);
   await reap(pid);
   await complaints;
-  throw new NetworkUnavailable(`slirp4netns does not start (${complaint.trim().split('\n').at(-1) || `no access to ${TUN}`})`);
+  throw new NetworkUnavailable(
+    `slirp4netns does not start (${complaint.trim().split('\n').at(-1) || `no access to ${TUN}`})`,
+  );
 }

@@ -23,9 +23,16 @@ export type Block = number;
  */
 export function freeBlocks(routes: string, start: number): readonly Block[] {
   const taken = parseRoutes(routes);
-  const blocks = RANGES.flatMap(([a, b]) => Array.from({ length: BLOCKS }, (_, at) => ((a << 24) >>> 0) + (b << 16) + at * SIZE));
-  const turned = [...blocks.slice(start % blocks.length), ...blocks.slice(0, start % blocks.length)];
-  return turned.filter((block) => !taken.some(({ first, last }) => block <= last && block + SIZE - 1 >= first));
+  const blocks = RANGES.flatMap(([a, b]) =>
+    Array.from({ length: BLOCKS }, (_, at) => ((a << 24) >>> 0) + (b << 16) + at * SIZE),
+  );
+  const turned = [
+    ...blocks.slice(start % blocks.length),
+    ...blocks.slice(0, start % blocks.length),
+  ];
+  return turned.filter(
+    (block) => !taken.some(({ first, last }) => block <= last && block + SIZE - 1 >= first),
+  );
 }
 
 /**
@@ -37,7 +44,9 @@ function parseRoutes(text: string): { readonly first: number; readonly last: num
     .slice(1)
     .flatMap((line) => {
       const fields = line.trim().split(/\s+/);
-      const [destination, mask] = [fields[1], fields[7]].map((field) => fromLittleEndian(field ?? ''));
+      const [destination, mask] = [fields[1], fields[7]].map((field) =>
+        fromLittleEndian(field ?? ''),
+      );
       if (destination === undefined || mask === undefined || mask === 0) return [];
       return [{ first: destination, last: destination + (0xffffffff - mask) }];
     });
@@ -59,6 +68,9 @@ export function formatBlock(block: Block): string {
 export const PAIRS = SIZE / 4;
 
 /** The two addresses of pair number `at`: the host's end and the namespace's end. */
-export function pairOf(block: Block, at: number): { readonly gateway: string; readonly address: string } {
+export function pairOf(
+  block: Block,
+  at: number,
+): { readonly gateway: string; readonly address: string } {
   return { gateway: formatAddress(block + at * 4 + 1), address: formatAddress(block + at * 4 + 2) };
 }

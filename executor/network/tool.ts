@@ -21,7 +21,8 @@ export async function runTool(
 ): Promise<ToolResult> {
   const [out, err] = [makePipe(), makePipe()];
   const source = input === '' ? { read: openSync('/dev/null', 'r') } : makePipe();
-  const start = () => launch({ path, args, env: ENVIRONMENT, stdio: [source.read, out.write, err.write] });
+  const start = () =>
+    launch({ path, args, env: ENVIRONMENT, stdio: [source.read, out.write, err.write] });
   let pid: number;
   try {
     pid = enter(start);

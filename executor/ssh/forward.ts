@@ -27,7 +27,11 @@ export interface SocketAccess {
  * signed. All other requests (adding, removing, locking, extensions) are answered with a failure
  * and never reach the agent, as with BuildKit.
  */
-export async function forwardAgent(source: SshAgentSource, directory: string, access: SocketAccess): Promise<ForwardedAgent> {
+export async function forwardAgent(
+  source: SshAgentSource,
+  directory: string,
+  access: SocketAccess,
+): Promise<ForwardedAgent> {
   await using scope = new AsyncDisposableStack();
   const open = new Set<Socket>();
   const server = createServer((client) => {
@@ -58,10 +62,17 @@ export async function forwardAgent(source: SshAgentSource, directory: string, ac
 /** Invalid or missing messages of a client end its own conversation only. */
 async function serve(client: Socket, source: SshAgentSource): Promise<void> {
   using agent = source.connect();
-  await pipeline(client, (chunks: AsyncIterable<Uint8Array>) => answers(chunks, agent), client).catch(() => {});
+  await pipeline(
+    client,
+    (chunks: AsyncIterable<Uint8Array>) => answers(chunks, agent),
+    client,
+  ).catch(() => {});
 }
 
-async function* answers(chunks: AsyncIterable<Uint8Array>, agent: SshAgentConnection): AsyncGenerator<Buffer> {
+async function* answers(
+  chunks: AsyncIterable<Uint8Array>,
+  agent: SshAgentConnection,
+): AsyncGenerator<Buffer> {
   for await (const request of messages(chunks)) yield string(await answer(request, agent));
 }
 

@@ -26,7 +26,9 @@ function answer(keys: readonly SigningKey[], request: Buffer): Buffer {
       const reader = new SshReader(request.subarray(1));
       const [blob, data, flags] = [reader.string(), reader.string(), reader.uint32()];
       const key = keys.find((one) => one.blob.equals(blob));
-      return key ? Buffer.concat([Buffer.from([MESSAGE.signature]), string(key.sign(data, flags))]) : FAILURE;
+      return key
+        ? Buffer.concat([Buffer.from([MESSAGE.signature]), string(key.sign(data, flags))])
+        : FAILURE;
     }
     default:
       return FAILURE;

@@ -12,9 +12,12 @@ const CURVES: Readonly<Record<string, { readonly crv: string; readonly size: num
  * Parses a key in OpenSSH's container (PROTOCOL.key of OpenSSH) as a JSON Web Key, or answers that
  * it is encrypted. Throws SshFormatError.
  */
-export function openSshKey(bytes: Buffer): { readonly key: JsonWebKey; readonly comment: string } | 'encrypted' {
+export function openSshKey(
+  bytes: Buffer,
+): { readonly key: JsonWebKey; readonly comment: string } | 'encrypted' {
   const outer = new SshReader(bytes);
-  if (outer.take(MAGIC.length).toString('latin1') !== MAGIC) throw new SshFormatError('it does not begin like an OpenSSH key');
+  if (outer.take(MAGIC.length).toString('latin1') !== MAGIC)
+    throw new SshFormatError('it does not begin like an OpenSSH key');
   const cipher = outer.text();
   outer.text();
   outer.string();
@@ -36,14 +39,19 @@ function jwkOf(type: string, fields: SshReader): JsonWebKey {
   }
   if (type === 'ssh-rsa') return rsa(fields);
   if (type.startsWith('ecdsa-sha2-')) return ecdsa(fields);
-  throw new SshFormatError(`it is of the kind ${JSON.stringify(type)}; use an ed25519, RSA or ECDSA key`);
+  throw new SshFormatError(
+    `it is of the kind ${JSON.stringify(type)}; use an ed25519, RSA or ECDSA key`,
+  );
 }
 
 function rsa(fields: SshReader): JsonWebKey {
   const next = () => unsigned(fields.string());
   const [n, e, d, qi, p, q] = [next(), next(), next(), next(), next(), next()];
   const numbers = { n, e, d, p, q, dp: remainder(d, p), dq: remainder(d, q), qi };
-  return { kty: 'RSA', ...Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, base64(value)])) };
+  return {
+    kty: 'RSA',
+    ...Object.fromEntries(Object.entries(numbers).map(([name, value]) => [name, base64(value)])),
+  };
 }
 
 /** d modulo prime - 1. The container leaves it out, and a JSON Web Key must have it. */
@@ -59,10 +67,17 @@ function ecdsa(fields: SshReader): JsonWebKey {
   if (!curve) throw new SshFormatError('its curve is not supported');
   const { crv, size } = curve;
   const point = fields.string();
-  if (point[0] !== 4 || point.byteLength !== 1 + 2 * size) throw new SshFormatError('its public point is not complete');
+  if (point[0] !== 4 || point.byteLength !== 1 + 2 * size)
+    throw new SshFormatError('its public point is not complete');
   const d = unsigned(fields.string());
   const whole = Buffer.concat([Buffer.alloc(Math.max(0, size - d.byteLength)), d]);
-  return { kty: 'EC', crv, x: base64(point.subarray(1, 1 + size)), y: base64(point.subarray(1 + size)), d: base64(whole) };
+  return {
+    kty: 'EC',
+    crv,
+    x: base64(point.subarray(1, 1 + size)),
+    y: base64(point.subarray(1 + size)),
+    d: base64(whole),
+  };
 }
 
 /** Removes the leading zero that keeps a number positive. */

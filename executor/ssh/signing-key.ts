@@ -27,14 +27,18 @@ export function readSigningKey(file: Buffer, name: string): SigningKey {
   if (label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type: 4,ENCRYPTED/m.test(text)) throw encrypted();
   try {
     if (label !== 'OPENSSH PRIVATE KEY') return signingKey(createPrivateKey(file), name);
-    const found = openSshKey(Buffer.from(/KEY-----([^-]*)-----END/.exec(text)?.[1] ?? '', 'base64'));
+    const found = openSshKey(
+      Buffer.from(/KEY-----([^-]*)-----END/.exec(text)?.[1] ?? '', 'base64'),
+    );
     if (found === 'encrypted') throw encrypted();
     return signingKey(createPrivateKey({ key: found.key, format: 'jwk' }), found.comment || name);
   } catch (error) {
     if (error instanceof KilnError) throw error;
     // OpenSSL's message is not shown, because it may quote what it read.
     throw keyError(
-      error instanceof SshFormatError ? `is damaged: ${error.message}` : 'is damaged, or of a kind that is not known',
+      error instanceof SshFormatError
+        ? `is damaged: ${error.message}`
+        : 'is damaged, or of a kind that is not known',
     );
   }
 }
@@ -62,11 +66,20 @@ function signingKey(key: KeyObject, comment: string): SigningKey {
     return { blob, comment, sign: (data, flags) => rsaSignature(key, data, flags) };
   }
   const curve = CURVES[key.asymmetricKeyDetails?.namedCurve ?? ''];
-  if (!curve) throw keyError(`is a key of the kind ${key.asymmetricKeyType}`, 'use an ed25519, RSA or ECDSA key');
+  if (!curve)
+    throw keyError(
+      `is a key of the kind ${key.asymmetricKeyType}`,
+      'use an ed25519, RSA or ECDSA key',
+    );
   const type = `ecdsa-sha2-${curve.name}`;
   const point = Buffer.concat([Buffer.from([4]), part('x'), part('y')]);
   const blob = Buffer.concat([string(type), string(curve.name), string(point)]);
-  return { blob, comment, sign: (data) => signature(type, pairOf(sign(curve.hash, data, { key, dsaEncoding: 'ieee-p1363' }))) };
+  return {
+    blob,
+    comment,
+    sign: (data) =>
+      signature(type, pairOf(sign(curve.hash, data, { key, dsaEncoding: 'ieee-p1363' }))),
+  };
 }
 
 /** RFC 8332. A request without a flag comes from an old client, which expects SHA-1. */
@@ -89,12 +102,16 @@ function signature(type: string, bytes: Buffer): Buffer {
 function noKey(text: string): KilnError {
   if (/^(ssh-|ecdsa-|sk-)|-----BEGIN [A-Z0-9 ]*PUBLIC KEY-----/.test(text))
     return keyError('is a public key', 'name the file of the private key, without .pub');
-  if (text.startsWith('PuTTY-')) return keyError("is in PuTTY's format", 'convert it: puttygen KEY -O private-openssh -o NEW');
+  if (text.startsWith('PuTTY-'))
+    return keyError("is in PuTTY's format", 'convert it: puttygen KEY -O private-openssh -o NEW');
   return keyError('is not a private key', 'name an agent socket, or the file of a private key');
 }
 
 function encrypted(): KilnError {
-  return keyError('has a passphrase, and a build cannot ask for it', 'ssh-add it to an agent, and build with --ssh default');
+  return keyError(
+    'has a passphrase, and a build cannot ask for it',
+    'ssh-add it to an agent, and build with --ssh default',
+  );
 }
 
 function keyError(what: string, hint?: string): KilnError {

@@ -9,7 +9,9 @@ export function socketAgent(path: string): SshAgentSource {
 
 class SocketConnection implements SshAgentConnection {
   readonly #path: string;
-  #open: { readonly socket: Socket; readonly answers: AsyncGenerator<Buffer, void, void> } | undefined;
+  #open:
+    | { readonly socket: Socket; readonly answers: AsyncGenerator<Buffer, void, void> }
+    | undefined;
 
   constructor(path: string) {
     this.#path = path;

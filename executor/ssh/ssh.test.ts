@@ -1,5 +1,14 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +22,9 @@ import { readSigningKey } from './signing-key.ts';
 import { socketAgent } from './socket-agent.ts';
 import { MAX_MESSAGE, messages, mpint, string, uint32 } from './wire.ts';
 
-const missing = ['ssh-keygen', 'ssh-add', 'ssh-agent'].filter((program) => spawnSync('which', [program]).status !== 0);
+const missing = ['ssh-keygen', 'ssh-add', 'ssh-agent'].filter(
+  (program) => spawnSync('which', [program]).status !== 0,
+);
 const real = (name: string, body: () => Promise<void>) => {
   if (missing.length > 0) console.log(`SKIP ${name}: needs ${missing.join(', ')} (openssh-client)`);
   else test(name, body);
@@ -29,7 +40,15 @@ class Bench implements Disposable {
   /** A key made by ssh-keygen with these options. */
   key(name: string, ...options: string[]): string {
     const passphrase = options.includes('-N') ? [] : ['-N', ''];
-    execFileSync('ssh-keygen', ['-q', '-C', `comment of ${name}`, ...passphrase, '-f', this.at(name), ...options]);
+    execFileSync('ssh-keygen', [
+      '-q',
+      '-C',
+      `comment of ${name}`,
+      ...passphrase,
+      '-f',
+      this.at(name),
+      ...options,
+    ]);
     return this.at(name);
   }
 
@@ -50,11 +69,17 @@ class Bench implements Disposable {
  * Runs a program while this process answers its requests. The program gets a short path to the
  * socket.
  */
-async function client(socket: string, command: readonly string[], input = ''): Promise<{ code: number | null; out: string }> {
+async function client(
+  socket: string,
+  command: readonly string[],
+  input = '',
+): Promise<{ code: number | null; out: string }> {
   const short = mkdtempSync(join(tmpdir(), 'kiln-short-'));
   try {
     symlinkSync(socket, join(short, 's'));
-    const child = spawn(command[0]!, command.slice(1), { env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: join(short, 's') } });
+    const child = spawn(command[0]!, command.slice(1), {
+      env: { PATH: process.env['PATH'], SSH_AUTH_SOCK: join(short, 's') },
+    });
     child.stdin.end(input);
     let out = '';
     child.stdout.on('data', (data) => (out += data));
@@ -84,7 +109,9 @@ async function ask(socket: string, bytes: Buffer): Promise<Buffer | undefined> {
   }
 }
 
-async function startAgent(bench: Bench): Promise<{ readonly socket: string; readonly child: ChildProcess }> {
+async function startAgent(
+  bench: Bench,
+): Promise<{ readonly socket: string; readonly child: ChildProcess }> {
   const socket = bench.at('real.sock');
   const child = spawn('ssh-agent', ['-D', '-a', socket], { stdio: ['ignore', 'pipe', 'ignore'] });
   // The agent prints its address once it listens.
@@ -105,32 +132,41 @@ const KINDS: readonly (readonly [name: string, type: string, ...options: string[
 ];
 
 for (const [name, type, ...options] of KINDS)
-  real(`a key from disk (${name}) is listed by ssh-add, and ssh-keygen takes its signatures`, async () => {
-    using bench = new Bench();
-    const path = bench.key('key', ...options);
-    const publicKey = readFileSync(`${path}.pub`, 'utf8').split(' ').slice(0, 2).join(' ');
-    await using forwarded = await bench.forward(keyAgent([readSigningKey(readFileSync(path), 'key')]));
-    const listed = await client(forwarded.socket, ['ssh-add', '-L']);
-    assert.is(listed.out.split(' ').slice(0, 2).join(' '), publicKey);
-    assert.ok(listed.out.startsWith(`${type} `));
-    // The agent has the key, so its file is not needed any more.
-    rmSync(path);
-    // Repeated because one number in 256 has another length than the rest.
-    for (let round = 0; round < 5; round++) {
-      writeFileSync(bench.at('data'), `round ${round}`);
-      const signed = await client(
-        forwarded.socket,
-        ['ssh-keygen', '-q', '-Y', 'sign', '-f', `${path}.pub`, '-n', 'test'],
-        `${round}`,
+  real(
+    `a key from disk (${name}) is listed by ssh-add, and ssh-keygen takes its signatures`,
+    async () => {
+      using bench = new Bench();
+      const path = bench.key('key', ...options);
+      const publicKey = readFileSync(`${path}.pub`, 'utf8').split(' ').slice(0, 2).join(' ');
+      await using forwarded = await bench.forward(
+        keyAgent([readSigningKey(readFileSync(path), 'key')]),
       );
-      assert.is(signed.code, 0, signed.out);
-      writeFileSync(bench.at('signature'), signed.out);
-      const checked = spawnSync('ssh-keygen', ['-Y', 'check-novalidate', '-n', 'test', '-s', bench.at('signature')], {
-        input: `${round}`,
-      });
-      assert.is(checked.status, 0, String(checked.stderr));
-    }
-  });
+      const listed = await client(forwarded.socket, ['ssh-add', '-L']);
+      assert.is(listed.out.split(' ').slice(0, 2).join(' '), publicKey);
+      assert.ok(listed.out.startsWith(`${type} `));
+      // The agent has the key, so its file is not needed any more.
+      rmSync(path);
+      // Repeated because one number in 256 has another length than the rest.
+      for (let round = 0; round < 5; round++) {
+        writeFileSync(bench.at('data'), `round ${round}`);
+        const signed = await client(
+          forwarded.socket,
+          ['ssh-keygen', '-q', '-Y', 'sign', '-f', `${path}.pub`, '-n', 'test'],
+          `${round}`,
+        );
+        assert.is(signed.code, 0, signed.out);
+        writeFileSync(bench.at('signature'), signed.out);
+        const checked = spawnSync(
+          'ssh-keygen',
+          ['-Y', 'check-novalidate', '-n', 'test', '-s', bench.at('signature')],
+          {
+            input: `${round}`,
+          },
+        );
+        assert.is(checked.status, 0, String(checked.stderr));
+      }
+    },
+  );
 
 for (const [name, flags, wanted] of [
   ['none', 0, 'ssh-rsa'],
@@ -160,14 +196,29 @@ for (const [name, ...options] of [
 real('a public key, a damaged one and any other file are told apart', async () => {
   using bench = new Bench();
   const path = bench.key('key', '-t', 'ed25519');
-  assert.match(thrown(() => readSigningKey(readFileSync(`${path}.pub`), 'k')).message, /is a public key/);
-  assert.match(thrown(() => readSigningKey(Buffer.from('hello'), 'k')).message, /not a private key/);
+  assert.match(
+    thrown(() => readSigningKey(readFileSync(`${path}.pub`), 'k')).message,
+    /is a public key/,
+  );
+  assert.match(
+    thrown(() => readSigningKey(Buffer.from('hello'), 'k')).message,
+    /not a private key/,
+  );
   const text = readFileSync(path, 'utf8');
   const lines = text.split('\n');
-  for (const damaged of [text.replace(lines[2] ?? '', ''), text.replace(/^b3Blb/m, 'c3Blb'), text.replace(/-----END.*/, '')])
+  for (const damaged of [
+    text.replace(lines[2] ?? '', ''),
+    text.replace(/^b3Blb/m, 'c3Blb'),
+    text.replace(/-----END.*/, ''),
+  ])
     assert.is(thrown(() => readSigningKey(Buffer.from(damaged), 'k')).code, 'KILN_SSH_KEY');
   assert.is(
-    thrown(() => readSigningKey(Buffer.from('-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n'), 'k')).code,
+    thrown(() =>
+      readSigningKey(
+        Buffer.from('-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n'),
+        'k',
+      ),
+    ).code,
     'KILN_SSH_KEY',
   );
 });
@@ -183,7 +234,11 @@ real('a forwarded agent signs and lists, and cannot be changed', async () => {
     assert.is((await client(forwarded.socket, ['ssh-add', '-T', `${path}.pub`])).code, 0);
     const other = bench.key('other', '-t', 'ed25519');
     for (const change of [['-q', other], ['-d', `${path}.pub`], ['-D'], ['-q', '-t', '10', other]])
-      assert.is.not((await client(forwarded.socket, ['ssh-add', ...change])).code, 0, change.join(' '));
+      assert.is.not(
+        (await client(forwarded.socket, ['ssh-add', ...change])).code,
+        0,
+        change.join(' '),
+      );
     assert.is((await client(agent.socket, ['ssh-add', '-L'])).out.trim().split('\n').length, 1);
   } finally {
     agent.child.kill();
@@ -206,7 +261,11 @@ test('requests other than listing and signing fail and never reach the agent', a
   await using forwarded = await bench.forward(spy);
   for (let type = 0; type < 256; type++) {
     const answer = await ask(forwarded.socket, string(Buffer.from([type, 1, 2, 3])));
-    assert.equal(answer, type === 11 || type === 13 ? Buffer.from([MESSAGE.keys, 0, 0, 0, 0]) : FAILURE, `type ${type}`);
+    assert.equal(
+      answer,
+      type === 11 || type === 13 ? Buffer.from([MESSAGE.keys, 0, 0, 0, 0]) : FAILURE,
+      `type ${type}`,
+    );
   }
   assert.equal(seen, [11, 13]);
 });
@@ -214,7 +273,11 @@ test('requests other than listing and signing fail and never reach the agent', a
 test('requests in pieces, and several at once, are answered in order', async () => {
   using bench = new Bench();
   await using forwarded = await bench.forward(keyAgent([]));
-  const request = Buffer.concat([string(Buffer.from([11])), string(Buffer.from([99])), string(Buffer.from([11]))]);
+  const request = Buffer.concat([
+    string(Buffer.from([11])),
+    string(Buffer.from([99])),
+    string(Buffer.from([11])),
+  ]);
   const short = bench.at('s');
   symlinkSync(forwarded.socket, short);
   const connection = createConnection(short);
@@ -231,7 +294,10 @@ test('a message that is empty or too long ends its own conversation only', async
   for (const bytes of [uint32(0), uint32(MAX_MESSAGE + 1), uint32(0xffffffff)])
     assert.is(await ask(forwarded.socket, bytes), undefined);
   assert.equal(await ask(forwarded.socket, string(Buffer.from([MESSAGE.sign, 0, 0]))), FAILURE);
-  assert.equal(await ask(forwarded.socket, string(Buffer.from([MESSAGE.sign, ...uint32(0x7fffffff)]))), FAILURE);
+  assert.equal(
+    await ask(forwarded.socket, string(Buffer.from([MESSAGE.sign, ...uint32(0x7fffffff)]))),
+    FAILURE,
+  );
   assert.is((await ask(forwarded.socket, string(Buffer.from([11]))))?.[0], MESSAGE.keys);
 });
 
@@ -244,7 +310,11 @@ test('the client gets a failure when the agent is gone or hangs up', async () =>
   try {
     const directory = bench.at('second');
     mkdirSync(directory);
-    await using second = await forwardAgent(socketAgent(bench.at('rude.sock')), directory, { uid: 0, gid: 0, mode: 0o600 });
+    await using second = await forwardAgent(socketAgent(bench.at('rude.sock')), directory, {
+      uid: 0,
+      gid: 0,
+      mode: 0o600,
+    });
     assert.equal(await ask(second.socket, string(Buffer.from([11]))), FAILURE);
   } finally {
     await new Promise((done) => rude.close(done));
@@ -256,9 +326,16 @@ test('the socket has the owner and mode asked for, and is gone afterwards', asyn
   const owner = process.getuid?.() === 0 ? 1234 : (process.getuid?.() ?? 0);
   const group = process.getuid?.() === 0 ? 2345 : (process.getgid?.() ?? 0);
   chmodSync(bench.directory, 0o700);
-  const forwarded = await forwardAgent(keyAgent([]), bench.directory, { uid: owner, gid: group, mode: 0o640 });
+  const forwarded = await forwardAgent(keyAgent([]), bench.directory, {
+    uid: owner,
+    gid: group,
+    mode: 0o640,
+  });
   const stat = statSync(forwarded.socket);
-  assert.equal([stat.uid, stat.gid, stat.mode & 0o7777, stat.isSocket()], [owner, group, 0o640, true]);
+  assert.equal(
+    [stat.uid, stat.gid, stat.mode & 0o7777, stat.isSocket()],
+    [owner, group, 0o640, true],
+  );
   await forwarded[Symbol.asyncDispose]();
   assert.is(statSync(forwarded.socket, { throwIfNoEntry: false }), undefined);
 });

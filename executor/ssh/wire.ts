@@ -60,13 +60,16 @@ export class SshReader {
 }
 
 /** Cuts a stream into messages of the agent protocol: a length of four bytes, then the message. */
-export async function* messages(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, void, void> {
+export async function* messages(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Buffer, void, void> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of chunks) {
     rest = rest.byteLength === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk]);
     while (rest.byteLength >= 4) {
       const length = rest.readUInt32BE(0);
-      if (length === 0 || length > MAX_MESSAGE) throw new SshFormatError(`a message of ${length} bytes`);
+      if (length === 0 || length > MAX_MESSAGE)
+        throw new SshFormatError(`a message of ${length} bytes`);
       if (rest.byteLength < 4 + length) break;
       yield rest.subarray(4, 4 + length);
       rest = rest.subarray(4 + length);

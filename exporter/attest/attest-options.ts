@@ -24,8 +24,13 @@ export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
   for (const { flag, fields } of flags) {
     const type = fields.get('type') ?? '';
     if (type !== 'provenance' && type !== 'sbom')
-      throw invalid(flag, `unknown attestation type ${JSON.stringify(type)}`, 'the types are provenance and sbom');
-    if (seen.has(type)) throw invalid(flag, `${type} is requested twice`, `give ${type} with one flag`);
+      throw invalid(
+        flag,
+        `unknown attestation type ${JSON.stringify(type)}`,
+        'the types are provenance and sbom',
+      );
+    if (seen.has(type))
+      throw invalid(flag, `${type} is requested twice`, `give ${type} with one flag`);
     seen.add(type);
     const unknown = [...fields.keys()].find((name) => !FIELDS[type].includes(name));
     if (unknown !== undefined)
@@ -44,11 +49,24 @@ export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
 function provenanceOf(flag: string, fields: ReadonlyMap<string, string>): ProvenanceOptions {
   const mode = fields.get('mode') || 'min';
   if (mode !== 'min' && mode !== 'max')
-    throw invalid(flag, `unknown provenance mode ${JSON.stringify(mode)}`, 'the modes are min and max');
+    throw invalid(
+      flag,
+      `unknown provenance mode ${JSON.stringify(mode)}`,
+      'the modes are min and max',
+    );
   const version = fields.get('version') || 'v1';
   if (version !== 'v1' && version !== 'v0.2')
-    throw invalid(flag, `unknown provenance version ${JSON.stringify(version)}`, 'the versions are v1 and v0.2');
-  return { mode, version, builderId: fields.get('builder-id') ?? '', reproducible: isTrue(flag, fields, 'reproducible') };
+    throw invalid(
+      flag,
+      `unknown provenance version ${JSON.stringify(version)}`,
+      'the versions are v1 and v0.2',
+    );
+  return {
+    mode,
+    version,
+    builderId: fields.get('builder-id') ?? '',
+    reproducible: isTrue(flag, fields, 'reproducible'),
+  };
 }
 
 function sbomOf(flag: string, fields: ReadonlyMap<string, string>): boolean {
@@ -69,5 +87,9 @@ function isTrue(flag: string, fields: ReadonlyMap<string, string>, name: string)
 }
 
 function invalid(flag: string, message: string, hint: string | undefined): KilnError {
-  return new KilnError('KILN_ATTEST_INVALID', message, { place: { kind: 'flag', flag }, hint, exitCode: 2 });
+  return new KilnError('KILN_ATTEST_INVALID', message, {
+    place: { kind: 'flag', flag },
+    hint,
+    exitCode: 2,
+  });
 }

@@ -24,33 +24,62 @@ const FACTS: BuildFacts = {
   started: Date.UTC(2026, 0, 1),
   finished: Date.UTC(2026, 0, 2),
 };
-const IMAGE = { kind: 'image', name: `docker.io/library/busybox:latest@${BUSYBOX}`, platform: AMD64, digest: BUSYBOX } as const;
+const IMAGE = {
+  kind: 'image',
+  name: `docker.io/library/busybox:latest@${BUSYBOX}`,
+  platform: AMD64,
+  digest: BUSYBOX,
+} as const;
 const LOCAL = { kind: 'local', name: 'context' } as const;
 
 test('the attestation manifest and the index over it are Docker’s, byte for byte', () => {
   const documents = new Map<Digest, string>();
   const index = JSON.parse(golden('index.golden'));
   const text = golden('v1-min.statement.golden');
-  const descriptor = attestationManifest(index.manifests[0], [{ type: 'https://slsa.dev/provenance/v1', text }], documents);
-  assert.equal([...documents.values()].sort(), [text, golden('config.golden'), golden('manifest.golden')].sort());
+  const descriptor = attestationManifest(
+    index.manifests[0],
+    [{ type: 'https://slsa.dev/provenance/v1', text }],
+    documents,
+  );
+  assert.equal(
+    [...documents.values()].sort(),
+    [text, golden('config.golden'), golden('manifest.golden')].sort(),
+  );
   assert.is(descriptor.digest, digestOf(golden('manifest.golden')));
-  assert.is(indexJson({ ...index, manifests: [index.manifests[0], descriptor] }), golden('index.golden'));
+  assert.is(
+    indexJson({ ...index, manifests: [index.manifests[0], descriptor] }),
+    golden('index.golden'),
+  );
 });
 
 for (const version of ['v1', 'v0.2'] as const) {
   test(`a statement of provenance ${version} is Docker's except for times and the id of the run`, () => {
     const expected = golden(`${version}-min.statement.golden`);
     const digest = asDigest(`sha256:${JSON.parse(expected).subject[0].digest.sha256}`);
-    const subjects = imageSubjects({ mediaType: '', digest, size: 0 }, ['reg.example/app:1'], AMD64);
-    const said = provenance({ ...MIN, version }, FACTS, { edge: undefined, materials: [IMAGE, LOCAL] });
-    assert.equal(withoutRun(JSON.parse(statementJson(said, subjects))), withoutRun(JSON.parse(expected)));
+    const subjects = imageSubjects(
+      { mediaType: '', digest, size: 0 },
+      ['reg.example/app:1'],
+      AMD64,
+    );
+    const said = provenance({ ...MIN, version }, FACTS, {
+      edge: undefined,
+      materials: [IMAGE, LOCAL],
+    });
+    assert.equal(
+      withoutRun(JSON.parse(statementJson(said, subjects))),
+      withoutRun(JSON.parse(expected)),
+    );
   });
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: two shapes of one document.
 function withoutRun({ predicate, ...statement }: any): unknown {
   const text = JSON.stringify(predicate, (name, value) =>
-    /^(invocationId|buildInvocationID|startedOn|finishedOn|buildStartedOn|buildFinishedOn)$/.test(name) ? 'of the run' : value,
+    /^(invocationId|buildInvocationID|startedOn|finishedOn|buildStartedOn|buildFinishedOn)$/.test(
+      name,
+    )
+      ? 'of the run'
+      : value,
   );
   return { ...statement, predicate: JSON.parse(text) };
 }
@@ -70,7 +99,10 @@ test('commits, downloads and layouts are listed with their digests', () => {
   assert.equal(buildDefinition.resolvedDependencies, [
     { uri: 'https://git.example/r.git#main', digest: { sha1: commit } },
     { uri: 'https://xxxxx@files.example/a', digest: { sha256 } },
-    { uri: `pkg:oci/base?digest=${encodeURIComponent(BUSYBOX)}&platform=linux%2Famd64`, digest: { sha256 } },
+    {
+      uri: `pkg:oci/base?digest=${encodeURIComponent(BUSYBOX)}&platform=linux%2Famd64`,
+      digest: { sha256 },
+    },
   ]);
   assert.is(runDetails.metadata.buildkit_completeness.resolvedDependencies, false);
 });
@@ -93,7 +125,10 @@ test('a build of only a commit is complete, and without a network it is hermetic
   });
   assert.is(runDetails.metadata.buildkit_hermetic, true);
   assert.is(runDetails.metadata.buildkit_reproducible, true);
-  assert.equal(runDetails.metadata.buildkit_completeness, { request: false, resolvedDependencies: true });
+  assert.equal(runDetails.metadata.buildkit_completeness, {
+    request: false,
+    resolvedDependencies: true,
+  });
 });
 
 test('package URLs', () => {
@@ -105,8 +140,14 @@ test('package URLs', () => {
     imagePurl('docker', 'app:x', { os: 'linux', architecture: 'arm', variant: 'v7' }),
     'pkg:docker/app@x?platform=linux%2Farm%2Fv7',
   );
-  assert.is(formatPurl({ type: 'deb', name: 'debian/g++', version: '1:2~3' }), 'pkg:deb/debian/g%2B%2B@1:2~3');
-  assert.is(formatPurl({ type: 'npm', name: '@a/b', qualifiers: { x: undefined } }), 'pkg:npm/%40a/b');
+  assert.is(
+    formatPurl({ type: 'deb', name: 'debian/g++', version: '1:2~3' }),
+    'pkg:deb/debian/g%2B%2B@1:2~3',
+  );
+  assert.is(
+    formatPurl({ type: 'npm', name: '@a/b', qualifiers: { x: undefined } }),
+    'pkg:npm/%40a/b',
+  );
 });
 
 test.run();

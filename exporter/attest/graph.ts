@@ -25,21 +25,33 @@ export function graphSteps(edge: LlbEdge | undefined): GraphSteps {
   const last = edge ? [{ id: `step${vertices.length}`, op: { Op: {} }, inputs: [id(edge)] }] : [];
   return {
     llbDefinition: [...steps, ...last],
-    locations: Object.fromEntries(vertices.map(({ metadata }, index) => [`step${index}`, locationsJson(metadata.locations)])),
+    locations: Object.fromEntries(
+      vertices.map(({ metadata }, index) => [`step${index}`, locationsJson(metadata.locations)]),
+    ),
   };
 }
 
 function locationsJson(ranges: readonly SourceRange[]): object {
   if (ranges.length === 0) return {};
   const line = (at: number) => ({ line: at });
-  return { locations: [{ ranges: ranges.map(({ start, end }) => ({ start: line(start.line), end: line(end.line) })) }] };
+  return {
+    locations: [
+      {
+        ranges: ranges.map(({ start, end }) => ({ start: line(start.line), end: line(end.line) })),
+      },
+    ],
+  };
 }
 
 function opJson({ op }: LlbVertex): object {
   const { platform } = op;
   return {
     Op: kindJson(op),
-    platform: platform && { Architecture: platform.architecture, OS: platform.os, Variant: platform.variant },
+    platform: platform && {
+      Architecture: platform.architecture,
+      OS: platform.os,
+      Variant: platform.variant,
+    },
     constraints: {},
   };
 }
@@ -64,14 +76,26 @@ function kindJson(op: LlbOp): object {
 /** Attributes that describe this machine or one session are left out. */
 function attrsJson(attrs: Readonly<Record<string, string>>): object | undefined {
   const shown = Object.entries(attrs).filter(
-    ([name, value]) => !/session|uniqueid/.test(name) && !(name === 'local.sharedkeyhint' && value.includes('/')),
+    ([name, value]) =>
+      !/session|uniqueid/.test(name) && !(name === 'local.sharedkeyhint' && value.includes('/')),
   );
   return shown.length > 0 ? Object.fromEntries(shown) : undefined;
 }
 
 /** Proxies are left out: their addresses may contain passwords, and they are not part of a key. */
 function execJson({ meta, mounts, network, security, secretenv, cdiDevices }: ExecOp): object {
-  const { args, env, cwd, user, extraHosts, hostname, ulimit, cgroupParent, removeMountStubsRecursive, validExitCodes } = meta;
+  const {
+    args,
+    env,
+    cwd,
+    user,
+    extraHosts,
+    hostname,
+    ulimit,
+    cgroupParent,
+    removeMountStubsRecursive,
+    validExitCodes,
+  } = meta;
   return {
     meta: {
       args,
@@ -80,7 +104,9 @@ function execJson({ meta, mounts, network, security, secretenv, cdiDevices }: Ex
       user: user || undefined,
       extraHosts: nonEmpty(extraHosts?.map(({ host, ip }) => ({ Host: host, IP: ip }))),
       hostname: hostname || undefined,
-      ulimit: nonEmpty(ulimit?.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard }))),
+      ulimit: nonEmpty(
+        ulimit?.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
+      ),
       cgroupParent: cgroupParent || undefined,
       removeMountStubsRecursive: removeMountStubsRecursive || undefined,
       validExitCodes: nonEmpty(validExitCodes),
@@ -88,7 +114,13 @@ function execJson({ meta, mounts, network, security, secretenv, cdiDevices }: Ex
     mounts: mounts.map(mountJson),
     network: network || undefined,
     security: security || undefined,
-    secretenv: nonEmpty(secretenv?.map(({ id, name, optional }) => ({ ID: id, name, optional: optional || undefined }))),
+    secretenv: nonEmpty(
+      secretenv?.map(({ id, name, optional }) => ({
+        ID: id,
+        name,
+        optional: optional || undefined,
+      })),
+    ),
     cdiDevices: nonEmpty(cdiDevices),
   };
 }
@@ -136,7 +168,10 @@ function contentJson(action: FileAction['action']): object {
     case 'mkfile': {
       const { data, owner, timestamp, ...file } = action.mkfile;
       const bytes = Buffer.from(redactBytes(data)).toString('base64');
-      return { ...truthy({ ...file, data: bytes, timestamp: Number(timestamp) }), owner: ownerJson(owner) };
+      return {
+        ...truthy({ ...file, data: bytes, timestamp: Number(timestamp) }),
+        owner: ownerJson(owner),
+      };
     }
     case 'mkdir': {
       const { owner, timestamp, ...directory } = action.mkdir;
@@ -153,7 +188,10 @@ function contentJson(action: FileAction['action']): object {
 
 function ownerJson(owner: ChownOpt | undefined): object | undefined {
   const one = (user: UserOpt | undefined) =>
-    user && { User: user.by === 'id' ? { byID: user.id } : { byName: { name: user.name, input: user.input } } };
+    user && {
+      User:
+        user.by === 'id' ? { byID: user.id } : { byName: { name: user.name, input: user.input } },
+    };
   return owner && { user: one(owner.user), group: one(owner.group) };
 }
 

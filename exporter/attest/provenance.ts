@@ -50,7 +50,11 @@ const PRIVATE_ARGS = /^(build-arg|label|context):/;
  * paths of this machine; logins in URLs are removed when it becomes a statement (statement.ts). In
  * mode=min it also has no values of build arguments and labels, and no names of secrets.
  */
-export function provenance(options: ProvenanceOptions, build: BuildFacts, target: TargetFacts): Predicate {
+export function provenance(
+  options: ProvenanceOptions,
+  build: BuildFacts,
+  target: TargetFacts,
+): Predicate {
   const facts = collect(options, build, target);
   const body = options.version === 'v1' ? bodyV1(options, facts) : bodyV02(options, facts);
   return { type: SLSA[options.version], body, fileName: 'provenance.json' };
@@ -67,8 +71,14 @@ interface Facts {
   readonly source: object | undefined;
 }
 
-function collect({ mode }: ProvenanceOptions, build: BuildFacts, { edge, materials }: TargetFacts): Facts {
-  const args = Object.entries(build.args).filter(([name]) => mode === 'max' || !PRIVATE_ARGS.test(name));
+function collect(
+  { mode }: ProvenanceOptions,
+  build: BuildFacts,
+  { edge, materials }: TargetFacts,
+): Facts {
+  const args = Object.entries(build.args).filter(
+    ([name]) => mode === 'max' || !PRIVATE_ARGS.test(name),
+  );
   const local = materials.some(({ kind }) => kind === 'local') || build.context === undefined;
   const graph = mode === 'max' ? graphSteps(edge) : undefined;
   return {
@@ -84,7 +94,10 @@ function collect({ mode }: ProvenanceOptions, build: BuildFacts, { edge, materia
       ...(mode === 'max' && { secrets: grants(edge, 'secret'), ssh: grants(edge, 'ssh') }),
       locals: nonEmpty(build.locals.map((name) => ({ name }))),
     },
-    complete: { request: args.length === Object.keys(build.args).length && mode === 'max', dependencies: !local },
+    complete: {
+      request: args.length === Object.keys(build.args).length && mode === 'max',
+      dependencies: !local,
+    },
     hermetic: !local && !reachesNetwork(edge),
     graph,
     source: graph && sourceOf(build, graph),
@@ -95,9 +108,13 @@ function bodyV1({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fac
   const { build, configSource, graph, source } = facts;
   return {
     buildDefinition: {
-      buildType: 'https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md',
+      buildType:
+        'https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md',
       resolvedDependencies: facts.dependencies,
-      externalParameters: { configSource: { ...configSource, path: build.dockerfile.name }, request: facts.request },
+      externalParameters: {
+        configSource: { ...configSource, path: build.dockerfile.name },
+        request: facts.request,
+      },
       internalParameters: {
         buildConfig: graph && { llbDefinition: graph.llbDefinition },
         builderPlatform: formatPlatform(build.buildPlatform),
@@ -111,7 +128,10 @@ function bodyV1({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fac
         finishedOn: rfc3339(build.finished),
         buildkit_metadata: mode === 'max' ? { source } : {},
         buildkit_hermetic: facts.hermetic || undefined,
-        buildkit_completeness: { request: facts.complete.request, resolvedDependencies: facts.complete.dependencies },
+        buildkit_completeness: {
+          request: facts.complete.request,
+          resolvedDependencies: facts.complete.dependencies,
+        },
         buildkit_reproducible: reproducible || undefined,
       },
     },
@@ -134,7 +154,11 @@ function bodyV02({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fa
       buildInvocationID: build.invocation,
       buildStartedOn: rfc3339(build.started),
       buildFinishedOn: rfc3339(build.finished),
-      completeness: { parameters: facts.complete.request, environment: true, materials: facts.complete.dependencies },
+      completeness: {
+        parameters: facts.complete.request,
+        environment: true,
+        materials: facts.complete.dependencies,
+      },
       reproducible,
       'https://mobyproject.org/buildkit@v1#hermetic': facts.hermetic || undefined,
       'https://mobyproject.org/buildkit@v1#metadata': mode === 'max' ? { source } : {},
@@ -148,7 +172,10 @@ function dependency(material: Material, mode: Mode): object | undefined {
     case 'image':
     case 'layout': {
       const type = material.kind === 'image' ? 'docker' : 'oci';
-      return { uri: imagePurl(type, material.name, material.platform), digest: { sha256: hexOf(material.digest) } };
+      return {
+        uri: imagePurl(type, material.name, material.platform),
+        digest: { sha256: hexOf(material.digest) },
+      };
     }
     case 'git':
       return { uri: gitUri(material), digest: gitDigest(material.commit) };
@@ -173,11 +200,16 @@ function gitDigest(commit: string): object {
 }
 
 /** The digest of the context at a URL. */
-function digestOfContext({ context }: BuildFacts, materials: readonly Material[]): object | undefined {
+function digestOfContext(
+  { context }: BuildFacts,
+  materials: readonly Material[],
+): object | undefined {
   if (context === undefined) return undefined;
   for (const material of materials) {
-    if (material.kind === 'git' && context.startsWith(material.remote)) return gitDigest(material.commit);
-    if (material.kind === 'http' && context === material.url) return { sha256: hexOf(material.digest) };
+    if (material.kind === 'git' && context.startsWith(material.remote))
+      return gitDigest(material.commit);
+    if (material.kind === 'http' && context === material.url)
+      return { sha256: hexOf(material.digest) };
   }
   return undefined;
 }
@@ -192,14 +224,18 @@ function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly obj
       const grant = mount[kind];
       if (grant) ask(grant.id, grant.optional);
     }
-    if (kind === 'secret') for (const { id, optional } of op.exec.secretenv ?? []) ask(id, optional);
+    if (kind === 'secret')
+      for (const { id, optional } of op.exec.secretenv ?? []) ask(id, optional);
   }
   const sorted = [...asked].sort(([a], [b]) => (a < b ? -1 : 1));
   return nonEmpty(sorted.map(([id, optional]) => ({ id, optional: optional || undefined })));
 }
 
 /** The Dockerfile, and the lines that each step comes from. */
-function sourceOf({ dockerfile }: BuildFacts, { locations }: ReturnType<typeof graphSteps>): object {
+function sourceOf(
+  { dockerfile }: BuildFacts,
+  { locations }: ReturnType<typeof graphSteps>,
+): object {
   const data = Buffer.from(redactUrl(dockerfile.text)).toString('base64');
   return { locations, infos: [{ filename: dockerfile.name, language: 'Dockerfile', data }] };
 }

@@ -35,6 +35,9 @@ export function imagePurl(type: 'docker' | 'oci', name: string, platform: Platfo
     type,
     name: repository,
     version: tag,
-    qualifiers: { digest: tag === undefined ? digest : undefined, platform: formatPlatform(platform) },
+    qualifiers: {
+      digest: tag === undefined ? digest : undefined,
+      platform: formatPlatform(platform),
+    },
   });
 }

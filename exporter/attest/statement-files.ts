@@ -81,9 +81,13 @@ function hashOf(root: Root, entry: Entry, buffer: Buffer): string {
   const fd = root.open(entry.path, O.RDONLY, { follow: false, noLinks: true });
   try {
     if (!sameIdentity(fileIdentity(fstat(fd)), entry))
-      throw new KilnError('KILN_STORE_DAMAGED', `"/${entry.path}" of the result changed while it was read`, {
-        hint: 'build again',
-      });
+      throw new KilnError(
+        'KILN_STORE_DAMAGED',
+        `"/${entry.path}" of the result changed while it was read`,
+        {
+          hint: 'build again',
+        },
+      );
     const hash = createHash('sha256');
     for (;;) {
       const length = readSync(fd, buffer, 0, buffer.length, null);

@@ -28,11 +28,20 @@ export function statementText(predicate: Predicate, subjects: readonly Subject[]
 }
 
 function statement({ type, body }: Predicate, subject: readonly Subject[]): object {
-  return { _type: 'https://in-toto.io/Statement/v0.1', predicateType: type, subject, predicate: redactData(body) };
+  return {
+    _type: 'https://in-toto.io/Statement/v0.1',
+    predicateType: type,
+    subject,
+    predicate: redactData(body),
+  };
 }
 
 /** The image as the subject, once for each of its names. */
-export function imageSubjects(manifest: Descriptor, names: readonly string[], platform: Platform): Subject[] {
+export function imageSubjects(
+  manifest: Descriptor,
+  names: readonly string[],
+  platform: Platform,
+): Subject[] {
   const digest = { sha256: hexOf(manifest.digest) };
   if (names.length === 0) return [{ name: '_', digest }];
   return names.map((name) => ({ name: imagePurl('docker', name, platform), digest }));
@@ -62,11 +71,19 @@ export function attestationManifest(
   return {
     ...put(mediaType, manifestJson({ schemaVersion: 2, mediaType, config, layers })),
     platform: { os: 'unknown', architecture: 'unknown' },
-    annotations: { 'vnd.docker.reference.digest': manifest.digest, 'vnd.docker.reference.type': 'attestation-manifest' },
+    annotations: {
+      'vnd.docker.reference.digest': manifest.digest,
+      'vnd.docker.reference.type': 'attestation-manifest',
+    },
   };
 }
 
 /** In BuildKit's order of fields, which differs from that of an image's config. */
 function configOf(diffIds: readonly Digest[]): string {
-  return compactJson({ architecture: 'unknown', os: 'unknown', config: {}, rootfs: { type: 'layers', diff_ids: diffIds } });
+  return compactJson({
+    architecture: 'unknown',
+    os: 'unknown',
+    config: {},
+    rootfs: { type: 'layers', diff_ids: diffIds },
+  });
 }

@@ -12,7 +12,11 @@ export interface CacheForm {
 
 export interface CacheDocuments {
   readonly config: { readonly descriptor: Descriptor; readonly bytes: Uint8Array };
-  readonly manifest: { readonly mediaType: string; readonly digest: Digest; readonly bytes: Uint8Array };
+  readonly manifest: {
+    readonly mediaType: string;
+    readonly digest: Digest;
+    readonly bytes: Uint8Array;
+  };
 }
 
 /**
@@ -21,9 +25,19 @@ export interface CacheDocuments {
  */
 export function cacheDocuments(cache: MarshalledCache, form: CacheForm): CacheDocuments {
   const bytes = Buffer.from(JSON.stringify(cache.config));
-  const config: Descriptor = { mediaType: CACHE_CONFIG, digest: digestOf(bytes), size: bytes.length };
-  const mediaType = form.imageManifest ? MEDIA.ociManifest : form.ociTypes ? MEDIA.ociIndex : MEDIA.dockerIndex;
-  const listed = form.imageManifest ? { config, layers: cache.descriptors } : { manifests: [...cache.descriptors, config] };
+  const config: Descriptor = {
+    mediaType: CACHE_CONFIG,
+    digest: digestOf(bytes),
+    size: bytes.length,
+  };
+  const mediaType = form.imageManifest
+    ? MEDIA.ociManifest
+    : form.ociTypes
+      ? MEDIA.ociIndex
+      : MEDIA.dockerIndex;
+  const listed = form.imageManifest
+    ? { config, layers: cache.descriptors }
+    : { manifests: [...cache.descriptors, config] };
   const manifest = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, ...listed }));
   return {
     config: { descriptor: config, bytes },

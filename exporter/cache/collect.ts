@@ -48,7 +48,10 @@ export function finishedSteps(
   });
 }
 
-function outputsOf(record: CacheRecord, snapshotter: Pick<Snapshotter, 'has'>): StepOutput[] | undefined {
+function outputsOf(
+  record: CacheRecord,
+  snapshotter: Pick<Snapshotter, 'has'>,
+): StepOutput[] | undefined {
   const outputs: StepOutput[] = [];
   for (const value of record.outputs.slice(0, MAX_OUTPUTS)) {
     const output = value instanceof RemoteStack ? value : snapshotOf(value);
@@ -75,7 +78,10 @@ export interface PackContext {
 /**
  * The layers of an output as blobs in the content store. Layers that are elsewhere are not fetched.
  */
-export async function packedOutput(output: StepOutput, context: PackContext): Promise<readonly RemoteLayer[]> {
+export async function packedOutput(
+  output: StepOutput,
+  context: PackContext,
+): Promise<readonly RemoteLayer[]> {
   if (output instanceof RemoteStack) return output.layers;
   const { packer, snapshotter, wanted, ociTypes, clamp, signal } = context;
   return await Promise.all(
@@ -91,7 +97,10 @@ export async function packedOutput(output: StepOutput, context: PackContext): Pr
   );
 }
 
-export async function packedRecords(steps: readonly FinishedStep[], context: PackContext): Promise<RemoteRecord[]> {
+export async function packedRecords(
+  steps: readonly FinishedStep[],
+  context: PackContext,
+): Promise<RemoteRecord[]> {
   return await Promise.all(
     steps.map(async ({ candidate, outputs, created }) => ({
       ...candidate,
@@ -105,7 +114,10 @@ export async function packedRecords(steps: readonly FinishedStep[], context: Pac
  * Records without a result, for the candidates that are not exported. They say that the step was
  * seen.
  */
-export function seenRecords(candidates: readonly Candidate[], exported: readonly FinishedStep[]): RemoteRecord[] {
+export function seenRecords(
+  candidates: readonly Candidate[],
+  exported: readonly FinishedStep[],
+): RemoteRecord[] {
   const keys = new Set(exported.map(({ candidate }) => candidate.key));
   return candidates
     .filter(({ key, aliases }) => aliases.length > 0 && !keys.has(key))
@@ -129,11 +141,16 @@ export async function diffIdsOf(
   signal: AbortSignal,
 ): Promise<readonly Digest[]> {
   if (output instanceof RemoteStack) return output.layers.map(({ diffId }) => diffId);
-  return await Promise.all(output.layers.map(async (layer) => (await snapshotter.describe(layer, signal)).diffId));
+  return await Promise.all(
+    output.layers.map(async (layer) => (await snapshotter.describe(layer, signal)).diffId),
+  );
 }
 
 /** The positions of the layers of `part` in `whole`, in order. Undefined when one is missing. */
-export function positionsIn(part: readonly Digest[], whole: readonly Digest[]): number[] | undefined {
+export function positionsIn(
+  part: readonly Digest[],
+  whole: readonly Digest[],
+): number[] | undefined {
   const positions: number[] = [];
   for (const diffId of part) {
     const at = whole.indexOf(diffId, (positions.at(-1) ?? -1) + 1);

@@ -25,7 +25,10 @@ export function localTarget(
   const noRegistry = () => Promise.reject(new Error('a directory needs no registry'));
   return {
     name: root,
-    old: () => oldCache(() => readCache({ type: 'local', src: root, tag, digest: undefined }, noRegistry, signal)),
+    old: () =>
+      oldCache(() =>
+        readCache({ type: 'local', src: root, tag, digest: undefined }, noRegistry, signal),
+      ),
     async write({ config, manifest }, layers, _old, report) {
       try {
         mkdirSync(join(root, 'blobs/sha256'), { recursive: true });
@@ -46,8 +49,16 @@ export function localTarget(
         await write(blobPath(root, manifest.digest), manifest.bytes);
         await write(join(root, 'oci-layout'), Buffer.from('{"imageLayoutVersion":"1.0.0"}'));
         const { mediaType, digest, bytes } = manifest;
-        const named: Descriptor = { mediaType, digest, size: bytes.byteLength, annotations: { [REF_NAME]: tag } };
-        await write(join(root, 'index.json'), Buffer.from(layoutIndexJson(withEntry(indexedManifests(root), named, tag))));
+        const named: Descriptor = {
+          mediaType,
+          digest,
+          size: bytes.byteLength,
+          annotations: { [REF_NAME]: tag },
+        };
+        await write(
+          join(root, 'index.json'),
+          Buffer.from(layoutIndexJson(withEntry(indexedManifests(root), named, tag))),
+        );
         return true;
       } catch (error) {
         throw error instanceof KilnError ? error : outputError(error, root);
@@ -59,7 +70,8 @@ export function localTarget(
 /** The index of the directory with `tag` moved. Entries with other tags are kept. */
 function withEntry(entries: readonly Descriptor[], entry: Descriptor, tag: string): Index {
   const kept = entries.filter(
-    ({ digest, annotations }) => annotations?.[REF_NAME] !== tag && (digest !== entry.digest || annotations?.[REF_NAME]),
+    ({ digest, annotations }) =>
+      annotations?.[REF_NAME] !== tag && (digest !== entry.digest || annotations?.[REF_NAME]),
   );
   return { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: [...kept, entry] };
 }

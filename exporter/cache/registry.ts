@@ -24,7 +24,12 @@ export function registryTarget(
     name,
     async old() {
       seen = await current();
-      return seen && (await oldCache(() => readCache({ type: 'registry', ref: reference }, async () => client, signal)));
+      return (
+        seen &&
+        (await oldCache(() =>
+          readCache({ type: 'registry', ref: reference }, async () => client, signal),
+        ))
+      );
     },
     async write({ config, manifest }, layers, old, report) {
       const there = blobsOf(old);
@@ -40,7 +45,8 @@ export function registryTarget(
         signal,
         byDigest: true,
         report: ({ id, outcome }) => {
-          if (outcome && missing.some(({ descriptor }) => descriptor.digest === id)) report.done(`writing layer ${id}`);
+          if (outcome && missing.some(({ descriptor }) => descriptor.digest === id))
+            report.done(`writing layer ${id}`);
         },
       });
       report.done(`writing config ${config.descriptor.digest}`);

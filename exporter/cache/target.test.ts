@@ -19,7 +19,11 @@ import { type CacheTarget, exportCache } from './target.ts';
 
 const bytesOf = (name: string) => Buffer.from(`the layer ${name}`);
 const layer = (name: string): RemoteLayer => ({
-  descriptor: { mediaType: MEDIA.ociLayerGzip, digest: digestOf(bytesOf(name)), size: bytesOf(name).length },
+  descriptor: {
+    mediaType: MEDIA.ociLayerGzip,
+    digest: digestOf(bytesOf(name)),
+    size: bytesOf(name).length,
+  },
   diffId: digestOf(name),
   created: 1_700_000_000_000,
 });
@@ -32,10 +36,20 @@ const record = (name: string, platform: string): RemoteRecord => ({
 });
 const report: Report = { task: (_, body) => body(() => {}), done: () => {} };
 const form = { imageManifest: true, ociTypes: true };
-const write = (target: CacheTarget, name: string, platform: string, over: { imageManifest?: boolean; ociTypes?: boolean } = {}) =>
+const write = (
+  target: CacheTarget,
+  name: string,
+  platform: string,
+  over: { imageManifest?: boolean; ociTypes?: boolean } = {},
+) =>
   exportCache(
     target,
-    { records: [record(name, platform)], platforms: [platform], failed: false, form: { ...form, ...over } },
+    {
+      records: [record(name, platform)],
+      platforms: [platform],
+      failed: false,
+      form: { ...form, ...over },
+    },
     cacheDocuments,
     report,
     (text) => assert.unreachable(text),
@@ -48,30 +62,38 @@ const real = (name: string, body: () => Promise<void>) => {
 };
 
 for (const over of [{}, { imageManifest: false }, { imageManifest: false, ociTypes: false }]) {
-  real(`a registry stores the cache and returns it unchanged: ${JSON.stringify(over)}`, async () => {
-    await using registry = await startRegistry();
-    await using client = quickClient();
-    const reference = parseReference(`${registry.host}/cache:v1`);
-    const opened: string[] = [];
-    const blob = ({ descriptor }: RemoteLayer) => ({
-      descriptor,
-      async *open() {
-        opened.push(descriptor.digest);
-        yield bytesOf(['base', 'a', 'b'].find((name) => digestOf(bytesOf(name)) === descriptor.digest)!);
-      },
-    });
-    const target = () => registryTarget(client, reference, blob, never());
-    const manifest = await write(target(), 'a', 'linux/amd64', over);
-    await write(target(), 'b', 'linux/arm64', over);
-    assert.is(opened.length, 3, 'the layer of both records is sent once');
-    const read = await readCache(
-      { type: 'registry', ref: parseReference(`${registry.host}/cache:v1`) },
-      async () => client,
-      never(),
-    );
-    assert.equal(new Set(read.records.map(({ key }) => key)), new Set([digestOf('key a'), digestOf('key b')]));
-    assert.ok(manifest && manifest.digest !== read.digest);
-  });
+  real(
+    `a registry stores the cache and returns it unchanged: ${JSON.stringify(over)}`,
+    async () => {
+      await using registry = await startRegistry();
+      await using client = quickClient();
+      const reference = parseReference(`${registry.host}/cache:v1`);
+      const opened: string[] = [];
+      const blob = ({ descriptor }: RemoteLayer) => ({
+        descriptor,
+        async *open() {
+          opened.push(descriptor.digest);
+          yield bytesOf(
+            ['base', 'a', 'b'].find((name) => digestOf(bytesOf(name)) === descriptor.digest)!,
+          );
+        },
+      });
+      const target = () => registryTarget(client, reference, blob, never());
+      const manifest = await write(target(), 'a', 'linux/amd64', over);
+      await write(target(), 'b', 'linux/arm64', over);
+      assert.is(opened.length, 3, 'the layer of both records is sent once');
+      const read = await readCache(
+        { type: 'registry', ref: parseReference(`${registry.host}/cache:v1`) },
+        async () => client,
+        never(),
+      );
+      assert.equal(
+        new Set(read.records.map(({ key }) => key)),
+        new Set([digestOf('key a'), digestOf('key b')]),
+      );
+      assert.ok(manifest && manifest.digest !== read.digest);
+    },
+  );
 }
 
 real('two builds that write at once are both in the cache', async () => {
@@ -81,7 +103,9 @@ real('two builds that write at once are both in the cache', async () => {
   const blob = ({ descriptor }: RemoteLayer) => ({
     descriptor,
     async *open() {
-      yield bytesOf(['base', 'a', 'b', 'c'].find((name) => digestOf(bytesOf(name)) === descriptor.digest)!);
+      yield bytesOf(
+        ['base', 'a', 'b', 'c'].find((name) => digestOf(bytesOf(name)) === descriptor.digest)!,
+      );
     },
   });
   const target = () => registryTarget(client, reference, blob, never());
@@ -141,7 +165,8 @@ test('a directory holds caches under several tags, and only what a layout has', 
     const index = JSON.parse(readFileSync(join(root, 'index.json'), 'utf8'));
     assert.equal(
       index.manifests.map(
-        (entry: { annotations: Record<string, string> }) => entry.annotations['org.opencontainers.image.ref.name'],
+        (entry: { annotations: Record<string, string> }) =>
+          entry.annotations['org.opencontainers.image.ref.name'],
       ),
       ['one', 'two'],
     );
@@ -150,9 +175,13 @@ test('a directory holds caches under several tags, and only what a layout has', 
       assert.is(digestOf(readFileSync(join(root, 'blobs/sha256', name))), `sha256:${name}`);
     }
     const read = async (tag: string | undefined, digest?: ReturnType<typeof digestOf>) =>
-      (await readCache({ type: 'local', src: root, tag, digest }, () => Promise.reject(new Error('none')), never())).records.map(
-        ({ key }) => key,
-      );
+      (
+        await readCache(
+          { type: 'local', src: root, tag, digest },
+          () => Promise.reject(new Error('none')),
+          never(),
+        )
+      ).records.map(({ key }) => key);
     assert.equal(await read('one'), [digestOf('key a')]);
     assert.equal(await read('two'), [digestOf('key b')]);
     assert.equal(await read(undefined, index.manifests[0].digest), [digestOf('key a')]);
@@ -174,7 +203,16 @@ test('content of the directory that is not a cache is not overwritten', () =>
 test('a build without a finished step writes nothing', () =>
   inDirectory(async (root, copy) => {
     const nothing = { records: [], platforms: ['linux/amd64'], failed: true, form };
-    assert.is(await exportCache(localTarget(root, 'one', copy, never()), nothing, cacheDocuments, report, () => {}), undefined);
+    assert.is(
+      await exportCache(
+        localTarget(root, 'one', copy, never()),
+        nothing,
+        cacheDocuments,
+        report,
+        () => {},
+      ),
+      undefined,
+    );
   }));
 
 test.run();

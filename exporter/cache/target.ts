@@ -18,7 +18,12 @@ export interface CacheTarget {
    * Writes missing blobs, then the documents, and the name last. Returns false when another build
    * has written since `old`.
    */
-  write(documents: CacheDocuments, layers: readonly RemoteLayer[], old: ReadCache | undefined, report: Report): Promise<boolean>;
+  write(
+    documents: CacheDocuments,
+    layers: readonly RemoteLayer[],
+    old: ReadCache | undefined,
+    report: Report,
+  ): Promise<boolean>;
 }
 
 export interface CacheExport {
@@ -52,27 +57,39 @@ export async function exportCache(
     }
     const documents = documentsOf(marshalCache(merged), form);
     if (documents.config.descriptor.size > BUILDKIT_LIMIT)
-      warn(`the cache config of ${target.name} is larger than 1 MiB: Kiln reads it, BuildKit does not`);
+      warn(
+        `the cache config of ${target.name} is larger than 1 MiB: Kiln reads it, BuildKit does not`,
+      );
     const { mediaType, digest, bytes } = documents.manifest;
-    const written = old?.digest === digest || (await target.write(documents, layersOf(merged), old, report));
+    const written =
+      old?.digest === digest || (await target.write(documents, layersOf(merged), old, report));
     report.done(`writing cache manifest ${digest}`);
     if (written) return { mediaType, digest, size: bytes.byteLength };
   }
-  throw new KilnError('KILN_CACHE_CONTENDED', `other builds keep writing to the cache ${target.name}`, {
-    hint: 'give each of the builds that run at once a name of its own, and import them all',
-  });
+  throw new KilnError(
+    'KILN_CACHE_CONTENDED',
+    `other builds keep writing to the cache ${target.name}`,
+    {
+      hint: 'give each of the builds that run at once a name of its own, and import them all',
+    },
+  );
 }
 
 function layersOf(records: readonly RemoteRecord[]): RemoteLayer[] {
   const layers = new Map<Digest, RemoteLayer>();
   for (const { outputs } of records)
-    for (const layer of outputs.flat()) layers.set(layer.descriptor.digest, layers.get(layer.descriptor.digest) ?? layer);
+    for (const layer of outputs.flat())
+      layers.set(layer.descriptor.digest, layers.get(layer.descriptor.digest) ?? layer);
   return [...layers.values()];
 }
 
 /** The blobs of the old cache. They need neither be sent nor looked up. */
 export function blobsOf(old: ReadCache | undefined): Set<Digest> {
-  return new Set(old?.records.flatMap(({ outputs }) => outputs.flat().map(({ descriptor }) => descriptor.digest)) ?? []);
+  return new Set(
+    old?.records.flatMap(({ outputs }) =>
+      outputs.flat().map(({ descriptor }) => descriptor.digest),
+    ) ?? [],
+  );
 }
 
 /**

@@ -28,16 +28,28 @@ const MAX_NESTING = 3;
  * Documents are read now, and blobs only when the destination lacks them. Throws the error of the
  * source for a missing part.
  */
-export async function readTree(source: CopySource, target: Descriptor = source.target): Promise<PushImage> {
+export async function readTree(
+  source: CopySource,
+  target: Descriptor = source.target,
+): Promise<PushImage> {
   const blobs = new Map<Digest, PushBlob>();
   const children = new Map<Digest, PushDocument>();
   const visit = async (descriptor: Descriptor, depth: number): Promise<PushDocument> => {
     if (depth > MAX_NESTING)
-      throw new KilnError('KILN_MANIFEST_INVALID', `${source.name} has indexes nested more than ${MAX_NESTING} deep`);
+      throw new KilnError(
+        'KILN_MANIFEST_INVALID',
+        `${source.name} has indexes nested more than ${MAX_NESTING} deep`,
+      );
     const bytes = await source.document(descriptor);
-    const parsed = parseDocument(bytes, descriptor.mediaType, `manifest ${descriptor.digest} of ${source.name}`);
+    const parsed = parseDocument(
+      bytes,
+      descriptor.mediaType,
+      `manifest ${descriptor.digest} of ${source.name}`,
+    );
     if (parsed.kind === 'index') {
-      const found = await Promise.all(parsed.index.manifests.map((child) => visit(child, depth + 1)));
+      const found = await Promise.all(
+        parsed.index.manifests.map((child) => visit(child, depth + 1)),
+      );
       // Children come first, also for an index inside an index.
       for (const child of found) children.set(child.digest, child);
     } else {
@@ -52,7 +64,10 @@ export async function readTree(source: CopySource, target: Descriptor = source.t
 }
 
 /** Passes `bytes` on, and ends in an error when they do not match `descriptor`. */
-export async function* verified(descriptor: Descriptor, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* verified(
+  descriptor: Descriptor,
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   const hash = createHash('sha256');
   let size = 0;
   for await (const chunk of bytes) {
@@ -62,7 +77,11 @@ export async function* verified(descriptor: Descriptor, bytes: AsyncIterable<Uin
   }
   const came = { digest: asDigest(`sha256:${hash.digest('hex')}`), size };
   if (brokenPromise(descriptor, came) === undefined) return;
-  throw new KilnError('KILN_DIGEST_MISMATCH', `blob ${descriptor.digest} arrived with bytes that do not match its digest`, {
-    hint: 'the place it was copied from, or something between, damages what it sends',
-  });
+  throw new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `blob ${descriptor.digest} arrived with bytes that do not match its digest`,
+    {
+      hint: 'the place it was copied from, or something between, damages what it sends',
+    },
+  );
 }

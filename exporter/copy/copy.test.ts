@@ -26,7 +26,9 @@ function registry(blob: (bytes: Buffer) => Buffer) {
     const bytes = kind === 'manifests' ? IMAGE.bytes : IMAGE.blobs.get(name as Digest);
     if (!bytes) return void response.writeHead(404).end();
     const sent = kind === 'blobs' ? blob(bytes) : bytes;
-    response.writeHead(200, { 'content-type': MEDIA.ociManifest, 'content-length': sent.length }).end(sent);
+    response
+      .writeHead(200, { 'content-type': MEDIA.ociManifest, 'content-length': sent.length })
+      .end(sent);
   });
 }
 
@@ -36,8 +38,10 @@ function sink() {
   const server = faultServer((request, response) => {
     const digest = new URL(request.path, 'http://x').searchParams.get('digest');
     if (request.method === 'HEAD') return void response.writeHead(404).end();
-    if (request.method === 'POST') return void response.writeHead(202, { location: '/v2/b/blobs/uploads/u' }).end();
-    if (digest !== null && digestOf(request.body) !== digest) return void response.writeHead(400).end();
+    if (request.method === 'POST')
+      return void response.writeHead(202, { location: '/v2/b/blobs/uploads/u' }).end();
+    if (digest !== null && digestOf(request.body) !== digest)
+      return void response.writeHead(400).end();
     if (digest !== null) got.set(digest, request.body);
     response.writeHead(201).end();
   });
@@ -58,7 +62,11 @@ test('a mirror that sends wrong bytes does not damage a copy to the store, a dir
         [taking.host, plain],
       ]);
       await using client = quickClient({ hosts });
-      await using source = await registrySource(client, parseReference(`${honest.host}/a`), never());
+      await using source = await registrySource(
+        client,
+        parseReference(`${honest.host}/a`),
+        never(),
+      );
       const image = await readTree(source);
       const options = { signal: never(), report: () => {} };
       if (to === 'store') {
@@ -73,11 +81,18 @@ test('a mirror that sends wrong bytes does not damage a copy to the store, a dir
         await copyToStore({ content, images }, image, 'docker.io/library/a:latest', options);
         for (const [digest, bytes] of IMAGE.blobs) assert.ok(content.read(digest).equals(bytes));
       } else if (to === 'directory') {
-        await copyToLayout(image, { kind: 'oci', path: join(root, 'out'), tag: undefined }, options);
+        await copyToLayout(
+          image,
+          { kind: 'oci', path: join(root, 'out'), tag: undefined },
+          options,
+        );
         for (const [digest, bytes] of IMAGE.blobs)
           assert.ok(readFileSync(join(root, 'out/blobs/sha256', hexOf(digest))).equals(bytes));
       } else {
-        await pushImage(client, image, [parseReference(`${taking.host}/b`)], { ...options, byDigest: false });
+        await pushImage(client, image, [parseReference(`${taking.host}/b`)], {
+          ...options,
+          byDigest: false,
+        });
         for (const [digest, bytes] of IMAGE.blobs) assert.ok(taker.got.get(digest)?.equals(bytes));
       }
     }

@@ -6,7 +6,11 @@ import { type CopySource, verified } from './copy-source.ts';
  * An image in an OCI layout, a directory or an archive. `tag` may be omitted when there is only one
  * image.
  */
-export function layoutSource(path: string, tag: string | undefined, signal: AbortSignal): CopySource {
+export function layoutSource(
+  path: string,
+  tag: string | undefined,
+  signal: AbortSignal,
+): CopySource {
   const layout = openLayout(path);
   try {
     const { annotations: _, ...target } = layout.find(tag === undefined ? {} : { tag });

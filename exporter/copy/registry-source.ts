@@ -8,17 +8,28 @@ import type { CopySource } from './copy-source.ts';
  * An image in a registry. Its blobs are streamed from there when a copy needs their bytes, and
  * mounted when the destination is the same registry.
  */
-export async function registrySource(client: RegistryClient, reference: Reference, signal: AbortSignal): Promise<CopySource> {
+export async function registrySource(
+  client: RegistryClient,
+  reference: Reference,
+  signal: AbortSignal,
+): Promise<CopySource> {
   const { domain, path } = reference;
   const repository = { domain, path };
   const name = formatReference(reference);
-  const root = await client.manifest(repository, reference.digest ?? reference.tag ?? 'latest', signal);
+  const root = await client.manifest(
+    repository,
+    reference.digest ?? reference.tag ?? 'latest',
+    signal,
+  );
   const target = { mediaType: root.mediaType, digest: root.digest, size: root.bytes.length };
   return {
     name,
     target,
     async document(descriptor) {
-      const found = descriptor.digest === root.digest ? root : await client.manifest(repository, descriptor.digest, signal);
+      const found =
+        descriptor.digest === root.digest
+          ? root
+          : await client.manifest(repository, descriptor.digest, signal);
       return checked(found, descriptor, name);
     },
     blob: (descriptor) => ({
@@ -34,7 +45,8 @@ export async function registrySource(client: RegistryClient, reference: Referenc
 
 /** The digest is right. The size and media type in the index have to be right, too. */
 function checked(found: FetchedDocument, descriptor: Descriptor, name: string): Uint8Array {
-  if (found.mediaType === descriptor.mediaType && found.bytes.length === descriptor.size) return found.bytes;
+  if (found.mediaType === descriptor.mediaType && found.bytes.length === descriptor.size)
+    return found.bytes;
   throw new KilnError(
     'KILN_MANIFEST_INVALID',
     `manifest ${descriptor.digest} of ${name} has ${found.bytes.length} bytes of type ${found.mediaType}, but its index says ${descriptor.size} bytes of type ${descriptor.mediaType}`,

@@ -9,7 +9,12 @@ import type { CopySource } from './copy-source.ts';
  * manifest names, made when it is needed. When an image was pulled for one platform, the manifests
  * of the others are missing, which is an error.
  */
-export function storeSource(services: ExportServices, target: Descriptor, name: string, signal: AbortSignal): CopySource {
+export function storeSource(
+  services: ExportServices,
+  target: Descriptor,
+  name: string,
+  signal: AbortSignal,
+): CopySource {
   return {
     name,
     target,

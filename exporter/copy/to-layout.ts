@@ -12,7 +12,11 @@ import { failMissing, type PushBlob, type PushImage } from '../push-image.ts';
 
 /** The path of a copy in the file system, and its name there. */
 export type LayoutDestination =
-  | { readonly kind: 'oci' | 'oci-archive'; readonly path: string; readonly tag: string | undefined }
+  | {
+      readonly kind: 'oci' | 'oci-archive';
+      readonly path: string;
+      readonly tag: string | undefined;
+    }
   /** An archive with a `manifest.json` for `docker load`. `name` is a full image name. */
   | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
 
@@ -34,14 +38,33 @@ export async function copyToLayout(
   { signal, report }: CopyReport,
 ): Promise<void> {
   const { root } = image;
-  const index = [{ mediaType: root.mediaType, digest: root.digest, size: root.bytes.byteLength, ...annotationsOf(destination) }];
+  const index = [
+    {
+      mediaType: root.mediaType,
+      digest: root.digest,
+      size: root.bytes.byteLength,
+      ...annotationsOf(destination),
+    },
+  ];
   const documents = [root, ...image.children].map(({ digest, bytes }) => blobBytes(digest, bytes));
-  const entries: ArchiveEntry[] = [...documents, ...image.blobs.map((blob) => blobStream(blob, report))];
+  const entries: ArchiveEntry[] = [
+    ...documents,
+    ...image.blobs.map((blob) => blobStream(blob, report)),
+  ];
   if (destination.kind === 'oci')
-    return writeLayoutDirectory(destination.path, [...layoutFrame(index), ...entries], index, NO_BLOBS, signal);
-  const docker = destination.kind === 'docker-archive' ? dockerEntry(image, destination.name) : undefined;
+    return writeLayoutDirectory(
+      destination.path,
+      [...layoutFrame(index), ...entries],
+      index,
+      NO_BLOBS,
+      signal,
+    );
+  const docker =
+    destination.kind === 'docker-archive' ? dockerEntry(image, destination.name) : undefined;
   const all = [...layoutFrame(index), ...entries, ...(docker ? [docker] : [])];
-  await writeTo({ kind: 'file', path: destination.path }, signal, (sink) => writeArchive(all, NO_BLOBS, sink));
+  await writeTo({ kind: 'file', path: destination.path }, signal, (sink) =>
+    writeArchive(all, NO_BLOBS, sink),
+  );
 }
 
 /** All bytes come from the source of the copy, which verifies them. */
@@ -55,7 +78,9 @@ function annotationsOf(destination: LayoutDestination): Pick<Descriptor, 'annota
     return destination.tag === undefined ? {} : { annotations: { [REF_NAME]: destination.tag } };
   const { name } = destination;
   const tag = name === undefined ? undefined : /:([^:/@]+)$/.exec(name)?.[1];
-  return name === undefined ? {} : { annotations: { [FULL_NAME]: name, ...(tag === undefined ? {} : { [REF_NAME]: tag }) } };
+  return name === undefined
+    ? {}
+    : { annotations: { [FULL_NAME]: name, ...(tag === undefined ? {} : { [REF_NAME]: tag }) } };
 }
 
 function blobStream({ descriptor, open }: PushBlob, report: CopyReport['report']): ArchiveEntry {
@@ -72,8 +97,13 @@ function blobStream({ descriptor, open }: PushBlob, report: CopyReport['report']
 }
 
 /** The entry for `docker load`: of an index, the manifest for this machine, if it has one. */
-function dockerEntry({ root, children }: PushImage, name: string | undefined): ArchiveEntry | undefined {
-  const documents = new Map<Digest, PushImage['root']>([root, ...children].map((document) => [document.digest, document]));
+function dockerEntry(
+  { root, children }: PushImage,
+  name: string | undefined,
+): ArchiveEntry | undefined {
+  const documents = new Map<Digest, PushImage['root']>(
+    [root, ...children].map((document) => [document.digest, document]),
+  );
   const manifestOf = (digest: Digest): Manifest | undefined => {
     const document = documents.get(digest);
     if (!document) return undefined;
@@ -85,5 +115,10 @@ function dockerEntry({ root, children }: PushImage, name: string | undefined): A
   const manifest = manifestOf(root.digest);
   if (!manifest) return undefined;
   const element = dockerElement(manifest.config, manifest.layers, name === undefined ? [] : [name]);
-  return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes: Buffer.from(compactJson([element])) };
+  return {
+    name: 'manifest.json',
+    kind: 'bytes',
+    mode: 0o644,
+    bytes: Buffer.from(compactJson([element])),
+  };
 }

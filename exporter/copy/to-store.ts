@@ -27,10 +27,12 @@ export async function copyToStore(
   const copies = image.blobs.map((blob) =>
     queue.add(async () => {
       if (failed.signal.aborted) return;
-      await copyBlob(content, blob, AbortSignal.any([signal, failed.signal]), report).catch((error: unknown) => {
-        failed.abort(error);
-        throw error;
-      });
+      await copyBlob(content, blob, AbortSignal.any([signal, failed.signal]), report).catch(
+        (error: unknown) => {
+          failed.abort(error);
+          throw error;
+        },
+      );
     }),
   );
   await Promise.allSettled(copies);
@@ -61,7 +63,9 @@ async function copyBlob(
     };
     // Wrong bytes are requested once more, from another mirror if there is one.
     await copy().catch((error: unknown) =>
-      error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH' ? copy() : Promise.reject(error),
+      error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH'
+        ? copy()
+        : Promise.reject(error),
     );
   }
   tell(size);
@@ -71,8 +75,11 @@ async function copyBlob(
 function configsOf({ root, children }: PushImage) {
   return [...children, root].flatMap(({ bytes, mediaType, digest }) => {
     const parsed = parseDocument(bytes, mediaType, `manifest ${digest}`);
-    if (parsed.kind === 'index' || !CONFIG_TYPES.includes(parsed.manifest.config.mediaType)) return [];
-    const isAttestation = parsed.manifest.layers.some((layer) => layer.mediaType === 'application/vnd.in-toto+json');
+    if (parsed.kind === 'index' || !CONFIG_TYPES.includes(parsed.manifest.config.mediaType))
+      return [];
+    const isAttestation = parsed.manifest.layers.some(
+      (layer) => layer.mediaType === 'application/vnd.in-toto+json',
+    );
     return isAttestation ? [] : [parsed.manifest.config.digest];
   });
 }

@@ -3,7 +3,12 @@ import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { samePlatform } from '../../base/platformmatch.ts';
-import { formatReference, parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  repositoryOf,
+} from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
 import { isObject, text as isText, jsonOf, mapOf, shown } from '../../registry/json-fields.ts';
 import { MAX_CONFIG, parseConfig, platformOf } from '../../registry/parse-document.ts';
@@ -44,37 +49,55 @@ const REFERENCE_DIGEST = 'vnd.docker.reference.digest';
  * descriptors are looked up in the one repository that the other sources or the tags name. Throws
  * KILN_REFERENCE_INVALID.
  */
-export function parseSources(texts: readonly string[], targets: readonly Reference[]): CreateSource[] {
+export function parseSources(
+  texts: readonly string[],
+  targets: readonly Reference[],
+): CreateSource[] {
   const parsed = texts.map((text) => parseSource(text.trim()));
   const named = parsed.flatMap(({ reference }) => (reference ? [reference] : []));
-  const repositories = new Map([...named, ...targets].map((reference) => [repositoryOf(reference), reference]));
+  const repositories = new Map(
+    [...named, ...targets].map((reference) => [repositoryOf(reference), reference]),
+  );
   return parsed.map(({ reference, given }, index) => {
     if (reference) return { reference };
     const [only] = repositories.size === 1 ? [...repositories.values()] : [];
     if (!only || !given) {
-      throw new KilnError('KILN_REFERENCE_INVALID', `the repository of ${texts[index]?.trim()} is not known`, {
-        hint: 'write it with its repository: NAME@sha256:…',
-        exitCode: 2,
-      });
+      throw new KilnError(
+        'KILN_REFERENCE_INVALID',
+        `the repository of ${texts[index]?.trim()} is not known`,
+        {
+          hint: 'write it with its repository: NAME@sha256:…',
+          exitCode: 2,
+        },
+      );
     }
     return { reference: { domain: only.domain, path: only.path, digest: given.digest }, given };
   });
 }
 
-function parseSource(text: string): { reference?: Reference; given?: Partial<Descriptor> & Pick<Descriptor, 'digest'> } {
+function parseSource(text: string): {
+  reference?: Reference;
+  given?: Partial<Descriptor> & Pick<Descriptor, 'digest'>;
+} {
   if (isDigest(text)) return { given: { digest: text } };
   if (!text.startsWith('{')) return { reference: parseReference(text) };
   const invalid = (why: string) =>
-    new KilnError('KILN_REFERENCE_INVALID', `a source is not a descriptor: ${why}`, { exitCode: 2 });
+    new KilnError('KILN_REFERENCE_INVALID', `a source is not a descriptor: ${why}`, {
+      exitCode: 2,
+    });
   const json = jsonOf(Buffer.from(text))?.value;
   if (!isObject(json)) throw invalid('it is not a JSON object');
   const { digest, platform, annotations } = json;
-  if (typeof digest !== 'string' || !isDigest(digest)) throw invalid(`digest is ${shown(digest)}, not a sha256 digest`);
-  if (annotations !== undefined && annotations !== null) mapOf(isText)(annotations, 'annotations', invalid);
+  if (typeof digest !== 'string' || !isDigest(digest))
+    throw invalid(`digest is ${shown(digest)}, not a sha256 digest`);
+  if (annotations !== undefined && annotations !== null)
+    mapOf(isText)(annotations, 'annotations', invalid);
   return {
     given: {
       digest,
-      ...(typeof platform === 'object' && platform !== null ? { platform: platformOf(platform, 'platform', invalid) } : {}),
+      ...(typeof platform === 'object' && platform !== null
+        ? { platform: platformOf(platform, 'platform', invalid) }
+        : {}),
       ...(typeof annotations === 'object' && annotations !== null
         ? { annotations: annotations as Readonly<Record<string, string>> }
         : {}),
@@ -91,18 +114,24 @@ export async function combine(
   sources: readonly CreateSource[],
   options: CreateOptions,
 ): Promise<CreatedImage> {
-  const read = await Promise.all(sources.map((source) => readSource(client, source, options.signal)));
+  const read = await Promise.all(
+    sources.map((source) => readSource(client, source, options.signal)),
+  );
   const [only] = read;
   const unchanged = read.length === 1 && options.annotations.length === 0 && !options.platforms;
   if (only && unchanged && (only.kind === 'index' || !options.preferIndex))
     return { document: only.document, parts: [{ from: only.from, descriptor: only.self }] };
   const parts = wanted(
-    distinct(read.flatMap(({ from, entries }) => entries.map((descriptor) => ({ from, descriptor })))),
+    distinct(
+      read.flatMap(({ from, entries }) => entries.map((descriptor) => ({ from, descriptor }))),
+    ),
     options.platforms,
   );
   const manifests = parts.map(({ descriptor }) => annotated(descriptor, options.annotations));
   const own = annotationsFor(options.annotations, 'index');
-  const isOci = Object.keys(own).length > 0 || manifests.some(({ mediaType }) => mediaType === MEDIA.ociManifest);
+  const isOci =
+    Object.keys(own).length > 0 ||
+    manifests.some(({ mediaType }) => mediaType === MEDIA.ociManifest);
   const mediaType = isOci ? MEDIA.ociIndex : MEDIA.dockerIndex;
   const text = indexJson({
     schemaVersion: 2,
@@ -123,8 +152,16 @@ interface ReadSource {
   readonly entries: readonly Descriptor[];
 }
 
-async function readSource(client: RegistryClient, { reference, given }: CreateSource, signal: AbortSignal): Promise<ReadSource> {
-  const found = await client.manifest(reference, reference.digest ?? reference.tag ?? 'latest', signal);
+async function readSource(
+  client: RegistryClient,
+  { reference, given }: CreateSource,
+  signal: AbortSignal,
+): Promise<ReadSource> {
+  const found = await client.manifest(
+    reference,
+    reference.digest ?? reference.tag ?? 'latest',
+    signal,
+  );
   const { mediaType, digest, bytes, document } = found;
   const self: Descriptor = {
     mediaType,
@@ -133,8 +170,10 @@ async function readSource(client: RegistryClient, { reference, given }: CreateSo
     ...(given?.annotations ? { annotations: given.annotations } : {}),
   };
   const common = { from: reference, document: { mediaType, digest, bytes }, self };
-  if (document.kind === 'index') return { ...common, kind: 'index', entries: document.index.manifests };
-  const platform = given?.platform ?? (await platformIn(client, reference, document.manifest.config, signal));
+  if (document.kind === 'index')
+    return { ...common, kind: 'index', entries: document.index.manifests };
+  const platform =
+    given?.platform ?? (await platformIn(client, reference, document.manifest.config, signal));
   return { ...common, kind: 'manifest', entries: [{ ...self, ...(platform ? { platform } : {}) }] };
 }
 
@@ -145,9 +184,15 @@ async function platformIn(
   config: Descriptor,
   signal: AbortSignal,
 ): Promise<Platform | undefined> {
-  if (config.mediaType !== MEDIA.ociConfig && config.mediaType !== MEDIA.dockerConfig) return undefined;
+  if (config.mediaType !== MEDIA.ociConfig && config.mediaType !== MEDIA.dockerConfig)
+    return undefined;
   const bytes = await client.readBlob(reference, config, MAX_CONFIG, signal);
-  const { os, architecture, variant, 'os.version': osVersion } = parseConfig(bytes, `config of ${formatReference(reference)}`);
+  const {
+    os,
+    architecture,
+    variant,
+    'os.version': osVersion,
+  } = parseConfig(bytes, `config of ${formatReference(reference)}`);
   return { os, architecture, ...(variant ? { variant } : {}), ...(osVersion ? { osVersion } : {}) };
 }
 
@@ -155,32 +200,50 @@ type Part = CreatedImage['parts'][number];
 
 /** Removes duplicates: equal entries, and entries for the same platform with the same digest. */
 function distinct(parts: readonly Part[]): Part[] {
-  const keyOf = ({ descriptor: { digest, platform } }: Part) => `${digest} ${platform ? formatPlatform(platform) : ''}`;
+  const keyOf = ({ descriptor: { digest, platform } }: Part) =>
+    `${digest} ${platform ? formatPlatform(platform) : ''}`;
   return [...new Map(parts.map((part) => [keyOf(part), part])).values()];
 }
 
 /** The entries for the wanted platforms, and their attestations. */
-function wanted(parts: readonly Part[], platforms: readonly Platform[] | undefined): readonly Part[] {
+function wanted(
+  parts: readonly Part[],
+  platforms: readonly Platform[] | undefined,
+): readonly Part[] {
   if (!platforms) return parts;
-  const chosen = parts.filter(({ descriptor: { platform } }) => platform && platforms.some((one) => samePlatform(one, platform)));
+  const chosen = parts.filter(
+    ({ descriptor: { platform } }) =>
+      platform && platforms.some((one) => samePlatform(one, platform)),
+  );
   for (const one of platforms) {
-    if (!chosen.some(({ descriptor }) => descriptor.platform && samePlatform(one, descriptor.platform))) {
+    if (
+      !chosen.some(
+        ({ descriptor }) => descriptor.platform && samePlatform(one, descriptor.platform),
+      )
+    ) {
       const there = parts.flatMap(({ descriptor: { platform } }) =>
         platform && platform.os !== 'unknown' ? [formatPlatform(platform)] : [],
       );
-      throw new KilnError('KILN_PLATFORM_NOT_FOUND', `none of the sources has an image for ${formatPlatform(one)}`, {
-        hint: `they have ${there.join(', ')}`,
-      });
+      throw new KilnError(
+        'KILN_PLATFORM_NOT_FOUND',
+        `none of the sources has an image for ${formatPlatform(one)}`,
+        {
+          hint: `they have ${there.join(', ')}`,
+        },
+      );
     }
   }
   const digests = new Set(chosen.map(({ descriptor }) => descriptor.digest));
-  const about = (descriptor: Descriptor) => [...digests].some((digest) => descriptor.annotations?.[REFERENCE_DIGEST] === digest);
+  const about = (descriptor: Descriptor) =>
+    [...digests].some((digest) => descriptor.annotations?.[REFERENCE_DIGEST] === digest);
   return parts.filter((part) => chosen.includes(part) || about(part.descriptor));
 }
 
 function annotated(descriptor: Descriptor, annotations: readonly Annotation[]): Descriptor {
   const own = annotationsFor(annotations, 'manifest-descriptor', descriptor.platform);
-  return Object.keys(own).length === 0 ? descriptor : { ...descriptor, annotations: { ...descriptor.annotations, ...own } };
+  return Object.keys(own).length === 0
+    ? descriptor
+    : { ...descriptor, annotations: { ...descriptor.annotations, ...own } };
 }
 
 /**
@@ -197,7 +260,11 @@ export async function partsFor(
   const foreign = created.parts.filter(({ from }) => repositoryOf(from) !== repositoryOf(to));
   const trees = await Promise.all(
     foreign.map(async ({ from, descriptor }) => {
-      const source = await registrySource(client, { domain: from.domain, path: from.path, digest: descriptor.digest }, signal);
+      const source = await registrySource(
+        client,
+        { domain: from.domain, path: from.path, digest: descriptor.digest },
+        signal,
+      );
       return readTree(source);
     }),
   );
@@ -205,6 +272,8 @@ export async function partsFor(
     .flatMap(({ root, children }) => [...children, root])
     .filter(({ digest }) => digest !== created.document.digest);
   const children = new Map(documents.map((document) => [document.digest, document]));
-  const blobs = new Map(trees.flatMap((tree) => tree.blobs).map((blob) => [blob.descriptor.digest, blob]));
+  const blobs = new Map(
+    trees.flatMap((tree) => tree.blobs).map((blob) => [blob.descriptor.digest, blob]),
+  );
   return { root: created.document, children: [...children.values()], blobs: [...blobs.values()] };
 }

@@ -26,14 +26,24 @@ const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
 /** An attestation may be large: it may list the packages of a whole system. */
 const MAX_STATEMENT = 64 << 20;
 
-export async function openRemote(client: RegistryClient, reference: Reference, signal: AbortSignal): Promise<RemoteImage> {
-  const root = await client.manifest(reference, reference.digest ?? reference.tag ?? 'latest', signal);
+export async function openRemote(
+  client: RegistryClient,
+  reference: Reference,
+  signal: AbortSignal,
+): Promise<RemoteImage> {
+  const root = await client.manifest(
+    reference,
+    reference.digest ?? reference.tag ?? 'latest',
+    signal,
+  );
   return { name: formatReference(reference), reference, root };
 }
 
 /** The manifests of an image that can be run, without attestations. */
 function platformsOf(index: Index): readonly Descriptor[] {
-  return index.manifests.filter(({ annotations }) => annotations?.[REFERENCE_TYPE] !== 'attestation-manifest');
+  return index.manifests.filter(
+    ({ annotations }) => annotations?.[REFERENCE_TYPE] !== 'attestation-manifest',
+  );
 }
 
 /** The image configs. */
@@ -46,7 +56,10 @@ export async function remoteConfigs(
     if (document.document.kind === 'index') return undefined;
     const { config } = document.document.manifest;
     if (!CONFIG_TYPES.includes(config.mediaType)) return undefined;
-    return parseConfig(await client.readBlob(reference, config, MAX_CONFIG, signal), `config of ${name}`);
+    return parseConfig(
+      await client.readBlob(reference, config, MAX_CONFIG, signal),
+      `config of ${name}`,
+    );
   };
   if (root.document.kind === 'manifest') return shownConfig(await configOf(root));
   const found = await Promise.all(
@@ -62,7 +75,17 @@ export async function remoteConfigs(
 function shownConfig(config: ImageConfig | undefined): unknown {
   if (!config) return undefined;
   const { created, author, architecture, variant, os, config: run, rootfs, history } = config;
-  return { created, author, architecture, os, 'os.version': config['os.version'], variant, config: run, rootfs, history };
+  return {
+    created,
+    author,
+    architecture,
+    os,
+    'os.version': config['os.version'],
+    variant,
+    config: run,
+    rootfs,
+    history,
+  };
 }
 
 function platformName(entry: Descriptor, config?: ImageConfig): string {
@@ -95,11 +118,18 @@ export async function remoteStatements(
   const platforms = platformsOf(index);
   const found = await Promise.all(
     platforms.map(async (entry) => {
-      const attached = index.manifests.filter(({ annotations }) => annotations?.[REFERENCE_DIGEST] === entry.digest);
-      const statements = await Promise.all(attached.map((manifest) => statementsIn(client, reference, manifest, kind, signal)));
+      const attached = index.manifests.filter(
+        ({ annotations }) => annotations?.[REFERENCE_DIGEST] === entry.digest,
+      );
+      const statements = await Promise.all(
+        attached.map((manifest) => statementsIn(client, reference, manifest, kind, signal)),
+      );
       const [first, ...more] = statements.flat();
       if (first === undefined) return undefined;
-      return [platformName(entry), { [kind]: first, ...(more.length > 0 ? { [`Additional${kind}s`]: more } : {}) }] as const;
+      return [
+        platformName(entry),
+        { [kind]: first, ...(more.length > 0 ? { [`Additional${kind}s`]: more } : {}) },
+      ] as const;
     }),
   );
   const present = found.filter((entry) => entry !== undefined);
@@ -118,16 +148,20 @@ async function statementsIn(
   const type = kind === 'SLSA' ? 'https://slsa.dev/provenance/' : 'https://spdx.dev/Document';
   const layers = document.manifest.layers.filter(
     ({ mediaType, annotations }) =>
-      mediaType === 'application/vnd.in-toto+json' && annotations?.[PREDICATE_TYPE]?.startsWith(type),
+      mediaType === 'application/vnd.in-toto+json' &&
+      annotations?.[PREDICATE_TYPE]?.startsWith(type),
   );
   return Promise.all(
-    layers.map(async (layer) => predicate(await client.readBlob(reference, layer, MAX_STATEMENT, signal), layer.digest)),
+    layers.map(async (layer) =>
+      predicate(await client.readBlob(reference, layer, MAX_STATEMENT, signal), layer.digest),
+    ),
   );
 }
 
 function predicate(bytes: Buffer, where: string): unknown {
   const statement = jsonOf(bytes)?.value;
-  if (!isObject(statement)) throw new KilnError('KILN_MANIFEST_INVALID', `attestation ${where} is not a JSON object`);
+  if (!isObject(statement))
+    throw new KilnError('KILN_MANIFEST_INVALID', `attestation ${where} is not a JSON object`);
   return sorted(statement['predicate']);
 }
 
@@ -144,5 +178,10 @@ export function remoteManifest({ root }: RemoteImage): Readonly<Record<string, u
   const own = { mediaType: root.mediaType, digest: root.digest, size: root.bytes.length };
   if (root.document.kind === 'manifest') return own;
   const { manifests, annotations } = JSON.parse(root.bytes.toString()) as Record<string, unknown>;
-  return { schemaVersion: 2, ...own, manifests, ...(annotations === undefined ? {} : { annotations }) };
+  return {
+    schemaVersion: 2,
+    ...own,
+    manifests,
+    ...(annotations === undefined ? {} : { annotations }),
+  };
 }

@@ -20,13 +20,20 @@ export function elfSection(file: ImageFile, name: string, limit: number): Buffer
   if (!form) return undefined;
   const little = head[5] === 1;
   const half = (at: number) => (little ? head.readUInt16LE(at) : head.readUInt16BE(at));
-  const [entry, count, names] = [half(form.shentsize), half(form.shentsize + 2), half(form.shentsize + 4)];
+  const [entry, count, names] = [
+    half(form.shentsize),
+    half(form.shentsize + 2),
+    half(form.shentsize + 4),
+  ];
   if (entry < form.header || count > MAX_SECTIONS || names >= count) return undefined;
   const table = file.read(word(head, form.shoff, form.word, little), entry * count);
   if (table.length < entry * count) return undefined;
   const section = (index: number) => table.subarray(index * entry, (index + 1) * entry);
   const content = (header: Buffer, most: number) =>
-    file.read(word(header, form.offset, form.word, little), Math.min(word(header, form.size, form.word, little), most));
+    file.read(
+      word(header, form.offset, form.word, little),
+      Math.min(word(header, form.size, form.word, little), most),
+    );
   const texts = content(section(names), MAX_NAMES);
   const wanted = Buffer.from(`${name}\0`);
   for (let index = 0; index < count; index++) {

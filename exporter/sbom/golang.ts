@@ -24,7 +24,8 @@ export type GoProgram = readonly FoundPackage[] | 'old';
  */
 export function goPackages(file: ImageFile, foundIn: string): GoProgram | undefined {
   const section = elfSection(file, '.go.buildinfo', LIMIT);
-  if (!section || section.length < HEADER || !section.subarray(0, MAGIC.length).equals(MAGIC)) return undefined;
+  if (!section || section.length < HEADER || !section.subarray(0, MAGIC.length).equals(MAGIC))
+    return undefined;
   if (!(section[MAGIC.length + 1]! & INLINE)) return 'old';
   const version = lengthFramed(section, HEADER);
   const modules = version && lengthFramed(section, version.end);
@@ -36,7 +37,12 @@ export function goPackages(file: ImageFile, foundIn: string): GoProgram | undefi
     // A module built from a checkout has no version.
     const known = of !== undefined && soundVersion(of) ? of : undefined;
     return [
-      { name: path, version: known, purl: formatPurl({ type: 'golang', name: path.toLowerCase(), version: known }), foundIn },
+      {
+        name: path,
+        version: known,
+        purl: formatPurl({ type: 'golang', name: path.toLowerCase(), version: known }),
+        foundIn,
+      },
     ];
   });
 }
@@ -59,14 +65,19 @@ function modulesIn(text: string): Module[] {
     else if (kind === 'mod' || kind === 'dep') modules.push({ path, version });
     // The module replaces the one before. A local directory as replacement has no name that is
     // known elsewhere.
-    else if (kind === '=>' && !/^[./]/.test(path)) Object.assign(modules.at(-1) ?? {}, { path, version });
+    else if (kind === '=>' && !/^[./]/.test(path))
+      Object.assign(modules.at(-1) ?? {}, { path, version });
   }
-  if (modules.length === 0 && program !== undefined) modules.push({ path: program, version: undefined });
+  if (modules.length === 0 && program !== undefined)
+    modules.push({ path: program, version: undefined });
   return modules;
 }
 
 /** Bytes that follow their length, which is a varint. */
-function lengthFramed(bytes: Buffer, start: number): { readonly bytes: Buffer; readonly end: number } | undefined {
+function lengthFramed(
+  bytes: Buffer,
+  start: number,
+): { readonly bytes: Buffer; readonly end: number } | undefined {
   let length = 0;
   for (let at = start, shift = 0; shift <= 28 && at < bytes.length; at++, shift += 7) {
     const byte = bytes[at]!;

@@ -17,7 +17,12 @@ export interface ImageFile {
  * Opens the file at `name` inside the tree for `use`. Undefined when it does not exist, is not a
  * plain file, or is longer than `limit` bytes.
  */
-export function withImageFile<T>(root: Root, name: string, limit: number, use: (file: ImageFile) => T): T | undefined {
+export function withImageFile<T>(
+  root: Root,
+  name: string,
+  limit: number,
+  use: (file: ImageFile) => T,
+): T | undefined {
   let fd: number;
   try {
     fd = root.open(name, O.RDONLY | O.NONBLOCK);

@@ -38,5 +38,9 @@ export function soundVersion(version: string): boolean {
 
 /** Accepts only text in the form of an SPDX expression. */
 export function soundLicence(text: string | undefined): string | undefined {
-  return text && /^[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*$/.test(text) && text.length < 200 ? text : undefined;
+  return text &&
+    /^[A-Za-z0-9.+-]+( (AND|OR|WITH) [A-Za-z0-9.+-]+)*$/.test(text) &&
+    text.length < 200
+    ? text
+    : undefined;
 }

@@ -6,7 +6,13 @@ import type { Root } from '../../snapshotter/sys/rooted.ts';
 import { formatPurl } from '../attest/purl.ts';
 import { withImageFile } from './imagefile.ts';
 import { ndbHeaders } from './ndb.ts';
-import { type Distribution, type FoundPackage, soundLicence, soundName, soundVersion } from './package.ts';
+import {
+  type Distribution,
+  type FoundPackage,
+  soundLicence,
+  soundName,
+  soundVersion,
+} from './package.ts';
 import { parseRpmHeader, type RpmHeader } from './rpmheader.ts';
 
 /** The directories of the rpm database in older and newer distributions. */
@@ -45,7 +51,9 @@ export function rpmPackages(
     name === SQLITE
       ? headersInSqlite(root, path, scratch)
       : name === NDB
-        ? withImageFile(root, path, DATABASE_LIMIT, (file) => headersOf(ndbHeaders(file, HEADER_LIMIT)))
+        ? withImageFile(root, path, DATABASE_LIMIT, (file) =>
+            headersOf(ndbHeaders(file, HEADER_LIMIT)),
+          )
         : undefined;
   return headers?.flatMap((header) => packageOf(header, path, distribution) ?? []);
 }
@@ -67,7 +75,11 @@ function headersOf(blobs: Iterable<Buffer>): RpmHeader[] | undefined {
 }
 
 /** SQLite opens files by path and writes beside them, so it gets a copy. */
-function headersInSqlite(root: Root, path: string, scratch: () => ScratchDir): RpmHeader[] | undefined {
+function headersInSqlite(
+  root: Root,
+  path: string,
+  scratch: () => ScratchDir,
+): RpmHeader[] | undefined {
   using room = scratch();
   const copy = join(room.path, SQLITE);
   if (!copied(root, path, copy)) return undefined;
@@ -96,14 +108,20 @@ function* sqliteHeaders(path: string): Generator<Buffer> {
     db.exec('PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA query_only=ON');
     const kind = db.prepare("SELECT type FROM sqlite_schema WHERE name = 'Packages'").get();
     if (kind?.['type'] !== 'table') throw new RangeError('it has no table of packages');
-    for (const { blob } of db.prepare(`SELECT blob FROM Packages WHERE length(blob) < ${HEADER_LIMIT}`).iterate())
+    for (const { blob } of db
+      .prepare(`SELECT blob FROM Packages WHERE length(blob) < ${HEADER_LIMIT}`)
+      .iterate())
       if (blob instanceof Uint8Array) yield Buffer.from(blob.buffer, blob.byteOffset, blob.length);
   } finally {
     db.close();
   }
 }
 
-function packageOf(header: RpmHeader, foundIn: string, { id, version: of }: Distribution): FoundPackage | undefined {
+function packageOf(
+  header: RpmHeader,
+  foundIn: string,
+  { id, version: of }: Distribution,
+): FoundPackage | undefined {
   const { name, epoch, arch, licence } = header;
   const version = `${header.version}-${header.release}`;
   // Keys of signers are stored in the database like packages.
@@ -113,8 +131,19 @@ function packageOf(header: RpmHeader, foundIn: string, { id, version: of }: Dist
     distro: id && of && `${id}-${of}`,
     epoch: epoch === undefined ? undefined : String(epoch),
   };
-  const purl = formatPurl({ type: 'rpm', name: `${NAMESPACES[id] ?? id}/${name}`, version, qualifiers });
-  return { name, version: epoch === undefined ? version : `${epoch}:${version}`, licence: identified(licence), purl, foundIn };
+  const purl = formatPurl({
+    type: 'rpm',
+    name: `${NAMESPACES[id] ?? id}/${name}`,
+    version,
+    qualifiers,
+  });
+  return {
+    name,
+    version: epoch === undefined ? version : `${epoch}:${version}`,
+    licence: identified(licence),
+    purl,
+    foundIn,
+  };
 }
 
 /**
@@ -123,5 +152,7 @@ function packageOf(header: RpmHeader, foundIn: string, { id, version: of }: Dist
  */
 function identified(licence: string | undefined): string | undefined {
   const names = licence?.split(/ (?:AND|OR|WITH) /) ?? [];
-  return names.every((name) => /-\d|^(MIT|ISC|Zlib|curl|OpenSSL)$/.test(name)) ? soundLicence(licence) : undefined;
+  return names.every((name) => /-\d|^(MIT|ISC|Zlib|curl|OpenSSL)$/.test(name))
+    ? soundLicence(licence)
+    : undefined;
 }

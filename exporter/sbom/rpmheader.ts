@@ -8,7 +8,14 @@ export interface RpmHeader {
   readonly licence: string | undefined;
 }
 
-const TAG = { name: 1000, version: 1001, release: 1002, epoch: 1003, licence: 1014, arch: 1022 } as const;
+const TAG = {
+  name: 1000,
+  version: 1001,
+  release: 1002,
+  epoch: 1003,
+  licence: 1014,
+  arch: 1022,
+} as const;
 const TYPE = { int32: 4, string: 6, i18n: 9 } as const;
 /** Real headers have about sixty. */
 const MAX_ENTRIES = 10_000;

@@ -1,5 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -40,51 +49,88 @@ function run(command: string, ...args: string[]): void {
 }
 
 /** An rpm database with packages, made by rpm itself. */
-function rpmDatabase(dir: string, directory: string, specs: readonly Readonly<Record<string, string>>[]): void {
+function rpmDatabase(
+  dir: string,
+  directory: string,
+  specs: readonly Readonly<Record<string, string>>[],
+): void {
   const top = join(dir, 'top');
   for (const [index, fields] of specs.entries()) {
     const spec = join(dir, `${index}.spec`);
-    const tags = Object.entries({ Summary: 'x', BuildArch: 'noarch', ...fields }).map(([name, value]) => `${name}: ${value}`);
+    const tags = Object.entries({ Summary: 'x', BuildArch: 'noarch', ...fields }).map(
+      ([name, value]) => `${name}: ${value}`,
+    );
     writeFileSync(spec, `${tags.join('\n')}\n%description\nx\n%files\n`);
-    run('rpmbuild', '-bb', '--quiet', '--define', `_topdir ${top}`, '--define', `_dbpath ${dir}/db`, spec);
+    run(
+      'rpmbuild',
+      '-bb',
+      '--quiet',
+      '--define',
+      `_topdir ${top}`,
+      '--define',
+      `_dbpath ${dir}/db`,
+      spec,
+    );
   }
-  const found = spawnSync('find', [top, '-name', '*.rpm'], { encoding: 'utf8' }).stdout.trim().split('\n');
+  const found = spawnSync('find', [top, '-name', '*.rpm'], { encoding: 'utf8' })
+    .stdout.trim()
+    .split('\n');
   mkdirSync(join(treeOf(dir), directory), { recursive: true });
-  const flags = ['--root', treeOf(dir), '--dbpath', `/${directory}`, '--justdb', '--nodeps', '--force-debian'];
+  const flags = [
+    '--root',
+    treeOf(dir),
+    '--dbpath',
+    `/${directory}`,
+    '--justdb',
+    '--nodeps',
+    '--force-debian',
+  ];
   run('rpm', ...flags, '-i', ...found);
 }
 
-const noRpm = spawnSync('rpmbuild', ['--version'], { stdio: 'ignore' }).status === 0 ? undefined : 'rpm is not installed';
+const noRpm =
+  spawnSync('rpmbuild', ['--version'], { stdio: 'ignore' }).status === 0
+    ? undefined
+    : 'rpm is not installed';
 const real = (name: string, body: (context: { dir: string }) => void) => {
   if (noRpm) console.log(`SKIP ${name}: ${noRpm}`);
   else test(name, body);
 };
 
-real("the packages of rpm's own database are found, in the directory of every distribution", ({ dir }) => {
-  put(dir, 'etc/os-release', 'ID=fedora\nVERSION_ID=40\n');
-  rpmDatabase(dir, 'usr/lib/sysimage/rpm', [
-    { Name: 'hello', Version: '1.2.3', Release: '4.fc40', Epoch: '2', License: 'GPL-2.0-or-later AND MIT' },
-    { Name: 'plain', Version: '7~rc1', Release: '1.fc40', License: 'GPLv2+' },
-  ]);
-  const found = scan(dir);
-  assert.equal(found.unread, []);
-  assert.equal(found.packages, [
-    {
-      name: 'hello',
-      version: '2:1.2.3-4.fc40',
-      licence: 'GPL-2.0-or-later AND MIT',
-      purl: 'pkg:rpm/fedora/hello@1.2.3-4.fc40?arch=noarch&distro=fedora-40&epoch=2',
-      foundIn: 'usr/lib/sysimage/rpm/rpmdb.sqlite',
-    },
-    {
-      name: 'plain',
-      version: '7~rc1-1.fc40',
-      licence: undefined,
-      purl: 'pkg:rpm/fedora/plain@7~rc1-1.fc40?arch=noarch&distro=fedora-40',
-      foundIn: 'usr/lib/sysimage/rpm/rpmdb.sqlite',
-    },
-  ]);
-});
+real(
+  "the packages of rpm's own database are found, in the directory of every distribution",
+  ({ dir }) => {
+    put(dir, 'etc/os-release', 'ID=fedora\nVERSION_ID=40\n');
+    rpmDatabase(dir, 'usr/lib/sysimage/rpm', [
+      {
+        Name: 'hello',
+        Version: '1.2.3',
+        Release: '4.fc40',
+        Epoch: '2',
+        License: 'GPL-2.0-or-later AND MIT',
+      },
+      { Name: 'plain', Version: '7~rc1', Release: '1.fc40', License: 'GPLv2+' },
+    ]);
+    const found = scan(dir);
+    assert.equal(found.unread, []);
+    assert.equal(found.packages, [
+      {
+        name: 'hello',
+        version: '2:1.2.3-4.fc40',
+        licence: 'GPL-2.0-or-later AND MIT',
+        purl: 'pkg:rpm/fedora/hello@1.2.3-4.fc40?arch=noarch&distro=fedora-40&epoch=2',
+        foundIn: 'usr/lib/sysimage/rpm/rpmdb.sqlite',
+      },
+      {
+        name: 'plain',
+        version: '7~rc1-1.fc40',
+        licence: undefined,
+        purl: 'pkg:rpm/fedora/plain@7~rc1-1.fc40?arch=noarch&distro=fedora-40',
+        foundIn: 'usr/lib/sysimage/rpm/rpmdb.sqlite',
+      },
+    ]);
+  },
+);
 
 real('packages in the log beside the rpm database are found', ({ dir }) => {
   const directory = 'var/lib/rpm';
@@ -92,7 +138,9 @@ real('packages in the log beside the rpm database are found', ({ dir }) => {
   const path = join(treeOf(dir), directory, 'rpmdb.sqlite');
   const db = new DatabaseSync(path);
   // The database is open while it is scanned, so that nothing is moved from the log into the file.
-  db.exec("PRAGMA wal_autocheckpoint=0; UPDATE Packages SET blob = CAST(replace(CAST(blob AS BLOB), 'first', 'newer') AS BLOB)");
+  db.exec(
+    "PRAGMA wal_autocheckpoint=0; UPDATE Packages SET blob = CAST(replace(CAST(blob AS BLOB), 'first', 'newer') AS BLOB)",
+  );
   const files = [path, `${path}-wal`].map((file) => readFileSync(file));
   db.close();
   put(dir, `${directory}/rpmdb.sqlite`, files[0]!);
@@ -116,7 +164,11 @@ test('damaged, strange and unsupported rpm databases are reported as not read', 
 });
 
 const headerOf = (entries: readonly (readonly [number, number, number])[], data: string) => {
-  const words = [entries.length, data.length, ...entries.flatMap(([tag, type, offset]) => [tag, type, offset, 1])];
+  const words = [
+    entries.length,
+    data.length,
+    ...entries.flatMap(([tag, type, offset]) => [tag, type, offset, 1]),
+  ];
   const bytes = Buffer.alloc(words.length * 4);
   for (const [index, word] of words.entries()) bytes.writeUInt32BE(word, index * 4);
   return Buffer.concat([bytes, Buffer.from(data)]);
@@ -174,7 +226,11 @@ function ndb(blobs: readonly Buffer[]): Buffer {
   const parts: Buffer[] = [];
   let block = 256;
   for (const [index, blob] of blobs.entries()) {
-    const whole = Buffer.concat([words(magic('BlbS'), index + 1, 0, blob.length), blob, Buffer.alloc(12)]);
+    const whole = Buffer.concat([
+      words(magic('BlbS'), index + 1, 0, blob.length),
+      blob,
+      Buffer.alloc(12),
+    ]);
     const blocks = Math.ceil(whole.length / 16);
     // A free slot stands between any two.
     slots.push(words(magic('Slot'), 0, 0, 0), words(magic('Slot'), index + 1, block, blocks));
@@ -185,13 +241,17 @@ function ndb(blobs: readonly Buffer[]): Buffer {
   return Buffer.concat([words(magic('RpmP'), 0, 1, 1, 3, 0, 0, 0), ...slots, ...parts]);
 }
 
-test("the packages in SUSE's form of the database are found; in a damaged one none are", ({ dir }) => {
+test("the packages in SUSE's form of the database are found; in a damaged one none are", ({
+  dir,
+}) => {
   const path = 'usr/lib/sysimage/rpm/Packages.db';
   const sound = ndb([strings('one'), strings('two')]);
   put(dir, 'etc/os-release', 'ID="opensuse-leap"\nVERSION_ID="15.6"\n');
   put(dir, path, sound);
   const found = scan(dir);
-  const expected = ['one', 'two'].map((name) => `pkg:rpm/opensuse/${name}@1-2?distro=opensuse-leap-15.6`);
+  const expected = ['one', 'two'].map(
+    (name) => `pkg:rpm/opensuse/${name}@1-2?distro=opensuse-leap-15.6`,
+  );
   assert.equal([urls(found), found.unread], [expected, []]);
   const damages: readonly (readonly [at: number, value: number])[] = [
     [0, 1],
@@ -214,15 +274,22 @@ test("the packages in SUSE's form of the database are found; in a damaged one no
 });
 
 /** A Go program that is always here: the compiler of these sources. */
-const PROGRAM = join(import.meta.dirname, `../../node_modules/@typescript/typescript-linux-${process.arch}/lib/tsc`);
+const PROGRAM = join(
+  import.meta.dirname,
+  `../../node_modules/@typescript/typescript-linux-${process.arch}/lib/tsc`,
+);
 
 test('a Go program lists its module, its dependencies and the standard library', ({ dir }) => {
-  if (!existsSync(PROGRAM)) return console.log('SKIP a Go program: the TypeScript compiler is not there');
+  if (!existsSync(PROGRAM))
+    return console.log('SKIP a Go program: the TypeScript compiler is not there');
   copyFileSync(PROGRAM, put(dir, 'usr/bin/tool', ''));
   chmodSync(join(treeOf(dir), 'usr/bin/tool'), 0o755);
   const found = scan(dir);
   const lines = urls(found).join('\n');
-  assert.match(lines, /^pkg:golang\/github\.com\/microsoft\/typescript-go@v0\.0\.0-\d{14}-[0-9a-f]{12}(%2Bdirty)?$/m);
+  assert.match(
+    lines,
+    /^pkg:golang\/github\.com\/microsoft\/typescript-go@v0\.0\.0-\d{14}-[0-9a-f]{12}(%2Bdirty)?$/m,
+  );
   assert.match(lines, /^pkg:golang\/golang\.org\/x\/sys@v0\.\d+\.\d+$/m);
   assert.match(lines, /^pkg:golang\/stdlib@1\.\d+\.\d+$/m);
   assert.equal([...new Set(found.packages.map(({ foundIn }) => foundIn))], ['usr/bin/tool']);
@@ -232,7 +299,12 @@ test('a Go program built without modules is listed by the path of its package', 
   put(
     dir,
     'bin/tool',
-    elf(buildInfo('go1.19.8', 'path\tgithub.com/docker/distribution/cmd/registry\nbuild\t-trimpath=true\n')),
+    elf(
+      buildInfo(
+        'go1.19.8',
+        'path\tgithub.com/docker/distribution/cmd/registry\nbuild\t-trimpath=true\n',
+      ),
+    ),
     0o755,
   );
   const [program] = scan(dir).packages;
@@ -244,8 +316,10 @@ test('a Go program built without modules is listed by the path of its package', 
 function elf(section: Buffer, big = false): Buffer {
   const names = Buffer.from('\0.go.buildinfo\0.shstrtab\0');
   const file = Buffer.alloc(70_000);
-  const u16 = (at: number, value: number) => (big ? file.writeUInt16BE(value, at) : file.writeUInt16LE(value, at));
-  const u32 = (at: number, value: number) => (big ? file.writeUInt32BE(value, at) : file.writeUInt32LE(value, at));
+  const u16 = (at: number, value: number) =>
+    big ? file.writeUInt16BE(value, at) : file.writeUInt16LE(value, at);
+  const u32 = (at: number, value: number) =>
+    big ? file.writeUInt32BE(value, at) : file.writeUInt32LE(value, at);
   const u64 = (at: number, value: number) =>
     big ? file.writeBigUInt64BE(BigInt(value), at) : file.writeBigUInt64LE(BigInt(value), at);
   file.set([0x7f, 0x45, 0x4c, 0x46, 2, big ? 2 : 1]);
@@ -265,10 +339,18 @@ function elf(section: Buffer, big = false): Buffer {
 }
 
 function buildInfo(version: string, text: string, flags = 2): Buffer {
-  const header = Buffer.concat([Buffer.from('\xff Go buildinf:', 'latin1'), Buffer.from([8, flags])], 32);
-  const framed = (bytes: Buffer) => Buffer.concat([Buffer.from([(bytes.length & 0x7f) | 0x80, bytes.length >> 7]), bytes]);
+  const header = Buffer.concat(
+    [Buffer.from('\xff Go buildinf:', 'latin1'), Buffer.from([8, flags])],
+    32,
+  );
+  const framed = (bytes: Buffer) =>
+    Buffer.concat([Buffer.from([(bytes.length & 0x7f) | 0x80, bytes.length >> 7]), bytes]);
   const mark = Buffer.alloc(16, '#');
-  return Buffer.concat([header, framed(Buffer.from(version)), framed(Buffer.concat([mark, Buffer.from(text), mark]))]);
+  return Buffer.concat([
+    header,
+    framed(Buffer.from(version)),
+    framed(Buffer.concat([mark, Buffer.from(text), mark])),
+  ]);
 }
 
 const MODULES = [

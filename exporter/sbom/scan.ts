@@ -38,15 +38,22 @@ export function scanTree(path: string, scratch: (label: string) => ScratchDir): 
   using root = openRoot(path);
   const read: ReadImageFile = (name, limit = FILE_LIMIT) =>
     withImageFile(root, name, limit, (file) => file.read(0, file.size).toString('utf8'));
-  const distribution = distributionOf(OS_RELEASE.map((name) => read(name)).find((text) => text !== undefined));
+  const distribution = distributionOf(
+    OS_RELEASE.map((name) => read(name)).find((text) => text !== undefined),
+  );
   const files = walkTree(path).filter(({ kind }) => kind === 'file');
-  const dpkg = [DPKG, ...files.flatMap(({ path: name }) => (name.startsWith(`${DPKG_PARTS}/`) ? [name] : []))];
+  const dpkg = [
+    DPKG,
+    ...files.flatMap(({ path: name }) => (name.startsWith(`${DPKG_PARTS}/`) ? [name] : [])),
+  ];
   const unread: string[] = [];
   const found = [
     ...dpkg.flatMap((name) => dpkgPackages(read(name, DATABASE_LIMIT) ?? '', name, distribution)),
     ...APK.flatMap((name) => apkPackages(read(name, DATABASE_LIMIT) ?? '', name, distribution)),
     ...rpmIn(root, files, distribution, scratch, unread),
-    ...files.flatMap(({ path: name }) => (NPM.test(name) ? (npmPackage(read(name) ?? '', name) ?? []) : [])),
+    ...files.flatMap(({ path: name }) =>
+      NPM.test(name) ? (npmPackage(read(name) ?? '', name) ?? []) : [],
+    ),
     ...files.flatMap((file) => programIn(root, file, unread)),
   ];
   const unique = new Map(found.map((item) => [`${item.purl} ${item.foundIn}`, item]));
@@ -75,9 +82,15 @@ function rpmIn(
   });
 }
 
-function programIn(root: Root, { path, mode, size }: Entry, unread: string[]): readonly FoundPackage[] {
+function programIn(
+  root: Root,
+  { path, mode, size }: Entry,
+  unread: string[],
+): readonly FoundPackage[] {
   if (!(mode & 0o111) || size < PROGRAM_LEAST) return [];
-  const found = withImageFile(root, path, Number.MAX_SAFE_INTEGER, (file) => goPackages(file, path));
+  const found = withImageFile(root, path, Number.MAX_SAFE_INTEGER, (file) =>
+    goPackages(file, path),
+  );
   if (found !== 'old') return found ?? [];
   unread.push(path);
   return [];

@@ -12,18 +12,34 @@ const NOTHING = 'NOASSERTION';
  */
 export function spdx(scan: Scan, name: string, time: number): Predicate {
   const packages = scan.packages.map(packageOf);
-  const identity = hexOf(digestOfParts([name, String(time), ...scan.packages.map(({ purl, foundIn }) => `${purl} ${foundIn}`)]));
+  const identity = hexOf(
+    digestOfParts([
+      name,
+      String(time),
+      ...scan.packages.map(({ purl, foundIn }) => `${purl} ${foundIn}`),
+    ]),
+  );
   const body = {
     SPDXID: 'SPDXRef-DOCUMENT',
     spdxVersion: 'SPDX-2.3',
     dataLicense: 'CC0-1.0',
     name,
     documentNamespace: `https://spdx.org/spdxdocs/kiln-${identity.slice(0, 32)}`,
-    comment: scan.unread.length > 0 ? `not read: ${scan.unread.map((path) => `/${path}`).join(', ')}` : undefined,
-    creationInfo: { created: `${rfc3339(Math.floor(time / 1000) * 1000)}`, creators: ['Tool: kiln'] },
+    comment:
+      scan.unread.length > 0
+        ? `not read: ${scan.unread.map((path) => `/${path}`).join(', ')}`
+        : undefined,
+    creationInfo: {
+      created: `${rfc3339(Math.floor(time / 1000) * 1000)}`,
+      creators: ['Tool: kiln'],
+    },
     packages: [image(name, scan.distribution), ...packages],
     relationships: [
-      { spdxElementId: 'SPDXRef-DOCUMENT', relationshipType: 'DESCRIBES', relatedSpdxElement: 'SPDXRef-Image' },
+      {
+        spdxElementId: 'SPDXRef-DOCUMENT',
+        relationshipType: 'DESCRIBES',
+        relatedSpdxElement: 'SPDXRef-Image',
+      },
       ...packages.map(({ SPDXID }) => ({
         spdxElementId: 'SPDXRef-Image',
         relationshipType: 'CONTAINS',
@@ -60,6 +76,8 @@ function packageOf({ name, version, licence, purl, foundIn }: FoundPackage) {
     licenseConcluded: NOTHING,
     licenseDeclared: licence ?? NOTHING,
     copyrightText: NOTHING,
-    externalRefs: [{ referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: purl }],
+    externalRefs: [
+      { referenceCategory: 'PACKAGE-MANAGER', referenceType: 'purl', referenceLocator: purl },
+    ],
   };
 }

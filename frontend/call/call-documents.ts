@@ -11,7 +11,10 @@ import type { CheckReport, Target } from './call.ts';
 
 interface Location {
   readonly sourceIndex?: number;
-  readonly ranges?: readonly { readonly start: { readonly line: number }; readonly end: { readonly line: number } }[];
+  readonly ranges?: readonly {
+    readonly start: { readonly line: number };
+    readonly end: { readonly line: number };
+  }[];
 }
 
 /**
@@ -25,7 +28,10 @@ function lines(start: number, end: number): Location {
   const count = Math.max(1, end - start + 1);
   if (count > MOST_LINES) return { ranges: [{ start: { line: start }, end: { line: end } }] };
   return {
-    ranges: Array.from({ length: count }, (_, index) => ({ start: { line: start + index }, end: { line: start + index } })),
+    ranges: Array.from({ length: count }, (_, index) => ({
+      start: { line: start + index },
+      end: { line: start + index },
+    })),
   };
 }
 
@@ -37,7 +43,9 @@ function locationOf({ start, end }: SourceRange): Location {
 export function checkDocument({ source, warnings, error }: CheckReport): unknown {
   const sources: SourceText[] = [source];
   const indexOf = (text: SourceText): number => {
-    const index = sources.findIndex((known) => known.name === text.name && known.text === text.text);
+    const index = sources.findIndex(
+      (known) => known.name === text.name && known.text === text.text,
+    );
     return index < 0 ? sources.push(text) - 1 : index;
   };
   const found = warnings.map(({ rule, message, range }) => {
@@ -63,12 +71,20 @@ export function checkDocument({ source, warnings, error }: CheckReport): unknown
 
 /** Findings that fail the build have their own places. */
 function placeOf({ code, place }: KilnError, source: SourceText): Location {
-  if (code === 'KILN_DOCKERFILE_CHECK' || place?.kind !== 'source' || place.source.name !== source.name) return {};
+  if (
+    code === 'KILN_DOCKERFILE_CHECK' ||
+    place?.kind !== 'source' ||
+    place.source.name !== source.name
+  )
+    return {};
   const { line } = place.start;
   return lines(line, Math.max(place.end.line, lastLineOf(source, line)));
 }
 
-export function outlineDocument({ name, description, args, secrets, ssh, caches }: Outline, source: SourceText): unknown {
+export function outlineDocument(
+  { name, description, args, secrets, ssh, caches }: Outline,
+  source: SourceText,
+): unknown {
   const mounts = (found: Outline['secrets']) =>
     found.map((mount) => ({
       name: mount.name,
@@ -89,7 +105,9 @@ export function outlineDocument({ name, description, args, secrets, ssh, caches 
     ...(secrets.length > 0 && { secrets: mounts(secrets) }),
     ...(ssh.length > 0 && { ssh: mounts(ssh) }),
     // BuildKit's document has this field too, but BuildKit never fills it.
-    ...(caches.length > 0 && { cache: caches.map((cache) => ({ ID: cache.name, location: locationOf(cache.range) })) }),
+    ...(caches.length > 0 && {
+      cache: caches.map((cache) => ({ ID: cache.name, location: locationOf(cache.range) })),
+    }),
     sources: [base64(source.text)],
   };
 }

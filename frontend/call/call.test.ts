@@ -33,11 +33,19 @@ async function ask(test: CallCase, call: CallCase['calls'][number]): Promise<Ans
   try {
     if (call === 'targets') {
       const targets = targetsOf(source);
-      return { text: targetsText(targets), document: plain(targetsDocument(targets, source)), status: 0 };
+      return {
+        text: targetsText(targets),
+        document: plain(targetsDocument(targets, source)),
+        status: 0,
+      };
     }
     if (call === 'outline') {
       const outline = await outlineBuild(request, () => {});
-      return { text: outlineText(outline), document: plain(outlineDocument(outline, source)), status: 0 };
+      return {
+        text: outlineText(outline),
+        document: plain(outlineDocument(outline, source)),
+        status: 0,
+      };
     }
     const report = await checkBuild(request);
     const { error } = report;
@@ -56,15 +64,22 @@ async function ask(test: CallCase, call: CallCase['calls'][number]): Promise<Ans
 /** Docker iterates over maps, so entries of one line come in any order. */
 function ordered(document: Answer['document']): unknown {
   if (!document) return document;
-  const byPlace = (list: { name: string; location: { ranges: { start: { line: number } }[] } }[] | undefined) =>
-    list?.toSorted((a, b) => a.location.ranges[0]!.start.line - b.location.ranges[0]!.start.line || (a.name < b.name ? -1 : 1));
+  const byPlace = (
+    list: { name: string; location: { ranges: { start: { line: number } }[] } }[] | undefined,
+  ) =>
+    list?.toSorted(
+      (a, b) =>
+        a.location.ranges[0]!.start.line - b.location.ranges[0]!.start.line ||
+        (a.name < b.name ? -1 : 1),
+    );
   const { args, secrets, ssh, buildError, ...rest } = document as Record<string, never>;
   return { ...rest, args: byPlace(args), secrets: byPlace(secrets), ssh: byPlace(ssh) };
 }
 
 const trimmed = (text: string) => text.replaceAll(/[^\S\n]+$/gm, '');
 /** Errors have other words in Docker. Their existence and lines are the same. */
-const placeOf = (document: Answer['document']) => (document?.['buildError'] as { location?: unknown } | undefined)?.location;
+const placeOf = (document: Answer['document']) =>
+  (document?.['buildError'] as { location?: unknown } | undefined)?.location;
 
 for (const one of CASES) {
   for (const call of one.calls) {
@@ -76,17 +91,24 @@ for (const one of CASES) {
       assert.equal(ordered(found.document), ordered(wanted!.document));
       assert.equal(placeOf(found.document), placeOf(wanted!.document));
       assert.is(found.status, wanted!.status);
-      assert.is(found.error === undefined, wanted!.error === undefined, `${found.error} / ${wanted!.error}`);
+      assert.is(
+        found.error === undefined,
+        wanted!.error === undefined,
+        `${found.error} / ${wanted!.error}`,
+      );
     });
   }
 }
 
 test('the outline also lists caches, which Docker leaves out', async () => {
-  const dockerfile = 'FROM scratch\nRUN --mount=type=cache,target=/root/.cache x\nRUN --mount=type=cache,id=own,target=/x x\n';
+  const dockerfile =
+    'FROM scratch\nRUN --mount=type=cache,target=/root/.cache x\nRUN --mount=type=cache,id=own,target=/x x\n';
   const one: CallCase = { name: '', dockerfile, calls: [] };
   const outline = await outlineBuild(requestFor(one), () => {});
   assert.is(outlineText(outline), 'CACHE\n/root/.cache\nown\n\n');
-  const { cache } = outlineDocument(outline, { name: 'Dockerfile', text: dockerfile }) as { cache: { ID: string }[] };
+  const { cache } = outlineDocument(outline, { name: 'Dockerfile', text: dockerfile }) as {
+    cache: { ID: string }[];
+  };
   assert.equal(
     cache.map(({ ID }) => ID),
     ['/root/.cache', 'own'],
@@ -94,9 +116,17 @@ test('the outline also lists caches, which Docker leaves out', async () => {
 });
 
 test('a finding in .dockerignore has that file as its source', async () => {
-  const report = await checkBuild(requestFor({ name: '', dockerfile: 'FROM scratch\n', ignore: 'a\nb # c\n', calls: [] }));
-  const document = checkDocument(report) as { warnings: { location: object }[]; sources: { filename: string }[] };
-  assert.equal(document.warnings[0]?.location, { sourceIndex: 1, ranges: [{ start: { line: 2 }, end: { line: 2 } }] });
+  const report = await checkBuild(
+    requestFor({ name: '', dockerfile: 'FROM scratch\n', ignore: 'a\nb # c\n', calls: [] }),
+  );
+  const document = checkDocument(report) as {
+    warnings: { location: object }[];
+    sources: { filename: string }[];
+  };
+  assert.equal(document.warnings[0]?.location, {
+    sourceIndex: 1,
+    ranges: [{ start: { line: 2 }, end: { line: 2 } }],
+  });
   assert.is(document.sources[1]?.filename, '.dockerignore');
   assert.match(
     checkText(report, (name) => name),
@@ -109,7 +139,9 @@ test('a document names the first and the last line of a very long instruction', 
   const dockerfile = `FROM scratch\nCOPY <<E /a\n${lines(400)}E\nCOPY <<E /b\n${lines(3000)}E\n`;
   const report = await checkBuild(requestFor({ name: '', dockerfile, calls: [] }));
   assert.is(report.warnings.length, 1001);
-  const { warnings } = checkDocument(report) as { warnings: { location: { ranges: { start: object; end: object }[] } }[] };
+  const { warnings } = checkDocument(report) as {
+    warnings: { location: { ranges: { start: object; end: object }[] } }[];
+  };
   assert.is(warnings[0]?.location.ranges.length, 402);
   assert.equal(warnings.at(-1)?.location.ranges, [{ start: { line: 404 }, end: { line: 3405 } }]);
 });
@@ -134,7 +166,8 @@ test('one ARG of many names has a description for each of them', async () => {
 });
 
 test('the CMD that an ENTRYPOINT drops is that of the nearest stage', async () => {
-  const dockerfile = 'FROM scratch AS a\nCMD ["1"]\nFROM a AS b\nCMD ["2"]\nFROM b AS c\nFROM c\nENTRYPOINT ["x"]\n';
+  const dockerfile =
+    'FROM scratch AS a\nCMD ["1"]\nFROM a AS b\nCMD ["2"]\nFROM b AS c\nFROM c\nENTRYPOINT ["x"]\n';
   const { warnings } = await checkBuild(requestFor({ name: '', dockerfile, calls: [] }));
   assert.equal(
     warnings.map(({ message }) => message),
@@ -149,7 +182,10 @@ test('after the first image that cannot be resolved only a few others are tried'
     asked++;
     throw new KilnError('KILN_REGISTRY_UNREACHABLE', 'nobody is there');
   };
-  const request = { ...requestFor({ name: '', dockerfile: `FROM scratch\n${images}`, calls: [] }), resolveImage };
+  const request = {
+    ...requestFor({ name: '', dockerfile: `FROM scratch\n${images}`, calls: [] }),
+    resolveImage,
+  };
   const { error } = await checkBuild(request);
   assert.is(error?.code, 'KILN_REGISTRY_UNREACHABLE');
   assert.ok(asked < 100, `${asked} images were asked about`);

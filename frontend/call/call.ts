@@ -57,7 +57,10 @@ function warningsBefore({ place }: KilnError, request: FrontendRequest): Warning
 }
 
 /** `tell` gets the findings, even when the answer is an error. */
-export async function outlineBuild(request: FrontendRequest, tell: (findings: Findings) => void): Promise<Outline> {
+export async function outlineBuild(
+  request: FrontendRequest,
+  tell: (findings: Findings) => void,
+): Promise<Outline> {
   const dockerfile = parseDockerfile(request.dockerfile);
   const findings = new Findings(request, dockerfile);
   try {

@@ -10,16 +10,25 @@ import type { CheckReport, Target } from './call.ts';
  */
 
 /** `fileOf` gives the name under which a source is shown: the Dockerfile has its path. */
-export function checkText({ warnings, error }: CheckReport, fileOf: (name: string) => string): string {
+export function checkText(
+  { warnings, error }: CheckReport,
+  fileOf: (name: string) => string,
+): string {
   const count = warnings.length;
-  const head = count === 0 ? 'no warnings found.' : `${count} ${count === 1 ? 'warning has' : 'warnings have'} been found!`;
+  const head =
+    count === 0
+      ? 'no warnings found.'
+      : `${count} ${count === 1 ? 'warning has' : 'warnings have'} been found!`;
   // The text is ordered by place, as in BuildKit. Only documents keep the order of finding.
   const parts = warnings.toSorted(byPlace).map(({ rule, message, range }) => {
     const source = { ...range.source, name: fileOf(range.source.name) };
     const place = placeOf({ ...range, source });
-    return [`WARNING: ${rule.name} - ${rule.url}`, message, placeName(place), ...(rule.hidesLines ? [] : excerpt(place))].join(
-      '\n',
-    );
+    return [
+      `WARNING: ${rule.name} - ${rule.url}`,
+      message,
+      placeName(place),
+      ...(rule.hidesLines ? [] : excerpt(place)),
+    ].join('\n');
   });
   if (count === 0 && error) return '';
   return `${[`Check complete, ${head}`, ...parts].join('\n\n')}\n${error ? '\n' : ''}`;
@@ -35,7 +44,12 @@ function byPlace(a: Warning, b: Warning): number {
 export function outlineText({ name, description, args, secrets, ssh, caches }: Outline): string {
   const parts: string[] = [];
   if (name || description)
-    parts.push(table([['TARGET: ', name || '(default)'], ...(description ? [['DESCRIPTION: ', description]] : [])]));
+    parts.push(
+      table([
+        ['TARGET: ', name || '(default)'],
+        ...(description ? [['DESCRIPTION: ', description]] : []),
+      ]),
+    );
   if (args.length > 0)
     parts.push(
       table([
@@ -67,8 +81,13 @@ export function targetsText(targets: readonly Target[]): string {
  * Columns as wide as their widest cell, which includes its padding. The last column is not padded.
  */
 function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  const widths = rows[0]!.map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
   return rows
-    .map((row) => `${row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]!))).join('')}\n`)
+    .map(
+      (row) =>
+        `${row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column]!))).join('')}\n`,
+    )
     .join('');
 }

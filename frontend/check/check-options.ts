@@ -11,7 +11,11 @@ export interface CheckOptions {
   readonly error: boolean;
 }
 
-export const DEFAULT_OPTIONS: CheckOptions = { skip: new Set(), experimental: new Set(), error: false };
+export const DEFAULT_OPTIONS: CheckOptions = {
+  skip: new Set(),
+  experimental: new Set(),
+  error: false,
+};
 
 /**
  * Reads `skip=A,B;error=true;experimental=all`. Throws KILN_DOCKERFILE_CHECK. As in Docker, the
@@ -36,16 +40,27 @@ export function parseCheckOptions(directive: Directive): CheckOptions {
 /** Splits into at most `count` parts. The last part keeps the rest of the text. */
 function splitAtMost(text: string, separator: string, count: number): string[] {
   const parts = text.split(separator);
-  return [...parts.slice(0, count - 1), ...(parts.length >= count ? [parts.slice(count - 1).join(separator)] : [])];
+  return [
+    ...parts.slice(0, count - 1),
+    ...(parts.length >= count ? [parts.slice(count - 1).join(separator)] : []),
+  ];
 }
 
 function parseBool(value: string, part: string, directive: Directive): boolean {
   if (/^(1|t|T|TRUE|true|True)$/.test(value)) return true;
   if (/^(0|f|F|FALSE|false|False)$/.test(value)) return false;
-  throw invalid(`failed to parse check option ${quote(part)}: parsing ${quote(value)}: invalid syntax`, directive);
+  throw invalid(
+    `failed to parse check option ${quote(part)}: parsing ${quote(value)}: invalid syntax`,
+    directive,
+  );
 }
 
 function invalid(why: string, directive: Directive): KilnError {
   const hint = 'write # check=skip=Rule,Rule;error=true';
-  return problem('KILN_DOCKERFILE_CHECK', `failed to parse check options: ${why}`, directive.range, hint);
+  return problem(
+    'KILN_DOCKERFILE_CHECK',
+    `failed to parse check options: ${why}`,
+    directive.range,
+    hint,
+  );
 }

@@ -34,7 +34,9 @@ for (const { dockerfile, warnings, error } of GOLDENS) {
       return;
     }
     const wanted = warnings
-      .filter(({ rule, message }) => !CONVERTERS.includes(rule) && !/workdir "(C:x)?" can/.test(message))
+      .filter(
+        ({ rule, message }) => !CONVERTERS.includes(rule) && !/workdir "(C:x)?" can/.test(message),
+      )
       .map(({ rule, message, lines }) => `${lines[0]?.[0]} ${rule}: ${message}`);
     const found = checkDockerfile(parsed)
       .filter(({ rule }) => rule.by === 'buildkit')
@@ -46,12 +48,16 @@ for (const { dockerfile, warnings, error } of GOLDENS) {
 test('names the 22 rules of BuildKit with the addresses that Docker gives', () => {
   assert.is(Object.values(RULES).filter(({ by }) => by === 'buildkit').length, 22);
   for (const { warnings } of GOLDENS) {
-    for (const { rule, url } of warnings) if (url) assert.is(RULES[rule as keyof typeof RULES].url, url);
+    for (const { rule, url } of warnings)
+      if (url) assert.is(RULES[rule as keyof typeof RULES].url, url);
   }
 });
 
 test('error=true turns findings into one error with a place', () => {
-  const parsed = parseDockerfile({ name: 'Dockerfile', text: '# check=error=true\nFROM scratch AS Foo\n' });
+  const parsed = parseDockerfile({
+    name: 'Dockerfile',
+    text: '# check=error=true\nFROM scratch AS Foo\n',
+  });
   const options = checkOptionsOf(parsed);
   const error = violation(checkDockerfile(parsed, options), options);
   assert.is(error?.message, 'lint violation found for rules: StageNameCasing');
@@ -60,18 +66,25 @@ test('error=true turns findings into one error with a place', () => {
 });
 
 test('options given from outside replace those of the file', () => {
-  const parsed = parseDockerfile({ name: 'Dockerfile', text: '# check=error=true\nFROM scratch AS Foo\n' });
+  const parsed = parseDockerfile({
+    name: 'Dockerfile',
+    text: '# check=error=true\nFROM scratch AS Foo\n',
+  });
   assert.equal(checkDockerfile(parsed, checkOptionsOf(parsed, 'skip=all')), []);
 });
 
 test('a finding that is made twice is reported once', () => {
-  const found = checkDockerfile(parseDockerfile({ name: 'Dockerfile', text: 'FROM scratch AS Foo\n' }));
+  const found = checkDockerfile(
+    parseDockerfile({ name: 'Dockerfile', text: 'FROM scratch AS Foo\n' }),
+  );
   assert.is(new Collector().takeAll([...found, ...found]).length, 1);
 });
 
 test('a thousand findings of a rule are reported, and one that says that there are more', () => {
   const text = `FROM scratch\n${'MAINTAINER x\n'.repeat(1500)}CMD x\n`;
-  const told = new Collector().takeAll(checkDockerfile(parseDockerfile({ name: 'Dockerfile', text })));
+  const told = new Collector().takeAll(
+    checkDockerfile(parseDockerfile({ name: 'Dockerfile', text })),
+  );
   const maintainers = told.filter(({ rule }) => rule.name === 'MaintainerDeprecated');
   assert.is(maintainers.length, 1001);
   assert.match(maintainers.at(-1)!.message, /^More findings of MaintainerDeprecated than 1000/);

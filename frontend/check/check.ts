@@ -23,9 +23,15 @@ export const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks, ...pit
  * The options that apply: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given.
  */
 export function checkOptionsOf(dockerfile: Dockerfile, override?: string): CheckOptions {
-  const range = dockerfile.directives.check?.range ?? { source: dockerfile.source, start: FIRST, end: FIRST };
+  const range = dockerfile.directives.check?.range ?? {
+    source: dockerfile.source,
+    start: FIRST,
+    end: FIRST,
+  };
   if (override !== undefined) return parseCheckOptions({ value: override, range });
-  return dockerfile.directives.check ? parseCheckOptions(dockerfile.directives.check) : DEFAULT_OPTIONS;
+  return dockerfile.directives.check
+    ? parseCheckOptions(dockerfile.directives.check)
+    : DEFAULT_OPTIONS;
 }
 
 const FIRST = { line: 1, character: 0 };
@@ -34,13 +40,21 @@ const FIRST = { line: 1, character: 0 };
  * The findings in BuildKit's order, without the rules that `options` skip. `ignore` is the
  * `.dockerignore` that applies.
  */
-export function checkDockerfile(dockerfile: Dockerfile, options = checkOptionsOf(dockerfile), ignore?: IgnoreFile): Warning[] {
-  const found = [...CHECKS.flatMap((check) => check(dockerfile)), ...(ignore ? ignoreFileCheck(ignore) : [])];
+export function checkDockerfile(
+  dockerfile: Dockerfile,
+  options = checkOptionsOf(dockerfile),
+  ignore?: IgnoreFile,
+): Warning[] {
+  const found = [
+    ...CHECKS.flatMap((check) => check(dockerfile)),
+    ...(ignore ? ignoreFileCheck(ignore) : []),
+  ];
   return inOrder(found.filter(({ rule }) => isEnabled(rule, options)));
 }
 
 export function isEnabled(rule: Rule, options: CheckOptions): boolean {
-  if (rule.level === 'experimental') return options.experimental === 'all' || options.experimental.has(rule.name);
+  if (rule.level === 'experimental')
+    return options.experimental === 'all' || options.experimental.has(rule.name);
   return options.skip !== 'all' && !options.skip.has(rule.name);
 }
 
@@ -88,11 +102,20 @@ export class Collector {
  * The error to throw when findings fail the build, because of `error=true`. Kiln's own rules fail a
  * build only where the file names the rule: Kiln builds what Docker builds.
  */
-export function violation(warnings: readonly Warning[], options: CheckOptions): KilnError | undefined {
-  const named = (rule: Rule) => options.experimental !== 'all' && options.experimental.has(rule.name);
+export function violation(
+  warnings: readonly Warning[],
+  options: CheckOptions,
+): KilnError | undefined {
+  const named = (rule: Rule) =>
+    options.experimental !== 'all' && options.experimental.has(rule.name);
   const counting = warnings.filter(({ rule }) => rule.by === 'buildkit' || named(rule));
   const [first] = counting;
   if (!options.error || !first) return undefined;
   const names = [...new Set(counting.map(({ rule }) => rule.name))].join(', ');
-  return problem('KILN_DOCKERFILE_CHECK', `lint violation found for rules: ${names}`, first.range, `see ${first.rule.url}`);
+  return problem(
+    'KILN_DOCKERFILE_CHECK',
+    `lint violation found for rules: ${names}`,
+    first.range,
+    `see ${first.rule.url}`,
+  );
 }

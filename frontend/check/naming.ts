@@ -8,7 +8,9 @@ const isUpper = (text: string) => text === text.toUpperCase();
 
 const stageNameCasing: Check = ({ stages }) =>
   stages.flatMap(({ from: { nameAsWritten: name, range } }) =>
-    name === undefined || isLower(name) ? [] : [warning('StageNameCasing', `Stage name '${name}' should be lowercase`, range)],
+    name === undefined || isLower(name)
+      ? []
+      : [warning('StageNameCasing', `Stage name '${name}' should be lowercase`, range)],
   );
 
 /** A FROM in mixed case belongs to ConsistentInstructionCasing. */
@@ -16,7 +18,13 @@ const fromAsCasing: Check = ({ stages }) =>
   stages.flatMap(({ from: { keyword, asKeyword, range } }) => {
     if (asKeyword === undefined || (!isLower(keyword) && !isUpper(keyword))) return [];
     if (isLower(keyword) ? isLower(asKeyword) : isUpper(asKeyword)) return [];
-    return [warning('FromAsCasing', `'${asKeyword}' and '${keyword}' keywords' casing do not match`, range)];
+    return [
+      warning(
+        'FromAsCasing',
+        `'${asKeyword}' and '${keyword}' keywords' casing do not match`,
+        range,
+      ),
+    ];
   });
 
 const consistentCasing: Check = (dockerfile) => {
@@ -31,7 +39,9 @@ const consistentCasing: Check = (dockerfile) => {
   });
 };
 
-function instructionsOf({ stages }: Dockerfile): { readonly keyword: string; readonly range: SourceRange }[] {
+function instructionsOf({
+  stages,
+}: Dockerfile): { readonly keyword: string; readonly range: SourceRange }[] {
   return stages.flatMap(({ from, instructions }) => [from, ...instructions]);
 }
 
@@ -43,7 +53,13 @@ const duplicateStageName: Check = ({ stages }) => {
       seen.add(name);
       return [];
     }
-    return [warning('DuplicateStageName', `Duplicate stage name ${quote(name)}, stage names should be unique`, range)];
+    return [
+      warning(
+        'DuplicateStageName',
+        `Duplicate stage name ${quote(name)}, stage names should be unique`,
+        range,
+      ),
+    ];
   });
 };
 
@@ -52,7 +68,13 @@ const RESERVED = new Set(['context', 'scratch']);
 const reservedStageName: Check = ({ stages }) =>
   stages.flatMap(({ from: { name, range } }) => {
     if (name === undefined || !RESERVED.has(name)) return [];
-    return [warning('ReservedStageName', `Stage name should not use the same name as reserved stage ${quote(name)}`, range)];
+    return [
+      warning(
+        'ReservedStageName',
+        `Stage name should not use the same name as reserved stage ${quote(name)}`,
+        range,
+      ),
+    ];
   });
 
 /**
@@ -60,9 +82,15 @@ const reservedStageName: Check = ({ stages }) =>
  * with the name.
  */
 const definitionDescription: Check = ({ globalArgs, stages }) => {
-  const describe = (instruction: string, names: readonly string[], comment: string, range: SourceRange): Warning[] => {
+  const describe = (
+    instruction: string,
+    names: readonly string[],
+    comment: string,
+    range: SourceRange,
+  ): Warning[] => {
     const first = comment.split('\n').at(-1)?.split(' ')[0];
-    if (comment === '' || names.length === 0 || (first !== undefined && names.includes(first))) return [];
+    if (comment === '' || names.length === 0 || (first !== undefined && names.includes(first)))
+      return [];
     const name = names.length > 1 ? '<arg_key>' : names[0];
     const message = `Comment for ${instruction} should follow the format: \`# ${name} <description>\``;
     return [warning('InvalidDefinitionDescription', message, range)];
@@ -70,7 +98,10 @@ const definitionDescription: Check = ({ globalArgs, stages }) => {
   const froms = stages.flatMap(({ from }) =>
     describe('FROM', from.name === undefined ? [] : [from.name], from.docComment, from.range),
   );
-  const args = [...globalArgs, ...stages.flatMap(({ instructions }) => instructions.filter((i) => i.kind === 'arg'))];
+  const args = [
+    ...globalArgs,
+    ...stages.flatMap(({ instructions }) => instructions.filter((i) => i.kind === 'arg')),
+  ];
   return [
     ...froms,
     ...args.flatMap((arg) =>

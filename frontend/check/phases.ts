@@ -63,6 +63,9 @@ export function inOrder(warnings: readonly Warning[]): Warning[] {
   return [...warnings].sort((a, b) => {
     const phase = phaseOf(a) - phaseOf(b);
     if (phase !== 0 || phaseOf(a) > CASING) return phase;
-    return a.range.start.line - b.range.start.line || ORDER.indexOf(a.rule.name) - ORDER.indexOf(b.rule.name);
+    return (
+      a.range.start.line - b.range.start.line ||
+      ORDER.indexOf(a.rule.name) - ORDER.indexOf(b.rule.name)
+    );
   });
 }

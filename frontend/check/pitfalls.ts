@@ -1,6 +1,11 @@
 import { tryParseReference } from '../../base/reference.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
-import type { AddInstruction, Dockerfile, RunInstruction, StageInstruction } from '../instructions.ts';
+import type {
+  AddInstruction,
+  Dockerfile,
+  RunInstruction,
+  StageInstruction,
+} from '../instructions.ts';
 import { commandsOf, type SimpleCommand, shellTextOf } from './shellwords.ts';
 import { type Check, type Warning, warning } from './warning.ts';
 
@@ -24,23 +29,41 @@ const SHELL_STATE: Readonly<Record<string, string>> = {
   source: 'ENV sets variables for what follows',
 };
 
-function shellStateLost({ range }: RunInstruction, commands: readonly SimpleCommand[]): Warning | undefined {
+function shellStateLost(
+  { range }: RunInstruction,
+  commands: readonly SimpleCommand[],
+): Warning | undefined {
   const [name = '', argument = ''] = commands.at(-1) ?? [];
   const state = name === '.' ? 'source' : name;
   const advice = Object.hasOwn(SHELL_STATE, state) ? SHELL_STATE[state] : undefined;
   // A sourced script may do anything; some scripts are only ever sourced for their variables.
-  if (advice === undefined || (state === 'source' && !/(?:activate|rc|profile|\.env|nvm\.sh)$/.test(argument))) return undefined;
-  return warning('ShellStateLost', `'${name}' at the end of a RUN has no effect on what follows: ${advice}`, range);
+  if (
+    advice === undefined ||
+    (state === 'source' && !/(?:activate|rc|profile|\.env|nvm\.sh)$/.test(argument))
+  )
+    return undefined;
+  return warning(
+    'ShellStateLost',
+    `'${name}' at the end of a RUN has no effect on what follows: ${advice}`,
+    range,
+  );
 }
 
-const UPDATE: Readonly<Record<string, RegExp>> = { 'apt-get': /^update$/, apt: /^update$/, apk: /^update$/ };
+const UPDATE: Readonly<Record<string, RegExp>> = {
+  'apt-get': /^update$/,
+  apt: /^update$/,
+  apk: /^update$/,
+};
 
 function updates([name = '', ...rest]: SimpleCommand): boolean {
   const verb = rest.find((word) => !word.startsWith('-'));
   return Object.hasOwn(UPDATE, name) && verb !== undefined && UPDATE[name]!.test(verb);
 }
 
-function packageUpdateAlone({ range }: RunInstruction, commands: readonly SimpleCommand[]): Warning | undefined {
+function packageUpdateAlone(
+  { range }: RunInstruction,
+  commands: readonly SimpleCommand[],
+): Warning | undefined {
   const [first] = commands;
   if (!first || !commands.every(updates)) return undefined;
   const message = `'${first[0]} update' in a RUN of its own: it stays cached, and later installs meet lists that are out of date`;
@@ -54,7 +77,8 @@ const shellPitfalls: Check = ({ stages }) => {
     for (const run of instructions) {
       if (run.kind !== 'run') continue;
       const commands = commandsIn(run);
-      for (const one of [shellStateLost(run, commands), packageUpdateAlone(run, commands)]) if (one) found.push(one);
+      for (const one of [shellStateLost(run, commands), packageUpdateAlone(run, commands)])
+        if (one) found.push(one);
     }
   }
   return found;
@@ -126,7 +150,10 @@ const installAfterCopyAll: Check = ({ stages }) =>
 
 function copiesAll(instruction: StageInstruction): boolean {
   if (instruction.kind !== 'copy' && instruction.kind !== 'add') return false;
-  return instruction.flags.from === undefined && instruction.sources.some((source) => /^\.?\/?$/.test(source));
+  return (
+    instruction.flags.from === undefined &&
+    instruction.sources.some((source) => /^\.?\/?$/.test(source))
+  );
 }
 
 interface Install {
@@ -142,7 +169,9 @@ function installsIn(instructions: readonly StageInstruction[]): Install[] {
     return commandsIn(run).flatMap((words) => {
       const command = words.join(' ');
       const known = INSTALLS.find(([form]) => form.test(command));
-      return known ? [{ command: words.slice(0, 3).join(' '), files: known[1], range: run.range }] : [];
+      return known
+        ? [{ command: words.slice(0, 3).join(' '), files: known[1], range: run.range }]
+        : [];
     });
   });
 }
@@ -154,12 +183,22 @@ const addForPlainFile: Check = ({ stages }) =>
     .flatMap(({ instructions }) => instructions.filter((instruction) => instruction.kind === 'add'))
     .filter(isPlain)
     .map(({ range, sources }) =>
-      warning('AddForPlainFile', `ADD of '${sources[0]}', which needs no unpacking or fetching: use COPY`, range),
+      warning(
+        'AddForPlainFile',
+        `ADD of '${sources[0]}', which needs no unpacking or fetching: use COPY`,
+        range,
+      ),
     );
 
 function isPlain({ sources, flags }: AddInstruction): boolean {
-  const plain = (source: string) => !ARCHIVE.test(source) && !/[$*?[]|:\/\/|^git@|\.git(?:#|$)/.test(source);
-  return flags.unpack === undefined && flags.checksum === undefined && sources.length > 0 && sources.every(plain);
+  const plain = (source: string) =>
+    !ARCHIVE.test(source) && !/[$*?[]|:\/\/|^git@|\.git(?:#|$)/.test(source);
+  return (
+    flags.unpack === undefined &&
+    flags.checksum === undefined &&
+    sources.length > 0 &&
+    sources.every(plain)
+  );
 }
 
 const unpinnedBaseImage: Check = (dockerfile) => {
@@ -167,9 +206,18 @@ const unpinnedBaseImage: Check = (dockerfile) => {
   return dockerfile.stages.flatMap(({ from: { image, range } }) => {
     if (names.has(image.toLowerCase()) || image === 'scratch' || image.includes('$')) return [];
     const reference = tryParseReference(image);
-    if (!reference || reference.digest || (reference.tag !== undefined && reference.tag !== 'latest')) return [];
+    if (
+      !reference ||
+      reference.digest ||
+      (reference.tag !== undefined && reference.tag !== 'latest')
+    )
+      return [];
     return [
-      warning('UnpinnedBaseImage', `Base image '${image}' is whatever its newest version is: name a version or digest`, range),
+      warning(
+        'UnpinnedBaseImage',
+        `Base image '${image}' is whatever its newest version is: name a version or digest`,
+        range,
+      ),
     ];
   });
 };

@@ -12,7 +12,8 @@ import { RULES, type RuleName } from './rules.ts';
  * linux/amd64.
  */
 async function rulesIn(example: Example, options = ''): Promise<RuleName[]> {
-  const { dockerfile, ignore } = typeof example === 'string' ? { dockerfile: example, ignore: undefined } : example;
+  const { dockerfile, ignore } =
+    typeof example === 'string' ? { dockerfile: example, ignore: undefined } : example;
   const platform = /--platform=linux\/(\w+)$/m.exec(dockerfile.split('\n')[0]!)?.[1];
   const request = requestOf(dockerfile, {
     ignore,
@@ -26,7 +27,10 @@ async function rulesIn(example: Example, options = ''): Promise<RuleName[]> {
   return warnings.map(({ rule }) => rule.name);
 }
 
-for (const [name, { bad, good }] of Object.entries(PAGES) as [RuleName, (typeof PAGES)[RuleName]][]) {
+for (const [name, { bad, good }] of Object.entries(PAGES) as [
+  RuleName,
+  (typeof PAGES)[RuleName],
+][]) {
   const rule = RULES[name];
   const wanted = rule.level === 'experimental' ? `experimental=${name}` : '';
   test(`${name} reports the bad example of its page and not the good one`, async () => {
@@ -34,7 +38,9 @@ for (const [name, { bad, good }] of Object.entries(PAGES) as [RuleName, (typeof 
     assert.not.ok((await rulesIn(good, wanted)).includes(name));
   });
   test(`${name} is silent when ${rule.level === 'experimental' ? 'not asked for' : 'skipped'}`, async () => {
-    assert.not.ok((await rulesIn(bad, rule.level === 'experimental' ? 'skip=' : `skip=${name}`)).includes(name));
+    assert.not.ok(
+      (await rulesIn(bad, rule.level === 'experimental' ? 'skip=' : `skip=${name}`)).includes(name),
+    );
   });
 }
 
@@ -75,7 +81,8 @@ const SILENT: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
 };
 for (const [name, bodies] of Object.entries(SILENT) as [RuleName, readonly string[]][]) {
   test(`${name} is silent about what only looks alike`, async () => {
-    for (const body of bodies) assert.not.ok((await rulesIn(`FROM alpine:3.22\n${body}\n`)).includes(name), body);
+    for (const body of bodies)
+      assert.not.ok((await rulesIn(`FROM alpine:3.22\n${body}\n`)).includes(name), body);
   });
 }
 
@@ -88,7 +95,11 @@ const SPEAKS: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
     'RUN . /venv/bin/activate',
     'RUN make; \\\n  cd /x',
   ],
-  PackageUpdateAlone: ['RUN apt update -qq', 'RUN apk update', 'RUN DEBIAN_FRONTEND=x apt-get -y update'],
+  PackageUpdateAlone: [
+    'RUN apt update -qq',
+    'RUN apk update',
+    'RUN DEBIAN_FRONTEND=x apt-get -y update',
+  ],
   SecretInText: [
     `ENV A=AKIA${'ABCDEFGH23456789'}`,
     `ARG T=ghp_${'a1'.repeat(18)}`,
@@ -103,7 +114,8 @@ const SPEAKS: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
 };
 for (const [name, bodies] of Object.entries(SPEAKS) as [RuleName, readonly string[]][]) {
   test(`${name} is not easily escaped`, async () => {
-    for (const body of bodies) assert.ok((await rulesIn(`FROM alpine:3.22\n${body}\n`)).includes(name), body);
+    for (const body of bodies)
+      assert.ok((await rulesIn(`FROM alpine:3.22\n${body}\n`)).includes(name), body);
   });
 }
 

@@ -30,7 +30,10 @@ type Texts = Record<string, readonly [string, string] | readonly [string, string
 const BUILDKIT = {
   StageNameCasing: ['stage-name-casing', 'Stage names should be lowercase'],
   FromAsCasing: ['from-as-casing', "The 'as' keyword should match the case of the 'from' keyword"],
-  NoEmptyContinuation: ['no-empty-continuation', 'Empty continuation lines will become errors in a future release'],
+  NoEmptyContinuation: [
+    'no-empty-continuation',
+    'Empty continuation lines will become errors in a future release',
+  ],
   ConsistentInstructionCasing: [
     'consistent-instruction-casing',
     'All commands within the Dockerfile should use the same casing (either upper or lower)',
@@ -55,13 +58,22 @@ const BUILDKIT = {
     'multiple-instructions-disallowed',
     'Multiple instructions of the same type should not be used in the same stage',
   ],
-  LegacyKeyValueFormat: ['legacy-key-value-format', 'Legacy key/value format with whitespace separator should not be used'],
-  InvalidBaseImagePlatform: ['invalid-base-image-platform', 'Base image platform does not match expected target platform'],
+  LegacyKeyValueFormat: [
+    'legacy-key-value-format',
+    'Legacy key/value format with whitespace separator should not be used',
+  ],
+  InvalidBaseImagePlatform: [
+    'invalid-base-image-platform',
+    'Base image platform does not match expected target platform',
+  ],
   RedundantTargetPlatform: [
     'redundant-target-platform',
     'Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior',
   ],
-  SecretsUsedInArgOrEnv: ['secrets-used-in-arg-or-env', 'Sensitive data should not be used in the ARG or ENV commands'],
+  SecretsUsedInArgOrEnv: [
+    'secrets-used-in-arg-or-env',
+    'Sensitive data should not be used in the ARG or ENV commands',
+  ],
   InvalidDefaultArgInFrom: [
     'invalid-default-arg-in-from',
     'Default value for global ARG results in an empty or invalid base image name',
@@ -70,34 +82,79 @@ const BUILDKIT = {
     'from-platform-flag-const-disallowed',
     'FROM --platform flag should not use a constant value',
   ],
-  CopyIgnoredFile: ['copy-ignored-file', 'Attempting to Copy file that is excluded by .dockerignore', 'experimental'],
+  CopyIgnoredFile: [
+    'copy-ignored-file',
+    'Attempting to Copy file that is excluded by .dockerignore',
+    'experimental',
+  ],
   InvalidDefinitionDescription: [
     'invalid-definition-description',
     'Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.',
     'experimental',
   ],
   ExposeProtoCasing: ['expose-proto-casing', 'Protocol in EXPOSE instruction should be lowercase'],
-  ExposeInvalidFormat: ['expose-invalid-format', 'IP address and host-port mapping should not be used in EXPOSE instruction'],
+  ExposeInvalidFormat: [
+    'expose-invalid-format',
+    'IP address and host-port mapping should not be used in EXPOSE instruction',
+  ],
 } as const satisfies Texts;
 
 /**
  * Rules that are a matter of taste, or whose findings are intended in many files, are experimental.
  */
 const KILN = {
-  SuspiciousIgnorePattern: ['suspicious-ignore-pattern', 'A line of .dockerignore cannot mean what it seems to say'],
-  ShellStateLost: ['shell-state-lost', 'A change of directory or of the environment ends with its RUN'],
-  SecretInText: ['secret-in-text', 'Secrets should not stand in a Dockerfile: they stay in the image and its history'],
-  PackageUpdateAlone: ['package-update-alone', 'Package lists should be updated in the RUN that installs from them'],
-  InstallAfterCopyAll: ['install-after-copy-all', 'Dependencies should be installed before the whole context is copied'],
+  SuspiciousIgnorePattern: [
+    'suspicious-ignore-pattern',
+    'A line of .dockerignore cannot mean what it seems to say',
+  ],
+  ShellStateLost: [
+    'shell-state-lost',
+    'A change of directory or of the environment ends with its RUN',
+  ],
+  SecretInText: [
+    'secret-in-text',
+    'Secrets should not stand in a Dockerfile: they stay in the image and its history',
+  ],
+  PackageUpdateAlone: [
+    'package-update-alone',
+    'Package lists should be updated in the RUN that installs from them',
+  ],
+  InstallAfterCopyAll: [
+    'install-after-copy-all',
+    'Dependencies should be installed before the whole context is copied',
+  ],
   TooManyLayers: ['too-many-layers', 'Docker takes images of at most 127 layers'],
-  LastStagePlatform: ['last-stage-platform', 'The last stage should be for the platform that is built'],
-  ChmodWithoutExecute: ['chmod-without-execute', 'A mode without x makes directories that nobody can enter'],
-  EntrypointDropsCmd: ['entrypoint-drops-cmd', 'An ENTRYPOINT drops the CMD that its stage inherits'],
-  ExcludeNamesSource: ['exclude-names-source', 'Patterns of --exclude are matched below the source, not with its name'],
+  LastStagePlatform: [
+    'last-stage-platform',
+    'The last stage should be for the platform that is built',
+  ],
+  ChmodWithoutExecute: [
+    'chmod-without-execute',
+    'A mode without x makes directories that nobody can enter',
+  ],
+  EntrypointDropsCmd: [
+    'entrypoint-drops-cmd',
+    'An ENTRYPOINT drops the CMD that its stage inherits',
+  ],
+  ExcludeNamesSource: [
+    'exclude-names-source',
+    'Patterns of --exclude are matched below the source, not with its name',
+  ],
   LinkResetsMode: ['link-resets-mode', 'COPY --link into /tmp takes away its mode'],
-  CacheOwnersDiffer: ['cache-owners-differ', 'Cache mounts of one id should agree on owner and mode'],
-  AddForPlainFile: ['add-for-plain-file', 'COPY should be used for files that need no unpacking or fetching', 'experimental'],
-  UnpinnedBaseImage: ['unpinned-base-image', 'Base images should be named with a version', 'experimental'],
+  CacheOwnersDiffer: [
+    'cache-owners-differ',
+    'Cache mounts of one id should agree on owner and mode',
+  ],
+  AddForPlainFile: [
+    'add-for-plain-file',
+    'COPY should be used for files that need no unpacking or fetching',
+    'experimental',
+  ],
+  UnpinnedBaseImage: [
+    'unpinned-base-image',
+    'Base images should be named with a version',
+    'experimental',
+  ],
 } as const satisfies Texts;
 
 export const RULES: Readonly<Record<RuleName, Rule>> = {

@@ -30,12 +30,17 @@ export function commandsOf(text: string): SimpleCommand[] {
     if (/^[;&|\n]/.test(token)) {
       if (words.length > 0) commands.push(words);
       words = [];
-    } else if (/^\S/.test(token) && !token.startsWith('#') && (words.length > 0 || !ASSIGNMENT.test(token)))
+    } else if (
+      /^\S/.test(token) &&
+      !token.startsWith('#') &&
+      (words.length > 0 || !ASSIGNMENT.test(token))
+    )
       words.push(token.replace(/["']/g, ''));
   }
   if (words.length > 0) commands.push(words);
   return commands;
 }
 
-const TOKEN = /[;&|\n]+|[^\S\n]+|#[^\n]*|(?:"(?:[^"\\]|\\[\s\S])*"?|'[^']*'?|\\[\s\S]|[^\s;&|"'\\])+|\\$/g;
+const TOKEN =
+  /[;&|\n]+|[^\S\n]+|#[^\n]*|(?:"(?:[^"\\]|\\[\s\S])*"?|'[^']*'?|\\[\s\S]|[^\s;&|"'\\])+|\\$/g;
 const ASSIGNMENT = /^[A-Za-z_]\w*=/;

@@ -10,18 +10,25 @@ import { RULES } from './rules.ts';
  * Warns of rules that `# check=` or `override` (BUILDKIT_DOCKERFILE_CHECK) names and that do not
  * exist, because naming them has no effect.
  */
-export function unknownRules(source: SourceText, override: string | undefined): readonly WarningEvent[] {
+export function unknownRules(
+  source: SourceText,
+  override: string | undefined,
+): readonly WarningEvent[] {
   const line = override === undefined ? directiveOf(source.text, 'check') : undefined;
   const value = override ?? line?.value;
   if (value === undefined) return [];
   const number = line?.number ?? 1;
   const names = Object.keys(RULES);
-  const unknown = namesIn(optionsOf(value, source, number)).filter((name) => name !== '' && !names.includes(name));
+  const unknown = namesIn(optionsOf(value, source, number)).filter(
+    (name) => name !== '' && !names.includes(name),
+  );
   return unknown.map((name) => ({
     kind: 'warning',
     short: `there is no check named ${JSON.stringify(name)}${didYouMean(name, names)}: naming it has no effect`,
     detail: [],
-    ...(line && { source: { name: source.name, text: source.text, startLine: number, endLine: number } }),
+    ...(line && {
+      source: { name: source.name, text: source.text, startLine: number, endLine: number },
+    }),
   }));
 }
 

@@ -17,20 +17,26 @@ const noEmptyContinuation: Check = ({ notes }) =>
 
 const maintainerDeprecated: Check = (dockerfile) =>
   all(dockerfile, 'maintainer').map(({ range }) =>
-    warning('MaintainerDeprecated', 'Maintainer instruction is deprecated in favor of using label', range),
+    warning(
+      'MaintainerDeprecated',
+      'Maintainer instruction is deprecated in favor of using label',
+      range,
+    ),
   );
 
 const legacyKeyValue: Check = (dockerfile) =>
-  [...all(dockerfile, 'env'), ...all(dockerfile, 'label')].flatMap(({ keyword, entries, range }) => {
-    if (!entries.some(({ legacy }) => legacy)) return [];
-    return [
-      warning(
-        'LegacyKeyValueFormat',
-        `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`,
-        range,
-      ),
-    ];
-  });
+  [...all(dockerfile, 'env'), ...all(dockerfile, 'label')].flatMap(
+    ({ keyword, entries, range }) => {
+      if (!entries.some(({ legacy }) => legacy)) return [];
+      return [
+        warning(
+          'LegacyKeyValueFormat',
+          `"${keyword} key=value" should be used instead of legacy "${keyword} key value" format`,
+          range,
+        ),
+      ];
+    },
+  );
 
 /** Ports with variables are checked when they are expanded. */
 const exposeFormat: Check = (dockerfile) =>
@@ -43,7 +49,13 @@ export function checkPort(port: string, range: SourceRange): Warning[] {
   const found: Warning[] = [];
   const protocol = port.split('/')[1] ?? '';
   if (protocol !== protocol.toLowerCase()) {
-    found.push(warning('ExposeProtoCasing', `Defined protocol '${port}' in EXPOSE instruction should be lowercase`, range));
+    found.push(
+      warning(
+        'ExposeProtoCasing',
+        `Defined protocol '${port}' in EXPOSE instruction should be lowercase`,
+        range,
+      ),
+    );
   }
   if (port.includes(':')) {
     const message = `EXPOSE instruction should not define an IP address or host-port mapping, found '${port}'`;
@@ -52,7 +64,8 @@ export function checkPort(port: string, range: SourceRange): Warning[] {
   return found;
 }
 
-export const SECRET_NAME = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
+export const SECRET_NAME =
+  /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
 const PUBLIC = /(?:_|^)public(?:_|$)/i;
 
 const secretsUsed: Check = (dockerfile) => {
@@ -60,7 +73,11 @@ const secretsUsed: Check = (dockerfile) => {
     keys
       .filter((key) => SECRET_NAME.test(key) && !PUBLIC.test(key))
       .map((key) =>
-        warning('SecretsUsedInArgOrEnv', `Do not use ARG or ENV instructions for sensitive data (${name} ${quote(key)})`, range),
+        warning(
+          'SecretsUsedInArgOrEnv',
+          `Do not use ARG or ENV instructions for sensitive data (${name} ${quote(key)})`,
+          range,
+        ),
       );
   const keysOf = (entries: readonly { readonly key: string }[]) => entries.map(({ key }) => key);
   return [
@@ -86,7 +103,11 @@ const multipleInstructions: Check = ({ stages }) =>
 /** A SHELL, in this stage or in one of its bases, shows that the shell form is intended. */
 const jsonArgs: Check = (dockerfile) =>
   walkStages(dockerfile, 'shell', (instruction) => {
-    if ((instruction.kind !== 'cmd' && instruction.kind !== 'entrypoint') || instruction.command.form === 'exec') return [];
+    if (
+      (instruction.kind !== 'cmd' && instruction.kind !== 'entrypoint') ||
+      instruction.command.form === 'exec'
+    )
+      return [];
     const message = `JSON arguments recommended for ${instruction.keyword} to prevent unintended behavior related to OS signals`;
     return [warning('JSONArgsRecommended', message, instruction.range)];
   });

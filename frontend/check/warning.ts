@@ -25,6 +25,8 @@ export function toEvent({ rule, message, range }: Warning): WarningEvent {
     short: `${rule.name}: ${message} (line ${start.line})`,
     detail: [rule.description],
     url: rule.url,
-    ...(!rule.hidesLines && { source: { name: source.name, text: source.text, startLine: start.line, endLine: end.line } }),
+    ...(!rule.hidesLines && {
+      source: { name: source.name, text: source.text, startLine: start.line, endLine: end.line },
+    }),
   };
 }

@@ -22,7 +22,11 @@ export function platformArgs(
     [`${prefix}ARCH`, platform.architecture],
     [`${prefix}VARIANT`, platform.variant ?? ''],
   ];
-  const defaults: [string, string][] = [...of('BUILD', build), ...of('TARGET', target), ['TARGETSTAGE', stage || 'default']];
+  const defaults: [string, string][] = [
+    ...of('BUILD', build),
+    ...of('TARGET', target),
+    ['TARGETSTAGE', stage || 'default'],
+  ];
   return new Map(defaults.map(([key, value]) => [key, overrides.get(key) ?? value]));
 }
 
@@ -41,7 +45,9 @@ export function globalArgs(
     for (const { key, value } of instruction.args) {
       const given =
         buildArgs.get(key) ??
-        (value === undefined ? undefined : placed(placeOf(instruction.range), () => words.word(value, scope).result));
+        (value === undefined
+          ? undefined
+          : placed(placeOf(instruction.range), () => words.word(value, scope).result));
       if (given === undefined) continue;
       scope.delete(key);
       scope.set(key, given);
@@ -69,5 +75,8 @@ export function proxyEnv(buildArgs: ReadonlyMap<string, string>): ProxyEnv | und
 
 /** An environment in which some names have other values. */
 export function overlay(base: Env, over: ReadonlyMap<string, string>): Env {
-  return { get: (name) => over.get(name) ?? base.get(name), keys: () => new Set([...over.keys(), ...base.keys()]) };
+  return {
+    get: (name) => over.get(name) ?? base.get(name),
+    keys: () => new Set([...over.keys(), ...base.keys()]),
+  };
 }

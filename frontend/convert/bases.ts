@@ -24,10 +24,15 @@ import { emptyEnv } from './words.ts';
  * in front of the instructions of its stage. A trigger may copy from another image, so this repeats
  * until no new image is needed. Stages that no target needs are not resolved.
  */
-export async function resolveBases(conversion: Conversion, targets: readonly StageNode[]): Promise<Set<StageNode>> {
+export async function resolveBases(
+  conversion: Conversion,
+  targets: readonly StageNode[],
+): Promise<Set<StageNode>> {
   for (;;) {
     const needed = reachable(targets);
-    const open = conversion.stages.all.filter((stage) => needed.has(stage) && !stage.base && stage.life.kind === 'linked');
+    const open = conversion.stages.all.filter(
+      (stage) => needed.has(stage) && !stage.base && stage.life.kind === 'linked',
+    );
     await resolveAll(conversion, open);
     let more = false;
     for (const stage of needed) more = addTriggers(conversion, stage) || more;
@@ -43,7 +48,8 @@ async function resolveAll(conversion: Conversion, stages: readonly StageNode[]):
   const asked: StageNode[] = [];
   for (const stage of stages) {
     // The empty tree has no image to resolve.
-    if (stage.baseName === 'scratch' && !stage.namedContext) settleBase(stage, emptyBase(conversion, stage));
+    if (stage.baseName === 'scratch' && !stage.namedContext)
+      settleBase(stage, emptyBase(conversion, stage));
     else asked.push(stage);
   }
   let next = 0;
@@ -71,7 +77,9 @@ export async function checkBaseNames(conversion: Conversion): Promise<void> {
     const { base, namedContext, baseName, errorRange } = stage;
     if (base || namedContext || sound.has(baseName)) continue;
     sound.add(baseName);
-    await placedAsync(placeOf(errorRange), () => suggesting(conversion, baseName, async () => imageNamed(baseName)));
+    await placedAsync(placeOf(errorRange), () =>
+      suggesting(conversion, baseName, async () => imageNamed(baseName)),
+    );
   }
 }
 
@@ -90,16 +98,33 @@ function settleBase(stage: StageNode, base: ResolvedBase): void {
 
 async function baseOf(conversion: Conversion, stage: StageNode): Promise<ResolvedBase> {
   if (stage.namedContext) return await replacement(conversion, stage, stage.namedContext);
-  return stage.baseName === 'scratch' ? emptyBase(conversion, stage) : await resolveImage(conversion, stage);
+  return stage.baseName === 'scratch'
+    ? emptyBase(conversion, stage)
+    : await resolveImage(conversion, stage);
 }
 
 function emptyBase({ target }: Conversion, { baseName }: StageNode): ResolvedBase {
-  return { name: baseName, platform: target, state: emptyState(undefined), image: emptyImage(target), config: undefined };
+  return {
+    name: baseName,
+    platform: target,
+    state: emptyState(undefined),
+    image: emptyImage(target),
+    config: undefined,
+  };
 }
 
 /** A named context that replaces a stage. The stage's instructions do not count. */
-async function replacement({ request, target }: Conversion, stage: StageNode, found: FoundContext): Promise<ResolvedBase> {
-  const { state, config } = await loadNamedContext(request, found, stage.platform ?? target, () => stage.paths);
+async function replacement(
+  { request, target }: Conversion,
+  stage: StageNode,
+  found: FoundContext,
+): Promise<ResolvedBase> {
+  const { state, config } = await loadNamedContext(
+    request,
+    found,
+    stage.platform ?? target,
+    () => stage.paths,
+  );
   return {
     name: stage.baseName,
     platform: config?.architecture && config.os ? platformOfImage(config) : stage.platform,
@@ -119,10 +144,21 @@ async function resolveImage(conversion: Conversion, stage: StageNode): Promise<R
   if (context) {
     const { state, config } = await loadNamedContext(request, context, platform, () => stage.paths);
     if (config) checkPlatform(conversion, stage, written, config, platform);
-    return { name, platform, state: { ...state, platform }, image: config ? imageOn(config) : emptyImage(platform), config };
+    return {
+      name,
+      platform,
+      state: { ...state, platform },
+      image: config ? imageOn(config) : emptyImage(platform),
+      config,
+    };
   }
-  const options = { pull: request.pull, ...(stage.name !== undefined && { stageName: stage.name }) };
-  const resolved = await suggesting(conversion, written, () => request.resolveImage(written, platform, options));
+  const options = {
+    pull: request.pull,
+    ...(stage.name !== undefined && { stageName: stage.name }),
+  };
+  const resolved = await suggesting(conversion, written, () =>
+    request.resolveImage(written, platform, options),
+  );
   return takeImage(conversion, stage, { resolved, reference, platform, written });
 }
 
@@ -133,14 +169,24 @@ interface Found {
   readonly written: string;
 }
 
-function takeImage(conversion: Conversion, stage: StageNode, { resolved, reference, platform, written }: Found): ResolvedBase {
+function takeImage(
+  conversion: Conversion,
+  stage: StageNode,
+  { resolved, reference, platform, written }: Found,
+): ResolvedBase {
   const { config } = resolved;
   const implicit = stage.platform === undefined && conversion.implicitTarget;
-  const chosen = implicit ? detectPlatform(config, platform, conversion.request.buildPlatform) : platform;
+  const chosen = implicit
+    ? detectPlatform(config, platform, conversion.request.buildPlatform)
+    : platform;
   const name = formatReference({ ...reference, digest: resolved.digest });
   const base = { name, platform: chosen, image: imageOn(config), config };
   if (hasNoLayers(config)) return { ...base, state: emptyState(undefined) };
-  const shown = stepName(stage.steps, `FROM ${name}`, { showPlatform: conversion.showPlatform, platform: chosen, env: emptyEnv });
+  const shown = stepName(stage.steps, `FROM ${name}`, {
+    showPlatform: conversion.showPlatform,
+    platform: chosen,
+    env: emptyEnv,
+  });
   const locations = stage.range ? [stage.range] : [];
   const tree = imageSource(name, {
     platform: chosen,
@@ -153,9 +199,17 @@ function takeImage(conversion: Conversion, stage: StageNode, { resolved, referen
 }
 
 /** Warns of a local image for another platform. The image is used all the same. */
-function checkPlatform(conversion: Conversion, stage: StageNode, written: string, config: ImageConfig, wanted: Platform): void {
+function checkPlatform(
+  conversion: Conversion,
+  stage: StageNode,
+  written: string,
+  config: ImageConfig,
+  wanted: Platform,
+): void {
   if (config.os === wanted.os && config.architecture === wanted.architecture) return;
-  const [expected, actual] = [wanted, platformOfImage(config)].map((p) => formatPlatformInFull(normalisePlatform(p)));
+  const [expected, actual] = [wanted, platformOfImage(config)].map((p) =>
+    formatPlatformInFull(normalisePlatform(p)),
+  );
   const message = `Base image ${written} was pulled with platform "${actual}", expected "${expected}" for current build`;
   conversion.warn('InvalidBaseImagePlatform', message, stage.errorRange);
 }
@@ -166,12 +220,17 @@ function hasNoLayers(config: ImageConfig): boolean {
 }
 
 function detectPlatform(config: ImageConfig, target: Platform, build: Platform): Platform {
-  const same = (platform: Platform): boolean => platform.os === config.os && platform.architecture === config.architecture;
+  const same = (platform: Platform): boolean =>
+    platform.os === config.os && platform.architecture === config.architecture;
   return same(build) && !same(target) ? build : target;
 }
 
 /** Suggests a stage when a name is not that of an image. */
-async function suggesting<T>(conversion: Conversion, written: string, work: () => Promise<T>): Promise<T> {
+async function suggesting<T>(
+  conversion: Conversion,
+  written: string,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -181,7 +240,9 @@ async function suggesting<T>(conversion: Conversion, written: string, work: () =
     if (label === undefined) throw error;
     const { code, message, place, hint, exitCode, notes, cause } = error;
     const meant =
-      registered && label === written.toLowerCase() ? ` (the stage ${label} comes later)` : ` (did you mean ${label}?)`;
+      registered && label === written.toLowerCase()
+        ? ` (the stage ${label} comes later)`
+        : ` (did you mean ${label}?)`;
     throw new KilnError(code, message + meant, {
       place,
       hint: hint ?? `the stages are: ${conversion.stages.names().join(', ')}`,
@@ -222,7 +283,12 @@ function addTriggers(conversion: Conversion, stage: StageNode): boolean {
     conversion.stages,
   );
   stage.steps.total += added.commands.length;
-  stage.life = { kind: 'ready', base, commands: [...added.commands, ...own], deps: new Map([...deps, ...added.deps]) };
+  stage.life = {
+    kind: 'ready',
+    base,
+    commands: [...added.commands, ...own],
+    deps: new Map([...deps, ...added.deps]),
+  };
   return added.deps.size > 0;
 }
 
@@ -236,7 +302,9 @@ function triggersIn(base: StageNode | undefined): readonly string[] {
   if (!base) return [];
   const known = ownTriggers.get(base);
   if (known) return known;
-  const found = base.instructions.flatMap((one) => (one.kind === 'onbuild' ? [one.expression] : []));
+  const found = base.instructions.flatMap((one) =>
+    one.kind === 'onbuild' ? [one.expression] : [],
+  );
   ownTriggers.set(base, found);
   return found;
 }

@@ -1,7 +1,13 @@
 import type { KilnError } from '../../base/errors.ts';
 import type { WarningEvent } from '../../base/progress.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
-import { Collector, checkDockerfile, checkOptionsOf, isEnabled, violation } from '../check/check.ts';
+import {
+  Collector,
+  checkDockerfile,
+  checkOptionsOf,
+  isEnabled,
+  violation,
+} from '../check/check.ts';
 import type { CheckOptions } from '../check/check-options.ts';
 import { inOrder, isFromLowering, isFromParsing } from '../check/phases.ts';
 import { RULES, type Rule, type RuleName } from '../check/rules.ts';
@@ -14,7 +20,11 @@ import type { Warn } from './warn.ts';
  * Rules that the lowering checks more exactly than the text alone allows: a base may have a SHELL,
  * a stage may not be needed.
  */
-const OURS: ReadonlySet<RuleName> = new Set(['JSONArgsRecommended', 'WorkdirRelativePath', 'MultipleInstructionsDisallowed']);
+const OURS: ReadonlySet<RuleName> = new Set([
+  'JSONArgsRecommended',
+  'WorkdirRelativePath',
+  'MultipleInstructionsDisallowed',
+]);
 
 /**
  * The findings of one build: those from the text alone, and those that the lowering adds while it
@@ -36,7 +46,8 @@ export class Findings {
   }
 
   readonly warn: Warn = (rule, message, range) => {
-    if (this.#isTold(RULES[rule])) this.#add(warning(rule, typeof message === 'string' ? message : message(), range));
+    if (this.#isTold(RULES[rule]))
+      this.#add(warning(rule, typeof message === 'string' ? message : message(), range));
   };
 
   /**
@@ -77,7 +88,9 @@ export class Findings {
 
   #fromText(): FromText {
     if (this.#inText) return this.#inText;
-    const found = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(({ rule }) => !OURS.has(rule.name));
+    const found = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(
+      ({ rule }) => !OURS.has(rule.name),
+    );
     const firstStage = this.#dockerfile.stages[0]?.from.range.start.line ?? 0;
     // Lines before the first FROM belong to no stage.
     const isOfStage = (one: Warning) => isFromLowering(one) && one.range.start.line >= firstStage;

@@ -1,7 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatformInFull, normalisePlatform, type Platform } from '../../base/platform.ts';
-import { familiarName, formatReference, tryParseReference, withoutLatest } from '../../base/reference.ts';
+import {
+  familiarName,
+  formatReference,
+  tryParseReference,
+  withoutLatest,
+} from '../../base/reference.ts';
 import { imageSource, localSource, ociLayoutSource } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, NamedContext } from '../frontend.ts';
@@ -16,7 +21,11 @@ import { emptyState, type StageState, splitEnv, withEnv } from './stage-state.ts
  * The `--build-context` for `name`. One for a single platform (`name::linux/arm64`) takes
  * precedence over one for all.
  */
-export function findContext(request: FrontendRequest, name: string, platform: Platform): FoundContext | undefined {
+export function findContext(
+  request: FrontendRequest,
+  name: string,
+  platform: Platform,
+): FoundContext | undefined {
   if (request.namedContexts.size === 0 || /^(?:scratch|context)$/i.test(name)) return undefined;
   const short = shortName(name);
   if (short === undefined) return undefined;
@@ -80,7 +89,9 @@ export async function loadNamedContext(
         followPaths: followPaths(paths()),
       });
       return {
-        state: emptyState(localSource(context.name, options, { name: `[context ${name}] load from client` })),
+        state: emptyState(
+          localSource(context.name, options, { name: `[context ${name}] load from client` }),
+        ),
         config: undefined,
       };
     }
@@ -96,17 +107,32 @@ export async function loadNamedContext(
  * As in Docker, a file by http is not unpacked: it is the file `context` in an otherwise empty
  * tree.
  */
-function namedRemote(name: string, { kind, url }: Extract<NamedContext, { kind: 'git' | 'http' }>): DraftEdge {
+function namedRemote(
+  name: string,
+  { kind, url }: Extract<NamedContext, { kind: 'git' | 'http' }>,
+): DraftEdge {
   if (kind === 'http') return httpTree(url, `[context ${name}] ${url}`);
   const ref = gitRefOf(url);
-  if (!ref) throw new KilnError('KILN_CONTEXT_NAME', `the context ${name} is not a git repository: ${JSON.stringify(url)}`);
+  if (!ref)
+    throw new KilnError(
+      'KILN_CONTEXT_NAME',
+      `the context ${name} is not a git repository: ${JSON.stringify(url)}`,
+    );
   return gitContext(ref, url);
 }
 
-async function loadImage(request: FrontendRequest, name: string, ref: string, platform: Platform): Promise<LoadedNamedContext> {
+async function loadImage(
+  request: FrontendRequest,
+  name: string,
+  ref: string,
+  platform: Platform,
+): Promise<LoadedNamedContext> {
   if (ref === 'scratch') return { state: emptyState(undefined), config: undefined };
   const full = formatReference(imageNamed(ref));
-  const { config } = await request.resolveImage(full, platform, { pull: request.pull, stageName: name });
+  const { config } = await request.resolveImage(full, platform, {
+    pull: request.pull,
+    stageName: name,
+  });
   const tree = imageSource(full, { platform, note: { name: `[context ${name}] ${ref}` } });
   return { state: imageState(emptyState(tree, platform), config), config };
 }
@@ -118,9 +144,13 @@ async function loadLayout(
   platform: Platform,
 ): Promise<LoadedNamedContext> {
   const ref = context.ref.startsWith('oci-layout://') ? context.ref : `oci-layout://${context.ref}`;
-  const { config, digest } = await request.resolveImage(ref, platform, { pull: false, stageName: name });
+  const { config, digest } = await request.resolveImage(ref, platform, {
+    pull: false,
+    stageName: name,
+  });
   const reference = tryParseReference(name.replace(/::.*$/, ''));
-  if (!reference) throw new KilnError('KILN_CONTEXT_NAME', `${JSON.stringify(name)} cannot name an image`);
+  if (!reference)
+    throw new KilnError('KILN_CONTEXT_NAME', `${JSON.stringify(name)} cannot name an image`);
   const tree = ociLayoutSource(formatReference({ ...withoutLatest(reference), digest }), {
     platform,
     sessionId: request.mainContext.sessionId,
@@ -137,7 +167,9 @@ function imageState(state: StageState, image: ImageConfig): StageState {
   return { ...withVariables, dir: image.config?.WorkingDir || '/', platform };
 }
 
-export function platformOfImage(image: Pick<ImageConfig, 'os' | 'architecture' | 'variant' | 'os.version'>): Platform {
+export function platformOfImage(
+  image: Pick<ImageConfig, 'os' | 'architecture' | 'variant' | 'os.version'>,
+): Platform {
   return {
     os: image.os,
     architecture: image.architecture,

@@ -44,7 +44,9 @@ export interface Conversion {
  */
 export function followPaths(paths: ReadonlySet<string>): readonly string[] {
   if (paths.has('/')) return [];
-  return [...paths].map((path) => path.slice(1)).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return [...paths]
+    .map((path) => path.slice(1))
+    .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
 /** BuildKit takes definitions of 16 MiB. */
@@ -53,9 +55,13 @@ const MAX_GRAPH = 128 << 20;
 /** Throws KILN_DOCKERFILE_TOO_COMPLEX when the description of the graph has too many bytes. */
 export function checkGraph(bytes: number): void {
   if (bytes <= MAX_GRAPH) return;
-  throw new KilnError('KILN_DOCKERFILE_TOO_COMPLEX', `the steps would take more than ${MAX_GRAPH >> 20} MiB to describe`, {
-    hint: 'each RUN is described with all variables that are set before it: set fewer, or later',
-  });
+  throw new KilnError(
+    'KILN_DOCKERFILE_TOO_COMPLEX',
+    `the steps would take more than ${MAX_GRAPH >> 20} MiB to describe`,
+    {
+      hint: 'each RUN is described with all variables that are set before it: set fewer, or later',
+    },
+  );
 }
 
 /** Counts bytes while a file is lowered, before anything is made of them. */

@@ -30,8 +30,14 @@ function convert(text: string, { images, request, asked }: Ask = {}) {
   const whole = requestOf(text, {
     resolveImage: async (ref, platform) => {
       asked?.push(ref);
-      if (images && !images[ref]) throw new KilnError('KILN_IMAGE_NOT_FOUND', `there is no image ${ref}`);
-      const config = { architecture: platform.architecture, os: platform.os, rootfs: LAYER, ...images?.[ref] };
+      if (images && !images[ref])
+        throw new KilnError('KILN_IMAGE_NOT_FOUND', `there is no image ${ref}`);
+      const config = {
+        architecture: platform.architecture,
+        os: platform.os,
+        rootfs: LAYER,
+        ...images?.[ref],
+      };
       return { name: ref, digest: digestOf(ref) as Digest, config, local: true };
     },
     ...request,
@@ -51,13 +57,21 @@ const named = (target: TargetResult, name: string): LlbVertex => {
   if (!found) throw new Error(`there is no vertex ${name}`);
   return found;
 };
-const last = <K extends LlbOp['kind']>(target: TargetResult, kind: K): Extract<LlbOp, { kind: K }> => {
+const last = <K extends LlbOp['kind']>(
+  target: TargetResult,
+  kind: K,
+): Extract<LlbOp, { kind: K }> => {
   const op = target.edge?.vertex.op;
   assert.is(op?.kind, kind);
   return op as Extract<LlbOp, { kind: K }>;
 };
 
-async function refuses(text: string, code: string, message: RegExp, ask: Ask & { readonly line?: number } = {}): Promise<void> {
+async function refuses(
+  text: string,
+  code: string,
+  message: RegExp,
+  ask: Ask & { readonly line?: number } = {},
+): Promise<void> {
   try {
     await convert(text, ask);
   } catch (error) {
@@ -73,10 +87,16 @@ async function refuses(text: string, code: string, message: RegExp, ask: Ask & {
 
 test('the base of a stage that is not needed is not resolved', async () => {
   const asked: string[] = [];
-  await convert('FROM unused AS a\nRUN x\nFROM needed AS b\nFROM other AS c\nCOPY --from=a /x /x\nFROM b\n', { asked });
+  await convert(
+    'FROM unused AS a\nRUN x\nFROM needed AS b\nFROM other AS c\nCOPY --from=a /x /x\nFROM b\n',
+    { asked },
+  );
   assert.equal(asked, ['needed']);
   asked.length = 0;
-  await convert('FROM one AS a\nFROM two AS b\nCOPY --from=three /x /x\nFROM four\n', { asked, request: { target: 'b' } });
+  await convert('FROM one AS a\nFROM two AS b\nCOPY --from=three /x /x\nFROM four\n', {
+    asked,
+    request: { target: 'b' },
+  });
   assert.equal(asked.sort(), ['three', 'two']);
 });
 
@@ -86,14 +106,24 @@ test('a stage that is not needed may have mistakes that only its base would show
 
 test('the error about an unknown target lists the stages', async () => {
   const text = 'FROM a AS build\nFROM b AS final\n';
-  await refuses(text, 'KILN_TARGET_NOT_FOUND', /target stage "biuld" could not be found \(did you mean build\?\)/, {
-    request: { target: 'biuld' },
-  });
+  await refuses(
+    text,
+    'KILN_TARGET_NOT_FOUND',
+    /target stage "biuld" could not be found \(did you mean build\?\)/,
+    {
+      request: { target: 'biuld' },
+    },
+  );
 });
 
 test('the error about a missing image suggests a stage', async () => {
   const ask = { images: { base: {} }, line: 3 };
-  await refuses('FROM base AS builder\nRUN x\nFROM bilder\n', 'KILN_IMAGE_NOT_FOUND', /did you mean builder\?/, ask);
+  await refuses(
+    'FROM base AS builder\nRUN x\nFROM bilder\n',
+    'KILN_IMAGE_NOT_FOUND',
+    /did you mean builder\?/,
+    ask,
+  );
   await refuses('FROM base\nRUN x\nCOPY --from=nope /a /a\n', 'KILN_IMAGE_NOT_FOUND', /nope/, ask);
 });
 
@@ -106,22 +136,35 @@ test('stages that read each other in a circle, or from below, are refused at the
       line: 2,
     },
   );
-  await refuses('FROM a AS x\nCOPY --from=1 / /\nFROM a AS y\nFROM x\n', 'KILN_STAGE_ORDER', /comes after/, { line: 2 });
+  await refuses(
+    'FROM a AS x\nCOPY --from=1 / /\nFROM a AS y\nFROM x\n',
+    'KILN_STAGE_ORDER',
+    /comes after/,
+    { line: 2 },
+  );
   await refuses(
     'FROM a AS x\nRUN --mount=from=z,target=/z ls\nFROM a AS z\nRUN a\nFROM x\n',
     'KILN_RUN_MOUNT',
     /stage z comes after/,
     { line: 2 },
   );
-  await refuses('FROM a\nCOPY --from=7 / /\n', 'KILN_STAGE_INDEX', /no stage number 7/, { line: 2 });
+  await refuses('FROM a\nCOPY --from=7 / /\n', 'KILN_STAGE_INDEX', /no stage number 7/, {
+    line: 2,
+  });
 });
 
 test('a base that is empty, invalid, or lacks a required ARG is refused at its FROM', async () => {
   await refuses('ARG B\nFROM $B\n', 'KILN_STAGE_BASE', /expands to nothing/, { line: 2 });
   await refuses('FROM Upper\n', 'KILN_IMAGE_NAME', /not an image name/, { line: 1 });
-  await refuses('ARG B\nFROM ${B:?needed}\n', 'KILN_DOCKERFILE_VARIABLE_REQUIRED', /B: needed/, { line: 2 });
-  await refuses('FROM a\nENV X=${Y:?none}\n', 'KILN_DOCKERFILE_VARIABLE_REQUIRED', /Y: none/, { line: 2 });
-  await refuses('FROM --platform=nonsense/a/b/c a\n', 'KILN_PLATFORM_INVALID', /not a platform/, { line: 1 });
+  await refuses('ARG B\nFROM ${B:?needed}\n', 'KILN_DOCKERFILE_VARIABLE_REQUIRED', /B: needed/, {
+    line: 2,
+  });
+  await refuses('FROM a\nENV X=${Y:?none}\n', 'KILN_DOCKERFILE_VARIABLE_REQUIRED', /Y: none/, {
+    line: 2,
+  });
+  await refuses('FROM --platform=nonsense/a/b/c a\n', 'KILN_PLATFORM_INVALID', /not a platform/, {
+    line: 1,
+  });
 });
 
 test('a mistake in an instruction is refused at its line', async () => {
@@ -163,11 +206,14 @@ test('an invalid mount is refused with the reason', async () => {
     ['type=cache,target=/x,mode=9', /not an octal number/],
     ['type=cache,target=/x,ro=perhaps', /neither true nor false/],
   ];
-  for (const [mount, message] of cases) await refuses(`FROM a\nRUN --mount=${mount} x\n`, 'KILN_RUN_MOUNT', message, { line: 2 });
+  for (const [mount, message] of cases)
+    await refuses(`FROM a\nRUN --mount=${mount} x\n`, 'KILN_RUN_MOUNT', message, { line: 2 });
 });
 
 test('a value of a mount may hold variables', async () => {
-  const target = await only('FROM a\nENV ID=one\nARG T=/t\nRUN --mount=type=cache,id=$ID-x,target=${T}/y x\n');
+  const target = await only(
+    'FROM a\nENV ID=one\nARG T=/t\nRUN --mount=type=cache,id=$ID-x,target=${T}/y x\n',
+  );
   const mount = last(target, 'exec').exec.mounts[1];
   assert.is(mount?.dest, '/t/y');
   assert.is(mount?.cache?.id, '/one-x');
@@ -182,7 +228,9 @@ test('RUN --security=insecure needs the entitlement, and sandbox does not', asyn
 
 test('COPY --parents keeps directories after the pivot, and requires sources without wildcards to exist', async () => {
   const target = await only('FROM a\nCOPY --parents a/b/c x/*.go p/./q/r /d/\n');
-  const copies = last(target, 'file').file.actions.map(({ action }) => action.kind === 'copy' && action.copy);
+  const copies = last(target, 'file').file.actions.map(
+    ({ action }) => action.kind === 'copy' && action.copy,
+  );
   assert.equal(
     copies.map((copy) => copy && [copy.src, copy.includePatterns, copy.requiredPaths]),
     [
@@ -191,13 +239,19 @@ test('COPY --parents keeps directories after the pivot, and requires sources wit
       ['/p', ['q/r'], ['/p/q/r']],
     ],
   );
-  assert.is(target.config.history?.at(-1)?.created_by, 'COPY --parents a/b/c x/*.go p/./q/r /d/ # buildkit');
+  assert.is(
+    target.config.history?.at(-1)?.created_by,
+    'COPY --parents a/b/c x/*.go p/./q/r /d/ # buildkit',
+  );
 });
 
 test('an OCI layout stands for an image', async () => {
   const asked: string[] = [];
   const context = { kind: 'oci-layout', ref: '/layouts/x', store: 'layout-x' } as const;
-  const target = await only('FROM a\nRUN x\n', { asked, request: { namedContexts: new Map([['a', context]]) } });
+  const target = await only('FROM a\nRUN x\n', {
+    asked,
+    request: { namedContexts: new Map([['a', context]]) },
+  });
   assert.equal(asked, ['oci-layout:///layouts/x']);
   const source = named(target, '[context a] OCI load from client').op;
   assert.equal(source.kind === 'source' && source.source, {
@@ -213,9 +267,16 @@ test('a named context for one platform takes precedence over one for all', async
     ['docker.io/library/base:latest', image('for-all')],
   ]);
   const platforms = [AMD64, { os: 'linux', architecture: 'arm64' }];
-  const { targets } = await convert('FROM base\nRUN x\n', { request: { namedContexts, platforms } });
-  const sources = targets.map((target) => vertices(target)[0]?.op).map((op) => op?.kind === 'source' && op.source.identifier);
-  assert.equal(sources, ['docker-image://docker.io/library/for-all:latest', 'docker-image://docker.io/library/for-arm:latest']);
+  const { targets } = await convert('FROM base\nRUN x\n', {
+    request: { namedContexts, platforms },
+  });
+  const sources = targets
+    .map((target) => vertices(target)[0]?.op)
+    .map((op) => op?.kind === 'source' && op.source.identifier);
+  assert.equal(sources, [
+    'docker-image://docker.io/library/for-all:latest',
+    'docker-image://docker.io/library/for-arm:latest',
+  ]);
 });
 
 test('unknown fields of a base config are kept', async () => {
@@ -233,9 +294,16 @@ test('unknown fields of a base config are kept', async () => {
 });
 
 test('the config of the base is not changed', async () => {
-  const config: ImageConfig = { ...AMD64, rootfs: LAYER, config: { Env: ['A=1'], OnBuild: ['RUN x'] }, history: [] };
+  const config: ImageConfig = {
+    ...AMD64,
+    rootfs: LAYER,
+    config: { Env: ['A=1'], OnBuild: ['RUN x'] },
+    history: [],
+  };
   const before = structuredClone(config);
-  const { base } = await only('FROM a\nENV A=2 B=3\nFROM scratch\nFROM a\nENV A=4\n', { images: { a: config } });
+  const { base } = await only('FROM a\nENV A=2 B=3\nFROM scratch\nFROM a\nENV A=4\n', {
+    images: { a: config },
+  });
   assert.equal(config, before);
   assert.equal(base, before);
 });
@@ -245,9 +313,24 @@ test('an invalid or failing trigger is quoted and refused at the FROM that bring
     images: { a: { config: { OnBuild: [trigger] } } },
     line,
   });
-  await refuses('# x\nFROM a\n', 'KILN_DOCKERFILE_ONBUILD', /trigger "ONBUILD MAINTAINER x"/, bad('MAINTAINER x', 2));
-  await refuses('# x\nFROM a\n', 'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION', /trigger "ONBUILD NOPE x"/, bad('NOPE x', 2));
-  await refuses('# x\nFROM a\n', 'KILN_CHMOD', /octal.*trigger "ONBUILD COPY/, bad('COPY --chmod=9 a b', 2));
+  await refuses(
+    '# x\nFROM a\n',
+    'KILN_DOCKERFILE_ONBUILD',
+    /trigger "ONBUILD MAINTAINER x"/,
+    bad('MAINTAINER x', 2),
+  );
+  await refuses(
+    '# x\nFROM a\n',
+    'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION',
+    /trigger "ONBUILD NOPE x"/,
+    bad('NOPE x', 2),
+  );
+  await refuses(
+    '# x\nFROM a\n',
+    'KILN_CHMOD',
+    /octal.*trigger "ONBUILD COPY/,
+    bad('COPY --chmod=9 a b', 2),
+  );
 });
 
 test('the image that a trigger copies from is resolved', async () => {
@@ -281,11 +364,15 @@ test('the same build gives the same digest on every machine', async () => {
 
 test('the graphs of two equal builds differ only by their session', async () => {
   const text = 'FROM a\nCOPY x /x\n';
-  const request = { mainContext: { kind: 'local', sessionId: 'other', sharedKeyHint: 'context', ignore: [] } } as const;
+  const request = {
+    mainContext: { kind: 'local', sessionId: 'other', sharedKeyHint: 'context', ignore: [] },
+  } as const;
   const [one, two] = await Promise.all([only(text), only(text, { request })]);
   assert.is.not(one.edge?.vertex.digest, two.edge?.vertex.digest);
   const local = (target: TargetResult) =>
-    vertices(target).findIndex((v) => v.op.kind === 'source' && v.op.source.identifier === 'local://context');
+    vertices(target).findIndex(
+      (v) => v.op.kind === 'source' && v.op.source.identifier === 'local://context',
+    );
   assert.ok(local(one) >= 0 && local(two) >= 0);
 });
 
@@ -302,7 +389,12 @@ test('warnings that need values have a place and occur once for all platforms', 
     '',
   ].join('\n');
   const platforms = [AMD64, { os: 'linux', architecture: 'arm64' }];
-  const mainContext = { kind: 'local', sessionId: 's', sharedKeyHint: 'context', ignore: ['*.log'] } as const;
+  const mainContext = {
+    kind: 'local',
+    sessionId: 's',
+    sharedKeyHint: 'context',
+    ignore: ['*.log'],
+  } as const;
   const { warnings } = await convert(text, { request: { platforms, mainContext } });
   assert.equal(
     warnings.map(({ short }) => short.replace(/: .*\(/, ' (')).sort(),
@@ -323,12 +415,20 @@ test('warnings that need values have a place and occur once for all platforms', 
 test('a base for another platform gives a warning', async () => {
   const images = { a: { architecture: 's390x' } };
   const { warnings } = await convert('FROM --platform=linux/arm64 a AS arm64\n', { images });
-  assert.match(warnings[0]?.short ?? '', /InvalidBaseImagePlatform: .*"linux\/s390x", expected "linux\/arm64"/);
+  assert.match(
+    warnings[0]?.short ?? '',
+    /InvalidBaseImagePlatform: .*"linux\/s390x", expected "linux\/arm64"/,
+  );
 });
 
 test('a skipped check gives no warning, and one that is an error ends the build', async () => {
   assert.equal((await convert('# check=skip=UndefinedVar\nFROM a\nCOPY $X /\n')).warnings, []);
-  await refuses('# check=error=true\nFROM a\nCOPY x$X /\n', 'KILN_DOCKERFILE_CHECK', /UndefinedVar/, { line: 3 });
+  await refuses(
+    '# check=error=true\nFROM a\nCOPY x$X /\n',
+    'KILN_DOCKERFILE_CHECK',
+    /UndefinedVar/,
+    { line: 3 },
+  );
 });
 
 test('a cancelled build resolves no further image', async () => {

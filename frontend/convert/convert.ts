@@ -51,7 +51,11 @@ export async function convertDockerfile(
  * Lowers what the target needs, or every stage when no target is named, and collects findings in
  * `findings`. Throws the first error in any of them.
  */
-export async function checkStages(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<void> {
+export async function checkStages(
+  request: FrontendRequest,
+  dockerfile: Dockerfile,
+  findings: Findings,
+): Promise<void> {
   await Promise.all(
     platformsOf(request).map(async (platform) => {
       const conversion = begin(request, dockerfile, platform, findings);
@@ -62,7 +66,11 @@ export async function checkStages(request: FrontendRequest, dockerfile: Dockerfi
 }
 
 /** Lowers what the target needs, for the first platform, and answers its outline. */
-export async function outlineDockerfile(request: FrontendRequest, dockerfile: Dockerfile, findings: Findings): Promise<Outline> {
+export async function outlineDockerfile(
+  request: FrontendRequest,
+  dockerfile: Dockerfile,
+  findings: Findings,
+): Promise<Outline> {
   const conversion = begin(request, dockerfile, platformsOf(request)[0], findings);
   const target = await lowerStages(conversion, 'target');
   const error = findings.violation();
@@ -80,9 +88,13 @@ async function lowerStages(conversion: Conversion, which: 'target' | 'all'): Pro
   const target = findTarget(stages, request.target);
   linkStages(stages, conversion.words);
   await checkBaseNames(conversion);
-  const needed = await resolveBases(conversion, which === 'all' ? stages.all.filter((stage) => stage.registered) : [target]);
+  const needed = await resolveBases(
+    conversion,
+    which === 'all' ? stages.all.filter((stage) => stage.registered) : [target],
+  );
   request.signal.throwIfAborted();
-  for (const stage of stages.all) if (needed.has(stage) && stage.life.kind === 'ready') lowerStage(conversion, stage, stage.life);
+  for (const stage of stages.all)
+    if (needed.has(stage) && stage.life.kind === 'ready') lowerStage(conversion, stage, stage.life);
   return target;
 }
 
@@ -123,7 +135,12 @@ function graphScale(): (bytes: number) => void {
   };
 }
 
-function begin(request: FrontendRequest, dockerfile: Dockerfile, asked: Platform | undefined, findings: Findings): Conversion {
+function begin(
+  request: FrontendRequest,
+  dockerfile: Dockerfile,
+  asked: Platform | undefined,
+  findings: Findings,
+): Conversion {
   const { warn, reached } = findings;
   const target = normalisePlatform(asked ?? request.buildPlatform);
   const words = wordExpansion(dockerfile.escape);
@@ -160,12 +177,22 @@ function mainTree(context: MainContext, paths: ReadonlySet<string>): DraftEdge {
   const { sessionId, ignore } = context;
   if (context.kind === 'remote') return context.tree;
   const { sharedKeyHint } = context;
-  const options = () => ({ sessionId, sharedKeyHint, excludePatterns: ignore, followPaths: followPaths(paths) });
+  const options = () => ({
+    sessionId,
+    sharedKeyHint,
+    excludePatterns: ignore,
+    followPaths: followPaths(paths),
+  });
   return localSource('context', options, { name: '[internal] load build context' });
 }
 
 /** A base name must be valid even without build arguments. */
-function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<string, string>, words: Words, warn: Warn): void {
+function warnInvalidDefaults(
+  dockerfile: Dockerfile,
+  predefined: ReadonlyMap<string, string>,
+  words: Words,
+  warn: Warn,
+): void {
   try {
     const defaults = globalArgs(predefined, dockerfile.globalArgs, new Map(), words);
     for (const { from } of dockerfile.stages) {
@@ -181,7 +208,11 @@ function warnInvalidDefaults(dockerfile: Dockerfile, predefined: ReadonlyMap<str
   }
 }
 
-function lowerStage(conversion: Conversion, stage: StageNode, ready: Extract<StageLife, { kind: 'ready' }>): void {
+function lowerStage(
+  conversion: Conversion,
+  stage: StageNode,
+  ready: Extract<StageLife, { kind: 'ready' }>,
+): void {
   const { base, commands, deps } = ready;
   const begun = base ? workOn(stage, base) : inheritedWork(stage, loweredWork(stage.base));
   const work: StageWork = { ...begun, platform: begun.platform ?? conversion.target };
@@ -201,7 +232,8 @@ function loweredWork(base: StageNode | undefined): StageWork {
 /** Takes environment, directory and user from the base's config. */
 function startStage({ request }: Conversion, stage: StageWork): void {
   const { config } = stage.image;
-  if (!stage.image.env.has('PATH') && stage.platform?.os !== 'windows') setEnv(stage.image, ...splitEnv(DEFAULT_PATH));
+  if (!stage.image.env.has('PATH') && stage.platform?.os !== 'windows')
+    setEnv(stage.image, ...splitEnv(DEFAULT_PATH));
   stage.state = { ...stage.state, env: stage.state.env.over(stage.image.env) };
   const hostname = request.hostname ?? request.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME');
   if (hostname) stage.state = { ...stage.state, hostname };
@@ -211,7 +243,10 @@ function startStage({ request }: Conversion, stage: StageWork): void {
 }
 
 /** `--label` and the requested platform are put into the config last. */
-function finish({ request, implicitTarget, target }: Conversion, image: Image): ReturnType<typeof finishImage> {
+function finish(
+  { request, implicitTarget, target }: Conversion,
+  image: Image,
+): ReturnType<typeof finishImage> {
   if (request.labels.size > 0) setLabels(image, request.labels);
   if (!implicitTarget) {
     const same = target.os === image.os && target.architecture === image.architecture;

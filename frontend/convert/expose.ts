@@ -16,12 +16,14 @@ export function parsePorts(spec: string): string[] {
   if (range === '') throw bad(spec, 'no port is given');
   if (!['tcp', 'udp', 'sctp'].includes(protocol))
     throw bad(spec, `${protocol} is not a protocol`, 'the protocols are tcp, udp and sctp');
-  if (ip !== '' && isIP(ip.replace(/^\[(.*)\]$/, '$1')) === 0) throw bad(spec, `${ip} is not an IP address`);
+  if (ip !== '' && isIP(ip.replace(/^\[(.*)\]$/, '$1')) === 0)
+    throw bad(spec, `${ip} is not an IP address`);
   const ports = parseRange(spec, range);
   if (host !== '') {
     const hostPorts = parseRange(spec, host);
     const sizes = [ports, hostPorts].map(([first, last]) => last - first);
-    if (sizes[0] !== sizes[1] && sizes[0] !== 0) throw bad(spec, 'the two ranges are not of the same length');
+    if (sizes[0] !== sizes[1] && sizes[0] !== 0)
+      throw bad(spec, 'the two ranges are not of the same length');
   }
   return Array.from({ length: ports[1] - ports[0] + 1 }, (_, i) => `${ports[0] + i}/${protocol}`);
 }
@@ -30,7 +32,8 @@ function parseRange(spec: string, text: string): readonly [number, number] {
   const match = /^(\d+)(?:-(\d+))?$/.exec(text);
   const first = Number(match?.[1]);
   const last = match?.[2] === undefined ? first : Number(match[2]);
-  if (!match || first > 65535 || last > 65535) throw bad(spec, `${JSON.stringify(text)} is not a port or a range of ports`);
+  if (!match || first > 65535 || last > 65535)
+    throw bad(spec, `${JSON.stringify(text)} is not a port or a range of ports`);
   if (last < first) throw bad(spec, `the range ${text} ends before it begins`);
   return [first, last];
 }

@@ -16,12 +16,30 @@ test('paths are joined as Go does it', () => {
     ['', '.', './', 'x/.', '/y/', '/.'].map((path) => destination('/w', path)),
     ['/w/', '/w/', '/w/', '/w/x/.', '/y/', '/.'],
   );
-  assert.equal([workingDirectory('', ''), workingDirectory('/a', '../b'), workingDirectory('/a', '/c//d')], ['/', '/b', '/c//d']);
+  assert.equal(
+    [workingDirectory('', ''), workingDirectory('/a', '../b'), workingDirectory('/a', '/c//d')],
+    ['/', '/b', '/c//d'],
+  );
 });
 
 test('durations, characters, sizes and signals are read and written as Docker does it', () => {
-  assert.equal([0, 5, 1500, 2e6, 1.5e9, 90e9, 3600e9].map(duration), ['0s', '5ns', '1.5µs', '2ms', '1.5s', '1m30s', '1h0m0s']);
-  assert.equal([0, 3, 10, 39, 34, 65].map(quoteRune), ["'\\x00'", "'\\x03'", "'\\n'", "'\\''", `'"'`, "'A'"]);
+  assert.equal([0, 5, 1500, 2e6, 1.5e9, 90e9, 3600e9].map(duration), [
+    '0s',
+    '5ns',
+    '1.5µs',
+    '2ms',
+    '1.5s',
+    '1m30s',
+    '1h0m0s',
+  ]);
+  assert.equal([0, 3, 10, 39, 34, 65].map(quoteRune), [
+    "'\\x00'",
+    "'\\x03'",
+    "'\\n'",
+    "'\\''",
+    `'"'`,
+    "'A'",
+  ]);
   assert.equal(['64m', '1.5k', '2KiB', '7', '1gb', 'x', '-1'].map(parseSize), [
     67108864,
     1536,

@@ -44,11 +44,19 @@ export function gitRefOf(source: string): GitRef | undefined {
   const fragmentSubdir = colon < 0 ? '' : url.fragment.slice(colon + 1);
   const query = readQuery(source, url.query, fragmentRef, fragmentSubdir);
   const subdir = join('/', query.subdir).slice(1);
-  return { ...query, subdir, id: url.host + join('/', url.path), remote: url.remote, ssh: url.scheme === 'ssh', looksLocal };
+  return {
+    ...query,
+    subdir,
+    id: url.host + join('/', url.path),
+    remote: url.remote,
+    ssh: url.scheme === 'ssh',
+    looksLocal,
+  };
 }
 
 function parseUrl(text: string): Url | undefined {
-  const match = /^([A-Za-z0-9]+):\/\/(?:([^/?#]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s.exec(text);
+  const match =
+    /^([A-Za-z0-9]+):\/\/(?:([^/?#]*)@)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s.exec(text);
   if (!match) return undefined;
   const [, scheme = '', user, host = '', path = '', query = '', fragment = ''] = match;
   const lower = scheme.toLowerCase();
@@ -72,14 +80,28 @@ function parseScp(text: string): Url | undefined {
 
 type Query = Pick<GitRef, 'ref' | 'subdir' | 'checksum' | 'keepGitDir' | 'submodules'>;
 
-function readQuery(source: string, query: string, fragmentRef: string, fragmentSubdir: string): Query {
+function readQuery(
+  source: string,
+  query: string,
+  fragmentRef: string,
+  fragmentSubdir: string,
+): Query {
   const bad = (why: string): KilnError => new KilnError('KILN_ADD_GIT', `${source}: ${why}`);
   const found = new Map<string, string>();
   for (const [key, value] of new URLSearchParams(query)) {
     if (found.has(key)) throw bad(`${key} is given twice`);
     found.set(key, value);
   }
-  const known = ['ref', 'tag', 'branch', 'subdir', 'checksum', 'commit', 'keep-git-dir', 'submodules'];
+  const known = [
+    'ref',
+    'tag',
+    'branch',
+    'subdir',
+    'checksum',
+    'commit',
+    'keep-git-dir',
+    'submodules',
+  ];
   const agree = (what: string, a: string, b: string): string => {
     if (a !== '' && b !== '' && a !== b) throw bad(`there are two ${what}, ${a} and ${b}`);
     return a || b;
@@ -93,7 +115,8 @@ function readQuery(source: string, query: string, fragmentRef: string, fragmentS
   };
   for (const [key, value] of found) {
     if (!known.includes(key)) throw bad(`${key} is not known in its query`);
-    if (value === '' && key !== 'keep-git-dir' && key !== 'submodules') throw bad(`${key} has no value`);
+    if (value === '' && key !== 'keep-git-dir' && key !== 'submodules')
+      throw bad(`${key} has no value`);
   }
   const under = (key: string, prefix: string): string => {
     const value = found.get(key) ?? '';
@@ -102,7 +125,17 @@ function readQuery(source: string, query: string, fragmentRef: string, fragmentS
   if (found.has('tag') && found.has('branch')) throw bad('there is a tag and a branch');
   const named = agree('refs', fragmentRef, found.get('ref') ?? '');
   const checksum = agree('checksums', found.get('checksum') ?? '', found.get('commit') ?? '');
-  const ref = agree('refs', agree('refs', named, under('tag', 'refs/tags/')), under('branch', 'refs/heads/'));
+  const ref = agree(
+    'refs',
+    agree('refs', named, under('tag', 'refs/tags/')),
+    under('branch', 'refs/heads/'),
+  );
   const subdir = agree('subdirs', fragmentSubdir, found.get('subdir') ?? '');
-  return { ref, subdir, checksum, keepGitDir: truth('keep-git-dir'), submodules: truth('submodules') };
+  return {
+    ref,
+    subdir,
+    checksum,
+    keepGitDir: truth('keep-git-dir'),
+    submodules: truth('submodules'),
+  };
 }

@@ -77,7 +77,10 @@ export function imageOn(base: ImageConfig): Image {
     labels: Versions.of('stays', Object.entries(config?.Labels ?? {})),
     ports: Versions.of('stays', Object.entries(config?.ExposedPorts ?? {})),
     volumes: Versions.of('stays', Object.entries(config?.Volumes ?? {})),
-    history: (history ?? []).reduce<History | undefined>((lines, entry) => ({ entry, before: lines, size: 0 }), undefined),
+    history: (history ?? []).reduce<History | undefined>(
+      (lines, entry) => ({ entry, before: lines, size: 0 }),
+      undefined,
+    ),
   };
   known.set(base, image);
   return cloneImage(image);
@@ -96,7 +99,12 @@ const MAX_HISTORY = 8 << 20;
  * are pinned. Throws KILN_DOCKERFILE_TOO_COMPLEX when the lines become too long, as with variables
  * that are made of themselves.
  */
-export function commit(image: Image, createdBy: string, layer: boolean, epoch: number | undefined): void {
+export function commit(
+  image: Image,
+  createdBy: string,
+  layer: boolean,
+  epoch: number | undefined,
+): void {
   const entry: HistoryEntry = {
     ...(epoch !== undefined && { created: jsonTime(epoch) }),
     created_by: redactUrl(createdBy),
@@ -105,9 +113,13 @@ export function commit(image: Image, createdBy: string, layer: boolean, epoch: n
   };
   const size = (image.history?.size ?? 0) + createdBy.length;
   if (size > MAX_HISTORY) {
-    throw new KilnError('KILN_DOCKERFILE_TOO_COMPLEX', `the image's history would have more than ${MAX_HISTORY} characters`, {
-      hint: 'declare fewer ARGs before the RUNs, or make values and paths that do not grow with each instruction',
-    });
+    throw new KilnError(
+      'KILN_DOCKERFILE_TOO_COMPLEX',
+      `the image's history would have more than ${MAX_HISTORY} characters`,
+      {
+        hint: 'declare fewer ARGs before the RUNs, or make values and paths that do not grow with each instruction',
+      },
+    );
   }
   image.history = { entry, before: image.history, size };
 }

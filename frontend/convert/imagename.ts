@@ -7,6 +7,8 @@ export function imageNamed(text: string): Reference {
   if (found) return found;
   const lower = text.toLowerCase();
   const hint =
-    lower !== text && tryParseReference(lower) ? 'an image name is in lower case; only its tag may have capitals' : undefined;
+    lower !== text && tryParseReference(lower)
+      ? 'an image name is in lower case; only its tag may have capitals'
+      : undefined;
   throw new KilnError('KILN_IMAGE_NAME', `${JSON.stringify(text)} is not an image name`, { hint });
 }

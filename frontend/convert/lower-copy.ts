@@ -2,7 +2,13 @@ import { digestOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { hasWildcard } from '../../base/gomatch.ts';
 import { redactUrl } from '../../base/redact.ts';
-import { type FileChange, fileChanges, httpSource, merge, type Note } from '../../solver/llb/builder.ts';
+import {
+  type FileChange,
+  fileChanges,
+  httpSource,
+  merge,
+  type Note,
+} from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FileActionCopy } from '../../solver/llb/ops.ts';
 import type { AddInstruction, CopyInstruction, Heredoc } from '../instructions.ts';
@@ -28,7 +34,10 @@ interface CopyPlan {
   readonly chmod: string;
   readonly checksum: string;
   /** The common part of all actions of the op. */
-  readonly common: Pick<FileActionCopy, 'dest' | 'mode' | 'modeStr' | 'timestamp' | 'excludePatterns'>;
+  readonly common: Pick<
+    FileActionCopy,
+    'dest' | 'mode' | 'modeStr' | 'timestamp' | 'excludePatterns'
+  >;
   /** The tree of the sources that are not URLs. */
   readonly from: DraftEdge | undefined;
 }
@@ -48,10 +57,13 @@ export function lowerCopy(step: Step, instruction: CopyInstruction | AddInstruct
     ...plan.sources.map((source) => lowerSource(step, plan, source, name)),
     ...instruction.heredocs.map((h) => lowerHeredoc(step, plan, h)),
   ];
-  const owned = plan.chown === '' ? steps : steps.map((one) => ({ ...one, owner: chownOf(plan.chown) }));
+  const owned =
+    plan.chown === '' ? steps : steps.map((one) => ({ ...one, owner: chownOf(plan.chown) }));
   const note: Note = { name, ignoreCache: stage.node.ignoreCache, locations: [instruction.range] };
   const tree =
-    instruction.flags.link && plan.chmod === '' ? linked(step, owned, note, text) : fileChanges(stage.state.tree, owned, note);
+    instruction.flags.link && plan.chmod === ''
+      ? linked(step, owned, note, text)
+      : fileChanges(stage.state.tree, owned, note);
   stage.state = { ...stage.state, tree };
   commit(stage.image, historyText(plan), true, conversion.request.epoch);
   notePaths(step, plan);
@@ -79,10 +91,23 @@ function planCopy(step: Step, instruction: CopyInstruction | AddInstruction): Co
   warnChmod(step, common.modeStr === undefined ? common.mode : -1, sources, dest);
   warnExclude(step, instruction);
   warnLinkedTmp(step, instruction, common.dest);
-  return { isAdd, instruction, sources, dest, chown, chmod, checksum, common, from: fromTree(step, flags.from) };
+  return {
+    isAdd,
+    instruction,
+    sources,
+    dest,
+    chown,
+    chmod,
+    checksum,
+    common,
+    from: fromTree(step, flags.from),
+  };
 }
 
-function fromTree({ stage, command, conversion }: Step, from: string | undefined): DraftEdge | undefined {
+function fromTree(
+  { stage, command, conversion }: Step,
+  from: string | undefined,
+): DraftEdge | undefined {
   const [source] = command.sources;
   if (!source) return conversion.context;
   if (source.life.kind !== 'lowered') {
@@ -100,7 +125,8 @@ function fromTree({ stage, command, conversion }: Step, from: string | undefined
 function checkChecksum(checksum: string, isAdd: boolean, sources: readonly string[]): void {
   if (checksum === '') return;
   const [source = ''] = sources;
-  const bad = (why: string, hint: string): KilnError => new KilnError('KILN_ADD_CHECKSUM', `--checksum ${why}`, { hint });
+  const bad = (why: string, hint: string): KilnError =>
+    new KilnError('KILN_ADD_CHECKSUM', `--checksum ${why}`, { hint });
   if (!isAdd) throw bad('goes with ADD, not with COPY', 'use ADD, or leave out --checksum');
   if (sources.length !== 1) throw bad('needs exactly one source', 'write one ADD for each source');
   if (!isHttp(source) && !gitRefOf(source))
@@ -131,13 +157,22 @@ const NOTHING_SPECIAL = {
 } as const;
 
 function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileChange {
-  if (!plan.isAdd) throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a git repository', { hint: 'use ADD' });
+  if (!plan.isAdd)
+    throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a git repository', {
+      hint: 'use ADD',
+    });
   const { keepGitDir } = plan.instruction.flags;
   if (keepGitDir !== undefined && git.keepGitDir !== undefined && keepGitDir !== git.keepGitDir) {
-    throw new KilnError('KILN_ADD_GIT', '--keep-git-dir and the URL say different things about the .git directory');
+    throw new KilnError(
+      'KILN_ADD_GIT',
+      '--keep-git-dir and the URL say different things about the .git directory',
+    );
   }
   if (plan.checksum !== '' && git.checksum && plan.checksum !== git.checksum) {
-    throw new KilnError('KILN_ADD_CHECKSUM', `--checksum says ${plan.checksum}, and the URL says ${git.checksum}`);
+    throw new KilnError(
+      'KILN_ADD_CHECKSUM',
+      `--checksum says ${plan.checksum}, and the URL says ${git.checksum}`,
+    );
   }
   const checksum = git.checksum || plan.checksum;
   const from = gitTree({ ...git, checksum, keepGitDir: git.keepGitDir ?? keepGitDir }, name);
@@ -145,19 +180,29 @@ function lowerGit(plan: CopyPlan, git: GitRef, name: string): FileChange {
 }
 
 function lowerHttp(plan: CopyPlan, source: string, name: string): FileChange {
-  if (!plan.isAdd) throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a URL', { hint: 'use ADD' });
+  if (!plan.isAdd)
+    throw new KilnError('KILN_COPY_SOURCE', 'COPY cannot fetch a URL', { hint: 'use ADD' });
   if (plan.checksum !== '' && !isDigest(plan.checksum)) {
     throw new KilnError('KILN_ADD_CHECKSUM', `--checksum ${plan.checksum} is not a digest`, {
       hint: 'write sha256: and 64 hexadecimal digits',
     });
   }
   const filename = urlFilename(source);
-  const from = httpSource(source, { filename, checksum: plan.checksum || undefined, note: { name, command: '' } });
+  const from = httpSource(source, {
+    filename,
+    checksum: plan.checksum || undefined,
+    note: { name, command: '' },
+  });
   const unpack = plan.instruction.flags.unpack ?? false;
   return {
     kind: 'copy',
     from,
-    copy: { src: `/${filename}`, ...NOTHING_SPECIAL, attemptUnpackDockerCompatibility: unpack, ...plan.common },
+    copy: {
+      src: `/${filename}`,
+      ...NOTHING_SPECIAL,
+      attemptUnpackDockerCompatibility: unpack,
+      ...plan.common,
+    },
   };
 }
 
@@ -176,7 +221,9 @@ function urlFilename(source: string): string {
 
 function lowerPath(step: Step, plan: CopyPlan, source: string): FileChange {
   if (step.command.sources.length === 0) warnIgnored(step, plan.isAdd, source);
-  const { src, ...patterns } = plan.instruction.flags.parents ? withParents(source) : { src: source };
+  const { src, ...patterns } = plan.instruction.flags.parents
+    ? withParents(source)
+    : { src: source };
   const copy: FileActionCopy = {
     src: sourcePath(src),
     followSymlink: true,
@@ -194,12 +241,20 @@ function lowerPath(step: Step, plan: CopyPlan, source: string): FileChange {
 /**
  * `--parents`: the source is a pattern below the context's root, or below the part before `/./`.
  */
-function withParents(source: string): { src: string; includePatterns: readonly string[]; requiredPaths?: readonly string[] } {
+function withParents(source: string): {
+  src: string;
+  includePatterns: readonly string[];
+  requiredPaths?: readonly string[];
+} {
   const pivot = source.indexOf('/./');
   const src = pivot < 0 ? '/' : source.slice(0, pivot);
   const pattern = sourcePath(pivot < 0 ? source : source.slice(pivot + 3));
   const required = !hasWildcard(src) && !hasWildcard(pattern);
-  return { src, includePatterns: [pattern.slice(1)], ...(required && { requiredPaths: [join('/', src, pattern)] }) };
+  return {
+    src,
+    includePatterns: [pattern.slice(1)],
+    ...(required && { requiredPaths: [join('/', src, pattern)] }),
+  };
 }
 
 function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileChange {
@@ -207,12 +262,19 @@ function lowerHeredoc(step: Step, plan: CopyPlan, heredoc: Heredoc): FileChange 
   describe(step.conversion, Buffer.byteLength(text));
   const path = join('/', heredoc.name);
   const mkfile = { path, mode: 0o644, data: Buffer.from(text), timestamp: -1 };
-  const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
+  const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], {
+    name: '[internal] preparing inline document',
+  });
   return { kind: 'copy', from, copy: { src: path, ...NOTHING_SPECIAL, ...plan.common } };
 }
 
 /** The copy as a layer of its own that does not depend on the layers below. */
-function linked(step: Step, steps: readonly FileChange[], note: Note, text: string): DraftEdge | undefined {
+function linked(
+  step: Step,
+  steps: readonly FileChange[],
+  note: Note,
+  text: string,
+): DraftEdge | undefined {
   const { stage } = step;
   // The user sees both vertices as one step.
   const again = (what: string): string => {
@@ -221,7 +283,11 @@ function linked(step: Step, steps: readonly FileChange[], note: Note, text: stri
   };
   const group = { id: groupId(step), name: again(text) };
   const layer = fileChanges(undefined, steps, { ...note, progressGroup: { ...group, weak: true } });
-  return merge([stage.state.tree, layer], { ...note, name: again(`LINK ${text}`), progressGroup: { ...group, weak: false } });
+  return merge([stage.state.tree, layer], {
+    ...note,
+    name: again(`LINK ${text}`),
+    progressGroup: { ...group, weak: false },
+  });
 }
 
 function groupId({ stage, conversion, command }: Step): string {
@@ -254,5 +320,6 @@ function historyText({ isAdd, instruction, chown, chmod, sources, dest }: CopyPl
 function notePaths({ command, conversion }: Step, { isAdd, sources }: CopyPlan): void {
   const [stage] = command.sources;
   const paths = stage?.life.kind === 'lowered' ? stage.life.work.paths : conversion.contextPaths;
-  for (const source of sources) if (!isAdd || !/^https?:\/\//.test(source)) paths.add(join('/', source));
+  for (const source of sources)
+    if (!isAdd || !/^https?:\/\//.test(source)) paths.add(join('/', source));
 }

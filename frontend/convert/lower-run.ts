@@ -1,6 +1,11 @@
 import { KilnError } from '../../base/errors.ts';
 import { type ExecMount, exec, fileChanges } from '../../solver/llb/builder.ts';
-import { NET_MODE, type NetMode, SECURITY_MODE, type SecurityMode } from '../../solver/llb/enums.ts';
+import {
+  NET_MODE,
+  type NetMode,
+  SECURITY_MODE,
+  type SecurityMode,
+} from '../../solver/llb/enums.ts';
 import { compareUtf8 } from '../../solver/llb/wire.ts';
 import type { RunInstruction } from '../instructions.ts';
 import { overlay } from './args.ts';
@@ -23,7 +28,12 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
   const { mounts, secrets, ssh } = lowerMounts(step, instruction);
   const { state } = stage;
   describe(conversion, state.env.bytes);
-  const text = instructionText(instruction.original + suffix, conversion.words, maskSecrets(step, secrets), 'name');
+  const text = instructionText(
+    instruction.original + suffix,
+    conversion.words,
+    maskSecrets(step, secrets),
+    'name',
+  );
   const tree = exec({
     root: state.tree,
     platform: state.platform,
@@ -73,11 +83,25 @@ function commandOf(stage: StageWork, { command, heredocs }: RunInstruction): Run
   }
   const suffix = ` (${heredocSummary(heredoc.raw)})`;
   const script = heredoc.content;
-  if (stage.image.os === 'windows' || !script.startsWith('#!')) return { args: withShell(stage, script), mounts: [], suffix };
+  if (stage.image.os === 'windows' || !script.startsWith('#!'))
+    return { args: withShell(stage, script), mounts: [], suffix };
   // A script that names its interpreter is written to a file and run.
-  const mkfile = { path: `/${heredoc.name}`, mode: 0o755, data: Buffer.from(script), timestamp: -1 };
-  const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], { name: '[internal] preparing inline document' });
-  const mount: ExecMount = { type: 'bind', from, dest: '/dev/pipes/', selector: '/', readonly: true };
+  const mkfile = {
+    path: `/${heredoc.name}`,
+    mode: 0o755,
+    data: Buffer.from(script),
+    timestamp: -1,
+  };
+  const from = fileChanges(undefined, [{ kind: 'mkfile', mkfile }], {
+    name: '[internal] preparing inline document',
+  });
+  const mount: ExecMount = {
+    type: 'bind',
+    from,
+    dest: '/dev/pipes/',
+    selector: '/',
+    readonly: true,
+  };
   return { args: withShell(stage, join('/dev/pipes/', heredoc.name)), mounts: [mount], suffix };
 }
 
@@ -133,6 +157,8 @@ function devicesOf(step: Step, { devices }: RunInstruction) {
 
 /** The command as history shows it: `|2 A=1 B=2 /bin/sh -c make`, with the ARGs declared so far. */
 function historyText({ buildArgs, state }: StageWork, args: readonly string[]): string {
-  const shown = buildArgs.entries().map(([key, value]) => `${key}=${state.env.get(key) ?? value ?? ''}`);
+  const shown = buildArgs
+    .entries()
+    .map(([key, value]) => `${key}=${state.env.get(key) ?? value ?? ''}`);
   return [...(shown.length > 0 ? [`|${shown.length}`, ...shown] : []), ...args].join(' ');
 }

@@ -13,7 +13,11 @@ import type { Step } from './step.ts';
 /**
  * Lowers one instruction: changes the stage's state and image, and adds its line to the history.
  */
-export function lowerStep(conversion: Conversion, stage: StageWork, command: LinkedInstruction): void {
+export function lowerStep(
+  conversion: Conversion,
+  stage: StageWork,
+  command: LinkedInstruction,
+): void {
   const { instruction } = command;
   const step: Step = {
     conversion,
@@ -32,7 +36,10 @@ export function lowerStep(conversion: Conversion, stage: StageWork, command: Lin
   if (!command.isOnBuild) conversion.reached(instruction.range);
 }
 
-type Lower<K extends StageInstruction['kind']> = (step: Step, instruction: Extract<StageInstruction, { kind: K }>) => void;
+type Lower<K extends StageInstruction['kind']> = (
+  step: Step,
+  instruction: Extract<StageInstruction, { kind: K }>,
+) => void;
 
 const LOWER: { readonly [K in StageInstruction['kind']]: Lower<K> } = {
   run: lowerRun,
@@ -54,7 +61,10 @@ const LOWER: { readonly [K in StageInstruction['kind']]: Lower<K> } = {
   maintainer: settings.lowerMaintainer,
 };
 
-function dispatch<K extends StageInstruction['kind']>(step: Step, instruction: Extract<StageInstruction, { kind: K }>): void {
+function dispatch<K extends StageInstruction['kind']>(
+  step: Step,
+  instruction: Extract<StageInstruction, { kind: K }>,
+): void {
   (LOWER[instruction.kind as K] as Lower<K>)(step, instruction);
 }
 
@@ -68,7 +78,8 @@ function warnUndefined(
     if (stage.buildArgs.has(name)) continue;
     conversion.warn(
       'UndefinedVar',
-      () => `Usage of undefined variable '$${name}'${didYouMean(`$${name}`, prefixed(stage.state.env.keys()))}`,
+      () =>
+        `Usage of undefined variable '$${name}'${didYouMean(`$${name}`, prefixed(stage.state.env.keys()))}`,
       instruction.range,
     );
   }

@@ -1,7 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
 import { cleanPath } from '../../base/gopath.ts';
 import { didYouMean } from '../../base/suggest.ts';
-import { type ExecMount, type ExecSecret, type ExecSsh, fileChanges } from '../../solver/llb/builder.ts';
+import {
+  type ExecMount,
+  type ExecSecret,
+  type ExecSsh,
+  fileChanges,
+} from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import { CACHE_SHARING } from '../../solver/llb/enums.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
@@ -36,7 +41,8 @@ export function lowerMounts(step: Step, { mounts: flags, range }: RunInstruction
       ssh.push(lowerSsh(mount));
       noteMount(outline.ssh, mount.id || 'default', mount.required, range);
     } else mounts.push(placed(flag.place, () => lowerMount(step, mount, step.command.sources[i])));
-    if (mount.type === 'cache') noteMount(outline.caches, mount.id || cleanPath(mount.target), mount.required, range);
+    if (mount.type === 'cache')
+      noteMount(outline.caches, mount.id || cleanPath(mount.target), mount.required, range);
   }
   return { mounts, secrets, ssh };
 }
@@ -88,7 +94,9 @@ function mountError(spec: { readonly raw: string }, what: string, hint?: string)
 
 /** The types for which a field is allowed. The type must be given before the field. */
 function goesWith(key: string): string {
-  const types = { size: 'tmpfs', env: 'secret', sharing: 'cache', required: 'secret or ssh' }[key] ?? 'cache, secret or ssh';
+  const types =
+    { size: 'tmpfs', env: 'secret', sharing: 'cache', required: 'secret or ssh' }[key] ??
+    'cache, secret or ssh';
   return `${key} is for type=${types}, which has to be named before it`;
 }
 
@@ -112,7 +120,11 @@ function readMount(flag: MountFlag, expand: (text: string) => string): MountSpec
   };
   for (const field of flag.fields) {
     const key = field.key.toLowerCase();
-    setField(spec, key, field.value === undefined ? undefined : key === 'from' ? field.value : expand(field.value));
+    setField(
+      spec,
+      key,
+      field.value === undefined ? undefined : key === 'from' ? field.value : expand(field.value),
+    );
   }
   checkMount(spec);
   return spec;
@@ -125,7 +137,12 @@ function setField(spec: MountSpec, key: string, value: string | undefined): void
   };
   const truth = (): boolean => {
     const found = value === undefined ? true : parseBool(value);
-    if (found === undefined) throw mountError(spec, `${key}=${value} is neither true nor false`, `write ${key} or ${key}=false`);
+    if (found === undefined)
+      throw mountError(
+        spec,
+        `${key}=${value} is neither true nor false`,
+        `write ${key} or ${key}=false`,
+      );
     return found;
   };
   const number = (radix: 8 | 10): number => {
@@ -183,46 +200,78 @@ function setField(spec: MountSpec, key: string, value: string | undefined): void
       spec[key] = number(10);
       return;
     case 'size':
-      if (spec.type !== 'tmpfs') throw mountError(spec, `size does not go with type ${spec.type}`, goesWith('size'));
+      if (spec.type !== 'tmpfs')
+        throw mountError(spec, `size does not go with type ${spec.type}`, goesWith('size'));
       spec.size = sizeOf(spec, text());
       return;
     case 'env':
       spec.env = text();
       return;
     default:
-      throw mountError(spec, `${key} is not known${didYouMean(key, KEYS)}`, `write one of ${KEYS.join(', ')}`);
+      throw mountError(
+        spec,
+        `${key} is not known${didYouMean(key, KEYS)}`,
+        `write one of ${KEYS.join(', ')}`,
+      );
   }
 }
 
 function sizeOf(spec: MountSpec, text: string): number {
   const size = parseSize(text);
-  if (size === undefined) throw mountError(spec, `size=${text} is not a size`, 'write a number of bytes, or one with k, m or g');
+  if (size === undefined)
+    throw mountError(
+      spec,
+      `size=${text} is not a size`,
+      'write a number of bytes, or one with k, m or g',
+    );
   return size;
 }
 
-function oneOf<T extends string>(spec: MountSpec, what: string, value: string, known: readonly T[]): T {
+function oneOf<T extends string>(
+  spec: MountSpec,
+  what: string,
+  value: string,
+  known: readonly T[],
+): T {
   const found = known.find((choice) => choice === value.toLowerCase());
   if (found === undefined)
-    throw mountError(spec, `${what} ${value} is not known${didYouMean(value, known)}`, `write one of ${known.join(', ')}`);
+    throw mountError(
+      spec,
+      `${what} ${value} is not known${didYouMean(value, known)}`,
+      `write one of ${known.join(', ')}`,
+    );
   return found;
 }
 
 function checkMount(spec: MountSpec): void {
   const owned = spec.type === 'secret' || spec.type === 'ssh' || spec.type === 'cache';
   for (const key of ['mode', 'uid', 'gid'] as const) {
-    if (!owned && spec[key] !== undefined) throw mountError(spec, `${key} does not go with type ${spec.type}`, goesWith(key));
+    if (!owned && spec[key] !== undefined)
+      throw mountError(spec, `${key} does not go with type ${spec.type}`, goesWith(key));
   }
   if (spec.env !== undefined && spec.type !== 'secret')
     throw mountError(spec, `env does not go with type ${spec.type}`, goesWith('env'));
   if (spec.sharing && spec.type !== 'cache')
     throw mountError(spec, `sharing does not go with type ${spec.type}`, goesWith('sharing'));
   if (spec.type === 'ssh' && spec.source !== '')
-    throw mountError(spec, 'source does not go with type ssh', 'name the key with id=…, and give it with --ssh');
+    throw mountError(
+      spec,
+      'source does not go with type ssh',
+      'name the key with id=…, and give it with --ssh',
+    );
   if (spec.type !== 'secret') return;
   if (spec.from !== '')
-    throw mountError(spec, 'from does not go with type secret', 'name the secret with id=…, and give it with --secret');
+    throw mountError(
+      spec,
+      'from does not go with type secret',
+      'name the secret with id=…, and give it with --secret',
+    );
   if (spec.source !== '' && spec.id !== '')
-    throw mountError(spec, 'source and id say the same thing; only one may be given', 'leave out source');
+    throw mountError(
+      spec,
+      'source and id say the same thing; only one may be given',
+      'leave out source',
+    );
   if (spec.source === '' && spec.target === '' && spec.id === '')
     throw mountError(spec, 'it does not say which secret', 'add id=…');
 }
@@ -243,13 +292,27 @@ function lowerSecret(spec: MountSpec): ExecSecret {
 
 function lowerSsh(spec: MountSpec): ExecSsh {
   const dest = spec.target || undefined;
-  return { id: spec.id, dest, uid: spec.uid ?? 0, gid: spec.gid ?? 0, mode: spec.mode ?? 0o600, optional: !spec.required };
+  return {
+    id: spec.id,
+    dest,
+    uid: spec.uid ?? 0,
+    gid: spec.gid ?? 0,
+    mode: spec.mode ?? 0o600,
+    optional: !spec.required,
+  };
 }
 
 function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined): ExecMount {
   const { stage } = step;
-  const dest = isAbsolute(cleanPath(spec.target)) ? spec.target : join('/', stage.state.dir, spec.target);
-  if (dest === '/') throw mountError(spec, 'it would cover the whole file system', 'name the directory with target=…');
+  const dest = isAbsolute(cleanPath(spec.target))
+    ? spec.target
+    : join('/', stage.state.dir, spec.target);
+  if (dest === '/')
+    throw mountError(
+      spec,
+      'it would cover the whole file system',
+      'name the directory with target=…',
+    );
   const selected = join('/', spec.source);
   if (spec.type === 'tmpfs') {
     return {
@@ -279,7 +342,11 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
  * The mounted tree: the build context for a bind that names nothing else, an empty tree for such a
  * cache. Records the paths that are read.
  */
-function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | undefined): DraftEdge | undefined {
+function sourceTree(
+  { conversion }: Step,
+  spec: MountSpec,
+  source: StageNode | undefined,
+): DraftEdge | undefined {
   const path = join('/', spec.source);
   if (spec.from === '' && spec.type === 'bind') {
     conversion.contextPaths.add(path);
@@ -299,7 +366,14 @@ function sourceTree({ conversion }: Step, spec: MountSpec, source: StageNode | u
 
 /** A cache with an owner or mode starts from a directory that is made with them. */
 function ownedDirectory(spec: MountSpec, from: DraftEdge | undefined): DraftEdge {
-  const mkdir = { path: '/cache', mode: (spec.mode ?? 0o755) & 0o777, makeParents: false, timestamp: -1 };
+  const mkdir = {
+    path: '/cache',
+    mode: (spec.mode ?? 0o755) & 0o777,
+    makeParents: false,
+    timestamp: -1,
+  };
   const owner = { user: { id: spec.uid ?? 0 }, group: { id: spec.gid ?? 0 } };
-  return fileChanges(from, [{ kind: 'mkdir', mkdir, owner }], { name: '[internal] setting cache mount permissions' });
+  return fileChanges(from, [{ kind: 'mkdir', mkdir, owner }], {
+    name: '[internal] setting cache mount permissions',
+  });
 }

@@ -8,9 +8,16 @@ import { placeOf } from '../problem.ts';
  * The instructions of a base's ONBUILD triggers. Their place, and that of their errors, is the FROM
  * that brought them. Errors quote the trigger.
  */
-export function triggersOf(expressions: readonly string[], base: string, range: SourceRange): StageInstruction[] {
+export function triggersOf(
+  expressions: readonly string[],
+  base: string,
+  range: SourceRange,
+): StageInstruction[] {
   return expressions.map((expression) =>
-    inTrigger(expression, range, () => ({ ...parseInstruction(expression, `ONBUILD of ${base}`), range })),
+    inTrigger(expression, range, () => ({
+      ...parseInstruction(expression, `ONBUILD of ${base}`),
+      range,
+    })),
   );
 }
 

@@ -24,7 +24,9 @@ interface Golden {
   readonly name: string;
   readonly dockerfile: string;
   readonly options: OracleOptions;
-  readonly images: Readonly<Record<string, { readonly digest: string; readonly config: ImageConfig }>>;
+  readonly images: Readonly<
+    Record<string, { readonly digest: string; readonly config: ImageConfig }>
+  >;
   readonly session: string;
   readonly targets: readonly {
     readonly platform: string;
@@ -38,13 +40,16 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 
 function contextOf(name: string, value: string): NamedContext {
   if (value === 'local') return { kind: 'local', name, ignore: [] };
-  if (value.startsWith('docker-image://')) return { kind: 'image', ref: value.slice('docker-image://'.length) };
+  if (value.startsWith('docker-image://'))
+    return { kind: 'image', ref: value.slice('docker-image://'.length) };
   return { kind: gitRefOf(value) ? 'git' : 'http', url: value };
 }
 
 function request({ dockerfile, options, images, session }: Golden): FrontendRequest {
   const { SOURCE_DATE_EPOCH: epoch } = options.buildArgs ?? {};
-  const contexts = Object.entries(options.contexts ?? {}).map(([name, value]) => [name, contextOf(name, value)] as const);
+  const contexts = Object.entries(options.contexts ?? {}).map(
+    ([name, value]) => [name, contextOf(name, value)] as const,
+  );
   return {
     dockerfile: { name: 'Dockerfile', text: dockerfile },
     target: options.target,
@@ -66,7 +71,12 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
     }),
     cgroupParent: options.cgroupParent ?? '',
     namedContexts: new Map(contexts),
-    mainContext: { kind: 'local', sessionId: session, sharedKeyHint: 'context', ignore: options.ignore ?? [] },
+    mainContext: {
+      kind: 'local',
+      sessionId: session,
+      sharedKeyHint: 'context',
+      ignore: options.ignore ?? [],
+    },
     resolveImage: async (ref) => {
       const name = formatReference(parseReference(ref));
       const found = images[name];
@@ -88,7 +98,10 @@ function withoutChance(ops: readonly JsonVertex[]): readonly JsonVertex[] {
     const group = op.metadata.progressGroup;
     if (!group) return op;
     if (!ids.includes(group.id)) ids.push(group.id);
-    return { ...op, metadata: { ...op.metadata, progressGroup: { ...group, id: String(ids.indexOf(group.id)) } } };
+    return {
+      ...op,
+      metadata: { ...op.metadata, progressGroup: { ...group, id: String(ids.indexOf(group.id)) } },
+    };
   });
 }
 
@@ -105,19 +118,30 @@ const sorted = (value: unknown): unknown => {
 /** Kiln shows no login of a URL in names of steps and history. */
 function withoutLogins(value: unknown): unknown {
   const shown = ['created_by', 'llb.customname', 'com.docker.dockerfile.v1.command'];
-  return JSON.parse(JSON.stringify(value), (key, item) => (shown.includes(key) ? redactUrl(item) : item));
+  return JSON.parse(JSON.stringify(value), (key, item) =>
+    shown.includes(key) ? redactUrl(item) : item,
+  );
 }
 
 function check(golden: Golden, result: FrontendResult): void {
   assert.is(result.targets.length, golden.targets.length);
   for (const theirs of golden.targets) {
     const ours = result.targets.find(
-      (target) => theirs.platform === '' || formatPlatformInFull(target.platform) === theirs.platform,
+      (target) =>
+        theirs.platform === '' || formatPlatformInFull(target.platform) === theirs.platform,
     );
     assert.ok(ours, `a result for ${theirs.platform}`);
-    assert.equal(sorted(withoutChance(definitionJson(ours.edge))), sorted(withoutLogins(withoutChance(theirs.ops))), 'ops');
+    assert.equal(
+      sorted(withoutChance(definitionJson(ours.edge))),
+      sorted(withoutLogins(withoutChance(theirs.ops))),
+      'ops',
+    );
     assert.is(ours.edge && `${ours.edge.vertex.digest}:${ours.edge.output}`, theirs.result);
-    assert.equal(sorted(JSON.parse(JSON.stringify(ours.config))), sorted(withoutLogins(theirs.config)), 'config');
+    assert.equal(
+      sorted(JSON.parse(JSON.stringify(ours.config))),
+      sorted(withoutLogins(theirs.config)),
+      'config',
+    );
   }
 }
 

@@ -32,7 +32,11 @@ export interface OutlineMount extends MountInfo {
  * The outline of a target whose stages are lowered. A name occurs once: for the stage nearest to
  * the target.
  */
-export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion: Conversion): Outline {
+export function outlineOf(
+  target: StageNode,
+  dockerfile: Dockerfile,
+  conversion: Conversion,
+): Outline {
   const globals = globalInfos(dockerfile, conversion);
   const stages = outward(target);
   const args = new Map<string, ArgInfo>();
@@ -48,7 +52,8 @@ export function outlineOf(target: StageNode, dockerfile: Dockerfile, conversion:
   }
   const mounts = (kind: 'secrets' | 'ssh' | 'caches') => {
     const found = new Map<string, MountInfo>();
-    for (const { outline } of stages) for (const [id, info] of outline[kind]) if (!found.has(id)) found.set(id, info);
+    for (const { outline } of stages)
+      for (const [id, info] of outline[kind]) if (!found.has(id)) found.set(id, info);
     return byLine(found);
   };
   const stage = dockerfile.stages.find(({ from }) => from.range === target.range);
@@ -67,16 +72,26 @@ interface GlobalInfo extends ArgInfo {
   readonly dependencies: ReadonlySet<string>;
 }
 
-function globalInfos({ globalArgs }: Dockerfile, { globals, words, request }: Conversion): Map<string, GlobalInfo> {
+function globalInfos(
+  { globalArgs }: Dockerfile,
+  { globals, words, request }: Conversion,
+): Map<string, GlobalInfo> {
   const infos = new Map<string, GlobalInfo>();
   for (const { args, range } of globalArgs) {
     for (const { key, value, docComment } of args) {
       const isDefault = value !== undefined && !request.buildArgs.has(key);
-      const dependencies: ReadonlySet<string> = isDefault ? words.word(value, globals).matched : new Set();
+      const dependencies: ReadonlySet<string> = isDefault
+        ? words.word(value, globals).matched
+        : new Set();
       // An ARG of the platform has the machine's value although nobody gave it. An outline must be
       // the same everywhere.
       const isGiven = value !== undefined || request.buildArgs.has(key);
-      infos.set(key, { value: (isGiven && globals.get(key)) || '', description: docComment, range, dependencies });
+      infos.set(key, {
+        value: (isGiven && globals.get(key)) || '',
+        description: docComment,
+        range,
+        dependencies,
+      });
     }
   }
   return infos;
@@ -96,6 +111,10 @@ function outward(target: StageNode): StageNode[] {
   return [...found];
 }
 
-function byLine<T extends { readonly range: SourceRange }>(entries: ReadonlyMap<string, T>): (T & { readonly name: string })[] {
-  return [...entries].map(([name, info]) => ({ ...info, name })).sort((a, b) => a.range.start.line - b.range.start.line);
+function byLine<T extends { readonly range: SourceRange }>(
+  entries: ReadonlyMap<string, T>,
+): (T & { readonly name: string })[] {
+  return [...entries]
+    .map(([name, info]) => ({ ...info, name }))
+    .sort((a, b) => a.range.start.line - b.range.start.line);
 }

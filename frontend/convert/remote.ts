@@ -35,8 +35,15 @@ export function httpTree(url: string, name: string): DraftEdge {
 
 /** The unpacked archive, for an `httpTree` that turned out to be one. */
 export function unpacked(tree: DraftEdge): DraftEdge {
-  const copy = { ...WHOLE, src: `/${HTTP_FILE}`, dirCopyContents: false, attemptUnpackDockerCompatibility: true };
-  return fileChanges(undefined, [{ kind: 'copy', from: tree, copy }], { name: `copy /${HTTP_FILE} /` });
+  const copy = {
+    ...WHOLE,
+    src: `/${HTTP_FILE}`,
+    dirCopyContents: false,
+    attemptUnpackDockerCompatibility: true,
+  };
+  return fileChanges(undefined, [{ kind: 'copy', from: tree, copy }], {
+    name: `copy /${HTTP_FILE} /`,
+  });
 }
 
 const WHOLE = {

@@ -38,12 +38,16 @@ export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void 
   const shown: string[] = [];
   for (const { key, value, docComment } of args) {
     const inherited = value === undefined ? conversion.globals.get(key) : undefined;
-    const found = conversion.request.buildArgs.get(key) ?? (value === undefined ? inherited : step.expand(value));
-    if (found !== undefined && !NOT_IN_ENV.has(key)) stage.state = withEnv(stage.state, [[key, found]]);
+    const found =
+      conversion.request.buildArgs.get(key) ??
+      (value === undefined ? inherited : step.expand(value));
+    if (found !== undefined && !NOT_IN_ENV.has(key))
+      stage.state = withEnv(stage.state, [[key, found]]);
     stage.buildArgs = stage.buildArgs.with(key, found);
     stage.node.outline.used.add(key);
     // An ARG that inherits its value from before the first FROM is that global ARG.
-    if (inherited === undefined) stage.node.outline.args.set(key, { value: found ?? '', description: docComment, range });
+    if (inherited === undefined)
+      stage.node.outline.args.set(key, { value: found ?? '', description: docComment, range });
     shown.push(found === undefined ? key : `${key}=${found}`);
   }
   remember(step, `ARG ${shown.join(' ')}`);
@@ -66,7 +70,10 @@ export function withShell(stage: StageWork, text: string): string[] {
   return [...shell, text];
 }
 
-function commandLine(step: Step, { command, keyword, range }: ins.CmdInstruction | ins.EntrypointInstruction): string[] {
+function commandLine(
+  step: Step,
+  { command, keyword, range }: ins.CmdInstruction | ins.EntrypointInstruction,
+): string[] {
   if (command.form === 'exec') return [...command.args];
   if (!step.stage.image.config.Shell?.length) {
     const message = `JSON arguments recommended for ${keyword} to prevent unintended behavior related to OS signals`;
@@ -109,8 +116,20 @@ export function lowerEntrypoint(step: Step, instruction: ins.EntrypointInstructi
 
 export function lowerHealthcheck(step: Step, instruction: ins.HealthcheckInstruction): void {
   countOnce(step, instruction);
-  const { test, interval = 0, timeout = 0, startPeriod = 0, startInterval = 0, retries = 0 } = instruction;
-  const command = test === undefined ? ['NONE'] : test.form === 'exec' ? ['CMD', ...test.args] : ['CMD-SHELL', test.text];
+  const {
+    test,
+    interval = 0,
+    timeout = 0,
+    startPeriod = 0,
+    startInterval = 0,
+    retries = 0,
+  } = instruction;
+  const command =
+    test === undefined
+      ? ['NONE']
+      : test.form === 'exec'
+        ? ['CMD', ...test.args]
+        : ['CMD-SHELL', test.text];
   const healthcheck: Healthcheck = {
     Test: command,
     ...(interval && { Interval: interval }),
@@ -120,7 +139,9 @@ export function lowerHealthcheck(step: Step, instruction: ins.HealthcheckInstruc
     ...(retries && { Retries: retries }),
   };
   step.stage.image.config.Healthcheck = healthcheck;
-  const times = [interval, timeout, startPeriod, startInterval].map((time) => `"${duration(time)}"`).join(' ');
+  const times = [interval, timeout, startPeriod, startInterval]
+    .map((time) => `"${duration(time)}"`)
+    .join(' ');
   remember(step, `HEALTHCHECK &{${quoteList(command)} ${times} ${quoteRune(retries)}}`);
 }
 
@@ -150,7 +171,8 @@ export function lowerUser(step: Step, instruction: ins.UserInstruction): void {
 
 export function lowerVolume(step: Step, instruction: ins.VolumeInstruction): void {
   const paths = instruction.paths.map((path) => step.expand(path));
-  if (paths.includes('')) throw new KilnError('KILN_VOLUME_EMPTY', 'VOLUME needs a path, and one of these is empty');
+  if (paths.includes(''))
+    throw new KilnError('KILN_VOLUME_EMPTY', 'VOLUME needs a path, and one of these is empty');
   addVolumes(step.stage.image, paths);
   remember(step, `VOLUME ${goList(paths)}`);
 }
@@ -204,9 +226,17 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   }
   const text = instructionText(instruction.original, conversion.words, env, 'plain');
   const name = nameOfStep(step, text);
-  const mkdir = { path: cleanPath(dir), mode: 0o755, makeParents: true, timestamp: createdTime(conversion) };
+  const mkdir = {
+    path: cleanPath(dir),
+    mode: 0o755,
+    makeParents: true,
+    timestamp: createdTime(conversion),
+  };
   const owner = stage.image.config.User ? chownOf(stage.image.config.User) : undefined;
-  const tree = fileChanges(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], { name, locations: [instruction.range] });
+  const tree = fileChanges(stage.state.tree, [{ kind: 'mkdir', mkdir, owner }], {
+    name,
+    locations: [instruction.range],
+  });
   stage.state = { ...stage.state, tree };
   remember(step, `WORKDIR ${dir}`, true);
 }
@@ -217,9 +247,13 @@ const MAX_PATH = 4095;
 export function setWorkdir(stage: StageWork, path: string): void {
   const dir = workingDirectory(stage.image.config.WorkingDir ?? '', path);
   if (Buffer.byteLength(dir) > MAX_PATH)
-    throw new KilnError('KILN_CWD', `the working directory is longer than ${MAX_PATH} bytes, which no process can be in`, {
-      hint: 'begin the path of one of these WORKDIRs with a slash',
-    });
+    throw new KilnError(
+      'KILN_CWD',
+      `the working directory is longer than ${MAX_PATH} bytes, which no process can be in`,
+      {
+        hint: 'begin the path of one of these WORKDIRs with a slash',
+      },
+    );
   stage.image.config.WorkingDir = dir;
   stage.state = { ...stage.state, dir };
 }

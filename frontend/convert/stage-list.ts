@@ -29,7 +29,11 @@ export class StageList {
 }
 
 /** An image or context that an instruction names instead of a stage. */
-export function unregisteredStage(baseName: string, errorRange: SourceRange, range: SourceRange | undefined): StageNode {
+export function unregisteredStage(
+  baseName: string,
+  errorRange: SourceRange,
+  range: SourceRange | undefined,
+): StageNode {
   const described = {
     name: undefined,
     baseName,

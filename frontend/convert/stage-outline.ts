@@ -24,10 +24,21 @@ export interface StageOutline {
 }
 
 export function newStageOutline(): StageOutline {
-  return { args: new Map(), used: new Set(), secrets: new Map(), ssh: new Map(), caches: new Map() };
+  return {
+    args: new Map(),
+    used: new Set(),
+    secrets: new Map(),
+    ssh: new Map(),
+    caches: new Map(),
+  };
 }
 
 /** The first mount of an id is the one that is told. */
-export function noteMount(known: Map<string, MountInfo>, id: string, required: boolean, range: SourceRange): void {
+export function noteMount(
+  known: Map<string, MountInfo>,
+  id: string,
+  required: boolean,
+  range: SourceRange,
+): void {
   if (!known.has(id)) known.set(id, { required, range });
 }

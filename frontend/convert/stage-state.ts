@@ -18,7 +18,15 @@ export interface StageState {
 }
 
 export function emptyState(tree: DraftEdge | undefined, platform?: Platform): StageState {
-  return { tree, env: Environment.empty(), dir: '/', user: '', network: NET_MODE.default, hostname: '', platform };
+  return {
+    tree,
+    env: Environment.empty(),
+    dir: '/',
+    user: '',
+    network: NET_MODE.default,
+    hostname: '',
+    platform,
+  };
 }
 
 /** A tag, a length and `=`. */
@@ -80,12 +88,16 @@ export class Environment implements Env, Iterable<readonly [string, string]> {
     const sets = this.#sets.entries();
     const since = (key: string) => this.#sets.setSince(key, this.#begin);
     for (const entry of sets) if (!since(entry[0]) && !this.#base?.has(entry[0])) yield entry;
-    for (const [key, entry] of this.#base?.entries() ?? []) if (!isHidden(key) && !since(key)) yield [key, splitEnv(entry)[1]];
+    for (const [key, entry] of this.#base?.entries() ?? [])
+      if (!isHidden(key) && !since(key)) yield [key, splitEnv(entry)[1]];
     for (const entry of sets) if (since(entry[0])) yield entry;
   }
 }
 
-export function withEnv(state: StageState, entries: Iterable<readonly [string, string]>): StageState {
+export function withEnv(
+  state: StageState,
+  entries: Iterable<readonly [string, string]>,
+): StageState {
   return { ...state, env: state.env.with(entries) };
 }
 

@@ -3,7 +3,10 @@ import type { ResolvedBase, StageNode, StageWork } from './stage.ts';
 import { Versions } from './versions.ts';
 
 /** FROM an image, a context or scratch. */
-export function workOn(node: StageNode, { platform, state, image, config }: ResolvedBase): StageWork {
+export function workOn(
+  node: StageNode,
+  { platform, state, image, config }: ResolvedBase,
+): StageWork {
   return {
     ...nothingYet(node),
     platform,
@@ -25,7 +28,17 @@ export function inheritedWork(node: StageNode, base: StageWork): StageWork {
   delete image.config.OnBuild;
   const { platform, state, baseImage, paths, workdirSet, buildArgs } = base;
   const inheritedCmd = base.seen.get('cmd') ?? base.inheritedCmd;
-  return { ...nothingYet(node), platform, state, image, baseImage, buildArgs, paths, workdirSet, inheritedCmd };
+  return {
+    ...nothingYet(node),
+    platform,
+    state,
+    image,
+    baseImage,
+    buildArgs,
+    paths,
+    workdirSet,
+    inheritedCmd,
+  };
 }
 
 function nothingYet(node: StageNode): Pick<StageWork, 'node' | 'droppedCmd' | 'seen'> {

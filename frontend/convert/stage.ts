@@ -132,7 +132,9 @@ type Described = Omit<StageNode, 'steps' | 'outline' | 'paths' | 'life'>;
 export function newStage(described: Described, label: string, total: number): StageNode {
   const steps = { label, total, shown: 0 };
   // What has no instructions reads nothing.
-  const life: StageLife = described.registered ? { kind: 'listed' } : { kind: 'linked', commands: [], deps: new Map() };
+  const life: StageLife = described.registered
+    ? { kind: 'listed' }
+    : { kind: 'linked', commands: [], deps: new Map() };
   return { ...described, steps, outline: newStageOutline(), paths: new Set(), life };
 }
 

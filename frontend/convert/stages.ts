@@ -7,7 +7,13 @@ import type { Dockerfile, Instruction, Stage, StageInstruction } from '../instru
 import { placeOf } from '../problem.ts';
 import { findContext } from './contexts.ts';
 import { placed } from './placed.ts';
-import { knownReads, type LinkedInstruction, newStage, type Reads, type StageNode } from './stage.ts';
+import {
+  knownReads,
+  type LinkedInstruction,
+  newStage,
+  type Reads,
+  type StageNode,
+} from './stage.ts';
 import { StageList, unregisteredStage } from './stage-list.ts';
 import type { Warn } from './warn.ts';
 import { type ExpandedWord, emptyEnv, type Words } from './words.ts';
@@ -23,10 +29,15 @@ export interface FromScope {
 /** The stages of the file with their bases found, FROM expanded and steps counted. */
 export function listStages(dockerfile: Dockerfile, scope: FromScope): StageList {
   const list = new StageList();
-  const declared = new Set([...scope.globals.keys(), ...dockerfile.globalArgs.flatMap((i) => i.args.map((a) => a.key))]);
+  const declared = new Set([
+    ...scope.globals.keys(),
+    ...dockerfile.globalArgs.flatMap((i) => i.args.map((a) => a.key)),
+  ]);
   const isNoCache = noCacheTest(scope.request.noCache);
   for (const [index, stage] of dockerfile.stages.entries())
-    placed(placeOf(stage.from.range), () => addStage(list, stage, index, { ...scope, declared, isNoCache }));
+    placed(placeOf(stage.from.range), () =>
+      addStage(list, stage, index, { ...scope, declared, isNoCache }),
+    );
   return list;
 }
 
@@ -34,20 +45,31 @@ function addStage(
   list: StageList,
   { from, instructions }: Stage,
   index: number,
-  scope: FromScope & { readonly declared: ReadonlySet<string>; readonly isNoCache: (stage: string | undefined) => boolean },
+  scope: FromScope & {
+    readonly declared: ReadonlySet<string>;
+    readonly isNoCache: (stage: string | undefined) => boolean;
+  },
 ): void {
   const { declared } = scope;
   const image = scope.words.word(from.image, scope.globals);
   warnUndeclared(image, declared, from.range, scope.warn);
   if (image.result === '') {
-    throw new KilnError('KILN_STAGE_BASE', `FROM ${from.image} names no image: it expands to nothing`, {
-      hint: 'declare the ARG before the first FROM and give it a default, or pass it with --build-arg',
-    });
+    throw new KilnError(
+      'KILN_STAGE_BASE',
+      `FROM ${from.image} names no image: it expands to nothing`,
+      {
+        hint: 'declare the ARG before the first FROM and give it a default, or pass it with --build-arg',
+      },
+    );
   }
   const platform =
-    from.platform === undefined ? undefined : stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
+    from.platform === undefined
+      ? undefined
+      : stagePlatform(from.platform, from.name ?? '', from.range, declared, scope);
   const namedContext =
-    from.name === undefined ? undefined : findContext(scope.request, from.name, platform?.platform ?? scope.target);
+    from.name === undefined
+      ? undefined
+      : findContext(scope.request, from.name, platform?.platform ?? scope.target);
   const base = namedContext ? undefined : list.baseNamed(image.result);
   const described = {
     name: from.name,
@@ -63,7 +85,8 @@ function addStage(
     ignoreCache: !namedContext && scope.isNoCache(from.name),
   };
   const ownBase = image.result !== 'scratch' && !base ? 1 : 0;
-  const counted = ownBase + instructions.filter((i) => ['add', 'copy', 'run', 'workdir'].includes(i.kind)).length;
+  const counted =
+    ownBase + instructions.filter((i) => ['add', 'copy', 'run', 'workdir'].includes(i.kind)).length;
   const node = newStage(described, from.name ?? `stage-${index}`, namedContext ? 0 : counted);
   for (const name of [...image.matched, ...(platform?.matched ?? [])]) node.outline.used.add(name);
   list.add(node);
@@ -88,14 +111,27 @@ function stagePlatform(
   if (word.result === '') {
     const unknown = [...word.unmatched][0];
     const meant = unknown ? didYouMean(unknown, scope.globals.keys()) : '';
-    throw new KilnError('KILN_PLATFORM_INVALID', `--platform=${written} names no platform: it expands to nothing${meant}`, {
-      hint: 'declare the ARG before the first FROM; BUILDPLATFORM and TARGETPLATFORM are there without one',
-    });
+    throw new KilnError(
+      'KILN_PLATFORM_INVALID',
+      `--platform=${written} names no platform: it expands to nothing${meant}`,
+      {
+        hint: 'declare the ARG before the first FROM; BUILDPLATFORM and TARGETPLATFORM are there without one',
+      },
+    );
   }
-  return { platform: parsePlatform(word.result, scope.request.buildPlatform), matched: word.matched };
+  return {
+    platform: parsePlatform(word.result, scope.request.buildPlatform),
+    matched: word.matched,
+  };
 }
 
-function warnPlatform(written: string, word: ExpandedWord, name: string, range: SourceRange, scope: FromScope): void {
+function warnPlatform(
+  written: string,
+  word: ExpandedWord,
+  name: string,
+  range: SourceRange,
+  scope: FromScope,
+): void {
   if (word.matched.size === 1 && word.unmatched.size === 0 && word.matched.has('TARGETPLATFORM')) {
     if (word.result === scope.globals.get('TARGETPLATFORM')) {
       scope.warn(
@@ -113,13 +149,26 @@ function warnPlatform(written: string, word: ExpandedWord, name: string, range: 
     return;
   }
   if (name.includes(platform.os) || name.includes(platform.architecture)) return;
-  scope.warn('FromPlatformFlagConstDisallowed', `FROM --platform flag should not use constant value "${word.result}"`, range);
+  scope.warn(
+    'FromPlatformFlagConstDisallowed',
+    `FROM --platform flag should not use constant value "${word.result}"`,
+    range,
+  );
 }
 
-function warnUndeclared(word: ExpandedWord, declared: ReadonlySet<string>, range: SourceRange, warn: Warn): void {
+function warnUndeclared(
+  word: ExpandedWord,
+  declared: ReadonlySet<string>,
+  range: SourceRange,
+  warn: Warn,
+): void {
   for (const name of word.unmatched) {
     if (declared.has(name)) continue;
-    warn('UndefinedArgInFrom', () => `FROM argument '${name}' is not declared${didYouMean(name, declared)}`, range);
+    warn(
+      'UndefinedArgInFrom',
+      () => `FROM argument '${name}' is not declared${didYouMean(name, declared)}`,
+      range,
+    );
   }
 }
 
@@ -165,14 +214,24 @@ export function link(commands: readonly LinkedInstruction[], list: StageList): R
   return { commands, deps };
 }
 
-export function toCommand(instruction: StageInstruction, list: StageList, words: Words, isOnBuild = false): LinkedInstruction {
-  return placed(placeOf(instruction.range), () => ({ instruction, isOnBuild, sources: sourcesOf(instruction, list, words) }));
+export function toCommand(
+  instruction: StageInstruction,
+  list: StageList,
+  words: Words,
+  isOnBuild = false,
+): LinkedInstruction {
+  return placed(placeOf(instruction.range), () => ({
+    instruction,
+    isOnBuild,
+    sources: sourcesOf(instruction, list, words),
+  }));
 }
 
 function sourcesOf(instruction: StageInstruction, list: StageList, words: Words): StageNode[] {
   if (instruction.kind === 'run') {
     return instruction.mounts.map((mount) => {
-      const from = mount.fields.find((field) => field.key.toLowerCase() === 'from')?.value || 'scratch';
+      const from =
+        mount.fields.find((field) => field.key.toLowerCase() === 'from')?.value || 'scratch';
       if (/\$./.test(from)) throw noVariable("a mount's from");
       return list.find(from) ?? unregisteredStage(from, instruction.range, undefined);
     });
@@ -180,7 +239,8 @@ function sourcesOf(instruction: StageInstruction, list: StageList, words: Words)
   const from = instruction.kind === 'copy' ? instruction.flags.from : undefined;
   if (!from) return [];
   if (words.word(from, emptyEnv).result !== from) throw noVariable('--from');
-  if (!/^[+-]?\d+$/.test(from)) return [list.find(from) ?? unregisteredStage(from, instruction.range, instruction.range)];
+  if (!/^[+-]?\d+$/.test(from))
+    return [list.find(from) ?? unregisteredStage(from, instruction.range, instruction.range)];
   const stage = list.all[Number(from)];
   if (!stage)
     throw new KilnError('KILN_STAGE_INDEX', `there is no stage number ${from}`, {
@@ -229,19 +289,26 @@ function refuseCycles(stages: readonly StageNode[]): void {
       const [dependency, reads] = next.value;
       visit.reads = reads;
       const begin = onPath.get(dependency);
-      if (begin !== undefined) throw cycleError(path.slice(begin).map((one) => ({ stage: one.stage, reads: one.reads! })));
+      if (begin !== undefined)
+        throw cycleError(path.slice(begin).map((one) => ({ stage: one.stage, reads: one.reads! })));
       if (!done.has(dependency)) enter(dependency);
     }
   }
 }
 
-function cycleError(circle: readonly { readonly stage: StageNode; readonly reads: Instruction }[]): KilnError {
+function cycleError(
+  circle: readonly { readonly stage: StageNode; readonly reads: Instruction }[],
+): KilnError {
   const [first] = circle;
   const names = [...circle, first!].map(({ stage }) => stage.steps.label || '0');
-  return new KilnError('KILN_STAGE_CYCLE', `stage ${names[0]} depends on itself: ${names.join(' reads ')}`, {
-    place: placeOf(first!.reads.range),
-    hint: 'put what both need into a stage of its own, above them',
-  });
+  return new KilnError(
+    'KILN_STAGE_CYCLE',
+    `stage ${names[0]} depends on itself: ${names.join(' reads ')}`,
+    {
+      place: placeOf(first!.reads.range),
+      hint: 'put what both need into a stage of its own, above them',
+    },
+  );
 }
 
 /** The stages and all that they need. */

@@ -1,4 +1,9 @@
-import { formatPlatformInFull, normalisePlatform, type Platform, parsePlatform } from '../../base/platform.ts';
+import {
+  formatPlatformInFull,
+  normalisePlatform,
+  type Platform,
+  parsePlatform,
+} from '../../base/platform.ts';
 import type { StepCount } from './stage.ts';
 import type { Step } from './step.ts';
 import type { Env, WordMode, Words } from './words.ts';
@@ -13,19 +18,35 @@ export interface NamedStep {
 }
 
 /** Puts `[stage 2/3] ` before the text of a step, and counts the step. */
-export function stepName(count: StepCount, what: string, { showPlatform, platform, env, isOnBuild }: NamedStep): string {
+export function stepName(
+  count: StepCount,
+  what: string,
+  { showPlatform, platform, env, isOnBuild }: NamedStep,
+): string {
   if (count.total === 0) return what;
   count.shown++;
-  const shownPlatform = showPlatform && platform ? `${formatPlatformInFull(platform)}${crossTarget(platform, env)} ` : '';
+  const shownPlatform =
+    showPlatform && platform
+      ? `${formatPlatformInFull(platform)}${crossTarget(platform, env)} `
+      : '';
   const label = count.label ? `${count.label} ` : '';
   const number = String(count.shown).padStart(String(count.total).length);
   return `[${shownPlatform}${label}${number}/${count.total}] ${isOnBuild ? 'ONBUILD ' : ''}${what}`;
 }
 
 /** The name of an instruction's step. */
-export function nameOfStep({ stage, conversion, command }: Step, what: string, platform = stage.platform): string {
+export function nameOfStep(
+  { stage, conversion, command }: Step,
+  what: string,
+  platform = stage.platform,
+): string {
   const { showPlatform } = conversion;
-  return stepName(stage.node.steps, what, { showPlatform, platform, env: stage.state.env, isOnBuild: command.isOnBuild });
+  return stepName(stage.node.steps, what, {
+    showPlatform,
+    platform,
+    env: stage.state.env,
+    isOnBuild: command.isOnBuild,
+  });
 }
 
 /** `->arm64` when the stage's environment says that it builds for a platform other than its own. */
@@ -46,7 +67,9 @@ function targetOf(env: Env, platform: Platform): Platform | undefined {
       // A value that is not a platform is ignored.
     }
   }
-  const [os, architecture, variant] = ['TARGETOS', 'TARGETARCH', 'TARGETVARIANT'].map((key) => env.get(key));
+  const [os, architecture, variant] = ['TARGETOS', 'TARGETARCH', 'TARGETVARIANT'].map((key) =>
+    env.get(key),
+  );
   if (os === undefined && architecture === undefined && variant === undefined) return undefined;
   return normalisePlatform({
     os: os || platform.os,

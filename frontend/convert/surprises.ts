@@ -35,23 +35,39 @@ function layersIn(config: ImageConfig | undefined): number {
 }
 
 /** The image has the platform of `--platform`, whatever the platform of its last stage. */
-export function warnOtherPlatform({ warn, implicitTarget, target: wanted }: Conversion, target: StageWork): void {
+export function warnOtherPlatform(
+  { warn, implicitTarget, target: wanted }: Conversion,
+  target: StageWork,
+): void {
   const { platform } = target;
-  if (implicitTarget || !platform || (platform.os === wanted.os && platform.architecture === wanted.architecture)) return;
+  if (
+    implicitTarget ||
+    !platform ||
+    (platform.os === wanted.os && platform.architecture === wanted.architecture)
+  )
+    return;
   const message = `The last stage is for ${formatPlatform(platform)}, and its image will say ${formatPlatform(wanted)}`;
   warn('LastStagePlatform', message, target.node.errorRange);
 }
 
 /** Directories that exist in nearly every base, so that a COPY does not make them. */
-const USUAL = /^\/(?:(?:bin|etc|home|lib|lib64|media|mnt|opt|root|run|sbin|srv|tmp|usr|var)(?:\/|$)|$)/;
+const USUAL =
+  /^\/(?:(?:bin|etc|home|lib|lib64|media|mnt|opt|root|run|sbin|srv|tmp|usr|var)(?:\/|$)|$)/;
 
 /**
  * A mode without x is meant for files. A directory that the COPY makes gets it too, and cannot be
  * entered then.
  */
-export function warnChmod({ conversion, command }: Step, mode: number, sources: readonly string[], dest: string): void {
+export function warnChmod(
+  { conversion, command }: Step,
+  mode: number,
+  sources: readonly string[],
+  dest: string,
+): void {
   if (mode < 0 || mode & 0o111) return;
-  const makesDirectory = dest.endsWith('/') ? !USUAL.test(dest) : sources.some((source) => /(?:^|\/)\.?$/.test(source));
+  const makesDirectory = dest.endsWith('/')
+    ? !USUAL.test(dest)
+    : sources.some((source) => /(?:^|\/)\.?$/.test(source));
   if (!makesDirectory) return;
   const octal = mode.toString(8).padStart(4, '0');
   const message = `--chmod=${octal} also goes to directories, which nobody but root can enter then: write --chmod=u=rwX,go=rX`;
@@ -59,7 +75,10 @@ export function warnChmod({ conversion, command }: Step, mode: number, sources: 
 }
 
 /** A pattern of `--exclude` is matched below the source, not against its name. */
-export function warnExclude({ conversion, command }: Step, { flags, sources }: CopyInstruction | AddInstruction): void {
+export function warnExclude(
+  { conversion, command }: Step,
+  { flags, sources }: CopyInstruction | AddInstruction,
+): void {
   for (const pattern of flags.exclude) {
     if (sources.length !== 1 || trimmed(pattern) !== trimmed(sources[0]!)) continue;
     const message = `--exclude=${pattern} names the source itself, and excludes nothing: patterns are matched below it`;
@@ -70,7 +89,11 @@ export function warnExclude({ conversion, command }: Step, { flags, sources }: C
 const trimmed = (path: string) => path.replace(/^(?:\.?\/)+|\/+$/g, '');
 
 /** A separate layer does not know the modes of the directories below it. */
-export function warnLinkedTmp({ conversion, command }: Step, { flags }: CopyInstruction | AddInstruction, dest: string): void {
+export function warnLinkedTmp(
+  { conversion, command }: Step,
+  { flags }: CopyInstruction | AddInstruction,
+  dest: string,
+): void {
   const directory = /^\/(?:var\/)?tmp(?=\/)/.exec(dest)?.[0];
   if (!flags.link || directory === undefined) return;
   const message = `--link makes ${directory} anew with mode 0755, and only root can write there then: leave out --link`;
@@ -81,7 +104,8 @@ export function warnLinkedTmp({ conversion, command }: Step, { flags }: CopyInst
 export function warnDroppedCmd({ stage, command }: Step): void {
   if (stage.image.config.Cmd === undefined || stage.seen.has('cmd')) return;
   const { inheritedCmd } = stage;
-  if (inheritedCmd) stage.droppedCmd = { at: command.instruction.range, given: inheritedCmd.start.line };
+  if (inheritedCmd)
+    stage.droppedCmd = { at: command.instruction.range, given: inheritedCmd.start.line };
 }
 
 /** Called when the stage is complete: a later CMD of its own makes up for it. */
@@ -92,8 +116,15 @@ export function tellDroppedCmd({ warn }: Conversion, { droppedCmd, seen }: Stage
 }
 
 /** Mounts of one id with different owners are different caches, which share nothing. */
-export function warnCacheOwners({ conversion, command }: Step, id: string, owner: CacheOwner): void {
-  const text = owner.uid === undefined && owner.gid === undefined && owner.mode === undefined ? '' : ownerText(owner);
+export function warnCacheOwners(
+  { conversion, command }: Step,
+  id: string,
+  owner: CacheOwner,
+): void {
+  const text =
+    owner.uid === undefined && owner.gid === undefined && owner.mode === undefined
+      ? ''
+      : ownerText(owner);
   const first = conversion.cacheOwners.get(id);
   if (first === undefined) conversion.cacheOwners.set(id, text);
   if (first === undefined || first === text) return;

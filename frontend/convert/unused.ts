@@ -19,23 +19,33 @@ export function unusedBuildArgs(
   if (buildArgs.size === 0) return undefined;
   const instructions = stages.flatMap((stage) => stage.instructions);
   const args = [...globalArgs, ...instructions.filter((instruction) => instruction.kind === 'arg')];
-  const deferred = [...triggers, ...instructions.flatMap((one) => (one.kind === 'onbuild' ? [one.expression] : []))];
+  const deferred = [
+    ...triggers,
+    ...instructions.flatMap((one) => (one.kind === 'onbuild' ? [one.expression] : [])),
+  ];
   const words = deferred.flatMap((text) => /^\s*ARG\s+(.*)$/is.exec(text)?.[1]?.split(/\s+/) ?? []);
   const declared = new Set([
     ...args.flatMap((instruction) => instruction.args.map(({ key }) => key)),
     ...words.map((word) => word.replace(/=.*$/s, '')),
   ]);
-  const unused = [...buildArgs.keys()].filter((name) => !declared.has(name) && !PREDEFINED.test(name));
+  const unused = [...buildArgs.keys()].filter(
+    (name) => !declared.has(name) && !PREDEFINED.test(name),
+  );
   if (unused.length === 0) return undefined;
   return {
     kind: 'warning',
     short: `One or more build-args [${unused.join(' ')}] were not consumed`,
-    detail: unused.map((name) => `no ARG of the Dockerfile is named ${name}${didYouMean(name, declared)}`),
+    detail: unused.map(
+      (name) => `no ARG of the Dockerfile is named ${name}${didYouMean(name, declared)}`,
+    ),
   };
 }
 
 /** A warning about stages of `--no-cache-filter` that the file does not have. */
-export function unusedFilters({ stages }: Dockerfile, noCache: FrontendRequest['noCache']): WarningEvent | undefined {
+export function unusedFilters(
+  { stages }: Dockerfile,
+  noCache: FrontendRequest['noCache'],
+): WarningEvent | undefined {
   if (typeof noCache === 'string') return undefined;
   const names = stages.flatMap(({ from }) => from.name ?? []);
   const unused = noCache.filter((name) => !names.includes(name.toLowerCase()));
@@ -43,7 +53,9 @@ export function unusedFilters({ stages }: Dockerfile, noCache: FrontendRequest['
   return {
     kind: 'warning',
     short: `--no-cache-filter [${unused.join(' ')}] has no effect: no stage has that name`,
-    detail: unused.map((name) => `no stage of the Dockerfile is named ${name}${didYouMean(name, names)}`),
+    detail: unused.map(
+      (name) => `no stage of the Dockerfile is named ${name}${didYouMean(name, names)}`,
+    ),
   };
 }
 

@@ -11,22 +11,27 @@ for (const order of ['stays', 'moves'] as const satisfies readonly Order[]) {
     /** Each step continues from any existing version. */
     const step = fc.record({ from: fc.nat(), key: name, value: fc.nat(9) });
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), fc.array(fc.nat(), { maxLength: 40 }), (steps, asked) => {
-        const versions = [Versions.of<number>(order)];
-        const copies = [new Map<string, number>()];
-        for (const { from, key, value } of steps) {
-          const at = from % versions.length;
-          versions.push(versions[at]!.with(key, value));
-          const copy = new Map(copies[at]);
-          if (order === 'moves') copy.delete(key);
-          copies.push(copy.set(key, value));
-        }
-        for (const one of [...asked, ...versions.keys()]) {
-          const at = one % versions.length;
-          assert.equal(versions[at]!.entries(), [...copies[at]!]);
-          for (const key of ['a', 'b', '7', 'none']) assert.is(versions[at]!.get(key), copies[at]!.get(key));
-        }
-      }),
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.array(fc.nat(), { maxLength: 40 }),
+        (steps, asked) => {
+          const versions = [Versions.of<number>(order)];
+          const copies = [new Map<string, number>()];
+          for (const { from, key, value } of steps) {
+            const at = from % versions.length;
+            versions.push(versions[at]!.with(key, value));
+            const copy = new Map(copies[at]);
+            if (order === 'moves') copy.delete(key);
+            copies.push(copy.set(key, value));
+          }
+          for (const one of [...asked, ...versions.keys()]) {
+            const at = one % versions.length;
+            assert.equal(versions[at]!.entries(), [...copies[at]!]);
+            for (const key of ['a', 'b', '7', 'none'])
+              assert.is(versions[at]!.get(key), copies[at]!.get(key));
+          }
+        },
+      ),
     );
   });
 }
@@ -43,7 +48,9 @@ test('a map knows how many bytes its names and texts have', () => {
 });
 
 test('an environment is the same as after setting the config again at each stage', () => {
-  const stage = fc.record({ sets: fc.array(fc.tuple(name, fc.nat(9).map(String), fc.boolean()), { maxLength: 6 }) });
+  const stage = fc.record({
+    sets: fc.array(fc.tuple(name, fc.nat(9).map(String), fc.boolean()), { maxLength: 6 }),
+  });
   fc.assert(
     fc.property(fc.array(stage, { minLength: 1, maxLength: 5 }), (stages) => {
       let env = Environment.empty();
@@ -57,7 +64,8 @@ test('an environment is the same as after setting the config again at each stage
           copy.delete(key);
           copy.set(key, value);
         };
-        for (const entry of array) set(entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1));
+        for (const entry of array)
+          set(entry.slice(0, entry.indexOf('=')), entry.slice(entry.indexOf('=') + 1));
         for (const [key, value, isEnv] of sets) {
           env = env.with([[key, value]]);
           set(key, value);

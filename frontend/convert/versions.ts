@@ -21,7 +21,9 @@ interface Shared<V> {
    * The ordered entries of one version, because the same version is often listed several times in a
    * row.
    */
-  listed: { readonly version: Versions<V>; readonly entries: readonly (readonly [string, V])[] } | undefined;
+  listed:
+    | { readonly version: Versions<V>; readonly entries: readonly (readonly [string, V])[] }
+    | undefined;
 }
 
 /**
@@ -44,7 +46,10 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
   readonly depth: number;
 
   private constructor(shared: Shared<V> | Order, parent?: Versions<V>, key = '', value?: V) {
-    this.#shared = typeof shared === 'string' ? { order: shared, map: new Map(), at: this, bytes: 0, listed: undefined } : shared;
+    this.#shared =
+      typeof shared === 'string'
+        ? { order: shared, map: new Map(), at: this, bytes: 0, listed: undefined }
+        : shared;
     this.#parent = parent;
     this.#key = key;
     this.#value = value;
@@ -132,7 +137,8 @@ export class Versions<V> implements Iterable<readonly [string, V]> {
     this.#before = map.get(this.#key);
     const rank = order === 'stays' && this.#before ? this.#before.rank : this.depth;
     const value = this.#value as V;
-    const bytes = Buffer.byteLength(this.#key) + (typeof value === 'string' ? Buffer.byteLength(value) : 0);
+    const bytes =
+      Buffer.byteLength(this.#key) + (typeof value === 'string' ? Buffer.byteLength(value) : 0);
     map.set(this.#key, { value, rank, set: this.depth, bytes });
     this.#shared.bytes += bytes - (this.#before?.bytes ?? 0);
   }

@@ -9,7 +9,11 @@ import { replacePattern, trimPrefix, trimSuffix } from './pattern.ts';
 interface Table {
   readonly escape: '\\' | '`';
   readonly environment: Readonly<Record<string, string>>;
-  readonly cases: readonly { readonly word: string; readonly text?: string; readonly error?: string }[];
+  readonly cases: readonly {
+    readonly word: string;
+    readonly text?: string;
+    readonly error?: string;
+  }[];
 }
 
 /**
@@ -38,7 +42,10 @@ for (const { escape: escapeChar, environment, cases } of tables) {
         expandWord(word, env, { escape: escapeChar });
       } catch (thrown) {
         const { code, message } = thrown as KilnError;
-        assert.ok(code === 'KILN_DOCKERFILE_EXPANSION' || code === 'KILN_DOCKERFILE_VARIABLE_REQUIRED', code);
+        assert.ok(
+          code === 'KILN_DOCKERFILE_EXPANSION' || code === 'KILN_DOCKERFILE_VARIABLE_REQUIRED',
+          code,
+        );
         if (!SAID_DIFFERENTLY.has(word)) assert.is(message, error);
         return;
       }
@@ -55,7 +62,15 @@ test('an environment takes the last value of a name, and a name alone as empty',
 });
 
 test('words are split at white space that is not quoted, after expansion', () => {
-  assert.equal(expandWord('x $b "$b" \'p q\' r\\ s $e "" t', env).words, ['x', 'two', 'words', 'two words', 'p q', 'r s', 't']);
+  assert.equal(expandWord('x $b "$b" \'p q\' r\\ s $e "" t', env).words, [
+    'x',
+    'two',
+    'words',
+    'two words',
+    'p q',
+    'r s',
+    't',
+  ]);
   assert.equal(expandWord('  plain\twords\u00a0too ', env).words, ['plain', 'words', 'too']);
 });
 
@@ -67,12 +82,18 @@ test('the result lists the names that were found and not found, even unused ones
 
 test('raw quotes and raw escapes stay in the result', () => {
   assert.is(expandWord('"$a" \'$a\' \\$a', env, { rawQuotes: true }).text, '"2" \'$a\' $a');
-  assert.is(expandWord('"\\$a" \\x "a\\b"', env, { rawQuotes: true, rawEscapes: true }).text, '"\\$a" \\x "a\\\\b"');
+  assert.is(
+    expandWord('"\\$a" \\x "a\\b"', env, { rawQuotes: true, rawEscapes: true }).text,
+    '"\\$a" \\x "a\\\\b"',
+  );
 });
 
 test('an unset variable can stay as written', () => {
   const keep = (word: string) => expandWord(word, env, { keepUnset: true }).text;
-  assert.is(keep('$a $x ${x} ${x:-w} ${x%"p"} ${x/a/b} ${x//a/b} ${x:?m}'), '2 $x ${x} ${x:-w} ${x%p} ${x/a/b} ${x/a/b} ${x:?m}');
+  assert.is(
+    keep('$a $x ${x} ${x:-w} ${x%"p"} ${x/a/b} ${x//a/b} ${x:?m}'),
+    '2 $x ${x} ${x:-w} ${x%p} ${x/a/b} ${x/a/b} ${x:?m}',
+  );
 });
 
 test('quotes are ordinary characters in the body of a heredoc', () => {
@@ -81,7 +102,11 @@ test('quotes are ordinary characters in the body of a heredoc', () => {
 });
 
 test('white space after << belongs to the word in heredoc mode', () => {
-  assert.equal(expandWord('cat <<  EOF x', env, { heredocWords: true }).words, ['cat', '<<EOF', 'x']);
+  assert.equal(expandWord('cat <<  EOF x', env, { heredocWords: true }).words, [
+    'cat',
+    '<<EOF',
+    'x',
+  ]);
 });
 
 test('a megabyte of text, variables, quotes or escapes takes linear time and never the grammar', () => {

@@ -52,7 +52,11 @@ const SPECIAL = { '\\': /[$'"\\]/, '`': /[$'"`]/ };
  * Time is linear in the word. A single `${…}` of more than 4,000 parts is
  * KILN_DOCKERFILE_TOO_COMPLEX.
  */
-export function expandWord(word: string, environment: Variables, options: ExpandOptions = {}): ExpandedText {
+export function expandWord(
+  word: string,
+  environment: Variables,
+  options: ExpandOptions = {},
+): ExpandedText {
   const escapeChar = options.escape ?? '\\';
   if (!SPECIAL[escapeChar].test(word)) {
     return {
@@ -71,15 +75,22 @@ export function expandWord(word: string, environment: Variables, options: Expand
     return new Expander(word, environment, { ...options, escape: escapeChar }).run();
   } catch (error) {
     if (error instanceof Fault)
-      throw problem(error.code, `failed to process ${quote(word)}: ${error.message}`, undefined, error.hint ?? hintFor(error));
+      throw problem(
+        error.code,
+        `failed to process ${quote(word)}: ${error.message}`,
+        undefined,
+        error.hint ?? hintFor(error),
+      );
     throw error;
   }
 }
 
 function hintFor({ message }: Fault): string {
-  if (message.includes('looking for matching')) return 'close the quote, or put the escape character before it';
+  if (message.includes('looking for matching'))
+    return 'close the quote, or put the escape character before it';
   if (message.includes('(\ufffd)')) return 'close the { with a }';
-  if (message.includes('modifier')) return 'behind the name may stand one of :- :+ :? - + ? # ## % %% / and //';
+  if (message.includes('modifier'))
+    return 'behind the name may stand one of :- :+ :? - + ? # ## % %% / and //';
   return 'write ${NAME}, and a dollar that is not a variable with the escape character before it';
 }
 
@@ -120,7 +131,12 @@ type Part =
 
 type Substitution =
   | { readonly kind: 'variable'; readonly name: string; readonly braces: boolean }
-  | { readonly kind: 'operator'; readonly name: string; readonly op: string; readonly word: readonly Part[] }
+  | {
+      readonly kind: 'operator';
+      readonly name: string;
+      readonly op: string;
+      readonly word: readonly Part[];
+    }
   | {
       readonly kind: 'replace';
       readonly name: string;
@@ -137,11 +153,19 @@ class Expander {
   readonly #used = new Set<string>();
   readonly #unmatched = new Set<string>();
 
-  constructor(word: string, environment: Variables, options: ExpandOptions & { readonly escape: '\\' | '`' }) {
+  constructor(
+    word: string,
+    environment: Variables,
+    options: ExpandOptions & { readonly escape: '\\' | '`' },
+  ) {
     this.#word = word;
     this.#environment = environment;
     this.#options = options;
-    this.#lexer = wordLexer({ escape: options.escape, quotes: !options.plainQuotes, unicode: NOT_ASCII.test(word) });
+    this.#lexer = wordLexer({
+      escape: options.escape,
+      quotes: !options.plainQuotes,
+      unicode: NOT_ASCII.test(word),
+    });
   }
 
   /**
@@ -153,12 +177,21 @@ class Expander {
     const words = new WordList(heredocWords);
     this.#lexer.reset(this.#word);
     for (let token = this.#next(); token; token = this.#next()) {
-      const out = token.type === 'quote' ? this.#doubleQuoted(rawQuotes, rawEscapes) : this.#piece(token, rawQuotes, rawEscapes);
+      const out =
+        token.type === 'quote'
+          ? this.#doubleQuoted(rawQuotes, rawEscapes)
+          : this.#piece(token, rawQuotes, rawEscapes);
       text.push(out);
-      if (token.type === 'single' || token.type === 'quote' || token.type === 'escape') words.addRaw(out);
+      if (token.type === 'single' || token.type === 'quote' || token.type === 'escape')
+        words.addRaw(out);
       else words.add(out);
     }
-    return { text: text.join(''), words: words.finish(), used: this.#used, unmatched: this.#unmatched };
+    return {
+      text: text.join(''),
+      words: words.finish(),
+      used: this.#used,
+      unmatched: this.#unmatched,
+    };
   }
 
   #next(): GrammarToken | undefined {
@@ -192,7 +225,9 @@ class Expander {
         return out.join('');
       }
       out.push(
-        token.type === 'quotedEscape' ? this.#quotedEscape(token.text, rawEscapes) : this.#piece(token, rawQuotes, rawEscapes),
+        token.type === 'quotedEscape'
+          ? this.#quotedEscape(token.text, rawEscapes)
+          : this.#piece(token, rawQuotes, rawEscapes),
       );
     }
     throw new Fault('unexpected end of statement while looking for matching double-quote');
@@ -227,14 +262,16 @@ class Expander {
     if (token.type === 'badSubstitution') return 'syntax error: bad substitution';
     if (token.type === 'badSingle' || token.type === 'badColon') return this.#unfinished(tokens);
     const atEnd = this.#lexer.next() === undefined;
-    if (atEnd && tokens.filter(({ type }) => type === 'open').length > 1) return this.#unfinished(tokens);
+    if (atEnd && tokens.filter(({ type }) => type === 'open').length > 1)
+      return this.#unfinished(tokens);
     return `unsupported modifier (${token.text}) in substitution`;
   }
 
   /** Says what was missing in the outermost `${` when the word ended inside it. */
   #unfinished(tokens: readonly GrammarToken[]): string {
     const last = tokens.at(-1);
-    if (tokens.length === 2 && last?.type === 'name') return 'unsupported modifier (\ufffd) in substitution';
+    if (tokens.length === 2 && last?.type === 'name')
+      return 'unsupported modifier (\ufffd) in substitution';
     let depth = 0;
     let inPattern = false;
     for (const { type } of tokens) {
@@ -274,7 +311,9 @@ class Expander {
       case 'escape':
         return rawEscapes ? escapeChar + part.char : part.char;
       case 'double':
-        return rawQuotes ? `"${this.#join(part.parts, rawEscapes)}"` : this.#join(part.parts, rawEscapes);
+        return rawQuotes
+          ? `"${this.#join(part.parts, rawEscapes)}"`
+          : this.#join(part.parts, rawEscapes);
       default:
         return this.#evaluate(part);
     }
@@ -286,7 +325,12 @@ class Expander {
     return this.#operate(sub);
   }
 
-  #replace({ name, all, pattern, replacement }: Substitution & { readonly kind: 'replace' }): string {
+  #replace({
+    name,
+    all,
+    pattern,
+    replacement,
+  }: Substitution & { readonly kind: 'replace' }): string {
     const from = this.#join(pattern, true);
     const to = this.#join(replacement, true);
     const value = this.#lookUp(name);
@@ -325,14 +369,17 @@ class Expander {
 function trim(symbol: '#' | '%', operand: string, value: string): string {
   const greedy = operand.startsWith(symbol);
   const pattern = greedy ? operand.slice(1) : operand;
-  return withPattern(pattern, () => (symbol === '#' ? trimPrefix : trimSuffix)(pattern, value, greedy));
+  return withPattern(pattern, () =>
+    (symbol === '#' ? trimPrefix : trimSuffix)(pattern, value, greedy),
+  );
 }
 
 function withPattern(pattern: string, run: () => string): string {
   try {
     return run();
   } catch (error) {
-    if (error instanceof PatternError) throw new Fault(`invalid pattern (${pattern}) in substitution: ${messageOf(error)}`);
+    if (error instanceof PatternError)
+      throw new Fault(`invalid pattern (${pattern}) in substitution: ${messageOf(error)}`);
     throw error;
   }
 }

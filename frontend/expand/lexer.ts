@@ -42,7 +42,11 @@ export function wordLexer(syntax: WordSyntax): moo.Lexer {
 const ASCII_NAME = '(?:[0-9]+|[@*#?\\-$!]|[A-Za-z_][A-Za-z0-9_]*)';
 const UNICODE_NAME = '(?:\\p{Nd}+|[@*#?\\-$!]|[\\p{L}_][\\p{L}\\p{Nd}_]*)';
 
-function wordStates({ escape: escapeChar, quotes, unicode }: WordSyntax): Parameters<typeof moo.states>[0] {
+function wordStates({
+  escape: escapeChar,
+  quotes,
+  unicode,
+}: WordSyntax): Parameters<typeof moo.states>[0] {
   const esc = escapeChar === '\\' ? '\\\\' : escapeChar;
   const name = unicode ? UNICODE_NAME : ASCII_NAME;
   const nameOf = (text: string): string => (text[1] === '{' ? text.slice(2, -1) : text.slice(1));

@@ -4,7 +4,10 @@
  * There are no bracket expressions. As in Go's regular expressions, which Docker uses, neither
  * wildcard matches a line break.
  */
-type Piece = { readonly kind: 'char'; readonly char: string } | { readonly kind: 'one' } | { readonly kind: 'star' };
+type Piece =
+  | { readonly kind: 'char'; readonly char: string }
+  | { readonly kind: 'one' }
+  | { readonly kind: 'star' };
 
 /** Why a pattern is not valid. The text is Docker's. */
 export class PatternError extends Error {}
@@ -19,7 +22,8 @@ function piecesOf(pattern: readonly string[]): Piece[] {
       if (char === '\\') {
         if (pattern[i + 1] === '}' || pattern[i + 1] === '/') continue;
         char = pattern[++i] ?? '\ufffd';
-        if (char !== '*' && char !== '?' && char !== '\\') throw new PatternError(`invalid escape '\\${char}'`);
+        if (char !== '*' && char !== '?' && char !== '\\')
+          throw new PatternError(`invalid escape '\\${char}'`);
       }
       pieces.push({ kind: 'char', char });
     }
@@ -36,7 +40,11 @@ const MAX_WORK = 50_000_000;
  * finds the same match first, but this takes the time |pattern| × |value| instead of exponential
  * time.
  */
-function matchEnds(pattern: readonly string[], value: readonly string[], greedy: boolean): Int32Array {
+function matchEnds(
+  pattern: readonly string[],
+  value: readonly string[],
+  greedy: boolean,
+): Int32Array {
   const pieces = piecesOf(pattern);
   if (pieces.length * value.length > MAX_WORK) throw new PatternError('too long for this value');
   let after = new Int32Array(value.length + 1).map((_, i) => i);
@@ -90,7 +98,12 @@ function reversed(pattern: readonly string[]): string[] {
 }
 
 /** Replaces the first match of `pattern`, or `all` of them, each as long as possible. */
-export function replacePattern(pattern: string, value: string, replacement: string, all: boolean): string {
+export function replacePattern(
+  pattern: string,
+  value: string,
+  replacement: string,
+  all: boolean,
+): string {
   const chars = [...value];
   const ends = matchEnds([...pattern], chars, true);
   return all ? replaceAll(chars, ends, replacement) : replaceFirst(chars, ends, replacement);
@@ -127,10 +140,18 @@ function replaceAll(chars: readonly string[], ends: Int32Array, replacement: str
  * With `//`, Docker's replacement is a template: `$0` is the match, `$$` a dollar, and any other
  * `$name` is empty. (A dollar gets here only when it was escaped or comes from a variable's value.)
  */
-function expandTemplate(template: string, chars: readonly string[], start: number, end: number): string {
+function expandTemplate(
+  template: string,
+  chars: readonly string[],
+  start: number,
+  end: number,
+): string {
   if (!template.includes('$')) return template;
-  return template.replace(/\$(?:(\$)|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu, (_, dollar, braced, plain) => {
-    if (dollar) return '$';
-    return (braced ?? plain) === '0' ? chars.slice(start, end).join('') : '';
-  });
+  return template.replace(
+    /\$(?:(\$)|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu,
+    (_, dollar, braced, plain) => {
+      if (dollar) return '$';
+      return (braced ?? plain) === '0' ? chars.slice(start, end).join('') : '';
+    },
+  );
 }

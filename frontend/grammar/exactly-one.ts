@@ -36,7 +36,10 @@ function grammarOf(rules: CompiledRules): Grammar {
  * KILN_DOCKERFILE_TOO_COMPLEX for more than 4,000 tokens. Two parses would be a bug of the grammar,
  * and are reported as one.
  */
-export function parseExactlyOne<T>(rules: CompiledRules, tokens: readonly GrammarToken[]): T | undefined {
+export function parseExactlyOne<T>(
+  rules: CompiledRules,
+  tokens: readonly GrammarToken[],
+): T | undefined {
   if (tokens.length > MAX_TOKENS) {
     throw problem(
       'KILN_DOCKERFILE_TOO_COMPLEX',
@@ -64,6 +67,8 @@ export function parseExactlyOne<T>(rules: CompiledRules, tokens: readonly Gramma
     throw error;
   }
   if (parser.results.length > 1)
-    throw new Error(`grammar ${rules.ParserStart} is ambiguous for ${tokens.map((t) => t.text).join('')}`);
+    throw new Error(
+      `grammar ${rules.ParserStart} is ambiguous for ${tokens.map((t) => t.text).join('')}`,
+    );
   return parser.results[0] as T | undefined;
 }

@@ -9,7 +9,8 @@ test('the committed grammars match their sources', () => {
   assert.equal(staleGrammars(false), [], 'run npm run grammar');
 });
 
-const tokens = (types: readonly string[]): GrammarToken[] => types.map((type) => ({ type, value: type, text: type }));
+const tokens = (types: readonly string[]): GrammarToken[] =>
+  types.map((type) => ({ type, value: type, text: type }));
 
 test('tokens that do not match the grammar have no parse', () => {
   assert.is(parseExactlyOne(flagRules, tokens(['text', 'dashes'])), undefined);

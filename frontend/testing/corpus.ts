@@ -14,8 +14,14 @@ export function dockerfiles(): readonly string[] {
     ...readdirSync(seeds).map((name) => readFileSync(join(seeds, name), 'utf8')),
     ...readdirSync(graphs)
       .filter((name) => name.endsWith('.golden'))
-      .map((name) => (JSON.parse(readFileSync(join(graphs, name), 'utf8')) as { dockerfile: string }).dockerfile),
-    ...strings(JSON.parse(readFileSync(join(FRONTEND, 'testdata/parse.json'), 'utf8'))).filter((text) => text.includes('FROM')),
+      .map(
+        (name) =>
+          (JSON.parse(readFileSync(join(graphs, name), 'utf8')) as { dockerfile: string })
+            .dockerfile,
+      ),
+    ...strings(JSON.parse(readFileSync(join(FRONTEND, 'testdata/parse.json'), 'utf8'))).filter(
+      (text) => text.includes('FROM'),
+    ),
     ...found(),
   ];
 }
@@ -27,13 +33,17 @@ export function found(): readonly string[] {
 
 /** The .dockerignore files in the tests' data. */
 export function ignoreFiles(): readonly string[] {
-  return strings(JSON.parse(readFileSync(join(FRONTEND, 'testdata/ignore.json'), 'utf8'))).filter((text) => /[*!\n]/.test(text));
+  return strings(JSON.parse(readFileSync(join(FRONTEND, 'testdata/ignore.json'), 'utf8'))).filter(
+    (text) => /[*!\n]/.test(text),
+  );
 }
 
 function strings(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   if (Array.isArray(value)) return value.flatMap(strings);
-  return typeof value === 'object' && value !== null ? [...Object.keys(value), ...Object.values(value).flatMap(strings)] : [];
+  return typeof value === 'object' && value !== null
+    ? [...Object.keys(value), ...Object.values(value).flatMap(strings)]
+    : [];
 }
 
 /** What mutations insert: the marks and words that have a meaning in a Dockerfile. */

@@ -13,19 +13,28 @@ import type {
  * Undefined for values that cannot be written that way (heredocs with odd names, blanks outside
  * ASCII at the end of a line).
  */
-export function printDockerfile({ escape: esc, directives, globalArgs, stages }: Dockerfile): string | undefined {
+export function printDockerfile({
+  escape: esc,
+  directives,
+  globalArgs,
+  stages,
+}: Dockerfile): string | undefined {
   const head = [
     ...(directives.syntax ? [`# syntax=${directives.syntax.value}`] : []),
     ...(directives.escape ? [`# escape=${directives.escape.value}`] : []),
     ...(directives.check ? [`# check=${directives.check.value}`] : []),
   ];
-  const all: Instruction[] = [...globalArgs, ...stages.flatMap(({ from, instructions }) => [from, ...instructions])];
+  const all: Instruction[] = [
+    ...globalArgs,
+    ...stages.flatMap(({ from, instructions }) => [from, ...instructions]),
+  ];
   const texts = all.map((one) => printInstruction(one, esc));
   return texts.includes(undefined) ? undefined : [...head, ...texts, ''].join('\n');
 }
 
 function printInstruction(one: Instruction, esc: string): string | undefined {
-  const line = (name: string, flags: readonly string[], body: string) => joined(esc, [name, ...flags], body);
+  const line = (name: string, flags: readonly string[], body: string) =>
+    joined(esc, [name, ...flags], body);
   switch (one.kind) {
     case 'from':
       return line(
@@ -34,10 +43,20 @@ function printInstruction(one: Instruction, esc: string): string | undefined {
         `${one.image}${one.nameAsWritten === undefined ? '' : ` AS ${one.nameAsWritten}`}`,
       );
     case 'arg':
-      return line('ARG', [], one.args.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`)).join(' '));
+      return line(
+        'ARG',
+        [],
+        one.args.map(({ key, value }) => (value === undefined ? key : `${key}=${value}`)).join(' '),
+      );
     case 'env':
     case 'label':
-      return line(one.kind, [], one.entries.map(({ key, value, legacy }) => `${key}${legacy ? ' ' : '='}${value}`).join(' '));
+      return line(
+        one.kind,
+        [],
+        one.entries
+          .map(({ key, value, legacy }) => `${key}${legacy ? ' ' : '='}${value}`)
+          .join(' '),
+      );
     case 'run':
       return printRun(one, esc);
     case 'copy':
@@ -60,8 +79,14 @@ function printInstruction(one: Instruction, esc: string): string | undefined {
         'start-period': one.startPeriod,
         'start-interval': one.startInterval,
       };
-      const flags = Object.entries(times).flatMap(([name, ns]) => flag(name, ns === undefined ? undefined : `${ns}ns`, esc));
-      return line('HEALTHCHECK', [...flags, ...flag('retries', one.retries?.toString(), esc)], `CMD ${printCommand(one.test)}`);
+      const flags = Object.entries(times).flatMap(([name, ns]) =>
+        flag(name, ns === undefined ? undefined : `${ns}ns`, esc),
+      );
+      return line(
+        'HEALTHCHECK',
+        [...flags, ...flag('retries', one.retries?.toString(), esc)],
+        `CMD ${printCommand(one.test)}`,
+      );
     }
     case 'user':
       return line('USER', [], one.user);
@@ -72,7 +97,9 @@ function printInstruction(one: Instruction, esc: string): string | undefined {
     case 'maintainer':
       return line('MAINTAINER', [], one.maintainer);
     case 'onbuild':
-      return one.expression.includes('\n') ? `ONBUILD ${one.expression}` : `ONBUILD ${ended(one.expression, esc)}`;
+      return one.expression.includes('\n')
+        ? `ONBUILD ${one.expression}`
+        : `ONBUILD ${ended(one.expression, esc)}`;
   }
 }
 
@@ -94,17 +121,24 @@ function printCopy(one: CopyInstruction | AddInstruction, esc: string): string |
   const { from, chown, chmod, link, parents, exclude, keepGitDir, checksum, unpack } = one.flags;
   const booleans = { link, parents, 'keep-git-dir': keepGitDir, unpack };
   const flags = [
-    ...Object.entries({ from, chown, chmod, checksum }).flatMap(([name, value]) => flag(name, value, esc)),
+    ...Object.entries({ from, chown, chmod, checksum }).flatMap(([name, value]) =>
+      flag(name, value, esc),
+    ),
     ...Object.entries(booleans).flatMap(([name, value]) => flag(name, value?.toString(), esc)),
     ...exclude.flatMap((pattern) => flag('exclude', pattern, esc)),
   ];
-  if (one.heredocs.length === 0) return joined(esc, [one.kind, ...flags], JSON.stringify([...one.sources, one.dest]));
+  if (one.heredocs.length === 0)
+    return joined(esc, [one.kind, ...flags], JSON.stringify([...one.sources, one.dest]));
   // Quotes in the words decide what is a heredoc, and a word cannot contain a line break.
   if ([...one.sources, one.dest, ...flags].some((word) => /['"\\<]/.test(word))) return undefined;
   const heads = one.heredocs.map(
-    ({ name, chomp, expand, fd }) => `${fd || ''}<<${chomp ? '-' : ''}${expand ? name : `"${name}"`}`,
+    ({ name, chomp, expand, fd }) =>
+      `${fd || ''}<<${chomp ? '-' : ''}${expand ? name : `"${name}"`}`,
   );
-  return withBodies(joined(esc, [one.kind, ...flags], [...heads, ...one.sources, one.dest].join(' ')), one.heredocs);
+  return withBodies(
+    joined(esc, [one.kind, ...flags], [...heads, ...one.sources, one.dest].join(' ')),
+    one.heredocs,
+  );
 }
 
 function withBodies(line: string | undefined, heredocs: readonly Heredoc[]): string | undefined {
@@ -133,5 +167,7 @@ function ended(text: string, esc: string): string {
 
 function flag(name: string, value: string | undefined, esc: string): string[] {
   if (value === undefined) return [];
-  return [`--${name}=${[...value].map((char) => (/['"\s]/.test(char) || char === esc ? `${esc}${char}` : char)).join('')}`];
+  return [
+    `--${name}=${[...value].map((char) => (/['"\s]/.test(char) || char === esc ? `${esc}${char}` : char)).join('')}`,
+  ];
 }

@@ -8,7 +8,8 @@ export function requestOf(
   dockerfile: string,
   { ignore, images = () => false, ...request }: Partial<FrontendRequest> & RequestExtras = {},
 ): FrontendRequest {
-  const ignoreFile = ignore === undefined ? undefined : parseIgnore({ name: '.dockerignore', text: ignore });
+  const ignoreFile =
+    ignore === undefined ? undefined : parseIgnore({ name: '.dockerignore', text: ignore });
   const patterns = ignoreFile?.patterns.map(({ text }) => text) ?? [];
   return {
     dockerfile: { name: 'Dockerfile', text: dockerfile },
@@ -26,7 +27,13 @@ export function requestOf(
     cgroupParent: '',
     epoch: undefined,
     namedContexts: new Map(),
-    mainContext: { kind: 'local', sessionId: 's', sharedKeyHint: 'c', ignore: patterns, ignoreFile },
+    mainContext: {
+      kind: 'local',
+      sessionId: 's',
+      sharedKeyHint: 'c',
+      ignore: patterns,
+      ignoreFile,
+    },
     resolveImage: async (ref, { architecture }) => {
       const there = images(ref);
       if (!there) throw new KilnError('KILN_IMAGE_NOT_FOUND', `${ref} is not there`);

@@ -15,7 +15,11 @@ export interface FaultServer extends AsyncDisposable {
   readonly seen: readonly SeenRequest[];
 }
 
-export type Answer = (request: SeenRequest, response: ServerResponse, count: number) => void | Promise<void>;
+export type Answer = (
+  request: SeenRequest,
+  response: ServerResponse,
+  count: number,
+) => void | Promise<void>;
 
 /**
  * A loopback http server that answers as the test says. `count` is 1 for the first request of a

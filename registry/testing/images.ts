@@ -1,6 +1,12 @@
 import { gzipSync } from 'node:zlib';
 import { type Digest, digestOf } from '../../base/digest.ts';
-import { type Descriptor, type ImageConfig, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
+import {
+  type Descriptor,
+  type ImageConfig,
+  type Index,
+  type Manifest,
+  MEDIA,
+} from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 
 /**
@@ -36,7 +42,12 @@ export function makeImage(
     rootfs: { type: 'layers', diff_ids: tars.map((tar) => digestOf(tar)) },
   };
   const configDescriptor = keep(MEDIA.ociConfig, Buffer.from(JSON.stringify(config)));
-  const manifest: Manifest = { schemaVersion: 2, mediaType: MEDIA.ociManifest, config: configDescriptor, layers };
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: MEDIA.ociManifest,
+    config: configDescriptor,
+    layers,
+  };
   const bytes = Buffer.from(JSON.stringify(manifest));
   return {
     target: { mediaType: MEDIA.ociManifest, digest: digestOf(bytes), size: bytes.length, platform },
@@ -47,10 +58,22 @@ export function makeImage(
   };
 }
 
-export function makeIndex(images: readonly TestImage[]): { target: Descriptor; bytes: Buffer; index: Index } {
-  const index: Index = { schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests: images.map((image) => image.target) };
+export function makeIndex(images: readonly TestImage[]): {
+  target: Descriptor;
+  bytes: Buffer;
+  index: Index;
+} {
+  const index: Index = {
+    schemaVersion: 2,
+    mediaType: MEDIA.ociIndex,
+    manifests: images.map((image) => image.target),
+  };
   const bytes = Buffer.from(JSON.stringify(index));
-  return { target: { mediaType: MEDIA.ociIndex, digest: digestOf(bytes), size: bytes.length }, bytes, index };
+  return {
+    target: { mediaType: MEDIA.ociIndex, digest: digestOf(bytes), size: bytes.length },
+    bytes,
+    index,
+  };
 }
 
 /** A ustar archive of one regular file, ended by two zero blocks. */
@@ -67,5 +90,10 @@ export function tarOf(name: string, data: Buffer): Buffer {
   header.write('ustar\x0000', 257);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
-  return Buffer.concat([header, data, Buffer.alloc((512 - (data.length % 512)) % 512), Buffer.alloc(1024)]);
+  return Buffer.concat([
+    header,
+    data,
+    Buffer.alloc((512 - (data.length % 512)) % 512),
+    Buffer.alloc(1024),
+  ]);
 }

@@ -5,7 +5,10 @@ import { MEDIA } from '../../base/oci.ts';
 import type { TestImage } from './images.ts';
 
 /** Writes an OCI image layout directory with these images, each under a tag. */
-export function writeLayout(path: string, images: readonly (readonly [image: TestImage, tag: string])[]): void {
+export function writeLayout(
+  path: string,
+  images: readonly (readonly [image: TestImage, tag: string])[],
+): void {
   const blobs = join(path, 'blobs/sha256');
   mkdirSync(blobs, { recursive: true });
   writeFileSync(join(path, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
@@ -14,5 +17,8 @@ export function writeLayout(path: string, images: readonly (readonly [image: Tes
     writeFileSync(join(blobs, hexOf(image.target.digest)), image.bytes);
     return { ...image.target, annotations: { 'org.opencontainers.image.ref.name': tag } };
   });
-  writeFileSync(join(path, 'index.json'), JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }));
+  writeFileSync(
+    join(path, 'index.json'),
+    JSON.stringify({ schemaVersion: 2, mediaType: MEDIA.ociIndex, manifests }),
+  );
 }

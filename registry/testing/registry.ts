@@ -54,7 +54,12 @@ export async function startRegistry(options: TestRegistryOptions = {}): Promise<
       await ended(child);
       rmSync(directory, { recursive: true, force: true });
     };
-    return { host: address, log, requests: () => requests(address, log, logged), [Symbol.asyncDispose]: stop };
+    return {
+      host: address,
+      log,
+      requests: () => requests(address, log, logged),
+      [Symbol.asyncDispose]: stop,
+    };
   } catch (error) {
     rmSync(directory, { recursive: true, force: true });
     throw error;
@@ -71,7 +76,9 @@ function configuration(directory: string, options: TestRegistryOptions): string 
     `http: { addr: "127.0.0.1:0"${tlsOf(options)} }`,
     ...(login ? [`auth: { htpasswd: { realm: test, path: ${join(directory, 'htpasswd')} } }`] : []),
     ...(tokens
-      ? [`auth: { token: { realm: "${tokens.realm}", service: test, issuer: test, rootcertbundle: ${tokens.certificate} } }`]
+      ? [
+          `auth: { token: { realm: "${tokens.realm}", service: test, issuer: test, rootcertbundle: ${tokens.certificate} } }`,
+        ]
       : []),
     ...(mirrorOf === undefined ? [] : [`proxy: { remoteurl: "${mirrorOf}" }`]),
     '',
@@ -89,7 +96,11 @@ let marks = 0;
  * The registry logs a request after it has answered. A request of our own is logged last, so all
  * others are in the log by then.
  */
-async function requests(host: string, log: () => string, logged: (text: string) => Promise<void>): Promise<string[]> {
+async function requests(
+  host: string,
+  log: () => string,
+  logged: (text: string) => Promise<void>,
+): Promise<string[]> {
   const mark = `/v2/?mark=${++marks}`;
   await (await fetch(`http://${host}${mark}`)).arrayBuffer();
   await logged(`"GET ${mark} HTTP/1.1" `);

@@ -17,7 +17,10 @@ export interface TokenServer extends AsyncDisposable {
   readonly seen: FaultServer['seen'];
 }
 
-export async function startTokenServer(user: { readonly username: string; readonly password: string }): Promise<TokenServer> {
+export async function startTokenServer(user: {
+  readonly username: string;
+  readonly password: string;
+}): Promise<TokenServer> {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-tokens-'));
   const { certificate, key } = selfSigned(directory, 'tokens');
   const issue = issuer(readFileSync(certificate), readFileSync(key));
@@ -25,9 +28,13 @@ export async function startTokenServer(user: { readonly username: string; readon
   const server = await faultServer(({ path, headers }, response) => {
     const known = headers.authorization === basic;
     if (headers.authorization !== undefined && !known) return void response.writeHead(401).end();
-    const asked = new URL(path, 'http://x').searchParams.getAll('scope').flatMap((scope) => scope.split(' '));
+    const asked = new URL(path, 'http://x').searchParams
+      .getAll('scope')
+      .flatMap((scope) => scope.split(' '));
     const token = issue(asked.flatMap((scope) => granted(scope, known)));
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ token, expires_in: 300 }));
+    response
+      .writeHead(200, { 'content-type': 'application/json' })
+      .end(JSON.stringify({ token, expires_in: 300 }));
   });
   return {
     realm: `http://${server.host}/token`,
@@ -56,14 +63,30 @@ function granted(scope: string, known: boolean): Access[] {
  * Signs JSON Web Tokens (RFC 7519) by ES256, with the certificate in the header (RFC 7515, 4.1.6).
  */
 function issuer(certificate: Buffer, key: Buffer): (access: readonly Access[]) => string {
-  const header = { typ: 'JWT', alg: 'ES256', x5c: [new X509Certificate(certificate).raw.toString('base64')] };
+  const header = {
+    typ: 'JWT',
+    alg: 'ES256',
+    x5c: [new X509Certificate(certificate).raw.toString('base64')],
+  };
   const privateKey = createPrivateKey(key);
   const encode = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url');
   return (access) => {
     const now = Math.floor(Date.now() / 1000);
-    const claims = { iss: 'test', sub: '', aud: 'test', exp: now + 300, nbf: now - 60, iat: now, jti: randomUUID(), access };
+    const claims = {
+      iss: 'test',
+      sub: '',
+      aud: 'test',
+      exp: now + 300,
+      nbf: now - 60,
+      iat: now,
+      jti: randomUUID(),
+      access,
+    };
     const signed = `${encode(header)}.${encode(claims)}`;
-    const signature = sign('sha256', Buffer.from(signed), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+    const signature = sign('sha256', Buffer.from(signed), {
+      key: privateKey,
+      dsaEncoding: 'ieee-p1363',
+    });
     return `${signed}.${signature.toString('base64url')}`;
   };
 }

@@ -26,7 +26,11 @@ function components(graph: Graph): string[][] {
     stack.push(file);
     for (const next of graph.get(file) ?? []) {
       if (!graph.has(next)) continue;
-      const reached = index.has(next) ? (stack.includes(next) ? index.get(next)! : own) : visit(next);
+      const reached = index.has(next)
+        ? stack.includes(next)
+          ? index.get(next)!
+          : own
+        : visit(next);
       lowest.set(file, Math.min(lowest.get(file)!, reached));
     }
     if (lowest.get(file) === own) found.push(stack.splice(stack.lastIndexOf(file)));

@@ -32,7 +32,10 @@ test('what reaches around the doors is found wherever it is written', () => {
   const path = "import { join, resolve } from 'node:path';";
   assert.is(reachesAround(at('cache/a.ts', path, 'const a = resolve(join(b, c));')).length, 1);
   assert.equal(reachesAround(at('cache/a.ts', path, 'const a = resolve(root, b);')), []);
-  assert.equal(reachesAround(at('cache/a.ts', 'const a = sources.resolve(b); file.readSync(0, 10);')), []);
+  assert.equal(
+    reachesAround(at('cache/a.ts', 'const a = sources.resolve(b); file.readSync(0, 10);')),
+    [],
+  );
 });
 
 test('a circle of imports is shown as one, types and later imports included', () => {
@@ -42,7 +45,9 @@ test('a circle of imports is shown as one, types and later imports included', ()
     at('base/c.ts', "export { a } from './a.ts';"),
     at('base/d.ts', "import { a } from './a.ts';"),
   ];
-  assert.equal(importCycles(circle), ['a circle of imports: base/a.ts → base/b.ts → base/c.ts → base/a.ts']);
+  assert.equal(importCycles(circle), [
+    'a circle of imports: base/a.ts → base/b.ts → base/c.ts → base/a.ts',
+  ]);
   assert.equal(importCycles(circle.slice(1)), []);
 });
 
@@ -54,9 +59,16 @@ test('an import points downwards', () => {
 
 test('a name that two files declare is told, not one that is handed on', () => {
   const one = at('base/a.ts', 'export interface Limits {}');
-  assert.is(doubleNames([one, at('solver/b.ts', 'type Limits = number;', 'export type { Limits };')]).length, 1);
+  assert.is(
+    doubleNames([one, at('solver/b.ts', 'type Limits = number;', 'export type { Limits };')])
+      .length,
+    1,
+  );
   assert.is(doubleNames([one, at('solver/b.ts', 'export class Limits {}')]).length, 1);
-  assert.equal(doubleNames([one, at('solver/b.ts', "export type { Limits } from '../base/a.ts';")]), []);
+  assert.equal(
+    doubleNames([one, at('solver/b.ts', "export type { Limits } from '../base/a.ts';")]),
+    [],
+  );
   assert.equal(doubleNames([one, at('solver/b.ts', 'interface Limits {}')]), []);
 });
 
@@ -68,8 +80,14 @@ test('a file name that says nothing stands in one folder', () => {
 
 test('a comment is as narrow as code', () => {
   const words = 'word '.repeat(30);
-  assert.is(wideComments(at('base/a.ts', `// ${words}`, `/** ${words} */`, ` * ${words}`)).length, 3);
-  assert.equal(wideComments(at('base/a.ts', `const text = '${words}';`, `// https://${'x'.repeat(120)}`)), []);
+  assert.is(
+    wideComments(at('base/a.ts', `// ${words}`, `/** ${words} */`, ` * ${words}`)).length,
+    3,
+  );
+  assert.equal(
+    wideComments(at('base/a.ts', `const text = '${words}';`, `// https://${'x'.repeat(120)}`)),
+    [],
+  );
 });
 
 test.run();

@@ -6,7 +6,9 @@ export function wrongImports({ file, folder, imports, role }: Source): string[] 
   return imports.flatMap((target) => {
     const targetFolder = target.split('/')[0] ?? '';
     if (targetFolder === folder || !Object.hasOwn(MAY_IMPORT, targetFolder)) return [];
-    const allowed = (MAY_IMPORT[folder] ?? []).some((name) => target === name || target.startsWith(`${name}/`));
+    const allowed = (MAY_IMPORT[folder] ?? []).some(
+      (name) => target === name || target.startsWith(`${name}/`),
+    );
     return allowed ? [] : [`${file}: imports ${target}, which ${folder}/ must not know`];
   });
 }

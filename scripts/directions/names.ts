@@ -26,12 +26,16 @@ export function doubleNames(sources: readonly Source[]): string[] {
  * name, are one. What it re-exports is another's.
  */
 function exportsOf(code: string): ReadonlySet<string> {
-  const declaration = /^export (?:declare )?(?:async )?(?:abstract )?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;
+  const declaration =
+    /^export (?:declare )?(?:async )?(?:abstract )?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;
   const list = /^export (?:type )?\{([^}]*)\}(?! from)/gm;
   const listed = [...code.matchAll(list)].flatMap(([, names = '']) =>
     names.split(',').map((name) => name.trim().replace(/^(?:type )?(?:\w+ as )?/, '')),
   );
-  return new Set([...[...code.matchAll(declaration)].map(([, name = '']) => name), ...listed.filter(Boolean)]);
+  return new Set([
+    ...[...code.matchAll(declaration)].map(([, name = '']) => name),
+    ...listed.filter(Boolean),
+  ]);
 }
 
 /**
@@ -39,9 +43,50 @@ function exportsOf(code: string): ReadonlySet<string> {
  * in one of the folders at the top.
  */
 const GENERIC: ReadonlySet<string> = new Set([
-  ...['common', 'constants', 'data', 'documents', 'errors', 'export', 'fields', 'files', 'find', 'helpers', 'history', 'host'],
-  ...['images', 'index', 'info', 'layers', 'misc', 'names', 'open', 'options', 'output', 'places', 'problem', 'progress', 'push'],
-  ...['request', 'resolve', 'result', 'run', 'save', 'shared', 'size', 'source', 'state', 'step', 'tree', 'types', 'usage'],
+  ...[
+    'common',
+    'constants',
+    'data',
+    'documents',
+    'errors',
+    'export',
+    'fields',
+    'files',
+    'find',
+    'helpers',
+    'history',
+    'host',
+  ],
+  ...[
+    'images',
+    'index',
+    'info',
+    'layers',
+    'misc',
+    'names',
+    'open',
+    'options',
+    'output',
+    'places',
+    'problem',
+    'progress',
+    'push',
+  ],
+  ...[
+    'request',
+    'resolve',
+    'result',
+    'run',
+    'save',
+    'shared',
+    'size',
+    'source',
+    'state',
+    'step',
+    'tree',
+    'types',
+    'usage',
+  ],
   ...['util', 'utils', 'view'],
 ]);
 
@@ -50,12 +95,14 @@ export function genericFileNames(sources: readonly Source[]): string[] {
   const generic = new Map<string, Source[]>();
   for (const source of sources) {
     const name = basename(source.file, '.ts');
-    if (source.role !== 'product' || source.file.startsWith('cli/commands/') || !GENERIC.has(name)) continue;
+    if (source.role !== 'product' || source.file.startsWith('cli/commands/') || !GENERIC.has(name))
+      continue;
     generic.set(name, [...(generic.get(name) ?? []), source]);
   }
   return [...generic]
     .filter(([, found]) => new Set(found.map(({ folder }) => folder)).size > 1)
     .map(
-      ([name, found]) => `${name}.ts says too little to stand in several folders: ${found.map(({ file }) => file).join(', ')}`,
+      ([name, found]) =>
+        `${name}.ts says too little to stand in several folders: ${found.map(({ file }) => file).join(', ')}`,
     );
 }

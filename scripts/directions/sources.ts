@@ -5,8 +5,27 @@ export const ROOT = join(import.meta.dirname, '../..');
 
 /** Folders from the top down, and for each the folders it may import from besides itself. */
 export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ['builder', 'frontend', 'exporter', 'solver', 'executor', 'cache', 'registry', 'snapshotter', 'base'],
-  builder: ['frontend', 'exporter', 'solver', 'executor', 'cache', 'registry', 'snapshotter', 'base'],
+  cli: [
+    'builder',
+    'frontend',
+    'exporter',
+    'solver',
+    'executor',
+    'cache',
+    'registry',
+    'snapshotter',
+    'base',
+  ],
+  builder: [
+    'frontend',
+    'exporter',
+    'solver',
+    'executor',
+    'cache',
+    'registry',
+    'snapshotter',
+    'base',
+  ],
   frontend: ['solver/llb', 'base'],
   exporter: ['solver', 'cache', 'registry', 'snapshotter', 'base'],
   solver: ['executor', 'cache', 'registry', 'snapshotter', 'base'],
@@ -46,12 +65,21 @@ export function readSources(): Source[] {
 
 export function parseSource(file: string, text: string): Source {
   const [folder = ''] = file.split('/');
-  return { file, folder, text, code: withoutComments(text), imports: importsOf(file, text), role: roleOf(file) };
+  return {
+    file,
+    folder,
+    text,
+    code: withoutComments(text),
+    imports: importsOf(file, text),
+    role: roleOf(file),
+  };
 }
 
 function roleOf(file: string): Source['role'] {
   if (/\.child\.ts$|oracle\.ts$/.test(file)) return 'program';
-  return /\.(?:test|contract|fixture)\.ts$|-fixture\.ts$|(?:^|\/)(?:fixture|testing)(?:\/|\.ts$)|testdata/.test(file)
+  return /\.(?:test|contract|fixture)\.ts$|-fixture\.ts$|(?:^|\/)(?:fixture|testing)(?:\/|\.ts$)|testdata/.test(
+    file,
+  )
     ? 'test'
     : 'product';
 }

@@ -11,18 +11,29 @@ const REACHES: readonly (readonly [RegExp, string])[] = [
   [/\bprocess\??\.(?:stdin|stdout|stderr)\b/, 'uses a standard stream of the process'],
   [/\bprocess\??\.(?:cwd|chdir)\b/, 'depends on the working directory'],
   [/\bprocess\??\.(?:exit|exitCode|reallyExit|abort)\b/, 'ends the process'],
-  [/\bprocess\[|[=(,]\s*process\s*[;,)]|\bglobalThis\.process\b|'node:process'/, 'hands on the process as a whole'],
+  [
+    /\bprocess\[|[=(,]\s*process\s*[;,)]|\bglobalThis\.process\b|'node:process'/,
+    'hands on the process as a whole',
+  ],
   [/\bconsole\.|'node:console'/, 'writes to the console'],
-  [/\b(?<![.\w])(?:readv?|writev?|fstat|fsync|isatty)(?:Sync)?\(\s*[012]\b/, 'uses a standard stream'],
+  [
+    /\b(?<![.\w])(?:readv?|writev?|fstat|fsync|isatty)(?:Sync)?\(\s*[012]\b/,
+    'uses a standard stream',
+  ],
   [/'inherit'|\bstdio: \[[012],/, 'lends a standard stream of the process'],
-  [/\b(?:openSync|open|readFileSync|writeFileSync)\('\/dev\/(?:std\w+|tty|fd\/[012])'/, 'opens a standard stream'],
+  [
+    /\b(?:openSync|open|readFileSync|writeFileSync)\('\/dev\/(?:std\w+|tty|fd\/[012])'/,
+    'opens a standard stream',
+  ],
 ];
 
 export function reachesAround({ file, folder, code, role }: Source): string[] {
   if (role !== 'product' || DOORS.has(folder)) return [];
   const lines = code.split('\n');
   const found = REACHES.flatMap(([pattern, what]) =>
-    lines.flatMap((line, index) => (pattern.test(line) ? [`${file}:${index + 1}: ${what}; take it as a value from above`] : [])),
+    lines.flatMap((line, index) =>
+      pattern.test(line) ? [`${file}:${index + 1}: ${what}; take it as a value from above`] : [],
+    ),
   );
   return [...found, ...relativePaths(file, code)];
 }
@@ -30,7 +41,10 @@ export function reachesAround({ file, folder, code, role }: Source): string[] {
 /** `resolve` of node:path with one argument makes a path absolute by the working directory. */
 function relativePaths(file: string, code: string): string[] {
   const named = /import \{[^}]*\bresolve(?: as (\w+))?\b[^}]*\} from 'node:path'/.exec(code);
-  const call = new RegExp(`(?:\\b(?:posix|path)\\.resolve${named ? `|(?<![.\\w])${named[1] ?? 'resolve'}` : ''})\\(`, 'g');
+  const call = new RegExp(
+    `(?:\\b(?:posix|path)\\.resolve${named ? `|(?<![.\\w])${named[1] ?? 'resolve'}` : ''})\\(`,
+    'g',
+  );
   return [...code.matchAll(call)]
     .filter((match) => argumentsAt(code, match.index + match[0].length) === 1)
     .map(({ index }) => {

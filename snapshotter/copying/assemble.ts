@@ -1,6 +1,15 @@
 import { closeSync } from 'node:fs';
 import { isOpaque, isOpaqueMark, isWhiteout, marksNeedPrivilege } from '../layer/marks.ts';
-import { fstat, openat, type Stat, stat as statOf, type Timespec, tryMkdirat, tryStat, utimensat } from '../sys/calls.ts';
+import {
+  fstat,
+  openat,
+  type Stat,
+  stat as statOf,
+  type Timespec,
+  tryMkdirat,
+  tryStat,
+  utimensat,
+} from '../sys/calls.ts';
 import { AT, O, S } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
@@ -29,14 +38,18 @@ export interface AssembleInput {
 }
 
 /** Makes the tree that a mount of the layers would show. */
-export function assembleTree({ layers, root, files, record, blind }: AssembleInput, { check }: JobContext): void {
+export function assembleTree(
+  { layers, root, files, record, blind }: AssembleInput,
+  { check }: JobContext,
+): void {
   const top = openat(AT.FDCWD, root, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   try {
     const tree = new Tree(top, files === 'link' ? linkEntry : copyEntry, check, blind ?? false);
     // Layers are added from the top: existing entries hide later ones, so nothing is copied in
     // vain. The topmost layer gives the root its owner and mode, unless a new layer will come above
     // it.
-    for (const [at, layer] of layers.toReversed().entries()) tree.add(layer, at === 0 && record === undefined);
+    for (const [at, layer] of layers.toReversed().entries())
+      tree.add(layer, at === 0 && record === undefined);
     tree.finish();
     if (record !== undefined) writeRecord(top, record, files, check);
   } finally {
@@ -97,13 +110,21 @@ class Tree {
       const stat = statOf(from, name);
       const there = tryStat(to, name);
       const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
-      if (isDirectory) this.#directory(from, to, name, path, stat, typeof there === 'number' ? undefined : there);
+      if (isDirectory)
+        this.#directory(from, to, name, path, stat, typeof there === 'number' ? undefined : there);
       else if (typeof there !== 'number' || isWhiteout(stat)) this.#hidden.add(path);
       else this.#place(from, to, name, stat);
     }
   }
 
-  #directory(from: number, to: number, name: string, path: string, stat: Stat, there: Stat | undefined): void {
+  #directory(
+    from: number,
+    to: number,
+    name: string,
+    path: string,
+    stat: Stat,
+    there: Stat | undefined,
+  ): void {
     if (there && (there.mode & S.IFMT) !== S.IFDIR) return;
     if (there && this.#blind) throw marksNeedPrivilege();
     const source = openat(from, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);

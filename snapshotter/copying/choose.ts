@@ -85,7 +85,11 @@ function holdsLayers(root: string): boolean {
 /** Two processes that do this at once come to the same result. */
 function remember(root: string, choice: TreeChoice): TreeChoice {
   const temporary = join(root, `${MEMORY}.${process.pid}`);
-  writeFileSync(temporary, choice.kind === 'overlay' ? 'overlay\n' : `copy ${choice.marks} ${choice.reason}\n`, { mode: 0o600 });
+  writeFileSync(
+    temporary,
+    choice.kind === 'overlay' ? 'overlay\n' : `copy ${choice.marks} ${choice.reason}\n`,
+    { mode: 0o600 },
+  );
   renameSync(temporary, join(root, MEMORY));
   return choice;
 }
@@ -132,8 +136,12 @@ function cannotHold(path: string, missing: string): KilnError {
       },
     );
   const name = fileSystemName(path);
-  return new KilnError('KILN_STORE_FILE_SYSTEM', `the store lies on ${name}, which does not hold ${missing} as images need it`, {
-    place: { kind: 'path', path },
-    hint: 'put the store on another file system (ext4, xfs, btrfs, tmpfs, a volume of the container) with --root or KILN_ROOT',
-  });
+  return new KilnError(
+    'KILN_STORE_FILE_SYSTEM',
+    `the store lies on ${name}, which does not hold ${missing} as images need it`,
+    {
+      place: { kind: 'path', path },
+      hint: 'put the store on another file system (ext4, xfs, btrfs, tmpfs, a volume of the container) with --root or KILN_ROOT',
+    },
+  );
 }

@@ -36,7 +36,9 @@ export function linkEntry(from: number, to: number, name: string, stat: Stat): v
  * The errors of a file system that allows no further name: it has no hard links, or the file has
  * too many.
  */
-const NO_LINK = new Set(['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].map((code) => -(ERRNO[code] ?? 0)));
+const NO_LINK = new Set(
+  ['EPERM', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].map((code) => -(ERRNO[code] ?? 0)),
+);
 
 /** Makes `as` another name of the file `name`, or else a copy of it. */
 export function linkOrCopy(from: number, name: string, to: number, as: string): void {
@@ -124,7 +126,11 @@ function copyXattrs(from: string, to: string, follow: boolean): void {
     try {
       setXattr(to, name, value, { follow });
     } catch (error) {
-      if (name === 'security.capability' || !['EOPNOTSUPP', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')) throw error;
+      if (
+        name === 'security.capability' ||
+        !['EOPNOTSUPP', 'EPERM', 'EACCES'].includes(errnoOf(error) ?? '')
+      )
+        throw error;
     }
   }
 }

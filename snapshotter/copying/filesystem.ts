@@ -58,7 +58,13 @@ export function overlayObstacle(directory: string): string | undefined {
   writeFileSync(at('lower/f'), '');
   writeFileSync(at('lower/d/f'), '');
   try {
-    mountOverlay({ lower: [at('lower')], upper: at('upper'), work: at('work'), target: at('tree'), volatile: true });
+    mountOverlay({
+      lower: [at('lower')],
+      upper: at('upper'),
+      work: at('work'),
+      target: at('tree'),
+      volatile: true,
+    });
   } catch (error) {
     return `overlay cannot be mounted (${errnoOf(error) ?? messageOf(error)})`;
   }
@@ -89,7 +95,8 @@ export const OWNERS = 'the owners of files';
 
 /** CAP_CHOWN is capability number 0. Only with it can a failure be blamed on the file system. */
 export function mayChown(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  const effective =
+    /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
   return (BigInt(`0x${effective}`) & 1n) === 1n;
 }
 

@@ -1,6 +1,14 @@
 import { closeSync } from 'node:fs';
 import { type MarkForm, makeOpaque, makeWhiteout } from '../layer/marks.ts';
-import { fstat, mkdirat, openat, renameat2, type Stat, stat as statOf, utimensat } from '../sys/calls.ts';
+import {
+  fstat,
+  mkdirat,
+  openat,
+  renameat2,
+  type Stat,
+  stat as statOf,
+  utimensat,
+} from '../sys/calls.ts';
 import { AT, O, S } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
@@ -26,14 +34,18 @@ export interface GatherInput {
  * the difference (a file that was rewritten with the same bytes, a directory that had a temporary
  * file). `normalise`, which also tidies overlay's layers, removes that.
  */
-export function gather({ root, record, files, filesAre, marks }: GatherInput, { check }: JobContext): void {
+export function gather(
+  { root, record, files, filesAre, marks }: GatherInput,
+  { check }: JobContext,
+): void {
   const { trusted, top } = readIdentities(record);
   const tree = openat(AT.FDCWD, root, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   const layer = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
   let count = 0;
 
   /** True when the file may have been changed at the very instant at which it was recorded. */
-  const isDoubtful = (stat: Stat) => !isAfter(trusted, stat.ctime) && (filesAre === 'copy' || isDirectory(stat));
+  const isDoubtful = (stat: Stat) =>
+    !isAfter(trusted, stat.ctime) && (filesAre === 'copy' || isDirectory(stat));
 
   /**
    * Moves the differences in one directory to the same directory of the layer, which `upper` makes.
@@ -45,14 +57,24 @@ export function gather({ root, record, files, filesAre, marks }: GatherInput, { 
       const known = before.get(name);
       const stat = statOf(dir, name);
       if (known?.children && isDirectory(stat)) inDirectory(dir, name, stat, known, upper);
-      else if (known === undefined || identityText(dir, name, stat, filesAre) !== known.identity || isDoubtful(stat))
+      else if (
+        known === undefined ||
+        identityText(dir, name, stat, filesAre) !== known.identity ||
+        isDoubtful(stat)
+      )
         renameat2(dir, name, upper(), name);
     }
     const left = new Set(names);
     for (const name of before.keys()) if (!left.has(name)) makeWhiteout(upper(), name, marks);
   };
 
-  const inDirectory = (dir: number, name: string, stat: Stat, known: Recorded, upper: () => number) => {
+  const inDirectory = (
+    dir: number,
+    name: string,
+    stat: Stat,
+    known: Recorded,
+    upper: () => number,
+  ) => {
     const now = identityText(dir, name, stat, filesAre);
     if (inodeOf(now) !== inodeOf(known.identity)) {
       // It is another directory of that name, so nothing below counts any more.

@@ -57,7 +57,12 @@ export class IdentityRecorder {
 
   add(dir: number, name: string, path: string, stat: Stat): void {
     if (isAfter(stat.ctime, this.#latest)) this.#latest = stat.ctime;
-    this.#parts.push(nameBytes(path), NUL, Buffer.from(identityText(dir, name, stat, this.#files)), NUL);
+    this.#parts.push(
+      nameBytes(path),
+      NUL,
+      Buffer.from(identityText(dir, name, stat, this.#files)),
+      NUL,
+    );
   }
 
   /**

@@ -76,7 +76,10 @@ test('both forms of marks give the same tar and the same copied tree; overlay re
   const layers = { overlay: changed(lower, 'overlay'), socket: changed(lower, 'socket') };
   assert.ok(lstatSync(join(layers.overlay, 'gone')).isCharacterDevice());
   assert.ok(lstatSync(join(layers.socket, 'gone')).isSocket());
-  assert.equal(await describeLayer({ files: layers.overlay }, context), await describeLayer({ files: layers.socket }, context));
+  assert.equal(
+    await describeLayer({ files: layers.overlay }, context),
+    await describeLayer({ files: layers.socket }, context),
+  );
   for (const [marks, files] of Object.entries(layers)) {
     const root = directory(`view-${marks}`);
     assembleTree({ layers: [lower, files], root, files: 'link' }, context);

@@ -19,7 +19,8 @@ async function open(root: string, keep = false): Promise<SnapshotterUnderTest> {
     content,
     root,
     reopen: () => open(root, true),
-    scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : []),
+    scratch: () =>
+      existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : [],
     [Symbol.asyncDispose]: async () => {
       await snapshotter[Symbol.asyncDispose]();
       // Only the database is closed: the scratch directory belongs to the process, and the first
@@ -33,4 +34,7 @@ async function open(root: string, keep = false): Promise<SnapshotterUnderTest> {
 
 const crashChild = fileURLToPath(new URL('../overlay/crash.child.ts', import.meta.url));
 
-snapshotterContract('copying snapshotter', { make: () => open(mkdtempSync(join(tmpdir(), 'kiln-copying-'))), crashChild });
+snapshotterContract('copying snapshotter', {
+  make: () => open(mkdtempSync(join(tmpdir(), 'kiln-copying-'))),
+  crashChild,
+});

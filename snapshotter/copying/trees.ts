@@ -28,20 +28,31 @@ export class CopyingTrees implements Trees {
     this.#blind = blind;
   }
 
-  async open({ directory, root, files, work }: ActivePlace, lower: readonly string[], writer: Writer): Promise<OpenTree> {
+  async open(
+    { directory, root, files, work }: ActivePlace,
+    lower: readonly string[],
+    writer: Writer,
+  ): Promise<OpenTree> {
     const record = join(work, 'record');
     const filesAre = writer === 'replacer' ? 'link' : 'copy';
-    await told(directory, this.#jobs.assemble({ layers: lower, root, files: filesAre, record, blind: this.#blind }));
+    await told(
+      directory,
+      this.#jobs.assemble({ layers: lower, root, files: filesAre, record, blind: this.#blind }),
+    );
     return {
       direct: root,
       isPlain: true,
-      gather: () => told(directory, this.#jobs.gather({ root, record, files, filesAre, marks: this.marks })),
+      gather: () =>
+        told(directory, this.#jobs.gather({ root, record, files, filesAre, marks: this.marks })),
       close: () => {},
     };
   }
 
   async view(root: string, lower: readonly string[]): Promise<Disposable> {
-    await told(root, this.#jobs.assemble({ layers: lower, root, files: 'link', blind: this.#blind }));
+    await told(
+      root,
+      this.#jobs.assemble({ layers: lower, root, files: 'link', blind: this.#blind }),
+    );
     // Where this process may not mount, no sandbox runs. So only Kiln itself reads the tree.
     if (!mayMount()) return { [Symbol.dispose]: () => {} };
     using tree = cloneMount(root);

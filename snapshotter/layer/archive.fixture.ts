@@ -4,7 +4,10 @@ import { END_OF_ARCHIVE, encodeHeader, NO_XATTRS, padding, type TarEntry } from 
 import { TarReader } from './untar.ts';
 
 /** For tests: an entry with the relevant fields, and its content. */
-export type Member = Partial<TarEntry> & { readonly path: string; readonly content?: string | Buffer };
+export type Member = Partial<TarEntry> & {
+  readonly path: string;
+  readonly content?: string | Buffer;
+};
 
 export function member({ content, ...entry }: Member): Buffer {
   const bytes = Buffer.from(content ?? '');
@@ -25,7 +28,10 @@ export function member({ content, ...entry }: Member): Buffer {
 }
 
 export function archive(...members: (Member | Buffer)[]): Buffer {
-  return Buffer.concat([...members.map((one) => (Buffer.isBuffer(one) ? one : member(one))), END_OF_ARCHIVE]);
+  return Buffer.concat([
+    ...members.map((one) => (Buffer.isBuffer(one) ? one : member(one))),
+    END_OF_ARCHIVE,
+  ]);
 }
 
 export interface Read extends TarEntry {

@@ -6,7 +6,10 @@ import type { TarEntry } from './tar.ts';
 
 /** Attributes that may come from an image. `trusted.*` would be read by overlay itself. */
 function xattrAllowed(name: string): boolean {
-  return name === 'security.capability' || (name.startsWith('user.') && !name.startsWith('user.overlay.'));
+  return (
+    name === 'security.capability' ||
+    (name.startsWith('user.') && !name.startsWith('user.overlay.'))
+  );
 }
 
 /**
@@ -38,7 +41,11 @@ function setXattrs(path: string, { xattrs }: TarEntry, follow: boolean): void {
     } catch (error) {
       // The file system has no such attributes. The file is written without them, and the layer's
       // blob still has them.
-      if (errnoOf(error) !== 'EOPNOTSUPP' && !(name.startsWith('user.') && errnoOf(error) === 'EPERM')) throw error;
+      if (
+        errnoOf(error) !== 'EOPNOTSUPP' &&
+        !(name.startsWith('user.') && errnoOf(error) === 'EPERM')
+      )
+        throw error;
     }
   }
 }

@@ -40,9 +40,20 @@ export const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
     { path: 'l', type: 'symlink', linkPath: 'CANARY/f' },
     { path: 'l', content: 'x' },
   ],
-  'a directory over a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, dir('l'), { path: 'l/new', content: 'x' }],
+  'a directory over a link': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY' },
+    dir('l'),
+    { path: 'l/new', content: 'x' },
+  ],
   'attributes through a link': [
-    { path: 'l', type: 'symlink', linkPath: 'CANARY/f', mode: 0o777, uid: 9, mtime: { sec: 5, nsec: 0 } },
+    {
+      path: 'l',
+      type: 'symlink',
+      linkPath: 'CANARY/f',
+      mode: 0o777,
+      uid: 9,
+      mtime: { sec: 5, nsec: 0 },
+    },
   ],
   'a hard link out by dots': [
     { path: 'h', type: 'hardlink', linkPath: '../canary/f' },
@@ -63,8 +74,14 @@ export const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
   'a whiteout of dots': [{ path: '.wh...', content: '' }],
   'a whiteout of the parent': [dir('a'), { path: 'a/.wh...' }],
   'a whiteout of nothing': [{ path: '.wh.' }],
-  'a whiteout through a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, { path: 'l/.wh.f' }],
-  'an opaque mark through a link': [{ path: 'l', type: 'symlink', linkPath: 'CANARY' }, { path: 'l/.wh..wh..opq' }],
+  'a whiteout through a link': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY' },
+    { path: 'l/.wh.f' },
+  ],
+  'an opaque mark through a link': [
+    { path: 'l', type: 'symlink', linkPath: 'CANARY' },
+    { path: 'l/.wh..wh..opq' },
+  ],
   'a whiteout of a whiteout': [{ path: '.wh..wh.x' }],
   'a file, then below it': [
     { path: 'f', content: 'x' },
@@ -80,7 +97,14 @@ export const BREAKOUTS: Readonly<Record<string, readonly Member[]>> = {
 };
 
 /** The members of one such archive, with `canary` as the directory of the host. */
-export function breakout(members: readonly Member[], canary: string): readonly (Member & { readonly linkPath: string })[] {
+export function breakout(
+  members: readonly Member[],
+  canary: string,
+): readonly (Member & { readonly linkPath: string })[] {
   const outside = (text: string) => text.replace('CANARY', canary);
-  return members.map((one) => ({ ...one, path: outside(one.path), linkPath: outside(one.linkPath ?? '') }));
+  return members.map((one) => ({
+    ...one,
+    path: outside(one.path),
+    linkPath: outside(one.linkPath ?? ''),
+  }));
 }

@@ -35,7 +35,10 @@ function fill(files: string): void {
   for (let n = 0; n < 50; n++) writeFileSync(join(files, `small${n}`), 'x'.repeat(n * 40));
 }
 
-async function packed(context: { top: string; files: string }, wanted: WantedForm): Promise<Packed & { bytes: Buffer }> {
+async function packed(
+  context: { top: string; files: string },
+  wanted: WantedForm,
+): Promise<Packed & { bytes: Buffer }> {
   const to = join(context.top, 'blob');
   const made = await packLayer({ files: context.files, to, wanted }, job);
   const bytes = readFileSync(to);
@@ -45,22 +48,34 @@ async function packed(context: { top: string; files: string }, wanted: WantedFor
   return { ...made, bytes };
 }
 
-const python = ['-c', 'import gzip,sys,hashlib; print(hashlib.sha256(gzip.decompress(sys.stdin.buffer.read())).hexdigest())'];
+const python = [
+  '-c',
+  'import gzip,sys,hashlib; print(hashlib.sha256(gzip.decompress(sys.stdin.buffer.read())).hexdigest())',
+];
 
 for (const reproducible of [false, true]) {
   test(`other programs can read the gzip, ${reproducible ? 'the same on every machine' : 'fast'}`, async (context) => {
-    if (!reproducible && libdeflatePath() === undefined) return console.log('SKIP fast gzip: libdeflate is not installed');
+    if (!reproducible && libdeflatePath() === undefined)
+      return console.log('SKIP fast gzip: libdeflate is not installed');
     fill(context.files);
     const { bytes, info } = await packed(context, { compression: 'gzip', reproducible });
     execFileSync('gzip', ['-t'], { input: bytes });
-    const names = execFileSync('tar', ['-tzf', '-'], { input: bytes, encoding: 'utf8' }).trim().split('\n');
+    const names = execFileSync('tar', ['-tzf', '-'], { input: bytes, encoding: 'utf8' })
+      .trim()
+      .split('\n');
     assert.equal(names, readdirSync(context.files).sort());
-    assert.is(`sha256:${execFileSync('python3', python, { input: bytes, encoding: 'utf8' }).trim()}`, info.diffId);
+    assert.is(
+      `sha256:${execFileSync('python3', python, { input: bytes, encoding: 'utf8' }).trim()}`,
+      info.diffId,
+    );
     const tar = gunzipSync(bytes);
     assert.is(tar.length, info.tarSize);
     const reference = execFileSync('gzip', ['-6', '-n'], { input: tar, maxBuffer: 1 << 30 }).length;
     assert.ok(bytes.length < reference * 1.02, `${bytes.length} bytes, gzip -6 makes ${reference}`);
-    assert.equal((await packed(context, { compression: 'gzip', reproducible })).digest, digestOf(bytes));
+    assert.equal(
+      (await packed(context, { compression: 'gzip', reproducible })).digest,
+      digestOf(bytes),
+    );
     assert.is(bytes.readUInt32LE(4), 0, 'no time in the header');
   });
 }
@@ -78,7 +93,10 @@ test('an empty tree gives an empty tar in each form', async (context) => {
     assert.equal(info, await describeLayer({ files: context.files }, job));
     assert.equal([info.empty, info.tarSize], [true, 1024]);
     // The digest that every engine gives an empty layer.
-    assert.is(info.diffId, 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef');
+    assert.is(
+      info.diffId,
+      'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef',
+    );
   }
 });
 
@@ -102,7 +120,10 @@ test('times after the epoch become the epoch, earlier ones are kept, and fractio
     execFileSync('touch', ['-d', time, join(context.files, name)]);
   }
   const to = join(context.top, 'blob');
-  await packLayer({ files: context.files, to, wanted: { compression: 'uncompressed' }, clamp: 2000 }, job);
+  await packLayer(
+    { files: context.files, to, wanted: { compression: 'uncompressed' }, clamp: 2000 },
+    job,
+  );
   assert.equal(
     readAll(readFileSync(to)).map(({ path, mtime }) => [path, mtime.sec, mtime.nsec]),
     [
@@ -115,12 +136,20 @@ test('times after the epoch become the epoch, earlier ones are kept, and fractio
 test('hard links repeat the capability, for engines that set the owner of each', async (context) => {
   if (process.getuid?.() !== 0) return console.log('SKIP capabilities: needs root');
   writeFileSync(join(context.files, 'a'), 'x');
-  setXattr(join(context.files, 'a'), 'security.capability', Buffer.from('0100000200040000000000000000000000000000', 'hex'));
+  setXattr(
+    join(context.files, 'a'),
+    'security.capability',
+    Buffer.from('0100000200040000000000000000000000000000', 'hex'),
+  );
   execFileSync('ln', [join(context.files, 'a'), join(context.files, 'b')]);
   const { bytes } = await packed(context, { compression: 'uncompressed' });
   const [file, link] = readAll(bytes);
   assert.equal([link?.type, link?.linkPath], ['hardlink', 'a']);
-  assert.ok(file?.xattrs.get('security.capability')?.equals(link?.xattrs.get('security.capability') ?? Buffer.alloc(0)));
+  assert.ok(
+    file?.xattrs
+      .get('security.capability')
+      ?.equals(link?.xattrs.get('security.capability') ?? Buffer.alloc(0)),
+  );
 });
 
 test('a conversion does not change the tar', async (context) => {
@@ -129,7 +158,10 @@ test('a conversion does not change the tar', async (context) => {
   const blob = join(context.top, 'from');
   const to = join(context.top, 'to');
   writeFileSync(blob, first.bytes);
-  const made = await convertJob.run({ blob, to, wanted: { compression: 'gzip', reproducible: true } }, job);
+  const made = await convertJob.run(
+    { blob, to, wanted: { compression: 'gzip', reproducible: true } },
+    job,
+  );
   assert.is(made.info.diffId, first.info.diffId);
   assert.is(digestOf(gunzipSync(readFileSync(to))), first.info.diffId);
 });
@@ -140,7 +172,10 @@ test('a cancelled pack ends at once and gives no digest', async (context) => {
   const check = () => {
     if (++asked > 2) throw new CancelledError();
   };
-  const packing = packLayer({ files: context.files, to: join(context.top, 'blob'), wanted: { compression: 'gzip' } }, { check });
+  const packing = packLayer(
+    { files: context.files, to: join(context.top, 'blob'), wanted: { compression: 'gzip' } },
+    { check },
+  );
   assert.is(await packing.then(() => 'done', errnoOf), 'KILN_CANCELLED');
 });
 
@@ -158,7 +193,11 @@ test('zstd frames are separated however their bytes arrive, with skippable frame
     const pieces = async function* () {
       for (let at = 0; at < bytes.length; at += step) yield bytes.subarray(at, at + step);
     };
-    assert.is(Buffer.concat(await all(unzstd(pieces(), 65536))).toString(), parts.join(''), String(step));
+    assert.is(
+      Buffer.concat(await all(unzstd(pieces(), 65536))).toString(),
+      parts.join(''),
+      String(step),
+    );
   }
   const cut = async function* () {
     yield bytes.subarray(0, bytes.length - 30);

@@ -50,7 +50,12 @@ export function variantOf(wanted: WantedForm): string {
 
 /** Reproducible bytes come from the zlib in Node, whatever is installed on the machine. */
 function usesLibdeflate(wanted: WantedForm): boolean {
-  return wanted.compression === 'gzip' && !wanted.reproducible && wanted.level !== 0 && libdeflatePath() !== undefined;
+  return (
+    wanted.compression === 'gzip' &&
+    !wanted.reproducible &&
+    wanted.level !== 0 &&
+    libdeflatePath() !== undefined
+  );
 }
 
 export function createEncoder(wanted: WantedForm): Encoder {
@@ -99,8 +104,10 @@ const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 /** The last, empty deflate block (RFC 1951, section 3.2.6). */
 const LAST_BLOCK = Buffer.from([3, 0]);
 
-const deflate = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(deflateRaw)(bytes, options);
-const zstd = (bytes: Uint8Array, options: object) => promisify<Uint8Array, object, Buffer>(zstdCompress)(bytes, options);
+const deflate = (bytes: Uint8Array, options: object) =>
+  promisify<Uint8Array, object, Buffer>(deflateRaw)(bytes, options);
+const zstd = (bytes: Uint8Array, options: object) =>
+  promisify<Uint8Array, object, Buffer>(zstdCompress)(bytes, options);
 
 /**
  * One gzip member: every piece is deflated with the preceding 32 KB as dictionary, and ends at a
@@ -114,7 +121,12 @@ function zlibEncoder(level: number): Encoder {
     piece: MIB,
     slots: SLOTS,
     encode(piece, index) {
-      const options = { level, finishFlush: constants.Z_SYNC_FLUSH, chunkSize: ROOM, ...(window && { dictionary: window }) };
+      const options = {
+        level,
+        finishFlush: constants.Z_SYNC_FLUSH,
+        chunkSize: ROOM,
+        ...(window && { dictionary: window }),
+      };
       window = Buffer.from(piece.subarray(-WINDOW));
       sum = crc32(piece, sum);
       size += piece.byteLength;
@@ -136,5 +148,10 @@ function zlibEncoder(level: number): Encoder {
  */
 function zstdEncoder(level: number): Encoder {
   const options = { params: { [constants.ZSTD_c_compressionLevel]: level }, chunkSize: MIB };
-  return { piece: 2 * MIB, slots: SLOTS, encode: (piece) => zstd(piece, options), finish: () => NOTHING };
+  return {
+    piece: 2 * MIB,
+    slots: SLOTS,
+    encode: (piece) => zstd(piece, options),
+    finish: () => NOTHING,
+  };
 }

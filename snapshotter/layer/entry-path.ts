@@ -23,7 +23,8 @@ export function entryPath(path: string): EntryPath {
     if (name === '' || name === '.') continue;
     if (name === '..') throw malformed(`a path with .. in it: ${JSON.stringify(path)}`);
     if (name.includes('\0')) throw malformed('a path with a NUL in it');
-    if (name.length * 3 > MAX_NAME && nameBytes(name).length > MAX_NAME) throw malformed(`a name of more than ${MAX_NAME} bytes`);
+    if (name.length * 3 > MAX_NAME && nameBytes(name).length > MAX_NAME)
+      throw malformed(`a name of more than ${MAX_NAME} bytes`);
     names.push(name);
   }
   const name = names.at(-1) ?? '';
@@ -48,6 +49,7 @@ export function whiteoutOf(
   if (name === OPAQUE) return { kind: 'opaque' };
   if (name.startsWith('.wh..wh.')) return { kind: 'skip' };
   const hidden = name.slice(PREFIX.length);
-  if (hidden === '' || hidden === '.' || hidden === '..') throw malformed(`a whiteout of ${JSON.stringify(hidden)}`);
+  if (hidden === '' || hidden === '.' || hidden === '..')
+    throw malformed(`a whiteout of ${JSON.stringify(hidden)}`);
   return { kind: 'whiteout', name: hidden };
 }

@@ -35,9 +35,13 @@ export class Expansion {
   unpacked(bytes: number): void {
     this.#unpacked += bytes;
     if (this.#unpacked <= FREE_BYTES || this.#unpacked <= this.#packed * MAX_RATIO) return;
-    throw new KilnError('KILN_LAYER_LIMIT', `${this.#what} unpacks to more than ${MAX_RATIO} times its size`, {
-      hint: 'it is refused as a decompression bomb; if it is meant to be so large, pack it with less compression',
-    });
+    throw new KilnError(
+      'KILN_LAYER_LIMIT',
+      `${this.#what} unpacks to more than ${MAX_RATIO} times its size`,
+      {
+        hint: 'it is refused as a decompression bomb; if it is meant to be so large, pack it with less compression',
+      },
+    );
   }
 
   /** Counts an unpacked entry of the archive. Throws KILN_LAYER_LIMIT. */

@@ -7,7 +7,15 @@ function* pieces(sizes: readonly number[]): Generator<Buffer> {
   for (const [index, size] of sizes.entries()) yield Buffer.alloc(size, index + 1);
 }
 
-for (const sizes of [[], [0], [10], [1 << 20], [1 << 20, 1 << 20, 77], [77, 1 << 20], [300_000, 5, 300_000]]) {
+for (const sizes of [
+  [],
+  [0],
+  [10],
+  [1 << 20],
+  [1 << 20, 1 << 20, 77],
+  [77, 1 << 20],
+  [300_000, 5, 300_000],
+]) {
   test(`pieces of ${sizes.join(', ') || 'nothing'} have the digest of their bytes`, async () => {
     const freed: number[] = [];
     const digest = await hashPieces(pieces(sizes), (count) => freed.push(count));

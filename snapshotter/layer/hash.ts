@@ -12,7 +12,11 @@ import type { StreamHash } from './streamhash.ts';
  * One piece is hashed while the next is read. `free` is called with the number of first pieces that
  * may be overwritten. `by` replaces the hash.
  */
-export async function hashPieces(pieces: Iterable<Buffer>, free: (count: number) => void, by?: StreamHash): Promise<Digest> {
+export async function hashPieces(
+  pieces: Iterable<Buffer>,
+  free: (count: number) => void,
+  by?: StreamHash,
+): Promise<Digest> {
   let hash = by;
   let hashing: Promise<void> | undefined;
   let count = 0;

@@ -32,8 +32,17 @@ export async function* inflate(
       yield piece;
     }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && typeof error.code === 'string' && /^(Z_|ZSTD_)/.test(error.code)) {
-      throw new KilnError('KILN_LAYER_MALFORMED', `the compressed layer is damaged: ${error.message}`, { cause: error });
+    if (
+      error instanceof Error &&
+      'code' in error &&
+      typeof error.code === 'string' &&
+      /^(Z_|ZSTD_)/.test(error.code)
+    ) {
+      throw new KilnError(
+        'KILN_LAYER_MALFORMED',
+        `the compressed layer is damaged: ${error.message}`,
+        { cause: error },
+      );
     }
     throw error;
   } finally {
@@ -55,9 +64,15 @@ function compressionBy(start: Uint8Array): Compression {
 
 function opened(file: Readable, start: Uint8Array): Readable {
   const compression = compressionBy(start);
-  if (compression === 'zstd') return Readable.from(unzstd(file as AsyncIterable<Buffer>, INFLATED_PIECE), { highWaterMark: 1 });
+  if (compression === 'zstd')
+    return Readable.from(unzstd(file as AsyncIterable<Buffer>, INFLATED_PIECE), {
+      highWaterMark: 1,
+    });
   if (compression === 'uncompressed') return file;
-  const options: ZlibOptions & TransformOptions = { chunkSize: INFLATED_PIECE, readableHighWaterMark: AHEAD * INFLATED_PIECE };
+  const options: ZlibOptions & TransformOptions = {
+    chunkSize: INFLATED_PIECE,
+    readableHighWaterMark: AHEAD * INFLATED_PIECE,
+  };
   const decoder = createGunzip(options);
   file.on('error', (error) => decoder.destroy(error));
   return file.pipe(decoder);

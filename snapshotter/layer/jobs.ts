@@ -5,7 +5,14 @@ import type { LayerInfo } from '../snapshotter.ts';
 import type { AnyJob, Job } from '../workers/job.ts';
 import { createEncoder } from './encoder.ts';
 import { inflate, magicOf } from './inflate.ts';
-import { type DescribeInput, describeLayer, encodeTo, type Packed, type PackInput, packLayer } from './pack.ts';
+import {
+  type DescribeInput,
+  describeLayer,
+  encodeTo,
+  type Packed,
+  type PackInput,
+  packLayer,
+} from './pack.ts';
 import { type ReplayInput, replayLayers } from './replay.ts';
 import { type UnpackInput, unpackLayer } from './unpack.ts';
 
@@ -15,9 +22,15 @@ export interface ConvertInput {
   readonly wanted: WantedForm;
 }
 
-export const describeJob: Job<DescribeInput, LayerInfo> = { name: 'layer.describe', run: describeLayer };
+export const describeJob: Job<DescribeInput, LayerInfo> = {
+  name: 'layer.describe',
+  run: describeLayer,
+};
 export const packJob: Job<PackInput, Packed> = { name: 'layer.pack', run: packLayer };
-export const unpackJob: Job<UnpackInput, LayerInfo | undefined> = { name: 'layer.unpack', run: unpackLayer };
+export const unpackJob: Job<UnpackInput, LayerInfo | undefined> = {
+  name: 'layer.unpack',
+  run: unpackLayer,
+};
 export const replayJob: Job<ReplayInput, void> = { name: 'layer.replay', run: replayLayers };
 
 /** The same tar in another compression. */
@@ -38,7 +51,11 @@ export const convertJob: Job<ConvertInput, Packed> = {
 };
 
 /** Pieces of one size, as encoders need them. A decompressor gives pieces of any size. */
-async function* sized(blob: string, size: number, count: (size: number) => void): AsyncGenerator<Buffer> {
+async function* sized(
+  blob: string,
+  size: number,
+  count: (size: number) => void,
+): AsyncGenerator<Buffer> {
   let piece = Buffer.allocUnsafeSlow(size);
   let filled = 0;
   for await (const bytes of inflate(blob, magicOf(blob))) {
@@ -56,4 +73,12 @@ async function* sized(blob: string, size: number, count: (size: number) => void)
   if (filled > 0) yield piece.subarray(0, filled);
 }
 
-export const layerJobs: readonly AnyJob[] = [describeJob, packJob, unpackJob, convertJob, replayJob, assembleJob, gatherJob];
+export const layerJobs: readonly AnyJob[] = [
+  describeJob,
+  packJob,
+  unpackJob,
+  convertJob,
+  replayJob,
+  assembleJob,
+  gatherJob,
+];

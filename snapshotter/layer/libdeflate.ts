@@ -36,7 +36,9 @@ interface Func {
 export function openDeflater(path: string, level: number): () => Deflater {
   const library = loadKoffi<Func>().load(path);
   const alloc = library.func('void *libdeflate_alloc_compressor(int)');
-  const compress = library.func('size_t libdeflate_gzip_compress(void *, const void *, size_t, void *, size_t)');
+  const compress = library.func(
+    'size_t libdeflate_gzip_compress(void *, const void *, size_t, void *, size_t)',
+  );
   const bound = library.func('size_t libdeflate_gzip_compress_bound(void *, size_t)');
   return () => {
     // The compressor is never freed. There are only a few, of at most 1 MB each.

@@ -39,7 +39,8 @@ export class MountWriter implements TarHandler, Disposable {
     const mark = whiteoutOf(name);
     if (mark.kind === 'skip') return;
     const directory = this.#root.mkdirAll(parent, 0o755);
-    const at = (last: string) => (directory === '' || directory === '/' ? last : `${directory}/${last}`);
+    const at = (last: string) =>
+      directory === '' || directory === '/' ? last : `${directory}/${last}`;
     if (mark.kind === 'opaque') return this.#empty(directory);
     if (mark.kind === 'whiteout') return this.#hide(at(mark.name));
     this.#make(at(name), entry);
@@ -76,7 +77,8 @@ export class MountWriter implements TarHandler, Disposable {
   /** Removes what lower layers have under a name, and keeps what this layer has made there. */
   #hide(path: string): void {
     if (!this.#made.has(path)) this.#root.remove(path);
-    else if (((this.#root.stat(path, { follow: false })?.mode ?? 0) & TYPE) === DIRECTORY) this.#empty(path);
+    else if (((this.#root.stat(path, { follow: false })?.mode ?? 0) & TYPE) === DIRECTORY)
+      this.#empty(path);
   }
 
   #empty(directory: string): void {
@@ -102,7 +104,8 @@ export class MountWriter implements TarHandler, Disposable {
     }
     if (entry.type === 'symlink') this.#root.symlink(entry.linkPath, path);
     else {
-      if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0) throw malformed('a device with the number 0:0');
+      if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
+        throw malformed('a device with the number 0:0');
       this.#root.mknod(path, DEVICE[entry.type] | 0o600, makedev(entry.devMajor, entry.devMinor));
     }
     const { dir, name } = this.#root.parent(path);
@@ -121,7 +124,8 @@ export class MountWriter implements TarHandler, Disposable {
     const { dir, name } = this.#root.parent(target);
     const there = tryStat(dir, name);
     closeSync(dir);
-    if (typeof there === 'number') throw malformed(`a hard link to ${JSON.stringify(entry.linkPath)}, which is not there`);
+    if (typeof there === 'number')
+      throw malformed(`a hard link to ${JSON.stringify(entry.linkPath)}, which is not there`);
     if ((there.mode & TYPE) === DIRECTORY) throw malformed('a hard link to a directory');
     if (taken) this.#root.remove(path);
     this.#root.link(target, path);

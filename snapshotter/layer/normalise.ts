@@ -56,7 +56,16 @@ interface Pair {
 }
 
 function pair(dir: number, below: number, name: string): Pair {
-  return { dir, below, name, before: fstat(dir), names: listDirectory(dir), next: 0, differs: false, removed: false };
+  return {
+    dir,
+    below,
+    name,
+    before: fstat(dir),
+    names: listDirectory(dir),
+    next: 0,
+    differs: false,
+    removed: false,
+  };
 }
 
 /**
@@ -178,5 +187,9 @@ function sameOwner(a: Stat, b: Stat): boolean {
 function sameMetadata(a: Stat, b: Stat): boolean {
   const same = sameOwner(a, b) && a.rdevMajor === b.rdevMajor && a.rdevMinor === b.rdevMinor;
   if (!same || isDirectory(a)) return same;
-  return a.mtime.sec === b.mtime.sec && a.mtime.nsec === b.mtime.nsec && ((a.mode & TYPE) !== REGULAR || a.size === b.size);
+  return (
+    a.mtime.sec === b.mtime.sec &&
+    a.mtime.nsec === b.mtime.nsec &&
+    ((a.mode & TYPE) !== REGULAR || a.size === b.size)
+  );
 }

@@ -36,7 +36,10 @@ export interface Packed {
  * Computes the digest and size of a layer directory's tar in one walk, without writing a byte. A
  * piece is hashed while the next is read. See README.md for numbers.
  */
-export async function describeLayer({ files, clamp, trail: left }: DescribeInput, { check }: JobContext): Promise<LayerInfo> {
+export async function describeLayer(
+  { files, clamp, trail: left }: DescribeInput,
+  { check }: JobContext,
+): Promise<LayerInfo> {
   const ring = new Ring(2, PIECE);
   const stats: TarStats = { entries: 0, size: 0 };
   const trail = left && clamp === undefined ? Trail.open(left) : undefined;
@@ -47,7 +50,11 @@ export async function describeLayer({ files, clamp, trail: left }: DescribeInput
 }
 
 /** Hashes pieces of which the first may be left out, because the trail knows them. */
-async function hashAlong(trail: Trail, pieces: Iterable<Buffer>, free: (count: number) => void): Promise<Digest> {
+async function hashAlong(
+  trail: Trail,
+  pieces: Iterable<Buffer>,
+  free: (count: number) => void,
+): Promise<Digest> {
   let hash: ResumableHash | undefined;
   const whole = (piece: Buffer) => {
     // The first piece shows how much the stream leaves out.
@@ -65,12 +72,24 @@ async function hashAlong(trail: Trail, pieces: Iterable<Buffer>, free: (count: n
   return digest;
 }
 
-export async function packLayer({ files, clamp, to, wanted }: PackInput, { check }: JobContext): Promise<Packed> {
+export async function packLayer(
+  { files, clamp, to, wanted }: PackInput,
+  { check }: JobContext,
+): Promise<Packed> {
   const stats: TarStats = { entries: 0, size: 0 };
   const encoder = createEncoder(wanted);
   const ring = new Ring(encoder.slots + 2, encoder.piece);
-  const written = await encodeTo(to, tarStream(files, { clamp, check, buffer: () => ring.take() }, stats), encoder, ring, check);
-  return { ...written, info: { diffId: written.diffId, tarSize: stats.size, empty: stats.entries === 0 } };
+  const written = await encodeTo(
+    to,
+    tarStream(files, { clamp, check, buffer: () => ring.take() }, stats),
+    encoder,
+    ring,
+    check,
+  );
+  return {
+    ...written,
+    info: { diffId: written.diffId, tarSize: stats.size, empty: stats.entries === 0 },
+  };
 }
 
 interface Written {

@@ -46,13 +46,15 @@ export function refusal(entry: TarEntry, error: unknown): unknown {
   const { code, syscall } = error;
   const name = JSON.stringify(entry.path);
   if (error instanceof XattrError) {
-    const isFault = UNFIT.has(code) || ((code === 'ENOSPC' || code === 'EDQUOT') && error.size >= LARGE_VALUE);
+    const isFault =
+      UNFIT.has(code) || ((code === 'ENOSPC' || code === 'EDQUOT') && error.size >= LARGE_VALUE);
     if (!isFault) return error;
     const value = `the attribute ${JSON.stringify(error.attribute)} (${error.size} bytes) of ${name}`;
     return malformed(`${value} is refused by the kernel: ${attributeReason(code)}`, error);
   }
   if (!IMPOSSIBLE.has(code)) return error;
-  if (code !== 'EINVAL' || !syscall.includes('chown')) return malformed(`${name} cannot be made: ${reasonOf(error)}`, error);
+  if (code !== 'EINVAL' || !syscall.includes('chown'))
+    return malformed(`${name} cannot be made: ${reasonOf(error)}`, error);
   return new KilnError(
     'KILN_LAYER_MALFORMED',
     `${name} belongs to ${entry.uid}:${entry.gid}, and that user or group is not in the range of ids of this user`,
@@ -61,7 +63,8 @@ export function refusal(entry: TarEntry, error: unknown): unknown {
 }
 
 function attributeReason(code: string): string {
-  if (code === 'E2BIG' || code === 'ENOSPC' || code === 'EDQUOT') return `it is larger than a file can have (${code})`;
+  if (code === 'E2BIG' || code === 'ENOSPC' || code === 'EDQUOT')
+    return `it is larger than a file can have (${code})`;
   if (code === 'ERANGE' || code === 'ENAMETOOLONG') return `its name is too long (${code})`;
   if (code === 'EINVAL') return `it has no valid value (${code})`;
   return `the file system or this user cannot set it (${code})`;

@@ -37,11 +37,15 @@ function refused(run: () => void): string | undefined {
 }
 
 test('exactly the names that begin with .wh. are reserved', () => {
-  for (const name of ['.wh.', '.wh.a', '.wh..', '.wh..wh..opq', 'd/.wh.a', '/.wh.']) assert.ok(isReserved(name), name);
-  for (const name of ['', 'a', '.wh', '.whx', 'x.wh.a', '.wh.a/b', 'd/wh.a']) assert.not(isReserved(name), name);
+  for (const name of ['.wh.', '.wh.a', '.wh..', '.wh..wh..opq', 'd/.wh.a', '/.wh.'])
+    assert.ok(isReserved(name), name);
+  for (const name of ['', 'a', '.wh', '.whx', 'x.wh.a', '.wh.a/b', 'd/wh.a'])
+    assert.not(isReserved(name), name);
 });
 
-test('files, directories and links with reserved names are found at any depth, and named', ({ top }) => {
+test('files, directories and links with reserved names are found at any depth, and named', ({
+  top,
+}) => {
   mkdirSync(join(top, 'a/b'), { recursive: true });
   writeFileSync(join(top, 'a/b/.whatever'), '');
   assert.is(
@@ -82,7 +86,9 @@ test('reserved names are found below paths that are longer than the kernel takes
   );
 });
 
-test("on the lowest layer a device 0:0 is refused and overlay's mark is removed; above they belong to overlay", ({ top }) => {
+test("on the lowest layer a device 0:0 is refused and overlay's mark is removed; above they belong to overlay", ({
+  top,
+}) => {
   mkdirSync(join(top, 'd/e'), { recursive: true });
   setXattr(join(top, 'd/e'), 'trusted.overlay.opaque', Buffer.from('y'));
   checkWritten(top, false);
@@ -103,7 +109,9 @@ test("on the lowest layer a device 0:0 is refused and overlay's mark is removed;
 test('a layer that holds a reserved name is not packed', async ({ top }) => {
   mkdirSync(join(top, 'etc'));
   writeFileSync(join(top, 'etc/.wh.passwd'), '');
-  const error = await describeLayer({ files: top }, { check: () => {} }).catch((thrown: unknown) => thrown);
+  const error = await describeLayer({ files: top }, { check: () => {} }).catch(
+    (thrown: unknown) => thrown,
+  );
   assert.ok(error instanceof KilnError);
   assert.is(error.code, 'KILN_LAYER_NAME');
   assert.match(error.message, '/etc/.wh.passwd');

@@ -110,7 +110,8 @@ function look({ base, below, shown }: Place, isPlain: boolean, waiting: Place[])
     for (const entry of readdirSync(path, { withFileTypes: true, encoding: 'buffer' })) {
       const at = () => `${shown}/${decodeName(entry.name)}`;
       if (entry.name.subarray(0, PREFIX.length).equals(PREFIX_BYTES)) throw reserved(at());
-      if (isPlain && entry.isCharacterDevice() && isNothing(base.fd, below, entry)) throw whiteoutDevice(at());
+      if (isPlain && entry.isCharacterDevice() && isNothing(base.fd, below, entry))
+        throw whiteoutDevice(at());
       if (!entry.isDirectory()) continue;
       const next = Buffer.concat([here ? Buffer.alloc(0) : below, SLASH, entry.name]);
       waiting.push({ base: (here ?? base).join(), below: next, shown: at() });
@@ -121,7 +122,11 @@ function look({ base, below, shown }: Place, isPlain: boolean, waiting: Place[])
 }
 
 function openBelow(fd: number, below: Buffer): number {
-  return openat(fd, decodeName(below.length === 0 ? Buffer.from('.') : below.subarray(1)), O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  return openat(
+    fd,
+    decodeName(below.length === 0 ? Buffer.from('.') : below.subarray(1)),
+    O.RDONLY | O.DIRECTORY | O.NOFOLLOW,
+  );
 }
 
 function clearMark(fd: number, below: Buffer): void {

@@ -34,7 +34,10 @@ let bound: Sha256 | null | undefined;
  * A hash that has already seen `bytes` bytes, which gave `state`. Undefined where Node was built
  * with another OpenSSL.
  */
-export function openResumable(seen?: { readonly bytes: number; readonly state: Buffer }): ResumableHash | undefined {
+export function openResumable(seen?: {
+  readonly bytes: number;
+  readonly state: Buffer;
+}): ResumableHash | undefined {
   bound ??= bind();
   if (bound === null) return undefined;
   const { init, update, final } = bound;
@@ -69,7 +72,9 @@ function bind(): Sha256 | null {
     const found: Sha256 = {
       init: (context) => void init(context),
       update: async (context, piece) => {
-        const result = await inFlight<number | bigint>((done) => update.async(context, piece, piece.length, done));
+        const result = await inFlight<number | bigint>((done) =>
+          update.async(context, piece, piece.length, done),
+        );
         if (Number(result) !== 1) throw new Error('SHA256_Update failed');
       },
       final: (into, context) => void final(into, context),

@@ -73,8 +73,12 @@ export function extendedHeader(entry: TarEntry): Buffer {
   const split = splitPath(name);
   if (records.size === 0) return headerBlock(entry, split?.suffix ?? name, link, split?.prefix);
   // A long path that ustar can split needs no pax header of its own.
-  if (records.size === 1 && split && records.has('path')) return headerBlock(entry, split.suffix, link, split.prefix);
-  return Buffer.concat([...paxBlocks(name, records), headerBlock(entry, ascii(name), ascii(link), undefined)]);
+  if (records.size === 1 && split && records.has('path'))
+    return headerBlock(entry, split.suffix, link, split.prefix);
+  return Buffer.concat([
+    ...paxBlocks(name, records),
+    headerBlock(entry, ascii(name), ascii(link), undefined),
+  ]);
 }
 
 const TEMPLATE = plainTemplate();
@@ -98,7 +102,13 @@ function plainTemplate(): Buffer {
 function plainHeader(entry: TarEntry): Buffer | undefined {
   const { path, mode, uid, gid, size, mtime } = entry;
   if (entry.exactTime && mtime.nsec !== 0) return undefined;
-  if (path.length > 100 || entry.linkPath !== '' || entry.xattrs.size > 0 || entry.devMajor !== 0 || entry.devMinor !== 0)
+  if (
+    path.length > 100 ||
+    entry.linkPath !== '' ||
+    entry.xattrs.size > 0 ||
+    entry.devMajor !== 0 ||
+    entry.devMinor !== 0
+  )
     return undefined;
   if (!fits(uid, 8) || !fits(gid, 8) || !fits(size, 12) || !fits(mtime.sec, 12)) return undefined;
   const block = Buffer.allocUnsafe(BLOCK);
@@ -168,7 +178,8 @@ function paxRecords(entry: TarEntry, name: Buffer, link: Buffer): Map<string, Bu
   number('size', entry.size, 12);
   number('mtime', entry.mtime.sec, 12);
   const { sec, nsec } = entry.mtime;
-  if (entry.exactTime && nsec !== 0 && sec >= 0) records.set('mtime', Buffer.from(`${sec}.${String(nsec).padStart(9, '0')}`));
+  if (entry.exactTime && nsec !== 0 && sec >= 0)
+    records.set('mtime', Buffer.from(`${sec}.${String(nsec).padStart(9, '0')}`));
   for (const [key, value] of entry.xattrs) records.set(`SCHILY.xattr.${key}`, value);
   return records;
 }
@@ -186,7 +197,9 @@ function splitPath(name: Buffer): { prefix: Buffer; suffix: Buffer } | undefined
 }
 
 function paxBlocks(name: Buffer, records: ReadonlyMap<string, Buffer>): Buffer[] {
-  const body = Buffer.concat([...records.keys()].sort().map((key) => paxRecord(key, records.get(key)!)));
+  const body = Buffer.concat(
+    [...records.keys()].sort().map((key) => paxRecord(key, records.get(key)!)),
+  );
   const header = Buffer.alloc(BLOCK);
   putString(header, 0, 100, paxName(name));
   for (const at of [100, 108, 116]) putOctal(header, at, 8, 0);
@@ -201,7 +214,14 @@ function paxName(name: Buffer): Buffer {
   const slash = name.lastIndexOf(0x2f) + 1;
   const file = name.subarray(slash);
   const dir = name.subarray(0, slash);
-  let full = ascii(Buffer.concat([dir, Buffer.from('PaxHeaders.0'), Buffer.from(file.length > 0 ? '/' : ''), file]));
+  let full = ascii(
+    Buffer.concat([
+      dir,
+      Buffer.from('PaxHeaders.0'),
+      Buffer.from(file.length > 0 ? '/' : ''),
+      file,
+    ]),
+  );
   full = full.subarray(0, 100);
   while (full[full.length - 1] === 0x2f) full = full.subarray(0, -1);
   return full;
@@ -215,7 +235,12 @@ function paxRecord(key: string, value: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${length} ${key}=`), value, Buffer.of(0x0a)]);
 }
 
-function headerBlock(entry: TarEntry, name: Buffer, link: Buffer, prefix: Buffer | undefined): Buffer {
+function headerBlock(
+  entry: TarEntry,
+  name: Buffer,
+  link: Buffer,
+  prefix: Buffer | undefined,
+): Buffer {
   const block = Buffer.alloc(BLOCK);
   putString(block, 0, 100, name);
   putOctal(block, 100, 8, entry.mode);

@@ -9,7 +9,14 @@ import { DEEPEST, shownPath, tooDeep } from '../sys/treepaths.ts';
 import { getFdXattr } from '../sys/xattr.ts';
 import { isOpaque, isOpaqueMark, isWhiteout, OPAQUE_NAME } from './marks.ts';
 import { refuseReserved } from './reserved.ts';
-import { END_OF_ARCHIVE, type EntryType, encodeHeader, NO_XATTRS, padding, type TarEntry } from './tar.ts';
+import {
+  END_OF_ARCHIVE,
+  type EntryType,
+  encodeHeader,
+  NO_XATTRS,
+  padding,
+  type TarEntry,
+} from './tar.ts';
 import { lineOf, type Trail } from './trail.ts';
 
 const TYPES: ReadonlyMap<number, EntryType> = new Map([
@@ -66,7 +73,11 @@ export interface TarStats {
  * for a whiteout, and `.wh..wh..opq` is in a directory that hides what is below. Sockets are left
  * out. The last piece may be short.
  */
-export function* tarStream(files: string, options: TarOptions, stats: TarStats): Generator<Buffer, void> {
+export function* tarStream(
+  files: string,
+  options: TarOptions,
+  stats: TarStats,
+): Generator<Buffer, void> {
   const out = new Pieces(options.buffer);
   const links = new Map<number, string>();
   const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
@@ -98,7 +109,11 @@ export function* tarStream(files: string, options: TarOptions, stats: TarStats):
         }
         const inner = frame(fd, `${path}/`, options.plain);
         stack.push(inner);
-        part = { ...part, xattrs: xattrsOf(fd), isOpaque: !options.plain && (inner.isMarked || isOpaque(fd, inner.names)) };
+        part = {
+          ...part,
+          xattrs: xattrsOf(fd),
+          isOpaque: !options.plain && (inner.isMarked || isOpaque(fd, inner.names)),
+        };
         if (part.isOpaque) stats.entries++;
       }
       const line = trail && lineOf(entry, stat, moreOf(part));
@@ -139,7 +154,13 @@ interface Frame {
 function frame(fd: number, path: string, plain = false): Frame {
   const names = listDirectory(fd).sort(compareNames);
   const isMarked = !plain && names.includes(OPAQUE_NAME) && isOpaqueMark(fd, OPAQUE_NAME);
-  return { fd, path, names: isMarked ? names.filter((name) => name !== OPAQUE_NAME) : names, isMarked, next: 0 };
+  return {
+    fd,
+    path,
+    names: isMarked ? names.filter((name) => name !== OPAQUE_NAME) : names,
+    isMarked,
+    next: 0,
+  };
 }
 
 function statOf(dir: number, name: string): Stat {
@@ -191,7 +212,9 @@ function refuseLong(path: string): void {
   throw new KilnError(
     'KILN_LAYER_LIMIT',
     `${shownPath(path)} cannot be in a layer of an image: no system unpacks a path of more than ${LONGEST_PATH} bytes`,
-    { hint: 'remove it in the step that makes it, or copy what is needed of that stage without it' },
+    {
+      hint: 'remove it in the step that makes it, or copy what is needed of that stage without it',
+    },
   );
 }
 
@@ -239,7 +262,8 @@ function* putPart(out: Pieces, part: Part, open: () => number): Generator<Buffer
   if (entry.type === 'file') yield* putFile(out, entry, open);
   // Repeated for each link: an unpacking program may set the owner again, which clears
   // capabilities.
-  else if (entry.type === 'hardlink' && isRegular) yield* out.put(encodeHeader({ ...entry, xattrs: withFile(open, xattrsOf) }));
+  else if (entry.type === 'hardlink' && isRegular)
+    yield* out.put(encodeHeader({ ...entry, xattrs: withFile(open, xattrsOf) }));
   else yield* out.put(encodeHeader(xattrs ? { ...entry, xattrs } : entry));
   if (opaque) yield* out.put(encodeHeader(whiteout(`${entry.path}.wh..wh..opq`)));
 }
@@ -249,7 +273,12 @@ class Following {
   readonly #files: string;
   readonly #trail: Trail;
   /** The entries that reach into the last, unfinished piece, with their beginnings. */
-  #pending: { readonly part: Part; readonly path: string; readonly start: number; readonly end: number }[] = [];
+  #pending: {
+    readonly part: Part;
+    readonly path: string;
+    readonly start: number;
+    readonly end: number;
+  }[] = [];
   #total = 0;
 
   constructor(files: string, trail: Trail) {
@@ -263,7 +292,8 @@ class Following {
     const end = start + length;
     this.#total = end;
     const whole = this.#whole();
-    if (whole > this.#wholeAt(start)) this.#pending = this.#pending.filter((one) => one.end > whole);
+    if (whole > this.#wholeAt(start))
+      this.#pending = this.#pending.filter((one) => one.end > whole);
     if (end > whole) this.#pending.push({ part, path, start, end });
   }
 
@@ -303,9 +333,13 @@ function* putFile(out: Pieces, entry: TarEntry, open: () => number): Generator<B
       const room = out.room();
       const count = readSync(fd, room, 0, Math.min(entry.size - at, room.length), at);
       if (count === 0)
-        throw new KilnError('KILN_STORE_DAMAGED', `a file of a layer is shorter than it was: ${entry.path}`, {
-          hint: "remove the image and build it again; another process must not write in Kiln's store",
-        });
+        throw new KilnError(
+          'KILN_STORE_DAMAGED',
+          `a file of a layer is shorter than it was: ${entry.path}`,
+          {
+            hint: "remove the image and build it again; another process must not write in Kiln's store",
+          },
+        );
       at += count;
       yield* out.used(count);
     }

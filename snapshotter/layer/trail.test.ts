@@ -30,7 +30,10 @@ test.after.each(({ home }) => rmSync(home, { recursive: true }));
 
 const whole = (files: string) => describeLayer({ files }, { check() {} });
 const along = (files: string, from?: string) =>
-  describeLayer({ files, trail: { to: `${files}.trail`, from: from && `${from}.trail` } }, { check() {} });
+  describeLayer(
+    { files, trail: { to: `${files}.trail`, from: from && `${from}.trail` } },
+    { check() {} },
+  );
 
 test('a hash continues from a state as if it had never stopped', async () => {
   const bytes = Buffer.from(Array.from({ length: 5000 }, (_, at) => at % 251));
@@ -48,7 +51,10 @@ test('a hash continues from a state as if it had never stopped', async () => {
 function makeTree(root: string, rng: Random): void {
   mkdirSync(root);
   for (let dir = 0; dir < 8; dir++) {
-    const path = join(root, ...Array.from({ length: 1 + (dir % 3) }, (_, depth) => `d${dir}-${depth}`));
+    const path = join(
+      root,
+      ...Array.from({ length: 1 + (dir % 3) }, (_, depth) => `d${dir}-${depth}`),
+    );
     mkdirSync(path, { recursive: true });
     for (let file = 0; file < 20; file++) {
       const size = rng.pick([0, 1, 511, 512, 513, 20_000, 300_000]);
@@ -84,7 +90,16 @@ function change(root: string, rng: Random): string {
   const file = rng.pick(filesOf(root));
   const bytes = readFileSync(file);
   const mtime = lstatSync(file).mtime;
-  const kind = rng.pick(['edit', 'same size and time', 'longer', 'remove', 'add', 'mode', 'directory', 'rename'] as const);
+  const kind = rng.pick([
+    'edit',
+    'same size and time',
+    'longer',
+    'remove',
+    'add',
+    'mode',
+    'directory',
+    'rename',
+  ] as const);
   const replace = (content: Buffer, mode = 0o644) => {
     rmSync(file);
     writeFileSync(file, content, { mode });
@@ -102,7 +117,9 @@ function change(root: string, rng: Random): string {
   return kind;
 }
 
-test('a layer of links is described from where it differs, with the same result as a full read', async ({ home }) => {
+test('a layer of links is described from where it differs, with the same result as a full read', async ({
+  home,
+}) => {
   const rng = randomOf(Number(process.env['KILN_SEED'] ?? 7));
   makeTree(join(home, '0'), rng);
   assert.equal(await along(join(home, '0')), await whole(join(home, '0')));
@@ -110,7 +127,11 @@ test('a layer of links is described from where it differs, with the same result 
     const [before, now] = [join(home, String(round - 1)), join(home, String(round))];
     linkTree(before, now);
     const changes = Array.from({ length: rng.int(3) }, () => change(now, rng));
-    assert.equal(await along(now, before), await whole(now), `round ${round}: ${changes.join(', ')}`);
+    assert.equal(
+      await along(now, before),
+      await whole(now),
+      `round ${round}: ${changes.join(', ')}`,
+    );
     rmSync(before, { recursive: true });
   }
 });
@@ -118,7 +139,8 @@ test('a layer of links is described from where it differs, with the same result 
 test('unchanged files are not read again', async ({ home }) => {
   const [one, two] = [join(home, 'one'), join(home, 'two')];
   mkdirSync(one);
-  for (let file = 0; file < 30; file++) writeFileSync(join(one, `f${file + 10}`), Buffer.alloc(200_000, String(file)));
+  for (let file = 0; file < 30; file++)
+    writeFileSync(join(one, `f${file + 10}`), Buffer.alloc(200_000, String(file)));
   const first = await along(one);
   // Content that differs although the inode is the same, which only a reader would notice.
   linkTree(one, two);
@@ -147,7 +169,12 @@ test('with a damaged, copied or missing trail the whole layer is read', async ({
   assert.equal(await along(two, one), await whole(two));
   writeFileSync(changed, Buffer.alloc(size, 'big'));
   utimesSync(changed, mtime, mtime);
-  for (const damaged of [Buffer.alloc(0), trail.subarray(0, 20), Buffer.concat([trail, Buffer.of(0)]), flipped(trail)]) {
+  for (const damaged of [
+    Buffer.alloc(0),
+    trail.subarray(0, 20),
+    Buffer.concat([trail, Buffer.of(0)]),
+    flipped(trail),
+  ]) {
     writeFileSync(`${one}.trail`, damaged);
     assert.equal(await along(two, one), right);
   }

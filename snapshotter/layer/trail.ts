@@ -81,7 +81,8 @@ export class Trail {
    */
   known(pieces: number): number {
     const known = Math.min(pieces, this.pieces);
-    for (let piece = 0; piece < known; piece++) this.#states.push(this.#old.states.subarray(piece * STATE, (piece + 1) * STATE));
+    for (let piece = 0; piece < known; piece++)
+      this.#states.push(this.#old.states.subarray(piece * STATE, (piece + 1) * STATE));
     return known;
   }
 
@@ -109,7 +110,12 @@ export class Trail {
       fd = openSync(this.#to, 'w', 0o600);
       const count = Buffer.alloc(4);
       count.writeUInt32LE(this.#states.length);
-      const body = Buffer.concat([count, nameOf(fd), ...this.#states, Buffer.from(this.#lines.join(''), 'utf16le')]);
+      const body = Buffer.concat([
+        count,
+        nameOf(fd),
+        ...this.#states,
+        Buffer.from(this.#lines.join(''), 'utf16le'),
+      ]);
       const sum = Buffer.alloc(4);
       sum.writeUInt32LE(crc32(body));
       writeFileSync(fd, Buffer.concat([MAGIC, sum, body]));
@@ -148,7 +154,12 @@ function read(from: string | undefined): { states: Buffer; lines: string } {
   } catch {
     return none;
   }
-  if (bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC) || !bytes.subarray(16, HEADER).equals(name)) return none;
+  if (
+    bytes.length < HEADER ||
+    !bytes.subarray(0, 8).equals(MAGIC) ||
+    !bytes.subarray(16, HEADER).equals(name)
+  )
+    return none;
   if (crc32(bytes.subarray(12)) !== bytes.readUInt32LE(8)) return none;
   const end = HEADER + bytes.readUInt32LE(12) * STATE;
   return { states: bytes.subarray(HEADER, end), lines: bytes.toString('utf16le', end) };

@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -66,7 +75,12 @@ function lstat(...path: string[]): Stat {
 
 function isWhiteout(...path: string[]): boolean {
   const found = tryStat(AT.FDCWD, join(...path));
-  return typeof found !== 'number' && (found.mode & S.IFMT) === S.IFCHR && found.rdevMajor === 0 && found.rdevMinor === 0;
+  return (
+    typeof found !== 'number' &&
+    (found.mode & S.IFMT) === S.IFCHR &&
+    found.rdevMajor === 0 &&
+    found.rdevMinor === 0
+  );
 }
 
 function isOpaque(...path: string[]): boolean {
@@ -80,7 +94,11 @@ test('a layer of BuildKit unpacks to a directory that packs to the same bytes', 
     const files = join(context.top, name);
     mkdirSync(files);
     const tar = golden(name);
-    assert.equal(await unpack({ ...context, files }, tar), { diffId: digestOf(tar), tarSize: tar.length, empty: false });
+    assert.equal(await unpack({ ...context, files }, tar), {
+      diffId: digestOf(tar),
+      tarSize: tar.length,
+      empty: false,
+    });
     const to = join(context.top, 'packed');
     const packed = await packLayer({ files, to, wanted: { compression: 'uncompressed' } }, job);
     assert.ok(readFileSync(to).equals(tar), name);
@@ -113,12 +131,19 @@ test('a damaged or wrong blob is refused', async (context) => {
   const gzip = gzipSync(tar);
   for (const [name, bytes] of [
     ['cut', gzip.subarray(0, gzip.length - 20)],
-    ['changed', Buffer.concat([gzip.subarray(0, 100), Buffer.of(gzip[100]! ^ 0xff), gzip.subarray(101)])],
+    [
+      'changed',
+      Buffer.concat([gzip.subarray(0, 100), Buffer.of(gzip[100]! ^ 0xff), gzip.subarray(101)]),
+    ],
     ['no-compression', Buffer.concat([gzip.subarray(0, 2), Buffer.alloc(600)])],
   ] as const) {
     const files = join(context.top, name);
     mkdirSync(files);
-    assert.is(await codeOf(unpack({ ...context, files }, tar, undefined, bytes)), 'KILN_LAYER_MALFORMED', name);
+    assert.is(
+      await codeOf(unpack({ ...context, files }, tar, undefined, bytes)),
+      'KILN_LAYER_MALFORMED',
+      name,
+    );
   }
   const other = archive({ path: 'other' });
   assert.is(await codeOf(unpack(context, tar, undefined, other)), 'KILN_DIGEST_MISMATCH');
@@ -126,7 +151,11 @@ test('a damaged or wrong blob is refused', async (context) => {
 
 test('the content of whiteouts, opaque marks and aufs files is ignored, alone and above other layers', async (context) => {
   for (const [at, name] of ['.wh.b', 'd/.wh..wh..opq', '.wh..wh.plnk', '.wh..wh.aufs'].entries()) {
-    const tar = archive(dir('d'), { path: name, content: 'bytes'.repeat(300) }, { path: 'after', content: 'kept' });
+    const tar = archive(
+      dir('d'),
+      { path: name, content: 'bytes'.repeat(300) },
+      { path: 'after', content: 'kept' },
+    );
     for (const root of [undefined, join(context.top, `root${at}`)]) {
       const files = join(context.top, `files${at}${root ? 'above' : 'alone'}`);
       for (const made of [files, root ?? files]) mkdirSync(made, { recursive: true });
@@ -148,7 +177,10 @@ test('a value that the kernel refuses is reported with its entry, as a fault of 
   const xattr = (name: string, value: Buffer) => ({ path: 'f', xattrs: new Map([[name, value]]) });
   const members: [Member, RegExp][] = [
     [xattr('security.capability', Buffer.from('junk')), /"security\.capability".*of "f"/],
-    [{ ...xattr('security.capability', Buffer.from('junk')), path: 'd/', type: 'directory' }, /"security\.capability".*of "d\/"/],
+    [
+      { ...xattr('security.capability', Buffer.from('junk')), path: 'd/', type: 'directory' },
+      /"security\.capability".*of "d\/"/,
+    ],
     [xattr(`user.${'n'.repeat(300)}`, Buffer.from('v')), /of "f"/],
     [xattr('user.big', Buffer.alloc(70_000)), /"user\.big" \(70000 bytes\) of "f"/],
     [{ path: 'c', type: 'char', devMajor: 4096, devMinor: 0 }, /device number/],
@@ -159,7 +191,9 @@ test('a value that the kernel refuses is reported with its entry, as a fault of 
     for (const root of [undefined, join(context.top, `root${at}`)]) {
       const files = join(context.top, `files${at}${root ? 'above' : 'alone'}`);
       for (const made of [files, root ?? files]) mkdirSync(made, { recursive: true });
-      const error = await unpack({ ...context, files }, archive(member), root).catch((thrown: unknown) => thrown);
+      const error = await unpack({ ...context, files }, archive(member), root).catch(
+        (thrown: unknown) => thrown,
+      );
       assert.is(errnoOf(error), 'KILN_LAYER_MALFORMED', JSON.stringify(member));
       assert.match((error as Error).message, message);
     }
@@ -178,18 +212,40 @@ test('owners, modes, times, capabilities and user attributes match the archive',
   await alone(
     context,
     { ...dir('d'), mode: 0o3711, uid: 5, gid: 6, mtime: { sec: 1000, nsec: 0 }, xattrs },
-    { path: 'd/f', content: 'x', mode: 0o4755, uid: 1, gid: 2, mtime: { sec: -1000, nsec: 0 }, xattrs },
-    { path: 'd/l', type: 'symlink', linkPath: '/canary', uid: 3, gid: 4, mtime: { sec: 2000, nsec: 0 }, xattrs },
+    {
+      path: 'd/f',
+      content: 'x',
+      mode: 0o4755,
+      uid: 1,
+      gid: 2,
+      mtime: { sec: -1000, nsec: 0 },
+      xattrs,
+    },
+    {
+      path: 'd/l',
+      type: 'symlink',
+      linkPath: '/canary',
+      uid: 3,
+      gid: 4,
+      mtime: { sec: 2000, nsec: 0 },
+      xattrs,
+    },
     { path: 'd/p', type: 'fifo', mode: 0o640 },
     { path: 'd/null', type: 'char', mode: 0o666, devMajor: 1, devMinor: 3 },
     { path: 'd/disk', type: 'block', mode: 0o660, devMajor: 259, devMinor: 70_000 },
   );
   const file = lstat(context.files, 'd/f');
-  assert.equal([file.mode & 0o7777, file.uid, file.gid, file.mtime], [0o4755, 1, 2, { sec: -1000, nsec: 0 }]);
+  assert.equal(
+    [file.mode & 0o7777, file.uid, file.gid, file.mtime],
+    [0o4755, 1, 2, { sec: -1000, nsec: 0 }],
+  );
   assert.equal(getXattr(join(context.files, 'd/f'), 'security.capability'), capability);
   assert.equal(listXattrs(join(context.files, 'd/f')).sort(), ['security.capability', 'user.kiln']);
   const directory = lstat(context.files, 'd');
-  assert.equal([directory.mode & 0o7777, directory.uid, directory.mtime], [0o3711, 5, { sec: 1000, nsec: 0 }]);
+  assert.equal(
+    [directory.mode & 0o7777, directory.uid, directory.mtime],
+    [0o3711, 5, { sec: 1000, nsec: 0 }],
+  );
   assert.not(isOpaque(context.files, 'd'));
   const link = lstat(context.files, 'd/l');
   assert.equal([link.mode & S.IFMT, link.uid, link.mtime], [S.IFLNK, 3, { sec: 2000, nsec: 0 }]);
@@ -238,7 +294,8 @@ test('whiteouts hide only what is below, in either order', async (context) => {
 
 test('above lower layers, whiteouts remove only files of those layers', async (context) => {
   const { root } = context;
-  for (const name of ['d/sub', 'd/both', 'o/both', 'plain']) mkdirSync(join(root, name), { recursive: true });
+  for (const name of ['d/sub', 'd/both', 'o/both', 'plain'])
+    mkdirSync(join(root, name), { recursive: true });
   for (const name of ['d/old', 'd/sub/x', 'd/both/old', 'o/old', 'o/both/old', 'plain/old'])
     writeFileSync(join(root, name), 'old');
   symlinkSync(join(context.canary), join(root, 'out'));
@@ -256,12 +313,13 @@ test('above lower layers, whiteouts remove only files of those layers', async (c
     { path: 'plain/deep/er/f' },
   );
   assert.ok(await unpack(context, tar, root));
-  assert.equal(execFileSync('find', ['.', '-not', '-type', 'd'], { cwd: root, encoding: 'utf8' }).split('\n').sort().slice(1), [
-    './d/both/new',
-    './o/both/new',
-    './plain/deep/er/f',
-    './plain/old',
-  ]);
+  assert.equal(
+    execFileSync('find', ['.', '-not', '-type', 'd'], { cwd: root, encoding: 'utf8' })
+      .split('\n')
+      .sort()
+      .slice(1),
+    ['./d/both/new', './o/both/new', './plain/deep/er/f', './plain/old'],
+  );
   assert.is(readFileSync(join(context.canary, 'f'), 'utf8'), 'outside');
 });
 
@@ -275,7 +333,11 @@ test('a layer that depends on lower ones reports it', async (context) => {
   ] satisfies Member[][]) {
     const files = join(context.top, 'new');
     mkdirSync(files);
-    assert.is(await unpack({ ...context, files }, archive(...members)), undefined, JSON.stringify(members));
+    assert.is(
+      await unpack({ ...context, files }, archive(...members)),
+      undefined,
+      JSON.stringify(members),
+    );
     rmSync(files, { recursive: true });
   }
 });
@@ -307,14 +369,23 @@ test('an entry replaces an earlier one of the same name', async (context) => {
 });
 
 test('a hard link below many directories is made in the right place', async (context) => {
-  const deep = Array.from({ length: 100 }, (_, at) => Array.from({ length: at + 1 }, () => 'x').join('/'));
+  const deep = Array.from({ length: 100 }, (_, at) =>
+    Array.from({ length: at + 1 }, () => 'x').join('/'),
+  );
   const bottom = deep.at(-1)!;
   const others = Array.from({ length: 80 }, (_, at) => dir(`other${at}`));
-  await alone(context, ...deep.map(dir), { path: `${bottom}/f`, content: 'deep' }, ...others, dir('y'), {
-    path: 'y/l',
-    type: 'hardlink',
-    linkPath: `${bottom}/f`,
-  });
+  await alone(
+    context,
+    ...deep.map(dir),
+    { path: `${bottom}/f`, content: 'deep' },
+    ...others,
+    dir('y'),
+    {
+      path: 'y/l',
+      type: 'hardlink',
+      linkPath: `${bottom}/f`,
+    },
+  );
   assert.is(readFileSync(join(context.files, 'y/l'), 'utf8'), 'deep');
 });
 
@@ -322,9 +393,18 @@ test('paths of 4096 bytes and names of 255 bytes unpack; longer ones are refused
   const names = Array.from({ length: 15 }, () => 'n'.repeat(255));
   const deep = names.map((_, at) => dir(names.slice(0, at + 1).join('/')));
   await alone(context, ...deep, { path: `${names.join('/')}/${'m'.repeat(255)}`, content: 'x' });
-  assert.is(await codeOf(unpack(context, archive({ path: 'n'.repeat(256) }))), 'KILN_LAYER_MALFORMED');
-  assert.is(await codeOf(unpack(context, archive({ path: 'é'.repeat(128) }))), 'KILN_LAYER_MALFORMED');
-  assert.is(await codeOf(unpack(context, archive({ path: `${names.join('/')}/${'m'.repeat(257)}` }))), 'KILN_LAYER_LIMIT');
+  assert.is(
+    await codeOf(unpack(context, archive({ path: 'n'.repeat(256) }))),
+    'KILN_LAYER_MALFORMED',
+  );
+  assert.is(
+    await codeOf(unpack(context, archive({ path: 'é'.repeat(128) }))),
+    'KILN_LAYER_MALFORMED',
+  );
+  assert.is(
+    await codeOf(unpack(context, archive({ path: `${names.join('/')}/${'m'.repeat(257)}` }))),
+    'KILN_LAYER_LIMIT',
+  );
 });
 
 /** Everything in the canary directory: names, contents and metadata. */
@@ -373,8 +453,13 @@ test('each of them stays inside while another process swaps its directory for a 
       path: /^\.\/?$/.test(one.path) ? one.path : `d/${one.path}`,
       linkPath: one.type === 'hardlink' ? `d/${one.linkPath}` : one.linkPath,
     }));
-    const tar = archive({ path: 'd/new', content: 'x' }, ...below, { path: 'd/last', type: 'hardlink', linkPath: 'd/f' });
-    for (let round = 0; round < FAMILY_ROUNDS; round++) outcomes.add(await codeOf(unpack(context, tar, root)));
+    const tar = archive({ path: 'd/new', content: 'x' }, ...below, {
+      path: 'd/last',
+      type: 'hardlink',
+      linkPath: 'd/f',
+    });
+    for (let round = 0; round < FAMILY_ROUNDS; round++)
+      outcomes.add(await codeOf(unpack(context, tar, root)));
     assert.is(portrait(canary), before, name);
   }
   assert.ok(outcomes.has('KILN_LAYER_MALFORMED'), [...outcomes].join());

@@ -34,7 +34,8 @@ export async function unpackLayer(
   { blob, diffId, files, root, marks }: UnpackInput,
   { check }: JobContext,
 ): Promise<LayerInfo | undefined> {
-  using writer = root === undefined ? new LayerWriter(files, 'layer', marks) : new MountWriter(root);
+  using writer =
+    root === undefined ? new LayerWriter(files, 'layer', marks) : new MountWriter(root);
   const counted = new Counted(writer);
   const expansion = new Expansion('a layer');
   const reader = new TarReader(counted, expansion);
@@ -60,9 +61,13 @@ export async function unpackLayer(
   writer.finish();
   const found = hash.digest();
   if (found !== diffId) {
-    throw new KilnError('KILN_DIGEST_MISMATCH', `a layer unpacks to ${found}, not to ${diffId} as its image says`, {
-      hint: 'the image is damaged where it comes from: pull it again or choose another',
-    });
+    throw new KilnError(
+      'KILN_DIGEST_MISMATCH',
+      `a layer unpacks to ${found}, not to ${diffId} as its image says`,
+      {
+        hint: 'the image is damaged where it comes from: pull it again or choose another',
+      },
+    );
   }
   return { diffId, tarSize: size, empty: counted.entries === 0 };
 }

@@ -57,7 +57,11 @@ test('archives of BuildKit are read, and written again byte for byte', () => {
     const tar = golden(name);
     const entries = readAll(tar);
     const again = Buffer.concat([
-      ...entries.flatMap((entry) => [encodeHeader(entry), entry.content, Buffer.alloc(padding(entry.size))]),
+      ...entries.flatMap((entry) => [
+        encodeHeader(entry),
+        entry.content,
+        Buffer.alloc(padding(entry.size)),
+      ]),
       END_OF_ARCHIVE,
     ]);
     assert.ok(again.equals(tar), name);
@@ -67,7 +71,8 @@ test('archives of BuildKit are read, and written again byte for byte', () => {
 test('the pieces in which an archive arrives make no difference', () => {
   const tar = golden('delta');
   const whole = readAll(tar);
-  for (const step of [1, 7, 511, 512, 513, 4096]) assert.equal(readAll(tar, step), whole, String(step));
+  for (const step of [1, 7, 511, 512, 513, 4096])
+    assert.equal(readAll(tar, step), whole, String(step));
 });
 
 test('archives of GNU tar are read in each of its formats', () => {
@@ -78,10 +83,21 @@ test('archives of GNU tar are read in each of its formats', () => {
     writeFileSync(join(top, deep, 'Grüße'), 'x');
     execFileSync('ln', ['-s', 'x'.repeat(200), join(top, 'link')]);
     for (const format of ['gnu', 'pax', 'oldgnu']) {
-      const tar = execFileSync('tar', ['-C', top, '--format', format, '--owner=3000000', '-cf', '-', '.']);
+      const tar = execFileSync('tar', [
+        '-C',
+        top,
+        '--format',
+        format,
+        '--owner=3000000',
+        '-cf',
+        '-',
+        '.',
+      ]);
       const entries = readAll(tar);
       assert.ok(
-        entries.some(({ path, content }) => path === `./${deep}/Grüße` && content.toString() === 'x'),
+        entries.some(
+          ({ path, content }) => path === `./${deep}/Grüße` && content.toString() === 'x',
+        ),
         format,
       );
       assert.is(entries.find(({ path }) => path === './link')?.linkPath, 'x'.repeat(200), format);
@@ -110,9 +126,18 @@ test("GNU tar reads Kiln's archives", () => {
 });
 
 test('pax records take precedence over the header', () => {
-  const pax = meta('x', record('path', 'real') + record('uid', '7') + record('mtime', '-1.25') + record('path', 'later'));
+  const pax = meta(
+    'x',
+    record('path', 'real') +
+      record('uid', '7') +
+      record('mtime', '-1.25') +
+      record('path', 'later'),
+  );
   const [entry] = readAll(archive(pax, { path: 'header', uid: 9 }));
-  assert.equal([entry?.path, entry?.uid, entry?.mtime], ['later', 7, { sec: -2, nsec: 750_000_000 }]);
+  assert.equal(
+    [entry?.path, entry?.uid, entry?.mtime],
+    ['later', 7, { sec: -2, nsec: 750_000_000 }],
+  );
 });
 
 test('a global pax header changes nothing', () => {
@@ -142,12 +167,18 @@ test('malformed archives are refused', () => {
   refused(archive(octal('1 7', 124, 12)), /octal/);
   refused(archive(header((block) => block.fill(0xff, 124, 136))), /negative size/);
   refused(archive(header((block) => block.fill(0xff, 108, 116))), /out of range/);
-  refused(archive(header((block) => (block[124] = 0x80) && block.fill(0x7f, 125, 136))), /out of range/);
+  refused(
+    archive(header((block) => (block[124] = 0x80) && block.fill(0x7f, 125, 136))),
+    /out of range/,
+  );
   refused(archive(header((block) => block.write('S', 156))), /sparse/);
   refused(archive(header((block) => block.write('V', 156))), /unknown type/);
   refused(archive(meta('x', record('GNU.sparse.major', '1')), { path: 'f' }), /sparse/);
   refused(archive(meta('x', record('path', 'a\0b')), { path: 'f' }), /NUL/);
-  refused(archive(meta('x', record('linkpath', 'a\0b')), { path: 'f', type: 'symlink', linkPath: 'x' }), /NUL/);
+  refused(
+    archive(meta('x', record('linkpath', 'a\0b')), { path: 'f', type: 'symlink', linkPath: 'x' }),
+    /NUL/,
+  );
   refused(archive(meta('x', record('size', '-1')), { path: 'f' }), /number/);
   refused(archive(meta('x', record('size', '99999999999999999')), { path: 'f' }), /number/);
   refused(archive(meta('x', record('mtime', 'yesterday')), { path: 'f' }), /time/);
@@ -169,14 +200,21 @@ test('malformed archives are refused', () => {
 });
 
 test('an archive that is cut inside an entry is refused', () => {
-  const one = Buffer.concat([meta('x', record('path', 'g')), member({ path: 'f', content: 'x'.repeat(600) })]);
+  const one = Buffer.concat([
+    meta('x', record('path', 'g')),
+    member({ path: 'f', content: 'x'.repeat(600) }),
+  ]);
   assert.is(readAll(one).length, 1, 'an archive may end without blocks of zeros');
-  for (let length = 1; length < one.length; length += 100) refused(one.subarray(0, length), /cut short/);
+  for (let length = 1; length < one.length; length += 100)
+    refused(one.subarray(0, length), /cut short/);
 });
 
 test('the limits on entries, paths, headers and size are enforced', () => {
   const limited = (members: (Member | Buffer)[], limits: Partial<typeof TAR_LIMITS>) => {
-    const reader = new TarReader({ entry() {}, data() {}, end() {} }, undefined, { ...TAR_LIMITS, ...limits });
+    const reader = new TarReader({ entry() {}, data() {}, end() {} }, undefined, {
+      ...TAR_LIMITS,
+      ...limits,
+    });
     assert.throws(
       () => reader.push(archive(...members)),
       (error: unknown) => error instanceof KilnError && error.code === 'KILN_LAYER_LIMIT',
@@ -213,7 +251,10 @@ test('entries count with the space that they take on a disk, not only with their
 
 test('an archive with any changed bytes is read or refused', () => {
   const tar = golden('delta');
-  const change = fc.array(fc.tuple(fc.nat(tar.length - 1), fc.nat(255)), { minLength: 1, maxLength: 8 });
+  const change = fc.array(fc.tuple(fc.nat(tar.length - 1), fc.nat(255)), {
+    minLength: 1,
+    maxLength: 8,
+  });
   fc.assert(
     fc.property(change, fc.integer({ min: 1, max: 3000 }), (edits, step) => {
       const changed = Buffer.from(tar);
@@ -229,7 +270,9 @@ test('an archive with any changed bytes is read or refused', () => {
 });
 
 test('any entry that can be written is read back unchanged', () => {
-  const name = fc.string({ minLength: 1, maxLength: 300, unit: 'grapheme' }).map((text) => text.replaceAll(/[\0/]/g, '_'));
+  const name = fc
+    .string({ minLength: 1, maxLength: 300, unit: 'grapheme' })
+    .map((text) => text.replaceAll(/[\0/]/g, '_'));
   const entry = fc.record({
     path: fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join('/')),
     mode: fc.nat(0o7777),
@@ -237,13 +280,19 @@ test('any entry that can be written is read back unchanged', () => {
     gid: fc.nat(0xfffffffe),
     mtime: fc.record({ sec: fc.integer({ min: -(2 ** 40), max: 2 ** 40 }), nsec: fc.constant(0) }),
     content: fc.uint8Array({ maxLength: 2000 }).map((bytes) => Buffer.from(bytes)),
-    xattrs: fc.dictionary(fc.constantFrom('user.a', 'security.capability'), fc.uint8Array({ minLength: 1 })),
+    xattrs: fc.dictionary(
+      fc.constantFrom('user.a', 'security.capability'),
+      fc.uint8Array({ minLength: 1 }),
+    ),
   });
   fc.assert(
     fc.property(entry, ({ xattrs, ...rest }) => {
-      const values = new Map(Object.entries(xattrs).map(([key, value]) => [key, Buffer.from(value)]));
+      const values = new Map(
+        Object.entries(xattrs).map(([key, value]) => [key, Buffer.from(value)]),
+      );
       const [read] = readAll(archive({ ...rest, xattrs: values }));
-      for (const key of ['path', 'mode', 'uid', 'gid', 'content'] as const) assert.equal(read?.[key], rest[key], key);
+      for (const key of ['path', 'mode', 'uid', 'gid', 'content'] as const)
+        assert.equal(read?.[key], rest[key], key);
       assert.is(read?.mtime.sec, rest.mtime.sec);
       assert.equal([...read!.xattrs].sort(), [...values].sort());
     }),

@@ -27,7 +27,12 @@ export interface TarLimits {
   readonly total: number;
 }
 
-export const TAR_LIMITS: TarLimits = { entries: 4_000_000, path: 4096, meta: 1 << 20, total: 256 * 2 ** 30 };
+export const TAR_LIMITS: TarLimits = {
+  entries: 4_000_000,
+  path: 4096,
+  meta: 1 << 20,
+  total: 256 * 2 ** 30,
+};
 
 /** Records of one pax extended header that apply to the next entry. */
 type Records = Map<string, Buffer>;
@@ -72,7 +77,8 @@ export class TarReader {
 
   push(chunk: Buffer): void {
     this.#total += chunk.length;
-    if (this.#total > this.#limits.total) throw tooMuch(`it is larger than ${this.#limits.total} bytes`);
+    if (this.#total > this.#limits.total)
+      throw tooMuch(`it is larger than ${this.#limits.total} bytes`);
     for (let at = 0; at < chunk.length && this.#state !== 'end'; ) {
       if (this.#left > 0) {
         const piece = chunk.subarray(at, at + this.#left);
@@ -91,7 +97,8 @@ export class TarReader {
   /** Ends the archive. Throws when it is incomplete. */
   finish(): void {
     if (this.#state === 'end') return;
-    const waiting = this.#records.size > 0 || this.#longName !== undefined || this.#longLink !== undefined;
+    const waiting =
+      this.#records.size > 0 || this.#longName !== undefined || this.#longLink !== undefined;
     if (this.#state !== 'header' || this.#filled > 0 || this.#left > 0 || this.#pad > 0 || waiting)
       throw malformed('it is cut short');
   }
@@ -113,7 +120,12 @@ export class TarReader {
       this.#readHeader(chunk.subarray(at, at + BLOCK));
       return BLOCK;
     }
-    const taken = chunk.copy(this.#header, this.#filled, at, Math.min(chunk.length, at + BLOCK - this.#filled));
+    const taken = chunk.copy(
+      this.#header,
+      this.#filled,
+      at,
+      Math.min(chunk.length, at + BLOCK - this.#filled),
+    );
     this.#filled += taken;
     if (this.#filled === BLOCK) {
       this.#filled = 0;
@@ -149,11 +161,13 @@ export class TarReader {
   #count(): void {
     this.#entries += 1;
     this.#expansion?.entry();
-    if (this.#entries > this.#limits.entries) throw tooMuch(`more than ${this.#limits.entries} entries`);
+    if (this.#entries > this.#limits.entries)
+      throw tooMuch(`more than ${this.#limits.entries} entries`);
   }
 
   #applyMeta(body: Buffer): void {
-    if (this.#metaType === 'x') for (const [key, value] of parsePax(body)) this.#records.set(key, value);
+    if (this.#metaType === 'x')
+      for (const [key, value] of parsePax(body)) this.#records.set(key, value);
     else if (this.#metaType === 'L') this.#longName = untilNul(body);
     else if (this.#metaType === 'K') this.#longLink = untilNul(body);
     // Only the size of a global pax header ('g') is checked: no builder writes one that matters to
@@ -167,7 +181,10 @@ export class TarReader {
     const [name, link] = [this.#longName, this.#longLink];
     this.#longName = this.#longLink = undefined;
     const entry = readEntry(block, flag, records, name, link);
-    if (Buffer.byteLength(entry.path) > this.#limits.path || Buffer.byteLength(entry.linkPath) > this.#limits.path)
+    if (
+      Buffer.byteLength(entry.path) > this.#limits.path ||
+      Buffer.byteLength(entry.linkPath) > this.#limits.path
+    )
       throw tooMuch(`a path longer than ${this.#limits.path} bytes`);
     this.#left = entry.size;
     this.#pad = padding(entry.size);
@@ -206,7 +223,8 @@ function verifyChecksum(block: Buffer): void {
     unsigned += byte;
     if (byte >= 0x80) high += 1;
   }
-  if (wanted !== unsigned && wanted !== unsigned - 256 * high) throw malformed('a header with a wrong checksum');
+  if (wanted !== unsigned && wanted !== unsigned - 256 * high)
+    throw malformed('a header with a wrong checksum');
 }
 
 function untilNul(bytes: Buffer): Buffer {
@@ -229,7 +247,8 @@ function readNumber(block: Buffer, at: number, width: number): number {
     value = value * 8 + byte - 0x30;
     digits += 1;
   }
-  for (; place < end; place++) if (block[place] !== 0 && block[place] !== 0x20) throw malformed('a number that is not octal');
+  for (; place < end; place++)
+    if (block[place] !== 0 && block[place] !== 0x20) throw malformed('a number that is not octal');
   return digits === 0 ? 0 : value;
 }
 
@@ -254,8 +273,10 @@ function parsePax(body: Buffer): Records {
     const length = wholeNumber(body.toString('latin1', at, space));
     const end = at + length;
     const equals = body.indexOf(0x3d, space);
-    if (end > body.length || length <= space - at + 2 || body[end - 1] !== 0x0a) throw malformed('a pax record of wrong length');
-    if (equals < 0 || equals >= end - 1 || equals === space + 1) throw malformed('a pax record without key');
+    if (end > body.length || length <= space - at + 2 || body[end - 1] !== 0x0a)
+      throw malformed('a pax record of wrong length');
+    if (equals < 0 || equals >= end - 1 || equals === space + 1)
+      throw malformed('a pax record without key');
     const key = body.toString('utf8', space + 1, equals);
     const value = body.subarray(equals + 1, end - 1);
     if (key.includes('\0')) throw malformed('a pax key with a NUL');
@@ -293,18 +314,28 @@ const TYPES: Readonly<Record<string, EntryType>> = {
   '7': 'file',
 };
 
-function readEntry(block: Buffer, flag: string, records: Records, longName?: Buffer, longLink?: Buffer): TarEntry {
+function readEntry(
+  block: Buffer,
+  flag: string,
+  records: Records,
+  longName?: Buffer,
+  longLink?: Buffer,
+): TarEntry {
   if (flag === 'S') throw malformed('sparse files are not supported');
   let type = TYPES[flag];
   if (type === undefined) throw malformed(`an entry of unknown type ${JSON.stringify(flag)}`);
   const ustar = block.toString('latin1', 257, 262) === 'ustar';
   const path = text(records.get('path'), 'path') ?? decodeName(longName ?? headerName(block));
-  const linkPath = text(records.get('linkpath'), 'linkpath') ?? decodeName(longLink ?? untilNul(block.subarray(157, 257)));
+  const linkPath =
+    text(records.get('linkpath'), 'linkpath') ??
+    decodeName(longLink ?? untilNul(block.subarray(157, 257)));
   // Version 7 archives mark a directory only by a slash.
   if (flag === '\0' && path.endsWith('/')) type = 'directory';
   const number = (key: string, at: number, width: number) => {
     const record = records.get(key);
-    return record && record.length > 0 ? wholeNumber(record.toString('latin1')) : readNumber(block, at, width);
+    return record && record.length > 0
+      ? wholeNumber(record.toString('latin1'))
+      : readNumber(block, at, width);
   };
   const size = type === 'file' ? number('size', 124, 12) : 0;
   if (size < 0) throw malformed('a file of negative size');
@@ -318,7 +349,10 @@ function readEntry(block: Buffer, flag: string, records: Records, longName?: Buf
     uid: identity(number('uid', 108, 8)),
     gid: identity(number('gid', 116, 8)),
     size,
-    mtime: mtime && mtime.length > 0 ? paxTime(mtime.toString('latin1')) : { sec: readNumber(block, 136, 12), nsec: 0 },
+    mtime:
+      mtime && mtime.length > 0
+        ? paxTime(mtime.toString('latin1'))
+        : { sec: readNumber(block, 136, 12), nsec: 0 },
     devMajor: isDevice ? deviceNumber(readNumber(block, 329, 8), MAJORS) : 0,
     devMinor: isDevice ? deviceNumber(readNumber(block, 337, 8), MINORS) : 0,
     xattrs: xattrsOf(records),

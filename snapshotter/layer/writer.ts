@@ -150,8 +150,10 @@ export class LayerWriter implements TarHandler, Disposable {
 
   /** Forgets a directory that will be replaced, and all directories below it. */
   #forget(path: string): void {
-    for (const known of [...this.#open.keys()]) if (known === path || known.startsWith(`${path}/`)) this.#close(known);
-    for (const known of [...this.#times.keys()]) if (known === path || known.startsWith(`${path}/`)) this.#times.delete(known);
+    for (const known of [...this.#open.keys()])
+      if (known === path || known.startsWith(`${path}/`)) this.#close(known);
+    for (const known of [...this.#times.keys()])
+      if (known === path || known.startsWith(`${path}/`)) this.#times.delete(known);
   }
 
   #make(dir: number, path: EntryPath, entry: TarEntry): void {
@@ -162,7 +164,9 @@ export class LayerWriter implements TarHandler, Disposable {
       case 'directory':
         return this.#makeDirectory(dir, name, full, entry);
       case 'file':
-        this.#file = this.#fresh(dir, name, full, () => tryOpenat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600));
+        this.#file = this.#fresh(dir, name, full, () =>
+          tryOpenat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600),
+        );
         return;
       case 'hardlink':
         return this.#hardlink(dir, name, full, entry);
@@ -184,7 +188,12 @@ export class LayerWriter implements TarHandler, Disposable {
         // The kernel allows no devices in a user namespace. Sandboxes have a /dev of their own, and
         // the layer's blob does not change.
         if (inUserNamespace()) return;
-        mknodat(dir, name, (entry.type === 'char' ? S_IFCHR : S_IFBLK) | 0o600, makedev(entry.devMajor, entry.devMinor));
+        mknodat(
+          dir,
+          name,
+          (entry.type === 'char' ? S_IFCHR : S_IFBLK) | 0o600,
+          makedev(entry.devMajor, entry.devMinor),
+        );
         break;
     }
     applyEntryToName(dir, name, entry);

@@ -19,11 +19,17 @@ interface Piece {
  * compressors write them: Node's own decoder ends after the first one. Frames are separated by
  * reading their headers and those of their blocks, without decoding them.
  */
-export async function* unzstd(chunks: AsyncIterable<Buffer>, chunkSize: number): AsyncGenerator<Buffer> {
+export async function* unzstd(
+  chunks: AsyncIterable<Buffer>,
+  chunkSize: number,
+): AsyncGenerator<Buffer> {
   const pieces = framePieces(chunks);
   for (let first = await pieces.next(); !first.done; first = await pieces.next()) {
     const decoder = createZstdDecompress({ chunkSize });
-    const fed = pipeline(Readable.from(frameFrom(first.value, pieces), { objectMode: false }), decoder);
+    const fed = pipeline(
+      Readable.from(frameFrom(first.value, pieces), { objectMode: false }),
+      decoder,
+    );
     // The decoder's reader gets the same error.
     fed.catch(() => {});
     yield* decoder as AsyncIterable<Buffer>;
@@ -80,7 +86,8 @@ class FrameWalk {
   /** Consumes bytes of one part, at least one. Answers how many. */
   step(chunk: Buffer, at: number): number {
     const count = Math.min(this.#left, chunk.length - at);
-    for (let n = 0; n < count && this.#taken + n < 4; n++) this.#value += chunk[at + n]! * 256 ** (this.#taken + n);
+    for (let n = 0; n < count && this.#taken + n < 4; n++)
+      this.#value += chunk[at + n]! * 256 ** (this.#taken + n);
     this.#taken += count;
     this.#left -= count;
     while (this.#left === 0) this.#next();

@@ -26,13 +26,18 @@ test('a file that two layers share counts for the one used last, even when the f
       writeFileSync(join(files, 'both'), Buffer.alloc(1_000_000, 2));
     });
     assert.ok(layerSizes(store).get(first)! > 1_100_000);
-    const second = add('2'.repeat(32), (files) => linkSync(join(table.files(first), 'both'), join(files, 'both')));
+    const second = add('2'.repeat(32), (files) =>
+      linkSync(join(table.files(first), 'both'), join(files, 'both')),
+    );
     store.db.run('UPDATE layers SET used = used + 1000 WHERE id = ?', second);
     const sizes = layerSizes(store);
     assert.ok(sizes.get(second)! > 1_000_000, String(sizes.get(second)));
     assert.ok(sizes.get(first)! < 200_000 && sizes.get(first)! > 100_000, String(sizes.get(first)));
     table.remove(second);
-    assert.ok(layerSizes(store).get(first)! > 1_100_000, 'a file that is no longer shared counts for its only layer');
+    assert.ok(
+      layerSizes(store).get(first)! > 1_100_000,
+      'a file that is no longer shared counts for its only layer',
+    );
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

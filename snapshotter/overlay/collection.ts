@@ -37,7 +37,10 @@ export interface Deciding {
 }
 
 /** Layers with the size of their directories. `sizes` are those that are known already. */
-export function layersInUse(store: Store, sizes: ReadonlyMap<LayerId, number> = layerSizes(store)): LayerUse[] {
+export function layersInUse(
+  store: Store,
+  sizes: ReadonlyMap<LayerId, number> = layerSizes(store),
+): LayerUse[] {
   const rows = store.db.all<{ id: LayerId; diff_id: Digest | null; created: number; used: number }>(
     'SELECT id, diff_id, created, used FROM layers',
   );
@@ -67,7 +70,9 @@ export function layerSizes(store: Store): Map<LayerId, number> {
   const unsound = new Set(unsoundRows(store));
   const read = () =>
     db
-      .all<{ id: LayerId; disk: number | null; used: number; created: number }>('SELECT id, disk, used, created FROM layers')
+      .all<{ id: LayerId; disk: number | null; used: number; created: number }>(
+        'SELECT id, disk, used, created FROM layers',
+      )
       .filter(({ id }) => originalOf(id).clamp === undefined && !unsound.has(id));
   let rows = read();
   const measured = new Map<LayerId, number>();
@@ -77,12 +82,15 @@ export function layerSizes(store: Store): Map<LayerId, number> {
   };
   rows.filter(({ disk }) => disk === null).forEach(measure);
   // A new layer with links into others makes earlier measurements invalid.
-  if ([...measured.values()].includes(LINKED)) rows.filter(({ disk }) => disk !== null && disk !== LINKED).forEach(measure);
+  if ([...measured.values()].includes(LINKED))
+    rows.filter(({ disk }) => disk !== null && disk !== LINKED).forEach(measure);
   for (const [id, bytes] of measured) db.run('UPDATE layers SET disk = ? WHERE id = ?', bytes, id);
   if (measured.size > 0) rows = read();
   const sizes = new Map(rows.map(({ id, disk }) => [id, disk ?? 0]));
   const seen = new Set<string>();
-  const linked = rows.filter(({ disk }) => disk === LINKED).sort((a, b) => b.used - a.used || b.created - a.created);
+  const linked = rows
+    .filter(({ disk }) => disk === LINKED)
+    .sort((a, b) => b.used - a.used || b.created - a.created);
   for (const { id } of linked) sizes.set(id, diskUsage(join(store.layers, id), seen).bytes);
   return sizes;
 }
@@ -122,7 +130,8 @@ export function usedNow(store: Store): Deciding['inUse'] {
 }
 
 function condemn({ db }: Store, { layers, blobs }: Condemned): void {
-  const remember = (name: string) => db.run('INSERT OR IGNORE INTO condemned (name) VALUES (?)', name);
+  const remember = (name: string) =>
+    db.run('INSERT OR IGNORE INTO condemned (name) VALUES (?)', name);
   for (const layer of layers) {
     // The directory is removed, and with it every layer that is made of it.
     const { id } = originalOf(layer);
@@ -147,7 +156,8 @@ function reclaim(store: Store): string[] {
       // The name becomes a path, so only a form that `condemn` writes is accepted.
       if (!/^(l[a-z0-9]{8,80}|b[0-9a-f]{64})$/.test(name)) return [];
       const layer = name.slice(1);
-      if (name.startsWith('l') && db.get('SELECT 1 FROM layers WHERE id = ?', layer) !== undefined) return [];
+      if (name.startsWith('l') && db.get('SELECT 1 FROM layers WHERE id = ?', layer) !== undefined)
+        return [];
       const path = name.startsWith('l') ? join(store.layers, layer) : join(store.blobs, layer);
       const trash = store.scratchPath('trash');
       return moved(path, trash) ? [trash] : [];

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, fstatSync, futimesSync, openSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  futimesSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { CancelledError, errnoOf } from '../../base/errors.ts';
 import { tryLock } from '../sys/lock.ts';
@@ -22,7 +31,11 @@ export interface HeldLock extends Disposable {
  * directory does not exist. `unused` leaves the time of last use as it was, for callers that only
  * look.
  */
-export function tryLockFile(path: string, mode: LockMode, use: 'used' | 'unused' = 'used'): HeldLock | undefined {
+export function tryLockFile(
+  path: string,
+  mode: LockMode,
+  use: 'used' | 'unused' = 'used',
+): HeldLock | undefined {
   for (;;) {
     const fd = openSync(path, 'a', 0o600);
     if (!tryLock(fd, mode)) {
@@ -39,7 +52,11 @@ export function tryLockFile(path: string, mode: LockMode, use: 'used' | 'unused'
  * once. A child with the same open file runs flock(1), because a blocking call in this process
  * could not be cancelled.
  */
-export async function lockFile(path: string, mode: LockMode, signal: AbortSignal): Promise<HeldLock> {
+export async function lockFile(
+  path: string,
+  mode: LockMode,
+  signal: AbortSignal,
+): Promise<HeldLock> {
   for (;;) {
     if (signal.aborted) throw new CancelledError(signal.reason);
     const fd = openSync(path, 'a', 0o600);
@@ -88,11 +105,15 @@ function heldOf(fd: number, path: string, use: 'used' | 'unused'): HeldLock | un
 
 /** True when this process has the lock. */
 async function waitFor(fd: number, mode: LockMode, signal: AbortSignal): Promise<boolean> {
-  const child = spawn('flock', [mode === 'shared' ? '-s' : '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+  const child = spawn('flock', [mode === 'shared' ? '-s' : '-x', '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', fd],
+  });
   const stop = () => child.kill('SIGKILL');
   signal.addEventListener('abort', stop, { once: true });
   try {
-    const code = await new Promise<number | null>((done, fail) => child.once('error', fail).once('exit', done));
+    const code = await new Promise<number | null>((done, fail) =>
+      child.once('error', fail).once('exit', done),
+    );
     if (signal.aborted) throw new CancelledError(signal.reason);
     return code === 0;
   } catch (error) {

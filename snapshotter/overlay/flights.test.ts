@@ -50,7 +50,10 @@ test('a caller that gives up leaves the others waiting; the work is aborted when
 
 test('a failure reaches all callers that wait, and is not kept', async () => {
   const flights = new Flights<number>();
-  const fail = () => flights.run('key', undefined, () => Promise.reject(new Error('no'))).catch((error: Error) => error.message);
+  const fail = () =>
+    flights
+      .run('key', undefined, () => Promise.reject(new Error('no')))
+      .catch((error: Error) => error.message);
   assert.equal(await Promise.all([fail(), fail()]), ['no', 'no']);
   assert.is(await flights.run('key', undefined, async () => 1), 1);
 });

@@ -13,7 +13,11 @@ interface Flight<V> {
 export class Flights<V> {
   readonly #flights = new Map<string, Flight<V>>();
 
-  async run(key: string, signal: AbortSignal | undefined, body: (signal: AbortSignal) => Promise<V>): Promise<V> {
+  async run(
+    key: string,
+    signal: AbortSignal | undefined,
+    body: (signal: AbortSignal) => Promise<V>,
+  ): Promise<V> {
     if (signal?.aborted) throw new CancelledError(signal.reason);
     const flight = this.#flights.get(key) ?? this.#start(key, body);
     flight.waiting++;

@@ -32,7 +32,8 @@ function makeLayers(home: string, count: number, seed: number): string[] {
   return Array.from({ length: count }, (_, at) => {
     const layer = join(home, `layer${at}`);
     mkdirSync(layer);
-    for (let entries = random.some(1, 4, () => 0).length; entries > 0; entries--) makeEntry(layer, random, at);
+    for (let entries = random.some(1, 4, () => 0).length; entries > 0; entries--)
+      makeEntry(layer, random, at);
     return layer;
   });
 }
@@ -54,7 +55,8 @@ function makeEntry(layer: string, random: ReturnType<typeof randomOf>, at: numbe
   };
   rmSync(join(parent, name), { recursive: true, force: true });
   const kind = random.pick(['file', 'file', 'link', 'directory', 'opaque', 'whiteout']);
-  if (kind === 'file') writeFileSync(join(parent, name), `${at}`, { mode: random.pick([0o600, 0o644]) });
+  if (kind === 'file')
+    writeFileSync(join(parent, name), `${at}`, { mode: random.pick([0o600, 0o644]) });
   else if (kind === 'link') symlinkSync(`to-${at}`, join(parent, name));
   else if (kind === 'whiteout') within(parent, (fd) => makeWhiteout(fd, name, 'overlay'));
   else {
@@ -72,7 +74,11 @@ function listTree(directory: string, prefix = ''): string[] {
       const stat = lstatSync(path, { throwIfNoEntry: false });
       // The kernel lists the names of whiteouts in a directory that only one layer has.
       if (!stat) return [];
-      const what = stat.isFile() ? readFileSync(path, 'utf8') : stat.isSymbolicLink() ? readlinkSync(path) : '';
+      const what = stat.isFile()
+        ? readFileSync(path, 'utf8')
+        : stat.isSymbolicLink()
+          ? readlinkSync(path)
+          : '';
       const line = `${prefix}${name} ${stat.mode.toString(8)} ${Math.floor(stat.mtimeMs)} ${what}`;
       return [line, ...(stat.isDirectory() ? listTree(path, `${prefix}${name}/`) : [])];
     });
@@ -104,7 +110,8 @@ test('a folded stack shows the same as an overlay of all its layers', async () =
       mounted.push(target);
       return listTree(target).join('\n');
     };
-    for (const count of [1, 2, 150, 200]) assert.equal(await folds.fold(layers.slice(0, count)), layers.slice(0, count));
+    for (const count of [1, 2, 150, 200])
+      assert.equal(await folds.fold(layers.slice(0, count)), layers.slice(0, count));
     assert.is(assembled, 0, 'a short stack is not folded');
     for (const count of [201, 300, 329, 480]) {
       const lower = layers.slice(0, count);
@@ -115,7 +122,10 @@ test('a folded stack shows the same as an overlay of all its layers', async () =
     assert.is(assembled, 3, 'a longer stack is folded on top of an earlier fold');
     await Promise.all([480, 479, 470].map((count) => folds.fold(layers.slice(0, count))));
     assert.is(assembled, 3, 'each fold is made once');
-    assert.ok((await folds.fold([...layers, ...makeLayers(mkdtempSync(join(home, 'more-')), 1500, 8)])).length <= 200);
+    assert.ok(
+      (await folds.fold([...layers, ...makeLayers(mkdtempSync(join(home, 'more-')), 1500, 8)]))
+        .length <= 200,
+    );
   } finally {
     for (const target of mounted) unmount(target);
     execFileSync('rm', ['-rf', home]);

@@ -17,7 +17,10 @@ function withServices(work: (services: StoreServices) => Promise<void>): () => P
     const root = mkdtempSync(join(tmpdir(), 'kiln-forms-'));
     const store = openStore(root);
     try {
-      await using services = { ...openServices(store), [Symbol.asyncDispose]: () => services.snapshotter[Symbol.asyncDispose]() };
+      await using services = {
+        ...openServices(store),
+        [Symbol.asyncDispose]: () => services.snapshotter[Symbol.asyncDispose](),
+      };
       await work(services);
     } finally {
       store.close();
@@ -35,8 +38,14 @@ test(
   'of two blobs that claim one layer at once, only the right one becomes a form',
   withServices(async (services) => {
     const [good, bad] = [HONEST, OTHER].map((tar) => services.content.put(gzipSync(tar)));
-    const claims = [bad!, good!, bad!].map((blob) => ({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }));
-    const [first, honest] = await Promise.allSettled(claims.map((layer) => services.snapshotter.unpack(layer, SCRATCH)));
+    const claims = [bad!, good!, bad!].map((blob) => ({
+      diffId: DIFF_ID,
+      blob,
+      mediaType: MEDIA.ociLayerGzip,
+    }));
+    const [first, honest] = await Promise.allSettled(
+      claims.map((layer) => services.snapshotter.unpack(layer, SCRATCH)),
+    );
     assert.is(first?.status, 'rejected', 'its bytes are checked, and they differ');
     assert.is(honest?.status, 'fulfilled', 'only the image with the wrong diffID fails');
     assert.equal(formsOf(services), [good]);
@@ -46,11 +55,16 @@ test(
 test(
   'a blob that comes when the layer is there is not read, and not recorded',
   withServices(async (services) => {
-    const [good, bad, twin] = [gzipSync(HONEST), gzipSync(OTHER), gzipSync(HONEST, { level: 1 })].map((b) =>
-      services.content.put(b),
-    );
+    const [good, bad, twin] = [
+      gzipSync(HONEST),
+      gzipSync(OTHER),
+      gzipSync(HONEST, { level: 1 }),
+    ].map((b) => services.content.put(b));
     for (const blob of [good!, bad!, twin!])
-      await services.snapshotter.unpack({ diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip }, SCRATCH);
+      await services.snapshotter.unpack(
+        { diffId: DIFF_ID, blob, mediaType: MEDIA.ociLayerGzip },
+        SCRATCH,
+      );
     assert.equal(formsOf(services), [good]);
   }),
 );
@@ -66,7 +80,11 @@ test(
     ] as const;
     for (const [index, [packed, stated, compression, mediaType]] of cases.entries()) {
       const tar = ustar([{ name: 'file', content: String(index) }]);
-      const layer = { diffId: digestOf(tar), blob: services.content.put(packed(tar)), mediaType: stated };
+      const layer = {
+        diffId: digestOf(tar),
+        blob: services.content.put(packed(tar)),
+        mediaType: stated,
+      };
       await services.snapshotter.unpack(layer, SCRATCH);
       const [form] = services.forms.all(layer.diffId);
       assert.equal([form?.compression, form?.mediaType], [compression, mediaType]);

@@ -22,7 +22,13 @@ export interface LayerJobs {
    */
   pack(layer: LayerFiles, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
   /** The same from the blob of a layer. The tar in it does not change. */
-  convert(blob: string, mediaType: string, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
+  convert(
+    blob: string,
+    mediaType: string,
+    to: string,
+    wanted: WantedForm,
+    signal: AbortSignal,
+  ): Promise<PackedBlob>;
   /** Applies the layer directories, in order, to the mounted tree at `root`. */
   replay(layers: readonly string[], root: string, signal: AbortSignal): Promise<void>;
   /** Makes the tree of a stack of layer directories from copies or hard links. */

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -45,7 +54,10 @@ test('an incomplete layer directory is removed', ({ store }) => {
   mkdirSync(join(store.layers, id(2), 'fs'), { recursive: true });
   writeFileSync(join(store.layers, id(2), 'layer.json'), `{"id":"${id(2)}","alone":tr`);
   mkdirSync(join(store.layers, id(3)));
-  writeFileSync(join(store.layers, id(3), 'layer.json'), JSON.stringify({ id: id(4), alone: true, created: 1, boot: bootId() }));
+  writeFileSync(
+    join(store.layers, id(3), 'layer.json'),
+    JSON.stringify({ id: id(4), alone: true, created: 1, boot: bootId() }),
+  );
   using next = crashed(store);
   assert.equal(readdirSync(store.layers), []);
   assert.is(next.table.missing([id(1)]), id(1));
@@ -58,7 +70,11 @@ test('a row whose directory is gone is removed', ({ store, table }) => {
   assert.is(next.table.missing([one]), one);
 });
 
-test('layers that another process adds during a recovery keep their rows', ({ root, store, table }) => {
+test('layers that another process adds during a recovery keep their rows', ({
+  root,
+  store,
+  table,
+}) => {
   const first = add(store, table, 1);
   using other = openStore(root);
   const theirs = new LayerTable(other);
@@ -74,7 +90,8 @@ test('layers that another process adds during a recovery keep their rows', ({ ro
   store.recoverAll();
   store.db.all = all;
   assert.ok(added > 4);
-  for (let n = 1; n <= added; n++) assert.ok(store.db.get('SELECT 1 FROM layers WHERE id = ?', id(n)), `layer ${n} of ${added}`);
+  for (let n = 1; n <= added; n++)
+    assert.ok(store.db.get('SELECT 1 FROM layers WHERE id = ?', id(n)), `layer ${n} of ${added}`);
   assert.is(table.missing([first]), undefined);
 });
 
@@ -92,7 +109,11 @@ test('after a reboot only settled layers are trusted', ({ store, table }) => {
   assert.equal(next.unsettled(), [fresh]);
 });
 
-test('layers made before the last write-back are trusted after a reboot', ({ root, store, table }) => {
+test('layers made before the last write-back are trusted after a reboot', ({
+  root,
+  store,
+  table,
+}) => {
   const before = add(store, table, 1, 'an earlier boot');
   writeFileSync(join(root, 'written-back'), String(Date.now() + 1));
   const next = new LayerTable(store);
@@ -100,7 +121,11 @@ test('layers made before the last write-back are trusted after a reboot', ({ roo
   assert.equal(next.unsettled(), []);
 });
 
-test('settled layers of an earlier boot survive the loss of the database', ({ root, store, table }) => {
+test('settled layers of an earlier boot survive the loss of the database', ({
+  root,
+  store,
+  table,
+}) => {
   const lost = add(store, table, 1, 'an earlier boot');
   const kept = add(store, table, 2, 'an earlier boot');
   table.settled([kept]);
@@ -137,7 +162,8 @@ test('adding a layer twice succeeds and keeps the first one', ({ store, table })
 });
 
 test('text that is not a layer id never becomes a path', ({ table }) => {
-  for (const evil of ['../../etc', '', 'a/b', 'ABCDEFGH']) assert.throws(() => table.files(evil as LayerId));
+  for (const evil of ['../../etc', '', 'a/b', 'ABCDEFGH'])
+    assert.throws(() => table.files(evil as LayerId));
 });
 
 test('touched layers are written by flush', ({ store, table }) => {

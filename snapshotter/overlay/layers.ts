@@ -12,7 +12,15 @@ import { removeTree } from '../sys/removal.ts';
 import { removeStaleLocks } from './filelock.ts';
 import type { LayerFiles } from './jobs.ts';
 import { missingLayer } from './missing.ts';
-import { clampedId, isLayerId, type LayerRecord, originalOf, readSidecar, SIDECAR, sidecarOf } from './sidecar.ts';
+import {
+  clampedId,
+  isLayerId,
+  type LayerRecord,
+  originalOf,
+  readSidecar,
+  SIDECAR,
+  sidecarOf,
+} from './sidecar.ts';
 import { writtenBack } from './write-back.ts';
 
 const TABLES = [
@@ -28,7 +36,8 @@ const TABLES = [
   'ALTER TABLE layers ADD COLUMN written INTEGER',
 ];
 
-const UNREADABLE = 'the index held rows of layers that could not be read: they were made again or removed';
+const UNREADABLE =
+  'the index held rows of layers that could not be read: they were made again or removed';
 
 /**
  * An empty file in the directory of a layer that is known to be on disk. It stands for the row's
@@ -213,9 +222,12 @@ export class LayerTable {
   /** A layer of that diffID that stands alone. It remains while this process uses the store. */
   find(diffId: Digest): LayerId | undefined {
     const look = () =>
-      this.#store.db.get<{ id: LayerId }>('SELECT id FROM layers WHERE diff_id = ? AND alone = 1 ORDER BY id LIMIT 1', diffId)
-        ?.id;
-    for (let id = look(); id !== undefined; id = look()) if (this.missing([id]) === undefined) return id;
+      this.#store.db.get<{ id: LayerId }>(
+        'SELECT id FROM layers WHERE diff_id = ? AND alone = 1 ORDER BY id LIMIT 1',
+        diffId,
+      )?.id;
+    for (let id = look(); id !== undefined; id = look())
+      if (this.missing([id]) === undefined) return id;
     // A row that cannot be read cannot be found by its diffID.
     return this.#mendAll() ? this.find(diffId) : undefined;
   }
@@ -245,7 +257,9 @@ export class LayerTable {
     this.#version = version;
     const strange = ids.filter((id) => !this.#ours.has(id));
     if (strange.length === 0) return undefined;
-    return this.#store.lease.claim(strange.map(layerHold), 'look', () => strange.find((id) => !this.#take(id)));
+    return this.#store.lease.claim(strange.map(layerHold), 'look', () =>
+      strange.find((id) => !this.#take(id)),
+    );
   }
 
   #take(id: LayerId): boolean {
@@ -309,7 +323,9 @@ export class LayerTable {
 
   /** The layers whose files may not be on disk yet. */
   unsettled(): LayerId[] {
-    return this.#store.db.all<{ id: LayerId }>('SELECT id FROM layers WHERE settled = 0').map((row) => row.id);
+    return this.#store.db
+      .all<{ id: LayerId }>('SELECT id FROM layers WHERE settled = 0')
+      .map((row) => row.id);
   }
 
   /** Call this when a sync of the file system has ended that began after `ids` were read. */
@@ -374,7 +390,10 @@ export class LayerTable {
 
   #dropUnsettled(): void {
     const { db } = this.#store;
-    for (const row of db.all<{ id: LayerId }>('SELECT id FROM layers WHERE settled = 0 AND boot <> ?', bootId()))
+    for (const row of db.all<{ id: LayerId }>(
+      'SELECT id FROM layers WHERE settled = 0 AND boot <> ?',
+      bootId(),
+    ))
       this.remove(row.id);
   }
 
@@ -395,7 +414,8 @@ export class LayerTable {
       if (inTable.has(name as LayerId) || condemned.has(`l${name}`)) continue;
       const directory = join(this.#store.layers, name);
       const record = readSidecar(join(directory, SIDECAR), name);
-      if (record && (record.boot === bootId() || existsSync(join(directory, SETTLED)))) orphans.push(record);
+      if (record && (record.boot === bootId() || existsSync(join(directory, SETTLED))))
+        orphans.push(record);
       else this.#discard(directory);
     }
     return db.transaction(() => {
@@ -403,7 +423,8 @@ export class LayerTable {
       // after its directory is in place, and a directory is moved away within a transaction.
       const adopted = orphans.filter(({ id }) => existsSync(this.directory(id)));
       for (const record of adopted) this.#adopt(record);
-      for (const id of inTable) if (!existsSync(this.directory(id))) db.run('DELETE FROM layers WHERE id = ?', id);
+      for (const id of inTable)
+        if (!existsSync(this.directory(id))) db.run('DELETE FROM layers WHERE id = ?', id);
       return adopted;
     });
   }
@@ -440,7 +461,10 @@ function isCount(value: unknown): boolean {
 export function unsoundRows({ db }: Pick<Store, 'db'>): string[] {
   return db
     .all<Row & { readonly used: unknown; readonly disk: unknown }>('SELECT * FROM layers')
-    .filter((row) => !isSound(row) || !isCount(row.used) || !(row.disk === null || typeof row.disk === 'number'))
+    .filter(
+      (row) =>
+        !isSound(row) || !isCount(row.used) || !(row.disk === null || typeof row.disk === 'number'),
+    )
     .map(({ id }) => id);
 }
 
@@ -451,7 +475,12 @@ export function unsoundRows({ db }: Pick<Store, 'db'>): string[] {
 export function removeUnsound(store: Pick<Store, 'db'>): void {
   for (const id of unsoundRows(store)) {
     const original = originalOf(String(id) as LayerId).id;
-    store.db.run('DELETE FROM layers WHERE id IS ? OR id = ? OR id GLOB ?', id, original, `${original}t*`);
+    store.db.run(
+      'DELETE FROM layers WHERE id IS ? OR id = ? OR id GLOB ?',
+      id,
+      original,
+      `${original}t*`,
+    );
   }
 }
 
@@ -467,7 +496,9 @@ function fromRow(row: Row): LayerRecord {
     alone: row.alone === 1,
     created: row.created,
     boot: row.boot,
-    info: described ? { diffId: asDigest(row.diff_id), tarSize: row.tar_size, empty: row.empty === 1 } : undefined,
+    info: described
+      ? { diffId: asDigest(row.diff_id), tarSize: row.tar_size, empty: row.empty === 1 }
+      : undefined,
   };
 }
 

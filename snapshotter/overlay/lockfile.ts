@@ -6,7 +6,11 @@ import { lockFile } from './filelock.ts';
  * Runs `body` while this process holds the lock file `path`. The holder removes the file in the
  * end.
  */
-export async function withLockFile<T>(path: string, signal: AbortSignal, body: () => Promise<T>): Promise<T> {
+export async function withLockFile<T>(
+  path: string,
+  signal: AbortSignal,
+  body: () => Promise<T>,
+): Promise<T> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   using _held = await lockFile(path, 'exclusive', signal);
   try {

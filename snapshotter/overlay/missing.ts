@@ -10,8 +10,12 @@ export function missingLayer(id: LayerId): KilnError {
 /** A layer of a local image is gone in all its forms, and its registry does not give it either. */
 export function missingLayerOf(image: string, diffId: string, cause?: unknown): KilnError {
   const asked = cause === undefined ? '' : `, and it cannot be fetched: ${messageOf(cause)}`;
-  return new KilnError('KILN_LAYER_MISSING', `the store has lost the layer ${diffId} of the image ${image}${asked}`, {
-    hint: "build, pull or load the image again; 'kiln fsck' lists what else is lost",
-    cause,
-  });
+  return new KilnError(
+    'KILN_LAYER_MISSING',
+    `the store has lost the layer ${diffId} of the image ${image}${asked}`,
+    {
+      hint: "build, pull or load the image again; 'kiln fsck' lists what else is lost",
+      cause,
+    },
+  );
 }

@@ -58,7 +58,9 @@ export class OverlayPacker implements LayerPacker {
   }
 
   #pulled(record: LayerRecord): BlobForm | undefined {
-    return record.info && this.#forms.all(record.info.diffId).find((form) => form.variant === 'pulled');
+    return (
+      record.info && this.#forms.all(record.info.diffId).find((form) => form.variant === 'pulled')
+    );
   }
 
   #there(record: LayerRecord, wanted: WantedForm, variant: string): BlobForm | undefined {
@@ -68,12 +70,19 @@ export class OverlayPacker implements LayerPacker {
     return this.#forms.find(record.info.diffId, wanted.compression, variant);
   }
 
-  async #make(record: LayerRecord, wanted: WantedForm, variant: string, signal: AbortSignal): Promise<BlobForm> {
+  async #make(
+    record: LayerRecord,
+    wanted: WantedForm,
+    variant: string,
+    signal: AbortSignal,
+  ): Promise<BlobForm> {
     const source = this.#pulled(record);
     using writer = this.#content.writer();
     const packed = source
       ? await this.#convert(record, source, writer.path, wanted, signal)
-      : await this.#table.reading([record.id], () => this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal));
+      : await this.#table.reading([record.id], () =>
+          this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal),
+        );
     if (record.info && packed.info.diffId !== record.info.diffId) {
       // The layer's files are not the recorded ones. It is dropped, so that the next build makes it
       // again.
@@ -105,12 +114,15 @@ export class OverlayPacker implements LayerPacker {
     wanted: WantedForm,
     signal: AbortSignal,
   ): Promise<PackedBlob> {
-    const convert = () => this.#jobs.convert(this.#content.path(source.digest), source.mediaType, to, wanted, signal);
+    const convert = () =>
+      this.#jobs.convert(this.#content.path(source.digest), source.mediaType, to, wanted, signal);
     const packed = await convert().catch((error: unknown) => error);
     signal.throwIfAborted();
-    if (!(packed instanceof Error) && (packed as PackedBlob).info.diffId === record.info?.diffId) return packed as PackedBlob;
+    if (!(packed instanceof Error) && (packed as PackedBlob).info.diffId === record.info?.diffId)
+      return packed as PackedBlob;
     const damage = await this.#content.verify(source.digest).catch((error: unknown) => error);
-    if (damage === undefined) throw packed instanceof Error ? packed : changed(record, packed as PackedBlob);
+    if (damage === undefined)
+      throw packed instanceof Error ? packed : changed(record, packed as PackedBlob);
     rmSync(to, { force: true });
     const again = await this.#jobs.pack(this.#table.source(record.id), to, wanted, signal);
     if (again.info.diffId !== record.info?.diffId) throw damage;

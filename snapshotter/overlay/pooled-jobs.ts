@@ -19,11 +19,18 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
   return {
     describe: (layer, signal) => run(isSmall(layer.files), describeJob, layer, signal),
     unpack: ({ blob, diffId, files, root, marks }, signal) =>
-      run(lstatSync(blob).size <= SMALL_BLOB, unpackJob, { blob, diffId, files, root, marks }, signal),
-    pack: (layer, to, wanted, signal) => run(isSmall(layer.files), packJob, { ...layer, to, wanted }, signal),
+      run(
+        lstatSync(blob).size <= SMALL_BLOB,
+        unpackJob,
+        { blob, diffId, files, root, marks },
+        signal,
+      ),
+    pack: (layer, to, wanted, signal) =>
+      run(isSmall(layer.files), packJob, { ...layer, to, wanted }, signal),
     convert: (blob, _mediaType, to, wanted, signal) =>
       run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted }, signal),
-    replay: (layers, root, signal) => run(layers.every(isSmall), replayJob, { layers, root }, signal),
+    replay: (layers, root, signal) =>
+      run(layers.every(isSmall), replayJob, { layers, root }, signal),
     assemble: (input, signal) => run(input.layers.every(isSmall), assembleJob, input, signal),
     gather: (input, signal) => run(false, gatherJob, input, signal),
     variant: variantOf,

@@ -35,10 +35,24 @@ export function openServices(store: Store, jobs: LayerJobs = inlineJobs()): Stor
   const forms = openBlobForms(store, content);
   const images = openImages(store);
   const table = new LayerTable(store, ({ form }) => form && forms.record(form));
-  const snapshotter = new OverlaySnapshotter(store, table, content, forms, jobs, () => chooseTrees(store, jobs));
-  return { store, content, forms, images, snapshotter, packer: new OverlayPacker(table, content, forms, jobs) };
+  const snapshotter = new OverlaySnapshotter(store, table, content, forms, jobs, () =>
+    chooseTrees(store, jobs),
+  );
+  return {
+    store,
+    content,
+    forms,
+    images,
+    snapshotter,
+    packer: new OverlayPacker(table, content, forms, jobs),
+  };
 }
 
 function inlineJobs(): LayerJobs {
-  return pooledJobs({ threads: 0, run: runInline, warm: () => undefined, [Symbol.asyncDispose]: async () => undefined });
+  return pooledJobs({
+    threads: 0,
+    run: runInline,
+    warm: () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
+  });
 }

@@ -50,19 +50,34 @@ export function readSidecar(path: string, name: string): LayerRecord | undefined
     return undefined;
   }
   if (record.id !== name || !isLayerId(record.id)) return undefined;
-  if (typeof record.alone !== 'boolean' || typeof record.created !== 'number' || typeof record.boot !== 'string')
+  if (
+    typeof record.alone !== 'boolean' ||
+    typeof record.created !== 'number' ||
+    typeof record.boot !== 'string'
+  )
     return undefined;
   if (record.info && !isInfo(record.info)) return undefined;
-  if (record.clamped && !Object.entries(record.clamped).every(([second, info]) => /^\d{1,12}$/.test(second) && isInfo(info)))
+  if (
+    record.clamped &&
+    !Object.entries(record.clamped).every(
+      ([second, info]) => /^\d{1,12}$/.test(second) && isInfo(info),
+    )
+  )
     return undefined;
-  if (record.form && !(isDigest(record.form.diffId) && isDigest(record.form.digest))) return undefined;
+  if (record.form && !(isDigest(record.form.diffId) && isDigest(record.form.digest)))
+    return undefined;
   if (record.below !== undefined && !isIdList(record.below)) return undefined;
   return record as LayerRecord;
 }
 
 function isInfo(value: unknown): boolean {
   const { diffId, tarSize, empty } = Object(value) as Partial<LayerInfo>;
-  return typeof diffId === 'string' && isDigest(diffId) && typeof tarSize === 'number' && typeof empty === 'boolean';
+  return (
+    typeof diffId === 'string' &&
+    isDigest(diffId) &&
+    typeof tarSize === 'number' &&
+    typeof empty === 'boolean'
+  );
 }
 
 function isIdList(value: unknown): boolean {

@@ -22,7 +22,8 @@ async function open(root: string, keep: boolean, jobs?: LayerJobs): Promise<Snap
     content,
     root,
     reopen: () => open(root, true, jobs),
-    scratch: () => (existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : []),
+    scratch: () =>
+      existsSync(mine) ? readdirSync(mine).filter((name) => !/^(empty|trash|view)/.test(name)) : [],
     [Symbol.asyncDispose]: async () => {
       await snapshotter[Symbol.asyncDispose]();
       // Only the database is closed: the scratch directory belongs to the process, and the first
@@ -44,7 +45,9 @@ const pool = createPool({ entry: new URL('worker.fixture.ts', import.meta.url), 
 const threaded: LayerJobs = {
   describe: (layer, signal) => pool.run(describeJob, layer, signal),
   unpack: (request, signal) =>
-    request.root === undefined ? pool.run(unpackJob, request, signal) : runInline(unpackJob, request, signal),
+    request.root === undefined
+      ? pool.run(unpackJob, request, signal)
+      : runInline(unpackJob, request, signal),
   pack: (layer, to, wanted, signal) => pool.run(packJob, { ...layer, to, wanted }, signal),
   convert: (blob, _, to, wanted, signal) => pool.run(convertJob, { blob, to, wanted }, signal),
   replay: (layers, root, signal) => runInline(replayJob, { layers, root }, signal),
@@ -52,4 +55,7 @@ const threaded: LayerJobs = {
   gather: (input, signal) => pool.run(gatherJob, input, signal),
   variant: variantOf,
 };
-snapshotterContract('overlay snapshotter with worker threads', { make: () => open(temporary(), false, threaded), crashChild });
+snapshotterContract('overlay snapshotter with worker threads', {
+  make: () => open(temporary(), false, threaded),
+  crashChild,
+});

@@ -3,7 +3,16 @@ import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
 import { compressionIn } from '../layer/inflate.ts';
-import type { ActiveSnapshot, ImageLayer, LayerId, LayerInfo, Snapshot, Snapshotter, View, Writer } from '../snapshotter.ts';
+import type {
+  ActiveSnapshot,
+  ImageLayer,
+  LayerId,
+  LayerInfo,
+  Snapshot,
+  Snapshotter,
+  View,
+  Writer,
+} from '../snapshotter.ts';
 import { digestOfFile } from '../store/file-digest.ts';
 import { typeFor } from '../store/forms.ts';
 import { bootId } from '../store/owner.ts';
@@ -42,7 +51,14 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #describing = new Flights<LayerInfo>();
   readonly #gate = new Gate(UNPACKING);
 
-  constructor(store: Store, table: LayerTable, content: ContentStore, forms: BlobForms, jobs: LayerJobs, choose: () => Trees) {
+  constructor(
+    store: Store,
+    table: LayerTable,
+    content: ContentStore,
+    forms: BlobForms,
+    jobs: LayerJobs,
+    choose: () => Trees,
+  ) {
     this.#store = store;
     this.#forms = forms;
     this.#content = content;
@@ -74,10 +90,19 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return await this.#table.reading(snapshot.layers, async () => this.#views.open(snapshot));
   }
 
-  async unpack(layer: ImageLayer, below: Snapshot | (() => Promise<Snapshot>), signal?: AbortSignal): Promise<LayerId> {
-    const known = typeof below === 'function' ? this.#table.find(layer.diffId) : this.#unpacked(layer.diffId, below);
+  async unpack(
+    layer: ImageLayer,
+    below: Snapshot | (() => Promise<Snapshot>),
+    signal?: AbortSignal,
+  ): Promise<LayerId> {
+    const known =
+      typeof below === 'function'
+        ? this.#table.find(layer.diffId)
+        : this.#unpacked(layer.diffId, below);
     if (known) return known;
-    const alone = await this.#unpacking.run(`${layer.diffId} ${layer.blob}`, signal, (all) => this.#unpackAlone(layer, all));
+    const alone = await this.#unpacking.run(`${layer.diffId} ${layer.blob}`, signal, (all) =>
+      this.#unpackAlone(layer, all),
+    );
     if (alone) return alone;
     const stack = typeof below === 'function' ? await below() : below;
     const key = `${layer.diffId} ${layer.blob} ${stack.layers.join(' ')}`;
@@ -106,7 +131,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     if (!record) throw missingLayer(layer);
     if (record.info) return record.info;
     return this.#describing.run(layer, signal, async (all) => {
-      const info = await this.#table.reading([layer], () => this.#jobs.describe(this.#table.source(layer), all));
+      const info = await this.#table.reading([layer], () =>
+        this.#jobs.describe(this.#table.source(layer), all),
+      );
       this.#table.describe(layer, info);
       return info;
     });
@@ -117,7 +144,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   files(layer: LayerId): string | undefined {
-    return isLayerId(layer) && this.#table.missing([layer]) === undefined ? this.#table.files(layer) : undefined;
+    return isLayerId(layer) && this.#table.missing([layer]) === undefined
+      ? this.#table.files(layer)
+      : undefined;
   }
 
   touch(snapshot: Snapshot): void {
@@ -167,8 +196,14 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       const known = this.#unpacked(layer.diffId, below);
       if (known) return known;
       using made = new ActiveLayer(this.#store);
-      await this.#table.reading(below.layers, () => made.open(this.trees, stackOf(this.#table, below), 'replacer'));
-      const info = await this.#unpackBlob(layer, { ...this.#request(layer, made.files), root: made.root }, signal);
+      await this.#table.reading(below.layers, () =>
+        made.open(this.trees, stackOf(this.#table, below), 'replacer'),
+      );
+      const info = await this.#unpackBlob(
+        layer,
+        { ...this.#request(layer, made.files), root: made.root },
+        signal,
+      );
       if (!info) throw new Error(`layer ${layer.diffId} asked for parents that it had`);
       return await this.#keep(idAbove(layer.diffId, below), layer, info, made, below.layers);
     });
@@ -178,16 +213,29 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
    * Unpacks the blob. If the blob is damaged on this disk, it is removed, so that it is fetched
    * again.
    */
-  async #unpackBlob({ blob }: ImageLayer, request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined> {
+  async #unpackBlob(
+    { blob }: ImageLayer,
+    request: UnpackRequest,
+    signal: AbortSignal,
+  ): Promise<LayerInfo | undefined> {
     try {
       return await this.#jobs.unpack(request, signal);
     } catch (error) {
-      if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED' || digestOfFile(request.blob) === blob) throw error;
+      if (
+        !(error instanceof KilnError) ||
+        error.code === 'KILN_CANCELLED' ||
+        digestOfFile(request.blob) === blob
+      )
+        throw error;
       this.#content.remove(blob);
-      throw new KilnError('KILN_BLOB_CORRUPT', `the blob ${blob} is damaged: its bytes have another digest`, {
-        hint: 'it was removed: run the command again, and pull or load the image if it is still missed',
-        cause: error,
-      });
+      throw new KilnError(
+        'KILN_BLOB_CORRUPT',
+        `the blob ${blob} is damaged: its bytes have another digest`,
+        {
+          hint: 'it was removed: run the command again, and pull or load the image if it is still missed',
+          cause: error,
+        },
+      );
     }
   }
 
@@ -210,11 +258,25 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     };
   }
 
-  async #keep(id: LayerId, layer: ImageLayer, info: LayerInfo, made: ActiveLayer, below?: readonly LayerId[]): Promise<LayerId> {
+  async #keep(
+    id: LayerId,
+    layer: ImageLayer,
+    info: LayerInfo,
+    made: ActiveLayer,
+    below?: readonly LayerId[],
+  ): Promise<LayerId> {
     await made.strip();
     const alone = id.startsWith('d');
     this.#table.add(
-      { id, info, alone, created: layer.created || Date.now(), boot: bootId(), below, form: this.#remember(layer) },
+      {
+        id,
+        info,
+        alone,
+        created: layer.created || Date.now(),
+        boot: bootId(),
+        below,
+        form: this.#remember(layer),
+      },
       made.directory,
     );
     return id;

@@ -9,7 +9,12 @@ import type { Views } from './views.ts';
 const LOOKUPS = 400;
 
 /** Reduces the unmounted `upper` to what differs from `parent` (see layer/normalise.ts). */
-export async function tidy(upper: string, parent: Snapshot, table: LayerTable, views: Views): Promise<void> {
+export async function tidy(
+  upper: string,
+  parent: Snapshot,
+  table: LayerTable,
+  views: Views,
+): Promise<void> {
   const names = readdirSync(upper, 'buffer');
   if (names.length === 0) return;
   if (isAllNew(names, stackOf(table, parent))) return normaliseAlone(upper);
@@ -23,6 +28,8 @@ function isAllNew(names: readonly Buffer[], stack: readonly string[]): boolean {
   const slash = Buffer.from('/');
   return stack.every((files) => {
     const prefix = Buffer.concat([Buffer.from(files), slash]);
-    return names.every((name) => lstatSync(Buffer.concat([prefix, name]), { throwIfNoEntry: false }) === undefined);
+    return names.every(
+      (name) => lstatSync(Buffer.concat([prefix, name]), { throwIfNoEntry: false }) === undefined,
+    );
   });
 }

@@ -73,11 +73,16 @@ export class OverlayTrees implements Trees {
     this.#folds = folds;
   }
 
-  async open({ directory, root, files, work }: ActivePlace, lower: readonly string[]): Promise<OpenTree> {
+  async open(
+    { directory, root, files, work }: ActivePlace,
+    lower: readonly string[],
+  ): Promise<OpenTree> {
     enterPrivateMounts();
     const folded = await this.#fold(directory, lower);
     // Volatile: otherwise unmounting would write the store's whole file system back to disk.
-    mounted(directory, () => mountOverlay({ lower: folded, upper: files, work, target: root, volatile: true }));
+    mounted(directory, () =>
+      mountOverlay({ lower: folded, upper: files, work, target: root, volatile: true }),
+    );
     let isMounted = true;
     const close = () => {
       if (isMounted) unmount(root);

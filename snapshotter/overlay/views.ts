@@ -52,7 +52,8 @@ export class Views {
     return {
       root: shared.root,
       [Symbol.asyncDispose]: async () => {
-        if (open && --shared.users === 0 && this.#shared.get(key) === shared) this.#idle.set(key, shared);
+        if (open && --shared.users === 0 && this.#shared.get(key) === shared)
+          this.#idle.set(key, shared);
         open = false;
       },
     };

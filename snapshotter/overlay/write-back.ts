@@ -10,7 +10,8 @@ const MARK = 'written-back';
  * $1 is the store, $2 the time. The mark is written only after the sync has succeeded, and only if
  * the store still exists.
  */
-const SCRIPT = 'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
+const SCRIPT =
+  'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
 
 /**
  * Starts to write the store's file system back to disk, and leaves a mark when that is done.

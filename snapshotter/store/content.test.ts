@@ -65,7 +65,10 @@ full('a full disk is one clear error, and the store stays whole', () => {
         () => {
           for (;;) writer.write(Buffer.alloc(65536));
         },
-        (error: unknown) => error instanceof KilnError && error.code === 'KILN_DISK_FULL' && /KILN_ROOT/.test(error.hint ?? ''),
+        (error: unknown) =>
+          error instanceof KilnError &&
+          error.code === 'KILN_DISK_FULL' &&
+          /KILN_ROOT/.test(error.hint ?? ''),
       );
     }
     assert.equal(content.read(kept), Buffer.from('kept'));

@@ -51,7 +51,11 @@ class BlobDirectory implements ContentStore {
 
   size(digest: Digest): number | undefined {
     const path = this.#file(digest);
-    return this.#store.lease.claim([blobHold(digest)], 'restore', () => statSync(path, { throwIfNoEntry: false })?.size);
+    return this.#store.lease.claim(
+      [blobHold(digest)],
+      'restore',
+      () => statSync(path, { throwIfNoEntry: false })?.size,
+    );
   }
 
   path(digest: Digest): string {
@@ -64,7 +68,8 @@ class BlobDirectory implements ContentStore {
     const path = this.#file(digest);
     const size = this.size(digest);
     if (size === undefined) throw missing(digest, path);
-    if (size > MAX_DOCUMENT) throw corrupt(digest, path, `it is ${size} bytes long, too long for a document`);
+    if (size > MAX_DOCUMENT)
+      throw corrupt(digest, path, `it is ${size} bytes long, too long for a document`);
     const bytes = readFileSync(path);
     if (brokenBytes({ digest }, bytes) !== undefined) {
       this.remove(digest);
@@ -73,7 +78,11 @@ class BlobDirectory implements ContentStore {
     return bytes;
   }
 
-  async *open(digest: Digest, start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
+  async *open(
+    digest: Digest,
+    start = 0,
+    end = Number.POSITIVE_INFINITY,
+  ): AsyncGenerator<Uint8Array> {
     const path = this.path(digest);
     if (start === 0 && end >= (this.size(digest) ?? 0)) return yield* this.#verified(digest, path);
     if (!this.#sound.has(digest)) await this.verify(digest);
@@ -117,7 +126,8 @@ class BlobDirectory implements ContentStore {
 
   put(bytes: Uint8Array): Digest {
     const digest = digestOf(bytes);
-    if (this.size(digest) === bytes.byteLength && readFileSync(this.#file(digest)).equals(bytes)) return digest;
+    if (this.size(digest) === bytes.byteLength && readFileSync(this.#file(digest)).equals(bytes))
+      return digest;
     using writer = this.writer();
     writer.write(bytes);
     return writer.commit({ digest }).digest;
@@ -125,7 +135,9 @@ class BlobDirectory implements ContentStore {
 
   writer(): BlobWriter {
     return new FileWriter(this.#store.scratchPath('blob'), (path, digest) =>
-      this.#store.lease.claim([blobHold(digest)], 'restore', () => renameSync(path, this.#file(digest))),
+      this.#store.lease.claim([blobHold(digest)], 'restore', () =>
+        renameSync(path, this.#file(digest)),
+      ),
     );
   }
 
@@ -148,12 +160,20 @@ class BlobDirectory implements ContentStore {
   }
 }
 
-async function* pieces(path: string, start = 0, end = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+async function* pieces(
+  path: string,
+  start = 0,
+  end = Number.POSITIVE_INFINITY,
+): AsyncGenerator<Buffer> {
   if (end <= start) return;
   try {
     yield* createReadStream(path, { start, end: end - 1, highWaterMark: PIECE });
   } catch (error) {
-    throw osError(error, { code: 'KILN_STORE_DAMAGED', what: `the store's file ${path} cannot be read`, path });
+    throw osError(error, {
+      code: 'KILN_STORE_DAMAGED',
+      what: `the store's file ${path} cannot be read`,
+      path,
+    });
   }
 }
 
@@ -187,12 +207,19 @@ class FileWriter implements BlobWriter {
     if (this.#size === 0) this.write(new Uint8Array());
     const digest = asDigest(`sha256:${this.#hash.digest('hex')}`);
     const size = this.#size;
-    const wrong = brokenPromise({ digest: expected.digest ?? digest, size: expected.size }, { digest, size });
+    const wrong = brokenPromise(
+      { digest: expected.digest ?? digest, size: expected.size },
+      { digest, size },
+    );
     if (wrong !== undefined) {
       this[Symbol.dispose]();
-      throw new KilnError('KILN_DIGEST_MISMATCH', `the bytes are not the requested ones: ${wrong}`, {
-        hint: 'the source sent damaged or wrong bytes; try again',
-      });
+      throw new KilnError(
+        'KILN_DIGEST_MISMATCH',
+        `the bytes are not the requested ones: ${wrong}`,
+        {
+          hint: 'the source sent damaged or wrong bytes; try again',
+        },
+      );
     }
     guarded(this.path, () => fdatasyncSync(this.#fd as number));
     this.#close();

@@ -10,7 +10,17 @@ import { damaged, diskFull, isFull, unwritable } from './store-errors.ts';
 const BUSY_MS = 10_000;
 
 /** Primary SQLite result codes (sqlite.org/rescode.html). */
-const SQLITE = { error: 1, busy: 5, locked: 6, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 } as const;
+const SQLITE = {
+  error: 1,
+  busy: 5,
+  locked: 6,
+  readonly: 8,
+  ioerr: 10,
+  corrupt: 11,
+  full: 13,
+  cantopen: 14,
+  notadb: 26,
+} as const;
 
 /**
  * The store's SQLite file. Statements are prepared once per text. Failures become KilnErrors: a
@@ -98,7 +108,12 @@ export class Database {
       try {
         return this.exec('PRAGMA journal_mode=WAL');
       } catch (error) {
-        if (!(error instanceof KilnError) || error.code !== 'KILN_STORE_BUSY' || Date.now() > deadline) throw error;
+        if (
+          !(error instanceof KilnError) ||
+          error.code !== 'KILN_STORE_BUSY' ||
+          Date.now() > deadline
+        )
+          throw error;
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       }
     }
@@ -216,7 +231,12 @@ export class Database {
   }
 
   #canHeal(error: unknown): error is KilnError {
-    return this.#heal !== undefined && !this.#healing && error instanceof KilnError && this.#damages.has(error);
+    return (
+      this.#heal !== undefined &&
+      !this.#healing &&
+      error instanceof KilnError &&
+      this.#damages.has(error)
+    );
   }
 
   #healNow(damage: KilnError | undefined): void {
@@ -233,7 +253,8 @@ export class Database {
    * one would be lost.
    */
   #stayInPlace(): void {
-    if (this.#heal && !this.#healing && this.#depth === 0 && !this.isInPlace) this.#healNow(undefined);
+    if (this.#heal && !this.#healing && this.#depth === 0 && !this.isInPlace)
+      this.#healNow(undefined);
   }
 
   #translate(error: unknown): unknown {
@@ -269,7 +290,9 @@ export class Database {
    */
   #lacksTable(message: string): boolean {
     const name = /^no such table: (?:main\.)?(\w+)$/.exec(message)?.[1];
-    return name === undefined ? /^(table|index) \w+ already exists/.test(message) : this.#tables.has(name);
+    return name === undefined
+      ? /^(table|index) \w+ already exists/.test(message)
+      : this.#tables.has(name);
   }
 
   #damage(what: string, cause?: unknown): KilnError {
@@ -312,6 +335,7 @@ export function damageMarker(database: string): string {
 
 /** The primary result code of an error of node:sqlite, whose `errcode` may be an extended one. */
 function resultCode(error: unknown): number | undefined {
-  if (error instanceof Error && 'errcode' in error && typeof error.errcode === 'number') return error.errcode & 0xff;
+  if (error instanceof Error && 'errcode' in error && typeof error.errcode === 'number')
+    return error.errcode & 0xff;
   return undefined;
 }

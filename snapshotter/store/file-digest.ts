@@ -13,7 +13,8 @@ export function digestOfFile(path: string): Digest {
   const fd = openSync(path, 'r');
   try {
     const buffer = Buffer.allocUnsafe(PIECE);
-    for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer)) hash.update(buffer.subarray(0, count));
+    for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer))
+      hash.update(buffer.subarray(0, count));
   } finally {
     closeSync(fd);
   }

@@ -40,7 +40,9 @@ export function openBlobForms(store: Store, content: ContentStore): BlobForms {
     return undefined;
   };
   const all = (diffId: Digest): BlobForm[] =>
-    db.all<FormRow>('SELECT * FROM forms WHERE diff_id = ? ORDER BY digest', diffId).flatMap((row) => present(row) ?? []);
+    db
+      .all<FormRow>('SELECT * FROM forms WHERE diff_id = ? ORDER BY digest', diffId)
+      .flatMap((row) => present(row) ?? []);
 
   return {
     record(form) {
@@ -55,7 +57,10 @@ export function openBlobForms(store: Store, content: ContentStore): BlobForms {
       );
     },
     find(diffId, compression, variant) {
-      return all(diffId).find((form) => form.compression === compression && (variant === undefined || form.variant === variant));
+      return all(diffId).find(
+        (form) =>
+          form.compression === compression && (variant === undefined || form.variant === variant),
+      );
     },
     all,
   };
@@ -73,7 +78,14 @@ export function typeFor(compression: Compression, stated: string): string {
 }
 
 /** True for a valid row. An invalid row costs making, or fetching, a blob once more. */
-export function isSoundForm({ diff_id, digest, size, media_type, compression, variant }: FormRow): boolean {
+export function isSoundForm({
+  diff_id,
+  digest,
+  size,
+  media_type,
+  compression,
+  variant,
+}: FormRow): boolean {
   return (
     isDigest(diff_id) &&
     isDigest(digest) &&
@@ -102,9 +114,14 @@ export function knownCompression(mediaType: string): Compression | undefined {
 }
 
 function nondistributable(mediaType: string): Compression | undefined {
-  const match = /^application\/vnd\.oci\.image\.layer\.nondistributable\.v1\.tar(?:\+(gzip|zstd))?$/.exec(mediaType);
+  const match =
+    /^application\/vnd\.oci\.image\.layer\.nondistributable\.v1\.tar(?:\+(gzip|zstd))?$/.exec(
+      mediaType,
+    );
   if (match) return (match[1] as 'gzip' | 'zstd' | undefined) ?? 'uncompressed';
-  return mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip' ? 'gzip' : undefined;
+  return mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
+    ? 'gzip'
+    : undefined;
 }
 
 function fromRow(row: FormRow): BlobForm {

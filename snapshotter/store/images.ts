@@ -51,7 +51,8 @@ class ImageTable implements MirroredImages {
   }
 
   isMirrored(): boolean {
-    const names = (images: readonly StoredImage[]) => JSON.stringify(images.map(({ name, target }) => [name, target.digest]));
+    const names = (images: readonly StoredImage[]) =>
+      JSON.stringify(images.map(({ name, target }) => [name, target.digest]));
     return names(this.#readMirror()) === names(this.list());
   }
 
@@ -61,7 +62,10 @@ class ImageTable implements MirroredImages {
 
   /** Repairs a row that cannot be read, if the mirror has the same image. */
   #mend(name: unknown): StoredImage | undefined {
-    const image = typeof name === 'string' ? this.#readMirror().find((other) => other.name === name) : undefined;
+    const image =
+      typeof name === 'string'
+        ? this.#readMirror().find((other) => other.name === name)
+        : undefined;
     const shown = JSON.stringify(name);
     const { db } = this.#store;
     if (image) this.#insert(image);
@@ -117,7 +121,10 @@ class ImageTable implements MirroredImages {
     guarded(this.#mirrorPath, () => {
       // The new mirror is on disk before it replaces the old one, so a power cut leaves one of the
       // two.
-      writeFileSync(temporary, `${JSON.stringify(this.list(), undefined, 1)}\n`, { mode: 0o600, flush: true });
+      writeFileSync(temporary, `${JSON.stringify(this.list(), undefined, 1)}\n`, {
+        mode: 0o600,
+        flush: true,
+      });
       renameSync(temporary, this.#mirrorPath);
     });
   }
@@ -140,12 +147,19 @@ class ImageTable implements MirroredImages {
  * count.
  */
 function isSame(one: StoredImage, other: StoredImage): boolean {
-  return JSON.stringify([one.target, one.configs]) === JSON.stringify([other.target, other.configs]);
+  return (
+    JSON.stringify([one.target, one.configs]) === JSON.stringify([other.target, other.configs])
+  );
 }
 
 function fromRow({ name, target, configs, created }: Row): StoredImage | undefined {
   try {
-    return checked({ name, target: JSON.parse(target) as unknown, configs: JSON.parse(configs) as unknown, created });
+    return checked({
+      name,
+      target: JSON.parse(target) as unknown,
+      configs: JSON.parse(configs) as unknown,
+      created,
+    });
   } catch {
     return undefined;
   }
@@ -155,13 +169,16 @@ function fromRow({ name, target, configs, created }: Row): StoredImage | undefin
 function checked(value: unknown): StoredImage | undefined {
   const { name, target, configs, created } = Object(value) as Partial<StoredImage>;
   if (typeof name !== 'string' || name === '' || typeof created !== 'number') return undefined;
-  if (!isDescriptor(target) || !Array.isArray(configs) || !configs.every(isDigestText)) return undefined;
+  if (!isDescriptor(target) || !Array.isArray(configs) || !configs.every(isDigestText))
+    return undefined;
   return { name, target, configs, created };
 }
 
 function isDescriptor(value: unknown): value is Descriptor {
   const { digest, size, mediaType } = Object(value) as Partial<Descriptor>;
-  return isDigestText(digest) && typeof mediaType === 'string' && typeof size === 'number' && size >= 0;
+  return (
+    isDigestText(digest) && typeof mediaType === 'string' && typeof size === 'number' && size >= 0
+  );
 }
 
 function isDigestText(value: unknown): value is Digest {

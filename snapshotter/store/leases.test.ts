@@ -19,7 +19,8 @@ test.before.each((context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'kiln-leases-'));
   context.mine = openStore(join(context.dir, 'store'));
   context.other = openStore(join(context.dir, 'store'));
-  for (const store of [context.mine, context.other]) store.migrate('forms', ['CREATE TABLE IF NOT EXISTS forms (digest TEXT)']);
+  for (const store of [context.mine, context.other])
+    store.migrate('forms', ['CREATE TABLE IF NOT EXISTS forms (digest TEXT)']);
 });
 test.after.each(({ dir, mine, other }) => {
   mine.close();
@@ -73,7 +74,10 @@ test('a condemned blob that is requested before it is moved is kept', async ({ m
   user.close();
 });
 
-test('the next collection removes what a killed collector had condemned', async ({ mine, other }) => {
+test('the next collection removes what a killed collector had condemned', async ({
+  mine,
+  other,
+}) => {
   openContent(mine).put(bytes);
   mine.close();
   other.db.run('INSERT INTO condemned (name) VALUES (?)', blobHold(digest));

@@ -1,4 +1,13 @@
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
@@ -70,7 +79,8 @@ export class Lease {
     } else if (purpose === 'look') return body();
     if (!existsSync(join(this.#directory, GATE))) return body();
     return this.#db.transaction(() => {
-      if (purpose === 'restore') for (const name of names) this.#db.run('DELETE FROM condemned WHERE name = ?', name);
+      if (purpose === 'restore')
+        for (const name of names) this.#db.run('DELETE FROM condemned WHERE name = ?', name);
       return body();
     });
   }

@@ -43,7 +43,11 @@ function identity(): { boot: string; namespace: string; owner: ScratchOwner } {
   if (self) return self;
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '');
   const namespace = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
-  self = { boot, namespace, owner: `${boot}-${namespace}-${process.pid}-${startTime(String(process.pid)) ?? 0}` };
+  self = {
+    boot,
+    namespace,
+    owner: `${boot}-${namespace}-${process.pid}-${startTime(String(process.pid)) ?? 0}`,
+  };
   return self;
 }
 

@@ -75,7 +75,10 @@ test('tables of a later Kiln are refused, and older ones are brought up to date'
   first.db.run('INSERT INTO t VALUES (?)', 1);
   first.close();
   const second = openStore(dir);
-  second.migrate('room', ['CREATE TABLE t (a INTEGER)', 'ALTER TABLE t ADD COLUMN b INTEGER DEFAULT 7']);
+  second.migrate('room', [
+    'CREATE TABLE t (a INTEGER)',
+    'ALTER TABLE t ADD COLUMN b INTEGER DEFAULT 7',
+  ]);
   assert.equal({ ...second.db.get<object>('SELECT a, b FROM t') }, { a: 1, b: 7 });
   failsWith('KILN_STORE_NEWER', () => second.migrate('room', ['CREATE TABLE t (a INTEGER)']));
   second.close();
@@ -126,7 +129,9 @@ function damage(dir: string): void {
   writeFileSync(path, readFileSync(path).fill(0xa5, 5 * 4096));
 }
 
-test('damage that is found at work is repaired at once, and the statement runs again', ({ dir }) => {
+test('damage that is found at work is repaired at once, and the statement runs again', ({
+  dir,
+}) => {
   filled(dir);
   damage(dir);
   const store = openStore(dir);
@@ -155,7 +160,10 @@ test('a transaction that meets damage runs again as a whole', ({ dir }) => {
     return store.db.all('SELECT * FROM t').length;
   });
   assert.is(runs, 0);
-  assert.is(store.db.get<{ n: number }>("SELECT count(*) AS n FROM rooms WHERE room = 'other'")?.n, 1);
+  assert.is(
+    store.db.get<{ n: number }>("SELECT count(*) AS n FROM rooms WHERE room = 'other'")?.n,
+    1,
+  );
   store.close();
 });
 
@@ -187,7 +195,9 @@ test('a valid SQLite file that is not an index is replaced', ({ dir }) => {
     },
     'the log of another file': () => {
       const other = new DatabaseSync(`${path}.other`);
-      other.exec('PRAGMA journal_mode=WAL; CREATE TABLE bookmarks (a); INSERT INTO bookmarks VALUES (zeroblob(50000))');
+      other.exec(
+        'PRAGMA journal_mode=WAL; CREATE TABLE bookmarks (a); INSERT INTO bookmarks VALUES (zeroblob(50000))',
+      );
       for (const suffix of ['-wal', '-shm']) copyFileSync(`${path}.other${suffix}`, path + suffix);
       other.close();
     },
@@ -229,10 +239,15 @@ test('a process continues in the new index when another one has replaced it', ({
   for (const store of [slow, quick]) store.close();
 });
 
-test('a VERSION file that a power cut destroyed is written again; a foreign directory is still refused', ({ dir }) => {
+test('a VERSION file that a power cut destroyed is written again; a foreign directory is still refused', ({
+  dir,
+}) => {
   filled(dir);
   writeFileSync(join(dir, 'images.json'), '[]');
-  for (const harm of [() => writeFileSync(join(dir, 'VERSION'), ''), () => rmSync(join(dir, 'VERSION'))]) {
+  for (const harm of [
+    () => writeFileSync(join(dir, 'VERSION'), ''),
+    () => rmSync(join(dir, 'VERSION')),
+  ]) {
     harm();
     const store = openStore(dir);
     assert.match(store.warnings.join(), /VERSION file was (missing|damaged) and was written again/);
@@ -253,17 +268,23 @@ test('a deleted database is made again', ({ dir }) => {
   store.close();
 });
 
-test('leftovers of dead processes are removed, and files of living ones remain', async ({ dir }) => {
+test('leftovers of dead processes are removed, and files of living ones remain', async ({
+  dir,
+}) => {
   openStore(dir).close();
   const dead = spawnSync(
     process.execPath,
-    ['-e', `import(${JSON.stringify(new URL('owner.ts', import.meta.url).href)}).then((o) => console.log(o.thisOwner()))`],
+    [
+      '-e',
+      `import(${JSON.stringify(new URL('owner.ts', import.meta.url).href)}).then((o) => console.log(o.thisOwner()))`,
+    ],
     { encoding: 'utf8' },
   ).stdout.trim();
   assert.match(dead, /^[0-9a-f]{32}-/);
   const otherBoot = dead.replace(/^.{8}/, '00000000');
   const living = thisOwner().replace(/-\d+-\d+$/, `-1-${startOf(1)}`);
-  for (const name of [dead, otherBoot, living, 'somebody']) mkdirSync(join(dir, 'tmp', name, 'd'), { recursive: true });
+  for (const name of [dead, otherBoot, living, 'somebody'])
+    mkdirSync(join(dir, 'tmp', name, 'd'), { recursive: true });
   const store = openStore(dir);
   assert.ok(recovers(store, 'room'));
   await store.swept;
@@ -294,7 +315,8 @@ test('a removed directory of the store is made again', ({ dir }) => {
   for (const name of readdirSync(dir).filter((one) => !/^(VERSION|kiln\.db.*)$/.test(one)))
     rmSync(join(dir, name), { recursive: true });
   const store = openStore(dir);
-  for (const made of [store.logs, store.tmp, store.blobs, store.layers]) assert.ok(existsSync(made));
+  for (const made of [store.logs, store.tmp, store.blobs, store.layers])
+    assert.ok(existsSync(made));
   store.close();
 });
 

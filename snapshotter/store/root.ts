@@ -1,4 +1,12 @@
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
@@ -157,28 +165,39 @@ class OpenStore implements Store {
   migrate(service: string, statements: readonly string[]): void {
     // Checked once, when the service is opened.
     const lost =
-      this.#tables.has(service) || this.#services.get(service) !== statements.length ? undefined : this.#lostOf(statements);
+      this.#tables.has(service) || this.#services.get(service) !== statements.length
+        ? undefined
+        : this.#lostOf(statements);
     this.#tables.set(service, statements);
     if (lost !== undefined) this.db.renew(`it has no ${lost}`);
     if (this.#services.get(service) !== statements.length) this.#apply(service, statements);
-    for (const [, name = ''] of statements.join(';').matchAll(/\bCREATE TABLE (\w+)/g)) this.#known.add(name);
+    for (const [, name = ''] of statements.join(';').matchAll(/\bCREATE TABLE (\w+)/g))
+      this.#known.add(name);
   }
 
   #apply(service: string, statements: readonly string[]): void {
     this.db.transaction(() => {
       // Read again under the write lock, because another process may have done it meanwhile.
-      const row = this.db.get<{ version: number }>('SELECT version FROM rooms WHERE room = ?', service);
+      const row = this.db.get<{ version: number }>(
+        'SELECT version FROM rooms WHERE room = ?',
+        service,
+      );
       const applied = Number(row?.version ?? 0);
       if (applied > statements.length) throw newerStore(this.root, `its ${service} tables`);
       for (const statement of statements.slice(applied)) this.db.exec(statement);
-      this.db.run('INSERT OR REPLACE INTO rooms (room, version) VALUES (?, ?)', service, statements.length);
+      this.db.run(
+        'INSERT OR REPLACE INTO rooms (room, version) VALUES (?, ?)',
+        service,
+        statements.length,
+      );
     });
     this.#services.set(service, statements.length);
   }
 
   recovering(service: string, recover: () => void): void {
     this.#recover.set(service, recover);
-    if ((this.#recovery.done.get(service) ?? 0) < this.#recovery.generation) this.#recoverNow(service, recover);
+    if ((this.#recovery.done.get(service) ?? 0) < this.#recovery.generation)
+      this.#recoverNow(service, recover);
   }
 
   recoverAll(): void {
@@ -192,7 +211,11 @@ class OpenStore implements Store {
   #recoverNow(service: string, recover: () => void): void {
     const { generation } = this.#recovery;
     recover();
-    this.db.run('INSERT OR REPLACE INTO recovery (room, generation) VALUES (?, ?)', service, generation);
+    this.db.run(
+      'INSERT OR REPLACE INTO recovery (room, generation) VALUES (?, ?)',
+      service,
+      generation,
+    );
     this.#recovery.done.set(service, generation);
   }
 
@@ -202,7 +225,9 @@ class OpenStore implements Store {
         .all<{ room: string; version: number }>('SELECT room, version FROM rooms')
         .map(({ room, version }) => [room, version]),
     );
-    this.#objects = new Set(this.db.all<{ name: string }>('SELECT name FROM sqlite_schema').map(({ name }) => name));
+    this.#objects = new Set(
+      this.db.all<{ name: string }>('SELECT name FROM sqlite_schema').map(({ name }) => name),
+    );
     this.#recovery = readRecovery(this.db);
   }
 
@@ -305,8 +330,11 @@ function lostVersion(root: string): string | undefined {
     if (errnoOf(error) !== 'ENOENT') return undefined;
   }
   if (text !== undefined && /^\s*\d/.test(text)) return undefined;
-  if (!['blobs/sha256', 'layers', 'tmp'].every((name) => existsSync(join(root, name)))) return undefined;
-  const used = readdirSync(root).some((name) => /^(images\.json|written-back|statcache|caches|collected)$/.test(name));
+  if (!['blobs/sha256', 'layers', 'tmp'].every((name) => existsSync(join(root, name))))
+    return undefined;
+  const used = readdirSync(root).some((name) =>
+    /^(images\.json|written-back|statcache|caches|collected)$/.test(name),
+  );
   if (!used) return undefined;
   return text === undefined ? 'was missing' : 'was damaged';
 }
@@ -334,7 +362,11 @@ function readVersion(root: string): number | undefined {
 
 function unusable(root: string, error: unknown): unknown {
   if (errnoOf(error) === 'EACCES') return unwritable(root, error);
-  return osError(error, { code: 'KILN_STORE_UNWRITABLE', what: 'the store cannot be opened', path: root });
+  return osError(error, {
+    code: 'KILN_STORE_UNWRITABLE',
+    what: 'the store cannot be opened',
+    path: root,
+  });
 }
 
 /**
@@ -352,7 +384,8 @@ function refuseForeign(root: string): void {
     throw unusable(root, error);
   }
   const foreign = names.find((name) => !HARMLESS.test(name));
-  if (foreign !== undefined) throw notAStore(root, `it holds ${JSON.stringify(foreign)} but no VERSION file`);
+  if (foreign !== undefined)
+    throw notAStore(root, `it holds ${JSON.stringify(foreign)} but no VERSION file`);
 }
 
 /**
@@ -413,8 +446,12 @@ function openTables(path: string, create: boolean): Database {
 function createTables(db: Database): void {
   db.transaction(() => {
     // A service was called a room when the first stores were made, which have these tables.
-    db.exec('CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID');
-    db.exec('CREATE TABLE IF NOT EXISTS recovery (room TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID');
+    db.exec(
+      'CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID',
+    );
+    db.exec(
+      'CREATE TABLE IF NOT EXISTS recovery (room TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID',
+    );
     db.run("INSERT OR IGNORE INTO recovery (room, generation) VALUES ('', 0)");
   });
 }
@@ -437,10 +474,14 @@ function setAside(path: string): string {
 }
 
 function newerStore(root: string, what: string): KilnError {
-  return new KilnError('KILN_STORE_NEWER', `the store was written by a newer kiln: this one does not know ${what}`, {
-    place: { kind: 'path', path: root },
-    hint: 'upgrade kiln, or use another store with --root or KILN_ROOT',
-  });
+  return new KilnError(
+    'KILN_STORE_NEWER',
+    `the store was written by a newer kiln: this one does not know ${what}`,
+    {
+      place: { kind: 'path', path: root },
+      hint: 'upgrade kiln, or use another store with --root or KILN_ROOT',
+    },
+  );
 }
 
 function notAStore(root: string, why: string): KilnError {

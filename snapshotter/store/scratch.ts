@@ -33,7 +33,10 @@ export class Scratch {
       guarded(this.#directory, () => mkdirSync(this.#directory, { recursive: true, mode: 0o700 }));
       this.#made = true;
     }
-    return join(this.#directory, `${label}-${(counter++).toString(36)}-${(this.#count++).toString(36)}`);
+    return join(
+      this.#directory,
+      `${label}-${(counter++).toString(36)}-${(this.#count++).toString(36)}`,
+    );
   }
 
   /** A new empty directory, mode 0700. */

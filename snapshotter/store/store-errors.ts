@@ -37,18 +37,23 @@ export function diskFull(path: string, cause?: unknown): KilnError {
   });
 }
 
-const OWNER = 'run kiln as the owner of the store, or choose another directory with --root or KILN_ROOT';
+const OWNER =
+  'run kiln as the owner of the store, or choose another directory with --root or KILN_ROOT';
 
 export function unwritable(path: string, cause?: unknown): KilnError {
   const hint = { EACCES: OWNER, EPERM: OWNER, EROFS: OWNER };
   const what = 'the store cannot be written';
   const told = osError(cause, { code: 'KILN_STORE_UNWRITABLE', what, path, doing: 'write', hint });
   if (told instanceof KilnError) return told;
-  return new KilnError('KILN_STORE_UNWRITABLE', `the store cannot be written: ${messageOf(cause)}`, {
-    place: { kind: 'path', path },
-    hint: OWNER,
-    cause,
-  });
+  return new KilnError(
+    'KILN_STORE_UNWRITABLE',
+    `the store cannot be written: ${messageOf(cause)}`,
+    {
+      place: { kind: 'path', path },
+      hint: OWNER,
+      cause,
+    },
+  );
 }
 
 /** KILN_STORE_DAMAGED: something in the store is not what its name says. */
@@ -66,7 +71,12 @@ export function guarded<T>(path: string, body: () => T): T {
     // Callers handle missing and existing files themselves.
     if (MEANINGFUL.has(errnoOf(error) ?? '')) throw error;
     const told = storeError(error, path);
-    throw osError(told, { code: 'KILN_STORE_UNWRITABLE', what: 'the store cannot be written', path, doing: 'write' });
+    throw osError(told, {
+      code: 'KILN_STORE_UNWRITABLE',
+      what: 'the store cannot be written',
+      path,
+      doing: 'write',
+    });
   }
 }
 

@@ -16,7 +16,8 @@ function filled(mib: number): { readonly store: Store; readonly size: () => numb
   store.migrate('test', ['CREATE TABLE filling (id INTEGER PRIMARY KEY, bytes BLOB)']);
   const kib = new Uint8Array(1024);
   store.db.transaction(() => {
-    for (let id = 0; id < mib * 1024; id++) store.db.run('INSERT INTO filling (id, bytes) VALUES (?, ?)', id, kib);
+    for (let id = 0; id < mib * 1024; id++)
+      store.db.run('INSERT INTO filling (id, bytes) VALUES (?, ?)', id, kib);
   });
   return {
     store,
@@ -39,7 +40,10 @@ test('an index that is mostly free pages shrinks', async () => {
   assert.ok(gone * 4096 > 7 * MIB, `${gone} pages`);
   assert.ok(it.size() < MIB, `${it.size()} bytes`);
   assert.is(it.store.db.get<{ n: number }>('SELECT count(*) AS n FROM filling')?.n, 100);
-  assert.is(it.store.db.get<{ ok: string }>('SELECT integrity_check AS ok FROM pragma_integrity_check')?.ok, 'ok');
+  assert.is(
+    it.store.db.get<{ ok: string }>('SELECT integrity_check AS ok FROM pragma_integrity_check')?.ok,
+    'ok',
+  );
   assert.is(await giveBackPages(it.store.db, signal), 0);
 });
 
@@ -62,12 +66,20 @@ test('other processes write and read while pages are given back', async () => {
   const shrinking = giveBackPages(it.store.db, signal).finally(() => (over = true));
   let written = 0;
   while (!over) {
-    other.db.run('INSERT INTO filling (id, bytes) VALUES (?, ?)', 10_000 + written++, new Uint8Array(10));
+    other.db.run(
+      'INSERT INTO filling (id, bytes) VALUES (?, ?)',
+      10_000 + written++,
+      new Uint8Array(10),
+    );
     await new Promise(setImmediate);
   }
   assert.ok((await shrinking) * 4096 > 6 * MIB);
   assert.ok(written > 1);
-  assert.is(reader.db.get<{ n: number }>('SELECT count(*) AS n FROM filling')?.n, before, 'a reader keeps its snapshot');
+  assert.is(
+    reader.db.get<{ n: number }>('SELECT count(*) AS n FROM filling')?.n,
+    before,
+    'a reader keeps its snapshot',
+  );
   reader.close();
   assert.is(other.db.get<{ n: number }>('SELECT count(*) AS n FROM filling')?.n, 100 + written);
   assert.ok(it.size() < 2 * MIB, `${it.size()} bytes`);

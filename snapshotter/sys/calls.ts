@@ -17,7 +17,9 @@ const c = {
   linkat: bind('int linkat(int, const char *, int, const char *, int)'),
   symlinkat: bind('int symlinkat(const char *, int, const char *)'),
   unlinkat: bind('int unlinkat(int, const char *, int)'),
-  renameat2: bind('int64_t syscall(int64_t, int64_t, const char *, int64_t, const char *, int64_t)'),
+  renameat2: bind(
+    'int64_t syscall(int64_t, int64_t, const char *, int64_t, const char *, int64_t)',
+  ),
   fchownat: bind('int fchownat(int, const char *, uint32_t, uint32_t, int)'),
   fchmodat: bind('int fchmodat(int, const char *, uint32_t, int)'),
   fchmod: bind('int fchmod(int, uint32_t)'),
@@ -26,7 +28,9 @@ const c = {
   futimens: bind('int futimens(int, const void *)'),
   readlinkat: bind('int64_t readlinkat(int, const char *, void *, uint64_t)'),
   statx: bind('int64_t syscall(int64_t, int64_t, const char *, int64_t, int64_t, void *)'),
-  copyFileRange: bind('int64_t syscall(int64_t, int64_t, void *, int64_t, void *, uint64_t, uint64_t)'),
+  copyFileRange: bind(
+    'int64_t syscall(int64_t, int64_t, void *, int64_t, void *, uint64_t, uint64_t)',
+  ),
   syncfs: bind('int syncfs(int)'),
   umask: bind('uint32_t umask(uint32_t)'),
   ioctl: bind('int ioctl(int, uint64_t, void *)'),
@@ -53,7 +57,13 @@ const how = Buffer.alloc(24);
 const RETRIES = 4096;
 
 /** openat2(2). Answers a negative errno instead of throwing. */
-export function tryOpenat2(dir: number, path: string, flags: number, mode: number, resolve: number): number {
+export function tryOpenat2(
+  dir: number,
+  path: string,
+  flags: number,
+  mode: number,
+  resolve: number,
+): number {
   how.writeBigUInt64LE(BigInt(flags | O.CLOEXEC), 0);
   how.writeBigUInt64LE(BigInt(mode), 8);
   how.writeBigUInt64LE(BigInt(resolve), 16);
@@ -67,7 +77,13 @@ export function tryOpenat2(dir: number, path: string, flags: number, mode: numbe
   return -ERRNO['EAGAIN']!;
 }
 
-export function openat2(dir: number, path: string, flags: number, mode: number, resolve: number): number {
+export function openat2(
+  dir: number,
+  path: string,
+  flags: number,
+  mode: number,
+  resolve: number,
+): number {
   const fd = tryOpenat2(dir, path, flags, mode, resolve);
   if (fd < 0) throw new SysError('openat2', -fd, path);
   return fd;
@@ -93,7 +109,9 @@ export function mknodat(dir: number, path: string, mode: number, dev = 0n): void
 /** The device number as Linux packs it (gnu_dev_makedev). */
 export function makedev(major: number, minor: number): bigint {
   const [a, b] = [BigInt(major), BigInt(minor)];
-  return ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn);
+  return (
+    ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn)
+  );
 }
 
 /**
@@ -122,12 +140,24 @@ export function tryUnlinkat(dir: number, path: string, flags = 0): number {
   return c.unlinkat(dir, cName(path), flags) < 0 ? -lastErrno() : 0;
 }
 
-export function renameat2(fromDir: number, from: string, toDir: number, to: string, flags = 0): void {
+export function renameat2(
+  fromDir: number,
+  from: string,
+  toDir: number,
+  to: string,
+  flags = 0,
+): void {
   check(c.renameat2(SYS.renameat2, fromDir, cName(from), toDir, cName(to), flags), 'renameat2', to);
 }
 
 /** `flags` is AT.SYMLINK_NOFOLLOW by default. */
-export function fchownat(dir: number, path: string, uid: number, gid: number, flags: number = AT.SYMLINK_NOFOLLOW): void {
+export function fchownat(
+  dir: number,
+  path: string,
+  uid: number,
+  gid: number,
+  flags: number = AT.SYMLINK_NOFOLLOW,
+): void {
   owned(c.fchownat(dir, cName(path), uid, gid, flags), 'fchownat', path);
 }
 
@@ -202,7 +232,11 @@ const linkBuffer = Buffer.alloc(4096);
  * (O_PATH).
  */
 export function readlinkat(dir: number, path: string): Buffer {
-  const length = check(c.readlinkat(dir, cName(path), linkBuffer, linkBuffer.length), 'readlinkat', path);
+  const length = check(
+    c.readlinkat(dir, cName(path), linkBuffer, linkBuffer.length),
+    'readlinkat',
+    path,
+  );
   return Buffer.from(linkBuffer.subarray(0, length));
 }
 
@@ -235,7 +269,11 @@ export function stat(dir: number, path: string, flags: number = AT.SYMLINK_NOFOL
 }
 
 /** Like `stat`, but answers the errno instead of throwing. */
-export function tryStat(dir: number, path: string, flags: number = AT.SYMLINK_NOFOLLOW): Stat | number {
+export function tryStat(
+  dir: number,
+  path: string,
+  flags: number = AT.SYMLINK_NOFOLLOW,
+): Stat | number {
   if (c.statx(SYS.statx, dir, cName(path), flags, 0x7ff, stx) < 0) return lastErrno();
   return {
     mode: stx.readUInt16LE(28),
@@ -282,7 +320,10 @@ function getInt64(at: number): number {
  * how many were copied (0 at the end).
  */
 export function copyFileRange(from: number, to: number, length: number): number {
-  return check(c.copyFileRange(SYS.copy_file_range, from, null, to, null, length, 0), 'copy_file_range');
+  return check(
+    c.copyFileRange(SYS.copy_file_range, from, null, to, null, length, 0),
+    'copy_file_range',
+  );
 }
 
 /** Writes back all changes of the file system that `fd` is on. Blocks. */

@@ -21,7 +21,13 @@ export const O = {
 } as const;
 
 /** openat2(2) `resolve` bits. */
-export const RESOLVE = { NO_XDEV: 1, NO_MAGICLINKS: 2, NO_SYMLINKS: 4, BENEATH: 8, IN_ROOT: 16 } as const;
+export const RESOLVE = {
+  NO_XDEV: 1,
+  NO_MAGICLINKS: 2,
+  NO_SYMLINKS: 4,
+  BENEATH: 8,
+  IN_ROOT: 16,
+} as const;
 
 export const AT = {
   FDCWD: -100,

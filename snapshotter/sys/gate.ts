@@ -30,7 +30,9 @@ const calls = new Gate(32);
  * Makes a native call on a thread of the libuv pool. All such calls go through here. `start` begins
  * the call and is called back at its end.
  */
-export function inFlight<R>(start: (done: (error: Error | null, result: R) => void) => void): Promise<R> {
+export function inFlight<R>(
+  start: (done: (error: Error | null, result: R) => void) => void,
+): Promise<R> {
   return calls.through(
     () =>
       new Promise<R>((resolve, reject) => {

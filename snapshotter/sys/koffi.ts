@@ -16,7 +16,9 @@ export function loadKoffi<Bound>(): Koffi<Bound> {
   const load = createRequire(import.meta.url);
   const platform = `${process.platform}-${process.arch}`;
   try {
-    return load(`@koromix/koffi-${platform}/${platform.replace('-', '_')}/koffi.node`) as Koffi<Bound>;
+    return load(
+      `@koromix/koffi-${platform}/${platform.replace('-', '_')}/koffi.node`,
+    ) as Koffi<Bound>;
   } catch {
     return load('koffi') as Koffi<Bound>;
   }

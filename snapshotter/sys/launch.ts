@@ -20,7 +20,9 @@ export interface SpawnOptions {
 }
 
 const c = {
-  spawn: bind('int posix_spawn(void *, const char *, const void *, const void *, const char **, const char **)'),
+  spawn: bind(
+    'int posix_spawn(void *, const char *, const void *, const void *, const char **, const char **)',
+  ),
   attrInit: bind('int posix_spawnattr_init(void *)'),
   attrFlags: bind('int posix_spawnattr_setflags(void *, int16_t)'),
   attrMask: bind('int posix_spawnattr_setsigmask(void *, const void *)'),
@@ -52,7 +54,14 @@ export function launch({ path, args, env, stdio, session = true }: SpawnOptions)
     // The sources are all above 3, or 0 to 2 in their own places, so no action overwrites the
     // source of a later one.
     for (const [to, from] of stdio.entries()) c.actionsDup(actions, from, to);
-    const errno = c.spawn(pid, path, actions, attributes(session), strings([path, ...args]), strings(env));
+    const errno = c.spawn(
+      pid,
+      path,
+      actions,
+      attributes(session),
+      strings([path, ...args]),
+      strings(env),
+    );
     if (errno !== 0) throw new SysError('posix_spawn', errno, path);
     return pid.readInt32LE(0);
   } finally {

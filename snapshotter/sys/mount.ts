@@ -11,7 +11,9 @@ const c = {
   fsopen: bind('int64_t syscall(int64_t, const char *, int64_t)'),
   fsconfig: bind('int64_t syscall(int64_t, int64_t, int64_t, const char *, const char *, int64_t)'),
   fsmount: bind('int64_t syscall(int64_t, int64_t, int64_t, int64_t)'),
-  moveMount: bind('int64_t syscall(int64_t, int64_t, const char *, int64_t, const char *, int64_t)'),
+  moveMount: bind(
+    'int64_t syscall(int64_t, int64_t, const char *, int64_t, const char *, int64_t)',
+  ),
   openTree: bind('int64_t syscall(int64_t, int64_t, const char *, int64_t)'),
   setattr: bind('int64_t syscall(int64_t, int64_t, const char *, int64_t, const void *, int64_t)'),
   unshare: bind('int unshare(int)'),
@@ -64,8 +66,16 @@ function detached(fd: number): DetachedMount {
     fd,
     attach(at) {
       if (typeof at === 'string')
-        check(c.moveMount(SYS.move_mount, fd, '', AT.FDCWD, cName(at), FROM_EMPTY_PATH), 'move_mount', at);
-      else check(c.moveMount(SYS.move_mount, fd, '', at, '', FROM_EMPTY_PATH | TO_EMPTY_PATH), 'move_mount');
+        check(
+          c.moveMount(SYS.move_mount, fd, '', AT.FDCWD, cName(at), FROM_EMPTY_PATH),
+          'move_mount',
+          at,
+        );
+      else
+        check(
+          c.moveMount(SYS.move_mount, fd, '', at, '', FROM_EMPTY_PATH | TO_EMPTY_PATH),
+          'move_mount',
+        );
     },
     [Symbol.dispose]() {
       if (open) closeSync(fd);
@@ -83,15 +93,27 @@ export type FsOption = string | readonly [key: string, value: string];
  * fsopen + fsconfig + fsmount: makes a new instance of file system `type`, not attached yet.
  * `attributes` are MOUNT_ATTR bits.
  */
-export function createMount(type: string, options: readonly FsOption[], attributes = 0): DetachedMount {
+export function createMount(
+  type: string,
+  options: readonly FsOption[],
+  attributes = 0,
+): DetachedMount {
   const fs = check(c.fsopen(SYS.fsopen, type, FSOPEN_CLOEXEC), 'fsopen', type);
   try {
     for (const option of options) {
-      if (typeof option === 'string') check(c.fsconfig(SYS.fsconfig, fs, SET_FLAG, option, null, 0), 'fsconfig', option);
-      else check(c.fsconfig(SYS.fsconfig, fs, SET_STRING, option[0], cName(option[1]), 0), 'fsconfig', option.join('='));
+      if (typeof option === 'string')
+        check(c.fsconfig(SYS.fsconfig, fs, SET_FLAG, option, null, 0), 'fsconfig', option);
+      else
+        check(
+          c.fsconfig(SYS.fsconfig, fs, SET_STRING, option[0], cName(option[1]), 0),
+          'fsconfig',
+          option.join('='),
+        );
     }
     check(c.fsconfig(SYS.fsconfig, fs, CMD_CREATE, null, null, 0), 'fsconfig', type);
-    return detached(check(c.fsmount(SYS.fsmount, fs, FSMOUNT_CLOEXEC, attributes), 'fsmount', type));
+    return detached(
+      check(c.fsmount(SYS.fsmount, fs, FSMOUNT_CLOEXEC, attributes), 'fsmount', type),
+    );
   } finally {
     closeSync(fs);
   }
@@ -101,7 +123,10 @@ export function createMount(type: string, options: readonly FsOption[], attribut
  * Copies the mount at `source` (a trusted path, or the file that an O_PATH descriptor is open on)
  * as a detached mount. It is a bind mount whose source cannot be exchanged any more.
  */
-export function cloneMount(source: string | number, options: { readonly recursive?: boolean } = {}): DetachedMount {
+export function cloneMount(
+  source: string | number,
+  options: { readonly recursive?: boolean } = {},
+): DetachedMount {
   const flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (options.recursive ? AT.RECURSIVE : 0);
   const fd =
     typeof source === 'string'
@@ -126,8 +151,13 @@ export function changeMount(target: string | number, change: MountChange): void 
   attr.writeBigUInt64LE(BigInt(change.clear ?? 0), 8);
   attr.writeBigUInt64LE(BigInt(change.propagation ?? 0), 16);
   const flags = change.recursive ? AT.RECURSIVE : 0;
-  const [dir, path, more] = typeof target === 'string' ? [AT.FDCWD, cName(target), 0] : [target, '', AT.EMPTY_PATH];
-  check(c.setattr(SYS.mount_setattr, dir, path, flags | more, attr, 32), 'mount_setattr', String(target));
+  const [dir, path, more] =
+    typeof target === 'string' ? [AT.FDCWD, cName(target), 0] : [target, '', AT.EMPTY_PATH];
+  check(
+    c.setattr(SYS.mount_setattr, dir, path, flags | more, attr, 32),
+    'mount_setattr',
+    String(target),
+  );
 }
 
 /** unshare(2): moves the calling thread alone. */

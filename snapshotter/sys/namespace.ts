@@ -32,7 +32,8 @@ export function requireMounts(what: string): void {
 }
 
 /** The sentence about a process that may not mount. `kiln doctor` prints it too. */
-export const NO_MOUNTS = 'this process may not mount anything (no CAP_SYS_ADMIN, or seccomp or AppArmor refuses it)';
+export const NO_MOUNTS =
+  'this process may not mount anything (no CAP_SYS_ADMIN, or seccomp or AppArmor refuses it)';
 export const ALLOW_MOUNTS =
   'start the container or service around Kiln with --privileged, or with CAP_SYS_ADMIN and without its seccomp and AppArmor profiles';
 

@@ -66,7 +66,8 @@ export const ERRNO: Readonly<Record<string, number>> = constants.errno;
 
 function errnoName(errno: number): string {
   if (names.size === 0) {
-    for (const [name, value] of Object.entries(constants.errno)) if (!names.has(value)) names.set(value, name);
+    for (const [name, value] of Object.entries(constants.errno))
+      if (!names.has(value)) names.set(value, name);
     names.set(constants.errno.EAGAIN, 'EAGAIN');
     names.set(constants.errno.EOPNOTSUPP, 'EOPNOTSUPP');
   }
@@ -126,7 +127,10 @@ export function bindAsync(name: string, prototype: string): (...args: Arg[]) => 
     return inFlight((done) => {
       bound!.async(...args, (error, result) => {
         // koffi restores the errno of the pool thread before it calls back (checked by a test).
-        done(error ?? (Number(result) < 0 ? new SysError(name, load().errno()) : null), Number(result));
+        done(
+          error ?? (Number(result) < 0 ? new SysError(name, load().errno()) : null),
+          Number(result),
+        );
       });
     });
   };

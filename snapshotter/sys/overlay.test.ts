@@ -60,11 +60,14 @@ function codeOf(act: () => unknown): string | undefined {
 
 test('the last of five hundred layers is the top one', ({ top }) => {
   const lower = Array.from({ length: 500 }, (_, at) => layer(top, `layer${at}`, 'f'));
-  mounted({ lower, upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') }, (root) => {
-    assert.is(readFileSync(join(root, 'f'), 'utf8'), 'layer499');
-    rmSync(join(root, 'f'));
-    assert.not(existsSync(join(root, 'f')));
-  });
+  mounted(
+    { lower, upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') },
+    (root) => {
+      assert.is(readFileSync(join(root, 'f'), 'utf8'), 'layer499');
+      rmSync(join(root, 'f'));
+      assert.not(existsSync(join(root, 'f')));
+    },
+  );
   assert.ok(statSync(join(top, 'upper/f')).isCharacterDevice());
 });
 
@@ -91,11 +94,14 @@ test('a mount without an upper directory is read-only for any number of layers',
 });
 
 test('without layers below, files are written to the upper directory as they are', ({ top }) => {
-  mounted({ lower: [], upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') }, (root) => {
-    writeFileSync(join(root, 'new'), 'x');
-    rmSync(join(root, 'new'));
-    writeFileSync(join(root, 'other'), 'x');
-  });
+  mounted(
+    { lower: [], upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') },
+    (root) => {
+      writeFileSync(join(root, 'new'), 'x');
+      rmSync(join(root, 'new'));
+      writeFileSync(join(root, 'other'), 'x');
+    },
+  );
   assert.equal(readdirSync(join(top, 'upper')), ['other']);
 });
 
@@ -108,13 +114,23 @@ test('a view of one layer above an empty directory hides its whiteouts', ({ top 
   });
 });
 
-test('a renamed or chmodded lower file is copied whole, so that the upper directory reads as a diff', ({ top }) => {
+test('a renamed or chmodded lower file is copied whole, so that the upper directory reads as a diff', ({
+  top,
+}) => {
   const one = layer(top, 'one', 'f');
   mkdirSync(join(one, 'd'));
-  mounted({ lower: [one], upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') }, (root) => {
-    execFileSync('chmod', ['600', join(root, 'f')]);
-    execFileSync('mv', [join(root, 'd'), join(root, 'e')]);
-  });
+  mounted(
+    {
+      lower: [one],
+      upper: join(top, 'upper'),
+      work: join(top, 'work'),
+      target: join(top, 'target'),
+    },
+    (root) => {
+      execFileSync('chmod', ['600', join(root, 'f')]);
+      execFileSync('mv', [join(root, 'd'), join(root, 'e')]);
+    },
+  );
   assert.is(readFileSync(join(top, 'upper/f'), 'utf8'), 'one');
   assert.is(getXattr(join(top, 'upper/f'), 'trusted.overlay.metacopy'), undefined);
   assert.is(getXattr(join(top, 'upper/e'), 'trusted.overlay.redirect'), undefined);
@@ -124,7 +140,12 @@ test('a renamed or chmodded lower file is copied whole, so that the upper direct
 test('the mount is the same on kernels that take layers only as one option string', ({ top }) => {
   const lower = Array.from({ length: 200 }, (_, at) => layer(top, `layer${at}`, 'f'));
   using paths = new ShortPaths();
-  const spec = { lower, upper: join(top, 'upper'), work: join(top, 'work'), target: join(top, 'target') };
+  const spec = {
+    lower,
+    upper: join(top, 'upper'),
+    work: join(top, 'work'),
+    target: join(top, 'target'),
+  };
   const made = legacyOverlay(spec, paths);
   try {
     assert.is(readFileSync(join(top, 'target/f'), 'utf8'), 'layer199');
@@ -144,7 +165,9 @@ test('a mount is attached at an open descriptor, even if its path was renamed', 
   unmount(join(top, 'target'));
 });
 
-test('worker threads and children that start later see the mounts, and other processes do not', async ({ top }) => {
+test('worker threads and children that start later see the mounts, and other processes do not', async ({
+  top,
+}) => {
   const one = layer(top, 'one', 'f');
   const target = join(top, 'target');
   mountOverlay({ lower: [one], target });

@@ -1,7 +1,14 @@
 import { closeSync } from 'node:fs';
 import { openat } from './calls.ts';
 import { AT, MOUNT_ATTR, MS, O } from './constants.ts';
-import { changeMount, cloneMount, createMount, type DetachedMount, type FsOption, mount } from './mount.ts';
+import {
+  changeMount,
+  cloneMount,
+  createMount,
+  type DetachedMount,
+  type FsOption,
+  mount,
+} from './mount.ts';
 import { SysError } from './native.ts';
 import { inUserNamespace } from './usernamespace.ts';
 import { fdPath } from './xattr.ts';
@@ -58,7 +65,8 @@ export function mountOverlay(spec: OverlaySpec): void {
 function detachedOverlay(spec: OverlaySpec): DetachedMount {
   const { lower, upper } = spec;
   if (upper === undefined) {
-    if (lower.length === 0) return createMount('tmpfs', ['ro', ['size', '4096'], ['mode', '0755']], MOUNT_ATTR.RDONLY);
+    if (lower.length === 0)
+      return createMount('tmpfs', ['ro', ['size', '4096'], ['mode', '0755']], MOUNT_ATTR.RDONLY);
     if (lower.length === 1 && spec.empty === undefined) return readonlyClone(lower[0]!);
   } else if (lower.length === 0) return cloneMount(upper);
   const stack = lower.length === 1 && upper === undefined ? [spec.empty!, ...lower] : lower;
@@ -93,12 +101,16 @@ function plainOptions(spec: OverlaySpec): FsOption[] {
 function overlayOf(spec: OverlaySpec, paths: ShortPaths): DetachedMount {
   const options = plainOptions(spec);
   for (const lower of spec.lower.toReversed()) options.push(['lowerdir+', paths.short(lower)]);
-  if (spec.upper !== undefined) options.push(['upperdir', paths.short(spec.upper)], ['workdir', paths.short(spec.work!)]);
+  if (spec.upper !== undefined)
+    options.push(['upperdir', paths.short(spec.upper)], ['workdir', paths.short(spec.work!)]);
   try {
     return createMount('overlay', options, spec.upper === undefined ? MOUNT_ATTR.RDONLY : 0);
   } catch (error) {
     // Kernels before Linux 6.7 lack `lowerdir+`.
-    if (!(error instanceof SysError && error.code === 'EINVAL' && error.path?.startsWith('lowerdir+'))) throw error;
+    if (
+      !(error instanceof SysError && error.code === 'EINVAL' && error.path?.startsWith('lowerdir+'))
+    )
+      throw error;
     return legacyOverlay(spec, paths);
   }
 }
@@ -119,8 +131,17 @@ export function legacyOverlay(spec: OverlaySpec, paths: ShortPaths): DetachedMou
       .join(':')}`,
   );
   if (spec.upper !== undefined)
-    data.push(`upperdir=${paths.byDescriptor(spec.upper)}`, `workdir=${paths.byDescriptor(spec.work!)}`);
-  mount('overlay', spec.target, 'overlay', spec.upper === undefined ? MS.RDONLY : 0, data.join(','));
+    data.push(
+      `upperdir=${paths.byDescriptor(spec.upper)}`,
+      `workdir=${paths.byDescriptor(spec.work!)}`,
+    );
+  mount(
+    'overlay',
+    spec.target,
+    'overlay',
+    spec.upper === undefined ? MS.RDONLY : 0,
+    data.join(','),
+  );
   return {
     fd: openat(AT.FDCWD, spec.target, O.PATH | O.DIRECTORY),
     attach() {},

@@ -1,5 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -54,7 +62,10 @@ for (const [way, remove] of WAYS) {
     assert.is(await remove(top), undefined);
   });
 
-  test(`${way}: a mounted file system is not changed, and the tree is removed`, async ({ top, tree }) => {
+  test(`${way}: a mounted file system is not changed, and the tree is removed`, async ({
+    top,
+    tree,
+  }) => {
     if (process.getuid?.() !== 0) return;
     enterPrivateMounts();
     mkdirSync(join(top, 'other'));
@@ -76,13 +87,16 @@ test('only a few directories are open at once, however deep the tree is', ({ top
   const before = readdirSync('/proc/self/fd').length;
   let most = 0;
   let count = 0;
-  for (const _ of removing(dir, 'tree')) if (count++ % 100 === 0) most = Math.max(most, readdirSync('/proc/self/fd').length);
+  for (const _ of removing(dir, 'tree'))
+    if (count++ % 100 === 0) most = Math.max(most, readdirSync('/proc/self/fd').length);
   assert.ok(most - before < 100, `${most - before} files were open`);
   assert.is(readdirSync('/proc/self/fd').length, before);
   assert.not(existsSync(tree));
 });
 
-test('a file marked immutable is removed where the mark can be removed; one that remains does not stop the rest', ({ tree }) => {
+test('a file marked immutable is removed where the mark can be removed; one that remains does not stop the rest', ({
+  tree,
+}) => {
   mkdirSync(join(tree, 'd'));
   for (const name of ['a', 'd/b', 'c']) writeFileSync(join(tree, name), '');
   try {

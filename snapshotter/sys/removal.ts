@@ -76,7 +76,10 @@ class Thorough {
       return;
     }
     try {
-      yield* removing(parent, basename(path), { stubborn: true, failed: (error) => (this.failure ??= error) });
+      yield* removing(parent, basename(path), {
+        stubborn: true,
+        failed: (error) => (this.failure ??= error),
+      });
     } finally {
       closeSync(parent);
     }
@@ -88,7 +91,10 @@ function hasMounts(path: string): boolean {
   try {
     const real = join(realpathSync(dirname(path)), basename(path));
     // The path as the kernel writes it: blanks and backslashes in octal.
-    const written = real.replace(/[\t\n \\]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
+    const written = real.replace(
+      /[\t\n \\]/g,
+      (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`,
+    );
     return readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')
       .some((line) => `${line.split(' ', 5)[4]}/`.startsWith(`${written}/`));

@@ -164,7 +164,11 @@ test('a new file is never made through a symlink', ({ root, tree, canary }) => {
   assert.not(existsSync(join(canary, 'new')));
 });
 
-test('directories are made inside the root with exactly the mode, even through dangling links', ({ root, tree, canary }) => {
+test('directories are made inside the root with exactly the mode, even through dangling links', ({
+  root,
+  tree,
+  canary,
+}) => {
   symlinkSync('/var/data', join(tree, 'dangling'));
   symlinkSync(canary, join(tree, 'out'));
   const made: string[] = [];
@@ -226,7 +230,11 @@ test('names that are not UTF-8 and names with a NUL', ({ root, tree }) => {
 
 const ROUNDS = process.env['KILN_SOAK'] ? 200_000 : 400;
 
-test('while another process swaps a directory for a symlink, no call ever acts outside', async ({ root, tree, canary }) => {
+test('while another process swaps a directory for a symlink, no call ever acts outside', async ({
+  root,
+  tree,
+  canary,
+}) => {
   mkdirSync(join(tree, 'd'));
   writeFileSync(join(tree, 'd/f'), 'inside');
   symlinkSync(canary, join(tree, 's'));

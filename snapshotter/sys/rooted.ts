@@ -128,22 +128,30 @@ export function openRoot(path: string): Root {
 
 /** Makes a root from an open directory descriptor, and takes ownership of it. */
 export function rootAt(fd: number): Root {
-  const open = (path: string, flags: number, options?: OpenOptions) => openIn(fd, path, flags, options);
+  const open = (path: string, flags: number, options?: OpenOptions) =>
+    openIn(fd, path, flags, options);
   let live = true;
   return {
     fd,
     open,
     find: (path, options) => findIn(fd, path, options),
     stat: (path, options) => using(findIn(fd, path, options), fstat),
-    readlink: (path) => using(open(path, O.PATH, { follow: false }), (at) => decodeName(readlinkat(at, ''))),
+    readlink: (path) =>
+      using(open(path, O.PATH, { follow: false }), (at) => decodeName(readlinkat(at, ''))),
     readdir: (path) => using(open(path, O.RDONLY | O.DIRECTORY), listDirectory),
-    readFile: (path, options) => using(findIn(fd, path, options), (at) => readRegular(at, path, options.max)),
+    readFile: (path, options) =>
+      using(findIn(fd, path, options), (at) => readRegular(at, path, options.max)),
     parent: (path) => parentIn(fd, path),
-    create: (path, mode) => inParent(fd, path, (dir, name) => openat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, mode)),
+    create: (path, mode) =>
+      inParent(fd, path, (dir, name) =>
+        openat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, mode),
+      ),
     mkdirAll: (path, mode, onMade) => mkdirAll(fd, path, mode, onMade),
     symlink: (target, path) => inParent(fd, path, (dir, name) => symlinkat(target, dir, name)),
     link: (from, to) =>
-      inParent(fd, from, (fromDir, fromName) => inParent(fd, to, (dir, name) => linkat(fromDir, fromName, dir, name))),
+      inParent(fd, from, (fromDir, fromName) =>
+        inParent(fd, to, (dir, name) => linkat(fromDir, fromName, dir, name)),
+      ),
     mknod: (path, mode, dev) => inParent(fd, path, (dir, name) => mknodat(dir, name, mode, dev)),
     remove: (path) => removeIn(fd, path),
     resolve: (path) => resolveIn(fd, path),
@@ -185,8 +193,15 @@ function tryOpenIn(root: number, path: string, flags: number, options: OpenOptio
   if (options.follow === false) how |= O.NOFOLLOW;
   // Opening for reading must not wait for the other end of a FIFO, nor take a controlling terminal.
   if (!(flags & O.PATH)) how |= O.NOCTTY | O.NONBLOCK;
-  if (path.length * 3 > PATH_BYTES && nameBytes(path).length > PATH_BYTES) return tryOpenFar(root, path, how, options, resolve);
-  return tryOpenat2(root, path === '' ? '.' : path, how, flags & O.CREAT ? (options.mode ?? 0o600) : 0, resolve);
+  if (path.length * 3 > PATH_BYTES && nameBytes(path).length > PATH_BYTES)
+    return tryOpenFar(root, path, how, options, resolve);
+  return tryOpenat2(
+    root,
+    path === '' ? '.' : path,
+    how,
+    flags & O.CREAT ? (options.mode ?? 0o600) : 0,
+    resolve,
+  );
 }
 
 /** The kernel takes paths of at most this many bytes. */
@@ -197,9 +212,17 @@ const PATH_BYTES = 4095;
  * the one before it. There `..` and links would have another meaning than in the whole path, so a
  * path that has any is first resolved to one without.
  */
-function tryOpenFar(root: number, path: string, how: number, options: OpenOptions, resolve: number): number {
+function tryOpenFar(
+  root: number,
+  path: string,
+  how: number,
+  options: OpenOptions,
+  resolve: number,
+): number {
   const parts = components(path);
-  const found = parts.includes('..') ? -ERRNO['ELOOP']! : tryOpenPieces(root, parts, how, options, resolve);
+  const found = parts.includes('..')
+    ? -ERRNO['ELOOP']!
+    : tryOpenPieces(root, parts, how, options, resolve);
   if (found !== -ERRNO['ELOOP']! || options.noLinks) return found;
   const last = parts.at(-1)!;
   const resolved =
@@ -209,21 +232,37 @@ function tryOpenFar(root: number, path: string, how: number, options: OpenOption
   return tryOpenPieces(root, resolved, how, options, resolve);
 }
 
-function tryOpenPieces(root: number, parts: readonly string[], how: number, options: OpenOptions, resolve: number): number {
+function tryOpenPieces(
+  root: number,
+  parts: readonly string[],
+  how: number,
+  options: OpenOptions,
+  resolve: number,
+): number {
   const plain = resolve | RESOLVE.NO_SYMLINKS;
   let dir = root;
   try {
     for (let at = 0; ; ) {
       const piece: string[] = [];
       // The last name is left out: it is opened with the caller's flags.
-      for (let length = 0; at < parts.length - 1 && length + parts[at]!.length * 3 < PATH_BYTES; at++) {
+      for (
+        let length = 0;
+        at < parts.length - 1 && length + parts[at]!.length * 3 < PATH_BYTES;
+        at++
+      ) {
         piece.push(parts[at]!);
         length += parts[at]!.length * 3 + 1;
       }
       if (piece.length === 0) {
         // A final link that must not be followed may be the wanted file.
         const final = options.follow === false && !options.noLinks ? resolve : plain;
-        return tryOpenat2(dir, parts.slice(at).join('/') || '.', how, how & O.CREAT ? (options.mode ?? 0o600) : 0, final);
+        return tryOpenat2(
+          dir,
+          parts.slice(at).join('/') || '.',
+          how,
+          how & O.CREAT ? (options.mode ?? 0o600) : 0,
+          final,
+        );
       }
       const next = tryOpenat2(dir, piece.join('/'), O.PATH | O.DIRECTORY, 0, plain);
       if (dir !== root) closeSync(dir);
@@ -341,7 +380,12 @@ function linkAt(root: number, path: string): string | undefined {
   );
 }
 
-function mkdirAll(root: number, path: string, mode: number, onMade?: (made: MadeDirectory) => void): string {
+function mkdirAll(
+  root: number,
+  path: string,
+  mode: number,
+  onMade?: (made: MadeDirectory) => void,
+): string {
   const wanted = components(path);
   if (makeBelow(root, wanted, mode, onMade)) return wanted.join('/');
   const existing = tryOpenIn(root, path, O.PATH | O.DIRECTORY);
@@ -373,7 +417,12 @@ function mkdirAll(root: number, path: string, mode: number, onMade?: (made: Made
  * so that the entries of a deep archive do not cost a call for each directory above them. Answers
  * false when it meets a link, or anything else that needs a closer look.
  */
-function makeBelow(root: number, parts: readonly string[], mode: number, onMade?: (made: MadeDirectory) => void): boolean {
+function makeBelow(
+  root: number,
+  parts: readonly string[],
+  mode: number,
+  onMade?: (made: MadeDirectory) => void,
+): boolean {
   if (parts.includes('..')) return false;
   let there = parts.length;
   let dir = tryOpenIn(root, parts.join('/'), O.PATH | O.DIRECTORY, { noLinks: true });
@@ -382,7 +431,9 @@ function makeBelow(root: number, parts: readonly string[], mode: number, onMade?
     there = 0;
     for (let missing = parts.length; missing - there > 1; ) {
       const middle = (there + missing) >> 1;
-      const found = tryOpenIn(root, parts.slice(0, middle).join('/'), O.PATH | O.DIRECTORY, { noLinks: true });
+      const found = tryOpenIn(root, parts.slice(0, middle).join('/'), O.PATH | O.DIRECTORY, {
+        noLinks: true,
+      });
       if (found === -ERRNO['ENOENT']!) missing = middle;
       else {
         closeSync(dir);
@@ -408,7 +459,13 @@ function makeBelow(root: number, parts: readonly string[], mode: number, onMade?
   return true;
 }
 
-function makeOne(dir: number, name: string, path: string, mode: number, onMade?: (made: MadeDirectory) => void): void {
+function makeOne(
+  dir: number,
+  name: string,
+  path: string,
+  mode: number,
+  onMade?: (made: MadeDirectory) => void,
+): void {
   if (!tryMkdirat(dir, name, mode)) return;
   setMode(dir, name, mode);
   onMade?.({ path, dir, name });
@@ -468,7 +525,11 @@ export interface Removal {
 }
 
 /** Like `removeAt`, one name at a time. Run it to its end. */
-export function* removing(dir: number, name: string, removal: Removal = {}): Generator<void, boolean> {
+export function* removing(
+  dir: number,
+  name: string,
+  removal: Removal = {},
+): Generator<void, boolean> {
   try {
     const inner = removeOne(dir, name, removal);
     if (typeof inner === 'boolean') return inner;
@@ -502,7 +563,15 @@ const HELD = 64;
 function levelAt(fd: number, name: string, above: number): Level {
   try {
     const { ino, devMajor, devMinor } = fstat(fd);
-    return { fd, name, above, ino, dev: `${devMajor}:${devMinor}`, names: readdirSync(fdPath(fd), 'buffer'), failed: false };
+    return {
+      fd,
+      name,
+      above,
+      ino,
+      dev: `${devMajor}:${devMinor}`,
+      names: readdirSync(fdPath(fd), 'buffer'),
+      failed: false,
+    };
   } catch (error) {
     if (fd !== above) closeSync(fd);
     throw error;
@@ -553,7 +622,11 @@ function leave(levels: Level[], removal: Removal): void {
   attempted(removal, parent, () => {
     const errno = -tryUnlinkat(dir, level.name, AT.REMOVEDIR);
     // Another process may be removing the same tree.
-    if (errno !== 0 && errno !== ERRNO['ENOENT'] && !(removal.stubborn && unlocked(dir, level.name) && retried(dir, level.name)))
+    if (
+      errno !== 0 &&
+      errno !== ERRNO['ENOENT'] &&
+      !(removal.stubborn && unlocked(dir, level.name) && retried(dir, level.name))
+    )
       throw new SysError('unlinkat', errno, level.name);
   });
 }
@@ -588,8 +661,10 @@ function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | 
   const errno = -tryUnlinkat(dir, name);
   if (errno === 0) return true;
   if (errno === ERRNO['ENOENT'] || errno === ERRNO['ENOTDIR']) return false;
-  if (errno === ERRNO['EBUSY'] && stubborn && isDetached(dir, name) && tryUnlinkat(dir, name) === 0) return true;
-  if (errno !== ERRNO['EISDIR'] && errno !== ERRNO['EPERM']) throw new SysError('unlinkat', errno, name);
+  if (errno === ERRNO['EBUSY'] && stubborn && isDetached(dir, name) && tryUnlinkat(dir, name) === 0)
+    return true;
+  if (errno !== ERRNO['EISDIR'] && errno !== ERRNO['EPERM'])
+    throw new SysError('unlinkat', errno, name);
   if (tryUnlinkat(dir, name, AT.REMOVEDIR) === 0) return true;
   const inner = openWithin(dir, name);
   if (inner >= 0) return inner;
@@ -598,7 +673,8 @@ function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | 
     const below = openWithin(dir, name);
     if (below >= 0) return below;
   }
-  if (inner !== -ERRNO['ENOTDIR']! && inner !== -ERRNO['ELOOP']!) throw new SysError('openat2', -inner, name);
+  if (inner !== -ERRNO['ENOTDIR']! && inner !== -ERRNO['ELOOP']!)
+    throw new SysError('openat2', -inner, name);
   // It is not a directory after all, but cannot be removed: it or its directory is marked
   // immutable.
   if (stubborn && unlocked(dir, name) && tryUnlinkat(dir, name) === 0) return true;
@@ -606,7 +682,13 @@ function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | 
 }
 
 function openWithin(dir: number, name: string): number {
-  return tryOpenat2(dir, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW, 0, RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS);
+  return tryOpenat2(
+    dir,
+    name,
+    O.RDONLY | O.DIRECTORY | O.NOFOLLOW,
+    0,
+    RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS,
+  );
 }
 
 /** Unmounts what is mounted on a name. Answers false when nothing is, or when that is forbidden. */
@@ -641,7 +723,8 @@ export function openDirectoryAt(dir: number, name: string): number | undefined {
   const fd = tryOpenat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW);
   if (fd >= 0) return fd;
   const errno = -fd;
-  if (errno === ERRNO['ENOENT'] || errno === ERRNO['ENOTDIR'] || errno === ERRNO['ELOOP']) return undefined;
+  if (errno === ERRNO['ENOENT'] || errno === ERRNO['ENOTDIR'] || errno === ERRNO['ELOOP'])
+    return undefined;
   throw new SysError('openat', errno, name);
 }
 

@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -45,7 +54,10 @@ test('every path is found, in any order, and no descriptor stays open', ({ top }
       for (const level of [depth, 1, depth, Math.floor(depth / 2), depth - 1, 2, depth]) {
         const path = parts.slice(0, level).join('/');
         assert.is(readFileSync(paths.at(`${path}/here`), 'utf8'), 'x');
-        assert.equal(namesAt(paths.at(path)).sort(), level === depth ? ['here'] : [name, 'here'].sort());
+        assert.equal(
+          namesAt(paths.at(path)).sort(),
+          level === depth ? ['here'] : [name, 'here'].sort(),
+        );
       }
       assert.is(
         code(() => lstatSync(paths.at(`${deepest}/none`))),
@@ -71,7 +83,9 @@ test('every path is found, in any order, and no descriptor stays open', ({ top }
   }
 });
 
-test('paths in a root may be longer than the kernel takes, follow links and never leave the root', ({ top }) => {
+test('paths in a root may be longer than the kernel takes, follow links and never leave the root', ({
+  top,
+}) => {
   using root = openRoot(top);
   const name = 'y'.repeat(200);
   const deep = new Array(30).fill(name).join('/');

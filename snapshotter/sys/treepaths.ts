@@ -99,9 +99,13 @@ const SHOWN = 200;
 
 /** KILN_LAYER_LIMIT for a directory at `path` that is deeper than DEEPEST. */
 export function tooDeep(path: string): KilnError {
-  return new KilnError('KILN_LAYER_LIMIT', `${shownPath(path)} is more than ${DEEPEST} directories deep`, {
-    hint: 'the program that made it was most likely in an endless loop: remove it (rm -rf), or leave it out (.dockerignore, COPY --exclude)',
-  });
+  return new KilnError(
+    'KILN_LAYER_LIMIT',
+    `${shownPath(path)} is more than ${DEEPEST} directories deep`,
+    {
+      hint: 'the program that made it was most likely in an endless loop: remove it (rm -rf), or leave it out (.dockerignore, COPY --exclude)',
+    },
+  );
 }
 
 /**
@@ -140,7 +144,8 @@ export function* statsBelow(top: string, unread: Unread): Generator<Stats, void>
     yield stat;
     if (!stat.isDirectory()) continue;
     const within = here === '' ? '' : `${here}/`;
-    for (const name of looked(() => namesAt(paths.at(here)), unread) ?? []) todo.push(within + name);
+    for (const name of looked(() => namesAt(paths.at(here)), unread) ?? [])
+      todo.push(within + name);
   }
 }
 

@@ -34,7 +34,9 @@ function uidMap(): string {
 }
 
 /** The ids that exist in this namespace, from `uid_map` or `gid_map`. */
-export function idRanges(name: 'uid_map' | 'gid_map'): readonly { readonly first: number; readonly count: number }[] {
+export function idRanges(
+  name: 'uid_map' | 'gid_map',
+): readonly { readonly first: number; readonly count: number }[] {
   const lines = readFileSync(`/proc/self/${name}`, 'utf8').trim().split('\n');
   return lines.map((line) => {
     const [first = 0, , count = 0] = line.trim().split(/\s+/).map(Number);

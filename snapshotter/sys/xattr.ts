@@ -41,7 +41,11 @@ export interface XattrOptions {
 }
 
 /** The value. Undefined when the file has no such attribute, or its file system has none at all. */
-export function getXattr(path: string, name: string, options: XattrOptions = {}): Buffer | undefined {
+export function getXattr(
+  path: string,
+  name: string,
+  options: XattrOptions = {},
+): Buffer | undefined {
   scratch ??= Buffer.alloc(LIMIT);
   const length = (options.follow ? c.get : c.lget)(cName(path), cName(name), scratch, LIMIT);
   if (length >= 0) return Buffer.from(scratch.subarray(0, length));
@@ -64,8 +68,19 @@ export class XattrError extends SysError {
 }
 
 /** Throws an XattrError. */
-export function setXattr(path: string, name: string, value: Uint8Array, options: XattrOptions = {}): void {
-  const result = (options.follow ? c.set : c.lset)(cName(path), cName(name), value, value.byteLength, 0);
+export function setXattr(
+  path: string,
+  name: string,
+  value: Uint8Array,
+  options: XattrOptions = {},
+): void {
+  const result = (options.follow ? c.set : c.lset)(
+    cName(path),
+    cName(name),
+    value,
+    value.byteLength,
+    0,
+  );
   if (result < 0) throw new XattrError(lastErrno(), path, name, value.byteLength);
 }
 

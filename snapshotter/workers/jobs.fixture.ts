@@ -35,14 +35,25 @@ export const dieJob: Job<null, never> = {
   run: () => process.exit(3),
 };
 /** Waits until all `flags` of its fellow jobs are set, which only jobs that run at once can do. */
-export const meetJob: Job<{ readonly flags: Int32Array<SharedArrayBuffer>; readonly mine: number }, boolean> = {
+export const meetJob: Job<
+  { readonly flags: Int32Array<SharedArrayBuffer>; readonly mine: number },
+  boolean
+> = {
   name: 'meet',
   run({ flags, mine }) {
     Atomics.store(flags, mine, 1);
     Atomics.notify(flags, mine);
-    for (let other = 0; other < flags.length; other++) if (Atomics.wait(flags, other, 0, 20_000) === 'timed-out') return false;
+    for (let other = 0; other < flags.length; other++)
+      if (Atomics.wait(flags, other, 0, 20_000) === 'timed-out') return false;
     return true;
   },
 };
 
-export const fixtureJobs: readonly AnyJob[] = [whereJob, hashJob, failJob, endlessJob, dieJob, meetJob];
+export const fixtureJobs: readonly AnyJob[] = [
+  whereJob,
+  hashJob,
+  failJob,
+  endlessJob,
+  dieJob,
+  meetJob,
+];

@@ -37,7 +37,10 @@ test('jobs run on other threads, which are reused', async ({ pool }) => {
 
 test('two jobs run at once', async ({ pool }) => {
   const flags = new Int32Array(new SharedArrayBuffer(8));
-  assert.equal(await Promise.all([0, 1].map((mine) => pool.run(meetJob, { flags, mine }))), [true, true]);
+  assert.equal(await Promise.all([0, 1].map((mine) => pool.run(meetJob, { flags, mine }))), [
+    true,
+    true,
+  ]);
 });
 
 test('more jobs than threads all get their own answer', async ({ pool }) => {
@@ -85,7 +88,9 @@ test('a running job is cancelled, and its thread continues', async ({ pool }) =>
 test('a waiting job is cancelled without having begun', async ({ pool }) => {
   const blocking = new AbortController();
   const [one, two, never] = [flag(), flag(), flag()];
-  const running = [one, two].map((started) => failure(pool.run(endlessJob, started, blocking.signal)));
+  const running = [one, two].map((started) =>
+    failure(pool.run(endlessJob, started, blocking.signal)),
+  );
   const controller = new AbortController();
   const waiting = failure(pool.run(endlessJob, never, controller.signal));
   controller.abort();
@@ -122,7 +127,9 @@ test('an inline job runs on this thread', async () => {
 test('an idle pool lets the process end, and an unused one starts no thread', async () => {
   const child = fileURLToPath(new URL('pool.child.ts', import.meta.url));
   const run = async (...words: string[]) =>
-    (await promisify(execFile)(process.execPath, [child, ...words])).stdout.split('\n').filter(Boolean);
+    (await promisify(execFile)(process.execPath, [child, ...words])).stdout
+      .split('\n')
+      .filter(Boolean);
   assert.equal(await run(), ['idle']);
   assert.equal(await run('use'), ['idle', 'starts', 'number']);
 });

@@ -75,7 +75,11 @@ class Pool implements WorkerPool {
     if (this.#closed) throw new Error('the worker pool is closed');
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const cancelled = new Int32Array(new SharedArrayBuffer(4));
-    const task: Task = { request: { id: this.#nextId++, job: job.name, input, cancelled }, resolve, reject };
+    const task: Task = {
+      request: { id: this.#nextId++, job: job.name, input, cancelled },
+      resolve,
+      reject,
+    };
     const abort = () => this.#cancel(task);
     signal?.addEventListener('abort', abort, { once: true });
     this.#waiting.push(task);
@@ -130,7 +134,9 @@ class Pool implements WorkerPool {
     this.#all.push(thread);
     worker.unref();
     worker.on('message', (reply: JobReply) => this.#done(thread, reply));
-    worker.on('error', (error) => this.#lost(thread, error instanceof Error ? error : new Error(String(error))));
+    worker.on('error', (error) =>
+      this.#lost(thread, error instanceof Error ? error : new Error(String(error))),
+    );
     worker.on('exit', () => this.#lost(thread, new Error('a worker thread ended')));
     return thread;
   }
@@ -140,7 +146,8 @@ class Pool implements WorkerPool {
     thread.task = undefined;
     // Waiting for the thread's end may be the last thing that keeps the event loop alive.
     if (!this.#closed) thread.worker.unref();
-    if (task) 'failure' in reply ? task.reject(fromFailure(reply.failure)) : task.resolve(reply.output);
+    if (task)
+      'failure' in reply ? task.reject(fromFailure(reply.failure)) : task.resolve(reply.output);
     if (!this.#closed) this.#assign();
   }
 

@@ -12,12 +12,19 @@ export interface JobRequest {
   readonly cancelled: Int32Array<SharedArrayBuffer>;
 }
 
-export type JobReply = { readonly id: number; readonly output: unknown } | { readonly id: number; readonly failure: Failure };
+export type JobReply =
+  | { readonly id: number; readonly output: unknown }
+  | { readonly id: number; readonly failure: Failure };
 
 /** An error as plain data, because structured clone would lose its class and its code. */
 export type Failure =
   | { readonly kind: 'cancelled' }
-  | { readonly kind: 'kiln'; readonly code: KilnErrorCode; readonly message: string; readonly options: KilnErrorOptions }
+  | {
+      readonly kind: 'kiln';
+      readonly code: KilnErrorCode;
+      readonly message: string;
+      readonly options: KilnErrorOptions;
+    }
   | {
       readonly kind: 'other';
       readonly name: string;
@@ -35,7 +42,9 @@ export function toFailure(error: unknown): Failure {
     const { code, message, place, hint, exitCode, notes } = error;
     return { kind: 'kiln', code, message, options: { place, hint, exitCode, notes } };
   }
-  const { name, stack, code, syscall, path } = (error instanceof Error ? error : {}) as Partial<NodeJS.ErrnoException>;
+  const { name, stack, code, syscall, path } = (
+    error instanceof Error ? error : {}
+  ) as Partial<NodeJS.ErrnoException>;
   const word = (value: unknown) => (typeof value === 'string' ? value : undefined);
   return {
     kind: 'other',
@@ -56,7 +65,9 @@ export function fromFailure(failure: Failure): Error {
       return new KilnError(failure.code, failure.message, failure.options);
     case 'other': {
       const { code, syscall, path } = failure;
-      const known = Object.entries({ code, syscall, path }).filter(([, value]) => value !== undefined);
+      const known = Object.entries({ code, syscall, path }).filter(
+        ([, value]) => value !== undefined,
+      );
       const error = Object.assign(new Error(failure.message), Object.fromEntries(known));
       error.name = failure.name;
       if (failure.stack !== undefined) error.stack = failure.stack;

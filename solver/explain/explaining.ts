@@ -21,7 +21,10 @@ const NOTHING: Explained = { tell: () => {}, keep: () => {} };
  * Costs two look-ups for each vertex that runs, and reads earlier records only where no input
  * explains it.
  */
-export function createExplaining<R>({ memory, progress }: Pick<SolverOptions<R>, 'memory' | 'progress'>): Explaining<R> {
+export function createExplaining<R>({
+  memory,
+  progress,
+}: Pick<SolverOptions<R>, 'memory' | 'progress'>): Explaining<R> {
   if (!memory) return () => NOTHING;
   return (node, identity) => {
     const { vertex } = node;
@@ -37,11 +40,17 @@ export function createExplaining<R>({ memory, progress }: Pick<SolverOptions<R>,
       if (told || !identity.key) return;
       const inputs = node.inputs.map((input, at) => ({
         name: input.vertex.name,
-        ran: input.state.kind === 'done' && input.state.how !== 'cached' && identityOf(input.state)?.key !== undefined,
+        ran:
+          input.state.kind === 'done' &&
+          input.state.how !== 'cached' &&
+          identityOf(input.state)?.key !== undefined,
         byContent: indexes?.has(at) === true,
       }));
       const { name, ignoreCache } = vertex;
-      const reason = missReason({ name, key: identity.key, parts: identity.parts, ignoreCache, inputs, index }, memory);
+      const reason = missReason(
+        { name, key: identity.key, parts: identity.parts, ignoreCache, inputs, index },
+        memory,
+      );
       told = true;
       progress({ kind: 'miss', vertex: vertex.digest, name, reason });
     };

@@ -11,7 +11,11 @@ export interface MissedVertex {
   readonly parts: readonly KeyPart[];
   readonly ignoreCache: boolean;
   /** What it reads: its inputs in order, and whether each was run in this build. */
-  readonly inputs: readonly { readonly name: string; readonly ran: boolean; readonly byContent: boolean }[];
+  readonly inputs: readonly {
+    readonly name: string;
+    readonly ran: boolean;
+    readonly byContent: boolean;
+  }[];
   /** What an input read by content holds now. */
   readonly index: (input: number) => Buffer | undefined;
 }
@@ -38,7 +42,8 @@ export function missReason(asked: MissedVertex, memory: MissMemory): string {
   const pruned = memory.pruned(vertex.key);
   if (pruned && !memory.has(vertex.key))
     return `its result was pruned on ${new Date(pruned.at).toISOString().slice(0, 16).replace('T', ' ')} UTC: ${pruned.reason}`;
-  if (memory.has(vertex.key)) return 'its result is no longer in the store, or an earlier step was to run anew';
+  if (memory.has(vertex.key))
+    return 'its result is no longer in the store, or an earlier step was to run anew';
   if (memory.isEmpty) return NEVER;
   const cause = vertex.inputs.find((input) => input.ran && !input.byContent);
   if (cause) return `it follows a step that was not cached: ${cause.name}`;
@@ -46,11 +51,17 @@ export function missReason(asked: MissedVertex, memory: MissMemory): string {
   return nearest ? difference(vertex, nearest, memory) : NEVER;
 }
 
-function nearestOf(vertex: MissedVertex, records: readonly EarlierRecord[]): EarlierRecord | undefined {
+function nearestOf(
+  vertex: MissedVertex,
+  records: readonly EarlierRecord[],
+): EarlierRecord | undefined {
   const parts = new Set(vertex.parts.map(textOf));
-  const common = (record: EarlierRecord) => record.parts.filter((part) => parts.has(textOf(part))).length;
+  const common = (record: EarlierRecord) =>
+    record.parts.filter((part) => parts.has(textOf(part))).length;
   // The newest of the most similar.
-  return records.map((record) => ({ record, common: common(record) })).sort((a, b) => b.common - a.common)[0]?.record;
+  return records
+    .map((record) => ({ record, common: common(record) }))
+    .sort((a, b) => b.common - a.common)[0]?.record;
 }
 
 function textOf({ name, value }: KeyPart): string {
@@ -64,14 +75,19 @@ function difference(vertex: MissedVertex, old: EarlierRecord, memory: MissMemory
   // What the instruction says comes first: it may have brought the other differences with it. A RUN
   // is shown with its arguments expanded.
   const sameCommand = before.has('command') && before.get('command') === after.get('command');
-  if (!sameCommand && !isSource(vertex.name) && instructionOf(old.description) !== instructionOf(vertex.name))
+  if (
+    !sameCommand &&
+    !isSource(vertex.name) &&
+    instructionOf(old.description) !== instructionOf(vertex.name)
+  )
     return `the instruction changed; it was ${JSON.stringify(instructionOf(old.description))}`;
   for (const name of names) {
     const was = before.get(name);
     const is = after.get(name);
     if (was !== is) return sentence(vertex, old, memory, name, was, is);
   }
-  if ([...after.values()].some((value) => value.includes('://xxxxx@'))) return 'the login in a URL of it has another value';
+  if ([...after.values()].some((value) => value.includes('://xxxxx@')))
+    return 'the login in a URL of it has another value';
   return 'the way keys are made has changed';
 }
 
@@ -94,9 +110,17 @@ function sentence(
   const variable = /^environment (.*)$/.exec(name)?.[1];
   if (variable !== undefined)
     return `the build argument or variable ${variable} ${was === undefined ? 'is new' : is === undefined ? 'is gone' : 'has another value'}`;
-  if (name === 'image layers') return `the base image changed; it was ${instructionOf(old.description).replace(/^FROM /, '')}`;
+  if (name === 'image layers')
+    return `the base image changed; it was ${instructionOf(old.description).replace(/^FROM /, '')}`;
   const content = /^content of input (\d+)/.exec(name)?.[1];
-  if (content !== undefined) return contentSentence(vertex, old, memory, Number(content), was === undefined || is === undefined);
+  if (content !== undefined)
+    return contentSentence(
+      vertex,
+      old,
+      memory,
+      Number(content),
+      was === undefined || is === undefined,
+    );
   const input = /^input (\d+)$/.exec(name)?.[1];
   if (input !== undefined) return inputSentence(vertex, memory, Number(input), was);
   if (was === undefined) return `the ${name} is new`;
@@ -113,34 +137,57 @@ function changedFields(was: string, is: string): string[] {
   try {
     const [a, b] = [JSON.parse(was), JSON.parse(is)] as Record<string, unknown>[];
     if (typeof a !== 'object' || typeof b !== 'object' || !a || !b || Array.isArray(a)) return [];
-    return Object.keys({ ...a, ...b }).filter((key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]));
+    return Object.keys({ ...a, ...b }).filter(
+      (key) => JSON.stringify(a[key]) !== JSON.stringify(b[key]),
+    );
   } catch {
     return [];
   }
 }
 
-function inputSentence(vertex: MissedVertex, memory: MissMemory, index: number, was: string | undefined): string {
+function inputSentence(
+  vertex: MissedVertex,
+  memory: MissMemory,
+  index: number,
+  was: string | undefined,
+): string {
   const now = vertex.inputs[index]?.name ?? 'what it is built on';
   const before = was === undefined ? undefined : memory.nameOf(was.replace(/#\d+$/, '') as Digest);
-  if (before === undefined || instructionOf(before) === instructionOf(now)) return `what it is built on changed: ${now}`;
+  if (before === undefined || instructionOf(before) === instructionOf(now))
+    return `what it is built on changed: ${now}`;
   const what = isSource(now) ? 'the base image changed' : 'it is built on another step';
   return `${what}; it was ${instructionOf(before).replace(/^FROM /, '')}`;
 }
 
-function contentSentence(vertex: MissedVertex, old: EarlierRecord, memory: MissMemory, input: number, other: boolean): string {
+function contentSentence(
+  vertex: MissedVertex,
+  old: EarlierRecord,
+  memory: MissMemory,
+  input: number,
+  other: boolean,
+): string {
   const before = memory.index(old.key, input);
   const after = vertex.index(input);
   if (!before || !after || other) return 'what it reads changed';
   const difference = compareIndexes(before, after);
-  const parts = (['changed', 'added', 'removed', 'attributes'] as const).flatMap((kind) => described(difference, kind));
+  const parts = (['changed', 'added', 'removed', 'attributes'] as const).flatMap((kind) =>
+    described(difference, kind),
+  );
   return parts.length === 0 ? 'what it reads changed' : parts.join('; ');
 }
 
-const TITLES = { changed: 'changed', added: 'added', removed: 'removed', attributes: 'mode or owner changed' } as const;
+const TITLES = {
+  changed: 'changed',
+  added: 'added',
+  removed: 'removed',
+  attributes: 'mode or owner changed',
+} as const;
 
 function described(difference: IndexDifference, kind: keyof IndexDifference): string[] {
   const paths = difference[kind];
   if (paths.length === 0) return [];
   const more = paths.length - NAMED;
-  return [`${TITLES[kind]}: ${paths.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`];
+  return [
+    `${TITLES[kind]}: ${paths.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+  ];
 }

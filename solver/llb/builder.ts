@@ -1,6 +1,13 @@
 import type { Platform } from '../../base/platform.ts';
 import type { Draft, DraftEdge, Made } from './draft.ts';
-import { type CacheSharingNumber, MOUNT_TYPE, NET_MODE, type NetMode, SECURITY_MODE, type SecurityMode } from './enums.ts';
+import {
+  type CacheSharingNumber,
+  MOUNT_TYPE,
+  NET_MODE,
+  type NetMode,
+  SECURITY_MODE,
+  type SecurityMode,
+} from './enums.ts';
 import type { LlbEdge, OpMetadata, SourceRange } from './graph.ts';
 import type * as ops from './ops.ts';
 import { compareUtf8 } from './wire.ts';
@@ -43,7 +50,12 @@ function source(
   caps: readonly (string | false)[],
   platform?: Platform,
 ): Made {
-  const op: ops.LlbOp = { kind: 'source', source: { identifier, attrs }, ...(platform && { platform }), constraints: {} };
+  const op: ops.LlbOp = {
+    kind: 'source',
+    source: { identifier, attrs },
+    ...(platform && { platform }),
+    constraints: {},
+  };
   return { op, inputs: [], metadata: metadata(note, caps) };
 }
 
@@ -63,7 +75,8 @@ export function imageSource(
   const caps = ['source.image', options.resolve === 'pull' && 'source.image.resolvemode'];
   return edge({
     parents: [],
-    make: ({ platform }) => source(`docker-image://${ref}`, attrs, options.note, caps, options.platform ?? platform),
+    make: ({ platform }) =>
+      source(`docker-image://${ref}`, attrs, options.note, caps, options.platform ?? platform),
   });
 }
 
@@ -106,7 +119,10 @@ export function localSource(name: string, options: () => LocalOptions, note: Not
  * JSON as Go's encoding/json writes it: `<`, `>`, `&` and the two Unicode line separators escaped.
  */
 function goJson(value: readonly string[]): string {
-  return JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return JSON.stringify(value).replace(
+    /[<>&\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 export interface GitOptions {
@@ -124,7 +140,8 @@ export interface GitOptions {
 }
 
 export function gitSource(git: GitOptions, note: Note): DraftEdge {
-  const fragment = git.ref || git.subdir ? `#${git.ref ?? ''}${git.subdir ? `:${git.subdir}` : ''}` : '';
+  const fragment =
+    git.ref || git.subdir ? `#${git.ref ?? ''}${git.subdir ? `:${git.subdir}` : ''}` : '';
   const attrs = {
     'git.fullurl': git.url,
     // The names of the secrets that are tried for the host, not their values.
@@ -149,8 +166,14 @@ export function gitSource(git: GitOptions, note: Note): DraftEdge {
 }
 
 /** One file by http or https, kept under `filename`. */
-export function httpSource(url: string, options: { filename: string; checksum?: string | undefined; note: Note }): DraftEdge {
-  const attrs = { 'http.filename': options.filename, ...(options.checksum && { 'http.checksum': options.checksum }) };
+export function httpSource(
+  url: string,
+  options: { filename: string; checksum?: string | undefined; note: Note },
+): DraftEdge {
+  const attrs = {
+    'http.filename': options.filename,
+    ...(options.checksum && { 'http.checksum': options.checksum }),
+  };
   const caps = ['source.http', options.checksum !== undefined && 'source.http.checksum'];
   return edge({ parents: [], make: () => source(url, attrs, options.note, caps) });
 }
@@ -167,7 +190,13 @@ export function ociLayoutSource(
   return edge({
     parents: [],
     make: ({ platform }) =>
-      source(`oci-layout://${ref}`, attrs, options.note, ['source.ocilayout'], options.platform ?? platform),
+      source(
+        `oci-layout://${ref}`,
+        attrs,
+        options.note,
+        ['source.ocilayout'],
+        options.platform ?? platform,
+      ),
   });
 }
 
@@ -254,9 +283,16 @@ export function exec(spec: ExecSpec): DraftEdge {
     parents: froms.filter((from) => from !== undefined),
     make: ({ platform, seal }) => {
       const inputs = new Inputs();
-      const lowered = mounts.map((mount, i) => lowerMount(mount, froms[i] ? inputs.add(seal(froms[i])) : -1));
-      const sockets = spec.ssh.map((ssh, i) => ({ ...ssh, dest: ssh.dest || `/run/buildkit/ssh_agent.${i}` }));
-      const secretenv = spec.secrets.flatMap(({ id, env, optional }) => (env === undefined ? [] : [{ id, name: env, optional }]));
+      const lowered = mounts.map((mount, i) =>
+        lowerMount(mount, froms[i] ? inputs.add(seal(froms[i])) : -1),
+      );
+      const sockets = spec.ssh.map((ssh, i) => ({
+        ...ssh,
+        dest: ssh.dest || `/run/buildkit/ssh_agent.${i}`,
+      }));
+      const secretenv = spec.secrets.flatMap(({ id, env, optional }) =>
+        env === undefined ? [] : [{ id, name: env, optional }],
+      );
       const op: ops.ExecOp = {
         meta: lowerMeta(spec, sockets[0]?.dest),
         mounts: [...lowered, ...spec.secrets.flatMap(lowerSecret), ...sockets.map(lowerSsh)],
@@ -286,7 +322,9 @@ class Inputs {
 
   /** The index of `input` in the list, where it is put unless it is there. */
   add(input: LlbEdge): number {
-    const index = this.list.findIndex((other) => other.vertex === input.vertex && other.output === input.output);
+    const index = this.list.findIndex(
+      (other) => other.vertex === input.vertex && other.output === input.output,
+    );
     return index >= 0 ? index : this.list.push(input) - 1;
   }
 }
@@ -301,18 +339,37 @@ function lowerMount(mount: RootMount | ExecMount, input: number): ops.Mount {
     ...(mount.readonly && { readonly: true }),
   };
   if (mount.type === 'bind') return common;
-  if (mount.type === 'cache') return { ...common, mountType: MOUNT_TYPE.cache, cache: { id: mount.id, sharing: mount.sharing } };
+  if (mount.type === 'cache')
+    return {
+      ...common,
+      mountType: MOUNT_TYPE.cache,
+      cache: { id: mount.id, sharing: mount.sharing },
+    };
   return { ...common, mountType: MOUNT_TYPE.tmpfs, tmpfs: { size: mount.size } };
 }
 
 function lowerSecret({ id, dest, uid, gid, mode, optional }: ExecSecret): ops.Mount[] {
   return dest === undefined
     ? []
-    : [{ input: -1, dest, output: 0, mountType: MOUNT_TYPE.secret, secret: { id, uid, gid, mode, optional } }];
+    : [
+        {
+          input: -1,
+          dest,
+          output: 0,
+          mountType: MOUNT_TYPE.secret,
+          secret: { id, uid, gid, mode, optional },
+        },
+      ];
 }
 
 function lowerSsh({ id, dest, uid, gid, mode, optional }: ExecSsh & { dest: string }): ops.Mount {
-  return { input: -1, dest, output: 0, mountType: MOUNT_TYPE.ssh, ssh: { id, uid, gid, mode, optional } };
+  return {
+    input: -1,
+    dest,
+    output: 0,
+    mountType: MOUNT_TYPE.ssh,
+    ssh: { id, uid, gid, mode, optional },
+  };
 }
 
 function lowerMeta(spec: ExecSpec, sshSocket: string | undefined): ops.ExecMeta {
@@ -370,16 +427,36 @@ export type FileChange =
       readonly copy: Omit<ops.FileActionCopy, 'owner'>;
       readonly owner?: Owner | undefined;
     }
-  | { readonly kind: 'mkfile'; readonly mkfile: Omit<ops.FileActionMkFile, 'owner'>; readonly owner?: Owner | undefined }
-  | { readonly kind: 'mkdir'; readonly mkdir: Omit<ops.FileActionMkDir, 'owner'>; readonly owner?: Owner | undefined }
+  | {
+      readonly kind: 'mkfile';
+      readonly mkfile: Omit<ops.FileActionMkFile, 'owner'>;
+      readonly owner?: Owner | undefined;
+    }
+  | {
+      readonly kind: 'mkdir';
+      readonly mkdir: Omit<ops.FileActionMkDir, 'owner'>;
+      readonly owner?: Owner | undefined;
+    }
   | {
       readonly kind: 'rm';
-      readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean };
+      readonly rm: {
+        readonly path: string;
+        readonly allowNotFound: boolean;
+        readonly allowWildcard: boolean;
+      };
     }
-  | { readonly kind: 'symlink'; readonly symlink: Omit<ops.FileActionSymlink, 'owner'>; readonly owner?: Owner | undefined };
+  | {
+      readonly kind: 'symlink';
+      readonly symlink: Omit<ops.FileActionSymlink, 'owner'>;
+      readonly owner?: Owner | undefined;
+    };
 
 /** Changes the file tree `base` by `steps`; only the result of the last one is kept. */
-export function fileChanges(base: DraftEdge | undefined, steps: readonly FileChange[], note: Note): DraftEdge {
+export function fileChanges(
+  base: DraftEdge | undefined,
+  steps: readonly FileChange[],
+  note: Note,
+): DraftEdge {
   const sources = steps.map((step) => (step.kind === 'copy' ? step.from : undefined));
   return edge({
     parents: [base, ...sources.toReversed()].filter((from) => from !== undefined),
@@ -423,20 +500,32 @@ function lowerOwner(owner: Owner | undefined, base: number): { owner?: ops.Chown
   if (!owner) return {};
   const lower = (id: OwnerId): ops.UserOpt =>
     'name' in id ? { by: 'name', name: id.name, input: base } : { by: 'id', id: id.id };
-  return { owner: { ...(owner.user && { user: lower(owner.user) }), ...(owner.group && { group: lower(owner.group) }) } };
+  return {
+    owner: {
+      ...(owner.user && { user: lower(owner.user) }),
+      ...(owner.group && { group: lower(owner.group) }),
+    },
+  };
 }
 
 /**
  * The file trees on top of each other, the last one uppermost. Empty ones do not count; of a single
  * one nothing needs merging.
  */
-export function merge(trees: readonly (DraftEdge | undefined)[], note: Note): DraftEdge | undefined {
+export function merge(
+  trees: readonly (DraftEdge | undefined)[],
+  note: Note,
+): DraftEdge | undefined {
   const parents = trees.filter((tree) => tree !== undefined);
   if (parents.length < 2) return parents[0];
   return edge({
     parents,
     make: ({ seal }) => ({
-      op: { kind: 'merge', merge: { inputs: parents.map((_, input) => ({ input })) }, constraints: {} },
+      op: {
+        kind: 'merge',
+        merge: { inputs: parents.map((_, input) => ({ input })) },
+        constraints: {},
+      },
       inputs: parents.map(seal),
       metadata: metadata(note, ['mergeop']),
     }),
@@ -444,16 +533,26 @@ export function merge(trees: readonly (DraftEdge | undefined)[], note: Note): Dr
 }
 
 /** What `upper` has and `lower` has not. */
-export function diff(lower: DraftEdge | undefined, upper: DraftEdge | undefined, note: Note): DraftEdge | undefined {
+export function diff(
+  lower: DraftEdge | undefined,
+  upper: DraftEdge | undefined,
+  note: Note,
+): DraftEdge | undefined {
   if (!lower) return upper;
   return edge({
     parents: [lower, upper].filter((from) => from !== undefined),
     make: ({ seal }) => {
       const list = [lower, upper].map((from) => from && seal(from));
       const inputs = list.filter((input) => input !== undefined);
-      const index = (input: LlbEdge | undefined): { input: number } => ({ input: input ? inputs.indexOf(input) : -1 });
+      const index = (input: LlbEdge | undefined): { input: number } => ({
+        input: input ? inputs.indexOf(input) : -1,
+      });
       return {
-        op: { kind: 'diff', diff: { lower: index(list[0]), upper: index(list[1]) }, constraints: {} },
+        op: {
+          kind: 'diff',
+          diff: { lower: index(list[0]), upper: index(list[1]) },
+          constraints: {},
+        },
         inputs,
         metadata: metadata(note, ['diffop']),
       };

@@ -2,7 +2,15 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import { diff, type ExecSpec, exec, fileChanges, imageSource, localSource, merge } from './builder.ts';
+import {
+  diff,
+  type ExecSpec,
+  exec,
+  fileChanges,
+  imageSource,
+  localSource,
+  merge,
+} from './builder.ts';
 import { definitionJson, marshalDefinition, toDefinition } from './definition.ts';
 import { type DraftEdge, seal } from './draft.ts';
 import type { LlbEdge } from './graph.ts';
@@ -23,11 +31,19 @@ const base = imageSource('docker.io/library/x:latest', {
   resolve: 'local',
   note: { name: 'FROM x', command: 'FROM x', locations: [lines(1, 1)] },
 });
-const context = localSource('context', () => ({ sessionId: 's', sharedKeyHint: 'context', followPaths: ['a', '<b>'] }), {
-  name: 'context',
-});
+const context = localSource(
+  'context',
+  () => ({ sessionId: 's', sharedKeyHint: 'context', followPaths: ['a', '<b>'] }),
+  {
+    name: 'context',
+  },
+);
 
-function run(root: DraftEdge | undefined, command: string, more: Partial<ExecSpec> = {}): DraftEdge {
+function run(
+  root: DraftEdge | undefined,
+  command: string,
+  more: Partial<ExecSpec> = {},
+): DraftEdge {
   const none = { mounts: [], secrets: [], ssh: [], network: 0, security: 0 } as const;
   return exec({
     ...none,
@@ -41,27 +57,46 @@ function run(root: DraftEdge | undefined, command: string, more: Partial<ExecSpe
 }
 
 function copy(from: DraftEdge | undefined, to: DraftEdge | undefined, name = 'copy'): DraftEdge {
-  const nothing = { followSymlink: false, dirCopyContents: false, attemptUnpackDockerCompatibility: false, createDestPath: true };
+  const nothing = {
+    followSymlink: false,
+    dirCopyContents: false,
+    attemptUnpackDockerCompatibility: false,
+    createDestPath: true,
+  };
   const wild = { allowWildcard: false, allowEmptyWildcard: false };
   return fileChanges(
     to,
-    [{ kind: 'copy', from, copy: { src: '/a', dest: '/a', mode: -1, timestamp: -1, ...nothing, ...wild } }],
+    [
+      {
+        kind: 'copy',
+        from,
+        copy: { src: '/a', dest: '/a', mode: -1, timestamp: -1, ...nothing, ...wild },
+      },
+    ],
     {
       name,
     },
   );
 }
 
-const names = (edge: LlbEdge): (string | undefined)[] => topological(edge).map((v) => v.metadata.description['llb.customname']);
+const names = (edge: LlbEdge): (string | undefined)[] =>
+  topological(edge).map((v) => v.metadata.description['llb.customname']);
 
 test('a definition comes back from its bytes as the same graph', () => {
   const group = { id: 'g', name: 'n', weak: true };
-  const layer = fileChanges(undefined, [{ kind: 'mkdir', mkdir: { path: '/d', mode: 1, makeParents: true, timestamp: -1 } }], {
-    name: 'l',
-    progressGroup: group,
-    ignoreCache: true,
-  });
-  const edge = seal(merge([copy(context, run(base, 'a')), layer], { name: 'm' }) as DraftEdge, AMD64);
+  const layer = fileChanges(
+    undefined,
+    [{ kind: 'mkdir', mkdir: { path: '/d', mode: 1, makeParents: true, timestamp: -1 } }],
+    {
+      name: 'l',
+      progressGroup: group,
+      ignoreCache: true,
+    },
+  );
+  const edge = seal(
+    merge([copy(context, run(base, 'a')), layer], { name: 'm' }) as DraftEdge,
+    AMD64,
+  );
   const bytes = marshalDefinition(toDefinition(edge));
   const again = parseDefinition(bytes) as LlbEdge;
   assert.equal(definitionJson(again), definitionJson(edge));
@@ -89,14 +124,29 @@ test('the last entry names the result and asks for what all others use', () => {
 
 test('inputs come before what reads them, the sources of a file op after its base and from the last to the first', () => {
   const [one, two] = ['one', 'two'].map((name) =>
-    fileChanges(undefined, [{ kind: 'mkdir', mkdir: { path: name, mode: 0, makeParents: false, timestamp: 0 } }], { name }),
+    fileChanges(
+      undefined,
+      [{ kind: 'mkdir', mkdir: { path: name, mode: 0, makeParents: false, timestamp: 0 } }],
+      { name },
+    ),
   );
   const both = fileChanges(
     run(base, 'r'),
-    [one, two].map((from) => ({ kind: 'rm', rm: { path: '/', allowNotFound: false, allowWildcard: false }, from }) as const),
+    [one, two].map(
+      (from) =>
+        ({
+          kind: 'rm',
+          rm: { path: '/', allowNotFound: false, allowWildcard: false },
+          from,
+        }) as const,
+    ),
     { name: 'x' },
   );
-  assert.equal(names(seal(both, AMD64)), ['FROM x', 'r', 'x'], 'a step that copies nothing has no source');
+  assert.equal(
+    names(seal(both, AMD64)),
+    ['FROM x', 'r', 'x'],
+    'a step that copies nothing has no source',
+  );
   const copies = copy(two, copy(one, run(base, 'r'), 'c1'), 'c2');
   assert.equal(names(seal(copies, AMD64)), ['FROM x', 'r', 'one', 'c1', 'two', 'c2']);
 });
@@ -107,7 +157,10 @@ test('equal ops are one vertex that has the names and places of both', () => {
   const edge = seal(copy(b, a), AMD64);
   assert.is(topological(edge).length, 3);
   const [root, from] = edge.vertex.inputs;
-  assert.is(root?.vertex, edge.vertex.op.kind === 'file' && from === undefined ? root?.vertex : undefined);
+  assert.is(
+    root?.vertex,
+    edge.vertex.op.kind === 'file' && from === undefined ? root?.vertex : undefined,
+  );
   assert.is(root?.vertex.metadata.description['llb.customname'], 'second');
   assert.equal(
     root?.vertex.metadata.locations.map((l) => l.start.line),
@@ -137,7 +190,11 @@ test('an exec lists its mounts by path and each input once', () => {
 
 test('what is read of a context is asked for only when the graph is sealed', () => {
   const paths: string[] = [];
-  const late = localSource('context', () => ({ sessionId: 's', sharedKeyHint: 'h', followPaths: paths }), {});
+  const late = localSource(
+    'context',
+    () => ({ sessionId: 's', sharedKeyHint: 'h', followPaths: paths }),
+    {},
+  );
   const edge = copy(late, undefined);
   paths.push('later');
   const { op } = seal(edge, AMD64).vertex.inputs[0]?.vertex ?? {};
@@ -146,7 +203,10 @@ test('what is read of a context is asked for only when the graph is sealed', () 
 
 test('JSON in attributes is written as Go writes it', () => {
   const { op } = seal(context, AMD64).vertex;
-  assert.is(op.kind === 'source' && op.source.attrs['local.followpaths'], '["a","\\u003cb\\u003e"]');
+  assert.is(
+    op.kind === 'source' && op.source.attrs['local.followpaths'],
+    '["a","\\u003cb\\u003e"]',
+  );
 });
 
 test('a merge leaves out empty trees and needs two', () => {
@@ -160,7 +220,10 @@ test('a chain of many thousands of vertices is no deeper than a short one', () =
   for (let i = 0; i < 15_000; i++) tree = run(tree, 'x');
   const edge = seal(tree, AMD64);
   assert.is(topological(edge).length, 15_001);
-  assert.is(topological(parseDefinition(marshalDefinition(toDefinition(edge))) as LlbEdge).length, 15_001);
+  assert.is(
+    topological(parseDefinition(marshalDefinition(toDefinition(edge))) as LlbEdge).length,
+    15_001,
+  );
 });
 
 const definition = (...ops: readonly Uint8Array[]): Uint8Array =>
@@ -170,7 +233,8 @@ const definition = (...ops: readonly Uint8Array[]): Uint8Array =>
 const refused = (bytes: Uint8Array, why: RegExp): void => {
   assert.throws(
     () => parseDefinition(bytes),
-    (error: unknown) => error instanceof KilnError && error.code === 'KILN_LLB_MALFORMED' && why.test(error.message),
+    (error: unknown) =>
+      error instanceof KilnError && error.code === 'KILN_LLB_MALFORMED' && why.test(error.message),
   );
 };
 
@@ -182,9 +246,28 @@ test('a definition that makes no sense is refused', () => {
   refused(definition(result, leaf), /not defined before/);
   refused(definition(leaf, result, leaf), /after the result/);
   refused(definition(leaf, marshalResult({ ...input, index: -1 })), /output -1/);
-  refused(definition(leaf, marshalOp({ kind: 'merge', merge: { inputs: [{ input: 1 }] } }, [input]), result), /input 1 of 1/);
-  refused(definition(marshalOp({ kind: 'diff', diff: { lower: { input: -2 }, upper: { input: 0 } } }, []), result), /input -2/);
-  refused(definition(marshalOp({ kind: 'source', source: { identifier: 'x', attrs: {} } }, [input]), result), /not defined/);
+  refused(
+    definition(
+      leaf,
+      marshalOp({ kind: 'merge', merge: { inputs: [{ input: 1 }] } }, [input]),
+      result,
+    ),
+    /input 1 of 1/,
+  );
+  refused(
+    definition(
+      marshalOp({ kind: 'diff', diff: { lower: { input: -2 }, upper: { input: 0 } } }, []),
+      result,
+    ),
+    /input -2/,
+  );
+  refused(
+    definition(
+      marshalOp({ kind: 'source', source: { identifier: 'x', attrs: {} } }, [input]),
+      result,
+    ),
+    /not defined/,
+  );
   refused(definition(leaf, Buffer.from('ff', 'hex')), /cut off/);
 });
 
@@ -203,7 +286,8 @@ test('an action may read the results of the actions before it and no others', ()
       },
       [],
     );
-  const whole = (op: Uint8Array) => definition(op, marshalResult({ digest: digestOf(op), index: 0 }));
+  const whole = (op: Uint8Array) =>
+    definition(op, marshalResult({ digest: digestOf(op), index: 0 }));
   assert.ok(parseDefinition(whole(of(0))));
   refused(whole(of(1)), /input 1 of 1/);
 });

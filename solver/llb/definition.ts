@@ -32,7 +32,10 @@ export function toDefinition(edge: LlbEdge | undefined): Definition {
   const result = marshalResult({ digest: edge.vertex.digest, index: edge.output });
   return {
     def: [...vertices.map((v) => v.bytes), result],
-    metadata: new Map([...vertices.map((v) => [v.digest, v.metadata] as const), [digestOf(result), resultMetadata(vertices)]]),
+    metadata: new Map([
+      ...vertices.map((v) => [v.digest, v.metadata] as const),
+      [digestOf(result), resultMetadata(vertices)],
+    ]),
     sources: [...new Set(vertices.flatMap((v) => v.metadata.locations.map((l) => l.source)))],
     locations: new Map(vertices.map((v) => [v.digest, v.metadata.locations])),
   };
@@ -41,7 +44,8 @@ export function toDefinition(edge: LlbEdge | undefined): Definition {
 function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
   const caps = ['constraints', 'platform'];
   if (vertices.some((v) => v.metadata.ignoreCache)) caps.push('meta.ignorecache');
-  if (vertices.some((v) => Object.keys(v.metadata.description).length > 0)) caps.push('meta.description');
+  if (vertices.some((v) => Object.keys(v.metadata.description).length > 0))
+    caps.push('meta.description');
   return { description: {}, caps };
 }
 
@@ -52,10 +56,14 @@ function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
 export function marshalDefinition(definition: Definition): Uint8Array {
   return wire.encode((out) => {
     for (const op of definition.def) out.writeBytesField(fields.DEFINITION.def, op);
-    wire.writeMap(out, fields.DEFINITION.metadata, Object.fromEntries(definition.metadata), (entry, value) =>
-      wire.writeMessage(entry, fields.MAP_ENTRY.value, writeMetadata, value),
+    wire.writeMap(
+      out,
+      fields.DEFINITION.metadata,
+      Object.fromEntries(definition.metadata),
+      (entry, value) => wire.writeMessage(entry, fields.MAP_ENTRY.value, writeMetadata, value),
     );
-    if (definition.def.length > 0) wire.writeMessage(out, fields.DEFINITION.source, writeSources, definition);
+    if (definition.def.length > 0)
+      wire.writeMessage(out, fields.DEFINITION.source, writeSources, definition);
   });
 }
 
@@ -63,7 +71,9 @@ function writeMetadata(out: PbfWriter, metadata: DefinitionMetadata): void {
   wire.writeBool(out, fields.OP_METADATA.ignoreCache, metadata.ignoreCache);
   wire.writeTextMap(out, fields.OP_METADATA.description, metadata.description);
   const caps = Object.fromEntries(metadata.caps.map((cap) => [cap, true] as const));
-  wire.writeMap(out, fields.OP_METADATA.caps, caps, (entry, value) => entry.writeBooleanField(fields.MAP_ENTRY.value, value));
+  wire.writeMap(out, fields.OP_METADATA.caps, caps, (entry, value) =>
+    entry.writeBooleanField(fields.MAP_ENTRY.value, value),
+  );
   wire.writeMessage(
     out,
     fields.OP_METADATA.progressGroup,
@@ -77,16 +87,22 @@ function writeMetadata(out: PbfWriter, metadata: DefinitionMetadata): void {
 }
 
 function writeSources(out: PbfWriter, definition: Definition): void {
-  wire.writeMap(out, fields.SOURCE.locations, Object.fromEntries(definition.locations), (entry, ranges) => {
-    wire.writeMessage(
-      entry,
-      fields.MAP_ENTRY.value,
-      (inner, value) => {
-        for (const range of value) writeLocation(inner, range, definition.sources.indexOf(range.source));
-      },
-      ranges,
-    );
-  });
+  wire.writeMap(
+    out,
+    fields.SOURCE.locations,
+    Object.fromEntries(definition.locations),
+    (entry, ranges) => {
+      wire.writeMessage(
+        entry,
+        fields.MAP_ENTRY.value,
+        (inner, value) => {
+          for (const range of value)
+            writeLocation(inner, range, definition.sources.indexOf(range.source));
+        },
+        ranges,
+      );
+    },
+  );
   for (const source of definition.sources) {
     wire.writeMessage(
       out,

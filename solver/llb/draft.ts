@@ -43,7 +43,11 @@ export interface Made {
  * all: the later name wins, capabilities and places are joined. `weigh` is told of the size of each
  * op, and may throw: every RUN has its whole environment in its op.
  */
-export function seal(edge: DraftEdge, platform: Platform, weigh: (bytes: number) => void = () => {}): LlbEdge {
+export function seal(
+  edge: DraftEdge,
+  platform: Platform,
+  weigh: (bytes: number) => void = () => {},
+): LlbEdge {
   const sealed = new Map<Draft, LlbVertex>();
   const byDigest = new Map<Digest, LlbVertex & { metadata: OpMetadata }>();
   const find = ({ draft, output }: DraftEdge): LlbEdge => {

@@ -26,7 +26,10 @@ export type ContentCache = ValueOf<typeof CONTENT_CACHE>;
 type ValueOf<E> = E[keyof E];
 
 /** The word for a number; undefined for one that stands for none: a graph may come from outside. */
-export function enumName<N extends string>(numbers: Readonly<Record<N, number>>, number: number): N | undefined {
+export function enumName<N extends string>(
+  numbers: Readonly<Record<N, number>>,
+  number: number,
+): N | undefined {
   for (const name in numbers) if (numbers[name] === number) return name;
   return undefined;
 }

@@ -26,7 +26,9 @@ function readOrRefuse<T>(bytes: Uint8Array, read: (bytes: Uint8Array) => T): T |
     return read(bytes);
   } catch (error) {
     if (error instanceof KilnError) return undefined;
-    throw new Error(`bytes ${Buffer.from(bytes).toString('hex')}: ${error instanceof Error ? error.stack : error}`);
+    throw new Error(
+      `bytes ${Buffer.from(bytes).toString('hex')}: ${error instanceof Error ? error.stack : error}`,
+    );
   }
 }
 
@@ -35,7 +37,9 @@ const GRAPHS = join(import.meta.dirname, '../../frontend/convert/testdata');
 const graphs: readonly (readonly Uint8Array[])[] = readdirSync(GRAPHS)
   .filter((name) => name.endsWith('.golden'))
   .flatMap((name) => {
-    const golden = JSON.parse(readFileSync(join(GRAPHS, name), 'utf8')) as { targets: { ops: JsonVertex[] }[] };
+    const golden = JSON.parse(readFileSync(join(GRAPHS, name), 'utf8')) as {
+      targets: { ops: JsonVertex[] }[];
+    };
     return golden.targets.filter(({ ops }) => ops.length > 0).map(({ ops }) => ops.map(bytesOf));
   });
 const corpus = graphs.flat();
@@ -48,7 +52,10 @@ function bytesOf({ op, inputs, digest }: JsonVertex): Uint8Array {
   }) as LlbOp;
   const bytes = marshalOp(
     revived,
-    inputs.map((input) => ({ digest: asDigest(input.slice(0, 71)), index: Number(input.slice(72)) })),
+    inputs.map((input) => ({
+      digest: asDigest(input.slice(0, 71)),
+      index: Number(input.slice(72)),
+    })),
   );
   assert.is(digestOf(bytes), digest);
   return bytes;
@@ -63,7 +70,11 @@ test('mutated ops are read or refused, and what was read is written and read the
     const written = marshalOp(read.op, read.inputs);
     const again = unmarshalOp(written);
     assert.ok(again.op);
-    assert.is(digestOf(marshalOp(again.op, again.inputs)), digestOf(written), Buffer.from(bytes).toString('hex'));
+    assert.is(
+      digestOf(marshalOp(again.op, again.inputs)),
+      digestOf(written),
+      Buffer.from(bytes).toString('hex'),
+    );
   }
 });
 
@@ -74,7 +85,8 @@ test('mutated definitions are read or refused', () => {
     return marshalDefinition({ def: [...ops, result], ...nothing });
   });
   for (const definition of definitions) assert.ok(parseDefinition(definition));
-  for (let run = 0; run < count / 3; run++) readOrRefuse(mutateBytes(random, definitions), parseDefinition);
+  for (let run = 0; run < count / 3; run++)
+    readOrRefuse(mutateBytes(random, definitions), parseDefinition);
 });
 
 test.run();

@@ -33,10 +33,20 @@ const copy: FileAction['action'] = {
 };
 
 const samples: readonly LlbOp[] = [
-  { kind: 'source', source: { identifier: 'local://context', attrs: { b: '', a: 'é😀', '': 'x' } }, constraints: {} },
+  {
+    kind: 'source',
+    source: { identifier: 'local://context', attrs: { b: '', a: 'é😀', '': 'x' } },
+    constraints: {},
+  },
   {
     kind: 'exec',
-    platform: { os: 'windows', architecture: 'arm', variant: 'v7', osVersion: '10', osFeatures: ['f', 'g'] },
+    platform: {
+      os: 'windows',
+      architecture: 'arm',
+      variant: 'v7',
+      osVersion: '10',
+      osFeatures: ['f', 'g'],
+    },
     constraints: { filter: ['one'] },
     exec: {
       meta: {
@@ -72,7 +82,13 @@ const samples: readonly LlbOp[] = [
           mountType: 1,
           secret: { id: 'k', uid: 1, gid: 0xffffffff, mode: 0o400, optional: true },
         },
-        { input: -1, dest: '/a', output: 0, mountType: 2, ssh: { id: '', uid: 0, gid: 0, mode: 0, optional: false } },
+        {
+          input: -1,
+          dest: '/a',
+          output: 0,
+          mountType: 2,
+          ssh: { id: '', uid: 0, gid: 0, mode: 0, optional: false },
+        },
       ],
       network: 1,
       security: 1,
@@ -90,13 +106,19 @@ const samples: readonly LlbOp[] = [
           input: 2,
           secondaryInput: -1,
           output: -1,
-          action: { kind: 'mkfile', mkfile: { path: '/f', mode: 0o644, data: new Uint8Array([0, 255]), timestamp: -1 } },
+          action: {
+            kind: 'mkfile',
+            mkfile: { path: '/f', mode: 0o644, data: new Uint8Array([0, 255]), timestamp: -1 },
+          },
         },
         {
           input: 3,
           secondaryInput: -1,
           output: -1,
-          action: { kind: 'mkdir', mkdir: { path: '/d', mode: 0, makeParents: true, owner: {}, timestamp: 0 } },
+          action: {
+            kind: 'mkdir',
+            mkdir: { path: '/d', mode: 0, makeParents: true, owner: {}, timestamp: 0 },
+          },
         },
         {
           input: 4,
@@ -133,22 +155,38 @@ test('an op comes back from its bytes as it was', () => {
 });
 
 test('a oneof comes after all other fields, an empty message is kept, a zero is not', () => {
-  const op: LlbOp = { kind: 'merge', merge: { inputs: [{ input: 0 }, { input: 1 }] }, constraints: {} };
+  const op: LlbOp = {
+    kind: 'merge',
+    merge: { inputs: [{ input: 0 }, { input: 1 }] },
+    constraints: {},
+  };
   assert.is(hex(marshalOp(op, [])), '5a00' + '3206' + '0a00' + '0a020801');
 });
 
 test('the number 0 of a user is written, since it is a choice and not a default', () => {
-  const mkdir = { path: '', mode: 0, makeParents: false, owner: { user: { by: 'id' as const, id: 0 } }, timestamp: 0 };
+  const mkdir = {
+    path: '',
+    mode: 0,
+    makeParents: false,
+    owner: { user: { by: 'id' as const, id: 0 } },
+    timestamp: 0,
+  };
   const op: LlbOp = {
     kind: 'file',
-    file: { actions: [{ input: 0, secondaryInput: 0, output: 0, action: { kind: 'mkdir', mkdir } }] },
+    file: {
+      actions: [{ input: 0, secondaryInput: 0, output: 0, action: { kind: 'mkdir', mkdir } }],
+    },
   };
   assert.match(hex(marshalOp(op, [])), /22040a021000$/);
 });
 
 test('map keys are in the order of their bytes, whatever order they were set in', () => {
-  const of = (attrs: Record<string, string>) => hex(marshalOp({ kind: 'source', source: { identifier: 'x', attrs } }, []));
-  assert.is(of({ a: '1', b: '2', '\u{10000}': '3', '\uffff': '4' }), of({ '\uffff': '4', '\u{10000}': '3', b: '2', a: '1' }));
+  const of = (attrs: Record<string, string>) =>
+    hex(marshalOp({ kind: 'source', source: { identifier: 'x', attrs } }, []));
+  assert.is(
+    of({ a: '1', b: '2', '\u{10000}': '3', '\uffff': '4' }),
+    of({ '\uffff': '4', '\u{10000}': '3', b: '2', a: '1' }),
+  );
   const bytes = of({ '\u{10000}': '3', '\uffff': '4' });
   assert.ok(
     bytes.indexOf(hex(Buffer.from('\uffff'))) < bytes.indexOf(hex(Buffer.from('\u{10000}'))),
@@ -168,7 +206,10 @@ test('the entry for the result has an input and no kind', () => {
 
 test('fields that are not known are skipped', () => {
   const bytes = marshalOp(samples[0] as LlbOp, []);
-  const unknown = Buffer.from('f80601' + 'fa060141' + 'fd0600000000' + 'f9060000000000000000', 'hex');
+  const unknown = Buffer.from(
+    'f80601' + 'fa060141' + 'fd0600000000' + 'f9060000000000000000',
+    'hex',
+  );
   assert.equal(unmarshalOp(Buffer.concat([bytes, unknown])).op, samples[0]);
 });
 
@@ -187,7 +228,12 @@ test('bytes of any kind are read or refused, never anything else', () => {
 
 test('an op that was cut or changed is read or refused', () => {
   const all = samples.map((op) => marshalOp(op, [input('a')]));
-  const change = fc.record({ which: fc.nat(all.length - 1), at: fc.nat(2000), byte: fc.nat(255), cut: fc.boolean() });
+  const change = fc.record({
+    which: fc.nat(all.length - 1),
+    at: fc.nat(2000),
+    byte: fc.nat(255),
+    cut: fc.boolean(),
+  });
   fc.assert(
     fc.property(change, ({ which, at, byte, cut }) => {
       const bytes = Buffer.from(all[which] as Uint8Array);

@@ -193,7 +193,8 @@ function writeOwned(out: PbfWriter, value: NonNullable<ops.Mount['secret']>): vo
 }
 
 function writeFile(out: PbfWriter, file: ops.FileOp): void {
-  for (const action of file.actions) wire.writeMessage(out, fields.FILE_OP.actions, writeAction, action);
+  for (const action of file.actions)
+    wire.writeMessage(out, fields.FILE_OP.actions, writeAction, action);
 }
 
 function writeAction(out: PbfWriter, action: ops.FileAction): void {
@@ -247,14 +248,22 @@ function writeCopy(out: PbfWriter, copy: ops.FileActionCopy): void {
   wire.writeInt(out, fields.FILE_ACTION_COPY.mode, copy.mode);
   wire.writeBool(out, fields.FILE_ACTION_COPY.followSymlink, copy.followSymlink);
   wire.writeBool(out, fields.FILE_ACTION_COPY.dirCopyContents, copy.dirCopyContents);
-  wire.writeBool(out, fields.FILE_ACTION_COPY.attemptUnpackDockerCompatibility, copy.attemptUnpackDockerCompatibility);
+  wire.writeBool(
+    out,
+    fields.FILE_ACTION_COPY.attemptUnpackDockerCompatibility,
+    copy.attemptUnpackDockerCompatibility,
+  );
   wire.writeBool(out, fields.FILE_ACTION_COPY.createDestPath, copy.createDestPath);
   wire.writeBool(out, fields.FILE_ACTION_COPY.allowWildcard, copy.allowWildcard);
   wire.writeBool(out, fields.FILE_ACTION_COPY.allowEmptyWildcard, copy.allowEmptyWildcard);
   wire.writeInt(out, fields.FILE_ACTION_COPY.timestamp, copy.timestamp);
   wire.writeTexts(out, fields.FILE_ACTION_COPY.includePatterns, copy.includePatterns);
   wire.writeTexts(out, fields.FILE_ACTION_COPY.excludePatterns, copy.excludePatterns);
-  wire.writeBool(out, fields.FILE_ACTION_COPY.alwaysReplaceExistingDestPaths, copy.alwaysReplaceExistingDestPaths);
+  wire.writeBool(
+    out,
+    fields.FILE_ACTION_COPY.alwaysReplaceExistingDestPaths,
+    copy.alwaysReplaceExistingDestPaths,
+  );
   wire.writeText(out, fields.FILE_ACTION_COPY.modeStr, copy.modeStr);
   wire.writeTexts(out, fields.FILE_ACTION_COPY.requiredPaths, copy.requiredPaths);
 }
@@ -301,7 +310,8 @@ function writeIndex(out: PbfWriter, value: { readonly input: number }): void {
 }
 
 function writeMerge(out: PbfWriter, merge: ops.MergeOp): void {
-  for (const input of merge.inputs) wire.writeMessage(out, fields.MERGE_OP.inputs, writeIndex, input);
+  for (const input of merge.inputs)
+    wire.writeMessage(out, fields.MERGE_OP.inputs, writeIndex, input);
 }
 
 function writeDiff(out: PbfWriter, diff: ops.DiffOp): void {

@@ -1,5 +1,11 @@
 import type { Platform } from '../../base/platform.ts';
-import type { CacheSharingNumber, ContentCache, MountType, NetMode, SecurityMode } from './enums.ts';
+import type {
+  CacheSharingNumber,
+  ContentCache,
+  MountType,
+  NetMode,
+  SecurityMode,
+} from './enums.ts';
 
 /**
  * The LLB op messages (BuildKit solver/pb/ops.proto) as TypeScript values. Only what is set goes on
@@ -7,12 +13,42 @@ import type { CacheSharingNumber, ContentCache, MountType, NetMode, SecurityMode
  * the deterministic bytes whose sha256 is the vertex digest.
  */
 export type LlbOp =
-  | { readonly kind: 'source'; readonly source: SourceOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
-  | { readonly kind: 'exec'; readonly exec: ExecOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
-  | { readonly kind: 'file'; readonly file: FileOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
-  | { readonly kind: 'merge'; readonly merge: MergeOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
-  | { readonly kind: 'diff'; readonly diff: DiffOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints }
-  | { readonly kind: 'build'; readonly build: BuildOp; readonly platform?: Platform; readonly constraints?: WorkerConstraints };
+  | {
+      readonly kind: 'source';
+      readonly source: SourceOp;
+      readonly platform?: Platform;
+      readonly constraints?: WorkerConstraints;
+    }
+  | {
+      readonly kind: 'exec';
+      readonly exec: ExecOp;
+      readonly platform?: Platform;
+      readonly constraints?: WorkerConstraints;
+    }
+  | {
+      readonly kind: 'file';
+      readonly file: FileOp;
+      readonly platform?: Platform;
+      readonly constraints?: WorkerConstraints;
+    }
+  | {
+      readonly kind: 'merge';
+      readonly merge: MergeOp;
+      readonly platform?: Platform;
+      readonly constraints?: WorkerConstraints;
+    }
+  | {
+      readonly kind: 'diff';
+      readonly diff: DiffOp;
+      readonly platform?: Platform;
+      readonly constraints?: WorkerConstraints;
+    }
+  | {
+      readonly kind: 'build';
+      readonly build: BuildOp;
+      readonly platform?: Platform;
+      readonly constraints?: WorkerConstraints;
+    };
 
 export interface WorkerConstraints {
   readonly filter?: readonly string[];
@@ -29,7 +65,11 @@ export interface ExecOp {
   readonly mounts: readonly Mount[];
   readonly network: NetMode;
   readonly security: SecurityMode;
-  readonly secretenv?: readonly { readonly id: string; readonly name: string; readonly optional: boolean }[];
+  readonly secretenv?: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly optional: boolean;
+  }[];
   readonly cdiDevices?: readonly { readonly name: string; readonly optional: boolean }[];
 }
 
@@ -41,7 +81,11 @@ export interface ExecMeta {
   readonly proxyEnv?: ProxyEnv;
   readonly extraHosts?: readonly { readonly host: string; readonly ip: string }[];
   readonly hostname?: string;
-  readonly ulimit?: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly ulimit?: readonly {
+    readonly name: string;
+    readonly soft: number;
+    readonly hard: number;
+  }[];
   readonly cgroupParent?: string;
   readonly removeMountStubsRecursive?: boolean;
   readonly validExitCodes?: readonly number[];
@@ -101,7 +145,11 @@ export interface FileAction {
     | { readonly kind: 'mkdir'; readonly mkdir: FileActionMkDir }
     | {
         readonly kind: 'rm';
-        readonly rm: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean };
+        readonly rm: {
+          readonly path: string;
+          readonly allowNotFound: boolean;
+          readonly allowWildcard: boolean;
+        };
       }
     | { readonly kind: 'symlink'; readonly symlink: FileActionSymlink };
 }

@@ -4,7 +4,15 @@ import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
 import type { LlbOp } from './ops.ts';
 import * as fields from './proto-fields.ts';
 import { readMap, readTextMap, unmarshalOp } from './unmarshal.ts';
-import { asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
+import {
+  asBool,
+  asBytes,
+  asInt,
+  asText,
+  malformedGraph,
+  readFields,
+  type WireField,
+} from './wire.ts';
 
 /**
  * Reads pb.Definition and gives the edge it stands for; undefined for an empty definition. Every
@@ -18,7 +26,8 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   for (const field of readFields(bytes)) {
     if (field.number === fields.DEFINITION.def) defs.push(asBytes(field));
     else if (field.number === fields.DEFINITION.metadata)
-      for (const [key, value] of Object.entries(readMap([field], readMetadata))) metadata.set(key, value);
+      for (const [key, value] of Object.entries(readMap([field], readMetadata)))
+        metadata.set(key, value);
     else if (field.number === fields.DEFINITION.source) locations = readSources(asBytes(field));
   }
   const vertices = new Map<Digest, LlbVertex>();
@@ -40,7 +49,13 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
     checkIndexes(op, inputs.length);
     const digest = digestOf(bytes);
     const found = metadata.get(digest) ?? { description: {}, caps: [] };
-    vertices.set(digest, { digest, bytes, op, inputs, metadata: { ...found, locations: locations.get(digest) ?? [] } });
+    vertices.set(digest, {
+      digest,
+      bytes,
+      op,
+      inputs,
+      metadata: { ...found, locations: locations.get(digest) ?? [] },
+    });
   }
   if (!result && vertices.size > 0) throw malformedGraph('the result is missing');
   return result;
@@ -49,7 +64,8 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
 /** Throws when an op names an input that it does not have. */
 function checkIndexes(op: LlbOp, inputs: number): void {
   const within = (index: number, limit: number): void => {
-    if (index < -1 || index >= limit) throw malformedGraph(`input ${index} of ${limit} does not exist`);
+    if (index < -1 || index >= limit)
+      throw malformedGraph(`input ${index} of ${limit} does not exist`);
   };
   switch (op.kind) {
     case 'exec':
@@ -60,7 +76,8 @@ function checkIndexes(op: LlbOp, inputs: number): void {
         // An action may read the outputs of actions before it.
         within(action.input, inputs + i);
         within(action.secondaryInput, inputs + i);
-        for (const user of owners(action.action)) if (user.by === 'name') within(user.input, inputs);
+        for (const user of owners(action.action))
+          if (user.by === 'name') within(user.input, inputs);
       }
       return;
     case 'merge':
@@ -105,7 +122,8 @@ function readMetadata(field: WireField | undefined): Omit<OpMetadata, 'locations
     if (inner.number === fields.OP_METADATA.ignoreCache) ignoreCache = asBool(inner);
     else if (inner.number === fields.OP_METADATA.description) description.push(inner);
     else if (inner.number === fields.OP_METADATA.caps) caps.push(inner);
-    else if (inner.number === fields.OP_METADATA.progressGroup) progressGroup = readGroup(asBytes(inner));
+    else if (inner.number === fields.OP_METADATA.progressGroup)
+      progressGroup = readGroup(asBytes(inner));
   }
   return {
     ...(ignoreCache && { ignoreCache }),
@@ -132,7 +150,11 @@ function readSources(bytes: Uint8Array): Map<string, readonly SourceRange[]> {
     if (field.number === fields.SOURCE.locations) locations.push(field);
     else if (field.number === fields.SOURCE.infos) sources.push(readSource(asBytes(field)));
   }
-  return new Map(Object.entries(readMap(locations, (value) => (value ? readLocations(asBytes(value), sources) : []))));
+  return new Map(
+    Object.entries(
+      readMap(locations, (value) => (value ? readLocations(asBytes(value), sources) : [])),
+    ),
+  );
 }
 
 function readSource(bytes: Uint8Array): SourceText {
@@ -140,7 +162,8 @@ function readSource(bytes: Uint8Array): SourceText {
   let text = '';
   for (const field of readFields(bytes)) {
     if (field.number === fields.SOURCE_INFO.filename) name = asText(field);
-    else if (field.number === fields.SOURCE_INFO.data) text = Buffer.from(asBytes(field)).toString();
+    else if (field.number === fields.SOURCE_INFO.data)
+      text = Buffer.from(asBytes(field)).toString();
   }
   return { name, text };
 }
@@ -165,7 +188,12 @@ function readLocations(bytes: Uint8Array, sources: readonly SourceText[]): Sourc
       }
     }
     const source = sources[index];
-    if (source && last > 0) found.push({ source, start: { line: first, character: 0 }, end: { line: last, character: 0 } });
+    if (source && last > 0)
+      found.push({
+        source,
+        start: { line: first, character: 0 },
+        end: { line: last, character: 0 },
+      });
   }
   return found;
 }

@@ -4,12 +4,35 @@
  * differ.
  */
 
-export const OP = { inputs: 1, exec: 2, source: 3, file: 4, build: 5, merge: 6, diff: 7, platform: 10, constraints: 11 } as const;
+export const OP = {
+  inputs: 1,
+  exec: 2,
+  source: 3,
+  file: 4,
+  build: 5,
+  merge: 6,
+  diff: 7,
+  platform: 10,
+  constraints: 11,
+} as const;
 export const INPUT = { digest: 1, index: 2 } as const;
-export const PLATFORM = { architecture: 1, os: 2, variant: 3, osVersion: 4, osFeatures: 5 } as const;
+export const PLATFORM = {
+  architecture: 1,
+  os: 2,
+  variant: 3,
+  osVersion: 4,
+  osFeatures: 5,
+} as const;
 export const WORKER_CONSTRAINTS = { filter: 1 } as const;
 export const SOURCE_OP = { identifier: 1, attrs: 2 } as const;
-export const EXEC_OP = { meta: 1, mounts: 2, network: 3, security: 4, secretenv: 5, cdiDevices: 6 } as const;
+export const EXEC_OP = {
+  meta: 1,
+  mounts: 2,
+  network: 3,
+  security: 4,
+  secretenv: 5,
+  cdiDevices: 6,
+} as const;
 export const SECRET_ENV = { id: 1, name: 2, optional: 3 } as const;
 export const CDI_DEVICE = { name: 1, optional: 2 } as const;
 export const META = {
@@ -27,7 +50,13 @@ export const META = {
 } as const;
 export const HOST_IP = { host: 1, ip: 2 } as const;
 export const ULIMIT = { name: 1, soft: 2, hard: 3 } as const;
-export const PROXY_ENV = { httpProxy: 1, httpsProxy: 2, ftpProxy: 3, noProxy: 4, allProxy: 5 } as const;
+export const PROXY_ENV = {
+  httpProxy: 1,
+  httpsProxy: 2,
+  ftpProxy: 3,
+  noProxy: 4,
+  allProxy: 5,
+} as const;
 export const MOUNT = {
   input: 1,
   selector: 2,
@@ -46,7 +75,16 @@ export const CACHE_OPT = { id: 1, sharing: 2 } as const;
 /** pb.SecretOpt and pb.SSHOpt, which have the same fields. */
 export const OWNED_OPT = { id: 1, uid: 2, gid: 3, mode: 4, optional: 5 } as const;
 export const FILE_OP = { actions: 2 } as const;
-export const FILE_ACTION = { input: 1, secondaryInput: 2, output: 3, copy: 4, mkfile: 5, mkdir: 6, rm: 7, symlink: 8 } as const;
+export const FILE_ACTION = {
+  input: 1,
+  secondaryInput: 2,
+  output: 3,
+  copy: 4,
+  mkfile: 5,
+  mkdir: 6,
+  rm: 7,
+  symlink: 8,
+} as const;
 export const FILE_ACTION_RM = { path: 1, allowNotFound: 2, allowWildcard: 3 } as const;
 export const FILE_ACTION_SYMLINK = { oldpath: 1, newpath: 2, owner: 3, timestamp: 4 } as const;
 export const FILE_ACTION_COPY = {
@@ -68,7 +106,13 @@ export const FILE_ACTION_COPY = {
   requiredPaths: 16,
 } as const;
 export const FILE_ACTION_MKFILE = { path: 1, mode: 2, data: 3, owner: 4, timestamp: 5 } as const;
-export const FILE_ACTION_MKDIR = { path: 1, mode: 2, makeParents: 3, owner: 4, timestamp: 5 } as const;
+export const FILE_ACTION_MKDIR = {
+  path: 1,
+  mode: 2,
+  makeParents: 3,
+  owner: 4,
+  timestamp: 5,
+} as const;
 export const CHOWN_OPT = { user: 1, group: 2 } as const;
 export const USER_OPT = { byName: 1, byId: 2 } as const;
 export const NAMED_USER_OPT = { name: 1, input: 2 } as const;

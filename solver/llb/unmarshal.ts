@@ -4,7 +4,16 @@ import { CACHE_SHARING, CONTENT_CACHE, MOUNT_TYPE, NET_MODE, SECURITY_MODE } fro
 import type { OpInput } from './marshal.ts';
 import type * as ops from './ops.ts';
 import * as fields from './proto-fields.ts';
-import { asBigInt, asBool, asBytes, asInt, asText, malformedGraph, readFields, type WireField } from './wire.ts';
+import {
+  asBigInt,
+  asBool,
+  asBytes,
+  asInt,
+  asText,
+  malformedGraph,
+  readFields,
+  type WireField,
+} from './wire.ts';
 
 /**
  * An op as it was read: `op` is undefined for the last entry of a definition, which only has an
@@ -31,11 +40,19 @@ export function unmarshalOp(bytes: Uint8Array): ReadOp {
     else if (field.number === fields.OP.constraints) constraints = readConstraints(asBytes(field));
     else kind = readKind(field) ?? kind;
   }
-  const op = kind && { ...kind, ...(platform && { platform }), ...(constraints && { constraints }) };
+  const op = kind && {
+    ...kind,
+    ...(platform && { platform }),
+    ...(constraints && { constraints }),
+  };
   return { op, inputs };
 }
 
-type KindOnly = ops.LlbOp extends infer O ? (O extends ops.LlbOp ? Omit<O, 'platform' | 'constraints'> : never) : never;
+type KindOnly = ops.LlbOp extends infer O
+  ? O extends ops.LlbOp
+    ? Omit<O, 'platform' | 'constraints'>
+    : never
+  : never;
 
 function readKind(field: WireField): KindOnly | undefined {
   switch (field.number) {
@@ -44,11 +61,17 @@ function readKind(field: WireField): KindOnly | undefined {
     case fields.OP.source:
       return { kind: 'source', source: readSource(asBytes(field)) };
     case fields.OP.file:
-      return { kind: 'file', file: { actions: readAll(asBytes(field), fields.FILE_OP.actions, readAction) } };
+      return {
+        kind: 'file',
+        file: { actions: readAll(asBytes(field), fields.FILE_OP.actions, readAction) },
+      };
     case fields.OP.build:
       return { kind: 'build', build: readBuild(asBytes(field)) };
     case fields.OP.merge:
-      return { kind: 'merge', merge: { inputs: readAll(asBytes(field), fields.MERGE_OP.inputs, readIndex) } };
+      return {
+        kind: 'merge',
+        merge: { inputs: readAll(asBytes(field), fields.MERGE_OP.inputs, readIndex) },
+      };
     case fields.OP.diff:
       return { kind: 'diff', diff: readDiff(asBytes(field)) };
     default:
@@ -57,7 +80,10 @@ function readKind(field: WireField): KindOnly | undefined {
 }
 
 /** The last value of each field of a message, and all values of each, by number. */
-function collect(bytes: Uint8Array): { one: (n: number) => WireField | undefined; all: (n: number) => readonly WireField[] } {
+function collect(bytes: Uint8Array): {
+  one: (n: number) => WireField | undefined;
+  all: (n: number) => readonly WireField[];
+} {
   const fields = new Map<number, WireField[]>();
   for (const field of readFields(bytes)) {
     const list = fields.get(field.number);
@@ -83,10 +109,15 @@ const texts = (fields: readonly WireField[]): string[] => fields.map(asText);
 function time(field: WireField | undefined): number | bigint {
   if (!field) return 0;
   const value = asBigInt(field);
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER) ? Number(value) : value;
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER)
+    ? Number(value)
+    : value;
 }
 
-function choice<T extends number>(field: WireField | undefined, numbers: Readonly<Record<string, T>>): T {
+function choice<T extends number>(
+  field: WireField | undefined,
+  numbers: Readonly<Record<string, T>>,
+): T {
   const value = int(field);
   const known = Object.values(numbers).find((number) => number === value);
   if (known === undefined) throw malformedGraph(`${value} is not one of its choices`);
@@ -97,7 +128,10 @@ export function readTextMap(fields: readonly WireField[]): Record<string, string
   return readMap(fields, (field) => text(field));
 }
 
-export function readMap<T>(entries: readonly WireField[], read: (value: WireField | undefined) => T): Record<string, T> {
+export function readMap<T>(
+  entries: readonly WireField[],
+  read: (value: WireField | undefined) => T,
+): Record<string, T> {
   return Object.fromEntries(
     entries.map((field) => {
       const entry = collect(asBytes(field));
@@ -109,7 +143,8 @@ export function readMap<T>(entries: readonly WireField[], read: (value: WireFiel
 function readInput(bytes: Uint8Array): OpInput {
   const { one } = collect(bytes);
   const digest = text(one(fields.INPUT.digest));
-  if (!isDigest(digest)) throw malformedGraph(`${JSON.stringify(digest.slice(0, 80))} is not a digest`);
+  if (!isDigest(digest))
+    throw malformedGraph(`${JSON.stringify(digest.slice(0, 80))} is not a digest`);
   return { digest, index: int(one(fields.INPUT.index)) };
 }
 
@@ -134,7 +169,10 @@ function readConstraints(bytes: Uint8Array): ops.WorkerConstraints {
 
 function readSource(bytes: Uint8Array): ops.SourceOp {
   const { one, all } = collect(bytes);
-  return { identifier: text(one(fields.SOURCE_OP.identifier)), attrs: readTextMap(all(fields.SOURCE_OP.attrs)) };
+  return {
+    identifier: text(one(fields.SOURCE_OP.identifier)),
+    attrs: readTextMap(all(fields.SOURCE_OP.attrs)),
+  };
 }
 
 function readExec(bytes: Uint8Array): ops.ExecOp {
@@ -150,7 +188,10 @@ function readExec(bytes: Uint8Array): ops.ExecOp {
   });
   const cdiDevices = all(fields.EXEC_OP.cdiDevices).map((field) => {
     const inner = collect(asBytes(field));
-    return { name: text(inner.one(fields.CDI_DEVICE.name)), optional: bool(inner.one(fields.CDI_DEVICE.optional)) };
+    return {
+      name: text(inner.one(fields.CDI_DEVICE.name)),
+      optional: bool(inner.one(fields.CDI_DEVICE.optional)),
+    };
   });
   return {
     meta: readMeta(meta ? asBytes(meta) : new Uint8Array()),
@@ -253,7 +294,10 @@ function readMount(bytes: Uint8Array): ops.Mount {
     ...(mountType && { mountType }),
     ...(tmpfs && { tmpfs: { size: int(tmpfs.one(fields.TMPFS_OPT.size)) } }),
     ...(cache && {
-      cache: { id: text(cache.one(fields.CACHE_OPT.id)), sharing: choice(cache.one(fields.CACHE_OPT.sharing), CACHE_SHARING) },
+      cache: {
+        id: text(cache.one(fields.CACHE_OPT.id)),
+        sharing: choice(cache.one(fields.CACHE_OPT.sharing), CACHE_SHARING),
+      },
     }),
     ...(secret && { secret: readOwned(secret.one) }),
     ...(ssh && { ssh: readOwned(ssh.one) }),
@@ -337,7 +381,10 @@ function readActionKind(one: (n: number) => WireField | undefined): ops.FileActi
         newpath: text(inner.one(fields.FILE_ACTION_SYMLINK.newpath)),
         timestamp: time(inner.one(fields.FILE_ACTION_SYMLINK.timestamp)),
       };
-      return { kind: 'symlink', symlink: { ...symlink, ...readOwner(inner.one(fields.FILE_ACTION_SYMLINK.owner)) } };
+      return {
+        kind: 'symlink',
+        symlink: { ...symlink, ...readOwner(inner.one(fields.FILE_ACTION_SYMLINK.owner)) },
+      };
     }
   }
 }
@@ -354,14 +401,18 @@ function readCopy({ one, all }: ReturnType<typeof collect>): ops.FileActionCopy 
     mode: int(one(fields.FILE_ACTION_COPY.mode)),
     followSymlink: bool(one(fields.FILE_ACTION_COPY.followSymlink)),
     dirCopyContents: bool(one(fields.FILE_ACTION_COPY.dirCopyContents)),
-    attemptUnpackDockerCompatibility: bool(one(fields.FILE_ACTION_COPY.attemptUnpackDockerCompatibility)),
+    attemptUnpackDockerCompatibility: bool(
+      one(fields.FILE_ACTION_COPY.attemptUnpackDockerCompatibility),
+    ),
     createDestPath: bool(one(fields.FILE_ACTION_COPY.createDestPath)),
     allowWildcard: bool(one(fields.FILE_ACTION_COPY.allowWildcard)),
     allowEmptyWildcard: bool(one(fields.FILE_ACTION_COPY.allowEmptyWildcard)),
     timestamp: time(one(fields.FILE_ACTION_COPY.timestamp)),
     ...(includePatterns.length > 0 && { includePatterns }),
     ...(excludePatterns.length > 0 && { excludePatterns }),
-    ...(bool(one(fields.FILE_ACTION_COPY.alwaysReplaceExistingDestPaths)) && { alwaysReplaceExistingDestPaths: true }),
+    ...(bool(one(fields.FILE_ACTION_COPY.alwaysReplaceExistingDestPaths)) && {
+      alwaysReplaceExistingDestPaths: true,
+    }),
     ...(modeStr && { modeStr }),
     ...(requiredPaths.length > 0 && { requiredPaths }),
   };
@@ -381,7 +432,11 @@ function readUser(field: WireField | undefined): ops.UserOpt | undefined {
   const named = one(fields.USER_OPT.byName);
   if (!named) return { by: 'id', id: int(one(fields.USER_OPT.byId)) };
   const inner = collect(asBytes(named));
-  return { by: 'name', name: text(inner.one(fields.NAMED_USER_OPT.name)), input: int(inner.one(fields.NAMED_USER_OPT.input)) };
+  return {
+    by: 'name',
+    name: text(inner.one(fields.NAMED_USER_OPT.name)),
+    input: int(inner.one(fields.NAMED_USER_OPT.input)),
+  };
 }
 
 function readIndex(bytes: Uint8Array): { input: number } {
@@ -403,7 +458,9 @@ function readBuild(bytes: Uint8Array): ops.BuildOp {
   const def = one(fields.BUILD_OP.def);
   return {
     builder: int(one(fields.BUILD_OP.builder)),
-    inputs: readMap(all(fields.BUILD_OP.inputs), (field) => readIndex(field ? asBytes(field) : new Uint8Array())),
+    inputs: readMap(all(fields.BUILD_OP.inputs), (field) =>
+      readIndex(field ? asBytes(field) : new Uint8Array()),
+    ),
     ...(def && { def: asBytes(def) }),
     attrs: readTextMap(all(fields.BUILD_OP.attrs)),
   };

@@ -34,7 +34,10 @@ export function topological(edge: LlbEdge): LlbVertex[] {
 function visitingOrder(vertex: LlbVertex): readonly LlbEdge[] {
   if (vertex.op.kind !== 'file') return vertex.inputs;
   const actions = vertex.op.file.actions;
-  const indexes = [...actions.slice(0, 1).map((a) => a.input), ...actions.toReversed().map((a) => a.secondaryInput)];
+  const indexes = [
+    ...actions.slice(0, 1).map((a) => a.input),
+    ...actions.toReversed().map((a) => a.secondaryInput),
+  ];
   const known = indexes.filter((i) => i >= 0 && i < vertex.inputs.length);
   return [...new Set([...known, ...vertex.inputs.keys()])].map((i) => vertex.inputs[i] as LlbEdge);
 }

@@ -65,7 +65,11 @@ export function writeTextAlways(out: PbfWriter, field: number, value: string): v
   out.writeStringField(field, value);
 }
 
-export function writeTexts(out: PbfWriter, field: number, values: readonly string[] | undefined): void {
+export function writeTexts(
+  out: PbfWriter,
+  field: number,
+  values: readonly string[] | undefined,
+): void {
   for (const value of values ?? []) out.writeStringField(field, value);
 }
 
@@ -80,7 +84,8 @@ export function writeMessage<T>(
   write: (out: PbfWriter, value: T) => void,
   value: T | undefined,
 ): void {
-  if (value !== undefined) out.writeMessage(field, (inside: T, inner: PbfWriter) => write(inner, inside), value);
+  if (value !== undefined)
+    out.writeMessage(field, (inside: T, inner: PbfWriter) => write(inner, inside), value);
 }
 
 /**
@@ -107,7 +112,11 @@ export function writeMap<T>(
   }
 }
 
-export function writeTextMap(out: PbfWriter, field: number, map: Readonly<Record<string, string>> | undefined): void {
+export function writeTextMap(
+  out: PbfWriter,
+  field: number,
+  map: Readonly<Record<string, string>> | undefined,
+): void {
   writeMap(out, field, map, (entry, value) => writeTextAlways(entry, 2, value));
 }
 
@@ -172,7 +181,8 @@ export function* readFields(message: Uint8Array): Generator<WireField> {
   while (at < message.length) {
     const tag = small();
     const number = Math.floor(tag / 8);
-    if (number < 1 || number > 0x1fffffff) throw malformedGraph(`field number ${number} is out of range`);
+    if (number < 1 || number > 0x1fffffff)
+      throw malformedGraph(`field number ${number} is out of range`);
     switch (tag % 8) {
       case VARINT:
         yield { number, int: varint(), bytes: undefined };

@@ -12,8 +12,13 @@ import type { Op } from '../solver.ts';
 export function diffOp(op: DiffOp, inputCount: number): Op<BuildResult> {
   const lower = op.lower.input;
   const upper = op.upper.input;
-  if ([lower, upper].some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)) {
-    throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a diff of an input that is not there');
+  if (
+    [lower, upper].some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)
+  ) {
+    throw new KilnError(
+      'KILN_GRAPH_INVALID',
+      'the build graph has a diff of an input that is not there',
+    );
   }
   return {
     resource: 'none',
@@ -27,7 +32,10 @@ export function diffOp(op: DiffOp, inputCount: number): Op<BuildResult> {
       const below = stackOf(inputs, lower);
       const above = stackOf(inputs, upper);
       if (!below.every((layer, index) => above[index] === layer)) {
-        throw new KilnError('KILN_OP_UNSUPPORTED', 'a diff of trees that were not built on each other is not supported yet');
+        throw new KilnError(
+          'KILN_OP_UNSUPPORTED',
+          'a diff of trees that were not built on each other is not supported yet',
+        );
       }
       return [{ kind: 'snapshot', snapshot: { layers: above.slice(below.length) } }];
     },
@@ -38,6 +46,9 @@ function stackOf(inputs: readonly BuildResult[], input: number): Snapshot['layer
   if (input === -1) return [];
   const result = inputs[input];
   if (result?.kind !== 'snapshot')
-    throw new KilnError('KILN_GRAPH_INVALID', 'a local directory cannot be compared: copy it into a layer first');
+    throw new KilnError(
+      'KILN_GRAPH_INVALID',
+      'a local directory cannot be compared: copy it into a layer first',
+    );
   return result.snapshot.layers;
 }

@@ -27,7 +27,12 @@ interface Bench extends Disposable {
   readonly events: ProgressEvent[];
   tree(make: (root: string) => void): BuildResult;
   /** Runs the op and answers its outputs. */
-  run(op: ExecOp, inputs: readonly BuildResult[], process: Process, signal?: AbortSignal): Promise<readonly BuildResult[]>;
+  run(
+    op: ExecOp,
+    inputs: readonly BuildResult[],
+    process: Process,
+    signal?: AbortSignal,
+  ): Promise<readonly BuildResult[]>;
 }
 
 const unused = (name: string) => () => {
@@ -50,7 +55,10 @@ function bench(
     snapshotter: snapshots,
     executor: {
       async run(spec, io): Promise<ProcessResult> {
-        return { exitCode: await behave(spec, (text) => io.output(1, Buffer.from(text))), oomKilled: false };
+        return {
+          exitCode: await behave(spec, (text) => io.output(1, Buffer.from(text))),
+          oomKilled: false,
+        };
       },
       probe: unused('the runtime'),
     },
@@ -61,14 +69,21 @@ function bench(
     caches: createCacheMounts(scratch),
     layouts: new Map(),
     allowed: new Set(options.allowed ?? []),
-    secretDirectory: () => ({ path: snapshots.at(snapshots.add(() => {})), [Symbol.dispose]: () => {} }),
+    secretDirectory: () => ({
+      path: snapshots.at(snapshots.add(() => {})),
+      [Symbol.dispose]: () => {},
+    }),
     onLayer: (layer) => layers.push(layer),
   };
   const session = stepSession({
-    secret: async (id) => (options.secrets?.[id] === undefined ? undefined : Buffer.from(options.secrets[id])),
+    secret: async (id) =>
+      options.secrets?.[id] === undefined ? undefined : Buffer.from(options.secrets[id]),
     async sshSocket(id, { uid, gid, mode }) {
       if (!options.agents?.includes(id)) return undefined;
-      return { socket: `/agents/${id} ${uid}:${gid} ${mode.toString(8)}`, [Symbol.asyncDispose]: async () => {} };
+      return {
+        socket: `/agents/${id} ${uid}:${gid} ${mode.toString(8)}`,
+        [Symbol.asyncDispose]: async () => {},
+      };
     },
   });
   return {
@@ -94,7 +109,13 @@ function bench(
 const ROOT: Mount = { input: 0, dest: '/', output: 0 };
 
 function exec(meta: Partial<ExecMeta> = {}, more: Partial<ExecOp> = {}): ExecOp {
-  return { meta: { args: ['make'], env: [], cwd: '/', ...meta }, mounts: [ROOT], network: 0, security: 0, ...more };
+  return {
+    meta: { args: ['make'], env: [], cwd: '/', ...meta },
+    mounts: [ROOT],
+    network: 0,
+    security: 0,
+    ...more,
+  };
 }
 
 function snapshotOf(result: BuildResult | undefined): Snapshot {
@@ -117,8 +138,18 @@ function bindAt(spec: ProcessSpec, target: string): MountSpec & { kind: 'bind' }
   return found as MountSpec & { kind: 'bind' };
 }
 
-async function mapOf(world: World, op: ExecOp, inputs = 1, session = stepSession()): Promise<CacheMap<BuildResult>> {
-  const report: MapReport = { progress: () => {}, vertex: digestOf('vertex'), started: () => {}, session };
+async function mapOf(
+  world: World,
+  op: ExecOp,
+  inputs = 1,
+  session = stepSession(),
+): Promise<CacheMap<BuildResult>> {
+  const report: MapReport = {
+    progress: () => {},
+    vertex: digestOf('vertex'),
+    started: () => {},
+    session,
+  };
   return await execOp(op, inputs, undefined, world).cacheMap(new AbortController().signal, report);
 }
 
@@ -163,7 +194,10 @@ test('an argument or variable that the kernel does not take is told before anyth
   const argument = await failed({ args: ['sh', '-c', long] });
   assert.is(argument.code, 'KILN_PROCESS_START');
   assert.match(argument.message, 'an argument of the command has 131072 bytes');
-  assert.match((await failed({ env: [`LONG=${long}`] })).message, 'the variable LONG of the command has 131077 bytes');
+  assert.match(
+    (await failed({ env: [`LONG=${long}`] })).message,
+    'the variable LONG of the command has 131077 bytes',
+  );
   await b.run(exec({ args: ['x'.repeat(131_071)] }), [b.tree(() => {})], () => 0);
   const together = await failed({}, (_, write) => {
     write('exec container process `/bin/sh`: Argument list too long\n');
@@ -187,7 +221,10 @@ test('the process gets its command, environment, proxies, user, hosts and limits
   await b.run(exec(meta, { network: 2 }), [b.tree(() => {})], (spec) => {
     assert.equal(spec.args, meta.args);
     assert.equal(spec.env, ['A=1', 'HTTP_PROXY=http://p', 'http_proxy=http://p']);
-    assert.equal([spec.cwd, spec.user, spec.hostname, spec.network], ['/work', 'alice', 'buildkitsandbox', 'none']);
+    assert.equal(
+      [spec.cwd, spec.user, spec.hostname, spec.network],
+      ['/work', 'alice', 'buildkitsandbox', 'none'],
+    );
     assert.equal(spec.extraHosts, meta.extraHosts);
     assert.equal(spec.ulimits, meta.ulimit);
     return 0;
@@ -261,7 +298,9 @@ test('a read-only bind mount shows the selected directory of its input', async (
 test('a bind mount whose source is not there is an error that names it', async () => {
   using b = bench();
   const bind: Mount = { input: 0, selector: '/no/such', dest: '/mnt', output: -1, readonly: true };
-  const error = await failure(b.run(exec({}, { mounts: [ROOT, bind] }), [b.tree(() => {})], () => 0));
+  const error = await failure(
+    b.run(exec({}, { mounts: [ROOT, bind] }), [b.tree(() => {})], () => 0),
+  );
   assert.match(String(error), /no\/such/);
 });
 
@@ -279,7 +318,11 @@ test('what is written to a writable bind mount is dropped, unless it is an outpu
   );
   assert.is(dropped.length, 1);
   assert.is(readFileSync(join(b.snapshots.at(snapshotOf(from)), 'file'), 'utf8'), 'old');
-  const kept = await b.run(exec({}, { mounts: [ROOT, { input: 1, dest: '/mnt', output: 1 }] }), [b.tree(() => {}), from], write);
+  const kept = await b.run(
+    exec({}, { mounts: [ROOT, { input: 1, dest: '/mnt', output: 1 }] }),
+    [b.tree(() => {}), from],
+    write,
+  );
   assert.is(readFileSync(join(b.snapshots.at(snapshotOf(kept[1])), 'file'), 'utf8'), 'new');
 });
 
@@ -306,7 +349,13 @@ test('a local directory is mounted as a copy, without what is ignored', async ()
 
 test('a cache mount keeps what one step writes for the next, by id', async () => {
   using b = bench();
-  const cache = (id: string): Mount => ({ input: -1, dest: '/c', output: -1, mountType: 3, cache: { id, sharing: 2 } });
+  const cache = (id: string): Mount => ({
+    input: -1,
+    dest: '/c',
+    output: -1,
+    mountType: 3,
+    cache: { id, sharing: 2 },
+  });
   const steps = exec({}, { mounts: [ROOT, cache('../../escape')] });
   await b.run(steps, [b.tree(() => {})], (spec) => {
     writeFileSync(join(bindAt(spec, '/c').source, 'kept'), '1');
@@ -354,18 +403,30 @@ test('a secret is a read-only file or a variable; when it is not given and optio
     return 0;
   });
   assert.not(JSON.stringify((await mapOf(b.world, op)).parts).includes('hunter2'));
-  const missing = await failure(b.run(exec({}, { mounts: [ROOT, secret('none', false)] }), [b.tree(() => {})], () => 0));
+  const missing = await failure(
+    b.run(exec({}, { mounts: [ROOT, secret('none', false)] }), [b.tree(() => {})], () => 0),
+  );
   assert.match(String(missing), /secret none: not found/);
 });
 
 test('tmpfs mounts have their size, and one on /dev/shm is its size', async () => {
   using b = bench();
-  const tmpfs = (dest: string, size: number): Mount => ({ input: -1, dest, output: -1, mountType: 4, tmpfs: { size } });
-  await b.run(exec({}, { mounts: [ROOT, tmpfs('/t', 5), tmpfs('/dev/shm', 7)] }), [b.tree(() => {})], (spec) => {
-    assert.equal(spec.mounts, [{ kind: 'tmpfs', target: '/t', size: 5 }]);
-    assert.is(spec.shmSize, 7);
-    return 0;
+  const tmpfs = (dest: string, size: number): Mount => ({
+    input: -1,
+    dest,
+    output: -1,
+    mountType: 4,
+    tmpfs: { size },
   });
+  await b.run(
+    exec({}, { mounts: [ROOT, tmpfs('/t', 5), tmpfs('/dev/shm', 7)] }),
+    [b.tree(() => {})],
+    (spec) => {
+      assert.equal(spec.mounts, [{ kind: 'tmpfs', target: '/t', size: 5 }]);
+      assert.is(spec.shmSize, 7);
+      return 0;
+    },
+  );
 });
 
 test('an ssh mount is the socket of the agent that was lent; without one it is nothing, or an error when it is required', async () => {
@@ -386,7 +447,9 @@ test('an ssh mount is the socket of the agent that was lent; without one it is n
     assert.equal(spec.mounts, []);
     return 0;
   });
-  const error = await failure(b.run(exec({}, { mounts: [ROOT, ssh('other', false)] }), [b.tree(() => {})], () => 0));
+  const error = await failure(
+    b.run(exec({}, { mounts: [ROOT, ssh('other', false)] }), [b.tree(() => {})], () => 0),
+  );
   assert.is((error as KilnError).code, 'KILN_SSH_AGENT');
   assert.match(String(error), /"other"/);
 });
@@ -398,20 +461,36 @@ test('a secret or an agent without an owner belongs to the user of the step', as
     writeFileSync(join(root, 'etc/passwd'), 'app:x:1000:1001::/:/bin/sh\n');
   };
   const mounts = (uid: number, gid: number): Mount[] => [
-    { input: -1, dest: '/s', output: 0, mountType: 1, secret: { id: 'token', uid, gid, mode: 0o400, optional: false } },
-    { input: -1, dest: '/a', output: 0, mountType: 2, ssh: { id: '', uid, gid, mode: 0o600, optional: false } },
+    {
+      input: -1,
+      dest: '/s',
+      output: 0,
+      mountType: 1,
+      secret: { id: 'token', uid, gid, mode: 0o400, optional: false },
+    },
+    {
+      input: -1,
+      dest: '/a',
+      output: 0,
+      mountType: 2,
+      ssh: { id: '', uid, gid, mode: 0o600, optional: false },
+    },
   ];
   for (const [uid, gid, owner] of [
     [0, 0, '1000:1001'],
     [7, 0, '7:1001'],
     [7, 8, '7:8'],
   ] as const)
-    await b.run(exec({ user: 'app' }, { mounts: [ROOT, ...mounts(uid, gid)] }), [b.tree(passwd)], (spec) => {
-      const { uid, gid } = statSync(bindAt(spec, '/s').source);
-      assert.is(`${uid}:${gid}`, owner);
-      assert.is(bindAt(spec, '/a').source, `/agents/default ${owner} 600`);
-      return 0;
-    });
+    await b.run(
+      exec({ user: 'app' }, { mounts: [ROOT, ...mounts(uid, gid)] }),
+      [b.tree(passwd)],
+      (spec) => {
+        const { uid, gid } = statSync(bindAt(spec, '/s').source);
+        assert.is(`${uid}:${gid}`, owner);
+        assert.is(bindAt(spec, '/a').source, `/agents/default ${owner} 600`);
+        return 0;
+      },
+    );
 });
 
 test('a secret counts in the key only when it is marked, and then by its mark', async () => {
@@ -438,7 +517,10 @@ test('a secret counts in the key only when it is marked, and then by its mark', 
     assert.equal((await mapOf(b.world, op, 1, unmarked)).parts, (await mapOf(b.world, op)).parts);
   }
   const marked = stepSession({ secretMark: async () => 'mark' });
-  assert.equal((await mapOf(b.world, exec(), 1, marked)).parts, (await mapOf(b.world, exec())).parts);
+  assert.equal(
+    (await mapOf(b.world, exec(), 1, marked)).parts,
+    (await mapOf(b.world, exec())).parts,
+  );
 });
 
 test('the key tells command, environment, place, user, network and mounts, each change apart', async () => {
@@ -465,22 +547,43 @@ test('the key tells command, environment, place, user, network and mounts, each 
   const keys = await Promise.all(ops.map((op) => partsOf(b.world, op)));
   assert.is(new Set(keys).size, ops.length);
   const names = (await mapOf(b.world, exec({ env: ['FOO=1'] }))).parts.map((part) => part.name);
-  assert.ok(names.includes('command') && names.includes('environment FOO') && names.includes('mount /'));
+  assert.ok(
+    names.includes('command') && names.includes('environment FOO') && names.includes('mount /'),
+  );
 });
 
 test('proxies, addresses of extra hosts and identities of caches are not in the key', async () => {
   using b = bench();
-  const cache = (id: string): Mount => ({ input: -1, dest: '/c', output: -1, mountType: 3, cache: { id, sharing: 0 } });
-  const same = async (one: ExecOp, two: ExecOp) => assert.is(await partsOf(b.world, one), await partsOf(b.world, two));
+  const cache = (id: string): Mount => ({
+    input: -1,
+    dest: '/c',
+    output: -1,
+    mountType: 3,
+    cache: { id, sharing: 0 },
+  });
+  const same = async (one: ExecOp, two: ExecOp) =>
+    assert.is(await partsOf(b.world, one), await partsOf(b.world, two));
   await same(exec(), exec({ proxyEnv: { httpProxy: 'http://user:pass@p' } }));
-  await same(exec({ extraHosts: [{ host: 'h', ip: '10.0.0.1' }] }), exec({ extraHosts: [{ host: 'h', ip: '10.0.0.2' }] }));
+  await same(
+    exec({ extraHosts: [{ host: 'h', ip: '10.0.0.1' }] }),
+    exec({ extraHosts: [{ host: 'h', ip: '10.0.0.2' }] }),
+  );
   await same(exec({}, { mounts: [ROOT, cache('a')] }), exec({}, { mounts: [ROOT, cache('b')] }));
 });
 
 test('the root counts by definition, and what is only read by the bytes below its source', async () => {
   using b = bench();
-  const bind = (selector: string): Mount => ({ input: 1, selector, dest: `/m${selector}`, output: -1 });
-  const { inputs } = await mapOf(b.world, exec({}, { mounts: [ROOT, bind('/src'), bind('/lib')] }), 2);
+  const bind = (selector: string): Mount => ({
+    input: 1,
+    selector,
+    dest: `/m${selector}`,
+    output: -1,
+  });
+  const { inputs } = await mapOf(
+    b.world,
+    exec({}, { mounts: [ROOT, bind('/src'), bind('/lib')] }),
+    2,
+  );
   assert.equal(
     inputs.map(({ by, selector }) => [by, selector]),
     [
@@ -509,8 +612,13 @@ test('an input that is the root and mounted elsewhere too, or an output, counts 
   using b = bench();
   const by = async (mounts: readonly Mount[], inputs: number) =>
     (await mapOf(b.world, exec({}, { mounts }), inputs)).inputs.map((input) => input.by);
-  assert.equal(await by([ROOT, { input: 0, dest: '/again', output: -1, readonly: true }], 1), ['definition']);
-  assert.equal(await by([ROOT, { input: 1, dest: '/out', output: 1 }], 2), ['definition', 'definition']);
+  assert.equal(await by([ROOT, { input: 0, dest: '/again', output: -1, readonly: true }], 1), [
+    'definition',
+  ]);
+  assert.equal(await by([ROOT, { input: 1, dest: '/out', output: 1 }], 2), [
+    'definition',
+    'definition',
+  ]);
 });
 
 test('a step gets the host network or an unconfined process only when the build allows it', () => {
@@ -535,9 +643,24 @@ test('a graph with modes or indices that cannot be is refused, not taken for the
     exec({}, { mounts: [{ ...ROOT, output: 1 }] }),
     exec({}, { mounts: [{ ...ROOT, mountType: 4 }] }),
     exec({}, { mounts: [ROOT, { input: -1, dest: '/x', output: -1, mountType: 9 as never }] }),
-    exec({}, { mounts: [ROOT, { input: -1, dest: '/x', output: -1, mountType: 3, cache: { id: 'x', sharing: 3 as never } }] }),
+    exec(
+      {},
+      {
+        mounts: [
+          ROOT,
+          {
+            input: -1,
+            dest: '/x',
+            output: -1,
+            mountType: 3,
+            cache: { id: 'x', sharing: 3 as never },
+          },
+        ],
+      },
+    ),
   ];
-  for (const op of wrong) assert.throws(() => execOp(op, 1, undefined, b.world), /the build graph has a process with/);
+  for (const op of wrong)
+    assert.throws(() => execOp(op, 1, undefined, b.world), /the build graph has a process with/);
 });
 
 test('a failed step leaves no descriptor open', async () => {

@@ -67,7 +67,8 @@ async function runExec(
     },
     signal,
   );
-  if (result.emulator !== undefined && platform) world.onEmulated?.({ vertex, platform, emulator: result.emulator });
+  if (result.emulator !== undefined && platform)
+    world.onEmulated?.({ vertex, platform, emulator: result.emulator });
   if (result.usage) context.usage?.(result.usage);
   const wanted = op.meta.validExitCodes?.length ? op.meta.validExitCodes : [0];
   if (!wanted.includes(result.exitCode)) {
@@ -79,7 +80,10 @@ async function runExec(
   return await commitOutputs(mounts.outputs, world);
 }
 
-async function commitOutputs(outputs: readonly ActiveSnapshot[], world: World): Promise<BuildResult[]> {
+async function commitOutputs(
+  outputs: readonly ActiveSnapshot[],
+  world: World,
+): Promise<BuildResult[]> {
   const results: BuildResult[] = [];
   for (const active of outputs) {
     checkWritten(active.upper, active.isPlain);
@@ -97,7 +101,11 @@ const MAX_ARGUMENT = 131_071;
 /**
  * Said before anything runs; what all of them together may take depends on the limits of the step.
  */
-function refuseTooLong({ args, env, secretEnv = [] }: Pick<ProcessSpec, 'args' | 'env' | 'secretEnv'>): void {
+function refuseTooLong({
+  args,
+  env,
+  secretEnv = [],
+}: Pick<ProcessSpec, 'args' | 'env' | 'secretEnv'>): void {
   const sizes = [
     ...args.map((text) => ['an argument', text] as const),
     ...[...env, ...secretEnv].map((text) => [variable(text), text] as const),
@@ -105,9 +113,13 @@ function refuseTooLong({ args, env, secretEnv = [] }: Pick<ProcessSpec, 'args' |
   for (const [what, text] of sizes) {
     if (text.length * 3 <= MAX_ARGUMENT || Buffer.byteLength(text) <= MAX_ARGUMENT) continue;
     const size = Buffer.byteLength(text);
-    throw new KilnError('KILN_PROCESS_START', `${what} of the command has ${size} bytes, and the kernel takes ${MAX_ARGUMENT}`, {
-      hint: 'COPY a long script to a file and run that, or begin a heredoc with #!/bin/sh',
-    });
+    throw new KilnError(
+      'KILN_PROCESS_START',
+      `${what} of the command has ${size} bytes, and the kernel takes ${MAX_ARGUMENT}`,
+      {
+        hint: 'COPY a long script to a file and run that, or begin a heredoc with #!/bin/sh',
+      },
+    );
   }
 }
 
@@ -118,7 +130,12 @@ function variable(text: string): string {
 const TOO_LONG = /\bArgument list too long\b/i;
 
 /** BuildKit's sentence, the end of the output, and for what is often met what to do. */
-function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput, { limits }: World): KilnError {
+function stepFailed(
+  op: ExecOp,
+  result: ProcessResult,
+  last: LastOutput,
+  { limits }: World,
+): KilnError {
   const command = op.meta.args.join(' ');
   const killed = result.oomKilled ? ' (it was killed because memory ran out)' : '';
   return new KilnError(
@@ -126,7 +143,9 @@ function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput, { limit
     `process ${JSON.stringify(command)} did not complete successfully: exit code: ${result.exitCode}${killed}`,
     {
       notes: last.lines(),
-      hint: hintFor(result, limits?.memory) ?? (last.lines().some((line) => TOO_LONG.test(line)) ? HINT_TOO_LONG : undefined),
+      hint:
+        hintFor(result, limits?.memory) ??
+        (last.lines().some((line) => TOO_LONG.test(line)) ? HINT_TOO_LONG : undefined),
     },
   );
 }
@@ -134,13 +153,18 @@ function stepFailed(op: ExecOp, result: ProcessResult, last: LastOutput, { limit
 const HINT_TOO_LONG =
   'the command and all variables together are more than the kernel takes, as a rule 2 MiB: set fewer or shorter variables, or read them from a file';
 
-function hintFor({ exitCode, oomKilled, emulator }: ProcessResult, memory: number | undefined): string | undefined {
+function hintFor(
+  { exitCode, oomKilled, emulator }: ProcessResult,
+  memory: number | undefined,
+): string | undefined {
   if (oomKilled && memory !== undefined)
     return `it may use ${Math.floor(memory / 2 ** 20)} MiB: give it more with --memory, or let it use less`;
   if (oomKilled)
     return 'this machine has too little memory for it: let it use less, or run fewer steps at once (--max-parallelism)';
-  if (exitCode === 127) return 'the command was not found: is it installed in this stage, and spelled right?';
-  if (exitCode === 126) return 'the command cannot be run: is it executable, and made for this platform?';
+  if (exitCode === 127)
+    return 'the command was not found: is it installed in this stage, and spelled right?';
+  if (exitCode === 126)
+    return 'the command cannot be run: is it executable, and made for this platform?';
   if (emulator !== undefined)
     return `it ran emulated by ${emulator}, which cannot do everything: FROM --platform=$BUILDPLATFORM runs without, and can compile for TARGETARCH`;
   return undefined;

@@ -45,7 +45,11 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
   };
 }
 
-function inputKey(reads: InputReads, world: FileOpWorld, hashed: HashedDirectories): InputKey<BuildResult> {
+function inputKey(
+  reads: InputReads,
+  world: FileOpWorld,
+  hashed: HashedDirectories,
+): InputKey<BuildResult> {
   if (reads.whole || reads.selections.length === 0) return { by: 'definition' };
   return {
     by: 'content',
@@ -53,7 +57,9 @@ function inputKey(reads: InputReads, world: FileOpWorld, hashed: HashedDirectori
     digest: async (input, signal) => {
       await using scope = new AsyncDisposableStack();
       const tree =
-        input.kind === 'directory' ? treeOf(input) : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
+        input.kind === 'directory'
+          ? treeOf(input)
+          : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
       const digests: Digest[] = [];
       const selected: SelectedContents[] = [];
       for (const { action, selection } of reads.selections) {
@@ -74,7 +80,12 @@ function inputKey(reads: InputReads, world: FileOpWorld, hashed: HashedDirectori
   };
 }
 
-function remember(hashed: HashedDirectories, input: DirectoryResult, action: number, read: SelectedContents): void {
+function remember(
+  hashed: HashedDirectories,
+  input: DirectoryResult,
+  action: number,
+  read: SelectedContents,
+): void {
   const known = hashed.get(input) ?? new Map<number, SelectedContents>();
   hashed.set(input, known.set(action, read));
 }
@@ -82,7 +93,10 @@ function remember(hashed: HashedDirectories, input: DirectoryResult, action: num
 const NOTHING = digestOf('nothing');
 
 function partsOf(reads: InputReads, digests: readonly Digest[]): { name: string; value: string }[] {
-  return reads.selections.map(({ selection }, at) => ({ name: titleOf(selection), value: digests[at]! }));
+  return reads.selections.map(({ selection }, at) => ({
+    name: titleOf(selection),
+    value: digests[at]!,
+  }));
 }
 
 function titleOf(selection: Selection): string {

@@ -9,10 +9,17 @@ import { replacedLinks } from './replaced-links.ts';
  * Puts trees on top of each other, the first at the bottom: the concatenation of their stacks. No
  * byte moves.
  */
-export function mergeOp(op: MergeOp, inputCount: number, snapshotter: Pick<Snapshotter, 'files'>): Op<BuildResult> {
+export function mergeOp(
+  op: MergeOp,
+  inputCount: number,
+  snapshotter: Pick<Snapshotter, 'files'>,
+): Op<BuildResult> {
   const order = op.inputs.map(({ input }) => input);
   if (order.some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)) {
-    throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a merge of an input that is not there');
+    throw new KilnError(
+      'KILN_GRAPH_INVALID',
+      'the build graph has a merge of an input that is not there',
+    );
   }
   return {
     resource: 'none',
@@ -27,7 +34,9 @@ export function mergeOp(op: MergeOp, inputCount: number, snapshotter: Pick<Snaps
       const replaced = replacedLinks(stacks.slice(0, -1).flat(), upper, snapshotter);
       if (replaced.length > 0) {
         const short = `--link puts a directory where the image has a link: ${replaced.join(', ')}`;
-        const detail = ['what was found by way of the link is not there any more: copy to its target, or leave out --link'];
+        const detail = [
+          'what was found by way of the link is not there any more: copy to its target, or leave out --link',
+        ];
         progress({ kind: 'warning', vertex, short, detail });
       }
       return [{ kind: 'snapshot', snapshot: { layers: stacks.flat() } }];
@@ -37,6 +46,9 @@ export function mergeOp(op: MergeOp, inputCount: number, snapshotter: Pick<Snaps
 
 function layersOf(result: BuildResult) {
   if (result.kind === 'directory')
-    throw new KilnError('KILN_GRAPH_INVALID', 'a local directory cannot be merged: copy it into a layer first');
+    throw new KilnError(
+      'KILN_GRAPH_INVALID',
+      'a local directory cannot be merged: copy it into a layer first',
+    );
   return result.snapshot.layers;
 }

@@ -22,7 +22,8 @@ test('a directory over a link of the image is named, also one below a directory;
     });
     const above = layer('above', (path) => mkdirSync(path('sbin')));
     const copy = layer('copy', (path) => {
-      for (const name of ['bin', 'sbin', 'usr/bin', 'usr/conf', 'new']) mkdirSync(path(name), { recursive: true });
+      for (const name of ['bin', 'sbin', 'usr/bin', 'usr/conf', 'new'])
+        mkdirSync(path(name), { recursive: true });
       writeFileSync(path('bin/x'), '');
     });
     const files = (id: LayerId) => join(top, id);

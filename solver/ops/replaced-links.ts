@@ -19,7 +19,9 @@ export function replacedLinks(
   snapshotter: Pick<Snapshotter, 'files'>,
 ): string[] {
   if (lower.length === 0) return [];
-  const directories = upper.flatMap((layer) => directoriesOf(snapshotter.files(layer))).slice(0, MOST);
+  const directories = upper
+    .flatMap((layer) => directoriesOf(snapshotter.files(layer)))
+    .slice(0, MOST);
   return directories.filter((path) => isLink(path, lower, snapshotter));
 }
 
@@ -41,7 +43,11 @@ function directoriesOf(layer: string | undefined): string[] {
 }
 
 /** What the highest layer that has something at the path has there. */
-function isLink(path: string, layers: readonly LayerId[], snapshotter: Pick<Snapshotter, 'files'>): boolean {
+function isLink(
+  path: string,
+  layers: readonly LayerId[],
+  snapshotter: Pick<Snapshotter, 'files'>,
+): boolean {
   for (const layer of layers.toReversed()) {
     const files = snapshotter.files(layer);
     if (files === undefined) continue;

@@ -23,7 +23,14 @@ import { never } from '../../registry/testing/client.ts';
 import type { BuildResult } from '../result.ts';
 import { stepSession } from '../step-session.ts';
 import { copyingSnapshotter, listTree } from './file/testing.ts';
-import { COMMIT_TIME, close, type GitServer, listen, Repositories, serveGit } from './git/testing.ts';
+import {
+  COMMIT_TIME,
+  close,
+  type GitServer,
+  listen,
+  Repositories,
+  serveGit,
+} from './git/testing.ts';
 import { sourceGitOp } from './source-git.ts';
 
 const TIME = String(COMMIT_TIME);
@@ -42,7 +49,10 @@ class Store implements Disposable {
   /** The op in a new build. */
   op(url: string, fragment = '', attrs: Record<string, string> = {}) {
     const git = { directory: join(this.directory, 'git'), env: this.env, knownHosts: [] };
-    const named = { 'git.authtokensecret': 'GIT_AUTH_TOKEN', 'git.authheadersecret': 'GIT_AUTH_HEADER' };
+    const named = {
+      'git.authtokensecret': 'GIT_AUTH_TOKEN',
+      'git.authheadersecret': 'GIT_AUTH_HEADER',
+    };
     const identifier = `git://${url.replace(/^[a-z]+:\/\//, '')}${fragment}`;
     const world = { snapshotter: this.snapshotter, git };
     return sourceGitOp({ identifier, attrs: { 'git.fullurl': url, ...named, ...attrs } }, world);
@@ -50,13 +60,22 @@ class Store implements Disposable {
 
   /** What a new build hands to its ops. */
   context() {
-    const secret = async (id: string) => (this.secrets[id] === undefined ? undefined : Buffer.from(this.secrets[id]));
+    const secret = async (id: string) =>
+      this.secrets[id] === undefined ? undefined : Buffer.from(this.secrets[id]);
     const session = stepSession({ secret });
-    return { signal: never(), progress: () => {}, vertex: digestOf('v'), started: () => {}, session };
+    return {
+      signal: never(),
+      progress: () => {},
+      vertex: digestOf('v'),
+      started: () => {},
+      session,
+    };
   }
 
   async key(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<string> {
-    return JSON.stringify((await this.op(url, fragment, attrs).cacheMap(never(), this.context())).parts);
+    return JSON.stringify(
+      (await this.op(url, fragment, attrs).cacheMap(never(), this.context())).parts,
+    );
   }
 
   /** The tree, as lines. */
@@ -64,7 +83,11 @@ class Store implements Disposable {
     return listTree(this.at(await this.result(url, fragment, attrs)), (path) => path === '.git');
   }
 
-  async result(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<BuildResult> {
+  async result(
+    url: string,
+    fragment = '',
+    attrs: Record<string, string> = {},
+  ): Promise<BuildResult> {
     return (await this.op(url, fragment, attrs).run([], this.context()))[0]!;
   }
 
@@ -120,7 +143,8 @@ async function setting(options: { readonly login?: string } = {}, like = plain) 
 }
 
 /** Requests that brought objects. */
-const fetches = (server: GitServer) => server.requests.filter((line) => line.startsWith('POST') && !line.includes('ls-refs'));
+const fetches = (server: GitServer) =>
+  server.requests.filter((line) => line.startsWith('POST') && !line.includes('ls-refs'));
 
 const git = suite('source-git');
 
@@ -153,7 +177,11 @@ git('a branch, a tag of either kind and a commit are found', async () => {
   for (const [fragment, commit] of wanted) {
     assert.match(await at.store.key(at.url, fragment), commit, fragment);
     const text = commit === main ? 'main' : commit === dev ? 'dev' : 'first';
-    assert.is((await at.store.run(at.url, fragment))[0], `a file 0644 0:0 ${TIME} "${text}"`, fragment);
+    assert.is(
+      (await at.store.run(at.url, fragment))[0],
+      `a file 0644 0:0 ${TIME} "${text}"`,
+      fragment,
+    );
   }
 });
 
@@ -206,13 +234,19 @@ git('a branch goes before a tag of the same name', async () => {
 git('a server that gives files only serves single commits too', async () => {
   await using at = await setting();
   const files = createServer((request, response) => {
-    const file = join(at.repositories.served, decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname));
+    const file = join(
+      at.repositories.served,
+      decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname),
+    );
     if (existsSync(file) && !file.endsWith('/')) response.end(readFileSync(file));
     else response.writeHead(404).end();
   });
   const url = `${await listen(files)}/r.git`;
   try {
-    assert.is((await at.store.run(url, `#${at.commits.first}`))[0], `a file 0644 0:0 ${TIME} "first"`);
+    assert.is(
+      (await at.store.run(url, `#${at.commits.first}`))[0],
+      `a file 0644 0:0 ${TIME} "first"`,
+    );
     const error = await failure(at.store.run(url, `#${'0'.repeat(39)}1`));
     assert.is(error.code, 'KILN_GIT_REF');
   } finally {
@@ -222,7 +256,10 @@ git('a server that gives files only serves single commits too', async () => {
 
 git('a directory of the repository is the top', async () => {
   await using at = await setting();
-  assert.equal(await at.store.run(at.url, '#main:d'), [`e dir 0755 0:0 ${TIME}`, `e/x file 0644 0:0 ${TIME} "x"`]);
+  assert.equal(await at.store.run(at.url, '#main:d'), [
+    `e dir 0755 0:0 ${TIME}`,
+    `e/x file 0644 0:0 ${TIME} "x"`,
+  ]);
   assert.equal(await at.store.run(at.url, '#main:/d/./e/'), [`x file 0644 0:0 ${TIME} "x"`]);
 });
 
@@ -243,7 +280,19 @@ for (const [subdir, words] of SUBDIRS)
     assert.match(error.message, words);
   });
 
-const REFS = ['--upload-pack=touch /tmp/x', '-x', 'a..b', 'a b', 'main^', 'main~1', '@{1}', 'a*', '.a', 'a.lock', 'a/'];
+const REFS = [
+  '--upload-pack=touch /tmp/x',
+  '-x',
+  'a..b',
+  'a b',
+  'main^',
+  'main~1',
+  '@{1}',
+  'a*',
+  '.a',
+  'a.lock',
+  'a/',
+];
 for (const ref of REFS)
   git(`the ref ${ref} never reaches git`, async () => {
     using store = new Store();
@@ -274,7 +323,10 @@ for (const url of URLS)
 git('a ref that is not there is told apart from a repository that is not', async () => {
   await using at = await setting();
   assert.is((await failure(at.store.key(at.url, '#nope'))).code, 'KILN_GIT_REF');
-  assert.match((await failure(at.store.key(at.url, `#${at.commits.main.slice(0, 8)}`))).hint ?? '', /all 40 digits/);
+  assert.match(
+    (await failure(at.store.key(at.url, `#${at.commits.main.slice(0, 8)}`))).hint ?? '',
+    /all 40 digits/,
+  );
   assert.is((await failure(at.store.key(`${at.server.url}/none.git`))).code, 'KILN_GIT_REPOSITORY');
   assert.is((await failure(at.store.key('http://127.0.0.1:1/r.git'))).code, 'KILN_GIT_UNREACHABLE');
 });
@@ -298,8 +350,13 @@ git('a checksum is the beginning of the commit or of the tag', async () => {
   await using at = await setting();
   const tag = at.repositories.git('r', 'rev-parse', 'annotated');
   for (const checksum of [at.commits.first, at.commits.first.slice(0, 7), tag.toUpperCase()])
-    assert.match(await at.store.key(at.url, '#annotated', { 'git.checksum': checksum }), at.commits.first);
-  const error = await failure(at.store.key(at.url, '#annotated', { 'git.checksum': at.commits.main }));
+    assert.match(
+      await at.store.key(at.url, '#annotated', { 'git.checksum': checksum }),
+      at.commits.first,
+    );
+  const error = await failure(
+    at.store.key(at.url, '#annotated', { 'git.checksum': at.commits.main }),
+  );
   assert.is(error.code, 'KILN_GIT_CHECKSUM');
   assert.match(error.message, new RegExp(`${at.commits.first}.*expected ${at.commits.main}`));
 });
@@ -373,21 +430,24 @@ git('a submodule on the disk of the builder is refused', async () => {
   }
 });
 
-git('a submodule on the disk of the builder is refused with the .git directory kept, too', async () => {
-  await using at = await withSubmodules();
-  at.repositories.git(
-    'r',
-    'config',
-    '--file',
-    '.gitmodules',
-    'submodule.modules/sub.url',
-    `file://${at.repositories.served}/sub.git`,
-  );
-  at.repositories.commit('r', {});
-  at.repositories.publish('r');
-  const error = await failure(at.store.run(at.url, '', { 'git.keepgitdir': 'true' }));
-  assert.is(error.code, 'KILN_GIT_URL');
-});
+git(
+  'a submodule on the disk of the builder is refused with the .git directory kept, too',
+  async () => {
+    await using at = await withSubmodules();
+    at.repositories.git(
+      'r',
+      'config',
+      '--file',
+      '.gitmodules',
+      'submodule.modules/sub.url',
+      `file://${at.repositories.served}/sub.git`,
+    );
+    at.repositories.commit('r', {});
+    at.repositories.publish('r');
+    const error = await failure(at.store.run(at.url, '', { 'git.keepgitdir': 'true' }));
+    assert.is(error.code, 'KILN_GIT_URL');
+  },
+);
 
 git('files that are kept in Git LFS are told of: they come as pointers', async () => {
   await using at = await setting();
@@ -397,7 +457,8 @@ git('files that are kept in Git LFS are told of: they come as pointers', async (
   });
   at.repositories.publish('r');
   const told: string[] = [];
-  const progress: ProgressSink = (event) => void (event.kind === 'warning' && told.push(event.short));
+  const progress: ProgressSink = (event) =>
+    void (event.kind === 'warning' && told.push(event.short));
   await at.store.op(at.url, '', {}).run([], { signal: never(), progress, vertex: digestOf('v') });
   assert.match(told.join(), /r\.git keeps files in Git LFS/);
 });
@@ -418,8 +479,22 @@ git('a token goes to its repository and to no submodule elsewhere', async () => 
   await using other = await serveGit(at.repositories.served);
   at.repositories.commit('sub', { s: 's' });
   at.repositories.publish('sub');
-  at.repositories.git('r', 'submodule', '--quiet', 'add', join(at.repositories.directory, 'sub'), 'm');
-  at.repositories.git('r', 'config', '--file', '.gitmodules', 'submodule.m.url', `${other.url}/sub.git`);
+  at.repositories.git(
+    'r',
+    'submodule',
+    '--quiet',
+    'add',
+    join(at.repositories.directory, 'sub'),
+    'm',
+  );
+  at.repositories.git(
+    'r',
+    'config',
+    '--file',
+    '.gitmodules',
+    'submodule.m.url',
+    `${other.url}/sub.git`,
+  );
   at.repositories.commit('r', {});
   at.repositories.publish('r');
   at.store.secrets = { GIT_AUTH_TOKEN: 's3cret\n' };
@@ -434,7 +509,10 @@ git('a token goes to its repository and to no submodule elsewhere', async () => 
 
 git('a secret named after the host goes before the one for all', async () => {
   await using at = await setting({ login: 'Bearer mine' });
-  at.store.secrets = { GIT_AUTH_TOKEN: 'no', [`GIT_AUTH_HEADER.${new URL(at.url).host}`]: 'Bearer mine' };
+  at.store.secrets = {
+    GIT_AUTH_TOKEN: 'no',
+    [`GIT_AUTH_HEADER.${new URL(at.url).host}`]: 'Bearer mine',
+  };
   assert.match(await at.store.key(at.url), at.commits.main);
 });
 
@@ -460,27 +538,47 @@ git('no login is in the arguments of git, in the key, or on the disk', async () 
   const result = await at.store.result(url, '', { 'git.keepgitdir': 'true' });
   assert.match(readFileSync(log, 'utf8'), /ls-remote/);
   for (const place of [at.store.directory, at.store.at(result)])
-    assert.is(execFileSync('sh', ['-c', `grep -rlE 's3cret|${login.slice(6)}' ${place} || true`], { encoding: 'utf8' }), '');
+    assert.is(
+      execFileSync('sh', ['-c', `grep -rlE 's3cret|${login.slice(6)}' ${place} || true`], {
+        encoding: 'utf8',
+      }),
+      '',
+    );
 });
 
 git('with its .git directory a commit is a clean clone that git understands', async () => {
   await using at = await withSubmodules();
-  const directory = at.store.at(await at.store.result(at.url, '#main', { 'git.keepgitdir': 'true' }));
+  const directory = at.store.at(
+    await at.store.result(at.url, '#main', { 'git.keepgitdir': 'true' }),
+  );
   const inClone = (...args: string[]) =>
-    execFileSync('git', ['-c', 'safe.directory=*', ...args], { cwd: directory, encoding: 'utf8' }).trim();
+    execFileSync('git', ['-c', 'safe.directory=*', ...args], {
+      cwd: directory,
+      encoding: 'utf8',
+    }).trim();
   assert.is(inClone('status', '--porcelain'), '');
   assert.is(inClone('rev-parse', 'HEAD'), at.repositories.git('r', 'rev-parse', 'main'));
   assert.is(inClone('for-each-ref', '--format=%(refname)'), 'refs/heads/main');
   assert.is(inClone('remote', 'get-url', 'origin'), at.url);
   assert.is(inClone('rev-list', '--count', 'HEAD'), '1');
   assert.is(readFileSync(join(directory, 'modules/sub/s/t'), 'utf8'), 'sub');
-  assert.equal(readdirSync(join(directory, '.git')).sort(), ['HEAD', 'config', 'index', 'modules', 'objects', 'refs', 'shallow']);
+  assert.equal(readdirSync(join(directory, '.git')).sort(), [
+    'HEAD',
+    'config',
+    'index',
+    'modules',
+    'objects',
+    'refs',
+    'shallow',
+  ]);
 });
 
 git('a tag is kept with the .git directory, and a commit without a name too', async () => {
   await using at = await setting();
   const refs = async (fragment: string) => {
-    const directory = at.store.at(await at.store.result(at.url, fragment, { 'git.keepgitdir': 'true' }));
+    const directory = at.store.at(
+      await at.store.result(at.url, fragment, { 'git.keepgitdir': 'true' }),
+    );
     return execFileSync('git', ['-c', 'safe.directory=*', 'for-each-ref', '--format=%(refname)'], {
       cwd: directory,
       encoding: 'utf8',
@@ -493,13 +591,17 @@ git('a tag is kept with the .git directory, and a commit without a name too', as
 git('two stores make the same bytes of a commit, .git included', async () => {
   await using at = await setting();
   using other = new Store();
-  const list = async (store: Store) => listTree(store.at(await store.result(at.url, '#annotated', { 'git.keepgitdir': 'true' })));
+  const list = async (store: Store) =>
+    listTree(store.at(await store.result(at.url, '#annotated', { 'git.keepgitdir': 'true' })));
   assert.equal(await list(other), await list(at.store));
 });
 
 git('a directory has no .git, asked for or not', async () => {
   await using at = await setting();
-  assert.equal(await at.store.run(at.url, '#main:d', { 'git.keepgitdir': 'true' }), await at.store.run(at.url, '#main:d'));
+  assert.equal(
+    await at.store.run(at.url, '#main:d', { 'git.keepgitdir': 'true' }),
+    await at.store.run(at.url, '#main:d'),
+  );
 });
 
 git('a repository with hooks and filters of its own runs none', async () => {
@@ -549,7 +651,10 @@ git('names that are no UTF-8 come out as they are', async () => {
 git('a store may lie at a path with characters that mean something in a URL', async () => {
   await using at = await setting();
   using store = new Store('kiln git %41#?');
-  assert.is((await store.run(at.url, '#main', { 'git.keepgitdir': 'true' }))[0], `a file 0644 0:0 ${TIME} "main"`);
+  assert.is(
+    (await store.run(at.url, '#main', { 'git.keepgitdir': 'true' }))[0],
+    `a file 0644 0:0 ${TIME} "main"`,
+  );
 });
 
 git('a cancelled fetch ends git and rejects', async () => {

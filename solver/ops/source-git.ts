@@ -66,11 +66,15 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
 async function rightsOf(source: GitSource, { secret }: StepSession): Promise<GitRights> {
   // A login in the URL goes with it to the submodules that are named relative to it, as git has it:
   // they are on the same host.
-  if (source.login !== undefined) return { authorization: source.login, scope: `${new URL(source.remote).origin}/` };
+  if (source.login !== undefined)
+    return { authorization: source.login, scope: `${new URL(source.remote).origin}/` };
   return { authorization: await gitAuthorization(source, secret), scope: source.remote };
 }
 
-function keyParts({ subdir, keepGitDir, submodules, remote }: GitSource, { object, commit, name }: Resolved) {
+function keyParts(
+  { subdir, keepGitDir, submodules, remote }: GitSource,
+  { object, commit, name }: Resolved,
+) {
   const kept = keepGitDir && subdir === '';
   return [
     { name: 'commit', value: commit },

@@ -23,14 +23,19 @@ class Store implements Disposable {
   readonly snapshotter = copyingSnapshotter();
   readonly fetched = new Map<string, FetchedFile>();
 
-  async build<T>(body: (build: Build) => Promise<T>, secret: StepSession['secret'] = NO_SECRETS): Promise<T> {
+  async build<T>(
+    body: (build: Build) => Promise<T>,
+    secret: StepSession['secret'] = NO_SECRETS,
+  ): Promise<T> {
     const retry = { ...DEFAULT_RETRY, wait: async () => {} };
     await using fetcher = createFetcher({ proxies: { none: [] }, retry });
     const fetched = {
       find: (id: string) => this.fetched.get(id),
       save: (id: string, file: FetchedFile) => void this.fetched.set(id, file),
     };
-    return await body(new Build({ snapshotter: this.snapshotter, fetcher, fetched }, stepSession({ secret })));
+    return await body(
+      new Build({ snapshotter: this.snapshotter, fetcher, fetched }, stepSession({ secret })),
+    );
   }
 
   list(result: BuildResult): string[] {
@@ -50,7 +55,13 @@ class Build {
 
   constructor(world: SourceHttpWorld, session: StepSession) {
     this.#world = world;
-    this.#context = { signal: never(), progress: () => {}, vertex: digestOf('v'), started: () => {}, session };
+    this.#context = {
+      signal: never(),
+      progress: () => {},
+      vertex: digestOf('v'),
+      started: () => {},
+      session,
+    };
   }
 
   op(url: string, attrs: Record<string, string> = {}) {
@@ -67,7 +78,11 @@ class Build {
 }
 
 /** Runs one build against a server; answers what is in the tree. */
-async function once(answer: Answer, path = '/f.txt', attrs: Record<string, string> = {}): Promise<string[]> {
+async function once(
+  answer: Answer,
+  path = '/f.txt',
+  attrs: Record<string, string> = {},
+): Promise<string[]> {
   await using server = await faultServer(answer);
   using store = new Store();
   return store.list(await store.build((build) => build.run(`http://${server.host}${path}`, attrs)));
@@ -79,17 +94,28 @@ const headers = (server: FaultServer, at: number) => server.seen[at]!.headers;
 const http = suite('source-http');
 
 http('a file has mode 0600 and the time of Last-Modified', async () => {
-  const tree = await once((_, response) => void response.setHeader('last-modified', MODIFIED).end('bytes'));
+  const tree = await once(
+    (_, response) => void response.setHeader('last-modified', MODIFIED).end('bytes'),
+  );
   assert.equal(tree, ['f.txt file 0600 0:0 1230768010 "bytes"']);
 });
 
 http('without Last-Modified a file is of 1970', async () => {
-  assert.equal(await once((_, response) => void response.end('bytes')), ['f.txt file 0600 0:0 0 "bytes"']);
+  assert.equal(await once((_, response) => void response.end('bytes')), [
+    'f.txt file 0600 0:0 0 "bytes"',
+  ]);
 });
 
 http('the graph may say name, mode and owner', async () => {
-  const attrs = { 'http.filename': 'context', 'http.perm': '0755', 'http.uid': '3', 'http.gid': '4' };
-  assert.equal(await once((_, response) => void response.end('x'), '/f.txt', attrs), ['context file 0755 3:4 0 "x"']);
+  const attrs = {
+    'http.filename': 'context',
+    'http.perm': '0755',
+    'http.uid': '3',
+    'http.gid': '4',
+  };
+  assert.equal(await once((_, response) => void response.end('x'), '/f.txt', attrs), [
+    'context file 0755 3:4 0 "x"',
+  ]);
 });
 
 const NAMES: readonly (readonly [string, string | undefined, string])[] = [
@@ -109,13 +135,16 @@ const NAMES: readonly (readonly [string, string | undefined, string])[] = [
   ['/a', `attachment; filename="${'n'.repeat(300)}"`, 'download'],
 ];
 for (const [path, disposition, name] of NAMES)
-  http(`${path} with ${disposition?.slice(0, 60) ?? 'no Content-Disposition'} is called ${name}`, async () => {
-    const tree = await once((_, response) => {
-      if (disposition) response.setHeader('content-disposition', disposition);
-      response.end('');
-    }, path);
-    assert.equal(tree, [`${name} file 0600 0:0 0 ""`]);
-  });
+  http(
+    `${path} with ${disposition?.slice(0, 60) ?? 'no Content-Disposition'} is called ${name}`,
+    async () => {
+      const tree = await once((_, response) => {
+        if (disposition) response.setHeader('content-disposition', disposition);
+        response.end('');
+      }, path);
+      assert.equal(tree, [`${name} file 0600 0:0 0 ""`]);
+    },
+  );
 
 http('an unchanged file is not downloaded again, and its key stays', async () => {
   using store = new Store();
@@ -125,7 +154,10 @@ http('an unchanged file is not downloaded again, and its key stays', async () =>
     else response.end('bytes');
   });
   const cold = await store.build((build) => build.key(urlOf(server)));
-  const [warm, result] = await store.build(async (build) => [await build.key(urlOf(server)), await build.run(urlOf(server))]);
+  const [warm, result] = await store.build(async (build) => [
+    await build.key(urlOf(server)),
+    await build.run(urlOf(server)),
+  ]);
   assert.is(warm, cold);
   assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes"']);
   assert.is(server.seen.length, 2, 'one question in each build');
@@ -133,7 +165,9 @@ http('an unchanged file is not downloaded again, and its key stays', async () =>
 
 http('a server that sends the whole file with the known ETag has not changed it', async () => {
   using store = new Store();
-  await using server = await faultServer((_, response, count) => void response.setHeader('etag', '"1"').end(`bytes ${count}`));
+  await using server = await faultServer(
+    (_, response, count) => void response.setHeader('etag', '"1"').end(`bytes ${count}`),
+  );
   const cold = await store.build((build) => build.key(urlOf(server)));
   assert.is(await store.build((build) => build.key(urlOf(server))), cold);
 });
@@ -144,7 +178,10 @@ http('a changed file has another key and other bytes', async () => {
     (_, response, count) => void response.setHeader('etag', `"${count}"`).end(`bytes ${count}`),
   );
   const cold = await store.build((build) => build.key(urlOf(server)));
-  const [warm, result] = await store.build(async (build) => [await build.key(urlOf(server)), await build.run(urlOf(server))]);
+  const [warm, result] = await store.build(async (build) => [
+    await build.key(urlOf(server)),
+    await build.run(urlOf(server)),
+  ]);
   assert.is.not(warm, cold);
   assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes 2"']);
 });
@@ -164,7 +201,9 @@ http('without an ETag an old Last-Modified is asked by', async () => {
 http('a Last-Modified of just now is no version', async () => {
   using store = new Store();
   const now = new Date().toUTCString();
-  await using server = await faultServer((_, response) => void response.setHeader('last-modified', now).end('bytes'));
+  await using server = await faultServer(
+    (_, response) => void response.setHeader('last-modified', now).end('bytes'),
+  );
   await store.build((build) => build.key(urlOf(server)));
   await store.build((build) => build.key(urlOf(server)));
   assert.is(headers(server, 1)['if-modified-since'], undefined);
@@ -172,7 +211,9 @@ http('a Last-Modified of just now is no version', async () => {
 
 http('a file whose layer is gone is downloaded again', async () => {
   using store = new Store();
-  await using server = await faultServer((_, response) => void response.setHeader('etag', '"1"').end('bytes'));
+  await using server = await faultServer(
+    (_, response) => void response.setHeader('etag', '"1"').end('bytes'),
+  );
   await store.build((build) => build.key(urlOf(server)));
   store.snapshotter.has = () => false;
   await store.build((build) => build.key(urlOf(server)));
@@ -188,13 +229,17 @@ http('two steps of a build that read one URL ask once', async () => {
 
 http('with a checksum the key needs no request', async () => {
   using store = new Store();
-  const key = await store.build((build) => build.key('http://127.0.0.1:1/f', { 'http.checksum': digestOf('bytes') }));
+  const key = await store.build((build) =>
+    build.key('http://127.0.0.1:1/f', { 'http.checksum': digestOf('bytes') }),
+  );
   assert.match(key, digestOf('bytes'));
 });
 
 http('a wrong checksum names both digests and leaves nothing', async () => {
   using store = new Store();
-  await using server = await faultServer((_, response) => void response.setHeader('etag', '"1"').end('other'));
+  await using server = await faultServer(
+    (_, response) => void response.setHeader('etag', '"1"').end('other'),
+  );
   const attrs = { 'http.checksum': digestOf('bytes') };
   const error = await failure(store.build((build) => build.run(urlOf(server), attrs)));
   assert.is(error.code, 'KILN_HTTP_CHECKSUM');
@@ -203,49 +248,72 @@ http('a wrong checksum names both digests and leaves nothing', async () => {
   assert.is(store.fetched.size, 0);
 });
 
-http('a file that was fetched without a checksum serves one that has it, if it is the right one', async () => {
-  using store = new Store();
-  await using server = await faultServer((_, response) => void response.setHeader('etag', '"1"').end('bytes'));
-  await store.build((build) => build.run(urlOf(server)));
-  await store.build((build) => build.run(urlOf(server), { 'http.checksum': digestOf('bytes') }));
-  assert.is(server.seen.length, 1);
-  const wrong = { 'http.checksum': digestOf('other') };
-  assert.is((await failure(store.build((build) => build.run(urlOf(server), wrong)))).code, 'KILN_HTTP_CHECKSUM');
-});
+http(
+  'a file that was fetched without a checksum serves one that has it, if it is the right one',
+  async () => {
+    using store = new Store();
+    await using server = await faultServer(
+      (_, response) => void response.setHeader('etag', '"1"').end('bytes'),
+    );
+    await store.build((build) => build.run(urlOf(server)));
+    await store.build((build) => build.run(urlOf(server), { 'http.checksum': digestOf('bytes') }));
+    assert.is(server.seen.length, 1);
+    const wrong = { 'http.checksum': digestOf('other') };
+    assert.is(
+      (await failure(store.build((build) => build.run(urlOf(server), wrong)))).code,
+      'KILN_HTTP_CHECKSUM',
+    );
+  },
+);
 
 http('a body that was packed for the way is unpacked', async () => {
-  const tree = await once((_, response) => void response.setHeader('content-encoding', 'gzip').end(gzipSync('bytes')));
+  const tree = await once(
+    (_, response) => void response.setHeader('content-encoding', 'gzip').end(gzipSync('bytes')),
+  );
   assert.equal(tree, ['f.txt file 0600 0:0 0 "bytes"']);
 });
 
 http('a body that cannot be unpacked is an error of the server', async () => {
-  const work = once((_, response) => void response.setHeader('content-encoding', 'gzip').end('no gzip'));
+  const work = once(
+    (_, response) => void response.setHeader('content-encoding', 'gzip').end('no gzip'),
+  );
   assert.is((await failure(work)).code, 'KILN_HTTP_BODY');
 });
 
 http('redirects are followed, and a login does not go with them', async () => {
   await using other = await faultServer((_, response) => void response.end('bytes'));
-  await using server = await faultServer((_, response) => void response.writeHead(302, { location: urlOf(other, '/x') }).end());
+  await using server = await faultServer(
+    (_, response) => void response.writeHead(302, { location: urlOf(other, '/x') }).end(),
+  );
   using store = new Store();
   const url = urlOf(server).replace('http://', 'http://user:p%40ss@');
   const result = await store.build((build) => build.run(url));
   assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes"']);
-  assert.is(headers(server, 0).authorization, `Basic ${Buffer.from('user:p@ss').toString('base64')}`);
+  assert.is(
+    headers(server, 0).authorization,
+    `Basic ${Buffer.from('user:p@ss').toString('base64')}`,
+  );
   assert.is(headers(other, 0).authorization, undefined);
 });
 
 http('a circle of redirects ends', async () => {
-  const error = await failure(once((request, response) => void response.writeHead(301, { location: request.path }).end()));
+  const error = await failure(
+    once((request, response) => void response.writeHead(301, { location: request.path }).end()),
+  );
   assert.is(error.code, 'KILN_HTTP_REDIRECT');
 });
 
 http('a redirect to a file of the host is refused', async () => {
-  const work = once((_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end());
+  const work = once(
+    (_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
+  );
   assert.is((await failure(work)).code, 'KILN_HTTP_REDIRECT');
 });
 
 http('a missing file is named with the answer, and without the login', async () => {
-  await using server = await faultServer((_, response) => void response.writeHead(404).end('no such thing'));
+  await using server = await faultServer(
+    (_, response) => void response.writeHead(404).end('no such thing'),
+  );
   using store = new Store();
   const url = urlOf(server).replace('http://', 'http://user:hidden@');
   const error = await failure(store.build((build) => build.run(url)));

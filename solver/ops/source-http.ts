@@ -35,7 +35,8 @@ export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResu
     // One that failed was told already; who asks again may have better luck.
     const before = answers.get(id);
     const known = before && (await before.catch(() => undefined));
-    if (known && (source.checksum === undefined || source.checksum === known.file.digest)) return known;
+    if (known && (source.checksum === undefined || source.checksum === known.file.digest))
+      return known;
     const asked = ask(source, id, world, context);
     answers.set(id, asked);
     return await asked;
@@ -57,22 +58,37 @@ export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResu
   };
 }
 
-function keyOf({ mode, uid, gid }: HttpSource, { filename, digest, modified }: Answer['file']): CacheMap<BuildResult> {
+function keyOf(
+  { mode, uid, gid }: HttpSource,
+  { filename, digest, modified }: Answer['file'],
+): CacheMap<BuildResult> {
   const parts = [
     { name: 'downloaded file', value: digest },
     { name: 'name of the downloaded file', value: filename },
-    { name: 'mode and owner of the downloaded file', value: [mode.toString(8), uid, gid].join(' ') },
+    {
+      name: 'mode and owner of the downloaded file',
+      value: [mode.toString(8), uid, gid].join(' '),
+    },
     // It becomes the file's time.
     { name: 'Last-Modified', value: modified ?? '' },
   ];
   return { parts, inputs: [], volatile: false };
 }
 
-async function ask(source: HttpSource, id: Digest, world: SourceHttpWorld, context: SourceContext): Promise<Answer> {
+async function ask(
+  source: HttpSource,
+  id: Digest,
+  world: SourceHttpWorld,
+  context: SourceContext,
+): Promise<Answer> {
   const remembered = usable(world.fetched.find(id), source, world.snapshotter);
   if (remembered && source.checksum !== undefined) return remembered;
   const login = await authorization(source, context.session.secret);
-  const headers = { ...source.headers, ...(login !== undefined && { authorization: login }), ...validators(remembered) };
+  const headers = {
+    ...source.headers,
+    ...(login !== undefined && { authorization: login }),
+    ...validators(remembered),
+  };
   const request: FetchRequest = { url: source.url, headers, signal: context.signal };
   return await world.fetcher.get(request, async (response) => {
     if (remembered && isSame(response, remembered)) {
@@ -81,14 +97,30 @@ async function ask(source: HttpSource, id: Digest, world: SourceHttpWorld, conte
     }
     context.started();
     const filename = fileName(source.url, source.filename, header(response, 'content-disposition'));
-    const { digest, snapshot } = await receive(response, source, filename, world.snapshotter, byteStatus(context, filename));
-    const file = { digest, filename, etag: header(response, 'etag'), modified: header(response, 'last-modified') };
-    if (file.etag !== undefined || isStrong(response)) world.fetched.save(id, { ...file, layers: snapshot.layers });
+    const { digest, snapshot } = await receive(
+      response,
+      source,
+      filename,
+      world.snapshotter,
+      byteStatus(context, filename),
+    );
+    const file = {
+      digest,
+      filename,
+      etag: header(response, 'etag'),
+      modified: header(response, 'last-modified'),
+    };
+    if (file.etag !== undefined || isStrong(response))
+      world.fetched.save(id, { ...file, layers: snapshot.layers });
     return { file, snapshot };
   });
 }
 
-function usable(file: FetchedFile | undefined, { checksum }: HttpSource, snapshotter: Snapshotter): Answer | undefined {
+function usable(
+  file: FetchedFile | undefined,
+  { checksum }: HttpSource,
+  snapshotter: Snapshotter,
+): Answer | undefined {
   if (!file || (checksum !== undefined && checksum !== file.digest)) return undefined;
   const snapshot = { layers: file.layers as LayerId[] };
   return snapshotter.has(snapshot) ? { file, snapshot } : undefined;

@@ -19,9 +19,18 @@ import { imageResolver, sourceImageOp } from './source-image.ts';
 const AMD64 = { os: 'linux', architecture: 'amd64' };
 const IMAGE = makeImage(['a', 'b', 'c'].map((name) => ({ name, text: name })));
 const DIFF_IDS = IMAGE.config.rootfs!.diff_ids;
-const NO_IMAGES: ImageStore = { get: () => undefined, list: () => [], put: () => {}, remove: () => false };
+const NO_IMAGES: ImageStore = {
+  get: () => undefined,
+  list: () => [],
+  put: () => {},
+  remove: () => false,
+};
 
-type Unpack = (layer: ImageLayer, below: () => Promise<Snapshot>, signal: AbortSignal) => Promise<LayerId>;
+type Unpack = (
+  layer: ImageLayer,
+  below: () => Promise<Snapshot>,
+  signal: AbortSignal,
+) => Promise<LayerId>;
 
 /** The world of the op over a layout with IMAGE; layers in `present` are unpacked already. */
 function worldOver(directory: string, unpack: Unpack, present: readonly Digest[] = []) {
@@ -29,7 +38,8 @@ function worldOver(directory: string, unpack: Unpack, present: readonly Digest[]
   const content = memoryContent();
   const snapshotter: Pick<Snapshotter, 'find' | 'unpack' | 'touch'> = {
     find: (diffId) => (present.includes(diffId) ? (`had-${diffId}` as LayerId) : undefined),
-    unpack: (layer, below, signal = never()) => unpack(layer, typeof below === 'function' ? below : async () => below, signal),
+    unpack: (layer, below, signal = never()) =>
+      unpack(layer, typeof below === 'function' ? below : async () => below, signal),
     touch: () => {},
   };
   const sources = imageSources({ content, images: NO_IMAGES, registry: {} });
@@ -47,7 +57,8 @@ function inDirectory(work: (directory: string) => Promise<void>): () => Promise<
   };
 }
 
-const layersOf = ([result]: readonly BuildResult[]) => (result?.kind === 'snapshot' ? result.snapshot.layers : []);
+const layersOf = ([result]: readonly BuildResult[]) =>
+  result?.kind === 'snapshot' ? result.snapshot.layers : [];
 const named = async (layer: ImageLayer) => `new-${layer.diffId}` as LayerId;
 const opOver = (directory: string, world: ReturnType<typeof worldOver>) =>
   sourceImageOp({ identifier: `oci-layout://${directory}:v1`, attrs: {} }, AMD64, world);
@@ -65,7 +76,9 @@ test(
     const pair = digestOf(`${DIFF_IDS[0]} ${DIFF_IDS[1]}`);
     assert.equal(parts, [{ name: 'image layers', value: digestOf(`${pair} ${DIFF_IDS[2]}`) }]);
     assert.not.ok(volatile);
-    assert.ok(IMAGE.manifest.layers.every(({ digest }) => world.content.size(digest) === undefined));
+    assert.ok(
+      IMAGE.manifest.layers.every(({ digest }) => world.content.size(digest) === undefined),
+    );
   }),
 );
 
@@ -75,8 +88,16 @@ test(
     const world = worldOver(directory, named, [DIFF_IDS[1]!]);
     const events: StatusEvent[] = [];
     const results = await opOver(directory, world).run([], context(never(), events));
-    assert.equal(layersOf(results), [`new-${DIFF_IDS[0]}`, `had-${DIFF_IDS[1]}`, `new-${DIFF_IDS[2]}`]);
-    assert.is(world.content.size(IMAGE.manifest.layers[1]!.digest), undefined, 'the layer that is there is not fetched');
+    assert.equal(layersOf(results), [
+      `new-${DIFF_IDS[0]}`,
+      `had-${DIFF_IDS[1]}`,
+      `new-${DIFF_IDS[2]}`,
+    ]);
+    assert.is(
+      world.content.size(IMAGE.manifest.layers[1]!.digest),
+      undefined,
+      'the layer that is there is not fetched',
+    );
     for (const layer of [IMAGE.manifest.layers[0]!, IMAGE.manifest.layers[2]!]) {
       for (const id of [layer.digest, `extracting ${layer.digest}`]) {
         const last = events.filter((event) => event.id === id).at(-1);
@@ -108,7 +129,9 @@ test(
   inDirectory(async (directory) => {
     const world = worldOver(directory, async (layer, _below, signal) => {
       if (layer.diffId === DIFF_IDS[1]) throw new KilnError('KILN_DIGEST_MISMATCH', 'bad layer');
-      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('ended')), { once: true }));
+      return new Promise((_, reject) =>
+        signal.addEventListener('abort', () => reject(new Error('ended')), { once: true }),
+      );
     });
     const error = await opOver(directory, world)
       .run([], context())
@@ -122,10 +145,18 @@ test(
   inDirectory(async (directory) => {
     const layouts = new Map([['base', directory]]);
     const world = { ...worldOver(directory, named), layouts };
-    const answer = await imageResolver(world.sources, never(), layouts)('oci-layout://base:v1', AMD64, { pull: false });
+    const answer = await imageResolver(world.sources, never(), layouts)(
+      'oci-layout://base:v1',
+      AMD64,
+      { pull: false },
+    );
     assert.is(answer.digest, IMAGE.target.digest);
     const identifier = `oci-layout://docker.io/library/debian:latest@${answer.digest}`;
-    const results = await sourceImageOp({ identifier, attrs: { 'oci.store': 'base' } }, AMD64, world).run([], context());
+    const results = await sourceImageOp(
+      { identifier, attrs: { 'oci.store': 'base' } },
+      AMD64,
+      world,
+    ).run([], context());
     assert.is(layersOf(results).length, DIFF_IDS.length);
   }),
 );
@@ -138,7 +169,9 @@ test(
     let asked = 0;
     const resolve: typeof world.sources.resolve = async (ref, platform, options) => {
       if (++asked > 1) return await world.sources.resolve(ref, platform, options);
-      return await new Promise((_, reject) => cancel.signal.addEventListener('abort', () => reject(cancel.signal.reason)));
+      return await new Promise((_, reject) =>
+        cancel.signal.addEventListener('abort', () => reject(cancel.signal.reason)),
+      );
     };
     const op = opOver(directory, { ...world, sources: { ...world.sources, resolve } });
     const first = op.cacheMap(cancel.signal).catch((error: unknown) => error);
@@ -155,8 +188,15 @@ test(
   'the resolver answers name, digest and config',
   inDirectory(async (directory) => {
     const { sources } = worldOver(directory, named);
-    const answer = await imageResolver(sources, never())(`oci-layout://${directory}:v1`, AMD64, { pull: false });
-    assert.equal(answer, { name: `oci-layout://${directory}`, digest: IMAGE.target.digest, config: IMAGE.config, local: true });
+    const answer = await imageResolver(sources, never())(`oci-layout://${directory}:v1`, AMD64, {
+      pull: false,
+    });
+    assert.equal(answer, {
+      name: `oci-layout://${directory}`,
+      digest: IMAGE.target.digest,
+      config: IMAGE.config,
+      local: true,
+    });
   }),
 );
 

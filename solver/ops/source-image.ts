@@ -4,7 +4,12 @@ import type { Platform } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { parseReference } from '../../base/reference.ts';
 import type { ImageSources, SourceImage } from '../../registry/pull.ts';
-import { chainIdOf, type LayerProgress, type UnpackWorld, unpackImage } from '../../registry/unpack.ts';
+import {
+  chainIdOf,
+  type LayerProgress,
+  type UnpackWorld,
+  unpackImage,
+} from '../../registry/unpack.ts';
 import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
@@ -31,7 +36,11 @@ export function isImageSource(identifier: string): boolean {
  * called, however its layers are compressed and wherever it came from. Running it downloads and
  * unpacks what the store lacks.
  */
-export function sourceImageOp(source: SourceOp, platform: Platform, world: SourceImageWorld): Op<BuildResult> {
+export function sourceImageOp(
+  source: SourceOp,
+  platform: Platform,
+  world: SourceImageWorld,
+): Op<BuildResult> {
   let resolved: Promise<SourceImage> | undefined;
   const resolve = async (signal: AbortSignal): Promise<SourceImage> => {
     // One that failed was told to whoever asked first. Another build may ask anew: the first may
@@ -45,7 +54,11 @@ export function sourceImageOp(source: SourceOp, platform: Platform, world: Sourc
     resource: 'network',
     async cacheMap(signal) {
       const image = await resolve(signal);
-      return { parts: [{ name: 'image layers', value: chainIdOf(image.diffIds) ?? 'none' }], inputs: [], volatile: false };
+      return {
+        parts: [{ name: 'image layers', value: chainIdOf(image.diffIds) ?? 'none' }],
+        inputs: [],
+        volatile: false,
+      };
     },
     async run(_inputs, { signal, progress, vertex }) {
       const image = await resolve(signal);
@@ -125,17 +138,26 @@ export function imageResolver(
   sources: ImageSources,
   signal: AbortSignal,
   layouts: ReadonlyMap<string, string> = new Map(),
-): (ref: string, platform: Platform, options: { readonly pull: boolean }) => Promise<ResolvedReference> {
+): (
+  ref: string,
+  platform: Platform,
+  options: { readonly pull: boolean },
+) => Promise<ResolvedReference> {
   const located = (ref: string) => {
     if (!ref.startsWith(LAYOUT)) return ref;
     const rest = ref.slice(LAYOUT.length);
     // The name may have a tag of its own (`base:1`): the longest that fits is meant.
-    const names = [...layouts.keys()].filter((name) => rest.startsWith(name) && /^([:@]|$)/.test(rest.slice(name.length)));
+    const names = [...layouts.keys()].filter(
+      (name) => rest.startsWith(name) && /^([:@]|$)/.test(rest.slice(name.length)),
+    );
     const name = names.toSorted((a, b) => b.length - a.length)[0];
     return name === undefined ? ref : `${LAYOUT}${layouts.get(name)}${rest.slice(name.length)}`;
   };
   return async (ref, platform, { pull }) => {
-    const { name, digest, config, local } = await sources.resolve(located(ref), platform, { pull, signal });
+    const { name, digest, config, local } = await sources.resolve(located(ref), platform, {
+      pull,
+      signal,
+    });
     return { name, digest, config, local };
   };
 }

@@ -11,7 +11,11 @@ export function sourceLocalOp(identifier: string): Op<BuildResult> {
   const name = identifier.slice('local://'.length);
   return {
     resource: 'none',
-    cacheMap: async () => ({ parts: [{ name: 'local directory', value: name }], inputs: [], volatile: true }),
+    cacheMap: async () => ({
+      parts: [{ name: 'local directory', value: name }],
+      inputs: [],
+      volatile: true,
+    }),
     run: async (_inputs, context) => {
       const directory = sessionOf(context).directory(name);
       if (!directory)

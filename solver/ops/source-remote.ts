@@ -13,7 +13,10 @@ export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> 
   const { snapshotter } = world;
   if (/^https?:\/\//.test(source.identifier))
     return late(async () => {
-      const [{ sourceHttpOp }, http] = await Promise.all([import('./source-http.ts'), remotes.http()]);
+      const [{ sourceHttpOp }, http] = await Promise.all([
+        import('./source-http.ts'),
+        remotes.http(),
+      ]);
       return sourceHttpOp(source, { snapshotter, ...http });
     });
   if (source.identifier.startsWith('git://'))

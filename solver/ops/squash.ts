@@ -8,7 +8,10 @@ import type { World } from '../world.ts';
  * end. Nothing of LLB: it stands between the last step and the export, so that it is cached like a
  * step.
  */
-export function squashOp(keep: number, { snapshotter }: Pick<World, 'snapshotter'>): Op<BuildResult> {
+export function squashOp(
+  keep: number,
+  { snapshotter }: Pick<World, 'snapshotter'>,
+): Op<BuildResult> {
   return {
     resource: 'cpu',
     cacheMap: async () => ({

@@ -7,14 +7,20 @@ import type { Handlers, Peer } from './peer.ts';
 /** Conversations with an ssh agent of the host that solves, from a socket on the host that runs. */
 export type TunnelMethods = {
   /** Answers the number of an open agent, or undefined when none of that id is lent. */
-  readonly agent: { readonly ask: { readonly session: number; readonly id: string }; readonly answer: number | undefined };
+  readonly agent: {
+    readonly ask: { readonly session: number; readonly id: string };
+    readonly answer: number | undefined;
+  };
   /** One conversation, until either side ends it; what the agent says is told meanwhile. */
   readonly converse: {
     readonly ask: { readonly agent: number; readonly conversation: number };
     readonly answer: undefined;
     readonly event: Uint8Array;
   };
-  readonly say: { readonly ask: { readonly conversation: number; readonly bytes: Uint8Array }; readonly answer: undefined };
+  readonly say: {
+    readonly ask: { readonly conversation: number; readonly bytes: Uint8Array };
+    readonly answer: undefined;
+  };
   readonly letGo: { readonly ask: { readonly agent: number }; readonly answer: undefined };
 };
 
@@ -63,11 +69,18 @@ export async function tunnelSocket(
     clients.add(client);
     const conversation = ++conversations;
     const over = new AbortController();
-    client.on('data', (bytes) => void near.ask('say', { conversation, bytes: Uint8Array.from(bytes) }));
+    client.on(
+      'data',
+      (bytes) => void near.ask('say', { conversation, bytes: Uint8Array.from(bytes) }),
+    );
     client.on('error', () => {}).once('close', () => over.abort());
     const end = () => client.end();
     near
-      .ask('converse', { agent, conversation }, { signal: over.signal, onEvent: (bytes) => client.write(bytes) })
+      .ask(
+        'converse',
+        { agent, conversation },
+        { signal: over.signal, onEvent: (bytes) => client.write(bytes) },
+      )
       .then(end, end);
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));

@@ -5,7 +5,11 @@ import type { ExecOp, LlbOp, Mount } from '../llb/ops.ts';
 
 /** Small LLB graphs for tests, with the bytes and digests that they have on the wire. */
 
-export function llb(op: LlbOp, inputs: readonly LlbEdge[] = [], metadata: Partial<OpMetadata> = {}): LlbEdge {
+export function llb(
+  op: LlbOp,
+  inputs: readonly LlbEdge[] = [],
+  metadata: Partial<OpMetadata> = {},
+): LlbEdge {
   const bytes = marshalOp(
     op,
     inputs.map(({ vertex, output }) => ({ digest: vertex.digest, index: output })),
@@ -27,7 +31,13 @@ export function exec(
 ): LlbEdge {
   const { mounts = [], ...rest } = more;
   const top: Mount = { input: root ? 0 : -1, dest: '/', output: 0 };
-  const op: ExecOp = { meta: { args, env: [], cwd: '/' }, network: 0, security: 0, ...rest, mounts: [top, ...mounts] };
+  const op: ExecOp = {
+    meta: { args, env: [], cwd: '/' },
+    network: 0,
+    security: 0,
+    ...rest,
+    mounts: [top, ...mounts],
+  };
   return llb({ kind: 'exec', exec: op }, root ? [root] : [], metadata);
 }
 
@@ -45,7 +55,9 @@ export function copy(from: LlbEdge, src: string, dest: string): LlbEdge {
     allowEmptyWildcard: false,
     timestamp: -1,
   };
-  const actions = [{ input: -1, secondaryInput: 0, output: 0, action: { kind: 'copy' as const, copy: action } }];
+  const actions = [
+    { input: -1, secondaryInput: 0, output: 0, action: { kind: 'copy' as const, copy: action } },
+  ];
   return llb({ kind: 'file', file: { actions } }, [from]);
 }
 

@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createContentHasher } from '../../cache/contenthash/hasher.ts';
@@ -18,7 +26,11 @@ import type { World } from '../world.ts';
  */
 export type Command = (
   words: readonly string[],
-  step: { readonly spec: ProcessSpec; readonly signal: AbortSignal; readonly print: (text: string) => void },
+  step: {
+    readonly spec: ProcessSpec;
+    readonly signal: AbortSignal;
+    readonly print: (text: string) => void;
+  },
 ) => unknown;
 
 /**
@@ -42,7 +54,10 @@ export interface TestHost extends AsyncDisposable {
  * `cat PATH`, `variable NAME PATH` and `mounted TARGET PATH` (what a variable or a mounted file
  * holds goes to PATH), `exit CODE`, `hang`, or one of `commands`.
  */
-export async function testHost(commands: Readonly<Record<string, Command>> = {}, more: Partial<World> = {}): Promise<TestHost> {
+export async function testHost(
+  commands: Readonly<Record<string, Command>> = {},
+  more: Partial<World> = {},
+): Promise<TestHost> {
   const home = mkdtempSync(join(tmpdir(), 'kiln-host-'));
   const store = openStore(join(home, 'store'));
   await store.swept;
@@ -103,11 +118,14 @@ export function filesIn(root: string): Record<string, string> {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   write: ([path = '', ...text], { spec }) => writeFileSync(join(spec.rootfs, path), text.join(' ')),
-  append: ([path = '', ...text], { spec }) => writeFileSync(join(spec.rootfs, path), text.join(' '), { flag: 'a' }),
+  append: ([path = '', ...text], { spec }) =>
+    writeFileSync(join(spec.rootfs, path), text.join(' '), { flag: 'a' }),
   print: (words, { print }) => print(`${words.join(' ')}\n`),
   cat: ([path = ''], { spec, print }) => print(readFileSync(join(spec.rootfs, path), 'utf8')),
   variable([name = '', path = ''], { spec }) {
-    const entry = [...spec.env, ...(spec.secretEnv ?? [])].find((text) => text.startsWith(`${name}=`));
+    const entry = [...spec.env, ...(spec.secretEnv ?? [])].find((text) =>
+      text.startsWith(`${name}=`),
+    );
     writeFileSync(join(spec.rootfs, path), entry?.slice(name.length + 1) ?? 'unset');
   },
   mounted([target = '', path = ''], { spec }) {

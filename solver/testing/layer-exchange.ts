@@ -36,23 +36,33 @@ export class LayerExchange {
 
   /** A layer that was offered. */
   async give(diffId: Digest): Promise<WireLayer> {
-    const form = await this.#store.packer.pack(this.#known.get(diffId)!, { compression: 'uncompressed' });
+    const form = await this.#store.packer.pack(this.#known.get(diffId)!, {
+      compression: 'uncompressed',
+    });
     return { diffId, mediaType: form.mediaType, blob: this.#store.content.read(form.digest) };
   }
 
   /** The snapshot that the other side has offered; `fetch` asks it for a layer. */
-  async take(diffIds: readonly Digest[], fetch: (diffId: Digest) => Promise<WireLayer>): Promise<Snapshot> {
+  async take(
+    diffIds: readonly Digest[],
+    fetch: (diffId: Digest) => Promise<WireLayer>,
+  ): Promise<Snapshot> {
     const layers: LayerId[] = [];
     for (const diffId of diffIds) {
       const layer =
-        this.#known.get(diffId) ?? this.#store.snapshotter.find(diffId) ?? (await this.#unpack(await fetch(diffId), layers));
+        this.#known.get(diffId) ??
+        this.#store.snapshotter.find(diffId) ??
+        (await this.#unpack(await fetch(diffId), layers));
       this.#known.set(diffId, layer);
       layers.push(layer);
     }
     return { layers };
   }
 
-  async #unpack({ diffId, mediaType, blob }: WireLayer, below: readonly LayerId[]): Promise<LayerId> {
+  async #unpack(
+    { diffId, mediaType, blob }: WireLayer,
+    below: readonly LayerId[],
+  ): Promise<LayerId> {
     const image = { diffId, mediaType, blob: this.#store.content.put(blob) };
     return await this.#store.snapshotter.unpack(image, { layers: [...below] });
   }

@@ -46,7 +46,10 @@ type Told =
 interface WireMap {
   readonly parts: readonly KeyPart[];
   readonly volatile: boolean;
-  readonly inputs: readonly { readonly by: InputKey<BuildResult>['by']; readonly selector: string | undefined }[];
+  readonly inputs: readonly {
+    readonly by: InputKey<BuildResult>['by'];
+    readonly selector: string | undefined;
+  }[];
 }
 
 interface WireContent {
@@ -72,17 +75,31 @@ type FarMethods = {
 
 /** What the far host asks back. */
 type NearMethods = TunnelMethods & {
-  readonly secret: { readonly ask: { readonly session: number; readonly id: string }; readonly answer: Uint8Array | undefined };
-  readonly secretMark: { readonly ask: { readonly session: number; readonly id: string }; readonly answer: string | undefined };
+  readonly secret: {
+    readonly ask: { readonly session: number; readonly id: string };
+    readonly answer: Uint8Array | undefined;
+  };
+  readonly secretMark: {
+    readonly ask: { readonly session: number; readonly id: string };
+    readonly answer: string | undefined;
+  };
   readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
 };
 
 /** `behind` runs the ops, on `far`; who solves is on `near`. */
-export function loopbackWorker(near: TestHost, far: TestHost, behind: Worker): Worker & AsyncDisposable {
+export function loopbackWorker(
+  near: TestHost,
+  far: TestHost,
+  behind: Worker,
+): Worker & AsyncDisposable {
   const [there, back] = [line(), line()];
-  const farSide = new FarSide(far, behind, (handlers) => peer<FarMethods, NearMethods>(handlers, back.send));
+  const farSide = new FarSide(far, behind, (handlers) =>
+    peer<FarMethods, NearMethods>(handlers, back.send),
+  );
   there.connect(farSide.receive);
-  const nearSide = new NearSide(near, (handlers) => peer<NearMethods, FarMethods>(handlers, there.send));
+  const nearSide = new NearSide(near, (handlers) =>
+    peer<NearMethods, FarMethods>(handlers, there.send),
+  );
   back.connect(nearSide.receive);
   return {
     platforms: structuredClone(behind.platforms),
@@ -92,9 +109,18 @@ export function loopbackWorker(near: TestHost, far: TestHost, behind: Worker): W
   };
 }
 
-type Connected<Theirs extends FarMethods | NearMethods> = Peer<Theirs> & { readonly receive: (bytes: Uint8Array) => void };
+type Connected<Theirs extends FarMethods | NearMethods> = Peer<Theirs> & {
+  readonly receive: (bytes: Uint8Array) => void;
+};
 
-const RESOURCES = { source: 'network', exec: 'process', file: 'cpu', merge: 'none', diff: 'none', build: 'none' } as const;
+const RESOURCES = {
+  source: 'network',
+  exec: 'process',
+  file: 'cpu',
+  merge: 'none',
+  diff: 'none',
+  build: 'none',
+} as const;
 
 /** The host that solves: gives vertices away, and serves what the caller lends. */
 class NearSide {
@@ -124,12 +150,19 @@ class NearSide {
   opOf({ op, bytes, metadata }: WorkerVertex): Op<BuildResult> {
     // A directory of the caller is on this host, whoever reads it: its files are sent with the ops
     // that do.
-    if (op.kind === 'source' && op.source.identifier.startsWith('local://')) return sourceLocalOp(op.source.identifier);
+    if (op.kind === 'source' && op.source.identifier.startsWith('local://'))
+      return sourceLocalOp(op.source.identifier);
     const number = ++this.#ops;
     const wire = (context: Parameters<typeof sessionOf>[0]): WireOp => {
       const session = sessionOf(context);
       const marks = session.secretMark !== undefined;
-      return { op: number, bytes, ignoreCache: metadata.ignoreCache === true, session: this.#numberOf(session), marks };
+      return {
+        op: number,
+        bytes,
+        ignoreCache: metadata.ignoreCache === true,
+        session: this.#numberOf(session),
+        marks,
+      };
     };
     return {
       resource: RESOURCES[op.kind],
@@ -139,10 +172,16 @@ class NearSide {
           if (told.kind === 'started') report?.started();
         };
         const map = await this.#far.ask('map', wire(report), { signal, onEvent });
-        return { ...map, inputs: map.inputs.map((input, index) => this.#inputKey(number, index, input)) };
+        return {
+          ...map,
+          inputs: map.inputs.map((input, index) => this.#inputKey(number, index, input)),
+        };
       },
       run: async (inputs, context) => {
-        const asked = { ...wire(context), inputs: await Promise.all(inputs.map((input) => this.#send(input))) };
+        const asked = {
+          ...wire(context),
+          inputs: await Promise.all(inputs.map((input) => this.#send(input))),
+        };
         const onEvent = (told: Told) => tell(told, context);
         const results = await this.#far.ask('run', asked, { signal: context.signal, onEvent });
         return await Promise.all(results.map(async ({ diffIds }) => await this.#take(diffIds)));
@@ -150,7 +189,11 @@ class NearSide {
     };
   }
 
-  #inputKey(op: number, input: number, { by, selector }: WireMap['inputs'][number]): InputKey<BuildResult> {
+  #inputKey(
+    op: number,
+    input: number,
+    { by, selector }: WireMap['inputs'][number],
+  ): InputKey<BuildResult> {
     if (by === 'definition') return { by, ...(selector !== undefined && { selector }) };
     return {
       by,
@@ -161,13 +204,18 @@ class NearSide {
           { op, input, result: await this.#send(result) },
           { signal },
         );
-        return { digest, ...(parts && { parts }), ...(index && { index: () => Buffer.from(index) }) };
+        return {
+          digest,
+          ...(parts && { parts }),
+          ...(index && { index: () => Buffer.from(index) }),
+        };
       },
     };
   }
 
   async #send(result: BuildResult): Promise<WireResult> {
-    if (result.kind === 'snapshot') return { kind: 'snapshot', diffIds: await this.#layers.offer(result.snapshot) };
+    if (result.kind === 'snapshot')
+      return { kind: 'snapshot', diffIds: await this.#layers.offer(result.snapshot) };
     let sent = this.#directories.get(result);
     if (!sent) this.#directories.set(result, (sent = this.#sendDirectory(result)));
     return await sent;
@@ -209,9 +257,16 @@ class FarSide implements AsyncDisposable {
   readonly #reads = new Map<number, readonly InputKey<BuildResult>[]>();
   readonly #sessions = new Map<number, StepSession>();
   /** Each the same value for all ops that read it, as a local directory is. */
-  readonly #directories = new Map<string, Promise<{ readonly view: View; readonly result: DirectoryResult }>>();
+  readonly #directories = new Map<
+    string,
+    Promise<{ readonly view: View; readonly result: DirectoryResult }>
+  >();
 
-  constructor(host: TestHost, worker: Worker, connect: (handlers: Handlers<FarMethods>) => Connected<NearMethods>) {
+  constructor(
+    host: TestHost,
+    worker: Worker,
+    connect: (handlers: Handlers<FarMethods>) => Connected<NearMethods>,
+  ) {
     this.#host = host;
     this.#worker = worker;
     this.#layers = new LayerExchange(host);
@@ -256,7 +311,13 @@ class FarSide implements AsyncDisposable {
     if (known) return known;
     const { op, inputs } = unmarshalOp(bytes);
     if (!op) throw new TypeError('bytes of no op');
-    const made = this.#worker.opOf({ digest: digestOf(bytes), bytes, op, inputs, metadata: { ignoreCache } });
+    const made = this.#worker.opOf({
+      digest: digestOf(bytes),
+      bytes,
+      op,
+      inputs,
+      metadata: { ignoreCache },
+    });
     this.#ops.set(number, made);
     return made;
   }
@@ -271,16 +332,24 @@ class FarSide implements AsyncDisposable {
         const agent = await this.#near.ask('agent', { session, id });
         return agent === undefined
           ? undefined
-          : await tunnelSocket(this.#near, agent, join(this.#host.scratch, `agent${agent}`), access);
+          : await tunnelSocket(
+              this.#near,
+              agent,
+              join(this.#host.scratch, `agent${agent}`),
+              access,
+            );
       },
-      ...(marks && { secretMark: async (id: string) => await this.#near.ask('secretMark', { session, id }) }),
+      ...(marks && {
+        secretMark: async (id: string) => await this.#near.ask('secretMark', { session, id }),
+      }),
     });
     this.#sessions.set(session, made);
     return made;
   }
 
   async #send(result: BuildResult): Promise<WireResult> {
-    if (result.kind === 'directory') throw new TypeError('a directory of this host means nothing to another');
+    if (result.kind === 'directory')
+      throw new TypeError('a directory of this host means nothing to another');
     return { kind: 'snapshot', diffIds: await this.#layers.offer(result.snapshot) };
   }
 
@@ -290,12 +359,15 @@ class FarSide implements AsyncDisposable {
     const name = diffIds.join(' ');
     const known = this.#directories.get(name);
     if (known) return (await known).result;
-    const opened = this.#host.snapshotter.view(snapshot).then((view) => ({ view, result: { kind, root: view.root } }));
+    const opened = this.#host.snapshotter
+      .view(snapshot)
+      .then((view) => ({ view, result: { kind, root: view.root } }));
     this.#directories.set(name, opened);
     return (await opened).result;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const opened of this.#directories.values()) await (await opened).view[Symbol.asyncDispose]();
+    for (const opened of this.#directories.values())
+      await (await opened).view[Symbol.asyncDispose]();
   }
 }

@@ -9,7 +9,9 @@ import { type Failure, fromFailure, toFailure } from '../../snapshotter/workers/
  */
 
 /** What one side answers, by name: plain data in, plain data out. */
-export type Methods = Readonly<Record<string, { readonly ask: unknown; readonly answer: unknown; readonly event?: unknown }>>;
+export type Methods = Readonly<
+  Record<string, { readonly ask: unknown; readonly answer: unknown; readonly event?: unknown }>
+>;
 
 export type Handlers<M extends Methods> = {
   readonly [K in keyof M]: (
@@ -26,7 +28,10 @@ export interface Peer<Theirs extends Methods> {
   ask<K extends keyof Theirs & string>(
     method: K,
     ask: Theirs[K]['ask'],
-    options?: { readonly signal?: AbortSignal; readonly onEvent?: (event: Theirs[K]['event']) => void },
+    options?: {
+      readonly signal?: AbortSignal;
+      readonly onEvent?: (event: Theirs[K]['event']) => void;
+    },
   ): Promise<Theirs[K]['answer']>;
 }
 
@@ -59,7 +64,10 @@ export function peer<Mine extends Methods, Theirs extends Methods>(
     const abort = new AbortController();
     running.set(id, abort);
     try {
-      const call = { signal: abort.signal, emit: (event: unknown) => say({ kind: 'event', id, body: event }) };
+      const call = {
+        signal: abort.signal,
+        emit: (event: unknown) => say({ kind: 'event', id, body: event }),
+      };
       say({ kind: 'answer', id, body: await handlers[method]!(body, call) });
     } catch (error) {
       say({ kind: 'failure', id, failure: toFailure(error) });

@@ -44,12 +44,22 @@ const PATTERNS = [
   './dir2',
 ];
 
-/** A context: some of a fixed set of files with random modes, links, an archive, and perhaps a .dockerignore. */
-export function context(random: Random): Pick<GoldenCase, 'files' | 'modes' | 'links' | 'archives'> {
+/**
+ * A context: some of a fixed set of files with random modes, links, an archive, and perhaps a
+ * .dockerignore.
+ */
+export function context(
+  random: Random,
+): Pick<GoldenCase, 'files' | 'modes' | 'links' | 'archives'> {
   const files = Object.fromEntries(Object.entries(FILES).filter(() => !random.one(8)));
   if (random.one(4)) {
     files['.dockerignore'] = random
-      .some(1, 4, () => `${random.one(4) ? `!${random.pick(PATTERNS.slice(0, 12))}` : random.pick(PATTERNS)}\n`)
+      .some(
+        1,
+        4,
+        () =>
+          `${random.one(4) ? `!${random.pick(PATTERNS.slice(0, 12))}` : random.pick(PATTERNS)}\n`,
+      )
       .join('');
   }
   const modes = Object.fromEntries(
@@ -59,7 +69,12 @@ export function context(random: Random): Pick<GoldenCase, 'files' | 'modes' | 'l
   );
   const links = Object.fromEntries(Object.entries(LINKS).filter(() => random.one(2)));
   const archived = files['dir/d'] !== undefined && random.one(3);
-  return { files, modes, links, ...(archived && { archives: { 't.tar.gz': { of: 'dir', program: 'gzip' } } }) };
+  return {
+    files,
+    modes,
+    links,
+    ...(archived && { archives: { 't.tar.gz': { of: 'dir', program: 'gzip' } } }),
+  };
 }
 
 const GLOBS = [
@@ -84,7 +99,13 @@ const MISSING = ['nosuch', 'dir/nosuch', 'a/b', 'broken', 'abs', '[', 'dir/up'];
 /** What a COPY may ask for: what is there, patterns, in a few cases what is not there. */
 export function sourceOf(random: Random, files: GoldenCase['files']): string {
   const there = Object.keys(files ?? {}).filter((name) => !/[ [\]]/.test(name));
-  const above = there.filter((name) => name.includes('/')).map((name) => name.slice(0, name.lastIndexOf('/')));
-  const spelled = (name: string) => random.pick([name, name, name, `/${name}`, `./${name}`, `../${name}`, `dir/../${name}`]);
-  return random.mostly([spelled(random.pick(there)), spelled(random.pick([...above, '.'])), random.pick(GLOBS)], MISSING);
+  const above = there
+    .filter((name) => name.includes('/'))
+    .map((name) => name.slice(0, name.lastIndexOf('/')));
+  const spelled = (name: string) =>
+    random.pick([name, name, name, `/${name}`, `./${name}`, `../${name}`, `dir/../${name}`]);
+  return random.mostly(
+    [spelled(random.pick(there)), spelled(random.pick([...above, '.'])), random.pick(GLOBS)],
+    MISSING,
+  );
 }

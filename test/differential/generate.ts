@@ -4,7 +4,10 @@ import { context } from './context.ts';
 import { instruction } from './instructions.ts';
 import { NAMES, value } from './words.ts';
 
-/** A build made up by a seed, in pieces that can be left out one by one to find out which of them matters. */
+/**
+ * A build made up by a seed, in pieces that can be left out one by one to find out which of them
+ * matters.
+ */
 export interface Made {
   readonly seed: number;
   /** Instructions, each with its heredoc bodies; joined by line breaks they are the Dockerfile. */
@@ -27,13 +30,21 @@ export function generate(seed: number): Made {
       random.one(4) && stages.length > 0
         ? random.pick(stages)
         : random.one(10)
-          ? random.mostly(['${UNSET:-busybox}', 'busybox:latest', 'docker.io/library/busybox', 'scratch'], ['$A', ''])
+          ? random.mostly(
+              ['${UNSET:-busybox}', 'busybox:latest', 'docker.io/library/busybox', 'scratch'],
+              ['$A', ''],
+            )
           : 'busybox';
-    pieces.push(`FROM ${random.one(10) ? '--platform=$BUILDPLATFORM ' : ''}${base} ${random.pick(['AS', 'as'])} ${name}`);
-    for (const _ of random.some(1, 6, () => 0)) pieces.push(instruction(random, { stages, files: made.files }));
+    pieces.push(
+      `FROM ${random.one(10) ? '--platform=$BUILDPLATFORM ' : ''}${base} ${random.pick(['AS', 'as'])} ${name}`,
+    );
+    for (const _ of random.some(1, 6, () => 0))
+      pieces.push(instruction(random, { stages, files: made.files }));
     stages.push(name);
   }
-  for (const name of NAMES) if (random.one(5)) args.push('--build-arg', `${name}=${random.one(2) ? 'given' : value(random)}`);
+  for (const name of NAMES)
+    if (random.one(5))
+      args.push('--build-arg', `${name}=${random.one(2) ? 'given' : value(random)}`);
   if (random.one(8)) args.push('--target', random.pick(stages));
   if (random.one(8)) args.push('--label', `given=${value(random)}`);
   return { seed, pieces, context: made, args };

@@ -3,10 +3,27 @@ import type { GoldenCase } from '../golden/case.ts';
 import { sourceOf } from './context.ts';
 import { NAMES, value, word } from './words.ts';
 
-const PATHS = ['/w', '/w/x', '/d', '/d/e', '/l', '/l/m', 'rel', './r2', '/etc', '/opt/a b', '/w/../v', '/tmp/'];
+const PATHS = [
+  '/w',
+  '/w/x',
+  '/d',
+  '/d/e',
+  '/l',
+  '/l/m',
+  'rel',
+  './r2',
+  '/etc',
+  '/opt/a b',
+  '/w/../v',
+  '/tmp/',
+];
 const plainPath = (random: Random) => random.pick(PATHS.filter((path) => !path.includes(' ')));
 const path = (random: Random) =>
-  random.one(6) ? `/${value(random)}` : random.one(5) ? `${plainPath(random)}/$A` : plainPath(random);
+  random.one(6)
+    ? `/${value(random)}`
+    : random.one(5)
+      ? `${plainPath(random)}/$A`
+      : plainPath(random);
 const destination = (random: Random) => `${path(random)}${random.one(2) ? '/' : ''}`;
 
 /** What is there for an instruction to use: earlier stages and the files of the context. */
@@ -22,10 +39,14 @@ const COMMANDS: readonly ((random: Random) => string)[] = [
   (random) => `echo "$A|$B|\${C}" > ${random.pick(['/out1', '/w/out', '/tmp/o'])} || true`,
   (random) => `mkdir -p ${plainPath(random)} || true`,
   (random) => `rm -rf ${random.pick(['/w', '/w/x', '/d/e', '/l', '/etc/group', '/opt'])}`,
-  (random) => `ln -sf ${random.pick(['/w', 'x', '../d', '/nowhere', 'l'])} ${random.pick(['/l', '/w/l', '/d'])} || true`,
-  (random) => `chmod ${random.pick(['700', '1777', 'a+x', '2755'])} ${random.pick(['/w', '/tmp', '/etc', '/d'])} || true`,
-  (random) => `chown ${random.pick(['5:6', 'www-data', '0:33'])} ${random.pick(['/w', '/l', '/d'])} || true`,
-  (random) => `mv ${random.pick(['/w', '/d', '/w/x'])} ${random.pick(['/v', '/w2', '/d/new'])} || true`,
+  (random) =>
+    `ln -sf ${random.pick(['/w', 'x', '../d', '/nowhere', 'l'])} ${random.pick(['/l', '/w/l', '/d'])} || true`,
+  (random) =>
+    `chmod ${random.pick(['700', '1777', 'a+x', '2755'])} ${random.pick(['/w', '/tmp', '/etc', '/d'])} || true`,
+  (random) =>
+    `chown ${random.pick(['5:6', 'www-data', '0:33'])} ${random.pick(['/w', '/l', '/d'])} || true`,
+  (random) =>
+    `mv ${random.pick(['/w', '/d', '/w/x'])} ${random.pick(['/v', '/w2', '/d/new'])} || true`,
   (random) => `pwd > /tmp/${random.pick(['p', 'q'])}; id -u >> /tmp/p || true`,
   (random) => `touch ${plainPath(random)} || true`,
   () => 'ln /etc/passwd /tmp/hard || true',
@@ -33,7 +54,9 @@ const COMMANDS: readonly ((random: Random) => string)[] = [
 ];
 
 const run: Maker = (random, { stages }) => {
-  const command = random.some(1, 2, () => random.pick(COMMANDS)(random)).join(random.one(2) ? ' && ' : '; ');
+  const command = random
+    .some(1, 2, () => random.pick(COMMANDS)(random))
+    .join(random.one(2) ? ' && ' : '; ');
   const mount = random.one(5) ? mountFlag(random, stages) : '';
   switch (random.int(7)) {
     case 0:
@@ -60,7 +83,12 @@ function mountFlag(random: Random, stages: readonly string[]): string {
       '--network=none ',
       '--mount=type=secret,id=none ',
     ],
-    ['--mount=type=bind ', '--mount=type=nosuch,target=/x ', '--mount=target=$UNSET ', '--network=nosuch '],
+    [
+      '--mount=type=bind ',
+      '--mount=type=nosuch,target=/x ',
+      '--mount=target=$UNSET ',
+      '--network=nosuch ',
+    ],
   );
 }
 
@@ -74,12 +102,28 @@ const copy: Maker = (random, { stages, files }) => {
       ? `--chmod=${random.mostly(['755', '0600', 'u+x', 'go-rwx', 'a=rX', '7777', 'u=rw,g=r', '${UNSET:-711}', '+x', 'g=u'], ['$B', '99', '', 'x'])}`
       : '',
     random.one(5) ? random.pick(['--link', '--link=true', '--link=false']) : '',
-    random.one(6) ? `--exclude=${random.pick(['*.txt', '**/d', 'dir/sub', 'sub', '${A:-b.txt}', '!a', 'a', '*'])}` : '',
+    random.one(6)
+      ? `--exclude=${random.pick(['*.txt', '**/d', 'dir/sub', 'sub', '${A:-b.txt}', '!a', 'a', '*'])}`
+      : '',
   ].filter((flag) => flag !== '');
   if (!add && random.one(3)) {
-    const from = random.mostly([...stages, ...stages, 'busybox'], ['0', '1', '$A', 'nosuch-stage/x']);
+    const from = random.mostly(
+      [...stages, ...stages, 'busybox'],
+      ['0', '1', '$A', 'nosuch-stage/x'],
+    );
     const source = random.mostly(
-      ['/etc/passwd', '/etc', 'etc/gr*', '/tmp', '/var', '/var/www', '/d/*', '/usr', '/tmp/*', '/home'],
+      [
+        '/etc/passwd',
+        '/etc',
+        'etc/gr*',
+        '/tmp',
+        '/var',
+        '/var/www',
+        '/d/*',
+        '/usr',
+        '/tmp/*',
+        '/home',
+      ],
       ['/w', '/l', '/', '/d'],
     );
     return ['COPY', `--from=${from}`, ...flags, source, destination(random)].join(' ');
@@ -89,8 +133,11 @@ const copy: Maker = (random, { stages, files }) => {
     const body = `body $A \${B:-c}\n${random.one(2) ? '\\$A "q"\n' : ''}`;
     return `${name} ${[...flags, random.pick(['<<E', '<<"E"', '<<-E'])].join(' ')} ${destination(random)}\n${body}E`;
   }
-  const sources = random.some(1, 3, () => (random.one(30) ? word(random) : sourceOf(random, files)));
-  if (random.one(6)) return `${name} ${[...flags, JSON.stringify([...sources, destination(random)])].join(' ')}`;
+  const sources = random.some(1, 3, () =>
+    random.one(30) ? word(random) : sourceOf(random, files),
+  );
+  if (random.one(6))
+    return `${name} ${[...flags, JSON.stringify([...sources, destination(random)])].join(' ')}`;
   const to = sources.length > 1 && !random.one(6) ? `${path(random)}/` : destination(random);
   return [name, ...flags, ...sources, to].join(' ');
 };
@@ -113,14 +160,26 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
       `ARG ${random.some(1, 2, () => (random.one(2) ? random.pick(NAMES) : `${random.pick(NAMES)}=${value(random)}`)).join(' ')}`,
   ],
   [3, (random) => `WORKDIR ${random.one(6) ? value(random) : path(random)}`],
-  [2, (random) => `USER ${random.mostly(['www-data', '5', '5:6', '0', 'root', 'nobody:bin', '0'], ['$A', 'nosuch', ':5'])}`],
-  [2, (random) => `LABEL ${random.some(1, 2, () => `${random.pick(['k', '"k q"', 'k.$A', "'s'"])}=${value(random)}`).join(' ')}`],
+  [
+    2,
+    (random) =>
+      `USER ${random.mostly(['www-data', '5', '5:6', '0', 'root', 'nobody:bin', '0'], ['$A', 'nosuch', ':5'])}`,
+  ],
+  [
+    2,
+    (random) =>
+      `LABEL ${random.some(1, 2, () => `${random.pick(['k', '"k q"', 'k.$A', "'s'"])}=${value(random)}`).join(' ')}`,
+  ],
   [
     1,
     (random) =>
       `EXPOSE ${random.some(1, 2, () => random.mostly(['80', '80/udp', '1-3', '80/TCP', '${UNSET:-9}'], ['5-4', '0', '70000', '8080:80', '$A'])).join(' ')}`,
   ],
-  [1, (random) => `VOLUME ${random.one(2) ? path(random) : JSON.stringify(random.some(1, 2, () => path(random)))}`],
+  [
+    1,
+    (random) =>
+      `VOLUME ${random.one(2) ? path(random) : JSON.stringify(random.some(1, 2, () => path(random)))}`,
+  ],
   [1, (random) => `CMD ${form(random, `echo ${value(random)}`)}`],
   [1, (random) => `ENTRYPOINT ${form(random, `exec ${value(random)}`)}`],
   [
@@ -128,7 +187,11 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     (random) =>
       `SHELL ${random.mostly(['["/bin/sh", "-ec"]', '["/bin/sh", "-c"]', '["/bin/busybox", "sh", "-xc"]'], ['/bin/sh', '[]', '["a",]'])}`,
   ],
-  [1, (random) => `STOPSIGNAL ${random.mostly(['SIGINT', '9', 'TERM', 'SIGRTMIN+1'], ['nosuch', '$A', '0'])}`],
+  [
+    1,
+    (random) =>
+      `STOPSIGNAL ${random.mostly(['SIGINT', '9', 'TERM', 'SIGRTMIN+1'], ['nosuch', '$A', '0'])}`,
+  ],
   [
     1,
     (random) =>
@@ -144,7 +207,16 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     1,
     (random) =>
       random.mostly(
-        ['# a comment', '', '  # indented', 'Expose 1', 'run true', 'env X=1', '\tLABEL tab=1', 'USER 0'],
+        [
+          '# a comment',
+          '',
+          '  # indented',
+          'Expose 1',
+          'run true',
+          'env X=1',
+          '\tLABEL tab=1',
+          'USER 0',
+        ],
         ['RUNN x', 'env', 'copy', 'COPY --nosuch a /b', 'RUN', 'FROM', 'RUN \\', 'ARG 1=x'],
       ),
   ],

@@ -1,10 +1,12 @@
 /**
  * Builds made-up Dockerfiles with Kiln and with Docker and compares what comes of them:
  *
- *   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N] [--keep DIRECTORY] [--verbose]
+ *   npm run soak -- differential --peer 'PREFIX docker'
+ *                   [--count 200] [--seed N] [--keep DIRECTORY] [--verbose]
  *
- * Case N of a run has the seed N + its number, so `--seed M --count 1` repeats one. A case that differs is made smaller while it still does,
- * printed, and kept as a directory with its context. Exit code 1 when any differs.
+ * Case N of a run has the seed N + its number, so `--seed M --count 1` repeats one. A case that
+ * differs is made smaller while it still does, printed, and kept as a directory with its context.
+ * Exit code 1 when any differs.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -37,14 +39,20 @@ const work = mkdtempSync(join(tmpdir(), 'kiln-differential-'));
 const docker = dockerEngine(values.peer, work);
 let tries = 0;
 
-async function ask(
-  made: Made,
-): Promise<{ readonly found: readonly string[]; readonly home: string; readonly refused: boolean; readonly why: string }> {
+async function ask(made: Made): Promise<{
+  readonly found: readonly string[];
+  readonly home: string;
+  readonly refused: boolean;
+  readonly why: string;
+}> {
   const golden = caseOf(made, `d${made.seed}-${tries++}-${process.pid}`);
   const home = join(work, golden.name);
   mkdirSync(home);
   const prepared = prepare(home, golden);
-  const [ours, theirs] = await Promise.all([byKiln(prepared), docker.build(prepared, { base, reader, golden: {} })]);
+  const [ours, theirs] = await Promise.all([
+    byKiln(prepared),
+    docker.build(prepared, { base, reader, golden: {} }),
+  ]);
   return {
     found: differences(ours, theirs as Answer),
     home,
@@ -57,9 +65,13 @@ async function byKiln({ cwd, args, stdin }: ReturnType<typeof prepare>): Promise
   const archive = join(cwd, 'kiln-out.tar');
   const output = ['--output', `type=oci,compression=uncompressed,dest=${archive}`];
   const ran = await rig.kiln(['build', '--progress=plain', ...output, ...args], { cwd, stdin });
-  if (ran.code === 70 || ran.code === null) return { refused: true, why: `BUG in Kiln (exit code ${ran.code}): ${ran.stderr}` };
+  if (ran.code === 70 || ran.code === null)
+    return { refused: true, why: `BUG in Kiln (exit code ${ran.code}): ${ran.stderr}` };
   if (ran.code !== 0)
-    return { refused: true, why: ran.stderr.split('\n').findLast((line) => line.startsWith('ERROR')) ?? ran.stderr };
+    return {
+      refused: true,
+      why: ran.stderr.split('\n').findLast((line) => line.startsWith('ERROR')) ?? ran.stderr,
+    };
   const answer = comparable(await reader.read(archive, base, 'linux/amd64'));
   rmSync(archive);
   return answer;
@@ -79,13 +91,19 @@ async function shrink(made: Made): Promise<Made> {
   for (let index = smallest.pieces.length - 1; index >= 0; index--)
     await differs({ ...smallest, pieces: smallest.pieces.filter((_, at) => at !== index) });
   for (let index = smallest.args.length - 2; index >= 0; index -= 2)
-    await differs({ ...smallest, args: smallest.args.filter((_, at) => at !== index && at !== index + 1) });
+    await differs({
+      ...smallest,
+      args: smallest.args.filter((_, at) => at !== index && at !== index + 1),
+    });
   await differs({ ...smallest, context: { files: {} } });
   for (const name of Object.keys(smallest.context.files ?? {})) {
     const without = <T>(record: Readonly<Record<string, T>> = {}) =>
       Object.fromEntries(Object.entries(record).filter(([key]) => key !== name));
     const { files, modes } = smallest.context;
-    await differs({ ...smallest, context: { ...smallest.context, files: without(files), modes: without(modes) } });
+    await differs({
+      ...smallest,
+      context: { ...smallest.context, files: without(files), modes: without(modes) },
+    });
   }
   return smallest;
 }
@@ -102,7 +120,8 @@ try {
     const answer = await ask(made);
     rmSync(answer.home, { recursive: true });
     if (answer.refused) refused++;
-    if (values.verbose && answer.why) console.log(`${seed}: refused by both: ${answer.why.slice(0, 200)}`);
+    if (values.verbose && answer.why)
+      console.log(`${seed}: refused by both: ${answer.why.slice(0, 200)}`);
     if (answer.found.length === 0) continue;
     failed++;
     const small = await shrink(made);
@@ -120,5 +139,7 @@ try {
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
-console.log(`${count} built, ${refused} refused by Docker, ${failed} differ${failed > 0 ? `, kept in ${values.keep}` : ''}`);
+console.log(
+  `${count} built, ${refused} refused by Docker, ${failed} differ${failed > 0 ? `, kept in ${values.keep}` : ''}`,
+);
 process.exitCode = failed > 0 ? 1 : 0;

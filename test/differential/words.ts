@@ -3,7 +3,26 @@ import type { Random } from '../../base/testing/random.ts';
 /** Names that ARG and ENV give values to, and that expansions ask for. */
 export const NAMES = ['A', 'B', 'C', 'PATH_ISH', 'EMPTY', 'UNSET'] as const;
 
-const PLAIN = ['x', 'val', 'two-words', 'a.b', 'dir', 'sub', '1', '0', 'é', 'x/y', 'a=b', 'UPPER', '#', '*', '~', '%', '@', '+'];
+const PLAIN = [
+  'x',
+  'val',
+  'two-words',
+  'a.b',
+  'dir',
+  'sub',
+  '1',
+  '0',
+  'é',
+  'x/y',
+  'a=b',
+  'UPPER',
+  '#',
+  '*',
+  '~',
+  '%',
+  '@',
+  '+',
+];
 const ESCAPES = ['\\$', '\\"', "\\'", '\\\\', '\\a', '$1', '`', '#', "''"];
 const BROKEN = ['$', '${', '}', '"', "'", '$$', '${A', '\\'];
 const PATTERNS = ['*', '?', 'a*', '*/', '.*', '[ab]', 'x', '/', '\\*', '**'];

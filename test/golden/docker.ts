@@ -5,7 +5,10 @@ import type { Comparable, GoldenCase } from './case.ts';
 import { comparable, type Prepared } from './prepare.ts';
 import type { TreeReader } from './trees.ts';
 
-/** A Docker engine that the same builds are put to; `prefix` is what `docker` is run with, and it sees `work` as its current directory. */
+/**
+ * A Docker engine that the same builds are put to; `prefix` is what `docker` is run with, and it
+ * sees `work` as its current directory.
+ */
 export interface DockerEngine {
   load(archive: string): Promise<void>;
   /** Gives an image a name, which `forget` takes away again unless Docker had it before. */
@@ -13,13 +16,25 @@ export interface DockerEngine {
   forget(): Promise<void>;
   build(
     prepared: Prepared,
-    options: { readonly base: string; readonly reader: TreeReader; readonly golden: Partial<GoldenCase> },
-  ): Promise<Comparable | Readonly<Record<string, Comparable>> | { readonly refused: true; readonly why: string }>;
+    options: {
+      readonly base: string;
+      readonly reader: TreeReader;
+      readonly golden: Partial<GoldenCase>;
+    },
+  ): Promise<
+    | Comparable
+    | Readonly<Record<string, Comparable>>
+    | { readonly refused: true; readonly why: string }
+  >;
 }
 
 export function dockerEngine(prefix: string, work: string): DockerEngine {
-  const docker = (cwd: string, args: readonly string[], stdin: string | Uint8Array = '', expect?: number): Promise<Ran> =>
-    run([...prefix.split(/\s+/), ...args], { cwd, stdin, expect });
+  const docker = (
+    cwd: string,
+    args: readonly string[],
+    stdin: string | Uint8Array = '',
+    expect?: number,
+  ): Promise<Ran> => run([...prefix.split(/\s+/), ...args], { cwd, stdin, expect });
   const given: string[] = [];
   return {
     async load(archive) {
@@ -36,16 +51,31 @@ export function dockerEngine(prefix: string, work: string): DockerEngine {
       if (given.length > 0) await docker(work, ['rmi', ...given]);
     },
     async build({ cwd, args, stdin }, { base, reader, golden }) {
-      const output = ['type=oci', 'dest=docker-out.tar', ...(golden.output ? [golden.output] : [])].join(',');
+      const output = [
+        'type=oci',
+        'dest=docker-out.tar',
+        ...(golden.output ? [golden.output] : []),
+      ].join(',');
       // A cached COPY has the times of the context that it was first made from.
-      const flags = ['--no-cache', '--network', 'host', '--provenance=false', '--progress=plain', '--output', output];
+      const flags = [
+        '--no-cache',
+        '--network',
+        'host',
+        '--provenance=false',
+        '--progress=plain',
+        '--output',
+        output,
+      ];
       const ran = await docker(cwd, ['buildx', 'build', ...flags, ...args], stdin);
       if (ran.code !== 0) return { refused: true, why: reasonOf(ran.stderr) };
       const archive = join(cwd, 'docker-out.tar');
-      const read = async (platform: string) => comparable(await reader.read(archive, base, platform), golden);
+      const read = async (platform: string) =>
+        comparable(await reader.read(archive, base, platform), golden);
       const { platforms } = golden;
       const answer = platforms
-        ? Object.fromEntries(await Promise.all(platforms.map(async (one) => [one, await read(one)] as const)))
+        ? Object.fromEntries(
+            await Promise.all(platforms.map(async (one) => [one, await read(one)] as const)),
+          )
         : await read('linux/amd64');
       rmSync(archive);
       return answer;

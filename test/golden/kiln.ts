@@ -8,7 +8,10 @@ import { TOOLS, writeTools } from './tools.ts';
 import { treeReader } from './trees.ts';
 
 /** What an engine makes of a case: one result, or one for each platform that is asked for. */
-export type Outcome = Comparable | Readonly<Record<string, Comparable>> | { readonly refused: true };
+export type Outcome =
+  | Comparable
+  | Readonly<Record<string, Comparable>>
+  | { readonly refused: true };
 
 export interface GoldenWorld extends AsyncDisposable {
   build(golden: GoldenCase): Promise<Outcome>;
@@ -20,9 +23,22 @@ export async function goldenWorld(): Promise<GoldenWorld> {
   const reader = treeReader();
   const tools = rig.path('tools.tar');
   writeTools(rig.path('tools'));
-  await rig.kiln(['build', '--quiet', '-t', TOOLS, '--output', `type=oci,dest=${tools}`, '-o', 'type=image', rig.path('tools')], {
-    expect: 0,
-  });
+  await rig.kiln(
+    [
+      'build',
+      '--quiet',
+      '-t',
+      TOOLS,
+      '--output',
+      `type=oci,dest=${tools}`,
+      '-o',
+      'type=image',
+      rig.path('tools'),
+    ],
+    {
+      expect: 0,
+    },
+  );
   for (const name of new Set(CASES.flatMap(({ standsInFor = [] }) => standsInFor)))
     await rig.kiln(['tag', TOOLS, name], { expect: 0 });
   const odd = await loadOdd(rig);
@@ -34,16 +50,25 @@ export async function goldenWorld(): Promise<GoldenWorld> {
       const archive = rig.path(`${golden.name}.tar`);
       const output = [
         '--output',
-        ['type=oci', 'compression=uncompressed', `dest=${archive}`, ...(golden.output ? [golden.output] : [])].join(','),
+        [
+          'type=oci',
+          'compression=uncompressed',
+          `dest=${archive}`,
+          ...(golden.output ? [golden.output] : []),
+        ].join(','),
       ];
       const ran = await rig.kiln(['build', '--progress=plain', ...output, ...args], { cwd, stdin });
       if (golden.refused && ran.code === 1 && !existsSync(archive)) return { refused: true };
-      if (ran.code !== 0) throw new Error(`${args.join(' ')} ended with ${ran.code ?? ran.signal}\n${ran.stderr}`);
+      if (ran.code !== 0)
+        throw new Error(`${args.join(' ')} ended with ${ran.code ?? ran.signal}\n${ran.stderr}`);
       const base = { tools, odd, busybox: testImage('busybox') }[golden.base ?? 'busybox'];
-      const read = async (platform: string) => comparable(await reader.read(archive, base, platform), golden);
+      const read = async (platform: string) =>
+        comparable(await reader.read(archive, base, platform), golden);
       const { platforms } = golden;
       const outcome = platforms
-        ? Object.fromEntries(await Promise.all(platforms.map(async (one) => [one, await read(one)] as const)))
+        ? Object.fromEntries(
+            await Promise.all(platforms.map(async (one) => [one, await read(one)] as const)),
+          )
         : await read('linux/amd64');
       rmSync(archive);
       return outcome;
@@ -58,7 +83,10 @@ export async function goldenWorld(): Promise<GoldenWorld> {
 async function loadOdd(rig: Rig): Promise<string> {
   const [plain, odd] = [rig.path('plain.tar'), rig.path('odd.tar')];
   rig.write('odd', { Dockerfile: 'FROM busybox\n' });
-  await rig.kiln(['build', '--quiet', '--output', `type=oci,name=${ODD},dest=${plain}`, rig.path('odd')], { expect: 0 });
+  await rig.kiln(
+    ['build', '--quiet', '--output', `type=oci,name=${ODD},dest=${plain}`, rig.path('odd')],
+    { expect: 0 },
+  );
   writeOdd(plain, rig.path('odd-work'), odd);
   await rig.kiln(['load', '--quiet', '--input', odd], { expect: 0 });
   return odd;

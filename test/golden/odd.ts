@@ -6,7 +6,10 @@ import { join } from 'node:path';
 /** The name of the base whose config has fields that no engine of today knows, and triggers. */
 export const ODD = 'kiln-golden-odd';
 
-/** What the config of the base says beyond what a Dockerfile could; Docker's frontend reads none of it, and it is lost there. */
+/**
+ * What the config of the base says beyond what a Dockerfile could; Docker's frontend reads none of
+ * it, and it is lost there.
+ */
 export const UNKNOWN_FIELDS = { 'x-vendor.root': { keep: ['me', 1] } };
 export const UNKNOWN_CONFIG = {
   Hostname: 'old',
@@ -35,7 +38,10 @@ interface Descriptor {
   size: number;
 }
 
-/** Makes an OCI archive of the image in another one, with these fields in its config. `work` is an empty directory. */
+/**
+ * Makes an OCI archive of the image in another one, with these fields in its config. `work` is an
+ * empty directory.
+ */
 export function writeOdd(from: string, work: string, archive: string): void {
   mkdirSync(work);
   execFileSync('tar', ['-C', work, '-xf', from]);
@@ -47,7 +53,9 @@ export function writeOdd(from: string, work: string, archive: string): void {
     descriptor.size = bytes.length;
     writeFileSync(blob(descriptor.digest), bytes);
   };
-  const index = JSON.parse(readFileSync(join(work, 'index.json'), 'utf8')) as { manifests: Descriptor[] };
+  const index = JSON.parse(readFileSync(join(work, 'index.json'), 'utf8')) as {
+    manifests: Descriptor[];
+  };
   const [top] = index.manifests;
   const manifest = read<{ config: Descriptor }>(top!.digest);
   const config = read<{ config: object }>(manifest.config.digest);

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { lines } from './case.ts';
 
 /**
- * The stand-in for bases that are not to be had: busybox with stubs of the tools that the documents' Dockerfiles call. A stub does to the
- * file system what its caller goes on to use, and nothing else; none speaks to a network.
+ * The stand-in for bases that are not to be had: busybox with stubs of the tools that the
+ * documents' Dockerfiles call. A stub does to the file system what its caller goes on to use, and
+ * nothing else; none speaks to a network.
  */
 export const TOOLS = 'kiln-golden-tools';
 
@@ -25,7 +26,11 @@ const STUBS: Readonly<Record<string, string>> = {
     'case $1 in build) [ -n "$out" ] || out=${last%.go}; printf "#!/bin/sh\\n" >"$out"; chmod 755 "$out" ;; esac',
   ),
   apk: sh('case $1 in update | --no-cache | add) echo apk "$@" >>/etc/apk/log ;; esac'),
-  'apt-get': sh('mkdir -p /var/lib/apt/lists', 'echo apt-get "$@" >>/var/lib/apt/lists/log', 'echo apt-get "$@" >>/var/log.apt'),
+  'apt-get': sh(
+    'mkdir -p /var/lib/apt/lists',
+    'echo apt-get "$@" >>/var/lib/apt/lists/log',
+    'echo apt-get "$@" >>/var/log.apt',
+  ),
   curl: sh(
     'for url in "$@"; do :; done',
     'case $url in',
@@ -37,17 +42,25 @@ const STUBS: Readonly<Record<string, string>> = {
   // gpg --batch --decrypt --output TO FROM
   gpg: sh('cp "$5" "$4"'),
   wget: sh('printf "#!/bin/sh\\nshift\\nexec \\"\\$@\\"\\n" >"$2"'),
-  composer: sh('case $1 in install) mkdir -p vendor/bin; echo "<?php" >vendor/autoload.php ;; esac'),
+  composer: sh(
+    'case $1 in install) mkdir -p vendor/bin; echo "<?php" >vendor/autoload.php ;; esac',
+  ),
   php: sh('mkdir -p bootstrap/cache; echo "<?php" >bootstrap/cache/packages.php'),
   groupadd: sh('for name in "$@"; do :; done', 'echo "$name:x:900:" >>/etc/group'),
-  useradd: sh('for name in "$@"; do :; done', 'echo "$name:x:900:900::/home/$name:/bin/sh" >>/etc/passwd'),
+  useradd: sh(
+    'for name in "$@"; do :; done',
+    'echo "$name:x:900:900::/home/$name:/bin/sh" >>/etc/passwd',
+  ),
   'redis-server': sh('id -u >/tmp/redis.uid'),
   'docker-php-entrypoint': sh('exec php "$@"'),
   ssh: sh('echo Welcome'),
   'ssh-keyscan': sh('echo "$1 ssh-ed25519 AAAA"'),
   git: sh('mkdir -p myproj; echo git "$@" >myproj/log'),
   addgroup: sh('for name in "$@"; do :; done', 'echo "$name:x:901:" >>/etc/group'),
-  adduser: sh('for name in "$@"; do :; done', 'echo "$name:x:901:901::/home/$name:/bin/sh" >>/etc/passwd'),
+  adduser: sh(
+    'for name in "$@"; do :; done',
+    'echo "$name:x:901:901::/home/$name:/bin/sh" >>/etc/passwd',
+  ),
 };
 
 /** Writes the context of the stand-in; `docker build` or `kiln build` makes it. */
@@ -56,11 +69,20 @@ export function writeTools(directory: string): void {
   const share = join(directory, 'local/share');
   mkdirSync(bin, { recursive: true });
   mkdirSync(share);
-  for (const [name, text] of Object.entries(STUBS)) writeFileSync(join(bin, name), text, { mode: 0o755 });
+  for (const [name, text] of Object.entries(STUBS))
+    writeFileSync(join(bin, name), text, { mode: 0o755 });
   const node = join(directory, 'node/bin');
   mkdirSync(node, { recursive: true });
   writeFileSync(join(node, 'node'), '#!/bin/sh\n', { mode: 0o755 });
-  const from = ['-C', directory, '--owner=0', '--group=0', '--numeric-owner', '--sort=name', '--mtime=@1700000000'];
+  const from = [
+    '-C',
+    directory,
+    '--owner=0',
+    '--group=0',
+    '--numeric-owner',
+    '--sort=name',
+    '--mtime=@1700000000',
+  ];
   const tar = execFileSync('tar', [...from, '-c', 'node']);
   writeFileSync(join(share, 'stub.tar.xz'), execFileSync('xz', ['-c'], { input: tar }));
   rmSync(join(directory, 'node'), { recursive: true });

@@ -3,15 +3,23 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Comparable } from './case.ts';
 
-/** One process of tree.py, asked line by line: a new Python and a new look at the base for each image would take longer than the build. */
+/**
+ * One process of tree.py, asked line by line: a new Python and a new look at the base for each
+ * image would take longer than the build.
+ */
 export interface TreeReader extends Disposable {
   /** Tree and config of an image in an OCI archive, less what is the same in the base. */
   read(archive: string, base: string, platform: string): Promise<Comparable>;
 }
 
 export function treeReader(): TreeReader {
-  const child = spawn('python3', [join(import.meta.dirname, '../tree.py'), '--serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  const waiting: { readonly done: (answer: Comparable) => void; readonly fail: (error: Error) => void }[] = [];
+  const child = spawn('python3', [join(import.meta.dirname, '../tree.py'), '--serve'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const waiting: {
+    readonly done: (answer: Comparable) => void;
+    readonly fail: (error: Error) => void;
+  }[] = [];
   createInterface(child.stdout).on('line', (line) => {
     const { done, fail } = waiting.shift()!;
     const answer = JSON.parse(line) as Comparable & { error?: string };

@@ -21,10 +21,14 @@ interface Schema {
 }
 
 const WORDS = new Set(
-  '$ref type properties additionalProperties required items minItems minimum maximum pattern format enum oneOf'.split(' '),
+  '$ref type properties additionalProperties required items minItems minimum maximum pattern format enum oneOf'.split(
+    ' ',
+  ),
 );
 
-export const OCI: Readonly<Record<string, Schema>> = JSON.parse(readFileSync(join(import.meta.dirname, 'oci.json'), 'utf8'));
+export const OCI: Readonly<Record<string, Schema>> = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'oci.json'), 'utf8'),
+);
 
 /** Everything in `value` that breaks the schema called `name`; nothing when it is valid. */
 export function violations(value: unknown, name: string): string[] {
@@ -35,7 +39,8 @@ export function violations(value: unknown, name: string): string[] {
 
 function check(value: Json, schema: Schema, path: string): string[] {
   const unknown = Object.keys(schema).find((word) => !WORDS.has(word));
-  if (unknown !== undefined) throw new Error(`the schema of ${path} has ${unknown}, which is not understood`);
+  if (unknown !== undefined)
+    throw new Error(`the schema of ${path} has ${unknown}, which is not understood`);
   if (schema.$ref !== undefined) {
     const target = OCI[schema.$ref];
     if (!target) throw new Error(`the schema of ${path} refers to ${schema.$ref}`);
@@ -43,36 +48,51 @@ function check(value: Json, schema: Schema, path: string): string[] {
   }
   if (schema.oneOf) {
     const fitting = schema.oneOf.filter((choice) => check(value, choice, path).length === 0);
-    return fitting.length === 1 ? [] : [`${path} fits ${fitting.length} of ${schema.oneOf.length} choices`];
+    return fitting.length === 1
+      ? []
+      : [`${path} fits ${fitting.length} of ${schema.oneOf.length} choices`];
   }
-  if (schema.type !== undefined && !isOf(value, schema.type)) return [`${path} is no ${schema.type}`];
+  if (schema.type !== undefined && !isOf(value, schema.type))
+    return [`${path} is no ${schema.type}`];
   const broken: string[] = [];
-  if (schema.enum && !schema.enum.includes(value)) broken.push(`${path} is none of ${JSON.stringify(schema.enum)}`);
+  if (schema.enum && !schema.enum.includes(value))
+    broken.push(`${path} is none of ${JSON.stringify(schema.enum)}`);
   if (typeof value === 'string') broken.push(...checkText(value, schema, path));
   if (typeof value === 'number') {
-    if (schema.minimum !== undefined && value < schema.minimum) broken.push(`${path} is below ${schema.minimum}`);
-    if (schema.maximum !== undefined && value > schema.maximum) broken.push(`${path} is above ${schema.maximum}`);
+    if (schema.minimum !== undefined && value < schema.minimum)
+      broken.push(`${path} is below ${schema.minimum}`);
+    if (schema.maximum !== undefined && value > schema.maximum)
+      broken.push(`${path} is above ${schema.maximum}`);
   }
   if (Array.isArray(value)) {
     if (value.length < (schema.minItems ?? 0)) broken.push(`${path} has ${value.length} items`);
     const { items } = schema;
-    if (items) broken.push(...value.flatMap((item: Json, index: number) => check(item, items, `${path}[${index}]`)));
+    if (items)
+      broken.push(
+        ...value.flatMap((item: Json, index: number) => check(item, items, `${path}[${index}]`)),
+      );
   } else if (typeof value === 'object' && value !== null)
     broken.push(...checkObject(value as Record<string, Json>, schema, path));
   return broken;
 }
 
 function checkText(value: string, { pattern, format }: Schema, path: string): string[] {
-  if (pattern !== undefined && !new RegExp(pattern).test(value)) return [`${path} does not match ${pattern}`];
+  if (pattern !== undefined && !new RegExp(pattern).test(value))
+    return [`${path} does not match ${pattern}`];
   if (format === 'date-time')
-    return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value) ? [] : [`${path} is no date-time`];
+    return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(value)
+      ? []
+      : [`${path} is no date-time`];
   if (format === 'uri') return URL.canParse(value) ? [] : [`${path} is no URI`];
-  if (format !== undefined) throw new Error(`the schema of ${path} has the format ${format}, which is not understood`);
+  if (format !== undefined)
+    throw new Error(`the schema of ${path} has the format ${format}, which is not understood`);
   return [];
 }
 
 function checkObject(value: Record<string, Json>, schema: Schema, path: string): string[] {
-  const missing = (schema.required ?? []).filter((name) => !(name in value)).map((name) => `${path} lacks ${name}`);
+  const missing = (schema.required ?? [])
+    .filter((name) => !(name in value))
+    .map((name) => `${path} lacks ${name}`);
   const members = Object.entries(value).flatMap(([name, member]) => {
     const known = schema.properties?.[name] ?? schema.additionalProperties;
     return known ? check(member, known, `${path}.${name}`) : [];

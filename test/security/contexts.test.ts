@@ -4,21 +4,38 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KILN, Rig, run } from '../rig.ts';
 
-/** Contexts of strangers whose Dockerfile or ignore file is something else, or leads out. Nothing here runs a step. */
+/**
+ * Contexts of strangers whose Dockerfile or ignore file is something else, or leads out. Nothing
+ * here runs a step.
+ */
 
 const CANARY = 'canary_of_the_host';
 
 /** A context `c` that builds, beside a file of the host that no output may show. */
 async function withCanary(): Promise<Rig> {
   const rig = await Rig.create();
-  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY . /\n', 'other/Dockerfile': 'FROM scratch\nCOPY . /\n' });
-  rig.write('host', { token: `${CANARY}: of the host\n[${CANARY}\n`, 'sub/Dockerfile': `${CANARY} sub\n` });
+  rig.write('c', {
+    Dockerfile: 'FROM scratch\nCOPY . /\n',
+    'other/Dockerfile': 'FROM scratch\nCOPY . /\n',
+  });
+  rig.write('host', {
+    token: `${CANARY}: of the host\n[${CANARY}\n`,
+    'sub/Dockerfile': `${CANARY} sub\n`,
+  });
   return rig;
 }
 
 /** Builds to nowhere; a build that waits for a FIFO would never end, and the test with it. */
-async function built(rig: Rig, ...args: string[]): Promise<{ readonly code: number | null; readonly stderr: string }> {
-  const ran = await rig.kiln(['build', '--progress=plain', '--output=type=tar,dest=out.tar', ...args]);
+async function built(
+  rig: Rig,
+  ...args: string[]
+): Promise<{ readonly code: number | null; readonly stderr: string }> {
+  const ran = await rig.kiln([
+    'build',
+    '--progress=plain',
+    '--output=type=tar,dest=out.tar',
+    ...args,
+  ]);
   assert.not.match(ran.stderr + ran.stdout, new RegExp(CANARY), args.join(' '));
   return ran;
 }
@@ -30,19 +47,38 @@ function replaced(rig: Rig, path: string, make: (path: string) => void): void {
 
 test('a Dockerfile in a context that leads out of it is not there, by whatever name it is asked for', async () => {
   await using rig = await withCanary();
-  for (const target of ['../host/token', rig.path('host/token'), '/proc/self/root/etc/hostname', '/etc/passwd']) {
+  for (const target of [
+    '../host/token',
+    rig.path('host/token'),
+    '/proc/self/root/etc/hostname',
+    '/etc/passwd',
+  ]) {
     replaced(rig, 'c/Dockerfile', (path) => symlinkSync(target, path));
-    for (const args of [['c'], ['-f', 'c/Dockerfile', 'c'], ['-f', rig.path('c/Dockerfile'), rig.path('c')]]) {
+    for (const args of [
+      ['c'],
+      ['-f', 'c/Dockerfile', 'c'],
+      ['-f', rig.path('c/Dockerfile'), rig.path('c')],
+    ]) {
       const { code, stderr } = await built(rig, ...args);
       assert.is(code, 1);
-      assert.match(stderr, /failed to read dockerfile: .*leads nowhere.*KILN_DOCKERFILE_NOT_FOUND/, `${target} ${args}`);
+      assert.match(
+        stderr,
+        /failed to read dockerfile: .*leads nowhere.*KILN_DOCKERFILE_NOT_FOUND/,
+        `${target} ${args}`,
+      );
     }
   }
   replaced(rig, 'c/sub', (path) => symlinkSync('../host/sub', path));
-  assert.match((await built(rig, '-f', 'c/sub/Dockerfile', 'c')).stderr, /KILN_DOCKERFILE_NOT_FOUND/);
+  assert.match(
+    (await built(rig, '-f', 'c/sub/Dockerfile', 'c')).stderr,
+    /KILN_DOCKERFILE_NOT_FOUND/,
+  );
   // By another name of the context, too.
   symlinkSync('c', rig.path('again'));
-  assert.match((await built(rig, '-f', 'again/Dockerfile', 'c')).stderr, /KILN_DOCKERFILE_NOT_FOUND/);
+  assert.match(
+    (await built(rig, '-f', 'again/Dockerfile', 'c')).stderr,
+    /KILN_DOCKERFILE_NOT_FOUND/,
+  );
   // Inside, a link is followed.
   replaced(rig, 'c/Dockerfile', (path) => symlinkSync('/other/Dockerfile', path));
   assert.is((await built(rig, 'c')).code, 0);
@@ -70,7 +106,8 @@ test('a FIFO, a device or a directory as a Dockerfile or an ignore file is refus
     ['a FIFO', (path) => execFileSync('mkfifo', [path])],
     ['a directory', (path) => mkdirSync(path)],
   ];
-  if (process.getuid?.() === 0) makers.push(['a device', (path) => execFileSync('mknod', [path, 'c', '1', '5'])]);
+  if (process.getuid?.() === 0)
+    makers.push(['a device', (path) => execFileSync('mknod', [path, 'c', '1', '5'])]);
   else console.log('SKIP a device as a Dockerfile: needs root to make one');
   rig.write('named', { Dockerfile: 'FROM scratch\nCOPY --from=c . /\n' });
   for (const [what, make] of makers)
@@ -84,17 +121,28 @@ test('a FIFO, a device or a directory as a Dockerfile or an ignore file is refus
       replaced(rig, file, make);
       const { code: exit, stderr } = await built(rig, ...args);
       assert.is(exit, 1, `${what} ${file}`);
-      assert.match(stderr, new RegExp(`is ${what}, not a regular file \\[${code}\\]`), `${what} ${file}`);
+      assert.match(
+        stderr,
+        new RegExp(`is ${what}, not a regular file \\[${code}\\]`),
+        `${what} ${file}`,
+      );
       replaced(rig, file, (path) => before && writeFileSync(path, before));
     }
 });
 
 test('a pipe that the user names is read, up to a limit, and waiting for it can be cancelled', async () => {
   await using rig = await withCanary();
-  const shell = (script: string) => run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store, KILN } });
-  const piped = await shell(`"$KILN" build --output=type=tar,dest=o.tar -f <(printf 'FROM scratch\\nCOPY other /\\n') c`);
+  const shell = (script: string) =>
+    run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store, KILN } });
+  const piped = await shell(
+    `"$KILN" build --output=type=tar,dest=o.tar -f <(printf 'FROM scratch\\nCOPY other /\\n') c`,
+  );
   assert.is(piped.code, 0, piped.stderr);
-  for (const script of ['-f <(yes "# endless") c', '-f - c < <(yes "# endless")', '- < <(yes "# endless")']) {
+  for (const script of [
+    '-f <(yes "# endless") c',
+    '-f - c < <(yes "# endless")',
+    '- < <(yes "# endless")',
+  ]) {
     const endless = await shell(`"$KILN" build --output=type=tar,dest=o.tar ${script}`);
     assert.is(endless.code, 1);
     assert.match(endless.stderr, /KILN_DOCKERFILE_TOO_LARGE/, script);
@@ -118,7 +166,9 @@ test('an archive whose Dockerfile is a FIFO, a directory or a dangling link is r
     [(path: string) => symlinkSync('../host/token', path), /leads nowhere/],
   ] as const) {
     replaced(rig, 'c/Dockerfile', make);
-    const ran = await rig.kiln(['build', '-'], { stdin: execFileSync('tar', ['-C', rig.path('c'), '-c', '.']) });
+    const ran = await rig.kiln(['build', '-'], {
+      stdin: execFileSync('tar', ['-C', rig.path('c'), '-c', '.']),
+    });
     assert.is(ran.code, 1);
     assert.match(ran.stderr, why);
     assert.match(ran.stderr, /KILN_DOCKERFILE_NOT_FOUND/);

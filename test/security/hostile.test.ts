@@ -5,7 +5,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig, run } from '../rig.ts';
 
-/** Dockerfiles and images that have got others out of their sandbox, with a canary on the host: docs/security.md says which. */
+/**
+ * Dockerfiles and images that have got others out of their sandbox, with a canary on the host:
+ * docs/security.md says which.
+ */
 
 const root = process.getuid?.() === 0;
 const real = (name: string, body: () => Promise<void>) => {
@@ -35,38 +38,48 @@ async function withCanary(): Promise<Rig & { readonly canary: string; intact(): 
 }
 
 /** What the steps printed. */
-const printed = (plain: string) => [...plain.matchAll(/^#\d+ [\d.]+ (.*)$/gm)].map((match) => match[1]);
+const printed = (plain: string) =>
+  [...plain.matchAll(/^#\d+ [\d.]+ (.*)$/gm)].map((match) => match[1]);
 
-real('CVE-2024-1753: a bind source that is a link in another image leads into that image', async () => {
-  await using rig = await withCanary();
-  const evil = `FROM busybox AS evil
+real(
+  'CVE-2024-1753: a bind source that is a link in another image leads into that image',
+  async () => {
+    await using rig = await withCanary();
+    const evil = `FROM busybox AS evil
 RUN mkdir /in && echo inside >/in/token && ln -s / /top && ln -s ../../../../.. /up && ln -s ${rig.canary} /out && ln -s /proc/self/root /magic
 `;
-  const mounts = ['type=bind', 'type=bind,rw', 'type=cache,id=x'];
-  const step = (source: string, mount: string) =>
-    `${evil}FROM busybox\nRUN --mount=${mount},from=evil,source=${source},target=/m echo ${source} && ls /m && cat /m/in/token; touch /m/new; true\n`;
-  const attempt = async (source: string, mount: string) => {
-    rig.write('c', { Dockerfile: step(source, mount) });
-    return await rig.kiln(['build', '--progress=plain', 'c']);
-  };
-  for (const mount of mounts) {
-    const { stderr } = await attempt('/up/top', mount);
-    assert.ok(printed(stderr).includes('inside') && printed(stderr).includes('magic'), stderr);
-    assert.not.ok(printed(stderr).includes('canary'), mount);
-    for (const source of ['/out', `/up${rig.canary}/sub`, '/magic']) {
-      const { code, stderr } = await attempt(source, mount);
-      assert.is(code, 1, `${mount} ${source}`);
-      assert.match(stderr, /KILN_MOUNT_SOURCE_MISSING|KILN_COPY_SOURCE_MISSING/, `${mount} ${source}: ${stderr}`);
+    const mounts = ['type=bind', 'type=bind,rw', 'type=cache,id=x'];
+    const step = (source: string, mount: string) =>
+      `${evil}FROM busybox\nRUN --mount=${mount},from=evil,source=${source},target=/m echo ${source} && ls /m && cat /m/in/token; touch /m/new; true\n`;
+    const attempt = async (source: string, mount: string) => {
+      rig.write('c', { Dockerfile: step(source, mount) });
+      return await rig.kiln(['build', '--progress=plain', 'c']);
+    };
+    for (const mount of mounts) {
+      const { stderr } = await attempt('/up/top', mount);
+      assert.ok(printed(stderr).includes('inside') && printed(stderr).includes('magic'), stderr);
+      assert.not.ok(printed(stderr).includes('canary'), mount);
+      for (const source of ['/out', `/up${rig.canary}/sub`, '/magic']) {
+        const { code, stderr } = await attempt(source, mount);
+        assert.is(code, 1, `${mount} ${source}`);
+        assert.match(
+          stderr,
+          /KILN_MOUNT_SOURCE_MISSING|KILN_COPY_SOURCE_MISSING/,
+          `${mount} ${source}: ${stderr}`,
+        );
+      }
     }
-  }
-  rig.intact();
-});
+    rig.intact();
+  },
+);
 
-real('CVE-2021-30465: a mount target, a working directory and an owner by way of a link stay in the image', async () => {
-  await using rig = await withCanary();
-  rig.write('c', {
-    x: 'x',
-    Dockerfile: `FROM busybox
+real(
+  'CVE-2021-30465: a mount target, a working directory and an owner by way of a link stay in the image',
+  async () => {
+    await using rig = await withCanary();
+    rig.write('c', {
+      x: 'x',
+      Dockerfile: `FROM busybox
 RUN ln -s ${rig.canary} /out && ln -s ../../../../../../..${rig.canary} /up && ln -s /proc/1/root${rig.canary} /magic
 RUN --mount=type=tmpfs,target=/out/sub --mount=type=tmpfs,target=/up/made touch /out/sub/written /up/made/written /out/left
 RUN --mount=type=bind,target=/out/bound,rw touch /out/bound/written
@@ -78,20 +91,24 @@ COPY --chown=1234 x /out/
 ADD x /up/sub/
 RUN ls ${rig.canary}; pwd
 `,
-  });
-  const lines = printed(await rig.build('c'));
-  assert.equal(lines, ['left', 'made', 'made2', 'sub', 'x', `${rig.canary}/made2`]);
-  rig.intact();
-  rig.write('c', { Dockerfile: `FROM busybox\nRUN ln -s /proc/1/root /magic\nWORKDIR /magic${rig.canary}/made\n` });
-  await rig.kiln(['build', 'c']);
-  rig.intact();
-});
+    });
+    const lines = printed(await rig.build('c'));
+    assert.equal(lines, ['left', 'made', 'made2', 'sub', 'x', `${rig.canary}/made2`]);
+    rig.intact();
+    rig.write('c', {
+      Dockerfile: `FROM busybox\nRUN ln -s /proc/1/root /magic\nWORKDIR /magic${rig.canary}/made\n`,
+    });
+    await rig.kiln(['build', 'c']);
+    rig.intact();
+  },
+);
 
 real(
   'CVE-2024-21626: WORKDIR and kiln run -w by links of the image, of a mount or of an earlier step stop before the runtime',
   async () => {
     await using rig = await withCanary();
-    const evil = 'FROM busybox AS evil\nRUN ln -s /proc/self/fd/8 /l && ln -s /dev/fd /d && mkdir /in && ln -s ../l /in/up\n';
+    const evil =
+      'FROM busybox AS evil\nRUN ln -s /proc/self/fd/8 /l && ln -s /dev/fd /d && mkdir /in && ln -s ../l /in/up\n';
     for (const lines of [
       ...[3, 4, 8].map((fd) => `WORKDIR /dev/fd/${fd}\nRUN pwd`),
       'WORKDIR /x/l\nRUN --mount=from=evil,target=/x pwd',
@@ -127,7 +144,9 @@ real('CVE-2024-9675: the id of a cache is no path', async () => {
     '-rf',
     '0'.repeat(64),
   ];
-  const runs = ids.map((id) => `RUN --mount=type=cache,id=${id},target=/c test -z "$(ls /c)" && touch /c/written`);
+  const runs = ids.map(
+    (id) => `RUN --mount=type=cache,id=${id},target=/c test -z "$(ls /c)" && touch /c/written`,
+  );
   rig.write('c', { Dockerfile: ['FROM busybox', ...runs, ''].join('\n') });
   await rig.build('c');
   const names = readdirSync(`${rig.store}/caches`);
@@ -136,38 +155,52 @@ real('CVE-2024-9675: the id of a cache is no path', async () => {
   rig.intact();
 });
 
-real('CVE-2024-9407: what a mount may be told is a closed list, and values cannot smuggle more in', async () => {
-  await using rig = await withCanary();
-  const refused = [
-    'type=bind,target=/m,bind-propagation=rshared',
-    'type=bind,target=/m,Z',
-    'type=tmpfs,target=/m,tmpfs-mode=1777',
-    'type=tmpfs,target=/m,size=1m\\,exec',
-    '\\"type=tmpfs,target=/m,size=1m,suid\\"',
-    'type=bind,target=/m,rw=perhaps',
-    'type=devpts,target=/m',
-    'type=bind,target=/m,from=busybox,from-host',
-  ];
-  for (const mount of refused) {
-    rig.write('c', { Dockerfile: `FROM busybox\nRUN --mount=${mount} echo ran\n` });
-    const { code, stderr } = await rig.kiln(['build', '--progress=plain', 'c']);
-    assert.is(code, 1, mount);
-    assert.match(stderr, /Dockerfile:2/, mount);
-    assert.not.match(stderr, /\d ran$/m, mount);
-  }
-  // A name with what options are made of is a name.
-  rig.write('c', {
-    Dockerfile: `FROM busybox\nRUN --mount=type=tmpfs,\\"target=/m,suid,size=9\\" grep -c ' /m,suid,size=9 tmpfs rw,' /proc/mounts\n`,
-  });
-  assert.equal(printed(await rig.build('c')), ['1']);
-  rig.intact();
-});
+real(
+  'CVE-2024-9407: what a mount may be told is a closed list, and values cannot smuggle more in',
+  async () => {
+    await using rig = await withCanary();
+    const refused = [
+      'type=bind,target=/m,bind-propagation=rshared',
+      'type=bind,target=/m,Z',
+      'type=tmpfs,target=/m,tmpfs-mode=1777',
+      'type=tmpfs,target=/m,size=1m\\,exec',
+      '\\"type=tmpfs,target=/m,size=1m,suid\\"',
+      'type=bind,target=/m,rw=perhaps',
+      'type=devpts,target=/m',
+      'type=bind,target=/m,from=busybox,from-host',
+    ];
+    for (const mount of refused) {
+      rig.write('c', { Dockerfile: `FROM busybox\nRUN --mount=${mount} echo ran\n` });
+      const { code, stderr } = await rig.kiln(['build', '--progress=plain', 'c']);
+      assert.is(code, 1, mount);
+      assert.match(stderr, /Dockerfile:2/, mount);
+      assert.not.match(stderr, /\d ran$/m, mount);
+    }
+    // A name with what options are made of is a name.
+    rig.write('c', {
+      Dockerfile: `FROM busybox\nRUN --mount=type=tmpfs,\\"target=/m,suid,size=9\\" grep -c ' /m,suid,size=9 tmpfs rw,' /proc/mounts\n`,
+    });
+    assert.equal(printed(await rig.build('c')), ['1']);
+    rig.intact();
+  },
+);
 
 real('CVE-2025-52881: mounts over /proc, /sys and /dev reach nothing of the kernel', async () => {
   await using rig = await withCanary();
-  const probe = 'echo x >/proc/sys/kernel/domainname; mkdir /sys/fs/cgroup/memory/kiln-canary; cat /proc/keys';
-  for (const target of ['/proc/sys', '/proc/sys/kernel', '/sys', '/sys/fs', '/dev', '/proc/self/attr', '/proc/keys']) {
-    rig.write('c', { Dockerfile: `FROM busybox\nRUN --mount=type=tmpfs,target=${target} ${probe}; true\n` });
+  const probe =
+    'echo x >/proc/sys/kernel/domainname; mkdir /sys/fs/cgroup/memory/kiln-canary; cat /proc/keys';
+  for (const target of [
+    '/proc/sys',
+    '/proc/sys/kernel',
+    '/sys',
+    '/sys/fs',
+    '/dev',
+    '/proc/self/attr',
+    '/proc/keys',
+  ]) {
+    rig.write('c', {
+      Dockerfile: `FROM busybox\nRUN --mount=type=tmpfs,target=${target} ${probe}; true\n`,
+    });
     await rig.kiln(['build', '--progress=plain', 'c']);
     assert.not.match(readFileSync('/proc/sys/kernel/domainname', 'utf8'), /^x$/m, target);
     assert.not.ok(existsSync('/sys/fs/cgroup/memory/kiln-canary'), target);
@@ -223,33 +256,57 @@ VOLUME /${word}
     const env = { KILN_ROOT: rig.path('other') };
     await rig.kiln(['load', '-q', '-i', 'foreign.tar'], { expect: 0, env });
     rig.write('f', { f: 'own' });
-    const { stderr } = await rig.kiln(['build', '--progress=plain', '--output', 'out', 'f'], { expect: 0, env });
+    const { stderr } = await rig.kiln(['build', '--progress=plain', '--output', 'out', 'f'], {
+      expect: 0,
+      env,
+    });
     assert.not.match(stderr, /CACHED/);
     assert.is(readFileSync(rig.path('out/f'), 'utf8'), 'own');
   },
 );
 
-real('CVE-2023-26054: a login in the URL of an ADD is in no layer, history, provenance, record, log or cache', async () => {
-  await using rig = await withCanary();
-  const login = 'canary-user:canary-p4ss';
-  const asked: (string | undefined)[] = [];
-  await using server = await serve(asked);
-  const url = server.url.replace('http://', `http://${login}@`);
-  rig.write('c', { Dockerfile: `FROM scratch\nARG WHERE\nADD \${WHERE}/f /\nADD ${url}/g /\n` });
-  const { stdout, stderr } = await rig.kiln(
-    [
-      ...['build', '--progress=rawjson', '--provenance=mode=max', '--metadata-file', 'out/metadata', `--build-arg=WHERE=${url}`],
-      ...['--cache-to', 'type=local,mode=max,dest=out/cache', '--output', 'type=oci,dest=out/image,tar=false', 'c'],
-    ],
-    { expect: 0, cwd: rig.write('.', { 'out/about': '' }) },
-  );
-  assert.ok(asked.includes(`Basic ${Buffer.from(login).toString('base64')}`), 'the server was told');
-  for (const place of [rig.store, rig.path('out')])
-    assert.is((await run(['grep', '-rl', 'canary-p4ss', place])).stdout, '', place);
-  assert.not.match(stdout + stderr, /canary-p4ss/);
-});
+real(
+  'CVE-2023-26054: a login in the URL of an ADD is in no layer, history, provenance, record, log or cache',
+  async () => {
+    await using rig = await withCanary();
+    const login = 'canary-user:canary-p4ss';
+    const asked: (string | undefined)[] = [];
+    await using server = await serve(asked);
+    const url = server.url.replace('http://', `http://${login}@`);
+    rig.write('c', { Dockerfile: `FROM scratch\nARG WHERE\nADD \${WHERE}/f /\nADD ${url}/g /\n` });
+    const { stdout, stderr } = await rig.kiln(
+      [
+        ...[
+          'build',
+          '--progress=rawjson',
+          '--provenance=mode=max',
+          '--metadata-file',
+          'out/metadata',
+          `--build-arg=WHERE=${url}`,
+        ],
+        ...[
+          '--cache-to',
+          'type=local,mode=max,dest=out/cache',
+          '--output',
+          'type=oci,dest=out/image,tar=false',
+          'c',
+        ],
+      ],
+      { expect: 0, cwd: rig.write('.', { 'out/about': '' }) },
+    );
+    assert.ok(
+      asked.includes(`Basic ${Buffer.from(login).toString('base64')}`),
+      'the server was told',
+    );
+    for (const place of [rig.store, rig.path('out')])
+      assert.is((await run(['grep', '-rl', 'canary-p4ss', place])).stdout, '', place);
+    assert.not.match(stdout + stderr, /canary-p4ss/);
+  },
+);
 
-async function serve(asked: (string | undefined)[]): Promise<AsyncDisposable & { readonly url: string }> {
+async function serve(
+  asked: (string | undefined)[],
+): Promise<AsyncDisposable & { readonly url: string }> {
   const server = createServer((request, response) => {
     asked.push(request.headers.authorization);
     response.end('file');

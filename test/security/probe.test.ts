@@ -7,8 +7,9 @@ import { Rig } from '../rig.ts';
 import { asUser, done, prepared } from '../user.ts';
 
 /**
- * What a process in a RUN can see and do (probe.sh), held to the reports in this directory. Docker 28 gives the same ones, but that there
- * the bound files of /etc can spread mounts, /proc/interrupts can be read, and a further pipe is open. KILN_RENEW=1 writes them anew.
+ * What a process in a RUN can see and do (probe.sh), held to the reports in this directory. Docker
+ * 28 gives the same ones, but that there the bound files of /etc can spread mounts,
+ * /proc/interrupts can be read, and a further pipe is open. KILN_RENEW=1 writes them anew.
  */
 const HERE = import.meta.dirname;
 
@@ -32,8 +33,12 @@ function held(name: string, report: string): void {
 test('in a build by root', async () => {
   await using rig = await Rig.create('debian');
   rig.write('c', { Dockerfile: DOCKERFILE, 'probe.sh': readFileSync(join(HERE, 'probe.sh')) });
-  await rig.kiln(['build', '--output', 'out', 'c'], { expect: 0, env: { CANARY: 'of the builder' } });
-  for (const who of ['root', 'alice']) held(`${who}.txt`, readFileSync(rig.path('out', `${who}.txt`), 'utf8'));
+  await rig.kiln(['build', '--output', 'out', 'c'], {
+    expect: 0,
+    env: { CANARY: 'of the builder' },
+  });
+  for (const who of ['root', 'alice'])
+    held(`${who}.txt`, readFileSync(rig.path('out', `${who}.txt`), 'utf8'));
 });
 
 test('in a build by an ordinary user', async () => {
@@ -48,7 +53,8 @@ test('in a build by an ordinary user', async () => {
     return console.log('SKIP own network: needs slirp4netns');
   execFileSync('chmod', ['666', rig.path('tun')]);
   await done(asUser(rig, 'with ids', 'build', '--no-cache', '--output', 'out', 'c'));
-  for (const who of ['root', 'alice']) held(`rootless-${who}.txt`, readFileSync(rig.path('out', `${who}.txt`), 'utf8'));
+  for (const who of ['root', 'alice'])
+    held(`rootless-${who}.txt`, readFileSync(rig.path('out', `${who}.txt`), 'utf8'));
 });
 
 test.run();

@@ -24,12 +24,17 @@ RUN --mount=type=cache,id=shared,source=sub,target=/m ls /m && cat /m/* && touch
 `,
   });
   rig.write('stopper', { Dockerfile: `FROM busybox\nRUN ${mount} touch /c/stop\n` });
-  const victim = (round: number) => rig.kiln(['build', '--progress=plain', `--build-arg=ROUND=${round}`, 'victim']);
+  const victim = (round: number) =>
+    rig.kiln(['build', '--progress=plain', `--build-arg=ROUND=${round}`, 'victim']);
   rig.write('setup', {
     Dockerfile: `FROM busybox\nRUN ${mount} mkdir /c/real && echo inside >/c/real/file && ln -s real /c/sub\n`,
   });
   await rig.kiln(['build', 'setup'], { expect: 0 });
-  assert.match((await victim(-1)).stderr, /\d inside$/m, 'while nobody swaps it is the directory of the cache');
+  assert.match(
+    (await victim(-1)).stderr,
+    /\d inside$/m,
+    'while nobody swaps it is the directory of the cache',
+  );
   const begun = Promise.withResolvers<void>();
   const swapping = rig.kiln(['build', '--progress=plain', 'swapper'], {
     watch: (output) => {
@@ -76,7 +81,12 @@ RUN ${mount} --mount=type=tmpfs,target=/c/a/sub/made --mount=type=bind,from=busy
   await begun.promise;
   try {
     for (let round = 0; round < ROUNDS; round++) {
-      const { stderr } = await rig.kiln(['build', '--progress=plain', `--build-arg=ROUND=${round}`, 'victim']);
+      const { stderr } = await rig.kiln([
+        'build',
+        '--progress=plain',
+        `--build-arg=ROUND=${round}`,
+        'victim',
+      ]);
       assert.not.match(stderr, /bug in Kiln/);
       assert.equal(readdirSync(rig.path('canary')), []);
     }
@@ -106,13 +116,33 @@ RUN --mount=type=bind,source=d,target=/m echo $ROUND >/round && cp -r /m /mounte
   const outcomes = { built: 0, refused: 0 };
   {
     await using _ = await startSwapper(rig.path('c/d'), rig.path('c/s'));
-    for (let round = 0; round < ROUNDS * 2 || (outcomes.refused === 0 && round < ROUNDS * 10); round++) {
+    for (
+      let round = 0;
+      round < ROUNDS * 2 || (outcomes.refused === 0 && round < ROUNDS * 10);
+      round++
+    ) {
       const out = rig.path(`out${round}`);
-      const { code, stderr } = await rig.kiln(['build', '--no-cache', `--build-arg=ROUND=${round}`, '--output', out, 'c']);
-      if (code !== 0) assert.match(stderr, /KILN_CONTEXT_CHANGED|KILN_COPY_SOURCE_MISSING|KILN_MOUNT_SOURCE_MISSING/, stderr);
+      const { code, stderr } = await rig.kiln([
+        'build',
+        '--no-cache',
+        `--build-arg=ROUND=${round}`,
+        '--output',
+        out,
+        'c',
+      ]);
+      if (code !== 0)
+        assert.match(
+          stderr,
+          /KILN_CONTEXT_CHANGED|KILN_COPY_SOURCE_MISSING|KILN_MOUNT_SOURCE_MISSING/,
+          stderr,
+        );
       outcomes[code === 0 ? 'built' : 'refused']++;
       if (code === 0) assert.is((await run(['grep', '-rl', canary, out])).stdout, '');
-      assert.is((await run(['grep', '-rlI', canary, rig.store])).stdout, '', 'nor is it in the store');
+      assert.is(
+        (await run(['grep', '-rlI', canary, rig.store])).stdout,
+        '',
+        'nor is it in the store',
+      );
     }
   }
   assert.ok(outcomes.refused > 0, 'the race never happened');

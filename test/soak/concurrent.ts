@@ -16,4 +16,6 @@ const built = await buildBeside({
   seed: Number(values.seed),
   log: console.log,
 });
-console.log(`${built} builds by ${values.processes} rows beside prunes: all right, and the store sound`);
+console.log(
+  `${built} builds by ${values.processes} rows beside prunes: all right, and the store sound`,
+);

@@ -17,7 +17,9 @@ RUN cat /changing > /last
 
 /** The context of the builds: fifty files, one of which changes. */
 export function writeContext(rig: Rig, name: string): void {
-  const files = Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`f${at}`, `${at}`.repeat(1000)]));
+  const files = Object.fromEntries(
+    Array.from({ length: 50 }, (_, at) => [`f${at}`, `${at}`.repeat(1000)]),
+  );
   rig.write(name, { Dockerfile: DOCKERFILE, changing: '0', ...files });
 }
 
@@ -28,10 +30,14 @@ export interface KillOptions {
 }
 
 /**
- * `count` builds killed by SIGKILL at random moments, with prunes beside them that are killed too. In between and at the end a build must be right
- * and the store sound.
+ * `count` builds killed by SIGKILL at random moments, with prunes beside them that are killed too.
+ * In between and at the end a build must be right and the store sound.
  */
-export async function killBuilds({ count, seed, log }: KillOptions): Promise<{ killed: number; ended: number }> {
+export async function killBuilds({
+  count,
+  seed,
+  log,
+}: KillOptions): Promise<{ killed: number; ended: number }> {
   const random = createRandom(seed);
   await using rig = await Rig.create('busybox');
   writeContext(rig, 'c');
@@ -41,12 +47,14 @@ export async function killBuilds({ count, seed, log }: KillOptions): Promise<{ k
     rig.write('c', { changing: `${random.below(4)}` });
     const flags = random.below(2) === 0 ? ['--no-cache'] : [];
     const after = random.below(Math.ceil(usual * 0.9));
-    const prune = random.below(3) === 0 ? killable(rig, pruneArguments(random), random.below(600)) : undefined;
+    const prune =
+      random.below(3) === 0 ? killable(rig, pruneArguments(random), random.below(600)) : undefined;
     const outcome = await killable(rig, ['build', '-q', '-t', 'x', ...flags, 'c'], after);
     await prune;
     tally[outcome.signal ? 'killed' : 'ended']++;
     // What was not killed in time must have succeeded, whatever ran beside it.
-    if (!outcome.signal) assert.is(outcome.code, 0, `round ${round} of seed ${seed}: ${outcome.stderr}`);
+    if (!outcome.signal)
+      assert.is(outcome.code, 0, `round ${round} of seed ${seed}: ${outcome.stderr}`);
     if (round % 25 === 0 || tally.killed === count) {
       await mustBeRight(rig, `seed ${seed}, round ${round}`);
       log?.(`${tally.killed} of ${count} killed, ${tally.ended} ended, right and sound`);
@@ -56,7 +64,11 @@ export async function killBuilds({ count, seed, log }: KillOptions): Promise<{ k
 }
 
 function pruneArguments(random: Random): string[] {
-  return ['prune', '--force', ...[['--max-used-space', '1m'], ['--all'], ['--max-used-space', '3m'], []][random.below(4)]!];
+  return [
+    'prune',
+    '--force',
+    ...[['--max-used-space', '1m'], ['--all'], ['--max-used-space', '3m'], []][random.below(4)]!,
+  ];
 }
 
 async function mustBeRight(rig: Rig, where: string): Promise<void> {
@@ -66,7 +78,11 @@ async function mustBeRight(rig: Rig, where: string): Promise<void> {
   await rig.kiln(['run', 'x', 'sha256sum', '-c', '/sum'], { expect: 0 });
   assert.is((await rig.kiln(['run', 'x', 'cat', '/last'], { expect: 0 })).stdout, text);
   const again = steps(await rig.build('c', '-t', 'x'));
-  assert.equal(new Set(again.values()), new Set(['CACHED']), `${where}: the build after is not cached`);
+  assert.equal(
+    new Set(again.values()),
+    new Set(['CACHED']),
+    `${where}: the build after is not cached`,
+  );
   const checked = await rig.kiln(['fsck']);
   assert.is(checked.code, 0, `${where}: ${checked.stdout}${checked.stderr}`);
 }
@@ -81,7 +97,11 @@ interface Outcome {
 function killable(rig: Rig, args: readonly string[], after: number): Promise<Outcome> {
   return new Promise((done, fail) => {
     const env = { ...process.env, KILN_ROOT: rig.store };
-    const child = spawn(KILN, args, { cwd: rig.directory, env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(KILN, args, {
+      cwd: rig.directory,
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let stderr = '';
     child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
     const timer = setTimeout(() => child.kill('SIGKILL'), after);
@@ -114,8 +134,17 @@ export interface ConcurrentOptions {
   readonly log?: (line: string) => void;
 }
 
-/** Several rows of builds on one store, with prunes beside them all the time: every build must succeed and be right. */
-export async function buildBeside({ processes, rounds, seconds, seed, log }: ConcurrentOptions): Promise<number> {
+/**
+ * Several rows of builds on one store, with prunes beside them all the time: every build must
+ * succeed and be right.
+ */
+export async function buildBeside({
+  processes,
+  rounds,
+  seconds,
+  seed,
+  log,
+}: ConcurrentOptions): Promise<number> {
   await using rig = await Rig.create('busybox');
   const end = performance.now() + (seconds ?? Number.POSITIVE_INFINITY) * 1000;
   let built = 0;
@@ -125,13 +154,24 @@ export async function buildBeside({ processes, rounds, seconds, seed, log }: Con
     const random = createRandom(seed + number);
     const name = `c${number}`;
     writeContext(rig, name);
-    for (let round = 0; round < (rounds ?? Number.POSITIVE_INFINITY) && performance.now() < end; round++) {
+    for (
+      let round = 0;
+      round < (rounds ?? Number.POSITIVE_INFINITY) && performance.now() < end;
+      round++
+    ) {
       // Few different texts: rows meet in the same steps, and come back to what was there before.
       const text = `${random.below(3)}`;
       rig.write(name, { changing: text });
       const where = `seed ${seed}, row ${number}, round ${round}`;
       const tag = `row${number}`;
-      const made = await rig.kiln(['build', '-q', '-t', tag, ...(random.below(4) === 0 ? ['--no-cache'] : []), name]);
+      const made = await rig.kiln([
+        'build',
+        '-q',
+        '-t',
+        tag,
+        ...(random.below(4) === 0 ? ['--no-cache'] : []),
+        name,
+      ]);
       assert.is(made.code, 0, `${where}: ${made.stderr}`);
       const ran = await rig.kiln(['run', tag, 'sh', '-c', 'sha256sum -c /sum >&2 && cat /last']);
       assert.is(ran.stdout, text, `${where}: ${ran.stderr}`);

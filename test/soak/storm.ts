@@ -16,4 +16,6 @@ const tally = await storm({
   seed: Number(values.seed),
   log: console.log,
 });
-console.log(`${tally.built} builds, ${tally.killed} commands killed: the store is whole, sound and at rest`);
+console.log(
+  `${tally.built} builds, ${tally.killed} commands killed: the store is whole, sound and at rest`,
+);

@@ -24,15 +24,22 @@ export interface StormTally {
   checks: number;
 }
 
-/** The disk of the store: room for what is needed and some builds, so that a balloon fills it at once. */
+/**
+ * The disk of the store: room for what is needed and some builds, so that a balloon fills it at
+ * once.
+ */
 const DISK = 160;
-/** How long what a killed command leaves may take to end: a watchdog that kills sandboxes, a sync. */
+/**
+ * How long what a killed command leaves may take to end: a watchdog that kills sandboxes, a sync.
+ */
 const SETTLING_MS = 60_000;
 
 /**
- * Rows of builds on one store on a small disk, and beside them everything that can befall a store: commands killed and signalled at random
- * moments, a disk that is full for a while, collections, removals, checks and repairs. A build that is not disturbed must be right, and none
- * may end as a bug. When the storm is over every image is whole, fsck is content, builds are right, and nothing is left running or mounted.
+ * Rows of builds on one store on a small disk, and beside them everything that can befall a store:
+ * commands killed and signalled at random moments, a disk that is full for a while, collections,
+ * removals, checks and repairs. A build that is not disturbed must be right, and none may end as a
+ * bug. When the storm is over every image is whole, fsck is content, builds are right, and nothing
+ * is left running or mounted.
  */
 export async function storm({ seconds, seed, rows = 2, log }: StormOptions): Promise<StormTally> {
   await using scope = new AsyncDisposableStack();
@@ -104,11 +111,18 @@ class Weather {
   }
 
   /** Runs a command, and sends it a signal after some milliseconds when one is given. */
-  run(args: readonly string[], signal?: { readonly name: NodeJS.Signals; readonly after: number }): Promise<Outcome> {
+  run(
+    args: readonly string[],
+    signal?: { readonly name: NodeJS.Signals; readonly after: number },
+  ): Promise<Outcome> {
     const tide = this.#tide;
     return new Promise((done, fail) => {
       const env = { ...process.env, KILN_ROOT: this.store };
-      const child = spawn(KILN, args, { cwd: this.rig.directory, env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(KILN, args, {
+        cwd: this.rig.directory,
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       let stdout = '';
       let stderr = '';
       child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
@@ -142,10 +156,19 @@ class Weather {
 
   /** A command of the storm: it may fail when it was disturbed, and never as a bug. */
   async may(args: readonly string[], random: Random, killed: number): Promise<Outcome> {
-    const signals: readonly NodeJS.Signals[] = ['SIGKILL', 'SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP'];
+    const signals: readonly NodeJS.Signals[] = [
+      'SIGKILL',
+      'SIGKILL',
+      'SIGTERM',
+      'SIGINT',
+      'SIGHUP',
+    ];
     const signal =
       random.below(100) < killed
-        ? { name: signals[random.below(signals.length)]!, after: random.below(Math.ceil(this.#usual * 2)) }
+        ? {
+            name: signals[random.below(signals.length)]!,
+            after: random.below(Math.ceil(this.#usual * 2)),
+          }
         : undefined;
     const outcome = await this.run(args, signal);
     assert.is.not(outcome.code, 70, `kiln ${args.join(' ')}: ${outcome.stderr}`);
@@ -162,7 +185,11 @@ async function buildRow(weather: Weather, random: Random, row: number): Promise<
     const tag = `row${row}`;
     const named = random.below(4) > 0;
     const epoch = random.below(3) === 0 ? ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000'] : [];
-    const flags = [...(named ? ['-t', tag] : []), ...(random.below(4) === 0 ? ['--no-cache'] : []), ...epoch];
+    const flags = [
+      ...(named ? ['-t', tag] : []),
+      ...(random.below(4) === 0 ? ['--no-cache'] : []),
+      ...epoch,
+    ];
     const built = await weather.may(['build', '-q', ...flags, `c${row}`], random, 40);
     if (built.code !== 0) {
       assert.ok(built.disturbed, `an undisturbed build failed: ${built.stderr}`);
@@ -215,7 +242,8 @@ async function filling(weather: Weather, random: Random): Promise<void> {
     await weather.full(async () => {
       const { bsize, bavail } = statfsSync(weather.rig.path('disk'));
       const room = bsize * bavail - random.below(1_500_000);
-      if (room > 0) spawnSync('fallocate', ['-l', String(room), weather.balloon], { stdio: 'ignore' });
+      if (room > 0)
+        spawnSync('fallocate', ['-l', String(room), weather.balloon], { stdio: 'ignore' });
       await pause(300 + random.below(1200));
       rmSync(weather.balloon, { force: true });
     });
@@ -229,7 +257,9 @@ async function mustBeCalm(weather: Weather, rows: number, where: string): Promis
   await weather.must(['images']);
   const checked = await weather.run(['fsck']);
   assert.is(checked.code, 0, `${where}: ${checked.stdout}${checked.stderr}`);
-  const ids = (await weather.must(['images', '--all', '--quiet', '--no-trunc'])).split('\n').filter(Boolean);
+  const ids = (await weather.must(['images', '--all', '--quiet', '--no-trunc']))
+    .split('\n')
+    .filter(Boolean);
   for (const id of ids) {
     await weather.must(['run', id, 'true']);
     await weather.must(['save', '--output', rig.path('saved.tar'), id]);

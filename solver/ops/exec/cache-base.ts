@@ -7,11 +7,23 @@ import { treeOf } from '../file/tree.ts';
  * which are named by what is in them, else the digest of the tree. A layer that a step made has
  * another id whenever the step runs again, and a cache should outlive that.
  */
-export async function cacheBase(base: BuildResult, world: World, signal: AbortSignal): Promise<string> {
-  if (base.kind === 'snapshot' && base.snapshot.layers.every(isOfImage)) return base.snapshot.layers.join(' ');
+export async function cacheBase(
+  base: BuildResult,
+  world: World,
+  signal: AbortSignal,
+): Promise<string> {
+  if (base.kind === 'snapshot' && base.snapshot.layers.every(isOfImage))
+    return base.snapshot.layers.join(' ');
   await using scope = new AsyncDisposableStack();
-  const tree = base.kind === 'directory' ? treeOf(base) : { root: scope.use(await world.snapshotter.view(base.snapshot)).root };
-  return await world.hasher.digest(tree, { paths: ['/'], wildcard: false, followLinks: true }, signal);
+  const tree =
+    base.kind === 'directory'
+      ? treeOf(base)
+      : { root: scope.use(await world.snapshotter.view(base.snapshot)).root };
+  return await world.hasher.digest(
+    tree,
+    { paths: ['/'], wildcard: false, followLinks: true },
+    signal,
+  );
 }
 
 /**

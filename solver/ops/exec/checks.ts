@@ -14,7 +14,10 @@ export type Entitlement = 'network.host' | 'security.insecure';
  */
 export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<string>): void {
   if (!isWhole(op, inputCount))
-    throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a process with mounts that cannot be');
+    throw new KilnError(
+      'KILN_GRAPH_INVALID',
+      'the build graph has a process with mounts that cannot be',
+    );
   if (!isOneOf(NET_MODE, op.network) || !isOneOf(SECURITY_MODE, op.security)) {
     throw new KilnError(
       'KILN_GRAPH_INVALID',
@@ -31,9 +34,13 @@ export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<s
 
 function mustAllow(entitlement: Entitlement, allowed: ReadonlySet<string>): void {
   if (allowed.has(entitlement)) return;
-  throw new KilnError('KILN_NOT_ALLOWED', `a step asks for ${entitlement}, which this build is not allowed`, {
-    hint: `if you trust the Dockerfile, build with --allow ${entitlement}`,
-  });
+  throw new KilnError(
+    'KILN_NOT_ALLOWED',
+    `a step asks for ${entitlement}, which this build is not allowed`,
+    {
+      hint: `if you trust the Dockerfile, build with --allow ${entitlement}`,
+    },
+  );
 }
 
 function isWhole(op: ExecOp, inputCount: number): boolean {
@@ -42,12 +49,15 @@ function isWhole(op: ExecOp, inputCount: number): boolean {
     op.mounts.every(({ input }) => isIndex(input, inputCount) || input === -1) &&
     op.mounts.every(
       ({ mountType = MOUNT_TYPE.bind, cache }) =>
-        isOneOf(MOUNT_TYPE, mountType) && isOneOf(CACHE_SHARING, cache?.sharing ?? CACHE_SHARING.shared),
+        isOneOf(MOUNT_TYPE, mountType) &&
+        isOneOf(CACHE_SHARING, cache?.sharing ?? CACHE_SHARING.shared),
     ) &&
     outputs.every((output) => isIndex(output, outputs.length)) &&
     new Set(outputs).size === outputs.length &&
     op.mounts.filter(({ dest }) => dest === '/').length === 1 &&
-    op.mounts.every(({ dest, mountType = MOUNT_TYPE.bind }) => dest !== '/' || mountType === MOUNT_TYPE.bind)
+    op.mounts.every(
+      ({ dest, mountType = MOUNT_TYPE.bind }) => dest !== '/' || mountType === MOUNT_TYPE.bind,
+    )
   );
 }
 

@@ -20,8 +20,13 @@ export async function copySubtree(
 ): Promise<void> {
   await using scope = new AsyncDisposableStack();
   const tree =
-    input.kind === 'directory' ? treeOf(input) : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
-  await copyWhole({ tree, path, to, hasher: world.hasher, pool: world.copyPool, mountedOnly: true }, signal);
+    input.kind === 'directory'
+      ? treeOf(input)
+      : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
+  await copyWhole(
+    { tree, path, to, hasher: world.hasher, pool: world.copyPool, mountedOnly: true },
+    signal,
+  );
 }
 
 /**

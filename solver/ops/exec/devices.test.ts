@@ -3,8 +3,10 @@ import * as assert from 'uvu/assert';
 import type { ExecOp } from '../../llb/ops.ts';
 import { allowedDevices } from './devices.ts';
 
-const op = (name: string, optional = false) => ({ cdiDevices: [{ name, optional }] }) as unknown as ExecOp;
-const names = (name: string, ...allowed: string[]) => allowedDevices(op(name), new Set(allowed)).map((request) => request.name);
+const op = (name: string, optional = false) =>
+  ({ cdiDevices: [{ name, optional }] }) as unknown as ExecOp;
+const names = (name: string, ...allowed: string[]) =>
+  allowedDevices(op(name), new Set(allowed)).map((request) => request.name);
 
 test('a device is lent when it, its kind, or every device is allowed', () => {
   for (const rule of ['device', 'device=a.com/gpu=0', 'device=a.com/gpu', 'device=a.com/gpu=*'])
@@ -12,7 +14,13 @@ test('a device is lent when it, its kind, or every device is allowed', () => {
 });
 
 test('anything else is refused, or left out where the step can do without', () => {
-  for (const rule of ['network.host', 'device=a.com/gpu=1', 'device=a.com/g', 'devices', 'device=b.com/gpu']) {
+  for (const rule of [
+    'network.host',
+    'device=a.com/gpu=1',
+    'device=a.com/g',
+    'devices',
+    'device=b.com/gpu',
+  ]) {
     assert.throws(() => names('a.com/gpu=0', rule), /not allowed/);
     assert.equal(allowedDevices(op('a.com/gpu=0', true), new Set([rule])), []);
   }

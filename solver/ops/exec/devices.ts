@@ -14,9 +14,13 @@ export function allowedDevices(op: ExecOp, allowed: ReadonlySet<string>): readon
     const rule = rules.find((candidate) => covers(candidate, name));
     if (rule) return [{ name: rule.alias === name ? rule.name : name, optional }];
     if (optional) return [];
-    throw new KilnError('KILN_NOT_ALLOWED', `a step asks for the device ${name}, which this build is not allowed`, {
-      hint: `if you trust the Dockerfile, build with --allow device=${name}`,
-    });
+    throw new KilnError(
+      'KILN_NOT_ALLOWED',
+      `a step asks for the device ${name}, which this build is not allowed`,
+      {
+        hint: `if you trust the Dockerfile, build with --allow device=${name}`,
+      },
+    );
   });
 }
 

@@ -31,17 +31,32 @@ export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] 
     { name: 'network', value: String(op.network) },
     { name: 'security', value: String(op.security) },
     // What is mounted where, not what is in it: that is the inputs' part.
-    ...op.mounts.map((mount, index) => ({ name: `mount ${mount.dest}`, value: JSON.stringify([index, mountIdentity(mount)]) })),
+    ...op.mounts.map((mount, index) => ({
+      name: `mount ${mount.dest}`,
+      value: JSON.stringify([index, mountIdentity(mount)]),
+    })),
     // Names of secrets in the environment, never their values.
     {
       name: 'secret variables',
-      value: JSON.stringify((op.secretenv ?? []).map(({ id, name, optional }) => [id, name, optional])),
+      value: JSON.stringify(
+        (op.secretenv ?? []).map(({ id, name, optional }) => [id, name, optional]),
+      ),
     },
-    { name: 'devices', value: JSON.stringify((op.cdiDevices ?? []).map(({ name, optional }) => [name, optional])) },
+    {
+      name: 'devices',
+      value: JSON.stringify((op.cdiDevices ?? []).map(({ name, optional }) => [name, optional])),
+    },
     // The same command on another architecture is another result.
     {
       name: 'platform',
-      value: platform ? [platform.os, platform.architecture, platform.variant ?? '', platform.osVersion ?? ''].join('/') : '',
+      value: platform
+        ? [
+            platform.os,
+            platform.architecture,
+            platform.variant ?? '',
+            platform.osVersion ?? '',
+          ].join('/')
+        : '',
     },
   ];
 }
@@ -54,8 +69,18 @@ function mountIdentity(mount: Mount): unknown {
     outputOf(mount),
     mount.readonly ?? false,
     mount.tmpfs?.size ?? 0,
-    mount.secret ? [mount.secret.id, mount.secret.uid, mount.secret.gid, mount.secret.mode, mount.secret.optional] : null,
-    mount.ssh ? [mount.ssh.id, mount.ssh.uid, mount.ssh.gid, mount.ssh.mode, mount.ssh.optional] : null,
+    mount.secret
+      ? [
+          mount.secret.id,
+          mount.secret.uid,
+          mount.secret.gid,
+          mount.secret.mode,
+          mount.secret.optional,
+        ]
+      : null,
+    mount.ssh
+      ? [mount.ssh.id, mount.ssh.uid, mount.ssh.gid, mount.ssh.mode, mount.ssh.optional]
+      : null,
   ];
 }
 
@@ -65,7 +90,10 @@ function mountIdentity(mount: Mount): unknown {
  */
 export async function secretParts(op: ExecOp, { secretMark }: StepSession): Promise<KeyPart[]> {
   if (!secretMark) return [];
-  const ids = [...op.mounts.flatMap(({ secret }) => (secret ? [secret.id] : [])), ...(op.secretenv ?? []).map(({ id }) => id)];
+  const ids = [
+    ...op.mounts.flatMap(({ secret }) => (secret ? [secret.id] : [])),
+    ...(op.secretenv ?? []).map(({ id }) => id),
+  ];
   const parts: KeyPart[] = [];
   for (const id of [...new Set(ids)].sort()) {
     const mark = await secretMark(id);
@@ -83,7 +111,10 @@ export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKe
     const mounts = op.mounts.filter((mount) => mount.input === input);
     const byContent =
       mounts.length > 0 &&
-      mounts.every((mount) => mount.dest !== '/' && outputOf(mount) === -1 && mount.mountType !== MOUNT_TYPE.cache);
+      mounts.every(
+        (mount) =>
+          mount.dest !== '/' && outputOf(mount) === -1 && mount.mountType !== MOUNT_TYPE.cache,
+      );
     if (!byContent) return { by: 'definition' };
     const sources = [...new Set(mounts.map((mount) => mount.selector || '/'))].sort();
     return {
@@ -92,10 +123,20 @@ export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKe
       digest: async (result, signal) => {
         await using scope = new AsyncDisposableStack();
         const tree =
-          result.kind === 'directory' ? treeOf(result) : { root: scope.use(await world.snapshotter.view(result.snapshot)).root };
-        const read = await world.hasher.read(tree, { paths: sources, wildcard: false, followLinks: true }, signal);
+          result.kind === 'directory'
+            ? treeOf(result)
+            : { root: scope.use(await world.snapshotter.view(result.snapshot)).root };
+        const read = await world.hasher.read(
+          tree,
+          { paths: sources, wildcard: false, followLinks: true },
+          signal,
+        );
         const { digest } = read;
-        return { digest, parts: [{ name: `content of ${sources.join(' ')}`, value: digest }], index: () => contentIndex([read]) };
+        return {
+          digest,
+          parts: [{ name: `content of ${sources.join(' ')}`, value: digest }],
+          index: () => contentIndex([read]),
+        };
       },
     };
   });

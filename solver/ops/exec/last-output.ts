@@ -15,7 +15,10 @@ export class LastOutput {
   }
 
   lines(): string[] {
-    const text = Buffer.concat(this.#chunks).subarray(-KEPT_BYTES).toString('utf8').replace(/\n$/, '');
+    const text = Buffer.concat(this.#chunks)
+      .subarray(-KEPT_BYTES)
+      .toString('utf8')
+      .replace(/\n$/, '');
     return text === '' ? [] : text.split('\n').slice(-SHOWN_LINES);
   }
 }

@@ -1,7 +1,12 @@
 import { chmodSync, closeSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KilnError } from '../../../base/errors.ts';
-import { type CacheLease, type CacheRequest, type CacheSharing, cacheName } from '../../../cache/mounts.ts';
+import {
+  type CacheLease,
+  type CacheRequest,
+  type CacheSharing,
+  cacheName,
+} from '../../../cache/mounts.ts';
 import type { MountSpec } from '../../../executor/executor.ts';
 import { resolveUser } from '../../../executor/user.ts';
 import { type ActiveSnapshot, SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
@@ -48,7 +53,11 @@ export interface MountContext {
   readonly fresh: boolean;
 }
 
-export async function openMounts(op: ExecOp, inputs: readonly BuildResult[], context: MountContext): Promise<OpenMounts> {
+export async function openMounts(
+  op: ExecOp,
+  inputs: readonly BuildResult[],
+  context: MountContext,
+): Promise<OpenMounts> {
   await using scope = new AsyncDisposableStack();
   const opener = new Opener(inputs, context, scope);
   await opener.leaseCaches(op.mounts);
@@ -65,7 +74,8 @@ export async function openMounts(op: ExecOp, inputs: readonly BuildResult[], con
   const specs: MountSpec[] = [];
   for (const mount of op.mounts) {
     if (mount === top) continue;
-    if (mount.mountType === MOUNT_TYPE.tmpfs && mount.dest === '/dev/shm') shmSize = mount.tmpfs?.size ?? 0;
+    if (mount.mountType === MOUNT_TYPE.tmpfs && mount.dest === '/dev/shm')
+      shmSize = mount.tmpfs?.size ?? 0;
     else {
       const opened = await opener.open(mount, user);
       if (opened) specs.push(opened.spec);
@@ -121,7 +131,11 @@ class Opener {
   readonly #fresh: boolean;
   readonly #caches = new Map<Mount, CacheLease>();
 
-  constructor(inputs: readonly BuildResult[], { world, session, signal, fresh }: MountContext, scope: AsyncDisposableStack) {
+  constructor(
+    inputs: readonly BuildResult[],
+    { world, session, signal, fresh }: MountContext,
+    scope: AsyncDisposableStack,
+  ) {
     this.#fresh = fresh;
     this.#inputs = inputs;
     this.#world = world;
@@ -179,7 +193,10 @@ class Opener {
   async #bind(mount: Mount): Promise<Opened> {
     const { root, source: path, active } = await this.tree(mount);
     const source = this.#inside(root, path);
-    return { spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true }, active };
+    return {
+      spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true },
+      active,
+    };
   }
 
   /**
@@ -191,9 +208,13 @@ class Opener {
     using root = openRoot(rootPath);
     const fd = root.find(path);
     if (fd === undefined)
-      throw new KilnError('KILN_MOUNT_SOURCE_MISSING', `the source of a mount does not exist: ${JSON.stringify(path)}`, {
-        hint: 'check source= and from= of the mount',
-      });
+      throw new KilnError(
+        'KILN_MOUNT_SOURCE_MISSING',
+        `the source of a mount does not exist: ${JSON.stringify(path)}`,
+        {
+          hint: 'check source= and from= of the mount',
+        },
+      );
     this.#scope.defer(() => closeSync(fd));
     return `/proc/${process.pid}/fd/${fd}`;
   }
@@ -216,7 +237,8 @@ class Opener {
     for (const { mount, request, name } of requests.sort(
       (a, b) => compare(a.name, b.name) || strict(b.request) - strict(a.request),
     )) {
-      const lease = leases.get(name) ?? this.#scope.use(await this.#world.caches.lease(request, this.#signal));
+      const lease =
+        leases.get(name) ?? this.#scope.use(await this.#world.caches.lease(request, this.#signal));
       leases.set(name, lease);
       this.#caches.set(mount, lease);
     }
@@ -238,11 +260,19 @@ class Opener {
   async #cache(mount: Mount): Promise<Opened> {
     const lease = this.#caches.get(mount)!;
     const source = this.#inside(lease.directory, mount.selector || '/');
-    return { spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true } };
+    return {
+      spec: { kind: 'bind', source, target: mount.dest, readonly: mount.readonly === true },
+    };
   }
 
   async #secret(mount: Mount, user: StepUser): Promise<Opened | undefined> {
-    const { id, optional, ...access } = mount.secret ?? { id: '', uid: 0, gid: 0, mode: 0o400, optional: false };
+    const { id, optional, ...access } = mount.secret ?? {
+      id: '',
+      uid: 0,
+      gid: 0,
+      mode: 0o400,
+      optional: false,
+    };
     const bytes = await this.#session.secret(id);
     if (!bytes) {
       if (optional) return undefined;
@@ -257,17 +287,30 @@ class Opener {
   }
 
   async #ssh(mount: Mount, user: StepUser): Promise<Opened | undefined> {
-    const { id, optional, ...access } = mount.ssh ?? { id: '', uid: 0, gid: 0, mode: 0o600, optional: false };
+    const { id, optional, ...access } = mount.ssh ?? {
+      id: '',
+      uid: 0,
+      gid: 0,
+      mode: 0o600,
+      optional: false,
+    };
     const name = id || 'default';
-    const agent = await this.#session.sshSocket(name, { ...ownerOf(access, user), mode: access.mode });
+    const agent = await this.#session.sshSocket(name, {
+      ...ownerOf(access, user),
+      mode: access.mode,
+    });
     if (agent) {
       const { socket } = this.#scope.use(agent);
       return { spec: { kind: 'bind', source: socket, target: mount.dest, readonly: true } };
     }
     if (optional) return undefined;
-    throw new KilnError('KILN_SSH_AGENT', `the step needs the ssh agent ${JSON.stringify(name)}, and none was lent`, {
-      hint: `build with --ssh ${name} for the agent of SSH_AUTH_SOCK, or --ssh ${name}=PATH for a socket or a key`,
-    });
+    throw new KilnError(
+      'KILN_SSH_AGENT',
+      `the step needs the ssh agent ${JSON.stringify(name)}, and none was lent`,
+      {
+        hint: `build with --ssh ${name} for the agent of SSH_AUTH_SOCK, or --ssh ${name}=PATH for a socket or a key`,
+      },
+    );
   }
 }
 
@@ -275,7 +318,10 @@ class Opener {
  * An owner that is not given, which the graph writes as 0, is the user of the step: with root's
  * alone a step with USER could not read what it asked for. Root can read it in any case.
  */
-function ownerOf({ uid, gid }: { readonly uid: number; readonly gid: number }, user: StepUser): { uid: number; gid: number } {
+function ownerOf(
+  { uid, gid }: { readonly uid: number; readonly gid: number },
+  user: StepUser,
+): { uid: number; gid: number } {
   return { uid: uid || user().uid, gid: gid || user().gid };
 }
 

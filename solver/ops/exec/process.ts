@@ -53,7 +53,9 @@ export async function processSpec(
 function limitsOf({ meta, mounts, secretenv = [] }: ExecOp): ProcessSpec['ulimits'] {
   const asked = meta.ulimit ?? [];
   const hasSecrets = secretenv.length > 0 || mounts.some(({ secret }) => secret !== undefined);
-  return !hasSecrets || asked.some(({ name }) => name === 'core') ? asked : [...asked, { name: 'core', soft: 0, hard: 0 }];
+  return !hasSecrets || asked.some(({ name }) => name === 'core')
+    ? asked
+    : [...asked, { name: 'core', soft: 0, hard: 0 }];
 }
 
 /** Both spellings, as BuildKit gives them: programs disagree about which they read. */
@@ -66,7 +68,9 @@ function proxyVariables(proxy: ProxyEnv | undefined): string[] {
     ['NO_PROXY', proxy.noProxy],
     ['ALL_PROXY', proxy.allProxy],
   ];
-  return named.flatMap(([name, value]) => (value ? [`${name}=${value}`, `${name.toLowerCase()}=${value}`] : []));
+  return named.flatMap(([name, value]) =>
+    value ? [`${name}=${value}`, `${name.toLowerCase()}=${value}`] : [],
+  );
 }
 
 async function secretVariables(op: ExecOp, { secret }: StepSession): Promise<string[]> {

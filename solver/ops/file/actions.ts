@@ -46,15 +46,30 @@ function openForWriting(to: Root, path: string, action: FileActionMkFile): numbe
     if (!to.stat(parentOf(path))) throw missingParent(action.path);
     refuseReserved(path);
     const fd = to.create(path, 0o600);
-    applyToFd(fd, { uid: 0, gid: 0, mode: action.mode & 0o777, mtime: undefined, xattrs: undefined });
+    applyToFd(fd, {
+      uid: 0,
+      gid: 0,
+      mode: action.mode & 0o777,
+      mtime: undefined,
+      xattrs: undefined,
+    });
     return fd;
   }
   if ((there.mode & 0o170000) !== 0o100000)
-    throw new KilnError('KILN_NOT_A_FILE', `"/${path}" in the image is there already and is not a regular file`);
+    throw new KilnError(
+      'KILN_NOT_A_FILE',
+      `"/${path}" in the image is there already and is not a regular file`,
+    );
   // Another file in its place: what is there may be a file of a layer (Writer in snapshotter.ts).
   to.remove(path);
   const fd = to.create(path, 0o600);
-  applyToFd(fd, { uid: there.uid, gid: there.gid, mode: there.mode & 0o7777, mtime: undefined, xattrs: undefined });
+  applyToFd(fd, {
+    uid: there.uid,
+    gid: there.gid,
+    mode: there.mode & 0o7777,
+    mtime: undefined,
+    xattrs: undefined,
+  });
   return fd;
 }
 
@@ -65,15 +80,26 @@ function openForWriting(to: Root, path: string, action: FileActionMkFile): numbe
 export function remove(
   to: Root,
   root: string,
-  action: { readonly path: string; readonly allowNotFound: boolean; readonly allowWildcard: boolean },
+  action: {
+    readonly path: string;
+    readonly allowNotFound: boolean;
+    readonly allowWildcard: boolean;
+  },
 ): void {
   using view = viewTree({ root });
-  const paths = action.allowWildcard ? (expandWildcards(view, action.path, false) ?? []) : [action.path];
+  const paths = action.allowWildcard
+    ? (expandWildcards(view, action.path, false) ?? [])
+    : [action.path];
   for (const path of paths) {
     const clean = cleanPath(`/${path}`).slice(1);
-    if (clean === '') throw new KilnError('KILN_RM_ROOT', `cannot remove "${action.path}": it is the root of the image`);
+    if (clean === '')
+      throw new KilnError(
+        'KILN_RM_ROOT',
+        `cannot remove "${action.path}": it is the root of the image`,
+      );
     const found = to.remove(clean);
-    if (!found && !action.allowNotFound) throw new KilnError('KILN_RM_NOT_FOUND', `"/${clean}": not found`);
+    if (!found && !action.allowNotFound)
+      throw new KilnError('KILN_RM_NOT_FOUND', `"/${clean}": not found`);
   }
 }
 
@@ -86,7 +112,8 @@ export function makeSymlink(to: Root, action: FileActionSymlink, overrides: Over
     const { uid, gid } = overrides.owner ?? { uid: 0, gid: 0 };
     applyToName(dir, name, { uid, gid, mode: undefined, mtime: overrides.time, xattrs: undefined });
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST') throw new KilnError('KILN_SYMLINK_EXISTS', `"/${path}" in the image is there already`);
+    if (errnoOf(error) === 'EEXIST')
+      throw new KilnError('KILN_SYMLINK_EXISTS', `"/${path}" in the image is there already`);
     throw error;
   } finally {
     closeSync(dir);
@@ -94,7 +121,10 @@ export function makeSymlink(to: Root, action: FileActionSymlink, overrides: Over
 }
 
 function missingParent(path: string): KilnError {
-  return new KilnError('KILN_NO_PARENT', `the directory that should hold "${path}" is not in the image`);
+  return new KilnError(
+    'KILN_NO_PARENT',
+    `the directory that should hold "${path}" is not in the image`,
+  );
 }
 
 function parentOf(path: string): string {

@@ -7,7 +7,14 @@ import { SPEC_TIME } from './testing.ts';
 /** Makes the archives of the cases in a context. */
 export function makeArchives(context: string): void {
   for (const [name, directory, program] of ARCHIVES) {
-    const tar = execFileSync('tar', ['-C', join(context, directory), '--numeric-owner', '--sort=name', '-c', '.']);
+    const tar = execFileSync('tar', [
+      '-C',
+      join(context, directory),
+      '--numeric-owner',
+      '--sort=name',
+      '-c',
+      '.',
+    ]);
     const bytes = program === undefined ? tar : execFileSync(program, ['-c'], { input: tar });
     writeFileSync(join(context, name), bytes);
     utimesSync(join(context, name), SPEC_TIME, SPEC_TIME);

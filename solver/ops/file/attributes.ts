@@ -1,5 +1,13 @@
 import type { Xattrs } from '../../../cache/contenthash/xattrs.ts';
-import { fchmod, fchmodat, fchown, fchownat, futimens, type Timespec, utimensat } from '../../../snapshotter/sys/calls.ts';
+import {
+  fchmod,
+  fchmodat,
+  fchown,
+  fchownat,
+  futimens,
+  type Timespec,
+  utimensat,
+} from '../../../snapshotter/sys/calls.ts';
 import { fdPath, setXattr } from '../../../snapshotter/sys/xattr.ts';
 import type { ModeChange } from './chmod.ts';
 import type { OwnerIds } from './owner.ts';
@@ -34,7 +42,8 @@ export interface Attributes {
 export function applyToFd(fd: number, what: Attributes): void {
   fchown(fd, what.uid, what.gid);
   if (what.mode !== undefined) fchmod(fd, what.mode);
-  for (const [name, value] of what.xattrs ?? []) setXattr(fdPath(fd), name, value, { follow: true });
+  for (const [name, value] of what.xattrs ?? [])
+    setXattr(fdPath(fd), name, value, { follow: true });
   if (what.mtime) futimens(fd, what.mtime, what.mtime);
 }
 

@@ -102,7 +102,11 @@ const COPY: FileActionCopy = {
  * The actions that BuildKit's Dockerfile frontend makes of one COPY: one for each source, each on
  * top of the one before.
  */
-function copies(sources: readonly string[], dest: string, more: Partial<FileActionCopy> = {}): FileAction[] {
+function copies(
+  sources: readonly string[],
+  dest: string,
+  more: Partial<FileActionCopy> = {},
+): FileAction[] {
   return sources.map((src, at) => ({
     input: at === 0 ? 0 : 1 + at,
     secondaryInput: 1,
@@ -112,17 +116,34 @@ function copies(sources: readonly string[], dest: string, more: Partial<FileActi
 }
 
 function copy(sources: string, dest: string): Case {
-  return { name: `COPY ${sources} ${dest}`, dockerfile: `COPY ${sources} ${dest}`, actions: copies(sources.split(' '), dest) };
+  return {
+    name: `COPY ${sources} ${dest}`,
+    dockerfile: `COPY ${sources} ${dest}`,
+    actions: copies(sources.split(' '), dest),
+  };
 }
 
-function flagged(flags: string, sources: string, dest: string, more: Partial<FileActionCopy>): Case {
+function flagged(
+  flags: string,
+  sources: string,
+  dest: string,
+  more: Partial<FileActionCopy>,
+): Case {
   const line = `COPY ${flags} ${sources} ${dest}`;
   return { name: line, dockerfile: line, actions: copies(sources.split(' '), dest, more) };
 }
 
-function add(flags: string, sources: string, dest: string, more: Partial<FileActionCopy> = {}): Case {
+function add(
+  flags: string,
+  sources: string,
+  dest: string,
+  more: Partial<FileActionCopy> = {},
+): Case {
   const line = `ADD ${flags}${flags === '' ? '' : ' '}${sources} ${dest}`;
-  const actions = copies(sources.split(' '), dest, { attemptUnpackDockerCompatibility: true, ...more });
+  const actions = copies(sources.split(' '), dest, {
+    attemptUnpackDockerCompatibility: true,
+    ...more,
+  });
   return { name: line, dockerfile: line, actions };
 }
 
@@ -132,7 +153,11 @@ const owner = (user: ChownOpt['user'], group?: ChownOpt['group']): { owner: Chow
   owner: { ...(user ? { user } : {}), ...(group ? { group } : {}) },
 });
 
-const wholeLine = (dockerfile: string, actions: readonly FileAction[]): Case => ({ name: dockerfile, dockerfile, actions });
+const wholeLine = (dockerfile: string, actions: readonly FileAction[]): Case => ({
+  name: dockerfile,
+  dockerfile,
+  actions,
+});
 
 const mkdir = (path: string): FileAction => ({
   input: 0,
@@ -228,7 +253,9 @@ export const CASES: readonly Case[] = [
   // Patterns.
   flagged('--exclude=sub', 'dir', '/n/', { excludePatterns: ['sub'] }),
   flagged('--exclude=*/x', 'dir', '/n/', { excludePatterns: ['*/x'] }),
-  flagged('--exclude=**/*.txt --exclude=*.md', 'dir', '/n/', { excludePatterns: ['**/*.txt', '*.md'] }),
+  flagged('--exclude=**/*.txt --exclude=*.md', 'dir', '/n/', {
+    excludePatterns: ['**/*.txt', '*.md'],
+  }),
   flagged('--exclude=sub --exclude=!sub/x', 'dir', '/n/', { excludePatterns: ['sub', '!sub/x'] }),
   flagged('--exclude=d*', 'dir*', '/n/', { excludePatterns: ['d*'] }),
   flagged('--exclude=a.txt', '*.txt', '/n/', { excludePatterns: ['a.txt'] }),

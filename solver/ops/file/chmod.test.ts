@@ -25,7 +25,11 @@ const TABLE: readonly (readonly [string, number, boolean, number])[] = [
 
 test('modes come out as chmod makes them', () => {
   for (const [text, before, directory, after] of TABLE)
-    assert.is(parseMode(text).apply(before, directory).toString(8), after.toString(8), `${text} on ${before.toString(8)}`);
+    assert.is(
+      parseMode(text).apply(before, directory).toString(8),
+      after.toString(8),
+      `${text} on ${before.toString(8)}`,
+    );
 });
 
 test('what is no mode is said to be none', () => {

@@ -18,11 +18,13 @@ export function absoluteMode(mode: number): ModeChange {
 
 /** Throws KILN_BAD_MODE. */
 export function parseMode(text: string): ModeChange {
-  if (/^[0-7]+$/.test(text) && Number.parseInt(text, 8) <= 0o7777) return absoluteMode(Number.parseInt(text, 8));
+  if (/^[0-7]+$/.test(text) && Number.parseInt(text, 8) <= 0o7777)
+    return absoluteMode(Number.parseInt(text, 8));
   const clauses = text.split(',').map((clause) => parseClause(clause, text));
   return {
     absolute: undefined,
-    apply: (mode, isDirectory) => clauses.reduce((now, clause) => clause(now, mode, isDirectory), mode & 0o7777),
+    apply: (mode, isDirectory) =>
+      clauses.reduce((now, clause) => clause(now, mode, isDirectory), mode & 0o7777),
   };
 }
 
@@ -37,8 +39,11 @@ function parseClause(clause: string, whole: string): Clause {
     });
   }
   const who = found[1]!;
-  const steps = found[2]!.match(/[-+=][^-+=]*/g)!.map((step) => parseStep(who, step[0]!, step.slice(1)));
-  return (now, source, isDirectory) => steps.reduce((mode, step) => step(mode, source, isDirectory), now);
+  const steps = found[2]!
+    .match(/[-+=][^-+=]*/g)!
+    .map((step) => parseStep(who, step[0]!, step.slice(1)));
+  return (now, source, isDirectory) =>
+    steps.reduce((mode, step) => step(mode, source, isDirectory), now);
 }
 
 const CLASS = { u: 0o4700, g: 0o2070, o: 0o0007 } as const;
@@ -46,7 +51,9 @@ const COPIES = { u: 6, g: 3, o: 0 } as const;
 
 function parseStep(who: string, op: string, perms: string): Clause {
   const all = who === '' || who.includes('a');
-  const mask = all ? 0o6777 : [...who].reduce((bits, name) => bits | CLASS[name as keyof typeof CLASS], 0);
+  const mask = all
+    ? 0o6777
+    : [...who].reduce((bits, name) => bits | CLASS[name as keyof typeof CLASS], 0);
   // The sticky bit belongs to no class: it is set or cleared by name only, and not for `o` alone.
   const sticky = perms.includes('t') && (all || /[ug]/.test(who)) ? 0o1000 : 0;
   return (now, source, isDirectory) => {
@@ -65,7 +72,8 @@ function permBits(perms: string, now: number, source: number, isDirectory: boole
   let bits = 0;
   if (perms.includes('r')) bits |= 0o444;
   if (perms.includes('w')) bits |= 0o222;
-  if (perms.includes('x') || (perms.includes('X') && (isDirectory || (source & 0o111) !== 0))) bits |= 0o111;
+  if (perms.includes('x') || (perms.includes('X') && (isDirectory || (source & 0o111) !== 0)))
+    bits |= 0o111;
   if (perms.includes('s')) bits |= 0o6000;
   return bits;
 }

@@ -20,7 +20,13 @@ let chunk: Buffer | undefined;
  * otherwise. read and write, not copy_file_range: a context is mostly on another file system
  * (EXDEV), and small files gain nothing by it.
  */
-export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirectory, name: string, overrides: Overrides): void {
+export function copyFile(
+  from: OpenDirectory,
+  step: FileStep,
+  to: TargetDirectory,
+  name: string,
+  overrides: Overrides,
+): void {
   const source = openSource(from, step);
   const mode = overrides.mode ? overrides.mode.apply(step.mode, false) : step.mode & 0o7777;
   try {
@@ -28,13 +34,21 @@ export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirector
     let whole = false;
     try {
       const hash = step.expected ? createHash('sha256') : undefined;
-      const length = copyBytes(source, target, step, hash ? (bytes) => void hash.update(bytes) : undefined);
+      const length = copyBytes(
+        source,
+        target,
+        step,
+        hash ? (bytes) => void hash.update(bytes) : undefined,
+      );
       const stat = fstat(source);
-      if (length !== step.size || !sameIdentity(fileIdentity(stat), step)) throw contextChanged(step.path);
+      if (length !== step.size || !sameIdentity(fileIdentity(stat), step))
+        throw contextChanged(step.path);
       const xattrs = step.hasXattrs ? contentXattrs(source) : undefined;
       if (hash) {
         const content = hash.digest();
-        if (Buffer.compare(xattrs ? digestWithXattrs(content, xattrs) : content, step.expected!) !== 0)
+        if (
+          Buffer.compare(xattrs ? digestWithXattrs(content, xattrs) : content, step.expected!) !== 0
+        )
           throw contextChanged(step.path);
       }
       const uid = overrides.owner?.uid ?? step.uid;
@@ -60,7 +74,10 @@ export function copyFile(from: OpenDirectory, step: FileStep, to: TargetDirector
  */
 export class TargetDirectory {
   readonly fd: number;
-  readonly #given = new Map<number, { readonly uid: number; readonly gid: number; readonly mode: number }>();
+  readonly #given = new Map<
+    number,
+    { readonly uid: number; readonly gid: number; readonly mode: number }
+  >();
 
   constructor(fd: number) {
     this.fd = fd;

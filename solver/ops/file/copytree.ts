@@ -98,7 +98,12 @@ export function beginTree(job: TreeCopy): Begun {
  * Copies files onto names that are free, in directories that exist. Sorted by directory it is
  * fastest.
  */
-export function copyFiles(from: Root, to: Root, files: readonly FileStep[], overrides: Overrides): void {
+export function copyFiles(
+  from: Root,
+  to: Root,
+  files: readonly FileStep[],
+  overrides: Overrides,
+): void {
   using source = new OpenDirectory(from);
   using target = new OpenDirectory(to);
   let last: { readonly path: string; readonly directory: TargetDirectory } | undefined;
@@ -121,7 +126,10 @@ export function linkFiles(from: Root, to: Root, paths: readonly string[]): numbe
     const [directory, name] = splitPath(path);
     // Removed meanwhile (ENOENT), as many names as a file can have (EMLINK): whatever it is, a copy
     // does it too.
-    if (!isThere(source, directory) || tryLinkat(source.at(directory), name, target.at(directory), name) !== 0)
+    if (
+      !isThere(source, directory) ||
+      tryLinkat(source.at(directory), name, target.at(directory), name) !== 0
+    )
       failed.push(index);
   }
   return failed;
@@ -175,9 +183,13 @@ function clearTheWay(job: TreeCopy, to: OpenDirectory, target: string): void {
   const there = name === '' ? undefined : statAt(to.at(parent), name);
   if (!there && name !== '') return;
   if (!there || (isDirectoryMode(there.mode) && !job.replace)) {
-    throw new KilnError('KILN_COPY_ONTO_DIRECTORY', `cannot replace the directory "/${target}" in the image with a file`, {
-      hint: 'end the destination with a slash to copy into the directory',
-    });
+    throw new KilnError(
+      'KILN_COPY_ONTO_DIRECTORY',
+      `cannot replace the directory "/${target}" in the image with a file`,
+      {
+        hint: 'end the destination with a slash to copy into the directory',
+      },
+    );
   }
   if (isDirectoryMode(there.mode)) removeAt(to.at(parent), name);
   else unlinkat(to.at(parent), name);
@@ -204,7 +216,8 @@ const S_IFREG = 0o100000;
 function deviceOf(job: TreeCopy, entry: Entry): bigint {
   if (entry.kind !== 'char' && entry.kind !== 'block') return 0n;
   const { rdevMajor, rdevMinor } = sourceStat(job, entry);
-  if (entry.kind === 'char' && rdevMajor === 0 && rdevMinor === 0) throw whiteoutDevice(targetOf(job, entry));
+  if (entry.kind === 'char' && rdevMajor === 0 && rdevMinor === 0)
+    throw whiteoutDevice(targetOf(job, entry));
   return makedev(rdevMajor, rdevMinor);
 }
 
@@ -229,12 +242,21 @@ function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
   const fd = job.to.open(targetOf(job, entry), O.RDONLY | O.DIRECTORY, { noLinks: true });
   try {
     const flags = keepsOwn ? O.PATH | O.DIRECTORY : O.RDONLY | O.DIRECTORY;
-    const source = stillThere(entry.path, () => job.from.open(entry.path, flags, { noLinks: true }));
+    const source = stillThere(entry.path, () =>
+      job.from.open(entry.path, flags, { noLinks: true }),
+    );
     try {
-      const mtime = job.overrides.time ?? (job.fromContext && entry.path === '' ? now() : fstat(source).mtime);
+      const mtime =
+        job.overrides.time ?? (job.fromContext && entry.path === '' ? now() : fstat(source).mtime);
       if (!made && entry.rel === '') futimens(fd, mtime, mtime);
       else if (keepsOwn) fchmod(fd, entry.mode & 0o7777);
-      else applyToFd(fd, { ...ownerOf(job, entry), mode: modeOf(job, entry), mtime, xattrs: contentXattrs(source) });
+      else
+        applyToFd(fd, {
+          ...ownerOf(job, entry),
+          mode: modeOf(job, entry),
+          mtime,
+          xattrs: contentXattrs(source),
+        });
     } finally {
       closeSync(source);
     }
@@ -263,5 +285,7 @@ function ownerOf(job: TreeCopy, entry: Entry): { uid: number; gid: number } {
 }
 
 function modeOf(job: TreeCopy, entry: Entry): number {
-  return job.overrides.mode ? job.overrides.mode.apply(entry.mode, entry.kind === 'directory') : entry.mode & 0o7777;
+  return job.overrides.mode
+    ? job.overrides.mode.apply(entry.mode, entry.kind === 'directory')
+    : entry.mode & 0o7777;
 }

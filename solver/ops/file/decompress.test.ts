@@ -24,7 +24,13 @@ async function unpacked(bytes: Buffer): Promise<readonly [size: number, code: st
   }
   try {
     const signal = new AbortController().signal;
-    for await (const piece of decompress(packed(), packingOf(bytes), new Expansion('the archive'), signal)) size += piece.length;
+    for await (const piece of decompress(
+      packed(),
+      packingOf(bytes),
+      new Expansion('the archive'),
+      signal,
+    ))
+      size += piece.length;
     return [size, undefined];
   } catch (error) {
     return [size, errnoOf(error) ?? String(error)];
@@ -33,7 +39,9 @@ async function unpacked(bytes: Buffer): Promise<readonly [size: number, code: st
 
 for (const [packing, pack] of Object.entries(PACK)) {
   test(`${packing}: members or frames that follow one another are one archive, a damaged one is told as such`, async () => {
-    const parts = [Buffer.alloc(70_000, 'a'), Buffer.from('b'), Buffer.alloc(30_000, 'c')].map(pack);
+    const parts = [Buffer.alloc(70_000, 'a'), Buffer.from('b'), Buffer.alloc(30_000, 'c')].map(
+      pack,
+    );
     assert.equal(await unpacked(Buffer.concat(parts)), [100_001, undefined]);
     const cut = parts[0]!.subarray(0, parts[0]!.length - 5);
     assert.is((await unpacked(cut))[1], 'KILN_ARCHIVE_DAMAGED');
@@ -57,7 +65,10 @@ test('a stream that is packed no more than others is unpacked beyond a gigabyte'
   for (let at = 0; at < MIB; at += 64) noise.writeUInt32LE((at * 2654435761) >>> 0, at);
   const frame = zstdCompressSync(noise);
   assert.ok(MIB / frame.length < 1000);
-  assert.equal(await unpacked(Buffer.concat(Array.from({ length: 1100 }, () => frame))), [1100 * MIB, undefined]);
+  assert.equal(await unpacked(Buffer.concat(Array.from({ length: 1100 }, () => frame))), [
+    1100 * MIB,
+    undefined,
+  ]);
 });
 
 test.run();

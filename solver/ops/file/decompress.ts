@@ -45,14 +45,20 @@ export async function* decompress(
   } catch (error) {
     const isDamage = /^(?:Z_|ZSTD_|ERR_|KILN_LAYER_MALFORMED)/.test(errnoOf(error) ?? '');
     throw isDamage
-      ? new KilnError('KILN_ARCHIVE_DAMAGED', `cannot unpack the archive: ${messageOf(error)}`, { cause: error })
+      ? new KilnError('KILN_ARCHIVE_DAMAGED', `cannot unpack the archive: ${messageOf(error)}`, {
+          cause: error,
+        })
       : error;
   }
 }
 
 const PIECE = 1 << 20;
 
-function decoded(packed: AsyncIterable<Buffer>, packing: Packing, signal: AbortSignal): AsyncIterable<Buffer> {
+function decoded(
+  packed: AsyncIterable<Buffer>,
+  packing: Packing,
+  signal: AbortSignal,
+): AsyncIterable<Buffer> {
   if (packing === 'none') return packed;
   if (packing === 'zstd') return unzstd(packed, PIECE);
   const source = Readable.from(packed);
@@ -62,14 +68,27 @@ function decoded(packed: AsyncIterable<Buffer>, packing: Packing, signal: AbortS
   return source.pipe(stream) as AsyncIterable<Buffer>;
 }
 
-async function* throughTool(packed: Readable, packing: 'bzip2' | 'xz', signal: AbortSignal): AsyncGenerator<Buffer> {
+async function* throughTool(
+  packed: Readable,
+  packing: 'bzip2' | 'xz',
+  signal: AbortSignal,
+): AsyncGenerator<Buffer> {
   const { command, args } = TOOLS[packing];
-  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], signal, killSignal: 'SIGKILL' });
-  const failed = new Promise<never>((_, reject) => child.once('error', (error) => reject(toolError(packing, error))));
+  const child = spawn(command, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    signal,
+    killSignal: 'SIGKILL',
+  });
+  const failed = new Promise<never>((_, reject) =>
+    child.once('error', (error) => reject(toolError(packing, error))),
+  );
   failed.catch(() => {});
   const closed = once(child, 'close').catch(() => {});
   let complaint = '';
-  child.stderr.on('data', (text: Buffer) => (complaint = (complaint + text.toString()).slice(0, 500)));
+  child.stderr.on(
+    'data',
+    (text: Buffer) => (complaint = (complaint + text.toString()).slice(0, 500)),
+  );
   child.stdin.on('error', () => {});
   packed.on('error', () => child.kill('SIGKILL'));
   packed.pipe(child.stdin);
@@ -77,7 +96,10 @@ async function* throughTool(packed: Readable, packing: 'bzip2' | 'xz', signal: A
     yield* child.stdout as AsyncIterable<Buffer>;
     await Promise.race([closed, failed]);
     if (child.exitCode !== 0)
-      throw new KilnError('KILN_ARCHIVE_DAMAGED', `cannot unpack the archive: ${complaint.trim() || `${command} failed`}`);
+      throw new KilnError(
+        'KILN_ARCHIVE_DAMAGED',
+        `cannot unpack the archive: ${complaint.trim() || `${command} failed`}`,
+      );
   } finally {
     if (child.exitCode === null) child.kill('SIGKILL');
     await closed;
@@ -87,7 +109,11 @@ async function* throughTool(packed: Readable, packing: 'bzip2' | 'xz', signal: A
 function toolError(packing: 'bzip2' | 'xz', error: Error): Error {
   if (errnoOf(error) !== 'ENOENT') return error;
   const { command, packageName } = TOOLS[packing];
-  return new KilnError('KILN_TOOL_MISSING', `the archive is packed with ${packing}, and there is no ${command} to unpack it`, {
-    hint: `apt-get install ${packageName}`,
-  });
+  return new KilnError(
+    'KILN_TOOL_MISSING',
+    `the archive is packed with ${packing}, and there is no ${command} to unpack it`,
+    {
+      hint: `apt-get install ${packageName}`,
+    },
+  );
 }

@@ -10,7 +10,12 @@ import { applyToName, type Overrides } from './attributes.ts';
  * are followed inside the root. Parents that are missing are made with mode 0755 (with the mode,
  * when an octal one is given), owned as the copy is.
  */
-export function prepareTarget(to: Root, dest: string, source: SourceShape, overrides: Overrides): string {
+export function prepareTarget(
+  to: Root,
+  dest: string,
+  source: SourceShape,
+  overrides: Overrides,
+): string {
   const slash = dest.lastIndexOf('/');
   const last = dest.slice(slash + 1);
   makeParents(to, last === '' || last === '.' ? dest : dest.slice(0, slash + 1), overrides);
@@ -21,7 +26,11 @@ export function prepareTarget(to: Root, dest: string, source: SourceShape, overr
     : existing !== undefined && isDirectoryMode(existing.mode);
   // The top of a tree has no name of its own: what is in it goes where it was told to go.
   if (intoIt && source.name !== '') target = below(target, source.name);
-  makeParents(to, source.isDirectory && source.contentsOnly && existing === undefined ? target : parentOf(target), overrides);
+  makeParents(
+    to,
+    source.isDirectory && source.contentsOnly && existing === undefined ? target : parentOf(target),
+    overrides,
+  );
   return target;
 }
 
@@ -38,7 +47,13 @@ export interface SourceShape {
  * `mkdir -p` as COPY does it. `checkPath` is asked about each directory that is made. Throws
  * KILN_NOT_A_DIRECTORY, KILN_LAYER_NAME.
  */
-export function makeParents(to: Root, path: string, overrides: Overrides, mode = 0o755, checkPath = refuseReserved): void {
+export function makeParents(
+  to: Root,
+  path: string,
+  overrides: Overrides,
+  mode = 0o755,
+  checkPath = refuseReserved,
+): void {
   const bits = overrides.mode?.absolute === undefined ? mode : overrides.mode.absolute & 0o777;
   const { uid, gid } = overrides.owner ?? { uid: 0, gid: 0 };
   try {

@@ -15,9 +15,12 @@ import { type CopyingSnapshotter, copyingSnapshotter, listTree, makeTree } from 
 
 type Outcome = readonly string[] | { readonly error: string };
 
-const docker = JSON.parse(readFileSync(new URL('testdata/docker.json', import.meta.url), 'utf8')) as Record<string, Outcome>;
+const docker = JSON.parse(
+  readFileSync(new URL('testdata/docker.json', import.meta.url), 'utf8'),
+) as Record<string, Outcome>;
 
-if (process.getuid?.() !== 0) console.log('SKIP file actions against Docker: owners can only be given by root');
+if (process.getuid?.() !== 0)
+  console.log('SKIP file actions against Docker: owners can only be given by root');
 else for (const one of CASES) test(`as Docker: ${one.name}`, () => compare(one));
 
 const home = mkdtempSync(join(tmpdir(), 'kiln-file-'));
@@ -62,7 +65,10 @@ function matching(expected: readonly string[], outcome: Outcome): Outcome {
   const own = new Map(outcome.map((line: string) => [line.split(' ')[0], line]));
   return expected.map((line) => {
     const ours = own.get(line.split(' ')[0]);
-    const free = / dir .* now$/.test(line) && ours?.replace(/ [^ ]*$/, ' now') === line && ours.endsWith(' 1000000000');
+    const free =
+      / dir .* now$/.test(line) &&
+      ours?.replace(/ [^ ]*$/, ' now') === line &&
+      ours.endsWith(' 1000000000');
     return free ? ours : line;
   });
 }
@@ -83,7 +89,8 @@ async function build(one: Case): Promise<Outcome> {
     assert.ok(result?.kind === 'snapshot');
     return listTree(snapshotter.at(result.snapshot), (path) => path === 'bin').sort();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && String(error.code).startsWith('KILN_')) return { error: error.message };
+    if (error instanceof Error && 'code' in error && String(error.code).startsWith('KILN_'))
+      return { error: error.message };
     throw error;
   }
 }

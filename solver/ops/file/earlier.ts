@@ -44,9 +44,15 @@ export interface EarlierCopy {
 /**
  * Where a copy goes, and all that decides on what comes out there, but for the files themselves.
  */
-export function copyPlace(memory: string, copy: FileActionCopy, { owner, time }: Overrides): Digest {
+export function copyPlace(
+  memory: string,
+  copy: FileActionCopy,
+  { owner, time }: Overrides,
+): Digest {
   // A mode is in the action; an owner by name was looked up in the image.
-  const action = JSON.stringify([copy, owner, time], (_, value) => (typeof value === 'bigint' ? String(value) : value));
+  const action = JSON.stringify([copy, owner, time], (_, value) =>
+    typeof value === 'bigint' ? String(value) : value,
+  );
   return digestOfParts([memory, action]);
 }
 
@@ -55,7 +61,10 @@ const HEADER = 16;
 const COLUMNS = 5;
 
 /** `directory` of the store is theirs alone. */
-export function openEarlierCopies(directory: string, snapshotter: Pick<Snapshotter, 'files'>): EarlierCopies {
+export function openEarlierCopies(
+  directory: string,
+  snapshotter: Pick<Snapshotter, 'files'>,
+): EarlierCopies {
   const fileOf = (place: Digest) => join(directory, hexOf(place));
   return {
     find(place) {
@@ -74,7 +83,9 @@ export function openEarlierCopies(directory: string, snapshotter: Pick<Snapshott
   };
 }
 
-function readIndex(file: string): { readonly layer: LayerId; readonly has: EarlierCopy['has'] } | undefined {
+function readIndex(
+  file: string,
+): { readonly layer: LayerId; readonly has: EarlierCopy['has'] } | undefined {
   let bytes: Buffer;
   try {
     bytes = readFileSync(file);
@@ -108,7 +119,8 @@ function writeIndex(file: string, layer: LayerId, files: readonly FileStep[]): v
   const count = files.length;
   const columns = new Float64Array(COLUMNS * count);
   for (const [row, { dev, ino, size, mtimeMs, ctimeMs }] of files.entries())
-    for (const [column, value] of [dev, ino, size, mtimeMs, ctimeMs].entries()) columns[column * count + row] = value;
+    for (const [column, value] of [dev, ino, size, mtimeMs, ctimeMs].entries())
+      columns[column * count + row] = value;
   const text = Buffer.from([layer, ...files.map(({ target }) => target)].join('\0'), 'utf16le');
   const size = Buffer.alloc(4);
   size.writeUInt32LE(count);

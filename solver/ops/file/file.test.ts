@@ -86,7 +86,10 @@ const copy = (src: string, dest: string, more: Partial<FileActionCopy> = {}): Ki
   kind: 'copy',
   copy: { ...COPY, src, dest, ...more },
 });
-const rm = (path: string, more: { allowNotFound?: boolean; allowWildcard?: boolean } = {}): Kind => ({
+const rm = (
+  path: string,
+  more: { allowNotFound?: boolean; allowWildcard?: boolean } = {},
+): Kind => ({
   kind: 'rm',
   rm: { path, allowNotFound: false, allowWildcard: false, ...more },
 });
@@ -127,18 +130,28 @@ async function run(
   ];
   const signal = new AbortController().signal;
   await keyOf(world, actions);
-  const context = { signal, progress: (event: ProgressEvent) => void world.events.push(event), vertex: digestOf('v') };
+  const context = {
+    signal,
+    progress: (event: ProgressEvent) => void world.events.push(event),
+    vertex: digestOf('v'),
+  };
   const [result] = await op.run(inputs, context);
   if (result?.kind !== 'snapshot') throw new Error('no snapshot');
   return world.snapshotter.at(result.snapshot);
 }
 
 async function keyOf(world: World, actions: readonly FileAction[]): Promise<string> {
-  const op = fileOp({ actions }, 2, { snapshotter: world.snapshotter, hasher: createContentHasher({ directory: undefined }) });
+  const op = fileOp({ actions }, 2, {
+    snapshotter: world.snapshotter,
+    hasher: createContentHasher({ directory: undefined }),
+  });
   const signal = new AbortController().signal;
   const { parts, inputs } = await op.cacheMap(signal);
   const source = inputs[1]!;
-  const content = source.by === 'content' ? await source.digest({ kind: 'directory', root: world.context }, signal) : undefined;
+  const content =
+    source.by === 'content'
+      ? await source.digest({ kind: 'directory', root: world.context }, signal)
+      : undefined;
   return JSON.stringify([parts, content?.digest]);
 }
 
@@ -193,13 +206,20 @@ test('every field of an action counts in the key', async (world) => {
 test('a context that changes between key and copy is an error', async (world) => {
   writeFileSync(join(world.context, 'a'), 'one');
   const hasher = createContentHasher({ directory: undefined });
-  const op = fileOp({ actions: chain(copy('/a', '/x')) }, 2, { snapshotter: world.snapshotter, hasher });
+  const op = fileOp({ actions: chain(copy('/a', '/x')) }, 2, {
+    snapshotter: world.snapshotter,
+    hasher,
+  });
   const signal = new AbortController().signal;
   const source = (await op.cacheMap(signal)).inputs[1]!;
   const input: BuildResult = { kind: 'directory', root: world.context };
   if (source.by === 'content') await source.digest(input, signal);
   writeFileSync(join(world.context, 'a'), 'two');
-  const ran = op.run([{ kind: 'snapshot', snapshot: SCRATCH }, input], { signal, progress: () => {}, vertex: digestOf('v') });
+  const ran = op.run([{ kind: 'snapshot', snapshot: SCRATCH }, input], {
+    signal,
+    progress: () => {},
+    vertex: digestOf('v'),
+  });
   assert.is((await failure(ran)).code, 'KILN_CONTEXT_CHANGED');
 });
 
@@ -207,7 +227,19 @@ test('bytes that changed under the same time stamp are noticed by the copy', (wo
   writeFileSync(join(world.context, 'a'), 'one');
   mkdirSync(join(world.home, 'to'));
   const { dev, ino, size, mtimeMs, ctimeMs } = lstatSync(join(world.context, 'a'));
-  const step = { path: 'a', target: 'a', mode: 0o644, uid: 0, gid: 0, dev, ino, size, mtimeMs, ctimeMs, hasXattrs: false };
+  const step = {
+    path: 'a',
+    target: 'a',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    dev,
+    ino,
+    size,
+    mtimeMs,
+    ctimeMs,
+    hasXattrs: false,
+  };
   using from = openRoot(world.context);
   using to = openRoot(join(world.home, 'to'));
   const other = new Uint8Array(32);
@@ -224,10 +256,22 @@ test('a directory or a link that is gone by the time of the copy is a context th
     mkdirSync(join(world.home, name));
     using from = openRoot(world.context);
     using to = openRoot(join(world.home, name));
-    const [{ entries } = { entries: [] }] = select({ root: world.context }, { paths: ['/'], wildcard: false, followLinks: true });
+    const [{ entries } = { entries: [] }] = select(
+      { root: world.context },
+      { paths: ['/'], wildcard: false, followLinks: true },
+    );
     rmSync(join(world.context, name), { recursive: true });
     const contents = makeContents(entries.length);
-    const job = { from, to, entries, contents, target: '', overrides: NO_OVERRIDES, replace: false, fromContext: true };
+    const job = {
+      from,
+      to,
+      entries,
+      contents,
+      target: '',
+      overrides: NO_OVERRIDES,
+      replace: false,
+      fromContext: true,
+    };
     const changed = (error: KilnError) => error.code === 'KILN_CONTEXT_CHANGED';
     assert.throws(() => copyTree(job), changed, name);
   }
@@ -249,7 +293,11 @@ test('actions build on each other and make one layer', async (world) => {
     SCRATCH,
     chain(mkdir('/d/e'), mkfile('/d/e/f', 'text', 0o640), rm('/d/e/f'), mkfile('/d/g', 'more')),
   );
-  assert.equal(listTree(out), ['d dir 0751 0:0 now', 'd/e dir 0751 0:0 now', 'd/g file 0644 0:0 5 "more"']);
+  assert.equal(listTree(out), [
+    'd dir 0751 0:0 now',
+    'd/e dir 0751 0:0 now',
+    'd/g file 0644 0:0 5 "more"',
+  ]);
 });
 
 test('one action may be seen by two others, which do not see each other', async (world) => {
@@ -258,13 +306,22 @@ test('one action may be seen by two others, which do not see each other', async 
     { input: 2, secondaryInput: -1, output: 0, action: mkfile('/b', 'b') },
     { input: 2, secondaryInput: 3, output: 1, action: copy('/b', '/c') },
   ];
-  const op = fileOp({ actions }, 2, { snapshotter: world.snapshotter, hasher: createContentHasher({ directory: undefined }) });
+  const op = fileOp({ actions }, 2, {
+    snapshotter: world.snapshotter,
+    hasher: createContentHasher({ directory: undefined }),
+  });
   const inputs: BuildResult[] = [
     { kind: 'snapshot', snapshot: SCRATCH },
     { kind: 'directory', root: world.context },
   ];
-  const results = await op.run(inputs, { signal: new AbortController().signal, progress: () => {}, vertex: digestOf('v') });
-  const names = results.map((result) => (result.kind === 'snapshot' ? readdirSync(world.snapshotter.at(result.snapshot)) : []));
+  const results = await op.run(inputs, {
+    signal: new AbortController().signal,
+    progress: () => {},
+    vertex: digestOf('v'),
+  });
+  const names = results.map((result) =>
+    result.kind === 'snapshot' ? readdirSync(world.snapshotter.at(result.snapshot)) : [],
+  );
   assert.equal(names, [
     ['a', 'b'],
     ['a', 'c'],
@@ -284,9 +341,18 @@ test('a graph with indexes out of range is refused, whatever they are', (world) 
     { action: copy('/', '/', { owner: { user: { by: 'name', name: 'x', input: -1 } } }) },
   ];
   for (const one of wrong) {
-    const action: FileAction = { input: 0, secondaryInput: -1, output: 0, action: mkdir('/x'), ...one };
+    const action: FileAction = {
+      input: 0,
+      secondaryInput: -1,
+      output: 0,
+      action: mkdir('/x'),
+      ...one,
+    };
     const make = () =>
-      fileOp({ actions: [action] }, 2, { snapshotter: world.snapshotter, hasher: createContentHasher({ directory: undefined }) });
+      fileOp({ actions: [action] }, 2, {
+        snapshotter: world.snapshotter,
+        hasher: createContentHasher({ directory: undefined }),
+      });
     assert.throws(make, (error: KilnError) => error.code === 'KILN_GRAPH_INVALID');
   }
 });
@@ -297,14 +363,21 @@ test('an owner that nobody has is root, with a warning', async (world) => {
   const out = await run(world, SCRATCH, chain(copy('/a', '/', { owner })));
   assert.is(lstatSync(join(out, 'a')).uid, 0);
   const warning = world.events.find((event) => event.kind === 'warning');
-  assert.match(warning?.kind === 'warning' ? warning.short : '', 'user "nobody" is not in /etc/passwd');
+  assert.match(
+    warning?.kind === 'warning' ? warning.short : '',
+    'user "nobody" is not in /etc/passwd',
+  );
 });
 
 /**
  * passwd files that hostile images bring, and the error for each; none of them may be waited for or
  * read whole.
  */
-const PASSWDS: readonly (readonly [string, (path: string, outside: string) => void, string | undefined])[] = [
+const PASSWDS: readonly (readonly [
+  string,
+  (path: string, outside: string) => void,
+  string | undefined,
+])[] = [
   ['a FIFO', (path) => execFileSync('mkfifo', [path]), 'KILN_USER_FILE'],
   ['a directory', (path) => mkdirSync(path), 'KILN_USER_FILE'],
   [
@@ -317,7 +390,11 @@ const PASSWDS: readonly (readonly [string, (path: string, outside: string) => vo
   ],
   ['a link to the host', (path, outside) => symlinkSync(join(outside, 'passwd'), path), undefined],
   ['a link to /dev/zero', (path) => symlinkSync('/dev/zero', path), undefined],
-  ['a link to /proc/self/root', (path) => symlinkSync('/proc/self/root/etc/passwd', path), undefined],
+  [
+    'a link to /proc/self/root',
+    (path) => symlinkSync('/proc/self/root/etc/passwd', path),
+    undefined,
+  ],
 ];
 
 for (const [what, make, code] of PASSWDS) {
@@ -363,7 +440,9 @@ test('no link in the image leads a copy, a file, a directory or a removal outsid
     { kind: 'symlink', symlink: { oldpath: 'x', newpath: '/out/made', timestamp: -1 } } as const,
   ]) {
     // An error is as good as an outcome inside; what is outside stays as it was.
-    await run(world, base, chain(kind)).catch((error: unknown) => assert.ok(error instanceof Error));
+    await run(world, base, chain(kind)).catch((error: unknown) =>
+      assert.ok(error instanceof Error),
+    );
     assert.equal(listTree(world.outside), before, JSON.stringify(kind));
   }
 });
@@ -372,8 +451,15 @@ test('a directory over a link fails, or replaces it when told to', async (world)
   mkdirSync(join(world.context, 'dir/out'), { recursive: true });
   writeFileSync(join(world.context, 'dir/out/f'), 'x');
   const base = world.snapshotter.add((at) => symlinkSync('/', join(at, 'out')));
-  assert.is((await failure(run(world, base, chain(copy('/dir', '/'))))).code, 'KILN_NOT_A_DIRECTORY');
-  const out = await run(world, base, chain(copy('/dir', '/', { alwaysReplaceExistingDestPaths: true })));
+  assert.is(
+    (await failure(run(world, base, chain(copy('/dir', '/'))))).code,
+    'KILN_NOT_A_DIRECTORY',
+  );
+  const out = await run(
+    world,
+    base,
+    chain(copy('/dir', '/', { alwaysReplaceExistingDestPaths: true })),
+  );
   assert.is(readFileSync(join(out, 'out/f'), 'utf8'), 'x');
 });
 
@@ -401,7 +487,10 @@ test('make directory leaves what is there, and wants the parent unless told to m
   assert.is(lstatSync(join(out, 'new')).mode & 0o777, 0o751);
   assert.is((await failure(run(world, base, chain(mkdir('/a/b', false))))).code, 'KILN_NO_PARENT');
   assert.is((await failure(run(world, base, chain(mkfile('/a/b', ''))))).code, 'KILN_NO_PARENT');
-  assert.is((await failure(run(world, base, chain(copy('/', '/a/b', { createDestPath: false }))))).code, 'KILN_NO_PARENT');
+  assert.is(
+    (await failure(run(world, base, chain(copy('/', '/a/b', { createDestPath: false }))))).code,
+    'KILN_NO_PARENT',
+  );
 });
 
 test('make file writes through no FIFO and keeps the mode of a file that is there', async (world) => {
@@ -415,21 +504,30 @@ test('make file writes through no FIFO and keeps the mode of a file that is ther
 });
 
 test('a symbolic link is made as written', async (world) => {
-  const action: Kind = { kind: 'symlink', symlink: { oldpath: '../any/where', newpath: '/l', timestamp: 3_000_000_000 } };
+  const action: Kind = {
+    kind: 'symlink',
+    symlink: { oldpath: '../any/where', newpath: '/l', timestamp: 3_000_000_000 },
+  };
   const out = await run(world, SCRATCH, chain(action));
   assert.is(readlinkSync(join(out, 'l')), '../any/where');
-  assert.is((await failure(run(world, SCRATCH, chain(mkdir('/l'), action)))).code, 'KILN_SYMLINK_EXISTS');
+  assert.is(
+    (await failure(run(world, SCRATCH, chain(mkdir('/l'), action)))).code,
+    'KILN_SYMLINK_EXISTS',
+  );
 });
 
 test('a large copy is shared out and comes out the same', async (world) => {
   for (const dir of ['x', 'y', 'z']) {
     mkdirSync(join(world.context, dir));
-    for (let at = 0; at < 200; at++) writeFileSync(join(world.context, dir, `f${at}`), `${dir}${at}`);
+    for (let at = 0; at < 200; at++)
+      writeFileSync(join(world.context, dir, `f${at}`), `${dir}${at}`);
   }
   execFileSync('ln', [join(world.context, 'x/f1'), join(world.context, 'z/hard')]);
   const alone = listTree(await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 }))));
   const { pool, jobs } = countingPool();
-  const shared = listTree(await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 })), { pool }));
+  const shared = listTree(
+    await run(world, SCRATCH, chain(copy('/', '/all', { mode: 0o640 })), { pool }),
+  );
   assert.ok(jobs.copied.length > 400);
   assert.equal(shared, alone);
 });
@@ -477,7 +575,9 @@ test('a large copy that is made again links to what has not changed, and copies 
   const build = async (...kinds: Kind[]) => {
     const { pool, jobs } = countingPool();
     const hasher = agedHasher();
-    const out = listTree(await run(world, SCRATCH, chain(...kinds), { pool, earlier, hasher }, 'the context'));
+    const out = listTree(
+      await run(world, SCRATCH, chain(...kinds), { pool, earlier, hasher }, 'the context'),
+    );
     // What is remembered is written when nothing else waits.
     await new Promise(setImmediate);
     return { ...jobs, out };
@@ -506,7 +606,10 @@ test('an archive cannot leave the directory that it is added to', async (world) 
   const make = (script: string) =>
     writeFileSync(
       join(world.context, 'a.tar'),
-      execFileSync('python3', ['-c', `${PREAMBLE}\n${script}\nsys.stdout.buffer.write(b.getvalue())`]),
+      execFileSync('python3', [
+        '-c',
+        `${PREAMBLE}\n${script}\nsys.stdout.buffer.write(b.getvalue())`,
+      ]),
     );
   const evil = [
     `add('../victim', data=b'dead')`,
@@ -525,8 +628,11 @@ test('an archive cannot leave the directory that it is added to', async (world) 
   assert.equal(readdirSync(join(good, 'in')).sort(), ['good', 'inside', 'l']);
   for (const script of evil) {
     make(script);
-    const out = await run(world, base, add).catch((error: unknown) => assert.ok(error instanceof Error));
-    if (typeof out === 'string') assert.is(readFileSync(join(out, 'victim'), 'utf8'), 'alive', script);
+    const out = await run(world, base, add).catch((error: unknown) =>
+      assert.ok(error instanceof Error),
+    );
+    if (typeof out === 'string')
+      assert.is(readFileSync(join(out, 'victim'), 'utf8'), 'alive', script);
     assert.is(readFileSync(join(world.outside, 'canary'), 'utf8'), 'alive', script);
   }
   assert.not(existsSync(join(world.outside, 'victim')));
@@ -535,7 +641,9 @@ test('an archive cannot leave the directory that it is added to', async (world) 
 test('names by which a layer says that something is removed are refused, with the path, however they would get in', async (world) => {
   const codeAndPath = async (...kinds: Kind[]) => {
     const error = await run(world, SCRATCH, chain(...kinds)).catch((thrown: unknown) => thrown);
-    return error instanceof KilnError ? `${error.code} ${/^"([^"]*)"/.exec(error.message)?.[1]}` : error;
+    return error instanceof KilnError
+      ? `${error.code} ${/^"([^"]*)"/.exec(error.message)?.[1]}`
+      : error;
   };
   for (const name of ['.wh.', '.wh.passwd', '.wh..wh..opq', '.wh..']) {
     for (const make of [
@@ -570,7 +678,11 @@ test('names by which a layer says that something is removed are refused, with th
 
 test('a device 0:0, by which overlay says that nothing is there, is not copied and not unpacked', async (world) => {
   execFileSync('mknod', [join(world.context, 'gone'), 'c', '0', '0']);
-  await rejects(run(world, SCRATCH, chain(copy('/gone', '/in/'))), 'KILN_LAYER_NAME', /"\/in\/gone"/);
+  await rejects(
+    run(world, SCRATCH, chain(copy('/gone', '/in/'))),
+    'KILN_LAYER_NAME',
+    /"\/in\/gone"/,
+  );
   rmSync(join(world.context, 'gone'));
   writeFileSync(join(world.context, 'a.tar'), archive({ path: 'gone', type: 'char' }));
   const unpack = chain(copy('/a.tar', '/in', { attemptUnpackDockerCompatibility: true }));
@@ -579,9 +691,16 @@ test('a device 0:0, by which overlay says that nothing is there, is not copied a
 
 test('an archive whose values the kernel refuses is told as damaged, with its name, the entry and the value', async (world) => {
   const unpack = chain(copy('/a.tar', '/in', { attemptUnpackDockerCompatibility: true }));
-  const xattr = (name: string, value: Buffer): Member => ({ path: 'f', content: 'x', xattrs: new Map([[name, value]]) });
+  const xattr = (name: string, value: Buffer): Member => ({
+    path: 'f',
+    content: 'x',
+    xattrs: new Map([[name, value]]),
+  });
   const cases: [Member, RegExp][] = [
-    [xattr('security.capability', Buffer.from('junk')), /"security\.capability" \(4 bytes\) of "f".*EINVAL/],
+    [
+      xattr('security.capability', Buffer.from('junk')),
+      /"security\.capability" \(4 bytes\) of "f".*EINVAL/,
+    ],
     [xattr(`user.${'n'.repeat(300)}`, Buffer.from('v')), /"user\.n+".*of "f".*ERANGE/],
     [xattr('user.big', Buffer.alloc(70_000)), /"user\.big" \(70000 bytes\) of "f".*E2BIG/],
     [{ path: 'n'.repeat(256), content: 'x' }, /"n+" cannot be made/],
@@ -595,7 +714,10 @@ test('an archive whose values the kernel refuses is told as damaged, with its na
     await rejects(run(world, SCRATCH, unpack), 'KILN_ARCHIVE_DAMAGED', message);
     await rejects(run(world, SCRATCH, unpack), 'KILN_ARCHIVE_DAMAGED', /a\.tar/);
   }
-  writeFileSync(join(world.context, 'a.tar'), archive(xattr('system.posix_acl_access', Buffer.from('junk'))));
+  writeFileSync(
+    join(world.context, 'a.tar'),
+    archive(xattr('system.posix_acl_access', Buffer.from('junk'))),
+  );
   assert.equal(readdirSync(join(await run(world, SCRATCH, unpack), 'in')), ['f']);
 });
 

@@ -46,15 +46,28 @@ export interface SharedCopy {
 }
 
 /** A large copy, shared among threads. Answers the files that went straight into `upper`. */
-export async function copyInParts(task: SharedCopy, job: TreeCopy, signal: AbortSignal): Promise<readonly FileStep[]> {
+export async function copyInParts(
+  task: SharedCopy,
+  job: TreeCopy,
+  signal: AbortSignal,
+): Promise<readonly FileStep[]> {
   const begun: Begun = beginTree(job);
   const parts = task.pool.threads * 4;
-  const overrides = { owner: task.overrides.owner, mode: task.copy.modeStr ?? octal(task.copy.mode), time: task.overrides.time };
+  const overrides = {
+    owner: task.overrides.owner,
+    mode: task.copy.modeStr ?? octal(task.copy.mode),
+    time: task.overrides.time,
+  };
   const share = (files: readonly FileStep[], to: string) =>
-    divide(files, parts, weight).map((part) => task.pool.copy({ from: task.tree.root, to, files: part, overrides }, signal));
+    divide(files, parts, weight).map((part) =>
+      task.pool.copy({ from: task.tree.root, to, files: part, overrides }, signal),
+    );
   const { upper } = task;
-  const { direct, mounted } = upper === undefined ? { direct: [], mounted: begun.files } : byRoute(begun);
-  const unlinked = task.earlier ? await linkUnchanged(task.pool, task.earlier, direct, upper ?? '', signal) : direct;
+  const { direct, mounted } =
+    upper === undefined ? { direct: [], mounted: begun.files } : byRoute(begun);
+  const unlinked = task.earlier
+    ? await linkUnchanged(task.pool, task.earlier, direct, upper ?? '', signal)
+    : direct;
   await Promise.all([...share(unlinked, upper ?? ''), ...share(mounted, task.to)]);
   finishTree(job, begun);
   return direct;
@@ -72,7 +85,10 @@ async function linkUnchanged(
   const linked = new Set(known);
   await Promise.all(
     divide(known, pool.threads * 2, weight).map(async (part) => {
-      const failed = await pool.link({ from: earlier.files, to, paths: part.map(({ target }) => target) }, signal);
+      const failed = await pool.link(
+        { from: earlier.files, to, paths: part.map(({ target }) => target) },
+        signal,
+      );
       for (const index of failed) linked.delete(part[index]!);
     }),
   );

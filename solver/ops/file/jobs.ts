@@ -12,7 +12,11 @@ function copyShare(job: CopyJob): void {
   using from = openRoot(job.from);
   using to = openRoot(job.to);
   const { owner, mode, time } = job.overrides;
-  copyFiles(from, to, job.files, { owner, mode: mode === undefined ? undefined : parseMode(mode), time });
+  copyFiles(from, to, job.files, {
+    owner,
+    mode: mode === undefined ? undefined : parseMode(mode),
+    time,
+  });
 }
 
 export const copyFilesJob: Job<CopyJob, void> = { name: 'file.copy', run: copyShare };

@@ -62,7 +62,13 @@ function fieldsOf({ action, secondaryInput }: FileAction, inputCount: number): o
     }
     case 'mkfile': {
       const { path, mode, data, owner, timestamp } = action.mkfile;
-      return { path, mode, data: digestOf(data), owner: ownerOf(owner), timestamp: String(timestamp) };
+      return {
+        path,
+        mode,
+        data: digestOf(data),
+        owner: ownerOf(owner),
+        timestamp: String(timestamp),
+      };
     }
     case 'mkdir': {
       const { path, mode, makeParents, owner, timestamp } = action.mkdir;
@@ -84,7 +90,8 @@ function fieldsOf({ action, secondaryInput }: FileAction, inputCount: number): o
  * input.
  */
 function ownerOf(owner: ChownOpt | undefined): readonly unknown[] {
-  const one = (opt: UserOpt | undefined) => (opt === undefined ? null : opt.by === 'id' ? opt.id : [opt.name, opt.input]);
+  const one = (opt: UserOpt | undefined) =>
+    opt === undefined ? null : opt.by === 'id' ? opt.id : [opt.name, opt.input];
   return [one(owner?.user), one(owner?.group)];
 }
 
@@ -98,7 +105,9 @@ export interface InputReads {
 export function readsOf(op: FileOp, inputCount: number): readonly InputReads[] {
   return Array.from({ length: inputCount }, (_, input) => ({
     whole: op.actions.some((action) => action.input === input),
-    selections: op.actions.flatMap((action, at) => selectionsOf(action, input).map((selection) => ({ action: at, selection }))),
+    selections: op.actions.flatMap((action, at) =>
+      selectionsOf(action, input).map((selection) => ({ action: at, selection })),
+    ),
   }));
 }
 

@@ -19,8 +19,14 @@ const prefix = argv[0] === '--prefix' ? argv.splice(0, 2)[1]! : '';
 const command = argv.length > 0 ? argv : ['docker'];
 const home = mkdtempSync(join(tmpdir(), 'kiln-oracle-'));
 
-function docker(args: readonly string[], input?: Buffer): { status: number | null; output: string } {
-  const done = spawnSync(command[0]!, [...command.slice(1), ...args], { input: input ?? '', encoding: 'utf8' });
+function docker(
+  args: readonly string[],
+  input?: Buffer,
+): { status: number | null; output: string } {
+  const done = spawnSync(command[0]!, [...command.slice(1), ...args], {
+    input: input ?? '',
+    encoding: 'utf8',
+  });
   return { status: done.status, output: `${done.stdout}${done.stderr}` };
 }
 
@@ -30,7 +36,9 @@ function importBase(): void {
   makeTree(root, BASE);
   copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
   execFileSync('touch', ['-d', `@${SPEC_TIME}`, join(root, 'bin/busybox'), join(root, 'bin')]);
-  const tar = execFileSync('tar', ['-C', root, '--numeric-owner', '-c', '.'], { maxBuffer: 64 << 20 });
+  const tar = execFileSync('tar', ['-C', root, '--numeric-owner', '-c', '.'], {
+    maxBuffer: 64 << 20,
+  });
   const { status, output } = docker(['import', '-', 'kiln-oracle-base'], tar);
   if (status !== 0) throw new Error(output);
 }
@@ -39,7 +47,14 @@ function build(dockerfile: string): readonly string[] | { readonly error: string
   const file = join(home, 'Dockerfile');
   const out = join(home, 'out.tar');
   writeFileSync(file, `FROM kiln-oracle-base\n${dockerfile}\n`);
-  const flags = ['--network', 'host', '--provenance=false', '--progress=plain', '-f', prefix + file];
+  const flags = [
+    '--network',
+    'host',
+    '--provenance=false',
+    '--progress=plain',
+    '-f',
+    prefix + file,
+  ];
   const { status, output } = docker([
     'buildx',
     'build',
@@ -76,7 +91,8 @@ function listArchive(bytes: Buffer): string[] {
       const owner = `${entry.uid}:${entry.gid} ${time}`;
       const mode = entry.mode.toString(8).padStart(4, '0');
       if (entry.type === 'symlink') lines.push(`${path} link ${owner} ${entry.linkPath}`);
-      else if (entry.type === 'hardlink') lines.push(`${path} hard ${entry.linkPath.replace(/^\.?\/+/, '')}`);
+      else if (entry.type === 'hardlink')
+        lines.push(`${path} hard ${entry.linkPath.replace(/^\.?\/+/, '')}`);
       else if (entry.type === 'directory') lines.push(`${path} dir ${mode} ${owner}`);
       else if (entry.type === 'file') head = `${path} file ${mode} ${owner}`;
       else lines.push(`${path} ${entry.type} ${mode} ${owner}`);
@@ -96,7 +112,9 @@ try {
   mkdirSync(join(home, 'context'));
   makeTree(join(home, 'context'), CONTEXT);
   makeArchives(join(home, 'context'));
-  const results = Object.fromEntries(CASES.map(({ name, dockerfile }) => [name, build(dockerfile)]));
+  const results = Object.fromEntries(
+    CASES.map(({ name, dockerfile }) => [name, build(dockerfile)]),
+  );
   const target = fileURLToPath(new URL('testdata/docker.json', import.meta.url));
   mkdirSync(join(target, '..'), { recursive: true });
   writeFileSync(target, `${JSON.stringify(results, null, 1)}\n`);

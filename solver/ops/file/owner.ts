@@ -30,7 +30,9 @@ export function lookupGroup(root: Root, name: string): number | undefined {
 
 /** A number that cannot be read counts as 0, as BuildKit's parser has it. */
 function parseId(text: string | undefined): number {
-  return text !== undefined && /^[0-9]{1,10}$/.test(text) && Number(text) <= 0xfffffffe ? Number(text) : 0;
+  return text !== undefined && /^[0-9]{1,10}$/.test(text) && Number(text) <= 0xfffffffe
+    ? Number(text)
+    : 0;
 }
 
 function findLine(root: Root, path: string, name: string): readonly string[] | undefined {
@@ -47,8 +49,13 @@ function readSmall(root: Root, path: string): Buffer | undefined {
     return root.readFile(path, { max: MAX_BYTES });
   } catch (error) {
     const why = errnoOf(error);
-    if (why === 'EFBIG') throw new KilnError('KILN_USER_FILE', `${path} of the image is larger than ${MAX_BYTES >> 20} MiB`);
-    if (why === 'EINVAL') throw new KilnError('KILN_USER_FILE', `${path} of the image is not a regular file`);
+    if (why === 'EFBIG')
+      throw new KilnError(
+        'KILN_USER_FILE',
+        `${path} of the image is larger than ${MAX_BYTES >> 20} MiB`,
+      );
+    if (why === 'EINVAL')
+      throw new KilnError('KILN_USER_FILE', `${path} of the image is not a regular file`);
     throw error;
   }
 }

@@ -23,7 +23,9 @@ export function selectionOf(copy: FileActionCopy): Selection {
     allowEmpty: copy.allowEmptyWildcard,
     ...(copy.includePatterns?.length ? { include: copy.includePatterns } : {}),
     ...(copy.excludePatterns?.length ? { exclude: copy.excludePatterns } : {}),
-    ...(copy.requiredPaths?.length ? { required: copy.requiredPaths.map((path) => below(copy.src, path)) } : {}),
+    ...(copy.requiredPaths?.length
+      ? { required: copy.requiredPaths.map((path) => below(copy.src, path)) }
+      : {}),
   };
 }
 
@@ -56,14 +58,21 @@ export interface CopyTask {
  * Runs one copy action. Answers the files that went straight into `upper`: who copies the same
  * again may link to them.
  */
-export async function performCopy(task: CopyTask, signal: AbortSignal): Promise<readonly FileStep[]> {
+export async function performCopy(
+  task: CopyTask,
+  signal: AbortSignal,
+): Promise<readonly FileStep[]> {
   using from = openRoot(task.tree.root);
   using to = openRoot(task.to);
   if (!task.copy.createDestPath) requireParent(to, task.copy.dest);
   const direct: (readonly FileStep[])[] = [];
   for (const source of task.selected.sources) {
     signal.throwIfAborted();
-    if (task.copy.attemptUnpackDockerCompatibility && (await unpackSource(task, from, to, source, signal))) continue;
+    if (
+      task.copy.attemptUnpackDockerCompatibility &&
+      (await unpackSource(task, from, to, source, signal))
+    )
+      continue;
     direct.push(await copySource(task, from, to, source, signal));
   }
   return direct.flat();
@@ -73,10 +82,19 @@ function requireParent(to: Root, dest: string): void {
   const path = to.resolve(dest);
   const slash = path.lastIndexOf('/');
   if (to.stat(slash < 0 ? '' : path.slice(0, slash))) return;
-  throw new KilnError('KILN_NO_PARENT', `the directory that should hold "${dest}" is not in the image`);
+  throw new KilnError(
+    'KILN_NO_PARENT',
+    `the directory that should hold "${dest}" is not in the image`,
+  );
 }
 
-async function unpackSource(task: CopyTask, from: Root, to: Root, source: SelectedSource, signal: AbortSignal): Promise<boolean> {
+async function unpackSource(
+  task: CopyTask,
+  from: Root,
+  to: Root,
+  source: SelectedSource,
+  signal: AbortSignal,
+): Promise<boolean> {
   const entry = source.entries[0]!;
   if (entry.kind !== 'file' || entry.size === 0) return false;
   const step = fileStep(entry, '', task.selected.contents);
@@ -115,5 +133,7 @@ const INLINE_FILES = 400;
 
 function isLarge({ entries }: SelectedSource): boolean {
   if (entries.length > INLINE_FILES) return true;
-  return entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0) > INLINE_BYTES;
+  return (
+    entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.size : 0), 0) > INLINE_BYTES
+  );
 }

@@ -4,7 +4,13 @@ import { HAS_XATTRS, makeContents } from '../../../cache/contenthash/statcache.t
 import type { Tree } from '../../../cache/contenthash.ts';
 import { contextChanged } from '../../../cache/select/changed.ts';
 import { select } from '../../../cache/select/select.ts';
-import { type ActiveSnapshot, type LayerId, SCRATCH, type Snapshot, type Snapshotter } from '../../../snapshotter/snapshotter.ts';
+import {
+  type ActiveSnapshot,
+  type LayerId,
+  SCRATCH,
+  type Snapshot,
+  type Snapshotter,
+} from '../../../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/ops.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
@@ -55,7 +61,8 @@ export async function runActions(run: FileRun): Promise<readonly BuildResult[]> 
   const runner = new Runner(run, open);
   for (const index of run.op.actions.keys()) await runner.act(index);
   const results: BuildResult[] = [];
-  for (const position of run.wiring.outputs) results.push({ kind: 'snapshot', snapshot: await runner.commit(position) });
+  for (const position of run.wiring.outputs)
+    results.push({ kind: 'snapshot', snapshot: await runner.commit(position) });
   return results;
 }
 
@@ -66,7 +73,13 @@ class Runner {
   readonly #active = new Map<number, ActiveSnapshot>();
   readonly #committed = new Map<number, Snapshot>();
   /** The large copy that is all this op does. */
-  #made: { readonly place: Digest; readonly files: readonly FileStep[]; readonly like: LayerId | undefined } | undefined;
+  #made:
+    | {
+        readonly place: Digest;
+        readonly files: readonly FileStep[];
+        readonly like: LayerId | undefined;
+      }
+    | undefined;
 
   constructor(run: FileRun, open: AsyncDisposableStack) {
     this.#run = run;
@@ -90,7 +103,8 @@ class Runner {
     if (!active) throw new Error(`position ${position} was not made`);
     const snapshot = await active.commit(this.#made);
     this.#committed.set(position, snapshot);
-    if (this.#made) this.#run.world.earlier?.keep(this.#made.place, snapshot.layers.at(-1)!, this.#made.files);
+    if (this.#made)
+      this.#run.world.earlier?.keep(this.#made.place, snapshot.layers.at(-1)!, this.#made.files);
     return snapshot;
   }
 
@@ -113,7 +127,10 @@ class Runner {
     const { world, signal } = this.#run;
     const active = this.#open.use(await world.snapshotter.prepare(SCRATCH));
     const { hasher, pool } = world;
-    await copyWhole({ tree: treeOf(input), path: '/', to: active.root, upper: active.upper, hasher, pool }, signal);
+    await copyWhole(
+      { tree: treeOf(input), path: '/', to: active.root, upper: active.upper, hasher, pool },
+      signal,
+    );
     return active;
   }
 
@@ -134,16 +151,31 @@ class Runner {
     else remove(to, active.root, action.rm);
   }
 
-  async #copy(index: number, copy: FileActionCopy, source: number, active: ActiveSnapshot, overrides: Overrides): Promise<void> {
+  async #copy(
+    index: number,
+    copy: FileActionCopy,
+    source: number,
+    active: ActiveSnapshot,
+    overrides: Overrides,
+  ): Promise<void> {
     const { world, signal } = this.#run;
     await using scope = new AsyncDisposableStack();
     const tree = await this.#tree(source, scope);
     const selected = await this.#selected(index, copy, source, tree);
     // Only when this is all that is written to the layer: what it holds at a path then comes from
     // this copy.
-    const earlier = tree.memory !== undefined && this.#run.op.actions.length === 1 ? world.earlier : undefined;
+    const earlier =
+      tree.memory !== undefined && this.#run.op.actions.length === 1 ? world.earlier : undefined;
     const place = copyPlace(tree.memory ?? '', copy, overrides);
-    const task = { copy, tree, selected, to: active.root, upper: active.upper, overrides, pool: world.pool };
+    const task = {
+      copy,
+      tree,
+      selected,
+      to: active.root,
+      upper: active.upper,
+      overrides,
+      pool: world.pool,
+    };
     const before = earlier?.find(place);
     const files = await performCopy({ ...task, earlier: before }, signal);
     if (earlier && files.length > 0) this.#made = { place, files, like: before?.layer };
@@ -153,7 +185,12 @@ class Runner {
    * A context can change between key and copy, so what was hashed is what is copied; a snapshot
    * cannot.
    */
-  async #selected(index: number, copy: FileActionCopy, source: number, tree: Tree): Promise<SelectedContents> {
+  async #selected(
+    index: number,
+    copy: FileActionCopy,
+    source: number,
+    tree: Tree,
+  ): Promise<SelectedContents> {
     const { inputs, hashed, world, signal } = this.#run;
     const input = inputs[source];
     if (input?.kind !== 'directory') return unhashed(tree, copy);
@@ -168,7 +205,8 @@ class Runner {
     const { inputs, world } = this.#run;
     const input = inputs[position];
     if (input?.kind === 'directory') return treeOf(input);
-    const snapshot = position === -1 ? SCRATCH : input ? input.snapshot : await this.commit(position);
+    const snapshot =
+      position === -1 ? SCRATCH : input ? input.snapshot : await this.commit(position);
     return { root: scope.use(await world.snapshotter.view(snapshot)).root };
   }
 
@@ -190,22 +228,39 @@ class Runner {
     const { user, group } = owner;
     if (user?.by === 'id') uid = gid = user.id;
     else if (user) {
-      const found = await this.#lookup(user.input, base, active, (root) => lookupUser(root, user.name));
+      const found = await this.#lookup(user.input, base, active, (root) =>
+        lookupUser(root, user.name),
+      );
       if (found) ({ uid, gid } = found);
-      else this.#run.warn(`the user "${user.name}" is not in /etc/passwd of the image, so the files belong to root`);
+      else
+        this.#run.warn(
+          `the user "${user.name}" is not in /etc/passwd of the image, so the files belong to root`,
+        );
     }
     if (group?.by === 'id') gid = group.id;
     else if (group) {
-      const found = await this.#lookup(group.input, base, active, (root) => lookupGroup(root, group.name));
+      const found = await this.#lookup(group.input, base, active, (root) =>
+        lookupGroup(root, group.name),
+      );
       if (found !== undefined) gid = found;
-      else this.#run.warn(`the group "${group.name}" is not in /etc/group of the image, so the group stays ${gid}`);
+      else
+        this.#run.warn(
+          `the group "${group.name}" is not in /etc/group of the image, so the group stays ${gid}`,
+        );
     }
     return { uid, gid };
   }
 
-  async #lookup<T>(position: number, base: number, active: ActiveSnapshot, find: (root: Root) => T): Promise<T> {
+  async #lookup<T>(
+    position: number,
+    base: number,
+    active: ActiveSnapshot,
+    find: (root: Root) => T,
+  ): Promise<T> {
     await using scope = new AsyncDisposableStack();
-    using root = openRoot(position === base ? active.root : (await this.#tree(position, scope)).root);
+    using root = openRoot(
+      position === base ? active.root : (await this.#tree(position, scope)).root,
+    );
     return find(root);
   }
 }

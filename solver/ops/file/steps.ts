@@ -22,5 +22,18 @@ export function fileStep(entry: Entry, target: string, contents: Contents): File
   const { path, mode, uid, gid, dev, ino, size, mtimeMs, ctimeMs, index } = entry;
   const flags = contents.flags[index]!;
   const expected = flags & RACY ? contents.digests.slice(index * 32, index * 32 + 32) : undefined;
-  return { path, target, mode, uid, gid, dev, ino, size, mtimeMs, ctimeMs, hasXattrs: (flags & HAS_XATTRS) !== 0, expected };
+  return {
+    path,
+    target,
+    mode,
+    uid,
+    gid,
+    dev,
+    ino,
+    size,
+    mtimeMs,
+    ctimeMs,
+    hasXattrs: (flags & HAS_XATTRS) !== 0,
+    expected,
+  };
 }

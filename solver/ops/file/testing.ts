@@ -19,7 +19,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { digestOf } from '../../../base/digest.ts';
-import type { ActiveSnapshot, LayerId, Snapshot, Snapshotter, View } from '../../../snapshotter/snapshotter.ts';
+import type {
+  ActiveSnapshot,
+  LayerId,
+  Snapshot,
+  Snapshotter,
+  View,
+} from '../../../snapshotter/snapshotter.ts';
 
 /**
  * Trees as text, a snapshotter that needs no mounts, and listings: for the tests of file actions
@@ -51,7 +57,11 @@ function makeNode(root: string, line: string): void {
   else if (kind === 'h') linkSync(join(root, third!), at);
   else if (kind === 'p') execFileSync('mkfifo', [at]);
   else if (kind === 's')
-    execFileSync('python3', ['-c', 'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])', at]);
+    execFileSync('python3', [
+      '-c',
+      'import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])',
+      at,
+    ]);
   else throw new Error(`bad spec ${line}`);
   if (kind === 'l' || kind === 'h') return;
   const owner = /^(\d+):(\d+)$/.exec(rest[0] ?? '');
@@ -83,7 +93,8 @@ function listNode(root: string, path: string, inodes: Map<number, string>): stri
   const stat = lstatSync(at);
   const time = stat.mtimeMs > 1_500_000_000_000 ? 'now' : String(Math.floor(stat.mtimeMs / 1000));
   const head = `${(stat.mode & 0o7777).toString(8).padStart(4, '0')} ${stat.uid}:${stat.gid} ${time}`;
-  if (stat.isSymbolicLink()) return `${path} link ${stat.uid}:${stat.gid} ${time} ${readlinkSync(at)}`;
+  if (stat.isSymbolicLink())
+    return `${path} link ${stat.uid}:${stat.gid} ${time} ${readlinkSync(at)}`;
   if (stat.isDirectory()) return `${path} dir ${head}`;
   if (!stat.isFile()) return `${path} ${stat.isFIFO() ? 'fifo' : 'other'} ${head}`;
   const first = stat.nlink > 1 ? inodes.get(stat.ino) : undefined;
@@ -138,7 +149,10 @@ export function copyingSnapshotter(): CopyingSnapshotter {
         [Symbol.asyncDispose]: async () => {},
       };
     },
-    view: async (snapshot): Promise<View> => ({ root: at(snapshot), [Symbol.asyncDispose]: async () => {} }),
+    view: async (snapshot): Promise<View> => ({
+      root: at(snapshot),
+      [Symbol.asyncDispose]: async () => {},
+    }),
     squash: unsupported,
     unpack: unsupported,
     describe: unsupported,

@@ -37,7 +37,9 @@ export async function tryUnpack(
   // Docker gives this directory its usual mode, whatever the mode of files.
   makeParents(to, dest, { ...overrides, mode: undefined });
   using inside = rootAt(to.open(dest, O.PATH | O.DIRECTORY));
-  using writer = new ArchiveWriter(inside, overrides.owner, (path) => refuseReserved(joined(dest, path)));
+  using writer = new ArchiveWriter(inside, overrides.owner, (path) =>
+    refuseReserved(joined(dest, path)),
+  );
   await unpackTo(writer, source.bytes(), packing, step.path, signal);
   source.verify();
   return true;
@@ -70,17 +72,29 @@ export async function unpackTo(
   } catch (error) {
     if (!(error instanceof KilnError) || error.code !== 'KILN_LAYER_MALFORMED') throw error;
     const { message, hint, cause } = error;
-    throw new KilnError('KILN_ARCHIVE_DAMAGED', message.replace(/^the archive\b/, `the archive ${name}`), { hint, cause });
+    throw new KilnError(
+      'KILN_ARCHIVE_DAMAGED',
+      message.replace(/^the archive\b/, `the archive ${name}`),
+      { hint, cause },
+    );
   }
 }
 
 /** How an archive is packed; undefined when the file is no archive. */
-async function archivePacking(source: SourceFile, signal: AbortSignal): Promise<Packing | undefined> {
+async function archivePacking(
+  source: SourceFile,
+  signal: AbortSignal,
+): Promise<Packing | undefined> {
   const packing = packingOf(source.start());
   let entries = 0;
   const reader = new TarReader({ entry: () => void entries++, data: () => {}, end: () => {} });
   try {
-    for await (const bytes of decompress(source.bytes(), packing, new Expansion('an archive'), signal)) {
+    for await (const bytes of decompress(
+      source.bytes(),
+      packing,
+      new Expansion('an archive'),
+      signal,
+    )) {
       reader.push(bytes);
       if (entries > 0 || reader.ended) break;
     }
@@ -143,7 +157,8 @@ class SourceFile implements Disposable {
       for (const bytes of this.read()) hash.update(bytes);
       const xattrs = hasXattrs ? contentXattrs(this.#fd) : undefined;
       const content = hash.digest();
-      if (Buffer.compare(xattrs ? digestWithXattrs(content, xattrs) : content, expected) !== 0) throw contextChanged(path);
+      if (Buffer.compare(xattrs ? digestWithXattrs(content, xattrs) : content, expected) !== 0)
+        throw contextChanged(path);
     }
     if (!sameIdentity(fileIdentity(fstat(this.#fd)), this.#step)) throw contextChanged(path);
   }

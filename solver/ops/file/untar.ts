@@ -44,7 +44,8 @@ export class ArchiveWriter implements TarHandler, Disposable {
     this.#checkPath(path);
     makeParents(this.#to, parentOf(path), NO_OVERRIDES, 0o755, this.#checkPath);
     const there = this.#to.stat(path, { follow: false });
-    if (there && !(isDirectoryMode(there.mode) && entry.type === 'directory')) this.#to.remove(path);
+    if (there && !(isDirectoryMode(there.mode) && entry.type === 'directory'))
+      this.#to.remove(path);
     if (entry.type === 'directory') this.#directory(path, entry);
     else if (entry.type === 'file') this.#begin(path, entry);
     else this.#node(path, entry);
@@ -82,7 +83,8 @@ export class ArchiveWriter implements TarHandler, Disposable {
   }
 
   #directory(path: string, entry: TarEntry): void {
-    if (!this.#to.stat(path, { follow: false })) makeParents(this.#to, path, NO_OVERRIDES, 0o755, this.#checkPath);
+    if (!this.#to.stat(path, { follow: false }))
+      makeParents(this.#to, path, NO_OVERRIDES, 0o755, this.#checkPath);
     this.#onDirectory(path, this.#attributes(entry));
     this.#directories.push({ path, mtime: entry.mtime });
   }
@@ -101,18 +103,26 @@ export class ArchiveWriter implements TarHandler, Disposable {
       const target = insidePath(entry.linkPath);
       const there = target === '' ? undefined : this.#to.stat(target, { follow: false });
       if (!there || isDirectoryMode(there.mode))
-        throw malformed(`a hard link to ${JSON.stringify(entry.linkPath)}, which is not a file in it`);
+        throw malformed(
+          `a hard link to ${JSON.stringify(entry.linkPath)}, which is not a file in it`,
+        );
       this.#to.link(target, path);
       return;
     }
     // To an overlay this means that nothing is there.
-    if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0) throw malformed('a device with the number 0:0');
+    if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
+      throw malformed('a device with the number 0:0');
     if (entry.type === 'symlink') this.#to.symlink(entry.linkPath, path);
-    else this.#to.mknod(path, TYPE_BITS[entry.type] | 0o600, makedev(entry.devMajor, entry.devMinor));
+    else
+      this.#to.mknod(path, TYPE_BITS[entry.type] | 0o600, makedev(entry.devMajor, entry.devMinor));
     const { dir, name } = this.#to.parent(path);
     try {
       const attributes = this.#attributes(entry);
-      applyToName(dir, name, entry.type === 'symlink' ? { ...attributes, mode: undefined } : attributes);
+      applyToName(
+        dir,
+        name,
+        entry.type === 'symlink' ? { ...attributes, mode: undefined } : attributes,
+      );
     } finally {
       closeSync(dir);
     }
@@ -144,7 +154,10 @@ const TYPE_BITS: Record<Exclude<TarEntry['type'], 'hardlink' | 'symlink'>, numbe
 function insidePath(path: string): string {
   const clean = cleanPath(path.replace(/^\/+/, ''));
   if (clean === '..' || clean.startsWith('../')) {
-    throw new KilnError('KILN_ARCHIVE_OUTSIDE', `the archive has an entry outside of it: ${JSON.stringify(path)}`);
+    throw new KilnError(
+      'KILN_ARCHIVE_OUTSIDE',
+      `the archive has an entry outside of it: ${JSON.stringify(path)}`,
+    );
   }
   return clean === '.' ? '' : clean;
 }

@@ -37,14 +37,19 @@ export function wire(op: FileOp, inputCount: number): Wiring {
     use(position);
   }
   if (outputs.size === 0) throw invalid('it has no output');
-  return { uses, outputs: Array.from({ length: outputs.size }, (_, at) => outputs.get(at) ?? missing(at)) };
+  return {
+    uses,
+    outputs: Array.from({ length: outputs.size }, (_, at) => outputs.get(at) ?? missing(at)),
+  };
 }
 
 /** Everything an action refers to. */
 function needsOf(op: FileOp, index: number): readonly number[] {
   const { input, secondaryInput, action } = op.actions[index]!;
   const owner = ownerOfAction(action);
-  const names = [owner?.user, owner?.group].flatMap((opt) => (opt?.by === 'name' ? [opt.input] : []));
+  const names = [owner?.user, owner?.group].flatMap((opt) =>
+    opt?.by === 'name' ? [opt.input] : [],
+  );
   if (names.some((at) => at < 0)) throw invalid(`action ${index + 1} looks up an owner in nothing`);
   return [input, secondaryInput, ...names.filter((at) => at !== input)];
 }
@@ -54,5 +59,8 @@ function missing(output: number): never {
 }
 
 function invalid(what: string): KilnError {
-  return new KilnError('KILN_GRAPH_INVALID', `the build graph has an invalid file operation: ${what}`);
+  return new KilnError(
+    'KILN_GRAPH_INVALID',
+    `the build graph has an invalid file operation: ${what}`,
+  );
 }

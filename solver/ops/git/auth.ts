@@ -6,13 +6,17 @@ import type { GitSource } from './git-source.ts';
  * GIT_AUTH_HEADER.host, GIT_AUTH_TOKEN.host, GIT_AUTH_HEADER, GIT_AUTH_TOKEN (names as the graph
  * says). A token goes as the password of `x-access-token`.
  */
-export async function gitAuthorization({ remote, secrets }: GitSource, secret: SecretLookup): Promise<string | undefined> {
+export async function gitAuthorization(
+  { remote, secrets }: GitSource,
+  secret: SecretLookup,
+): Promise<string | undefined> {
   if (!/^https?:/.test(remote)) return undefined;
   const { host } = new URL(remote);
   const { header, token } = secrets;
   for (const suffix of [`.${host}`, '']) {
     const found =
-      (header && (await secretText(header + suffix, secret))) || (token && basic(await secretText(token + suffix, secret)));
+      (header && (await secretText(header + suffix, secret))) ||
+      (token && basic(await secretText(token + suffix, secret)));
     if (found) return found;
   }
   return undefined;

@@ -61,19 +61,30 @@ async function fill(
 ): Promise<Buffer> {
   const { source, host, context, rights } = checkout;
   const git = gitFor({ ...source, remote }, rights, host, context);
-  const { commit, submodules } = await withObject({ remote, object }, host, git, context.signal, async (mirror) => {
-    const env = { ...mirror.env, GIT_INDEX_FILE: join(mirror.directory, 'kiln-index') };
-    const commit = await git.run(`read the commit ${object}`, ['cat-file', 'commit', object], { env });
-    const entries = await readIndex(git, env, object);
-    if (await usesLfs(git, env, entries)) tellLfs(context, remote);
-    await writeFiles(
-      git,
-      env,
-      entries.filter((entry) => isWithin(entry.path, wanted)),
-      directory,
-    );
-    return { commit, submodules: source.submodules ? await submodulesOf(git, env, object, remote, entries) : [] };
-  });
+  const { commit, submodules } = await withObject(
+    { remote, object },
+    host,
+    git,
+    context.signal,
+    async (mirror) => {
+      const env = { ...mirror.env, GIT_INDEX_FILE: join(mirror.directory, 'kiln-index') };
+      const commit = await git.run(`read the commit ${object}`, ['cat-file', 'commit', object], {
+        env,
+      });
+      const entries = await readIndex(git, env, object);
+      if (await usesLfs(git, env, entries)) tellLfs(context, remote);
+      await writeFiles(
+        git,
+        env,
+        entries.filter((entry) => isWithin(entry.path, wanted)),
+        directory,
+      );
+      return {
+        commit,
+        submodules: source.submodules ? await submodulesOf(git, env, object, remote, entries) : [],
+      };
+    },
+  );
   for (const submodule of submodules) {
     if (!isWithin(submodule.path, wanted) && !isWithin(wanted, submodule.path)) continue;
     await fillSubmodule(checkout, submodule, wanted, directory, depth);
@@ -90,7 +101,10 @@ async function fillSubmodule(
 ): Promise<void> {
   const { source, rights } = checkout;
   if (depth >= MAX_DEPTH)
-    throw new KilnError('KILN_GIT_SUBMODULE', `${source.remote} has submodules within submodules, more than ${MAX_DEPTH} deep`);
+    throw new KilnError(
+      'KILN_GIT_SUBMODULE',
+      `${source.remote} has submodules within submodules, more than ${MAX_DEPTH} deep`,
+    );
   const { remote, login } = remoteOf(submodule.url);
   const inner: Checkout = {
     ...checkout,
@@ -100,7 +114,9 @@ async function fillSubmodule(
   using root = openRoot(directory);
   const fd = makeDirectory(root, submodule.path);
   try {
-    const below = wanted.startsWith(`${submodule.path}/`) ? wanted.slice(submodule.path.length + 1) : '';
+    const below = wanted.startsWith(`${submodule.path}/`)
+      ? wanted.slice(submodule.path.length + 1)
+      : '';
     await fill(inner, remote, submodule.commit, below, `/proc/${process.pid}/fd/${fd}`, depth + 1);
   } finally {
     closeSync(fd);
@@ -108,10 +124,16 @@ async function fillSubmodule(
 }
 
 /** Whether the attributes at the top of the repository keep files elsewhere. */
-async function usesLfs(git: Git, env: Readonly<Record<string, string>>, entries: readonly IndexEntry[]): Promise<boolean> {
+async function usesLfs(
+  git: Git,
+  env: Readonly<Record<string, string>>,
+  entries: readonly IndexEntry[],
+): Promise<boolean> {
   const attributes = entries.find(({ path }) => path === '.gitattributes');
   if (!attributes || attributes.mode === '120000') return false;
-  return /\bfilter=lfs\b/.test(String(await git.run('read .gitattributes', ['cat-file', 'blob', attributes.id], { env })));
+  return /\bfilter=lfs\b/.test(
+    String(await git.run('read .gitattributes', ['cat-file', 'blob', attributes.id], { env })),
+  );
 }
 
 /** git runs without filters, which would be commands that the repository names. */
@@ -135,7 +157,11 @@ async function writeFiles(
   if (entries.length === 0) return;
   const input = nameBytes(entries.map(({ path }) => path).join('\0'));
   const options = { env: { ...env, GIT_WORK_TREE: directory }, cwd: directory, input };
-  await git.run('write the files of the commit', ['checkout-index', '--force', '--quiet', '-z', '--stdin'], options);
+  await git.run(
+    'write the files of the commit',
+    ['checkout-index', '--force', '--quiet', '-z', '--stdin'],
+    options,
+  );
 }
 
 function isWithin(path: string, directory: string): boolean {
@@ -149,7 +175,11 @@ function makeDirectory(root: Root, path: string): number {
     return root.open(path, O.PATH | O.DIRECTORY, { noLinks: true });
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    throw new KilnError('KILN_GIT_SUBMODULE', `the submodule at ${JSON.stringify(path)} lies behind a symlink`, { cause: error });
+    throw new KilnError(
+      'KILN_GIT_SUBMODULE',
+      `the submodule at ${JSON.stringify(path)} lies behind a symlink`,
+      { cause: error },
+    );
   }
 }
 

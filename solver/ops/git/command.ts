@@ -141,7 +141,11 @@ export async function runGit(args: readonly string[], run: GitRun): Promise<GitO
 }
 
 function missing(): KilnError {
-  return new KilnError('KILN_TOOL_MISSING', 'the build reads a git repository, and there is no git on this machine', {
-    hint: 'apt-get install git',
-  });
+  return new KilnError(
+    'KILN_TOOL_MISSING',
+    'the build reads a git repository, and there is no git on this machine',
+    {
+      hint: 'apt-get install git',
+    },
+  );
 }

@@ -59,7 +59,8 @@ export function gitFailure(what: string, { code, stderr }: GitOutput): KilnError
     .filter((line) => line !== '')
     .slice(-10);
   const meaning = MEANINGS.find(([words]) => words.test(stderr));
-  if (!meaning) return new KilnError('KILN_GIT_FAILED', `cannot ${what}: git ended with ${code}`, { notes });
+  if (!meaning)
+    return new KilnError('KILN_GIT_FAILED', `cannot ${what}: git ended with ${code}`, { notes });
   const [, kind, reason, hint] = meaning;
   return new KilnError(kind, `cannot ${what}: ${reason}`, { hint, notes });
 }

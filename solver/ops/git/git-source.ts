@@ -43,7 +43,10 @@ export function readGitSource({ identifier, attrs }: SourceOp): GitSource {
     checksum,
     keepGitDir: attrs['git.keepgitdir'] === 'true',
     submodules: attrs['git.skipsubmodules'] !== 'true',
-    secrets: { token: attrs['git.authtokensecret'] || undefined, header: attrs['git.authheadersecret'] || undefined },
+    secrets: {
+      token: attrs['git.authtokensecret'] || undefined,
+      header: attrs['git.authheadersecret'] || undefined,
+    },
     ssh: attrs['git.mountsshsock'] || (isSsh(url) ? 'default' : undefined),
     knownHosts: attrs['git.knownsshhosts'] || undefined,
   };
@@ -78,8 +81,10 @@ export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   const parsed = new URL(url);
   // A host or user that begins with a dash would be an option of ssh; a path that does, one of the
   // program at the other side.
-  if (/^-/.test(parsed.hostname) || /^(-|%2d)/i.test(parsed.username) || parsed.hostname === '') throw bad('names no host');
-  if (!/^https?:/.test(url) || (parsed.username === '' && parsed.password === '')) return { remote: url, login: undefined };
+  if (/^-/.test(parsed.hostname) || /^(-|%2d)/i.test(parsed.username) || parsed.hostname === '')
+    throw bad('names no host');
+  if (!/^https?:/.test(url) || (parsed.username === '' && parsed.password === ''))
+    return { remote: url, login: undefined };
   const login = [parsed.username, parsed.password].map(decodeURIComponent).join(':');
   parsed.username = '';
   parsed.password = '';
@@ -98,9 +103,13 @@ export function withoutUserinfo(url: string): string {
 function checkedRef(ref: string): string {
   const bad = /^[-/.]|\.\.|\/\/|\/\.|@\{|[\0-\x20\x7f~^:?*[\\]|[/.]$|\.lock(\/|$)|^@$/.test(ref);
   if (bad)
-    throw new KilnError('KILN_GIT_REF', `${JSON.stringify(ref)} is not the name of a branch, tag or commit`, {
-      hint: 'write #NAME or #NAME:DIRECTORY after the URL',
-    });
+    throw new KilnError(
+      'KILN_GIT_REF',
+      `${JSON.stringify(ref)} is not the name of a branch, tag or commit`,
+      {
+        hint: 'write #NAME or #NAME:DIRECTORY after the URL',
+      },
+    );
   return ref;
 }
 

@@ -11,7 +11,11 @@ import type { Resolved } from './resolved.ts';
  * detached. The directory `.git` has nothing that tells when or where it was made, as far as git
  * lets it: no hooks, no logs, no times of files in its index. Answers the text of the commit.
  */
-export async function cloneInto(checkout: Checkout, { object, commit, name }: Resolved, root: string): Promise<Buffer> {
+export async function cloneInto(
+  checkout: Checkout,
+  { object, commit, name }: Resolved,
+  root: string,
+): Promise<Buffer> {
   const { source, host, context, rights } = checkout;
   const git = gitFor(source, rights, host, context);
   const directory = join(root, '.git');
@@ -19,15 +23,34 @@ export async function cloneInto(checkout: Checkout, { object, commit, name }: Re
   const here = { env, cwd: root };
   await withObject({ remote: source.remote, object }, host, git, context.signal, async (mirror) => {
     const format = object.length === 64 ? 'sha256' : 'sha1';
-    await git.run('make the .git directory', ['init', '--quiet', '--template=', `--object-format=${format}`], here);
+    await git.run(
+      'make the .git directory',
+      ['init', '--quiet', '--template=', `--object-format=${format}`],
+      here,
+    );
     // By the file protocol: the optimisations for a local clone have been used to read files of the
     // host.
     const target = name === undefined || name === 'HEAD' ? '' : `:${name}`;
-    const fetch = ['fetch', '--quiet', '--update-head-ok', '--depth=1', '--no-tags', '--', pathToFileURL(mirror.directory).href];
-    await git.run('copy the commit', [...fetch, `${keepRef(object)}${target}`], { ...here, protocols: 'file' });
+    const fetch = [
+      'fetch',
+      '--quiet',
+      '--update-head-ok',
+      '--depth=1',
+      '--no-tags',
+      '--',
+      pathToFileURL(mirror.directory).href,
+    ];
+    await git.run('copy the commit', [...fetch, `${keepRef(object)}${target}`], {
+      ...here,
+      protocols: 'file',
+    });
   });
   await git.run('set the remote', ['remote', 'add', 'origin', source.remote], here);
-  await git.run('write the files of the commit', ['checkout', '--quiet', '--detach', commit, '--'], here);
+  await git.run(
+    'write the files of the commit',
+    ['checkout', '--quiet', '--detach', commit, '--'],
+    here,
+  );
   if (source.submodules) {
     const update = ['submodule', 'update', '--init', '--recursive', '--depth=1'];
     await git.run(`fetch the submodules of ${source.remote}`, update, { ...here, remote: true });

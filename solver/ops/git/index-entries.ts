@@ -13,9 +13,15 @@ export interface IndexEntry {
 export const SUBMODULE = '160000';
 
 /** Reads the tree of `commit` into the index that `env` names, and answers what is in it. */
-export async function readIndex(git: Git, env: Readonly<Record<string, string>>, commit: string): Promise<readonly IndexEntry[]> {
+export async function readIndex(
+  git: Git,
+  env: Readonly<Record<string, string>>,
+  commit: string,
+): Promise<readonly IndexEntry[]> {
   await git.run(`read the tree of ${commit}`, ['read-tree', commit], { env });
-  const output = await git.run(`list the files of ${commit}`, ['ls-files', '--stage', '-z'], { env });
+  const output = await git.run(`list the files of ${commit}`, ['ls-files', '--stage', '-z'], {
+    env,
+  });
   return decodeName(output)
     .split('\0')
     .filter((line) => line !== '')

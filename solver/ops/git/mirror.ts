@@ -52,9 +52,13 @@ async function initialise({ directory, env }: Mirror, object: string, git: Git):
   const ready = join(directory, 'kiln-ready');
   if (existsSync(ready)) return;
   const format = object.length === 64 ? 'sha256' : 'sha1';
-  await git.run(`make ${directory}`, ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--', directory], {
-    env,
-  });
+  await git.run(
+    `make ${directory}`,
+    ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`, '--', directory],
+    {
+      env,
+    },
+  );
   writeFileSync(ready, '');
 }
 
@@ -66,24 +70,49 @@ export function keepRef(object: string): string {
   return `refs/kiln/${object}`;
 }
 
-async function fetchObject({ env, directory }: Mirror, remote: string, object: string, git: Git): Promise<void> {
+async function fetchObject(
+  { env, directory }: Mirror,
+  remote: string,
+  object: string,
+  git: Git,
+): Promise<void> {
   const ref = keepRef(object);
   const known = await git.tryRun(['rev-parse', '--quiet', '--verify', ref], { env });
   if (known.code === 0) return;
   const what = `fetch ${remote}`;
   const fetch = (...args: string[]) =>
-    git.tryRun(['fetch', '--no-tags', '--no-recurse-submodules', '--no-write-fetch-head', '--force', ...args], {
-      env,
-      remote: true,
-    });
+    git.tryRun(
+      [
+        'fetch',
+        '--no-tags',
+        '--no-recurse-submodules',
+        '--no-write-fetch-head',
+        '--force',
+        ...args,
+      ],
+      {
+        env,
+        remote: true,
+      },
+    );
   const alone = await fetch('--depth=1', '--', remote, `${object}:${ref}`);
   if (alone.code === 0) return;
   // An old server gives what a ref points to and nothing else, a plain file server no single
   // commits.
-  if (!/not our ref|unadvertised object|shallow|couldn't find remote ref|no such remote ref/i.test(alone.stderr))
+  if (
+    !/not our ref|unadvertised object|shallow|couldn't find remote ref|no such remote ref/i.test(
+      alone.stderr,
+    )
+  )
     throw gitFailure(what, alone);
   const whole = existsSync(join(directory, 'shallow')) ? ['--unshallow'] : [];
-  const all = await fetch(...whole, '--', remote, '+refs/heads/*:refs/remote/heads/*', '+refs/tags/*:refs/remote/tags/*');
+  const all = await fetch(
+    ...whole,
+    '--',
+    remote,
+    '+refs/heads/*:refs/remote/heads/*',
+    '+refs/tags/*:refs/remote/tags/*',
+  );
   if (all.code !== 0) throw gitFailure(what, all);
   const update = await git.tryRun(['update-ref', ref, object], { env });
   if (update.code !== 0) throw noSuchCommit(remote, object);

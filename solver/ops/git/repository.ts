@@ -36,21 +36,41 @@ export interface GitRights {
   readonly scope: string;
 }
 
-export function gitFor(source: GitSource, rights: GitRights, host: GitHost, context: SourceContext): Git {
+export function gitFor(
+  source: GitSource,
+  rights: GitRights,
+  host: GitHost,
+  context: SourceContext,
+): Git {
   const { progress, vertex, signal, session } = context;
-  const onText = (data: Buffer) => progress({ kind: 'log', vertex, stream: 2, data, timestamp: Date.now() });
+  const onText = (data: Buffer) =>
+    progress({ kind: 'log', vertex, stream: 2, data, timestamp: Date.now() });
   const tryRun: Git['tryRun'] = async (args, options = {}) => {
     const { remote = false, input, cwd = '/' } = options;
     const config: [string, string][] = [];
     if (remote && rights.authorization !== undefined)
-      config.push([`http.${scopeOf(rights.scope)}.extraHeader`, `Authorization: ${rights.authorization}`]);
-    await using ssh = remote && isSsh(source.remote) ? await sshCommand(source, host, session) : undefined;
+      config.push([
+        `http.${scopeOf(rights.scope)}.extraHeader`,
+        `Authorization: ${rights.authorization}`,
+      ]);
+    await using ssh =
+      remote && isSsh(source.remote) ? await sshCommand(source, host, session) : undefined;
     const env = {
-      ...gitEnvironment(host.env, options.protocols ?? (remote ? REMOTE_PROTOCOLS : 'none'), config),
+      ...gitEnvironment(
+        host.env,
+        options.protocols ?? (remote ? REMOTE_PROTOCOLS : 'none'),
+        config,
+      ),
       ...ssh?.env,
       ...options.env,
     };
-    return await runGit(args, { env, cwd, signal, ...(input !== undefined && { input }), ...(remote && { onText }) });
+    return await runGit(args, {
+      env,
+      cwd,
+      signal,
+      ...(input !== undefined && { input }),
+      ...(remote && { onText }),
+    });
   };
   return {
     tryRun,

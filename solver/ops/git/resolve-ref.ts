@@ -10,13 +10,22 @@ import type { Resolved } from './resolved.ts';
 export async function resolveRef(source: GitSource, git: Git): Promise<Resolved> {
   const { ref, checksum } = source;
   const resolved =
-    ref === undefined ? await defaultBranch(source, git) : isCommitId(ref) ? itself(ref) : await named(source, ref, git);
+    ref === undefined
+      ? await defaultBranch(source, git)
+      : isCommitId(ref)
+        ? itself(ref)
+        : await named(source, ref, git);
   const { object, commit } = resolved;
-  if (checksum === undefined || object.startsWith(checksum) || commit.startsWith(checksum)) return resolved;
+  if (checksum === undefined || object.startsWith(checksum) || commit.startsWith(checksum))
+    return resolved;
   const got = object === commit ? object : `${object} (commit ${commit})`;
-  throw new KilnError('KILN_GIT_CHECKSUM', `${ref ?? 'the default branch'} of ${source.remote} is ${got}, expected ${checksum}`, {
-    hint: 'if the ref was moved on purpose, write its new commit; if not, do not trust it',
-  });
+  throw new KilnError(
+    'KILN_GIT_CHECKSUM',
+    `${ref ?? 'the default branch'} of ${source.remote} is ${got}, expected ${checksum}`,
+    {
+      hint: 'if the ref was moved on purpose, write its new commit; if not, do not trust it',
+    },
+  );
 }
 
 function itself(id: string): Resolved {
@@ -27,8 +36,12 @@ async function defaultBranch({ remote }: GitSource, git: Git): Promise<Resolved>
   const lines = await listRemote(git, remote, ['--symref'], ['HEAD']);
   const object = lines.find(([id, name]) => isCommitId(id) && name === 'HEAD')?.[0];
   if (object === undefined)
-    throw new KilnError('KILN_GIT_REF', `${remote} has no default branch`, { hint: 'name a branch: #BRANCH after the URL' });
-  const target = lines.find(([first, name]) => first.startsWith('ref: ') && name === 'HEAD')?.[0].slice('ref: '.length);
+    throw new KilnError('KILN_GIT_REF', `${remote} has no default branch`, {
+      hint: 'name a branch: #BRANCH after the URL',
+    });
+  const target = lines
+    .find(([first, name]) => first.startsWith('ref: ') && name === 'HEAD')?.[0]
+    .slice('ref: '.length);
   return { object, commit: object, name: target };
 }
 
@@ -61,9 +74,13 @@ async function listRemote(
   options: readonly string[],
   patterns: readonly string[],
 ): Promise<[string, string][]> {
-  const output = await git.run(`read ${remote}`, ['ls-remote', '--quiet', ...options, '--', remote, ...patterns], {
-    remote: true,
-  });
+  const output = await git.run(
+    `read ${remote}`,
+    ['ls-remote', '--quiet', ...options, '--', remote, ...patterns],
+    {
+      remote: true,
+    },
+  );
   return output
     .toString()
     .split('\n')

@@ -37,20 +37,26 @@ class Setting implements AsyncDisposable {
     this.key('user');
     await this.serve();
     await this.agent('agent');
-    execFileSync('ssh-add', ['-q', this.path('user')], { env: { SSH_AUTH_SOCK: this.path('agent'), PATH: process.env['PATH'] } });
+    execFileSync('ssh-add', ['-q', this.path('user')], {
+      env: { SSH_AUTH_SOCK: this.path('agent'), PATH: process.env['PATH'] },
+    });
     return this;
   }
 
   async serve(): Promise<ChildProcess> {
     const files = { hostKey: this.path('host'), authorizedKeys: this.path('user.pub') };
-    const { port, child } = await startSshd(this.port === 0 ? files : { ...files, port: this.port });
+    const { port, child } = await startSshd(
+      this.port === 0 ? files : { ...files, port: this.port },
+    );
     this.port = port;
     this.#children.push(child);
     return child;
   }
 
   async agent(name: string): Promise<void> {
-    this.#children.push(await startServer('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/));
+    this.#children.push(
+      await startServer('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/),
+    );
   }
 
   async stop(child: ChildProcess): Promise<void> {
@@ -70,9 +76,14 @@ class Setting implements AsyncDisposable {
     };
     const url = `ssh://root@127.0.0.1:${this.port}${this.repositories.served}/r.git`;
     const gitAgent = async () =>
-      agent === undefined ? undefined : { socket: this.path(agent), [Symbol.asyncDispose]: async () => {} };
+      agent === undefined
+        ? undefined
+        : { socket: this.path(agent), [Symbol.asyncDispose]: async () => {} };
     const op = sourceGitOp(
-      { identifier: 'git://127.0.0.1/r.git', attrs: { 'git.fullurl': url, 'git.mountsshsock': 'default', ...attrs } },
+      {
+        identifier: 'git://127.0.0.1/r.git',
+        attrs: { 'git.fullurl': url, 'git.mountsshsock': 'default', ...attrs },
+      },
       { snapshotter: this.snapshotter, git },
     );
     const session = stepSession({ gitAgent });
@@ -116,9 +127,16 @@ else {
 
   ssh('host keys that the graph names are the only good ones', async () => {
     await using at = await new Setting().start();
-    const line = (key: string) => `[127.0.0.1]:${at.port} ${readFileSync(at.path(`${key}.pub`), 'utf8')}`;
-    assert.is(await code(at.commit('agent', { 'git.knownsshhosts': line('user') })), 'KILN_GIT_HOST_KEY');
-    assert.is(await at.commit('agent', { 'git.knownsshhosts': line('host') }), at.repositories.git('r', 'rev-parse', 'HEAD'));
+    const line = (key: string) =>
+      `[127.0.0.1]:${at.port} ${readFileSync(at.path(`${key}.pub`), 'utf8')}`;
+    assert.is(
+      await code(at.commit('agent', { 'git.knownsshhosts': line('user') })),
+      'KILN_GIT_HOST_KEY',
+    );
+    assert.is(
+      await at.commit('agent', { 'git.knownsshhosts': line('host') }),
+      at.repositories.git('r', 'rev-parse', 'HEAD'),
+    );
     assert.not.ok(existsSync(at.path('known hosts')));
   });
 

@@ -27,7 +27,8 @@ export async function sshCommand(
       },
     );
   stack.use(agent);
-  const files = source.knownHosts === undefined ? host.knownHosts : [given(source.knownHosts, stack)];
+  const files =
+    source.knownHosts === undefined ? host.knownHosts : [given(source.knownHosts, stack)];
   const options = [
     'BatchMode=yes',
     'ConnectTimeout=15',
@@ -35,7 +36,9 @@ export async function sshCommand(
     `StrictHostKeyChecking=${source.knownHosts === undefined ? 'accept-new' : 'yes'}`,
     `UserKnownHostsFile=${files.map((file) => `"${file}"`).join(' ')}`,
   ];
-  const command = ['ssh', '-F', '/dev/null', ...options.flatMap((option) => ['-o', option])].map(shellQuoted).join(' ');
+  const command = ['ssh', '-F', '/dev/null', ...options.flatMap((option) => ['-o', option])]
+    .map(shellQuoted)
+    .join(' ');
   const owned = stack.move();
   return {
     env: { SSH_AUTH_SOCK: agent.socket, GIT_SSH_COMMAND: command, GIT_SSH_VARIANT: 'ssh' },

@@ -24,17 +24,32 @@ export async function submodulesOf(
 ): Promise<Submodule[]> {
   const links = entries.filter(({ mode }) => mode === SUBMODULE);
   if (links.length === 0) return [];
-  const args = ['config', '--blob', `${commit}:.gitmodules`, '-z', '--get-regexp', '^submodule\\..*\\.(path|url|update)$'];
+  const args = [
+    'config',
+    '--blob',
+    `${commit}:.gitmodules`,
+    '-z',
+    '--get-regexp',
+    '^submodule\\..*\\.(path|url|update)$',
+  ];
   const output = await git.tryRun(args, { env });
   const settings = readSettings(output.code === 0 ? decodeName(output.stdout) : '');
   return links.flatMap(({ path, id }) => {
-    const found = settings.find((one) => one.get('path') !== undefined && cleanPath(one.get('path')!) === path);
+    const found = settings.find(
+      (one) => one.get('path') !== undefined && cleanPath(one.get('path')!) === path,
+    );
     const url = found?.get('url');
     if (url === undefined)
-      throw new KilnError('KILN_GIT_SUBMODULE', `${remote}: the submodule at ${JSON.stringify(path)} has no URL in .gitmodules`, {
-        hint: 'add it to .gitmodules, or build without submodules: ?submodules=false in the URL',
-      });
-    return found?.get('update') === 'none' ? [] : [{ path, commit: id, url: relativeUrl(remote, url) }];
+      throw new KilnError(
+        'KILN_GIT_SUBMODULE',
+        `${remote}: the submodule at ${JSON.stringify(path)} has no URL in .gitmodules`,
+        {
+          hint: 'add it to .gitmodules, or build without submodules: ?submodules=false in the URL',
+        },
+      );
+    return found?.get('update') === 'none'
+      ? []
+      : [{ path, commit: id, url: relativeUrl(remote, url) }];
   });
 }
 
@@ -60,7 +75,10 @@ export function relativeUrl(remote: string, url: string): string {
       const cut = Math.max(base.lastIndexOf('/'), base.lastIndexOf(':'));
       const origin = /^[a-z]+:\/\/[^/]*/.exec(base)?.[0] ?? '';
       if (cut < Math.max(origin.length, 1))
-        throw new KilnError('KILN_GIT_SUBMODULE', `the submodule URL ${url} leads out of ${remote}`);
+        throw new KilnError(
+          'KILN_GIT_SUBMODULE',
+          `the submodule URL ${url} leads out of ${remote}`,
+        );
       base = base[cut] === ':' ? base.slice(0, cut + 1) : base.slice(0, cut);
       rest = rest.slice(3);
     } else break;

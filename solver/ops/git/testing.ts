@@ -37,12 +37,16 @@ export class Repositories implements Disposable {
   }
 
   git(repository: string, ...args: string[]): string {
-    return execFileSync('git', ['-c', 'init.defaultBranch=main', '-c', 'protocol.file.allow=always', ...args], {
-      cwd: join(this.directory, repository),
-      env: ENV,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-    }).trim();
+    return execFileSync(
+      'git',
+      ['-c', 'init.defaultBranch=main', '-c', 'protocol.file.allow=always', ...args],
+      {
+        cwd: join(this.directory, repository),
+        env: ENV,
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    ).trim();
   }
 
   /** Adds files to the (new) repository `name` and commits them; answers the commit. */
@@ -88,13 +92,19 @@ export interface GitServer extends AsyncDisposable {
  * Gives out the repositories by smart http: git's own http-backend as a CGI program. With `login`,
  * only to who sends it.
  */
-export async function serveGit(root: string, options: { readonly login?: string } = {}): Promise<GitServer> {
+export async function serveGit(
+  root: string,
+  options: { readonly login?: string } = {},
+): Promise<GitServer> {
   const requests: string[] = [];
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://x');
     const { authorization } = request.headers;
     requests.push(`${request.method} ${request.url}${authorization ? ` ${authorization}` : ''}`);
-    if (options.login !== undefined && authorization?.toLowerCase() !== options.login.toLowerCase()) {
+    if (
+      options.login !== undefined &&
+      authorization?.toLowerCase() !== options.login.toLowerCase()
+    ) {
       response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
       return;
     }
@@ -129,7 +139,9 @@ export async function serveGit(root: string, options: { readonly login?: string 
         const colon = line.indexOf(':');
         if (line !== status) response.setHeader(line.slice(0, colon), line.slice(colon + 1).trim());
       }
-      response.writeHead(status ? Number(/\d+/.exec(status)?.[0]) : 200).end(all.subarray(split + 4));
+      response
+        .writeHead(status ? Number(/\d+/.exec(status)?.[0]) : 200)
+        .end(all.subarray(split + 4));
     });
   });
   return { url: await listen(server), requests, [Symbol.asyncDispose]: () => close(server) };

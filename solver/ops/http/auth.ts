@@ -7,15 +7,24 @@ import type { HttpSource } from './http-source.ts';
  * else HTTP_AUTH_HEADER_host (the header as it is) or HTTP_AUTH_TOKEN_host (a bearer token). Read
  * when a request is made, and in no key.
  */
-export async function authorization({ authSecret, url }: HttpSource, secret: SecretLookup): Promise<string | undefined> {
+export async function authorization(
+  { authSecret, url }: HttpSource,
+  secret: SecretLookup,
+): Promise<string | undefined> {
   if (authSecret !== undefined) {
     const value = await secretText(authSecret, secret);
     if (value === undefined) {
       const hint = `give it: --secret id=${authSecret},env=…`;
-      throw new KilnError('KILN_SECRET_NOT_FOUND', `secret ${authSecret}: not found; ${url.host} is asked with it`, { hint });
+      throw new KilnError(
+        'KILN_SECRET_NOT_FOUND',
+        `secret ${authSecret}: not found; ${url.host} is asked with it`,
+        { hint },
+      );
     }
     return value;
   }
   const token = await secretText(`HTTP_AUTH_TOKEN_${url.hostname}`, secret);
-  return token !== undefined ? `Bearer ${token}` : await secretText(`HTTP_AUTH_HEADER_${url.hostname}`, secret);
+  return token !== undefined
+    ? `Bearer ${token}`
+    : await secretText(`HTTP_AUTH_HEADER_${url.hostname}`, secret);
 }

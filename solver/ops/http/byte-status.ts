@@ -5,7 +5,10 @@ import type { OnBytes } from './receive.ts';
 const INTERVAL = 100;
 
 /** Tells a download as a status of its vertex. */
-export function byteStatus({ progress, vertex }: Pick<SourceContext, 'progress' | 'vertex'>, name: string): OnBytes {
+export function byteStatus(
+  { progress, vertex }: Pick<SourceContext, 'progress' | 'vertex'>,
+  name: string,
+): OnBytes {
   const started = Date.now();
   const status = `downloading ${name}`;
   let told = 0;
@@ -17,6 +20,16 @@ export function byteStatus({ progress, vertex }: Pick<SourceContext, 'progress' 
     ended = over;
     told = timestamp;
     const completed = over ? { completed: timestamp } : {};
-    progress({ kind: 'status', vertex, id: status, name: status, current, total, timestamp, started, ...completed });
+    progress({
+      kind: 'status',
+      vertex,
+      id: status,
+      name: status,
+      current,
+      total,
+      timestamp,
+      started,
+      ...completed,
+    });
   };
 }

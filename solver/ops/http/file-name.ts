@@ -8,7 +8,11 @@ const FALLBACK = 'download';
  * The name of a downloaded file: the one the graph asks for, else that of Content-Disposition, else
  * the last element of the URL's path. Always a single path element, whatever the server sends.
  */
-export function fileName(url: URL, wanted: string | undefined, disposition: string | undefined): string {
+export function fileName(
+  url: URL,
+  wanted: string | undefined,
+  disposition: string | undefined,
+): string {
   if (wanted) return safe(lastElement(wanted));
   const offered = disposition === undefined ? '' : dispositionName(disposition);
   if (offered !== '' && !offered.endsWith('/')) return safe(lastElement(offered));
@@ -20,7 +24,13 @@ function lastElement(path: string): string {
 }
 
 function safe(name: string): string {
-  return name === '' || name === '.' || name === '..' || /[\0/]/.test(name) || Buffer.byteLength(name) > 255 ? FALLBACK : name;
+  return name === '' ||
+    name === '.' ||
+    name === '..' ||
+    /[\0/]/.test(name) ||
+    Buffer.byteLength(name) > 255
+    ? FALLBACK
+    : name;
 }
 
 function decoded(path: string): string {

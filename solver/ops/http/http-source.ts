@@ -30,11 +30,15 @@ const HEADERS: ReadonlySet<string> = new Set(['accept', 'user-agent']);
 /** Throws KILN_GRAPH_INVALID, or KILN_HTTP_URL for a URL that is none. */
 export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
   if (!URL.canParse(identifier))
-    throw new KilnError('KILN_HTTP_URL', `${JSON.stringify(identifier)} is not a URL`, { hint: 'check its spelling' });
+    throw new KilnError('KILN_HTTP_URL', `${JSON.stringify(identifier)} is not a URL`, {
+      hint: 'check its spelling',
+    });
   const checksum = attrs['http.checksum'];
   if (checksum !== undefined && !isDigest(checksum)) throw badAttribute('http.checksum', checksum);
   const headers = Object.entries(attrs).flatMap(([key, value]) => {
-    const name = key.startsWith('http.header.') ? key.slice('http.header.'.length).toLowerCase() : '';
+    const name = key.startsWith('http.header.')
+      ? key.slice('http.header.'.length).toLowerCase()
+      : '';
     return HEADERS.has(name) ? [[name, value] as const] : [];
   });
   return {
@@ -57,19 +61,31 @@ function numberOf(attrs: SourceOp['attrs'], name: string): number {
   if (text === undefined) return 0;
   const octal = /^0[0-7]+$/.test(text);
   const value = octal ? Number.parseInt(text, 8) : Number(text);
-  if (!/^(0[xob])?[0-9a-f]+$/i.test(text) || !Number.isInteger(value) || value > 0xffff_ffff) throw badAttribute(name, text);
+  if (!/^(0[xob])?[0-9a-f]+$/i.test(text) || !Number.isInteger(value) || value > 0xffff_ffff)
+    throw badAttribute(name, text);
   return value;
 }
 
 function badAttribute(name: string, value: string): KilnError {
-  return new KilnError('KILN_GRAPH_INVALID', `the build graph has ${name}=${JSON.stringify(value)}`);
+  return new KilnError(
+    'KILN_GRAPH_INVALID',
+    `the build graph has ${name}=${JSON.stringify(value)}`,
+  );
 }
 
 /**
  * Names the request among those that are remembered: all that decides which bytes come, and how
  * they lie in the layer.
  */
-export function requestId({ url, filename, mode, uid, gid, authSecret, headers }: HttpSource): Digest {
+export function requestId({
+  url,
+  filename,
+  mode,
+  uid,
+  gid,
+  authSecret,
+  headers,
+}: HttpSource): Digest {
   const attributes = [mode, uid, gid].map(String);
   return digestOfParts([
     'kiln.http.v1',

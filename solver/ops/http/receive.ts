@@ -38,7 +38,13 @@ export async function receive(
   try {
     digest = await writeBody(response, fd, onBytes);
     checkDigest(source, digest);
-    applyToFd(fd, { uid: source.uid, gid: source.gid, mode: source.mode, mtime: modified(response), xattrs: undefined });
+    applyToFd(fd, {
+      uid: source.uid,
+      gid: source.gid,
+      mode: source.mode,
+      mtime: modified(response),
+      xattrs: undefined,
+    });
   } finally {
     closeSync(fd);
   }
@@ -70,22 +76,33 @@ async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
   if (header(response, 'content-encoding')?.toLowerCase() !== 'gzip') return yield* body;
   const expansion = new Expansion(`the answer of ${withoutLogin(response.url)}`);
   try {
-    yield* expansion.of(body, (packed) => Readable.from(packed).compose(createGunzip()) as AsyncIterable<Buffer>);
+    yield* expansion.of(
+      body,
+      (packed) => Readable.from(packed).compose(createGunzip()) as AsyncIterable<Buffer>,
+    );
   } catch (error) {
     if (!errnoOf(error)?.startsWith('Z_')) throw error;
     const hint = 'try again; if it stays so, the fault is on the side of the server';
-    throw new KilnError('KILN_HTTP_BODY', `${withoutLogin(response.url)}: the answer cannot be unpacked: ${messageOf(error)}`, {
-      hint,
-      cause: error,
-    });
+    throw new KilnError(
+      'KILN_HTTP_BODY',
+      `${withoutLogin(response.url)}: the answer cannot be unpacked: ${messageOf(error)}`,
+      {
+        hint,
+        cause: error,
+      },
+    );
   }
 }
 
 function checkDigest({ checksum, url }: HttpSource, got: Digest): void {
   if (checksum === undefined || checksum === got) return;
-  throw new KilnError('KILN_HTTP_CHECKSUM', `${withoutLogin(url)} has the digest ${got}, expected ${checksum}`, {
-    hint: 'if the file was changed on purpose, write its new digest; if not, do not trust it',
-  });
+  throw new KilnError(
+    'KILN_HTTP_CHECKSUM',
+    `${withoutLogin(url)} has the digest ${got}, expected ${checksum}`,
+    {
+      hint: 'if the file was changed on purpose, write its new digest; if not, do not trust it',
+    },
+  );
 }
 
 /**

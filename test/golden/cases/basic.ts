@@ -12,7 +12,10 @@ export const tree = {
 };
 
 export const BASIC: readonly GoldenCase[] = [
-  { name: 'run-shell', dockerfile: 'FROM busybox\nRUN echo hello > /hello && mkdir -p /a/b && chmod 750 /a\n' },
+  {
+    name: 'run-shell',
+    dockerfile: 'FROM busybox\nRUN echo hello > /hello && mkdir -p /a/b && chmod 750 /a\n',
+  },
   {
     name: 'run-forms',
     dockerfile:
@@ -31,7 +34,8 @@ export const BASIC: readonly GoldenCase[] = [
   { name: 'run-empty', dockerfile: 'FROM busybox\nRUN true\nRUN echo x > /tmp/x && rm /tmp/x\n' },
   {
     name: 'copy-file',
-    dockerfile: 'FROM busybox\nCOPY package.json /app/\nCOPY package.json /app/other.json\nCOPY package.json /etc\n',
+    dockerfile:
+      'FROM busybox\nCOPY package.json /app/\nCOPY package.json /app/other.json\nCOPY package.json /etc\n',
     files: tree,
   },
   {
@@ -45,7 +49,11 @@ export const BASIC: readonly GoldenCase[] = [
     dockerfile: 'FROM busybox\nWORKDIR /w\nCOPY . .\n',
     files: { ...tree, '.dockerignore': '**/deep\n*.txt\n!x2.txt\n' },
   },
-  { name: 'copy-globs', dockerfile: 'FROM busybox\nCOPY package*.json ./\nCOPY x?.txt /x/\nCOPY src/*/b.sh /y/\n', files: tree },
+  {
+    name: 'copy-globs',
+    dockerfile: 'FROM busybox\nCOPY package*.json ./\nCOPY x?.txt /x/\nCOPY src/*/b.sh /y/\n',
+    files: tree,
+  },
   {
     name: 'copy-owner',
     dockerfile:
@@ -66,7 +74,8 @@ export const BASIC: readonly GoldenCase[] = [
   },
   {
     name: 'copy-link-flag',
-    dockerfile: 'FROM busybox\nCOPY --link src /a/b\nCOPY --link --chown=5:6 package.json /a/\nRUN echo after > /after\n',
+    dockerfile:
+      'FROM busybox\nCOPY --link src /a/b\nCOPY --link --chown=5:6 package.json /a/\nRUN echo after > /after\n',
     files: tree,
   },
   {
@@ -74,14 +83,20 @@ export const BASIC: readonly GoldenCase[] = [
     dockerfile:
       'FROM busybox\nENV WHO=you\nCOPY <<one <<"two" /dir/\nhello $WHO\none\nraw $WHO\ntwo\nCOPY --chmod=755 <<-EOF /script\n\t#!/bin/sh\n\techo hi\nEOF\n',
   },
-  { name: 'add-local', dockerfile: 'FROM busybox\nADD src /a/\nADD package.json x1.txt /b/\n', files: tree },
+  {
+    name: 'add-local',
+    dockerfile: 'FROM busybox\nADD src /a/\nADD package.json x1.txt /b/\n',
+    files: tree,
+  },
   {
     name: 'workdir',
-    dockerfile: 'FROM busybox\nWORKDIR /a\nWORKDIR b/c\nRUN pwd > out\nWORKDIR /etc\nUSER www-data\nWORKDIR /made/by/user\n',
+    dockerfile:
+      'FROM busybox\nWORKDIR /a\nWORKDIR b/c\nRUN pwd > out\nWORKDIR /etc\nUSER www-data\nWORKDIR /made/by/user\n',
   },
   {
     name: 'scratch',
-    dockerfile: 'FROM busybox AS b\nRUN echo data > /data\nFROM scratch\nCOPY --from=b /data /\nCMD ["/data"]\n',
+    dockerfile:
+      'FROM busybox AS b\nRUN echo data > /data\nFROM scratch\nCOPY --from=b /data /\nCMD ["/data"]\n',
   },
   {
     name: 'config',
@@ -90,11 +105,13 @@ export const BASIC: readonly GoldenCase[] = [
   },
   {
     name: 'config-shell',
-    dockerfile: 'FROM busybox\nSHELL ["/bin/sh", "-cex"]\nENTRYPOINT nginx\nCMD echo $HOME\nONBUILD RUN echo child\n',
+    dockerfile:
+      'FROM busybox\nSHELL ["/bin/sh", "-cex"]\nENTRYPOINT nginx\nCMD echo $HOME\nONBUILD RUN echo child\n',
   },
   {
     name: 'config-reset',
-    dockerfile: 'FROM busybox\nCMD ["x"]\nENTRYPOINT ["y"]\nHEALTHCHECK NONE\nENV PATH=/opt:$PATH\n',
+    dockerfile:
+      'FROM busybox\nCMD ["x"]\nENTRYPOINT ["y"]\nHEALTHCHECK NONE\nENV PATH=/opt:$PATH\n',
     args: ['--label', 'given=yes'],
   },
   {
@@ -111,7 +128,8 @@ export const BASIC: readonly GoldenCase[] = [
   },
   {
     name: 'multi-stage',
-    dockerfile: 'FROM busybox AS base\nENV X=1\nFROM base AS unused\nRUN false\nFROM base AS final\nRUN echo $X > /x\n',
+    dockerfile:
+      'FROM busybox AS base\nENV X=1\nFROM base AS unused\nRUN false\nFROM base AS final\nRUN echo $X > /x\n',
   },
   {
     name: 'target',

@@ -6,7 +6,11 @@ const KEEPS_UNKNOWN: GoldenCase['differs'] = {
   why: 'fields of a base that the frontend does not know are kept',
   expect: ({ config, ...rest }) => ({
     ...rest,
-    config: { ...config, ...UNKNOWN_FIELDS, config: { ...(config['config'] as object), ...UNKNOWN_CONFIG } },
+    config: {
+      ...config,
+      ...UNKNOWN_FIELDS,
+      config: { ...(config['config'] as object), ...UNKNOWN_CONFIG },
+    },
   }),
 };
 
@@ -53,9 +57,20 @@ export const CONFIG: readonly GoldenCase[] = [
       'HEALTHCHECK --retries=128512 --interval=1h0m0.000000001s CMD d',
     ),
   },
-  { name: 'config-healthcheck-none', dockerfile: 'FROM busybox AS a\nHEALTHCHECK CMD x\nFROM a\nHEALTHCHECK NONE\n' },
-  { name: 'config-healthcheck-bad', dockerfile: 'FROM busybox\nHEALTHCHECK --interval=5 CMD x\n', refused: true },
-  { name: 'config-healthcheck-short', dockerfile: 'FROM busybox\nHEALTHCHECK --interval=1us CMD x\n', refused: true },
+  {
+    name: 'config-healthcheck-none',
+    dockerfile: 'FROM busybox AS a\nHEALTHCHECK CMD x\nFROM a\nHEALTHCHECK NONE\n',
+  },
+  {
+    name: 'config-healthcheck-bad',
+    dockerfile: 'FROM busybox\nHEALTHCHECK --interval=5 CMD x\n',
+    refused: true,
+  },
+  {
+    name: 'config-healthcheck-short',
+    dockerfile: 'FROM busybox\nHEALTHCHECK --interval=1us CMD x\n',
+    refused: true,
+  },
   {
     name: 'config-shell-json',
     dockerfile: lines(
@@ -87,7 +102,8 @@ export const CONFIG: readonly GoldenCase[] = [
   },
   {
     name: 'config-cmd-kept',
-    dockerfile: 'FROM busybox AS a\nENTRYPOINT ["e"]\nCMD ["c"]\nFROM a\nENTRYPOINT ["g"]\nLABEL x=y\n',
+    dockerfile:
+      'FROM busybox AS a\nENTRYPOINT ["e"]\nCMD ["c"]\nFROM a\nENTRYPOINT ["g"]\nLABEL x=y\n',
   },
   {
     name: 'config-volumes',
@@ -141,12 +157,21 @@ export const CONFIG: readonly GoldenCase[] = [
       'WORKDIR /tmp/',
     ),
   },
-  { name: 'config-workdir-file', dockerfile: 'FROM busybox\nWORKDIR /etc/passwd\nRUN true\n', refused: true },
+  {
+    name: 'config-workdir-file',
+    dockerfile: 'FROM busybox\nWORKDIR /etc/passwd\nRUN true\n',
+    refused: true,
+  },
   {
     name: 'config-stopsignals',
-    dockerfile: 'FROM busybox AS a\nSTOPSIGNAL SIGKILL\nFROM a\nSTOPSIGNAL 9\nSTOPSIGNAL sigrtmin+3\n',
+    dockerfile:
+      'FROM busybox AS a\nSTOPSIGNAL SIGKILL\nFROM a\nSTOPSIGNAL 9\nSTOPSIGNAL sigrtmin+3\n',
   },
-  { name: 'config-stopsignal-bad', dockerfile: 'FROM busybox\nSTOPSIGNAL SIGNOPE\n', refused: true },
+  {
+    name: 'config-stopsignal-bad',
+    dockerfile: 'FROM busybox\nSTOPSIGNAL SIGNOPE\n',
+    refused: true,
+  },
   {
     name: 'config-env-forms',
     dockerfile: lines(
@@ -181,7 +206,8 @@ export const CONFIG: readonly GoldenCase[] = [
   },
   {
     name: 'config-case-and-space',
-    dockerfile: '# c\n\n  from busybox\n\tenv A=1\n  Run   echo  x   >  /x\ncmd   [ "a" ,"b" ]\nLabel a=b\\\n\n  c=d\n#end',
+    dockerfile:
+      '# c\n\n  from busybox\n\tenv A=1\n  Run   echo  x   >  /x\ncmd   [ "a" ,"b" ]\nLabel a=b\\\n\n  c=d\n#end',
   },
   {
     name: 'config-history',
@@ -248,8 +274,16 @@ export const CONFIG: readonly GoldenCase[] = [
   { name: 'parse-no-from', dockerfile: 'RUN true\n', refused: true },
   { name: 'parse-from-three', dockerfile: 'FROM busybox as\n', refused: true },
   { name: 'parse-stage-name', dockerfile: 'FROM busybox AS 1a\n', refused: true },
-  { name: 'parse-onbuild-onbuild', dockerfile: 'FROM busybox\nONBUILD ONBUILD RUN x\n', refused: true },
-  { name: 'parse-directive-twice', dockerfile: '# escape=`\n# escape=\\\nFROM busybox\n', refused: true },
+  {
+    name: 'parse-onbuild-onbuild',
+    dockerfile: 'FROM busybox\nONBUILD ONBUILD RUN x\n',
+    refused: true,
+  },
+  {
+    name: 'parse-directive-twice',
+    dockerfile: '# escape=`\n# escape=\\\nFROM busybox\n',
+    refused: true,
+  },
   { name: 'parse-escape-bad', dockerfile: '# escape=x\nFROM busybox\n', refused: true },
   { name: 'parse-continuation-end', dockerfile: 'FROM busybox\nENV A=1 \\' },
 ];

@@ -8,7 +8,17 @@ export const CONTEXTS: readonly GoldenCase[] = [
     dockerfile: 'FROM busybox\nCOPY . /c/\n',
     files: {
       ...tree,
-      '.dockerignore': lines('# comment', '', '*', '!src', 'src/sub', '!src/sub/b.sh', '!x*.txt', 'x2.txt', '/package.json'),
+      '.dockerignore': lines(
+        '# comment',
+        '',
+        '*',
+        '!src',
+        'src/sub',
+        '!src/sub/b.sh',
+        '!x*.txt',
+        'x2.txt',
+        '/package.json',
+      ),
     },
   },
   {
@@ -54,7 +64,11 @@ export const CONTEXTS: readonly GoldenCase[] = [
     name: 'ignore-of-dockerfile',
     dockerfile: 'FROM busybox\nCOPY . /c/\n',
     file: 'docker.build',
-    files: { ...tree, '.dockerignore': 'x1.txt\n', 'docker.build.dockerignore': 'x2.txt\n*.dockerignore\n' },
+    files: {
+      ...tree,
+      '.dockerignore': 'x1.txt\n',
+      'docker.build.dockerignore': 'x2.txt\n*.dockerignore\n',
+    },
     args: ['-f', '{context}/docker.build'],
   },
   {
@@ -68,10 +82,16 @@ export const CONTEXTS: readonly GoldenCase[] = [
     files: { ...tree, '.dockerignore': 'x*\n' },
     refused: true,
   },
-  { name: 'ignore-bad', dockerfile: 'FROM busybox\nCOPY . /\n', files: { ...tree, '.dockerignore': '[a-\n' }, refused: true },
+  {
+    name: 'ignore-bad',
+    dockerfile: 'FROM busybox\nCOPY . /\n',
+    files: { ...tree, '.dockerignore': '[a-\n' },
+    refused: true,
+  },
   {
     name: 'ignore-run-mount',
-    dockerfile: 'FROM busybox\nRUN --mount=target=/ctx cd /ctx && find . | sort > /seen\nADD . /added\n',
+    dockerfile:
+      'FROM busybox\nRUN --mount=target=/ctx cd /ctx && find . | sort > /seen\nADD . /added\n',
     files: { ...tree, '.dockerignore': 'src/sub\nDockerfile\n' },
   },
   {
@@ -88,7 +108,11 @@ export const CONTEXTS: readonly GoldenCase[] = [
     file: 'dockerfile',
     files: { f: 'f' },
   },
-  { name: 'dockerfile-stdin', dockerfile: 'FROM busybox\nRUN echo x > /x\nWORKDIR /empty/context\n', stdin: 'dockerfile' },
+  {
+    name: 'dockerfile-stdin',
+    dockerfile: 'FROM busybox\nRUN echo x > /x\nWORKDIR /empty/context\n',
+    stdin: 'dockerfile',
+  },
   {
     name: 'dockerfile-stdin-of-context',
     dockerfile: 'FROM busybox\nCOPY . /c\n',
@@ -110,7 +134,13 @@ export const CONTEXTS: readonly GoldenCase[] = [
     stdin: 'tar.gz',
     args: ['-f', 'other'],
   },
-  { name: 'context-without-dockerfile', dockerfile: '', file: 'nothing', files: tree, refused: true },
+  {
+    name: 'context-without-dockerfile',
+    dockerfile: '',
+    file: 'nothing',
+    files: tree,
+    refused: true,
+  },
   {
     name: 'named-context-directory',
     dockerfile: lines(

@@ -6,7 +6,10 @@ const NO_LABS = 'Docker 28 has --parents only in a frontend that it would fetch'
 /** cap_net_bind_service, as the kernel keeps it. */
 const CAPABILITY = 'AQAAAgAEAAAAAAAAAAAAAAAAAAA=';
 
-/** COPY and ADD as the frontend lowers them; solver/ops/file/cases.ts has more of what the copies themselves do. */
+/**
+ * COPY and ADD as the frontend lowers them; solver/ops/file/cases.ts has more of what the copies
+ * themselves do.
+ */
 export const COPIES: readonly GoldenCase[] = [
   {
     name: 'copy-chown-names',
@@ -60,12 +63,18 @@ export const COPIES: readonly GoldenCase[] = [
     differs: {
       why: "the umask of Docker's daemon does not take part in directories that are made with --chmod; buildkitd has none either",
       expect: ({ tree, ...rest }) => {
-        for (const path of ['/a', '/b', '/f', '/i', '/j', '/k', '/l']) tree[path] = { ...tree[path], mode: '0o777' };
+        for (const path of ['/a', '/b', '/f', '/i', '/j', '/k', '/l'])
+          tree[path] = { ...tree[path], mode: '0o777' };
         return { tree, ...rest };
       },
     },
   },
-  { name: 'copy-chmod-bad', dockerfile: 'FROM busybox\nCOPY --chmod=rwx x1.txt /\n', files: tree, refused: true },
+  {
+    name: 'copy-chmod-bad',
+    dockerfile: 'FROM busybox\nCOPY --chmod=rwx x1.txt /\n',
+    files: tree,
+    refused: true,
+  },
   {
     name: 'copy-modes-kept',
     dockerfile: 'FROM busybox\nCOPY . /all/\nCOPY secret d /one/\n',
@@ -186,17 +195,25 @@ export const COPIES: readonly GoldenCase[] = [
       'COPY links /links',
     ),
     files: { 'links/t': 't', 'other/o': 'o' },
-    links: { 'links/up': '../other', 'links/self': 'self', 'links/out': '../../../etc/passwd', 'links/abs': '/bin/sh' },
+    links: {
+      'links/up': '../other',
+      'links/self': 'self',
+      'links/out': '../../../etc/passwd',
+      'links/abs': '/bin/sh',
+    },
   },
   {
     name: 'copy-xattrs',
-    dockerfile: 'FROM busybox AS a\nCOPY f g /x/\nFROM busybox\nCOPY --from=a /x /y\nCOPY --from=a --chown=3:4 /x /z\n',
+    dockerfile:
+      'FROM busybox AS a\nCOPY f g /x/\nFROM busybox\nCOPY --from=a /x /y\nCOPY --from=a --chown=3:4 /x /z\n',
     files: { f: 'f', g: 'g' },
     xattrs: { f: { 'user.note': 'aGk=' }, g: { 'security.capability': CAPABILITY } },
     differs: {
       why: 'Docker gives the files of a context their owner after their capabilities, and the kernel takes those away again',
       expect: ({ tree, ...rest }) => {
-        const capable = { 'security.capability': Buffer.from(CAPABILITY, 'base64').toString('latin1') };
+        const capable = {
+          'security.capability': Buffer.from(CAPABILITY, 'base64').toString('latin1'),
+        };
         for (const path of ['/y/g', '/z/g']) tree[path] = { ...tree[path], xattrs: capable };
         return { tree, ...rest };
       },
@@ -284,16 +301,50 @@ export const COPIES: readonly GoldenCase[] = [
       'ADD t.tar /x',
       'ADD in2.tar /',
     ),
-    files: { 'in/f': 'new\n', 'in/d/g': 'g\n', 'in/l/h': 'h\n', 'two/etc/group': 'x:x:1:\n', 'two/usr/new': 'n' },
+    files: {
+      'in/f': 'new\n',
+      'in/d/g': 'g\n',
+      'in/l/h': 'h\n',
+      'two/etc/group': 'x:x:1:\n',
+      'two/usr/new': 'n',
+    },
     archives: { 't.tar': { of: 'in' }, 'in2.tar': { of: 'two' } },
   },
   { name: 'copy-missing', dockerfile: 'FROM busybox\nCOPY nosuch /\n', refused: true },
-  { name: 'copy-missing-from', dockerfile: 'FROM busybox\nCOPY --from=busybox /nosuch /\n', refused: true },
+  {
+    name: 'copy-missing-from',
+    dockerfile: 'FROM busybox\nCOPY --from=busybox /nosuch /\n',
+    refused: true,
+  },
   { name: 'copy-glob-nothing', dockerfile: 'FROM busybox\nCOPY nosuch* x1.txt /a/\n', files: tree },
   { name: 'copy-many-to-file', dockerfile: 'FROM busybox\nCOPY x1.txt x2.txt /a\n', files: tree },
-  { name: 'copy-dir-over-file', dockerfile: 'FROM busybox\nCOPY src /etc/passwd\n', files: tree, refused: true },
-  { name: 'copy-chown-missing', dockerfile: 'FROM busybox\nCOPY --chown=nosuch x1.txt /a\n', files: tree },
-  { name: 'copy-no-destination', dockerfile: 'FROM busybox\nCOPY x1.txt\n', files: tree, refused: true },
-  { name: 'copy-json-broken', dockerfile: "FROM busybox\nCOPY ['x1.txt', '/a']\n", files: tree, refused: true },
-  { name: 'copy-flag-after', dockerfile: 'FROM busybox\nCOPY x1.txt --chown=1 /a/\n', files: tree, refused: true },
+  {
+    name: 'copy-dir-over-file',
+    dockerfile: 'FROM busybox\nCOPY src /etc/passwd\n',
+    files: tree,
+    refused: true,
+  },
+  {
+    name: 'copy-chown-missing',
+    dockerfile: 'FROM busybox\nCOPY --chown=nosuch x1.txt /a\n',
+    files: tree,
+  },
+  {
+    name: 'copy-no-destination',
+    dockerfile: 'FROM busybox\nCOPY x1.txt\n',
+    files: tree,
+    refused: true,
+  },
+  {
+    name: 'copy-json-broken',
+    dockerfile: "FROM busybox\nCOPY ['x1.txt', '/a']\n",
+    files: tree,
+    refused: true,
+  },
+  {
+    name: 'copy-flag-after',
+    dockerfile: 'FROM busybox\nCOPY x1.txt --chown=1 /a/\n',
+    files: tree,
+    refused: true,
+  },
 ];

@@ -45,7 +45,14 @@ export const EXPANSION: readonly GoldenCase[] = [
   },
   {
     name: 'expand-same-instruction',
-    dockerfile: lines('FROM busybox', 'ENV A=old', 'ENV A=new B=$A C=${A}', 'LABEL x=$A y=$B', 'ENV D=$D:1', 'ENV D=$D:2 D=$D:3'),
+    dockerfile: lines(
+      'FROM busybox',
+      'ENV A=old',
+      'ENV A=new B=$A C=${A}',
+      'LABEL x=$A y=$B',
+      'ENV D=$D:1',
+      'ENV D=$D:2 D=$D:3',
+    ),
   },
   {
     name: 'expand-escape-backtick',
@@ -69,7 +76,11 @@ export const EXPANSION: readonly GoldenCase[] = [
       'ENV M=${F%foo}${F#foo} N="${F/bar/ b }" O=${F//o/oo} P=${F/*/all}',
     ),
   },
-  { name: 'expand-required', dockerfile: 'FROM busybox\nARG V\nLABEL x="${V:?must be given}"\n', refused: true },
+  {
+    name: 'expand-required',
+    dockerfile: 'FROM busybox\nARG V\nLABEL x="${V:?must be given}"\n',
+    refused: true,
+  },
   { name: 'expand-required-unset', dockerfile: 'FROM busybox\nLABEL x=${V?}\n', refused: true },
   { name: 'expand-unclosed', dockerfile: 'FROM busybox\nLABEL x=${V\n', refused: true },
   { name: 'expand-modifier', dockerfile: 'FROM busybox\nLABEL x=${V:/a}\n', refused: true },
@@ -104,7 +115,16 @@ export const EXPANSION: readonly GoldenCase[] = [
       'ENV D=$A$B$C',
       'RUN echo "$A $B $C" > /args; env | grep -c UNUSED > /unused || true',
     ),
-    args: ['--build-arg', 'TAG=latest', '--build-arg', 'A=', '--build-arg', 'B=given by "caller" $A', '--build-arg', 'C=3'],
+    args: [
+      '--build-arg',
+      'TAG=latest',
+      '--build-arg',
+      'A=',
+      '--build-arg',
+      'B=given by "caller" $A',
+      '--build-arg',
+      'C=3',
+    ],
   },
   {
     name: 'arg-predefined',
@@ -116,7 +136,9 @@ export const EXPANSION: readonly GoldenCase[] = [
       'ENV FTP_PROXY=mine',
       'RUN echo "$FTP_PROXY" > /three',
     ),
-    args: ['HTTP_PROXY=http://p.invalid:1', 'no_proxy=a,b', 'NO_PROXY=c', 'FTP_PROXY=f'].flatMap((arg) => ['--build-arg', arg]),
+    args: ['HTTP_PROXY=http://p.invalid:1', 'no_proxy=a,b', 'NO_PROXY=c', 'FTP_PROXY=f'].flatMap(
+      (arg) => ['--build-arg', arg],
+    ),
   },
   {
     name: 'arg-platforms',
@@ -136,6 +158,10 @@ export const EXPANSION: readonly GoldenCase[] = [
   },
   {
     name: 'arg-from-platform',
-    dockerfile: lines('FROM --platform=linux/arm64 busybox AS arm', 'FROM busybox', 'COPY --from=arm /bin/busybox /arm-busybox'),
+    dockerfile: lines(
+      'FROM --platform=linux/arm64 busybox AS arm',
+      'FROM busybox',
+      'COPY --from=arm /bin/busybox /arm-busybox',
+    ),
   },
 ];

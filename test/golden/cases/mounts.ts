@@ -15,7 +15,10 @@ const file = (text: string) => ({
   sha256: createHash('sha256').update(text).digest('hex'),
 });
 
-/** What mounts of a RUN show, and that nothing of them stays: targets that were not there, overlap, move or lie behind links. */
+/**
+ * What mounts of a RUN show, and that nothing of them stays: targets that were not there, overlap,
+ * move or lie behind links.
+ */
 export const MOUNTS: readonly GoldenCase[] = [
   {
     name: 'mount-points-gone',
@@ -98,7 +101,8 @@ export const MOUNTS: readonly GoldenCase[] = [
       why: 'what was made for a mount goes wherever its directory went, and what a link leads to instead stays',
       expect: (docker) => {
         const { '/old/moved/ctx': ctx = null, ...rest } = docker.tree;
-        const found = '/elsewhere\n/elsewhere/canary\n/elsewhere/ctx\n/old\n/old/moved\n/old/stub\n';
+        const found =
+          '/elsewhere\n/elsewhere/canary\n/elsewhere/ctx\n/old\n/old/moved\n/old/stub\n';
         return { ...docker, tree: { ...rest, '/elsewhere/ctx': ctx, '/after': file(found) } };
       },
     },
@@ -167,10 +171,22 @@ export const MOUNTS: readonly GoldenCase[] = [
     dockerfile: 'FROM busybox AS a\nFROM busybox\nRUN --mount=from=a,source=/no,target=/m true\n',
     refused: true,
   },
-  { name: 'mount-bind-missing-context', dockerfile: 'FROM busybox\nRUN --mount=source=no,target=/m true\n', refused: true },
+  {
+    name: 'mount-bind-missing-context',
+    dockerfile: 'FROM busybox\nRUN --mount=source=no,target=/m true\n',
+    refused: true,
+  },
   { name: 'mount-root', dockerfile: 'FROM busybox\nRUN --mount=target=/ true\n', refused: true },
-  { name: 'mount-over-file', dockerfile: 'FROM busybox\nRUN echo > /f\nRUN --mount=target=/f true\n', refused: true },
-  { name: 'mount-below-file', dockerfile: 'FROM busybox\nRUN echo > /f\nRUN --mount=target=/f/d true\n', refused: true },
+  {
+    name: 'mount-over-file',
+    dockerfile: 'FROM busybox\nRUN echo > /f\nRUN --mount=target=/f true\n',
+    refused: true,
+  },
+  {
+    name: 'mount-below-file',
+    dockerfile: 'FROM busybox\nRUN echo > /f\nRUN --mount=target=/f/d true\n',
+    refused: true,
+  },
   {
     name: 'mount-files',
     dockerfile: lines(
@@ -221,7 +237,11 @@ export const MOUNTS: readonly GoldenCase[] = [
       'RUN --mount=type=ssh echo "$SSH_AUTH_SOCK" > /own',
     ),
   },
-  { name: 'mount-ssh-required', dockerfile: 'FROM busybox\nRUN --mount=type=ssh,required true\n', refused: true },
+  {
+    name: 'mount-ssh-required',
+    dockerfile: 'FROM busybox\nRUN --mount=type=ssh,required true\n',
+    refused: true,
+  },
   {
     name: 'mount-secrets',
     dockerfile: lines(
@@ -253,7 +273,10 @@ export const MOUNTS: readonly GoldenCase[] = [
       why: 'a secret belongs to the user of the step unless an owner is given',
       expect: (docker) => {
         const own = { uid: 1000, gid: 1001 };
-        const tree = { '/out/mode': { ...file('400 1000 1001\n'), ...own }, '/out/read': { ...file('hush'), ...own } };
+        const tree = {
+          '/out/mode': { ...file('400 1000 1001\n'), ...own },
+          '/out/read': { ...file('hush'), ...own },
+        };
         return { ...docker, tree: { ...docker.tree, ...tree } };
       },
     },

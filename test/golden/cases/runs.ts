@@ -40,7 +40,14 @@ export const RUNS: readonly GoldenCase[] = [
   },
   {
     name: 'run-heredoc-shell',
-    dockerfile: lines('FROM busybox', 'SHELL ["/bin/sh", "-exc"]', 'RUN <<EOF', 'echo $- > /flags', 'false || true', 'EOF'),
+    dockerfile: lines(
+      'FROM busybox',
+      'SHELL ["/bin/sh", "-exc"]',
+      'RUN <<EOF',
+      'echo $- > /flags',
+      'false || true',
+      'EOF',
+    ),
   },
   { name: 'run-heredoc-open', dockerfile: 'FROM busybox\nRUN <<EOF\necho 1\n', refused: true },
   {
@@ -63,7 +70,8 @@ export const RUNS: readonly GoldenCase[] = [
   },
   {
     name: 'run-crlf',
-    dockerfile: 'FROM busybox\r\nRUN echo a \\\r\n  b > /ab\r\nENV A=1\r\nCOPY <<E /h\r\nx\r\ny\r\nE\r\nCMD ["a"]\r\n',
+    dockerfile:
+      'FROM busybox\r\nRUN echo a \\\r\n  b > /ab\r\nENV A=1\r\nCOPY <<E /h\r\nx\r\ny\r\nE\r\nCMD ["a"]\r\n',
   },
   { name: 'run-bom', dockerfile: '\ufeffFROM busybox\nRUN echo é > /ü\nLABEL ключ=значение\n' },
   {
@@ -77,7 +85,10 @@ export const RUNS: readonly GoldenCase[] = [
     ),
   },
   { name: 'run-fails', dockerfile: 'FROM busybox\nRUN exit 3\n', refused: true },
-  { name: 'run-pipe', dockerfile: 'FROM busybox\nRUN false | true\nRUN echo $0 > /zero; echo "$@" > /args\n' },
+  {
+    name: 'run-pipe',
+    dockerfile: 'FROM busybox\nRUN false | true\nRUN echo $0 > /zero; echo "$@" > /args\n',
+  },
   {
     name: 'run-environment',
     dockerfile: lines(
@@ -133,10 +144,21 @@ export const RUNS: readonly GoldenCase[] = [
     outside: { secrets: { one: 'hush' } },
     args: ['--secret', 'id=one,src={secrets}/one'],
   },
-  { name: 'run-secret-required', dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=x,required true\n', refused: true },
-  { name: 'run-network-none', dockerfile: 'FROM busybox\nRUN --network=none ls /sys/class/net > /net\n' },
+  {
+    name: 'run-secret-required',
+    dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=x,required true\n',
+    refused: true,
+  },
+  {
+    name: 'run-network-none',
+    dockerfile: 'FROM busybox\nRUN --network=none ls /sys/class/net > /net\n',
+  },
   { name: 'run-flag-unknown', dockerfile: 'FROM busybox\nRUN --nosuch=1 true\n', refused: true },
-  { name: 'run-mount-bad', dockerfile: 'FROM busybox\nRUN --mount=type=bind,target=/x,nosuch=1 true\n', refused: true },
+  {
+    name: 'run-mount-bad',
+    dockerfile: 'FROM busybox\nRUN --mount=type=bind,target=/x,nosuch=1 true\n',
+    refused: true,
+  },
   {
     name: 'run-special-files',
     dockerfile: lines(

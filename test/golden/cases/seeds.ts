@@ -6,23 +6,42 @@ const DIRECTORY = join(import.meta.dirname, '../../../frontend/testdata/seeds');
 const document = (name: string) => readFileSync(join(DIRECTORY, name), 'utf8');
 const printed = (name: string) => document(`${name}.Dockerfile`);
 
-/** A fragment gets the FROM that it lacks: the stand-in; what was a `# syntax` line above it is a comment then. */
-const fragment = (name: string, ...before: string[]) => lines('FROM kiln-golden-tools', ...before) + printed(name);
-/** A `# syntax` line would fetch a frontend from the internet: behind another comment it is one more comment. */
+/**
+ * A fragment gets the FROM that it lacks: the stand-in; what was a `# syntax` line above it is a
+ * comment then.
+ */
+const fragment = (name: string, ...before: string[]) =>
+  lines('FROM kiln-golden-tools', ...before) + printed(name);
+/**
+ * A `# syntax` line would fetch a frontend from the internet: behind another comment it is one more
+ * comment.
+ */
 const withoutSyntax = (name: string) => `#\n${printed(name)}`;
 
 const tools = { base: 'tools' } as const;
-const files = (...names: readonly string[]) => Object.fromEntries(names.map((name) => [name, `${name}\n`]));
+const files = (...names: readonly string[]) =>
+  Object.fromEntries(names.map((name) => [name, `${name}\n`]));
 const stands = (...names: readonly string[]) => ({ ...tools, standsInFor: names });
 const APP = { 'package.json': '{}\n', 'src/index.js': 'x\n' };
 
 /**
- * The Dockerfiles of the documents that the project began with, as printed. Where a base is not to be had, or a RUN calls a tool that
- * speaks to the internet, the stand-in of test/golden/tools.ts serves both engines.
+ * The Dockerfiles of the documents that the project began with, as printed. Where a base is not to
+ * be had, or a RUN calls a tool that speaks to the internet, the stand-in of test/golden/tools.ts
+ * serves both engines.
  */
 export const SEEDS: readonly GoldenCase[] = [
-  { name: 'seed-A1', dockerfile: printed('A1'), files: APP, ...stands('node:alpine', 'nginx:alpine') },
-  { name: 'seed-A2', dockerfile: withoutSyntax('A2'), files: APP, ...stands('node:alpine', 'nginx:alpine') },
+  {
+    name: 'seed-A1',
+    dockerfile: printed('A1'),
+    files: APP,
+    ...stands('node:alpine', 'nginx:alpine'),
+  },
+  {
+    name: 'seed-A2',
+    dockerfile: withoutSyntax('A2'),
+    files: APP,
+    ...stands('node:alpine', 'nginx:alpine'),
+  },
   { name: 'seed-A3', dockerfile: fragment('A3'), ...stands('php:alpine') },
   { name: 'seed-A4', dockerfile: fragment('A4'), ...tools },
   {
@@ -33,7 +52,11 @@ export const SEEDS: readonly GoldenCase[] = [
     args: ['--secret', 'id=aws,src={secrets}/aws'],
   },
   { name: 'seed-A6', dockerfile: withoutSyntax('A6'), ...stands('alpine') },
-  { name: 'seed-A7', dockerfile: printed('A7').replace('uname -a', 'uname -s'), ...stands('alpine') },
+  {
+    name: 'seed-A7',
+    dockerfile: printed('A7').replace('uname -a', 'uname -s'),
+    ...stands('alpine'),
+  },
   {
     name: 'seed-A8',
     dockerfile: printed('A8'),
@@ -42,7 +65,12 @@ export const SEEDS: readonly GoldenCase[] = [
     platforms: ['linux/arm', 'linux/arm64', 'linux/amd64'],
   },
   { name: 'seed-A9', dockerfile: fragment('A9'), files: APP, ...tools },
-  { name: 'seed-A10', dockerfile: fragment('A10'), files: files('home.txt', 'homx.txt', 'hom', 'homey'), ...tools },
+  {
+    name: 'seed-A10',
+    dockerfile: fragment('A10'),
+    files: files('home.txt', 'homx.txt', 'hom', 'homey'),
+    ...tools,
+  },
   {
     name: 'seed-A11',
     dockerfile: fragment('A11', 'RUN echo mygroup:x:77: >> /etc/group'),
@@ -62,19 +90,27 @@ export const SEEDS: readonly GoldenCase[] = [
     files: files('files1', 'files2'),
     ...tools,
   },
-  ...['A14', 'A15', 'A16', 'A20', 'A21', 'A26', 'A28', 'A29', 'A30', 'A33', 'A35', 'A36'].map((name) => ({
-    name: `seed-${name}`,
-    dockerfile: fragment(name),
-    ...tools,
-  })),
+  ...['A14', 'A15', 'A16', 'A20', 'A21', 'A26', 'A28', 'A29', 'A30', 'A33', 'A35', 'A36'].map(
+    (name) => ({
+      name: `seed-${name}`,
+      dockerfile: fragment(name),
+      ...tools,
+    }),
+  ),
   // The shell of busybox has a wget of its own, which would ask the internet.
-  { name: 'seed-A31', dockerfile: fragment('A31').replace('RUN wget', 'RUN /usr/local/bin/wget'), ...tools },
+  {
+    name: 'seed-A31',
+    dockerfile: fragment('A31').replace('RUN wget', 'RUN /usr/local/bin/wget'),
+    ...tools,
+  },
   { name: 'seed-A17', dockerfile: printed('A17'), ...stands('ubuntu:18.04') },
   { name: 'seed-A18', dockerfile: printed('A18'), ...stands('ubuntu:18.04') },
   { name: 'seed-A19', dockerfile: printed('A19'), ...stands('alpine:3.4'), refused: true },
   {
     name: 'seed-A19-whole',
-    dockerfile: printed('A19').replace('...\n', '').replace('...\n', 'COPY --chmod=755 docker-entrypoint.sh /usr/local/bin/\n'),
+    dockerfile: printed('A19')
+      .replace('...\n', '')
+      .replace('...\n', 'COPY --chmod=755 docker-entrypoint.sh /usr/local/bin/\n'),
     files: { 'docker-entrypoint.sh': document('A19e.docker-entrypoint.sh') },
     ...stands('alpine:3.4'),
   },
@@ -86,7 +122,11 @@ export const SEEDS: readonly GoldenCase[] = [
   { name: 'seed-A27', dockerfile: fragment('A27', 'RUN mkdir /app'), ...tools },
   { name: 'seed-A32', dockerfile: printed('A32'), ...stands('nginx') },
   { name: 'seed-A34', dockerfile: fragment('A34'), ...tools, refused: true },
-  { name: 'seed-A34-first', dockerfile: fragment('A34').replace(/RUN lll ; ls\n$/, 'RUN ls > /ls'), ...tools },
+  {
+    name: 'seed-A34-first',
+    dockerfile: fragment('A34').replace(/RUN lll ; ls\n$/, 'RUN ls > /ls'),
+    ...tools,
+  },
   { name: 'seed-A37', dockerfile: printed('A37'), files: APP, ...stands('node:slim') },
   { name: 'seed-A38', dockerfile: printed('A38'), ...stands('node:slim') },
   // The images of A38 and A40 are stages of the same file here, so that the child finds them.
@@ -116,7 +156,13 @@ export const SEEDS: readonly GoldenCase[] = [
     files: { 'app.go': document('A41g.app.go'), 'build.sh': document('A42s.build.sh') },
     ...stands('golang:alpine'),
   },
-  { name: 'seed-A43', dockerfile: printed('A43'), files: files('app'), args: ['--no-cache'], ...stands('alpine:latest') },
+  {
+    name: 'seed-A43',
+    dockerfile: printed('A43'),
+    files: files('app'),
+    args: ['--no-cache'],
+    ...stands('alpine:latest'),
+  },
   {
     name: 'seed-A44',
     dockerfile: printed('A44'),
@@ -134,7 +180,9 @@ export const SEEDS: readonly GoldenCase[] = [
   { name: 'seed-A46', dockerfile: fragment('A46'), ...tools, refused: true },
   {
     name: 'seed-A46-whole',
-    dockerfile: fragment('A46').replace('$ COPY', 'COPY').replace('/etc/nginx/nginx.conf', '/etc/nsswitch.conf'),
+    dockerfile: fragment('A46')
+      .replace('$ COPY', 'COPY')
+      .replace('/etc/nginx/nginx.conf', '/etc/nsswitch.conf'),
     ...stands('nginx:latest'),
   },
   ...[undefined, 'laravel', 'frontend'].map((target) => ({
@@ -176,7 +224,12 @@ export const SEEDS: readonly GoldenCase[] = [
   { name: 'seed-C3', dockerfile: printed('C3'), ...stands('base:latest', 'extras:latest') },
   { name: 'seed-C4', dockerfile: printed('C4') },
   { name: 'seed-C5', dockerfile: printed('C5'), ...stands('nginx') },
-  { name: 'seed-C6', dockerfile: printed('C6'), files: { 'hello.go': document('C7.hello.go') }, ...stands('golang:1.18-alpine') },
+  {
+    name: 'seed-C6',
+    dockerfile: printed('C6'),
+    files: { 'hello.go': document('C7.hello.go') },
+    ...stands('golang:1.18-alpine'),
+  },
   {
     name: 'seed-C7',
     dockerfile: printed('C7'),
@@ -201,10 +254,21 @@ export const SEEDS: readonly GoldenCase[] = [
   },
   { name: 'seed-D1', dockerfile: printed('D1'), ...stands('ubuntu'), refused: true },
   { name: 'seed-D2', dockerfile: printed('D2') },
-  { name: 'seed-D3', dockerfile: printed('D3'), files: files('server.py'), stdin: 'tar' as const, ...stands('ubuntu:12.04') },
+  {
+    name: 'seed-D3',
+    dockerfile: printed('D3'),
+    files: files('server.py'),
+    stdin: 'tar' as const,
+    ...stands('ubuntu:12.04'),
+  },
   // Two steps of 100 seconds are too long for a test.
   { name: 'seed-D4', dockerfile: printed('D4').replaceAll('sleep 100', 'sleep 0') },
-  { name: 'seed-D5', dockerfile: printed('D5'), files: files('websrc/index.html'), ...stands('tomcat:https') },
+  {
+    name: 'seed-D5',
+    dockerfile: printed('D5'),
+    files: files('websrc/index.html'),
+    ...stands('tomcat:https'),
+  },
   { name: 'seed-D6', dockerfile: printed('D6'), ...stands('tomcat:https') },
   {
     name: 'seed-D7',

@@ -75,7 +75,11 @@ export const STAGES: readonly GoldenCase[] = [
       'E',
     ),
   },
-  { name: 'onbuild-fails', dockerfile: 'FROM busybox AS p\nONBUILD RUN --mount=type=nosuch x\nFROM p\n', refused: true },
+  {
+    name: 'onbuild-fails',
+    dockerfile: 'FROM busybox AS p\nONBUILD RUN --mount=type=nosuch x\nFROM p\n',
+    refused: true,
+  },
   {
     name: 'stage-names',
     dockerfile: lines(
@@ -122,7 +126,8 @@ export const STAGES: readonly GoldenCase[] = [
   {
     name: 'target-index',
     refused: true,
-    dockerfile: 'FROM busybox\nRUN echo 0 > /n\nFROM busybox AS one\nRUN echo 1 > /n\nFROM nowhere.invalid/x\n',
+    dockerfile:
+      'FROM busybox\nRUN echo 0 > /n\nFROM busybox AS one\nRUN echo 1 > /n\nFROM nowhere.invalid/x\n',
     args: ['--target', '1'],
   },
   {
@@ -130,8 +135,17 @@ export const STAGES: readonly GoldenCase[] = [
     dockerfile: 'FROM busybox AS Dev\nENV X=1\nCMD ["dev"]\nFROM busybox\nRUN false\n',
     args: ['--target=DEV'],
   },
-  { name: 'target-missing', dockerfile: 'FROM busybox AS a\n', args: ['--target', 'b'], refused: true },
-  { name: 'stage-cycle', dockerfile: 'FROM busybox AS a\nCOPY --from=a /bin/sh /x\n', refused: true },
+  {
+    name: 'target-missing',
+    dockerfile: 'FROM busybox AS a\n',
+    args: ['--target', 'b'],
+    refused: true,
+  },
+  {
+    name: 'stage-cycle',
+    dockerfile: 'FROM busybox AS a\nCOPY --from=a /bin/sh /x\n',
+    refused: true,
+  },
   {
     name: 'stage-later',
     dockerfile: 'FROM busybox AS a\nCOPY --from=1 /f /x\nFROM busybox\nRUN echo later > /f\n',
