@@ -32,7 +32,7 @@ function load(name: string): unknown {
   const filename = `${__dirname}/${name}.cjs`;
   const path = `${__dirname}/${name}-${KILN_BUNDLE}-${process.version}-${process.arch}.cache`;
   const cachedData = read(path);
-  const script = new vm.Script(fs.readFileSync(filename, 'latin1'), {
+  const script = new vm.Script(sourceOf(filename), {
     filename,
     ...(cachedData && { cachedData }),
   });
@@ -41,6 +41,18 @@ function load(name: string): unknown {
   loaded[name] = bundle;
   script.runInThisContext()(bundle.exports, requireInBundle, bundle, filename, __dirname);
   return bundle.exports;
+}
+
+/** The code that prints errors may be in the file that is missing, so this one prints its own. */
+function sourceOf(filename: string): string {
+  try {
+    return fs.readFileSync(filename, 'latin1');
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code ?? String(error);
+    fs.writeSync(2, `kiln: the installation is damaged: ${filename} cannot be read: ${why}\n`);
+    fs.writeSync(2, 'hint: install Kiln again\n');
+    process.exit(1);
+  }
 }
 
 function read(path: string): Buffer | undefined {

@@ -111,6 +111,11 @@ test('compiled code is kept from the first build that succeeds, taken again, no 
     rmSync(at('dist/rest.cjs'));
     await unchanged();
     await run([at('kiln'), '--version'], { env: { KILN_ROOT: at('store') }, expect: 0 });
+    const damaged = await run([at('kiln'), 'images'], {
+      env: { KILN_ROOT: at('store') },
+      expect: 1,
+    });
+    assert.match(damaged.stderr, /the installation is damaged: .*rest\.cjs cannot be read: ENOENT/);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
