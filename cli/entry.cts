@@ -64,7 +64,7 @@ function read(path: string): Buffer | undefined {
 }
 
 function requireInBundle(id: string): unknown {
-  const name = /^\.\/(main|build|rest)\.cjs$/.exec(id)?.[1];
+  const name = /^\.\/(main|rest)\.cjs$/.exec(id)?.[1];
   return name === undefined ? require(id) : load(name);
 }
 

@@ -126,10 +126,9 @@ const lazily = {
 
 rmSync(join(root, NEW), { recursive: true, force: true });
 const parts = await buildParts(root, lazily, [
-  { name: 'main', roots: ['cli/main.ts'] },
   {
-    name: 'build',
-    roots: ['cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
+    name: 'main',
+    roots: ['cli/main.ts', 'cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
   },
 ]);
 await build({ ...lazily, entryPoints: { worker: 'cli/worker.ts' } });

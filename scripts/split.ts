@@ -14,7 +14,7 @@ const REST = 'rest';
 /**
  * The bundle in files, `main.cjs` first, which exports `main`. V8 reads what it has kept of a
  * file as a whole, so what is not needed as a rule stands in a file of its own: a build that
- * finds everything cached would wait for three times the code that it runs.
+ * finds everything cached would wait for twice the code that it runs.
  *
  * A module of Kiln is in exactly one file. Where a module is imported lazily, is put off
  * (lazy.ts) or stands in a file before, it is asked for by name, through the function `module`
