@@ -1,5 +1,5 @@
-import type { Digest } from '../base/digest.ts';
 import type { Reference } from '../base/reference.ts';
+import type { CacheSource } from '../cache/remote/source.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
 import type { OutputSpec } from '../exporter/output-spec.ts';
@@ -84,14 +84,7 @@ export type NamedContextSource =
   | { readonly kind: 'http'; readonly url: string };
 
 /** One cache that is read. */
-export type CacheFromSpec =
-  | { readonly type: 'registry'; readonly ref: Reference }
-  | {
-      readonly type: 'local';
-      readonly src: string;
-      readonly tag: string | undefined;
-      readonly digest: Digest | undefined;
-    };
+export type CacheFromSpec = CacheSource;
 
 /** One cache that is written. */
 export type CacheToSpec = { readonly type: 'inline' } | CacheFileSpec;
