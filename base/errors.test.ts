@@ -5,7 +5,7 @@ import {
   codesInDocument,
   codesInSources,
   codesInUnion,
-  FOLDERS,
+  ERROR_FOLDERS,
 } from '../scripts/errors.ts';
 import { CancelledError, KilnError, type Place } from './errors.ts';
 
@@ -34,7 +34,7 @@ test('the union of codes is what docs/errors.md explains', () => {
 
 test('a code is explained under the lowest folder that names it', () => {
   const misplaced = documented.filter(
-    ({ code, folder }) => FOLDERS.find((name) => sources.get(code)?.has(name)) !== folder,
+    ({ code, folder }) => ERROR_FOLDERS.find((name) => sources.get(code)?.has(name)) !== folder,
   );
   assert.equal(misplaced, []);
 });

@@ -5,21 +5,11 @@
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { FOLDER_NAMES } from './directions/sources.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-/** From the bottom up, as docs/errors.md has them. */
-export const FOLDERS = [
-  'base',
-  'snapshotter',
-  'registry',
-  'cache',
-  'executor',
-  'solver',
-  'exporter',
-  'frontend',
-  'builder',
-  'cli',
-] as const;
+/** The folders from the bottom up, as docs/errors.md has them. */
+export const ERROR_FOLDERS = FOLDER_NAMES.toReversed();
 /** The type that lists the codes: what it names is not yet thrown by anybody. */
 const UNION = 'base/codes.ts';
 /** What it names are environment variables. */
@@ -29,7 +19,7 @@ const TESTS = /\.(test|contract|fixture|child)\.ts$|\/(testing|testdata)\/|\/tes
 /** Each code with the folders whose sources name it. */
 export function codesInSources(): Map<string, Set<string>> {
   const codes = new Map<string, Set<string>>();
-  for (const folder of FOLDERS) {
+  for (const folder of ERROR_FOLDERS) {
     for (const file of globSync(`${folder}/**/*.{ts,cts}`, { cwd: ROOT })) {
       if (TESTS.test(file) || file === UNION || file === VARIABLES) continue;
       for (const code of codesIn(readFileSync(join(ROOT, file), 'utf8'))) {
@@ -66,7 +56,7 @@ export function codesInUnion(): string[] {
 
 if (import.meta.main) {
   const codes = codesInSources();
-  for (const folder of FOLDERS) {
+  for (const folder of ERROR_FOLDERS) {
     console.log(`## ${folder}`);
     for (const [code, folders] of [...codes].sort(([a], [b]) => (a < b ? -1 : 1)))
       if ([...folders][0] === folder) console.log(`- \`${code}\`: ${[...folders].join(' ')}`);

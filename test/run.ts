@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { FOLDER_NAMES } from '../scripts/directions/sources.ts';
 import { isAccepted } from './skips.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -61,12 +62,7 @@ function runFile(file: string): Promise<FileResult> {
 }
 
 const wanted = process.argv.slice(2);
-const files = globSync(
-  '{base,frontend,solver,cache,snapshotter,executor,exporter,registry,builder,cli,scripts,test}/**/*.test.ts',
-  {
-    cwd: ROOT,
-  },
-)
+const files = globSync(`{${FOLDER_NAMES},scripts,test}/**/*.test.ts`, { cwd: ROOT })
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   // End-to-end tests take longest: start them first.
   .sort(

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { REGISTRY_KEYS } from '../../registry/config.ts';
+import { FOLDER_NAMES } from '../../scripts/directions/sources.ts';
 import { POLICY_KEYS } from '../gc-config.ts';
 import { CONFIGURATION } from './configuration.ts';
 import { describeCommands, leaves } from './describe.ts';
@@ -34,9 +35,7 @@ test('the flag that has another name inside is described by its own', () => {
 
 /** Names that the sources ask an environment for. */
 function asked(): Set<string> {
-  const folders =
-    'cli,frontend,solver,executor,exporter,cache,registry,snapshotter,base,builder,api';
-  const files = globSync(`{${folders}}/**/*.{ts,cts}`, { cwd: ROOT }).filter(
+  const files = globSync(`{${FOLDER_NAMES}}/**/*.{ts,cts}`, { cwd: ROOT }).filter(
     (path) => !/test|fixture|child/.test(path),
   );
   const names = files.flatMap((path) =>

@@ -24,9 +24,9 @@ export interface Rule {
 
 export type RuleName = keyof typeof BUILDKIT | keyof typeof KILN;
 
-type Texts = Record<string, readonly [string, string] | readonly [string, string, 'experimental']>;
+/** Slug of the documentation page, description, and in what the rule differs from most. */
+type Texts = Record<string, readonly [string, string, ...('experimental' | 'hides lines')[]]>;
 
-/** Slug of the documentation page, description, and the level when it is not `warning`. */
 const BUILDKIT = {
   StageNameCasing: ['stage-name-casing', 'Stage names should be lowercase'],
   FromAsCasing: ['from-as-casing', "The 'as' keyword should match the case of the 'from' keyword"],
@@ -114,6 +114,7 @@ const KILN = {
   SecretInText: [
     'secret-in-text',
     'Secrets should not stand in a Dockerfile: they stay in the image and its history',
+    'hides lines',
   ],
   PackageUpdateAlone: [
     'package-update-alone',
@@ -164,16 +165,16 @@ export const RULES: Readonly<Record<RuleName, Rule>> = {
 
 function rules(texts: Texts, by: Rule['by'], url: (slug: string) => string): Record<string, Rule> {
   return Object.fromEntries(
-    Object.entries(texts).map(([name, [slug, description, level]]) => [
+    Object.entries(texts).map(([name, [slug, description, ...traits]]) => [
       name,
       {
         name: name as RuleName,
         by,
         slug,
-        level: level ?? 'warning',
+        level: traits.includes('experimental') ? 'experimental' : 'warning',
         description,
         url: url(slug),
-        hidesLines: name === 'SecretInText',
+        hidesLines: traits.includes('hides lines'),
       },
     ]),
   );

@@ -3,44 +3,30 @@ import { dirname, join, relative } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '../..');
 
-/** Folders from the top down, and for each the folders it may import from besides itself. */
-export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: [
-    'builder',
-    'frontend',
-    'exporter',
-    'solver',
-    'executor',
-    'cache',
-    'registry',
-    'snapshotter',
-    'base',
-  ],
-  builder: [
-    'frontend',
-    'exporter',
-    'solver',
-    'executor',
-    'cache',
-    'registry',
-    'snapshotter',
-    'base',
-  ],
-  frontend: ['solver/llb', 'base'],
-  exporter: ['solver', 'cache', 'registry', 'snapshotter', 'base'],
-  solver: ['executor', 'cache', 'registry', 'snapshotter', 'base'],
-  executor: ['snapshotter', 'base'],
-  cache: ['registry', 'snapshotter', 'base'],
-  registry: ['snapshotter', 'base'],
-  snapshotter: ['base'],
-  base: [],
-};
+interface Folder {
+  /** What it may import besides itself. */
+  readonly imports: 'all below' | readonly string[];
+  /**
+   * True for a door: a folder that stands between Kiln and its callers, and may ask the process
+   * about its surroundings.
+   */
+  readonly isDoor?: true;
+}
 
-/**
- * The doors: what stands between Kiln and whoever calls it, and may ask the process about its
- * surroundings.
- */
-export const DOORS: ReadonlySet<string> = new Set(['cli', 'api']);
+/** The folders of the sources, from the top down. Scripts and tests take their lists from here. */
+export const FOLDERS: Readonly<Record<string, Folder>> = {
+  cli: { imports: 'all below', isDoor: true },
+  builder: { imports: 'all below' },
+  frontend: { imports: ['solver/llb', 'base'] },
+  exporter: { imports: ['solver', 'cache', 'registry', 'snapshotter', 'base'] },
+  solver: { imports: ['executor', 'cache', 'registry', 'snapshotter', 'base'] },
+  executor: { imports: ['snapshotter', 'base'] },
+  cache: { imports: ['registry', 'snapshotter', 'base'] },
+  registry: { imports: ['snapshotter', 'base'] },
+  snapshotter: { imports: ['base'] },
+  base: { imports: [] },
+};
+export const FOLDER_NAMES: readonly string[] = Object.keys(FOLDERS);
 
 export interface Source {
   /** Relative to the checkout. */
@@ -57,8 +43,7 @@ export interface Source {
 }
 
 export function readSources(): Source[] {
-  const folders = Object.keys(MAY_IMPORT).join(',');
-  return globSync(`{${folders}}/**/*.ts`, { cwd: ROOT })
+  return globSync(`{${FOLDER_NAMES}}/**/*.ts`, { cwd: ROOT })
     .sort()
     .map((file) => parseSource(file, readFileSync(join(ROOT, file), 'utf8')));
 }

@@ -1,4 +1,4 @@
-import { DOORS, type Source } from './sources.ts';
+import { FOLDERS, type Source } from './sources.ts';
 
 /**
  * What a door hands down as a value: environment, arguments, standard streams, the working
@@ -28,7 +28,7 @@ const REACHES: readonly (readonly [RegExp, string])[] = [
 ];
 
 export function reachesAround({ file, folder, code, role }: Source): string[] {
-  if (role !== 'product' || DOORS.has(folder)) return [];
+  if (role !== 'product' || FOLDERS[folder]?.isDoor) return [];
   const lines = code.split('\n');
   const found = REACHES.flatMap(([pattern, what]) =>
     lines.flatMap((line, index) =>
