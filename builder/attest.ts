@@ -79,7 +79,10 @@ async function sbom(
 
 function shortList(paths: readonly string[]): string {
   const shown = paths.slice(0, 3).map((path) => `/${printable(path)}`);
-  return `${shown.join(', ')}${paths.length > shown.length ? ` and ${paths.length - shown.length} more` : ''}`;
+  return (
+    `${shown.join(', ')}` +
+    `${paths.length > shown.length ? ` and ${paths.length - shown.length} more` : ''}`
+  );
 }
 
 function factsOf(

@@ -124,7 +124,8 @@ test('fifty builds at once in one process: nothing crosses, and each has its who
   await using at = testEngine();
   const lines = Array.from({ length: 20 }, (_, line) => line);
   const steps =
-    'RUN --mount=type=secret,id=s for i in $(seq 20); do echo "$(cat /run/secrets/s) line $i"; done\n';
+    'RUN --mount=type=secret,id=s for i in $(seq 20); do echo "$(cat ' +
+    '/run/secrets/s) line $i"; done\n';
   const builds = await Promise.all(
     Array.from({ length: 50 }, (_, index) =>
       ran(at.engine, steps, { secrets: { s: `build-${index}-` }, noCache: true }),

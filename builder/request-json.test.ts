@@ -88,7 +88,8 @@ test('a field that is not known, or not of its form, is named', () => {
     ['{"outputs":[{"type":"local"}]}', 'outputs'],
     ['{"cacheFrom":[{"type":"registry","ref":"host/app:1"}]}', 'cacheFrom'],
     [
-      '{"cacheFrom":[{"type":"registry","ref":{"domain":"host.example","path":"../app","tag":"1"}}]}',
+      '{"cacheFrom":[{"type":"registry","ref":{"domain":"host.example",' +
+        '"path":"../app","tag":"1"}}]}',
       'cacheFrom',
     ],
     ['{"cacheTo":[{"type":"local","dest":"/cache"}]}', 'cacheTo'],

@@ -21,10 +21,13 @@ export function tellEmulated(
     const count = emulated.length === 1 ? 'a step' : `${emulated.length} steps`;
     progress({
       kind: 'warning',
-      short: `${count} for ${platform} ran emulated by ${emulated[0]?.emulator}, many times slower than without`,
+      short:
+        `${count} for ${platform} ran emulated by ${emulated[0]?.emulator}, many ` +
+        'times slower than without',
       detail: [
         ...emulated.map(({ vertex }) => names.get(vertex) ?? vertex),
-        'compiling in a stage FROM --platform=$BUILDPLATFORM, for the TARGETOS and TARGETARCH that it declares with ARG, needs no emulation',
+        'compiling in a stage FROM --platform=$BUILDPLATFORM, for the TARGETOS and ' +
+          'TARGETARCH that it declares with ARG, needs no emulation',
       ],
     });
   }

@@ -20,7 +20,9 @@ export function refuseWindows(targets: readonly TargetResult[]): void {
       `images for ${formatPlatform(windows)} cannot be built`,
       {
         place: range ? placeOf(range) : { kind: 'flag', flag: '--platform' },
-        hint: 'build Windows images with Docker or BuildKit; --check and --call work for their Dockerfiles here, too',
+        hint:
+          'build Windows images with Docker or BuildKit; --check and --call work for their ' +
+          'Dockerfiles here, too',
       },
     );
   }

@@ -34,7 +34,12 @@ export function groupUsage(group: Command): string {
   const lines = group.commands.map(
     (command) => `  ${last(command).padEnd(width)}  ${command.description()}\n`,
   );
-  return `Usage: ${group.name()} COMMAND\n\n${group.description()}.\n\nCommands:\n${lines.join('')}`;
+  return (
+    `Usage: ${group.name()} COMMAND\n\n` +
+    `${group.description()}.\n\n` +
+    'Commands:\n' +
+    `${lines.join('')}`
+  );
 }
 
 const offered = new WeakMap<Option, readonly string[]>();

@@ -21,5 +21,8 @@ export function renderExplanation(events: readonly ProgressEvent[]): string {
   const lines = [...reasons.values()].map(
     ({ name, reason }) => `  ${name.replace(/\s+/g, ' ')}\n      ${reason}\n`,
   );
-  return `why steps were not cached:\n${lines.join('')}${reasons.size} ran, ${hits} ${hits === 1 ? 'was' : 'were'} cached\n`;
+  return (
+    'why steps were not cached:\n' +
+    `${lines.join('')}${reasons.size} ran, ${hits} ${hits === 1 ? 'was' : 'were'} cached\n`
+  );
 }

@@ -101,5 +101,11 @@ function overview(): string {
   const lines = Object.entries(COMMANDS).map(
     ([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`,
   );
-  return `Usage: kiln COMMAND [OPTIONS]\n\nBuilds container images from Dockerfiles, without a daemon.\n\nCommands:\n${lines.join('\n')}\n\n'kiln COMMAND --help' says more about a command.\n`;
+  return (
+    'Usage: kiln COMMAND [OPTIONS]\n\n' +
+    'Builds container images from Dockerfiles, without a daemon.\n\n' +
+    'Commands:\n' +
+    `${lines.join('\n')}\n\n` +
+    "'kiln COMMAND --help' says more about a command.\n"
+  );
 }

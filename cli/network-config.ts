@@ -31,7 +31,9 @@ export async function configuredFallback(path: string): Promise<NetworkFallback>
       `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
       {
         place: { kind: 'path', path },
-        hint: `write networkFallback = ${FALLBACKS.map((one) => JSON.stringify(one)).join(' or ')} below [worker.oci]`,
+        hint:
+          'write networkFallback = ' +
+          `${FALLBACKS.map((one) => JSON.stringify(one)).join(' or ')} below [worker.oci]`,
         cause: error,
       },
     );

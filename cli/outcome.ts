@@ -81,7 +81,9 @@ export function endNow(code: number): never {
 function unfinished(): void {
   if (!process.exitCode || process.exitCode === UNTOLD) process.exitCode = 1;
   stderr.write(
-    'ERROR: kiln ended before its work did: what it was doing is not done [KILN_UNFINISHED]\nhint: run the command again, and report this if it happens again\n',
+    'ERROR: kiln ended before its work did: what it was doing is not done ' +
+      '[KILN_UNFINISHED]\n' +
+      'hint: run the command again, and report this if it happens again\n',
   );
 }
 

@@ -55,7 +55,8 @@ test('what is said about the result is left out, what is said about the steps st
   ];
   assert.is(
     reproduction([...dropped, ...kept, '.'], failedAt(2, STAGES)),
-    "kiln build --target one --on-error=shell --build-arg 'A=b c' --secret id=s,src=f --ssh default -f D --network=host .",
+    "kiln build --target one --on-error=shell --build-arg 'A=b c' --secret id=s,src=f --ssh " +
+      'default -f D --network=host .',
   );
 });
 
@@ -70,7 +71,8 @@ test('logins and values named like secrets are not told', () => {
   ];
   assert.is(
     reproduction(argv, failedAt(2, 'FROM a\nRUN x\n')),
-    'kiln build --on-error=shell --build-arg API_KEY --build-arg DB_PASSWORD --build-context c=https://h/c.git https://h/r.git',
+    'kiln build --on-error=shell --build-arg API_KEY --build-arg DB_PASSWORD ' +
+      '--build-context c=https://h/c.git https://h/r.git',
   );
 });
 

@@ -72,7 +72,8 @@ export function complaintOf(host: UserHost, unshare: string): string | undefined
 }
 
 export const ALLOW_NAMESPACES =
-  'run the container around Kiln with --security-opt seccomp=unconfined and --security-opt apparmor=unconfined, or Kiln as root with --privileged';
+  'run the container around Kiln with --security-opt seccomp=unconfined and --security-opt ' +
+  'apparmor=unconfined, or Kiln as root with --privileged';
 
 /** A seccomp filter, or no new privileges: what a container has and a shell has not. */
 function isConfined(read: UserHost['read']): boolean {
@@ -93,7 +94,9 @@ export function missingForIds(
   if (user === undefined)
     return {
       why: `the user id ${uid} has no name`,
-      fix: `add a line for the user id ${uid} to /etc/passwd, and a range of ids to /etc/subuid and /etc/subgid`,
+      fix:
+        `add a line for the user id ${uid} to /etc/passwd, and a range of ids to /etc/subuid ` +
+        'and /etc/subgid',
     };
   if (statusField(read, 'NoNewPrivs') === '1')
     return {
@@ -178,7 +181,8 @@ export function enterUserNamespace(): never {
   const missing = map === 'own' ? missingForIds(user) : undefined;
   if (missing) {
     stderr.write(
-      `WARNING: you have no subordinate ids (${missing.why}): all files in the image will belong to root\n` +
+      `WARNING: you have no subordinate ids (${missing.why}): all files in the image will ` +
+        'belong to root\n' +
         `  to mend: ${missing.fix}\n`,
     );
   }

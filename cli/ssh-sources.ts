@@ -42,7 +42,9 @@ function callersAgent(env: Readonly<Record<string, string | undefined>>): SshAge
       'there is no ssh agent to lend: SSH_AUTH_SOCK is not set',
       {
         place: PLACE,
-        hint: 'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo --preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
+        hint:
+          'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo ' +
+          '--preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
         exitCode: 2,
       },
     );

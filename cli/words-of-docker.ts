@@ -13,7 +13,9 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     prune: ['prune'],
     imagetools: ['imagetools'],
     version: ['version'],
-    bake: 'there is no bake: run kiln build for each target (docker buildx bake --print lists their options)',
+    bake:
+      'there is no bake: run kiln build for each target (docker buildx bake --print lists ' +
+      'their options)',
     history: "'kiln logs --list' lists the builds, 'kiln logs ID' shows one",
     dial: 'there is no daemon that could be dialled',
     ...builders('ls', 'create', 'use', 'rm', 'inspect', 'stop', 'bootstrap'),
@@ -102,7 +104,11 @@ export function groupHelp(name: string): string {
   const lines = Object.entries(group).flatMap(([word, words]) =>
     typeof words === 'string' ? [] : [`  ${word.padEnd(11)}kiln ${words.join(' ')}\n`],
   );
-  return `Usage: kiln ${name} COMMAND\n\nNames that docker has for commands of Kiln:\n${lines.join('')}`;
+  return (
+    `Usage: kiln ${name} COMMAND\n\n` +
+    'Names that docker has for commands of Kiln:\n' +
+    `${lines.join('')}`
+  );
 }
 
 function own<T>(words: Readonly<Record<string, T>>, word: string): T | undefined {

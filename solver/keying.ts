@@ -19,7 +19,8 @@ import {
 export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
   if (map.inputs.length !== vertex.inputs.length) {
     throw new RangeError(
-      `${vertex.name}: the op describes ${map.inputs.length} inputs and has ${vertex.inputs.length}`,
+      `${vertex.name}: the op describes ${map.inputs.length} inputs and has ` +
+        `${vertex.inputs.length}`,
     );
   }
   return {

@@ -122,7 +122,10 @@ function inputsOf(nodes: readonly NodePlan[], at: number): readonly Input[] {
 function evaluate(op: number, read: readonly string[]): readonly [string, string] {
   const of = (output: number) => {
     const hash = digestOf(JSON.stringify([op, output, read]));
-    return `a=${Number.parseInt(hash.slice(7, 9), 16) % 2} b=${Number.parseInt(hash.slice(9, 11), 16) % 2}`;
+    return (
+      `a=${Number.parseInt(hash.slice(7, 9), 16) % 2} ` +
+      `b=${Number.parseInt(hash.slice(9, 11), 16) % 2}`
+    );
   };
   return [of(0), of(1)];
 }

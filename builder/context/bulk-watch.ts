@@ -56,7 +56,8 @@ export function tellingBulk(
           kind: 'warning',
           short: `the build takes ${path}/ from the context: ${files} files, ${bytes(size)}`,
           detail: [
-            `unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' to .dockerignore`,
+            `unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' ` +
+              'to .dockerignore',
           ],
         });
       }

@@ -62,7 +62,8 @@ function nothingIgnored(
     kind: 'warning',
     short: `${name} ${whyNotRead(found)}: nothing is ignored for it`,
     detail: [
-      'A link in a context is followed inside the context only. Replace it by a file, or remove it.',
+      'A link in a context is followed inside the context only. Replace it by ' +
+        'a file, or remove it.',
     ],
   };
 }

@@ -84,7 +84,10 @@ export function readNamed(path: string, max: number, { devices = false } = {}): 
 export function whyNotRead(found: Special): string {
   if (found.kind === 'other') return `is ${found.what}, not a regular file`;
   if (found.kind === 'large') return `has more than ${found.max} bytes`;
-  return `leads nowhere: ${JSON.stringify(found.link)} is a link to ${JSON.stringify(found.target)}, where there is nothing`;
+  return (
+    `leads nowhere: ${JSON.stringify(found.link)} is a link to ` +
+    `${JSON.stringify(found.target)}, where there is nothing`
+  );
 }
 
 /** Opened for reading it waits for nobody and becomes nobody's terminal. */

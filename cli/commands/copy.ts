@@ -11,7 +11,8 @@ export function declareCommand(): Command {
   return newCommand('copy', 'Copy an image with all its platforms')
     .argument(
       '<source>',
-      'a place: NAME in a registry, store:NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]',
+      'a place: NAME in a registry, store:NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] ' +
+        'or docker-archive:FILE[:NAME]',
     )
     .argument('<destination>', 'another place, in the same form')
     .option('-q, --quiet', 'no progress');

@@ -183,7 +183,9 @@ function nodeVersion({ nodeVersion }: DoctorHost): Finding {
   const fix = ok
     ? {}
     : {
-        fix: `npm ci --ignore-scripts in the checkout brings a Node that is new enough (${OLDEST_NODE})`,
+        fix:
+          'npm ci --ignore-scripts in the checkout brings a Node that is new enough ' +
+          `(${OLDEST_NODE})`,
       };
   return { name: 'node', ok, needed: true, value: `${nodeVersion} on ${arch()}`, ...fix };
 }

@@ -31,7 +31,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     'KILN_USAGE',
     sub === undefined ? 'an imagetools command is required' : `unknown imagetools command: ${sub}`,
     {
-      hint: "'kiln imagetools inspect NAME' shows an image, 'kiln imagetools create -t NAME SOURCE…' makes one of several",
+      hint:
+        "'kiln imagetools inspect NAME' shows an image, 'kiln imagetools create -t NAME " +
+        "SOURCE…' makes one of several",
       exitCode: 2,
     },
   );

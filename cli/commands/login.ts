@@ -41,7 +41,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { clear } = await saveLogin(host, login, { path, env: process.env }, cancel.signal);
   if (clear) {
     stderr.write(
-      `WARNING: the login is stored in clear text in ${path}\n  a credential helper, named there as credsStore, keeps it better\n`,
+      `WARNING: the login is stored in clear text in ${path}\n` +
+        '  a credential helper, named there as credsStore, keeps it better\n',
     );
   }
   stdout.write('Login Succeeded\n');

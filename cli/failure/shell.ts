@@ -19,7 +19,8 @@ export async function openFailureShell(
   const shell = shellOf(spec);
   if (shell === undefined) return 'no shell is opened: the image has none';
   stderr.write(
-    `\nThe step ended with exit code ${exitCode}. This is a shell in its sandbox, as it was left; the build ends with the shell.\n\n`,
+    `\nThe step ended with exit code ${exitCode}. This is a shell in its sandbox, as it was ` +
+      'left; the build ends with the shell.\n\n',
   );
   const env = spec.env.some((entry) => entry.startsWith('TERM='))
     ? spec.env

@@ -44,7 +44,8 @@ function buildCommand(): Command {
       )
       .option(
         '--annotation <[target:]name=value>',
-        'annotate the manifest; a target in front names another place: index, manifest-descriptor, …',
+        'annotate the manifest; a target in front names another place: index, ' +
+          'manifest-descriptor, …',
         collect,
       )
       .option('--build-arg <name=value>', 'set a build argument', collect)
@@ -55,7 +56,8 @@ function buildCommand(): Command {
       )
       .option(
         '--call <method>',
-        'ask about the Dockerfile instead of building: check, outline or targets; add ,format=json for JSON',
+        'ask about the Dockerfile instead of building: check, outline or targets; add ' +
+          ',format=json for JSON',
       )
       .option('--check', 'the same as --call=check')
       .addOption(new Option('--builder <name>', 'no effect: Kiln has one builder'))
@@ -79,7 +81,8 @@ function buildCommand(): Command {
       )
       .option(
         '--cache-to <dest>',
-        'write the cache: type=registry,ref=NAME or type=local,dest=DIR, with mode=max for all steps; or type=inline',
+        'write the cache: type=registry,ref=NAME or type=local,dest=DIR, with mode=max for ' +
+          'all steps; or type=inline',
         collect,
       )
       .option('--cgroup-parent <path>', 'run the steps below this control group')

@@ -52,7 +52,8 @@ test('--cache-to has buildx’s defaults and options', () => {
   ]);
   assert.equal(
     parseCacheTo([
-      'type=registry,ref=a,mode=max,image-manifest=false,oci-mediatypes=true,compression=zstd,compression-level=22,force-compression=true,ignore-error=1',
+      'type=registry,ref=a,mode=max,image-manifest=false,oci-mediatypes=true,' +
+        'compression=zstd,compression-level=22,force-compression=true,ignore-error=1',
       'type=local,dest=d,oci-mediatypes=false',
     ]),
     [

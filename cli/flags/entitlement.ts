@@ -12,7 +12,9 @@ export function parseEntitlement(value: string): string {
     `${JSON.stringify(value)} is not something that can be allowed`,
     {
       place: { kind: 'flag', flag: '--allow' },
-      hint: `it is one of network.host, security.insecure, device and device=NAME${didYouMean(value, ENTITLEMENTS)}`,
+      hint:
+        'it is one of network.host, security.insecure, device and ' +
+        `device=NAME${didYouMean(value, ENTITLEMENTS)}`,
       exitCode: 2,
     },
   );

@@ -32,7 +32,8 @@ export function withoutEffect(
     ],
     [
       asks !== undefined && results.length > 0,
-      `${asks} builds nothing: ${results.map(flagOf).join(', ')} ${results.length > 1 ? 'have' : 'has'} no effect`,
+      `${asks} builds nothing: ${results.map(flagOf).join(', ')} ` +
+        `${results.length > 1 ? 'have' : 'has'} no effect`,
     ],
     [
       flags['debug'] === true,
@@ -45,7 +46,8 @@ export function withoutEffect(
     [flags['compress'] === true, '--compress has no effect: the context is not sent anywhere'],
     [
       isFalse(env['DOCKER_BUILDKIT']),
-      "DOCKER_BUILDKIT=0 has no effect: Kiln builds as BuildKit does, docker's old builder is not there",
+      "DOCKER_BUILDKIT=0 has no effect: Kiln builds as BuildKit does, docker's old " +
+        'builder is not there',
     ],
     [
       isTrue(env['DOCKER_CONTENT_TRUST']),
@@ -57,13 +59,15 @@ export function withoutEffect(
     ],
     [
       isTrue(env['BUILDX_METADATA_WARNINGS']),
-      'BUILDX_METADATA_WARNINGS has no effect: warnings are printed, not written to the metadata file',
+      'BUILDX_METADATA_WARNINGS has no effect: warnings are printed, not written ' +
+        'to the metadata file',
     ],
     [
       !!env['BUILDX_METADATA_PROVENANCE'] &&
         flags['metadataFile'] !== undefined &&
         env['BUILDX_METADATA_PROVENANCE'] !== 'disabled',
-      'BUILDX_METADATA_PROVENANCE has no effect: --provenance says it in the image, the metadata file has none',
+      'BUILDX_METADATA_PROVENANCE has no effect: --provenance says it in the image, the ' +
+        'metadata file has none',
     ],
   ];
   return told.flatMap(([applies, sentence]) => (applies ? [sentence] : []));

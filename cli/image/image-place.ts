@@ -54,7 +54,8 @@ function pathAnd(rest: string, text: string): [path: string, name: string | unde
   if (path === '' || name === '') {
     throw new KilnError(
       'KILN_REFERENCE_INVALID',
-      `${JSON.stringify(text)} is not a place of an image: the ${path === '' ? 'path' : 'name'} is empty`,
+      `${JSON.stringify(text)} is not a place of an image: the ` +
+        `${path === '' ? 'path' : 'name'} is empty`,
       {
         hint: 'write it like oci:DIRECTORY, oci-archive:FILE:TAG or docker-archive:FILE:NAME',
       },

@@ -100,7 +100,8 @@ class PlainView implements ProgressView {
   #print(state: VertexState, pending: PendingVertex): void {
     if (this.#last !== state) {
       this.#output.write(
-        `${this.#started ? '\n' : ''}#${state.index} ${this.#output.isTTY ? oneLine(state.name) : state.name}\n`,
+        `${this.#started ? '\n' : ''}#${state.index} ` +
+          `${this.#output.isTTY ? oneLine(state.name) : state.name}\n`,
       );
       this.#started = true;
       pending.announced = true;

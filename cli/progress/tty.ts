@@ -69,7 +69,8 @@ class TtyView implements ProgressView {
     // Line wrapping is off meanwhile: should the window get narrower in this moment, the terminal
     // cuts.
     this.#output.control(
-      `\u001b[?25l\u001b[?7l${up > 0 ? `\u001b[${up}A\r` : ''}${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J\u001b[?7h\u001b[?25h`,
+      `\u001b[?25l\u001b[?7l${up > 0 ? `\u001b[${up}A\r` : ''}` +
+        `${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J\u001b[?7h\u001b[?25h`,
     );
     this.#drawn = outcome === undefined ? lines.map(cellsOf) : [];
   }

@@ -75,7 +75,13 @@ test('plain: a step has its name, its output with times, and its end', () => {
   });
   assert.is(
     text,
-    '#1 [1/2] FROM busybox\n#1 CACHED\n\n#2 [2/2] RUN make\n#2 11.00 half a line\n#2 11.00 whole\n#2 12.35 no end\n#2 DONE 12.3s\n',
+    '#1 [1/2] FROM busybox\n' +
+      '#1 CACHED\n\n' +
+      '#2 [2/2] RUN make\n' +
+      '#2 11.00 half a line\n' +
+      '#2 11.00 whole\n' +
+      '#2 12.35 no end\n' +
+      '#2 DONE 12.3s\n',
   );
 });
 

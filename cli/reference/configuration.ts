@@ -23,7 +23,9 @@ const SIZE = 'size';
 export const CONFIGURATION: readonly ConfigurationTable[] = [
   {
     header: '[registry."HOST"]',
-    text: 'How one registry is spoken to. HOST is its name as it stands in image names, with the port where there is one.',
+    text:
+      'How one registry is spoken to. HOST is its name as it stands in image names, with the ' +
+      'port where there is one.',
     keys: [
       {
         name: 'mirrors',
@@ -70,7 +72,9 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
   },
   {
     header: '[worker.oci]',
-    text: 'Collection of the store, and the network of steps. `[worker.containerd]` is read where there is no `[worker.oci]`.',
+    text:
+      'Collection of the store, and the network of steps. `[worker.containerd]` is read where ' +
+      'there is no `[worker.oci]`.',
     keys: [
       {
         name: 'gc',
@@ -133,7 +137,9 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
   },
   {
     header: '[emulators]',
-    text: 'The program that runs steps for another processor, in the place of the one that is found.',
+    text:
+      'The program that runs steps for another processor, in the place of ' +
+      'the one that is found.',
     keys: [
       {
         name: 'ARCHITECTURE',

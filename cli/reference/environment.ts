@@ -14,11 +14,15 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
     variables: [
       {
         names: ['KILN_ROOT'],
-        text: 'The store. The flag `--root` goes before it. Default: `/var/lib/kiln` for root, else `$XDG_DATA_HOME/kiln`.',
+        text:
+          'The store. The flag `--root` goes before it. Default: `/var/lib/kiln` for root, ' +
+          'else `$XDG_DATA_HOME/kiln`.',
       },
       {
         names: ['KILN_CONFIG'],
-        text: 'The configuration file, which must exist then. Default: `/etc/kiln/kiln.toml`, which need not exist.',
+        text:
+          'The configuration file, which must exist then. Default: `/etc/kiln/kiln.toml`, ' +
+          'which need not exist.',
       },
       {
         names: ['KILN_NODE'],
@@ -31,11 +35,15 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
     variables: [
       {
         names: ['BUILDKIT_PROGRESS'],
-        text: 'How progress is shown, where `--progress` does not say: `auto`, `tty`, `plain`, `quiet`, `none` or `rawjson`.',
+        text:
+          'How progress is shown, where `--progress` does not say: `auto`, `tty`, `plain`, ' +
+          '`quiet`, `none` or `rawjson`.',
       },
       {
         names: ['SOURCE_DATE_EPOCH'],
-        text: 'The time, in seconds since 1970, that the image and newer files in it get. The same as a build argument.',
+        text:
+          'The time, in seconds since 1970, that the image and newer files in it get. The ' +
+          'same as a build argument.',
       },
       {
         names: ['DOCKER_DEFAULT_PLATFORM'],
@@ -43,7 +51,9 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       },
       {
         names: ['DOCKER_CONFIG'],
-        text: "The directory of docker's `config.json` with logins and proxies. Default: `~/.docker`.",
+        text:
+          "The directory of docker's `config.json` with logins and proxies. " +
+          'Default: `~/.docker`.',
       },
       {
         names: ['DOCKER_HOST'],
@@ -56,11 +66,15 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
     variables: [
       {
         names: ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'],
-        text: 'Proxies for registries, git and http sources. The lower-case names go before. Steps get them only by `--build-arg`.',
+        text:
+          'Proxies for registries, git and http sources. The lower-case names go before. ' +
+          'Steps get them only by `--build-arg`.',
       },
       {
         names: ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'],
-        text: 'A file of CA certificates to trust besides the usual ones. The second goes before the first.',
+        text:
+          'A file of CA certificates to trust besides the usual ones. The second ' +
+          'goes before the first.',
       },
       {
         names: ['SSL_CERT_DIR', 'GIT_SSL_CAINFO', 'GIT_SSL_CAPATH'],
@@ -76,7 +90,9 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       { names: ['CLICOLOR'], text: '`0`: Kiln colours nothing.' },
       {
         names: ['TERM'],
-        text: 'Empty or `dumb`: nothing is drawn over and nothing is coloured. `kiln run -t` hands it on.',
+        text:
+          'Empty or `dumb`: nothing is drawn over and nothing is coloured. `kiln ' +
+          'run -t` hands it on.',
       },
       { names: ['COLUMNS', 'LINES'], text: 'The size of a terminal that does not say its own.' },
     ],
@@ -87,7 +103,9 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       { names: ['HOME'], text: "Where `~` is. Default: what the system's list of users says." },
       {
         names: ['XDG_DATA_HOME'],
-        text: "Where an ordinary user's store is, as its directory `kiln`. Default: `~/.local/share`.",
+        text:
+          "Where an ordinary user's store is, as its directory `kiln`. Default: " +
+          '`~/.local/share`.',
       },
       {
         names: ['XDG_RUNTIME_DIR'],

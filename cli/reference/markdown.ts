@@ -24,7 +24,11 @@ function index(commands: readonly CommandDescription[]): string {
   });
   return `${GENERATED}# Reference
 
-${wrap(`Every command, flag, environment variable and configuration key. \`kiln COMMAND --help\` prints the same in short, and \`man kiln\` has all of it. [Exit codes and error codes](../errors.md) have a page of their own.`)}
+${wrap(
+  'Every command, flag, environment variable and configuration key. `kiln COMMAND --help` ' +
+    'prints the same in short, and `man kiln` has all of it. [Exit codes and error ' +
+    'codes](../errors.md) have a page of their own.',
+)}
 
 ## Commands
 
@@ -32,11 +36,18 @@ ${list.join('\n')}
 - \`kiln version\`, \`kiln --version\`: Prints the version.
 - \`kiln help COMMAND\`: The same as \`kiln COMMAND --help\`.
 
-${wrap(`The names that docker has for these commands work too: \`kiln buildx build\`, \`kiln image ls\`, \`kiln builder prune\`.`)}
+${wrap(
+  'The names that docker has for these commands work too: `kiln buildx build`, `kiln image ' +
+    'ls`, `kiln builder prune`.',
+)}
 
 ## Every command
 
-${wrap(`Flags may stand before or after arguments. A flag with a value is written \`--flag value\` or \`--flag=value\`. A flag without one can be switched off: \`--flag=false\`. \`--\` ends the flags.`)}
+${wrap(
+  'Flags may stand before or after arguments. A flag with a value is written `--flag ' +
+    'value` or `--flag=value`. A flag without one can be switched off: `--flag=false`. ' +
+    '`--` ends the flags.',
+)}
 
 - \`-h\`, \`--help\`: Prints the help of the command.
 - \`--root <dir>\`: The store. It goes before the variable \`KILN_ROOT\`.
@@ -113,7 +124,10 @@ function environment(): string {
   });
   return `${GENERATED}# Environment variables
 
-${wrap(`Kiln reads these variables, and those that a flag names (\`--build-arg NAME\`, \`--secret id=NAME,env=NAME\`). A step sees none of them: give it what it needs by these flags.`)}
+${wrap(
+  'Kiln reads these variables, and those that a flag names (`--build-arg NAME`, `--secret ' +
+    'id=NAME,env=NAME`). A step sees none of them: give it what it needs by these flags.',
+)}
 
 ${groups.join('\n')}
 [Reference](README.md)
@@ -122,13 +136,26 @@ ${groups.join('\n')}
 
 function configuration(): string {
   const tables = CONFIGURATION.map(({ header, text, keys, example }) => {
-    return `## \`${header}\`\n\n${wrap(text)}\n\n${keys.map(keyLine).join('')}\n\`\`\`toml\n${example}\`\`\`\n`;
+    return (
+      `## \`${header}\`\n\n` +
+      `${wrap(text)}\n\n` +
+      `${keys.map(keyLine).join('')}\n` +
+      '```toml\n' +
+      `${example}\`\`\`\n`
+    );
   });
   return `${GENERATED}# kiln.toml
 
-${wrap(`The settings of a host. The file is \`/etc/kiln/kiln.toml\`, or what the variable \`KILN_CONFIG\` names. It need not exist. Its form is that of \`buildkitd.toml\`, so a file of BuildKit can be used as it is: tables that are not listed here are left alone.`)}
+${wrap(
+  'The settings of a host. The file is `/etc/kiln/kiln.toml`, or what the variable ' +
+    '`KILN_CONFIG` names. It need not exist. Its form is that of `buildkitd.toml`, so a ' +
+    'file of BuildKit can be used as it is: tables that are not listed here are left alone.',
+)}
 
-${wrap(`A *size* is a number of bytes, or text such as \`"512MB"\` or \`"10GB"\` (powers of 1024), or a share of the disk such as \`"20%"\`.`)}
+${wrap(
+  'A *size* is a number of bytes, or text such as `"512MB"` or `"10GB"` (powers of 1024), ' +
+    'or a share of the disk such as `"20%"`.',
+)}
 
 ${tables.join('\n')}
 [Reference](README.md)

@@ -40,7 +40,13 @@ function branch(command: CommandDescription, indent: string): string {
   if (command.commands.length === 0) {
     const specs = [...command.flags.flatMap(flagSpecs), ...command.arguments.map(argumentSpec)];
     const lines = specs.map((spec) => `${indent}    ${spec}`).join(' \\\n');
-    return `${indent}${name})\n${indent}  _arguments -s -S \\\n${indent}    '(- *)'{-h,--help}'[Print the help]' \\\n${lines}\n${indent}  ;;`;
+    return (
+      `${indent}${name})\n` +
+      `${indent}  _arguments -s -S \\\n` +
+      `${indent}    '(- *)'{-h,--help}'[Print the help]' \\\n` +
+      `${lines}\n` +
+      `${indent}  ;;`
+    );
   }
   return `${indent}${name})
 ${indent}  if (( CURRENT == 2 )); then
@@ -70,7 +76,8 @@ function flagSpecs(flag: FlagDescription): readonly string[] {
     const exclusive = several ? '*' : names.length > 1 ? `(${names.join(' ')})` : '';
     const attached = value === undefined ? '' : name.startsWith('--') ? '=' : '+';
     return quoted(
-      `${exclusive}${name}${attached}[${spec(text)}]${value === undefined ? '' : `:${spec(value)}:${action(flag)}`}`,
+      `${exclusive}${name}${attached}[${spec(text)}]` +
+        `${value === undefined ? '' : `:${spec(value)}:${action(flag)}`}`,
     );
   });
 }
@@ -78,7 +85,8 @@ function flagSpecs(flag: FlagDescription): readonly string[] {
 function argumentSpec({ name, required, several, values, text }: ArgumentDescription): string {
   const colons = required ? ':' : '::';
   return quoted(
-    `${several ? '*' : ''}${several ? ':' : colons}${spec(text || name)}:${action({ value: name, values })}`,
+    `${several ? '*' : ''}${several ? ':' : colons}` +
+      `${spec(text || name)}:${action({ value: name, values })}`,
   );
 }
 

@@ -41,7 +41,11 @@ export function missReason(asked: MissedVertex, memory: MissMemory): string {
   if (!vertex.key) return 'it rests on something that means nothing in another build';
   const pruned = memory.pruned(vertex.key);
   if (pruned && !memory.has(vertex.key))
-    return `its result was pruned on ${new Date(pruned.at).toISOString().slice(0, 16).replace('T', ' ')} UTC: ${pruned.reason}`;
+    return (
+      'its result was pruned on ' +
+      `${new Date(pruned.at).toISOString().slice(0, 16).replace('T', ' ')} UTC: ` +
+      `${pruned.reason}`
+    );
   if (memory.has(vertex.key))
     return 'its result is no longer in the store, or an earlier step was to run anew';
   if (memory.isEmpty) return NEVER;
@@ -109,7 +113,10 @@ function sentence(
 ): string {
   const variable = /^environment (.*)$/.exec(name)?.[1];
   if (variable !== undefined)
-    return `the build argument or variable ${variable} ${was === undefined ? 'is new' : is === undefined ? 'is gone' : 'has another value'}`;
+    return (
+      `the build argument or variable ${variable} ` +
+      `${was === undefined ? 'is new' : is === undefined ? 'is gone' : 'has another value'}`
+    );
   if (name === 'image layers')
     return `the base image changed; it was ${instructionOf(old.description).replace(/^FROM /, '')}`;
   const content = /^content of input (\d+)/.exec(name)?.[1];

@@ -27,7 +27,8 @@ function readOrRefuse<T>(bytes: Uint8Array, read: (bytes: Uint8Array) => T): T |
   } catch (error) {
     if (error instanceof KilnError) return undefined;
     throw new Error(
-      `bytes ${Buffer.from(bytes).toString('hex')}: ${error instanceof Error ? error.stack : error}`,
+      `bytes ${Buffer.from(bytes).toString('hex')}: ` +
+        `${error instanceof Error ? error.stack : error}`,
     );
   }
 }

@@ -140,7 +140,8 @@ function stepFailed(
   const killed = result.oomKilled ? ' (it was killed because memory ran out)' : '';
   return new KilnError(
     result.oomKilled ? 'KILN_STEP_OOM' : 'KILN_STEP_FAILED',
-    `process ${JSON.stringify(command)} did not complete successfully: exit code: ${result.exitCode}${killed}`,
+    `process ${JSON.stringify(command)} did not complete successfully: exit code: ` +
+      `${result.exitCode}${killed}`,
     {
       notes: last.lines(),
       hint:
@@ -151,21 +152,31 @@ function stepFailed(
 }
 
 const HINT_TOO_LONG =
-  'the command and all variables together are more than the kernel takes, as a rule 2 MiB: set fewer or shorter variables, or read them from a file';
+  'the command and all variables together are more than the kernel takes, as a rule 2 MiB: ' +
+  'set fewer or shorter variables, or read them from a file';
 
 function hintFor(
   { exitCode, oomKilled, emulator }: ProcessResult,
   memory: number | undefined,
 ): string | undefined {
   if (oomKilled && memory !== undefined)
-    return `it may use ${Math.floor(memory / 2 ** 20)} MiB: give it more with --memory, or let it use less`;
+    return (
+      `it may use ${Math.floor(memory / 2 ** 20)} MiB: give it more with ` +
+      '--memory, or let it use less'
+    );
   if (oomKilled)
-    return 'this machine has too little memory for it: let it use less, or run fewer steps at once (--max-parallelism)';
+    return (
+      'this machine has too little memory for it: let it use less, or run fewer steps at once ' +
+      '(--max-parallelism)'
+    );
   if (exitCode === 127)
     return 'the command was not found: is it installed in this stage, and spelled right?';
   if (exitCode === 126)
     return 'the command cannot be run: is it executable, and made for this platform?';
   if (emulator !== undefined)
-    return `it ran emulated by ${emulator}, which cannot do everything: FROM --platform=$BUILDPLATFORM runs without, and can compile for TARGETARCH`;
+    return (
+      `it ran emulated by ${emulator}, which cannot do everything: FROM ` +
+      '--platform=$BUILDPLATFORM runs without, and can compile for TARGETARCH'
+    );
   return undefined;
 }

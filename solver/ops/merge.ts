@@ -35,7 +35,8 @@ export function mergeOp(
       if (replaced.length > 0) {
         const short = `--link puts a directory where the image has a link: ${replaced.join(', ')}`;
         const detail = [
-          'what was found by way of the link is not there any more: copy to its target, or leave out --link',
+          'what was found by way of the link is not there any more: copy to its target, or ' +
+            'leave out --link',
         ];
         progress({ kind: 'warning', vertex, short, detail });
       }

@@ -89,7 +89,10 @@ function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | unde
   if (store === undefined || !source.identifier.startsWith(LAYOUT)) return source.identifier;
   // It is written as an image is, with a digest or a tag.
   const { tag, digest } = parseReference(source.identifier.slice(LAYOUT.length));
-  return `${LAYOUT}${layouts?.get(store) ?? store}${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`;
+  return (
+    `${LAYOUT}${layouts?.get(store) ?? store}` +
+    `${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`
+  );
 }
 
 /** At most this often, in milliseconds, a layer's progress is told. */

@@ -308,7 +308,9 @@ class Opener {
       'KILN_SSH_AGENT',
       `the step needs the ssh agent ${JSON.stringify(name)}, and none was lent`,
       {
-        hint: `build with --ssh ${name} for the agent of SSH_AUTH_SOCK, or --ssh ${name}=PATH for a socket or a key`,
+        hint:
+          `build with --ssh ${name} for the agent of SSH_AUTH_SOCK, or --ssh ${name}=PATH for ` +
+          'a socket or a key',
       },
     );
   }

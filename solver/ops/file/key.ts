@@ -17,7 +17,9 @@ const VERSION = 1;
 export function actionParts(op: FileOp, inputCount: number): readonly KeyPart[] {
   const many = op.actions.length > 1;
   return op.actions.map((action, at) => ({
-    name: `${TITLES[action.action.kind]}${many ? ` (action ${at + 1} of ${op.actions.length})` : ''}`,
+    name:
+      `${TITLES[action.action.kind]}` +
+      `${many ? ` (action ${at + 1} of ${op.actions.length})` : ''}`,
     value: JSON.stringify({
       version: VERSION,
       kind: action.action.kind,

@@ -92,7 +92,8 @@ function listNode(root: string, path: string, inodes: Map<number, string>): stri
   const at = join(root, path);
   const stat = lstatSync(at);
   const time = stat.mtimeMs > 1_500_000_000_000 ? 'now' : String(Math.floor(stat.mtimeMs / 1000));
-  const head = `${(stat.mode & 0o7777).toString(8).padStart(4, '0')} ${stat.uid}:${stat.gid} ${time}`;
+  const head =
+    `${(stat.mode & 0o7777).toString(8).padStart(4, '0')} ` + `${stat.uid}:${stat.gid} ${time}`;
   if (stat.isSymbolicLink())
     return `${path} link ${stat.uid}:${stat.gid} ${time} ${readlinkSync(at)}`;
   if (stat.isDirectory()) return `${path} dir ${head}`;

@@ -138,7 +138,9 @@ async function usesLfs(
 
 /** git runs without filters, which would be commands that the repository names. */
 function tellLfs({ progress, vertex }: SourceContext, remote: string): void {
-  const short = `${remote} keeps files in Git LFS: in the build they are pointers of three lines, not the files`;
+  const short =
+    `${remote} keeps files in Git LFS: in the build they are pointers of three ` +
+    'lines, not the files';
   progress({
     kind: 'warning',
     vertex,

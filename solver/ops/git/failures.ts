@@ -8,7 +8,8 @@ const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[
     /could not read Username|Authentication failed|Permission denied|HTTP Basic: Access denied|returned error: 40[13]/i,
     'KILN_GIT_DENIED',
     'the repository does not exist, or wants a login',
-    'check the URL; for a private repository give --secret id=GIT_AUTH_TOKEN,env=TOKEN, or --ssh default for an ssh URL',
+    'check the URL; for a private repository give --secret id=GIT_AUTH_TOKEN,env=TOKEN, or ' +
+      '--ssh default for an ssh URL',
   ],
   [
     /Host key verification failed|HOST IDENTIFICATION HAS CHANGED/i,

@@ -21,7 +21,8 @@ export async function sshCommand(
   if (!agent)
     throw new KilnError(
       'KILN_SSH_AGENT',
-      `no ssh agent ${JSON.stringify(source.ssh ?? 'default')} for ${withoutUserinfo(source.remote)}`,
+      `no ssh agent ${JSON.stringify(source.ssh ?? 'default')} for ` +
+        `${withoutUserinfo(source.remote)}`,
       {
         hint: 'start ssh-agent, ssh-add a key, and build with --ssh default',
       },
