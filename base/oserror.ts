@@ -101,7 +101,9 @@ export function untoldOsError(error: unknown, what?: string): unknown {
     return osError(error, {
       code: 'KILN_SYSTEM',
       what: 'the current directory cannot be found',
-      hint: 'it was removed, or you may not read it: change to another directory, or give absolute paths',
+      hint:
+        'it was removed, or you may not read it: change to another directory, or give ' +
+        'absolute paths',
     });
   const call = [syscall, place].filter((word) => typeof word === 'string').join(' ');
   return osError(error, {
@@ -178,10 +180,15 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
   switch (code) {
     case 'EACCES':
       return write
-        ? `choose a place that this user may write, or give the right with chmod or chown: ls -ld ${it}`
-        : `let this user read ${it} (chmod a+r; directories above need a+x), or run as a user who may`;
+        ? 'choose a place that this user may write, or give the right with chmod ' +
+            `or chown: ls -ld ${it}`
+        : `let this user read ${it} (chmod a+r; directories above need a+x), or ` +
+            'run as a user who may';
     case 'EPERM':
-      return `the file system or its flags (lsattr) forbid it, or a user with more rights is needed: ls -ld ${it}`;
+      return (
+        'the file system or its flags (lsattr) forbid it, or a user with more rights is ' +
+        `needed: ls -ld ${it}`
+      );
     case 'EISDIR':
       return write
         ? 'name a file, not a directory'
@@ -195,9 +202,15 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
     case 'ENAMETOOLONG':
       return 'use a shorter name: a file name may have 255 bytes, a path 4095';
     case 'ENOSPC':
-      return `make room (df -h ${it}; df -i for inodes)${write ? ', or choose a place on another disk' : ''}`;
+      return (
+        `make room (df -h ${it}; df -i for inodes)` +
+        `${write ? ', or choose a place on another disk' : ''}`
+      );
     case 'EDQUOT':
-      return `make room within the quota (quota -s)${write ? ', or choose a place on another disk' : ''}`;
+      return (
+        'make room within the quota (quota ' +
+        `-s)${write ? ', or choose a place on another disk' : ''}`
+      );
     case 'EROFS':
       return 'choose a place that can be written, or mount that file system read-write';
     case 'EMFILE':
@@ -206,10 +219,13 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
       return 'allow more open files on this machine: sysctl fs.file-max';
     case 'EFBIG':
       return write
-        ? 'the file system or ulimit -f limits the size of a file: raise the limit or choose another disk'
+        ? 'the file system or ulimit -f limits the size of a file: raise the limit ' +
+            'or choose another disk'
         : undefined;
     case 'EIO':
-      return 'the disk or the file system fails: look at dmesg, and check both before anything else';
+      return (
+        'the disk or the file system fails: look at dmesg, and check both ' + 'before anything else'
+      );
     case 'ESTALE':
     case 'ENOTCONN':
       return 'mount that file system again, then run the command again';

@@ -65,7 +65,8 @@ export function parseReference(text: string): Reference {
   if (tag !== undefined && !TAG.test(tag)) {
     fail(
       `${JSON.stringify(tag)} is not a tag`,
-      'a tag has up to 128 letters, digits, dots, dashes and underscores, and does not start with a dot or dash',
+      'a tag has up to 128 letters, digits, dots, dashes and underscores, and does not ' +
+        'start with a dot or dash',
     );
   }
   const path =
@@ -112,7 +113,8 @@ function checkPath(path: string, fail: (why: string, hint?: string) => never): v
     if (!COMPONENT.test(component)) {
       fail(
         `${JSON.stringify(component)} is not a repository name component`,
-        'a component has lower-case letters and digits, separated by a dot, one or two underscores, or dashes',
+        'a component has lower-case letters and digits, separated by a dot, one or two ' +
+          'underscores, or dashes',
       );
     }
   }

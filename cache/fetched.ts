@@ -25,7 +25,8 @@ export interface FetchedFiles {
 
 /** Only append to this list: see Store.migrate. `used` is in milliseconds since 1970. */
 const TABLES = [
-  'CREATE TABLE fetched (request TEXT PRIMARY KEY, file TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID',
+  'CREATE TABLE fetched (request TEXT PRIMARY KEY, file TEXT NOT NULL, used INTEGER NOT ' +
+    'NULL) WITHOUT ROWID',
 ];
 
 /**

@@ -105,7 +105,8 @@ test('flush writes a use when the last written one is old, and not again soon af
     const first = used(store, 'record')!;
     assert.ok(first > 1000 && used(store, 'link')! > 1000);
     store.db.run(
-      'CREATE TEMP TRIGGER no_writes BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, "written"); END',
+      'CREATE TEMP TRIGGER no_writes BEFORE UPDATE ON record BEGIN SELECT RAISE(ABORT, ' +
+        '"written"); END',
     );
     cache.load(key);
     cache.touch(key);

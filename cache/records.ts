@@ -15,13 +15,16 @@ const TABLES = [
      key TEXT PRIMARY KEY, outputs TEXT NOT NULL, parts TEXT NOT NULL, description TEXT NOT NULL,
      created INTEGER NOT NULL, duration REAL NOT NULL, used INTEGER NOT NULL
    );
-   CREATE TABLE link (definition TEXT PRIMARY KEY, key TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID`,
+   CREATE TABLE link (definition TEXT PRIMARY KEY, key TEXT NOT NULL, used INTEGER NOT NULL) \
+WITHOUT ROWID`,
   // These columns and tables explain misses (explain/): the project of a step, the content that a
   // copy read, and the pruned records.
   `ALTER TABLE record ADD COLUMN scope TEXT NOT NULL DEFAULT '';
    CREATE INDEX record_by_step ON record (scope, description, created);
-   CREATE TABLE content_index (key TEXT NOT NULL, input INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, input));
-   CREATE TABLE pruned (key TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID`,
+   CREATE TABLE content_index (key TEXT NOT NULL, input INTEGER NOT NULL, data BLOB NOT NULL, \
+PRIMARY KEY (key, input));
+   CREATE TABLE pruned (key TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT \
+ROWID`,
 ];
 
 /**
@@ -184,7 +187,8 @@ class Records implements CacheStore {
     const parts = JSON.stringify(redactData(record.parts));
     this.#db.transaction(() => {
       this.#db.run(
-        'INSERT OR REPLACE INTO record (key, outputs, parts, description, created, duration, used, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        'INSERT OR REPLACE INTO record (key, outputs, parts, description, created, ' +
+          'duration, used, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
         hexOf(record.key),
         outputs,
         parts,
@@ -221,7 +225,8 @@ class Records implements CacheStore {
   #unreadable(table: 'record' | 'link', column: 'key' | 'definition', key: string): undefined {
     this.#db.run(`DELETE FROM ${table} WHERE ${column} = ?`, key);
     this.#warn(
-      "the index held cache records that could not be read: their steps run again ('kiln fsck --repair' removes the rest)",
+      "the index held cache records that could not be read: their steps run again ('kiln " +
+        "fsck --repair' removes the rest)",
     );
     return undefined;
   }

@@ -70,7 +70,9 @@ export function applySettings(
 
 export function limitError(why: string, cause?: unknown): KilnError {
   return new KilnError('KILN_LIMIT', `the limits of the steps cannot be set: ${why}`, {
-    hint: "leave out --memory, --cpus, --pids and their like, or see 'kiln doctor' about control groups",
+    hint:
+      "leave out --memory, --cpus, --pids and their like, or see 'kiln doctor' " +
+      'about control groups',
     cause,
   });
 }

@@ -18,7 +18,8 @@ import type { RuntimeExecutor } from './runtime-executor.ts';
 
 const BUSYBOX = '/bin/busybox';
 const APPLETS = [
-  'cat chmod cut env false find grep head hostname id kill ln ls mkdir mknod mkfifo mount mv ps pwd readlink rm rmdir',
+  'cat chmod cut env false find grep head hostname id kill ln ls mkdir mknod mkfifo mount ' +
+    'mv ps pwd readlink rm rmdir',
   'sh sleep sort stat tail test touch tr true umask wc yes',
 ]
   .join(' ')

@@ -8,7 +8,9 @@ test('hosts holds the loopback names, the sandbox name and the extra hosts', () 
   const extraHosts = [{ host: 'db', ip: '10.0.0.7' }];
   assert.is(
     hostsText({ hostname: 'buildkitsandbox', extraHosts }),
-    '127.0.0.1\tlocalhost buildkitsandbox\n::1\tlocalhost ip6-localhost ip6-loopback\n10.0.0.7\tdb\n',
+    '127.0.0.1\tlocalhost buildkitsandbox\n' +
+      '::1\tlocalhost ip6-localhost ip6-loopback\n' +
+      '10.0.0.7\tdb\n',
   );
 });
 
@@ -19,7 +21,12 @@ test("with the host's network its resolv.conf is used as it is", () => {
 
 test('with another network, name servers on loopback and IPv6 addresses are left out', () => {
   const text =
-    'search a.b\nnameserver 127.0.0.1\nnameserver 10.1.1.1\nnameserver ::1\nnameserver fd00::53\noptions ndots:2\n';
+    'search a.b\n' +
+    'nameserver 127.0.0.1\n' +
+    'nameserver 10.1.1.1\n' +
+    'nameserver ::1\n' +
+    'nameserver fd00::53\n' +
+    'options ndots:2\n';
   assert.is(
     resolvText(false, host({ '/etc/resolv.conf': text })),
     'search a.b\nnameserver 10.1.1.1\noptions ndots:2\n',

@@ -19,7 +19,11 @@ const PUBLIC_SERVERS = ['8.8.8.8', '8.8.4.4'];
  */
 export function hostsText(spec: Pick<ProcessSpec, 'hostname' | 'extraHosts'>): string {
   const extra = spec.extraHosts.map(({ host, ip }) => `${ip}\t${host}\n`);
-  return `127.0.0.1\tlocalhost ${spec.hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n${extra.join('')}`;
+  return (
+    `127.0.0.1\tlocalhost ${spec.hostname}\n` +
+    '::1\tlocalhost ip6-localhost ip6-loopback\n' +
+    `${extra.join('')}`
+  );
 }
 
 /**

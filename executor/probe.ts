@@ -68,17 +68,20 @@ export function knownVulnerabilities(name: 'crun' | 'runc', version: string): re
   const found = [];
   if (name === 'crun' && isBefore(version, '1.4.4')) {
     found.push(
-      'crun before 1.4.4 gives processes inheritable capabilities (CVE-2022-27650); Kiln asks for none.',
+      'crun before 1.4.4 gives processes inheritable capabilities (CVE-2022-27650); Kiln ' +
+        'asks for none.',
     );
   }
   if (name === 'runc' && isBefore(version, '1.1.12') && !isPatchedDebian(version)) {
     found.push(
-      'runc before 1.1.12 leaks a file descriptor to processes (CVE-2024-21626); Kiln refuses the working directories it needs.',
+      'runc before 1.1.12 leaks a file descriptor to processes (CVE-2024-21626); Kiln ' +
+        'refuses the working directories it needs.',
     );
   }
   if (name === 'runc' && isBefore(version, '1.1.5')) {
     found.push(
-      'runc before 1.1.5 lets a /proc that is a link escape its masks (CVE-2023-27561, CVE-2023-28642); Kiln refuses such images.',
+      'runc before 1.1.5 lets a /proc that is a link escape its masks (CVE-2023-27561, ' +
+        'CVE-2023-28642); Kiln refuses such images.',
     );
   }
   if (name === 'runc' && (isBefore(version, '1.1.14') || /^1\.2\.0-rc\.?[12]$/.test(version))) {
@@ -88,7 +91,8 @@ export function knownVulnerabilities(name: 'crun' | 'runc', version: string): re
   }
   if (name === 'runc' && !containsMaskFix(version)) {
     found.push(
-      'runc before 1.2.8 and 1.3.3 follows links at masked paths and /dev/console (CVE-2025-31133, CVE-2025-52565, CVE-2025-52881).',
+      'runc before 1.2.8 and 1.3.3 follows links at masked paths and /dev/console ' +
+        '(CVE-2025-31133, CVE-2025-52565, CVE-2025-52881).',
     );
   }
   return found;
@@ -121,7 +125,8 @@ function cgroupWarnings(name: 'crun' | 'runc'): readonly string[] {
   if (cgroupMode() !== 'none') return [];
   return name === 'crun'
     ? [
-        'No control groups are mounted: sandboxes cannot make device nodes, and memory and CPU use are not known.',
+        'No control groups are mounted: sandboxes cannot make device nodes, and memory and ' +
+          'CPU use are not known.',
       ]
     : ['No control groups are mounted and runc does not work without them: install crun.'];
 }

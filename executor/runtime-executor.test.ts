@@ -273,7 +273,8 @@ test('a sandbox cannot see the processes or the environment of the builder', asy
 
 test('kernel files are masked or read-only', async () => {
   const { stdout, stderr } = await sh(
-    'cat /proc/keys /proc/timer_list | wc -c; ls /sys/firmware | wc -l; echo x >/proc/sys/kernel/domainname',
+    'cat /proc/keys /proc/timer_list | wc -c; ls /sys/firmware | wc -l; echo x ' +
+      '>/proc/sys/kernel/domainname',
   );
   assert.is(stdout, '0\n0\n');
   assert.match(stderr, /domainname: Read-only file system/);
@@ -287,7 +288,8 @@ test('steps cannot see a release_agent and cannot mount control groups', async (
   const script = `
 find / -name release_agent 2>/dev/null
 mkdir -p /tmp/m
-for options in memory pids none,name=new cpu; do mount -t cgroup -o $options none /tmp/m && echo mounted $options; done
+for options in memory pids none,name=new cpu; do mount -t cgroup -o $options none /tmp/m && echo \
+mounted $options; done
 mount -t cgroup2 none /tmp/m && echo mounted cgroup2
 rmdir /tmp/m`;
   for (const more of [{}, { ulimits: [], limits: undefined }, { user: 'alice' }]) {
@@ -310,7 +312,8 @@ test("a device node of the host's disks can be made but not opened", async () =>
   if (disk === undefined) return console.log('SKIP device: this host has no block device');
   const [major, minor] = readFileSync(`/sys/class/block/${disk}/dev`, 'utf8').trim().split(':');
   const { stderr, stdout } = await sh(
-    `mknod /dev/disk b ${major} ${minor}; mknod /tmp/disk b ${major} ${minor}; head -c 1 /dev/disk; head -c 1 /tmp/disk; head -c 1 /dev/zero | wc -c; rm -f /tmp/disk`,
+    `mknod /dev/disk b ${major} ${minor}; mknod /tmp/disk b ${major} ${minor}; head -c 1 ` +
+      '/dev/disk; head -c 1 /tmp/disk; head -c 1 /dev/zero | wc -c; rm -f /tmp/disk',
   );
   assert.is(stdout, '1\n');
   assert.ok((stderr.match(/not permitted|No such file|denied/g)?.length ?? 0) >= 2, stderr);
@@ -362,7 +365,9 @@ test('a large output is complete', async () => {
 test('an abort kills every process in the sandbox, even those that left its session and ignore signals', async () => {
   const mark = `86${process.pid}`;
   const controller = new AbortController();
-  const script = `trap '' TERM INT HUP; for i in 1 2 3 4 5 6 7 8; do sh -c "sleep ${mark} & sleep ${mark}" & done; echo ready; wait`;
+  const script =
+    `trap '' TERM INT HUP; for i in 1 2 3 4 5 6 7 8; do sh -c "sleep ${mark} & sleep ${mark}" ` +
+    '& done; echo ready; wait';
   const running = executor.run(
     specFor(tree.root, ['/bin/sh', '-c', script]),
     { output: () => controller.abort() },
@@ -580,7 +585,8 @@ test('hosts, resolv.conf and mount points exist for the process and leave no tra
   const { stdout, exitCode } = await shell(
     executor,
     other.root,
-    'cat /etc/hosts /run/secrets/s; test -s /etc/resolv.conf && stat -c %Y /etc; ls /var/cache/x; echo y >/var/cache/x/written; echo z >/etc/hosts',
+    'cat /etc/hosts /run/secrets/s; test -s /etc/resolv.conf && stat -c %Y /etc; ls ' +
+      '/var/cache/x; echo y >/var/cache/x/written; echo z >/etc/hosts',
     {
       extraHosts: [{ host: 'db', ip: '10.0.0.7' }],
       mounts: [
@@ -769,7 +775,9 @@ test('a runtime with published vulnerabilities is reported once, and its version
   const asked = join(tree.directory, 'asked');
   writeFileSync(
     old,
-    `#!/bin/sh\n[ "$1" != --version ] || { echo >>${asked}; echo 'crun version 1.4.3'; exit; }\nexec crun "$@"\n`,
+    '#!/bin/sh\n' +
+      `[ "$1" != --version ] || { echo >>${asked}; echo 'crun version 1.4.3'; exit; }\n` +
+      'exec crun "$@"\n',
     { mode: 0o755 },
   );
   const warnings: string[] = [];

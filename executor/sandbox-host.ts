@@ -234,7 +234,8 @@ function warnOfRuntime(
   warn: (sentence: string) => void,
 ): void {
   const { dev, ino, size, mtimeMs } = statSync(runtime.path);
-  const path = `${stateDir}/version-${digest(JSON.stringify([runtime.path, dev, ino, size, mtimeMs]))}`;
+  const path =
+    `${stateDir}/version-` + `${digest(JSON.stringify([runtime.path, dev, ino, size, mtimeMs]))}`;
   let version: string;
   try {
     version = readFileSync(path, 'utf8');
@@ -248,7 +249,8 @@ function warnOfRuntime(
   );
   if (known.length > 0)
     warn(
-      `${runtime.name} ${version} has published vulnerabilities (${known.join(', ')}): install a newer one; 'kiln doctor' says more`,
+      `${runtime.name} ${version} has published vulnerabilities (${known.join(', ')}): ` +
+        "install a newer one; 'kiln doctor' says more",
     );
 }
 
@@ -281,7 +283,9 @@ export function networkFiles(
 function explainLease(error: unknown): never {
   if (!(error instanceof NetworkUnavailable)) throw error;
   throw new KilnError('KILN_NETWORK', `a step cannot get a network: ${error.message}`, {
-    hint: 'run fewer steps at once (--max-parallelism), or give them the network of the host: --network=host',
+    hint:
+      'run fewer steps at once (--max-parallelism), or give them the network of the host: ' +
+      '--network=host',
     cause: error,
   });
 }
@@ -368,7 +372,10 @@ function requireCapabilities(): void {
     'KILN_NO_PRIVILEGE',
     `a sandbox cannot be set up without ${missing.join(' and ')}, which this process does not have`,
     {
-      hint: `start the container or service around Kiln with ${missing.map((name) => `--cap-add ${name}`).join(' ')}; builds without RUN need none of it`,
+      hint:
+        'start the container or service around Kiln with ' +
+        `${missing.map((name) => `--cap-add ${name}`).join(' ')}; builds ` +
+        'without RUN need none of it',
     },
   );
 }

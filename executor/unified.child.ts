@@ -13,7 +13,8 @@ enterPrivateMounts();
 mount('cgroup2', '/sys/fs/cgroup', 'cgroup2', 0);
 const executor = createExecutor({ stateDir });
 const script =
-  'mknod /dev/disk b 7 0; head -c 1 /dev/disk && echo read; head -c 1 /dev/zero | wc -c; cat /proc/self/cgroup | tail -1';
+  'mknod /dev/disk b 7 0; head -c 1 /dev/disk && echo read; head -c 1 /dev/zero | wc -c; ' +
+  'cat /proc/self/cgroup | tail -1';
 const outcome = await shell(executor, root, script);
 await executor[Symbol.asyncDispose]();
 const left = readdirSync('/sys/fs/cgroup').filter((name) =>

@@ -100,7 +100,9 @@ function idOf(text: string, what: 'user' | 'group', spec: string): number {
       'KILN_USER_UNKNOWN',
       `unable to find ${what} ${text}: no matching entry in ${file} of the image`,
       {
-        hint: `Create the ${what} in an earlier step, or use a number: USER ${spec} needs no entry when it is numeric.`,
+        hint:
+          `Create the ${what} in an earlier step, or use a number: USER ${spec} needs no ` +
+          'entry when it is numeric.',
       },
     );
   }

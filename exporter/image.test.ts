@@ -207,7 +207,8 @@ test('a label named 10 stays behind one named 1, and unknown fields are kept', (
   });
   assert.is(
     text,
-    '{"architecture":"a","config":{"Labels":{"10":"2","9":"3","b":"1"},"New":true},"created":null,"os":"o","rootfs":{"type":"layers","diff_ids":null},"zzz":{"b":1,"a":2}}',
+    '{"architecture":"a","config":{"Labels":{"10":"2","9":"3","b":"1"},"New":true},' +
+      '"created":null,"os":"o","rootfs":{"type":"layers","diff_ids":null},"zzz":{"b":1,"a":2}}',
   );
 });
 

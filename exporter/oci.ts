@@ -103,7 +103,8 @@ function tellZstd({ progress }: ExportContext): void {
   progress({
     kind: 'warning',
     short:
-      'the docker image format has no media type for zstd layers: older engines and other tools refuse them',
+      'the docker image format has no media type for zstd layers: older engines and other ' +
+      'tools refuse them',
     detail: ['use compression=gzip, or oci-mediatypes=true'],
   });
 }

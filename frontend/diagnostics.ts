@@ -67,7 +67,10 @@ export function excerpt(place: SourcePlace): string[] {
       continue;
     }
     out.push(
-      `${String(number).padStart(4)} | ${marked ? '>>>' : '   '} ${clip(lines[number - 1]!.replace(/\r$/, ''))}`.trimEnd(),
+      (
+        `${String(number).padStart(4)} | ${marked ? '>>>' : '   '} ` +
+        `${clip(lines[number - 1]!.replace(/\r$/, ''))}`
+      ).trimEnd(),
     );
     if (marked && number === from) out.push(...underline(place, lines[from - 1]!));
   }

@@ -96,7 +96,8 @@ function checkLinear(kind: string, run: (text: string) => unknown, piece: string
     if (ratio < FAR_FROM_LINEAR) return;
   }
   throw new Error(
-    `${kind} of ${text.length} characters of ${JSON.stringify(piece)}: twice as long takes ${ratio.toFixed(1)} times as long`,
+    `${kind} of ${text.length} characters of ${JSON.stringify(piece)}: twice as long takes ` +
+      `${ratio.toFixed(1)} times as long`,
   );
 }
 

@@ -56,7 +56,13 @@ test('a file that ends in a continuation ends the instruction', () => {
 
 test('directives are read from the top until the first other line', () => {
   const { reader, lines } = read(
-    '# SYNTAX = docker/dockerfile:1 \n  #escape=`\n# check=skip=all\n# x=y\n# escape=\\\nRUN a `\n b\n',
+    '# SYNTAX = docker/dockerfile:1 \n' +
+      '  #escape=`\n' +
+      '# check=skip=all\n' +
+      '# x=y\n' +
+      '# escape=\\\n' +
+      'RUN a `\n' +
+      ' b\n',
   );
   assert.is(reader.escape, '`');
   assert.is(reader.directives.syntax?.value, 'docker/dockerfile:1');

@@ -162,7 +162,12 @@ for (const file of readdirSync(SEEDS).filter((name) => name.endsWith('.Dockerfil
 
 test('stages, their names and their comments are kept', () => {
   const { stages, globalArgs } = parse(
-    '# v the version\nARG v=1 w\n# build makes it\nFROM --platform=$P a:$v as Build\n# no\n\nfrom build\n',
+    '# v the version\n' +
+      'ARG v=1 w\n' +
+      '# build makes it\n' +
+      'FROM --platform=$P a:$v as Build\n' +
+      '# no\n\n' +
+      'from build\n',
   );
   assert.equal(globalArgs[0]?.args, [
     { key: 'v', value: '1', docComment: 'the version' },
@@ -191,7 +196,8 @@ test('the original text is that of the joined line, the range covers the heredoc
 
 test('RUN flags: mounts are split with their quotes, network and security are checked', () => {
   const run = only(
-    'RUN --mount=type=bind,"target=/a,b",RO --mount=type="x y",from=z --network=none --security=insecure --device=a=b true',
+    'RUN --mount=type=bind,"target=/a,b",RO --mount=type="x y",from=z --network=none ' +
+      '--security=insecure --device=a=b true',
     'run',
   );
   assert.equal(
@@ -229,7 +235,10 @@ test('RUN flags: mounts are split with their quotes, network and security are ch
 
 test('COPY and ADD keep their flags, sources, heredocs and destination apart', () => {
   const copy = only(
-    'COPY --from=a --chown=1:2 --chmod=u+x --link --parents=false --exclude=*.a --exclude=b x <<E y /d/\nhi\nE',
+    'COPY --from=a --chown=1:2 --chmod=u+x --link --parents=false --exclude=*.a ' +
+      '--exclude=b x <<E y /d/\n' +
+      'hi\n' +
+      'E',
     'copy',
   );
   assert.equal(copy.flags, {

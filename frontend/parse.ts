@@ -54,7 +54,9 @@ export function parseDockerfile(source: SourceText): Dockerfile {
     } else if (stage) stage.instructions.push(instruction);
     else if (instruction.kind === 'arg') globalArgs.push(instruction);
     else {
-      const message = `no build stage in current context: ${instruction.keyword.toUpperCase()} stands before FROM`;
+      const message =
+        'no build stage in current context: ' +
+        `${instruction.keyword.toUpperCase()} stands before FROM`;
       throw problem(
         'KILN_DOCKERFILE_BEFORE_FROM',
         message,

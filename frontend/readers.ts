@@ -234,7 +234,9 @@ function readFrom(reading: Reading): FromInstruction {
   }
   const name = named ? nameAsWritten!.toLowerCase() : undefined;
   if (name !== undefined && !STAGE_NAME.test(name)) {
-    const message = `invalid name for build stage: ${quote(nameAsWritten!)}, name can't start with a number or contain symbols`;
+    const message =
+      `invalid name for build stage: ${quote(nameAsWritten!)}, name can't start with a number ` +
+      'or contain symbols';
     throw failure(
       reading,
       'KILN_DOCKERFILE_STAGE_NAME',
@@ -281,7 +283,9 @@ function readCopy(
   const args = readArguments(reading, reading.statement.body);
   if (args.length < 2) {
     const given = args.length === 0 ? 'none' : 'only one';
-    const message = `${name} requires at least two arguments, but ${given} was provided. Destination could not be determined`;
+    const message =
+      `${name} requires at least two arguments, but ${given} was provided. Destination could ` +
+      'not be determined';
     throw failure(reading, 'KILN_DOCKERFILE_SYNTAX', message, `write ${name} source destination`);
   }
   const flags = copyFlags(readFlags(reading, known));
@@ -449,7 +453,8 @@ function readOnbuild(reading: Reading): OnbuildInstruction {
       reading,
       'KILN_DOCKERFILE_ONBUILD',
       "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed",
-      'write ONBUILD once: a trigger runs in the build that is based on this image, and not in later ones',
+      'write ONBUILD once: a trigger runs in the build that is based on this image, ' +
+        'and not in later ones',
     );
   if (name === 'FROM' || name === 'MAINTAINER') {
     throw failure(

@@ -63,13 +63,16 @@ function notThisOne({ tag, digest }: Reference): string | undefined {
 function foreign(wanted: string, source: SourceText, line: number | undefined): KilnError {
   return new KilnError(
     'KILN_FRONTEND_UNSUPPORTED',
-    `the file is to be read by the frontend ${wanted}, and Kiln runs no frontends out of images: nothing is fetched and run that nobody has looked at`,
+    `the file is to be read by the frontend ${wanted}, and Kiln runs no frontends out of ` +
+      'images: nothing is fetched and run that nobody has looked at',
     {
       place:
         line === undefined
           ? { kind: 'flag', flag: '--build-arg BUILDKIT_SYNTAX' }
           : placeOf(linesOf(source, line, line)),
-      hint: 'if it is an ordinary Dockerfile, remove the line or build with --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1',
+      hint:
+        'if it is an ordinary Dockerfile, remove the line or build with --build-arg ' +
+        'BUILDKIT_SYNTAX=docker/dockerfile:1',
     },
   );
 }

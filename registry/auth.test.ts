@@ -18,7 +18,8 @@ const login: CredentialSource = async () => ({ kind: 'basic', username: 'u', pas
 
 test('challenges: several, quoted commas, no parameters', () => {
   const found = parseChallenges(
-    'Negotiate, Bearer realm="https://a/t?x=1,2",service="s", scope="repository:a/b:pull,push" , basic realm=plain',
+    'Negotiate, Bearer realm="https://a/t?x=1,2",service="s", ' +
+      'scope="repository:a/b:pull,push" , basic realm=plain',
   );
   assert.equal(
     found.map(({ scheme, parameters }) => [scheme, Object.fromEntries(parameters)]),
@@ -44,7 +45,9 @@ async function tokenWorld(lifetime: number, accepts: (token: string) => boolean 
   const registry = await faultServer((request, response) => {
     const token = /^Bearer (.*)$/.exec(request.headers.authorization ?? '')?.[1];
     if (!token || !accepts(token)) {
-      const challenge = `Bearer realm="http://${tokens.host}/token",service="reg",scope="repository:team/app:pull"`;
+      const challenge =
+        `Bearer realm="http://${tokens.host}/token",service="reg",` +
+        'scope="repository:team/app:pull"';
       response.writeHead(401, { 'www-authenticate': challenge }).end();
     } else {
       response.writeHead(200, { 'content-type': MEDIA.ociManifest }).end(IMAGE.bytes);
@@ -212,12 +215,20 @@ test(
 );
 
 test(
-  'credential helpers are asked for their hosts; without a login access is anonymous, a missing helper is named',
+  'credential helpers are asked for their hosts; without a login access is anonymous, a ' +
+    'missing helper is named',
   inDirectory(async (directory) => {
     const helper = join(directory, 'docker-credential-fake');
     writeFileSync(
       helper,
-      '#!/bin/sh\nread -r host\ncase "$host" in\n  known.example.com) echo \'{"ServerURL":"x","Username":"<token>","Secret":"s3"}\' ;;\n  https://index.docker.io/v1/) echo \'{"Username":"hub","Secret":"p"}\' ;;\n  *) echo "credentials not found in native keychain"; exit 1 ;;\nesac\n',
+      '#!/bin/sh\n' +
+        'read -r host\n' +
+        'case "$host" in\n' +
+        '  known.example.com) echo \'{"ServerURL":"x","Username":"<token>",' +
+        '"Secret":"s3"}\' ;;\n' +
+        '  https://index.docker.io/v1/) echo \'{"Username":"hub","Secret":"p"}\' ;;\n' +
+        '  *) echo "credentials not found in native keychain"; exit 1 ;;\n' +
+        'esac\n',
     );
     chmodSync(helper, 0o755);
     const path = join(directory, 'config.json');

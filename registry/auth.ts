@@ -192,7 +192,8 @@ function tokenUrl(realm: string, endpoint: Endpoint, login: boolean): URL {
   const refuse = (why: string) =>
     new KilnError(
       'KILN_REGISTRY_UNAUTHORIZED',
-      `registry ${new URL(endpoint.origin).host} asks for a token from ${JSON.stringify(realm)}, ${why}`,
+      `registry ${new URL(endpoint.origin).host} asks for a token from ` +
+        `${JSON.stringify(realm)}, ${why}`,
     );
   let url: URL;
   try {

@@ -255,7 +255,8 @@ export class RegistryClient implements AsyncDisposable {
     if (descriptor.size > limit) {
       throw new KilnError(
         'KILN_CONFIG_INVALID',
-        `${descriptor.digest} of ${repository.domain}/${repository.path} has ${descriptor.size} bytes, ${limit} are allowed`,
+        `${descriptor.digest} of ${repository.domain}/${repository.path} has ` +
+          `${descriptor.size} bytes, ${limit} are allowed`,
       );
     }
     return this.#eachEndpoint(repository, async (endpoint, last) => {
@@ -329,7 +330,8 @@ export class RegistryClient implements AsyncDisposable {
     for (const { origin } of asked) this.#liars.add(`${origin} ${digest}`);
     throw new KilnError(
       'KILN_DIGEST_MISMATCH',
-      `blob ${digest} of ${repository.domain}/${repository.path} arrived with wrong bytes: ${wrong}`,
+      `blob ${digest} of ${repository.domain}/${repository.path} arrived with ` +
+        `wrong bytes: ${wrong}`,
       {
         hint: 'the registry, or something between, damages what it sends',
       },
@@ -439,7 +441,8 @@ export class RegistryClient implements AsyncDisposable {
     if (wrong !== undefined) {
       throw new KilnError(
         'KILN_DIGEST_MISMATCH',
-        `registry ${response.url.host} stored ${nameFor(repository, reference)} as something else: ${wrong}`,
+        `registry ${response.url.host} stored ${nameFor(repository, reference)} as ` +
+          `something else: ${wrong}`,
       );
     }
     // The specification demands 201. A server that answers 200 and does not state a digest may not

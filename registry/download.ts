@@ -192,7 +192,8 @@ function mismatch(
   const host = new URL(endpoint.origin).host;
   return new KilnError(
     'KILN_DIGEST_MISMATCH',
-    `registry ${host}, blob ${descriptor.digest} of ${repository.domain}/${repository.path}: it ${why}`,
+    `registry ${host}, blob ${descriptor.digest} of ` +
+      `${repository.domain}/${repository.path}: it ${why}`,
     {
       hint: 'the registry, or something between, damages what it sends: nothing of it was kept',
       cause,

@@ -210,7 +210,8 @@ export function redirectTarget(response: HttpResponse): URL {
   if (!secure)
     throw new KilnError(
       'KILN_REGISTRY_ERROR',
-      `registry ${response.url.host} redirects to ${target.protocol}//${target.host}, which is not safe`,
+      `registry ${response.url.host} redirects to ` +
+        `${target.protocol}//${target.host}, which is not safe`,
     );
   target.username = '';
   target.password = '';

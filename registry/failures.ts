@@ -73,7 +73,8 @@ const REGISTRY: Party = {
   again: 'run the command again; finished layers are kept',
   slow: 'another attempt, or a mirror of the registry, may be faster',
   trust:
-    'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ca in the registry configuration',
+    'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ' +
+    'ca in the registry configuration',
 };
 
 /**
@@ -153,7 +154,8 @@ export function networkFailure(
  * the client itself refused.
  */
 function oddAnswer(error: ClientFailure, code: string, host: string, party: Party): KilnError {
-  const elsewhere = `check host and port: another service may listen there, or a proxy may be in between`;
+  const elsewhere =
+    'check host and port: another service may listen there, or a ' + 'proxy may be in between';
   if (code === 'UND_ERR_HEADERS_OVERFLOW')
     return new KilnError(party.other, `${party.noun} ${host} sends headers that are too large`, {
       hint: elsewhere,
@@ -273,9 +275,12 @@ export async function statusFailure(
     const denied = status === 403 || subject.authenticated;
     return new KilnError(
       denied ? 'KILN_REGISTRY_DENIED' : 'KILN_REGISTRY_UNAUTHORIZED',
-      `registry ${host} ${denied ? 'denies access to' : 'wants a login for'} ${subject.what}${tail}`,
+      `registry ${host} ${denied ? 'denies access to' : 'wants a login for'} ` +
+        `${subject.what}${tail}`,
       {
-        hint: `check the name; if it is right, log in with an account that has access: kiln login ${host}`,
+        hint:
+          'check the name; if it is right, log in with an account that has ' +
+          `access: kiln login ${host}`,
       },
     );
   }

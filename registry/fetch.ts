@@ -169,7 +169,10 @@ async function statusFailure(response: HttpResponse): Promise<unknown> {
 function statusHint(status: number, url: URL): string {
   if (status === 404 || status === 410) return 'check the URL: the server has no such file';
   if (status === 401 || status === 403)
-    return `if it needs a login, give it as a secret: --secret id=HTTP_AUTH_TOKEN_${url.hostname},env=TOKEN`;
+    return (
+      'if it needs a login, give it as a secret: --secret ' +
+      `id=HTTP_AUTH_TOKEN_${url.hostname},env=TOKEN`
+    );
   return 'check the URL, or try again later';
 }
 

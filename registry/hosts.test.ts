@@ -83,7 +83,8 @@ const env = {
   HTTPS_PROXY: 'http://proxy:3128',
   http_proxy: 'proxy2:8080',
   NO_PROXY:
-    'a.example.com, .internal,10.0.0.0/8 *.wild.org,one:5000,fd00::1,[fd00::2]:5000,FE80::/10,192.0.2.7,Upper.example,*.ports.org:81',
+    'a.example.com, .internal,10.0.0.0/8 *.wild.org,one:5000,fd00::1,[fd00::2]:5000,' +
+    'FE80::/10,192.0.2.7,Upper.example,*.ports.org:81',
 };
 const proxied: readonly [string, string | undefined][] = [
   ['https://registry.org/', 'http://proxy:3128'],
@@ -143,7 +144,15 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
     const ca = join(directory, 'ca.crt');
     const pem = '-----BEGIN CERTIFICATE-----\nxyz\n-----END CERTIFICATE-----\n';
     writeFileSync(ca, pem);
-    const text = `debug = true\n[registry."docker.io"]\nmirrors = ["m.example.com"]\n[registry."r:5000"]\nhttp = true\ninsecure = true\nca = ["${ca}"]\ntlsconfigdir = ["${directory}"]\n`;
+    const text =
+      'debug = true\n' +
+      '[registry."docker.io"]\n' +
+      'mirrors = ["m.example.com"]\n' +
+      '[registry."r:5000"]\n' +
+      'http = true\n' +
+      'insecure = true\n' +
+      `ca = ["${ca}"]\n` +
+      `tlsconfigdir = ["${directory}"]\n`;
     const config = await parseHostsConfig(text, 'x.toml');
     assert.equal(config.get('docker.io'), {
       mirrors: ['m.example.com'],
@@ -213,7 +222,8 @@ else
           .catch((error: KilnError) => error.code);
       };
       const table = `registry."${registry.host}"`;
-      const keypair = `[[${table}.keypair]]\ncert = "${client.certificate}"\nkey = "${client.key}"\n`;
+      const keypair =
+        `[[${table}.keypair]]\n` + `cert = "${client.certificate}"\n` + `key = "${client.key}"\n`;
       // The TLS alert may be lost with the connection.
       assert.match(
         String(

@@ -42,7 +42,8 @@ test('references: path, tag, digest', () => {
 });
 
 test(
-  '@ starts a digest only when the reference ends with ALGORITHM:HEX, and an existing directory of that name takes precedence',
+  '@ starts a digest only when the reference ends with ALGORITHM:HEX, and an existing ' +
+    'directory of that name takes precedence',
   inDirectory((directory) => {
     for (const name of ['a@b', 'a:1', `c@${D}`, 'sp ace,#?=']) mkdirSync(join(directory, name));
     const at = (name: string) => `oci-layout://${directory}/${name}`;
@@ -141,7 +142,8 @@ test(
 );
 
 test(
-  'without a tag the image is the one tagged latest, or the only one; otherwise the names are listed',
+  'without a tag the image is the one tagged latest, or the only one; otherwise ' +
+    'the names are listed',
   inDirectory((directory) => {
     writeLayout(join(directory, 'a'), [[IMAGE, 'one']]);
     assert.is(openLayout(join(directory, 'a')).find({}).digest, IMAGE.target.digest);

@@ -45,7 +45,16 @@ test('a login is written in the format of docker, readable by its owner only, an
     await saveLogin('docker.io', LOGIN, store, never());
     assert.is(
       readFileSync(path, 'utf8'),
-      '{\n\t"auths": {\n\t\t"reg.example.com:5000": {\n\t\t\t"auth": "bWU6YTpi"\n\t\t},\n\t\t"https://index.docker.io/v1/": {\n\t\t\t"auth": "bWU6YTpi"\n\t\t}\n\t}\n}',
+      '{\n' +
+        '\t"auths": {\n' +
+        '\t\t"reg.example.com:5000": {\n' +
+        '\t\t\t"auth": "bWU6YTpi"\n' +
+        '\t\t},\n' +
+        '\t\t"https://index.docker.io/v1/": {\n' +
+        '\t\t\t"auth": "bWU6YTpi"\n' +
+        '\t\t}\n' +
+        '\t}\n' +
+        '}',
     );
     assert.is(statSync(path).mode & 0o777, 0o600);
     for (const host of ['reg.example.com:5000', 'docker.io'])

@@ -40,7 +40,9 @@ export async function verifyLogin(
       'KILN_REGISTRY_DENIED',
       `${host} does not accept the login of ${login.username}: ${error.message}`,
       {
-        hint: 'check the user name and the password; some registries want an access token in its place',
+        hint:
+          'check the user name and the password; some registries want an ' +
+          'access token in its place',
         cause: error,
       },
     );

@@ -410,7 +410,8 @@ async function describe(
   if (!CONFIG_TYPES.includes(manifest.config.mediaType)) {
     throw new KilnError(
       'KILN_IMAGE_NOT_FOUND',
-      `${naming.where} is not a container image: its config is ${JSON.stringify(manifest.config.mediaType)}`,
+      `${naming.where} is not a container image: its config is ` +
+        `${JSON.stringify(manifest.config.mediaType)}`,
     );
   }
   const config = parseConfig(await documents.config(manifest.config), `config of ${naming.where}`);
@@ -446,7 +447,8 @@ async function choose(
   if (bytes.length !== descriptor.size) {
     throw new KilnError(
       'KILN_MANIFEST_INVALID',
-      `manifest ${descriptor.digest} of ${naming.where} has ${bytes.length} bytes, not ${descriptor.size}`,
+      `manifest ${descriptor.digest} of ${naming.where} has ${bytes.length} bytes, not ` +
+        `${descriptor.size}`,
     );
   }
   const document = parseDocument(

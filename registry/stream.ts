@@ -111,7 +111,9 @@ async function checkSize(
     );
   throw new KilnError(
     'KILN_DIGEST_MISMATCH',
-    `registry ${response.url.host}, blob ${descriptor.digest} of ${repository.domain}/${repository.path}: it announces ${size} bytes instead of ${descriptor.size}`,
+    `registry ${response.url.host}, blob ${descriptor.digest} of ` +
+      `${repository.domain}/${repository.path}: it announces ${size} bytes instead of ` +
+      `${descriptor.size}`,
   );
 }
 

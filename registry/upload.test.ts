@@ -159,7 +159,9 @@ test('a token that expires during an upload in pieces is replaced, and the piece
 });
 
 for (const header of [true, false]) {
-  test(`a token that expires during the PUT of a blob is replaced, ${header ? 'as the registry asks' : 'even if the registry does not ask'}`, async () => {
+  test(`a token that expires during the PUT of a blob is replaced, ${
+    header ? 'as the registry asks' : 'even if the registry ' + 'does not ask'
+  }`, async () => {
     let token = 0;
     await using tokens = await faultServer(
       (_, response) => void response.end(JSON.stringify({ token: `t${++token}` })),

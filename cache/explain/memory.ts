@@ -165,7 +165,9 @@ class TableMemory implements MissMemory {
   }
 
   #rows(where: string, ...values: string[]): Row[] | undefined {
-    const sql = `SELECT key, description, parts FROM record WHERE scope = ? AND ${where} ORDER BY created DESC LIMIT ${ENOUGH}`;
+    const sql =
+      `SELECT key, description, parts FROM record WHERE scope = ? AND ${where} ORDER BY ` +
+      `created DESC LIMIT ${ENOUGH}`;
     const rows = this.#store.db.all<Row>(sql, this.#scope, ...values);
     return rows.length === 0 ? undefined : rows;
   }

@@ -63,7 +63,9 @@ export async function checkForms(
     );
     if (holds === undefined || holds === diff_id) continue;
     report.problems.push({
-      what: `the index says that the blob ${digest} holds the layer ${diff_id}, but it holds another`,
+      what:
+        `the index says that the blob ${digest} holds the layer ${diff_id}, ` +
+        'but it holds another',
       repair: 'it was removed from the index',
       mend: () =>
         void store.db.run('DELETE FROM forms WHERE diff_id = ? AND digest = ?', diff_id, digest),

@@ -42,7 +42,10 @@ function nearHint(view: TreeView, path: string): string | undefined {
 }
 
 function danglingHint(view: TreeView, path: string): string {
-  return `"${path}" is a symbolic link to "${view.readlink(path)}", which does not lead to anything inside the source`;
+  return (
+    `"${path}" is a symbolic link to "${view.readlink(path)}", which does not lead to ` +
+    'anything inside the source'
+  );
 }
 
 function suggest(

@@ -87,7 +87,17 @@ test('an unknown device is an error that lists the known ones, unless it is opti
 test('a later directory takes precedence, and YAML is read', async () => {
   writeFileSync(
     join(run, 'gpu.yaml'),
-    'cdiVersion: 0.7.0\nkind: vendor.com/gpu\ndevices:\n- name: "0"\n  containerEdits:\n    env: [GPU=new]\n    additionalGids: [44]\n    hooks:\n    - hookName: createContainer\n      path: /bin/true\n      args: [x]\n',
+    'cdiVersion: 0.7.0\n' +
+      'kind: vendor.com/gpu\n' +
+      'devices:\n' +
+      '- name: "0"\n' +
+      '  containerEdits:\n' +
+      '    env: [GPU=new]\n' +
+      '    additionalGids: [44]\n' +
+      '    hooks:\n' +
+      '    - hookName: createContainer\n' +
+      '      path: /bin/true\n' +
+      '      args: [x]\n',
   );
   const [edits] = await find('vendor.com/gpu=0');
   assert.equal(edits?.env, ['GPU=new']);
@@ -179,7 +189,8 @@ for (const cgroups of ['none', 'auto'] as const) {
     );
     await using executor = createExecutor({ stateDir: tree.stateDir, cgroups, networks: ['host'] });
     const script =
-      '(exec 3<>/dev/tunnel) && echo opened; echo $DEVICE; cat /usr/lib/x.so; echo; id -G; mknod /tmp/t c 10 200; (exec 3<>/tmp/t) || echo refused';
+      '(exec 3<>/dev/tunnel) && echo opened; echo $DEVICE; cat /usr/lib/x.so; echo; id -G; ' +
+      'mknod /tmp/t c 10 200; (exec 3<>/tmp/t) || echo refused';
     const withIt = await shell(executor, tree.root, script, {
       devices: await find('test.com/tun=a'),
     });

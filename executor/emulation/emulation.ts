@@ -165,7 +165,8 @@ const CROSS = 'a stage FROM --platform=$BUILDPLATFORM runs without, and can comp
 function noEmulator(platform: Platform, machine: Machine): KilnError {
   return new KilnError(
     'KILN_NO_EMULATION',
-    `steps for ${formatPlatform(platform)} cannot run here: no emulator is installed (a static qemu-${machine.qemu})`,
+    `steps for ${formatPlatform(platform)} cannot run here: no emulator is installed (a ` +
+      `static qemu-${machine.qemu})`,
     { hint: INSTALL_EMULATORS, notes: [CROSS] },
   );
 }
@@ -174,9 +175,12 @@ function notRegistered(platform: Platform, machine: Machine, emulator: string): 
   const line = registerLine(`qemu-${machine.qemu}`, machine, emulator);
   return new KilnError(
     'KILN_NO_EMULATION',
-    `steps for ${formatPlatform(platform)} cannot run here: ${emulator} is not registered, and this kernel has no binfmt_misc for each user namespace`,
+    `steps for ${formatPlatform(platform)} cannot run here: ${emulator} is not registered, ` +
+      'and this kernel has no binfmt_misc for each user namespace',
     {
-      hint: `register it once, as root on the host: mountpoint -q ${BINFMT} || mount -t binfmt_misc binfmt_misc ${BINFMT}; printf %s '${line}' > ${BINFMT}/register`,
+      hint:
+        `register it once, as root on the host: mountpoint -q ${BINFMT} || mount -t ` +
+        `binfmt_misc binfmt_misc ${BINFMT}; printf %s '${line}' > ${BINFMT}/register`,
       notes: [CROSS],
     },
   );

@@ -18,7 +18,11 @@ function host(
 }
 
 const DROP =
-  'table ip filter {\n\tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n';
+  'table ip filter {\n' +
+  '\tchain FORWARD {\n' +
+  '\t\ttype filter hook forward priority filter; policy drop;\n' +
+  '\t}\n' +
+  '}\n';
 
 test('root gets nat by the kernel, an ordinary user slirp4netns', () => {
   assert.is(diagnoseNetwork(host()).kind, 'nat');

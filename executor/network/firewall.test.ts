@@ -3,7 +3,11 @@ import * as assert from 'uvu/assert';
 import { forwardObstacle, legacyObstacle, tableCommands } from './firewall.ts';
 
 const list = (table: string, chain: string, hook: string, policy: string) =>
-  `table ${table} {\n\tchain ${chain} {\n\t\ttype filter hook ${hook} priority filter; policy ${policy};\n\t}\n}\n`;
+  `table ${table} {\n` +
+  `\tchain ${chain} {\n` +
+  `\t\ttype filter hook ${hook} priority filter; policy ${policy};\n` +
+  '\t}\n' +
+  '}\n';
 
 test('a chain that accepts, or sees other packets, is not an obstacle', () => {
   assert.is(forwardObstacle(''), undefined);

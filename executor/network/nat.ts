@@ -156,7 +156,8 @@ function forward(note: (sentence: string) => void): void {
     );
   }
   note(
-    'IP forwarding was off on this host (net.ipv4.ip_forward) and was turned on for the network of the steps',
+    'IP forwarding was off on this host (net.ipv4.ip_forward) and was turned on for the ' +
+      'network of the steps',
   );
 }
 
@@ -211,7 +212,8 @@ async function makePair({
     const host = `${interfaces}${number.toString(36)}`;
     const { gateway, address } = pairOf(block, number);
     await batch(ip, [
-      `link add ${host} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns /proc/${process.pid}/fd/${fd}`,
+      `link add ${host} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ` +
+        `/proc/${process.pid}/fd/${fd}`,
       `link set ${host} addrgenmode none`,
       `addr add ${gateway}/30 dev ${host}`,
       `link set ${host} up`,

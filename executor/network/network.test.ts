@@ -258,10 +258,12 @@ test('nat is not used behind a firewall that forwards nothing', () => {
   const code = `
     import { shell } from ${module('../fixture.ts')};
     import { createExecutor } from ${module('../runtime-executor.ts')};
-    await using executor = createExecutor({ stateDir: ${JSON.stringify(tree.stateDir)}, warn: console.error });
+    await using executor = createExecutor({ stateDir: ${JSON.stringify(tree.stateDir)}, warn: \
+console.error });
     console.log((await shell(executor, ${JSON.stringify(tree.root)}, 'ls /sys/class/net')).stdout);`;
   const rules =
-    'add table ip filter ; add chain ip filter FORWARD { type filter hook forward priority 0 ; policy drop ; }';
+    'add table ip filter ; add chain ip filter FORWARD { type filter hook forward priority ' +
+    '0 ; policy drop ; }';
   const ran = spawnSync(
     'unshare',
     [

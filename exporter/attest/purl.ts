@@ -16,7 +16,10 @@ export function formatPurl({ type, name, version, qualifiers = {} }: Purl): stri
     .filter((entry): entry is [string, string] => Boolean(entry[1]))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key}=${encodeURIComponent(value)}`);
-  return `pkg:${type}/${path}${version ? `@${escaped(version)}` : ''}${given.length > 0 ? `?${given.join('&')}` : ''}`;
+  return (
+    `pkg:${type}/${path}${version ? `@${escaped(version)}` : ''}` +
+    `${given.length > 0 ? `?${given.join('&')}` : ''}`
+  );
 }
 
 /** A colon may stay (the port of a registry, an epoch). Otherwise the rules of URIs apply. */

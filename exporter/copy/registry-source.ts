@@ -49,6 +49,8 @@ function checked(found: FetchedDocument, descriptor: Descriptor, name: string): 
     return found.bytes;
   throw new KilnError(
     'KILN_MANIFEST_INVALID',
-    `manifest ${descriptor.digest} of ${name} has ${found.bytes.length} bytes of type ${found.mediaType}, but its index says ${descriptor.size} bytes of type ${descriptor.mediaType}`,
+    `manifest ${descriptor.digest} of ${name} has ${found.bytes.length} bytes of type ` +
+      `${found.mediaType}, but its index says ${descriptor.size} bytes of type ` +
+      `${descriptor.mediaType}`,
   );
 }

@@ -139,7 +139,8 @@ real('packages in the log beside the rpm database are found', ({ dir }) => {
   const db = new DatabaseSync(path);
   // The database is open while it is scanned, so that nothing is moved from the log into the file.
   db.exec(
-    "PRAGMA wal_autocheckpoint=0; UPDATE Packages SET blob = CAST(replace(CAST(blob AS BLOB), 'first', 'newer') AS BLOB)",
+    'PRAGMA wal_autocheckpoint=0; UPDATE Packages SET blob = CAST(replace(CAST(blob AS ' +
+      "BLOB), 'first', 'newer') AS BLOB)",
   );
   const files = [path, `${path}-wal`].map((file) => readFileSync(file));
   db.close();
@@ -154,7 +155,8 @@ test('damaged, strange and unsupported rpm databases are reported as not read', 
   rmSync(sqlite);
   const db = new DatabaseSync(sqlite);
   db.exec(
-    'CREATE VIEW Packages AS WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n) SELECT zeroblob(9) AS blob FROM n',
+    'CREATE VIEW Packages AS WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM ' +
+      'n) SELECT zeroblob(9) AS blob FROM n',
   );
   db.close();
   put(dir, 'usr/share/rpm/rpmdb.sqlite', 'no database');

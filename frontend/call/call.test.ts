@@ -102,7 +102,9 @@ for (const one of CASES) {
 
 test('the outline also lists caches, which Docker leaves out', async () => {
   const dockerfile =
-    'FROM scratch\nRUN --mount=type=cache,target=/root/.cache x\nRUN --mount=type=cache,id=own,target=/x x\n';
+    'FROM scratch\n' +
+    'RUN --mount=type=cache,target=/root/.cache x\n' +
+    'RUN --mount=type=cache,id=own,target=/x x\n';
   const one: CallCase = { name: '', dockerfile, calls: [] };
   const outline = await outlineBuild(requestFor(one), () => {});
   assert.is(outlineText(outline), 'CACHE\n/root/.cache\nown\n\n');

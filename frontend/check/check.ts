@@ -89,7 +89,9 @@ export class Collector {
     return {
       rule,
       range,
-      message: `More findings of ${rule.name} than ${MOST_OF_A_RULE}: this one and those behind it are not told`,
+      message:
+        `More findings of ${rule.name} than ${MOST_OF_A_RULE}: this one and those ` +
+        'behind it are not told',
     };
   }
 

@@ -16,7 +16,9 @@ export type Example = string | { readonly dockerfile: string; readonly ignore: s
 
 export const PAGES: Readonly<Record<RuleName, RulePage>> = {
   StageNameCasing: {
-    why: 'Stage names are compared without regard to case. Written in lower case everywhere they look as they are compared, and cannot be taken for an image.',
+    why:
+      'Stage names are compared without regard to case. Written in lower case everywhere they ' +
+      'look as they are compared, and cannot be taken for an image.',
     bad: 'FROM alpine:3.22 AS BuilderBase\n',
     good: 'FROM alpine:3.22 AS builder-base\n',
   },
@@ -26,62 +28,87 @@ export const PAGES: Readonly<Record<RuleName, RulePage>> = {
     good: 'FROM alpine:3.22 AS builder\n',
   },
   NoEmptyContinuation: {
-    why: 'An empty line between continued lines is taken as if it were not there. It looks like the end of the instruction, and a later version of the language will take it for that.',
+    why:
+      'An empty line between continued lines is taken as if it were not there. It looks like ' +
+      'the end of the instruction, and a later version of the language will take it for that.',
     bad: 'FROM alpine:3.22\nRUN echo one && \\\n\n    echo two\n',
     good: 'FROM alpine:3.22\nRUN echo one && \\\n    # a comment may stand here\n    echo two\n',
   },
   ConsistentInstructionCasing: {
-    why: 'Instructions may be written in any case; one case in a file is easier to read. The majority decides which.',
+    why:
+      'Instructions may be written in any case; one case in a file is easier to read. The ' +
+      'majority decides which.',
     bad: 'FROM alpine:3.22\nrun echo hello\nENV a=b\n',
     good: 'FROM alpine:3.22\nRUN echo hello\nENV a=b\n',
   },
   DuplicateStageName: {
-    why: 'A stage with the name of an earlier one hides it: FROM and --from find the last one above them.',
+    why:
+      'A stage with the name of an earlier one hides it: FROM and --from find the ' +
+      'last one above them.',
     bad: 'FROM debian:13 AS builder\nFROM golang:1.24 AS builder\n',
     good: 'FROM debian:13 AS deb-builder\nFROM golang:1.24 AS go-builder\n',
   },
   ReservedStageName: {
-    why: '`scratch` is the empty base and `context` the build context. A stage of that name cannot be told from them.',
+    why:
+      '`scratch` is the empty base and `context` the build context. A stage of that name ' +
+      'cannot be told from them.',
     bad: 'FROM alpine:3.22 AS context\nCOPY . .\n',
     good: 'FROM alpine:3.22 AS files\nCOPY . .\n',
   },
   JSONArgsRecommended: {
-    why: 'In shell form the process with number 1 is a shell, which does not hand on signals: `docker stop` waits and then kills. In JSON form it is the program. Where a shell is meant, SHELL says so.',
+    why:
+      'In shell form the process with number 1 is a shell, which does not hand on signals: ' +
+      '`docker stop` waits and then kills. In JSON form it is the program. Where a shell is ' +
+      'meant, SHELL says so.',
     bad: 'FROM alpine:3.22\nENTRYPOINT my-program start\n',
     good: 'FROM alpine:3.22\nENTRYPOINT ["my-program", "start"]\n',
   },
   MaintainerDeprecated: {
-    why: 'MAINTAINER sets a field that hardly any tool shows. The label of the OCI image specification does the same and is shown.',
+    why:
+      'MAINTAINER sets a field that hardly any tool shows. The label of the OCI image ' +
+      'specification does the same and is shown.',
     bad: 'FROM alpine:3.22\nMAINTAINER somebody@example.com\n',
     good: 'FROM alpine:3.22\nLABEL org.opencontainers.image.authors="somebody@example.com"\n',
   },
   UndefinedArgInFrom: {
-    why: 'FROM sees only the ARGs before the first FROM. An unknown name is empty, and the base another than meant.',
+    why:
+      'FROM sees only the ARGs before the first FROM. An unknown name is empty, and the base ' +
+      'another than meant.',
     bad: 'FROM alpine:3.22${VARIANT}\n',
     good: 'ARG VARIANT\nFROM alpine:3.22${VARIANT}\n',
   },
   WorkdirRelativePath: {
-    why: 'A relative WORKDIR begins at the directory of the base image. When the base changes it, the files land somewhere else.',
+    why:
+      'A relative WORKDIR begins at the directory of the base image. When the base changes ' +
+      'it, the files land somewhere else.',
     bad: 'FROM nginx AS web\nWORKDIR usr/share/nginx/html\nCOPY public .\n',
     good: 'FROM nginx AS web\nWORKDIR /usr/share/nginx/html\nCOPY public .\n',
   },
   UndefinedVar: {
-    why: 'A variable that neither ENV, nor ARG of this stage, nor the base defines is empty: mostly a typing error, or an ARG that stands in another stage.',
+    why:
+      'A variable that neither ENV, nor ARG of this stage, nor the base defines is empty: ' +
+      'mostly a typing error, or an ARG that stands in another stage.',
     bad: 'FROM alpine:3.22\nARG foo\nCOPY $fooo /\n',
     good: 'FROM alpine:3.22\nARG foo\nCOPY $foo /\n',
   },
   MultipleInstructionsDisallowed: {
-    why: 'Of several CMD, ENTRYPOINT or HEALTHCHECK in a stage only the last one counts; the others only look as if they did.',
+    why:
+      'Of several CMD, ENTRYPOINT or HEALTHCHECK in a stage only the last one counts; the ' +
+      'others only look as if they did.',
     bad: 'FROM alpine:3.22\nENTRYPOINT ["echo", "one"]\nENTRYPOINT ["echo", "two"]\n',
     good: 'FROM alpine:3.22\nENTRYPOINT ["echo", "two"]\n',
   },
   LegacyKeyValueFormat: {
-    why: 'The form with a space takes one variable and the rest of the line as its value. The form with = takes several, and quotes.',
+    why:
+      'The form with a space takes one variable and the rest of the line as its value. The ' +
+      'form with = takes several, and quotes.',
     bad: 'FROM alpine:3.22\nENV DIR /a b\n',
     good: 'FROM alpine:3.22\nENV DIR="/a b"\n',
   },
   InvalidBaseImagePlatform: {
-    why: 'The base image is there for another platform only. It is used, but its programs run under emulation or not at all.',
+    why:
+      'The base image is there for another platform only. It is used, but its programs run ' +
+      'under emulation or not at all.',
     bad: '# built with --platform=linux/arm64\nFROM only-for-s390x\n',
     good: '# built with --platform=linux/s390x\nFROM only-for-s390x\n',
   },
@@ -91,27 +118,40 @@ export const PAGES: Readonly<Record<RuleName, RulePage>> = {
     good: 'FROM alpine:3.22\n',
   },
   SecretsUsedInArgOrEnv: {
-    why: 'The values of ARG and ENV are in the image, its history or its attestations, for whoever can pull it. A secret mount leaves nothing.',
+    why:
+      'The values of ARG and ENV are in the image, its history or its attestations, for ' +
+      'whoever can pull it. A secret mount leaves nothing.',
     bad: 'FROM alpine:3.22\nARG AWS_SECRET_ACCESS_KEY\nRUN deploy\n',
     good: 'FROM alpine:3.22\nRUN --mount=type=secret,id=aws,env=AWS_SECRET_ACCESS_KEY deploy\n',
   },
   InvalidDefaultArgInFrom: {
-    why: 'Without build arguments the name of the base is empty or invalid: nobody can build the file without knowing which ones to give.',
+    why:
+      'Without build arguments the name of the base is empty or invalid: nobody can build the ' +
+      'file without knowing which ones to give.',
     bad: 'ARG TAG\nFROM busybox:${TAG}\n',
     good: 'ARG TAG=1.37\nFROM busybox:${TAG}\n',
   },
   FromPlatformFlagConstDisallowed: {
-    why: 'A platform written out in FROM makes the file build that platform only. A stage that is meant to be for one platform can say so in its name.',
+    why:
+      'A platform written out in FROM makes the file build that platform only. A stage that ' +
+      'is meant to be for one platform can say so in its name.',
     bad: 'FROM --platform=linux/amd64 alpine:3.22 AS base\n',
-    good: 'FROM --platform=linux/amd64 alpine:3.22 AS base-amd64\nFROM --platform=$BUILDPLATFORM alpine:3.22 AS tools\n',
+    good:
+      'FROM --platform=linux/amd64 alpine:3.22 AS base-amd64\n' +
+      'FROM --platform=$BUILDPLATFORM alpine:3.22 AS tools\n',
   },
   CopyIgnoredFile: {
-    why: 'What .dockerignore excludes is not there for COPY and ADD: the step will fail, or copy less than it seems to.',
+    why:
+      'What .dockerignore excludes is not there for COPY and ADD: the step will fail, or copy ' +
+      'less than it seems to.',
     bad: { dockerfile: 'FROM scratch\nCOPY notes.tmp /\n', ignore: '*.tmp\n' },
     good: { dockerfile: 'FROM scratch\nCOPY notes.txt /\n', ignore: '*.tmp\n' },
   },
   InvalidDefinitionDescription: {
-    why: 'The comment right above FROM and ARG is what `--call=outline` and `--call=targets` show as the description, if it begins with the name. Other comments are kept apart by an empty line or an empty comment.',
+    why:
+      'The comment right above FROM and ARG is what `--call=outline` and `--call=targets` ' +
+      'show as the description, if it begins with the name. Other comments are kept apart by ' +
+      'an empty line or an empty comment.',
     bad: '# the compiler and the sources\nFROM golang:1.24 AS builder\n',
     good: '# builder has the compiler and the sources\nFROM golang:1.24 AS builder\n',
   },
@@ -121,77 +161,148 @@ export const PAGES: Readonly<Record<RuleName, RulePage>> = {
     good: 'FROM alpine:3.22\nEXPOSE 80/tcp\n',
   },
   ExposeInvalidFormat: {
-    why: 'EXPOSE names a port of the container. Addresses and host ports belong to whoever runs it.',
+    why:
+      'EXPOSE names a port of the container. Addresses and host ports ' +
+      'belong to whoever runs it.',
     bad: 'FROM alpine:3.22\nEXPOSE 127.0.0.1:80:80\n',
     good: 'FROM alpine:3.22\nEXPOSE 80\n',
   },
   SuspiciousIgnorePattern: {
-    why: 'In .dockerignore a # is a comment only as the first character of a line; quotes are ordinary characters; nothing of the context begins with `..`; and a `!` brings back only what a line above it excludes. Docker takes all these without a word, and what should stay out goes into the image.',
+    why:
+      'In .dockerignore a # is a comment only as the first character of a line; quotes are ' +
+      'ordinary characters; nothing of the context begins with `..`; and a `!` brings back ' +
+      'only what a line above it excludes. Docker takes all these without a word, and what ' +
+      'should stay out goes into the image.',
     bad: { dockerfile: 'FROM scratch\nCOPY . /\n', ignore: '.env  # local secrets\n' },
     good: { dockerfile: 'FROM scratch\nCOPY . /\n', ignore: '# local secrets\n.env\n' },
   },
   ShellStateLost: {
-    why: 'Each RUN has a shell of its own. What `cd`, `export` and the like change is gone with it, so as the last command of a RUN they do nothing.',
+    why:
+      'Each RUN has a shell of its own. What `cd`, `export` and the like change is gone with ' +
+      'it, so as the last command of a RUN they do nothing.',
     bad: 'FROM alpine:3.22\nRUN cd /src\nRUN make\n',
     good: 'FROM alpine:3.22\nWORKDIR /src\nRUN make\nRUN cd docs && make\n',
   },
   SecretInText: {
-    why: 'Something in the file has the form of an access key, a token, a private key or a password in a URL. Whoever has the Dockerfile has it, and so has whoever can pull the image: values and commands are kept in its history. The finding does not repeat the secret.',
+    why:
+      'Something in the file has the form of an access key, a token, a private key or a ' +
+      'password in a URL. Whoever has the Dockerfile has it, and so has whoever can ' +
+      'pull the image: values and commands are kept in its history. The finding does ' +
+      'not repeat the secret.',
     bad: 'FROM alpine:3.22\nRUN git clone https://ci:hunter2@git.example.com/team/app.git\n',
-    good: 'FROM alpine:3.22\nRUN --mount=type=secret,id=git,target=/root/.netrc git clone https://git.example.com/team/app.git\n',
+    good:
+      'FROM alpine:3.22\n' +
+      'RUN --mount=type=secret,id=git,target=/root/.netrc git clone ' +
+      'https://git.example.com/team/app.git\n',
   },
   PackageUpdateAlone: {
-    why: 'The step stays in the cache for as long as its text does not change. A later install then asks for versions that are no longer there, or installs old ones.',
+    why:
+      'The step stays in the cache for as long as its text does not change. A later install ' +
+      'then asks for versions that are no longer there, or installs old ones.',
     bad: 'FROM debian:13\nRUN apt-get update\nRUN apt-get install -y curl\n',
     good: 'FROM debian:13\nRUN apt-get update && apt-get install -y curl\n',
   },
   InstallAfterCopyAll: {
-    why: 'A step is run again when a step above it changed. After the COPY of the whole context that is with every change of any file; after a COPY of the lists of dependencies only when these change. A RUN with a mount is left alone: a cache mount makes the second run cheap.',
+    why:
+      'A step is run again when a step above it changed. After the COPY of the whole ' +
+      'context that is with every change of any file; after a COPY of the lists of ' +
+      'dependencies only when these change. A RUN with a mount is left alone: a cache mount ' +
+      'makes the second run cheap.',
     bad: 'FROM node:24\nWORKDIR /app\nCOPY . .\nRUN npm ci\n',
-    good: 'FROM node:24\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nCOPY . .\n',
+    good:
+      'FROM node:24\n' +
+      'WORKDIR /app\n' +
+      'COPY package.json package-lock.json ./\n' +
+      'RUN npm ci\n' +
+      'COPY . .\n',
   },
   TooManyLayers: {
-    why: 'Each RUN, COPY, ADD and WORKDIR makes a layer. Kiln builds and runs any number of them; Docker and containerd refuse an image of more than 127 ("max depth exceeded") when it is loaded or pulled.',
+    why:
+      'Each RUN, COPY, ADD and WORKDIR makes a layer. Kiln builds and runs any number of ' +
+      'them; Docker and containerd refuse an image of more than 127 ("max depth exceeded") ' +
+      'when it is loaded or pulled.',
     bad: `FROM alpine:3.22\n${'RUN true\n'.repeat(127)}`,
     good: 'FROM alpine:3.22\nRUN true && \\\n    true\n',
   },
   LastStagePlatform: {
-    why: 'The config of an image names the platform that --platform asked for. Where the last stage has another one by FROM --platform, the programs in the image are not for the machine that it is said to be for.',
-    bad: '# built with --platform=linux/arm64\nFROM --platform=$BUILDPLATFORM alpine:3.22\nRUN make\n',
-    good: '# built with --platform=linux/arm64\nFROM --platform=$BUILDPLATFORM alpine:3.22 AS build\nRUN make\nFROM alpine:3.22\nCOPY --from=build /app /app\n',
+    why:
+      'The config of an image names the platform that --platform asked for. Where the last ' +
+      'stage has another one by FROM --platform, the programs in the image are not for the ' +
+      'machine that it is said to be for.',
+    bad:
+      '# built with --platform=linux/arm64\n' +
+      'FROM --platform=$BUILDPLATFORM alpine:3.22\n' +
+      'RUN make\n',
+    good:
+      '# built with --platform=linux/arm64\n' +
+      'FROM --platform=$BUILDPLATFORM alpine:3.22 AS build\n' +
+      'RUN make\n' +
+      'FROM alpine:3.22\n' +
+      'COPY --from=build /app /app\n',
   },
   ChmodWithoutExecute: {
-    why: '--chmod with a number is for everything that the COPY makes, and for a directory x means that it may be entered. The letter X gives it to directories alone.',
+    why:
+      '--chmod with a number is for everything that the COPY makes, and for a directory x ' +
+      'means that it may be entered. The letter X gives it to directories alone.',
     bad: 'FROM alpine:3.22\nCOPY --chmod=0644 app.conf /app/conf/\n',
     good: 'FROM alpine:3.22\nCOPY --chmod=u=rwX,go=rX app.conf /app/conf/\n',
   },
   EntrypointDropsCmd: {
-    why: 'A CMD is written for the ENTRYPOINT that it stands with, so a new ENTRYPOINT drops one that is inherited. The image then starts without the arguments that an earlier stage of the same file gives.',
+    why:
+      'A CMD is written for the ENTRYPOINT that it stands with, so a new ENTRYPOINT drops one ' +
+      'that is inherited. The image then starts without the arguments that an earlier stage ' +
+      'of the same file gives.',
     bad: 'FROM alpine:3.22 AS base\nCMD ["serve"]\nFROM base\nENTRYPOINT ["/app"]\n',
-    good: 'FROM alpine:3.22 AS base\nCMD ["serve"]\nFROM base\nENTRYPOINT ["/app"]\nCMD ["serve"]\n',
+    good:
+      'FROM alpine:3.22 AS base\n' +
+      'CMD ["serve"]\n' +
+      'FROM base\n' +
+      'ENTRYPOINT ["/app"]\n' +
+      'CMD ["serve"]\n',
   },
   ExcludeNamesSource: {
-    why: 'What is copied is what is in the source. A pattern that names the source itself matches nothing there.',
+    why:
+      'What is copied is what is in the source. A pattern that names the source itself ' +
+      'matches nothing there.',
     bad: 'FROM alpine:3.22\nCOPY --exclude=docs docs /docs/\n',
     good: 'FROM alpine:3.22\nCOPY --exclude=*.md docs /docs/\n',
   },
   LinkResetsMode: {
-    why: 'With --link the copy is a layer of its own, made without looking at what is below. It has /tmp as a new directory with mode 0755, which replaces the 1777 of the base: programs that are not root can then make no temporary file.',
+    why:
+      'With --link the copy is a layer of its own, made without looking at what is below. It ' +
+      'has /tmp as a new directory with mode 0755, which replaces the 1777 of the base: ' +
+      'programs that are not root can then make no temporary file.',
     bad: 'FROM alpine:3.22\nCOPY --link setup.sh /tmp/\n',
     good: 'FROM alpine:3.22\nCOPY setup.sh /tmp/\n',
   },
   CacheOwnersDiffer: {
-    why: 'The directory of a cache mount is made with the uid, gid and mode that the mount names. Two mounts of one id that name others are two caches.',
-    bad: 'FROM alpine:3.22\nRUN --mount=type=cache,target=/c make\nRUN --mount=type=cache,target=/c,uid=1000 make test\n',
-    good: 'FROM alpine:3.22\nRUN --mount=type=cache,target=/c,uid=1000 make\nRUN --mount=type=cache,target=/c,uid=1000 make test\n',
+    why:
+      'The directory of a cache mount is made with the uid, gid and mode that the mount ' +
+      'names. Two mounts of one id that name others are two caches.',
+    bad:
+      'FROM alpine:3.22\n' +
+      'RUN --mount=type=cache,target=/c make\n' +
+      'RUN --mount=type=cache,target=/c,uid=1000 make test\n',
+    good:
+      'FROM alpine:3.22\n' +
+      'RUN --mount=type=cache,target=/c,uid=1000 make\n' +
+      'RUN --mount=type=cache,target=/c,uid=1000 make test\n',
   },
   AddForPlainFile: {
-    why: 'ADD fetches URLs and repositories and unpacks archives, depending on what it meets. COPY does one thing, so that whoever reads it knows what happens.',
+    why:
+      'ADD fetches URLs and repositories and unpacks archives, depending on what it meets. ' +
+      'COPY does one thing, so that whoever reads it knows what happens.',
     bad: '# check=experimental=AddForPlainFile\nFROM alpine:3.22\nADD config.yaml /etc/app/\n',
-    good: '# check=experimental=AddForPlainFile\nFROM alpine:3.22\nCOPY config.yaml /etc/app/\nADD rootfs.tar.gz /\n',
+    good:
+      '# check=experimental=AddForPlainFile\n' +
+      'FROM alpine:3.22\n' +
+      'COPY config.yaml /etc/app/\n' +
+      'ADD rootfs.tar.gz /\n',
   },
   UnpinnedBaseImage: {
-    why: 'A name without a tag, or with `latest`, is another image every few weeks: builds of the same file differ, and break on days on which nobody changed anything.',
+    why:
+      'A name without a tag, or with `latest`, is another image every few weeks: builds of ' +
+      'the same file differ, and break on days on which nobody changed anything.',
     bad: '# check=experimental=UnpinnedBaseImage\nFROM alpine\n',
     good: '# check=experimental=UnpinnedBaseImage\nFROM alpine:3.22\n',
   },

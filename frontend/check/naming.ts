@@ -34,7 +34,8 @@ const consistentCasing: Check = (dockerfile) => {
   const [fits, wanted] = lower > upper ? [isLower, 'lowercase'] : [isUpper, 'uppercase'];
   return all.flatMap(({ keyword, range }) => {
     if (fits(keyword)) return [];
-    const message = `Command '${keyword}' should match the case of the command majority (${wanted})`;
+    const message =
+      `Command '${keyword}' should match the case of the command ` + `majority (${wanted})`;
     return [warning('ConsistentInstructionCasing', message, range)];
   });
 };
@@ -92,7 +93,8 @@ const definitionDescription: Check = ({ globalArgs, stages }) => {
     if (comment === '' || names.length === 0 || (first !== undefined && names.includes(first)))
       return [];
     const name = names.length > 1 ? '<arg_key>' : names[0];
-    const message = `Comment for ${instruction} should follow the format: \`# ${name} <description>\``;
+    const message =
+      `Comment for ${instruction} should follow the format: \`# ` + `${name} <description>\``;
     return [warning('InvalidDefinitionDescription', message, range)];
   };
   const froms = stages.flatMap(({ from }) =>

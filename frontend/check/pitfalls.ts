@@ -66,7 +66,9 @@ function packageUpdateAlone(
 ): Warning | undefined {
   const [first] = commands;
   if (!first || !commands.every(updates)) return undefined;
-  const message = `'${first[0]} update' in a RUN of its own: it stays cached, and later installs meet lists that are out of date`;
+  const message =
+    `'${first[0]} update' in a RUN of its own: it stays cached, and later installs meet lists ` +
+    'that are out of date';
   return warning('PackageUpdateAlone', message, range);
 }
 
@@ -116,7 +118,9 @@ const secretInText: Check = ({ globalArgs, stages }) =>
   [...globalArgs, ...stages.flatMap(({ instructions }) => instructions)].flatMap((instruction) => {
     const texts = textsOf(instruction);
     return SECRETS.filter(([, form]) => texts.some((text) => form.test(text))).map(([what]) => {
-      const message = `${instruction.keyword.toUpperCase()} holds ${what}: it stays readable in the image or its history; use RUN --mount=type=secret`;
+      const message =
+        `${instruction.keyword.toUpperCase()} holds ${what}: it stays readable in the image ` +
+        'or its history; use RUN --mount=type=secret';
       return warning('SecretInText', message, instruction.range);
     });
   });
@@ -144,7 +148,10 @@ const installAfterCopyAll: Check = ({ stages }) =>
     const late = installsIn(instructions.slice(at + 1)).find(({ files }) => !before.has(files));
     if (!late) return [];
     const line = late.range.start.line;
-    const message = `${copy.keyword.toUpperCase()} of the whole context before '${late.command}' (line ${line}): every change installs everything again; copy ${late.files} first, install, then copy the rest`;
+    const message =
+      `${copy.keyword.toUpperCase()} of the whole context before '${late.command}' (line ` +
+      `${line}): every change installs everything again; copy ${late.files} first, install, ` +
+      'then copy the rest';
     return [warning('InstallAfterCopyAll', message, copy.range)];
   });
 

@@ -68,7 +68,8 @@ const SILENT: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
     'RUN curl https://example.com:8443/x@y',
     'RUN git clone git@example.com:team/app.git',
     'ENV KEY=AKIA',
-    'RUN --mount=type=secret,id=x curl -H "Authorization: $(cat /run/secrets/x)" https://example.com',
+    'RUN --mount=type=secret,id=x curl -H "Authorization: $(cat /run/secrets/x)" ' +
+      'https://example.com',
   ],
   InstallAfterCopyAll: [
     'COPY package*.json ./\nRUN npm ci\nCOPY . .\nRUN npm ci --omit=dev',

@@ -42,7 +42,8 @@ const BUILDKIT = {
   ReservedStageName: ['reserved-stage-name', 'Reserved words should not be used as stage names'],
   JSONArgsRecommended: [
     'json-args-recommended',
-    'JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior related to OS signals',
+    'JSON arguments recommended for ENTRYPOINT/CMD to prevent unintended behavior ' +
+      'related to OS signals',
   ],
   MaintainerDeprecated: [
     'maintainer-deprecated',
@@ -51,7 +52,8 @@ const BUILDKIT = {
   UndefinedArgInFrom: ['undefined-arg-in-from', 'FROM command must use declared ARGs'],
   WorkdirRelativePath: [
     'workdir-relative-path',
-    'Relative workdir without an absolute workdir declared within the build can have unexpected results if the base image changes',
+    'Relative workdir without an absolute workdir declared within the build can have ' +
+      'unexpected results if the base image changes',
   ],
   UndefinedVar: ['undefined-var', 'Variables should be defined before their use'],
   MultipleInstructionsDisallowed: [
@@ -68,7 +70,8 @@ const BUILDKIT = {
   ],
   RedundantTargetPlatform: [
     'redundant-target-platform',
-    'Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior',
+    'Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the ' +
+      'default behavior',
   ],
   SecretsUsedInArgOrEnv: [
     'secrets-used-in-arg-or-env',
@@ -89,7 +92,9 @@ const BUILDKIT = {
   ],
   InvalidDefinitionDescription: [
     'invalid-definition-description',
-    'Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.',
+    'Comment for build stage or argument should follow the format: `# <arg/stage name> ' +
+      '<description>`. If this is not intended to be a description comment, add an empty line ' +
+      'or comment between the instruction and the comment.',
     'experimental',
   ],
   ExposeProtoCasing: ['expose-proto-casing', 'Protocol in EXPOSE instruction should be lowercase'],

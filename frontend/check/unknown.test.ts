@@ -9,7 +9,8 @@ test('an unknown rule gives a warning with a suggestion', () => {
   assert.equal(
     told('# check=skip=StageNameCasin,Nothing;experimental=CopyIgnoredFile\nFROM scratch\n'),
     [
-      'there is no check named "StageNameCasin" (did you mean StageNameCasing?): naming it has no effect',
+      'there is no check named "StageNameCasin" (did you mean StageNameCasing?): ' +
+        'naming it has no effect',
       'there is no check named "Nothing": naming it has no effect',
     ],
   );

@@ -24,7 +24,9 @@ export function unknownRules(
   );
   return unknown.map((name) => ({
     kind: 'warning',
-    short: `there is no check named ${JSON.stringify(name)}${didYouMean(name, names)}: naming it has no effect`,
+    short:
+      `there is no check named ${JSON.stringify(name)}${didYouMean(name, names)}: ` +
+      'naming it has no effect',
     detail: [],
     ...(line && {
       source: { name: source.name, text: source.text, startLine: number, endLine: number },

@@ -58,7 +58,9 @@ export function checkPort(port: string, range: SourceRange): Warning[] {
     );
   }
   if (port.includes(':')) {
-    const message = `EXPOSE instruction should not define an IP address or host-port mapping, found '${port}'`;
+    const message =
+      'EXPOSE instruction should not define an IP address or host-port ' +
+      `mapping, found '${port}'`;
     found.push(warning('ExposeInvalidFormat', message, range));
   }
   return found;
@@ -94,7 +96,9 @@ const multipleInstructions: Check = ({ stages }) =>
         .filter((instruction) => instruction.kind === kind)
         .slice(0, -1)
         .map(({ range }) => {
-          const message = `Multiple ${kind.toUpperCase()} instructions should not be used in the same stage because only the last one will be used`;
+          const message =
+            `Multiple ${kind.toUpperCase()} instructions should not be used in the same stage ` +
+            'because only the last one will be used';
           return warning('MultipleInstructionsDisallowed', message, range);
         }),
     ),
@@ -108,7 +112,9 @@ const jsonArgs: Check = (dockerfile) =>
       instruction.command.form === 'exec'
     )
       return [];
-    const message = `JSON arguments recommended for ${instruction.keyword} to prevent unintended behavior related to OS signals`;
+    const message =
+      `JSON arguments recommended for ${instruction.keyword} to prevent unintended behavior ` +
+      'related to OS signals';
     return [warning('JSONArgsRecommended', message, instruction.range)];
   });
 
@@ -119,7 +125,9 @@ const jsonArgs: Check = (dockerfile) =>
 const workdirRelative: Check = (dockerfile) =>
   walkStages(dockerfile, 'workdir', (instruction) => {
     if (instruction.kind !== 'workdir' || /^\/|[$'"\\`]/.test(instruction.path)) return [];
-    const message = `Relative workdir ${quote(instruction.path)} can have unexpected results if the base image changes`;
+    const message =
+      `Relative workdir ${quote(instruction.path)} can have unexpected results if ` +
+      'the base image changes';
     return [warning('WorkdirRelativePath', message, instruction.range)];
   });
 

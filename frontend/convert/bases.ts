@@ -210,7 +210,9 @@ function checkPlatform(
   const [expected, actual] = [wanted, platformOfImage(config)].map((p) =>
     formatPlatformInFull(normalisePlatform(p)),
   );
-  const message = `Base image ${written} was pulled with platform "${actual}", expected "${expected}" for current build`;
+  const message =
+    `Base image ${written} was pulled with platform "${actual}", expected ` +
+    `"${expected}" for current build`;
   conversion.warn('InvalidBaseImagePlatform', message, stage.errorRange);
 }
 

@@ -16,7 +16,9 @@ export function warnIgnored({ conversion, command }: Step, isAdd: boolean, sourc
   if (known.work > MOST_WORK) return;
   const path = cleanPath(source).replace(/^\/+/, '');
   if (path === '' || path === '.' ? !known.all : mayBeThere(known, path)) return;
-  const message = `Attempting to ${isAdd ? 'Add' : 'Copy'} file "${source}" that is excluded by .dockerignore`;
+  const message =
+    `Attempting to ${isAdd ? 'Add' : 'Copy'} file "${source}" that is ` +
+    'excluded by .dockerignore';
   conversion.warn('CopyIgnoredFile', message, command.instruction.range);
 }
 

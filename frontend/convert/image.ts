@@ -117,7 +117,9 @@ export function commit(
       'KILN_DOCKERFILE_TOO_COMPLEX',
       `the image's history would have more than ${MAX_HISTORY} characters`,
       {
-        hint: 'declare fewer ARGs before the RUNs, or make values and paths that do not grow with each instruction',
+        hint:
+          'declare fewer ARGs before the RUNs, or make values and paths that do not grow with ' +
+          'each instruction',
       },
     );
   }

@@ -79,7 +79,8 @@ function warnUndefined(
     conversion.warn(
       'UndefinedVar',
       () =>
-        `Usage of undefined variable '$${name}'${didYouMean(`$${name}`, prefixed(stage.state.env.keys()))}`,
+        'Usage of undefined variable ' +
+        `'$${name}'${didYouMean(`$${name}`, prefixed(stage.state.env.keys()))}`,
       instruction.range,
     );
   }

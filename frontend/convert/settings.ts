@@ -76,7 +76,9 @@ function commandLine(
 ): string[] {
   if (command.form === 'exec') return [...command.args];
   if (!step.stage.image.config.Shell?.length) {
-    const message = `JSON arguments recommended for ${keyword} to prevent unintended behavior related to OS signals`;
+    const message =
+      `JSON arguments recommended for ${keyword} to prevent unintended behavior ` +
+      'related to OS signals';
     step.conversion.warn('JSONArgsRecommended', message, range);
   }
   return withShell(step.stage, command.text);
@@ -89,7 +91,9 @@ function countOnce(
 ): void {
   const earlier = stage.seen.get(instruction.kind);
   if (earlier) {
-    const message = `Multiple ${instruction.keyword} instructions should not be used in the same stage because only the last one will be used`;
+    const message =
+      `Multiple ${instruction.keyword} instructions should not be used in the same stage ` +
+      'because only the last one will be used';
     conversion.warn('MultipleInstructionsDisallowed', message, earlier);
   }
   stage.seen.set(instruction.kind, instruction.range);
@@ -214,7 +218,9 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
   const { stage, conversion } = step;
   const path = step.expand(instruction.path);
   if (!stage.workdirSet && !isAbsolute(path) && !isWindowsPath(stage, path)) {
-    const message = `Relative workdir ${JSON.stringify(path)} can have unexpected results if the base image changes`;
+    const message =
+      `Relative workdir ${JSON.stringify(path)} can have unexpected results if ` +
+      'the base image changes';
     conversion.warn('WorkdirRelativePath', message, instruction.range);
   }
   stage.workdirSet = true;

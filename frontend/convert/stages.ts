@@ -58,7 +58,9 @@ function addStage(
       'KILN_STAGE_BASE',
       `FROM ${from.image} names no image: it expands to nothing`,
       {
-        hint: 'declare the ARG before the first FROM and give it a default, or pass it with --build-arg',
+        hint:
+          'declare the ARG before the first FROM and give it a default, or ' +
+          'pass it with --build-arg',
       },
     );
   }
@@ -115,7 +117,9 @@ function stagePlatform(
       'KILN_PLATFORM_INVALID',
       `--platform=${written} names no platform: it expands to nothing${meant}`,
       {
-        hint: 'declare the ARG before the first FROM; BUILDPLATFORM and TARGETPLATFORM are there without one',
+        hint:
+          'declare the ARG before the first FROM; BUILDPLATFORM and TARGETPLATFORM ' +
+          'are there without one',
       },
     );
   }
@@ -136,7 +140,8 @@ function warnPlatform(
     if (word.result === scope.globals.get('TARGETPLATFORM')) {
       scope.warn(
         'RedundantTargetPlatform',
-        `Setting platform to predefined ${written} in FROM is redundant as this is the default behavior`,
+        `Setting platform to predefined ${written} in FROM is redundant as this is the ` +
+          'default behavior',
         range,
       );
     }
@@ -244,14 +249,18 @@ function sourcesOf(instruction: StageInstruction, list: StageList, words: Words)
   const stage = list.all[Number(from)];
   if (!stage)
     throw new KilnError('KILN_STAGE_INDEX', `there is no stage number ${from}`, {
-      hint: `stages are counted from 0, and the last one here is ${list.all.filter((one) => one.registered).length - 1}`,
+      hint:
+        'stages are counted from 0, and the last one here is ' +
+        `${list.all.filter((one) => one.registered).length - 1}`,
     });
   return [stage];
 }
 
 function noVariable(where: string): KilnError {
   return new KilnError('KILN_DOCKERFILE_FROM_VARIABLE', `${where} cannot hold a variable`, {
-    hint: 'name the image in a stage of its own (FROM $IMAGE AS name), with its ARG before the first FROM, and use that name',
+    hint:
+      'name the image in a stage of its own (FROM $IMAGE AS name), with its ARG before the ' +
+      'first FROM, and use that name',
   });
 }
 

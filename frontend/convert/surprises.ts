@@ -26,7 +26,9 @@ export function warnManyLayers(
   if (count <= MOST_LAYERS) return;
   const own = commands.filter(({ instruction }) => MAKES_LAYER.has(instruction.kind));
   const first = own[own.length - (count - MOST_LAYERS)];
-  const message = `The image has ${count} layers, and Docker takes at most ${MOST_LAYERS}: put commands into one RUN, or build with --squash`;
+  const message =
+    `The image has ${count} layers, and Docker takes at most ${MOST_LAYERS}: put commands ` +
+    'into one RUN, or build with --squash';
   warn('TooManyLayers', message, first?.instruction.range ?? target.node.errorRange);
 }
 
@@ -46,7 +48,9 @@ export function warnOtherPlatform(
     (platform.os === wanted.os && platform.architecture === wanted.architecture)
   )
     return;
-  const message = `The last stage is for ${formatPlatform(platform)}, and its image will say ${formatPlatform(wanted)}`;
+  const message =
+    `The last stage is for ${formatPlatform(platform)}, and its image will say ` +
+    `${formatPlatform(wanted)}`;
   warn('LastStagePlatform', message, target.node.errorRange);
 }
 
@@ -70,7 +74,9 @@ export function warnChmod(
     : sources.some((source) => /(?:^|\/)\.?$/.test(source));
   if (!makesDirectory) return;
   const octal = mode.toString(8).padStart(4, '0');
-  const message = `--chmod=${octal} also goes to directories, which nobody but root can enter then: write --chmod=u=rwX,go=rX`;
+  const message =
+    `--chmod=${octal} also goes to directories, which nobody but root can enter then: write ` +
+    '--chmod=u=rwX,go=rX';
   conversion.warn('ChmodWithoutExecute', message, command.instruction.range);
 }
 
@@ -81,7 +87,9 @@ export function warnExclude(
 ): void {
   for (const pattern of flags.exclude) {
     if (sources.length !== 1 || trimmed(pattern) !== trimmed(sources[0]!)) continue;
-    const message = `--exclude=${pattern} names the source itself, and excludes nothing: patterns are matched below it`;
+    const message =
+      `--exclude=${pattern} names the source itself, and excludes nothing: patterns are ` +
+      'matched below it';
     conversion.warn('ExcludeNamesSource', message, command.instruction.range);
   }
 }
@@ -96,7 +104,9 @@ export function warnLinkedTmp(
 ): void {
   const directory = /^\/(?:var\/)?tmp(?=\/)/.exec(dest)?.[0];
   if (!flags.link || directory === undefined) return;
-  const message = `--link makes ${directory} anew with mode 0755, and only root can write there then: leave out --link`;
+  const message =
+    `--link makes ${directory} anew with mode 0755, and only root can write there ` +
+    'then: leave out --link';
   conversion.warn('LinkResetsMode', message, command.instruction.range);
 }
 
@@ -111,7 +121,9 @@ export function warnDroppedCmd({ stage, command }: Step): void {
 /** Called when the stage is complete: a later CMD of its own makes up for it. */
 export function tellDroppedCmd({ warn }: Conversion, { droppedCmd, seen }: StageWork): void {
   if (!droppedCmd || seen.has('cmd')) return;
-  const message = `ENTRYPOINT drops the CMD of line ${droppedCmd.given}, which the stage inherits: write it again below`;
+  const message =
+    `ENTRYPOINT drops the CMD of line ${droppedCmd.given}, which the stage inherits: ` +
+    'write it again below';
   warn('EntrypointDropsCmd', message, droppedCmd.at);
 }
 
@@ -128,7 +140,9 @@ export function warnCacheOwners(
   const first = conversion.cacheOwners.get(id);
   if (first === undefined) conversion.cacheOwners.set(id, text);
   if (first === undefined || first === text) return;
-  const message = `The cache ${JSON.stringify(id)} is mounted above with another uid, gid or mode: these are two caches that share nothing`;
+  const message =
+    `The cache ${JSON.stringify(id)} is mounted above with another uid, gid or mode: these ` +
+    'are two caches that share nothing';
   conversion.warn('CacheOwnersDiffer', message, command.instruction.range);
 }
 

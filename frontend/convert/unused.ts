@@ -75,7 +75,9 @@ export function unusedContexts(
   if (unused.length === 0) return undefined;
   return {
     kind: 'warning',
-    short: `--build-context [${unused.join(' ')}] has no effect: nothing in the Dockerfile has that name`,
+    short:
+      `--build-context [${unused.join(' ')}] has no effect: nothing in the ` +
+      'Dockerfile has that name',
     detail: [],
   };
 }

@@ -71,13 +71,15 @@ function configuration(directory: string, options: TestRegistryOptions): string 
   return [
     'version: 0.1',
     'log: { level: info, formatter: text }',
-    `storage: { filesystem: { rootdirectory: ${join(directory, 'data')} }, delete: { enabled: true } }`,
+    `storage: { filesystem: { rootdirectory: ${join(directory, 'data')} }, delete: { ` +
+      'enabled: true } }',
     // With port 0 the kernel picks a free port, and the log says which.
     `http: { addr: "127.0.0.1:0"${tlsOf(options)} }`,
     ...(login ? [`auth: { htpasswd: { realm: test, path: ${join(directory, 'htpasswd')} } }`] : []),
     ...(tokens
       ? [
-          `auth: { token: { realm: "${tokens.realm}", service: test, issuer: test, rootcertbundle: ${tokens.certificate} } }`,
+          `auth: { token: { realm: "${tokens.realm}", service: test, issuer: test, ` +
+            `rootcertbundle: ${tokens.certificate} } }`,
         ]
       : []),
     ...(mirrorOf === undefined ? [] : [`proxy: { remoteurl: "${mirrorOf}" }`]),
@@ -87,7 +89,10 @@ function configuration(directory: string, options: TestRegistryOptions): string 
 
 function tlsOf({ tls, clientCa }: TestRegistryOptions): string {
   if (!tls) return '';
-  return `, tls: { certificate: ${tls.certificate}, key: ${tls.key}${clientCa ? `, clientcas: ["${clientCa}"]` : ''} }`;
+  return (
+    `, tls: { certificate: ${tls.certificate}, key: ` +
+    `${tls.key}${clientCa ? `, clientcas: ["${clientCa}"]` : ''} }`
+  );
 }
 
 let marks = 0;

@@ -141,7 +141,9 @@ function cannotHold(path: string, missing: string): KilnError {
     `the store lies on ${name}, which does not hold ${missing} as images need it`,
     {
       place: { kind: 'path', path },
-      hint: 'put the store on another file system (ext4, xfs, btrfs, tmpfs, a volume of the container) with --root or KILN_ROOT',
+      hint:
+        'put the store on another file system (ext4, xfs, btrfs, tmpfs, a volume of the ' +
+        'container) with --root or KILN_ROOT',
     },
   );
 }

@@ -50,7 +50,8 @@ async function packed(
 
 const python = [
   '-c',
-  'import gzip,sys,hashlib; print(hashlib.sha256(gzip.decompress(sys.stdin.buffer.read())).hexdigest())',
+  'import gzip,sys,hashlib; ' +
+    'print(hashlib.sha256(gzip.decompress(sys.stdin.buffer.read())).hexdigest())',
 ];
 
 for (const reproducible of [false, true]) {

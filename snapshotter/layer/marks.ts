@@ -83,9 +83,12 @@ export function clearOpaque(fd: number): void {
 export function marksNeedPrivilege(cause?: unknown): KilnError {
   return new KilnError(
     'KILN_NO_PRIVILEGE',
-    'the layers of this store mark removed files in a way that only CAP_SYS_ADMIN may read and write',
+    'the layers of this store mark removed files in a way that only ' +
+      'CAP_SYS_ADMIN may read and write',
     {
-      hint: 'run Kiln with the privileges that the store was made with, or give it another store by KILN_ROOT',
+      hint:
+        'run Kiln with the privileges that the store was made with, or give it ' +
+        'another store by KILN_ROOT',
       cause,
     },
   );

@@ -49,7 +49,8 @@ export function refusal(entry: TarEntry, error: unknown): unknown {
     const isFault =
       UNFIT.has(code) || ((code === 'ENOSPC' || code === 'EDQUOT') && error.size >= LARGE_VALUE);
     if (!isFault) return error;
-    const value = `the attribute ${JSON.stringify(error.attribute)} (${error.size} bytes) of ${name}`;
+    const value =
+      `the attribute ${JSON.stringify(error.attribute)} ` + `(${error.size} bytes) of ${name}`;
     return malformed(`${value} is refused by the kernel: ${attributeReason(code)}`, error);
   }
   if (!IMPOSSIBLE.has(code)) return error;
@@ -57,7 +58,8 @@ export function refusal(entry: TarEntry, error: unknown): unknown {
     return malformed(`${name} cannot be made: ${reasonOf(error)}`, error);
   return new KilnError(
     'KILN_LAYER_MALFORMED',
-    `${name} belongs to ${entry.uid}:${entry.gid}, and that user or group is not in the range of ids of this user`,
+    `${name} belongs to ${entry.uid}:${entry.gid}, and that user or group is not in the ` +
+      'range of ids of this user',
     { hint: 'give the user more ids in /etc/subuid and /etc/subgid, or run as root', cause: error },
   );
 }

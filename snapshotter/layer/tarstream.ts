@@ -211,7 +211,8 @@ function refuseLong(path: string): void {
   if (nameBytes(path).length <= LONGEST_PATH) return;
   throw new KilnError(
     'KILN_LAYER_LIMIT',
-    `${shownPath(path)} cannot be in a layer of an image: no system unpacks a path of more than ${LONGEST_PATH} bytes`,
+    `${shownPath(path)} cannot be in a layer of an image: no system unpacks a path of more ` +
+      `than ${LONGEST_PATH} bytes`,
     {
       hint: 'remove it in the step that makes it, or copy what is needed of that stage without it',
     },
@@ -337,7 +338,9 @@ function* putFile(out: Pieces, entry: TarEntry, open: () => number): Generator<B
           'KILN_STORE_DAMAGED',
           `a file of a layer is shorter than it was: ${entry.path}`,
           {
-            hint: "remove the image and build it again; another process must not write in Kiln's store",
+            hint:
+              'remove the image and build it again; another process must not ' +
+              "write in Kiln's store",
           },
         );
       at += count;

@@ -135,7 +135,10 @@ export function lineOf(entry: TarEntry, stat: Stat, more: string): string {
   const { type, path, linkPath, mode, uid, gid, size, mtime, devMajor, devMinor } = entry;
   // The inode of other kinds of entries says nothing about their bytes.
   const inode = type === 'file' || type === 'hardlink' ? stat.ino : 0;
-  return `${type} ${mode} ${uid} ${gid} ${size} ${mtime.sec} ${devMajor} ${devMinor} ${inode} ${more} ${path}\0${linkPath}\0`;
+  return (
+    `${type} ${mode} ${uid} ${gid} ${size} ${mtime.sec} ${devMajor} ${devMinor} ${inode} ` +
+    `${more} ${path}\0${linkPath}\0`
+  );
 }
 
 function read(from: string | undefined): { states: Buffer; lines: string } {

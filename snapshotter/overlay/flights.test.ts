@@ -79,7 +79,10 @@ test('the lock of a killed process is free', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-lock-'));
   const path = join(directory, 'a');
   const module = JSON.stringify(new URL('lockfile.ts', import.meta.url).href);
-  const holder = `import(${module}).then((m) => m.withLockFile(${JSON.stringify(path)}, new AbortController().signal, () => (console.log('held'), setInterval(() => 0, 1e6), new Promise(() => 0))))`;
+  const holder =
+    `import(${module}).then((m) => m.withLockFile(${JSON.stringify(path)}, new ` +
+    "AbortController().signal, () => (console.log('held'), setInterval(() => 0, 1e6), new " +
+    'Promise(() => 0))))';
   const child = spawn(process.execPath, ['-e', holder], { stdio: ['ignore', 'pipe', 'inherit'] });
   await new Promise((held) => child.stdout.once('data', held));
   const abort = new AbortController();

@@ -146,7 +146,8 @@ function changed(record: LayerRecord, packed: PackedBlob): KilnError {
   }
   return new KilnError(
     'KILN_STORE_DAMAGED',
-    `the files of layer ${record.id} have changed: they pack to ${packed.info.diffId} instead of ${record.info?.diffId}`,
+    `the files of layer ${record.id} have changed: they pack to ${packed.info.diffId} ` +
+      `instead of ${record.info?.diffId}`,
     { hint: 'build the image again: the step that made it then runs again' },
   );
 }

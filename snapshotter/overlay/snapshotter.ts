@@ -232,7 +232,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
         'KILN_BLOB_CORRUPT',
         `the blob ${blob} is damaged: its bytes have another digest`,
         {
-          hint: 'it was removed: run the command again, and pull or load the image if it is still missed',
+          hint:
+            'it was removed: run the command again, and pull or load the image ' +
+            'if it is still missed',
           cause: error,
         },
       );

@@ -124,10 +124,13 @@ function mounted(path: string, mount: () => void): void {
     if (!REFUSALS.has(errnoOf(error) ?? '')) throw storeError(error, path);
     throw new KilnError(
       'KILN_STORE_FILE_SYSTEM',
-      `the layers of this store are made for overlay mounts, and the kernel allows none here (${errnoOf(error)})`,
+      'the layers of this store are made for overlay mounts, and the kernel allows none ' +
+        `here (${errnoOf(error)})`,
       {
         place: { kind: 'path', path },
-        hint: "use another store with KILN_ROOT: a new one finds out what works here; 'kiln doctor' says what that is",
+        hint:
+          "use another store with KILN_ROOT: a new one finds out what works here; 'kiln " +
+          "doctor' says what that is",
         cause: error,
       },
     );

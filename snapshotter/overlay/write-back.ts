@@ -11,7 +11,8 @@ const MARK = 'written-back';
  * the store still exists.
  */
 const SCRIPT =
-  'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv "$1/$3.$$" "$1/$3"';
+  'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv ' +
+  '"$1/$3.$$" "$1/$3"';
 
 /**
  * Starts to write the store's file system back to disk, and leaves a mark when that is done.

@@ -47,7 +47,8 @@ export function openBlobForms(store: Store, content: ContentStore): BlobForms {
   return {
     record(form) {
       db.run(
-        'INSERT OR REPLACE INTO forms (diff_id, digest, size, media_type, compression, variant) VALUES (?, ?, ?, ?, ?, ?)',
+        'INSERT OR REPLACE INTO forms (diff_id, digest, size, media_type, compression, ' +
+          'variant) VALUES (?, ?, ?, ?, ?, ?)',
         form.diffId,
         form.digest,
         form.size,

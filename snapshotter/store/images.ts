@@ -72,7 +72,8 @@ class ImageTable implements MirroredImages {
     else db.run('DELETE FROM images WHERE name IS ?', name as string);
     this.#store.warn(
       image
-        ? `what the index says of the image ${shown} could not be read: it was taken from images.json`
+        ? `what the index says of the image ${shown} could not be read: it was ` +
+            'taken from images.json'
         : `what the index says of the image ${shown} could not be read: pull or build it again`,
     );
     return image;

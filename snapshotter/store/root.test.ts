@@ -196,7 +196,8 @@ test('a valid SQLite file that is not an index is replaced', ({ dir }) => {
     'the log of another file': () => {
       const other = new DatabaseSync(`${path}.other`);
       other.exec(
-        'PRAGMA journal_mode=WAL; CREATE TABLE bookmarks (a); INSERT INTO bookmarks VALUES (zeroblob(50000))',
+        'PRAGMA journal_mode=WAL; CREATE TABLE bookmarks (a); INSERT INTO bookmarks VALUES ' +
+          '(zeroblob(50000))',
       );
       for (const suffix of ['-wal', '-shm']) copyFileSync(`${path}.other${suffix}`, path + suffix);
       other.close();
@@ -276,7 +277,8 @@ test('leftovers of dead processes are removed, and files of living ones remain',
     process.execPath,
     [
       '-e',
-      `import(${JSON.stringify(new URL('owner.ts', import.meta.url).href)}).then((o) => console.log(o.thisOwner()))`,
+      `import(${JSON.stringify(new URL('owner.ts', import.meta.url).href)}).then((o) => ` +
+        'console.log(o.thisOwner()))',
     ],
     { encoding: 'utf8' },
   ).stdout.trim();

@@ -400,7 +400,8 @@ function openDatabase(root: string): { db: Database; warning: string | undefined
     try {
       const warning =
         gone.length > 0
-          ? `${gone.join(' and ')} of the store was missing: its contents are made again when they are needed`
+          ? `${gone.join(' and ')} of the store was missing: its contents are made again when ` +
+            'they are needed'
           : undefined;
       return { db: openTables(path, false), warning };
     } catch (error) {
@@ -447,10 +448,12 @@ function createTables(db: Database): void {
   db.transaction(() => {
     // A service was called a room when the first stores were made, which have these tables.
     db.exec(
-      'CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID',
+      'CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, version INTEGER ' +
+        'NOT NULL) WITHOUT ROWID',
     );
     db.exec(
-      'CREATE TABLE IF NOT EXISTS recovery (room TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID',
+      'CREATE TABLE IF NOT EXISTS recovery (room TEXT PRIMARY KEY, generation INTEGER NOT ' +
+        'NULL) WITHOUT ROWID',
     );
     db.run("INSERT OR IGNORE INTO recovery (room, generation) VALUES ('', 0)");
   });

@@ -32,7 +32,9 @@ export function fullDiskError(error: unknown, path: string): unknown {
 export function diskFull(path: string, cause?: unknown): KilnError {
   return new KilnError('KILN_DISK_FULL', `no space left for ${path}${freeSpace(path)}`, {
     place: { kind: 'path', path },
-    hint: 'free some space, or put the store elsewhere with --root or KILN_ROOT; what is in the store is intact',
+    hint:
+      'free some space, or put the store elsewhere with --root or KILN_ROOT; what is in the ' +
+      'store is intact',
     cause,
   });
 }

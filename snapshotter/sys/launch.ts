@@ -21,7 +21,8 @@ export interface SpawnOptions {
 
 const c = {
   spawn: bind(
-    'int posix_spawn(void *, const char *, const void *, const void *, const char **, const char **)',
+    'int posix_spawn(void *, const char *, const void *, const void *, const ' +
+      'char **, const char **)',
   ),
   attrInit: bind('int posix_spawnattr_init(void *)'),
   attrFlags: bind('int posix_spawnattr_setflags(void *, int16_t)'),

@@ -35,7 +35,8 @@ export function requireMounts(what: string): void {
 export const NO_MOUNTS =
   'this process may not mount anything (no CAP_SYS_ADMIN, or seccomp or AppArmor refuses it)';
 export const ALLOW_MOUNTS =
-  'start the container or service around Kiln with --privileged, or with CAP_SYS_ADMIN and without its seccomp and AppArmor profiles';
+  'start the container or service around Kiln with --privileged, or with CAP_SYS_ADMIN and ' +
+  'without its seccomp and AppArmor profiles';
 
 function noMounts(what: string): KilnError {
   return new KilnError('KILN_NO_PRIVILEGE', `${what}, and ${NO_MOUNTS}`, {

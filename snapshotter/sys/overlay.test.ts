@@ -173,7 +173,9 @@ test('worker threads and children that start later see the mounts, and other pro
   mountOverlay({ lower: [one], target });
   try {
     assert.is(execFileSync('cat', [join(target, 'f')], { encoding: 'utf8' }), 'one');
-    const code = `require('node:worker_threads').parentPort.postMessage(require('node:fs').readFileSync(${JSON.stringify(join(target, 'f'))}, 'utf8'))`;
+    const code =
+      `require('node:worker_threads').parentPort.postMessage(require('node:fs').readFileSync(${JSON.stringify(join(target, 'f'))},` +
+      " 'utf8'))";
     const worker = new Worker(code, { eval: true });
     assert.is(await new Promise((resolve) => worker.once('message', resolve)), 'one');
     await worker.terminate();

@@ -92,7 +92,10 @@ export const DEEPEST = 2048;
 export function shownPath(path: string): string {
   const full = `/${path.replace(/^\/+/, '')}`;
   if (full.length <= SHOWN) return JSON.stringify(full);
-  return `${JSON.stringify(`${full.slice(0, SHOWN / 2)}…${full.slice(-SHOWN / 2)}`)} (${nameBytes(full).length} bytes)`;
+  return (
+    `${JSON.stringify(`${full.slice(0, SHOWN / 2)}…${full.slice(-SHOWN / 2)}`)} ` +
+    `(${nameBytes(full).length} bytes)`
+  );
 }
 
 const SHOWN = 200;
@@ -103,7 +106,9 @@ export function tooDeep(path: string): KilnError {
     'KILN_LAYER_LIMIT',
     `${shownPath(path)} is more than ${DEEPEST} directories deep`,
     {
-      hint: 'the program that made it was most likely in an endless loop: remove it (rm -rf), or leave it out (.dockerignore, COPY --exclude)',
+      hint:
+        'the program that made it was most likely in an endless loop: remove it (rm -rf), or ' +
+        'leave it out (.dockerignore, COPY --exclude)',
     },
   );
 }

@@ -57,7 +57,9 @@ export const CASES: readonly CallCase[] = [
   },
   { name: 'error-true', dockerfile: '# check=error=true\nFROM scratch AS Foo\nLABEL a=b\n', calls: ['check', 'outline', 'targets'] },
   { name: 'skipped', dockerfile: '# check=skip=StageNameCasing\nFROM scratch AS Foo\nENV a b\n', calls: ['check'] },
-  { name: 'all-skipped', dockerfile: '# check=skip=all;error=true\nFROM scratch AS Foo\nENV a b\n', calls: ['check'] },
+  { name: 'all-skipped', dockerfile: '# check=skip=all;error=true\n' +
+'FROM scratch AS Foo\n' +
+'ENV a b\n', calls: ['check'] },
   {
     name: 'options-from-outside',
     dockerfile: '# check=skip=all\nFROM scratch AS Foo\n',
@@ -91,12 +93,28 @@ export const CASES: readonly CallCase[] = [
   { name: 'stages-other', dockerfile: STAGES, target: 'OTHER', calls: ['outline', 'targets'] },
   {
     name: 'unnamed-stages',
-    dockerfile: 'FROM scratch as One\n\n# two\nFROM one\n# a global note\n\n# long-name is so long\nFROM scratch as long-name\nFROM one\n',
+    dockerfile: 'FROM scratch as One\n\n' +
+'# two\n' +
+'FROM one\n' +
+'# a global note\n\n' +
+'# long-name is so long\n' +
+'FROM scratch as long-name\n' +
+'FROM one\n',
     calls: ['targets', 'outline'],
   },
   {
     name: 'descriptions',
-    dockerfile: '# a text\n# base is one\n# more\nFROM scratch AS base\n#\n# X not for X\n#\nARG X\n# X is x\n# Y is y\nARG X=1 Z=3\n',
+    dockerfile: '# a text\n' +
+'# base is one\n' +
+'# more\n' +
+'FROM scratch AS base\n' +
+'#\n' +
+'# X not for X\n' +
+'#\n' +
+'ARG X\n' +
+'# X is x\n' +
+'# Y is y\n' +
+'ARG X=1 Z=3\n',
     calls: ['targets'],
   },
   {
@@ -145,23 +163,67 @@ FROM \${UNSET:-scratch} AS last
   {
     name: 'several-lines',
     dockerfile:
-      'ARG A=1 \\\n  B=2\nFROM scratch \\\n  AS Foo\nARG A\nARG B\nCMD echo \\\n# comment\n\n  b\nENV a \\\n  b\nENTRYPOINT <<E\nx\nE\nFROM Foo \\\n  AS last\n',
+      'ARG A=1 \\\n' +
+'  B=2\n' +
+'FROM scratch \\\n' +
+'  AS Foo\n' +
+'ARG A\n' +
+'ARG B\n' +
+'CMD echo \\\n' +
+'# comment\n\n' +
+'  b\n' +
+'ENV a \\\n' +
+'  b\n' +
+'ENTRYPOINT <<E\n' +
+'x\n' +
+'E\n' +
+'FROM Foo \\\n' +
+'  AS last\n',
     calls: ['check', 'outline', 'targets'],
   },
-  { name: 'several-lines-parse-error', dockerfile: 'FROM scratch as Foo\nCOPY --foo=x \\\n  a \\\n# c\n  b\n', calls: ['check'] },
+  { name: 'several-lines-parse-error', dockerfile: 'FROM scratch as Foo\n' +
+'COPY --foo=x \\\n' +
+'  a \\\n' +
+'# c\n' +
+'  b\n', calls: ['check'] },
   { name: 'several-lines-unknown', dockerfile: 'FROM scratch\nFOO a \\\n  b\n', calls: ['check'] },
-  { name: 'warnings-before-a-parse-error', dockerfile: 'FROM scratch as Foo\nENV a b\nMAINTAINER x\nCOPY a\n', calls: ['check'] },
-  { name: 'warnings-before-an-error', dockerfile: 'FROM scratch as Foo\nCOPY --from=x a b\nFROM scratch\nFROM ${undefined}\nENV a b\n', calls: ['check'] },
-  { name: 'warnings-before-an-error-of-a-step', dockerfile: 'FROM scratch as foo\nENV a b\nEXPOSE x/y/z\nENV c d\n', calls: ['check'] },
+  { name: 'warnings-before-a-parse-error', dockerfile: 'FROM scratch as Foo\n' +
+'ENV a b\n' +
+'MAINTAINER x\n' +
+'COPY a\n', calls: ['check'] },
+  { name: 'warnings-before-an-error', dockerfile: 'FROM scratch as Foo\n' +
+'COPY --from=x a b\n' +
+'FROM scratch\n' +
+'FROM ${undefined}\n' +
+'ENV a b\n', calls: ['check'] },
+  { name: 'warnings-before-an-error-of-a-step', dockerfile: 'FROM scratch as foo\n' +
+'ENV a b\n' +
+'EXPOSE x/y/z\n' +
+'ENV c d\n', calls: ['check'] },
   {
     name: 'platform-args',
     dockerfile:
-      'ARG TARGETARCH\nARG TARGETOS=plan9\nARG BUILDPLATFORM=linux/x\nFROM scratch AS base-amd64\nARG TARGETOS\nARG TARGETARCH\nARG BUILDKIT_SYNTAX\nARG HTTP_PROXY=3\nARG TARGETPLATFORM=foo\nFROM base-${TARGETARCH}\nCOPY x /\nARG SOURCE_DATE_EPOCH\nARG BUILDARCH\n',
+      'ARG TARGETARCH\n' +
+'ARG TARGETOS=plan9\n' +
+'ARG BUILDPLATFORM=linux/x\n' +
+'FROM scratch AS base-amd64\n' +
+'ARG TARGETOS\n' +
+'ARG TARGETARCH\n' +
+'ARG BUILDKIT_SYNTAX\n' +
+'ARG HTTP_PROXY=3\n' +
+'ARG TARGETPLATFORM=foo\n' +
+'FROM base-${TARGETARCH}\n' +
+'COPY x /\n' +
+'ARG SOURCE_DATE_EPOCH\n' +
+'ARG BUILDARCH\n',
     calls: ['outline'],
   },
   {
     name: 'platform-args-given',
-    dockerfile: 'ARG TARGETARCH\nFROM scratch AS base-amd64\nFROM base-${TARGETARCH}\nARG SOURCE_DATE_EPOCH\n',
+    dockerfile: 'ARG TARGETARCH\n' +
+'FROM scratch AS base-amd64\n' +
+'FROM base-${TARGETARCH}\n' +
+'ARG SOURCE_DATE_EPOCH\n',
     buildArgs: { TARGETARCH: 'amd64', SOURCE_DATE_EPOCH: '5' },
     calls: ['outline'],
   },

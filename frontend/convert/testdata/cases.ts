@@ -27,7 +27,10 @@ export interface OracleOptions {
 
 /** The images that cases build on: their config as a Dockerfile on scratch. */
 export const BASES: Readonly<Record<string, { readonly dockerfile: string; readonly platform?: string }>> = {
-  'oracle/base:latest': { dockerfile: 'FROM scratch\nCOPY file /file\nENV PATH=/bin FOO=base\nCMD ["sh"]\n' },
+  'oracle/base:latest': { dockerfile: 'FROM scratch\n' +
+'COPY file /file\n' +
+'ENV PATH=/bin FOO=base\n' +
+'CMD ["sh"]\n' },
   'oracle/plain:1.0': { dockerfile: 'FROM scratch\nCOPY file /plain\n' },
   'oracle/rich:latest': {
     dockerfile: [
@@ -58,7 +61,9 @@ export const BASES: Readonly<Record<string, { readonly dockerfile: string; reado
     ].join('\n'),
   },
   'oracle/onbuildfrom:latest': {
-    dockerfile: 'FROM scratch\nCOPY file /file\nONBUILD COPY --from=oracle/plain:1.0 /plain /plain\n',
+    dockerfile: 'FROM scratch\n' +
+'COPY file /file\n' +
+'ONBUILD COPY --from=oracle/plain:1.0 /plain /plain\n',
   },
   'oracle/arm:latest': { dockerfile: 'FROM scratch\nCOPY file /file\n', platform: 'linux/arm64' },
 };
@@ -112,7 +117,8 @@ export const CASES: readonly OracleCase[] = [
       'WORKDIR /work',
       'RUN --mount=type=bind,target=/ctx ls',
       'RUN --mount=source=src,target=sub,rw ls',
-      'RUN --mount=type=bind,from=tools,src=/plain,dst=/t --mount=type=bind,from=tools,target=/u,readwrite ls',
+      'RUN --mount=type=bind,from=tools,src=/plain,dst=/t --mount=type=bind,from=tools,' +
+'target=/u,readwrite ls',
       'RUN --mount=type=bind,from=oracle/rich,source=srv,target=/srv ls',
     ),
   },
@@ -132,7 +138,8 @@ export const CASES: readonly OracleCase[] = [
   {
     name: 'run-mounts-cache-ns',
     options: { buildArgs: { BUILDKIT_CACHE_MOUNT_NS: 'proj' } },
-    dockerfile: lines('FROM oracle/base', 'RUN --mount=type=cache,target=/c --mount=type=cache,target=/a ls'),
+    dockerfile: lines('FROM oracle/base', 'RUN --mount=type=cache,target=/c ' +
+'--mount=type=cache,target=/a ls'),
   },
   {
     name: 'run-mounts-tmpfs',
@@ -297,7 +304,8 @@ export const CASES: readonly OracleCase[] = [
       'COPY --from=oracle/rich /c /c',
     ),
   },
-  { name: 'copy-from-image-single', dockerfile: lines('FROM oracle/base', 'COPY --from=oracle/plain:1.0 /plain /p') },
+  { name: 'copy-from-image-single', dockerfile: lines('FROM oracle/base', 'COPY --from=oracle/plain:1.0 ' +
+'/plain /p') },
   {
     name: 'copy-quotes',
     dockerfile: lines(
@@ -326,8 +334,11 @@ export const CASES: readonly OracleCase[] = [
       'FROM oracle/base',
       'ADD http://127.0.0.1:9/dir/file.txt?x=1#frag /d/',
       'ADD https://127.0.0.1:9/ /d/',
-      'ADD --checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef http://127.0.0.1:9/sum /d/sum',
-      'ADD --unpack=true --chown=1:2 --chmod=600 http://127.0.0.1:9/a.tar.gz http://127.0.0.1:9/%41%20b local /d/',
+      'ADD ' +
+'--checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ' +
+'http://127.0.0.1:9/sum /d/sum',
+      'ADD --unpack=true --chown=1:2 --chmod=600 http://127.0.0.1:9/a.tar.gz ' +
+'http://127.0.0.1:9/%41%20b local /d/',
       'ADD --link http://127.0.0.1:9/linked /l',
     ),
   },
@@ -350,7 +361,9 @@ export const CASES: readonly OracleCase[] = [
       'FROM oracle/base',
       'ADD https://127.0.0.1:9/org/repo.git?tag=v1&subdir=s /a',
       'ADD https://127.0.0.1:9/org/repo.git?branch=dev&keep-git-dir=1&submodules=0 /b',
-      'ADD https://127.0.0.1:9/org/repo.git?ref=main&checksum=0123456789012345678901234567890123456789 /c',
+      'ADD ' +
+'https://127.0.0.1:9/org/repo.git?ref=main&checksum=0123456789012345678901234567890123456789 ' +
+'/c',
       'ADD https://127.0.0.1:9/org/repo.git?commit=0123456789012345678901234567890123456789 /d',
     ),
   },
@@ -461,7 +474,8 @@ export const CASES: readonly OracleCase[] = [
       'VOLUME /v1 /v2',
       'VOLUME ["/v3", "/a b"]',
       'STOPSIGNAL SIGTERM',
-      'HEALTHCHECK --interval=1m30s --timeout=500ms --start-period=2s --start-interval=1.5s --retries=3 CMD curl -f "http://localhost/" || exit 1',
+      'HEALTHCHECK --interval=1m30s --timeout=500ms --start-period=2s --start-interval=1.5s ' +
+'--retries=3 CMD curl -f "http://localhost/" || exit 1',
       'CMD ["sh", "-c", "echo \\"q\\" é"]',
       'ENTRYPOINT ["/e"]',
     ),
@@ -480,7 +494,8 @@ export const CASES: readonly OracleCase[] = [
   },
   {
     name: 'config-cmd-order',
-    dockerfile: lines('FROM oracle/rich', 'CMD ["own"]', 'ENTRYPOINT ["e"]', 'HEALTHCHECK CMD ["/check", "x"]'),
+    dockerfile: lines('FROM oracle/rich', 'CMD ["own"]', 'ENTRYPOINT ["e"]', 'HEALTHCHECK CMD ' +
+'["/check", "x"]'),
   },
   {
     name: 'env-arg',
@@ -658,9 +673,12 @@ export const CASES: readonly OracleCase[] = [
       'ADD --chown=1:2 --chmod=755 --exclude=*.md https://127.0.0.1:9/org/repo.git#main /b/',
       'ADD git@127.0.0.1:org/repo.git#x:y /c',
       'ADD ssh://git@127.0.0.1:2222/org/repo.git /d',
-      'ADD --keep-git-dir=false https://127.0.0.1:9/r.git?keep-git-dir=false&submodules=true&ref=a/b /e',
+      'ADD --keep-git-dir=false ' +
+'https://127.0.0.1:9/r.git?keep-git-dir=false&submodules=true&ref=a/b /e',
       'ADD --unpack=false http://127.0.0.1:9/a.tar /f/',
-      'ADD --unpack --checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef https://127.0.0.1:9/b.tar /g/',
+      'ADD --unpack ' +
+'--checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ' +
+'https://127.0.0.1:9/b.tar /g/',
       'ADD http://127.0.0.1:9/x/ http://127.0.0.1:9/y?z=/w /h/',
       'ADD https://127.0.0.1:9/notgit /i',
     ),
