@@ -16,7 +16,10 @@ export async function startRegistry(
   const config = join(directory, 'config.yml');
   writeFileSync(
     config,
-    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}\nhttp: {addr: 127.0.0.1:${port}}\n`,
+    'version: 0.1\n' +
+      'log: {level: error, accesslog: {disabled: true}}\n' +
+      `storage: {filesystem: {rootdirectory: ${directory}/data}, delete: {enabled: true}}\n` +
+      `http: {addr: 127.0.0.1:${port}}\n`,
   );
   const child = spawn('docker-registry', ['serve', config], { stdio: 'ignore' });
   const host = `127.0.0.1:${port}`;

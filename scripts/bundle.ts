@@ -33,7 +33,11 @@ const LAZY = [
   'http',
   'module',
 ];
-const LAZY_REQUIRE = `{const real=require,lazy=new Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});require=Object.assign((id)=>lazy.has(id)?new Proxy({},{get:(_,key)=>real(id)[key],has:(_,key)=>key in real(id),ownKeys:()=>[]}):real(id),real);}`;
+const LAZY_REQUIRE =
+  '{const real=require,lazy=new ' +
+  `Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});require=Object.assign((id)=>lazy.has(id)?new ` +
+  'Proxy({},{get:(_,key)=>real(id)[key],has:(_,key)=>key in real(id),' +
+  'ownKeys:()=>[]}):real(id),real);}';
 
 /**
  * The monotonic clock in milliseconds, which lru-cache and the scheduler ask `performance` for:
@@ -67,7 +71,8 @@ const unheard: Plugin = {
     }));
     made.onLoad({ filter: /.*/, namespace: 'unheard' }, () => ({
       contents:
-        'const nobody={hasSubscribers:false};export const channel=()=>nobody,tracingChannel=channel;',
+        'const nobody={hasSubscribers:false};export const channel=()=>nobody,' +
+        'tracingChannel=channel;',
     }));
   },
 };
@@ -120,7 +125,9 @@ const lazily = {
     performance: '__kilnClock',
   },
   banner: {
-    js: `${LAZY_REQUIRE}${CLOCK}const __kilnUrl=require('node:url').pathToFileURL(__filename).href;`,
+    js:
+      `${LAZY_REQUIRE}${CLOCK}const ` +
+      "__kilnUrl=require('node:url').pathToFileURL(__filename).href;",
   },
 } satisfies BuildOptions;
 
@@ -138,7 +145,8 @@ await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });
 // Functions, as entry.cts wants them: to put a file into one there costs two copies.
 const texts = parts.map((name) => {
   const path = join(root, NEW, `${name}.cjs`);
-  const text = `(function(exports,require,module,__filename,__dirname){${readFileSync(path, 'utf8')}\n})`;
+  const text =
+    `(function(exports,require,module,__filename,__dirname){${readFileSync(path, 'utf8')}\n` + '})';
   writeFileSync(path, text);
   return text;
 });

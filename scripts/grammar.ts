@@ -69,7 +69,10 @@ function printRule(rule: CompiledRule): string {
   const post = rule.postprocess;
   const action =
     typeof post === 'string' ? post.trim() : post?.builtin === 'id' ? '(d) => d[0]' : undefined;
-  return `{ name: ${JSON.stringify(rule.name)}, symbols: [${symbols.join(', ')}]${action ? `, postprocess: ${action}` : ''} }`;
+  return (
+    `{ name: ${JSON.stringify(rule.name)}, symbols: ` +
+    `[${symbols.join(', ')}]${action ? `, postprocess: ${action}` : ''} }`
+  );
 }
 
 /**

@@ -105,7 +105,8 @@ function functionsOf(path: string): string[] {
       const name = /^export (?:async )?function\*? ?(\w+)/.exec(line)?.[1];
       if (name === undefined)
         throw new Error(
-          `${path} cannot be loaded lazily (scripts/lazy.ts), as it exports more than functions: ${line}`,
+          `${path} cannot be loaded lazily (scripts/lazy.ts), as it exports more than ` +
+            `functions: ${line}`,
         );
       return name;
     });

@@ -40,7 +40,8 @@ try {
     });
     if ('refused' in answer) {
       console.log(
-        `${golden.name}: refused${golden.refused ? '' : ', WHICH THE CASE DOES NOT SAY'}: ${answer.why}`,
+        `${golden.name}: ` +
+          `refused${golden.refused ? '' : ', WHICH THE CASE DOES NOT SAY'}: ${answer.why}`,
       );
       continue;
     }

@@ -24,14 +24,28 @@ function page(rule: Rule): string {
     rule.by === 'kiln' ? "One of Kiln's own rules." : `A rule of BuildKit: ${rule.url}`;
   const wanted =
     rule.level === 'experimental'
-      ? `Experimental: it speaks only when asked for, by \`# check=experimental=${rule.name}\` as the first line.`
+      ? 'Experimental: it speaks only when asked for, by `# ' +
+        `check=experimental=${rule.name}\` as the first line.`
       : `Switched off for a file by \`# check=skip=${rule.name}\` as its first line.`;
-  return `${GENERATED}# ${rule.name}\n\n${rule.description}.\n\n${why}\n\n${origin} ${wanted}\n\n## Bad\n\n${block(bad)}\n## Good\n\n${block(good)}`;
+  return (
+    `${GENERATED}# ${rule.name}\n\n` +
+    `${rule.description}.\n\n` +
+    `${why}\n\n` +
+    `${origin} ${wanted}\n\n` +
+    '## Bad\n\n' +
+    `${block(bad)}\n` +
+    '## Good\n\n' +
+    `${block(good)}`
+  );
 }
 
 function block(example: Example): string {
   if (typeof example === 'string') return fenced('dockerfile', example);
-  return `${fenced('dockerfile', example.dockerfile)}\nwith this \`.dockerignore\`:\n\n${fenced('', example.ignore)}`;
+  return (
+    `${fenced('dockerfile', example.dockerfile)}\n` +
+    'with this `.dockerignore`:\n\n' +
+    `${fenced('', example.ignore)}`
+  );
 }
 
 function fenced(language: string, text: string): string {
@@ -51,16 +65,22 @@ function index(): string {
     Object.values(RULES)
       .filter((rule) => rule.by === by)
       .map(({ name, slug, level, description }) => {
-        return `| [${name}](${slug}.md) | ${description.split('. ')[0]!.replaceAll('|', '\\|')} | ${level === 'experimental' ? 'when asked for' : 'yes'} |`;
+        return (
+          `| [${name}](${slug}.md) | ${description.split('. ')[0]!.replaceAll('|', '\\|')} | ` +
+          `${level === 'experimental' ? 'when asked for' : 'yes'} |`
+        );
       })
       .join('\n');
   const table = (by: Rule['by']) => `| rule | what it says | on |\n|---|---|---|\n${rows(by)}\n`;
   return `${GENERATED}# Build checks
 
-\`kiln build --check\` tells what these rules find, with a non-zero exit code when there is something; a build tells it at its end.
+\`kiln build --check\` tells what these rules find, with a non-zero exit code when there is \
+something; a build tells it at its end.
 
-The first lines of a Dockerfile, or the build argument \`BUILDKIT_DOCKERFILE_CHECK\`, choose: \`# check=skip=A,B\` or \`skip=all\`,
-\`error=true\` (findings fail the build), \`experimental=A,B\` or \`experimental=all\`, joined by \`;\`. Findings of Kiln's own rules fail a
+The first lines of a Dockerfile, or the build argument \`BUILDKIT_DOCKERFILE_CHECK\`, choose: \`# \
+check=skip=A,B\` or \`skip=all\`,
+\`error=true\` (findings fail the build), \`experimental=A,B\` or \`experimental=all\`, joined by \
+\`;\`. Findings of Kiln's own rules fail a
 build only where \`experimental=\` names the rule: what Docker builds, Kiln builds.
 
 ## BuildKit's rules

@@ -231,7 +231,8 @@ test('an SBOM lists what package managers have installed, and what it could not 
   rig.write('c', {
     Dockerfile: 'FROM scratch\nCOPY . /\n',
     'etc/os-release': 'NAME="Debian"\nID=debian\nVERSION_ID="12"\n',
-    'var/lib/dpkg/status': `Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9+deb12u9\nDescription: x\n more\n
+    'var/lib/dpkg/status': `Package: libc6\nStatus: install ok installed\nArchitecture: \
+amd64\nVersion: 2.36-9+deb12u9\nDescription: x\n more\n
 Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n
 Package: ev"il\nStatus: install ok installed\nVersion: 1\n`,
     'lib/apk/db/installed': 'P:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\n\n',
@@ -261,7 +262,8 @@ test('a package database that leads out of the image is not followed', async () 
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: `FROM busybox
-RUN mkdir -p /var/lib/dpkg /lib/apk/db && ln -s ../../../../../../var/lib/dpkg/status /var/lib/dpkg/status && mkfifo /lib/apk/db/installed
+RUN mkdir -p /var/lib/dpkg /lib/apk/db && ln -s ../../../../../../var/lib/dpkg/status \
+/var/lib/dpkg/status && mkfifo /lib/apk/db/installed
 `,
   });
   await rig.build('c', '--sbom=true', '-o', 'type=oci,dest=l,tar=false');
@@ -477,7 +479,8 @@ test('a push by digest leaves no tag, and the name by digest stays here', async 
   await using registry = await startRegistry();
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nLABEL a=b\n' });
-  const output = `type=image,name=${registry.host}/app,push-by-digest=true,name-canonical=true,push=true`;
+  const output =
+    `type=image,name=${registry.host}/app,push-by-digest=true,` + 'name-canonical=true,push=true';
   await rig.build('c', '-o', output, '--metadata-file', 'm.json');
   const metadata = JSON.parse(readFileSync(rig.path('m.json'), 'utf8'));
   const digest = metadata['containerimage.digest'];

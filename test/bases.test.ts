@@ -160,7 +160,11 @@ real(
     await rig.kiln(['copy', '-q', `oci-archive:${testImage('busybox')}`, base], { expect: 0 });
     const asked = watching(registry);
     const stages = (from: string) =>
-      `FROM ${from} AS a\nCOPY Dockerfile /\nFROM ${from}\nCOPY --from=a /Dockerfile /b\nCOPY --from=${from} /etc /c\n`;
+      `FROM ${from} AS a\n` +
+      'COPY Dockerfile /\n' +
+      `FROM ${from}\n` +
+      'COPY --from=a /Dockerfile /b\n' +
+      `COPY --from=${from} /etc /c\n`;
     const platforms = '--platform=linux/amd64,linux/arm64';
     const rebuilt = async (from: string, ...flags: string[]) => {
       rig.write('c', { Dockerfile: stages(from) });

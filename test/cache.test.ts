@@ -114,7 +114,10 @@ test('a changed build argument rebuilds from the step that sees it', async () =>
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:
-      'FROM busybox\nRUN head -c 16 /dev/urandom | md5sum > /before\nARG A\nRUN head -c 16 /dev/urandom | md5sum > /after\n',
+      'FROM busybox\n' +
+      'RUN head -c 16 /dev/urandom | md5sum > /before\n' +
+      'ARG A\n' +
+      'RUN head -c 16 /dev/urandom | md5sum > /after\n',
   });
   const build = async (value: string) => {
     await rig.build('c', '-t', 'x', '--build-arg', `A=${value}`);
@@ -155,7 +158,10 @@ test('what succeeded before a failure stays cached', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:
-      'FROM busybox\nRUN head -c 16 /dev/urandom | md5sum > /r\nCOPY script /script\nRUN sh /script\n',
+      'FROM busybox\n' +
+      'RUN head -c 16 /dev/urandom | md5sum > /r\n' +
+      'COPY script /script\n' +
+      'RUN sh /script\n',
     script: 'exit 3',
   });
   const failed = await rig.kiln(['build', '--progress=plain', '--metadata-file', 'm', 'c']);

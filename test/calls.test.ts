@@ -69,7 +69,8 @@ test('a build argument that nothing takes is named, with what was meant', async 
   );
   assert.match(
     plain,
-    'One or more build-args [VERSOIN] were not consumed\n   no ARG of the Dockerfile is named VERSOIN (did you mean VERSION?)',
+    'One or more build-args [VERSOIN] were not consumed\n' +
+      '   no ARG of the Dockerfile is named VERSOIN (did you mean VERSION?)',
   );
 });
 
@@ -90,7 +91,8 @@ test('much that is taken from a context unasked is told once, in the next build 
     'web/a.js': '',
   });
   const told =
-    "the build takes web/node_modules/ from the context: 1 files, 10MB\n   unless the image needs it, add a line '**/node_modules' to";
+    'the build takes web/node_modules/ from the context: 1 files, 10MB\n' +
+    "   unless the image needs it, add a line '**/node_modules' to";
   for (const plain of [await rig.build('c'), await rig.build('c')]) {
     assert.match(plain, told);
     assert.match(plain, '\n1 warning found:\n');

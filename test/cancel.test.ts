@@ -52,7 +52,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     await using rig = await Rig.create('busybox');
     const mark = `77${Math.floor(Math.random() * 1e6)}`;
     rig.write('c', {
-      Dockerfile: `FROM busybox\nRUN echo done > /done\nRUN echo started && (sleep ${mark} & sleep ${mark})\n`,
+      Dockerfile:
+        'FROM busybox\n' +
+        'RUN echo done > /done\n' +
+        `RUN echo started && (sleep ${mark} & sleep ${mark})\n`,
     });
     let sent = 0;
     const ran = await rig.kiln(['build', '--progress=plain', '-t', 'x', 'c'], {
@@ -97,7 +100,12 @@ test('builds killed at many moments never spoil the store', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:
-      'FROM busybox AS a\nCOPY . /c\nRUN head -c 300000 /dev/urandom > /r && sha256sum /r > /sum\nFROM busybox\nCOPY --from=a /r /sum /\nRUN sha256sum -c /sum\n',
+      'FROM busybox AS a\n' +
+      'COPY . /c\n' +
+      'RUN head -c 300000 /dev/urandom > /r && sha256sum /r > /sum\n' +
+      'FROM busybox\n' +
+      'COPY --from=a /r /sum /\n' +
+      'RUN sha256sum -c /sum\n',
     ...Object.fromEntries(
       Array.from({ length: 50 }, (_, index) => [`f${index}`, `${index}`.repeat(1000)]),
     ),
@@ -135,7 +143,8 @@ test('a killed build empties nothing that it had mounted: what is staged for a s
     Dockerfile: `
 FROM busybox
 RUN --mount=type=cache,id=a,target=/c mkdir -p /c/d && echo kept > /c/d/f
-RUN --mount=type=cache,id=a,source=d,target=/c --mount=type=secret,id=s,env=S echo holding && sleep ${mark}
+RUN --mount=type=cache,id=a,source=d,target=/c --mount=type=secret,id=s,env=S echo holding && \
+sleep ${mark}
 `,
   });
   let state: string | undefined;

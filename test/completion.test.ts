@@ -46,7 +46,9 @@ test('kiln completion prints the script of each shell, and refuses others', asyn
 });
 
 test('bash completes', async () => {
-  const ask = `eval "$1"; COMP_LINE=$2 COMP_POINT=\${#2}; _kiln 2>/dev/null; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const ask =
+    `eval "$1"; COMP_LINE=$2 COMP_POINT=\${#2}; _kiln 2>/dev/null; printf '%s\\n' ` +
+    '"${COMPREPLY[@]}"';
   const offered = async (line: string) =>
     (
       await run(['bash', '--norc', '-c', ask, 'bash', await script('bash'), line], { expect: 0 })
@@ -66,7 +68,8 @@ test('bash completes', async () => {
 });
 
 test('bash completes a line that is typed', async () => {
-  const typed = `source ${join(ROOT, 'completions/kiln.bash')}; kiln() { printf '<%s>' "$@"; }; PS1=\n`;
+  const typed =
+    `source ${join(ROOT, 'completions/kiln.bash')}; kiln() { printf ` + `'<%s>' "$@"; }; PS1=\n`;
   const keys = 'kiln build --progress=rawj\t--no-cache-f\tx --output type=ta\t\nexit\n';
   const { stdout } = await run(['script', '-qec', 'bash --norc --noprofile -i', '/dev/null'], {
     stdin: typed + keys,
@@ -81,8 +84,10 @@ test('zsh completes', async () => {
     // completed by what they begin with.
     const ask = `zmodload zsh/zpty
       zpty kiln zsh -f -i
-      zpty -w kiln "PS1=; autoload -Uz compinit; compinit -D -u; source $1; unsetopt listambiguous; setopt menucomplete"
-      zpty -w kiln "dump() { print -r -- \\"\\$BUFFER\\" >| $3; exit }; zle -N dump; bindkey '^X' dump; bindkey '^I' menu-complete; precmd() { print REA''DY }"
+      zpty -w kiln "PS1=; autoload -Uz compinit; compinit -D -u; source $1; unsetopt \
+listambiguous; setopt menucomplete"
+      zpty -w kiln "dump() { print -r -- \\"\\$BUFFER\\" >| $3; exit }; zle -N dump; bindkey '^X' \
+dump; bindkey '^I' menu-complete; precmd() { print REA''DY }"
       zpty -r kiln seen '*READY*'
       zpty -w -n kiln "$2"$'\\t\\x18'
       while zpty -r kiln seen; do :; done`;

@@ -16,15 +16,19 @@ const DOCKERFILE = `
 FROM busybox AS tools
 RUN mkdir /t && echo tool > /t/tool && ln /t/tool /t/again && chmod 4755 /t/tool && mkfifo /t/fifo
 FROM busybox
-RUN --mount=type=cache,target=/cache echo \${RANDOM}x > /cache/f && echo run > /made && chown 12:34 /made && touch -d @1600000000 /made
-RUN rm /bin/vi && rm -rf /home && mkdir /home && echo new > /home/file && mkdir /deep && mkdir -p /deep/a/b/c && echo x > /deep/a/b/c/f
-RUN echo more >> /made && mv /deep/a /deep/z && chmod 700 /deep/z && ln -s made /link && touch /passing && rm /passing
+RUN --mount=type=cache,target=/cache echo \${RANDOM}x > /cache/f && echo run > /made && chown \
+12:34 /made && touch -d @1600000000 /made
+RUN rm /bin/vi && rm -rf /home && mkdir /home && echo new > /home/file && mkdir /deep && mkdir -p \
+/deep/a/b/c && echo x > /deep/a/b/c/f
+RUN echo more >> /made && mv /deep/a /deep/z && chmod 700 /deep/z && ln -s made /link && touch \
+/passing && rm /passing
 COPY --link --chown=7:8 a.txt /linked/
 COPY --from=tools /t /t
 ADD a.tar /unpacked/
 COPY . /context
 WORKDIR /work
-RUN --mount=type=bind,from=tools,target=/tools,source=/t cp -a /tools/tool /work && rm -rf /context && mkdir /context
+RUN --mount=type=bind,from=tools,target=/tools,source=/t cp -a /tools/tool /work && rm -rf \
+/context && mkdir /context
 RUN true
 `;
 
@@ -64,7 +68,8 @@ test('a store on a file system without attributes works', async () => {
 async function onOverlay(use: (rig: Rig, store: string) => Promise<void>): Promise<void> {
   await using rig = await Rig.create();
   for (const name of ['lower', 'upper', 'work', 'tree']) mkdirSync(rig.path(name));
-  const options = `lowerdir=${rig.path('lower')},upperdir=${rig.path('upper')},workdir=${rig.path('work')}`;
+  const options =
+    `lowerdir=${rig.path('lower')},upperdir=${rig.path('upper')},` + `workdir=${rig.path('work')}`;
   execFileSync('mount', ['-t', 'overlay', '-o', options, 'none', rig.path('tree')]);
   try {
     await use(rig, rig.path('tree/store'));
@@ -186,7 +191,15 @@ function confined(rig: Rig, ...args: string[]) {
 test('without CAP_SYS_ADMIN builds without RUN give the same image, and a RUN is refused in one sentence before it begins', async () => {
   await using rig = await Rig.create();
   context(rig);
-  const text = `FROM busybox AS from\nCOPY a.txt /x\nFROM busybox\nENV a=b\nADD a.tar /unpacked/\nCOPY --from=from /x /y\nCOPY --link d /d\nWORKDIR /w\n`;
+  const text =
+    'FROM busybox AS from\n' +
+    'COPY a.txt /x\n' +
+    'FROM busybox\n' +
+    'ENV a=b\n' +
+    'ADD a.tar /unpacked/\n' +
+    'COPY --from=from /x /y\n' +
+    'COPY --link d /d\n' +
+    'WORKDIR /w\n';
   rig.write('c', { Dockerfile: text });
   const load = await confined(rig, 'load', '-q', '-i', testImage('busybox'));
   assert.is(load.code, 0, load.stderr);

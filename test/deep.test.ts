@@ -19,9 +19,13 @@ const DEPTH = 40;
  * In a shell: as `makeDeep`, in the working directory. Without -P the shell joins the whole path
  * itself.
  */
-const MAKE = `i=0; while [ $i -lt ${DEPTH} ]; do mkdir ${NAME} && cd -P ${NAME} && printf x > here; i=$((i+1)); done`;
+const MAKE =
+  `i=0; while [ $i -lt ${DEPTH} ]; do mkdir ${NAME} && cd -P ${NAME} && printf x > here; ` +
+  'i=$((i+1)); done';
 /** Fails unless all of it is below the working directory. */
-const CHECK = `i=0; while [ $i -lt ${DEPTH} ]; do cd -P ${NAME} && [ "$(cat here)" = x ] || exit 9; i=$((i+1)); done; echo all of it`;
+const CHECK =
+  `i=0; while [ $i -lt ${DEPTH} ]; do cd -P ${NAME} && [ "$(cat here)" = x ] || exit 9; ` +
+  'i=$((i+1)); done; echo all of it';
 
 const DOCKERFILE = `FROM busybox AS made
 RUN mkdir /d && cd /d && ${MAKE}; echo ok > /ok
@@ -153,10 +157,12 @@ test('the same for an ordinary user', async () => {
 
 test('directories that nobody may enter, and names that are not text, keep nothing from being counted and removed', async () => {
   const dockerfile = `FROM busybox AS made
-RUN mkdir -p /d/closed/inner && echo x > /d/closed/inner/f && touch "/d/$(printf 'odd\\377\\376')" && chown -R 7:8 /d && chmod 0 /d/closed/inner /d/closed
+RUN mkdir -p /d/closed/inner && echo x > /d/closed/inner/f && touch "/d/$(printf 'odd\\377\\376')" \
+&& chown -R 7:8 /d && chmod 0 /d/closed/inner /d/closed
 FROM busybox
 COPY --from=made /d /e
-RUN --mount=type=cache,target=/c mkdir -p /c/closed && touch "/c/closed/$(printf 'odd\\377')" && chown 9:9 /c/closed && chmod 0 /c/closed
+RUN --mount=type=cache,target=/c mkdir -p /c/closed && touch "/c/closed/$(printf 'odd\\377')" && \
+chown 9:9 /c/closed && chmod 0 /c/closed
 `;
   await using rig = await prepared(dockerfile);
   const kiln: Kiln = (...args) => asUser(rig, 'with ids', ...args);
@@ -216,7 +222,10 @@ test('a base image and an ADD with a path as long as the system takes: any step 
   await rig.kiln(['load', '-q', '-i', 'deep.tar'], { expect: 0 });
   const down = `i=0; while [ $i -lt ${depth} ]; do cd abc; i=$((i+1)); done; cat here`;
   rig.write('c2', {
-    Dockerfile: `FROM deep\nRUN ${down}; echo y > here; mkdir gone; rmdir gone\nRUN ${down} | grep y\n`,
+    Dockerfile:
+      'FROM deep\n' +
+      `RUN ${down}; echo y > here; mkdir gone; rmdir gone\n` +
+      `RUN ${down} | grep y\n`,
   });
   await rig.build('c2', '-t', 'changed', '--output', 'type=oci,dest=changed.tar');
   await rig.build('c2', '-t', 'changed');

@@ -126,7 +126,8 @@ FROM busybox
 COPY a /a
 RUN --mount=type=cache,target=/cc head -c 2000000 /dev/urandom > /r && cp /r /cc/r && ln /r /r2
 RUN echo hi > /b
-RUN --mount=type=cache,id=gate,target=/gate echo started; until [ -e /gate/go ]; do sleep 0.02; done; cat /b > /c
+RUN --mount=type=cache,id=gate,target=/gate echo started; until [ -e /gate/go ]; do sleep 0.02; \
+done; cat /b > /c
 RUN cat /c /a > /d
 `,
     a: 'a',
@@ -151,7 +152,9 @@ RUN cat /c /a > /d
 test('policies of kiln.toml decide what an automatic collection takes', async () => {
   await using rig = await prepared();
   await rig.build('c');
-  const config = `${rig.write('etc', { 'kiln.toml': '[[worker.oci.gcpolicy]]\nfilters = ["type==exec.cachemount"]\n' })}/kiln.toml`;
+  const config = `${rig.write('etc', {
+    'kiln.toml': '[[worker.oci.gcpolicy]]\n' + 'filters = ["type==exec.cachemount"]\n',
+  })}/kiln.toml`;
   const { stdout } = await rig.kiln(['prune', '--auto'], {
     expect: 0,
     env: { KILN_CONFIG: config },
@@ -163,7 +166,9 @@ test('policies of kiln.toml decide what an automatic collection takes', async ()
 test('a build that made something has the store collected when it is time, by a process of its own', async () => {
   await using rig = await prepared();
   await rig.build('c');
-  const config = `${rig.write('etc', { 'kiln.toml': '[[worker.oci.gcpolicy]]\nfilters = ["type==exec.cachemount"]\n' })}/kiln.toml`;
+  const config = `${rig.write('etc', {
+    'kiln.toml': '[[worker.oci.gcpolicy]]\n' + 'filters = ["type==exec.cachemount"]\n',
+  })}/kiln.toml`;
   const collecting = async (...args: string[]) => {
     utimesSync(`${rig.store}/collected`, 1, 1);
     await rig.kiln(['build', '-q', ...args, 'c'], { expect: 0, env: { KILN_CONFIG: config } });

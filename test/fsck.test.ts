@@ -203,7 +203,8 @@ test('an index that is empty, cut, another file or full of nonsense costs cache,
     'digests that are none': () => {
       const db = new DatabaseSync(index);
       db.exec(
-        "UPDATE layers SET diff_id = 'sha256:x', created = -1; UPDATE forms SET digest = '../../x', size = -5; UPDATE link SET key = 'y'",
+        "UPDATE layers SET diff_id = 'sha256:x', created = -1; UPDATE forms SET digest = " +
+          "'../../x', size = -5; UPDATE link SET key = 'y'",
       );
       db.close();
     },

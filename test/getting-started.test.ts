@@ -41,7 +41,11 @@ else {
     const own = hostPlatform().architecture;
     await hub(rig, host, own === 'amd64' ? 'linux/arm64' : 'linux/amd64');
     rig.write('.', {
-      'kiln.toml': `[registry."docker.io"]\nmirrors = ["${host}"]\n[registry."${host}"]\nhttp = true\n`,
+      'kiln.toml':
+        '[registry."docker.io"]\n' +
+        `mirrors = ["${host}"]\n` +
+        `[registry."${host}"]\n` +
+        'http = true\n',
     });
     rig.write('bin', { sudo: '#!/bin/sh\nexec "$@"\n' });
     chmodSync(rig.path('bin/sudo'), 0o755);

@@ -82,7 +82,8 @@ test('the package brings its types: a program that uses it well compiles, and on
       }
     };
     const use = (tag: string) =>
-      `import { buildRequest, type BuildRequest } from 'kiln';\nexport const request: BuildRequest = buildRequest({ tags: [${tag}] });\n`;
+      "import { buildRequest, type BuildRequest } from 'kiln';\n" +
+      `export const request: BuildRequest = buildRequest({ tags: [${tag}] });\n`;
     assert.is(compiled(use("'app'")), '');
     assert.match(compiled(use('5')), /TS2322/);
     const page = readFileSync(join(ROOT, 'docs/library.md'), 'utf8');

@@ -79,7 +79,10 @@ test('network modes: an own one by default, none, and the host for whoever allow
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:
-      'FROM busybox\nRUN readlink /proc/self/ns/net\nRUN --network=none ls /sys/class/net\nRUN cat /etc/hosts\n',
+      'FROM busybox\n' +
+      'RUN readlink /proc/self/ns/net\n' +
+      'RUN --network=none ls /sys/class/net\n' +
+      'RUN cat /etc/hosts\n',
   });
   const { readlinkSync } = await import('node:fs');
   const plain = await rig.build('c', '--add-host=db:10.0.0.7', '--no-cache');

@@ -53,7 +53,8 @@ function layout(rig: Rig, directory: string): void {
 /** What is left of the files. */
 const LEFT = COUNT / 10;
 const DOCKERFILE = `FROM many AS counted
-RUN --mount=from=busybox,target=/bb ["/bb/bin/busybox", "sh", "-c", "/bb/bin/busybox ls /l | /bb/bin/busybox wc -l > /n"]
+RUN --mount=from=busybox,target=/bb ["/bb/bin/busybox", "sh", "-c", "/bb/bin/busybox ls /l | \
+/bb/bin/busybox wc -l > /n"]
 FROM busybox
 COPY --from=counted /l /l
 COPY --from=counted /n /n
@@ -109,7 +110,11 @@ test('a Dockerfile of 260 steps and more is built and run, and built again it is
   await using rig = await Rig.create('busybox');
   const steps = Array.from({ length: 260 }, (_, at) => `WORKDIR /w/d${at}`);
   rig.write('c', {
-    Dockerfile: `FROM busybox\n${steps.join('\n')}\nRUN rmdir /w/d0 && ls /w | wc -l > /n\nCOPY --from=busybox /bin/sh /w/d1/\n`,
+    Dockerfile:
+      'FROM busybox\n' +
+      `${steps.join('\n')}\n` +
+      'RUN rmdir /w/d0 && ls /w | wc -l > /n\n' +
+      'COPY --from=busybox /bin/sh /w/d1/\n',
   });
   await rig.build('c', '-t', 'x');
   assert.is(await cat(rig, 'x', '/n'), '259\n');

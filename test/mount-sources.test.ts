@@ -78,7 +78,8 @@ const SOURCES: Readonly<Record<string, string>> = {
 const IGNORED = ['lignored', 'lkey', 'ltop/ignored'];
 
 const step = (from: string, source: string) =>
-  `RUN --mount=${from}source=${source},target=/m if test -d /m; then cat /m/f; else printf 'file '; cat /m; fi`;
+  `RUN --mount=${from}source=${source},target=/m if test -d /m; then cat /m/f; else printf ` +
+  "'file '; cat /m; fi";
 
 async function check(
   from: string,

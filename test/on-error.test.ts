@@ -25,9 +25,12 @@ ARG SPEED=fast
 WORKDIR /src
 RUN mkdir -m 777 /out && chown 1000 /src
 USER app
-RUN --mount=type=secret,id=token --mount=type=cache,target=/cache,mode=0777 --mount=type=tmpfs,target=/mem \\
-  echo made >/src/made && echo kept >/cache/kept && mkdir -p reports/deep && echo one >reports/one && echo two >reports/deep/two && \\
-  ln -s /etc/shadow reports/link && echo x >reports/setid && chmod 6755 reports/setid && mkfifo reports/fifo && ln -s reports /src/ways && exit 3
+RUN --mount=type=secret,id=token --mount=type=cache,target=/cache,mode=0777 \
+--mount=type=tmpfs,target=/mem \\
+  echo made >/src/made && echo kept >/cache/kept && mkdir -p reports/deep && echo one >reports/one \
+&& echo two >reports/deep/two && \\
+  ln -s /etc/shadow reports/link && echo x >reports/setid && chmod 6755 reports/setid && mkfifo \
+reports/fifo && ln -s reports /src/ways && exit 3
 FROM busybox
 COPY --from=tests /src /src
 `;
@@ -166,7 +169,8 @@ real(
     const command = /To look at the step as it was left:\n {2}(.*)\n/.exec(ran.stderr)?.[1];
     assert.is(
       command,
-      "kiln build --target tests --on-error=shell --build-arg SPEED=slow --build-arg NPM_TOKEN --secret id=token,src=t 'my c'",
+      'kiln build --target tests --on-error=shell --build-arg SPEED=slow --build-arg ' +
+        "NPM_TOKEN --secret id=token,src=t 'my c'",
     );
     const piped = await rig.kiln(['build', '--progress=plain', '-'], {
       stdin: 'FROM busybox\nRUN false\n',

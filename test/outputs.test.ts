@@ -4,7 +4,11 @@ import * as assert from 'uvu/assert';
 import { Rig, run } from './rig.ts';
 
 const DOCKERFILE =
-  'FROM busybox\nRUN mkdir /d && echo one > /d/one && ln /d/one /d/hard && ln -s one /d/soft && chmod 4711 /d/one && touch -d @1600000000 /d/old\nRUN rm /etc/group\nENV GREETING=hello\n';
+  'FROM busybox\n' +
+  'RUN mkdir /d && echo one > /d/one && ln /d/one /d/hard && ln -s one /d/soft && chmod ' +
+  '4711 /d/one && touch -d @1600000000 /d/old\n' +
+  'RUN rm /etc/group\n' +
+  'ENV GREETING=hello\n';
 
 async function prepared(): Promise<Rig> {
   const rig = await Rig.create('busybox');
@@ -84,7 +88,11 @@ test('--squash makes one layer of what a build adds, cached like a step', async 
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:
-      'FROM busybox\nENV A=b\nRUN echo kept > /kept && head -c 3000000 /dev/urandom > /passing\nRUN rm /passing /etc/group && ln /kept /linked\nCOPY f /f\n',
+      'FROM busybox\n' +
+      'ENV A=b\n' +
+      'RUN echo kept > /kept && head -c 3000000 /dev/urandom > /passing\n' +
+      'RUN rm /passing /etc/group && ln /kept /linked\n' +
+      'COPY f /f\n',
     f: 'f',
   });
   const layers = async (name: string) =>

@@ -50,7 +50,10 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   },
   'a COPY of a misspelled file of a stage': {
     dockerfile:
-      'FROM busybox AS a\nRUN mkdir /out && echo > /out/app\nFROM busybox\nCOPY --from=a /out/ap /\n',
+      'FROM busybox AS a\n' +
+      'RUN mkdir /out && echo > /out/app\n' +
+      'FROM busybox\n' +
+      'COPY --from=a /out/ap /\n',
     code: SOURCE_MISSING,
     place: 'Dockerfile:4',
     marked: [4],

@@ -36,7 +36,8 @@ FROM busybox
 ARG TARGETPLATFORM TARGETOS TARGETARCH TARGETVARIANT
 COPY --from=tools /built-on /built-on
 RUN uname -m > /machine && echo "$TARGETPLATFORM $TARGETOS $TARGETARCH [$TARGETVARIANT]" > /target
-RUN --network=none touch /f && chown 1000:1001 /f && chmod 4755 /f && su -s /bin/sh nobody -c 'id -u' > /id && stat -c '%u %g %a' /f >> /id
+RUN --network=none touch /f && chown 1000:1001 /f && chmod 4755 /f && su -s /bin/sh nobody -c 'id \
+-u' > /id && stat -c '%u %g %a' /f >> /id
 `,
   });
   const told = await rig.build('c', BOTH, '-o', 'out');
@@ -69,7 +70,11 @@ test('the platform is in the cache key: the same text for another platform runs 
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:
-      'FROM --platform=linux/amd64 busybox\nCOPY /Dockerfile /\nFROM scratch\nCOPY --from=0 / /\nRUN true\n',
+      'FROM --platform=linux/amd64 busybox\n' +
+      'COPY /Dockerfile /\n' +
+      'FROM scratch\n' +
+      'COPY --from=0 / /\n' +
+      'RUN true\n',
   });
   rig.write('d', { Dockerfile: 'FROM busybox\nRUN uname -m > /m\n' });
   await rig.build('d', '--platform=linux/amd64', '-o', 'one');
@@ -88,7 +93,8 @@ test('a set-user-ID program keeps its rights when it is emulated', async () => {
 FROM --platform=linux/arm64 busybox
 RUN mkdir /s /plain && cp /bin/busybox /s/su && cp /bin/busybox /plain/su && chmod 4755 /s/su
 USER 1234
-RUN /s/su -c id root > /tmp/su 2>&1 < /dev/null || true; /plain/su -c id root > /tmp/plain 2>&1 < /dev/null || true
+RUN /s/su -c id root > /tmp/su 2>&1 < /dev/null || true; /plain/su -c id root > /tmp/plain 2>&1 < \
+/dev/null || true
 `,
   });
   await rig.build('c', '-o', 'out');
@@ -140,7 +146,10 @@ test('platforms are normalised: aliases and variants mean what they mean everywh
   await using rig = await Rig.create();
   rig.write('c', {
     Dockerfile:
-      'FROM scratch\nARG TARGETPLATFORM\nARG TARGETVARIANT\nLABEL p=$TARGETPLATFORM v=$TARGETVARIANT\n',
+      'FROM scratch\n' +
+      'ARG TARGETPLATFORM\n' +
+      'ARG TARGETVARIANT\n' +
+      'LABEL p=$TARGETPLATFORM v=$TARGETVARIANT\n',
   });
   await rig.build(
     'c',

@@ -179,8 +179,10 @@ test('root in a plain container, nested: what needs no privilege works, the rest
     Dockerfile: `FROM debian:12
 COPY k /k
 ENV KILN_NODE=/k/node
-RUN mkdir /c && cd /c && printf 'FROM busybox\\nCOPY f /f\\n' > Dockerfile && echo x > f && /k/kiln load -q -i /k/b.tar && /k/kiln build -o /o . && \\
-  cmp f /o/f && cat /var/lib/kiln/snapshotter && ! /k/kiln run busybox true && ! /k/kiln doctor && /k/kiln fsck
+RUN mkdir /c && cd /c && printf 'FROM busybox\\nCOPY f /f\\n' > Dockerfile && echo x > f && \
+/k/kiln load -q -i /k/b.tar && /k/kiln build -o /o . && \\
+  cmp f /o/f && cat /var/lib/kiln/snapshotter && ! /k/kiln run busybox true && ! /k/kiln doctor && \
+/k/kiln fsck
 USER 1000
 RUN /k/kiln images; test $? = 1
 `,

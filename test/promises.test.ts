@@ -62,7 +62,12 @@ test('an image that is here is used for another platform with a warning, and nob
   rig.write('base', { Dockerfile: 'FROM busybox\nRUN echo mine > /mine\n' });
   await rig.build('base', '--platform=linux/amd64', '-t', name);
   rig.write('c', {
-    Dockerfile: `FROM ${name}\nCOPY Dockerfile /x\nFROM scratch\nCOPY --from=0 /mine /\nCOPY --from=${name} /mine /copied\n`,
+    Dockerfile:
+      `FROM ${name}\n` +
+      'COPY Dockerfile /x\n' +
+      'FROM scratch\n' +
+      'COPY --from=0 /mine /\n' +
+      `COPY --from=${name} /mine /copied\n`,
   });
   const told = await rig.build('c', '--platform=linux/arm64', '-o', 'out');
   assert.match(told, 'InvalidBaseImagePlatform');

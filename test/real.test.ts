@@ -22,7 +22,8 @@ ENTRYPOINT ["/hello"]
 CMD ["world"]
 `,
     'hello.c':
-      '#include <stdio.h>\nint main(int argc, char **argv) { printf("hello %s\\n", argv[1]); return 0; }\n',
+      '#include <stdio.h>\n' +
+      'int main(int argc, char **argv) { printf("hello %s\\n", argv[1]); return 0; }\n',
   });
   const cold = await rig.build(
     'c',
@@ -72,7 +73,8 @@ test('a Node application gets its packages from a lock file', async () => {
 FROM node:24 AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
-RUN --mount=type=cache,target=/root/.npm --mount=type=secret,id=ca,target=/run/ca.pem NODE_EXTRA_CA_CERTS=/run/ca.pem npm ci --no-audit --no-fund
+RUN --mount=type=cache,target=/root/.npm --mount=type=secret,id=ca,target=/run/ca.pem \
+NODE_EXTRA_CA_CERTS=/run/ca.pem npm ci --no-audit --no-fund
 FROM node:24
 WORKDIR /app
 ENV NODE_ENV=production

@@ -66,7 +66,8 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
       if (options.expect !== undefined && code !== options.expect)
         fail(
           new Error(
-            `${command.join(' ')} ended with ${code ?? signal}, not ${options.expect}\n${ran.stdout}${stderr}`,
+            `${command.join(' ')} ended with ${code ?? signal}, not ${options.expect}\n` +
+              `${ran.stdout}${stderr}`,
           ),
         );
       else done(ran);

@@ -85,7 +85,9 @@ test('without subordinate ids a warning says that all files belong to root, and 
   await done(asUser(rig, 'without ids', 'load', '-q', '-i', 'busybox.tar'));
   rig.write('c', {
     Dockerfile:
-      'FROM busybox\nCOPY --chown=7:8 a.txt /copied\nRUN --mount=type=secret,id=s,uid=5,env=S,target=/s id -u > /id && cat /s\n',
+      'FROM busybox\n' +
+      'COPY --chown=7:8 a.txt /copied\n' +
+      'RUN --mount=type=secret,id=s,uid=5,env=S,target=/s id -u > /id && cat /s\n',
   });
   const built = await done(
     asUser(rig, 'without ids', 'build', '-t', 'x', '--secret', 'id=s,src=c/a.txt', 'c'),
@@ -167,9 +169,13 @@ else
     const mounts =
       '--mount=type=secret,id=s --mount=type=ssh --mount=type=bind,from=tools,target=/host';
     const show =
-      'cat /run/secrets/s; stat -c %u /run/secrets/s $SSH_AUTH_SOCK | tr "\\n" " "; /host/bin/ssh-add -L | cut -d" " -f3';
+      'cat /run/secrets/s; stat -c %u /run/secrets/s $SSH_AUTH_SOCK | tr "\\n" " "; ' +
+      '/host/bin/ssh-add -L | cut -d" " -f3';
     await using rig = await prepared(
-      `FROM busybox\nRUN ${mounts} (${show}) > /root.txt\nUSER 1234\nRUN ${mounts} (${show}) > /tmp/user.txt\n`,
+      'FROM busybox\n' +
+        `RUN ${mounts} (${show}) > /root.txt\n` +
+        'USER 1234\n' +
+        `RUN ${mounts} (${show}) > /tmp/user.txt\n`,
     );
     await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
     await using ssh = await SshSetting.start(rig.path('ssh'));

@@ -77,7 +77,9 @@ async function lane(): Promise<void> {
     results.push(result);
     const verdict = result.failed > 0 ? 'FAIL' : 'ok  ';
     console.log(
-      `${verdict} ${file} (${result.passed} passed${result.skips.length ? `, ${result.skips.length} skipped` : ''}, ${(result.ms / 1000).toFixed(1)} s)`,
+      `${verdict} ${file} (${result.passed} ` +
+        `passed${result.skips.length ? `, ${result.skips.length} skipped` : ''}, ` +
+        `${(result.ms / 1000).toFixed(1)} s)`,
     );
     if (result.failed > 0) console.log(result.output);
   }
@@ -90,7 +92,8 @@ for (const { file, skips } of results) {
     const accepted = isAccepted(skip);
     if (!accepted) refused++;
     console.log(
-      `${accepted ? 'skipped' : 'FAIL: skipped without an accepted reason (test/skips.ts)'}: ${file}: ${skip}`,
+      `${accepted ? 'skipped' : 'FAIL: skipped without an accepted reason (test/skips.ts)'}: ` +
+        `${file}: ${skip}`,
     );
   }
 }
@@ -98,6 +101,7 @@ const sum = (pick: (result: FileResult) => number) =>
   results.reduce((total, result) => total + pick(result), 0);
 const failed = sum((result) => result.failed) + refused;
 console.log(
-  `${sum((result) => result.passed)} passed, ${failed} failed, ${sum((result) => result.skips.length) - refused} skipped`,
+  `${sum((result) => result.passed)} passed, ${failed} failed, ` +
+    `${sum((result) => result.skips.length) - refused} skipped`,
 );
 process.exitCode = failed > 0 || results.length === 0 ? 1 : 0;

@@ -106,11 +106,13 @@ real(
       `test "$(md5sum < /run/secrets/piped)" = "${sum('piped')}  -"`,
     ];
     const mounts =
-      '--mount=type=secret,id=file --mount=type=secret,id=env,env=ENV --mount=type=secret,id=counted,target=/counted --mount=type=secret,id=piped';
+      '--mount=type=secret,id=file --mount=type=secret,id=env,env=ENV --mount=type=secret,' +
+      'id=counted,target=/counted --mount=type=secret,id=piped';
     rig.write('c', {
       Dockerfile: `
 FROM busybox
-RUN --mount=type=cache,target=/c ${mounts} ${checks.join(' && ')} && touch /c/here && echo holding && while ! test -e /c/go; do sleep 0.05; done
+RUN --mount=type=cache,target=/c ${mounts} ${checks.join(' && ')} && touch /c/here && echo holding \
+&& while ! test -e /c/go; do sleep 0.05; done
 RUN --mount=type=secret,id=file true && mkdir /made && echo fine > /made/file
 `,
     });
@@ -231,12 +233,16 @@ real('a secret comes from standard input and from a pipe, for several steps', as
   rig.write('c', {
     Dockerfile: `
 FROM busybox
-RUN --mount=type=secret,id=in --mount=type=secret,id=pipe cat /run/secrets/in /run/secrets/pipe > /one
-RUN --mount=type=secret,id=in --mount=type=secret,id=pipe cat /run/secrets/pipe /run/secrets/in > /two
+RUN --mount=type=secret,id=in --mount=type=secret,id=pipe cat /run/secrets/in /run/secrets/pipe > \
+/one
+RUN --mount=type=secret,id=in --mount=type=secret,id=pipe cat /run/secrets/pipe /run/secrets/in > \
+/two
 `,
   });
   const flags = ['--secret', 'id=in,src=/dev/stdin', '--secret', 'id=pipe,src=/dev/fd/5'];
-  const command = `exec 5< <(printf pipe) && exec ${join(import.meta.dirname, '../kiln')} build -t x --progress=plain ${flags.join(' ')} c`;
+  const command =
+    `exec 5< <(printf pipe) && exec ${join(import.meta.dirname, '../kiln')} build -t x ` +
+    `--progress=plain ${flags.join(' ')} c`;
   await run(['bash', '-c', command], {
     cwd: rig.directory,
     env: { KILN_ROOT: rig.store },

@@ -250,12 +250,17 @@ test('a reader that stands still holds nobody who wants to end', async () => {
   // More than a pipe takes, so it is full when the bytes stop: what is sent is seen in the pipe's
   // count of them (FIONREAD), by way of python.
   const full =
-    "python3 -c \"import fcntl,os,struct,sys,termios,time\nf=os.open(sys.argv[1],os.O_RDWR|os.O_NONBLOCK)\nwhile struct.unpack('i',fcntl.ioctl(f,termios.FIONREAD,b'....'))[0]<4096: time.sleep(.01)\"";
+    'python3 -c "import fcntl,os,struct,sys,termios,time\n' +
+    'f=os.open(sys.argv[1],os.O_RDWR|os.O_NONBLOCK)\n' +
+    "while struct.unpack('i',fcntl.ioctl(f,termios.FIONREAD,b'....'))[0]<4096: " +
+    'time.sleep(.01)"';
   for (const [name, pipe, output] of [
     ['standard output', 'p', '- c >p'],
     ['a fifo', 'fifo', 'fifo c'],
   ] as const) {
-    const script = `exec 9<>${pipe}; '${KILN}' build -o type=oci,dest=${output} & k=$!; ${full} ${pipe}; kill -TERM $k; wait $k`;
+    const script =
+      `exec 9<>${pipe}; '${KILN}' build -o type=oci,dest=${output} & k=$!; ${full} ${pipe}; ` +
+      'kill -TERM $k; wait $k';
     const ran = await run(['bash', '-c', script], {
       cwd: rig.directory,
       env: { KILN_ROOT: rig.store },
@@ -307,7 +312,8 @@ test('of several outputs one that fails keeps no other from being made, and each
   await using rig = await rigged();
   await onDisk(rig, 'size=1m', async () => {
     const outputs =
-      '-o type=oci,dest=sink/o -o type=tar,dest=whole.tar -o type=local,dest=tree -o type=image,name=also';
+      '-o type=oci,dest=sink/o -o type=tar,dest=whole.tar -o type=local,dest=tree -o ' +
+      'type=image,name=also';
     const caches =
       '--cache-to type=local,mode=max,dest=sink/cache --cache-to type=local,mode=max,dest=cache';
     const ran = await shell(
@@ -359,7 +365,8 @@ test('the files that say what was built are whole or not there', async () => {
     assert.not(existsSync(rig.path('no')));
   }
   const failing =
-    'kiln build -o type=local,dest=tree -o type=tar,dest=t.tar --iidfile iid --metadata-file meta -f f c';
+    'kiln build -o type=local,dest=tree -o type=tar,dest=t.tar --iidfile iid ' +
+    '--metadata-file meta -f f c';
   rig.write('.', { f: 'FROM busybox\nRUN false\n' });
   failedWell(await shell(rig, failing), 'a failed step', /KILN_STEP_FAILED/);
   for (const made of ['tree', 't.tar', 'iid', 'meta']) assert.not(existsSync(rig.path(made)), made);

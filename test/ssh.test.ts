@@ -13,7 +13,8 @@ const ssh = (name: string, body: () => Promise<void>) => {
 /** Steps with ssh and git of this host; they reach the server through the host's network. */
 const HEAD = `
 FROM busybox
-RUN mkdir -p /root/.ssh && echo 'root:x:0:0::/root:/bin/sh' >/etc/passwd && echo 'app:x:1000:1000::/tmp/app:/bin/sh' >>/etc/passwd
+RUN mkdir -p /root/.ssh && echo 'root:x:0:0::/root:/bin/sh' >/etc/passwd && echo \
+'app:x:1000:1000::/tmp/app:/bin/sh' >>/etc/passwd
 ENV PATH=/host/bin:$PATH GIT_EXEC_PATH=/host/bin
 ENV GIT_SSH_COMMAND="ssh -F none -o BatchMode=yes -o UserKnownHostsFile=/known_hosts"
 `;
@@ -99,7 +100,8 @@ ssh(
     const [a, b, c] = ['a', 'b', 'c'].map((name) => t.at.key(name, 'ed25519'));
     const ran = await t.build(
       `
-RUN ${MOUNTS} --mount=type=ssh,id=two,target=/two ssh-add -L | cut -d' ' -f3 >/one && SSH_AUTH_SOCK=/two ssh-add -L | cut -d' ' -f3 >/second
+RUN ${MOUNTS} --mount=type=ssh,id=two,target=/two ssh-add -L | cut -d' ' -f3 >/one && \
+SSH_AUTH_SOCK=/two ssh-add -L | cut -d' ' -f3 >/second
 RUN --mount=type=bind,from=tools,target=/host ! ssh-add -L 2>/none
 RUN --mount=type=ssh,id=nobody,target=/agent test ! -e /agent
 `,
@@ -120,7 +122,8 @@ ssh(
     const ran = await t.build(
       `
 RUN --mount=type=ssh stat -c '%n %u:%g %a %F' $SSH_AUTH_SOCK >/root.txt
-RUN --mount=type=ssh,uid=5,gid=6,mode=0666,target=/x/agent stat -c '%n %u:%g %a %F' $SSH_AUTH_SOCK >/asked.txt
+RUN --mount=type=ssh,uid=5,gid=6,mode=0666,target=/x/agent stat -c '%n %u:%g %a %F' $SSH_AUTH_SOCK \
+>/asked.txt
 RUN test ! -e /x
 USER app
 RUN --mount=type=ssh stat -c '%n %u:%g %a %F' $SSH_AUTH_SOCK >/tmp/app.txt
@@ -143,7 +146,8 @@ ssh(
     await using t = await setting();
     const key = t.at.key('key', 'ed25519');
     const agent = await t.at.agent('agent', key);
-    const step = `RUN ${MOUNTS} ssh-add -L >/dev/null && ! ssh-add -D && ssh-add -L | wc -l >/count`;
+    const step =
+      `RUN ${MOUNTS} ssh-add -L >/dev/null && ! ssh-add -D && ` + 'ssh-add -L | wc -l >/count';
     const first = await t.build(step, ['-t', 'kept', '--ssh', `default=${agent}`]);
     assert.is(first.code, 0, first.stderr);
     assert.is(await cat(t.rig, 'kept', '/count'), '1\n');

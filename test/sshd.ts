@@ -117,7 +117,10 @@ export function hostPrograms(directory: string, ...programs: string[]): void {
       copyFileSync(path, join(directory, 'lib', basename(path)));
       if (basename(path).startsWith('ld-')) loader = basename(path);
     }
-    const script = `#!/bin/sh\nexec /host/lib/${loader} --library-path /host/lib /host/real/${basename(program)} "$@"\n`;
+    const script =
+      '#!/bin/sh\n' +
+      `exec /host/lib/${loader} --library-path /host/lib ` +
+      `/host/real/${basename(program)} "$@"\n`;
     writeFileSync(join(directory, 'bin', basename(program)), script);
     chmodSync(join(directory, 'bin', basename(program)), 0o755);
   }

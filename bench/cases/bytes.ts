@@ -11,14 +11,20 @@ function gigabyte(context: CaseContext, run: number): void {
   const script = [
     'BEGIN {',
     '  srand(42)',
-    '  for (i = 0; i < 2048; i++) { s = ""; for (j = 0; j < 10; j++) s = s sprintf("%c", 97 + int(rand() * 26)); word[i] = s }',
-    '  for (n = 0; n < 60000; n++) { l = ""; for (j = 0; j < 12; j++) l = l word[int(rand() * 2048)] " " sprintf("%d ", rand() * 10000); print l }',
+    '  for (i = 0; i < 2048; i++) { s = ""; for (j = 0; j < 10; j++) s = s sprintf("%c", 97 ' +
+      '+ int(rand() * 26)); word[i] = s }',
+    '  for (n = 0; n < 60000; n++) { l = ""; for (j = 0; j < 12; j++) l = l word[int(rand() ' +
+      '* 2048)] " " sprintf("%d ", rand() * 10000); print l }',
     '}',
   ].join('\n');
   writeFileSync(join(context.directory, 'data.awk'), `${script}\n`);
   writeFileSync(
     join(context.directory, 'Dockerfile'),
-    `FROM busybox\nCOPY data.awk /\nRUN awk -f /data.awk > /part && while [ $(stat -c %s /part) -lt 1000000000 ]; do cat /part >> /big-${context.nonce(run)}; [ $(stat -c %s /big-${context.nonce(run)}) -ge 1000000000 ] && break; done; rm /part\n`,
+    'FROM busybox\n' +
+      'COPY data.awk /\n' +
+      'RUN awk -f /data.awk > /part && while [ $(stat -c %s /part) -lt 1000000000 ]; do cat ' +
+      `/part >> /big-${context.nonce(run)}; [ $(stat -c %s /big-${context.nonce(run)}) -ge ` +
+      '1000000000 ] && break; done; rm /part\n',
   );
 }
 
@@ -73,7 +79,8 @@ export const byteCases: readonly Case[] = [
   {
     name: 'gigabyte-archive',
     title:
-      'the same, cached, exported as gzip OCI archive (Docker compressed it in the row above already)',
+      'the same, cached, exported as gzip OCI archive (Docker compressed it in the row ' +
+      'above already)',
     images: ['busybox'],
     target: 12,
     prepare: () => {},
@@ -88,7 +95,8 @@ export const byteCases: readonly Case[] = [
   {
     name: 'gigabyte-push',
     title:
-      'the same, cached, pushed with gzip to a registry on this machine (Docker compressed it beforehand)',
+      'the same, cached, pushed with gzip to a registry on this machine (Docker compressed ' +
+      'it beforehand)',
     images: ['busybox'],
     target: 12,
     unavailable,
@@ -126,7 +134,11 @@ export const byteCases: readonly Case[] = [
     prepare: (context) =>
       writeFileSync(
         join(context.directory, 'Dockerfile'),
-        `FROM --platform=$BUILDPLATFORM busybox AS made\nARG TARGETARCH\nRUN echo ${context.nonce(0)} $TARGETARCH > /made\nFROM scratch\nCOPY --from=made /made /\n`,
+        'FROM --platform=$BUILDPLATFORM busybox AS made\n' +
+          'ARG TARGETARCH\n' +
+          `RUN echo ${context.nonce(0)} $TARGETARCH > /made\n` +
+          'FROM scratch\n' +
+          'COPY --from=made /made /\n',
       ),
     before: async (context, engine) =>
       void (await engine.build(context.directory, {

@@ -43,14 +43,20 @@ ${lines(200, (index) => `COPY --from=s${index} /f${index} /`)}
 `;
 
 const copies = (nonce: string) =>
-  `FROM busybox AS from\nRUN ${lines(50, (index) => `echo ${nonce} > /f${index}`).replaceAll('\n', ' && ')}
+  `FROM busybox AS from\nRUN \
+${lines(50, (index) => `echo ${nonce} > /f${index}`).replaceAll('\n', ' && ')}
 FROM scratch
 ${lines(50, (index) => `COPY --from=from /f${index} /`)}
 `;
 
 /** Ten stages of a hundred steps each: a chain of a thousand is deeper than overlay mounts go. */
 const thousand = (nonce: string) =>
-  `${lines(10, (stage) => `FROM busybox AS s${stage}\n${lines(100, (index) => `RUN echo ${nonce} ${stage} ${index} > /f`)}`)}
+  `${lines(
+    10,
+    (stage) =>
+      `FROM busybox AS s${stage}\n` +
+      `${lines(100, (index) => `RUN echo ${nonce} ${stage} ${index} > /f`)}`,
+  )}
 FROM scratch
 ${lines(10, (stage) => `COPY --from=s${stage} /f /f${stage}`)}
 `;

@@ -103,6 +103,7 @@ export function genericFileNames(sources: readonly Source[]): string[] {
     .filter(([, found]) => new Set(found.map(({ folder }) => folder)).size > 1)
     .map(
       ([name, found]) =>
-        `${name}.ts says too little to stand in several folders: ${found.map(({ file }) => file).join(', ')}`,
+        `${name}.ts says too little to stand in several folders: ` +
+        `${found.map(({ file }) => file).join(', ')}`,
     );
 }

@@ -49,7 +49,10 @@ function relativePaths(file: string, code: string): string[] {
     .filter((match) => argumentsAt(code, match.index + match[0].length) === 1)
     .map(({ index }) => {
       const line = code.slice(0, index).split('\n').length;
-      return `${file}:${line}: makes a path absolute by the working directory; take an absolute path from above`;
+      return (
+        `${file}:${line}: makes a path absolute by the working directory; take an absolute ` +
+        'path from above'
+      );
     });
 }
 

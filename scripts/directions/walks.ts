@@ -32,7 +32,8 @@ export function rawWalks({ file, folder, text, role }: Source): string[] {
     return [`${file}: removes a tree by its path: use removeTree (snapshotter/sys/removal.ts)`];
   if (/\breaddirSync\b/.test(text) && /\bl?statSync\b/.test(text) && !OWN_NAMES.has(file))
     return [
-      `${file}: walks a tree by whole paths: use TreePaths (snapshotter/sys/treepaths.ts) or rooted.ts`,
+      `${file}: walks a tree by whole paths: use TreePaths ` +
+        '(snapshotter/sys/treepaths.ts) or rooted.ts',
     ];
   return [];
 }

@@ -36,7 +36,8 @@ export function generate(seed: number): Made {
             )
           : 'busybox';
     pieces.push(
-      `FROM ${random.one(10) ? '--platform=$BUILDPLATFORM ' : ''}${base} ${random.pick(['AS', 'as'])} ${name}`,
+      `FROM ${random.one(10) ? '--platform=$BUILDPLATFORM ' : ''}${base} ` +
+        `${random.pick(['AS', 'as'])} ${name}`,
     );
     for (const _ of random.some(1, 6, () => 0))
       pieces.push(instruction(random, { stages, files: made.files }));

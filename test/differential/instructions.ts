@@ -40,9 +40,11 @@ const COMMANDS: readonly ((random: Random) => string)[] = [
   (random) => `mkdir -p ${plainPath(random)} || true`,
   (random) => `rm -rf ${random.pick(['/w', '/w/x', '/d/e', '/l', '/etc/group', '/opt'])}`,
   (random) =>
-    `ln -sf ${random.pick(['/w', 'x', '../d', '/nowhere', 'l'])} ${random.pick(['/l', '/w/l', '/d'])} || true`,
+    `ln -sf ${random.pick(['/w', 'x', '../d', '/nowhere', 'l'])} ` +
+    `${random.pick(['/l', '/w/l', '/d'])} || true`,
   (random) =>
-    `chmod ${random.pick(['700', '1777', 'a+x', '2755'])} ${random.pick(['/w', '/tmp', '/etc', '/d'])} || true`,
+    `chmod ${random.pick(['700', '1777', 'a+x', '2755'])} ` +
+    `${random.pick(['/w', '/tmp', '/etc', '/d'])} || true`,
   (random) =>
     `chown ${random.pick(['5:6', 'www-data', '0:33'])} ${random.pick(['/w', '/l', '/d'])} || true`,
   (random) =>
@@ -62,7 +64,12 @@ const run: Maker = (random, { stages }) => {
     case 0:
       return `RUN ${mount}["/bin/sh", "-c", ${JSON.stringify(command)}]`;
     case 1:
-      return `RUN ${mount}<<${random.pick(['EOF', '"EOF"', "'EOF'"])}\n${command}\necho here > /tmp/here\nEOF`;
+      return (
+        `RUN ${mount}<<${random.pick(['EOF', '"EOF"', "'EOF'"])}\n` +
+        `${command}\n` +
+        'echo here > /tmp/here\n' +
+        'EOF'
+      );
     case 2:
       return `RUN ${mount}<<-E cat > /tmp/cat || true\n\tcat $A\n\tE`;
     case 3:
@@ -131,7 +138,11 @@ const copy: Maker = (random, { stages, files }) => {
   const name = add ? 'ADD' : 'COPY';
   if (random.one(6)) {
     const body = `body $A \${B:-c}\n${random.one(2) ? '\\$A "q"\n' : ''}`;
-    return `${name} ${[...flags, random.pick(['<<E', '<<"E"', '<<-E'])].join(' ')} ${destination(random)}\n${body}E`;
+    return (
+      `${name} ${[...flags, random.pick(['<<E', '<<"E"', '<<-E'])].join(' ')} ` +
+      `${destination(random)}\n` +
+      `${body}E`
+    );
   }
   const sources = random.some(1, 3, () =>
     random.one(30) ? word(random) : sourceOf(random, files),
@@ -147,8 +158,12 @@ const form = (random: Random, text: string): string =>
 
 const env: Maker = (random) =>
   random.one(5)
-    ? `ENV ${random.pick(NAMES)} ${random.some(1, 3, () => value(random)).join(random.pick([' ', '  ']))}`
-    : `ENV ${random.some(1, 3, () => `${random.pick(NAMES)}=${value(random)}`).join(random.pick([' ', ' \\\n  ', ' \\\n# c\n\n ']))}`;
+    ? `ENV ${random.pick(NAMES)} ` +
+      `${random.some(1, 3, () => value(random)).join(random.pick([' ', '  ']))}`
+    : 'ENV ' +
+      `${random
+        .some(1, 3, () => `${random.pick(NAMES)}=${value(random)}`)
+        .join(random.pick([' ', ' \\\n' + '  ', ' \\\n# c\n\n ']))}`;
 
 const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
   [8, run],
@@ -157,35 +172,41 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
   [
     3,
     (random) =>
-      `ARG ${random.some(1, 2, () => (random.one(2) ? random.pick(NAMES) : `${random.pick(NAMES)}=${value(random)}`)).join(' ')}`,
+      'ARG ' +
+      `${random.some(1, 2, () => (random.one(2) ? random.pick(NAMES) : `${random.pick(NAMES)}=${value(random)}`)).join(' ')}`,
   ],
   [3, (random) => `WORKDIR ${random.one(6) ? value(random) : path(random)}`],
   [
     2,
     (random) =>
-      `USER ${random.mostly(['www-data', '5', '5:6', '0', 'root', 'nobody:bin', '0'], ['$A', 'nosuch', ':5'])}`,
+      'USER ' +
+      `${random.mostly(['www-data', '5', '5:6', '0', 'root', 'nobody:bin', '0'], ['$A', 'nosuch', ':5'])}`,
   ],
   [
     2,
     (random) =>
-      `LABEL ${random.some(1, 2, () => `${random.pick(['k', '"k q"', 'k.$A', "'s'"])}=${value(random)}`).join(' ')}`,
+      'LABEL ' +
+      `${random.some(1, 2, () => `${random.pick(['k', '"k q"', 'k.$A', "'s'"])}=${value(random)}`).join(' ')}`,
   ],
   [
     1,
     (random) =>
-      `EXPOSE ${random.some(1, 2, () => random.mostly(['80', '80/udp', '1-3', '80/TCP', '${UNSET:-9}'], ['5-4', '0', '70000', '8080:80', '$A'])).join(' ')}`,
+      'EXPOSE ' +
+      `${random.some(1, 2, () => random.mostly(['80', '80/udp', '1-3', '80/TCP', '${UNSET:-9}'], ['5-4', '0', '70000', '8080:80', '$A'])).join(' ')}`,
   ],
   [
     1,
     (random) =>
-      `VOLUME ${random.one(2) ? path(random) : JSON.stringify(random.some(1, 2, () => path(random)))}`,
+      'VOLUME ' +
+      `${random.one(2) ? path(random) : JSON.stringify(random.some(1, 2, () => path(random)))}`,
   ],
   [1, (random) => `CMD ${form(random, `echo ${value(random)}`)}`],
   [1, (random) => `ENTRYPOINT ${form(random, `exec ${value(random)}`)}`],
   [
     1,
     (random) =>
-      `SHELL ${random.mostly(['["/bin/sh", "-ec"]', '["/bin/sh", "-c"]', '["/bin/busybox", "sh", "-xc"]'], ['/bin/sh', '[]', '["a",]'])}`,
+      'SHELL ' +
+      `${random.mostly(['["/bin/sh", "-ec"]', '["/bin/sh", "-c"]', '["/bin/busybox", "sh", "-xc"]'], ['/bin/sh', '[]', '["a",]'])}`,
   ],
   [
     1,
@@ -195,13 +216,16 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
   [
     1,
     (random) =>
-      `HEALTHCHECK ${random.mostly(['', '--interval=5s ', '--timeout=1.5m --retries=3 ', '--start-period=0s '], ['--retries=x ', '--interval=1d ', '--nosuch '])}${random.mostly(['NONE', 'CMD true', 'CMD ["a", "b"]', 'cmd x'], ['CMD', 'x', 'NONE x'])}`,
+      'HEALTHCHECK ' +
+      `${random.mostly(['', '--interval=5s ', '--timeout=1.5m --retries=3 ', '--start-period=0s '], ['--retries=x ', '--interval=1d ', '--nosuch '])}` +
+      `${random.mostly(['NONE', 'CMD true', 'CMD ["a", "b"]', 'cmd x'], ['CMD', 'x', 'NONE x'])}`,
   ],
   [1, (random) => `MAINTAINER ${value(random)}`],
   [
     1,
     (random, scene) =>
-      `ONBUILD ${random.one(40) ? random.pick(['FROM x', 'ONBUILD RUN x', 'MAINTAINER m']) : pickMaker(random)(random, scene)}`,
+      'ONBUILD ' +
+      `${random.one(40) ? random.pick(['FROM x', 'ONBUILD RUN x', 'MAINTAINER m']) : pickMaker(random)(random, scene)}`,
   ],
   [
     1,

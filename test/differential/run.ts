@@ -132,7 +132,9 @@ try {
     cpSync(home, kept, { recursive: true, verbatimSymlinks: true });
     writeFileSync(join(kept, 'report'), `${small.args.join(' ')}\n${found.join('\n')}\n`);
     console.log(
-      `\n--- seed ${seed}: ${small.args.join(' ')}\n${small.pieces.join('\n')}\n--- files ${Object.keys(small.context.files ?? {}).join(' ')}`,
+      `\n--- seed ${seed}: ${small.args.join(' ')}\n` +
+        `${small.pieces.join('\n')}\n` +
+        `--- files ${Object.keys(small.context.files ?? {}).join(' ')}`,
     );
     for (const line of found.slice(0, 8)) console.log(`!!! ${line}`);
   }
@@ -140,6 +142,7 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 console.log(
-  `${count} built, ${refused} refused by Docker, ${failed} differ${failed > 0 ? `, kept in ${values.keep}` : ''}`,
+  `${count} built, ${refused} refused by Docker, ${failed} ` +
+    `differ${failed > 0 ? `, kept in ${values.keep}` : ''}`,
 );
 process.exitCode = failed > 0 ? 1 : 0;

@@ -46,11 +46,20 @@ export function word(random: Random, depth = 0): string {
       case 7:
         return `'${random.pick(PLAIN)} $${random.pick(NAMES)}'`;
       case 8:
-        return `\${${random.pick(NAMES)}${random.pick([':-', '-', ':+', '+'])}${word(random, depth + 1)}}`;
+        return (
+          `\${${random.pick(NAMES)}${random.pick([':-', '-', ':+', '+'])}` +
+          `${word(random, depth + 1)}}`
+        );
       case 9:
-        return `\${${random.pick(NAMES)}${random.pick(['#', '##', '%', '%%'])}${random.pick(PATTERNS)}}`;
+        return (
+          `\${${random.pick(NAMES)}${random.pick(['#', '##', '%', '%%'])}` +
+          `${random.pick(PATTERNS)}}`
+        );
       default:
-        return `\${${random.pick(NAMES)}${random.pick(['/', '//'])}${random.pick(PATTERNS)}/${random.one(3) ? '' : random.pick(PLAIN)}}`;
+        return (
+          `\${${random.pick(NAMES)}${random.pick(['/', '//'])}` +
+          `${random.pick(PATTERNS)}/${random.one(3) ? '' : random.pick(PLAIN)}}`
+        );
     }
   };
   return random.some(1, depth === 0 ? 3 : 2, piece).join('');

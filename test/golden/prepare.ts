@@ -123,7 +123,9 @@ function writeArchive(
 
 function setAttributes(path: string, attributes: Readonly<Record<string, string>>): void {
   const program =
-    'import base64,os,sys\nfor a in sys.argv[2:]: k,v=a.split("=",1); os.setxattr(sys.argv[1],k,base64.b64decode(v))';
+    'import base64,os,sys\n' +
+    'for a in sys.argv[2:]: k,v=a.split("=",1); os.setxattr(sys.argv[1],k,' +
+    'base64.b64decode(v))';
   execFileSync('python3', [
     '-c',
     program,

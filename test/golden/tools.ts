@@ -16,14 +16,17 @@ const STUBS: Readonly<Record<string, string>> = {
   npm: sh(
     'case "$1 $2" in',
     '  "run build") mkdir -p dist; echo built >dist/app.js ;;',
-    '  "run production") mkdir -p public/js public/css; echo js >public/js/app.js; echo css >public/css/app.css; echo {} >public/mix-manifest.json ;;',
-    '  *) mkdir -p node_modules/left-pad ~/.npm; echo pad >node_modules/left-pad/index.js; echo npm "$@" >>~/.npm/log ;;',
+    '  "run production") mkdir -p public/js public/css; echo js >public/js/app.js; echo css ' +
+      '>public/css/app.css; echo {} >public/mix-manifest.json ;;',
+    '  *) mkdir -p node_modules/left-pad ~/.npm; echo pad >node_modules/left-pad/index.js; ' +
+      'echo npm "$@" >>~/.npm/log ;;',
     'esac',
   ),
   go: sh(
     'echo go "$@" "$CGO_ENABLED" "$GOOS" >>/var/log.go',
     'out=; for word in "$@"; do [ "$last" != -o ] || out=$word; last=$word; done',
-    'case $1 in build) [ -n "$out" ] || out=${last%.go}; printf "#!/bin/sh\\n" >"$out"; chmod 755 "$out" ;; esac',
+    'case $1 in build) [ -n "$out" ] || out=${last%.go}; printf "#!/bin/sh\\n" >"$out"; ' +
+      'chmod 755 "$out" ;; esac',
   ),
   apk: sh('case $1 in update | --no-cache | add) echo apk "$@" >>/etc/apk/log ;; esac'),
   'apt-get': sh(
@@ -35,7 +38,8 @@ const STUBS: Readonly<Record<string, string>> = {
     'for url in "$@"; do :; done',
     'case $url in',
     '  *.tar.xz) cp /usr/local/share/stub.tar.xz "${url##*/}" ;;',
-    '  *SHASUMS256.txt.asc) (cd /usr/local/share; sha256sum stub.tar.xz) | sed "s/ stub/ node-v$NODE_VERSION-linux-x64/" >"${url##*/}" ;;',
+    '  *SHASUMS256.txt.asc) (cd /usr/local/share; sha256sum stub.tar.xz) | sed "s/ stub/ ' +
+      'node-v$NODE_VERSION-linux-x64/" >"${url##*/}" ;;',
     '  *) echo "$url" ;;',
     'esac',
   ),

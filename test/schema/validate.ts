@@ -21,9 +21,10 @@ interface Schema {
 }
 
 const WORDS = new Set(
-  '$ref type properties additionalProperties required items minItems minimum maximum pattern format enum oneOf'.split(
-    ' ',
-  ),
+  (
+    '$ref type properties additionalProperties required items minItems minimum maximum ' +
+    'pattern format enum oneOf'
+  ).split(' '),
 );
 
 export const OCI: Readonly<Record<string, Schema>> = JSON.parse(

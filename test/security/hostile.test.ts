@@ -46,11 +46,14 @@ real(
   async () => {
     await using rig = await withCanary();
     const evil = `FROM busybox AS evil
-RUN mkdir /in && echo inside >/in/token && ln -s / /top && ln -s ../../../../.. /up && ln -s ${rig.canary} /out && ln -s /proc/self/root /magic
+RUN mkdir /in && echo inside >/in/token && ln -s / /top && ln -s ../../../../.. /up && ln -s \
+${rig.canary} /out && ln -s /proc/self/root /magic
 `;
     const mounts = ['type=bind', 'type=bind,rw', 'type=cache,id=x'];
     const step = (source: string, mount: string) =>
-      `${evil}FROM busybox\nRUN --mount=${mount},from=evil,source=${source},target=/m echo ${source} && ls /m && cat /m/in/token; touch /m/new; true\n`;
+      `${evil}FROM busybox\n` +
+      `RUN --mount=${mount},from=evil,source=${source},target=/m echo ${source} && ls /m && ` +
+      'cat /m/in/token; touch /m/new; true\n';
     const attempt = async (source: string, mount: string) => {
       rig.write('c', { Dockerfile: step(source, mount) });
       return await rig.kiln(['build', '--progress=plain', 'c']);
@@ -80,8 +83,10 @@ real(
     rig.write('c', {
       x: 'x',
       Dockerfile: `FROM busybox
-RUN ln -s ${rig.canary} /out && ln -s ../../../../../../..${rig.canary} /up && ln -s /proc/1/root${rig.canary} /magic
-RUN --mount=type=tmpfs,target=/out/sub --mount=type=tmpfs,target=/up/made touch /out/sub/written /up/made/written /out/left
+RUN ln -s ${rig.canary} /out && ln -s ../../../../../../..${rig.canary} /up && ln -s \
+/proc/1/root${rig.canary} /magic
+RUN --mount=type=tmpfs,target=/out/sub --mount=type=tmpfs,target=/up/made touch /out/sub/written \
+/up/made/written /out/left
 RUN --mount=type=bind,target=/out/bound,rw touch /out/bound/written
 RUN --mount=type=cache,target=/up/token touch /up/token/written
 USER 1234:1234
@@ -108,12 +113,15 @@ real(
   async () => {
     await using rig = await withCanary();
     const evil =
-      'FROM busybox AS evil\nRUN ln -s /proc/self/fd/8 /l && ln -s /dev/fd /d && mkdir /in && ln -s ../l /in/up\n';
+      'FROM busybox AS evil\n' +
+      'RUN ln -s /proc/self/fd/8 /l && ln -s /dev/fd /d && mkdir /in && ln -s ../l /in/up\n';
     for (const lines of [
       ...[3, 4, 8].map((fd) => `WORKDIR /dev/fd/${fd}\nRUN pwd`),
       'WORKDIR /x/l\nRUN --mount=from=evil,target=/x pwd',
       'RUN ln -s /dev/stdin /made\nWORKDIR /made\nRUN pwd',
-      'RUN --mount=type=cache,target=/c ln -sf /proc/1/root /c/l\nWORKDIR /c/l\nRUN --mount=type=cache,target=/c pwd',
+      'RUN --mount=type=cache,target=/c ln -sf /proc/1/root /c/l\n' +
+        'WORKDIR /c/l\n' +
+        'RUN --mount=type=cache,target=/c pwd',
       'RUN ln -s /proc/thread-self /made\nWORKDIR /made/cwd\nRUN --mount=type=tmpfs,target=/t pwd',
     ]) {
       rig.write('c', { Dockerfile: `${evil}FROM busybox\n${lines}\n` });
@@ -178,7 +186,10 @@ real(
     }
     // A name with what options are made of is a name.
     rig.write('c', {
-      Dockerfile: `FROM busybox\nRUN --mount=type=tmpfs,\\"target=/m,suid,size=9\\" grep -c ' /m,suid,size=9 tmpfs rw,' /proc/mounts\n`,
+      Dockerfile:
+        'FROM busybox\n' +
+        `RUN --mount=type=tmpfs,\\"target=/m,suid,size=9\\" grep -c ' /m,suid,size=9 tmpfs ` +
+        "rw,' /proc/mounts\n",
     });
     assert.equal(printed(await rig.build('c')), ['1']);
     rig.intact();

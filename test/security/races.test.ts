@@ -14,7 +14,8 @@ test('CVE-2024-23651: a step that swaps a directory of a shared cache for a link
   rig.write('swapper', {
     Dockerfile: `FROM busybox
 RUN ${mount} echo swapping && \\
-  while [ ! -e /c/stop ]; do ln -sfn ${rig.path('canary')} /c/new && mv -T /c/new /c/sub; ln -sfn real /c/new && mv -T /c/new /c/sub; done; rm /c/stop
+  while [ ! -e /c/stop ]; do ln -sfn ${rig.path('canary')} /c/new && mv -T /c/new /c/sub; ln -sfn \
+real /c/new && mv -T /c/new /c/sub; done; rm /c/stop
 `,
   });
   rig.write('victim', {
@@ -27,7 +28,9 @@ RUN --mount=type=cache,id=shared,source=sub,target=/m ls /m && cat /m/* && touch
   const victim = (round: number) =>
     rig.kiln(['build', '--progress=plain', `--build-arg=ROUND=${round}`, 'victim']);
   rig.write('setup', {
-    Dockerfile: `FROM busybox\nRUN ${mount} mkdir /c/real && echo inside >/c/real/file && ln -s real /c/sub\n`,
+    Dockerfile:
+      'FROM busybox\n' +
+      `RUN ${mount} mkdir /c/real && echo inside >/c/real/file && ln -s real /c/sub\n`,
   });
   await rig.kiln(['build', 'setup'], { expect: 0 });
   assert.match(
@@ -62,13 +65,15 @@ test('CVE-2021-30465: a mount target within a shared cache that another step swa
   rig.write('swapper', {
     Dockerfile: `FROM busybox
 RUN ${mount} mkdir -p /c/a/sub && ln -s ${rig.path('canary')} /c/b && echo swapping && \\
-  while [ ! -e /c/stop ]; do mv -T /c/a /c/x; mv -T /c/b /c/a; mv -T /c/a /c/b; mv -T /c/x /c/a; done; rm /c/stop
+  while [ ! -e /c/stop ]; do mv -T /c/a /c/x; mv -T /c/b /c/a; mv -T /c/a /c/b; mv -T /c/x /c/a; \
+done; rm /c/stop
 `,
   });
   rig.write('victim', {
     Dockerfile: `FROM busybox
 ARG ROUND
-RUN ${mount} --mount=type=tmpfs,target=/c/a/sub/made --mount=type=bind,from=busybox,source=/bin,target=/c/a/other,rw touch /c/a/other/$ROUND
+RUN ${mount} --mount=type=tmpfs,target=/c/a/sub/made \
+--mount=type=bind,from=busybox,source=/bin,target=/c/a/other,rw touch /c/a/other/$ROUND
 `,
   });
   rig.write('stopper', { Dockerfile: `FROM busybox\nRUN ${mount} touch /c/stop\n` });

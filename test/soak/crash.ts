@@ -15,5 +15,6 @@ const { killed, ended } = await killBuilds({
   log: console.log,
 });
 console.log(
-  `${killed} builds killed, ${ended} ended before; the store was right and sound each time it was looked at`,
+  `${killed} builds killed, ${ended} ended before; the store was right and sound each time ` +
+    'it was looked at',
 );

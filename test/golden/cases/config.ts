@@ -33,7 +33,8 @@ export const CONFIG: readonly GoldenCase[] = [
     name: 'config-healthcheck',
     dockerfile: lines(
       'FROM busybox AS a',
-      'HEALTHCHECK --interval=1m30s --timeout=1500ms --start-period=0.5h --start-interval=2s --retries=7 CMD ["test", "-e", "/x"]',
+      'HEALTHCHECK --interval=1m30s --timeout=1500ms --start-period=0.5h ' +
+        '--start-interval=2s --retries=7 CMD ["test", "-e", "/x"]',
       'FROM a AS b',
       'HEALTHCHECK --retries=0 CMD  exit   1',
       'FROM b',
@@ -207,7 +208,14 @@ export const CONFIG: readonly GoldenCase[] = [
   {
     name: 'config-case-and-space',
     dockerfile:
-      '# c\n\n  from busybox\n\tenv A=1\n  Run   echo  x   >  /x\ncmd   [ "a" ,"b" ]\nLabel a=b\\\n\n  c=d\n#end',
+      '# c\n\n' +
+      '  from busybox\n' +
+      '\tenv A=1\n' +
+      '  Run   echo  x   >  /x\n' +
+      'cmd   [ "a" ,"b" ]\n' +
+      'Label a=b\\\n\n' +
+      '  c=d\n' +
+      '#end',
   },
   {
     name: 'config-history',

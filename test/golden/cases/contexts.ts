@@ -57,7 +57,14 @@ export const CONTEXTS: readonly GoldenCase[] = [
       '!bang': '',
       'tr ': '',
       '.dockerignore':
-        '\ufeffdir/ \n  ./dir2/\t\n\\#hash\n\\!bang\nx[1-1].txt\nsrc/../package.json\n! package.json \nsrc//sub\r\n',
+        '\ufeffdir/ \n' +
+        '  ./dir2/\t\n' +
+        '\\#hash\n' +
+        '\\!bang\n' +
+        'x[1-1].txt\n' +
+        'src/../package.json\n' +
+        '! package.json \n' +
+        'src//sub\r\n',
     },
   },
   {
@@ -161,7 +168,11 @@ export const CONTEXTS: readonly GoldenCase[] = [
   {
     name: 'named-context-replaces-image',
     dockerfile:
-      'FROM alpine:3.99 AS x\nRUN echo 1 > /1\nFROM example.org/team/app:v1\nCOPY --from=x /1 /1\nCOPY --from=other /etc/passwd /pw\n',
+      'FROM alpine:3.99 AS x\n' +
+      'RUN echo 1 > /1\n' +
+      'FROM example.org/team/app:v1\n' +
+      'COPY --from=x /1 /1\n' +
+      'COPY --from=other /etc/passwd /pw\n',
     args: [
       'alpine:3.99=docker-image://busybox',
       'example.org/team/app:v1=docker-image://busybox:latest',
@@ -189,7 +200,8 @@ export const CONTEXTS: readonly GoldenCase[] = [
     dockerfile: lines(
       'FROM busybox',
       'ARG SOURCE_DATE_EPOCH',
-      'RUN echo $SOURCE_DATE_EPOCH > /epoch && mkdir /d && touch -d @1500000000 /d/old && ln -s x /l',
+      'RUN echo $SOURCE_DATE_EPOCH > /epoch && mkdir /d && touch -d @1500000000 ' +
+        '/d/old && ln -s x /l',
       'COPY src /src',
       'WORKDIR /w',
       'CMD ["x"]',

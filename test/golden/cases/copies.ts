@@ -61,7 +61,9 @@ export const COPIES: readonly GoldenCase[] = [
     files: tree,
     modes: { 'src/sub': 0o2755, 'src/sub/b.sh': 0o4755 },
     differs: {
-      why: "the umask of Docker's daemon does not take part in directories that are made with --chmod; buildkitd has none either",
+      why:
+        "the umask of Docker's daemon does not take part in directories that are made with " +
+        '--chmod; buildkitd has none either',
       expect: ({ tree, ...rest }) => {
         for (const path of ['/a', '/b', '/f', '/i', '/j', '/k', '/l'])
           tree[path] = { ...tree[path], mode: '0o777' };
@@ -171,7 +173,8 @@ export const COPIES: readonly GoldenCase[] = [
     name: 'copy-over-symlinks',
     dockerfile: lines(
       'FROM busybox',
-      'RUN mkdir -p /real/sub && ln -s /real /abs && ln -s real /rel && ln -s nowhere /dang && ln -s /real/sub/t /file && echo t > /real/sub/t',
+      'RUN mkdir -p /real/sub && ln -s /real /abs && ln -s real /rel && ln -s nowhere /dang ' +
+        '&& ln -s /real/sub/t /file && echo t > /real/sub/t',
       'COPY src /abs',
       'COPY x1.txt /rel/',
       'COPY x1.txt /abs/sub/new',
@@ -184,7 +187,8 @@ export const COPIES: readonly GoldenCase[] = [
     name: 'copy-symlink-sources',
     dockerfile: lines(
       'FROM busybox AS a',
-      'RUN mkdir -p /d/e && echo f > /d/e/f && ln -s e /d/l && ln -s /d/e/f /d/abs && ln -s ../d/l/f /d/through && ln /d/e/f /d/hard',
+      'RUN mkdir -p /d/e && echo f > /d/e/f && ln -s e /d/l && ln -s /d/e/f /d/abs && ln -s ' +
+        '../d/l/f /d/through && ln /d/e/f /d/hard',
       'FROM busybox',
       'COPY --from=a /d /copied',
       'COPY --from=a /d/l /dirlink',
@@ -205,11 +209,17 @@ export const COPIES: readonly GoldenCase[] = [
   {
     name: 'copy-xattrs',
     dockerfile:
-      'FROM busybox AS a\nCOPY f g /x/\nFROM busybox\nCOPY --from=a /x /y\nCOPY --from=a --chown=3:4 /x /z\n',
+      'FROM busybox AS a\n' +
+      'COPY f g /x/\n' +
+      'FROM busybox\n' +
+      'COPY --from=a /x /y\n' +
+      'COPY --from=a --chown=3:4 /x /z\n',
     files: { f: 'f', g: 'g' },
     xattrs: { f: { 'user.note': 'aGk=' }, g: { 'security.capability': CAPABILITY } },
     differs: {
-      why: 'Docker gives the files of a context their owner after their capabilities, and the kernel takes those away again',
+      why:
+        'Docker gives the files of a context their owner after their capabilities, and the ' +
+        'kernel takes those away again',
       expect: ({ tree, ...rest }) => {
         const capable = {
           'security.capability': Buffer.from(CAPABILITY, 'base64').toString('latin1'),
@@ -222,7 +232,12 @@ export const COPIES: readonly GoldenCase[] = [
   {
     name: 'copy-xattrs-of-archive',
     dockerfile:
-      'FROM busybox AS a\nADD t.tar /x/\nFROM busybox\nCOPY --from=a /x /y\nCOPY --from=a --chown=3:4 /x /z\nADD t.tar /w/\n',
+      'FROM busybox AS a\n' +
+      'ADD t.tar /x/\n' +
+      'FROM busybox\n' +
+      'COPY --from=a /x /y\n' +
+      'COPY --from=a --chown=3:4 /x /z\n' +
+      'ADD t.tar /w/\n',
     files: { 'in/f': 'f', 'in/g': 'g' },
     xattrs: { 'in/f': { 'user.note': 'aGk=' }, 'in/g': { 'security.capability': CAPABILITY } },
     archives: { 't.tar': { of: 'in' } },
@@ -297,7 +312,8 @@ export const COPIES: readonly GoldenCase[] = [
     name: 'add-over',
     dockerfile: lines(
       'FROM busybox',
-      'RUN mkdir -p /x/d && echo old > /x/f && ln -s d /x/l && echo keep > /x/d/keep && chmod 700 /x/d',
+      'RUN mkdir -p /x/d && echo old > /x/f && ln -s d /x/l && echo keep > /x/d/keep && ' +
+        'chmod 700 /x/d',
       'ADD t.tar /x',
       'ADD in2.tar /',
     ),

@@ -8,9 +8,11 @@ export const EXPANSION: readonly GoldenCase[] = [
     dockerfile: lines(
       'FROM busybox',
       'ENV SET=value EMPTY= P=/a/b/c.tar.gz',
-      'ENV A=${SET:-d} B=${EMPTY:-d} C=${UNSET:-d} D=${EMPTY-d} E=${UNSET-d} F=${SET:+w} G=${EMPTY:+w} H=${EMPTY+w} I=${UNSET+w}',
+      'ENV A=${SET:-d} B=${EMPTY:-d} C=${UNSET:-d} D=${EMPTY-d} E=${UNSET-d} F=${SET:+w} ' +
+        'G=${EMPTY:+w} H=${EMPTY+w} I=${UNSET+w}',
       'ENV J=${P#*/} K=${P##*/} L=${P%.*} M=${P%%.*} N=${P/b/X} O=${P//a/X} Q=${P#/a/} R=${P%z?p}',
-      'ENV S="${UNSET:-${SET}-${EMPTY:-in ner}}" T="${UNSET:-"q"}" U=\'$SET\' V="\\$SET $SET" W=\\$SET X=${SET}_$SET$SET',
+      'ENV S="${UNSET:-${SET}-${EMPTY:-in ner}}" T="${UNSET:-"q"}" U=\'$SET\' V="\\$SET ' +
+        '$SET" W=\\$SET X=${SET}_$SET$SET',
       'ENV Y=$UNSET Z="a  b"\\ c',
     ),
   },
@@ -72,7 +74,8 @@ export const EXPANSION: readonly GoldenCase[] = [
     dockerfile: lines(
       'FROM busybox',
       'ENV F=foobarfoo S="a*b" Q=x/y',
-      'ENV A=${F#f*o} B=${F##f*o} C=${F%o*} D=${F%%o*} E=${F/foo/} G=${F//foo/-} H=${F/o?/[} I=${S/\\*/+} J=${Q//\\//_} K=${F/#/} L=${F#?}',
+      'ENV A=${F#f*o} B=${F##f*o} C=${F%o*} D=${F%%o*} E=${F/foo/} G=${F//foo/-} ' +
+        'H=${F/o?/[} I=${S/\\*/+} J=${Q//\\//_} K=${F/#/} L=${F#?}',
       'ENV M=${F%foo}${F#foo} N="${F/bar/ b }" O=${F//o/oo} P=${F/*/all}',
     ),
   },
@@ -144,8 +147,11 @@ export const EXPANSION: readonly GoldenCase[] = [
     name: 'arg-platforms',
     dockerfile: lines(
       'FROM --platform=$BUILDPLATFORM busybox AS build',
-      'ARG TARGETPLATFORM TARGETOS TARGETARCH TARGETVARIANT BUILDPLATFORM BUILDOS BUILDARCH BUILDVARIANT TARGETSTAGE',
-      'RUN echo "$TARGETPLATFORM|$TARGETOS|$TARGETARCH|$TARGETVARIANT|$BUILDPLATFORM|$BUILDOS|$BUILDARCH|$BUILDVARIANT|$TARGETSTAGE" > /out',
+      'ARG TARGETPLATFORM TARGETOS TARGETARCH TARGETVARIANT BUILDPLATFORM BUILDOS BUILDARCH ' +
+        'BUILDVARIANT TARGETSTAGE',
+      'RUN echo ' +
+        '"$TARGETPLATFORM|$TARGETOS|$TARGETARCH|$TARGETVARIANT|$BUILDPLATFORM|$BUILDOS|$BUILDARCH|$BUILDVARIANT|$TARGETSTAGE" ' +
+        '> /out',
       'FROM busybox AS last',
       'ARG TARGETARCH',
       'COPY --from=build /out /built-for-$TARGETARCH',

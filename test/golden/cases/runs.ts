@@ -71,7 +71,15 @@ export const RUNS: readonly GoldenCase[] = [
   {
     name: 'run-crlf',
     dockerfile:
-      'FROM busybox\r\nRUN echo a \\\r\n  b > /ab\r\nENV A=1\r\nCOPY <<E /h\r\nx\r\ny\r\nE\r\nCMD ["a"]\r\n',
+      'FROM busybox\r\n' +
+      'RUN echo a \\\r\n' +
+      '  b > /ab\r\n' +
+      'ENV A=1\r\n' +
+      'COPY <<E /h\r\n' +
+      'x\r\n' +
+      'y\r\n' +
+      'E\r\n' +
+      'CMD ["a"]\r\n',
   },
   { name: 'run-bom', dockerfile: '\ufeffFROM busybox\nRUN echo é > /ü\nLABEL ключ=значение\n' },
   {
@@ -113,7 +121,9 @@ export const RUNS: readonly GoldenCase[] = [
       'RUN mkdir /d && echo 1 > /d/f && echo 2 > /g',
       'FROM busybox',
       'WORKDIR /w',
-      'RUN --mount=target=/ctx --mount=from=a,source=/d,target=rel --mount=from=a,source=/g,target=/file cat rel/f /file /ctx/x1.txt > /out; touch rel/x 2>/dev/null || echo ro >> /out',
+      'RUN --mount=target=/ctx --mount=from=a,source=/d,target=rel --mount=from=a,' +
+        'source=/g,target=/file cat rel/f /file /ctx/x1.txt > /out; touch rel/x ' +
+        '2>/dev/null || echo ro >> /out',
       'RUN --mount=type=bind,rw,source=src,target=/src echo new > /src/new && ls /src > /listed',
       'RUN ls /w /src /ctx > /after 2>/dev/null || echo gone > /gone',
     ),
@@ -125,10 +135,12 @@ export const RUNS: readonly GoldenCase[] = [
       'FROM busybox AS seed',
       'RUN mkdir /s && echo seeded > /s/f',
       'FROM busybox',
-      'RUN --mount=type=cache,id=golden-cache-1,target=/c,mode=0750,uid=5,gid=6 stat -c "%a %u %g" /c > /st && echo kept > /c/f',
+      'RUN --mount=type=cache,id=golden-cache-1,target=/c,mode=0750,uid=5,gid=6 stat -c "%a ' +
+        '%u %g" /c > /st && echo kept > /c/f',
       'RUN --mount=type=cache,id=golden-cache-1,target=/c,mode=0750,uid=5,gid=6 cat /c/f > /kept',
       'RUN --mount=type=cache,id=golden-cache-2,target=/s,from=seed,source=/s cat /s/f > /seeded',
-      'RUN --mount=type=cache,id=golden-cache-1,target=/c,ro,mode=0750,uid=5,gid=6 touch /c/x 2>/dev/null || echo ro > /ro',
+      'RUN --mount=type=cache,id=golden-cache-1,target=/c,ro,mode=0750,uid=5,gid=6 touch ' +
+        '/c/x 2>/dev/null || echo ro > /ro',
     ),
   },
   {
@@ -136,8 +148,10 @@ export const RUNS: readonly GoldenCase[] = [
     dockerfile: lines(
       'FROM busybox',
       'RUN --mount=type=tmpfs,target=/t,size=1m echo x > /t/x && cp /t/x /x',
-      'RUN --mount=type=secret,id=one cat /run/secrets/one > /s1 && stat -c "%a %u %g" /run/secrets/one >> /s1',
-      'RUN --mount=type=secret,id=one,target=/etc/one,mode=0440,uid=5,gid=6 stat -c "%a %u %g" /etc/one > /s2',
+      'RUN --mount=type=secret,id=one cat /run/secrets/one > /s1 && stat -c "%a %u %g" ' +
+        '/run/secrets/one >> /s1',
+      'RUN --mount=type=secret,id=one,target=/etc/one,mode=0440,uid=5,gid=6 stat -c "%a %u ' +
+        '%g" /etc/one > /s2',
       'RUN --mount=type=secret,id=one,env=TOKEN echo "$TOKEN" > /s3',
       'RUN --mount=type=secret,id=none ls /run/secrets > /s4 2>/dev/null || echo absent >> /s4',
     ),
@@ -163,7 +177,9 @@ export const RUNS: readonly GoldenCase[] = [
     name: 'run-special-files',
     dockerfile: lines(
       'FROM busybox',
-      'RUN mkdir -p /s && cd /s && mknod c c 1 3 && mknod b b 7 0 && mkfifo p && ln -s /abs l && ln -s ../rel m && echo h > h && ln h h2 && chown 5:6 h && chmod 2755 /s && chmod 1777 /tmp',
+      'RUN mkdir -p /s && cd /s && mknod c c 1 3 && mknod b b 7 0 && mkfifo p && ln -s /abs ' +
+        'l && ln -s ../rel m && echo h > h && ln h h2 && chown 5:6 h && chmod 2755 /s && ' +
+        'chmod 1777 /tmp',
       'RUN cd /s && rm h && echo after > h2 && ln -sf new l && rm p && mkdir p && touch p/f',
       'RUN rm -rf /s/p && mv /s/m /s/n && mv /etc/nsswitch.conf /moved',
     ),
@@ -172,7 +188,8 @@ export const RUNS: readonly GoldenCase[] = [
     name: 'run-special-names',
     dockerfile: lines(
       'FROM busybox',
-      'RUN mkdir "/a b" && cd "/a b" && touch "q\'q" \'d"d\' \'$v\' "*" "[x]" é "n\\\\n" && touch "$(printf \'l\\nb\')" && touch -- -dash .hid $(printf "%0200d" 1)',
+      'RUN mkdir "/a b" && cd "/a b" && touch "q\'q" \'d"d\' \'$v\' "*" "[x]" é "n\\\\n" && ' +
+        'touch "$(printf \'l\\nb\')" && touch -- -dash .hid $(printf "%0200d" 1)',
       'RUN rm "/a b/*"',
     ),
   },
@@ -181,18 +198,51 @@ export const RUNS: readonly GoldenCase[] = [
     dockerfile: lines(
       'FROM busybox',
       'RUN mkdir -p /r/dir/sub && echo f > /r/file && ln -s dir /r/link && echo 1 > /r/dir/sub/1',
-      'RUN cd /r && rm -r dir file link && echo d > dir && mkdir file link && echo x > link/x && ln -s nowhere file/l',
+      'RUN cd /r && rm -r dir file link && echo d > dir && mkdir file link && echo x > ' +
+        'link/x && ln -s nowhere file/l',
       'RUN mv /r /moved && mkdir /r && echo again > /r/dir',
     ),
   },
   {
     name: 'bom-crlf-escape',
     dockerfile:
-      '\ufeff# escape=`\r\nFROM busybox AS base\r\nONBUILD COPY <<EOF /from-onbuild\r\nhello `\r\nEOF\r\nFROM base\r\nRUN echo a `\r\n   b > /cont\r\n# c\r\nRUN 3<<EOF cat <&3 > /three\r\nthree\r\nEOF\r\nRUN ["sh", "-c", "echo x > /json"]\r\n',
+      '\ufeff# escape=`\r\n' +
+      'FROM busybox AS base\r\n' +
+      'ONBUILD COPY <<EOF /from-onbuild\r\n' +
+      'hello `\r\n' +
+      'EOF\r\n' +
+      'FROM base\r\n' +
+      'RUN echo a `\r\n' +
+      '   b > /cont\r\n' +
+      '# c\r\n' +
+      'RUN 3<<EOF cat <&3 > /three\r\n' +
+      'three\r\n' +
+      'EOF\r\n' +
+      'RUN ["sh", "-c", "echo x > /json"]\r\n',
   },
   {
     name: 'heredoc-scripts',
     dockerfile:
-      'FROM busybox AS base\nONBUILD RUN <<EOF\necho "$0" > /zero\nEOF\nFROM base\nRUN <<EOF\n#!/bin/sh -e\necho "$0" > /script\nEOF\nRUN cat <<A <<B > /two\na\nA\nb\nB\nRUN <<-\\EOF cat > /quoted\n\t$A\n\tEOF\nRUN <<EOF sh > /piped\necho $0\nEOF\nRUN ["sh", -c] || echo fallback > /fallback\n',
+      'FROM busybox AS base\n' +
+      'ONBUILD RUN <<EOF\n' +
+      'echo "$0" > /zero\n' +
+      'EOF\n' +
+      'FROM base\n' +
+      'RUN <<EOF\n' +
+      '#!/bin/sh -e\n' +
+      'echo "$0" > /script\n' +
+      'EOF\n' +
+      'RUN cat <<A <<B > /two\n' +
+      'a\n' +
+      'A\n' +
+      'b\n' +
+      'B\n' +
+      'RUN <<-\\EOF cat > /quoted\n' +
+      '\t$A\n' +
+      '\tEOF\n' +
+      'RUN <<EOF sh > /piped\n' +
+      'echo $0\n' +
+      'EOF\n' +
+      'RUN ["sh", -c] || echo fallback > /fallback\n',
   },
 ];

@@ -10,7 +10,8 @@ export const STAGES: readonly GoldenCase[] = [
       'RUN echo tool > /tool',
       'FROM busybox AS parent',
       'ONBUILD COPY --from=tools /tool /tool',
-      'ONBUILD RUN --mount=from=tools,source=/tool,target=/mnt/tool cat /mnt/tool > /read && cat /ctx/package.json > /pkg || true',
+      'ONBUILD RUN --mount=from=tools,source=/tool,target=/mnt/tool cat /mnt/tool > /read ' +
+        '&& cat /ctx/package.json > /pkg || true',
       'FROM parent',
       'RUN cat /tool > /own',
     ),
@@ -20,7 +21,8 @@ export const STAGES: readonly GoldenCase[] = [
     name: 'onbuild-run-mount',
     dockerfile: lines(
       'FROM busybox AS parent',
-      'ONBUILD RUN --mount=type=bind,target=/ctx --mount=type=cache,target=/c cp /ctx/package.json /p && touch /c/x',
+      'ONBUILD RUN --mount=type=bind,target=/ctx --mount=type=cache,target=/c cp ' +
+        '/ctx/package.json /p && touch /c/x',
       'ONBUILD ADD --chown=1:2 src /src',
       'ONBUILD ENV FROM_PARENT=yes',
       'ONBUILD WORKDIR /made',
@@ -127,7 +129,11 @@ export const STAGES: readonly GoldenCase[] = [
     name: 'target-index',
     refused: true,
     dockerfile:
-      'FROM busybox\nRUN echo 0 > /n\nFROM busybox AS one\nRUN echo 1 > /n\nFROM nowhere.invalid/x\n',
+      'FROM busybox\n' +
+      'RUN echo 0 > /n\n' +
+      'FROM busybox AS one\n' +
+      'RUN echo 1 > /n\n' +
+      'FROM nowhere.invalid/x\n',
     args: ['--target', '1'],
   },
   {
