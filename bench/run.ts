@@ -271,21 +271,19 @@ function report(body: string): string {
   const model =
     /^model name\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ??
     'unknown processor';
+  const failed = failures.map((failure) => failure.split('\n')[0]).join('; ');
+  const missing = failures.length > 0 ? `Not measured: ${failed}.\n` : '';
   return `# Results
 
-Medians of ${values.runs} runs (three times as many of what takes less than ${SHORT_MS} ms) in one \
-session, wall time, on ${cpus().length} × ${model}, Linux ${release()}, \
-${new Date().toISOString().slice(0, 10)}. A
-number in brackets says how many times longer the peer took; the floor is the same work by the \
-plainest tool. ${store.note} A machine that others use is noisy: read the ratios.
+Medians of ${values.runs} runs (three times as many of what takes less than ${SHORT_MS} ms) in one
+session, wall time, on ${cpus().length} × ${model},
+Linux ${release()}, ${new Date().toISOString().slice(0, 10)}.
+A number in brackets says how many times longer the peer took; the floor is the same work by the
+plainest tool. ${store.note}
+A machine that others use is noisy: read the ratios.
 
 ${body}
 
-${
-  failures.length > 0
-    ? 'Not measured: ' + `${failures.map((failure) => failure.split('\n')[0]).join('; ')}.\n`
-    : ''
-}Made \
-by \`npm run bench\`.
+${missing}Made by \`npm run bench\`.
 `;
 }

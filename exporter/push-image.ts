@@ -83,8 +83,8 @@ export async function pushImage(
       await pushContent(client, knownAlsoIn(image, [...pushed.values()]), reference, options);
     pushed.set(repository, { domain: reference.domain, path: reference.path });
     const tag = options.byDigest || reference.tag === undefined ? image.root.digest : reference.tag;
-    const name =
-      'pushing manifest for ' + `${formatReference({ ...reference, digest: image.root.digest })}`;
+    const pinned = formatReference({ ...reference, digest: image.root.digest });
+    const name = `pushing manifest for ${pinned}`;
     const size = image.root.bytes.byteLength;
     options.report?.({ id: `${repository}:${tag}`, name, current: 0, total: size });
     await client.putManifest(

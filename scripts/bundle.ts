@@ -145,8 +145,8 @@ await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });
 // Functions, as entry.cts wants them: to put a file into one there costs two copies.
 const texts = parts.map((name) => {
   const path = join(root, NEW, `${name}.cjs`);
-  const text =
-    `(function(exports,require,module,__filename,__dirname){${readFileSync(path, 'utf8')}\n` + '})';
+  const code = readFileSync(path, 'utf8');
+  const text = `(function(exports,require,module,__filename,__dirname){${code}\n})`;
   writeFileSync(path, text);
   return text;
 });

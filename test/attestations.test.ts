@@ -479,8 +479,8 @@ test('a push by digest leaves no tag, and the name by digest stays here', async 
   await using registry = await startRegistry();
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nLABEL a=b\n' });
-  const output =
-    `type=image,name=${registry.host}/app,push-by-digest=true,` + 'name-canonical=true,push=true';
+  const name = `${registry.host}/app`;
+  const output = `type=image,name=${name},push-by-digest=true,name-canonical=true,push=true`;
   await rig.build('c', '-o', output, '--metadata-file', 'm.json');
   const metadata = JSON.parse(readFileSync(rig.path('m.json'), 'utf8'));
   const digest = metadata['containerimage.digest'];

@@ -68,8 +68,8 @@ test('bash completes', async () => {
 });
 
 test('bash completes a line that is typed', async () => {
-  const typed =
-    `source ${join(ROOT, 'completions/kiln.bash')}; kiln() { printf ` + `'<%s>' "$@"; }; PS1=\n`;
+  const file = join(ROOT, 'completions/kiln.bash');
+  const typed = `source ${file}; kiln() { printf '<%s>' "$@"; }; PS1=\n`;
   const keys = 'kiln build --progress=rawj\t--no-cache-f\tx --output type=ta\t\nexit\n';
   const { stdout } = await run(['script', '-qec', 'bash --norc --noprofile -i', '/dev/null'], {
     stdin: typed + keys,

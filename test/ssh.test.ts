@@ -146,8 +146,8 @@ ssh(
     await using t = await setting();
     const key = t.at.key('key', 'ed25519');
     const agent = await t.at.agent('agent', key);
-    const step =
-      `RUN ${MOUNTS} ssh-add -L >/dev/null && ! ssh-add -D && ` + 'ssh-add -L | wc -l >/count';
+    const calls = 'ssh-add -L >/dev/null && ! ssh-add -D && ssh-add -L | wc -l >/count';
+    const step = `RUN ${MOUNTS} ${calls}`;
     const first = await t.build(step, ['-t', 'kept', '--ssh', `default=${agent}`]);
     assert.is(first.code, 0, first.stderr);
     assert.is(await cat(t.rig, 'kept', '/count'), '1\n');

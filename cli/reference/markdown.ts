@@ -148,7 +148,7 @@ function configuration(): string {
 
 ${wrap(
   'The settings of a host. The file is `/etc/kiln/kiln.toml`, or what the variable ' +
-    '`KILN_CONFIG` names. It need not exist. Its form is that of `buildkitd.toml`, so a ' +
+    `\`KILN_CONFIG\` names. It need not exist. Its form is that of \`buildkitd.toml\`, so a ` +
     'file of BuildKit can be used as it is: tables that are not listed here are left alone.',
 )}
 
