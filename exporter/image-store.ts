@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { parseReference, repositoryOf } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
+import type { ImageStore } from '../snapshotter/images.ts';
 import { assembledImage, imageResponse, packedImage, usesOciTypes } from './assembling.ts';
 import { reported } from './export-report.ts';
 import type { Exporter } from './exporter.ts';
@@ -35,15 +36,12 @@ export function imageStoreExporter(
           ? await packedImage(services, options, targets, context, ociTypes, report)
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });
         putDocuments(services.content, image);
-        const configs = image.manifests.map(({ config }) => config.digest);
         // An image without a name is stored under its digest, so that its ID can be used to run and
         // inspect it.
         const named = storedNames(options.names, image.target.digest, spec);
         const names = named.length > 0 ? named : [image.target.digest];
-        for (const full of names) {
-          services.images.put({ name: full, target: image.target, configs, created: Date.now() });
-          report.done(`naming to ${full}`);
-        }
+        nameImage(services.images, names, image);
+        for (const full of names) report.done(`naming to ${full}`);
         return imageResponse(image, options.names);
       }),
   };
@@ -61,6 +59,16 @@ export function storedNames(
       ? names.map((name) => `${repositoryOf(parseReference(name))}@${digest}`)
       : [];
   return [...new Set([...tagged, ...pinned])];
+}
+
+/** Stores `image`, whose documents are in the content store, under every one of the names. */
+export function nameImage(
+  images: ImageStore,
+  names: readonly string[],
+  { target, manifests }: AssembledImage,
+): void {
+  const configs = manifests.map(({ config }) => config.digest);
+  images.put(...names.map((name) => ({ name, target, configs, created: Date.now() })));
 }
 
 /**

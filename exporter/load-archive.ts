@@ -45,9 +45,10 @@ export async function loadArchive(
     const name = nameOf(entry) ?? options.name;
     if (name !== undefined) image.names.add(name);
   }
-  for (const { target, configs, names } of loaded.values()) {
-    for (const name of names) services.images.put({ name, target, configs, created: Date.now() });
-  }
+  const named = [...loaded.values()].flatMap(({ target, configs, names }) =>
+    [...names].map((name) => ({ name, target, configs, created: Date.now() })),
+  );
+  services.images.put(...named);
   return [...loaded.values()].map(({ target, names }) => ({ target, names: [...names] }));
 }
 

@@ -77,8 +77,8 @@ async function loadElement(
   };
   const given = element.names.map((name) => formatReference(parseReference(name)));
   const names = given.length === 0 && options.name !== undefined ? [options.name] : given;
-  for (const name of names)
-    services.images.put({ name, target, configs: [descriptor.digest], created: Date.now() });
+  const configs = [descriptor.digest];
+  services.images.put(...names.map((name) => ({ name, target, configs, created: Date.now() })));
   return { target, names };
 }
 

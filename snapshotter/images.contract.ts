@@ -38,6 +38,20 @@ export function imagesContract(name: string, make: () => ImagesUnderTest): void 
     assert.equal(images.get(first.name), second);
   });
 
+  test('many names are put at once, each as if it were alone', ({ images }) => {
+    const moved = image('a', 'one');
+    const kept = image('b', 'two');
+    images.put(moved, kept);
+    images.put();
+    images.put(
+      image('a', 'two'),
+      { ...kept, created: kept.created + 1000 },
+      image('c', 'one'),
+      image('c', 'two'),
+    );
+    assert.equal(images.list(), [image('a', 'two'), kept, image('c', 'two')]);
+  });
+
   test('the list is sorted by name', ({ images }) => {
     for (const name of ['c', 'a', 'b']) images.put(image(`docker.io/library/${name}:latest`, name));
     assert.equal(

@@ -11,10 +11,10 @@ export interface ImageStore {
   get(name: string): StoredImage | undefined;
   list(): readonly StoredImage[];
   /**
-   * Creates or moves a name, in one transaction. A name that already stands for the same documents
-   * is not changed.
+   * Creates or moves names: all of them in one transaction, so that a crash leaves either all or
+   * none. A name that already stands for the same documents is not changed.
    */
-  put(image: StoredImage): void;
+  put(...images: readonly StoredImage[]): void;
   /** Answers false when the name did not exist. */
   remove(name: string): boolean;
 }

@@ -43,4 +43,15 @@ test('thousands of build arguments and labels come into the image', async () => 
   assert.match(text, '"l1999":"w1999"');
 });
 
+test('thousands of names of one image are stored at once', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nLABEL a=b\n' });
+  const tags = Array.from({ length: 2000 }, (_, at) => ['-t', `app:${at}`]).flat();
+  await rig.build('c', ...tags);
+  const mirror = JSON.parse(readFileSync(join(rig.store, 'images.json'), 'utf8')) as object[];
+  assert.is(mirror.length, 2000);
+  const { stdout } = await rig.kiln(['images']);
+  assert.match(stdout, /app +1999/);
+});
+
 test.run();

@@ -3,7 +3,7 @@ import { parseReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
-import { putDocuments, storedNames } from '../../exporter/image-store.ts';
+import { nameImage, putDocuments, storedNames } from '../../exporter/image-store.ts';
 import type { ImageNaming, ImageOptions } from '../../exporter/output-spec.ts';
 import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push-image.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
@@ -91,11 +91,10 @@ export function pushExporter(
           report,
         );
         putDocuments(engine.content, image);
-        const configs = image.manifests.map(({ config }) => config.digest);
-        for (const full of store
-          ? storedNames(options.names, image.target.digest, { canonical, byDigest })
-          : [])
-          engine.images.put({ name: full, target: image.target, configs, created: Date.now() });
+        if (store) {
+          const naming = { canonical, byDigest };
+          nameImage(engine.images, storedNames(options.names, image.target.digest, naming), image);
+        }
         await using client = new RegistryClient(await registryOf(build));
         const references = options.names.map(parseReference);
         const missing = elsewhereBlob(engine, client, targets, context.signal);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test } from 'uvu';
@@ -32,6 +32,20 @@ contentContract('content store in a directory', () => {
 imagesContract('image names in the database', () => {
   const { store, [Symbol.dispose]: dispose } = temporaryStore();
   return { images: openImages(store), [Symbol.dispose]: dispose };
+});
+
+test('of many names that are put at once none is put when images.json cannot be written', () => {
+  using temporary = temporaryStore();
+  const images = openImages(temporary.store);
+  images.put(image('a', 'one'));
+  const mirror = join(temporary.store.root, 'images.json');
+  rmSync(mirror);
+  mkdirSync(join(mirror, 'in the way'), { recursive: true });
+  assert.throws(() => images.put(image('a', 'two'), image('b', 'two')));
+  assert.equal(images.list(), [image('a', 'one')]);
+  rmSync(mirror, { recursive: true });
+  images.put(image('a', 'two'), image('b', 'two'));
+  assert.is(JSON.parse(readFileSync(mirror, 'utf8')).length, 2);
 });
 
 test('image names survive the loss of the database', () => {

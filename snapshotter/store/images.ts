@@ -79,13 +79,17 @@ class ImageTable implements MirroredImages {
     return image;
   }
 
-  put(image: StoredImage): void {
+  put(...images: readonly StoredImage[]): void {
     // A fully cached build writes nothing: its transaction, the mirror and their syncs would take
     // longer than the rest of its export.
-    const before = this.get(image.name);
-    if (before && isSame(before, image)) return;
+    const changed = images.filter((image) => {
+      const before = this.get(image.name);
+      return !before || !isSame(before, image);
+    });
+    if (changed.length === 0) return;
     this.#store.db.transaction(() => {
-      this.#insert(image);
+      for (const image of changed) this.#insert(image);
+      // Once for all names: it takes as long as the store has names, and a sync of the disk.
       this.#writeMirror();
     });
   }
