@@ -4,12 +4,17 @@ import { createSolver } from './solve.ts';
 import type { Edge, SolverOptions } from './solver.ts';
 
 /**
- * Solves with imported caches, whose bytes may turn out not to be had. Then the record is dropped
- * and all is solved again by a new solver: what has run is in the cache by now, and only what the
- * lost record stood for is executed, under the keys that its own inputs give. (Falling back within
- * a solve would leave readers with a key that the new bytes may not have.) Each round drops a
- * record, so there is an end. `use` is called with the results; what it brings of them may be lost,
- * too.
+ * Solves `edges` and calls `use` with the results. Handles results of imported caches whose bytes
+ * turn out to be unavailable, during the solve or within `use` (`LostResult`): the record of the
+ * lost result is dropped, `lost` is called, and a new solver solves everything once more.
+ *
+ * The new solve repeats little. Steps that already ran are in the cache by now; only what the lost
+ * record stood for is executed, under keys made from its real inputs. (Executing it within the
+ * first solve would be wrong: steps that read it already have keys made from the lost record, and
+ * the new bytes may differ.) Each round drops one record, so the loop ends.
+ *
+ * Rejects with any other error of the solve or of `use`, and with the loss itself when `signal` has
+ * aborted.
  */
 export async function solveAgain<R, T>(
   options: SolverOptions<R>,

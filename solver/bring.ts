@@ -6,8 +6,9 @@ import { statusOf } from './ops/source-image.ts';
 import type { World } from './world.ts';
 
 /**
- * Downloads and unpacks what the store lacks of a stack, each layer verified by digest and diffID,
- * and shows it at its vertex.
+ * Makes a snapshot of a stack from an imported cache. Downloads and unpacks the layers that the
+ * store does not have, and verifies each by digest and diffID. Progress is shown at the vertex of
+ * the context.
  */
 export async function bringStack(
   world: Pick<World, 'sources' | 'snapshotter'>,

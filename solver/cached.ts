@@ -2,11 +2,17 @@ import type { CacheStore } from '../cache/cache.ts';
 import type { Reporter } from './reporter.ts';
 import { identityOf, type Node, type State, WANT } from './state.ts';
 
-/** Shows what did not have to run as cached, once, and notes its use in the cache. */
+/**
+ * Reports each vertex that did not run as cached, once, and records in the cache that its record
+ * was used (`CacheStore.touch`), so that it is pruned later.
+ */
 export interface CachedVertices<R> {
-  /** A node is done. One that ran has been shown and saved. */
+  /**
+   * Called when a node becomes done. Does nothing for one that ran: `Execution` reported and saved
+   * it.
+   */
   done(node: Node<R>, state: State<R> & { kind: 'done' }): void;
-  /** Nobody needed these: a later vertex came from a record. */
+  /** Reports nodes that never ran because a later vertex came from a record. */
   unneeded(nodes: readonly Node<R>[]): void;
 }
 
@@ -20,8 +26,8 @@ export function createCachedVertices<R>(
   }
 
   /**
-   * What a cached vertex rests on and has a record too: shown at once, in order, so that a long
-   * build shows where it is.
+   * Reports the vertices below a cached one as cached, inputs first, if they have a record too.
+   * They are not waited for, so without this a long build would show nothing of them until its end.
    */
   function showBelow(node: Node<R>): void {
     const spared: Node<R>[] = [];

@@ -1,23 +1,23 @@
 import type { Digest } from '../base/digest.ts';
 import type { ProgressSink } from '../base/progress.ts';
 
-/** Where a transfer is shown, and what ends it. */
+/** What a download needs: a signal that aborts it, and where its progress is shown. */
 export interface BringContext {
   readonly signal: AbortSignal;
   readonly progress: ProgressSink;
-  /** The vertex whose result is brought. */
+  /** The vertex whose result is downloaded. */
   readonly vertex: Digest;
 }
 
 /**
- * A result that is known but not here: a record of an imported cache. It counts as a hit; its bytes
- * move when a step reads them, or when the caller of the build does. Bringing it again after a
- * success costs nothing.
+ * A result of an imported cache whose bytes have not been downloaded yet. It counts as a cache hit.
+ * The bytes are downloaded when a step reads them, or when the caller of the build needs the
+ * result.
  */
 export class Deferred<R> {
   readonly #bring: (context: BringContext) => Promise<R>;
   #brought: { readonly result: R } | undefined;
-  /** What is known of it: the solver passes this on, and looks at none of it. */
+  /** A description for the caller, such as the list of layers. The solver passes it on unread. */
   readonly about: unknown;
 
   constructor(bring: (context: BringContext) => Promise<R>, about?: unknown) {
@@ -25,30 +25,34 @@ export class Deferred<R> {
     this.about = about;
   }
 
-  /** The result when it was brought. */
+  /** The result, or undefined while it has not been downloaded. */
   get brought(): R | undefined {
     return this.#brought?.result;
   }
 
+  /**
+   * Downloads the result. After a success further calls return the same result at once; after a
+   * failure the next call tries again.
+   */
   async bring(context: BringContext): Promise<R> {
     this.#brought ??= { result: await this.#bring(context) };
     return this.#brought.result;
   }
 }
 
-/** A result as a record gives it. */
+/** A result that is either here, or known and not downloaded yet. */
 export type Held<R> = R | Deferred<R>;
 
 /**
- * A deferred result could not be brought, and its record is dropped: solving again executes what it
- * stood for.
+ * A deferred result could not be downloaded. Its record has been dropped, so a new solve executes
+ * the step instead.
  */
 export class LostResult extends Error {
-  /** What the step is called. */
+  /** The name of the step, as shown to the user. */
   readonly description: string;
 
   constructor(description: string, cause: unknown) {
-    super(`the cached result of ${description} could not be had`, { cause });
+    super(`the cached result of ${description} is not available`, { cause });
     this.name = 'LostResult';
     this.description = description;
   }

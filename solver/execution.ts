@@ -7,15 +7,16 @@ import type { CacheMap, InputKey, RunContext, SolverOptions } from './solver.ts'
 import type { Content, Identity, Node } from './state.ts';
 
 /**
- * What takes time: asking ops, reading inputs, running. Each promise settles when that is really
- * over.
+ * The slow work of a solver: computing cache maps, reading inputs, running ops. Each promise
+ * settles only when the work has really ended, also after an abort. All reject with the error of
+ * the op.
  */
 export interface Execution<R> {
-  /** How the op of the node reads its inputs. */
+  /** The cache map of the node's op: its key parts, and how it reads each input. */
   map(node: Node<R>, signal: AbortSignal): Promise<CacheMap<R>>;
-  /** What is read of an input. */
+  /** The content digest of what the op reads of input `index`, which must be done. */
   digest(node: Node<R>, index: number, read: ByContent<R>, signal: AbortSignal): Promise<Content>;
-  /** The results of the node, whose inputs are done. */
+  /** The results of the node, by running its op. All its inputs must be done. */
   run(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<Run<R>>;
 }
 
@@ -31,7 +32,10 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
   const explain = createExplaining<R>(options);
   const limits = createLimits(options.limits);
 
-  /** A failure before the op runs is shown at its vertex too. */
+  /**
+   * Runs `task` and reports its failure at the node's vertex: it never gets as far as running the
+   * op.
+   */
   async function reported<T>(node: Node<R>, task: () => Promise<T>): Promise<T> {
     const started = Date.now();
     try {
@@ -43,7 +47,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     }
   }
 
-  /** What input `index` of the node came to, brought here when it is elsewhere. */
+  /** The result of input `index` of the node, downloaded first if it is deferred. */
   async function bringInput(node: Node<R>, index: number, signal: AbortSignal): Promise<R> {
     const edge = node.vertex.inputs[index]!;
     const held = outputOf(node.inputs[index]!, edge.output);
@@ -51,14 +55,14 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     return await held.bring({ signal, progress, vertex: edge.vertex.digest });
   }
 
-  /** Runs the op where there is a place for it, and saves its record. */
+  /** Runs the op once the limit of its resource allows it, and saves its record. */
   async function execute(
     node: Node<R>,
     identity: Identity,
     signal: AbortSignal,
   ): Promise<readonly R[]> {
     const { vertex } = node;
-    // Before a place is taken: others can run while bytes are on their way.
+    // Inputs are downloaded before the op takes a place, so that other ops can run meanwhile.
     const inputs = await Promise.all(
       node.inputs.map((_, index) => bringInput(node, index, signal)),
     );
@@ -78,7 +82,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
           usage: (value) => (usage = value),
         };
         const results = await vertex.op.run(inputs, context).finally(() => explained.tell());
-        // Also when the build is being cancelled: what is finished stays finished.
+        // The record is saved even if the build is being cancelled: finished work is not lost.
         if (identity.key) save(node, identity, results, performance.now() - clock);
         explained.keep();
         reporter.completed(vertex, started, usage);
@@ -125,8 +129,8 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       return { digest, parts, index: contentIndex };
     },
     /**
-     * Unless another process, or another solver of this one, runs the same key: then its record is
-     * waited for.
+     * Takes turns with other solvers and processes that run the same key (`SolverOptions.alone`).
+     * If one of them has saved the record meanwhile, it is loaded and the op does not run.
      */
     async run(node, identity, signal) {
       const { key, fresh } = identity;

@@ -2,8 +2,8 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError, messageOf } from '../base/errors.ts';
 
 /**
- * A vertex could not be solved. `cause` is what its op threw; `kiln` is that same error when the
- * user can act on it.
+ * A vertex could not be solved. `cause` is what its op threw; `kiln` is the same error if it is one
+ * that the user can act on.
  */
 export class VertexError extends Error {
   readonly vertex: FailedVertex;

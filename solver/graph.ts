@@ -1,16 +1,16 @@
 import type { Edge, Vertex } from './solver.ts';
 
 /**
- * The name of a vertex within a solver: vertices of one op are one vertex, but one that must not
- * use the cache is another than one that may.
+ * The identity of a vertex within a solver. Vertices with the same digest are the same vertex,
+ * except that one with `ignoreCache` is not the same as one without.
  */
 export function vertexId<R>(vertex: Vertex<R>): string {
   return vertex.ignoreCache ? `${vertex.digest} ignore-cache` : vertex.digest;
 }
 
 /**
- * Every vertex the edges rest on, inputs before their readers, each once. Takes no stack: graphs
- * are thousands of vertices deep.
+ * Every vertex that the edges depend on, each once, inputs before their readers. Does not recurse:
+ * graphs can be thousands of vertices deep.
  */
 export function verticesOf<R>(edges: readonly Edge<R>[]): Vertex<R>[] {
   const order: Vertex<R>[] = [];

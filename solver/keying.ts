@@ -13,8 +13,8 @@ import {
 } from './state.ts';
 
 /**
- * Begins the key of a vertex whose op has said how it reads its inputs. Throws when op and vertex
- * disagree.
+ * The state of a key of which nothing but the op is known yet. Throws a RangeError if the op does
+ * not describe as many inputs as the vertex has.
  */
 export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
   if (map.inputs.length !== vertex.inputs.length) {
@@ -33,7 +33,7 @@ export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
   };
 }
 
-/** Takes in what has become known of the inputs, without a look into the cache. */
+/** Updates the outlook of a key from the states of the inputs. Does not access the cache. */
 export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
   keying.map.inputs.forEach((read, index) => {
     const input = node.inputs[index]!;
@@ -42,11 +42,12 @@ export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
       if (identity && (identity.fresh || !identity.key)) darken(keying, OUTLOOK.byContent);
       return;
     }
-    // Something made from what means nothing in another build means nothing there either, unless it
-    // is read by content.
+    // An input without a key makes this vertex one without a key too, unless it reads the input by
+    // content.
     if (identity && !identity.key) darken(keying, OUTLOOK.volatile);
     if (identity?.fresh) darken(keying, OUTLOOK.fresh);
-    // An input whose key is not complete has not shown yet that it has none.
+    // The key of this input is still being made, but no record can match it. So none can match this
+    // vertex either. Whether it will have a key is not known yet, so `volatile` is not passed on.
     if (input.state.kind === 'keying' && input.state.keying.outlook >= OUTLOOK.hopeless)
       darken(
         keying,
@@ -55,8 +56,11 @@ export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
   });
 }
 
-/** Looks whether the cache has seen this op read each of the inputs whose keys are known. */
-export function sight<R>(
+/**
+ * Looks up the sightings of all inputs whose keys are known and were not looked up before. A
+ * missing one makes the outlook worse. `isLinked` tells whether the cache has a link of that name.
+ */
+export function checkSightings<R>(
   node: Node<R>,
   keying: Keying<R>,
   isLinked: (link: Digest) => boolean,
@@ -71,7 +75,7 @@ export function sight<R>(
   });
 }
 
-/** True when no definition key can spare reading the bytes of input `index`. */
+/** True when input `index` is read by content and no definition key can make that unnecessary. */
 export function needsContent<R>(node: Node<R>, keying: Keying<R>, index: number): boolean {
   if (keying.outlook === OUTLOOK.volatile || keying.map.inputs[index]!.by !== 'content')
     return false;
@@ -83,8 +87,8 @@ export function needsContent<R>(node: Node<R>, keying: Keying<R>, index: number)
 }
 
 /**
- * The definition key, once all inputs have keys; undefined before that, and for ever when an input
- * is volatile.
+ * The definition key, once all inputs have keys. Before that it is undefined. With a volatile input
+ * it stays undefined.
  */
 export function definitionOf<R>(node: Node<R>, keying: Keying<R>): Digest | undefined {
   const inputs = node.inputs.map((input, index) => {
@@ -95,7 +99,10 @@ export function definitionOf<R>(node: Node<R>, keying: Keying<R>): Digest | unde
   return definitionKey(keying.op, reads(keying), inputs);
 }
 
-/** The identity by content, once the content of every input that counts by it is known. */
+/**
+ * The identity of a node by its content key. Undefined until the digest of every input that is read
+ * by content, and the key of every other, is known.
+ */
 export function identityByContent<R>(node: Node<R>, keying: Keying<R>): Identity | undefined {
   const inputs: (Digest | InputIdentity)[] = [];
   for (const [index, read] of keying.map.inputs.entries()) {
@@ -125,8 +132,8 @@ function indexesOf<R>(keying: Keying<R>): ReadonlyMap<number, () => Buffer> {
 }
 
 /**
- * Every link by which a later build may find the record of this content key: the definition key and
- * the sightings.
+ * Every link by which a later build can find the record of this node: its definition key, if it has
+ * one, and the sightings of all inputs whose keys are known.
  */
 export function aliasesOf<R>(node: Node<R>, keying: Keying<R>): readonly Digest[] {
   const definition = keying.outlook === OUTLOOK.volatile ? undefined : definitionOf(node, keying);
@@ -137,7 +144,10 @@ export function aliasesOf<R>(node: Node<R>, keying: Keying<R>): readonly Digest[
   return definition ? [definition, ...sightings] : sightings;
 }
 
-/** The parts of the key, the op's own first, for explaining a later miss. */
+/**
+ * The named parts of the key, the op's own first. They are kept with the record, to explain a later
+ * miss.
+ */
 export function partsOf<R>(node: Node<R>, keying: Keying<R>): readonly KeyPart[] {
   const parts = [...keying.map.parts];
   keying.map.inputs.forEach((read, index) => {
@@ -181,7 +191,7 @@ function contentAt<R>(keying: Keying<R>, index: number): Content | undefined {
   return typeof content === 'object' ? content : undefined;
 }
 
-/** Keys look at how an input is read, never at what type of result it has. */
+/** The reads without their type of result, which keys do not depend on. */
 function reads<R>(keying: Keying<R>): readonly InputKey<never>[] {
   return keying.map.inputs as readonly InputKey<never>[];
 }

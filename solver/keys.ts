@@ -3,28 +3,28 @@ import type { KeyPart } from '../cache/cache.ts';
 import type { InputKey } from './solver.ts';
 
 /**
- * How keys are put together. Every field is framed by its length (digestOfParts) and every kind of
- * key begins with a name of its own, so that no key of one kind can equal a key of another. A
- * change of meaning here changes the version in the name.
+ * How keys are computed. Every field is framed by its length (`digestOfParts`). Every kind of key
+ * begins with its own name, so that a key of one kind never equals a key of another. Whoever
+ * changes the meaning of a key raises the version in its name.
  */
 
-/**
- * What is known of an input that counts by its own key: the key of its vertex and which output is
- * read.
- */
+/** An input that is identified by its key: the key of the vertex, and the number of the output. */
 export interface InputIdentity {
   readonly key: Digest;
   readonly output: number;
 }
 
-/** The key of the op alone: its parts, names included, since two parts may swap their values. */
+/**
+ * The key of the op alone: the names and values of its parts. The names are included because two
+ * parts may swap their values.
+ */
 export function opKey(parts: readonly KeyPart[]): Digest {
   return digestOfParts(['kiln.op.v1', ...parts.flatMap((part) => [part.name, part.value])]);
 }
 
 /**
- * The key that needs no bytes: the op's and every input's. The selector is in it, since it decides
- * what of the input is read.
+ * The key for which no file is read, made of the op's key and the key of every input. The selector
+ * is part of it, because it decides what is read of the input.
  */
 export function definitionKey(
   op: Digest,
@@ -39,7 +39,10 @@ export function definitionKey(
   return digestOfParts(fields);
 }
 
-/** The key made of the bytes that will be read; inputs that count by definition keep their key. */
+/**
+ * The key made of the bytes that the op reads. An input that is read by content is represented by
+ * its content digest, every other one by its key.
+ */
 export function contentKey(
   op: Digest,
   reads: readonly InputKey<never>[],
@@ -48,8 +51,8 @@ export function contentKey(
   const fields: string[] = ['kiln.content.v1', op];
   reads.forEach((read, index) => {
     const input = inputs[index]!;
-    // The selector stays in: a content digest is taken relative to the selection, and two
-    // selections must not meet.
+    // The selector is included because a content digest is relative to the selection: two
+    // selections with equal digests must not get the same key.
     fields.push(read.by, read.selector ?? '');
     if (typeof input === 'string') fields.push(input);
     else fields.push(input.key, String(input.output));
@@ -58,9 +61,9 @@ export function contentKey(
 }
 
 /**
- * The name of the fact "some build has seen this op read this input". Kept as a link beside each
- * record with a content key. When it is missing, no key over this input can be in the cache, and
- * the solver need not wait before it runs what the op reads.
+ * The name of the fact "some build has seen this op read this input". It is saved as a link to each
+ * record with a content key. If the link is missing, the cache has no record for any key made of
+ * this op and this input, so the solver starts what the op reads without waiting for the whole key.
  */
 export function sightingKey(
   op: Digest,

@@ -2,19 +2,26 @@ import type { Digest } from '../base/digest.ts';
 import type { Node } from './state.ts';
 
 /**
- * Which node executes a key for all who have it, and executions that were cancelled and are not
- * over.
+ * Of the nodes that have the same key, one executes: its leader. The others follow it. This also
+ * keeps track of executions that were cancelled and have not ended yet.
  */
 export interface Leaders<R> {
+  /** The leader of a key, if it has one. */
   of(key: Digest): Node<R> | undefined;
   lead(key: Digest, node: Node<R>): void;
-  /** The node leads no more. While its execution is not over, others of its key have to wait. */
+  /**
+   * The node stops being a leader. If its execution is still running, `isEnding` is true for the
+   * key until it has ended.
+   */
   resign(node: Node<R>): void;
-  /** True while a cancelled execution of `key` is not over; `waiter` is then queued at its end. */
+  /**
+   * True while a cancelled execution of `key` has not ended. `over` is called with `waiter` when it
+   * has.
+   */
   isEnding(key: Digest, waiter: Node<R>): boolean;
 }
 
-/** `over` is called with the nodes that waited for an execution which is over now. */
+/** `over` is called when a cancelled execution has ended, with the nodes that waited for it. */
 export function createLeaders<R>(over: (waiters: Iterable<Node<R>>) => void): Leaders<R> {
   const leaders = new Map<Digest, Node<R>>();
   const endings = new Map<Digest, Set<Node<R>>>();

@@ -1,21 +1,23 @@
 import type PQueue from 'p-queue';
 
+/** What an op mostly uses, and which limit it counts against. `none` is not limited. */
 export type Resource = 'process' | 'network' | 'cpu' | 'none';
 
 /** How many ops of each resource run at once. */
 export interface Limits {
   /**
-   * Runs `task` when there is a place for it. Rejects with the abort reason if the signal aborts
-   * before the task has begun; once begun, settles only when the task does, however the signal
-   * stands.
+   * Runs `task` as soon as the limit allows it, and settles as it does. If the signal aborts before
+   * the task has begun, rejects with the abort reason. Once the task has begun, the signal has no
+   * effect here: the task may listen to it.
    */
   run<T>(resource: Resource, signal: AbortSignal, task: () => Promise<T>): Promise<T>;
 }
 
+/** `limits` says for each resource how many tasks run at the same time. */
 export function createLimits(limits: Readonly<Record<Exclude<Resource, 'none'>, number>>): Limits {
   let queues: Promise<Readonly<Record<Exclude<Resource, 'none'>, PQueue>>> | undefined;
 
-  // Loaded with the first op that runs: a build that is all cached never pays for it.
+  // p-queue is loaded with the first op that runs: a build that is all cached does not need it.
   const load = async () => {
     const { default: Queue } = await import('p-queue');
     return {
@@ -30,8 +32,8 @@ export function createLimits(limits: Readonly<Record<Exclude<Resource, 'none'>, 
       signal.throwIfAborted();
       if (resource === 'none') return await task();
       const queue = (await (queues ??= load()))[resource];
-      // The queue takes a waiting task out when the signal aborts, but it would also abandon one
-      // that has begun: hence a signal that is deaf from then on.
+      // The queue removes a waiting task when its signal aborts, but it would also abandon a task
+      // that has begun. So it gets a signal of our own, which is disconnected when the task begins.
       const waiting = new AbortController();
       const stop = () => waiting.abort(signal.reason);
       signal.throwIfAborted();

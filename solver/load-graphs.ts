@@ -7,9 +7,9 @@ import type { Edge, Vertex } from './solver.ts';
 import type { Worker } from './worker.ts';
 
 /**
- * Turns LLB graphs into the solver's vertices, with the ops of `worker`. Equal vertices of all the
- * graphs become one. Throws a VertexError over KILN_GRAPH_INVALID, KILN_NOT_ALLOWED,
- * KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
+ * Turns LLB graphs into the solver's vertices, with the ops of `worker`. A vertex that occurs in
+ * several of the graphs becomes one vertex. Throws a VertexError caused by KILN_GRAPH_INVALID,
+ * KILN_NOT_ALLOWED, KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
  */
 export function loadGraphs(edges: readonly LlbEdge[], worker: Worker): Edge<BuildResult>[] {
   const loaded = new Map<Digest, Vertex<BuildResult>>();
@@ -42,7 +42,7 @@ function loadVertex(
   };
 }
 
-/** A failure says which vertex it is about, as one while solving does. */
+/** Calls `make`, and wraps its error in a VertexError of this vertex, as the solver does. */
 function namingVertex<T>(vertex: FailedVertex, make: () => T): T {
   try {
     return make();
@@ -51,7 +51,7 @@ function namingVertex<T>(vertex: FailedVertex, make: () => T): T {
   }
 }
 
-/** For graphs that do not come from our frontend. */
+/** The name of a vertex that has none, because another frontend made the graph. */
 function defaultName({ op }: LlbVertex): string {
   switch (op.kind) {
     case 'source':

@@ -6,8 +6,8 @@ import type { SolverOptions } from './solver.ts';
 import { identityOf, type Node } from './state.ts';
 
 /**
- * The results of the first record of `key` that can be used: the store's own, then those of
- * imported caches.
+ * The results of the first record of `key` that can be used. The store's own record comes first,
+ * then those of imported caches. Undefined when there is none.
  */
 export function loadRecord<R>(
   options: SolverOptions<R>,
@@ -23,13 +23,13 @@ export function loadRecord<R>(
     const results = decodeRecord(codec, record, outputs);
     if (!results) continue;
     return results.map((held, index) =>
-      held instanceof Deferred ? kept(options, node, record, results, index) : held,
+      held instanceof Deferred ? savingDeferred(options, node, record, results, index) : held,
     );
   }
   return undefined;
 }
 
-/** How many results a record must have to be of use to the readers of `node`. */
+/** How many results a record must have to serve all readers of `node`. */
 function outputsWanted<R>(node: Node<R>): number {
   let outputs = 1;
   for (const reader of node.observers) {
@@ -55,10 +55,11 @@ function decodeRecord<R>(
 }
 
 /**
- * The deferred result `index` of an imported record: when the last of them is here the record is
- * saved as the store's own; one that cannot be brought drops the record.
+ * The deferred result `index` of an imported record. When the last result of the record has been
+ * downloaded, the record is saved in the store. If one cannot be downloaded, the imported record is
+ * dropped and LostResult is thrown.
  */
-function kept<R>(
+function savingDeferred<R>(
   { cache, codec }: SolverOptions<R>,
   node: Node<R>,
   record: CacheRecord,

@@ -11,12 +11,14 @@ import type { Op } from './solver.ts';
 import type { Worker, WorkerVertex } from './worker.ts';
 import type { World } from './world.ts';
 
-/** This host as a worker: its ops run on the services of `world`. */
+/**
+ * This host as a worker. Its ops use the services of `world`; `limits` says how many run at once.
+ */
 export function localWorker(world: World, limits: Worker['limits']): Worker {
   return { platforms: [world.platform], limits, opOf: (vertex) => opOf(vertex, world) };
 }
 
-/** The one place that knows all kinds of ops. */
+/** The op of a vertex. This is the only place that knows all kinds of ops. */
 function opOf({ op, inputs, metadata }: WorkerVertex, world: World): Op<BuildResult> {
   switch (op.kind) {
     case 'source':

@@ -5,7 +5,9 @@ import type { LlbEdge, LlbVertex } from './llb/graph.ts';
 import { topological } from './llb/walk.ts';
 import type { StepSession } from './step-session.ts';
 
-/** What a graph was made of that came from outside. */
+/**
+ * A source that a build used, for its provenance: an image, a repository, a file or a directory.
+ */
 export type Material =
   | {
       readonly kind: 'image' | 'layout';
@@ -21,13 +23,13 @@ export type Material =
       readonly commit: string;
     }
   | { readonly kind: 'http'; readonly url: string; readonly digest: Digest }
-  /** A directory of the caller: nobody else can have it again. */
+  /** A directory of the caller. It has no digest: nobody else can get the same files again. */
   | { readonly kind: 'local'; readonly name: string };
 
 /**
- * The materials of a solved graph, each once, in the order of their first use. What a source came
- * to is what it was in the build of `session`; `own` is what an image source without a platform
- * means.
+ * The sources of a solved graph, each once, in the order of their first use. Their commits and
+ * digests are those that the steps of `session` saw. `own` is the platform of image sources that
+ * name none.
  */
 export async function materialsOf(
   edge: LlbEdge | undefined,
@@ -77,7 +79,9 @@ async function materialOf(
   }
 }
 
-/** True when a step could reach a network, so that more may have come in than the graph names. */
+/**
+ * True when a step had network access, so that the build may have used more than the graph names.
+ */
 export function reachesNetwork(edge: LlbEdge | undefined): boolean {
   return (edge ? topological(edge) : []).some(
     ({ op }) => op.kind === 'exec' && op.exec.network !== NET_MODE.none,

@@ -4,13 +4,18 @@ import { type Node, WANT } from './state.ts';
 
 /** The nodes of one solver. */
 export interface Nodes<R> {
+  /** The node of a vertex, which must have been entered. */
   get(vertex: Vertex<R>): Node<R>;
   /**
-   * Takes part in the vertices, inputs first; `isNew` is called with those that were no nodes yet.
+   * Adds one to the interest in the vertices, which must come inputs first. Makes a node of each
+   * that has none yet, and calls `isNew` with it. Returns the nodes in the same order.
    */
   enter(vertices: readonly Vertex<R>[], isNew: (vertex: Vertex<R>) => void): readonly Node<R>[];
+  /** True unless the node has been forgotten. */
   has(node: Node<R>): boolean;
-  /** The node is as if nobody had asked for it. Answers what aborts that which is under way. */
+  /**
+   * Resets the node to its initial state. Returns the controller that aborts its work in progress.
+   */
   forget(node: Node<R>): AbortController;
 }
 
@@ -60,7 +65,7 @@ function newNode<R>(id: string, vertex: Vertex<R>): Node<R> {
   };
 }
 
-/** Whether a node that somebody takes part in waits for what this one executes. */
+/** True if a node that a running solve is interested in follows the execution of this one. */
 export function hasFollowers<R>(leader: Node<R>): boolean {
   for (const node of leader.observers) {
     if (node.interest > 0 && node.state.kind === 'following' && node.state.leader === leader)

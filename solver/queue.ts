@@ -1,14 +1,15 @@
 import type { Node } from './state.ts';
 
 /**
- * The nodes that may be able to move, each at most once, and who wants to know when nodes have
- * moved.
+ * The queue of nodes whose state may change, each at most once, and the watchers that are notified
+ * after changes.
  */
 export interface MoveQueue<R> {
+  /** Adds the node, unless it is already in the queue. Nothing moves until `pump`. */
   enqueue(node: Node<R>): void;
   /**
-   * Moves nodes until none can move. A call from within a move does nothing: the pump that runs
-   * takes what it has queued.
+   * Moves nodes until the queue is empty. When it is called from within a move it does nothing: the
+   * call that is already running continues with the nodes queued meanwhile.
    */
   pump(): void;
   /** Calls `look` after each pump, until the returned function is called. */

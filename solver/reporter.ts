@@ -2,12 +2,15 @@ import { messageOf } from '../base/errors.ts';
 import type { ProgressSink, VertexEvent } from '../base/progress.ts';
 import type { Vertex } from './solver.ts';
 
-/** Tells progress about vertices, as buildx shows them. Times are milliseconds since 1970. */
+/**
+ * Sends progress events about vertices, as buildx shows them. Times are milliseconds since 1970.
+ */
 export interface Reporter<R> {
+  /** The vertex exists; nothing has been done for it yet. */
   announce(vertex: Vertex<R>): void;
   started(vertex: Vertex<R>, started: number): void;
   completed(vertex: Vertex<R>, started: number, usage?: VertexEvent['usage']): void;
-  /** Its result came from a record, or nobody needed it because a later vertex came from one. */
+  /** The result came from a record, or was not needed because the result of a later vertex did. */
   cached(vertex: Vertex<R>): void;
   failed(
     vertex: Vertex<R>,

@@ -6,31 +6,32 @@ import { type BringContext, Deferred } from './deferred.ts';
 import type { ResultCodec } from './solver.ts';
 
 /**
- * What a step of a build comes to: a file tree, either layers in the store or a directory of the
- * host as it is.
+ * The result of a step: a file tree. It is either a stack of layers in the store, or a directory of
+ * the host that is read in place.
  */
 export type BuildResult =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot }
   | DirectoryResult;
 
 /**
- * A local directory. It is read where it lies; it can change at any time and means nothing to
- * another build.
+ * A local directory. It is read in place and not copied. It can change at any time, so its result
+ * is never cached.
  */
 export interface DirectoryResult {
   readonly kind: 'directory';
-  /** Absolute. */
+  /** An absolute path. */
   readonly root: string;
-  /** What is not there as far as the build is concerned. */
+  /** Files that the build does not see (`.dockerignore`). */
   readonly filter?: TreeFilter;
-  /** A name under which digests of its files are remembered between builds. */
+  /** The name under which digests of its files are kept from build to build. */
   readonly memory?: string;
 }
 
 /**
- * Snapshots go into a record as their list of layers, and come back while every layer is in the
- * store. Layers of an imported record that are not in the store are a deferred result, which
- * `bring` brings.
+ * How results are written to records and read back. A snapshot is recorded as its list of layers.
+ * It decodes to a snapshot if all layers are in the store, otherwise to undefined. A stack of an
+ * imported cache whose layers are not all in the store decodes to a deferred result, which `bring`
+ * downloads; without `bring`, to undefined.
  */
 export function resultCodec(
   snapshotter: Pick<Snapshotter, 'has' | 'find'>,
@@ -45,7 +46,7 @@ export function resultCodec(
       if (value instanceof RemoteStack) {
         const layers = value.layers.map(({ diffId }) => snapshotter.find(diffId));
         const here = layers.every((layer) => layer !== undefined) ? { layers } : undefined;
-        // Asked for as a whole, so that no collection takes them any more.
+        // `has` of the whole stack also protects its layers from being pruned during this build.
         if (here && snapshotter.has(here)) return { kind: 'snapshot', snapshot: here };
         if (!bring) return undefined;
         return new Deferred(
@@ -59,7 +60,7 @@ export function resultCodec(
   };
 }
 
-/** The snapshot that a record holds for one output; undefined for anything else. */
+/** The snapshot that a record holds for one output. Undefined if the value is not a valid one. */
 export function snapshotOf(value: unknown): Snapshot | undefined {
   if (
     typeof value !== 'object' ||

@@ -13,16 +13,24 @@ import { identityOf, type Node, type State, type Want } from './state.ts';
 import { type Effects, transition } from './transition.ts';
 
 /**
- * The nodes of a solver and the list of those that may be able to move. Everything but flights
- * happens within `pump`.
+ * The nodes of a solver and the queue of those whose state may change. States change only within
+ * `pump` or when a flight (an asynchronous piece of work for a node) ends.
  */
 export interface Scheduler<R> {
-  /** Takes part in the vertices (inputs first), which are made nodes if they are none yet. */
+  /**
+   * Adds one to the interest in the vertices, which must come inputs first, and makes nodes of
+   * those that have none yet. Returns the nodes in the same order.
+   */
   enter(vertices: readonly Vertex<R>[]): readonly Node<R>[];
-  /** Gives them up: aborts what nobody else needs and answers when it is over. */
+  /**
+   * Takes back the interest in the nodes. Aborts the work that no other solve needs, and resolves
+   * when that work has really ended.
+   */
   leave(nodes: readonly Node<R>[]): Promise<void>;
   node(vertex: Vertex<R>): Node<R>;
+  /** Notes what is wanted of a node. Nothing moves until `pump`. */
   ask(node: Node<R>, want: Want): void;
+  /** Moves nodes until none can move. */
   pump(): void;
   /** Calls `look` whenever nodes have moved, until the returned function is called. */
   watch(look: () => void): () => void;
@@ -33,8 +41,8 @@ export interface Scheduler<R> {
 }
 
 /**
- * Put together of parts: `nodes`, `queue` (who may move), `leaders` (who runs a key), `execution`
- * (what takes time), `cached`.
+ * Combines the parts of the scheduler: `nodes`, `queue` (which nodes may move), `leaders` (which
+ * node executes a key), `execution` (the slow work) and `cached` (reports what did not run).
  */
 export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   const reporter = createReporter<R>(options.progress);
@@ -77,8 +85,9 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   }
 
   /**
-   * Runs `task` for the node and then moves on, unless the node was given up meanwhile. A flight
-   * that ends in an error fails the node. The promise is kept until the task is really over.
+   * Starts `task` for the node, and calls `land` with its value unless the node was given up
+   * meanwhile. An error of either fails the node. The flight counts as ended only when `task` has
+   * settled, also after an abort.
    */
   function fly<T>(
     node: Node<R>,
@@ -137,8 +146,8 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   }
 
   /**
-   * Forgets a node that nobody takes part in, unless it is done; a run goes on for those who follow
-   * it. Answers what it aborted.
+   * Forgets a node that no running solve is interested in, unless it is done, and aborts its work.
+   * A running node goes on if others follow it. Returns the flights that were aborted.
    */
   function giveUp(node: Node<R>): readonly Promise<void>[] {
     if (node.interest > 0 || node.state.kind === 'done' || !nodes.has(node)) return [];

@@ -7,9 +7,9 @@ import type { Edge, Solver, SolverOptions } from './solver.ts';
 import { type Node, WANT } from './state.ts';
 
 /**
- * A solver whose answers are shared by all its solves, also when they run at the same time: a
- * vertex that two of them need runs once, and goes on when one of them is cancelled. What succeeded
- * stays known; what failed or was cancelled may be tried again.
+ * Makes a solver. Its solves share their results, also while they run at the same time: a vertex
+ * that two of them need runs once, and continues when only one of them is cancelled. A success is
+ * kept for later solves. A failure or a cancelled vertex can be tried again by a later solve.
  */
 export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
   const scheduler = createScheduler(options);
@@ -26,7 +26,7 @@ export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
       return results;
     } finally {
       options.onKeyed?.(scheduler.keyed(nodes));
-      // Ends what only this solve was waiting for, and answers when it is really over.
+      // Aborts what only this solve needed, and waits until it has really ended.
       await scheduler.leave(nodes);
       options.cache.flush();
     }
@@ -39,7 +39,9 @@ export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
   };
 }
 
-/** All results, with those that are elsewhere brought here and shown at their vertices. */
+/**
+ * The results of `edges`, with the deferred ones downloaded. Progress is shown at their vertices.
+ */
 export async function bringAll<R>(
   results: readonly Held<R>[],
   edges: readonly Edge<R>[],
@@ -53,7 +55,10 @@ export async function bringAll<R>(
   return await Promise.all(results.map(bring));
 }
 
-/** The results of the edges; rejects with the first failure, or when the signal aborts. */
+/**
+ * Waits for the results of the edges. Rejects with the first failure, or with CancelledError when
+ * the signal aborts.
+ */
 function settle<R>(
   scheduler: Scheduler<R>,
   edges: readonly Edge<R>[],

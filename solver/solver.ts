@@ -7,13 +7,13 @@ import type { Deferred, Held } from './deferred.ts';
 /**
  * # The solver: from an edge to its result
  *
- * The core knows nothing of containers, files or LLB: a vertex is a digest, input edges and an
- * `Op`; results are values of `R`.
+ * The core does not know containers, files or LLB. A vertex is a digest, input edges and an `Op`; a
+ * result is a value of type `R`.
  *
- * For an edge two questions are asked, each answered once per solver and shared by all who ask:
- * `key(edge)`, the identity of the result, and `result(edge)`, the result itself. Asking for a key
- * never runs an op that a definition key can spare; asking for a result loads the record of that
- * key or else runs the op.
+ * The solver finds two things for an edge, each once, and shares them with all that need them:
+ * `key(edge)`, the identity of the result, and `result(edge)`, the result itself. To find a key it
+ * runs no op if a definition key makes that unnecessary. To find a result it loads the record of
+ * the key; if there is none, it runs the op.
  *
  *     definition key  = H(op key, key of every input)      -- no file is read
  *     key             = definition key                     -- when no input is read by content
@@ -21,26 +21,28 @@ import type { Deferred, Held } from './deferred.ts';
  *                                                          -- else, and the definition key is
  *                                                             linked to it for the next time
  *
- * A link counts only together with its record: without it the inputs are read again, for they may
- * hold other bytes by now.
+ * A link counts only if the record that it leads to can be used. Otherwise the inputs are read
+ * again, since they may hold other bytes by now.
  *
- * Beside each record with a content key the solver keeps *sightings*: that this op was seen reading
- * an input of this key. Where a sighting is missing no record can match, and everything that the op
- * reads is started at once instead of one after the other.
+ * With each record that has a content key the solver keeps *sightings*: the fact that this op was
+ * seen reading an input with this key. If a sighting is missing, no record can match. Everything
+ * that the op reads is then started at once instead of one after the other.
  *
- * `ignoreCache` reaches further than its vertex: what counts the fresh result by definition is
- * executed too, what reads it by content is not when the bytes are the same.
+ * `ignoreCache` (`--no-cache`) affects more than its own vertex. A vertex that reads the fresh
+ * result by definition is executed too. One that reads it by content is not executed if the bytes
+ * are the same.
  *
- * An input whose `volatile` key means nothing between builds (a local directory) has no definition
- * key; what reads it must read it by content.
+ * A volatile result (a local directory) is valid only in this build and has no key. The ops that
+ * read it must read it by content.
  */
 export interface Solver<R> {
   /**
-   * Solves the edges, as concurrently as the limits allow. Rejects with the first failure once
-   * nothing useful is left running.
+   * Returns the result of each edge, in order. Runs as much at the same time as the limits allow.
+   * Rejects with the first failure (a VertexError), or with CancelledError when the signal aborts,
+   * but not before all work that only this call needed has ended.
    */
   solve(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly R[]>;
-  /** As `solve`, but a result whose bytes are elsewhere is left there. */
+  /** As `solve`, but does not download deferred results. */
   find(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]>;
 }
 
@@ -51,60 +53,66 @@ export interface Edge<R> {
 }
 
 export interface Vertex<R> {
-  /** The digest of the op's serialised form: the vertex's name in progress and in the graph. */
+  /**
+   * The digest of the op's serialised form. It names the vertex in progress events and in the
+   * graph.
+   */
   readonly digest: Digest;
-  /** Shown to the user: `[build 2/3] RUN make`. */
+  /** The name shown to the user, such as `[build 2/3] RUN make`. */
   readonly name: string;
   readonly inputs: readonly Edge<R>[];
   readonly op: Op<R>;
-  /** `--no-cache`: do not look for a record, but save one. */
+  /** `--no-cache`: no record is looked for, but the new one is saved. */
   readonly ignoreCache: boolean;
 }
 
 /** What a vertex does. One file per kind under ops/. */
 export interface Op<R> {
   /**
-   * What identifies the op itself and how it reads its inputs. May ask the network (a tag to a
-   * digest), never runs anything.
+   * Returns what identifies the op and how it reads its inputs. May use the network (to resolve a
+   * tag to a digest). Never runs anything.
    */
   cacheMap(signal: AbortSignal, report?: MapReport): Promise<CacheMap<R>>;
-  /** Runs the op. One result per output. Called at most once per key and solver. */
+  /** Runs the op and returns one result per output. Called at most once per key and solver. */
   run(inputs: readonly R[], context: RunContext): Promise<readonly R[]>;
   /** Which limit this op counts against. */
   readonly resource: 'process' | 'network' | 'cpu' | 'none';
 }
 
 /**
- * How an op tells of what it does already for its key: a source that has to be fetched before it is
- * known.
+ * Lets an op report progress while its key is computed. Some sources have to be fetched before
+ * their key is known.
  */
 export interface MapReport {
   readonly progress: ProgressSink;
   readonly vertex: Digest;
-  /** Shows the vertex as one that has begun. */
+  /** Reports the vertex as started. */
   readonly started: () => void;
-  /** `SolverOptions.session` of the build that asks. */
+  /** `SolverOptions.session` of the build that needs the key. */
   readonly session?: unknown;
 }
 
+/** What the key of a vertex is made of, as its op describes it. */
 export interface CacheMap<R> {
-  /** What goes into the key for the op itself, each part with a name the user understands. */
+  /**
+   * What identifies the op, in named parts. The user sees the names when a cache miss is explained.
+   */
   readonly parts: readonly KeyPart[];
-  /** One per input. */
+  /** How each input is read, in the order of the inputs. */
   readonly inputs: readonly InputKey<R>[];
   /**
-   * True for a result that means nothing in another build (a local directory): no record is saved
-   * or looked for.
+   * True for a result that is valid only in this build (a local directory): no record is saved or
+   * looked for.
    */
   readonly volatile: boolean;
 }
 
 export type InputKey<R> =
-  /** The input counts by its own key: a rootfs. */
+  /** The input is represented by its key: the root file system of a RUN. */
   | { readonly by: 'definition'; readonly selector?: string }
   /**
-   * The input counts by the bytes that will be read. `selector` names the selection, so that two
-   * selections do not meet.
+   * The input is represented by a digest of the bytes that the op reads. `selector` describes which
+   * part is read: two selections with equal digests get different keys.
    */
   | {
       readonly by: 'content';
@@ -116,39 +124,41 @@ export type InputKey<R> =
         readonly digest: Digest;
         readonly parts?: readonly KeyPart[];
         /**
-         * What was read, for explaining a later miss; made only when the op runs. See
-         * cache/explain/contentindex.ts.
+         * The content index of what was read (cache/explain/contentindex.ts), to explain a later
+         * miss. Called only if the op runs.
          */
         readonly index?: () => Buffer;
       }>;
     };
 
+/** What the solver passes to an op that runs. */
 export interface RunContext {
   readonly signal: AbortSignal;
-  /** Output and sub-progress of this vertex. */
+  /** Receives the output of the op and the progress of its parts. */
   readonly progress: ProgressSink;
   readonly vertex: Digest;
-  /** Tells what the op cost, for the event of its completion. */
+  /** Reports the resources that the op used, for the event of its completion. */
   readonly usage?: (usage: NonNullable<VertexEvent['usage']>) => void;
   /** `SolverOptions.session` of the build that runs the op. */
   readonly session?: unknown;
 }
 
-/** How results go into records and come back. */
+/** How results are written to records and read back. */
 export interface ResultCodec<R> {
+  /** Plain data for the record. */
   encode(result: R): unknown;
   /**
-   * The result, or undefined when it cannot be used any more (its snapshot is gone), or deferred
-   * when its bytes are elsewhere.
+   * The result of a recorded value. Undefined if it cannot be used any more (its layers are gone).
+   * Deferred if its bytes have not been downloaded.
    */
   decode(value: unknown): R | Deferred<R> | undefined;
 }
 
-/** A vertex whose key is known, for those who export the cache. */
+/** A vertex with its key, as an export of the cache needs it. */
 export interface KeyedVertex<R> {
   readonly vertex: Vertex<R>;
   readonly key: Digest;
-  /** The links that lead to the record of this key: the definition key and the sightings. */
+  /** The links to the record of this key: the definition key and the sightings. */
   readonly aliases: readonly Digest[];
 }
 
@@ -156,20 +166,27 @@ export interface SolverOptions<R> {
   readonly cache: CacheStore;
   readonly codec: ResultCodec<R>;
   readonly progress: ProgressSink;
-  /** Explains why what runs was not cached; nothing is explained without it. */
+  /**
+   * Earlier records, with which the misses of this build are explained. Without it no `miss` events
+   * are sent.
+   */
   readonly memory?: MissMemory | undefined;
+  /** How many ops of each resource run at the same time. */
   readonly limits: { readonly process: number; readonly network: number; readonly cpu: number };
   /**
-   * What the caller of this build lends to its ops, passed on with each `cacheMap` and `run`. The
-   * solver looks at none of it and ops must not keep it: the same ops may be asked by another
-   * build. For ops over LLB it is a `StepSession` (step-session.ts).
+   * What the caller of this build lends to its ops. It is passed on with each `cacheMap` and `run`,
+   * and the solver does not look into it. An op must not keep it, because another build may use the
+   * same op. For ops over LLB it is a `StepSession` (step-session.ts).
    */
   readonly session?: unknown;
   /**
-   * Runs `body` while nobody else, in any process on the same cache, runs one for the same key.
-   * Without it steps of two processes may both run.
+   * Runs `body` while no other solver on the same cache, in this or another process, runs one for
+   * the same key. Without it two processes may run the same step at the same time.
    */
   readonly alone?: <T>(key: Digest, signal: AbortSignal, body: () => Promise<T>) => Promise<T>;
-  /** Told at the end of each solve, however it ended, which vertices have a key. */
+  /**
+   * Called at the end of each solve, whether or not it succeeded, with the vertices whose keys are
+   * known.
+   */
   readonly onKeyed?: ((vertices: readonly KeyedVertex<R>[]) => void) | undefined;
 }

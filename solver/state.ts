@@ -14,19 +14,19 @@ import type { CacheMap, Vertex } from './solver.ts';
  * Every state but done may go to failed. `transition.ts` holds the moves.
  */
 export type State<R> =
-  /** Nobody has asked for anything. */
+  /** Neither its key nor its result has been wanted yet. */
   | { readonly kind: 'new' }
-  /** `op.cacheMap` is under way. */
+  /** `op.cacheMap` is running. */
   | { readonly kind: 'mapping' }
-  /** The key is being put together from the inputs' keys and contents. */
+  /** The key is being computed from the keys and contents of the inputs. */
   | { readonly kind: 'keying'; readonly keying: Keying<R> }
-  /** The key is known; the result was not looked for. */
+  /** The key is known; no result has been looked for. */
   | { readonly kind: 'keyed'; readonly identity: Identity }
-  /** Another vertex has the same key and is the one that executes. */
+  /** Another vertex with the same key executes it; this one takes its results. */
   | { readonly kind: 'following'; readonly identity: Identity; readonly leader: Node<R> }
-  /** No record: the results of all inputs are awaited. */
+  /** There is no record. The results of all inputs are awaited. */
   | { readonly kind: 'collecting'; readonly identity: Identity }
-  /** `op.run` is under way, or waits for a free place. */
+  /** `op.run` is running, or waits until its limit allows it. */
   | { readonly kind: 'running'; readonly identity: Identity }
   | {
       readonly kind: 'done';
@@ -36,100 +36,110 @@ export type State<R> =
     }
   | { readonly kind: 'failed'; readonly error: VertexError };
 
-/** What is wanted of a vertex; a later want includes the earlier ones. */
+/** What is wanted of a vertex. A higher value includes the lower ones. */
 export const WANT = { nothing: 0, key: 1, result: 2 } as const;
 export type Want = (typeof WANT)[keyof typeof WANT];
 
-/** A vertex in a solver. Mutable, and touched by the scheduler and the transition function only. */
+/**
+ * A vertex in one solver. Mutable; only the scheduler, its parts and the transition function write
+ * it.
+ */
 export interface Node<R> {
   readonly id: string;
   readonly vertex: Vertex<R>;
   inputs: readonly Node<R>[];
   /**
-   * Who looks at this node's state: vertices that read it, and vertices that follow its execution.
+   * The nodes that are notified when this node's state changes: those that read its result, and
+   * those that follow its execution.
    */
   readonly observers: Set<Node<R>>;
   state: State<R>;
   want: Want;
   /** How many running solves have this vertex in their graph. */
   interest: number;
+  /** True while the node is in the MoveQueue. */
   queued: boolean;
-  /** Aborts what is under way for this node. A new one for each life of the node. */
+  /** Aborts the work in progress. It is replaced when the node is forgotten and may start again. */
   abort: AbortController;
-  /** What is under way: settles when the op is really over. */
+  /** The work in progress. Each promise resolves when the work has really ended. */
   readonly flights: Set<Promise<void>>;
-  /** True once progress has shown how this vertex ended. */
+  /** True once progress has shown that this vertex ran, failed or was cached. */
   reported: boolean;
-  /** The key this node executes for all who have it. */
+  /** The key whose leader this node is (leaders.ts). */
   leads: Digest | undefined;
 }
 
-/** What a vertex is, once known. */
+/** The identity of a vertex, once it is known. */
 export interface Identity {
-  /** Undefined for a volatile result, which no record can name. */
+  /** Undefined for a volatile result, which has no record. */
   readonly key: Digest | undefined;
   /**
-   * Executed in this build whatever the cache holds (`ignoreCache`, here or below by definition).
+   * True if the op runs in this build regardless of the cache: `ignoreCache`, of this vertex or of
+   * one that it reads by definition, directly or through others.
    */
   readonly fresh: boolean;
   /**
-   * Links to save beside a record: the definition key and the sightings that the cache does not
-   * have yet.
+   * The links to save with the record: the definition key, and the sightings that the cache does
+   * not have yet.
    */
   readonly links: readonly Digest[];
   readonly parts: readonly KeyPart[];
-  /** What the inputs that were read by content hold, by input. */
+  /** The content index of each input that was read by content, by the number of the input. */
   readonly indexes?: ReadonlyMap<number, () => Buffer>;
   /**
-   * All links to the record, known to the cache or not. Made when asked for: only an export of the
-   * cache wants them.
+   * All links to the record, including those that the cache already has. Computed on call, because
+   * only an export of the cache needs them.
    */
   readonly aliases?: () => readonly Digest[];
 }
 
 /**
- * What a record can still do for a vertex whose key is being put together. It only ever gets worse,
- * and each includes those before it:
+ * Whether a record can still spare running a vertex whose key is being computed. The outlook only
+ * gets worse. Each value includes those before it:
  *
- * - `open`: the definition key may lead to a record, and then no input is read.
- * - `byContent`: the definition key was looked up, or there can be none. What the inputs hold
+ * - `open`: the definition key may lead to a record. Then no input is read.
+ * - `byContent`: the definition key led to no record, or there is none. What the inputs hold
  *   decides.
- * - `hopeless`: no record can match. The op will run once its result is wanted, so nothing is
- *   gained by waiting.
- * - `fresh`: the op runs whatever the cache holds (`ignoreCache`, here or below by definition).
- * - `volatile`: the result means nothing in another build, and has no key.
+ * - `hopeless`: no record can match. The op will run if its result is wanted, so its inputs can be
+ *   started at once.
+ * - `fresh`: the op runs regardless of the cache (`Identity.fresh`).
+ * - `volatile`: the result is valid only in this build and has no key.
  */
 export const OUTLOOK = { open: 0, byContent: 1, hopeless: 2, fresh: 3, volatile: 4 } as const;
 export type Outlook = (typeof OUTLOOK)[keyof typeof OUTLOOK];
 
-/** The parts of a key so far. Mutable: it belongs to one node's `keying` state. */
+/**
+ * What is known so far of a key that is being computed. Mutable: it belongs to the `keying` state
+ * of one node.
+ */
 export interface Keying<R> {
   readonly map: CacheMap<R>;
+  /** The op's key (`opKey`). */
   readonly op: Digest;
-  /** Whether the op reads any input by content. */
+  /** True if the op reads any input by content. */
   readonly readsContent: boolean;
   outlook: Outlook;
   /**
-   * Per input, whether the cache has seen this op read it; undefined until the input's key is
-   * known.
+   * Per input, whether the cache has a sighting of it. Undefined until the input's key is known.
    */
   readonly seen: (boolean | undefined)[];
-  /** Per input read by content. */
+  /** Per input that is read by content: its content once known. */
   readonly contents: (Content | 'under way' | undefined)[];
 }
 
-/** The outlook becomes at least as bad as `outlook`. */
+/** Makes the outlook at least as bad as `outlook`. */
 export function darken<R>(keying: Keying<R>, outlook: Outlook): void {
   if (outlook > keying.outlook) keying.outlook = outlook;
 }
 
+/** What an op reads of one input (see `InputKey`). */
 export interface Content {
   readonly digest: Digest;
   readonly parts: readonly KeyPart[];
   readonly index?: (() => Buffer) | undefined;
 }
 
-/** The identity of a node as far as it is known. */
+/** The identity of a node in this state. Undefined if it is not known yet, or the node failed. */
 export function identityOf<R>(state: State<R>): Identity | undefined {
   switch (state.kind) {
     case 'keyed':
@@ -148,7 +158,7 @@ export function identityOf<R>(state: State<R>): Identity | undefined {
   }
 }
 
-/** Closes a switch over a union: the compiler complains when a member was forgotten. */
+/** The default case of a switch over a union: the compiler reports it if a member has no case. */
 export function unreachable(value: never): never {
   throw new TypeError(`no such state: ${JSON.stringify(value)}`);
 }

@@ -2,12 +2,12 @@ import type { Digest } from '../base/digest.ts';
 import type { Held } from './deferred.ts';
 import {
   aliasesOf,
+  checkSightings,
   definitionOf,
   identityByContent,
   inherit,
   needsContent,
   partsOf,
-  sight,
 } from './keying.ts';
 import {
   darken,
@@ -93,7 +93,7 @@ function keying<R>(
     const moved = byDefinition(node, keying, effects);
     if (moved) return moved;
   }
-  sight(node, keying, (link) => effects.resolve(link) !== undefined);
+  checkSightings(node, keying, (link) => effects.resolve(link) !== undefined);
   // Execution is certain: start what it reads now, beside what the key still waits for.
   if (keying.outlook >= OUTLOOK.hopeless && node.want === WANT.result) askAll(node, effects);
   readContents(node, keying, effects);

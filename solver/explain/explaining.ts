@@ -5,11 +5,11 @@ import { missReason } from './reason.ts';
 /** The explanation of one vertex that starts to run. */
 export interface Explained {
   /**
-   * Says why it runs, unless that has been said. To be called before its record is saved: that
-   * would explain it.
+   * Reports why the vertex runs, once. Call it before the record of the vertex is saved: the new
+   * record would look like the reason.
    */
   tell(): void;
-  /** Keeps what it read. */
+  /** Remembers the content indexes of the inputs, to explain a later miss. */
   keep(): void;
 }
 
@@ -18,8 +18,8 @@ export type Explaining<R> = (node: Node<R>, identity: Identity) => Explained;
 const NOTHING: Explained = { tell: () => {}, keep: () => {} };
 
 /**
- * Costs two look-ups for each vertex that runs, and reads earlier records only where no input
- * explains it.
+ * Makes the function that explains why a vertex runs. It costs two look-ups for each vertex.
+ * Earlier records are read only when no input explains the miss.
  */
 export function createExplaining<R>({
   memory,
@@ -35,7 +35,9 @@ export function createExplaining<R>({
       if (known) made.set(input, known);
       return known;
     };
-    let told = !identity.key; // A local directory is no step: it is read anew by every build.
+    // A vertex without a key is a local directory. Every build reads it, so nothing is to be
+    // explained.
+    let told = !identity.key;
     const tell = () => {
       if (told || !identity.key) return;
       const inputs = node.inputs.map((input, at) => ({
@@ -54,8 +56,9 @@ export function createExplaining<R>({
       told = true;
       progress({ kind: 'miss', vertex: vertex.digest, name, reason });
     };
-    // Worked out while the op's processes and threads run, not before. What goes wrong does so
-    // again when it has ended.
+    // The reason is computed while the op's processes and threads run, so that it does not delay
+    // their start. An error is ignored here: `execute` calls `tell` again after the run and meets
+    // it there.
     setImmediate(() => {
       try {
         tell();

@@ -4,41 +4,42 @@ import type { KeyPart } from '../../cache/cache.ts';
 import { compareIndexes, type IndexDifference } from '../../cache/explain/contentindex.ts';
 import type { EarlierRecord, MissMemory } from '../../cache/explain/memory.ts';
 
-/** What is known of a vertex that is about to run. */
+/** A vertex that is about to run because the cache had no usable record for it. */
 export interface MissedVertex {
   readonly name: string;
   readonly key: Digest | undefined;
   readonly parts: readonly KeyPart[];
   readonly ignoreCache: boolean;
-  /** What it reads: its inputs in order, and whether each was run in this build. */
+  /** The inputs in order. `ran`: the input was executed in this build and has a key. */
   readonly inputs: readonly {
     readonly name: string;
     readonly ran: boolean;
     readonly byContent: boolean;
   }[];
-  /** What an input read by content holds now. */
+  /** The content index (cache/explain/contentindex.ts) of an input that is read by content. */
   readonly index: (input: number) => Buffer | undefined;
 }
 
-/** As records hold it. */
+/** The vertex with logins in URLs redacted, as they are in the records it is compared with. */
 function withoutLogins(vertex: MissedVertex): MissedVertex {
   const { name, parts, inputs } = vertex;
   return { ...vertex, ...redactData({ name, parts, inputs }) };
 }
 
-const NEVER = 'it was never built here';
-/** Files named in one sentence. */
-const NAMED = 3;
+const NEVER_BUILT = 'it was never built here';
+/** How many files one reason names. */
+const NAMED_FILES = 3;
 
 /**
- * Why there was no record for a vertex, in the user's words: the first thing that differs from the
- * most similar earlier record of that step. One sentence, without the names of values that could be
- * secret.
+ * Explains to the user why a vertex had no record, by the first difference from the most similar
+ * earlier record of the same step. Returns a clause without a full stop. It names what could be
+ * secret, and never shows the value.
  */
-export function missReason(asked: MissedVertex, memory: MissMemory): string {
-  const vertex = withoutLogins(asked);
-  if (vertex.ignoreCache) return 'the cache was not to be used (--no-cache or --no-cache-filter)';
-  if (!vertex.key) return 'it rests on something that means nothing in another build';
+export function missReason(missed: MissedVertex, memory: MissMemory): string {
+  const vertex = withoutLogins(missed);
+  if (vertex.ignoreCache)
+    return 'the cache was turned off for it (--no-cache or --no-cache-filter)';
+  if (!vertex.key) return 'it depends on something that is never cached';
   const pruned = memory.pruned(vertex.key);
   if (pruned && !memory.has(vertex.key))
     return (
@@ -47,12 +48,12 @@ export function missReason(asked: MissedVertex, memory: MissMemory): string {
       `${pruned.reason}`
     );
   if (memory.has(vertex.key))
-    return 'its result is no longer in the store, or an earlier step was to run anew';
-  if (memory.isEmpty) return NEVER;
+    return 'its result is no longer in the store, or an earlier step ran without the cache';
+  if (memory.isEmpty) return NEVER_BUILT;
   const cause = vertex.inputs.find((input) => input.ran && !input.byContent);
   if (cause) return `it follows a step that was not cached: ${cause.name}`;
   const nearest = nearestOf(vertex, memory.earlier(vertex.name));
-  return nearest ? difference(vertex, nearest, memory) : NEVER;
+  return nearest ? difference(vertex, nearest, memory) : NEVER_BUILT;
 }
 
 function nearestOf(
@@ -62,7 +63,7 @@ function nearestOf(
   const parts = new Set(vertex.parts.map(textOf));
   const common = (record: EarlierRecord) =>
     record.parts.filter((part) => parts.has(textOf(part))).length;
-  // The newest of the most similar.
+  // Records come newest first and the sort is stable: of equally similar ones the newest is taken.
   return records
     .map((record) => ({ record, common: common(record) }))
     .sort((a, b) => b.common - a.common)[0]?.record;
@@ -76,8 +77,9 @@ function difference(vertex: MissedVertex, old: EarlierRecord, memory: MissMemory
   const before = new Map(old.parts.map(({ name, value }) => [name, value]));
   const after = new Map(vertex.parts.map(({ name, value }) => [name, value]));
   const names = new Set([...after.keys(), ...before.keys()]);
-  // What the instruction says comes first: it may have brought the other differences with it. A RUN
-  // is shown with its arguments expanded.
+  // A change of the instruction itself comes first, for it may be the cause of the other
+  // differences. The name of a RUN has its arguments expanded, so that it may change while the
+  // command does not.
   const sameCommand = before.has('command') && before.get('command') === after.get('command');
   if (
     !sameCommand &&
@@ -91,8 +93,8 @@ function difference(vertex: MissedVertex, old: EarlierRecord, memory: MissMemory
     if (was !== is) return sentence(vertex, old, memory, name, was, is);
   }
   if ([...after.values()].some((value) => value.includes('://xxxxx@')))
-    return 'the login in a URL of it has another value';
-  return 'the way keys are made has changed';
+    return 'the login in one of its URLs changed';
+  return 'this version of Kiln computes its cache key in another way';
 }
 
 function instructionOf(description: string): string {
@@ -133,13 +135,13 @@ function sentence(
   if (was === undefined) return `the ${name} is new`;
   if (is === undefined) return `the ${name} is gone`;
   const fields = changedFields(was, is);
-  if (fields.length > 0) return `of the ${name} ${fields.join(', ')} changed`;
+  if (fields.length > 0) return `in the ${name}, ${fields.join(', ')} changed`;
   return was.length + is.length < 200 && !/secret|command/.test(name)
     ? `the ${name} changed from ${was || 'nothing'} to ${is || 'nothing'}`
     : `the ${name} changed`;
 }
 
-/** The fields of a file action that differ. */
+/** The names of the fields that differ between two JSON objects (file actions are kept as JSON). */
 function changedFields(was: string, is: string): string[] {
   try {
     const [a, b] = [JSON.parse(was), JSON.parse(is)] as Record<string, unknown>[];
@@ -193,8 +195,8 @@ const TITLES = {
 function described(difference: IndexDifference, kind: keyof IndexDifference): string[] {
   const paths = difference[kind];
   if (paths.length === 0) return [];
-  const more = paths.length - NAMED;
+  const more = paths.length - NAMED_FILES;
   return [
-    `${TITLES[kind]}: ${paths.slice(0, NAMED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
+    `${TITLES[kind]}: ${paths.slice(0, NAMED_FILES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
   ];
 }
