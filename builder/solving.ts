@@ -20,7 +20,7 @@ import type { Worker } from '../solver/worker.ts';
 import type { EmulatedStep, World } from '../solver/world.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
-import { type BulkWatch, tellingBulk } from './context/bulk-watch.ts';
+import { type BulkWatch, withBulkWarnings } from './context/bulk-watch.ts';
 import { explainFailure } from './explain-failure.ts';
 import { provingCodec } from './proving-codec.ts';
 import { openRemotes } from './remotes.ts';
@@ -134,7 +134,7 @@ function openWorld(
   return {
     snapshotter,
     executor,
-    hasher: tellingBulk(hasher, bulk, progress),
+    hasher: withBulkWarnings(hasher, bulk, progress),
     copyPool: {
       threads: pool.threads,
       copy: (job, signal) => pool.run(copyFilesJob, job, signal),

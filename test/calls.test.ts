@@ -82,7 +82,7 @@ test('a build argument that a trigger takes is not said to be unused', async () 
   assert.not.match(await rig.build('c', '--build-arg', 'VERSION=2'), 'not consumed');
 });
 
-test('much that is taken from a context unasked is told once, in the next build too, and not when .dockerignore mentions it', async () => {
+test('a COPY that takes a bulky directory warns once in every build, and not when .dockerignore mentions it', async () => {
   await using rig = await Rig.create();
   const big = Buffer.alloc(10_000_001);
   rig.write('c', {
@@ -91,7 +91,7 @@ test('much that is taken from a context unasked is told once, in the next build 
     'web/a.js': '',
   });
   const told =
-    'the build takes web/node_modules/ from the context: 1 files, 10MB\n' +
+    'the build copies web/node_modules/ from the context: 1 file, 10MB\n' +
     "   unless the image needs it, add a line '**/node_modules' to";
   for (const plain of [await rig.build('c'), await rig.build('c')]) {
     assert.match(plain, told);

@@ -5,8 +5,9 @@ import { unpackTo } from '../../solver/ops/file/unpack.ts';
 import { ArchiveWriter } from '../../solver/ops/file/untar.ts';
 
 /**
- * Unpacks a tar archive, packed or not, into the empty directory `into`. Nothing in it leads
- * outside.
+ * Unpacks a tar archive, compressed or not, into the empty directory `into`. No path or link in the
+ * archive can lead outside that directory. Throws KILN_CONTEXT_INVALID when the archive has no
+ * entry, and KILN_ARCHIVE_* when it is damaged.
  */
 export async function unpackArchive(
   archive: Buffer,

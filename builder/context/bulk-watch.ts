@@ -6,10 +6,10 @@ import type { SelectedSource } from '../../cache/select/select.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 
 /**
- * Directories that get into an image because nobody thought of them: history, installed packages,
- * tools' own caches.
+ * Names of directories that often get into an image by accident: version history, installed
+ * packages, caches of tools.
  */
-const USUAL = new Set([
+const BULKY_NAMES = new Set([
   '.git',
   '.hg',
   '.svn',
@@ -23,24 +23,30 @@ const USUAL = new Set([
   '.next',
   '.cache',
 ]);
-const MANY_FILES = 1000;
-const MUCH = 10_000_000;
+/** A directory is worth a warning from this many files on, or from this many bytes on. */
+const MIN_FILES = 1000;
+const MIN_BYTES = 10_000_000;
 
-/** The context of the build, filled in when it is known: the engine may be needed to fetch it. */
+/**
+ * The directory that is watched. It is set when the context has been loaded: the hasher exists
+ * earlier, because fetching a remote context needs it.
+ */
 export interface BulkWatch {
   context: { readonly directory: string; readonly ignore: IgnoreFile | undefined } | undefined;
 }
 
 /**
- * The hasher, which also tells when a COPY takes much from such a directory without naming it and
- * no line of `.dockerignore` mentions it. It looks at the walk that was made anyway.
+ * Wraps `hasher` so that it also warns about large copies that are probably accidents: a COPY takes
+ * many files from a directory with a bulky name, does not name that directory, and no line of
+ * `.dockerignore` mentions it. The entries are those that the hasher has read anyway. Each
+ * directory is reported once.
  */
-export function tellingBulk(
+export function withBulkWarnings(
   hasher: SelectionHasher,
   watch: BulkWatch,
   progress: ProgressSink,
 ): SelectionHasher {
-  const told = new Set<string>();
+  const warned = new Set<string>();
   const mentioned = (name: string) =>
     watch.context?.ignore?.patterns.some(({ text }) => text.split('/').includes(name)) ?? false;
   return {
@@ -50,11 +56,11 @@ export function tellingBulk(
       if (tree.root !== watch.context?.directory) return found;
       for (const { path, files, size } of bulkIn(found.sources)) {
         const name = path.slice(path.lastIndexOf('/') + 1);
-        if (told.has(path) || mentioned(name)) continue;
-        told.add(path);
+        if (warned.has(path) || mentioned(name)) continue;
+        warned.add(path);
         progress({
           kind: 'warning',
-          short: `the build takes ${path}/ from the context: ${files} files, ${bytes(size)}`,
+          short: `the build copies ${path}/ from the context: ${files} ${files === 1 ? 'file' : 'files'}, ${bytes(size)}`,
           detail: [
             `unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' ` +
               'to .dockerignore',
@@ -67,7 +73,7 @@ export function tellingBulk(
 }
 
 interface Bulk {
-  /** The outermost directory of such a name, in the context. */
+  /** Path in the context of the outermost directory with a bulky name. */
   readonly path: string;
   readonly files: number;
   /** Bytes. */
@@ -75,15 +81,15 @@ interface Bulk {
 }
 
 /**
- * Such directories below what was named, when they hold much. Entries of a directory follow it
- * without a gap.
+ * Finds large directories with a bulky name below the paths that a COPY names. In `entries`, the
+ * entries of a directory follow it directly.
  */
 export function bulkIn(sources: readonly SelectedSource[]): Bulk[] {
   return sources.flatMap(({ entries }) => {
     const found: Bulk[] = [];
     for (let at = 0; at < entries.length; at++) {
       const entry = entries[at]!;
-      if (entry.kind !== 'directory' || !isUsual(entry)) continue;
+      if (entry.kind !== 'directory' || !hasBulkyName(entry)) continue;
       const within = `${entry.path}/`;
       let files = 0;
       let size = 0;
@@ -92,12 +98,12 @@ export function bulkIn(sources: readonly SelectedSource[]): Bulk[] {
         files++;
         size += next.size;
       }
-      if (files >= MANY_FILES || size >= MUCH) found.push({ path: entry.path, files, size });
+      if (files >= MIN_FILES || size >= MIN_BYTES) found.push({ path: entry.path, files, size });
     }
     return found;
   });
 }
 
-function isUsual({ rel }: Entry): boolean {
-  return rel !== '' && USUAL.has(rel.slice(rel.lastIndexOf('/') + 1));
+function hasBulkyName({ rel }: Entry): boolean {
+  return rel !== '' && BULKY_NAMES.has(rel.slice(rel.lastIndexOf('/') + 1));
 }

@@ -3,8 +3,8 @@ import type { BuildContext } from '../build-context.ts';
 import type { ContextHost } from './loaded-context.ts';
 
 /**
- * What the context of a build is read with: the session's input and files, and temporary
- * directories of the store.
+ * Makes what `loadContext` needs from a build: input and files of the session, and temporary
+ * directories in the store.
  */
 export function contextHost({
   engine,

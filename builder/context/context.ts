@@ -9,7 +9,11 @@ import type { ContextHost, FetchingHost, LoadedContext } from './loaded-context.
 import { looksLikeArchive } from './looks-like-archive.ts';
 import { readInTree, readNamed } from './tree-file.ts';
 
-/** Finds the context and the Dockerfile as `docker buildx build` does. */
+/**
+ * Finds the context, the Dockerfile and the ignore file by the rules of `docker buildx build`.
+ * Throws KILN_CONTEXT_*, KILN_DOCKERFILE_*, KILN_DOCKERIGNORE_UNREADABLE, KILN_FILE_UNREADABLE or
+ * KILN_STDIN_TWICE when one of them cannot be used.
+ */
 export async function loadContext(
   request: BuildRequest,
   host: FetchingHost,
@@ -27,7 +31,10 @@ export async function loadContext(
   return { from, ...(await localContext(directory, request, host)) };
 }
 
-/** The file that `-f` names, or the usual one, with the ignore file that belongs to it. */
+/**
+ * Reads the Dockerfile that `-f` names, or else the default one, and the ignore file that belongs
+ * to it.
+ */
 async function localContext(
   directory: string,
   { dockerfile: source }: BuildRequest,
@@ -55,19 +62,19 @@ async function localContext(
   return { dockerfile, ignore: ignoreOf(directory, { elsewhere: path }, host.warn) };
 }
 
-/** As `-f <(command)` names one. */
+/** True for a FIFO. A shell makes one for `-f <(command)`. */
 function isFifo(path: string): boolean {
   try {
     return statSync(path).isFIFO();
   } catch {
-    // Whoever reads it says why it cannot be looked at.
+    // The error is reported when the file is read.
     return false;
   }
 }
 
 /**
- * `path` relative to the directory that it is in, by its name or by where the names really are;
- * undefined when it is elsewhere.
+ * Returns `path` relative to `directory`, or undefined when it is outside. The names are compared
+ * first, and then the real paths, without symbolic links.
  */
 function within(directory: string, path: string): string | undefined {
   const isOut = (path: string) => path === '..' || path.startsWith('../');
@@ -80,12 +87,15 @@ function within(directory: string, path: string): string | undefined {
     );
     return isOut(really) ? undefined : really;
   } catch {
-    // A directory that is not there is in no other.
+    // A directory that does not exist is not inside another one.
     return undefined;
   }
 }
 
-/** The input is a tar archive, or else the text of a Dockerfile with an empty context. */
+/**
+ * Loads the context from the session's input. A tar archive is the context. Any other input is the
+ * text of a Dockerfile, and the context is empty.
+ */
 async function fromInput(
   { dockerfile: source }: BuildRequest,
   host: ContextHost,
@@ -108,8 +118,8 @@ async function fromInput(
     return { from, dockerfile: textOfInput(bytes), ignore: undefined };
   await host.unpackTar(bytes, directory);
   const name = source.kind === 'file' ? source.name : defaultDockerfile(directory);
-  // The archive is a stranger's, too. Whoever made it chose what is in it: as with BuildKit its
-  // `.dockerignore` does not count.
+  // The archive is untrusted, so the Dockerfile is resolved inside the directory. As with BuildKit,
+  // a `.dockerignore` in the archive is not applied: its author has already chosen the files.
   const dockerfile = dockerfileFrom(
     { path: name, name, hint: 'name the file in the archive with -f' },
     () => readInTree(directory, name, DOCKERFILE_LIMIT),

@@ -4,8 +4,9 @@ import { DOCKERFILE_LIMIT, dockerfileText, tooLarge } from './dockerfile-file.ts
 import type { FetchingHost } from './loaded-context.ts';
 
 /**
- * A Dockerfile that is neither in the context nor a file: the session's input, at a URL, or the
- * text itself.
+ * Reads a Dockerfile that comes from the session's input, from a URL, or as text in the request.
+ * Returns undefined when the request names a file or nothing. Throws KILN_DOCKERFILE_TOO_LARGE, and
+ * the errors of a fetch.
  */
 export async function dockerfileElsewhere(
   { dockerfile }: BuildRequest,
@@ -18,12 +19,16 @@ export async function dockerfileElsewhere(
   return await fetchDockerfile(dockerfile.url, host);
 }
 
-/** What came out of a pipe; `bytes` is undefined when that was too much. */
+/**
+ * A Dockerfile that was read from a pipe. `bytes` is undefined when the pipe had more than
+ * DOCKERFILE_LIMIT bytes: then it throws KILN_DOCKERFILE_TOO_LARGE. `name` is how messages call it.
+ */
 export function pipedText(bytes: Buffer | undefined, name: string): SourceText {
   if (!bytes) throw tooLarge(name);
   return { name, text: dockerfileText(bytes, name) };
 }
 
+/** A Dockerfile that was read from the session's input, otherwise like `pipedText`. */
 export function textOfInput(bytes: Buffer | undefined): SourceText {
   return { ...pipedText(bytes, '-'), name: 'Dockerfile' };
 }

@@ -4,16 +4,16 @@ import { KilnError, type SourceText } from '../../base/errors.ts';
 import { attempt } from '../../base/oserror.ts';
 import { nearest } from '../../base/suggest.ts';
 import type { FoundFile } from '../../frontend/gateway.ts';
-
 import { whyNotRead } from './tree-file.ts';
 
-/** A file larger than this is not a Dockerfile. */
+/** How many bytes a Dockerfile may have. */
 export const DOCKERFILE_LIMIT = 16 * 1024 * 1024;
 
 /**
- * The text of what `read` finds at `path`. `name` is what the user calls it; `directory` is where
- * to look for names that were meant, when there is one to look in. Throws
- * KILN_DOCKERFILE_NOT_FOUND, KILN_DOCKERFILE_TOO_LARGE, KILN_FILE_UNREADABLE.
+ * Returns the text of the Dockerfile that `read` finds at `path`. `name` is the path as the user
+ * wrote it. `hint` is the next step that an error shows. Without `hint`, the error suggests a
+ * similar name in `directory`. Throws KILN_DOCKERFILE_NOT_FOUND, KILN_DOCKERFILE_TOO_LARGE or
+ * KILN_FILE_UNREADABLE.
  */
 export function dockerfileFrom(
   {
@@ -38,13 +38,13 @@ export function dockerfileFrom(
       place: { kind: 'path', path },
       hint:
         found.kind === 'dangling'
-          ? 'a link in the context leads only to what is in the context: make it a file'
+          ? 'links are followed only inside the context: replace the link with a file'
           : advice,
     },
   );
 }
 
-/** Throws KILN_DOCKERFILE_TOO_LARGE. */
+/** Decodes the bytes of a Dockerfile as UTF-8. Throws KILN_DOCKERFILE_TOO_LARGE. */
 export function dockerfileText(bytes: Buffer, name: string): string {
   if (bytes.byteLength > DOCKERFILE_LIMIT) throw tooLarge(name);
   return bytes.toString('utf8');
@@ -54,10 +54,11 @@ export function tooLarge(name: string): KilnError {
   return new KilnError(
     'KILN_DOCKERFILE_TOO_LARGE',
     `the Dockerfile ${name} has more than ${DOCKERFILE_LIMIT} bytes`,
+    { hint: 'check that the name is that of a Dockerfile' },
   );
 }
 
-/** `Dockerfile`, or `dockerfile` where there is only that. */
+/** The name of the default Dockerfile: `dockerfile` when only that exists, else `Dockerfile`. */
 export function defaultDockerfile(directory: string): string {
   return !isThere(directory, 'Dockerfile') && isThere(directory, 'dockerfile')
     ? 'dockerfile'
@@ -79,7 +80,7 @@ function isThere(directory: string, name: string): boolean {
   try {
     return lstatSync(join(directory, name), { throwIfNoEntry: false }) !== undefined;
   } catch {
-    // Whoever reads a file there says what is wrong with the directory.
+    // The error is reported when a file of the directory is read.
     return false;
   }
 }

@@ -6,24 +6,27 @@ import type { FoundFile } from '../../frontend/gateway.ts';
 import { type IgnoreFile, parseIgnore } from '../../frontend/ignore.ts';
 import { readInTree, readNamed, whyNotRead } from './tree-file.ts';
 
-/** No list of patterns is near this. */
+/** How many bytes an ignore file may have. Real ones are far smaller. */
 const LIMIT = 4 * 1024 * 1024;
 
-const USUAL = '.dockerignore';
+const DEFAULT_NAME = '.dockerignore';
 
-/** Where the Dockerfile is: its `NAME.dockerignore` is beside it. */
+/** The path of the Dockerfile. An ignore file `NAME.dockerignore` may be beside it. */
 export interface DockerfilePlace {
-  /** Of a Dockerfile in the context, relative to it. */
+  /** Relative to the context, when the Dockerfile is in the context. */
   readonly inContext?: string | undefined;
-  /** Of another on this host. */
+  /** Absolute, when the Dockerfile is another file of this host. */
   readonly elsewhere?: string | undefined;
 }
 
 /**
- * The ignore file in force for the context `directory`: `NAME.dockerignore` beside the Dockerfile,
- * else `.dockerignore` in the context. One that is there and is not a file of patterns is an error:
- * somebody wanted something ignored. A link that leads to nothing in the context is a warning only,
- * as Docker builds without a word then.
+ * Reads the ignore file of the context `directory`: `NAME.dockerignore` beside the Dockerfile, or
+ * else `.dockerignore` in the context. Returns undefined when there is none.
+ *
+ * Throws KILN_DOCKERIGNORE_UNREADABLE when the file exists but does not hold patterns: a build
+ * without them would take files that the user wants to ignore. A link without a target in the
+ * context is only a warning, because Docker builds without a message then. Throws
+ * KILN_FILE_UNREADABLE when the system refuses to read.
  */
 export function ignoreOf(
   directory: string,
@@ -38,13 +41,13 @@ export function ignoreOf(
       `${elsewhere}.dockerignore`,
       () => readNamed(`${elsewhere}.dockerignore`, LIMIT),
     ]);
-  candidates.push(inTree(directory, USUAL));
+  candidates.push(inTree(directory, DEFAULT_NAME));
   for (const [name, read] of candidates) {
     const path = resolve(directory, name);
     const found = attempt(reading('the ignore file', path), read);
     if (found.kind === 'file')
       return parseIgnore({ name: basename(name), text: ignoreText(found.bytes, path) });
-    if (found.kind === 'dangling') warn(nothingIgnored(name, found));
+    if (found.kind === 'dangling') warn(danglingWarning(name, found));
     else if (found.kind !== 'absent') throw unreadable(path, whyNotRead(found));
   }
   return undefined;
@@ -54,23 +57,22 @@ function inTree(directory: string, name: string): readonly [string, () => FoundF
   return [name, () => readInTree(directory, name, LIMIT)];
 }
 
-function nothingIgnored(
+function danglingWarning(
   name: string,
   found: Extract<FoundFile, { kind: 'dangling' }>,
 ): Parameters<ProgressSink>[0] {
   return {
     kind: 'warning',
-    short: `${name} ${whyNotRead(found)}: nothing is ignored for it`,
+    short: `${name} ${whyNotRead(found)}: it is not used`,
     detail: [
-      'A link in a context is followed inside the context only. Replace it by ' +
-        'a file, or remove it.',
+      'Links are followed only inside the context. Replace the link with a file, or remove it.',
     ],
   };
 }
 
 /**
- * UTF-8, or the UTF-16 that some editors and shells of Windows write; a file of other bytes ignores
- * nothing that it means to.
+ * Decodes an ignore file: UTF-8, or UTF-16 with a byte order mark, which some editors and shells of
+ * Windows write. NUL bytes are an error, because patterns read from them would match nothing.
  */
 function ignoreText(bytes: Buffer, path: string): string {
   const encoding =
@@ -81,13 +83,13 @@ function ignoreText(bytes: Buffer, path: string): string {
         : 'utf-8';
   const text =
     encoding === 'utf-8' ? bytes.toString('utf8') : new TextDecoder(encoding).decode(bytes);
-  if (text.includes('\0')) throw unreadable(path, 'is not a text: it has NUL bytes');
+  if (text.includes('\0')) throw unreadable(path, 'is not a text file: it contains NUL bytes');
   return text;
 }
 
 function unreadable(path: string, why: string): KilnError {
   return new KilnError('KILN_DOCKERIGNORE_UNREADABLE', `the ignore file ${path} ${why}`, {
     place: { kind: 'path', path },
-    hint: 'write one pattern a line into it, as UTF-8, or remove it',
+    hint: 'write one pattern per line, as UTF-8, or remove the file',
   });
 }

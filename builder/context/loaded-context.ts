@@ -5,10 +5,7 @@ import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { Session } from '../session.ts';
 
-/**
- * What a build reads from: where its files are, the Dockerfile's text and the `.dockerignore` in
- * force.
- */
+/** The context of a build with the text of its Dockerfile and the ignore file that applies. */
 export interface LoadedContext {
   readonly from: LocalContext | RemoteContext;
   readonly dockerfile: SourceText;
@@ -20,29 +17,35 @@ export interface LocalContext {
   readonly kind: 'local';
   /** Absolute path; an empty directory when only a Dockerfile was given. */
   readonly directory: string;
-  /** The same directory in the next build? Then file digests are worth remembering. */
+  /**
+   * The name under which file digests of the directory are remembered for later builds. Undefined
+   * for a directory that no later build can use, such as an unpacked archive.
+   */
   readonly memory: string | undefined;
 }
 
-/** A tree that the graph fetches: a git repository, or what an http server has. */
+/** A tree that the graph fetches: a git repository, or a file or archive from an HTTP server. */
 export interface RemoteContext {
   readonly kind: 'remote';
   readonly tree: DraftEdge;
 }
 
-/** What the caller lends, and temporary directories. */
+/** What loading a context needs from its build. */
 export interface ContextHost {
   readonly session: Pick<Session, 'directory' | 'file' | 'input'>;
-  /** A new empty directory that is removed after the build. */
+  /** Makes an empty directory that is removed after the build. `label` is part of its name. */
   readonly scratch: (label: string) => string;
-  /** Tells what the user should know of the context. */
+  /** Receives warnings about the context. */
   readonly warn: ProgressSink;
-  /** Unpacks a tar (plain or compressed) into an empty directory, hostile paths and all. */
+  /**
+   * Unpacks an untrusted tar (plain or compressed) into an empty directory. No entry gets outside
+   * that directory.
+   */
   readonly unpackTar: (archive: Buffer, into: string) => Promise<void>;
 }
 
-/** The same, once there is something to fetch with. */
+/** A host that can also fetch a remote context or Dockerfile. */
 export interface FetchingHost extends ContextHost {
-  /** Fetches a tree to look into it. */
+  /** Fetches a tree, so that its files can be read. */
   readonly fetch: (tree: DraftEdge) => Promise<SolvedTree>;
 }

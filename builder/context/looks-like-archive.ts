@@ -1,4 +1,7 @@
-/** By magic number: gzip, bzip2, xz, zstd, or the checksum of a tar header. */
+/**
+ * True when `bytes`, the first 512 or more of a file, begin an archive. gzip, bzip2, xz and zstd
+ * have a magic number. A tar has a header with a valid checksum.
+ */
 export function looksLikeArchive(bytes: Buffer): boolean {
   const starts = (...magic: number[]) => magic.every((byte, index) => bytes[index] === byte);
   return (
@@ -11,8 +14,8 @@ export function looksLikeArchive(bytes: Buffer): boolean {
 }
 
 /**
- * The checksum counts its own field as blanks (POSIX.1-2024, pax, ustar header block). The oldest
- * archives have no other mark.
+ * Tests the checksum of the header block, because the oldest tar archives have no magic number. The
+ * checksum field itself counts as blanks (POSIX.1-2024, pax, ustar header block).
  */
 function isTarHeader(bytes: Buffer): boolean {
   if (bytes.length < 512 || bytes[0] === 0) return false;

@@ -11,8 +11,9 @@ import type { FetchingHost, LoadedContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
 
 /**
- * A context that is fetched: a git repository, or a file by http, which is an archive or else a
- * Dockerfile. It is fetched to read its Dockerfile; the build then finds it in the store.
+ * Loads a context from a URL: a git repository, or a file from an HTTP server. The file is an
+ * archive, or else a Dockerfile. The context is fetched here to read its Dockerfile, so the build
+ * later finds it in the store. Throws KILN_DOCKERFILE_*, and the errors of a fetch.
  */
 export async function loadRemote(
   request: BuildRequest,
@@ -20,7 +21,7 @@ export async function loadRemote(
   host: FetchingHost,
 ): Promise<LoadedContext> {
   const git = gitRefOf(url);
-  if (git) return await inTree(gitContext(keeping(git, request), url), request, host);
+  if (git) return await inTree(gitContext(withGitDir(git, request), url), request, host);
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
   if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024)))
@@ -30,8 +31,8 @@ export async function loadRemote(
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 
-/** A context keeps its `.git` directory when its URL or this build argument says so. */
-function keeping(git: GitRef, { buildArgs }: BuildRequest): GitRef {
+/** The context keeps its `.git` directory when its URL or this build argument asks for it. */
+function withGitDir(git: GitRef, { buildArgs }: BuildRequest): GitRef {
   const keeps = parseBool(buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '') || git.keepGitDir;
   return { ...git, keepGitDir: keeps };
 }
@@ -46,8 +47,8 @@ async function inTree(
   const { dockerfile: source } = request;
   const name = source.kind === 'file' ? source.name : defaultName(fetched);
   const dockerfile = elsewhere ?? readFetched(fetched, name, name);
-  // A `.dockerignore` says what is not to be sent to the builder, and nothing is sent here: as with
-  // BuildKit it does not count.
+  // A `.dockerignore` lists files that a client does not send to the builder. Nothing is sent here,
+  // so it is not applied. BuildKit does the same.
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
 }
 

@@ -5,7 +5,10 @@ import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 import { readInRoot } from './tree-file.ts';
 
-/** A look into a snapshot. Its files are a stranger's: every path is resolved inside it. */
+/**
+ * Opens a snapshot for reading. Its files are untrusted, so every path is resolved inside it.
+ * Disposing the tree closes the view.
+ */
 export async function openSnapshotTree(
   snapshotter: Snapshotter,
   snapshot: Snapshot,
@@ -14,7 +17,7 @@ export async function openSnapshotTree(
   return overRoot(openRoot(view.root), () => view[Symbol.asyncDispose]());
 }
 
-/** A look into a directory that the session lends. */
+/** Opens a directory of the session for reading, with paths resolved inside it. */
 export function openDirectoryTree(directory: string): SolvedTree {
   return overRoot(openRoot(directory), async () => {});
 }

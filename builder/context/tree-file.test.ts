@@ -28,7 +28,7 @@ const at = (path: string) => join(tree, path);
 const link = (target: string, path: string) => symlinkSync(target, at(path));
 const told = (found: FoundFile) => (found.kind === 'file' ? found.bytes.toString() : found);
 
-/** Both ways of looking give the same answer. */
+/** Reads with both functions, and asserts that they agree. */
 function read(path: string, max = 100): unknown {
   const found = told(readInTree(tree, path, max));
   using root = openRoot(tree);
@@ -36,7 +36,7 @@ function read(path: string, max = 100): unknown {
   return found;
 }
 
-test('a regular file is read, also by a link that stays inside, as seen from inside', () => {
+test('a regular file is read, also through a link whose target is inside the tree', () => {
   link('file', 'relative');
   link('/file', 'absolute');
   link('../file', 'sub/up');
@@ -58,7 +58,7 @@ test('a regular file is read, also by a link that stays inside, as seen from ins
     assert.is(read(path), 'text', path);
 });
 
-test('a link out of the tree leads to nothing, on the way and at the end', () => {
+test('a link out of the tree is not followed, neither inside a path nor at its end', () => {
   link('../outside', 'relative');
   link(join(directory, 'outside'), 'absolute');
   link(directory, 'directory');
@@ -79,7 +79,7 @@ test('a link out of the tree leads to nothing, on the way and at the end', () =>
   );
 });
 
-test('what is not a regular file is named and never opened', () => {
+test('a FIFO, a device and a directory are reported as such and never opened', () => {
   execFileSync('mkfifo', [at('fifo')]);
   link('fifo', 'to-fifo');
   for (const [path, what] of [
@@ -94,13 +94,13 @@ test('what is not a regular file is named and never opened', () => {
   assert.is(told(readNamed('/dev/null', 100, { devices: true })), '');
 });
 
-test('a file of more bytes than asked for is not read to its end', () => {
+test('a file larger than the limit is not read to its end', () => {
   writeFileSync(at('large'), 'x'.repeat(101));
   assert.equal(read('large'), { kind: 'large', max: 100 });
   assert.is(read('large', 101), 'x'.repeat(101));
 });
 
-test('a file that the user names is found wherever its links lead', () => {
+test('links in a path that the user gives are followed wherever they lead', () => {
   symlinkSync('outside', join(directory, 'named'));
   symlinkSync('nowhere', join(directory, 'broken'));
   assert.is(told(readNamed(join(directory, 'named'), 100)), 'of the host');
@@ -116,7 +116,7 @@ test('a file that the user names is found wherever its links lead', () => {
   );
 });
 
-/** The patterns in force, or the code of the error; and what was warned of. */
+/** Returns the patterns and the warnings, or the code and the message of the error. */
 function ignored(
   dockerfile: DockerfilePlace = {},
 ): readonly [patterns: readonly string[] | string | undefined, warned: string] {
@@ -130,7 +130,7 @@ function ignored(
   }
 }
 
-test('the ignore file beside the Dockerfile goes before the usual one, each found in the context', () => {
+test('an ignore file beside the Dockerfile takes precedence over .dockerignore', () => {
   assert.equal(ignored(), [undefined, '']);
   writeFileSync(at('.dockerignore'), 'usual\n');
   assert.equal(ignored({ inContext: 'sub/D' }), [['usual'], '']);
@@ -144,7 +144,7 @@ test('the ignore file beside the Dockerfile goes before the usual one, each foun
   assert.equal(ignored({ inContext: 'sub/D' }), [['text'], '']);
 });
 
-test('a link that leads nowhere is told with its target; the next candidate counts', () => {
+test('a dangling ignore file is a warning with its target, and the next candidate is used', () => {
   link('../outside', '.dockerignore');
   let [patterns, warned] = ignored();
   assert.is(patterns, undefined);
@@ -165,7 +165,7 @@ test('a link that leads nowhere is told with its target; the next candidate coun
   );
 });
 
-test('what is not a list of patterns is an error that names it', () => {
+test('an ignore file that cannot hold patterns is an error that says why', () => {
   const said = (why: RegExp) => {
     const [code, message] = ignored();
     assert.is(code, 'KILN_DOCKERIGNORE_UNREADABLE');
@@ -182,7 +182,7 @@ test('what is not a list of patterns is an error that names it', () => {
   said(/NUL bytes/);
 });
 
-test('UTF-8 and UTF-16 with a byte order mark, blank lines and nothing at all', () => {
+test('an ignore file may be UTF-8 or UTF-16 with a byte order mark, have blank lines, or be empty', () => {
   const text = '\ufeff*.key\r\n# none\r\n\r\n!ok.key\r\n';
   const little = Buffer.from(text, 'utf16le');
   for (const bytes of [Buffer.from(text), little, Buffer.from(little).swap16()]) {

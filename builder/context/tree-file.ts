@@ -18,22 +18,26 @@ import { fstat } from '../../snapshotter/sys/calls.ts';
 import { S } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 
-/**
- * # Files that Kiln itself reads out of a tree: Dockerfiles and ignore files
- *
- * Whoever made a context may have put anything in their place: a link to a file of the host, whose
- * lines an error would then print; a FIFO or a device, which would be read for ever. Such a file is
- * found inside the tree, as a step would find it, and only a regular one of sensible size is
- * opened. What else is there is said, not thrown: only the caller knows what it means.
- */
+/** What is at a path when it is neither absent nor a file that was read. */
 type Special = Exclude<FoundFile, { kind: 'file' | 'absent' }>;
 
-/** What is at `path` in the directory `tree`, a path of ours. Throws errors of the system. */
+/**
+ * # Reading a Dockerfile or an ignore file out of a tree
+ *
+ * A context is untrusted. In place of such a file it may have a link to a file of the host, whose
+ * lines an error message would then print. Or it may have a FIFO or a device, and reading it would
+ * never end. So `path` is resolved inside the tree, as a step of the build resolves it, and only a
+ * regular file is opened.
+ *
+ * `tree` is the path of the tree on this host, and is trusted. `max` is the most bytes that are
+ * read. Anything but a file is returned, not thrown, because only the caller knows what it means.
+ * Throws system errors.
+ */
 export function readInTree(tree: string, path: string, max: number): FoundFile {
   return readPlain(tree, path, max) ?? readLinked(tree, path, max);
 }
 
-/** As `readInTree`, in an open tree. */
+/** Like `readInTree`, for a tree that is open. */
 export function readInRoot(root: Root, path: string, max: number): FoundFile {
   const fd = root.find(path);
   if (fd === undefined)
@@ -54,9 +58,9 @@ export function readInRoot(root: Root, path: string, max: number): FoundFile {
 }
 
 /**
- * What is at a path that the user named by hand: links are followed wherever they lead. A FIFO is
- * `other`, too, and so is a device, unless those are asked for (/dev/null is a way of saying
- * nothing).
+ * Reads the file at a path that the user gave. Links are followed wherever they lead. A FIFO or a
+ * device is not read and is returned as `other`. With `devices`, a character device is read:
+ * /dev/null stands for an empty file.
  */
 export function readNamed(path: string, max: number, { devices = false } = {}): FoundFile {
   let stat: Stats | undefined;
@@ -77,10 +81,7 @@ export function readNamed(path: string, max: number, { devices = false } = {}): 
   }
 }
 
-/**
- * What is wrong with a file that is there and cannot be read as what it is for, as the end of a
- * sentence that begins with its name.
- */
+/** Says why a file cannot be used, as the end of a sentence that begins with its name. */
 export function whyNotRead(found: Special): string {
   if (found.kind === 'other') return `is ${found.what}, not a regular file`;
   if (found.kind === 'large') return `has more than ${found.max} bytes`;
@@ -90,13 +91,14 @@ export function whyNotRead(found: Special): string {
   );
 }
 
-/** Opened for reading it waits for nobody and becomes nobody's terminal. */
+/** Opening does not wait for the writer of a FIFO, and does not take over a terminal. */
 const READ = FS.O_RDONLY | FS.O_NONBLOCK | FS.O_NOCTTY;
 
 /**
- * The common case, without the system calls of rooted.ts, which take 12 ms to load: no link on the
- * way, and the file that was opened is the one that was looked at, and is where it should be.
- * Undefined in every other case, those of a race included.
+ * Reads a file in the common case, when no part of its path is a link. It does without the system
+ * calls of rooted.ts, which take 12 ms to load. The opened file must be the one whose path was
+ * checked, and its real path must be the expected one. Returns undefined in every other case, also
+ * when another process changes the path meanwhile.
  */
 function readPlain(tree: string, path: string, max: number): FoundFile | undefined {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
@@ -133,8 +135,8 @@ function readLinked(tree: string, path: string, max: number): FoundFile {
 }
 
 /**
- * At most `max` bytes, whatever size the file says it has: those of /proc say 0, and another may
- * grow.
+ * Reads at most `max` bytes. The size that the system reports is not used: it is 0 for files of
+ * /proc, and a file may grow while it is read.
  */
 function readOpen(fd: number, max: number): FoundFile {
   const chunks: Buffer[] = [];
@@ -149,7 +151,10 @@ function readOpen(fd: number, max: number): FoundFile {
   }
 }
 
-/** The first link on the way to `path`; undefined when there is none. */
+/**
+ * Finds the link because of which `path` does not exist: the first one on its way. Undefined when
+ * there is none. `linkAt` returns the target of a link.
+ */
 function danglingLink(
   path: string,
   linkAt: (path: string) => string | undefined,
