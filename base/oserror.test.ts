@@ -83,7 +83,7 @@ test('an error that is not from the operating system is returned unchanged', () 
   }
 });
 
-test('an unhandled system error names the call and the path; an errno that only a mistake in Kiln causes stays a bug', () => {
+test('an unhandled system error names call and path; one of a mistake in Kiln is a bug', () => {
   const error = untoldOsError(
     failure('EIO', { syscall: 'open', path: '/d/f' }),
     'COPY a b',

@@ -22,7 +22,7 @@ test('logins are removed from URLs, and nothing else is', () => {
   );
 });
 
-test('every text in plain data loses its logins; data without logins is returned as the same object', () => {
+test('every text in plain data loses its logins; data without logins is the same object', () => {
   const bytes = Buffer.from('https://u:p@h');
   const data = {
     a: ['x', { url: 'RUN wget https://u:p@h/x' }],

@@ -88,7 +88,7 @@ test('files, secrets and the place of the output are a program’s, in memory', 
   assert.match(log, 'mine is from memory');
 });
 
-test('two builds at once with the same digests and different secrets: each step gets its own build’s', async () => {
+test("two builds with the same digests at once: each step gets its build's secrets", async () => {
   await using at = testEngine();
   const both = ['one', 'two'].map((s) => ran(at.engine, SECRET, { secrets: { s }, noCache: true }));
   const [one, two] = await Promise.all(both);
@@ -120,7 +120,7 @@ test('cancelling one of two builds that share a step leaves the other whole', as
   assert.is((await other).read('kept'), 'kept\n');
 });
 
-test('fifty builds at once in one process: nothing crosses, and each has its whole log', async () => {
+test('fifty builds at once in one process stay apart, and each has its whole log', async () => {
   await using at = testEngine();
   const lines = Array.from({ length: 20 }, (_, line) => line);
   const steps =
@@ -136,7 +136,7 @@ test('fifty builds at once in one process: nothing crosses, and each has its who
   assert.is(readdirSync(join(at.directory, 'store', 'logs')).length, 50);
 });
 
-test('a failure is an error with its code and place, and a session lends nothing that it does not have', async () => {
+test('a failure has a code and a place; a session lends only what it has', async () => {
   await using at = testEngine();
   const failure = async (work: Promise<unknown>): Promise<KilnError> => {
     try {

@@ -84,7 +84,7 @@ async function built(
   return { tar: Buffer.concat(chunks), events };
 }
 
-test('a second frontend reads its build file, warns and answers a graph through the gateway alone', async () => {
+test('a second frontend uses the gateway alone: it reads, warns and answers a graph', async () => {
   const { tar, events } = await built({ 'build.txt': 'greeting hello there\nempty\n' });
   assert.is(execFileSync('tar', ['-xO', 'greeting'], { input: tar }).toString(), 'hello there');
   assert.ok(events.some((event) => event.kind === 'warning' && event.short === 'empty is empty'));

@@ -31,7 +31,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   return settled;
 }
 
-test('shared: all users have one directory at the same time, and it keeps the files written to it', async ({
+test('shared: all users have one directory at the same time, and its files stay', async ({
   mounts,
   other,
 }) => {
@@ -42,7 +42,7 @@ test('shared: all users have one directory at the same time, and it keeps the fi
   assert.equal(readdirSync(b.directory), ['kept']);
 });
 
-test('locked: the second user waits until the first is done, and then has the same directory', async ({
+test('locked: the second user waits until the first is done and has the same directory', async ({
   mounts,
   other,
 }) => {

@@ -73,7 +73,7 @@ test('a switch takes no other value than those of true and false', () => {
   }
 });
 
-test('what follows the first argument is left alone when it is the command line of somebody else', () => {
+test("what follows the first argument is left alone in another program's command line", () => {
   const { words } = readFlagWords(
     command(),
     ['-q=1', 'image', 'ls', '-t=x', '--quiet=false'],
@@ -82,7 +82,7 @@ test('what follows the first argument is left alone when it is the command line 
   assert.equal(words, ['--quiet', 'image', 'ls', '-t=x', '--quiet=false']);
 });
 
-test('a flag that counts once, and has two values, is told; the same one twice is not, nor a list', () => {
+test('two values for a flag that counts once are reported; equal values and lists are not', () => {
   const told = (...words: string[]) => readFlagWords(command(), words, false).repeated;
   assert.equal(told('-f', 'a', '--file=b', '-t', 'a', '-t', 'b'), ['--file']);
   assert.equal(told('-f', 'a', '-fa'), []);

@@ -76,7 +76,7 @@ test('logins and values named like secrets are not told', () => {
   );
 });
 
-test('there is no such command for other failures, after a shell, and for what came from standard input', () => {
+test('there is no such command for other failures, after a shell, or for standard input', () => {
   assert.is(reproduction(['.'], failedAt(2, STAGES, 'KILN_SECRET_NOT_FOUND')), undefined);
   for (const argv of [
     ['-'],

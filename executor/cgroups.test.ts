@@ -46,7 +46,7 @@ test('on v1 this process is in the devices group that all Kiln processes share',
   writeFileSync(`/sys/fs/cgroup/devices${before}/tasks`, `${process.pid}`);
 });
 
-test('on v1 a shared group with other rules is not joined; this process uses its own group', async () => {
+test('on v1 a shared group with other rules is not joined; this process uses its own', async () => {
   const mode = cgroupMode();
   if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP v1: this host has ${mode}`);
   const own = () => /:devices:(.*)/.exec(readFileSync('/proc/self/cgroup', 'latin1'))?.[1];
@@ -107,7 +107,7 @@ test('on v2 each process has a group; its counters are read and it is removed', 
 });
 
 if (!reason)
-  test('hierarchies in whose topmost group a process is are listed, except those where it gets its own group', () => {
+  test('hierarchies with a process in the topmost group are listed, unless it gets its own', () => {
     const text = '9:name=systemd:/\n7:blkio:/\n4:memory:/a\n3:cpu,cpuacct:/\n2:cpuset:/\n0::/\n';
     const at = (...names: string[]) => names.map((name) => `/sys/fs/cgroup/${name}`);
     assert.equal(

@@ -34,7 +34,7 @@ test('each limit has its file on v2, where swap excludes memory', () => {
   ]);
 });
 
-test('each limit has its file on v1, where swap includes memory and the runtime counts as a process', () => {
+test('each limit has its file on v1; swap includes memory, and the runtime is a process', () => {
   assert.equal(shown(legacySettings(ALL)), [
     'memory.limit_in_bytes=67108864',
     'memory.memsw.limit_in_bytes=100663296',

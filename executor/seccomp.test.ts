@@ -15,7 +15,7 @@ function allowedNames(profile: SeccompProfile | undefined): Set<string> {
   return new Set(rules.flatMap((rule) => rule.names));
 }
 
-test('calls that make namespaces, mount, or load code into the kernel need their capability', () => {
+test('calls that make namespaces, mount or load kernel code need their capability', () => {
   const usual = allowedNames(defaultSeccomp(DEFAULT_CAPABILITIES, 'x64'));
   for (const name of [
     'mount',
@@ -142,7 +142,7 @@ for (const [cpu, token] of [
   ['x64', 'x86_64'],
   ['arm64', 'aarch64'],
 ] as const)
-  test(`calls that the native filter of ${cpu} refuses are refused by every other name and architecture`, () => {
+  test(`calls refused by the native filter of ${cpu} are refused by every other name`, () => {
     const { profile, program } = compiled(cpu);
     const native = callsOf(token);
     const nativeArch = FILTER_ARCHITECTURES[profile.architectures[0]!]!;
@@ -185,7 +185,7 @@ const allowedOnX64 = new Set(
 // s390x is left out: libseccomp 2.5 writes wrong filters for a byte order other than that of its
 // host.
 for (const cpu of ['x64', 'arm64', 'riscv64', 'ppc64'])
-  test(`the filter of ${cpu}: sockets, namespaces and missing calls, in each of its architectures`, () => {
+  test(`the filter of ${cpu}: sockets, namespaces and missing calls in each architecture`, () => {
     const { profile, program } = compiled(cpu);
     for (const name of profile.architectures) {
       const architecture = FILTER_ARCHITECTURES[name]!;

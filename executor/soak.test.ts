@@ -62,7 +62,7 @@ async function many(run: (at: number) => Promise<unknown>): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, (_, at) => run(at)));
 }
 
-test(`${ROUNDS} runs one after the other, ${AT_ONCE} at once and ${AT_ONCE} that are cancelled leak nothing`, async () => {
+test(`${ROUNDS} runs in a row and ${AT_ONCE} at once, also cancelled, leak nothing`, async () => {
   using tree = makeTree();
   // Many runs share the tree, so no mount point may have to be made in it.
   for (const name of ['hosts', 'resolv.conf']) writeFileSync(tree.at(`etc/${name}`), '');

@@ -41,7 +41,7 @@ function age(path: string): bigint {
   return mtimeOf(path);
 }
 
-test('stubs exist during the run and are removed after it, and the times of directories are restored', () => {
+test('stubs exist during the run only, and the times of directories are restored', () => {
   inTree((at) => {
     const [top, etc] = [age(at('root')), age(at('root/etc'))];
     using root = openRoot(at('root'));
@@ -89,7 +89,7 @@ test('a directory that the process used remains, with the time it got from that'
   });
 });
 
-test('a link in the way is followed inside the tree, even to a name that does not exist yet', () => {
+test('a link in the way is followed inside the tree, even to a name that is missing', () => {
   inTree((at) => {
     symlinkSync('/run/stub.conf', at('root/etc/resolv.conf'));
     symlinkSync('../../../../canary', at('root/out'));
@@ -105,7 +105,7 @@ test('a link in the way is followed inside the tree, even to a name that does no
   });
 });
 
-test('CVE-2024-23652: nothing of the host is removed when the parent was replaced by a link to a host directory', () => {
+test('CVE-2024-23652: nothing of the host is removed when a link replaced the parent', () => {
   inTree((at) => {
     using root = openRoot(at('root'));
     using stubs = makeStubs(root, [dir('/mnt/cache/sub'), file('/mnt/token')]);

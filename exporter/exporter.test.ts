@@ -154,7 +154,7 @@ test('every layer is compressed as asked', async ({ shop }) => {
   }
 });
 
-test('a pulled layer is exported as the blob it came in, unless another compression is forced', async ({
+test('a pulled layer is exported as its own blob unless another compression is forced', async ({
   shop,
 }) => {
   const tar = ustar([{ name: 'base', content: 'base' }]);
@@ -384,7 +384,7 @@ test('a layer whose files have changed is not saved under its old digest', async
   assert.not(existsSync(path));
 });
 
-test('a tar holds the tree with links, owners and times; several platforms get a directory each', async ({
+test('a tar holds the tree with links, owners and times; each platform has a directory', async ({
   shop,
 }) => {
   const snapshot = await twoLayers(shop);

@@ -90,7 +90,7 @@ function checkStable(text: string): void {
   );
 }
 
-test('every Dockerfile of the tests, printed from its meaning and parsed again, means the same', () => {
+test('every Dockerfile of the tests, printed and parsed again, means the same', () => {
   for (const text of corpus) checkStable(text);
 });
 
@@ -98,7 +98,7 @@ test('mistakes that fuzzing found once do not come back', () => {
   for (const text of found()) checkStable(text);
 });
 
-test('mutations are read or refused with place and hint, and mean the same when printed and parsed again', () => {
+test('mutations are read or refused with place and hint, and mean the same when printed', () => {
   mutations(count, corpus, (text) => {
     checkStable(text);
     const document = parsed(text);

@@ -77,7 +77,7 @@ test('equal patterns are the same filter, whatever their file', () => {
   assert.is.not(filterOf('a\nb').id, filterOf('ab').id);
 });
 
-test('a comment behind a pattern is part of the pattern, and is pointed out; so are quotes, .. and an exception of nothing', () => {
+test('a comment, quotes or .. in a pattern are part of it, and are pointed out', () => {
   const suspicious = (text: string) =>
     suspiciousPatterns(parseIgnore({ name: '.dockerignore', text })).map(
       ({ pattern }) => pattern.line,

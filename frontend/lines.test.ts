@@ -90,7 +90,7 @@ test('a repeated directive and an invalid escape are refused with their line', (
   }
 });
 
-test('the comments right above a line belong to it, up to an empty comment, without directives', () => {
+test('comments right above a line belong to it, up to an empty one, without directives', () => {
   const { lines } = read(
     '# syntax=x\n# one\n#\n# two\n\n# three\nFROM a\n# four\nRUN b \\\n# five\n c\nCMD d',
   );

@@ -55,7 +55,7 @@ for (const one of CASES) {
   });
 }
 
-test('Kiln accepts and refuses the same files as Docker, except where it differs on purpose', () => {
+test('Kiln accepts and refuses the files that Docker does, but for listed differences', () => {
   const differing = CASES.filter(
     ({ docker, code, differs }) =>
       differs === undefined && (docker === null) !== (code === undefined),

@@ -141,7 +141,7 @@ test('a blob with endless bytes is cut off at its size', async () => {
   assert.not.ok(whole);
 });
 
-test('a blob that always ends early fails when the attempts without progress are used up', async () => {
+test('a blob that always ends early fails when its attempts are used up', async () => {
   const { error, seen } = await fetchFrom((request, response) => {
     if (request.headers.range)
       response
@@ -167,7 +167,7 @@ test('after 429 the client waits for as long as the server says', async () => {
   assert.equal(waits, [7000]);
 });
 
-test('a server that asks for a wait of hours is given up, and its message is reported', async () => {
+test('a server that asks for a wait of hours is given up, with its message', async () => {
   const { error, waits } = await fetchFrom((_, response) => {
     response
       .writeHead(429, { 'retry-after': '21600' })
@@ -207,7 +207,7 @@ test('a redirect to another host is followed without the credentials', async () 
   assert.is(cdn.seen[0]?.path, '/signed?x=1');
 });
 
-test('a redirect to something that is not http, and a circle of redirects, are refused', async () => {
+test('a redirect to something that is not http and a circle of redirects are refused', async () => {
   const { error } = await fetchFrom(
     (_, response) => void response.writeHead(302, { location: 'file:///etc/passwd' }).end(),
   );
@@ -383,7 +383,7 @@ test('a manifest asked for by digest must have that digest', async () => {
   assert.is(error.code, 'KILN_DIGEST_MISMATCH');
 });
 
-test('an unknown image, an image that needs a login and a forbidden image are three different errors', async () => {
+test('unknown images, images that need a login and forbidden images are three errors', async () => {
   const status =
     (code: number): Answer =>
     (_, response) =>

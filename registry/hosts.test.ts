@@ -191,7 +191,7 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
 const skip = registryMissing() ?? opensslMissing();
 if (skip) console.log(`SKIP a registry with a certificate of its own: ${skip}`);
 else
-  test('a self-signed registry certificate is accepted on loopback, and verified when a CA is configured', () =>
+  test('a self-signed certificate is accepted on loopback, and verified when a CA is given', () =>
     inDirectory(async (directory) => {
       const { certificate, key } = selfSigned(directory, 'good');
       const { certificate: other } = selfSigned(directory, 'other');

@@ -38,7 +38,7 @@ const codeOf = (work: Promise<unknown>) =>
     (error: unknown) => (error instanceof KilnError ? error.code : String(error)),
   );
 
-test('a login is written in the format of docker, readable by its owner only, and found again', () =>
+test("a login is written in docker's format, readable by its owner only, and found again", () =>
   inDirectory(async (_, path) => {
     const store = { path, env: {} };
     assert.equal(await saveLogin('reg.example.com:5000', LOGIN, store, never()), { clear: true });
@@ -64,7 +64,7 @@ test('a login is written in the format of docker, readable by its owner only, an
     assert.ok(await dockerCredentials(path, {})('reg.example.com:5000', never()));
   }));
 
-test('other content of the file stays, another spelling of the host is removed, a link stays a link', () =>
+test('other content of the file stays, other spellings of the host go, a link stays a link', () =>
   inDirectory(async (directory) => {
     const real = join(directory, 'real.json');
     const path = join(directory, 'config.json');
@@ -133,7 +133,7 @@ const real = (name: string, body: () => Promise<void>) => {
 };
 
 real(
-  'a login is verified against a registry with htpasswd; a registry without authentication accepts every login',
+  'a login is verified against htpasswd; a registry without authentication accepts every login',
   async () => {
     await using registry = await startRegistry({ login: true });
     await using open = await startRegistry();
@@ -146,7 +146,7 @@ real(
 );
 
 real(
-  'a registry with a token server: login, anonymous pull where allowed, push with the scope for both repositories',
+  'a token server: login, anonymous pull where allowed, push with the scope of both repositories',
   async () => {
     await using tokens = await startTokenServer(TEST_LOGIN);
     await using registry = await startRegistry({ tokens });

@@ -73,7 +73,7 @@ for (const [what, bytes] of [
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nff\r\nab',
   ],
 ] as const) {
-  test(`after ${what} the registry client and the fetcher fail with a code and the name of the host`, async () => {
+  test(`after ${what} the client and the fetcher fail with a code and the host`, async () => {
     await using server = await rawServer(bytes);
     await using client = quickClient({ hosts: plain(server.host) });
     const pulled = await failure(client.manifest(repositoryAt(server.host), 'latest', never()));
@@ -91,7 +91,7 @@ for (const [what, bytes] of [
   });
 }
 
-test('an error thrown by the reader of an answer is not reported as a network failure', async () => {
+test('an error thrown by the reader of an answer is not a failure of the network', async () => {
   await using server = await faultServer((_, response) => void response.end('x'));
   await using fetcher = createFetcher({ proxies: NO_PROXIES, retry: quick });
   const bug = new TypeError('a bug');
@@ -110,7 +110,7 @@ const trickle: Answer = (_, response) => {
 };
 const timeouts = { ...DEFAULT_TIMEOUTS, floor: { bytesPerSecond: 100_000, window: 60 } };
 
-test('a transfer of one byte at a time is given up as too slow, for documents, blobs, tokens and files', async () => {
+test('a transfer of one byte at a time is given up as too slow, whatever it is of', async () => {
   await using slow = await faultServer(trickle);
   await using asking = await faultServer(
     (_, response) =>
@@ -204,7 +204,7 @@ for (const [what, status, retryAfter] of [
 ] as const) {
   for (const options of [{}, { chunkSize: 60_000 }]) {
     const how = 'chunkSize' in options ? 'in pieces' : 'in one piece';
-    test(`after ${what} the client waits on every verb, and an upload ${how} is resumed where it was`, async () => {
+    test(`after ${what} every verb waits, and an upload ${how} is resumed`, async () => {
       const registry = limitedRegistry(retryAfter, status);
       await using server = await registry;
       await using client = quickClient({ hosts: plain(server.host) });
@@ -267,7 +267,7 @@ test('a limit is shared: while one request waits, no other is sent to that serve
   assert.equal(await Promise.all([first, ...others]), [true, true, true, true]);
 });
 
-test('a push to a server that answers 200 to everything is not reported as successful', async () => {
+test('a push to a server that answers 200 to everything is not a success', async () => {
   await using server = await faultServer((_, response) => void response.writeHead(200).end());
   await using client = quickClient({ hosts: plain(server.host) });
   const error = await failure(
@@ -323,7 +323,7 @@ test('a download that cannot be resumed (416) starts over', async () => {
   assert.is(content.size(LAYER.digest), LAYER.size);
 });
 
-test('a stream that cannot be resumed (416) is read again from the beginning, and the bytes already delivered are skipped', async () => {
+test('a stream that cannot be resumed (416) is read again, delivered bytes skipped', async () => {
   await using server = await faultServer((request, response, count) => {
     if (request.headers.range) return void response.writeHead(416).end();
     response.writeHead(200, { 'content-length': BLOB.length });
@@ -375,7 +375,7 @@ test('a mirror that lies in a stream is not asked for that blob again', async ()
   assert.ok((await read()).equals(BLOB));
 });
 
-test('a login is never sent over plain http to another host, whatever the registry asks for', async () => {
+test('a login is never sent over plain http to another host, whatever is asked', async () => {
   const realms = ['http://tokens.invalid/token', 'http://192.0.2.1/token'];
   for (const realm of realms) {
     await using server = await faultServer(

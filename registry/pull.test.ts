@@ -66,7 +66,7 @@ function storing(content: MemoryContent, image: TestImage, name: string): Stored
 
 const quick = { retry: { wait: async () => {} } };
 
-test('resolving reads documents only; each layer is downloaded once, when it is fetched', async () => {
+test('resolving reads documents only; each layer is downloaded once, when fetched', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   await using sources = imageSources({ content, images: memoryImages(), registry: quick });
@@ -107,7 +107,7 @@ test('resolving again costs one HEAD for a tag and nothing for a digest', async 
   assert.equal(await again(`${name}@${INDEX.target.digest}`), []);
 });
 
-test('a name is resolved once, however many stages use it, and a failure is not remembered', async () => {
+test('a name is resolved once for all stages, and a failure is not remembered', async () => {
   await using server = await registryServer();
   await using sources = imageSources({
     content: memoryContent(),
@@ -148,7 +148,7 @@ test('the local store is asked first, unless a pull is asked for', async () => {
 });
 
 /** The registry's `team/app` must never be mistaken for a local image of that name. */
-test('a local image is used for every requested platform, and the registry is not asked', async () => {
+test('a local image serves every requested platform, and no registry is asked', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   const here = storing(
@@ -182,7 +182,7 @@ test('a local index without the platform is an error that lists its platforms', 
   assert.is(server.seen.length, 0);
 });
 
-test('another platform of a local index that was pulled for one platform is requested by digest', async () => {
+test('a platform that a local index lacks is requested by digest', async () => {
   await using server = await registryServer();
   const content = memoryContent();
   content.put(INDEX.bytes);
@@ -233,7 +233,7 @@ test('a lone local image of a newer amd64 level serves amd64, as with Docker', a
   assert.is(found.manifestDigest, newer.target.digest);
 });
 
-test('a platform that is missing from an index is reported with the platforms that exist', async () => {
+test('a platform that is missing from an index is reported with those that exist', async () => {
   await using server = await registryServer();
   await using sources = imageSources({
     content: memoryContent(),
@@ -248,7 +248,7 @@ test('a platform that is missing from an index is reported with the platforms th
   assert.match((error as KilnError).hint ?? '', 'linux/amd64, linux/arm64');
 });
 
-test('an OCI layout, directory or archive, is a source: blobs are verified and no registry is asked', async () => {
+test('an OCI layout, directory or archive, is a source: blobs are verified', async () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-pull-'));
   const directory = join(root, 'layout');
   try {

@@ -75,7 +75,7 @@ for (const [what, options] of [
   ['in one piece', {}],
   ['in pieces', { chunkSize: 3_000_000 }],
 ] as const) {
-  test(`an upload ${what} whose connection breaks is resumed with the bytes that the registry lacks`, async () => {
+  test(`an upload ${what} is resumed with the missing bytes after a break`, async () => {
     await using registry = await keepingRegistry();
     await using proxy = await cuttingProxy(registry.host, 2_000_000, 2);
     await using client = quickClient();
@@ -129,7 +129,7 @@ test('a registry that kept nothing of a broken upload gets everything again', as
   assert.ok(server.seen.at(-1)?.body.equals(BLOB));
 });
 
-test('a token that expires during an upload in pieces is replaced, and the piece is sent again', async () => {
+test('a token that expires during an upload is replaced, and the piece is sent again', async () => {
   let token = 0;
   const got: Buffer[] = [];
   await using tokens = await faultServer(

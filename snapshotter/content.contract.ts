@@ -233,7 +233,7 @@ function leavingTests(test: Test): void {
       ],
       ['nowhere', (content: ContentStore, digest: Digest) => content.verify(digest)],
     ] as const) {
-      test(`${what} is found when the blob leaves ${how}, which is gone then and can be put again`, async ({
+      test(`${what} is found when the blob leaves ${how}; it can be put again`, async ({
         content,
       }) => {
         const digest = content.put(LARGE);

@@ -255,7 +255,7 @@ function lifeTests(test: Test): void {
 }
 
 function stackTests(test: Test): void {
-  test('a removed file and a replaced directory hide what is below, in the tree and in views', async ({
+  test('a removed file and a replaced directory hide what is below, in tree and views', async ({
     snapshotter,
   }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
@@ -312,7 +312,7 @@ function stackTests(test: Test): void {
     ]);
   });
 
-  test('a file that is written in place changes only in the new layer, whatever other names it has', async ({
+  test('a file written in place changes only in the new layer, under all its names', async ({
     snapshotter,
   }) => {
     const base = await step(snapshotter, SCRATCH, (root) => {
@@ -519,7 +519,7 @@ function unpackTests(test: Test): void {
     assert.is(new Set(ids).size, 1);
   });
 
-  test('a layer with a link into a lower layer is unpacked above it, and cannot be found alone', async ({
+  test('a layer with a link into a lower layer is unpacked above it, never alone', async ({
     snapshotter,
     content,
   }) => {

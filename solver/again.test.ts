@@ -144,7 +144,7 @@ test('only what a step reads is brought, and is the store’s own from then on',
   assert.equal(runs(again), [0, 0, 0, 0]);
 });
 
-test('a step that reads by content reads an imported result, brought once for all readers', async () => {
+test('a step that reads by content reads an imported result, brought once for all', async () => {
   const imports = new Imports([await made(graph().compile)]);
   const here = graph();
   const second = step('second', [here.compile], { reads: [{ content: 'bin' }] });
@@ -184,7 +184,7 @@ test('when everything is lost everything is executed, and the build ends', async
   assert.equal(runs(here), [1, 1, 1, 1]);
 });
 
-test('after a loss the key is made from the new bytes: what was found by its definition is not believed any more', async () => {
+test('after a loss the key is made from the new bytes, not from old links', async () => {
   const imports = new Imports([await made(graph().top)]);
   const { results: first } = await build(imports, graph().top, memoryCache(), true);
   assert.ok(first[0]);
@@ -257,7 +257,7 @@ test('half of a chain comes from one cache and half from another', async () => {
   }
 });
 
-test('the keys of a build are told with the links that lead to them, also when the steps were cached', async () => {
+test('the keys of a build are reported with the links to them, also for cached steps', async () => {
   const cold = await build(new Imports([]), graph().top);
   const cache = await made(graph().top);
   const warm = await build(new Imports([cache]), graph().top, memoryCache(), true);

@@ -19,7 +19,7 @@ function distinct(keys: readonly string[]): void {
   assert.is(new Set(keys).size, keys.length);
 }
 
-test('an op key depends on the name, the value and the order of every part, and on where one ends', () => {
+test('an op key depends on the name, value, order and bounds of every part', () => {
   distinct([
     op,
     opKey([]),
@@ -41,7 +41,7 @@ test('an op key depends on the name, the value and the order of every part, and 
   ]);
 });
 
-test('a definition key depends on the op, and on the key, the output, the selector, the way of reading and the order of inputs', () => {
+test('a definition key depends on the op, and on key, output and reading of each input', () => {
   distinct([
     op,
     definitionKey(op, [], []),
@@ -57,7 +57,7 @@ test('a definition key depends on the op, and on the key, the output, the select
   ]);
 });
 
-test('a content key depends on the bytes and the selection of what is read, and on the key and output of what is not', () => {
+test('a content key depends on the bytes that are read, and on the key of the rest', () => {
   distinct([
     definitionKey(op, [byContent('src')], [one]),
     contentKey(op, [byContent('src')], [digestOf('bytes')]),

@@ -133,7 +133,7 @@ async function cancelled(promise: Promise<unknown>): Promise<void> {
   assert.instance(error, CancelledError);
 }
 
-test('two builds run the very same ops at once, each with its own secret and ssh agent', async () => {
+test('two builds run the same ops at once, each with its own secret and ssh agent', async () => {
   const both = [gate(), gate()];
   let arrived = 0;
   const meet: Command = async (_words, { signal }) => {
@@ -168,7 +168,7 @@ test('two builds run the very same ops at once, each with its own secret and ssh
     });
 });
 
-test('a source by http is asked with the login of the build that asks, and each build has its own answer', async () => {
+test('a source by http is asked with the login of each build, and answers each', async () => {
   const asked: (string | undefined)[] = [];
   const fetcher: Pick<Fetcher, 'get'> = {
     async get({ headers, url }: FetchRequest, consume) {
@@ -232,7 +232,7 @@ test('two builds that come to one key run it once, and both have the result', as
   assert.equal(one, two);
 });
 
-test('when the build that runs a shared step is cancelled, the other runs it with what it lends itself', async () => {
+test('when the build that runs a shared step is cancelled, another runs it', async () => {
   const at = gate();
   const hold: Command = async (_words, { signal }) => await at.pass(signal).then(() => 0);
   await using engine = await Engine.open({ hold });
@@ -321,7 +321,7 @@ test('what is no session is refused, and without one nothing is lent', async () 
   assert.is.not(sessionOf({}).found, none.found);
 });
 
-test('fifty builds at once: nothing crosses, all logs are whole, and no session is kept when they have ended', async () => {
+test('fifty builds at once stay apart, all logs are whole, and no session remains', async () => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   const LINES = 200;

@@ -103,7 +103,7 @@ test('a changed op reruns itself and what follows, and nothing before', async ()
   assert.equal(runs(a, b, c), [0, 1, 1]);
 });
 
-test('a step that reads by content hits when a volatile input has the same bytes, and only then', async () => {
+test('a step that reads by content hits only when a volatile input is unchanged', async () => {
   const context = (bytes: string) => step('context', [], { volatile: true, run: () => [bytes] });
   const build = (bytes: string) => {
     const copy = step('copy', [step('base'), context(bytes)], {
@@ -188,7 +188,7 @@ test('vertices that arrive at one key share one execution', async () => {
   assert.is(a.runs + b.runs, 1);
 });
 
-test('ignoreCache executes, replaces the record, and reruns what counts it by definition', async () => {
+test('ignoreCache executes, replaces the record, and reruns readers by definition', async () => {
   const build = (ignoreCache: boolean, bytes: string) => {
     const fetch = step('fetch', [], { ignoreCache, run: () => [bytes] });
     return [
@@ -235,7 +235,7 @@ test('a result that cannot be decoded is made again, with what it needs', async 
   assert.equal(runs(...allLost), [1, 1]);
 });
 
-test('a volatile vertex leaves no record, and what counts it by definition is volatile too', async () => {
+test('a volatile vertex leaves no record, and its readers by definition are volatile', async () => {
   const { cache, solve } = rig();
   const local = () => step('local', [], { volatile: true });
   await solve(step('export', [local()]));
@@ -259,7 +259,7 @@ test('each reader gets the output it asks for, cold and warm', async () => {
   assert.equal(await rig(cache).solve(other), ['out=reader(first)']);
 });
 
-test('independent steps run side by side; a reader starts when its own inputs are there', async () => {
+test('independent steps run side by side; a reader starts when its inputs are there', async () => {
   const slow = gate();
   const { solve } = rig();
   const quick = gate();
@@ -291,7 +291,7 @@ test('on a cold cache a copied-from stage and the copying stage run side by side
   await solved;
 });
 
-test('two copied-from stages that were edited run side by side, though the key of the one waits for the bytes of the other', async () => {
+test('two edited stages that are copied from run side by side, though one key waits', async () => {
   const at = [gate(), gate()] as const;
   const build = (
     edit: string,
@@ -339,7 +339,7 @@ test('a limit holds: one process at a time runs when the limit is one', async ()
   assert.is(most, 1);
 });
 
-test('a failure names its vertex, keeps its cause, aborts the others and waits for them; what was finished stays cached', async () => {
+test('a failure names its vertex, keeps its cause and aborts the others', async () => {
   const { solve, cache, last } = rig();
   const started = gate();
   let ended = false;
@@ -394,7 +394,7 @@ test('an output that the op does not have is an error, not undefined', async () 
   assert.match(String(error), /no output 4/);
 });
 
-test('an abort rejects with the cancellation once every op in flight has ended; a new solve then succeeds', async () => {
+test('an abort rejects once every op in flight has ended; a new solve then succeeds', async () => {
   const { solver, cache } = rig();
   const at = gate();
   const order: string[] = [];
@@ -462,7 +462,7 @@ test('cancelling one of two builds that share a step leaves it running for the o
   assert.is(shared.runs, 1);
 });
 
-test('cancelling the build that leads an execution leaves it running for a follower in another build', async () => {
+test("a follower's execution goes on when the build that leads it is cancelled", async () => {
   const { solver } = rig();
   const at = gate();
   const copy = (name: string) =>
@@ -486,7 +486,7 @@ test('cancelling the build that leads an execution leaves it running for a follo
   assert.equal(runs(a, b), [1, 0]);
 });
 
-test('an execution that is being cancelled is over before another of its key begins, which then takes its record', async () => {
+test('a cancelled execution is over before another of its key begins', async () => {
   const { solver } = rig();
   const at = gate();
   const copy = (name: string) =>
@@ -510,7 +510,7 @@ test('an execution that is being cancelled is over before another of its key beg
   assert.equal(runs(a, b), [1, 0]);
 });
 
-test('equal steps of two solvers over one cache run once, and the second takes the record of the first', async () => {
+test('equal steps of two solvers over one cache run once, and share the record', async () => {
   const held = new Map<Digest, Promise<unknown>>();
   const alone: SolverOptions<string>['alone'] = async (key, _signal, body) => {
     const mine = (held.get(key) ?? Promise.resolve()).then(body, body);
@@ -564,7 +564,7 @@ test('a failing cache fails the build instead of hanging it', async () => {
   assert.match(String(error), /no space left/);
 });
 
-test('a chain of five thousand vertices is solved, cold and warm, with keys computed once each', async () => {
+test('a chain of five thousand vertices is solved with each key computed once', async () => {
   const chain = () => {
     const all = [step('0', [], { run: () => ['x'] })];
     for (let index = 1; index < 5000; index++)
@@ -580,7 +580,7 @@ test('a chain of five thousand vertices is solved, cold and warm, with keys comp
   assert.ok(warm.every((fake) => fake.runs === 0 && fake.maps === 1));
 });
 
-test('a chain of two thousand vertices that each read by content is solved, cold and warm', async () => {
+test('a chain of two thousand vertices that read by content is solved, cold and warm', async () => {
   const chain = () => {
     const all = [step('0', [], { run: () => ['x'] })];
     for (let index = 1; index < 2000; index++) {

@@ -171,7 +171,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.ok(at.events.some(({ kind }) => kind === 'status'));
   });
 
-  test('each run has the secrets of its own caller, and only a mark of them is in the key', async () => {
+  test("each run has its caller's secrets, and only a mark of them is in the key", async () => {
     await using at = await setting(make);
     const secretenv = [{ id: 'token', name: 'TOKEN', optional: false }];
     const op = at.op(exec(['variable TOKEN /v'], undefined, { secretenv }));
@@ -293,7 +293,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.equal(over, ['over']);
   });
 
-  test('its results go into records and come back, and its keys are those of every other worker', async () => {
+  test("its results go into records and come back, and its keys are everybody's", async () => {
     await using at = await setting(make);
     const directory = local(at.host, { f: 'text' });
     const session = stepSession({ directory: () => directory });

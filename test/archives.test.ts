@@ -72,7 +72,7 @@ test('an archive on standard input that is damaged is told as one', async () => 
   );
 });
 
-test('names that no layer can carry are refused with path and instruction; a context may hold them', async () => {
+test('names that no layer can carry are refused with path and instruction', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { 'e/.wh.passwd': '', 'e/f': 'f\n', Dockerfile: 'FROM busybox\nCOPY e/f /f\n' });
   rig.write('c', { 'a.tar': archive({ path: 'x/.wh..wh..opq' }) });
@@ -103,7 +103,7 @@ test('names that no layer can carry are refused with path and instruction; a con
   }
 });
 
-test('what is below FROM scratch is checked as well, where no overlay refuses devices', async () => {
+test('layers on FROM scratch are checked too, where no overlay refuses devices', async () => {
   await using rig = await Rig.create('busybox');
   const run = 'RUN --mount=from=busybox,target=/bb ["/bb/bin/busybox", "sh", "-c"';
   rig.write('c', { Dockerfile: `FROM scratch\n${run}, "/bb/bin/busybox mknod /gone c 0 0"]\n` });

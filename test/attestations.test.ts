@@ -92,7 +92,7 @@ test('a plain build is a plain manifest: nothing is attested unasked', async () 
   assert.is(entries.length, 1);
 });
 
-test('provenance and SBOM stand beside each image in the index, as BuildKit lays them out', async () => {
+test("provenance and SBOM stand beside each image in the index, as BuildKit's do", async () => {
   await using rig = await prepared();
   rig.write('p', { Dockerfile: 'FROM busybox\nCOPY hello.txt /\n', 'hello.txt': 'hello' });
   await rig.build(
@@ -130,7 +130,7 @@ test('provenance and SBOM stand beside each image in the index, as BuildKit lays
 });
 
 for (const version of ['v1', 'v0.2']) {
-  test(`provenance ${version} in mode=min tells no value of the user, in mode=max all but secrets`, async () => {
+  test(`provenance ${version}: mode=min has no value of the user, mode=max no secret`, async () => {
     await using rig = await prepared();
     const said = async (mode: string) => {
       const out = `type=oci,dest=${mode},tar=false`;
@@ -209,7 +209,7 @@ test('the graph in mode=max is the one that Docker tells, step for step', async 
   assert.equal(comparable(statements(entries[0]!.digest)[0]!), comparable(expected));
 });
 
-test('with SOURCE_DATE_EPOCH an attested build gives the same bytes twice, in two stores', async () => {
+test('with SOURCE_DATE_EPOCH an attested build is the same in two stores', async () => {
   const digests: string[] = [];
   for (let round = 0; round < 2; round++) {
     await using rig = await prepared();
@@ -384,7 +384,7 @@ test('attestations that cannot be are refused before anything is built', async (
   );
 });
 
-test('an attested image of two platforms is pushed, pulled and unpacked by others, and kept sound here', async () => {
+test('an attested image of two platforms is pushed, pulled, unpacked and kept intact', async () => {
   const missing = registryMissing();
   if (missing) return console.log(`SKIP attested push: ${missing}`);
   await using registry = await startRegistry();

@@ -74,7 +74,7 @@ real(
 );
 
 real(
-  'an image on a base that was left where it is has the digest that it has on a base that was brought',
+  'an image has the same digest whether its base was left in the registry or downloaded',
   async () => {
     await using registry = await startRegistry();
     await using rig = await Rig.create();
@@ -94,7 +94,7 @@ real(
 );
 
 real(
-  'a base that a step mounts is downloaded once, and its layers are mounted in another repository of its registry',
+  'a base that a step mounts is downloaded once, and its layers are mounted on a push',
   async () => {
     await using registry = await startRegistry();
     await using rig = await Rig.create();
@@ -152,7 +152,7 @@ real('a rebuild needs no registry; --pull asks it; a moved tag is noticed', asyn
 });
 
 real(
-  'a base is asked for once in a build, for all its stages and platforms, and not at all where it is pinned or local',
+  'a base is looked up once for all stages and platforms, and never when pinned or local',
   async () => {
     await using registry = await startRegistry();
     await using rig = await Rig.create();

@@ -62,7 +62,7 @@ RUN echo final > /which
   assert.is(await cat(rig, 'final', '/which'), 'final\n');
 });
 
-test('build arguments reach the stages that declare them, and a global ARG serves FROM', async () => {
+test('build arguments reach stages that declare them, and a global ARG serves FROM', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: `
@@ -100,7 +100,7 @@ RUN echo "word=[$WORD]" > /c
   assert.is(await cat(rig, 'x', '/c'), 'word=[env]\n');
 });
 
-test('RUN takes shell, JSON and heredoc form; the working directory and the user hold for later steps', async () => {
+test('RUN takes shell, JSON and heredoc form; working directory and user stay', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: `
@@ -165,7 +165,7 @@ test('.dockerignore and <name>.dockerignore keep files out of the context', asyn
   assert.not((await list('y')).includes('/c/a.txt'));
 });
 
-test('the context can be a Dockerfile or a tar on standard input, and flags may follow it', async () => {
+test('the context can be a Dockerfile or a tar on standard input, before flags', async () => {
   await using rig = await Rig.create('busybox');
   await rig.kiln(['build', '-', '-t', 'in', '--progress=plain'], {
     stdin: 'FROM busybox\nRUN echo stdin > /f\n',

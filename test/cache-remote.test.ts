@@ -71,7 +71,7 @@ const real = (name: string, body: (registry: TestRegistry) => Promise<void>) => 
 };
 
 real(
-  'a cache in a registry gives another machine an all-cached build without a layer being downloaded',
+  'a cache in a registry gives another machine an all-cached build without any download',
   async (registry) => {
     await using one = await machine();
     const ref = `${registry.host}/team/cache:main`;
@@ -222,7 +222,7 @@ test('mode=min holds what the image is made of, mode=max every step', async () =
   }
 });
 
-test('a build that fails exports its finished steps, and takes nothing from what was there', async () => {
+test('a failed build exports its finished steps, and nothing that was there before', async () => {
   await using one = await machine();
   const cache = `type=local,dest=${one.path('cache')},mode=max`;
   await one.build('c', '-t', 'x', '--cache-to', cache);
@@ -377,7 +377,7 @@ test('a cache that lies about its layers gives no byte of them: the steps are ru
   }
 });
 
-test('an export that fails fails the build, unless ignore-error=true; the image is there either way', async () => {
+test('a failed export fails the build, unless ignore-error=true; the image exists', async () => {
   await using rig = await machine();
   writeFileSync(rig.path('file'), '');
   const to = `type=local,dest=${rig.path('file/cache')}`;
@@ -404,7 +404,7 @@ test('an export that fails fails the build, unless ignore-error=true; the image 
   assert.match(unreachable.stderr, /KILN_REGISTRY_UNREACHABLE/);
 });
 
-test('platforms that are built one after the other stand beside each other in one cache', async () => {
+test('platforms that are built one after the other share one cache', async () => {
   await using one = await Rig.create('busybox');
   one.write('c', {
     Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /f\nCOPY all /all\n',
@@ -452,7 +452,7 @@ test('what Docker exported is read without a warning, and the image is built', a
   }
 });
 
-test('SOURCE_DATE_EPOCH: the image of an imported cache is, byte for byte, the one that was built', async () => {
+test('SOURCE_DATE_EPOCH: the image of an imported cache is the same byte for byte', async () => {
   await using one = await machine();
   const epoch = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000'];
   await one.build(

@@ -144,7 +144,7 @@ test('a changed secret or label does not run a step again', async () => {
   assert.is(await cat(rig, 'x', '/r'), first);
 });
 
-test('--no-cache runs everything again, and its results are what the next build finds', async () => {
+test('--no-cache runs everything again, and the next build finds its results', async () => {
   await using rig = await prepared();
   const cold = await randoms(rig);
   const again = await randoms(rig, '--no-cache');

@@ -4,7 +4,7 @@ import { Rig } from './rig.ts';
 
 const BAD = 'FROM scratch AS Foo\nCMD ["a"]\n';
 
-test('--check ends with 1 when something is found, unless told to ignore that, and with 0 otherwise', async () => {
+test('--check ends with 1 for findings, unless they are to be ignored, else with 0', async () => {
   await using rig = await Rig.create();
   rig.write('bad', { Dockerfile: BAD });
   rig.write('good', { Dockerfile: 'FROM scratch\nCMD ["a"]\n' });
@@ -21,7 +21,7 @@ test('--check ends with 1 when something is found, unless told to ignore that, a
   );
 });
 
-test('an answer in JSON is all that comes on standard output; the error of the file comes on the other', async () => {
+test('standard output has only the answer in JSON; errors go to standard error', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nRUM a\n' });
   const check = await rig.kiln(['build', '--call=check,format=json', 'c'], { expect: 1 });

@@ -48,7 +48,7 @@ function parentOf(process: string): number {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test(`${signal} in the middle of a step ends everything, and what was finished is cached`, async () => {
+  test(`${signal} within a step ends everything, and finished steps are cached`, async () => {
     await using rig = await Rig.create('busybox');
     const mark = `77${Math.floor(Math.random() * 1e6)}`;
     rig.write('c', {
@@ -77,7 +77,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-test('a killed build leaves no process and no mount, and the next build cleans up and works', async () => {
+test('a killed build leaves no process and no mount, and the next build works', async () => {
   await using rig = await Rig.create('busybox');
   const mark = `78${Math.floor(Math.random() * 1e6)}`;
   rig.write('c', {
@@ -136,7 +136,7 @@ test('a build whose reader goes away ends quietly', async () => {
   assert.not.match(ran.stderr, 'EPIPE');
 });
 
-test('a killed build empties nothing that it had mounted: what is staged for a sandbox is taken away, not removed', async () => {
+test('a killed build empties nothing that it had mounted for a sandbox', async () => {
   await using rig = await Rig.create('busybox');
   const mark = `79${Math.floor(Math.random() * 1e6)}`;
   rig.write('c', {

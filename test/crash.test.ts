@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { buildBeside, killBuilds } from './soak/killing.ts';
 import { storm } from './soak/storming.ts';
 
-test('builds and prunes killed at random moments leave a store that is right and sound', async () => {
+test('builds and prunes killed at random moments leave an intact store', async () => {
   const { killed } = await killBuilds({ count: 8, seed: 7 });
   assert.is(killed, 8);
 });
@@ -12,7 +12,7 @@ test('two rows of builds on one store with prunes beside them are all right', as
   assert.is(await buildBeside({ processes: 2, rounds: 4, seed: 7 }), 8);
 });
 
-test('after a storm of kills, signals, full disks, collections and repairs beside builds the store is whole and at rest', async () => {
+test('after kills, full disks, collections and repairs the store is intact', async () => {
   // KILN_SOAK=1: ten minutes of other weather each time.
   const long = process.env['KILN_SOAK'] !== undefined;
   const seed = long ? Date.now() % 1e6 : 7;

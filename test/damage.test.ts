@@ -111,7 +111,7 @@ function isFormOf(path: string, base: string): boolean {
   return statSync(path).size > statSync(base).size / 2;
 }
 
-test('a damaged blob of a base: made anew where any form will do, else an error and no output until the image is loaded again', async () => {
+test('a damaged blob of a base is made again, or is an error until it is loaded', async () => {
   await using rig = await rigged();
   const { digest } = JSON.parse(readFileSync(await manifestOf(rig, 'busybox'), 'utf8')).layers[0];
   const blob = `${rig.store}/blobs/sha256/${digest.slice('sha256:'.length)}`;
@@ -202,7 +202,7 @@ test('a damaged config or manifest is an error, and nothing is written', async (
   assert.equal(await wrongIn(rig, rig.path('out')), []);
 });
 
-test('files of a layer that have changed: an error, and the next build makes the layer again', async () => {
+test('changed files of a layer: an error, and the next build makes the layer again', async () => {
   await using rig = await rigged();
   for (const name of ['save', 'oci archive'] as const) {
     for (const blob of layerBlobs(rig)) if (statSync(blob).size < 200_000) rmSync(blob);

@@ -140,7 +140,7 @@ function unexpected(error: unknown): void {
   throw error;
 }
 
-test('a step that leaves long paths: they are copied and exported whole or refused by name, and housekeeping goes on', async () => {
+test('long paths that a step leaves are copied and exported whole or refused by name', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: DOCKERFILE });
   await throughAll((...args) => rig.kiln(args), rig, rig.store);
@@ -155,7 +155,7 @@ test('the same for an ordinary user', async () => {
   removeTree(rig.path('out'));
 });
 
-test('directories that nobody may enter, and names that are not text, keep nothing from being counted and removed', async () => {
+test('closed directories and names that are not text are counted and removed', async () => {
   const dockerfile = `FROM busybox AS made
 RUN mkdir -p /d/closed/inner && echo x > /d/closed/inner/f && touch "/d/$(printf 'odd\\377\\376')" \
 && chown -R 7:8 /d && chmod 0 /d/closed/inner /d/closed
@@ -192,7 +192,7 @@ test('a context with long paths is copied whole', async () => {
   removeTree(rig.path('c'));
 });
 
-test('a tree of more directories than a walk takes is refused by name, and is removed all the same', async () => {
+test('a tree with too many directories is refused by name, and removed all the same', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY tree /t\n' });
   mkdirSync(rig.path('c/tree'));
@@ -208,7 +208,7 @@ test('a tree of more directories than a walk takes is refused by name, and is re
   removeTree(rig.path('c'));
 });
 
-test('a base image and an ADD with a path as long as the system takes: any step may change it, every command goes on', async () => {
+test('any step may change a path as long as the system allows, of a base or an ADD', async () => {
   await using rig = await Rig.create('busybox');
   const depth = 1000;
   mkdirSync(rig.path('tree'));
@@ -244,7 +244,7 @@ test('a base image and an ADD with a path as long as the system takes: any step 
   removeTree(rig.path('tree'));
 });
 
-test('what a killed build left is removed: long paths, and never what is mounted in it', async () => {
+test('what a killed build left is removed: long paths, but nothing mounted there', async () => {
   await using rig = await Rig.create('busybox');
   const dead = rig.path(`store/tmp/${DEAD}`);
   mkdirSync(`${dead}/active-1/root`, { recursive: true });

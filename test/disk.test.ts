@@ -163,7 +163,7 @@ test('policies of kiln.toml decide what an automatic collection takes', async ()
   assert.not.match(stdout, /RUN/);
 });
 
-test('a build that made something has the store collected when it is time, by a process of its own', async () => {
+test('a build that made something starts a collection that is due', async () => {
   await using rig = await prepared();
   await rig.build('c');
   const config = `${rig.write('etc', {

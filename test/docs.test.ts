@@ -177,7 +177,7 @@ const OF_CODE = [
   ...globSync('*/README.md', { cwd: ROOT }),
 ].filter((page) => !/^(?:node_modules|dist)\//.test(page));
 
-test('lines of the guides and of documents about the code have at most 100 columns, tables aside', () => {
+test('lines of the guides and of documents about the code have 100 columns, tables aside', () => {
   for (const page of [
     ...GUIDES,
     ...OF_CODE,

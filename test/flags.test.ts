@@ -48,7 +48,7 @@ test('what a flag says in vain is told before the first step', async () => {
   assert.match(named.stderr, '--build-context [elsewhere] has no effect');
 });
 
-test('what the first lines ask for in vain is told, and BUILDKIT_SYNTAX goes before them', async () => {
+test('first lines without effect are reported, and BUILDKIT_SYNTAX goes before them', async () => {
   await using rig = await Rig.create();
   const text = (line: string) =>
     `# syntax=${line}\n# check=skip=Nothing\nFROM scratch\nCOPY Dockerfile /\n`;
@@ -68,7 +68,7 @@ test('what the first lines ask for in vain is told, and BUILDKIT_SYNTAX goes bef
   assert.match(check.stderr, 'KILN_FRONTEND_UNSUPPORTED');
 });
 
-test('a secret whose variable is not set is told, and when it is required the hint says so', async () => {
+test('a secret without its variable is reported, and a required one has a hint', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=t,required=true cat /run/secrets/t\n',
@@ -80,7 +80,7 @@ test('a secret whose variable is not set is told, and when it is required the hi
   assert.match(stderr, /hint: .*variable that env= names has to be set/);
 });
 
-test('--add-host with host-gateway is an address of this host that is not its loopback', async () => {
+test('--add-host with host-gateway is an outer address of this host, not loopback', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN cat /etc/hosts > /hosts\n' });
   await rig.build(
@@ -102,7 +102,7 @@ test('--add-host with host-gateway is an address of this host that is not its lo
   assert.match(stdout, 'fd00::1\tsix\n');
 });
 
-test('BUILDKIT_PROGRESS holds for every command that shows progress, and a wrong one is refused by all', async () => {
+test('BUILDKIT_PROGRESS holds for every command with progress, or is refused', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
   await rig.kiln(['build', '-q', '-t', 'made', '-o', 'type=oci,dest=made.tar', 'c'], { expect: 0 });

@@ -43,7 +43,7 @@ test('a store that was only used is sound', async () => {
   assert.match(stdout, /verified: \d+ blobs, 3 layers, 3 records, 2 images\nthe store is sound/);
 });
 
-test('layers of a copy made again and again, most of them links into one another, are what their images say', async () => {
+test('layers of repeated copies, most of them links, are what their images say', async () => {
   await using rig = await Rig.create('busybox');
   const files = Object.fromEntries(
     Array.from({ length: 500 }, (_, at) => [`tree/d${at % 7}/f${at}`, `${at} `.repeat(8000)]),
@@ -99,7 +99,7 @@ test('a layer whose directory is gone is found and forgotten', async () => {
   assert.is(await cat(rig, 'x', '/a'), 'a');
 });
 
-test('a truncated blob is found, and a damaged document of an image is written again by the next build', async () => {
+test('a truncated blob is found, and the next build rewrites a damaged document', async () => {
   await using rig = await prepared();
   for (const path of globSync(`${rig.store}/blobs/sha256/*`))
     if (statSync(path).size < 3000) truncateSync(path, 10);
@@ -157,7 +157,7 @@ async function restore(rig: Rig): Promise<void> {
   await run(['cp', '-a', rig.path('whole'), rig.store], { expect: 0 });
 }
 
-test('a changed byte in any layer, of an earlier stage too, is found, and after a repair no build ships it', async () => {
+test('a changed byte in any layer is found, and after a repair no build ships it', async () => {
   await using rig = await twoStages();
   const files = globSync(`${rig.path('whole')}/layers/*/fs/{in,made,both}`).map((path) =>
     path.slice(rig.path('whole').length),
@@ -180,7 +180,7 @@ test('a changed byte in any layer, of an earlier stage too, is found, and after 
   }
 });
 
-test('an index that is empty, cut, another file or full of nonsense costs cache, and no command its end', async () => {
+test('an index that is empty, cut or full of nonsense costs cache, but no command', async () => {
   await using rig = await twoStages();
   const index = `${rig.store}/kiln.db`;
   const damages: Record<string, () => void> = {

@@ -45,7 +45,7 @@ test('images, tag, inspect, history and rmi', async () => {
   assert.is(await cat(rig, 'other.example:5000/x/y:z', '/content'), 'content\n');
 });
 
-test('images without a name are listed when asked for, and image prune and prune take them', async () => {
+test('images without a name are listed on request, and pruning removes them', async () => {
   await using rig = await built();
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo other > /content\n' });
   for (const again of ['one', 'two'])

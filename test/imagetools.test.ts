@@ -105,7 +105,7 @@ real('inspect shows an index as buildx does, spaces and all', async () => {
 });
 
 real(
-  'inspect --raw gives the bytes, --format what it asks for, with the attestations of another builder',
+  "inspect --raw gives the bytes, --format what it asks for, also for other builders' images",
   async () => {
     await using registry = await startRegistry();
     await using rig = await Rig.create();
@@ -147,7 +147,7 @@ real(
 );
 
 real(
-  'create makes an index of images of several repositories and registries; what is there is mounted or not asked for',
+  'create makes an index of images of several registries; what is there is not asked for',
   async () => {
     await using registry = await startRegistry();
     await using second = await startRegistry();
@@ -218,7 +218,7 @@ real(
 );
 
 real(
-  'create --append adds to what the tag names; sources come from files, as digests and as descriptors',
+  "create --append adds to the tag's images; sources are files, digests and descriptors",
   async () => {
     await using registry = await startRegistry();
     await using rig = await Rig.create();

@@ -6,7 +6,7 @@ import { Rig } from './rig.ts';
 
 /** Dockerfiles and command lines that only a program writes, by the real binary. */
 
-test('a thousand findings of a rule are shown, and the log of a build has the Dockerfile once', async () => {
+test('a thousand findings are shown, and the log of a build has the Dockerfile once', async () => {
   await using rig = await Rig.create();
   rig.write('c', {
     Dockerfile: `FROM scratch\nLABEL u=https://user:pass@host/\n${'CMD x\n'.repeat(48_000)}`,

@@ -47,7 +47,7 @@ test('the example builds from memory, twice the same, and its archive can be rea
   }
 });
 
-test('the package brings its types: a program that uses it well compiles, and one that does not is told', () => {
+test('the package brings its types: a correct program compiles, a wrong one does not', () => {
   const place = mkdtempSync(join(tmpdir(), 'kiln-types-'));
   try {
     execFileSync(process.execPath, [join(ROOT, 'scripts/types.ts')], {

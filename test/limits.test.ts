@@ -7,7 +7,7 @@ import { Rig } from './rig.ts';
 
 const hasGroups = () => readdirSync('/sys/fs/cgroup').length > 0;
 
-test('a step that uses more memory than --memory allows is killed, and the error says so', async () => {
+test('a step that uses more memory than --memory is killed, and the error says so', async () => {
   if (!hasGroups()) return console.log('SKIP memory: no control groups');
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN tail -c 200000000 /dev/zero\n' });

@@ -73,7 +73,7 @@ function shownInStore(rig: Rig): void {
 }
 
 real(
-  'a login that comes by argument, variable, label, heredoc or proxy is shown nowhere; the step gets it',
+  'a login by argument, variable, label, heredoc or proxy is shown nowhere; the step gets it',
   async () => {
     await using rig = await Rig.create('busybox');
     rig.write('c', { Dockerfile: DOCKERFILE });
@@ -121,7 +121,7 @@ real(
 );
 
 real(
-  'provenance, metadata and printed graphs show no login, in base64 neither; digests are those of the real graph',
+  'provenance, metadata and printed graphs show no login, but digests of the real graph',
   async () => {
     await using rig = await Rig.create('busybox');
     rig.write('c', { Dockerfile: DOCKERFILE });

@@ -47,7 +47,7 @@ async function onTerminal(rig: Rig, typed: string, args: readonly string[]) {
 
 for (const progress of ['plain', 'tty'])
   real(
-    `--on-error=shell opens a shell in the state of the failed step, and the build fails all the same (${progress})`,
+    `--on-error=shell opens a shell in the failed step, and the build fails (${progress})`,
     async () => {
       await using rig = await Rig.create('busybox');
       rig.write('c', { Dockerfile: FAILING });

@@ -63,7 +63,7 @@ async function rigged(): Promise<Rig> {
   return rig;
 }
 
-test('a path through a circle of links, below a file, or too long is told at every seam', async () => {
+test('a path that is circular, below a file or too long is reported everywhere', async () => {
   await using rig = await rigged();
   for (const [kind, seams] of Object.entries({ READ, WRITE }))
     for (const [name, args] of Object.entries(seams))
@@ -240,7 +240,7 @@ full &&
   }
 });
 
-test('files are tried before the build, and the image ID of an earlier build does not outlive a failure', async () => {
+test('files are tried before the build, and a failure removes an earlier image ID', async () => {
   await using rig = await rigged();
   for (const flag of ['--iidfile', '--metadata-file']) {
     const ran = await rig.kiln(['build', '--progress=plain', flag, 'nowhere/x', 'c']);

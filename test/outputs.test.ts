@@ -211,7 +211,7 @@ test('several outputs of one build', async () => {
   await rig.kiln(['inspect', 'x'], { expect: 0 });
 });
 
-test('the same inputs with SOURCE_DATE_EPOCH give the same manifest digest on two stores', async () => {
+test('the same inputs with SOURCE_DATE_EPOCH give the same digest on two stores', async () => {
   const digests: string[] = [];
   for (let round = 0; round < 2; round++) {
     await using rig = await Rig.create('busybox');

@@ -24,7 +24,7 @@ function read(rig: Rig, directory: string, platform: string, file: string): stri
   return readFileSync(rig.path(directory, platform, file), 'utf8').trim();
 }
 
-test('one build runs steps on amd64 and arm64, each in its own world, and tells what ran emulated', async () => {
+test('one build runs steps on amd64 and arm64, and says which ran emulated', async () => {
   if (!emulated) return;
   await using rig = await Rig.create('busybox');
   rig.write('c', {
@@ -65,7 +65,7 @@ RUN --network=none touch /f && chown 1000:1001 /f && chmod 4755 /f && su -s /bin
   assert.is(read(rig, 'again', 'linux_arm64', 'machine'), 'aarch64');
 });
 
-test('the platform is in the cache key: the same text for another platform runs again', async () => {
+test('the platform is in the cache key: another platform runs the same text again', async () => {
   if (!emulated) return;
   await using rig = await Rig.create('busybox');
   rig.write('c', {

@@ -24,7 +24,7 @@ function lyingRegistry() {
   });
 }
 
-test('an image that was asked for by digest is that image or an error, through every door', async () => {
+test('an image by digest is that image or an error, in every command', async () => {
   await using registry = await lyingRegistry();
   await using rig = await Rig.create();
   const pinned = `${registry.host}/app@${digestOf('wanted')}`;
@@ -55,7 +55,7 @@ test('an image that was asked for by digest is that image or an error, through e
   assert.match(told, /WARNING.*(digest|KILN_DIGEST_MISMATCH)/is);
 });
 
-test('an image that is here is used for another platform with a warning, and nobody else is asked for its name', async () => {
+test('a local image serves another platform with a warning, and no registry is asked', async () => {
   await using registry = await lyingRegistry();
   await using rig = await Rig.create('busybox');
   const name = `${registry.host}/app:1`;

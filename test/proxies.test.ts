@@ -12,7 +12,7 @@ const UNSET = Object.fromEntries(
     .map((name) => [name, '']),
 );
 
-test("proxies of docker's config.json reach the steps, and neither keys, history nor image", async () => {
+test("proxies of docker's config.json reach the steps, but no key, history or image", async () => {
   await using rig = await Rig.create('busybox');
   rig.write('.', {
     'docker/config.json': CONFIG,

@@ -173,7 +173,7 @@ real('an unchanged image is pushed without a byte of a blob', async () => {
 });
 
 real(
-  'what one repository of a registry has is mounted in another: after a push, after a pull, within one push',
+  'what one repository has is mounted in another: after a push, a pull, within one push',
   async () => {
     await using registry = await startRegistry();
     await using rig = await Rig.create('busybox');

@@ -59,7 +59,7 @@ test('what a build writes for the user belongs to the user', async () => {
   assert.is(readFileSync(rig.path('out/id'), 'utf8'), '0\n');
 });
 
-test('a cache that the user exports is the user’s, and serves root on another machine', async () => {
+test('a cache that the user exports is the user’s, and serves root elsewhere', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   await done(asUser(rig, 'with ids', 'build', '--cache-to', 'type=local,dest=cache,mode=max', 'c'));
@@ -80,7 +80,7 @@ test('a cache that the user exports is the user’s, and serves root on another 
   assert.match(ran.stdout, /1234 +99 .*\/owned/);
 });
 
-test('without subordinate ids a warning says that all files belong to root, and the store is another', async () => {
+test('without subordinate ids a warning says that root owns all files', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'without ids', 'load', '-q', '-i', 'busybox.tar'));
   rig.write('c', {
@@ -99,7 +99,7 @@ test('without subordinate ids a warning says that all files belong to root, and 
   assert.ok(existsSync(rig.path('home/.local/share/kiln-own-ids/kiln.db')));
 });
 
-test('a step of an ordinary user has a network of its own by slirp4netns; without it a warning', async () => {
+test("a user's step has its own network by slirp4netns, or a warning without it", async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN ls /sys/class/net && ip addr\n' });
@@ -140,7 +140,7 @@ test('a step of an ordinary user has a network of its own by slirp4netns; withou
   assert.not.match(refused.stderr, /^#\d+ [\d.]+ lo$/m);
 });
 
-test('an ordinary user runs steps for another processor, and nothing of the host is changed', async () => {
+test('an ordinary user runs steps for another processor without changing the host', async () => {
   if (process.arch !== 'x64' || !existsSync('/usr/bin/qemu-aarch64-static'))
     return console.log(
       'SKIP emulation of an ordinary user: needs an amd64 host with qemu-user-static',
@@ -165,7 +165,7 @@ test('an ordinary user runs steps for another processor, and nothing of the host
 const noSsh = whyNoSsh();
 if (noSsh !== undefined) console.log(`SKIP secrets and agents of an ordinary user: ${noSsh}`);
 else
-  test('an ordinary user lends secrets, keys and an agent to steps, also to those with USER', async () => {
+  test('an ordinary user lends secrets, keys and an agent to steps, with USER too', async () => {
     const mounts =
       '--mount=type=secret,id=s --mount=type=ssh --mount=type=bind,from=tools,target=/host';
     const show =

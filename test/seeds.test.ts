@@ -66,7 +66,7 @@ test('A22 to A25: where an ARG before FROM is seen', async () => {
   }
 });
 
-test('A27: the working directory does not last from RUN to RUN; A28 and A29: WORKDIR does', async () => {
+test('A27: the working directory ends with its RUN; A28 and A29: WORKDIR does not', async () => {
   await using rig = await Rig.create('busybox');
   await build(rig, `FROM busybox\nRUN mkdir /app\n${seed('A27')}`);
   assert.is((await rig.kiln(['run', 'x', 'ls', '/app/world.txt'])).code, 1);
@@ -76,7 +76,7 @@ test('A27: the working directory does not last from RUN to RUN; A28 and A29: WOR
   assert.match(await build(rig, `FROM busybox\n${seed('A29')}`), /\/a\/b\/c$/m);
 });
 
-test('A34: SHELL changes RUN: the first goes on after an error, the second fails the build', async () => {
+test('A34: SHELL changes RUN: one goes on after an error, the other fails the build', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: `FROM busybox\n${seed('A34')}` });
   const ran = await rig.kiln(['build', '--progress=plain', 'c']);

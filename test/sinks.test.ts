@@ -110,7 +110,7 @@ async function onDisk(
   }
 }
 
-test('every output to a file: a full disk, a limit of file sizes, a disk that is read-only, no directory, a directory', async () => {
+test('every output to a file: full or read-only disk, size limit, missing directory', async () => {
   await using rig = await rigged();
   for (const [name, command] of Object.entries(FILES)) {
     await shell(rig, `kiln ${command('whole')}`).then((ran) =>
@@ -163,7 +163,7 @@ test('every output to a file: a full disk, a limit of file sizes, a disk that is
   }
 });
 
-test('every output to a directory: a full disk, a limit, a disk that is read-only, below a file', async () => {
+test('every output to a directory: a full or read-only disk, a limit, below a file', async () => {
   await using rig = await rigged();
   for (const [name, command] of Object.entries(DIRECTORIES)) {
     await shell(rig, `kiln ${command('whole')}`).then((ran) =>
@@ -199,7 +199,7 @@ test('every output to a directory: a full disk, a limit, a disk that is read-onl
   }
 });
 
-test('every output to standard output: a full disk, one behind a redirection, a reader that goes, a closed descriptor', async () => {
+test('every output to standard output: full disk, closed pipe, closed descriptor', async () => {
   await using rig = await rigged();
   for (const [name, command] of Object.entries(PIPED)) {
     const whole = await shell(rig, `set -o pipefail; kiln ${command} | tar -t`);
@@ -270,7 +270,7 @@ test('a reader that stands still holds nobody who wants to end', async () => {
   }
 });
 
-test('text: a list may end early, a log is whole or an error, and no reader decides whether a build is done', async () => {
+test('text: a list may end early, a log is whole or an error, and the build is done', async () => {
   await using rig = await rigged();
   const status = 'exit ${PIPESTATUS[0]}';
   const list = await shell(rig, `kiln images | true; ${status}`);
@@ -308,7 +308,7 @@ test('text: a list may end early, a log is whole or an error, and no reader deci
   assert.is((await shell(rig, 'kiln run img seq 9 >/dev/full')).code, 1);
 });
 
-test('of several outputs one that fails keeps no other from being made, and each is told', async () => {
+test('one failed output does not keep others from being made, and each is reported', async () => {
   await using rig = await rigged();
   await onDisk(rig, 'size=1m', async () => {
     const outputs =

@@ -142,7 +142,7 @@ ADD --keep-git-dir=true ${git.url}/r.git#main /k/
   );
 });
 
-test('ADD from a repository is cached until its branch moves, and one of a commit asks nobody', async () => {
+test('ADD from a repository is cached until its branch moves, or forever by commit', async () => {
   await using rig = await Rig.create();
   using made = repositories();
   await using git = await serveGit(made.served);
@@ -160,7 +160,7 @@ test('ADD from a repository is cached until its branch moves, and one of a commi
   assert.equal(new Set(steps(await rig.build('d')).values()), new Set(['CACHED']));
 });
 
-test('ADD from a URL asks whether the file has changed, and with a checksum asks nobody', async () => {
+test('ADD from a URL asks whether the file has changed, unless it has a checksum', async () => {
   await using rig = await Rig.create();
   const content: Record<string, string> = { '/f': 'one\n' };
   await using files = await serveFiles(content);
@@ -184,7 +184,7 @@ test('ADD from a URL asks whether the file has changed, and with a checksum asks
   assert.match(wrong.stderr, /Dockerfile:2/);
 });
 
-test('a repository is a context: its Dockerfile, a directory of it, a file named with -f; its .dockerignore does not count', async () => {
+test('a repository is a context: its Dockerfile, a directory, a file named with -f', async () => {
   await using rig = await Rig.create();
   using made = repositories();
   made.commit('r', {

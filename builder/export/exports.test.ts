@@ -5,7 +5,7 @@ import { buildRequest } from '../request.ts';
 import { memorySession } from '../session/memory-session.ts';
 import { tryOutputs } from './exports.ts';
 
-test('an output that goes to the caller is refused before the build when the session takes none', () => {
+test('an output to the caller is refused before the build when the session takes none', () => {
   const request = buildRequest({ outputs: [{ type: 'tar', destination: { kind: 'stdout' } }] });
   using without = memorySession({});
   assert.throws(

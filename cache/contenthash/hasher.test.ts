@@ -119,7 +119,7 @@ test('the digest depends on bytes, names, modes, link targets and file types', a
   }
 });
 
-test('an edit that keeps size and modification time is detected by its change time', async (world) => {
+test('an edit that keeps size and modification time is found by its change time', async (world) => {
   const before = await later(() => digest(world));
   const { atime, mtime } = lstatSync(join(world.root, 'b'));
   writeFileSync(join(world.root, 'b'), 'BBBB');
@@ -133,7 +133,7 @@ test('the digest does not depend on the mode of the top directory', async (world
   assert.is(await digest(world), before);
 });
 
-test('files of a local directory count as owned by root, files of an image do not', async (world) => {
+test('files of a local directory are owned by root, files of an image are not', async (world) => {
   if (process.getuid?.() !== 0) return console.log('SKIP owners: only root can change them');
   const [asIs, owned] = [await digest(world), await digest(world, { rootOwned: true })];
   chownSync(join(world.root, 'b'), 12, 34);
@@ -187,7 +187,7 @@ test('a damaged digest cache counts as empty', async (world) => {
   }
 });
 
-test('a large tree is divided among threads, each file once, with the same result', async (world) => {
+test('a large tree is divided among threads, each file once, with equal results', async (world) => {
   for (let at = 0; at < 500; at++) writeFileSync(join(world.root, 'dir', `f${at}`), `${at}`);
   const alone = await digest(world);
   const pool = counted();

@@ -13,7 +13,7 @@ const at = (dev: number, mtimeMs: number, ctimeMs: number) => ({
   ctimeMs,
 });
 
-test('a file on a local file system is safe a tenth of a second after its change, whatever its modification time', () => {
+test('a file on a local file system is safe a tenth of a second after its change', () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-racy-'));
   try {
     const isRacy = racyGuard(root);
@@ -26,7 +26,7 @@ test('a file on a local file system is safe a tenth of a second after its change
   }
 });
 
-test('a file is safe after two seconds when times are coarse, or on another device or kind of file system', () => {
+test('a file is safe after two seconds when times are coarse or the file system is another', () => {
   const isRacy = racyGuard('/proc');
   const { dev } = lstatSync('/proc');
   assert.ok(isRacy(at(dev, 1, 5000.25), 6999));

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { createContentHasher } from '../contenthash/hasher.ts';
 import { compareIndexes, contentIndex } from './contentindex.ts';
 
-test('an index shows changed, added and removed files and changed modes, but not times', async () => {
+test('an index shows changed, added and removed files and modes, but not times', async () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-index-'));
   const index = async () => {
     const hasher = createContentHasher({ directory: undefined });

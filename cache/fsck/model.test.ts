@@ -433,7 +433,7 @@ function flip(path: string, at: number): void {
   closeSync(fd);
 }
 
-test('after any sequence of operations every listed image is complete, and fsck finds no fault', async () => {
+test('after any operations every listed image is complete, and fsck finds no fault', async () => {
   const seed = process.env['KILN_SEED']
     ? Number(process.env['KILN_SEED'])
     : Math.floor(Math.random() * 2 ** 31);

@@ -21,7 +21,7 @@ const git: PrunePolicy = {
   minFree: 0,
 };
 
-test('a git mirror is an item; it is in use while its lock is held, and is later removed with its lock', async () => {
+test('a git mirror is in use while its lock is held, and is removed with its lock', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'kiln-others-'));
   const store = openStore(join(dir, 'store'));
   const services = openServices(store);

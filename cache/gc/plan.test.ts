@@ -51,7 +51,7 @@ function ids(items: readonly Item[], ...policies: PrunePolicy[]): string[] {
   return plan(items, policies, DISK, NOW).map((victim) => victim.item.id);
 }
 
-test('without a limit everything is removed except items in use, shared, internal or part of the store', () => {
+test('without a limit only items in use, shared, internal or part of the store stay', () => {
   const items = [
     item('free'),
     item('used', { inUse: true }),
@@ -105,7 +105,7 @@ test('several limits are combined as in BuildKit', () => {
   assert.is(keepBytes(policy({ reserved: 200 }), 500, DISK), 200);
 });
 
-test('the default policies first remove cache mounts unused for three days, and keep recent ones', () => {
+test('the default policies first remove cache mounts that were unused for three days', () => {
   const disk = { total: 1e12, free: 9e11 };
   const items = [
     item('new mount', { type: 'exec.cachemount', size: 400e6 }),

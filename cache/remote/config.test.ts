@@ -44,7 +44,7 @@ const sorted = (records: readonly RemoteRecord[]) =>
     }))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
 
-test('records are read as they were written: keys, links, stacks, outputs, times and platforms', () => {
+test('records are read as written: keys, links, stacks, outputs, times and platforms', () => {
   const records = [
     record('a', { aliases: [d('link 1'), d('shared')] }),
     record('b', { aliases: [d('shared')], outputs: [stack('base', 'a', 'b'), stack('other')] }),
@@ -69,7 +69,7 @@ test('a layer that several stacks share is described and listed once', () => {
   assert.is(config.layers?.length, 4);
 });
 
-test('a stack with a layer that is not described is not a result, and its record is not used', () => {
+test('a stack with an undescribed layer is not a result, and its record is not used', () => {
   const { config, descriptors } = marshalCache([record('a')]);
   const some = new Map(descriptors.slice(1).map((one) => [one.digest, one]));
   assert.equal(parseCacheConfig(config, some, 'test')[0]?.outputs, []);
@@ -204,7 +204,7 @@ test('a deep chain of records is checked without deep recursion', () => {
   );
 });
 
-test('a result that depends on another record is an output only under the name made from its key', () => {
+test('a result that depends on another record is an output only under the name of its key', () => {
   const { config, descriptors } = marshalCache([
     record('a', { outputs: [stack('a'), stack('b')] }),
   ]);
@@ -263,7 +263,7 @@ const frozen = (name: string) =>
   }) as const;
 
 for (const name of ['max', 'index', 'min', 'inline']) {
-  test(`an export of Docker 28 is read without an error, and none of its records matches a key of Kiln: ${name}`, async () => {
+  test(`an export of Docker 28 is read, and no record matches a key of Kiln: ${name}`, async () => {
     const { records, origin } = await readCache(
       frozen(name),
       noRegistry,

@@ -69,7 +69,7 @@ test('records of several caches are returned in the order of the caches', () => 
   assert.is(store.load(d('k')), undefined, 'the store itself has no record');
 });
 
-test('a link is looked up in the store, then in the caches; a link without a record hides no other', () => {
+test('a link is looked up in the store, then in the caches, with or without a record', () => {
   const caches = [
     cache('1', record('k', ['a'], ['link', 'stale'])),
     cache('2', seen('seen', 'sighting')),

@@ -130,7 +130,7 @@ test('a second export writes only new chunks, and removes those that are not nee
   assert.ok(stored < 17_000_000, 'the old chunks are removed');
 });
 
-test('the same bytes give the same chunks however they are divided, and an insertion changes few of them', () => {
+test('the same bytes give the same chunks however they arrive; an insertion changes few', () => {
   const cut = (bytes: Buffer, piece: number) => {
     const chunker = new Chunker();
     const found: string[] = [];
@@ -206,7 +206,7 @@ test('a hostile export harms nothing outside the mount', async ({ dir, other, sa
   assert.equal(places(other), [], 'nothing was restored');
 });
 
-test('a link out of the export is not followed, a pipe is not waited for, and no file is quoted', async ({
+test('a link out of the export is not followed, a pipe is not awaited, no file is quoted', async ({
   dir,
   other,
   saved,

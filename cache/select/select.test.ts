@@ -170,7 +170,7 @@ test('a name that is not valid UTF-8 is preserved', () => {
   }
 });
 
-test('a path that was replaced or removed before it is read is reported as a changed context', () => {
+test('a path that was replaced or removed before it is read is a changed context', () => {
   const top = mkdtempSync(join(tmpdir(), 'kiln-changing-'));
   try {
     const changes: Readonly<Record<string, () => void>> = {

@@ -15,7 +15,7 @@ test('all is shown where there is room', () => {
   assert.is(choose([step('a', false, 2), step('b', true, 1)], 5), 'a a.1 a.2 b b.1');
 });
 
-test('what runs goes before what is done, its newest lines before older ones, and the latest done before the earlier', () => {
+test('running steps go before finished ones, newest lines and latest steps first', () => {
   const steps = [step('a', false, 1), step('b', false), step('c', true, 6), step('d', true, 1)];
   assert.is(choose(steps, 2), 'c d');
   assert.is(choose(steps, 5), 'c c.5 c.6 d d.1');

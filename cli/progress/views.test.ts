@@ -208,7 +208,7 @@ test('tty: a terminal that does not know its size has 80 columns, or those of CO
   assert.is(cellsOf(lastFrame(written(step, wider, { columns: 0 }))[1]!), 99);
 });
 
-test('tty: what is moved is seen on 80 columns: digests are short, and numbers stand at the edge', () => {
+test('tty: 80 columns show what is moved: digests are short, numbers stand at the edge', () => {
   const text = written(
     (send) => {
       send(vertex(A, 'pull', { started: 0 }));
@@ -247,7 +247,7 @@ test('tty: control characters of names and output are not sent', () => {
   assert.ok(line === undefined || line.startsWith(' => => # red bold'), line);
 });
 
-test('plain: colours of output are kept on a terminal, and a line that was redrawn shows what stood last', () => {
+test('plain: a terminal keeps colours of the output; a redrawn line shows its last text', () => {
   const send = (play: (event: ProgressEvent) => void) => {
     play(vertex(A, 'a\u001b[2J', { started: 1000 }));
     play(log(A, '10%\r\u001b[32m100%\u001b[0m\r\n'));
@@ -260,7 +260,7 @@ test('plain: colours of output are kept on a terminal, and a line that was redra
   assert.is(written(send), '#1 a\u001b[2J\n#1 0.500 10%\r\u001b[32m100%\u001b[0m\n#1 DONE 1.0s\n');
 });
 
-test('plain: a line without its end is shown when its step falls silent, and the rest is a line of its own', async () => {
+test('plain: an unfinished line is shown when its step is silent, and then its rest', async () => {
   const output = kept();
   const shown = new Promise<void>((done) => {
     const { style } = output;

@@ -159,7 +159,7 @@ test('a file with wrong or unknown fields is named', async () => {
 const reason = whyNot();
 // The order matters: a process never leaves the group with the device rules.
 for (const cgroups of ['none', 'auto'] as const) {
-  test(`a sandbox with a device has its node, mounts, variables and groups, and other sandboxes may not open it (cgroups: ${cgroups})`, async () => {
+  test(`a device has its node, mounts, variables and groups (cgroups: ${cgroups})`, async () => {
     if (reason) return console.log(`SKIP device: ${reason}`);
     if (!existsSync('/dev/net/tun')) return console.log('SKIP device: needs /dev/net/tun');
     using tree = makeTree();

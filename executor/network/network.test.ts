@@ -126,7 +126,7 @@ for (const kind of ['nat', 'slirp'] as const) {
   const executor = (more: Partial<Parameters<typeof createExecutor>[0]> = {}) =>
     createExecutor({ stateDir: tree.stateDir, networks: [kind], warn: () => {}, ...more });
 
-  test(`${kind}: a sandbox has its own address, IPv6 on loopback only, and reaches servers on the host's outer addresses`, async () => {
+  test(`${kind}: a sandbox has its own address and reaches the host's outer ones`, async () => {
     await using sandboxes = executor();
     const outer = outerAddress();
     const { stdout } = await shell(
@@ -176,7 +176,7 @@ for (const kind of ['nat', 'slirp'] as const) {
     assert.is.not(await namespace('true'), first);
   });
 
-  test(`${kind}: orphaned connections of other namespaces do not keep a namespace from being reused`, async () => {
+  test(`${kind}: orphaned connections do not keep a namespace from being reused`, async () => {
     await using sandboxes = executor();
     using _orphan = await orphanedConnection();
     const namespace = async () =>
@@ -184,7 +184,7 @@ for (const kind of ['nat', 'slirp'] as const) {
     assert.is(await namespace(), await namespace());
   });
 
-  test(`${kind}: sandboxes that run at once have separate networks and cannot reach each other`, async () => {
+  test(`${kind}: sandboxes at the same time cannot reach each other`, async () => {
     await using sandboxes = executor();
     const controller = new AbortController();
     const found = Promise.withResolvers<string>();
@@ -296,7 +296,7 @@ async function openWithout(fallback?: NetworkFallback) {
   return { network, told };
 }
 
-test("where no network can be made, steps share the host's and are told why before they run", async () => {
+test("steps share the host's network where none can be made, after a warning", async () => {
   const { network, told } = await openWithout();
   assert.is(network.kind, 'host');
   assert.is((await network.lease()).path, undefined);

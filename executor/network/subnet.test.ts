@@ -6,7 +6,7 @@ const HEADER =
   'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n';
 const DEFAULT = 'eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n';
 
-test('the default route takes no block, and another route takes the blocks that it overlaps', () => {
+test('the default route takes no block; another route takes the blocks that it overlaps', () => {
   assert.is(freeBlocks(HEADER + DEFAULT, 0).length, 256);
   // 10.201.5.0/24, in the second block of the first range.
   const narrow = freeBlocks(

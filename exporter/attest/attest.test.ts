@@ -53,7 +53,7 @@ test('the attestation manifest and the index over it are Docker’s, byte for by
 });
 
 for (const version of ['v1', 'v0.2'] as const) {
-  test(`a statement of provenance ${version} is Docker's except for times and the id of the run`, () => {
+  test(`provenance ${version} is Docker's except for times and the id of the run`, () => {
     const expected = golden(`${version}-min.statement.golden`);
     const digest = asDigest(`sha256:${JSON.parse(expected).subject[0].digest.sha256}`);
     const subjects = imageSubjects(

@@ -48,7 +48,7 @@ function sink() {
   return Object.assign(server, { got });
 }
 
-test('a mirror that sends wrong bytes does not damage a copy to the store, a directory or a registry', async () => {
+test('a mirror with wrong bytes damages no copy to store, directory or registry', async () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-copy-'));
   try {
     for (const to of ['store', 'directory', 'registry']) {

@@ -127,7 +127,7 @@ test('the error about a missing image suggests a stage', async () => {
   await refuses('FROM base\nRUN x\nCOPY --from=nope /a /a\n', 'KILN_IMAGE_NOT_FOUND', /nope/, ask);
 });
 
-test('stages that read each other in a circle, or from below, are refused at their line', async () => {
+test('stages that read each other in a circle, or from below, are refused at a line', async () => {
   await refuses(
     'FROM a AS x\nCOPY --from=y / /\nFROM a AS y\nCOPY --from=x / /\n',
     'KILN_STAGE_CYCLE',
@@ -226,7 +226,7 @@ test('RUN --security=insecure needs the entitlement, and sandbox does not', asyn
   assert.is(last(await only('FROM a\nRUN --security=sandbox x\n'), 'exec').exec.security, 0);
 });
 
-test('COPY --parents keeps directories after the pivot, and requires sources without wildcards to exist', async () => {
+test('COPY --parents keeps directories after the pivot, and plain sources must exist', async () => {
   const target = await only('FROM a\nCOPY --parents a/b/c x/*.go p/./q/r /d/\n');
   const copies = last(target, 'file').file.actions.map(
     ({ action }) => action.kind === 'copy' && action.copy,

@@ -7,7 +7,7 @@ import { type Order, Versions } from './versions.ts';
 const name = fc.constantFrom('a', 'b', 'c', 'd', '__proto__', '7');
 
 for (const order of ['stays', 'moves'] as const satisfies readonly Order[]) {
-  test(`versions of a map equal copies of it, in any order of queries (a name that is set again ${order})`, () => {
+  test(`versions of a map equal copies of it, in any order of queries (set again ${order})`, () => {
     /** Each step continues from any existing version. */
     const step = fc.record({ from: fc.nat(), key: name, value: fc.nat(9) });
     fc.assert(

@@ -109,7 +109,7 @@ test('white space after << belongs to the word in heredoc mode', () => {
   ]);
 });
 
-test('a megabyte of text, variables, quotes or escapes takes linear time and never the grammar', () => {
+test('a megabyte of text, variables, quotes or escapes takes linear time, no grammar', () => {
   for (const piece of ['word ', '$a', '${a}', '"q"', "'q'", '\\x', '${a:-b}']) {
     const word = piece.repeat(Math.ceil((piece.includes(':') ? 20_000 : 1_000_000) / piece.length));
     assert.ok(expandWord(word, env).text.length > 0);

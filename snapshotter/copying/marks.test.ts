@@ -71,7 +71,7 @@ function listing(root: string): string[] {
 
 const EXPECTED = ['d', 'd/new', 'kept', 'turned'];
 
-test('both forms of marks give the same tar and the same copied tree; overlay reads its own form', async () => {
+test('both forms of marks give the same tar and copy; overlay reads its own form', async () => {
   const lower = lowest();
   const layers = { overlay: changed(lower, 'overlay'), socket: changed(lower, 'socket') };
   assert.ok(lstatSync(join(layers.overlay, 'gone')).isCharacterDevice());

@@ -107,7 +107,7 @@ test('a layer of BuildKit unpacks to a directory that packs to the same bytes', 
   }
 });
 
-test('gzip in one member or in several, zstd in one frame or in several, and plain tar give the same tree', async (context) => {
+test('gzip members, zstd frames and plain tar all give the same tree', async (context) => {
   const tar = golden('delta');
   const cut = 10_000;
   const parts = [tar.subarray(0, cut), tar.subarray(cut)];
@@ -149,7 +149,7 @@ test('a damaged or wrong blob is refused', async (context) => {
   assert.is(await codeOf(unpack(context, tar, undefined, other)), 'KILN_DIGEST_MISMATCH');
 });
 
-test('the content of whiteouts, opaque marks and aufs files is ignored, alone and above other layers', async (context) => {
+test('the content of whiteouts, opaque marks and aufs files is ignored', async (context) => {
   for (const [at, name] of ['.wh.b', 'd/.wh..wh..opq', '.wh..wh.plnk', '.wh..wh.aufs'].entries()) {
     const tar = archive(
       dir('d'),
@@ -173,7 +173,7 @@ test('the content of whiteouts, opaque marks and aufs files is ignored, alone an
   }
 });
 
-test('a value that the kernel refuses is reported with its entry, as a fault of the layer', async (context) => {
+test('a value that the kernel refuses is a fault of the layer, at its entry', async (context) => {
   const xattr = (name: string, value: Buffer) => ({ path: 'f', xattrs: new Map([[name, value]]) });
   const members: [Member, RegExp][] = [
     [xattr('security.capability', Buffer.from('junk')), /"security\.capability".*of "f"/],
@@ -200,7 +200,7 @@ test('a value that the kernel refuses is reported with its entry, as a fault of 
   }
 });
 
-test('owners, modes, times, capabilities and user attributes match the archive', async (context) => {
+test('owners, modes, times, capabilities and attributes match the archive', async (context) => {
   const capability = Buffer.from('0100000200040000000000000000000000000000', 'hex');
   const xattrs = new Map([
     ['security.capability', capability],
@@ -389,7 +389,7 @@ test('a hard link below many directories is made in the right place', async (con
   assert.is(readFileSync(join(context.files, 'y/l'), 'utf8'), 'deep');
 });
 
-test('paths of 4096 bytes and names of 255 bytes unpack; longer ones are refused', async (context) => {
+test('paths of 4096 and names of 255 bytes unpack; longer ones are refused', async (context) => {
   const names = Array.from({ length: 15 }, () => 'n'.repeat(255));
   const deep = names.map((_, at) => dir(names.slice(0, at + 1).join('/')));
   await alone(context, ...deep, { path: `${names.join('/')}/${'m'.repeat(255)}`, content: 'x' });
@@ -439,7 +439,7 @@ for (const [name, members] of Object.entries(BREAKOUTS)) {
 const ROUNDS = process.env['KILN_SOAK'] ? 3_000 : 30;
 const FAMILY_ROUNDS = process.env['KILN_SOAK'] ? 200 : 4;
 
-test('each of them stays inside while another process swaps its directory for a link out', async (context) => {
+test('each stays inside while another process swaps its directory for a link', async (context) => {
   const { top, root, canary } = context;
   mkdirSync(join(root, 'd'));
   symlinkSync('../canary', join(root, 's'));
@@ -466,7 +466,7 @@ test('each of them stays inside while another process swaps its directory for a 
   assert.equal(readdirSync(top).sort(), ['blob', 'canary', 'files', 'root']);
 });
 
-test('stays inside while another process swaps a directory of the tree for a link out', async (context) => {
+test('stays inside while another process swaps a directory for a link out', async (context) => {
   const { root, canary } = context;
   mkdirSync(join(root, 'd'));
   symlinkSync('../canary', join(root, 's'));

@@ -9,7 +9,7 @@ import { openStore } from '../store/root.ts';
 import { layerSizes } from './collection.ts';
 import { LayerTable } from './layers.ts';
 
-test('a file that two layers share counts for the one used last, even when the first was measured before', () => {
+test('a file that two layers share counts for the one used last, in either order', () => {
   const dir = mkdtempSync(join(tmpdir(), 'kiln-sizes-'));
   using store = openStore(join(dir, 'store'));
   const table = new LayerTable(store);

@@ -25,7 +25,7 @@ test('callers share work that is running; a later caller starts it again', async
   assert.is(await ask(), 2);
 });
 
-test('a caller that gives up leaves the others waiting; the work is aborted when nobody waits', async () => {
+test('work goes on when a caller gives up, and is aborted when nobody waits', async () => {
   const flights = new Flights<string>();
   let aborted = false;
   const gate = Promise.withResolvers<void>();

@@ -240,7 +240,7 @@ test('a process continues in the new index when another one has replaced it', ({
   for (const store of [slow, quick]) store.close();
 });
 
-test('a VERSION file that a power cut destroyed is written again; a foreign directory is still refused', ({
+test('a VERSION file that a power cut destroyed is rewritten; a foreign directory is refused', ({
   dir,
 }) => {
   filled(dir);

@@ -47,7 +47,7 @@ test('an index that is mostly free pages shrinks', async () => {
   assert.is(await giveBackPages(it.store.db, signal), 0);
 });
 
-test('an index that is half full does not shrink, since the pages will be needed again', async () => {
+test('an index that is half full does not shrink, as it will need the pages', async () => {
   using it = filled(4);
   it.store.db.run('DELETE FROM filling WHERE id >= 2200');
   const before = it.size();

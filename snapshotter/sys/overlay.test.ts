@@ -114,7 +114,7 @@ test('a view of one layer above an empty directory hides its whiteouts', ({ top 
   });
 });
 
-test('a renamed or chmodded lower file is copied whole, so that the upper directory reads as a diff', ({
+test('a renamed or chmodded lower file is copied whole, so that upper reads as a diff', ({
   top,
 }) => {
   const one = layer(top, 'one', 'f');
@@ -165,9 +165,7 @@ test('a mount is attached at an open descriptor, even if its path was renamed', 
   unmount(join(top, 'target'));
 });
 
-test('worker threads and children that start later see the mounts, and other processes do not', async ({
-  top,
-}) => {
+test('worker threads and children started later see the mounts, others do not', async ({ top }) => {
   const one = layer(top, 'one', 'f');
   const target = join(top, 'target');
   mountOverlay({ lower: [one], target });

@@ -94,7 +94,7 @@ test('only a few directories are open at once, however deep the tree is', ({ top
   assert.not(existsSync(tree));
 });
 
-test('a file marked immutable is removed where the mark can be removed; one that remains does not stop the rest', ({
+test('removal clears an immutable mark where it can; a file that remains stops nothing else', ({
   tree,
 }) => {
   mkdirSync(join(tree, 'd'));

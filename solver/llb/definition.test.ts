@@ -122,7 +122,7 @@ test('the last entry names the result and asks for what all others use', () => {
   ]);
 });
 
-test('inputs come before what reads them, the sources of a file op after its base and from the last to the first', () => {
+test('inputs come before their readers, sources of a file op after its base, last first', () => {
   const [one, two] = ['one', 'two'].map((name) =>
     fileChanges(
       undefined,

@@ -157,7 +157,7 @@ async function partsOf(world: World, op: ExecOp, inputs = 1): Promise<string> {
   return JSON.stringify((await mapOf(world, op, inputs)).parts);
 }
 
-test('what the process writes to its root becomes a layer on the input, and is told of', async () => {
+test('what the process writes to its root is a layer on the input, and is reported', async () => {
   using b = bench();
   const base = b.tree((root) => writeFileSync(join(root, 'old'), '1'));
   const [result] = await b.run(exec(), [base], (spec) => {
@@ -171,7 +171,7 @@ test('what the process writes to its root becomes a layer on the input, and is t
   assert.equal(readdirSync(b.snapshots.at({ layers })).sort(), ['new', 'old']);
 });
 
-test('a name that no layer can carry, written by the process, is refused with its path', async () => {
+test('a name that no layer can carry is refused when a process writes it', async () => {
   using b = bench();
   const error = await failure(
     b.run(exec(), [b.tree(() => {})], (spec) => {
@@ -186,7 +186,7 @@ test('a name that no layer can carry, written by the process, is refused with it
   assert.equal(b.layers, []);
 });
 
-test('an argument or variable that the kernel does not take is told before anything runs; all together, when it fails', async () => {
+test('every argument and variable that the kernel refuses is reported before the run', async () => {
   using b = bench();
   const long = 'é'.repeat(65_536);
   const failed = async (meta: Partial<ExecMeta>, process: Process = unused('a process')) =>
@@ -242,7 +242,7 @@ test('its output is passed on as it is written', async () => {
   assert.equal(logs, ['a\n', 'b\n']);
 });
 
-test('a process that fails fails the step with its exit code and the end of its output, and leaves no layer', async () => {
+test('a failed process fails the step with its exit code and last output', async () => {
   using b = bench();
   const error = await failure(
     b.run(exec({ args: ['/bin/sh', '-c', 'make'] }), [b.tree(() => {})], (_, output) => {
@@ -371,7 +371,7 @@ test('a cache mount keeps what one step writes for the next, by id', async () =>
   });
 });
 
-test('a secret is a read-only file or a variable; when it is not given and optional there is no file, and the variable is empty', async () => {
+test('a secret is a file or a variable; an optional one that is missing is empty', async () => {
   using b = bench({ secrets: { token: 'hunter2' } });
   const secret = (id: string, optional: boolean): Mount => ({
     input: -1,
@@ -429,7 +429,7 @@ test('tmpfs mounts have their size, and one on /dev/shm is its size', async () =
   );
 });
 
-test('an ssh mount is the socket of the agent that was lent; without one it is nothing, or an error when it is required', async () => {
+test('an ssh mount is the socket of the lent agent; a required one must be lent', async () => {
   using b = bench({ agents: ['default'] });
   const ssh = (id: string, optional: boolean): Mount => ({
     input: -1,
@@ -523,7 +523,7 @@ test('a secret counts in the key only when it is marked, and then by its mark', 
   );
 });
 
-test('the key tells command, environment, place, user, network and mounts, each change apart', async () => {
+test('the key has command, environment, place, user, network and mounts, each apart', async () => {
   using b = bench({ allowed: ['network.host', 'security.insecure'] });
   const bind: Mount = { input: 0, dest: '/mnt', output: -1, readonly: true };
   const ops = [
@@ -571,7 +571,7 @@ test('proxies, addresses of extra hosts and identities of caches are not in the 
   await same(exec({}, { mounts: [ROOT, cache('a')] }), exec({}, { mounts: [ROOT, cache('b')] }));
 });
 
-test('the root counts by definition, and what is only read by the bytes below its source', async () => {
+test('the root counts by definition, and what is only read by its bytes', async () => {
   using b = bench();
   const bind = (selector: string): Mount => ({
     input: 1,
@@ -608,7 +608,7 @@ test('the root counts by definition, and what is only read by the bytes below it
   assert.is.not(digests[0], digests[2]);
 });
 
-test('an input that is the root and mounted elsewhere too, or an output, counts by definition', async () => {
+test('an input that is mounted elsewhere, or an output, counts by definition', async () => {
   using b = bench();
   const by = async (mounts: readonly Mount[], inputs: number) =>
     (await mapOf(b.world, exec({}, { mounts }), inputs)).inputs.map((input) => input.by);

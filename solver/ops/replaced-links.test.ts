@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { replacedLinks } from './replaced-links.ts';
 
-test('a directory over a link of the image is named, also one below a directory; over a directory or nothing it is not', () => {
+test('a directory over a link of the image is reported, also further below', () => {
   const top = mkdtempSync(join(tmpdir(), 'kiln-links-'));
   try {
     const layer = (name: string, fill: (path: (...parts: string[]) => string) => void): LayerId => {

@@ -45,7 +45,7 @@ function replaced(rig: Rig, path: string, make: (path: string) => void): void {
   make(rig.path(path));
 }
 
-test('a Dockerfile in a context that leads out of it is not there, by whatever name it is asked for', async () => {
+test('a Dockerfile that leads out of its context does not exist, by any name', async () => {
   await using rig = await withCanary();
   for (const target of [
     '../host/token',
@@ -100,7 +100,7 @@ test('an ignore file that leads out is told, and no line of it is shown', async 
   assert.match((await built(rig, 'c')).stderr, /Dockerfile\.dockerignore leads nowhere/);
 });
 
-test('a FIFO, a device or a directory as a Dockerfile or an ignore file is refused by name, at once', async () => {
+test('a FIFO, device or directory as a Dockerfile or ignore file is refused at once', async () => {
   await using rig = await withCanary();
   const makers: [string, (path: string) => void][] = [
     ['a FIFO', (path) => execFileSync('mkfifo', [path])],
@@ -130,7 +130,7 @@ test('a FIFO, a device or a directory as a Dockerfile or an ignore file is refus
     }
 });
 
-test('a pipe that the user names is read, up to a limit, and waiting for it can be cancelled', async () => {
+test('a pipe that the user names is read, up to a limit; waiting can be cancelled', async () => {
   await using rig = await withCanary();
   const shell = (script: string) =>
     run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store, KILN } });
@@ -158,7 +158,7 @@ test('a pipe that the user names is read, up to a limit, and waiting for it can 
   assert.is(code, 130);
 });
 
-test('an archive whose Dockerfile is a FIFO, a directory or a dangling link is refused by name', async () => {
+test('an archive whose Dockerfile is a FIFO, a directory or a dead link is refused', async () => {
   await using rig = await withCanary();
   for (const [make, why] of [
     [(path: string) => execFileSync('mkfifo', [path]), /is a FIFO/],
@@ -175,7 +175,7 @@ test('an archive whose Dockerfile is a FIFO, a directory or a dangling link is r
   }
 });
 
-test('a secret whose source is a broken link, a directory or endless is refused by name', async () => {
+test('a secret from a broken link, a directory or an endless file is refused by name', async () => {
   await using rig = await withCanary();
   symlinkSync('gone', rig.path('broken'));
   mkdirSync(rig.path('directory'));

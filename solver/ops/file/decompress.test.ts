@@ -38,7 +38,7 @@ async function unpacked(bytes: Buffer): Promise<readonly [size: number, code: st
 }
 
 for (const [packing, pack] of Object.entries(PACK)) {
-  test(`${packing}: members or frames that follow one another are one archive, a damaged one is told as such`, async () => {
+  test(`${packing}: members or frames in a row are one archive; damage is reported`, async () => {
     const parts = [Buffer.alloc(70_000, 'a'), Buffer.from('b'), Buffer.alloc(30_000, 'c')].map(
       pack,
     );
@@ -52,7 +52,7 @@ for (const [packing, pack] of Object.entries(PACK)) {
 
   // Gzip's own format keeps below the ratio: 1,030 at the most.
   if (packing === 'gzip') continue;
-  test(`${packing}: what unpacks to far more than its size is given up, in one member or frame and in many`, async () => {
+  test(`${packing}: what unpacks to far more than its size is given up`, async () => {
     const member = pack(Buffer.alloc(32 * MIB));
     const [size, code] = await unpacked(Buffer.concat(Array.from({ length: 40 }, () => member)));
     assert.is(code, 'KILN_LAYER_LIMIT');

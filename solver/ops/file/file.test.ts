@@ -247,7 +247,7 @@ test('bytes that changed under the same time stamp are noticed by the copy', (wo
   assert.throws(() => copyFiles(from, to, [{ ...step, expected: other }], NO_OVERRIDES), changed);
 });
 
-test('a directory or a link that is gone by the time of the copy is a context that changed', (world) => {
+test('a directory or link that is gone when it is copied is a changed context', (world) => {
   for (const [name, make] of [
     ['d', (path: string) => mkdirSync(path)],
     ['l', (path: string) => symlinkSync('x', path)],
@@ -412,7 +412,7 @@ for (const [what, make, code] of PASSWDS) {
   });
 }
 
-test('no link in the image leads a copy, a file, a directory or a removal outside', async (world) => {
+test('no link of the image leads a copy, a file or a removal outside', async (world) => {
   writeFileSync(join(world.context, 'a'), 'x');
   mkdirSync(join(world.context, 'dir/out'), { recursive: true });
   writeFileSync(join(world.context, 'dir/out/canary'), 'dead');
@@ -463,7 +463,7 @@ test('a directory over a link fails, or replaces it when told to', async (world)
   assert.is(readFileSync(join(out, 'out/f'), 'utf8'), 'x');
 });
 
-test('a removal takes the link, never what it points at, and needs something to be there', async (world) => {
+test('a removal takes the link, never its target, and needs something to remove', async (world) => {
   const base = world.snapshotter.add((at) => {
     mkdirSync(join(at, 'd/sub'), { recursive: true });
     writeFileSync(join(at, 'd/sub/f'), 'x');
@@ -477,7 +477,7 @@ test('a removal takes the link, never what it points at, and needs something to 
   await run(world, base, chain(rm('/nope', { allowNotFound: true })));
 });
 
-test('make directory leaves what is there, and wants the parent unless told to make it', async (world) => {
+test('make directory keeps what is there, and makes parents only when told', async (world) => {
   const base = world.snapshotter.add((at) => {
     mkdirSync(join(at, 'there'));
     chmodSync(join(at, 'there'), 0o700);
@@ -493,7 +493,7 @@ test('make directory leaves what is there, and wants the parent unless told to m
   );
 });
 
-test('make file writes through no FIFO and keeps the mode of a file that is there', async (world) => {
+test('make file writes through no FIFO and keeps the mode of an existing file', async (world) => {
   const base = world.snapshotter.add((at) => {
     writeFileSync(join(at, 'f'), 'long text before', { mode: 0o600 });
     execFileSync('mkfifo', [join(at, 'p')]);
@@ -563,7 +563,7 @@ function agedHasher(): SelectionHasher {
   };
 }
 
-test('a large copy that is made again links to what has not changed, and copies the rest', async (world) => {
+test('a large copy that is made again links to unchanged files', async (world) => {
   const write = (file: string, text: string) => {
     writeFileSync(join(world.context, file), text);
     // A time stamp of this very moment would prove nothing about the file.
@@ -638,7 +638,7 @@ test('an archive cannot leave the directory that it is added to', async (world) 
   assert.not(existsSync(join(world.outside, 'victim')));
 });
 
-test('names by which a layer says that something is removed are refused, with the path, however they would get in', async (world) => {
+test('names that mark removals in layers are refused with their path', async (world) => {
   const codeAndPath = async (...kinds: Kind[]) => {
     const error = await run(world, SCRATCH, chain(...kinds)).catch((thrown: unknown) => thrown);
     return error instanceof KilnError
@@ -676,7 +676,7 @@ test('names by which a layer says that something is removed are refused, with th
   }
 });
 
-test('a device 0:0, by which overlay says that nothing is there, is not copied and not unpacked', async (world) => {
+test('a device 0:0, which means a removal to overlay, is not copied or unpacked', async (world) => {
   execFileSync('mknod', [join(world.context, 'gone'), 'c', '0', '0']);
   await rejects(
     run(world, SCRATCH, chain(copy('/gone', '/in/'))),
@@ -689,7 +689,7 @@ test('a device 0:0, by which overlay says that nothing is there, is not copied a
   await rejects(run(world, SCRATCH, unpack), 'KILN_ARCHIVE_DAMAGED', /0:0/);
 });
 
-test('an archive whose values the kernel refuses is told as damaged, with its name, the entry and the value', async (world) => {
+test('an archive with values that the kernel refuses is damaged at an entry', async (world) => {
   const unpack = chain(copy('/a.tar', '/in', { attemptUnpackDockerCompatibility: true }));
   const xattr = (name: string, value: Buffer): Member => ({
     path: 'f',
