@@ -1,6 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  watch,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -166,19 +174,49 @@ test('a name of a file that leads out of a lent directory stays in it', () => {
   assert.equal(readdirSync(path).sort(), ['abs', 'escaped']);
 });
 
-test('what a program has built is written back when its engine is closed', async () => {
+test('what a program has built is written back after the build, while its engine is open', async () => {
   await using at = testEngine();
   const store = join(at.directory, 'store');
   const watcher = watch(at.engine.store.root);
   try {
     await ran(at.engine, 'RUN echo kept >/kept\n');
-    await at.engine[Symbol.asyncDispose]();
     while (!existsSync(join(store, 'written-back'))) await once(watcher, 'change');
   } finally {
     watcher.close();
   }
+  assert.is(
+    at.engine.snapshotter.writeBack(),
+    undefined,
+    'the open engine knows that its layers are on disk',
+  );
+  await at.engine[Symbol.asyncDispose]();
   await using again = openKiln({ root: store });
-  assert.is(again.snapshotter.settleLater(), false, 'the layers are known to be on disk');
+  assert.is(again.snapshotter.writeBack(), undefined, 'the layers are known to be on disk');
+});
+
+test('a program’s cache is collected after builds, when that was not done for an hour', async () => {
+  await using at = testEngine();
+  const collected: string[] = [];
+  const root = join(at.directory, 'other');
+  {
+    await using engine = openKiln({
+      root,
+      collect: async ({ store }) => void collected.push(store.root),
+    });
+    await ran(engine, 'RUN echo one >/one\n');
+    await ran(engine, 'RUN echo two >/two\n');
+  }
+  assert.equal(collected, [], 'a new store is not collected');
+  const hourAgo = Date.now() / 1000 - 3601;
+  utimesSync(join(root, 'collected'), hourAgo, hourAgo);
+  {
+    await using engine = openKiln({
+      root,
+      collect: async ({ store }) => void collected.push(store.root),
+    });
+    await Promise.all(['a', 'b', 'c'].map((name) => ran(engine, `RUN echo ${name} >/f\n`)));
+  }
+  assert.equal(collected, [root]);
 });
 
 test.run();

@@ -54,6 +54,7 @@ export async function build(
       leftover,
     );
     log.end({ digest: response['containerimage.digest'] });
+    engine.afterBuild('ended');
     return { id: log.id, response: { ...response, 'buildx.build.ref': `kiln/kiln/${log.id}` } };
   } catch (thrown) {
     const error =
@@ -61,6 +62,7 @@ export async function build(
         ? new CancelledError(thrown)
         : fullDiskError(thrown, engine.store.root);
     log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
+    engine.afterBuild(signal.aborted ? 'cancelled' : 'ended');
     throw error;
   }
 }

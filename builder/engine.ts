@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Collectable } from '../cache/gc/collect.ts';
 import type { EmulationOptions } from '../executor/emulation/emulation.ts';
 import { programsOn } from '../executor/find-program.ts';
 import type { NetworkFallback } from '../executor/network/open-network.ts';
@@ -11,6 +12,7 @@ import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openServices, type StoreServices } from '../snapshotter/overlay/services.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
+import { Upkeep } from './upkeep.ts';
 
 /**
  * # What a process has for its builds
@@ -37,6 +39,8 @@ export interface Engine extends StoreServices, AsyncDisposable {
    * Closes a part, `what`, with the scope of what this answers; one that never ends is an error.
    */
   readonly closing: (what: string, part: AsyncDisposable) => AsyncDisposable;
+  /** To be told of each build that is over: see upkeep.ts. */
+  readonly afterBuild: (how: 'ended' | 'cancelled') => void;
   /** An executor for the steps of one build, whose warnings go to `warn`. */
   readonly executor: (warn: ExecutorWarning) => RuntimeExecutor;
 }
@@ -69,6 +73,11 @@ export interface EngineSettings {
   readonly emulation: EmulationOptions;
   /** Frontends besides the one for Dockerfiles, by the name that a request asks for. */
   readonly frontends?: Readonly<Record<string, Frontend>> | undefined;
+  /**
+   * Collects the cache of the store, or starts a process that does. Called when it is time for
+   * that, after builds that made layers.
+   */
+  readonly collect: (store: Collectable) => Promise<void>;
   /** What a step gets whose network cannot be had. */
   readonly networkFallback: () => Promise<NetworkFallback>;
 }
@@ -106,6 +115,11 @@ export function openEngine(options: EngineOptions): Engine {
     ...(beforeThreads && { prepare: beforeThreads }),
   });
   const services = openServices(store, pooledJobs(pool));
+  const upkeep = new Upkeep({
+    store,
+    writeBack: () => services.snapshotter.writeBack(),
+    collect: () => settings.collect(services),
+  });
   return {
     ...services,
     pool,
@@ -114,6 +128,7 @@ export function openEngine(options: EngineOptions): Engine {
     closing: (what, part) => ({
       [Symbol.asyncDispose]: () => closing(what, part[Symbol.asyncDispose]()),
     }),
+    afterBuild: (how) => upkeep.afterBuild(how),
     executor: (tell) =>
       createExecutor({
         stateDir: settings.stateDirectory(),
@@ -123,6 +138,7 @@ export function openEngine(options: EngineOptions): Engine {
         networkFallback: settings.networkFallback,
       }),
     async [Symbol.asyncDispose]() {
+      await closing('the upkeep of the store', upkeep[Symbol.asyncDispose]());
       await closing('the worker threads', pool[Symbol.asyncDispose]());
       await closing('the store', services.snapshotter[Symbol.asyncDispose]());
       store.close();

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import type { Collectable } from '../cache/gc/collect.ts';
 import { NO_PROXIES } from '../registry/proxy.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
 import { type Engine, type EngineOptions, openEngine } from './engine.ts';
@@ -45,7 +46,8 @@ export type KilnOptions = Pick<EngineOptions, 'root'> & Partial<EngineOptions>;
 
 /**
  * An engine whose registries are spoken to without logins or proxies, and whose steps share the
- * host's network where they get none.
+ * host's network where they get none. Its cache is collected by BuildKit's default policies, at
+ * most once an hour; `collect` says otherwise.
  */
 export function openKiln(options: KilnOptions): Engine {
   const engine = openEngine({
@@ -60,15 +62,24 @@ export function openKiln(options: KilnOptions): Engine {
     git: () => ({ env: {}, knownHosts: [] }),
     emulation: {},
     networkFallback: async () => 'host',
+    collect: collectHere,
     ...options,
   });
-  const close = async () => {
-    await using _engine = engine;
-    // Layers that are not known to be on disk are dropped after a reboot.
-    engine.snapshotter.settleLater();
-  };
   let closed: Promise<void> | undefined;
-  return { ...engine, [Symbol.asyncDispose]: () => (closed ??= close()) };
+  return {
+    ...engine,
+    [Symbol.asyncDispose]: () => (closed ??= Promise.resolve(engine[Symbol.asyncDispose]())),
+  };
+}
+
+/** A collection in this process, by BuildKit's default policies. */
+async function collectHere(what: Collectable): Promise<void> {
+  const [{ diskOf, prune }, { defaultLimits, defaultPolicies }] = await Promise.all([
+    import('../cache/gc/collect.ts'),
+    import('../cache/gc/policy.ts'),
+  ]);
+  const policies = defaultPolicies(defaultLimits(diskOf(what.store.root)));
+  await prune(what, policies, new AbortController().signal);
 }
 
 /** Beside the bundle, or the source of the worker. */

@@ -36,6 +36,7 @@ export function openLocalEngine(): Engine {
     }),
     searchPath: env['PATH'],
     emulation: configuredEmulation(env),
+    collect: async ({ store }) => (await import('./gc-later.ts')).collectLater(store.root),
     networkFallback: configuredNetwork(env),
   });
   if (hasNoHome(env))

@@ -5,7 +5,6 @@ import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progr
 import { redactData, redactUrl } from '../../base/redact.ts';
 import { build } from '../../builder/build.ts';
 import type { CallSpec } from '../../builder/call.ts';
-import type { Engine } from '../../builder/engine.ts';
 import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { Command } from '../arguments.ts';
@@ -72,14 +71,12 @@ export async function run(argv: readonly string[]): Promise<number> {
       cancel.signal,
       resultFiles(options),
     );
-    await afterwards(engine);
     await writeAnswers(options, response);
     view.close('done');
     await finish(options, response, warnings);
     if (options.explain) await explain(events);
     return 0;
   } catch (error) {
-    if (!cancel.signal.aborted) await afterwards(engine);
     const code = await failed(error, view, options, warnings);
     if (options.explain) await explain(events);
     await tellFailure(argv, error, options, failure);
@@ -214,16 +211,6 @@ function shownName({
   return dockerfile.kind === 'default' && context.kind === 'directory'
     ? join(shownContext, 'Dockerfile')
     : undefined;
-}
-
-/**
- * What new layers entail, done by processes that nobody waits for: they are written back, and now
- * and then the store is collected.
- */
-async function afterwards({ snapshotter, store }: Engine): Promise<void> {
-  if (!snapshotter.settleLater()) return;
-  const { collectLater } = await import('../gc-later.ts');
-  collectLater(store);
 }
 
 function idOf(response: ExportResponse): unknown {

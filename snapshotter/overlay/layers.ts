@@ -79,7 +79,7 @@ export class LayerTable {
   constructor(store: Store, adopted: (record: LayerRecord) => void = () => undefined) {
     this.#store = store;
     store.migrate('layers', TABLES);
-    this.#settleWrittenBack();
+    this.unsettled();
     this.#dropUnsettled();
     store.recovering('layers', () => {
       for (const record of this.#recover()) adopted(record);
@@ -321,11 +321,19 @@ export class LayerTable {
     this.#touched.clear();
   }
 
-  /** The layers whose files may not be on disk yet. */
+  /**
+   * The layers whose files may not be on disk yet. Those that were made before the last write-back
+   * are on disk, and are settled now.
+   */
   unsettled(): LayerId[] {
-    return this.#store.db
-      .all<{ id: LayerId }>('SELECT id FROM layers WHERE settled = 0')
-      .map((row) => row.id);
+    const rows = this.#store.db.all<{ id: LayerId; written: number }>(
+      'SELECT id, COALESCE(written, created) AS written FROM layers WHERE settled = 0',
+    );
+    if (rows.length === 0) return [];
+    const time = writtenBack(this.#store.root);
+    const done = rows.filter(({ written }) => written < time).map(({ id }) => id);
+    if (done.length > 0) this.settled(done);
+    return rows.filter(({ written }) => written >= time).map(({ id }) => id);
   }
 
   /** Call this when a sync of the file system has ended that began after `ids` were read. */
@@ -376,17 +384,6 @@ boot, settled)
       now,
       record.boot,
     );
-  }
-
-  /** Layers made before the last write-back are on disk. */
-  #settleWrittenBack(): void {
-    const unsettled = this.#store.db.all<{ id: LayerId; written: number }>(
-      'SELECT id, COALESCE(written, created) AS written FROM layers WHERE settled = 0',
-    );
-    if (unsettled.length === 0) return;
-    const time = writtenBack(this.#store.root);
-    const done = unsettled.filter(({ written }) => written < time).map(({ id }) => id);
-    if (done.length > 0) this.settled(done);
   }
 
   #dropUnsettled(): void {

@@ -28,7 +28,7 @@ import { isLayerId } from './sidecar.ts';
 import { stackOf } from './stack.ts';
 import type { Trees } from './trees.ts';
 import { Views } from './views.ts';
-import { writeBackLater } from './write-back.ts';
+import { writeBack } from './write-back.ts';
 
 /** The number of layers that are unpacked at once. An image may have a thousand layers. */
 const UNPACKING = 16;
@@ -155,14 +155,12 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
   /**
    * Starts to write the layers made so far back to disk, so that they survive a power cut. A
-   * separate process does it, and nothing waits for it, because it takes as long as the disk does.
-   * After a reboot, a layer that was not written back is dropped. Answers false when there is no
-   * such layer.
+   * separate process does it, because it takes as long as the disk does; the promise settles when
+   * that process has ended. After a reboot, a layer that was not written back is dropped. Answers
+   * undefined when there is no such layer.
    */
-  settleLater(): boolean {
-    if (this.#table.unsettled().length === 0) return false;
-    writeBackLater(this.#store.root);
-    return true;
+  writeBack(): Promise<void> | undefined {
+    return this.#table.unsettled().length > 0 ? writeBack(this.#store.root) : undefined;
   }
 
   /** Removes all views and writes what `touch` collected. */

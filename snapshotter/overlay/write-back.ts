@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
-import { launch } from '../sys/launch.ts';
+import { hasEnded, launch } from '../sys/launch.ts';
 
 /** This file holds a time in milliseconds since 1970. Everything older in the store is on disk. */
 const MARK = 'written-back';
@@ -14,25 +14,37 @@ const SCRIPT =
   'cd / && sync -f "$1" && [ -f "$1/VERSION" ] && printf %s "$2" >"$1/$3.$$" && mv ' +
   '"$1/$3.$$" "$1/$3"';
 
+/** How often the end of a write-back is looked for, in milliseconds. */
+const LOOK_MS = 250;
+
 /**
  * Starts to write the store's file system back to disk, and leaves a mark when that is done.
- * Returns at once; nothing waits for it.
+ * Returns at once. The promise settles when it is over. To wait for it keeps no process alive: the
+ * write-back goes on without this one.
  */
-export function writeBackLater(root: string): void {
+export function writeBack(root: string): Promise<void> {
   const nothing = openSync('/dev/null', 'r+');
   try {
-    launch({
+    const pid = launch({
       path: '/bin/sh',
       args: ['-c', SCRIPT, 'kiln-write-back', root, String(Date.now()), MARK],
       env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'],
       stdio: [nothing, nothing, nothing],
     });
+    return ended(pid);
   } catch {
     // Without a shell or sync(1) the layers stay unsettled. That costs only the cache after a
     // reboot.
+    return Promise.resolve();
   } finally {
     closeSync(nothing);
   }
+}
+
+async function ended(pid: number): Promise<void> {
+  do {
+    await new Promise<void>((resolve) => setTimeout(resolve, LOOK_MS).unref());
+  } while (!hasEnded(pid));
 }
 
 /** The time of the last mark. It is 0 when there is none. */

@@ -31,7 +31,10 @@ const c = {
   actionsInit: bind('int posix_spawn_file_actions_init(void *)'),
   actionsDestroy: bind('int posix_spawn_file_actions_destroy(void *)'),
   actionsDup: bind('int posix_spawn_file_actions_adddup2(void *, int, int)'),
+  wait4: bind('int wait4(int, void *, int, void *)'),
 };
+
+const WNOHANG = 1;
 
 const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;
@@ -68,6 +71,14 @@ export function launch({ path, args, env, stdio, session = true }: SpawnOptions)
   } finally {
     c.actionsDestroy(actions);
   }
+}
+
+/**
+ * Whether a child that `launch` started has ended, for a caller that does not ask how. It is then
+ * no longer in the table of processes.
+ */
+export function hasEnded(pid: number): boolean {
+  return c.wait4(pid, null, WNOHANG, null) !== 0;
 }
 
 /**

@@ -1,0 +1,32 @@
+import { closeSync, openSync, statSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Store } from '../../snapshotter/store/root.ts';
+import { diskOf } from './collect.ts';
+
+/** A file whose time is that of the last automatic collection. */
+const MARK = 'collected';
+/**
+ * A collection this often, and on a disk that gets full as often as the shorter time says.
+ * Milliseconds.
+ */
+const USUAL_MS = 3_600_000;
+const URGENT_MS = 60_000;
+/** What counts as getting full: a little more than the default policy keeps free. */
+const SCARCE = 0.25;
+
+/**
+ * Whether it is time for an automatic collection of the store. If so, it is the caller's turn: no
+ * other process that asks is told so for a while. Costs a look at one file.
+ */
+export function takeTurn(store: Pick<Store, 'root'>, now = Date.now()): boolean {
+  const mark = join(store.root, MARK);
+  const last = statSync(mark, { throwIfNoEntry: false })?.mtimeMs;
+  if (last === undefined) {
+    closeSync(openSync(mark, 'a', 0o600));
+    return false;
+  }
+  const { free, total } = diskOf(store.root);
+  if (now - last < (free < total * SCARCE ? URGENT_MS : USUAL_MS)) return false;
+  utimesSync(mark, now / 1000, now / 1000);
+  return true;
+}
