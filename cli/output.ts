@@ -67,7 +67,7 @@ function outputOf(fd: 1 | 2): StandardOutput {
   let terminal: boolean | undefined;
   let lost: Loss | undefined;
   const stream = () => (fd === 1 ? process.stdout : process.stderr);
-  const isTerminal = () => (terminal ??= isDevice(fd) && stream().isTTY === true);
+  const isTerminal = () => (terminal ??= mayBeTerminal(fd) && stream().isTTY === true);
   const put = (text: string | Uint8Array) => {
     if (text.length > 0) lost ??= isClosed(fd) ? 'closed' : writeAll(fd, text);
   };
@@ -91,9 +91,14 @@ function outputOf(fd: 1 | 2): StandardOutput {
   };
 }
 
-function isDevice(fd: number): boolean {
+/** Memory devices (`/dev/null`, `/dev/full`), by their major number in Linux's devices.txt. */
+const MEMORY_DEVICES = 1;
+
+/** Spares what is no terminal for certain the stream of Node, which is loaded with its sockets. */
+function mayBeTerminal(fd: number): boolean {
   try {
-    return fstatSync(fd).isCharacterDevice();
+    const stat = fstatSync(fd);
+    return stat.isCharacterDevice() && stat.rdev >> 8 !== MEMORY_DEVICES;
   } catch {
     // Closed by who started us.
     return false;

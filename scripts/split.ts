@@ -1,6 +1,15 @@
-import { relative } from 'node:path';
-import { type BuildOptions, build, type Metafile, type OnResolveArgs, type Plugin } from 'esbuild';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import {
+  type BuildOptions,
+  build,
+  type Metafile,
+  type OnResolveArgs,
+  type Plugin,
+  transform,
+} from 'esbuild';
 import { checkPutOff, ITSELF, isPutOff, putOff } from './lazy.ts';
+import { lazyNamespaces } from './namespaces.ts';
 
 /** A file of the bundle: the modules that are loaded with `roots` and are in no file before it. */
 export interface Part {
@@ -44,10 +53,9 @@ export async function buildParts(
   const seen = new Map<string, string>();
   for (const name of names) {
     const main = name === names[0] ? `export{main}from"./${entryPoints[0]}";` : '';
-    const modules = await written({
+    const modules = await written(join(root, `${outdir}`, `${name}.cjs`), {
       ...options,
       stdin: { resolveDir: root, contents: `${main}${byName(asked(name))}` },
-      outfile: `${outdir}/${name}.cjs`,
       plugins: [
         ...plugins,
         elsewhere(root, name, fileOf),
@@ -91,9 +99,24 @@ async function graph(options: BuildOptions): Promise<Metafile> {
   return (await build({ ...options, metafile: true, write: false })).metafile;
 }
 
-/** Writes a file; which modules are in it. */
-async function written(options: BuildOptions): Promise<string[]> {
-  return Object.keys((await build({ ...options, metafile: true })).metafile.inputs);
+/** Writes the file `outfile`; which modules are in it. */
+async function written(outfile: string, options: BuildOptions): Promise<string[]> {
+  const { outputFiles, metafile } = await build({
+    ...options,
+    outfile,
+    metafile: true,
+    minify: false,
+    minifySyntax: true,
+    write: false,
+  });
+  const { code } = await transform(lazyNamespaces(outputFiles[0]!.text), {
+    minify: true,
+    format: 'cjs',
+    ...(options.target && { target: options.target }),
+  });
+  mkdirSync(dirname(outfile), { recursive: true });
+  writeFileSync(outfile, code);
+  return Object.keys(metafile.inputs);
 }
 
 function withoutMark(path: string): string {
