@@ -6,9 +6,11 @@ import { solveAgain } from './again.ts';
 import { Deferred, type Held, type LostResult } from './deferred.ts';
 import { bringAll, createSolver } from './solve.ts';
 import type { KeyedVertex, SolverOptions } from './solver.ts';
-import { type Fake, memoryCache, step } from './testing.ts';
+import { type Fake, memoryCache, step } from './testing/fake-steps.ts';
 
-/** Imported caches in memory: what another machine's `cache` holds, all of it deferred. */
+/**
+ * Imported caches in memory. They offer the records of other `caches`; all results are deferred.
+ */
 class Imports {
   readonly brought: string[] = [];
   readonly lost = new Set<string>();
@@ -88,7 +90,7 @@ async function build(
   };
 }
 
-/** A cache as another machine made it. */
+/** The cache of another machine after a build of `tops`. */
 async function made(...tops: Fake[]): Promise<ReturnType<typeof memoryCache>> {
   const cache = memoryCache();
   const solver = createSolver<string>({
@@ -105,7 +107,8 @@ async function made(...tops: Fake[]): Promise<ReturnType<typeof memoryCache>> {
 }
 
 /**
- * base → compile; copy reads one word of compile by content and stands on base; top stands on copy.
+ * base → compile. copy is built on base and reads one word of compile by content. top is built on
+ * copy.
  */
 function graph(edit = '', compiled = 'bin=1'): Record<'base' | 'compile' | 'copy' | 'top', Fake> {
   const base = step('base');
@@ -116,7 +119,7 @@ function graph(edit = '', compiled = 'bin=1'): Record<'base' | 'compile' | 'copy
 const runs = (fakes: Readonly<Record<string, Fake>>) =>
   Object.values(fakes).map((fake) => fake.runs);
 
-test('an imported cache is hit without a byte being brought', async () => {
+test('a hit in an imported cache downloads nothing', async () => {
   const imports = new Imports([await made(graph().top)]);
   const here = graph();
   const { results } = await build(imports, here.top, memoryCache(), true);
@@ -125,7 +128,7 @@ test('an imported cache is hit without a byte being brought', async () => {
   assert.equal(imports.brought, []);
 });
 
-test('only what a step reads is brought, and is the store’s own from then on', async () => {
+test('only results that a step reads are downloaded, and then the own cache has them', async () => {
   const imports = new Imports(
     [await made(graph().top)],
     ({ description }) => description !== 'top',
@@ -134,17 +137,17 @@ test('only what a step reads is brought, and is the store’s own from then on',
   const here = graph();
   await build(imports, here.top, local);
   assert.equal(runs(here), [0, 0, 0, 1]);
-  assert.is(imports.brought.length, 1, 'the copy, and nothing below it');
+  assert.is(imports.brought.length, 1, 'the copy was downloaded, and nothing below it');
   const copy = [...local.records.values()].find(({ description }) => description === 'copy');
   assert.equal(copy?.outputs, imports.brought);
-  assert.ok(copy?.parts.length, 'with the parts of its key, for explaining a miss');
+  assert.ok(copy?.parts.length, 'the record has the parts of its key, to explain a miss');
   const again = graph();
   const other = new Imports([]);
   await build(other, again.top, local);
   assert.equal(runs(again), [0, 0, 0, 0]);
 });
 
-test('a step that reads by content reads an imported result, brought once for all', async () => {
+test('an imported result that two steps read by content is downloaded once', async () => {
   const imports = new Imports([await made(graph().compile)]);
   const here = graph();
   const second = step('second', [here.compile], { reads: [{ content: 'bin' }] });
@@ -153,14 +156,14 @@ test('a step that reads by content reads an imported result, brought once for al
   assert.equal(new Set(imports.brought), new Set(['bin=1', 'out=base()']));
 });
 
-test('the store’s own record is taken before an imported one', async () => {
+test('a record of the own cache is used before an imported one', async () => {
   const cache = await made(graph().top);
   const imports = new Imports([cache]);
   await build(imports, graph().top, cache);
   assert.equal(imports.brought, []);
 });
 
-test('a result that cannot be had is made again, and so is the step that needed it', async () => {
+test('a result that cannot be downloaded is made again by its step', async () => {
   const imports = new Imports([await made(graph().top)]);
   imports.lost.add((await build(imports, graph().top)).results[0]!);
   imports.brought.length = 0;
@@ -174,7 +177,7 @@ test('a result that cannot be had is made again, and so is the step that needed 
   assert.equal(runs(here), [0, 0, 0, 1]);
 });
 
-test('when everything is lost everything is executed, and the build ends', async () => {
+test('if no result can be downloaded, every step is executed and the build succeeds', async () => {
   const cache = await made(graph().top);
   const imports = new Imports([cache]);
   for (const { outputs } of cache.records.values()) imports.lost.add(outputs[0] as string);
@@ -184,12 +187,12 @@ test('when everything is lost everything is executed, and the build ends', async
   assert.equal(runs(here), [1, 1, 1, 1]);
 });
 
-test('after a loss the key is made from the new bytes, not from old links', async () => {
+test('after a loss the key is made from the new bytes, not from the lost record', async () => {
   const imports = new Imports([await made(graph().top)]);
   const { results: first } = await build(imports, graph().top, memoryCache(), true);
   assert.ok(first[0]);
-  // Here the compiler makes other bytes than on the machine that made the cache; its results are
-  // gone.
+  // The results of the other machine cannot be downloaded, and the compiler makes different bytes
+  // here.
   for (const word of ['out=top(out=copy(out=base(),bin=1))', 'out=copy(out=base(),bin=1)', 'bin=1'])
     imports.lost.add(word);
   const local = memoryCache();
@@ -201,11 +204,11 @@ test('after a loss the key is made from the new bytes, not from old links', asyn
   const foreign = await made(graph().top);
   assert.not.ok(
     foreign.records.has(copies[0]!.key),
-    'its record does not stand under the key of the other bytes',
+    'the record is not saved under the key of the other bytes',
   );
 });
 
-test('a failure of a step is no loss and ends the build', async () => {
+test('a step that fails is not retried as a lost result', async () => {
   const imports = new Imports(
     [await made(graph().top)],
     ({ description }) => description !== 'top',
@@ -222,7 +225,7 @@ test('a failure of a step is no loss and ends the build', async () => {
   }
 });
 
-test('half of a chain comes from one cache and half from another', async () => {
+test('a chain of steps can be cached partly by one imported cache, partly by another', async () => {
   const cache = await made(graph().top);
   const of = (...names: string[]) =>
     new Imports([cache], ({ description }) => names.includes(description));
@@ -257,7 +260,7 @@ test('half of a chain comes from one cache and half from another', async () => {
   }
 });
 
-test('the keys of a build are reported with the links to them, also for cached steps', async () => {
+test('onKeyed gets the same keys and links for a cold build and for a cached one', async () => {
   const cold = await build(new Imports([]), graph().top);
   const cache = await made(graph().top);
   const warm = await build(new Imports([cache]), graph().top, memoryCache(), true);

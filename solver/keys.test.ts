@@ -14,12 +14,12 @@ const byContent = (selector: string): InputKey<never> => ({
 });
 const op = opKey([{ name: 'command', value: 'make' }]);
 
-/** All of them differ from each other. */
+/** Asserts that all of the keys differ. */
 function distinct(keys: readonly string[]): void {
   assert.is(new Set(keys).size, keys.length);
 }
 
-test('an op key depends on the name, value, order and bounds of every part', () => {
+test('an op key depends on the name, value, order and boundaries of its parts', () => {
   distinct([
     op,
     opKey([]),
@@ -41,7 +41,7 @@ test('an op key depends on the name, value, order and bounds of every part', () 
   ]);
 });
 
-test('a definition key depends on the op, and on key, output and reading of each input', () => {
+test('a definition key depends on the op, its inputs, their order and how they are read', () => {
   distinct([
     op,
     definitionKey(op, [], []),
@@ -57,7 +57,7 @@ test('a definition key depends on the op, and on key, output and reading of each
   ]);
 });
 
-test('a content key depends on the bytes that are read, and on the key of the rest', () => {
+test('a content key depends on the bytes that are read, and on the keys of other inputs', () => {
   distinct([
     definitionKey(op, [byContent('src')], [one]),
     contentKey(op, [byContent('src')], [digestOf('bytes')]),
@@ -70,7 +70,7 @@ test('a content key depends on the bytes that are read, and on the key of the re
   ]);
 });
 
-test('a sighting tells the op, the input, its place and what of it is read', () => {
+test('a sighting key depends on the op, the input, its position and how it is read', () => {
   distinct([
     sightingKey(op, 0, byDefinition, one),
     sightingKey(op, 1, byDefinition, one),
@@ -82,7 +82,7 @@ test('a sighting tells the op, the input, its place and what of it is read', () 
   ]);
 });
 
-test('keys do not change from one version of Kiln to the next without a word here', () => {
+test('keys are the same in every version of Kiln, unless this test is changed', () => {
   assert.is(op, 'sha256:3dfb761b907ea166622c6d400ba3404be572bf93ebd04d75335c09a4d67a8af5');
   assert.is(
     definitionKey(op, [byDefinition], [one]),

@@ -18,7 +18,7 @@ const snapshot = (...ids: string[]): BuildResult => ({
 });
 const local: DirectoryResult = { kind: 'directory', root: '/somewhere' };
 
-/** Nothing here runs an op that looks further than this. */
+/** The ops in these tests use no other services. */
 const world = {
   allowed: new Set(),
   snapshotter: { files: () => undefined },
@@ -64,7 +64,7 @@ async function rejected(promise: Promise<unknown>, message: RegExp): Promise<voi
   assert.unreachable('expected a rejection');
 }
 
-test('equal vertices of several graphs become one, with the names that users see', () => {
+test('a vertex that occurs in several graphs is loaded once, with its custom name', () => {
   const one = merge([source('local://context')]);
   const two = llb(one.vertex.op, [source('local://context')], {
     description: { 'llb.customname': '[a] merge' },
@@ -78,7 +78,7 @@ test('equal vertices of several graphs become one, with the names that users see
   assert.is(third!.vertex.name, 'local://context');
 });
 
-test('a graph ten thousand vertices deep is lowered', () => {
+test('a graph of ten thousand levels is loaded', () => {
   let edge = source('local://context');
   for (let depth = 0; depth < 10_000; depth++) edge = merge([edge]);
   assert.is(loadGraphs([edge], worker).length, 1);
@@ -88,7 +88,7 @@ test('a source of an unknown kind is an error', () => {
   assert.throws(() => loadGraphs([source('ftp://x')], worker), /sources of the kind ftp/);
 });
 
-test('a local source is the directory as it lies, and volatile', async () => {
+test('a local source is the directory itself, and its result is volatile', async () => {
   const edge = source('local://context');
   const [lowered] = loadGraphs([edge], worker);
   assert.is((await lowered!.vertex.op.cacheMap(context.signal)).volatile, true);
@@ -96,7 +96,7 @@ test('a local source is the directory as it lies, and volatile', async () => {
   await rejected(ran(source('local://other'), []), /"other" that was not given/);
 });
 
-test('a merge concatenates stacks in its own order; nothing may be merged but layers', async () => {
+test('a merge concatenates stacks in the order of the op, and accepts only layers', async () => {
   const inputs = [source('local://a'), source('local://b')];
   assert.equal(await ran(merge(inputs), [snapshot('a', 'b'), snapshot('c')]), [
     snapshot('a', 'b', 'c'),
@@ -110,7 +110,7 @@ test('a merge concatenates stacks in its own order; nothing may be merged but la
   );
 });
 
-test('a diff of what was built on the other is the layers above it', async () => {
+test('the diff of a stack and a lower part of it is the layers above that part', async () => {
   const inputs = [source('local://a'), source('local://b')];
   const both = [snapshot('a', 'b'), snapshot('a', 'b', 'c', 'd')];
   assert.equal(await ran(diff(0, 1, inputs), both), [snapshot('c', 'd')]);

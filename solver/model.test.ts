@@ -6,48 +6,55 @@ import { CancelledError } from '../base/errors.ts';
 import type { CacheStore } from '../cache/cache.ts';
 import { VertexError } from './failure.ts';
 import type { Edge } from './solver.ts';
-import { type Fake, memoryCache, pick, rig, step } from './testing.ts';
+import { type Fake, memoryCache, pick, rig, step } from './testing/fake-steps.ts';
 
-/*
- * Random graphs are built several times over one cache, with edits, evictions, failures,
- * cancellations and any order in which flights may land, and held to an evaluator that knows no
- * cache. KILN_SOAK=1 takes 10,000 graphs; KILN_SEED=n repeats a run.
+/**
+ * Random graphs are built several times over one cache, with edits, evictions, failures and
+ * cancellations. Asynchronous work ends in random order. Results must equal those of an evaluator
+ * without a cache. KILN_SOAK=1 takes 10,000 graphs; KILN_SEED=n repeats a run.
  */
 
 interface Input {
   readonly from: number;
   readonly output: 0 | 1;
-  /** By definition, or the selector of a reading by content. */
+  /** `definition`, or the selector of an input that is read by content. */
   readonly read: 'definition' | '' | 'a' | 'b';
 }
 
 interface NodePlan {
   readonly inputs: readonly Input[];
-  /** For a node without inputs: a local directory, or something with its content in its key. */
+  /**
+   * For a node without inputs. True: a local directory. False: a source whose content is in its
+   * key.
+   */
   readonly volatile: boolean;
-  /** Few values, so that different vertices do the same thing. */
+  /** Number of the op. There are few, so that different vertices do the same. */
   readonly op: number;
   readonly resource: 'process' | 'none';
-  /** The same as another node, but for what it reads of its first input. */
+  /** Makes the node a copy of another one that differs only in how it reads its first input. */
   readonly twin: { readonly of: number; readonly first: Omit<Input, 'from'> } | undefined;
 }
 
 interface BuildPlan {
   readonly edits: readonly { readonly node: number; readonly to: number }[];
   readonly ignoreCache: readonly number[];
-  /** Of the records and links, in order, those to drop before the build; wraps around. */
+  /**
+   * Which records and links, in order, are removed before the build. The list is repeated as
+   * needed.
+   */
   readonly evict: readonly boolean[];
-  /** Results of this text cannot be decoded any more. */
+  /** Results with this text can no longer be decoded. */
   readonly gone: string | undefined;
   readonly fails: number | undefined;
   /**
-   * The solves of the build: which nodes they want, and after how many landings they are aborted.
+   * The solves of the build, at the same time: their results, and the number of landings after
+   * which they are aborted.
    */
   readonly solves: readonly {
     readonly roots: readonly number[];
     readonly abortAfter: number | undefined;
   }[];
-  /** Which of the waiting flights lands next; wraps around. */
+  /** Which of the waiting flights lands next. The list is repeated as needed. */
   readonly order: readonly number[];
 }
 
@@ -94,7 +101,7 @@ const plan: fc.Arbitrary<Plan> = fc.record({
   builds: fc.array(buildPlan, { minLength: 1, maxLength: 4 }),
 });
 
-/** Makes twins of the nodes that are to be some. */
+/** Replaces each node that has a `twin` by a copy of the other node. */
 function withTwins(plan: Plan): Plan {
   const nodes: NodePlan[] = [];
   for (const [at, node] of plan.nodes.entries()) {
@@ -110,14 +117,14 @@ function withTwins(plan: Plan): Plan {
   return { ...plan, nodes };
 }
 
-/** What node `at` reads: earlier nodes only. */
+/** The inputs of node `at`, limited to earlier nodes. */
 function inputsOf(nodes: readonly NodePlan[], at: number): readonly Input[] {
   return at === 0 ? [] : nodes[at]!.inputs.map((input) => ({ ...input, from: input.from % at }));
 }
 
 /**
- * The two results of an op over what it reads. Few different texts, so that a changed input often
- * gives an unchanged result.
+ * The two results of an op on the texts that it reads. There are few different results, so that a
+ * changed input often gives an unchanged result.
  */
 function evaluate(op: number, read: readonly string[]): readonly [string, string] {
   const of = (output: number) => {
@@ -134,7 +141,7 @@ function readAs({ read }: Input, value: string): string {
   return read === 'definition' ? value : pick(value, read);
 }
 
-/** The naive evaluator. */
+/** The results of all nodes, computed without a cache. */
 function expected(
   nodes: readonly NodePlan[],
   ops: readonly number[],
@@ -149,7 +156,7 @@ function expected(
   return values;
 }
 
-/** Lets flights land one at a time, in the order of the plan. */
+/** Lets flights land (pieces of asynchronous work end) one at a time, in the order of the plan. */
 class Landings {
   #waiting: (() => void)[] = [];
   #landed = 0;
@@ -159,7 +166,10 @@ class Landings {
     this.#order = order;
   }
 
-  /** A flight waits here. Like an op that cannot be interrupted, it looks at no signal. */
+  /**
+   * Resolves when this flight may land. It ignores the abort signal, like an op that cannot be
+   * interrupted.
+   */
   land(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -172,14 +182,14 @@ class Landings {
     return this.#waiting.length;
   }
 
-  /** Lands flights until `over`; `between` is called before each. */
+  /** Lands flights until `over` returns true. `between` is called before each landing. */
   async drive(over: () => boolean, between: () => void): Promise<void> {
     for (let idle = 0; !over(); ) {
-      // A turn of the loop: everything that can move without a landing has moved.
+      // After a turn of the event loop, everything that can move without a landing has moved.
       await new Promise(setImmediate);
       between();
       if (this.#waiting.length === 0) {
-        // The queue of a resource, loaded at its first use, may need some turns more.
+        // p-queue is loaded at its first use, which may take some turns.
         if (++idle > 1000) throw new Error('the solver waits and nothing is under way');
         continue;
       }
@@ -199,8 +209,8 @@ function evict(cache: ReturnType<typeof memoryCache>, which: readonly boolean[])
 }
 
 /**
- * A cache that refuses a second execution of one key in one build. Only with results that can be
- * decoded: what a cancelled execution leaves in its record spares the other solve from executing.
+ * A cache that fails the test if one key is saved twice in one build. Valid only if all results can
+ * be decoded: then a solve uses even the record that a cancelled execution has left.
  */
 function onceEach(cache: ReturnType<typeof memoryCache>): CacheStore & typeof cache {
   const saved = new Set<string>();
@@ -236,7 +246,7 @@ function makeVertices(
     }));
     fakes.push(
       step(`node ${at}`, edges, {
-        // Only what a directory holds is outside the key.
+        // The key of a local directory does not depend on its content.
         key: leaf && node.volatile ? 'local' : `op ${ops[at]}`,
         volatile: leaf && node.volatile,
         resource: node.resource,
@@ -298,7 +308,7 @@ async function runBuild(
       }
     };
     const done = check();
-    // Looked at in the end, whatever stops the driving before.
+    // Awaited at the end; until then its rejection counts as handled.
     done.catch(() => {});
     return { abort, abortAfter, done };
   });
@@ -330,7 +340,7 @@ async function holds(plan: Plan): Promise<void> {
   }
 }
 
-/** The same build again, with nothing changed: whatever has a record does not run. */
+/** Repeats a build without changes: nothing that has a record may run. */
 async function holdsUnchanged(
   plan: Plan,
   build: BuildPlan,
@@ -356,7 +366,7 @@ function volatileNodes(nodes: readonly NodePlan[]): ReadonlySet<number> {
   return volatile;
 }
 
-test('random graphs under edits, evictions and failures equal a naive evaluation', async () => {
+test('random graphs with edits, evictions and failures equal a naive evaluation', async () => {
   const seed = process.env['KILN_SEED']
     ? Number(process.env['KILN_SEED'])
     : Math.floor(Math.random() * 2 ** 31);

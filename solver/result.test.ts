@@ -8,7 +8,7 @@ const snapshot = (...ids: string[]): BuildResult => ({
   snapshot: { layers: ids as LayerId[] },
 });
 
-test('a snapshot survives its record while the store has its layers', () => {
+test('a recorded snapshot is decoded if the store has all its layers', () => {
   const known = new Set(['a', 'b']);
   const codec = resultCodec({
     find: () => undefined,
@@ -21,7 +21,7 @@ test('a snapshot survives its record while the store has its layers', () => {
   assert.is(through(snapshot('a', 'gone')), undefined);
 });
 
-test('a record that is none is no result, and a local directory is never recorded', () => {
+test('an invalid recorded value is not decoded, and a local directory is never recorded', () => {
   const codec = resultCodec({ find: () => undefined, has: () => true });
   for (const value of [
     undefined,

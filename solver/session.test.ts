@@ -17,17 +17,17 @@ import { type BuildResult, resultCodec } from './result.ts';
 import { createSolver } from './solve.ts';
 import type { Edge, SolverOptions } from './solver.ts';
 import { type StepSession, sessionOf, stepSession } from './step-session.ts';
+import { gate, memoryCache } from './testing/fake-steps.ts';
 import { copy, exec, merge, source } from './testing/graph.ts';
 import { type Command, type TestHost, testHost } from './testing/host.ts';
-import { gate, memoryCache } from './testing.ts';
 
 /**
- * Builds that run at the same time in one process, over one host, one cache and even the same ops.
+ * Builds that run at the same time in one process, with one host, one cache and even the same ops.
  */
 
 const test = suite('sessions');
 
-/** Everything that builds of one process have together. */
+/** What the builds of one process share. */
 class Engine implements AsyncDisposable {
   readonly host: TestHost;
   readonly cache = memoryCache();
@@ -56,7 +56,7 @@ class Engine implements AsyncDisposable {
   }
 }
 
-/** One build: a session and a view of its own. */
+/** One build, with its own session, progress events and cancellation. */
 class Build {
   readonly events: ProgressEvent[] = [];
   readonly cancel = new AbortController();
@@ -71,7 +71,7 @@ class Build {
       progress: (event) => this.events.push(event),
       limits: { process: 4, network: 4, cpu: 4 },
       session,
-      // As builder/ has it: one lock serves builds of other processes and of this one.
+      // As in builder/: one lock serves the builds of this process and of others.
       alone: (key, signal, body) =>
         withLockFile(
           join(engine.host.scratch, createHash('sha256').update(key).digest('hex')),
@@ -110,8 +110,7 @@ const SSH: Mount = {
 const SECRET_ENV = [{ id: 'token', name: 'TOKEN', optional: false }];
 
 /**
- * A caller who lends a secret and an agent of its own. `marked`: its steps are not those of another
- * secret.
+ * A caller who lends a secret and an ssh agent. `marked`: a different secret makes a different key.
  */
 function caller(engine: Engine, name: string, marked = true): StepSession {
   return stepSession({
@@ -137,7 +136,7 @@ test('two builds run the same ops at once, each with its own secret and ssh agen
   const both = [gate(), gate()];
   let arrived = 0;
   const meet: Command = async (_words, { signal }) => {
-    // Each goes on only when the other is there, too.
+    // Each step continues only when the other has arrived.
     both[arrived++]!.open();
     for (const one of both) await one.pass(signal);
     return 0;
@@ -168,7 +167,7 @@ test('two builds run the same ops at once, each with its own secret and ssh agen
     });
 });
 
-test('a source by http is asked with the login of each build, and answers each', async () => {
+test('each build fetches an http source once, with its own login', async () => {
   const asked: (string | undefined)[] = [];
   const fetcher: Pick<Fetcher, 'get'> = {
     async get({ headers, url }: FetchRequest, consume) {
@@ -199,12 +198,12 @@ test('a source by http is asked with the login of each build, and answers each',
   const found = await Promise.all(sessions.map((session) => engine.build(session).run(edges)));
   assert.equal(found, [{ f: 'for Bearer a' }, { f: 'for Bearer b' }]);
   assert.equal(asked.sort(), ['Bearer a', 'Bearer b']);
-  // Another solve of the same build sees what the first one saw.
+  // Another solve of the same build gets the answer that the first one got.
   await engine.build(sessions[0]!).run(engine.lower(source('https://files.example/f')));
   assert.is(asked.length, 2);
 });
 
-test('a local directory is that of the build which names it', async () => {
+test('each build reads its own local directory, although they have the same name', async () => {
   await using engine = await Engine.open();
   const edges = engine.lower(copy(source('local://context'), '/', '/'));
   const builds = await Promise.all(
@@ -221,7 +220,7 @@ test('a local directory is that of the build which names it', async () => {
   assert.equal(builds, [{ f: 'a' }, { f: 'b' }]);
 });
 
-test('two builds that come to one key run it once, and both have the result', async () => {
+test('a step with the same key in two builds runs once, and both get the result', async () => {
   let runs = 0;
   const count: Command = () => void runs++;
   await using engine = await Engine.open({ count });
@@ -232,7 +231,7 @@ test('two builds that come to one key run it once, and both have the result', as
   assert.equal(one, two);
 });
 
-test('when the build that runs a shared step is cancelled, another runs it', async () => {
+test('a shared step is run again with the own secrets if its build is cancelled', async () => {
   const at = gate();
   const hold: Command = async (_words, { signal }) => await at.pass(signal).then(() => 0);
   await using engine = await Engine.open({ hold });
@@ -250,7 +249,7 @@ test('when the build that runs a shared step is cancelled, another runs it', asy
   assert.equal(await found, { secret: 'secret of b' });
 });
 
-test('a build that waits for a shared step is cancelled alone', async () => {
+test('cancelling a build that waits for a shared step leaves the step running', async () => {
   const at = gate();
   const hold: Command = async (_words, { signal }) => await at.pass(signal).then(() => 0);
   await using engine = await Engine.open({ hold });
@@ -268,7 +267,7 @@ test('a build that waits for a shared step is cancelled alone', async () => {
   assert.equal(await found, { secret: 'secret of a' });
 });
 
-test('each build is told of its own steps only, and of what another ran as cached', async () => {
+test('a build reports its own steps, and a step that another build ran as cached', async () => {
   const at = gate();
   const hold: Command = async (_words, { signal }) => await at.pass(signal).then(() => 0);
   await using engine = await Engine.open({ hold });
@@ -291,7 +290,7 @@ test('each build is told of its own steps only, and of what another ran as cache
   assert.equal(cached, [shared.vertex.digest]);
 });
 
-test('a failed step is shown to the build that ran it, and to no other', async () => {
+test('onStepFailed is called only for the build that ran the failed step', async () => {
   await using engine = await Engine.open();
   const shown: string[] = [];
   const session = (name: string) =>
@@ -309,7 +308,7 @@ test('a failed step is shown to the build that ran it, and to no other', async (
   assert.equal(shown.sort(), ['a 3', 'b 3']);
 });
 
-test('what is no session is refused, and without one nothing is lent', async () => {
+test('what is not a session is refused, and without a session nothing is lent', async () => {
   assert.throws(
     () => sessionOf({ session: { secret: async () => undefined } }),
     /not made by stepSession/,
@@ -321,7 +320,7 @@ test('what is no session is refused, and without one nothing is lent', async () 
   assert.is.not(sessionOf({}).found, none.found);
 });
 
-test('fifty builds at once stay apart, all logs are whole, and no session remains', async () => {
+test('fifty builds at once keep their secrets and logs apart and free their sessions', async () => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   const LINES = 200;
@@ -345,7 +344,11 @@ test('fifty builds at once stay apart, all logs are whole, and no session remain
       { length: LINES },
       (_, line) => `${line} TOKEN=secret of ${name} ${'.'.repeat(1000)}\n`,
     );
-    assert.is(build.log === lines.join(''), true, `the log of ${name} is whole and its own`);
+    assert.is(
+      build.log === lines.join(''),
+      true,
+      `the log of ${name} is complete and only its own`,
+    );
     return new WeakRef(session);
   };
   const round = async (turn: string) => {
@@ -359,7 +362,7 @@ test('fifty builds at once stay apart, all logs are whole, and no session remain
   };
   const first = await round('first');
   assert.is(first.kept, 0);
-  // Records are kept, builds are not: more rounds need no more room.
+  // Records are kept and builds are not, so further rounds need no more memory.
   const second = await round('second');
   const third = await round('third');
   assert.is(third.kept, 0);

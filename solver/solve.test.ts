@@ -4,7 +4,7 @@ import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { VertexError } from './failure.ts';
 import type { SolverOptions } from './solver.ts';
-import { type Fake, gate, rig, step } from './testing.ts';
+import { type Fake, gate, rig, step } from './testing/fake-steps.ts';
 
 async function rejection(promise: Promise<unknown>): Promise<unknown> {
   try {
@@ -18,7 +18,7 @@ async function rejection(promise: Promise<unknown>): Promise<unknown> {
 const never = () => new AbortController().signal;
 const runs = (...fakes: Fake[]) => fakes.map((fake) => fake.runs);
 
-test('a graph is solved from its leaves and an identical vertex runs once', async () => {
+test('inputs run before their readers, and an identical vertex runs once', async () => {
   const base = step('base');
   const left = step('left', [base]);
   const right = step('right', [step('base')]);
@@ -52,7 +52,7 @@ test('a second build runs nothing and reports every vertex as cached, inputs fir
   for (const event of second.last().values()) assert.is(event.started, event.completed);
 });
 
-test('a vertex is announced, started and completed with its inputs named', async () => {
+test('a vertex is announced, started and completed, and its events name its inputs', async () => {
   const { solve, events } = rig();
   const a = step('a');
   await solve(step('b', [a]));
@@ -81,7 +81,7 @@ test('a vertex is announced, started and completed with its inputs named', async
   );
 });
 
-test('a hit needs nothing of what is below it, even when that has no record any more', async () => {
+test('a hit runs nothing below it, even if the inputs no longer have records', async () => {
   const first = rig();
   await first.solve(step('top', [step('mid', [step('base')])]));
   for (const [key, record] of first.cache.records)
@@ -93,7 +93,7 @@ test('a hit needs nothing of what is below it, even when that has no record any 
   assert.equal(runs(base, mid, top), [0, 0, 0]);
 });
 
-test('a changed op reruns itself and what follows, and nothing before', async () => {
+test('a changed op runs again with all that depends on it, and nothing else does', async () => {
   const first = rig();
   await first.solve(step('c', [step('b', [step('a')])]));
   const a = step('a');
@@ -103,7 +103,7 @@ test('a changed op reruns itself and what follows, and nothing before', async ()
   assert.equal(runs(a, b, c), [0, 1, 1]);
 });
 
-test('a step that reads by content hits only when a volatile input is unchanged', async () => {
+test('a step that reads a volatile input by content hits only if the bytes are equal', async () => {
   const context = (bytes: string) => step('context', [], { volatile: true, run: () => [bytes] });
   const build = (bytes: string) => {
     const copy = step('copy', [step('base'), context(bytes)], {
@@ -121,14 +121,14 @@ test('a step that reads by content hits only when a volatile input is unchanged'
   assert.equal(runs(...edited), [1, 1]);
 });
 
-test('two selections of one input do not meet', async () => {
+test('two steps that select different parts of one input have different keys', async () => {
   const source = step('source', [], { run: () => ['a=1 b=1'] });
   const a = step('copy a', [source], { key: 'copy', reads: [{ content: 'a' }], run: () => ['a'] });
   const b = step('copy b', [source], { key: 'copy', reads: [{ content: 'b' }], run: () => ['b'] });
   assert.equal(await rig().solve(a, b), ['a', 'b']);
 });
 
-test('a content key that hit is linked, so that the next build reads nothing', async () => {
+test('after a hit by content the next build hits by definition and reads nothing', async () => {
   const build = (make: string) => {
     const built = step('make', [], { key: make, run: () => ['out=same log=x'] });
     return [
@@ -140,7 +140,11 @@ test('a content key that hit is linked, so that the next build reads nothing', a
   await rig(cache).solve(build('v1')[1]);
   const second = build('v2');
   await rig(cache).solve(second[1]);
-  assert.equal(runs(...second), [1, 0], 'the rerun step gave the same bytes: early cut-off');
+  assert.equal(
+    runs(...second),
+    [1, 0],
+    'the step that ran again gave the same bytes, so its reader does not run',
+  );
   assert.is(second[1].digests, 1);
   for (const record of cache.records.values())
     if (record.description === 'make') cache.records.delete(record.key);
@@ -150,7 +154,7 @@ test('a content key that hit is linked, so that the next build reads nothing', a
   assert.is(third[1].digests, 0);
 });
 
-test('a link whose record is gone is not believed: the inputs are read again', async () => {
+test('if the record of a link is gone, the inputs are read again', async () => {
   const build = (bytes: string) => {
     const made = step('make', [], { run: () => [bytes] });
     return [
@@ -161,8 +165,8 @@ test('a link whose record is gone is not believed: the inputs are read again', a
   const first = rig();
   await first.solve(build('one')[1]);
   first.cache.records.clear();
-  // The step is not deterministic: this time it writes other bytes. The record must go under their
-  // key.
+  // The step is not deterministic and writes other bytes this time. The record must be saved under
+  // the key of those bytes.
   const [, second] = build('two');
   assert.equal(await rig(first.cache).solve(second), ['copied two']);
   const direct = step('copy', [step('other', [], { run: () => ['one'] })], {
@@ -172,7 +176,7 @@ test('a link whose record is gone is not believed: the inputs are read again', a
   assert.equal(await rig(first.cache).solve(direct), ['copied one']);
 });
 
-test('vertices that arrive at one key share one execution', async () => {
+test('different vertices with the same key share one execution', async () => {
   const source = (name: string) => step(name, [], { run: () => ['bytes'] });
   const a = step('copy a', [source('one')], {
     key: 'copy',
@@ -188,7 +192,7 @@ test('vertices that arrive at one key share one execution', async () => {
   assert.is(a.runs + b.runs, 1);
 });
 
-test('ignoreCache executes, replaces the record, and reruns readers by definition', async () => {
+test('ignoreCache runs the op, replaces its record and reruns readers by definition', async () => {
   const build = (ignoreCache: boolean, bytes: string) => {
     const fetch = step('fetch', [], { ignoreCache, run: () => [bytes] });
     return [
@@ -201,7 +205,7 @@ test('ignoreCache executes, replaces the record, and reruns readers by definitio
   await rig(cache).solve(...build(false, 'old'));
   const same = build(true, 'old');
   await rig(cache).solve(...same);
-  assert.equal(runs(...same), [1, 1, 0], 'read by content, the same bytes hit');
+  assert.equal(runs(...same), [1, 1, 0], 'the step that reads the same bytes by content hits');
   const fresh = build(true, 'new');
   await rig(cache).solve(...fresh);
   assert.equal(runs(...fresh), [1, 1, 1]);
@@ -210,7 +214,7 @@ test('ignoreCache executes, replaces the record, and reruns readers by definitio
   assert.equal(runs(...after), [0, 0, 0]);
 });
 
-test('a vertex that ignores the cache is another than its twin that does not', async () => {
+test('of two equal vertices only the one with ignoreCache ignores the cache', async () => {
   const { cache } = rig();
   await rig(cache).solve(step('a', [], { run: () => ['old'] }));
   const stale = step('a', [], { run: () => ['x'] });
@@ -220,7 +224,7 @@ test('a vertex that ignores the cache is another than its twin that does not', a
   assert.is(fresh.runs, 1);
 });
 
-test('a result that cannot be decoded is made again, with what it needs', async () => {
+test('a result that cannot be decoded is made again, and so are the inputs it needs', async () => {
   const first = rig();
   const build = () => {
     const base = step('base', [], { run: () => ['B'] });
@@ -235,7 +239,7 @@ test('a result that cannot be decoded is made again, with what it needs', async 
   assert.equal(runs(...allLost), [1, 1]);
 });
 
-test('a volatile vertex leaves no record, and its readers by definition are volatile', async () => {
+test('neither a volatile vertex nor one that reads it by definition has a record', async () => {
   const { cache, solve } = rig();
   const local = () => step('local', [], { volatile: true });
   await solve(step('export', [local()]));
@@ -245,7 +249,7 @@ test('a volatile vertex leaves no record, and its readers by definition are vola
   assert.is(again.runs, 1);
 });
 
-test('each reader gets the output it asks for, cold and warm', async () => {
+test('each reader gets the output that it names, with a cold and with a warm cache', async () => {
   const build = () => {
     const two = step('two', [], { run: () => ['first', 'second'] });
     return [two, step('reader', [{ vertex: two.vertex, output: 1 }])] as const;
@@ -259,7 +263,7 @@ test('each reader gets the output it asks for, cold and warm', async () => {
   assert.equal(await rig(cache).solve(other), ['out=reader(first)']);
 });
 
-test('independent steps run side by side; a reader starts when its inputs are there', async () => {
+test('independent steps run at once, and a step starts when its own inputs are done', async () => {
   const slow = gate();
   const { solve } = rig();
   const quick = gate();
@@ -276,7 +280,7 @@ test('independent steps run side by side; a reader starts when its inputs are th
   assert.equal(await solved, ['s', 'a']);
 });
 
-test('on a cold cache a copied-from stage and the copying stage run side by side', async () => {
+test('with a cold cache, a stage and the stage that copies from it run at once', async () => {
   const [own, copied, second] = [gate(), gate(), gate()];
   const base = step('base');
   const stage = step('stage', [base], { run: () => copied.answer(['out=1']) });
@@ -291,7 +295,7 @@ test('on a cold cache a copied-from stage and the copying stage run side by side
   await solved;
 });
 
-test('two edited stages that are copied from run side by side, though one key waits', async () => {
+test('two edited stages run at once, although the key of one waits for the other', async () => {
   const at = [gate(), gate()] as const;
   const build = (
     edit: string,
@@ -315,7 +319,7 @@ test('two edited stages that are copied from run side by side, though one key wa
   await solved;
 });
 
-test('a limit holds: one process at a time runs when the limit is one', async () => {
+test('one process at a time runs when the limit is one', async () => {
   const gates = [gate(), gate(), gate()];
   let now = 0;
   let most = 0;
@@ -339,7 +343,7 @@ test('a limit holds: one process at a time runs when the limit is one', async ()
   assert.is(most, 1);
 });
 
-test('a failure names its vertex, keeps its cause and aborts the others', async () => {
+test('a failure names its vertex and cause, and ends the other steps', async () => {
   const { solve, cache, last } = rig();
   const started = gate();
   let ended = false;
@@ -368,7 +372,7 @@ test('a failure names its vertex, keeps its cause and aborts the others', async 
   if (!(error instanceof VertexError)) return;
   assert.is(error.vertex.digest, bad.vertex.digest);
   assert.is(error.kiln, cause);
-  assert.ok(ended, 'the other step was over before the solve was');
+  assert.ok(ended, 'the other step ended before the solve did');
   assert.is(last().get('bad')?.error, 'exit code 3');
   assert.is(last().get('long')?.cancelled, true);
   assert.is(after.runs, 0);
@@ -378,7 +382,7 @@ test('a failure names its vertex, keeps its cause and aborts the others', async 
   );
 });
 
-test('an op that cannot say its key fails its vertex', async () => {
+test('an op whose cacheMap rejects fails its vertex', async () => {
   const { solve, last } = rig();
   const bad = step('bad', [], {
     cacheMap: () => Promise.reject(new KilnError('KILN_IMAGE_NOT_FOUND', 'no such image')),
@@ -388,13 +392,13 @@ test('an op that cannot say its key fails its vertex', async () => {
   assert.is(last().get('bad')?.error, 'no such image');
 });
 
-test('an output that the op does not have is an error, not undefined', async () => {
+test('reading an output that the op does not have is an error', async () => {
   const one = step('one');
   const error = await rejection(rig().solve(step('reader', [{ vertex: one.vertex, output: 4 }])));
   assert.match(String(error), /no output 4/);
 });
 
-test('an abort rejects once every op in flight has ended; a new solve then succeeds', async () => {
+test('a cancelled solve rejects after its ops have ended, and a new solve succeeds', async () => {
   const { solver, cache } = rig();
   const at = gate();
   const order: string[] = [];
@@ -420,7 +424,7 @@ test('an abort rejects once every op in flight has ended; a new solve then succe
   assert.equal(await solver.solve([long.edge], never()), ['long']);
 });
 
-test('a signal that has aborted already runs nothing', async () => {
+test('a solve whose signal has already aborted runs nothing', async () => {
   const a = step('a');
   assert.instance(
     await rejection(rig().solver.solve([a.edge], AbortSignal.abort())),
@@ -429,7 +433,7 @@ test('a signal that has aborted already runs nothing', async () => {
   assert.equal([a.runs, a.maps], [0, 0]);
 });
 
-test('a step waiting for its place is cancelled without having run', async () => {
+test('a step that waits for its limit is cancelled without running', async () => {
   const at = gate();
   const first = step('first', [], {
     resource: 'process',
@@ -447,7 +451,7 @@ test('a step waiting for its place is cancelled without having run', async () =>
   assert.is(waiting.runs, 0);
 });
 
-test('cancelling one of two builds that share a step leaves it running for the other', async () => {
+test('cancelling one of two solves that share a step leaves it running for the other', async () => {
   const { solver } = rig();
   const at = gate();
   const shared = step('shared', [], { run: (_, { signal }) => at.answer(['x'], signal) });
@@ -462,7 +466,7 @@ test('cancelling one of two builds that share a step leaves it running for the o
   assert.is(shared.runs, 1);
 });
 
-test("a follower's execution goes on when the build that leads it is cancelled", async () => {
+test('cancelling the solve that runs a key leaves it running for another solve', async () => {
   const { solver } = rig();
   const at = gate();
   const copy = (name: string) =>
@@ -476,8 +480,8 @@ test("a follower's execution goes on when the build that leads it is cancelled",
   const one = solver.solve([a.edge], abort.signal);
   await at.reached;
   const two = solver.solve([b.edge], never());
-  // Nothing of the second build waits for anything but the gate: after one turn of the loop it
-  // follows the first.
+  // The second solve waits for nothing but the gate: after one turn of the event loop it follows
+  // the first.
   await new Promise(setImmediate);
   abort.abort();
   assert.instance(await rejection(one), CancelledError);
@@ -486,14 +490,14 @@ test("a follower's execution goes on when the build that leads it is cancelled",
   assert.equal(runs(a, b), [1, 0]);
 });
 
-test('a cancelled execution is over before another of its key begins', async () => {
+test('a step waits for a cancelled execution of its key and uses the record it left', async () => {
   const { solver } = rig();
   const at = gate();
   const copy = (name: string) =>
     step(`copy ${name}`, [step(name, [], { run: () => ['same'] })], {
       key: 'copy',
       reads: [{ content: '' }],
-      // Deaf to the signal: it finishes.
+      // It ignores the signal and finishes.
       run: () => at.answer(['copied']),
     });
   const [a, b] = [copy('a'), copy('b')];
@@ -510,7 +514,7 @@ test('a cancelled execution is over before another of its key begins', async () 
   assert.equal(runs(a, b), [1, 0]);
 });
 
-test('equal steps of two solvers over one cache run once, and share the record', async () => {
+test('equal steps of two solvers run once, and the second solver loads the record', async () => {
   const held = new Map<Digest, Promise<unknown>>();
   const alone: SolverOptions<string>['alone'] = async (key, _signal, body) => {
     const mine = (held.get(key) ?? Promise.resolve()).then(body, body);
@@ -534,7 +538,7 @@ test('equal steps of two solvers over one cache run once, and share the record',
   assert.is(two.last().get('a')?.cached, true);
 });
 
-test('a step that fails in one solver is tried by the other that waited for it', async () => {
+test('when a step fails in one solver, another that waited for it runs it', async () => {
   let last: Promise<unknown> = Promise.resolve();
   const alone: SolverOptions<string>['alone'] = async (_key, _signal, body) => {
     const mine = last.then(body, body);
@@ -564,7 +568,7 @@ test('a failing cache fails the build instead of hanging it', async () => {
   assert.match(String(error), /no space left/);
 });
 
-test('a chain of five thousand vertices is solved with each key computed once', async () => {
+test('a chain of five thousand vertices is solved, and each key is computed once', async () => {
   const chain = () => {
     const all = [step('0', [], { run: () => ['x'] })];
     for (let index = 1; index < 5000; index++)
@@ -600,7 +604,7 @@ test('a chain of two thousand vertices that read by content is solved, cold and 
   assert.ok(warm.every((fake) => fake.runs === 0 && fake.digests === 0));
 });
 
-test('a thousand vertices over one base and under one top are solved', async () => {
+test('a thousand vertices between one base and one top are solved', async () => {
   const base = step('base');
   const mids = Array.from({ length: 1000 }, (_, index) =>
     step(`m${index}`, [base], { resource: 'cpu' }),

@@ -9,49 +9,55 @@ import type { DirectoryResult } from './result.ts';
 /**
  * # What a caller lends to the steps of its build
  *
- * Secrets, ssh agents and directories belong to one build, not to the process: two builds that run
- * at the same time may have the same steps and lend them different things. So an op is made without
- * them, and gets its build's session each time that it is asked for its key (`MapReport.session`)
- * or run (`RunContext.session`):
+ * Secrets, ssh agents and directories belong to one build, not to the process. Two builds in one
+ * process may have the same steps and lend them different things. So an op is made without them. It
+ * is passed the session of its build with each call of `cacheMap` (`MapReport.session`) and `run`
+ * (`RunContext.session`):
  *
  *     caller → SolverOptions.session → the solver passes it on → sessionOf(context) in an op
  *
- * The solver does not know what a session is. `stepSession` makes one, `sessionOf` finds it again.
+ * The solver does not know what a session is. `stepSession` makes one; `sessionOf` gets it from the
+ * context of a call.
  *
- * Nothing of a session is in a key except what `secretMark` answers. Two builds that come to one
- * key therefore run it once, with what the build lends that is first.
+ * Nothing of a session is part of a key except what `secretMark` returns. Two builds that have a
+ * step with the same key therefore run it once, with what the first of them lends.
  */
 export interface StepSession {
   /**
-   * The bytes of a secret, or undefined when none of that id was lent. Asked only when a step needs
-   * it.
+   * The bytes of a secret. Undefined if the caller lent none with this id. Called only when a step
+   * needs it.
    */
   readonly secret: (id: string) => Promise<Uint8Array | undefined>;
   /**
-   * What a step that reads the secret has in its key for it; undefined unless the caller wants
-   * that. Never tells anything of the bytes.
+   * What represents the secret in the key of a step that reads it. Undefined if the secret does not
+   * affect the key, which is the default. Reveals nothing about the bytes (an HMAC).
    */
   readonly secretMark?: ((id: string) => Promise<string | undefined>) | undefined;
   /**
-   * A new socket, with this owner and mode, behind which the ssh agent of that id answers;
-   * undefined when none was lent.
+   * Makes a socket with this owner and mode that is connected to the ssh agent `id`. Undefined if
+   * the caller lent no agent with this id.
    */
   readonly sshSocket: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
   /**
-   * The ssh agent of that id (`default` unless a graph says otherwise) for a git that runs on this
-   * host; undefined when none was lent. Disposed when the command that uses it has ended.
+   * The ssh agent `id` for a git command on this host (`default` if the graph names none).
+   * Undefined if the caller lent none. Dispose it when the command has ended.
    */
   readonly gitAgent: (id: string) => Promise<SshAgent | undefined>;
-  /** The directory behind `local://NAME`, or undefined when none of that name was lent. */
+  /**
+   * The directory of the source `local://NAME`. Undefined if the caller lent none with this name.
+   */
   readonly directory: (name: string) => DirectoryResult | undefined;
-  /** Told of each step that failed on this host; its tree and mounts go when this is done. */
+  /**
+   * Called with each step that failed on this host. Its tree and mounts are kept until the promise
+   * settles.
+   */
   readonly onStepFailed?: ((step: FailedStep, signal: AbortSignal) => Promise<void>) | undefined;
   readonly found: FoundSources;
 }
 
 /**
- * A step whose command failed, with its tree and mounts as it left them: `spec` can be run again
- * over them, with another command.
+ * A step whose command failed. Its tree and mounts are as the command left them: `spec` can be run
+ * again on them with another command.
  */
 export interface FailedStep {
   readonly vertex: Digest;
@@ -60,19 +66,20 @@ export interface FailedStep {
 }
 
 /**
- * What sources that can change came to in this build: each is asked once, and all steps see the
- * same. It belongs to the session because the answer was given to this caller's login.
+ * What this build found at sources that can change. Each source is looked up once per build, so
+ * that all steps see the same. It belongs to the session because a server may answer differently to
+ * another login.
  */
 export interface FoundSources {
-  /** Refs of git remotes, by remote, ref and checksum. */
+  /** The commits of git refs. The map's key is the JSON of remote, ref and checksum. */
   readonly refs: Map<string, Promise<Resolved>>;
-  /** Files by http, by request. */
+  /** Files fetched by http. The map's key is `requestId` (ops/http/http-source.ts). */
   readonly answers: Map<Digest, Promise<Answer>>;
 }
 
 const sessions = new WeakSet<object>();
 
-/** A session that lends `what`, and nothing else. */
+/** Makes a session that lends `what` and nothing else. */
 export function stepSession(what: Partial<Omit<StepSession, 'found'>> = {}): StepSession {
   const session: StepSession = {
     secret: async () => undefined,
@@ -86,7 +93,10 @@ export function stepSession(what: Partial<Omit<StepSession, 'found'>> = {}): Ste
   return session;
 }
 
-/** The session that an op was handed. Where the solver was given none, nothing is lent. */
+/**
+ * The session in the context of a call of an op. If the solver has none, a session that lends
+ * nothing. Throws a TypeError for an object that `stepSession` did not make.
+ */
 export function sessionOf(context: { readonly session?: unknown } | undefined): StepSession {
   const session = context?.session;
   if (session === undefined) return stepSession();

@@ -23,32 +23,34 @@ import {
 } from './state.ts';
 
 /**
- * What the transition function may look up and set going. The scheduler implements it; nothing here
- * answers later.
+ * What a transition may look up and start. Implemented by the scheduler. All calls return at once:
+ * work that they start ends later and causes another transition.
  */
 export interface Effects<R> {
+  /** Raises what is wanted of a node. It is queued for a move. */
   ask(node: Node<R>, want: Want): void;
   startMap(node: Node<R>): void;
   startDigest(node: Node<R>, keying: Keying<R>, index: number): void;
   startRun(node: Node<R>, identity: Identity): void;
-  /** What a definition key leads to in the cache. */
+  /** The key that a link leads to in the cache. The link is a definition key or a sighting. */
   resolve(definition: Digest): Digest | undefined;
-  /** The results of a record that can be used, or undefined. */
+  /** The results of the record of a key, or undefined if there is none that can be used. */
   load(key: Digest, node: Node<R>): readonly Held<R>[] | undefined;
-  /** The vertex that executes `key` in this solver, or has done so. */
+  /** The node that executes `key` in this solver, or has executed it. */
   leader(key: Digest): Node<R> | undefined;
+  /** Makes the node the leader of the key. */
   lead(key: Digest, node: Node<R>): void;
   /**
-   * True while a cancelled execution of `key` is not over yet; `node` is looked at again when it
-   * is.
+   * True while a cancelled execution of `key` has not ended. `node` is queued for a move when it
+   * has.
    */
   isEnding(key: Digest, node: Node<R>): boolean;
 }
 
 /**
- * The next state of a node, or the very same object when it must wait. Called whenever the node's
- * want or the state of a node that it observes has changed, and again after every move. All moves
- * of a vertex are made here or by the end of a flight.
+ * Returns the next state of a node, or the same object if it must wait. Called whenever the want of
+ * the node, or the state of a node that it observes, has changed, and after each move of the node
+ * itself. A state changes only by this function or by the end of a flight.
  */
 export function transition<R>(node: Node<R>, effects: Effects<R>): State<R> {
   const { state } = node;
@@ -94,21 +96,22 @@ function keying<R>(
     if (moved) return moved;
   }
   checkSightings(node, keying, (link) => effects.resolve(link) !== undefined);
-  // Execution is certain: start what it reads now, beside what the key still waits for.
+  // The op will certainly run. Its inputs are started now, while the rest of the key is awaited.
   if (keying.outlook >= OUTLOOK.hopeless && node.want === WANT.result) askAll(node, effects);
   readContents(node, keying, effects);
   const hasKey = keying.readsContent && keying.outlook !== OUTLOOK.volatile;
   const identity = hasKey ? identityByContent(node, keying) : undefined;
   if (identity) return { kind: 'keyed', identity };
-  // What reads this one looks again when the outlook has become hopeless.
+  // A new state object notifies the readers of this node that its outlook has become hopeless.
   return keying.outlook === before || keying.outlook < OUTLOOK.hopeless
     ? state
     : { kind: 'keying', keying };
 }
 
 /**
- * All inputs have their identity: the definition key is the key, or leads to a record, or is of no
- * use.
+ * The move of a node whose inputs all have an identity. If no input is read by content, the
+ * definition key is the key. Otherwise it is looked up in the cache. Undefined if the definition
+ * key leads to no usable record, so that the content decides.
  */
 function byDefinition<R>(
   node: Node<R>,
@@ -134,8 +137,8 @@ function byDefinition<R>(
     aliases: () => aliasesOf(node, keying),
   };
   if (effects.leader(key)) return { kind: 'keyed', identity };
-  // A link alone is no proof of what the inputs hold: only together with its record does it spare
-  // reading them.
+  // The link alone does not prove what the inputs hold. Their content is skipped only if the record
+  // can be used.
   const results = effects.load(key, node);
   return results && { kind: 'done', identity, results, how: 'cached' };
 }
@@ -158,7 +161,8 @@ function keyed<R>(node: Node<R>, identity: Identity, effects: Effects<R>): State
     leader.observers.add(node);
     return { kind: 'following', identity, leader };
   }
-  // It may still finish and save its record, and must not run beside another of the same key.
+  // A cancelled execution may still finish and save its record. Two executions of one key must not
+  // run at the same time.
   if (effects.isEnding(key, node)) return node.state;
   const results = fresh ? undefined : effects.load(key, node);
   if (results) return { kind: 'done', identity, results, how: 'cached' };
@@ -174,7 +178,7 @@ function following<R>(
   if (leader.state.kind === 'done')
     return { kind: 'done', identity, results: leader.state.results, how: 'shared' };
   if (leader.state.kind === 'failed') return leader.state;
-  // The leader was cancelled: whoever comes first takes its place.
+  // The leader was cancelled. The first of its followers to move becomes the new leader.
   if (!identity.key || effects.leader(identity.key) !== leader) return { kind: 'keyed', identity };
   return undefined;
 }
@@ -194,7 +198,10 @@ function askAll<R>(node: Node<R>, effects: Effects<R>): void {
   for (const input of node.inputs) effects.ask(input, WANT.result);
 }
 
-/** A vertex fails with the failure of what it reads, so that the failure reaches whoever asked. */
+/**
+ * The failed state of an input, if any. A node takes it over, so that the failure reaches the
+ * vertices that the solve was called for.
+ */
 function inputFailure<R>(node: Node<R>): State<R> | undefined {
   return node.inputs.find((input) => input.state.kind === 'failed')?.state;
 }

@@ -17,19 +17,25 @@ import { type BuildResult, resultCodec } from './result.ts';
 import { createSolver } from './solve.ts';
 import type { CacheMap, MapReport, Op, RunContext } from './solver.ts';
 import { type StepSession, stepSession } from './step-session.ts';
+import { gate, memoryCache } from './testing/fake-steps.ts';
 import { copy, exec, llb, merge, source } from './testing/graph.ts';
 import type { Command, TestHost } from './testing/host.ts';
-import { gate, memoryCache } from './testing.ts';
 import type { Worker } from './worker.ts';
 import type { World } from './world.ts';
 
-/** A worker, and the host of whoever solves: its results are in that host's store. */
+/**
+ * A worker, and the host that the solver runs on. The worker's results are in the store of that
+ * host.
+ */
 export interface WorkerUnderTest extends AsyncDisposable {
   readonly worker: Worker;
   readonly host: TestHost;
 }
 
-/** Makes a worker whose processes understand `commands`, too, and whose host has `more`. */
+/**
+ * Makes a worker. Its processes also accept `commands`, and `more` is added to the services of the
+ * host that runs them.
+ */
 export type MakeWorker = (
   commands: Readonly<Record<string, Command>>,
   more: Partial<World>,
@@ -39,17 +45,17 @@ const OWNED = { id: '', uid: 0, gid: 0, mode: 0o600, optional: false };
 const LIMITS = { process: 2, network: 2, cpu: 2 };
 const never = () => new AbortController().signal;
 
-/** What every worker has to do. */
+/** Tests everything that a worker must do (worker.ts). Called once for each kind of worker. */
 export function workerContract(name: string, make: MakeWorker): void {
   const test = suite(`worker: ${name}`);
 
-  test('it says what it runs, and how much at once', async () => {
+  test('a worker names at least one platform, and its limits are positive', async () => {
     await using at = await setting(make);
     assert.ok(at.worker.platforms.length > 0);
     for (const limit of Object.values(at.worker.limits)) assert.ok(limit > 0);
   });
 
-  test('a process over nothing makes one layer, and what it says and costs is told', async () => {
+  test('a process on an empty root makes one layer and reports output and usage', async () => {
     await using at = await setting(make);
     const step = exec(['print one', 'write /f text', 'print two']);
     const [result] = await at.run(step);
@@ -60,7 +66,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.equal(at.usage, { cpuMs: 7 });
   });
 
-  test('a process sees its input, and what it changes becomes a layer on top', async () => {
+  test('a process sees the files of its input, and its changes become a new layer', async () => {
     await using at = await setting(make);
     const base = await at.host.tree((root) => writeFileSync(join(root, 'f'), 'base'));
     const step = exec(['cat /f', 'append /f +more', 'write /g new'], source('docker-image://base'));
@@ -71,7 +77,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.equal(await at.host.files(base), { f: 'base' });
   });
 
-  test('what is only read counts by its bytes, what is built on by its key', async () => {
+  test('a read-only mount counts by its content, the root file system by definition', async () => {
     await using at = await setting(make);
     const from = source('docker-image://from');
     const bind: Mount = { input: 1, dest: '/from', output: -1, readonly: true, selector: '/d' };
@@ -124,7 +130,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.is((await failure(at.run(context, [], stepSession()))).code, 'KILN_CONTEXT_NOT_FOUND');
   });
 
-  test('stacks are merged, and told apart again', async () => {
+  test('a merge has the files of both stacks, and a diff takes one of them out again', async () => {
     await using at = await setting(make);
     const [one, two] = [await at.run(exec(['write /a 1'])), await at.run(exec(['write /b 2']))];
     const inputs = [...one, ...two];
@@ -138,7 +144,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.equal(await at.host.files(upper), { b: '2' });
   });
 
-  test('a file by http is fetched with the login that the caller lends', async () => {
+  test('a file is fetched by http with the login of the caller', async () => {
     const get: Fetcher['get'] = async ({ headers, url }, consume) => {
       const bytes = Buffer.from(`for ${headers['authorization']}`);
       const body = {
@@ -171,7 +177,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.ok(at.events.some(({ kind }) => kind === 'status'));
   });
 
-  test("each run has its caller's secrets, and only a mark of them is in the key", async () => {
+  test('each run gets the secrets of its caller, and the key only has their marks', async () => {
     await using at = await setting(make);
     const secretenv = [{ id: 'token', name: 'TOKEN', optional: false }];
     const op = at.op(exec(['variable TOKEN /v'], undefined, { secretenv }));
@@ -200,7 +206,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.is((await failure(op.run([], at.context(stepSession())))).code, 'KILN_SECRET_NOT_FOUND');
   });
 
-  test('a step speaks with the ssh agent of its own caller', async () => {
+  test('a step is connected to the ssh agent of its own caller', async () => {
     const ask: Command = async ([target = '', text = '', path = ''], { spec }) => {
       const mount = spec.mounts.find((one) => one.target === target);
       const client = connect(mount?.kind === 'bind' ? mount.source : '');
@@ -245,7 +251,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.is((await failure(op.run([], at.context(stepSession())))).code, 'KILN_SSH_AGENT');
   });
 
-  test('a step that fails is told with its code, its hint and the end of its output', async () => {
+  test('the error of a failed step has its code, its hint and the end of its output', async () => {
     await using at = await setting(make);
     const error = await failure(at.run(exec(['print last words', 'exit 127'])));
     assert.is(error.code, 'KILN_STEP_FAILED');
@@ -255,7 +261,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.is(at.log(), 'last words\n');
   });
 
-  test('what it cannot run is refused, before anything runs or in its place', async () => {
+  test('a vertex that the worker cannot run is refused with a code, and nothing runs', async () => {
     await using at = await setting(make);
     for (const [edge, code] of [
       [source('ftp://x'), 'KILN_SOURCE_UNSUPPORTED'],
@@ -265,7 +271,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.is(at.log(), '');
   });
 
-  test('a mistake of its own is no error of the user', async () => {
+  test('a bug in the worker is not reported as an error of the user', async () => {
     await using at = await setting(make);
     const error = await at.run(exec(['unheard-of'])).catch((thrown: unknown) => thrown);
     assert.instance(error, Error);
@@ -273,7 +279,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.match(String(error), /no such command: unheard-of/);
   });
 
-  test('a step that is cancelled is over when that is told', async () => {
+  test('a cancelled step has ended when its run rejects', async () => {
     const held = gate();
     const over: string[] = [];
     const slow: Command = async (_words, { signal }) => {
@@ -293,7 +299,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.equal(over, ['over']);
   });
 
-  test("its results go into records and come back, and its keys are everybody's", async () => {
+  test('results are recorded, and another worker with the same keys loads them', async () => {
     await using at = await setting(make);
     const directory = local(at.host, { f: 'text' });
     const session = stepSession({ directory: () => directory });

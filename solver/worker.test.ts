@@ -14,10 +14,10 @@ workerContract('this host', async (commands, more) => {
   };
 });
 
-workerContract('another host, by bytes', async (commands, more) => {
+workerContract('another host, connected by bytes', async (commands, more) => {
   await using scope = new AsyncDisposableStack();
-  // Only the host that runs has the commands and the network: what works at all has gone through
-  // the bytes.
+  // Only the far host has the commands and the network services, so a passing test has used the
+  // connection.
   const [near, far] = [scope.use(await testHost()), scope.use(await testHost(commands, more))];
   const worker = scope.use(loopbackWorker(near, far, localWorker(far.world, LIMITS)));
   const held = scope.move();

@@ -7,12 +7,13 @@ import type { Op, SolverOptions } from './solver.ts';
 /**
  * # What runs ops
  *
- * A worker turns each vertex of a build graph into an `Op`: the thing that a solver asks for its
- * key and runs. This host is one worker (local-worker.ts); another machine can be another one.
+ * A worker makes an `Op` of each vertex of a build graph. The solver gets the key of the vertex
+ * from the op and runs it. This host is one worker (local-worker.ts); another machine can be
+ * another one.
  *
- * The seam is here, above the ops, and not at the executor. A `ProcessSpec` holds paths,
- * descriptors and mounts of one host; a vertex holds nothing of a host. All that crosses the seam
- * has a form in bytes:
+ * The seam is above the ops and not at the executor. A `ProcessSpec` holds paths, descriptors and
+ * mounts of one host; a vertex holds nothing of a host. Everything that crosses the seam can be
+ * sent as bytes:
  *
  *     to the worker     the vertex             the bytes of its LLB op (`bytes`), and `ignoreCache`
  *                       inputs                 layers by diffID and blob; a directory by its files
@@ -22,31 +23,31 @@ import type { Op, SolverOptions } from './solver.ts';
  *                       progress, usage        plain data
  *                       errors                 class, code and hint (snapshotter/workers/wire.ts)
  *
- * `worker.contract.ts` is what every worker has to do. It is held to the local worker and to one
- * that is given bytes only (testing/loopback-worker.ts). Several workers can stand behind one: a
- * worker whose `opOf` chooses among others by the platform of the op.
+ * `worker.contract.ts` tests what every worker must do. It runs against the local worker and
+ * against one that exchanges nothing but bytes (testing/loopback-worker.ts). A worker may also
+ * combine several: its `opOf` chooses one by the platform of the op.
  */
 export interface Worker {
   /**
-   * What it runs steps for by itself. The first one is what an image source without a platform
-   * means.
+   * The platforms whose steps this worker runs without emulation. The first one is the platform of
+   * image sources that name none.
    */
   readonly platforms: readonly Platform[];
-  /** How many ops of each kind it runs at once. */
+  /** How many ops of each resource the worker runs at the same time. */
   readonly limits: SolverOptions<BuildResult>['limits'];
   /**
-   * The op of a vertex. Runs nothing and asks nobody. The op keeps nothing of a build: what its
-   * caller lends comes with each call. Throws KILN_GRAPH_INVALID, KILN_NOT_ALLOWED,
-   * KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED for what it cannot run; a worker that is
-   * elsewhere may instead reject with them from `cacheMap` and `run`.
+   * Returns the op of a vertex. Runs nothing and sends no request. The op keeps nothing of a build:
+   * what a caller lends is passed with each call. Throws KILN_GRAPH_INVALID, KILN_NOT_ALLOWED,
+   * KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED for a vertex that the worker cannot run. A
+   * remote worker may instead reject with them from `cacheMap` and `run`.
    */
   opOf(vertex: WorkerVertex): Op<BuildResult>;
 }
 
-/** What a worker is told of a vertex: all that decides what runs. An `LlbVertex` is one. */
+/** What a worker gets of a vertex: everything that decides what runs. An `LlbVertex` is one. */
 export interface WorkerVertex {
   readonly digest: Digest;
-  /** The deterministic bytes of pb.Op. */
+  /** The op as deterministic protobuf (`pb.Op`). */
   readonly bytes: Uint8Array;
   readonly op: LlbOp;
   readonly inputs: { readonly length: number };

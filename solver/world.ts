@@ -14,23 +14,23 @@ import type { CopyPool } from './ops/file/inparts.ts';
 import type { SourceGitWorld } from './ops/source-git.ts';
 import type { SourceHttpWorld } from './ops/source-http.ts';
 
-/** What sources over the network need. Its modules are loaded with the first of them. */
+/** The services for sources by http and git. Each is loaded with the first source that needs it. */
 export interface Remotes {
   readonly http: () => Promise<Pick<SourceHttpWorld, 'fetcher' | 'fetched'>>;
   readonly git: () => Promise<Pick<SourceGitWorld, 'git'>>;
 }
 
-/** A step for another processor. */
+/** A step that ran on an emulated processor. */
 export interface EmulatedStep {
   readonly vertex: Digest;
   readonly platform: Platform;
-  /** `qemu-aarch64-static` */
+  /** The emulator, such as `qemu-aarch64-static`. */
   readonly emulator: string;
 }
 
 /**
- * The services of this host that ops run on. What the caller of a build lends comes with each run
- * (step-session.ts).
+ * The services of this host that ops use. What the caller of a build lends is not here: it is
+ * passed with each call (step-session.ts).
  */
 export interface World {
   readonly snapshotter: Snapshotter;
@@ -39,29 +39,26 @@ export interface World {
   readonly copyPool?: CopyPool;
   readonly earlierCopies?: EarlierCopies;
   readonly sources: ImageSources;
-  /** What an image source without a platform means. */
+  /** The platform of image sources that name none. */
   readonly platform: Platform;
   readonly forms: BlobForms;
   readonly caches: CacheMounts;
-  /** Paths of OCI layouts by their store name. */
+  /** Absolute paths of OCI layouts, by the name under which a source refers to them. */
   readonly layouts: ReadonlyMap<string, string>;
-  /** What steps may do beyond the sandbox: `network.host`, `security.insecure`, `device`. */
+  /** The entitlements that steps may use: `network.host`, `security.insecure`, `device`. */
   readonly allowed: ReadonlySet<string>;
-  /** Devices that every step gets. */
+  /** Devices that are given to every step. */
   readonly lentDevices?: readonly DeviceRequest[] | undefined;
-  /** Finds devices by name on this host. */
+  /** Finds devices of this host by their CDI names. */
   readonly devices?: (requests: readonly DeviceRequest[]) => Promise<readonly DeviceEdits[]>;
-  /** What each step may use at most. */
+  /** The resources that each step may use at most. */
   readonly limits?: ResourceLimits | undefined;
-  /** A new private directory in memory for secret files, gone when disposed. */
+  /** Makes a private directory in memory for secret files. Disposing removes it. */
   readonly secretDirectory: () => Disposable & { readonly path: string };
-  /**
-   * What is fetched by http and from git repositories; made when a graph has such a source. Those
-   * graphs fail where it is not given.
-   */
+  /** The services for sources by http and git. Without them a graph with such a source fails. */
   readonly remotes?: Remotes;
-  /** Told of each step that an emulator ran, also when it failed. */
+  /** Called with each step that ran on an emulated processor, even if it failed. */
   readonly onEmulated?: (step: EmulatedStep) => void;
-  /** Told of each layer that a step made, so that work which will be needed can begin. */
+  /** Called with each layer that a step made, so that work on it can begin early. */
   readonly onLayer?: (layer: LayerId) => void;
 }

@@ -4,14 +4,17 @@ import type { ForwardedAgent, SocketAccess } from '../../executor/ssh/forward.ts
 import type { StepSession } from '../step-session.ts';
 import type { Handlers, Peer } from './peer.ts';
 
-/** Conversations with an ssh agent of the host that solves, from a socket on the host that runs. */
+/**
+ * Forwards connections to an ssh agent from the host that runs a step to the host that solves,
+ * where the agent is. The types of the calls; see `Methods` in peer.ts.
+ */
 export type TunnelMethods = {
-  /** Answers the number of an open agent, or undefined when none of that id is lent. */
+  /** Opens an agent. Returns its number, or undefined if the caller lent none with this id. */
   readonly agent: {
     readonly ask: { readonly session: number; readonly id: string };
     readonly answer: number | undefined;
   };
-  /** One conversation, until either side ends it; what the agent says is told meanwhile. */
+  /** One connection to the agent, until either side closes it. The events are the agent's bytes. */
   readonly converse: {
     readonly ask: { readonly agent: number; readonly conversation: number };
     readonly answer: undefined;
@@ -24,7 +27,7 @@ export type TunnelMethods = {
   readonly letGo: { readonly ask: { readonly agent: number }; readonly answer: undefined };
 };
 
-/** The end where the agents are. */
+/** The side where the agents are. */
 export function tunnelEnd(sessionOf: (session: number) => StepSession): Handlers<TunnelMethods> {
   const agents = new Map<number, ForwardedAgent>();
   const conversations = new Map<number, Socket>();
@@ -55,8 +58,8 @@ export function tunnelEnd(sessionOf: (session: number) => StepSession): Handlers
 let conversations = 0;
 
 /**
- * A socket at `path`, with this owner and mode, behind which the agent `agent` of the other side
- * answers.
+ * The side where the step runs: makes a socket at `path` that is connected to the agent with the
+ * number `agent` on the other side.
  */
 export async function tunnelSocket(
   near: Peer<TunnelMethods>,

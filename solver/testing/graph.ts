@@ -3,7 +3,7 @@ import type { LlbEdge, OpMetadata } from '../llb/graph.ts';
 import { marshalOp } from '../llb/marshal.ts';
 import type { ExecOp, LlbOp, Mount } from '../llb/ops.ts';
 
-/** Small LLB graphs for tests, with the bytes and digests that they have on the wire. */
+/** Small LLB graphs for tests. Bytes and digests of the vertices are real. */
 
 export function llb(
   op: LlbOp,
@@ -22,7 +22,7 @@ export function source(identifier: string, attrs: Record<string, string> = {}): 
   return llb({ kind: 'source', source: { identifier, attrs } });
 }
 
-/** A process over `root`, or over nothing. */
+/** An exec op on the root file system `root`, or on an empty one. */
 export function exec(
   args: readonly string[],
   root?: LlbEdge,
@@ -41,7 +41,7 @@ export function exec(
   return llb({ kind: 'exec', exec: op }, root ? [root] : [], metadata);
 }
 
-/** COPY of `src` of `from` to `dest` of nothing. */
+/** A COPY of `src` of `from` to `dest` of an empty tree. */
 export function copy(from: LlbEdge, src: string, dest: string): LlbEdge {
   const action = {
     src,

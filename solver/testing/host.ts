@@ -21,8 +21,8 @@ import type { BuildResult } from '../result.ts';
 import type { World } from '../world.ts';
 
 /**
- * One command of a fake process: its words, the sandbox that it is in, and where its output goes.
- * Answers its exit code; anything else counts as 0.
+ * One command of a fake process. Gets its arguments, the process specification and a function that
+ * writes to its output. Returns an exit code; anything that is not a number counts as 0.
  */
 export type Command = (
   words: readonly string[],
@@ -34,25 +34,25 @@ export type Command = (
 ) => unknown;
 
 /**
- * A host for tests: a real store of its own, in which trees are directories of copies (no mount, no
- * privilege), and no sandbox.
+ * A host for tests. It has a real store, in which trees are directories of copies, so that no
+ * mounts and no privileges are needed. Processes run without a sandbox.
  */
 export interface TestHost extends AsyncDisposable {
   readonly world: World;
   readonly snapshotter: Snapshotter;
   readonly content: ContentStore;
   readonly packer: LayerPacker;
-  /** A directory of its own. */
+  /** An empty directory that only this host uses. */
   readonly scratch: string;
   tree(make: (root: string) => void): Promise<BuildResult>;
-  /** The files of a result and what is in them. */
+  /** The contents of the files of a result, by path. */
   files(result: BuildResult | undefined): Promise<Readonly<Record<string, string>>>;
 }
 
 /**
- * Each argument of a process is one command: `write PATH TEXT`, `append PATH TEXT`, `print TEXT`,
- * `cat PATH`, `variable NAME PATH` and `mounted TARGET PATH` (what a variable or a mounted file
- * holds goes to PATH), `exit CODE`, `hang`, or one of `commands`.
+ * Makes a test host. Each argument of a process is one command: `write PATH TEXT`, `append PATH
+ * TEXT`, `print TEXT`, `cat PATH`, `variable NAME PATH` (writes the value of a variable to PATH),
+ * `mounted TARGET PATH` (copies a mounted file to PATH), `exit CODE`, `hang`, or one of `commands`.
  */
 export async function testHost(
   commands: Readonly<Record<string, Command>> = {},

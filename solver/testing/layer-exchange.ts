@@ -2,7 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
 import type { TestHost } from './host.ts';
 
-/** A layer as bytes: what an image has of one. */
+/** A layer as bytes, as an image holds it. */
 export interface WireLayer {
   readonly diffId: Digest;
   readonly mediaType: string;
@@ -12,8 +12,8 @@ export interface WireLayer {
 type Store = Pick<TestHost, 'snapshotter' | 'content' | 'packer'>;
 
 /**
- * One side's layers as the other side knows them: by diffID. Bytes move only when the other side
- * lacks the layer.
+ * The layers that two sides exchange, as one side sees them. Layers are named by diffID. Their
+ * bytes are sent only if the other side does not have the layer.
  */
 export class LayerExchange {
   readonly #store: Store;
@@ -23,7 +23,7 @@ export class LayerExchange {
     this.#store = store;
   }
 
-  /** The names under which the other side may ask for the layers. */
+  /** Makes the layers available to the other side. Returns their names. */
   async offer({ layers }: Snapshot): Promise<readonly Digest[]> {
     return await Promise.all(
       layers.map(async (layer) => {
@@ -34,7 +34,7 @@ export class LayerExchange {
     );
   }
 
-  /** A layer that was offered. */
+  /** The bytes of a layer that was offered. */
   async give(diffId: Digest): Promise<WireLayer> {
     const form = await this.#store.packer.pack(this.#known.get(diffId)!, {
       compression: 'uncompressed',
@@ -42,7 +42,10 @@ export class LayerExchange {
     return { diffId, mediaType: form.mediaType, blob: this.#store.content.read(form.digest) };
   }
 
-  /** The snapshot that the other side has offered; `fetch` asks it for a layer. */
+  /**
+   * Makes a snapshot of layers that the other side has offered. `fetch` gets a layer that is
+   * missing.
+   */
   async take(
     diffIds: readonly Digest[],
     fetch: (diffId: Digest) => Promise<WireLayer>,

@@ -16,20 +16,24 @@ import { LayerExchange, type WireLayer } from './layer-exchange.ts';
 import { type Handlers, line, type Peer, peer } from './peer.ts';
 
 /**
- * A worker that could be on another machine: its ops run on a host of its own, with a store of its
- * own, and all that passes between that host and the one that solves is bytes. What a real one adds
- * is a socket, the end of sessions, and trust.
+ * A worker that could be on another machine. Its ops run on a second host with a second store, and
+ * only bytes pass between the two hosts. A real remote worker would add a socket, the end of
+ * sessions, and authentication.
  */
 
 /**
- * A result as bytes name it: the layers of a snapshot, or the files of a local directory as one.
+ * A result in transit: the layers of a snapshot, or the files of a local directory packed as
+ * layers.
  */
 interface WireResult {
   readonly kind: BuildResult['kind'];
   readonly diffIds: readonly Digest[];
 }
 
-/** An op on the far host, and who asks. `marks`: whether secrets count in keys. */
+/**
+ * A call of an op on the far host. `op` numbers the op, `session` the session of the caller;
+ * `marks`: the session has `secretMark`.
+ */
 interface WireOp {
   readonly op: number;
   readonly bytes: Uint8Array;
@@ -38,7 +42,8 @@ interface WireOp {
   readonly marks: boolean;
 }
 
-type Told =
+/** What the far host reports while an op is called. */
+type Report =
   | { readonly kind: 'progress'; readonly event: ProgressEvent }
   | { readonly kind: 'started' }
   | { readonly kind: 'usage'; readonly usage: NonNullable<VertexEvent['usage']> };
@@ -58,9 +63,9 @@ interface WireContent {
   readonly index: Uint8Array | undefined;
 }
 
-/** What the far host is asked. */
+/** The calls that the far host serves. */
 type FarMethods = {
-  readonly map: { readonly ask: WireOp; readonly answer: WireMap; readonly event: Told };
+  readonly map: { readonly ask: WireOp; readonly answer: WireMap; readonly event: Report };
   readonly content: {
     readonly ask: { readonly op: number; readonly input: number; readonly result: WireResult };
     readonly answer: WireContent;
@@ -68,12 +73,12 @@ type FarMethods = {
   readonly run: {
     readonly ask: WireOp & { readonly inputs: readonly WireResult[] };
     readonly answer: readonly WireResult[];
-    readonly event: Told;
+    readonly event: Report;
   };
   readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
 };
 
-/** What the far host asks back. */
+/** The calls that the near host serves. */
 type NearMethods = TunnelMethods & {
   readonly secret: {
     readonly ask: { readonly session: number; readonly id: string };
@@ -86,7 +91,9 @@ type NearMethods = TunnelMethods & {
   readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
 };
 
-/** `behind` runs the ops, on `far`; who solves is on `near`. */
+/**
+ * Makes the worker. The solver runs on the host `near`; `behind` runs the ops on the host `far`.
+ */
 export function loopbackWorker(
   near: TestHost,
   far: TestHost,
@@ -122,7 +129,7 @@ const RESOURCES = {
   build: 'none',
 } as const;
 
-/** The host that solves: gives vertices away, and serves what the caller lends. */
+/** The host that solves. It sends vertices to the other one, and serves what the caller lends. */
 class NearSide {
   readonly #host: TestHost;
   readonly #layers: LayerExchange;
@@ -148,8 +155,8 @@ class NearSide {
   }
 
   opOf({ op, bytes, metadata }: WorkerVertex): Op<BuildResult> {
-    // A directory of the caller is on this host, whoever reads it: its files are sent with the ops
-    // that do.
+    // A local directory is on this host, so its source op runs here. Its files are sent to the far
+    // host with the ops that read them.
     if (op.kind === 'source' && op.source.identifier.startsWith('local://'))
       return sourceLocalOp(op.source.identifier);
     const number = ++this.#ops;
@@ -167,9 +174,9 @@ class NearSide {
     return {
       resource: RESOURCES[op.kind],
       cacheMap: async (signal, report) => {
-        const onEvent = (told: Told) => {
-          if (told.kind === 'progress') report?.progress(told.event);
-          if (told.kind === 'started') report?.started();
+        const onEvent = (event: Report) => {
+          if (event.kind === 'progress') report?.progress(event.event);
+          if (event.kind === 'started') report?.started();
         };
         const map = await this.#far.ask('map', wire(report), { signal, onEvent });
         return {
@@ -178,12 +185,12 @@ class NearSide {
         };
       },
       run: async (inputs, context) => {
-        const asked = {
+        const request = {
           ...wire(context),
           inputs: await Promise.all(inputs.map((input) => this.#send(input))),
         };
-        const onEvent = (told: Told) => tell(told, context);
-        const results = await this.#far.ask('run', asked, { signal: context.signal, onEvent });
+        const onEvent = (event: Report) => pass(event, context);
+        const results = await this.#far.ask('run', request, { signal: context.signal, onEvent });
         return await Promise.all(results.map(async ({ diffIds }) => await this.#take(diffIds)));
       },
     };
@@ -221,7 +228,7 @@ class NearSide {
     return await sent;
   }
 
-  /** Without what is ignored. */
+  /** Packs a directory as layers, without the files that `.dockerignore` excludes. */
   async #sendDirectory(directory: DirectoryResult): Promise<WireResult> {
     const { snapshotter, world } = this.#host;
     await using active = await snapshotter.prepare({ layers: [] });
@@ -242,12 +249,12 @@ class NearSide {
   }
 }
 
-function tell(told: Told, context: RunContext): void {
-  if (told.kind === 'progress') context.progress(told.event);
-  if (told.kind === 'usage') context.usage?.(told.usage);
+function pass(event: Report, context: RunContext): void {
+  if (event.kind === 'progress') context.progress(event.event);
+  if (event.kind === 'usage') context.usage?.(event.usage);
 }
 
-/** The host that runs: makes ops of bytes, on a worker of its own. */
+/** The host that runs the ops. It makes them from bytes, with its own worker. */
 class FarSide implements AsyncDisposable {
   readonly #host: TestHost;
   readonly #worker: Worker;
@@ -256,7 +263,10 @@ class FarSide implements AsyncDisposable {
   readonly #ops = new Map<number, Op<BuildResult>>();
   readonly #reads = new Map<number, readonly InputKey<BuildResult>[]>();
   readonly #sessions = new Map<number, StepSession>();
-  /** Each the same value for all ops that read it, as a local directory is. */
+  /**
+   * The local directories received, by their layers. All ops that read one get the same object, as
+   * they do on one host.
+   */
   readonly #directories = new Map<
     string,
     Promise<{ readonly view: View; readonly result: DirectoryResult }>
@@ -271,14 +281,14 @@ class FarSide implements AsyncDisposable {
     this.#worker = worker;
     this.#layers = new LayerExchange(host);
     this.#near = connect({
-      map: async (asked, { signal, emit }) => {
-        const map = await this.#op(asked).cacheMap(signal, {
+      map: async (request, { signal, emit }) => {
+        const map = await this.#op(request).cacheMap(signal, {
           progress: (event) => emit({ kind: 'progress', event }),
           started: () => emit({ kind: 'started' }),
-          vertex: digestOf(asked.bytes),
-          session: this.#session(asked),
+          vertex: digestOf(request.bytes),
+          session: this.#session(request),
         });
-        this.#reads.set(asked.op, map.inputs);
+        this.#reads.set(request.op, map.inputs);
         return { ...map, inputs: map.inputs.map(({ by, selector }) => ({ by, selector })) };
       },
       content: async ({ op, input, result }, { signal }) => {
@@ -287,14 +297,14 @@ class FarSide implements AsyncDisposable {
         const { digest, parts, index } = await read.digest(await this.#take(result), signal);
         return { digest, parts, index: index?.() };
       },
-      run: async (asked, { signal, emit }) => {
-        const inputs = await Promise.all(asked.inputs.map((input) => this.#take(input)));
-        const results = await this.#op(asked).run(inputs, {
+      run: async (request, { signal, emit }) => {
+        const inputs = await Promise.all(request.inputs.map((input) => this.#take(input)));
+        const results = await this.#op(request).run(inputs, {
           signal,
           progress: (event) => emit({ kind: 'progress', event }),
           usage: (usage) => emit({ kind: 'usage', usage }),
-          vertex: digestOf(asked.bytes),
-          session: this.#session(asked),
+          vertex: digestOf(request.bytes),
+          session: this.#session(request),
         });
         return await Promise.all(results.map((result) => this.#send(result)));
       },
@@ -310,7 +320,7 @@ class FarSide implements AsyncDisposable {
     const known = this.#ops.get(number);
     if (known) return known;
     const { op, inputs } = unmarshalOp(bytes);
-    if (!op) throw new TypeError('bytes of no op');
+    if (!op) throw new TypeError('the bytes hold no op');
     const made = this.#worker.opOf({
       digest: digestOf(bytes),
       bytes,
@@ -322,7 +332,7 @@ class FarSide implements AsyncDisposable {
     return made;
   }
 
-  /** What the caller lends, by questions to the near host. */
+  /** A session whose methods call the near host. */
   #session({ session, marks }: WireOp): StepSession {
     const known = this.#sessions.get(session);
     if (known) return known;
@@ -349,7 +359,7 @@ class FarSide implements AsyncDisposable {
 
   async #send(result: BuildResult): Promise<WireResult> {
     if (result.kind === 'directory')
-      throw new TypeError('a directory of this host means nothing to another');
+      throw new TypeError('a directory of this host cannot be sent to another');
     return { kind: 'snapshot', diffIds: await this.#layers.offer(result.snapshot) };
   }
 

@@ -3,12 +3,12 @@ import { CancelledError } from '../../base/errors.ts';
 import { type Failure, fromFailure, toFailure } from '../../snapshotter/workers/wire.ts';
 
 /**
- * Two sides that have nothing of each other but bytes: each may ask the other, be told of what
- * happens meanwhile, and give up. Here the bytes go through a queue in the process; nothing in them
- * would keep them from going through a socket.
+ * Calls between two sides that exchange nothing but bytes. Each side can call the other, receive
+ * events during a call and cancel it. Here the bytes go through a queue within the process; they
+ * could as well go through a socket.
  */
 
-/** What one side answers, by name: plain data in, plain data out. */
+/** The calls that one side serves, by name. Arguments, results and events are plain data. */
 export type Methods = Readonly<
   Record<string, { readonly ask: unknown; readonly answer: unknown; readonly event?: unknown }>
 >;
@@ -22,8 +22,8 @@ export type Handlers<M extends Methods> = {
 
 export interface Peer<Theirs extends Methods> {
   /**
-   * Rejects with the other side's error. Settles only when the other side is over, also after the
-   * signal aborts.
+   * Calls `method` on the other side. Rejects with its error. Settles only when the call has ended
+   * there, also after the signal aborts.
    */
   ask<K extends keyof Theirs & string>(
     method: K,
@@ -49,7 +49,8 @@ interface Waiting {
 }
 
 /**
- * Answers the side that speaks by `send`, and what takes the bytes that the other side has sent.
+ * Makes one side of the connection. `send` sends its bytes; call `receive` with the bytes of the
+ * other side.
  */
 export function peer<Mine extends Methods, Theirs extends Methods>(
   handlers: Handlers<Mine>,
@@ -116,8 +117,8 @@ export function peer<Mine extends Methods, Theirs extends Methods>(
 }
 
 /**
- * Carries bytes to a side that is made later, in order, each time a copy: nothing else can be had
- * of the sender.
+ * A queue of bytes to a side that is connected later. Each message is copied, so that nothing else
+ * of the sender reaches the receiver.
  */
 export function line(): {
   readonly send: (bytes: Uint8Array) => void;

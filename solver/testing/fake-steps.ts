@@ -1,14 +1,15 @@
-import { type Digest, digestOf } from '../base/digest.ts';
-import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
-import type { CacheRecord, CacheStore } from '../cache/cache.ts';
-import { createSolver } from './solve.ts';
-import type { Edge, InputKey, Op, RunContext, Solver, SolverOptions, Vertex } from './solver.ts';
+import { type Digest, digestOf } from '../../base/digest.ts';
+import type { ProgressEvent, VertexEvent } from '../../base/progress.ts';
+import type { CacheRecord, CacheStore } from '../../cache/cache.ts';
+import { createSolver } from '../solve.ts';
+import type { Edge, InputKey, Op, RunContext, Solver, SolverOptions, Vertex } from '../solver.ts';
 
 /**
- * Fakes for tests of the solver core: results are strings, a step joins what it reads, and
- * everything is counted.
+ * Fake steps for tests of the solver's core. Results are strings, a step joins the results that it
+ * reads, and all calls are counted.
  */
 
+/** A cache in memory, whose records and links a test can look at and remove. */
 export function memoryCache(): CacheStore & {
   readonly records: Map<Digest, CacheRecord>;
   readonly links: Map<Digest, Digest>;
@@ -27,6 +28,7 @@ export function memoryCache(): CacheStore & {
   };
 }
 
+/** A fake step, and how often its op was called. */
 export interface Fake {
   readonly vertex: Vertex<string>;
   readonly edge: Edge<string>;
@@ -37,11 +39,11 @@ export interface Fake {
 
 export interface FakeOptions {
   /**
-   * How each input is read; by definition unless told. A string is a content selector: the part of
-   * the input that is read.
+   * How each input is read; by definition if not given. `content` is the selector: the part of the
+   * input that is read.
    */
   readonly reads?: readonly ('definition' | { readonly content: string })[];
-  /** What goes into the op key; the name unless told. */
+  /** What goes into the op key; the name if not given. */
   readonly key?: string;
   readonly ignoreCache?: boolean;
   readonly volatile?: boolean;
@@ -50,13 +52,15 @@ export interface FakeOptions {
     inputs: readonly string[],
     context: RunContext,
   ) => Promise<readonly string[]> | readonly string[];
+  /** Awaited by each `cacheMap` of the op. */
   readonly cacheMap?: (signal: AbortSignal) => Promise<void>;
+  /** Awaited by each content digest of an input. */
   readonly digest?: () => Promise<void>;
 }
 
 /**
- * A step named `name`. A result is a text of `selector=value` words; a content selector picks the
- * word of that name, and an empty one the whole text.
+ * Makes a fake step. Its result is a text of words `selector=value`. A content selector selects the
+ * word of that name; an empty selector selects the whole text.
  */
 export function step(
   name: string,
@@ -112,6 +116,7 @@ export function step(
   return fake;
 }
 
+/** The part of a result that a content selector selects. */
 export function pick(text: string, selector: string): string {
   return selector === ''
     ? text
@@ -128,8 +133,8 @@ export interface Rig {
 }
 
 /**
- * A solver over `cache`: a new build when the cache is an old one's. `gone` holds results that can
- * no longer be decoded.
+ * Makes a solver over `cache`. A second rig over the same cache is a second build. `gone` are
+ * results that can no longer be decoded.
  */
 export function rig(
   cache = memoryCache(),
@@ -166,15 +171,15 @@ export function rig(
   };
 }
 
-/** Something a test opens when it wants to: steps wait at it. */
+/** A point at which fake steps wait until the test lets them go on. */
 export interface Gate {
   readonly opened: Promise<void>;
   open(): void;
-  /** Resolves when someone waits at the gate. */
+  /** Resolves when a step waits at the gate for the first time. */
   readonly reached: Promise<void>;
   /** Waits until the gate is open; rejects when the signal aborts. */
   pass(signal?: AbortSignal): Promise<void>;
-  /** Waits and answers `value`: a whole op. */
+  /** Waits like `pass` and returns `value`: the whole `run` of a fake step. */
   answer(value: readonly string[], signal?: AbortSignal): Promise<readonly string[]>;
 }
 
