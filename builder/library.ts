@@ -85,6 +85,6 @@ async function collectHere(what: Collectable): Promise<void> {
 /** Beside the bundle, or the source of the worker. */
 function workerEntry(): URL {
   return import.meta.url.endsWith('.ts')
-    ? new URL('../cli/worker.ts', import.meta.url)
+    ? new URL('../cli/worker-thread.ts', import.meta.url)
     : new URL('./worker.cjs', import.meta.url);
 }

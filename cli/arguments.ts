@@ -1,14 +1,15 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { KilnError } from '../base/errors.ts';
-import { inside, readFlagWords } from './flagwords.ts';
+import { commanderName, readFlagWords } from './flagwords.ts';
 import { stderr, stdout } from './output.ts';
 
 export { Argument, Command, InvalidArgumentError, Option };
 
 /**
- * A commander command with the manners of Docker's: flags may follow arguments, boolean flags take
- * `=true` and `=false`, a wrong flag is a KilnError with a suggestion. Every command takes --root,
- * which goes before KILN_ROOT. `kiln NAME --help` prints to stdout and ends with 0.
+ * Makes a commander command that reads its arguments as Docker's commands do: flags may follow
+ * arguments, boolean flags take `=true` and `=false`, and an unknown flag is a KilnError with a
+ * suggestion. Every command takes --root, which takes precedence over KILN_ROOT.
+ * `kiln NAME --help` prints to standard output and exits with 0.
  */
 export function newCommand(name: string, summary: string): Command {
   return new Command(`kiln ${name}`)
@@ -20,14 +21,14 @@ export function newCommand(name: string, summary: string): Command {
     .allowExcessArguments(false);
 }
 
-/** A command that is nothing but a name for others: `kiln NAME OTHER`. */
+/** Makes a command that only groups subcommands: `kiln NAME SUBCOMMAND`. */
 export function newGroup(name: string, summary: string, commands: readonly Command[]): Command {
   const group = new Command(`kiln ${name}`).description(summary).helpCommand(false);
   for (const command of commands) group.addCommand(command);
   return group;
 }
 
-/** What `kiln NAME --help` prints for a group. */
+/** Returns what `kiln NAME --help` prints for a group. */
 export function groupUsage(group: Command): string {
   const last = (command: Command) => command.name().split(' ').at(-1) ?? '';
   const width = Math.max(...group.commands.map((command) => last(command).length));
@@ -42,53 +43,60 @@ export function groupUsage(group: Command): string {
   );
 }
 
-const offered = new WeakMap<Option, readonly string[]>();
+const suggested = new WeakMap<Option, readonly string[]>();
 
 /**
- * Gives words with which values of flags begin to the shells' completion. Nothing is refused by
- * them.
+ * Declares words for shell completion: the values that a flag may have, or what they begin with.
+ * `words` maps flags such as `--progress` to them. Other values are still accepted.
  */
-export function offer(
+export function suggestValues(
   command: Command,
   words: Readonly<Record<string, readonly string[]>>,
 ): Command {
   for (const [flag, values] of Object.entries(words)) {
     const option = command.options.find(({ long }) => long === flag);
     if (!option) throw new Error(`${command.name()} has no flag ${flag}`);
-    offered.set(option, values);
+    suggested.set(option, values);
   }
   return command;
 }
 
-/** The words that a value of this flag is, or begins with, where they can be listed. */
-export function wordsFor(option: Option): readonly string[] {
-  return option.argChoices ?? offered.get(option) ?? [];
+/** Returns what shell completion offers as a value of this flag: values or beginnings of values. */
+export function completionWords(option: Option): readonly string[] {
+  return option.argChoices ?? suggested.get(option) ?? [];
 }
 
-export interface ReadingFlags {
-  /** What follows the first argument is not ours: the command line of `kiln run`. */
+export interface ParseArgumentsOptions {
+  /**
+   * Flags end at the first argument. The words after it are the command line of another program, as
+   * in `kiln run IMAGE ls -l`.
+   */
   readonly passesThrough?: boolean;
   /**
-   * What an empty value means, as `--target=` or `--target "$UNSET"`: it is `refused`, or counts as
-   * `not given`, which is told. Flags in `mayBeEmpty` see it themselves.
+   * What happens to a flag with an empty value, such as `--target=` or `--target "$UNSET"`: an
+   * error, or a warning and the flag is ignored.
    */
-  readonly empty?: 'refused' | 'not given';
+  readonly empty?: 'refused' | 'ignored';
+  /** Flags whose empty value means something. They are not subject to `empty`. */
   readonly mayBeEmpty?: ReadonlySet<string>;
-  /** Told what has no effect. */
+  /** Prints a warning about a flag that has no effect. The default writes to standard error. */
   readonly warn?: (sentence: string) => void;
 }
 
-/** Parses `argv`; answers false when all that was asked for was help. */
+/**
+ * Parses `argv` into `command`. Returns false when the user asked for help, which is then already
+ * printed. Throws KILN_USAGE for a command line that is not valid.
+ */
 export function parseArguments(
   command: Command,
   argv: readonly string[],
-  reading: ReadingFlags = {},
+  options: ParseArgumentsOptions = {},
 ): boolean {
   try {
-    command.parse(plainWords(command, argv, reading), { from: 'user' });
-    if (command.args.slice(0, reading.passesThrough ? 1 : undefined).includes(''))
-      throw new KilnError('KILN_USAGE', 'an argument is an empty word', {
-        hint: `'${command.name()} --help' says what the arguments are`,
+    command.parse(normalizedWords(command, argv, options), { from: 'user' });
+    if (command.args.slice(0, options.passesThrough ? 1 : undefined).includes(''))
+      throw new KilnError('KILN_USAGE', 'an argument is empty', {
+        hint: `'${command.name()} --help' explains the arguments`,
         exitCode: 2,
       });
     const { root } = command.opts<{ root?: string }>();
@@ -105,14 +113,22 @@ export function parseArguments(
   }
 }
 
-/** The words as commander is to see them; tells or refuses what would be lost without a word. */
-function plainWords(
+/**
+ * Returns the words in the form that commander reads. Warns about a flag whose value commander
+ * would silently drop, or refuses it.
+ */
+function normalizedWords(
   command: Command,
   argv: readonly string[],
-  { passesThrough = false, empty = 'refused', mayBeEmpty, warn = tell }: ReadingFlags,
+  {
+    passesThrough = false,
+    empty = 'refused',
+    mayBeEmpty,
+    warn = printWarning,
+  }: ParseArgumentsOptions,
 ): readonly string[] {
   const read = readFlagWords(command, argv, passesThrough);
-  for (const flag of read.repeated) warn(`${flag} is given more than once: the last one counts`);
+  for (const flag of read.repeated) warn(`${flag} is given more than once: the last value is used`);
   const lost = read.empty.filter((flag) => !mayBeEmpty?.has(flag));
   if (empty === 'refused' && lost[0] !== undefined)
     throw new KilnError('KILN_USAGE', `${lost[0]} has an empty value`, {
@@ -120,20 +136,20 @@ function plainWords(
       hint: 'give it a value, or leave it out',
       exitCode: 2,
     });
-  for (const flag of lost) warn(`${flag} has an empty value, which counts as not given`);
-  const isLost = (word: string) => lost.some((flag) => word === `${inside(flag)}=`);
+  for (const flag of lost) warn(`${flag} has an empty value and is ignored`);
+  const isLost = (word: string) => lost.some((flag) => word === `${commanderName(flag)}=`);
   return read.words.filter((word) => !isLost(word));
 }
 
-function tell(sentence: string): void {
+function printWarning(sentence: string): void {
   stderr.write(`WARNING: ${sentence}\n`);
 }
 
 /**
- * Throws KILN_USAGE when `flag` is given together with one of `others`, which would then have no
- * effect.
+ * Throws KILN_USAGE when `flag` is given together with one of `others`. One of the two would have
+ * no effect.
  */
-export function goesAlone(command: Command, flag: string, others: readonly string[]): void {
+export function rejectCombination(command: Command, flag: string, others: readonly string[]): void {
   const isGiven = (name: string) => {
     const option = command.options.find(({ long }) => long === name);
     return option !== undefined && command.getOptionValueSource(option.attributeName()) === 'cli';
@@ -142,19 +158,20 @@ export function goesAlone(command: Command, flag: string, others: readonly strin
   if (other === undefined) return;
   throw new KilnError('KILN_USAGE', `${flag} and ${other} cannot be used together`, {
     place: { kind: 'flag', flag: other },
-    hint: 'give one of them',
+    hint: 'use only one of them',
     exitCode: 2,
   });
 }
 
-/** For an option that may be given several times. */
+/** Commander's parser for an option that may be given several times: it collects the values. */
 export function collect(value: string, previous: readonly string[] | undefined): string[] {
   return [...(previous ?? []), value];
 }
 
 /**
- * Splits `type=oci,dest=out.tar,"annotation.x=a,b"` as Go's encoding/csv does: a field may be
- * quoted, `""` is a quote inside.
+ * Splits a value such as `type=oci,dest=out.tar,"annotation.x=a,b"` at its commas, as Go's
+ * encoding/csv does: a field may be in double quotes, and `""` inside them is one quote. Throws
+ * KILN_FLAG_VALUE, naming `flag`, when a quote is not closed.
  */
 export function splitCsv(text: string, flag: string): string[] {
   const fields: string[] = [];
@@ -181,7 +198,10 @@ export function splitCsv(text: string, flag: string): string[] {
   }
 }
 
-/** `k=v,k2=v2,word` as a map; a word alone has the value ''. */
+/**
+ * Parses `k=v,k2=v2,word` into a map. Keys are lowercased and trimmed. A word without `=` has the
+ * value ''. Throws KILN_FLAG_VALUE as `splitCsv` does.
+ */
 export function keyValues(text: string, flag: string): Map<string, string> {
   return new Map(
     splitCsv(text, flag).map((field) => {
@@ -193,7 +213,10 @@ export function keyValues(text: string, flag: string): Map<string, string> {
   );
 }
 
-/** A number of bytes as docker's flags take it: `64m`, `1.5GB`, `4096`. Powers of 1024. */
+/**
+ * Parses a size as docker's flags take it, such as `64m`, `1.5GB` or `4096`. Returns bytes. Units
+ * are powers of 1024. Throws KILN_FLAG_VALUE, naming `flag`.
+ */
 export function parseBytes(text: string, flag: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
   if (!match)

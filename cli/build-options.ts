@@ -3,41 +3,42 @@ import type { BuildRequest } from '../builder/request.ts';
 import type { ProgressMode } from './progress/view.ts';
 
 /**
- * What `kiln build` was asked to do: flags and environment, parsed once. `request` decides the
- * result. The rest is what this process lends to the build, shows of it and writes after it.
- * Nothing below reads a flag or the environment.
+ * The flags and environment variables of `kiln build`, parsed once. `request` decides the result.
+ * The other fields say what this process lends to the build, how it shows progress, and which files
+ * it writes afterwards. Code that is called with them reads no flag and no environment variable.
  */
 export interface BuildOptions {
   readonly request: BuildRequest;
-  /** The context as written. */
+  /** The context argument as the user wrote it, for messages. */
   readonly shownContext: string;
-  /** The directories and layouts of this machine, by the names that the request has for them. */
+  /** Directories and OCI layouts of this machine, by the names that the request uses for them. */
   readonly lentPaths: ReadonlyMap<string, LentPath>;
   readonly secrets: readonly SecretSpec[];
   readonly ssh: readonly SshSpec[];
   readonly progress: ProgressMode;
   readonly quiet: boolean;
-  /** Say at the end why steps were not cached. */
+  /** Print at the end why steps were not cached. */
   readonly explain: boolean;
   readonly iidFile: string | undefined;
   readonly metadataFile: string | undefined;
   /** `--on-error=shell` */
   readonly onError?: 'shell' | undefined;
   readonly outputOnError?: FailureOutput | undefined;
-  /** A question about the Dockerfile, asked instead of building it. */
+  /** `--call` or `--check`: print something about the Dockerfile instead of building it. */
   readonly call?: CallSpec | undefined;
 }
 
-/** A place on this machine, its path as written. */
+/** A directory or OCI layout on this machine. The path is as the user wrote it. */
 export interface LentPath {
   readonly kind: 'directory' | 'oci-layout';
   readonly path: string;
 }
 
-/** `--output-on-error`: what of a failed step's tree is kept, and where. */
+/** `--output-on-error`: which files of a failed step are kept, and where. */
 export interface FailureOutput {
+  /** The directory on this machine that the files are copied to. */
   readonly directory: string;
-  /** At least one; relative ones start at the step's working directory. */
+  /** Paths in the step, at least one. Relative paths start at the step's working directory. */
   readonly paths: readonly string[];
 }
 
@@ -47,12 +48,12 @@ export interface SecretSpec {
     | { readonly kind: 'file'; readonly path: string }
     | { readonly kind: 'env'; readonly name: string }
     | { readonly kind: 'stdin' };
-  /** Steps that read it run again when its bytes are others. */
+  /** `invalidate=true`: steps that read the secret run again when its bytes change. */
   readonly invalidate?: true;
 }
 
 export interface SshSpec {
   readonly id: string;
-  /** Agent sockets or key files; the agent of SSH_AUTH_SOCK when empty. */
+  /** Agent sockets or key files. When empty, the agent at SSH_AUTH_SOCK is used. */
   readonly paths: readonly string[];
 }

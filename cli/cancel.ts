@@ -2,9 +2,9 @@ import { CancelledError } from '../base/errors.ts';
 import { endNow } from './outcome.ts';
 
 /**
- * Turns Ctrl-C and SIGTERM into an aborted signal for as long as the scope lasts. A second signal
- * ends the process at once: the private mount namespace and the sandbox watchdog see to it that
- * nothing is left even then.
+ * Aborts the returned signal on SIGINT (Ctrl-C), SIGTERM or SIGHUP, until it is disposed. A second
+ * of these signals ends the process at once. The private mount namespace and the watchdog of the
+ * sandboxes clean up even then.
  */
 export function cancelOnSignals(): Disposable & { readonly signal: AbortSignal } {
   const controller = new AbortController();

@@ -1,17 +1,14 @@
 import { KilnError } from '../base/errors.ts';
 
-/**
- * Longer than anything takes that is closed in earnest: a thread in the middle of a write to a slow
- * disk.
- */
+/** Longer than any real teardown takes, such as a thread that is writing to a slow disk. */
 const LIMIT_MS = 60_000;
 
 /**
- * Waits for the end of what is being closed, `what`, for a minute. A teardown that never settles is
- * an error like any other. The clock holds no event loop: when nothing else does, the process ends
- * at once, as one that failed (outcome.ts).
+ * Waits until `closing` settles, for at most `limit` milliseconds. Throws KILN_UNFINISHED, which
+ * says that `what` could not be closed, when it takes longer. The timer does not keep the event
+ * loop alive: when nothing else does, the process ends at once, and as a failure (outcome.ts).
  */
-export async function closed(
+export async function closeInTime(
   what: string,
   closing: PromiseLike<void>,
   limit: number = LIMIT_MS,

@@ -2,8 +2,9 @@ import { statSync } from 'node:fs';
 import { attempt, reading } from '../base/oserror.ts';
 
 /**
- * The configuration of the host, kiln.toml. One that KILN_CONFIG names has to be there: throws
- * KILN_FILE_UNREADABLE.
+ * Returns the path of kiln.toml, the configuration of the host: KILN_CONFIG, else
+ * /etc/kiln/kiln.toml, which may be missing. Throws KILN_FILE_UNREADABLE when the file that
+ * KILN_CONFIG names does not exist.
  */
 export function configPath(env: Readonly<Record<string, string | undefined>>): string {
   const named = env['KILN_CONFIG'];

@@ -3,13 +3,19 @@ import { resolve } from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading } from '../base/oserror.ts';
 
-/** True for a URL or the like, unless a directory has that name. */
+/**
+ * Says whether a context argument is remote: an http, git or ssh URL, or `user@host:path`. A
+ * directory of that name takes precedence.
+ */
 export function isRemote(context: string): boolean {
   const looksRemote = /^(https?|git|ssh):\/\/|^[\w-]+@[\w.-]+:|^github\.com\//.test(context);
   return looksRemote && !statSync(context, { throwIfNoEntry: false })?.isDirectory();
 }
 
-/** The absolute path of a context directory; throws KILN_CONTEXT_NOT_FOUND. */
+/**
+ * Returns the absolute path of a context directory. Throws KILN_CONTEXT_NOT_FOUND when it is not a
+ * directory, and an error of the system when it cannot be read.
+ */
 export function directoryAt(context: string): string {
   const directory = resolve(context);
   let isDirectory: boolean;
@@ -28,7 +34,7 @@ export function directoryAt(context: string): string {
       'KILN_CONTEXT_NOT_FOUND',
       `path ${JSON.stringify(context)} is not a directory`,
       {
-        hint: 'to name the Dockerfile itself use -f FILE and give its directory',
+        hint: 'give a directory; to name the Dockerfile, use -f FILE',
       },
     );
   return directory;

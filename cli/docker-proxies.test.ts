@@ -45,7 +45,7 @@ test('every field becomes a build argument in upper and lower case', () => {
   });
 });
 
-test('the entry of the engine goes before that for all, and is whole', () => {
+test('the entry for DOCKER_HOST replaces the whole default entry', () => {
   const proxies = {
     default: { httpProxy: 'd', noProxy: 'd' },
     'unix:///var/run/docker.sock': { httpProxy: 'socket' },
@@ -62,7 +62,7 @@ test('the entry of the engine goes before that for all, and is whole', () => {
   );
 });
 
-test('a build argument goes before, in whatever case it is given', () => {
+test('a build argument takes precedence over the proxy of the same name in either case', () => {
   const proxies = { default: { httpProxy: 'cfg', noProxy: 'cfg' } };
   assert.equal(proxiesOf({ proxies }, { given: { http_proxy: 'arg' } }).found, {
     NO_PROXY: 'cfg',
@@ -71,7 +71,7 @@ test('a build argument goes before, in whatever case it is given', () => {
   assert.equal(proxiesOf({ proxies }, { given: { HTTP_PROXY: '', NO_PROXY: 'arg' } }).found, {});
 });
 
-test('what is not there, or empty, is none', () => {
+test('a file, an entry or a field that is missing or empty sets no build argument', () => {
   for (const config of [
     undefined,
     {},
@@ -82,12 +82,12 @@ test('what is not there, or empty, is none', () => {
     assert.equal(proxiesOf(config), { found: {}, warnings: [] });
 });
 
-test('what cannot be used is told, and no build fails of it', () => {
+test('a file that cannot be used gives a warning, not an error', () => {
   for (const [config, words] of [
     ['{', /not a valid docker configuration/],
-    [{ proxies: [] }, /is not what docker writes/],
-    [{ proxies: { default: 'x' } }, /is not what docker writes/],
-    [{ proxies: { default: { httpProxy: 7 } } }, /httpProxy is not a text/],
+    [{ proxies: [] }, /does not have the form that docker writes/],
+    [{ proxies: { default: 'x' } }, /does not have the form that docker writes/],
+    [{ proxies: { default: { httpProxy: 7 } } }, /httpProxy is not a string/],
   ] as const) {
     const { found, warnings } = proxiesOf(config);
     assert.equal(found, {});

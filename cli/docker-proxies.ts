@@ -1,7 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import { type DockerConfig, readDockerConfig } from '../registry/docker-config.ts';
 
-/** Fields of one entry of `proxies`, and the build arguments that they become. */
+/** The fields of an entry of `proxies`, and the build arguments that they set. */
 const FIELDS = {
   httpProxy: 'HTTP_PROXY',
   httpsProxy: 'HTTPS_PROXY',
@@ -10,13 +10,16 @@ const FIELDS = {
   allProxy: 'ALL_PROXY',
 } as const;
 
-/** Where docker's client asks when nothing tells it otherwise: the key of its own entry. */
+/** The daemon that docker's client uses by default. Entries of `proxies` are keyed by daemon. */
 const DOCKER_HOST = 'unix:///var/run/docker.sock';
 
 /**
- * `proxies` of docker's config.json as build arguments, as docker has them: the entry for
- * DOCKER_HOST, else `default`; each name in upper and lower case. What `given` has in either case
- * goes before. A file that cannot be used is told, and is none: no build needs it.
+ * Returns the build arguments that docker sets from `proxies` of its config.json at `path`. They
+ * come from the entry for DOCKER_HOST, else from the entry `default`. Each is set in upper and in
+ * lower case, unless `given`, the user's build arguments, has it in either case.
+ *
+ * Never throws because of the file: `warn` gets a sentence about what cannot be used, since no build
+ * depends on it.
  */
 export function dockerProxies(
   path: string,
@@ -29,7 +32,7 @@ export function dockerProxies(
   for (const [name, value] of Object.entries(entryOf(path, env, warn))) {
     const variable = FIELDS[name as keyof typeof FIELDS];
     if (typeof value !== 'string')
-      warn(`proxies of ${path}: ${name} is not a text, and counts as not given`);
+      warn(`proxies of ${path}: ${name} is not a string, and is ignored`);
     else if (variable !== undefined && value !== '' && !names.has(variable)) {
       found.set(variable, value);
       found.set(variable.toLowerCase(), value);
@@ -59,7 +62,7 @@ function entryOf(
   const entry = entries && (entries[env['DOCKER_HOST'] || DOCKER_HOST] ?? entries['default'] ?? {});
   const read = table(entry);
   if (read) return read;
-  warn(`proxies of ${path} is not what docker writes, and is not used`);
+  warn(`proxies of ${path} does not have the form that docker writes, and is ignored`);
   return {};
 }
 

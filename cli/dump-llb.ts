@@ -12,6 +12,7 @@ import { openLocalEngine } from './engine.ts';
 import { parseBuildFlags } from './flags/build-flags.ts';
 import { localSession } from './local-session.ts';
 
+/** The flags of `kiln debug dump-llb`. */
 export interface DumpFlags {
   readonly file?: string | undefined;
   readonly target?: string | undefined;
@@ -21,8 +22,10 @@ export interface DumpFlags {
 }
 
 /**
- * The graph of a Dockerfile for one platform: JSON text, for people and without logins in URLs, or
- * the bytes of pb.Definition as they are. Nothing is built; base images are looked up.
+ * Returns the LLB graph of the Dockerfile for one platform. `path` is the context directory. The
+ * format `json` is text for people, without the logins in URLs. `binary` is the unchanged bytes of a
+ * pb.Definition. Looks up base images but builds nothing. Throws what the frontend throws, and
+ * KILN_CONTEXT_UNSUPPORTED for a context at a URL.
  */
 export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Array> {
   const argv = [
@@ -42,8 +45,8 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const { signal } = new AbortController();
   const { request } = options;
   const session = localSession(options, engine, signal);
-  const build = { request, engine, session, progress: notTold, signal, scope };
-  const context = await loadContext(request, { ...contextHost(build), fetch: notFetched });
+  const build = { request, engine, session, progress: ignoreProgress, signal, scope };
+  const context = await loadContext(request, { ...contextHost(build), fetch: refuseRemote });
   const sources = scope.use(
     imageSources({
       content: engine.content,
@@ -51,31 +54,31 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
       registry: await engine.settings.registry(),
     }),
   );
-  const { inputs } = prepareRequest(request, session, context, notTold);
-  const asked = { ...inputs, resolveImage: imageResolver(sources, signal), signal };
-  const { targets } = await convertDockerfile(asked, parseDockerfile(context.dockerfile));
+  const { inputs } = prepareRequest(request, session, context, ignoreProgress);
+  const conversion = { ...inputs, resolveImage: imageResolver(sources, signal), signal };
+  const { targets } = await convertDockerfile(conversion, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
   return Buffer.from(`${JSON.stringify(redactData(definitionJson(edge)), withoutLogins, 2)}\n`);
 }
 
-/** What is in base64: the lines of heredocs and the Dockerfile. */
+/** Removes logins from fields in base64, too: they contain heredocs and the Dockerfile. */
 function withoutLogins(name: string, value: unknown): unknown {
   return name === 'data' && typeof value === 'string'
     ? Buffer.from(redactBytes(Buffer.from(value, 'base64'))).toString('base64')
     : value;
 }
 
-/** A build says what is to be said of the context. */
-function notTold(): void {}
+/** Warnings about the context appear in a build, not here. */
+function ignoreProgress(): void {}
 
-/** Nothing is built here, and a context is fetched by building it. */
-async function notFetched(): Promise<never> {
+/** A build fetches a remote context by solving a graph, and nothing is solved here. */
+async function refuseRemote(): Promise<never> {
   throw new KilnError(
     'KILN_CONTEXT_UNSUPPORTED',
     'the graph of a context at a URL cannot be printed without fetching it',
     {
-      hint: 'fetch it first and name the directory',
+      hint: 'fetch the context first and give its directory',
       exitCode: 2,
     },
   );

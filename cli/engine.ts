@@ -3,18 +3,19 @@ import { join, resolve } from 'node:path';
 import { type Engine, openEngine } from '../builder/engine.ts';
 import { proxySettings } from '../registry/proxy.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
-import { dataDirectory, homeDirectory, isWritable } from './caller.ts';
-import { closed } from './closing.ts';
+import { closeInTime } from './closing.ts';
 import { configuredEmulation } from './emulation-options.ts';
 import { gitVariables } from './git-variables.ts';
 import { configuredNetwork } from './network-options.ts';
 import { stderr } from './output.ts';
 import { registryOptions } from './registry-options.ts';
 import { rootlessMap } from './rootless.ts';
+import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
 
 /**
- * The engine of this process: its store is where the environment says, and the environment and
- * kiln.toml decide the rest.
+ * Opens the engine of this process. The environment and kiln.toml decide where its store is and how
+ * it reaches registries, proxies and git. Starts no thread and mounts nothing yet. The caller
+ * disposes it.
  */
 export function openLocalEngine(): Engine {
   const { env } = process;
@@ -24,9 +25,9 @@ export function openLocalEngine(): Engine {
     root,
     worker: workerEntry(),
     threads: Math.max(2, availableParallelism()),
-    beforeThreads: enterMountsAsRoot,
+    beforeThreads: enterMountNamespace,
     warn,
-    closing: closed,
+    closing: closeInTime,
     stateDirectory,
     registry: () => registryOptions(env),
     proxies: () => proxySettings(env),
@@ -40,23 +41,29 @@ export function openLocalEngine(): Engine {
     networkFallback: configuredNetwork(env),
   });
   if (hasNoHome(env))
-    warn(`the home directory cannot be written: the store is ${root} (KILN_ROOT names another)`);
+    warn(
+      `the home directory cannot be written, so the store is ${root} (set KILN_ROOT to change it)`,
+    );
   return engine;
 }
 
-/** Beside the bundle, or this source file. */
+/** The program of the worker threads is beside the bundle, or beside this source file. */
 function workerEntry(): URL {
-  if (import.meta.url.endsWith('.ts')) return new URL('./worker.ts', import.meta.url);
+  if (import.meta.url.endsWith('.ts')) return new URL('./worker-thread.ts', import.meta.url);
   return new URL('./worker.cjs', import.meta.url);
 }
 
-/** Where nothing can be mounted there is nothing for threads to see. */
-function enterMountsAsRoot(): void {
+/**
+ * Enters the private mount namespace before the first thread starts, because threads that already
+ * run would stay outside it. Without root nothing can be mounted, so no namespace is needed.
+ */
+function enterMountNamespace(): void {
   if (process.getuid?.() === 0) mayMount();
 }
 
 /**
- * KILN_ROOT, or /var/lib/kiln for root, or the user's data directory; `own` ids have a store apart
+ * Returns the directory of the store for user `uid`: KILN_ROOT, else /var/lib/kiln for root, else
+ * one in the user's data directory. A user without subordinate ids has a separate store
  * (rootless.ts).
  */
 export function storeRoot(env: NodeJS.ProcessEnv, uid: number): string {
@@ -66,15 +73,15 @@ export function storeRoot(env: NodeJS.ProcessEnv, uid: number): string {
   return join(dataDirectory(env).path, map === 'own' ? 'kiln-own-ids' : 'kiln');
 }
 
-/** Whether the store of an ordinary user is where it is for want of a better place. */
+/** Says whether an ordinary user's store is outside the home directory, which is not writable. */
 function hasNoHome(env: NodeJS.ProcessEnv): boolean {
   return !env['KILN_ROOT'] && rootlessMap(env) !== undefined && dataDirectory(env).substitute;
 }
 
-/** Where sandboxes keep what must not outlive the machine's run. */
+/** Returns the directory for the state of sandboxes, which must not survive a reboot. */
 export function stateDirectory(): string {
   const runtime = rootlessMap() === undefined ? '/run' : process.env['XDG_RUNTIME_DIR'];
-  // A container may have none that can be written; a variable may be left over from another user.
+  // In a container /run may not be writable, and XDG_RUNTIME_DIR may belong to another user.
   if (runtime && isWritable(join(runtime, 'kiln'))) return join(runtime, 'kiln');
   return resolve(storeRoot(process.env, process.getuid?.() ?? 0), 'run');
 }

@@ -1,20 +1,26 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
-import { Command, collect, newCommand, parseArguments, type ReadingFlags } from './arguments.ts';
+import {
+  Command,
+  collect,
+  newCommand,
+  type ParseArgumentsOptions,
+  parseArguments,
+} from './arguments.ts';
 import { readFlagWords } from './flagwords.ts';
 
 const command = () =>
   new Command('x')
-    .option('-t, --tag <name>', 'several', collect)
-    .option('-f, --file <path>', 'one')
-    .option('-q, --quiet', 'a switch')
-    .option('--no-cache', 'a switch that negates')
-    .option('--nocache-filter <stages>', 'goes by another name inside', collect);
+    .option('-t, --tag <name>', 'several values', collect)
+    .option('-f, --file <path>', 'one value')
+    .option('-q, --quiet', 'boolean')
+    .option('--no-cache', 'boolean, negated')
+    .option('--nocache-filter <stages>', 'has another name in commander', collect);
 
 /**
- * What is written, and what commander sees of it. The left side is what Go's pflag takes, which
- * Docker's command line is made with.
+ * Words that the user writes, and what commander gets. Go's pflag, which parses Docker's command
+ * line, accepts the left side.
  */
 const ROWS: readonly (readonly [string, string])[] = [
   ['-t a', '--tag=a'],
@@ -57,13 +63,13 @@ const ROWS: readonly (readonly [string, string])[] = [
   ['--tag', '--tag'],
 ];
 
-for (const [written, seen] of ROWS) {
-  test(`${written} is ${seen || 'nothing'}`, () => {
-    assert.is(readFlagWords(command(), written.split(' '), false).words.join(' '), seen);
+for (const [written, rewritten] of ROWS) {
+  test(`${written} is read as ${rewritten || 'nothing'}`, () => {
+    assert.is(readFlagWords(command(), written.split(' '), false).words.join(' '), rewritten);
   });
 }
 
-test('a switch takes no other value than those of true and false', () => {
+test('a boolean flag with a value that is not a boolean is refused', () => {
   for (const word of ['-q=yes', '--quiet=no', '--no-cache=2', '--quiet=']) {
     assert.throws(
       () => readFlagWords(command(), [word], false),
@@ -73,7 +79,7 @@ test('a switch takes no other value than those of true and false', () => {
   }
 });
 
-test("what follows the first argument is left alone in another program's command line", () => {
+test('words after the first argument are left alone when they belong to another program', () => {
   const { words } = readFlagWords(
     command(),
     ['-q=1', 'image', 'ls', '-t=x', '--quiet=false'],
@@ -82,27 +88,27 @@ test("what follows the first argument is left alone in another program's command
   assert.equal(words, ['--quiet', 'image', 'ls', '-t=x', '--quiet=false']);
 });
 
-test('two values for a flag that counts once are reported; equal values and lists are not', () => {
-  const told = (...words: string[]) => readFlagWords(command(), words, false).repeated;
-  assert.equal(told('-f', 'a', '--file=b', '-t', 'a', '-t', 'b'), ['--file']);
-  assert.equal(told('-f', 'a', '-fa'), []);
+test('a flag with one value that is given two different ones is reported, a list is not', () => {
+  const repeated = (...words: string[]) => readFlagWords(command(), words, false).repeated;
+  assert.equal(repeated('-f', 'a', '--file=b', '-t', 'a', '-t', 'b'), ['--file']);
+  assert.equal(repeated('-f', 'a', '-fa'), []);
 });
 
 function parsed(
   words: readonly string[],
-  reading: ReadingFlags,
+  options: ParseArgumentsOptions,
 ): { readonly warnings: string[]; readonly file: unknown } {
   const warnings: string[] = [];
-  const own = newCommand('x', 'x')
-    .option('-f, --file <path>', 'one')
-    .option('-t, --tag <name>', 'several', collect);
-  parseArguments(own, words, { ...reading, warn: (sentence) => void warnings.push(sentence) });
-  return { warnings, file: own.opts()['file'] };
+  const parsing = newCommand('x', 'x')
+    .option('-f, --file <path>', 'one value')
+    .option('-t, --tag <name>', 'several values', collect);
+  parseArguments(parsing, words, { ...options, warn: (sentence) => void warnings.push(sentence) });
+  return { warnings, file: parsing.opts()['file'] };
 }
 
-test('an empty value is refused, or counts as not given, which is told', () => {
+test('an empty value is refused, or ignored with a warning', () => {
   assert.throws(() => parsed(['--file='], {}), /--file has an empty value/);
-  const { warnings, file } = parsed(['--file', ''], { empty: 'not given' });
+  const { warnings, file } = parsed(['--file', ''], { empty: 'ignored' });
   assert.is(file, undefined);
   assert.match(warnings.join(), '--file has an empty value');
   assert.equal(parsed(['--file='], { mayBeEmpty: new Set(['--file']) }), {
@@ -111,7 +117,7 @@ test('an empty value is refused, or counts as not given, which is told', () => {
   });
 });
 
-test('a flag given twice with different values is told', () => {
+test('a flag that is given twice with different values gives a warning', () => {
   assert.match(
     parsed(['-f', 'a', '-f', 'b'], {}).warnings.join(),
     /--file is given more than once/,

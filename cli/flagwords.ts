@@ -4,25 +4,30 @@ import { KilnError } from '../base/errors.ts';
 /**
  * # The words of a command line, read as Docker reads them
  *
- * Docker's flags are those of Go's pflag, commander's differ in small things. So the words are put
- * in one plain form before commander sees them: `--name=value` for each value, `--name` for each
- * flag that is on.
+ * Docker parses flags with Go's pflag. Commander's syntax differs from it in details. So this module
+ * rewrites the words before commander parses them: `--name=value` for each value, and `--name` for
+ * each boolean flag that is true.
  *
  *     -t=app  -tapp  -t app      --tag=app
  *     -qtapp  -qt=app            --quiet --tag=app
- *     -q=true  --quiet=1         --quiet          (Go's ParseBool; the last of several counts)
+ *     -q=true  --quiet=1         --quiet          (Go's ParseBool; the last of several is used)
  *     --load --load=false        (nothing)
  *
- * What commander would not know is left as it is, so that commander says so.
+ * Unknown flags are left as they are, so that commander reports them.
  */
 export interface FlagWords {
+  /** The rewritten words. */
   readonly words: readonly string[];
-  /** Flags that take one value and were given several that differ: the last one counts. */
+  /** Flags that take one value and were given several different ones. The last one is used. */
   readonly repeated: readonly string[];
   /** Flags whose value is empty. */
   readonly empty: readonly string[];
 }
 
+/**
+ * Rewrites `argv` for commander. With `passesThrough` the words from the first argument on are left
+ * as they are. Throws KILN_USAGE for a boolean flag whose value is not a boolean.
+ */
 export function readFlagWords(
   command: Command,
   argv: readonly string[],
@@ -33,24 +38,29 @@ export function readFlagWords(
   return reader.result();
 }
 
-/** commander reads a leading `no-` as a negation, so this flag goes by another name inside. */
-const INSIDE: Readonly<Record<string, string>> = { '--no-cache-filter': '--nocache-filter' };
+/**
+ * Flags that have another name in commander. Commander takes a leading `no-` for the negation of a
+ * boolean flag.
+ */
+const COMMANDER_NAMES: Readonly<Record<string, string>> = {
+  '--no-cache-filter': '--nocache-filter',
+};
 
-/** The name that commander knows a flag by. */
-export function inside(flag: string): string {
-  return INSIDE[flag] ?? flag;
+/** Returns the name by which commander knows a flag that the user writes as `flag`. */
+export function commanderName(flag: string): string {
+  return COMMANDER_NAMES[flag] ?? flag;
 }
 
-/** A flag as the user writes it. */
-export function outside(name: string): string {
-  return Object.keys(INSIDE).find((flag) => INSIDE[flag] === name) ?? name;
+/** Returns the flag as the user writes it. `name` is the name by which commander knows it. */
+export function writtenName(name: string): string {
+  return Object.keys(COMMANDER_NAMES).find((flag) => COMMANDER_NAMES[flag] === name) ?? name;
 }
 
 class Reader {
   readonly #byName = new Map<string, Option>();
   readonly #words: string[] = [];
   readonly #values = new Map<string, string[]>();
-  /** Flags without a value, in the order they came first. */
+  /** Boolean flags and their values, in the order in which each was first given. */
   readonly #switches = new Map<string, boolean>();
 
   constructor(options: readonly Option[]) {
@@ -74,11 +84,11 @@ class Reader {
     }
   }
 
-  /** Answers how many words after this one belong to it. */
+  /** Reads a word such as `--name=value` or `--name`. Returns how many of the next words it uses. */
   #long(word: string, next: string | undefined): 0 | 1 {
     const equals = word.indexOf('=');
     const written = equals < 0 ? word : word.slice(0, equals);
-    const name = inside(written);
+    const name = commanderName(written);
     const option = this.#byName.get(name);
     if (!option) this.#words.push(word);
     else if (isSwitch(option))
@@ -92,12 +102,15 @@ class Reader {
     return 0;
   }
 
-  /** `-abc`: letters of flags without a value, then perhaps one with a value. */
+  /**
+   * Reads a word such as `-abc`: letters of boolean flags, of which the last may be a flag with a
+   * value. Returns how many of the next words it uses.
+   */
   #short(word: string, next: string | undefined): 0 | 1 {
     for (let rest = word.slice(1); rest !== ''; ) {
       const flag = `-${rest[0]}`;
       const option = this.#byName.get(flag);
-      // As pflag: `-q=` without more is the flag q and then one called `=`.
+      // pflag reads `-q=` with nothing after it as two flags, `-q` and `-=`.
       const given = rest.length > 2 && rest[1] === '=' ? rest.slice(2) : undefined;
       if (!option) {
         this.#words.push(flag === '-h' ? flag : rest === word.slice(1) ? word : flag);
@@ -145,8 +158,8 @@ class Reader {
     const empty = [...this.#values].filter(([, values]) => values.includes(''));
     return {
       words: [...on, ...this.#words],
-      repeated: repeated.map(([name]) => outside(name)),
-      empty: empty.map(([name]) => outside(name)),
+      repeated: repeated.map(([name]) => writtenName(name)),
+      empty: empty.map(([name]) => writtenName(name)),
     };
   }
 }

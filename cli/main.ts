@@ -8,8 +8,8 @@ declare const KILN_VERSION: string | undefined;
 export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION : 'dev';
 
 /**
- * What an ordinary user runs as himself: these touch no store, and a helper that keeps logins wants
- * to see who asks.
+ * Commands that an ordinary user runs without a user namespace. They do not open the store, and a
+ * credential helper has to run as the real user.
  */
 const NEEDS_NO_STORE: ReadonlySet<string> = new Set([
   'completion',
@@ -19,16 +19,19 @@ const NEEDS_NO_STORE: ReadonlySet<string> = new Set([
   'logout',
 ]);
 
-/** Runs one command line (without `node` and the script). Sets the exit code; throws nothing. */
+/**
+ * Runs one command line. `argv` starts with the command: it has neither `node` nor the script.
+ * Prints errors and sets the exit code. Throws nothing.
+ */
 export async function main(argv: readonly string[]): Promise<void> {
-  // Modes of what goes into an image are said in full; a stricter umask of the user's shell must
-  // not change them.
+  // Kiln states the whole mode of each file that goes into an image. A stricter umask of the user's
+  // shell must not change it.
   process.umask(0o022);
   const outcome = beginOutcome();
   try {
-    await outcome.answered(await dispatch(argv));
+    await outcome.returned(await dispatch(argv));
   } catch (error) {
-    await outcome.failed(error);
+    await outcome.threw(error);
   }
 }
 
@@ -38,21 +41,24 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   if (first === '--version' || first === '-v' || first === 'version') return version(first, rest);
   if (first.startsWith('-'))
     throw new KilnError('KILN_UNKNOWN_COMMAND', `there is no command in front of ${first}`, {
-      hint: `flags come behind the command: 'kiln COMMAND ${first}'`,
+      hint: `write flags after the command: 'kiln COMMAND ${first}'`,
       exitCode: 2,
     });
   if (!Object.hasOwn(COMMANDS, first)) {
-    const { asksForGroup, groupHelp, inWordsOfKiln } = await import('./words-of-docker.ts');
-    if (!asksForGroup(argv)) return await dispatch(inWordsOfKiln(argv, Object.keys(COMMANDS)));
-    stdout.write(groupHelp(first));
+    const { isGroupHelp, dockerGroupHelp, translateDockerCommand } = await import(
+      './docker-commands.ts'
+    );
+    if (!isGroupHelp(argv))
+      return await dispatch(translateDockerCommand(argv, Object.keys(COMMANDS)));
+    stdout.write(dockerGroupHelp(first));
     return 0;
   }
   const words = subcommandHelp(first, rest);
   const onlyHelp = words.length > 0 && words.every((word) => word === '--help' || word === '-h');
-  const { own, load }: CommandEntry = COMMANDS[first as CommandName];
-  if (own && !onlyHelp && !own.includes(words[0] ?? ''))
+  const { subcommands, load }: CommandEntry = COMMANDS[first as CommandName];
+  if (subcommands && !onlyHelp && !subcommands.includes(words[0] ?? ''))
     return await dispatch(
-      (await import('./words-of-docker.ts')).inWordsOfKiln([first, ...words], []),
+      (await import('./docker-commands.ts')).translateDockerCommand([first, ...words], []),
     );
   if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp)
     (await import('./rootless.ts')).enterUserNamespace();
@@ -62,11 +68,11 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 const HELP: ReadonlySet<string> = new Set(['help', '--help', '-h']);
 
 /** `kiln help COMMAND` is `kiln COMMAND --help`. */
-async function help(words: readonly string[], nothingSaid: boolean): Promise<number> {
+async function help(words: readonly string[], noCommand: boolean): Promise<number> {
   const about = words.filter((word) => !HELP.has(word));
   if (about.length > 0 && about[0] !== 'version') return await dispatch([...about, '--help']);
   stdout.write(overview());
-  return nothingSaid ? 1 : 0;
+  return noCommand ? 1 : 0;
 }
 
 function version(first: string, rest: readonly string[]): number {

@@ -1,36 +1,36 @@
-import { closed } from './closing.ts';
+import { closeInTime } from './closing.ts';
 import { beginOutcome } from './outcome.ts';
 
-/** A command line of one word: how its work comes out. For tests. */
+/** The program of outcome.test.ts. Its one argument says how the command ends. */
 const outcome = beginOutcome();
 const never = () => new Promise<void>(() => undefined);
 const WORK: Readonly<Record<string, () => Promise<number>>> = {
   works: async () => 0,
   fails: async () => 3,
   throws: async () => {
-    throw new TypeError('a fault');
+    throw new TypeError('a bug');
   },
   'never settles': async () => {
     await never();
     return 0;
   },
   'is never closed': async () => {
-    await using _thing = { [Symbol.asyncDispose]: () => closed('the thing', never()) };
+    await using _thing = { [Symbol.asyncDispose]: () => closeInTime('the thing', never()) };
     return 0;
   },
   'is never closed and holds the loop': async () => {
     setInterval(() => undefined, 1000);
-    await using _thing = { [Symbol.asyncDispose]: () => closed('the thing', never(), 50) };
+    await using _thing = { [Symbol.asyncDispose]: () => closeInTime('the thing', never(), 50) };
     return 0;
   },
-  'throws where nobody looks': async () => {
+  'throws where nothing catches': async () => {
     setImmediate(() => {
-      throw new TypeError('a fault');
+      throw new TypeError('a bug');
     });
     await never();
     return 0;
   },
-  'rejects where nobody looks': async () => {
+  'rejects where nothing catches': async () => {
     void Promise.reject(
       Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO', syscall: 'write' }),
     );
@@ -41,9 +41,9 @@ const WORK: Readonly<Record<string, () => Promise<number>>> = {
 };
 
 try {
-  await outcome.answered(await WORK[process.argv[2] ?? '']!());
+  await outcome.returned(await WORK[process.argv[2] ?? '']!());
 } catch (error) {
-  await outcome.failed(error);
-  // What is held here is held for ever.
+  await outcome.threw(error);
+  // This event loop would never end by itself.
   if (process.argv[2]?.includes('holds')) process.exit();
 }

@@ -1,94 +1,99 @@
 import { CancelledError } from '../base/errors.ts';
-import { closedOutput, stderr, stdout } from './output.ts';
+import { closedOutputError, stderr, stdout } from './output.ts';
 import { exitCodeOf, printError } from './report.ts';
 
 /**
- * # How the process ends
+ * # The exit code of the process
  *
- * Success is said, never fallen into. From its first moment the process is one that failed;
- * `succeed` of this module is the only place that changes that, and it is reached when a command
- * has answered 0 and all that it opened is closed. So an event loop that runs dry because something
- * will never settle, an error that nobody caught, or a Node that gives up cannot pass for a build
- * that worked.
+ * The process starts with the exit code of a failure. Only `succeed` in this module changes that. It
+ * is called when a command has returned 0 and everything that the command opened is closed.
+ *
+ * So none of these can look like a build that succeeded: an event loop that runs empty because a
+ * promise never settles, an error that is not caught, a crash of Node.
  */
 export interface Outcome {
-  /** What the command answered. */
-  answered(code: number): Promise<void>;
-  /** What it threw instead. */
-  failed(error: unknown): Promise<void>;
+  /** Ends the process with the exit code that the command returned. */
+  returned(code: number): Promise<void>;
+  /** Prints the error that the command threw, and ends the process with the error's exit code. */
+  threw(error: unknown): Promise<void>;
 }
 
-/** The process has failed until `succeed`, in the words of sysexits.h by a fault of its own. */
-const UNTOLD = 70;
-/** What a command that was cancelled, and has told so itself, answers. */
+/** EX_SOFTWARE of sysexits.h: the exit code until the outcome is known, and for bugs. */
+const SOFTWARE = 70;
+/** What a command returns that was cancelled and has printed so itself. */
 const CANCELLED = 130;
 /**
- * After the outcome nothing should hold the event loop. What does may be a connection that is about
- * to close.
+ * How long something may keep the event loop alive after the outcome is known. It may be a
+ * connection that is about to close.
  */
 const LINGER_MS = 60_000;
 
-let told = false;
+let known = false;
 
-/** Makes the process one that failed. To be called once, before anything that can go wrong. */
+/**
+ * Sets the exit code of a failure and handles errors that nothing catches. Call it once, before
+ * anything that can fail.
+ */
 export function beginOutcome(): Outcome {
-  process.exitCode = UNTOLD;
-  process.on('exit', () => told || unfinished());
+  process.exitCode = SOFTWARE;
+  process.on('exit', () => known || unfinished());
   process.on('uncaughtException', lastResort).on('unhandledRejection', lastResort);
   return {
-    async answered(code) {
+    async returned(code) {
       if (code === CANCELLED) endNow(code);
-      if (code !== 0) return tell(code);
-      const lost = stdout.lost === 'closed' ? closedOutput() : undefined;
-      if (lost) return this.failed(lost);
+      if (code !== 0) return setOutcome(code);
+      const lost = stdout.lost === 'closed' ? closedOutputError() : undefined;
+      if (lost) return this.threw(lost);
       succeed();
     },
-    async failed(error) {
+    async threw(error) {
       await printError(error);
-      // Who cancels waits for nobody: bytes that a reader who stands still has not taken would hold
-      // the loop.
+      // A user who cancels does not want to wait. Bytes that a stalled reader has not taken would
+      // keep the event loop alive.
       if (error instanceof CancelledError) endNow(error.exitCode);
-      tell(exitCodeOf(error));
+      setOutcome(exitCodeOf(error));
     },
   };
 }
 
-/** The one place where the process becomes one that succeeded. */
+/** The only place where the process gets the exit code of a success. */
 function succeed(): void {
-  tell(0);
+  setOutcome(0);
 }
 
-/** From here on the exit status is `code`, whatever comes. */
-function tell(code: number): void {
-  told = true;
+/** Makes `code` the exit code. Nothing that happens later changes it. */
+function setOutcome(code: number): void {
+  known = true;
   process.exitCode = code;
   setTimeout(() => {
     stderr.write('ERROR: something that kiln opened is still open after its work was done\n');
-    process.exit(code || UNTOLD);
+    process.exit(code || SOFTWARE);
   }, LINGER_MS).unref();
 }
 
 /**
- * Ends the process now, for a user who will not wait: as after a crash, the kernel and the watchdog
- * clean up.
+ * Ends the process at once, for a user who does not want to wait. The kernel and the watchdog clean
+ * up, as after a crash.
  */
 export function endNow(code: number): never {
-  told = true;
+  known = true;
   process.exit(code);
 }
 
-/** The loop ran dry, or something called process.exit: nobody has said how the command came out. */
+/**
+ * Reports that the process ends before the outcome is known: the event loop ran empty, or something
+ * called process.exit.
+ */
 function unfinished(): void {
-  if (!process.exitCode || process.exitCode === UNTOLD) process.exitCode = 1;
+  if (!process.exitCode || process.exitCode === SOFTWARE) process.exitCode = 1;
   stderr.write(
-    'ERROR: kiln ended before its work did: what it was doing is not done ' +
-      '[KILN_UNFINISHED]\n' +
+    'ERROR: kiln ended before its work was done [KILN_UNFINISHED]\n' +
       'hint: run the command again, and report this if it happens again\n',
   );
 }
 
-/** An error that nobody was there to catch. What else was under way is left as after a crash. */
+/** Handles an error that nothing caught. Other work in progress is abandoned, as in a crash. */
 function lastResort(error: unknown): void {
-  if (told) return;
+  if (known) return;
   void printError(error).finally(() => endNow(exitCodeOf(error)));
 }

@@ -6,19 +6,19 @@ import { canMoveCursor } from './terminal/terminal-size.ts';
 import { styled, unstyled, visible } from './terminal/text.ts';
 
 /**
- * Standard output and standard error, as text. Writing waits until everything is written, as Node's
- * own streams do on Linux; those load the sockets of Node even for a pipe, 3 ms of a cached build
- * of 75 (2-core VM, 2026-11). For bytes that are piped on, and for a terminal, the stream of Node
- * is there.
+ * Standard output and standard error, for text. `write` returns when everything is written, as
+ * Node's own streams do on Linux. Those would load Node's socket code even for a pipe, which takes
+ * 3 ms of the 75 ms of a cached build (2-core VM, 2026-11). Node's stream is used for terminals
+ * here, and for binary output in binary-output.ts.
  */
 export const stdout: StandardOutput = outputOf(1);
 export const stderr: Output = outputOf(2);
 
-/** Standard output, which may end before the command does. */
+/** Standard output. Its reader may end before the command does. */
 export interface StandardOutput extends Output {
   /**
-   * Why text that was written is lost: its reader has gone (`kiln images | head`), or the
-   * descriptor was closed by who started us.
+   * Why text was lost, or undefined when none was: the reader has ended (`kiln images | head`), or
+   * the program that started Kiln closed the descriptor.
    */
   readonly lost: Loss | undefined;
 }
@@ -26,15 +26,15 @@ export interface StandardOutput extends Output {
 type Loss = 'unread' | 'closed';
 
 /**
- * For a command whose output is its work: throws when some of it was not taken. A short answer that
- * a reader has had enough of (`kiln images | head -1`) is well; a log or a graph that was cut off
- * is not what was asked for.
+ * Throws KILN_OUTPUT_UNWRITABLE when some of the output was lost. Commands call it whose output is
+ * useless when it is cut off, such as a log or a graph. A list that a reader cuts off
+ * (`kiln images | head -1`) is not an error.
  */
-export function takenWhole(): void {
+export function requireWholeOutput(): void {
   if (stdout.lost === undefined) return;
   throw new KilnError(
     'KILN_OUTPUT_UNWRITABLE',
-    `standard output was not taken to its end: ${REASON[stdout.lost]}`,
+    `standard output was not read to its end: ${REASON[stdout.lost]}`,
     {
       hint: 'let the reader read to the end, or write to a file',
     },
@@ -47,18 +47,19 @@ const REASON: Readonly<Record<Loss, string>> = {
 };
 
 /**
- * Node opens /dev/null in place of a closed descriptor, so the launcher looks before Node starts.
+ * Says whether the descriptor was closed when Kiln was started. Node opens /dev/null in place of a
+ * closed descriptor, so the launcher checks it before Node starts and sets a variable.
  */
 export function isClosed(fd: 1 | 2, env: NodeJS.ProcessEnv = process.env): boolean {
   return fd === 1 && env['KILN_STDOUT_CLOSED'] === '1';
 }
 
-export function closedOutput(): KilnError {
+export function closedOutputError(): KilnError {
   return new KilnError(
     'KILN_OUTPUT_UNWRITABLE',
-    'standard output is closed: what belongs there is lost',
+    'standard output is closed, so the output is lost',
     {
-      hint: 'redirect standard output to a file, or to /dev/null when nobody wants to read it',
+      hint: 'redirect standard output to a file, or to /dev/null when it is not needed',
     },
   );
 }
@@ -100,15 +101,15 @@ function mayBeTerminal(fd: number): boolean {
     const stat = fstatSync(fd);
     return stat.isCharacterDevice() && stat.rdev >> 8 !== MEMORY_DEVICES;
   } catch {
-    // Closed by who started us.
+    // The program that started Kiln closed the descriptor.
     return false;
   }
 }
 
 /**
- * Writes until everything is written; answers why not, when nobody reads it. That ends no command:
- * what is under way is done all the same, and the exit status says how it came out. Standard error
- * is for telling: when that cannot be done, there is nobody to tell.
+ * Writes all of `text`. Returns why it could not when nothing reads the descriptor: the command
+ * goes on all the same, and the exit code reports its result. Other errors are thrown for standard
+ * output and ignored for standard error, because an error could not be printed there anyway.
  */
 function writeAll(fd: number, text: string | Uint8Array): Loss | undefined {
   let rest: Uint8Array = typeof text === 'string' ? Buffer.from(text) : text;
@@ -120,7 +121,7 @@ function writeAll(fd: number, text: string | Uint8Array): Loss | undefined {
       if (code === 'EAGAIN') pause();
       else if (code === 'EPIPE') return 'unread';
       else if (code === 'EBADF') return 'closed';
-      // The next text may get through: a full disk can be made room on.
+      // A later write may succeed, for instance once a full disk has room again.
       else if (fd === 2) return undefined;
       else
         throw osError(error, {
@@ -133,9 +134,12 @@ function writeAll(fd: number, text: string | Uint8Array): Loss | undefined {
   return undefined;
 }
 
-const FULL = 'make room where it is redirected to, or redirect it elsewhere';
+const FULL = 'free space on the disk that it is redirected to, or redirect it elsewhere';
 
-/** Whoever shares the pipe has made it one that does not wait. */
+/**
+ * Waits for a millisecond. Another program that shares the pipe has made it non-blocking, so a
+ * write fails while the pipe is full.
+ */
 function pause(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
 }

@@ -3,8 +3,8 @@ import type { RegistryOptions } from '../registry/client.ts';
 import { readHostsConfig } from '../registry/config.ts';
 import { dockerCredentials } from '../registry/credentials.ts';
 import { proxySettings } from '../registry/proxy.ts';
-import { homeDirectory } from './caller.ts';
 import { configPath } from './config-path.ts';
+import { homeDirectory } from './user-directories.ts';
 
 /** Certificates by host, as docker has them. */
 const CERTIFICATES = '/etc/docker/certs.d';

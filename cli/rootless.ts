@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { programsOn } from '../executor/find-program.ts';
 import { installCommand } from '../executor/probe.ts';
-import { homeDirectory, userName } from './caller.ts';
 import { stderr } from './output.ts';
+import { homeDirectory, userName } from './user-directories.ts';
 
 /**
  * # An ordinary user

@@ -138,7 +138,7 @@ const parts = await buildParts(root, lazily, [
     roots: ['cli/main.ts', 'cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
   },
 ]);
-await build({ ...lazily, entryPoints: { worker: 'cli/worker.ts' } });
+await build({ ...lazily, entryPoints: { worker: 'cli/worker-thread.ts' } });
 // What the package exports: nothing of the command line is in it.
 await build({ ...lazily, entryPoints: { library: 'builder/library.ts' } });
 await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });

@@ -146,7 +146,7 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['load --input=', /--input has an empty value/],
   ['imagetools create --dry-run --prefer-index foo x', /Allowed choices/],
   ['imagetools create --dry-run --progress foo x', /--progress is "foo"/],
-  ['--root /x images', /flags come behind the command/],
+  ['--root /x images', /write flags after the command/],
 ];
 
 for (const [words, sentence] of REFUSED) {
@@ -167,7 +167,7 @@ test('an empty argument names nothing', async () => {
     ['build', ''],
   ]) {
     const { stderr } = await rig.kiln(words, { expect: 2 });
-    assert.match(stderr, 'an argument is an empty word');
+    assert.match(stderr, 'an argument is empty');
   }
 });
 

@@ -33,25 +33,25 @@ const SAME: readonly (readonly [string, readonly string[]])[] = [
 ];
 
 for (const [words, others] of SAME) {
-  test(`kiln ${words}, however it is asked`, async () => {
+  test(`kiln ${words}, and other ways to ask for the same help`, async () => {
     const wanted = await printed(...words.split(' '));
     assert.ok(wanted.length > 5);
     for (const other of others) assert.is(await printed(...other.split(' ')), wanted, other);
   });
 }
 
-/** What there is not, and the words that say so. */
+/** Commands that Kiln does not have, and what the error says about each. */
 const NOT_THERE: readonly (readonly [string, RegExp])[] = [
   ['help nosuch', /nosuch/],
   ['help biuld', /did you mean 'kiln build'/],
   ['biuld', /did you mean 'kiln build'/],
-  ['bake', /there is no bake/],
-  ['buildx bake', /there is no bake/],
-  ['buildx', /build is kiln build/],
-  ['buildx create --name x', /there are no builders/],
+  ['bake', /Kiln has no bake/],
+  ['buildx bake', /Kiln has no bake/],
+  ['buildx', /build runs kiln build/],
+  ['buildx create --name x', /Kiln has no builders/],
   ['system prune', /kiln rmi NAME/],
   ['image lss', /did you mean 'kiln image ls'/],
-  ['ps', /no containers that stay/],
+  ['ps', /Kiln keeps no containers/],
   ['version foo', /takes no arguments, but got "foo"/],
   ['--version build', /takes no arguments, but got "build"/],
   ['cache lss', /did you mean ls/],
@@ -60,7 +60,7 @@ const NOT_THERE: readonly (readonly [string, RegExp])[] = [
 ];
 
 for (const [words, sentence] of NOT_THERE) {
-  test(`kiln ${words}: an error that says what there is`, async () => {
+  test(`kiln ${words}: an error that says what to use instead`, async () => {
     const { code, stdout, stderr } = await kiln(...words.split(' '));
     assert.is(code, 2);
     assert.is(stdout, '');

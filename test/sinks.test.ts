@@ -278,7 +278,7 @@ test('text: a list may end early, a log is whole or an error, and the build is d
   failedWell(
     await shell(rig, `kiln logs | head -c 10 >/dev/null; ${status}`),
     'logs',
-    /not taken to its end: the reader has gone/,
+    /not read to its end: the reader has gone/,
   );
   for (const command of ['logs', 'images', 'debug dump-llb c', 'build -q c'])
     failedWell(

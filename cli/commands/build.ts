@@ -16,7 +16,7 @@ import type { OnFailure } from '../failure/on-failure.ts';
 import { declareBuild } from '../flags/build-command.ts';
 import { parseBuildFlags } from '../flags/build-flags.ts';
 import { localSession } from '../local-session.ts';
-import { closedOutput, isClosed, stderr, stdout } from '../output.ts';
+import { closedOutputError, isClosed, stderr, stdout } from '../output.ts';
 import { createView } from '../progress/create-view.ts';
 import {
   type LendingView,
@@ -92,7 +92,7 @@ function tryPlaces({ request, outputOnError }: BuildOptions): void {
   const toStdout = request.outputs.some(
     (output) => 'destination' in output && output.destination?.kind === 'stdout',
   );
-  if (toStdout && isClosed(1)) throw closedOutput();
+  if (toStdout && isClosed(1)) throw closedOutputError();
   if (outputOnError) tryDirectory({ path: outputOnError.directory, flag: '--output-on-error' });
 }
 
@@ -158,7 +158,7 @@ async function tellFailure(
 }
 
 async function explain(events: readonly ProgressEvent[]): Promise<void> {
-  const { renderExplanation } = await import('../explain.ts');
+  const { renderExplanation } = await import('../explanation.ts');
   stderr.write(`\n${renderExplanation(events)}`);
 }
 

@@ -7,18 +7,18 @@ import {
   groupUsage,
   newCommand,
   newGroup,
-  offer,
   parseArguments,
+  suggestValues,
 } from '../arguments.ts';
 import { dumpLlb } from '../dump-llb.ts';
-import { stdout, takenWhole } from '../output.ts';
+import { requireWholeOutput, stdout } from '../output.ts';
 
 export function declareCommand(): Command {
   return newGroup('debug', 'Looks inside a build', [declareDump()]);
 }
 
 function declareDump(): Command {
-  return offer(
+  return suggestValues(
     newCommand('debug dump-llb', 'Print the LLB graph that a Dockerfile comes to')
       .argument('[path]', 'the context directory', '.')
       .option('-f, --file <file>', 'the Dockerfile')
@@ -76,7 +76,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (output !== undefined) await writeFile(resolve(output), bytes, writing('the graph', output));
   else {
     stdout.write(bytes);
-    takenWhole();
+    requireWholeOutput();
   }
   return 0;
 }

@@ -1,7 +1,7 @@
 import { findLog, readLog } from '../../builder/history/build-log.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
-import { renderExplanation } from '../explain.ts';
+import { renderExplanation } from '../explanation.ts';
 import { stdout } from '../output.ts';
 
 export function declareCommand(): Command {

@@ -1,8 +1,8 @@
 import { type Command, newGroup } from '../arguments.ts';
+import { dockerGroupHelp } from '../docker-commands.ts';
 import { stdout } from '../output.ts';
-import { groupHelp } from '../words-of-docker.ts';
 
-/** What is Kiln's own in the group; the other names are those of `groupHelp`. */
+/** What is Kiln's own in the group; the other names are those of `dockerGroupHelp`. */
 export async function declareCommand(): Promise<Command> {
   const prune = (await import('./image-prune.ts')).declareCommand();
   return newGroup(
@@ -19,6 +19,6 @@ export async function declareCommand(): Promise<Command> {
 export async function run(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === 'prune') return await (await import('./image-prune.ts')).run(rest);
-  stdout.write(groupHelp('image'));
+  stdout.write(dockerGroupHelp('image'));
   return 0;
 }

@@ -7,7 +7,14 @@ import { combine, parseSources, partsFor } from '../../exporter/imagetools/creat
 import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parsePlatformForHost } from '../../registry/platforms.ts';
-import { type Command, collect, newCommand, Option, offer, parseArguments } from '../arguments.ts';
+import {
+  type Command,
+  collect,
+  newCommand,
+  Option,
+  parseArguments,
+  suggestValues,
+} from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
@@ -45,7 +52,7 @@ export function declareCommand(): Command {
     )
     .option('--dry-run', 'print the new image instead of pushing it')
     .option('--progress <mode>', 'how to show progress (default: BUILDKIT_PROGRESS, or auto)');
-  return offer(command, { '--progress': PROGRESS_MODES });
+  return suggestValues(command, { '--progress': PROGRESS_MODES });
 }
 
 /** `kiln imagetools create -t NAME SOURCE…`: an index of images that are in registries already. */

@@ -2,9 +2,9 @@ import { KilnError } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import { bytes } from '../../base/units.ts';
 import { findLog, logNames, readLog } from '../../builder/history/build-log.ts';
-import { type Command, goesAlone, newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments, rejectCombination } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
-import { stdout, takenWhole } from '../output.ts';
+import { requireWholeOutput, stdout } from '../output.ts';
 import { seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
@@ -27,8 +27,8 @@ export function declareCommand(): Command {
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
-  goesAlone(command, '--list', ['--json', '--usage']);
-  goesAlone(command, '--json', ['--usage']);
+  rejectCombination(command, '--list', ['--json', '--usage']);
+  rejectCombination(command, '--json', ['--usage']);
   if (command.args[0] !== undefined && command.opts()['list'] === true)
     throw new KilnError('KILN_USAGE', '--list lists all builds and takes no ID', {
       hint: `'kiln logs ${command.args[0]}' prints that log`,
@@ -58,7 +58,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const event of events) view.event(event);
   view.close('done');
   if (!flags.json) stdout.write(`\nbuild ${id}: ${outcome(ended)}\n`);
-  takenWhole();
+  requireWholeOutput();
   return 0;
 }
 

@@ -7,10 +7,10 @@ import type { PrunePolicy } from '../../cache/gc/policy.ts';
 import {
   type Command,
   collect,
-  goesAlone,
   newCommand,
   parseArguments,
   parseBytes,
+  rejectCombination,
 } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configPath } from '../config-path.ts';
@@ -61,8 +61,8 @@ export function declareCommand(): Command {
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
-  goesAlone(command, '--keep-storage', ['--reserved-space']);
-  goesAlone(command, '--auto', [
+  rejectCombination(command, '--keep-storage', ['--reserved-space']);
+  rejectCombination(command, '--auto', [
     ...[
       '--all',
       '--filter',

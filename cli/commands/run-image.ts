@@ -9,7 +9,7 @@ import { printable } from '../../registry/failures.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { imageSources, type SourceImage } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
-import { type Command, collect, newCommand, offer, parseArguments } from '../arguments.ts';
+import { type Command, collect, newCommand, parseArguments, suggestValues } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { openLocalEngine, stateDirectory } from '../engine.ts';
@@ -53,7 +53,7 @@ export function declareCommand(): Command {
     .option('-t, --tty', 'lend the terminal')
     .option('--rm', 'no effect: nothing is ever kept')
     .passThroughOptions();
-  return offer(command, { '--network': NETWORK_MODES });
+  return suggestValues(command, { '--network': NETWORK_MODES });
 }
 
 /**

@@ -4,11 +4,11 @@ import { tryFile } from '../../exporter/destination.ts';
 import { type Destination, destinationOf } from '../../exporter/output-spec.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { standardOutput } from '../binary-output.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
 import { findImage } from '../image/find-image.ts';
-import { standardOutput } from '../lent-output.ts';
-import { closedOutput, isClosed, stdout } from '../output.ts';
+import { closedOutputError, isClosed, stdout } from '../output.ts';
 
 export function declareCommand(): Command {
   return newCommand('save', 'Write images to an archive')
@@ -41,7 +41,7 @@ function destinationFor(output: string, signal: AbortSignal): Destination {
     tryFile({ path, flag: '--output' });
     return { kind: 'file', path };
   }
-  if (isClosed(1)) throw closedOutput();
+  if (isClosed(1)) throw closedOutputError();
   const write = standardOutput();
   return { kind: 'stream', write: (bytes) => write(bytes, signal) };
 }

@@ -1,4 +1,4 @@
-import { type Command, collect, newCommand, Option, offer } from '../arguments.ts';
+import { type Command, collect, newCommand, Option, suggestValues } from '../arguments.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { METHODS } from './call-spec.ts';
 import { ENTITLEMENTS } from './entitlement.ts';
@@ -8,7 +8,7 @@ import { OUTPUT_TYPES } from './outputs.ts';
 
 /** `kiln build` with all its flags. */
 export function declareBuild(): Command {
-  return offer(addLimitFlags(buildCommand()), {
+  return suggestValues(addLimitFlags(buildCommand()), {
     '--allow': [...ENTITLEMENTS, 'device='],
     '--attest': ['type=provenance', 'type=sbom'],
     '--cache-from': ['type=registry,ref=', 'type=local,src='],

@@ -399,7 +399,7 @@ for (const [words, { refused: why, warned, is: look }] of ROWS) {
 }
 
 test('an empty context is not the current directory', () => {
-  assert.match(refused(['']).message, 'empty word');
+  assert.match(refused(['']).message, 'argument is empty');
 });
 
 test('BUILDKIT_PROGRESS is the default of --progress, and a wrong one is refused', () => {

@@ -50,7 +50,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   const command = declareBuild();
   const warnings: string[] = [];
   const warn = (sentence: string) => void warnings.push(sentence);
-  if (!parseArguments(command, argv, { empty: 'not given', mayBeEmpty: MAY_BE_EMPTY, warn }))
+  if (!parseArguments(command, argv, { empty: 'ignored', mayBeEmpty: MAY_BE_EMPTY, warn }))
     return undefined;
   const flags = command.opts<Record<string, unknown>>();
   const has = (name: string) => flags[name] === true;

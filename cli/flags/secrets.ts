@@ -5,7 +5,7 @@ import type { BuildRequest } from '../../builder/request.ts';
 import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
 import type { SecretSpec, SshSpec } from '../build-options.ts';
-import { homeDirectory } from '../caller.ts';
+import { homeDirectory } from '../user-directories.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

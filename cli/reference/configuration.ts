@@ -1,7 +1,7 @@
 /**
  * The keys of kiln.toml, for docs/reference/kiln-toml.md and the man page. Tests compare them with
  * those that the readers know: `registry/config.ts`, `cli/gc-config.ts`, `cli/network-config.ts`,
- * `cli/emulators.ts`.
+ * `cli/emulation-config.ts`.
  */
 export interface ConfigurationTable {
   /** As it is written in the file. */

@@ -1,6 +1,6 @@
-import { type Command, type Option, wordsFor } from '../arguments.ts';
+import { type Command, completionWords, type Option } from '../arguments.ts';
 import { COMMANDS } from '../commands.ts';
-import { outside } from '../flagwords.ts';
+import { writtenName } from '../flagwords.ts';
 
 /**
  * # What there is to type, as data
@@ -75,13 +75,13 @@ function describe(command: Command): CommandDescription {
 
 function flagOf(option: Option): FlagDescription {
   return {
-    long: outside(option.long ?? ''),
+    long: writtenName(option.long ?? ''),
     short: option.short,
     value: option.required ? /<(.+)>/.exec(option.flags)?.[1] : undefined,
     several: option.parseArg !== undefined && option.argChoices === undefined,
     text: option.description,
     fallback: typeof option.defaultValue === 'string' ? option.defaultValue : undefined,
-    values: wordsFor(option),
-    hidden: option.hidden && outside(option.long ?? '') === option.long,
+    values: completionWords(option),
+    hidden: option.hidden && writtenName(option.long ?? '') === option.long,
   };
 }

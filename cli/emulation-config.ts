@@ -3,8 +3,8 @@ import { type Platform, parsePlatform } from '../base/platform.ts';
 import { textIfThere } from '../registry/textfile.ts';
 
 /**
- * The emulator that the user names for an architecture in kiln.toml, in the place of the one that
- * is found:
+ * Returns the path of the emulator that the kiln.toml at `path` names for an architecture, or
+ * undefined when it names none. It is used instead of an emulator that Kiln finds on the host:
  *
  *     [emulators]
  *       arm64 = "/opt/qemu/qemu-aarch64"
@@ -35,7 +35,7 @@ export async function configuredEmulator(
       `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
       {
         place: { kind: 'path', path },
-        hint: 'write [emulators] and below it ARCHITECTURE = "/path/of/a/static/qemu"',
+        hint: 'write [emulators], and below it ARCHITECTURE = "/path/of/a/static/qemu"',
         cause: error,
       },
     );

@@ -2,8 +2,8 @@ import { KilnError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
 
 /**
- * What users of docker type first, and what it is called here: words that stand for a command of
- * Kiln, or a sentence about what there is instead.
+ * Docker's command groups and their subcommands. Each one is translated to the words of a command of
+ * Kiln, or has a hint about what to use instead.
  */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] | string>>>> = {
   buildx: {
@@ -14,10 +14,10 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     imagetools: ['imagetools'],
     version: ['version'],
     bake:
-      'there is no bake: run kiln build for each target (docker buildx bake --print lists ' +
+      'Kiln has no bake: run kiln build for each target (docker buildx bake --print lists ' +
       'their options)',
     history: "'kiln logs --list' lists the builds, 'kiln logs ID' shows one",
-    dial: 'there is no daemon that could be dialled',
+    dial: 'Kiln has no daemon to dial',
     ...builders('ls', 'create', 'use', 'rm', 'inspect', 'stop', 'bootstrap'),
   },
   builder: { build: ['build'], prune: ['prune'] },
@@ -34,64 +34,67 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     remove: ['rmi'],
     save: ['save'],
     tag: ['tag'],
-    // Kiln's own (commands/image.ts).
+    // Implemented in commands/image.ts.
     prune: ['image', 'prune'],
-    import: 'build it: FROM scratch and ADD of the archive',
+    import: 'build the image from a Dockerfile with FROM scratch and ADD of the archive',
   },
   container: { run: ['run'] },
   manifest: { inspect: ['imagetools', 'inspect'], create: ['imagetools', 'create'] },
   system: {
     df: ['du'],
     info: ['doctor'],
-    prune: "'kiln prune' removes build cache, 'kiln rmi NAME' images",
+    prune: "'kiln prune' removes build cache, 'kiln rmi NAME' removes images",
   },
 };
 
-const ALONE: Readonly<Record<string, readonly string[] | string>> = {
-  buildx: "'kiln build' is docker buildx build",
+/** Docker's commands outside a group, in the same form. */
+const COMMANDS_OF_DOCKER: Readonly<Record<string, readonly string[] | string>> = {
+  buildx: "'kiln build' does what docker buildx build does",
   bake: GROUPS['buildx']!['bake']!,
   info: ['doctor'],
-  create: "'kiln run IMAGE' runs a command in a container and leaves nothing",
-  exec: "'kiln run IMAGE COMMAND' runs a command in an image",
-  ps: 'there are no containers that stay: kiln run leaves nothing behind',
+  create: "'kiln run IMAGE' runs a command in a container, and removes the container afterwards",
+  exec: "'kiln run IMAGE COMMAND' runs a command in a new container from an image",
+  ps: 'Kiln keeps no containers: kiln run removes its container afterwards',
   rm: "'kiln rmi NAME' removes an image",
-  commit: 'write it as a RUN of a Dockerfile and build it',
+  commit: 'write the change as a RUN instruction of a Dockerfile, and build it',
   import: GROUPS['image']!['import']!,
-  export: "'kiln build -o DIR' writes the tree of a result, 'kiln save' an archive of an image",
-  search: 'look at the web page of the registry',
+  export:
+    "'kiln build -o DIR' writes the files of a result, 'kiln save' writes an archive of an image",
+  search: "use the registry's web page",
 };
 
 function builders(...words: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(
-    words.map((word) => [word, 'there are no builders: Kiln is the one that there is']),
+    words.map((word) => [word, 'Kiln has no builders: every build runs in the kiln process']),
   );
 }
 
 /**
- * The words in which Kiln says what `argv` does, which begins with none of Kiln's `commands`.
- * Throws KILN_UNKNOWN_COMMAND.
+ * Translates a command line of docker to one of Kiln. `argv` does not start with any of Kiln's
+ * `commands`, which are used for suggestions. Throws KILN_UNKNOWN_COMMAND, with a hint about what
+ * to use instead, when Kiln has no such command.
  */
-export function inWordsOfKiln(
+export function translateDockerCommand(
   argv: readonly string[],
   commands: readonly string[],
 ): readonly string[] {
   const [first = '', second, ...rest] = argv;
   const group = Object.hasOwn(GROUPS, first) ? GROUPS[first] : undefined;
   if (group && second === undefined) throw unknown(first, listed(first, group));
-  const found = group ? own(group, second ?? '') : own(ALONE, first);
+  const found = group ? ownValue(group, second ?? '') : ownValue(COMMANDS_OF_DOCKER, first);
   if (typeof found === 'string') throw unknown(group ? `${first} ${second}` : first, found);
   if (found) return group ? [...found, ...rest] : [...found, ...argv.slice(1)];
   if (group)
     throw unknown(
       `${first} ${second}`,
-      close(second ?? '', Object.keys(group), `${first} `) ?? listed(first, group),
+      suggestion(second ?? '', Object.keys(group), `${first} `) ?? listed(first, group),
     );
   const words = [...commands, 'help', 'version'];
-  throw unknown(first, close(first, words) ?? "'kiln --help' lists the commands");
+  throw unknown(first, suggestion(first, words) ?? "'kiln --help' lists the commands");
 }
 
-/** Whether only the help of a group of docker's is asked for. */
-export function asksForGroup([first = '', second = '', ...rest]: readonly string[]): boolean {
+/** Says whether `argv` asks for the help of one of docker's groups, as `kiln buildx --help` does. */
+export function isGroupHelp([first = '', second = '', ...rest]: readonly string[]): boolean {
   return (
     Object.hasOwn(GROUPS, first) &&
     /^(?:-h|--help|help)$/.test(second) &&
@@ -99,30 +102,29 @@ export function asksForGroup([first = '', second = '', ...rest]: readonly string
   );
 }
 
-export function groupHelp(name: string): string {
+/** Returns the help text of one of docker's groups: its subcommands and what they run in Kiln. */
+export function dockerGroupHelp(name: string): string {
   const group = GROUPS[name] ?? {};
   const lines = Object.entries(group).flatMap(([word, words]) =>
     typeof words === 'string' ? [] : [`  ${word.padEnd(11)}kiln ${words.join(' ')}\n`],
   );
   return (
-    `Usage: kiln ${name} COMMAND\n\n` +
-    'Names that docker has for commands of Kiln:\n' +
-    `${lines.join('')}`
+    `Usage: kiln ${name} COMMAND\n\n` + `Docker's names for commands of Kiln:\n${lines.join('')}`
   );
 }
 
-function own<T>(words: Readonly<Record<string, T>>, word: string): T | undefined {
+function ownValue<T>(words: Readonly<Record<string, T>>, word: string): T | undefined {
   return Object.hasOwn(words, word) ? words[word] : undefined;
 }
 
 function listed(first: string, group: (typeof GROUPS)[string]): string {
-  const taken = Object.entries(group).flatMap(([word, words]) =>
-    typeof words === 'string' ? [] : [`${word} is kiln ${words.join(' ')}`],
+  const translated = Object.entries(group).flatMap(([word, words]) =>
+    typeof words === 'string' ? [] : [`${word} runs kiln ${words.join(' ')}`],
   );
-  return `of docker ${first}: ${taken.join(', ')}`;
+  return `of docker ${first}, Kiln has: ${translated.join(', ')}`;
 }
 
-function close(word: string, words: readonly string[], before = ''): string | undefined {
+function suggestion(word: string, words: readonly string[], before = ''): string | undefined {
   const found = nearest(word, words);
   return found === undefined ? undefined : `did you mean 'kiln ${before}${found}'?`;
 }

@@ -5,12 +5,13 @@ import { errnoOf, KilnError } from '../base/errors.ts';
 import { outerUser } from '../snapshotter/sys/usernamespace.ts';
 
 /**
- * Who calls, and where his things are. Nothing is taken for granted: a container may run with an id
- * that no passwd file knows, without a HOME, or with one that cannot be written (`docker run --user
- * 1000` has HOME=/).
+ * # The user who runs Kiln, and the user's directories
+ *
+ * A container may run with a user id that is not in /etc/passwd. HOME may be unset or may not be
+ * writable: `docker run --user 1000` sets HOME=/.
  */
 
-/** The name in passwd, where the id has one. */
+/** Returns the name in /etc/passwd of the current user, or undefined when there is none. */
 export function userName(): string | undefined {
   return entry()?.username;
 }
@@ -19,15 +20,15 @@ function entry(): { readonly username: string; readonly homedir: string } | unde
   try {
     return userInfo();
   } catch (error) {
-    // No passwd file, or no line with this id.
+    // There is no /etc/passwd, or it has no line with this user id.
     if (errnoOf(error) === 'ERR_SYSTEM_ERROR') return undefined;
     throw error;
   }
 }
 
 /**
- * HOME, else what passwd says, else a directory that nobody has. It need not exist, and need not be
- * writable.
+ * Returns the home directory: HOME, else the one in /etc/passwd, else a path that does not exist.
+ * The directory may be missing or not writable.
  */
 export function homeDirectory(env: NodeJS.ProcessEnv): string {
   const home = env['HOME'] || entry()?.homedir;
@@ -36,8 +37,10 @@ export function homeDirectory(env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * Where a user's data go; `substitute` when the home directory does not take them and a directory
- * named by the id is used.
+ * Returns the directory for the user's data (XDG_DATA_HOME of the XDG Base Directory
+ * Specification). `substitute` is true when the home directory cannot be written: `path` is then a
+ * directory in /var/tmp with the user's id in its name, which is made here. Throws
+ * KILN_STORE_UNWRITABLE when that cannot be used either.
  */
 export function dataDirectory(env: NodeJS.ProcessEnv): {
   readonly path: string;
@@ -48,7 +51,7 @@ export function dataDirectory(env: NodeJS.ProcessEnv): {
   return { path: ownTemporary(outerUser()), substitute: true };
 }
 
-/** Whether files can be made there, or the directory itself where it is not there yet. */
+/** Says whether files can be created in the directory `path`, or it can be created itself. */
 export function isWritable(path: string): boolean {
   let at = path;
   while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
@@ -62,7 +65,10 @@ export function isWritable(path: string): boolean {
 
 const TEMPORARY = '/var/tmp';
 
-/** Everybody may write beside it, so it counts only while it is ours alone. */
+/**
+ * Makes or finds the directory for user `uid`. Every user may create files in the directory above,
+ * so one that another user owns or may read is refused.
+ */
 function ownTemporary(uid: number): string {
   const path = join(existsSync(TEMPORARY) ? TEMPORARY : '/tmp', `kiln-${uid}`);
   try {

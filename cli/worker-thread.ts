@@ -3,5 +3,5 @@ import { layerJobs } from '../snapshotter/layer/jobs.ts';
 import { serveJobs } from '../snapshotter/workers/serve.ts';
 import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
 
-/** The worker threads' entry: it serves the jobs of every room. */
+/** The program of the worker threads. It serves the jobs of all folders. */
 serveJobs([...layerJobs, hashFilesJob, copyFilesJob, linkFilesJob]);
