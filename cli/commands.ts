@@ -15,8 +15,8 @@ export interface CommandEntry {
   /** Imports the module of the command. Only the command that is called is imported. */
   readonly load: () => Promise<CommandModule>;
   /**
-   * The subcommands that Kiln implements, for a group that docker has, too. The other subcommands of
-   * docker's group are translated to commands of Kiln (docker-commands.ts).
+   * The subcommands that Kiln implements, for a group that docker has, too. The other subcommands
+   * of docker's group are translated to commands of Kiln (docker-commands.ts).
    */
   readonly subcommands?: readonly string[];
 }

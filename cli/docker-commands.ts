@@ -2,8 +2,8 @@ import { KilnError } from '../base/errors.ts';
 import { nearest } from '../base/suggest.ts';
 
 /**
- * Docker's command groups and their subcommands. Each one is translated to the words of a command of
- * Kiln, or has a hint about what to use instead.
+ * Docker's command groups and their subcommands. Each one is translated to the words of a command
+ * of Kiln, or has a hint about what to use instead.
  */
 const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] | string>>>> = {
   buildx: {
@@ -93,7 +93,9 @@ export function translateDockerCommand(
   throw unknown(first, suggestion(first, words) ?? "'kiln --help' lists the commands");
 }
 
-/** Says whether `argv` asks for the help of one of docker's groups, as `kiln buildx --help` does. */
+/**
+ * Says whether `argv` asks for the help of one of docker's groups, as `kiln buildx --help` does.
+ */
 export function isGroupHelp([first = '', second = '', ...rest]: readonly string[]): boolean {
   return (
     Object.hasOwn(GROUPS, first) &&

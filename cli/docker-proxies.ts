@@ -18,8 +18,8 @@ const DOCKER_HOST = 'unix:///var/run/docker.sock';
  * come from the entry for DOCKER_HOST, else from the entry `default`. Each is set in upper and in
  * lower case, unless `given`, the user's build arguments, has it in either case.
  *
- * Never throws because of the file: `warn` gets a sentence about what cannot be used, since no build
- * depends on it.
+ * Never throws because of the file: `warn` gets a sentence about what cannot be used, since no
+ * build depends on it.
  */
 export function dockerProxies(
   path: string,

@@ -23,8 +23,8 @@ export interface DumpFlags {
 
 /**
  * Returns the LLB graph of the Dockerfile for one platform. `path` is the context directory. The
- * format `json` is text for people, without the logins in URLs. `binary` is the unchanged bytes of a
- * pb.Definition. Looks up base images but builds nothing. Throws what the frontend throws, and
+ * format `json` is text for people, without the logins in URLs. `binary` is the unchanged bytes of
+ * a pb.Definition. Looks up base images but builds nothing. Throws what the frontend throws, and
  * KILN_CONTEXT_UNSUPPORTED for a context at a URL.
  */
 export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Array> {

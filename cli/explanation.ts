@@ -1,8 +1,8 @@
 import type { ProgressEvent } from '../base/progress.ts';
 
 /**
- * Returns a text that lists the steps of a build that ran, and why each was not cached. `events` are
- * the progress events of the whole build. Internal steps and exports are left out.
+ * Returns a text that lists the steps of a build that ran, and why each was not cached. `events`
+ * are the progress events of the whole build. Internal steps and exports are left out.
  */
 export function renderExplanation(events: readonly ProgressEvent[]): string {
   const reasons = new Map<string, { name: string; reason: string }>();

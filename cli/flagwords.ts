@@ -4,9 +4,9 @@ import { KilnError } from '../base/errors.ts';
 /**
  * # The words of a command line, read as Docker reads them
  *
- * Docker parses flags with Go's pflag. Commander's syntax differs from it in details. So this module
- * rewrites the words before commander parses them: `--name=value` for each value, and `--name` for
- * each boolean flag that is true.
+ * Docker parses flags with Go's pflag. Commander's syntax differs from it in details. So this
+ * module rewrites the words before commander parses them: `--name=value` for each value, and
+ * `--name` for each boolean flag that is true.
  *
  *     -t=app  -tapp  -t app      --tag=app
  *     -qtapp  -qt=app            --quiet --tag=app
@@ -84,7 +84,9 @@ class Reader {
     }
   }
 
-  /** Reads a word such as `--name=value` or `--name`. Returns how many of the next words it uses. */
+  /**
+   * Reads a word such as `--name=value` or `--name`. Returns how many of the next words it uses.
+   */
   #long(word: string, next: string | undefined): 0 | 1 {
     const equals = word.indexOf('=');
     const written = equals < 0 ? word : word.slice(0, equals);

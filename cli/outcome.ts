@@ -5,8 +5,8 @@ import { exitCodeOf, printError } from './report.ts';
 /**
  * # The exit code of the process
  *
- * The process starts with the exit code of a failure. Only `succeed` in this module changes that. It
- * is called when a command has returned 0 and everything that the command opened is closed.
+ * The process starts with the exit code of a failure. Only `succeed` in this module changes that.
+ * It is called when a command has returned 0 and everything that the command opened is closed.
  *
  * So none of these can look like a build that succeeded: an event loop that runs empty because a
  * promise never settles, an error that is not caught, a crash of Node.
