@@ -6,7 +6,7 @@ import { fullDiskError } from '../snapshotter/store/store-errors.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Engine } from './engine.ts';
 import { exportBuild, needsNoLayers, tryOutputs } from './export/exports.ts';
-import { Fates } from './export/fates.ts';
+import { Outcomes } from './export/outcomes.ts';
 import { BuildLog } from './history/build-log.ts';
 import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
@@ -78,18 +78,18 @@ async function built(
   const { outputs } = request;
   tryOutputs(request, context.session);
   const { targets, attest, exportCaches } = await solveBuild(context, {
-    mayLeave:
+    mayStayRemote:
       outputs.every(needsNoLayers) &&
       request.epoch === undefined &&
       !request.attest.sbom &&
       !request.squash,
     pushes: outputs.some((output) => output.type === 'image' && output.push),
   });
-  const fates = new Fates();
-  const exported = await exportBuild(targets, attest, context, fates);
+  const outcomes = new Outcomes();
+  const exported = await exportBuild(targets, attest, context, outcomes);
   // The steps are done: their cache is written even if their result cannot be.
-  const cached = await exportCaches(fates);
-  fates.settle(leftover);
+  const cached = await exportCaches(outcomes);
+  outcomes.throwFirst(leftover);
   return { ...exported, ...cached };
 }
 

@@ -12,7 +12,7 @@ import type { World } from '../solver/world.ts';
 import type { AttestedBuild } from './attest.ts';
 import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/cached-target.ts';
-import type { Fates } from './export/fates.ts';
+import type { Outcomes } from './export/outcomes.ts';
 import { askFrontend, openFrontend } from './opened-frontend.ts';
 import { explained, type Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
@@ -27,7 +27,7 @@ export interface Built {
    * Writes the caches that are to be written; to be called when the targets are exported, or could
    * not be.
    */
-  readonly exportCaches: (fates: Fates) => Promise<ExportResponse>;
+  readonly exportCaches: (outcomes: Outcomes) => Promise<ExportResponse>;
 }
 
 /** What the outputs want of the result. */
@@ -36,7 +36,7 @@ export interface ResultNeeds {
    * Layers of imported caches and bases may stay where they are: what is done with the result needs
    * none here.
    */
-  readonly mayLeave: boolean;
+  readonly mayStayRemote: boolean;
   /** The result is pushed: it is good to know where blobs of bases are. */
   readonly pushes: boolean;
 }
@@ -53,12 +53,12 @@ export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Pr
   refuseWindows(targets);
   const solving = opened.solving();
   const started = Date.now();
-  const results = await solveTargets(context, targets, solving, wanted.mayLeave);
+  const results = await solveTargets(context, targets, solving, wanted.mayStayRemote);
   solving.rest();
   const knownIn = async ({ edge }: TargetResult) =>
     wanted.pushes && edge
       ? {
-          knownIn: await (await import('./export/left-bases.ts')).blobsOfBases(
+          knownIn: await (await import('./export/remote-bases.ts')).blobsOfBases(
             edge,
             solving.world,
             signal,
@@ -86,7 +86,8 @@ export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Pr
   return {
     targets: built,
     attest: await attestorFor({ ...facts, results: graphs }, context),
-    exportCaches: async (fates) => (await solving.caches?.export(targets, results, fates)) ?? {},
+    exportCaches: async (outcomes) =>
+      (await solving.caches?.export(targets, results, outcomes)) ?? {},
   };
 }
 
@@ -106,23 +107,24 @@ async function solveTargets(
   context: BuildContext,
   targets: readonly TargetResult[],
   { solver, settings, caches, world, worker, memory, emulated }: Solving,
-  mayLeave: boolean,
+  mayStayRemote: boolean,
 ): Promise<(SolvedTarget | undefined)[]> {
   const { request, engine, signal, progress } = context;
   const all = targets.flatMap((target) => (target.edge ? [target.edge] : []));
   const isBase = ({ vertex }: LlbEdge) => vertex.op.kind === 'source';
-  const left =
-    mayLeave && !caches && all.some(isBase)
-      ? await (await import('./export/left-bases.ts')).leftBases(all, world, context)
+  const remote =
+    mayStayRemote && !caches && all.some(isBase)
+      ? await (await import('./export/remote-bases.ts')).remoteBases(all, world, context)
       : new Map<LlbEdge, RemoteStack>();
-  const edges = all.filter((edge) => !left.has(edge));
-  const solvedTargets = targets.filter(({ edge }) => edge && !left.has(edge));
+  const edges = all.filter((edge) => !remote.has(edge));
+  const solvedTargets = targets.filter(({ edge }) => edge && !remote.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
     const asked = loadGraphs(edges, worker);
     const vertices = request.squash
       ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world))
       : asked;
-    if (caches) return await caches.solve({ settings, world, edges: vertices, mayLeave }, targets);
+    if (caches)
+      return await caches.solve({ settings, world, edges: vertices, mayStayRemote }, targets);
     return (await solver.solve(vertices, signal)).map((result) => ({ result }));
   };
   const results = await explained(edges, solve, engine.store.root, signal).finally(() =>
@@ -131,7 +133,7 @@ async function solveTargets(
   if (emulated.length > 0)
     (await import('./tell-emulated.ts')).tellEmulated(emulated, edges, progress);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
-  for (const [edge, elsewhere] of left) byEdge.set(edge, { elsewhere });
+  for (const [edge, elsewhere] of remote) byEdge.set(edge, { elsewhere });
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
 

@@ -4,7 +4,7 @@ import type { TargetResult } from '../../frontend/frontend.ts';
 import type { ImageSources } from '../../registry/pull.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { BuildContext } from '../build-context.ts';
-import type { Fates } from '../export/fates.ts';
+import type { Outcomes } from '../export/outcomes.ts';
 import type { CacheFileSpec } from '../request.ts';
 import { adoptImported } from './adopt.ts';
 import { cachedTarget, type KeyedSteps, type SolvedTarget } from './cached-target.ts';
@@ -100,16 +100,16 @@ export class BuildCaches implements AsyncDisposable {
   export(
     built: readonly TargetResult[],
     solved: readonly (SolvedTarget | undefined)[],
-    fates: Fates,
+    outcomes: Outcomes,
   ): Promise<ExportResponse> {
-    return this.#export(built, solved, false, fates);
+    return this.#export(built, solved, false, outcomes);
   }
 
   async #export(
     built: readonly TargetResult[],
     solved: readonly (SolvedTarget | undefined)[],
     failed: boolean,
-    fates?: Fates,
+    outcomes?: Outcomes,
   ): Promise<ExportResponse> {
     const steps = this.#steps;
     const targets = built.flatMap((target, index) => cachedTarget(target, solved[index]));
@@ -119,7 +119,7 @@ export class BuildCaches implements AsyncDisposable {
       steps,
       targets,
       failed,
-      fates,
+      outcomes,
       sources: this.#sources,
       registry: this.#registry,
     };

@@ -18,7 +18,7 @@ export interface CachedSolve {
   readonly world: World;
   readonly edges: readonly Edge<BuildResult>[];
   /** Results that are elsewhere may stay there. */
-  readonly mayLeave: boolean;
+  readonly mayStayRemote: boolean;
 }
 
 /**
@@ -26,7 +26,7 @@ export interface CachedSolve {
  * keys.
  */
 export async function solveImported(
-  { settings, world, edges, mayLeave }: CachedSolve,
+  { settings, world, edges, mayStayRemote }: CachedSolve,
   imports: readonly ReadCache[],
   { engine, progress, signal }: BuildContext,
   onSteps: (steps: KeyedSteps) => void,
@@ -47,7 +47,7 @@ export async function solveImported(
     onKeyed: (keyed) => onSteps({ cache, keyed }),
   };
   const use = async (held: readonly Held<BuildResult>[]) =>
-    mayLeave && held.every(isElsewhere)
+    mayStayRemote && held.every(isElsewhere)
       ? held.map(({ about }) => ({ elsewhere: about }))
       : (await bringAll(held, edges, signal, progress)).map((result) => ({ result }));
   return await solveAgain(options, edges, signal, use, ({ message, cause }) => {

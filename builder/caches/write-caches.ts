@@ -14,7 +14,7 @@ import { exportCache } from '../../exporter/cache/target.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { BuildContext } from '../build-context.ts';
-import type { Fates } from '../export/fates.ts';
+import type { Outcomes } from '../export/outcomes.ts';
 import type { CacheFileSpec } from '../request.ts';
 import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
 import { type BlobSources, openTarget } from './open-target.ts';
@@ -27,7 +27,7 @@ export interface CachesToWrite extends Omit<BlobSources, 'origins'> {
   readonly targets: readonly CachedTarget[];
   /** The build failed. Its failure is the news: a cache that cannot be written is a warning. */
   readonly failed: boolean;
-  readonly fates: Fates | undefined;
+  readonly outcomes: Outcomes | undefined;
 }
 
 /** Writes each cache of `specs`, one after the other. Answers the manifest of the last. */
@@ -36,17 +36,17 @@ export async function writeCaches(
   written: CachesToWrite,
   context: BuildContext,
 ): Promise<ExportResponse> {
-  const { failed, fates } = written;
+  const { failed, outcomes } = written;
   const response: Record<string, unknown> = {};
   for (const spec of specs) {
     const place = spec.type === 'registry' ? familiarName(withoutLatest(spec.ref)) : spec.dest;
     try {
       const manifest = await withSoundBlobs(() => writeCache(spec, written, context));
       if (manifest) response['cache.manifest'] = manifest;
-      fates?.done(`cache to ${place}`);
+      outcomes?.done(`cache to ${place}`);
     } catch (error) {
       if (context.signal.aborted) throw error;
-      if (!failed && !spec.ignoreError) fates?.failed(`cache to ${place}`, error);
+      if (!failed && !spec.ignoreError) outcomes?.failed(`cache to ${place}`, error);
       else warn(context, `the cache was not exported to ${place}: ${messageOf(error)}`);
     }
   }

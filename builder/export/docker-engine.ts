@@ -9,8 +9,10 @@ import type { ImageOptions } from '../../exporter/output-spec.ts';
 import type { Engine } from '../engine.ts';
 
 /**
- * `--load`, or `type=docker` without `dest`: into the local store, and into a running Docker engine
- * when there is one. Without one the local store is all, and that is said.
+ * The exporter for `--load` and for `type=docker` without `dest`. It writes the image to the local
+ * store and loads it into the Docker engine of this host. When no engine is running, it warns and
+ * writes to the local store only. Its `export` throws KILN_ENGINE_LOAD when the engine refuses the
+ * image.
  */
 export function engineExporter(engine: Engine, image: ImageOptions): Exporter {
   const store = imageStoreExporter(engine, { image });
@@ -51,8 +53,8 @@ function engineRuns(): boolean {
 }
 
 async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
-  // Through its standard input: the client may see other files than we do (a snap package, a
-  // container).
+  // The archive goes through standard input, because the client may not see Kiln's files: it may
+  // run in a container or from a snap package.
   const input = openSync(archive, 'r');
   let code: number | null;
   let stderr = '';
@@ -71,6 +73,7 @@ async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
   if (code !== 0)
     throw new KilnError(
       'KILN_ENGINE_LOAD',
-      `the Docker engine did not take the image: ${stderr.trim()}`,
+      `the Docker engine did not load the image: ${stderr.trim()}`,
+      { hint: 'the image is in the local store: mend the engine, then build again with --load' },
     );
 }

@@ -10,23 +10,27 @@ import { fullDiskError } from '../../snapshotter/store/store-errors.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { BuildRequest } from '../request.ts';
 import type { Session } from '../session.ts';
-import type { Fates } from './fates.ts';
+import type { Outcomes } from './outcomes.ts';
 
-/** A push of the layers as they are can do with layers that are in some registry already. */
+/**
+ * True for an output that needs no layers on this host. That is a push that keeps their
+ * compression: it can refer to layers that are already in a registry.
+ */
 export function needsNoLayers(spec: ExportSpec): boolean {
   if (spec.type !== 'image' || !spec.push || spec.store) return false;
   return spec.image.compression === undefined && !spec.image.forceCompression;
 }
 
 /**
- * Exports the targets as the specs ask, one after the other, and answers what they told, merged.
- * One that fails does not keep the others from being made: `fates` is told what became of each.
+ * Writes the outputs of the request, one after the other, and returns the merged responses of their
+ * exporters. An output that fails does not stop the others: `outcomes` records the outcome of each.
+ * Throws only when the build has been cancelled.
  */
 export async function exportBuild(
   targets: readonly BuiltTarget[],
   attest: Attestor | undefined,
   context: BuildContext,
-  fates: Fates,
+  outcomes: Outcomes,
 ): Promise<ExportResponse> {
   const { request, engine, session, progress, signal } = context;
   const { epoch } = request;
@@ -37,17 +41,17 @@ export async function exportBuild(
       const exporter = await exporterFor(spec, context);
       const work = () => exporter.export(targets, { signal, progress, epoch, attest });
       Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));
-      fates.done(shown(spec));
+      outcomes.done(displayName(spec));
     } catch (error) {
       if (signal.aborted) throw error;
-      fates.failed(shown(spec), fullDiskError(error, engine.store.root));
+      outcomes.failed(displayName(spec), fullDiskError(error, engine.store.root));
     }
   }
   return response;
 }
 
-/** An output as its user knows it. */
-function shown(spec: ExportSpec): string {
+/** The name of an output in messages. */
+function displayName(spec: ExportSpec): string {
   if ('directory' in spec) return `type=${spec.type},dest=${spec.directory}`;
   if (spec.type === 'image') return spec.push ? 'the push' : 'the image in the store';
   const { destination } = spec;
@@ -56,14 +60,14 @@ function shown(spec: ExportSpec): string {
     : `type=${spec.type}`;
 }
 
-/** What has been written to a stream cannot be taken back. */
+/** True for an output to a stream: bytes that were written to it cannot be taken back. */
 function writesOnce(spec: ExportSpec): boolean {
   return (
     'destination' in spec && spec.destination !== undefined && spec.destination.kind !== 'file'
   );
 }
 
-/** What goes to the caller goes where its session says. */
+/** Sends an output that is meant for standard output to the session, when the session takes it. */
 function toSession(spec: ExportSpec, { output }: Session, signal: AbortSignal): ExportSpec {
   if (!output || !('destination' in spec) || spec.destination?.kind !== 'stdout') return spec;
   return {
@@ -73,36 +77,37 @@ function toSession(spec: ExportSpec, { output }: Session, signal: AbortSignal): 
 }
 
 /**
- * Every file and directory that the build is to write is tried before it begins: a misspelt one
- * costs no build, and nothing is made.
+ * Checks that all outputs can be written, before the build begins. So a mistyped path fails at
+ * once, and not after the last step. Creates nothing. Throws KILN_OUTPUT_INVALID for an output that
+ * cannot work, and KILN_OUTPUT_UNWRITABLE for a path that cannot be written.
  */
 export function tryOutputs({ outputs, cacheTo }: BuildRequest, session: Session): void {
   for (const output of outputs) {
-    if (output.type === 'image' && output.push) mustHaveName(output.image.names);
+    if (output.type === 'image' && output.push) requireName(output.image.names);
     if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'file')
       tryFile({ path: output.destination.path, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'stdout' && !session.output)
-      throw nowhere(output.type);
+      throw noCallerOutput(output.type);
   }
   for (const cache of cacheTo)
     if (cache.type === 'local' && !cache.ignoreError)
       tryDirectory({ path: cache.dest, flag: '--cache-to' });
 }
 
-function nowhere(type: string): KilnError {
+function noCallerOutput(type: string): KilnError {
   return new KilnError(
     'KILN_OUTPUT_INVALID',
-    `the output of type ${type} goes to the caller, who takes none`,
+    `the output of type ${type} goes to the session, which has no output`,
     {
       place: { kind: 'flag', flag: '--output' },
-      hint: 'name a file with dest=, or lend an output with the session',
+      hint: 'name a file with dest=, or give the session an output',
       exitCode: 2,
     },
   );
 }
 
-function mustHaveName(names: readonly string[]): void {
+function requireName(names: readonly string[]): void {
   if (names.length > 0) return;
   throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
     place: { kind: 'flag', flag: '--push' },
@@ -111,7 +116,7 @@ function mustHaveName(names: readonly string[]): void {
   });
 }
 
-/** Each is loaded when it is asked for: what most builds need is the local store alone. */
+/** Loads each exporter only when it is used. Most builds use only that of the local store. */
 async function exporterFor(spec: ExportSpec, context: BuildContext): Promise<Exporter> {
   const { engine } = context;
   switch (spec.type) {

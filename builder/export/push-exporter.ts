@@ -12,8 +12,9 @@ import { type BuildContext, registryOf } from '../build-context.ts';
 import type { Engine } from '../engine.ts';
 
 /**
- * A blob that is not here is mounted from where its cache or base is. A registry that cannot mount
- * it gets it from there: streamed from registry to registry, from a layout by way of the store.
+ * Opens the blobs of layers that are not in the store. The push first tries to mount such a blob
+ * from the repository of its cache or base image. When the target registry cannot mount it, its
+ * bytes are streamed from registry to registry. From an OCI layout they go through the store.
  */
 function elsewhereBlob(
   engine: Engine,
@@ -41,8 +42,8 @@ function elsewhereBlob(
 }
 
 /**
- * The blobs with the repositories that may have them: of imported caches all, of bases those they
- * are known to have.
+ * Adds to each blob the repositories that have it, so that the push can mount it from there. They
+ * are the repositories of imported caches and of base images.
  */
 function locatedBlobs(blobs: readonly PushBlob[], targets: readonly BuiltTarget[]): PushBlob[] {
   const ofCaches = targets.flatMap(({ elsewhere }) =>
@@ -69,8 +70,8 @@ interface PushSpec extends ImageNaming {
 }
 
 /**
- * `type=image,push=true` and `type=registry`: the image with compressed layers, to every name's
- * registry.
+ * The exporter for `type=image,push=true` and `type=registry`. It pushes the image with compressed
+ * layers to the registry of each of its names. With `store`, the local store gets the image, too.
  */
 export function pushExporter(
   build: BuildContext,

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import type { ProgressEvent, WarningEvent } from '../../base/progress.ts';
 import { BuildLog, readLog } from './build-log.ts';
 
-test('the text that warnings are about is kept once, and read with each of them', () => {
+test('a Dockerfile that many warnings carry is written once, and read with each of them', () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-log-'));
   try {
     const warn = (name: string, line: number): WarningEvent => {
@@ -39,7 +39,10 @@ test('the text that warnings are about is kept once, and read with each of them'
       readLog(directory, path.slice(directory.length + 1, -'.jsonl'.length)).events,
       events,
     );
-    assert.ok(statSync(path).size < 3.5 * 8000, 'each text is there once in a row');
+    assert.ok(
+      statSync(path).size < 3.5 * 8000,
+      'a text is written once for a row of warnings about it',
+    );
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -5,17 +5,18 @@ import { attempt, osError, reading, writing } from '../../base/oserror.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import { redactData } from '../../base/redact.ts';
 
-/** Logs of this many builds are kept. */
+/** The logs of this many builds are kept. */
 const KEPT = 100;
-const FLUSH_BYTES = 64 * 1024;
+/** Lines are written to the file when they have this many characters together. */
+const FLUSH_LENGTH = 64 * 1024;
 const SUFFIX = '.jsonl';
-/** Stands in the source of a warning whose text is that of the warning before it. */
+/** Marks the source of a warning whose text is that of the previous warning, and is left out. */
 const SAME_TEXT = 'sameText';
 
 /**
- * The full log of one build: each event as a line of JSON, nothing clipped, under `logs/` of the
- * store. The first line says what was built, the last how it ended; without a last line the build
- * was killed.
+ * The full log of one build, a file below `logs/` of the store. Each event is a line of JSON, and
+ * nothing is shortened. The first line says what was built, the last line how it ended. A build
+ * that was killed has no last line.
  */
 export class BuildLog implements Disposable {
   readonly id: string;
@@ -24,6 +25,7 @@ export class BuildLog implements Disposable {
   #size = 0;
   #lastText: string | undefined;
 
+  /** Begins a log and removes old ones. Throws KILN_FILE_UNWRITABLE when it cannot be created. */
   constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
     prune(directory);
     const begun = `${now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)}-${process.pid}`;
@@ -35,7 +37,10 @@ export class BuildLog implements Disposable {
     this.#write(JSON.stringify(this.#document(event)));
   }
 
-  /** A warning has the whole Dockerfile with it, which is written with the first one. */
+  /**
+   * The JSON form of an event. Every warning carries the text of the whole Dockerfile. The text is
+   * left out when the previous warning had the same.
+   */
   #document(event: ProgressEvent): unknown {
     if (event.kind === 'log') return { ...event, data: Buffer.from(event.data).toString('base64') };
     if (event.kind !== 'warning' || !event.source) return event;
@@ -47,7 +52,7 @@ export class BuildLog implements Disposable {
     return { ...event, source: { ...event.source, text: '', [SAME_TEXT]: true } };
   }
 
-  /** The last line. */
+  /** Writes the last line. */
   end(outcome: Readonly<Record<string, unknown>>): void {
     this.#write(JSON.stringify(redactData({ ended: Date.now(), ...outcome })));
   }
@@ -55,7 +60,7 @@ export class BuildLog implements Disposable {
   #write(line: string): void {
     this.#buffer.push(line);
     this.#size += line.length;
-    if (this.#size > FLUSH_BYTES) this.#flush();
+    if (this.#size > FLUSH_LENGTH) this.#flush();
   }
 
   #flush(): void {
@@ -66,7 +71,7 @@ export class BuildLog implements Disposable {
     try {
       writeSync(this.#fd, text);
     } catch {
-      // A log that cannot be written (a full disk) is no reason to fail a build.
+      // A log that cannot be written (a full disk) must not fail the build.
     }
   }
 
@@ -77,8 +82,8 @@ export class BuildLog implements Disposable {
 }
 
 /**
- * The log of a build that began in this second. Several builds of one process may have: they get a
- * number more.
+ * Creates the file of a log. `begun` is the second in which the build began, with the process ID.
+ * When one process begins several builds in a second, the later ones get a number at the end.
  */
 function openNew(directory: string, begun: string): [id: string, fd: number] {
   for (let count = 1; ; count++) {
@@ -98,7 +103,7 @@ function prune(directory: string): void {
     rmSync(join(directory, name + SUFFIX), { force: true });
 }
 
-/** The builds whose logs are kept, oldest first. */
+/** The IDs of the builds whose logs are kept, oldest first. */
 export function logNames(directory: string): string[] {
   return readdirSync(directory)
     .filter((name) => name.endsWith(SUFFIX))
@@ -107,22 +112,24 @@ export function logNames(directory: string): string[] {
 }
 
 /**
- * The ID of the build that `wanted` is the beginning of; the last one's without it. Throws
- * KILN_LOG_NOT_FOUND when there is none.
+ * Finds the ID of a build: the first one that begins with `wanted`, or the last one when `wanted`
+ * is undefined. Returns `wanted` itself when no ID begins with it. Throws KILN_LOG_NOT_FOUND when
+ * there are no logs to choose the last one from.
  */
 export function findLog(directory: string, wanted: string | undefined): string {
   const names = logNames(directory);
   const id =
     wanted === undefined ? names.at(-1) : (names.find((name) => name.startsWith(wanted)) ?? wanted);
   if (id === undefined)
-    throw new KilnError('KILN_LOG_NOT_FOUND', 'there is no log of a build yet', {
-      hint: "'kiln build' makes one",
+    throw new KilnError('KILN_LOG_NOT_FOUND', 'there is no build log yet', {
+      hint: "'kiln build' writes one",
     });
   return id;
 }
 
 /**
- * A kept log: its first line, its events, and how it ended (undefined when the build was killed).
+ * Reads the log of a build: its first line, its events, and its last line (undefined when the build
+ * was killed). Throws KILN_LOG_NOT_FOUND or KILN_FILE_UNREADABLE.
  */
 export function readLog(
   directory: string,
@@ -133,8 +140,8 @@ export function readLog(
   ended: Record<string, unknown> | undefined;
 } {
   if (!logNames(directory).includes(id))
-    throw new KilnError('KILN_LOG_NOT_FOUND', `no log of a build ${JSON.stringify(id)}`, {
-      hint: "'kiln logs --list' lists them",
+    throw new KilnError('KILN_LOG_NOT_FOUND', `there is no log of a build ${JSON.stringify(id)}`, {
+      hint: "'kiln logs --list' lists the builds that have one",
     });
   const path = join(directory, id + SUFFIX);
   const lines = attempt(reading('the log', path), () => readFileSync(path, 'utf8'))
@@ -145,7 +152,7 @@ export function readLog(
     try {
       documents.push(JSON.parse(line));
     } catch {
-      // The last line of a killed build may be cut.
+      // The last line of a killed build may be incomplete.
     }
   }
   let lastText = '';

@@ -4,21 +4,19 @@ import { type StepSession, stepSession } from '../../solver/step-session.ts';
 import type { BuildContext } from '../build-context.ts';
 import { secretMarks } from './secret-memory.ts';
 
-/**
- * What runs steps here, and the directories of the build by the name of their `local://` source.
- */
-interface Here {
+/** What runs steps on this host, and the directories behind `local://NAME` by their names. */
+interface StepHost {
   readonly executor: Executor;
   readonly locals: ReadonlyMap<string, DirectoryResult>;
 }
 
 /**
- * What the session of a build lends to its steps: secrets, agents, directories, and a look at what
- * failed.
+ * Makes the session of the steps from the session of their build. It gives them secrets, ssh
+ * agents and directories, and hands each failed step to the caller of the build.
  */
 export function lendToSteps(
   { request, engine, session }: BuildContext,
-  { executor, locals }: Here,
+  { executor, locals }: StepHost,
 ): StepSession {
   const { secretsInKeys } = request;
   const { onStepFailed } = session;

@@ -5,9 +5,9 @@ import { KilnError } from '../../base/errors.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import { type LentDirectory, NO_AGENTS, type Session, type SessionAgents } from '../session.ts';
 
-/** What a program lends from memory. */
+/** The contents of a session in memory. */
 export interface MemorySessionOptions {
-  /** Directories by name: for each its files by their path, as text or bytes. */
+  /** Directories by name. Each one maps the paths of its files to their text or bytes. */
   readonly directories?: Readonly<Record<string, Readonly<Record<string, string | Uint8Array>>>>;
   readonly secrets?: Readonly<Record<string, string | Uint8Array>>;
   readonly input?: Uint8Array;
@@ -17,8 +17,9 @@ export interface MemorySessionOptions {
 }
 
 /**
- * A session over values. Directories are laid out in a temporary place when they are asked for, and
- * are gone when it is disposed.
+ * Makes a session whose directories, secrets and input are values of the program. A directory is
+ * written below the system's temporary directory when a build needs it. Disposing the session
+ * removes it.
  */
 export function memorySession(lent: MemorySessionOptions): Session & Disposable {
   const places = new Map<string, string>();
@@ -28,9 +29,9 @@ export function memorySession(lent: MemorySessionOptions): Session & Disposable 
     if (!files)
       throw new KilnError(
         'KILN_CONTEXT_NOT_FOUND',
-        `the session lends no directory ${JSON.stringify(name)}`,
+        `the session has no directory ${JSON.stringify(name)}`,
         {
-          hint: 'name it in directories of the session',
+          hint: 'add it to the directories of the session',
         },
       );
     const top = mkdtempSync(join(tmpdir(), 'kiln-session-'));
@@ -46,9 +47,9 @@ export function memorySession(lent: MemorySessionOptions): Session & Disposable 
     async file(path) {
       throw new KilnError(
         'KILN_DOCKERFILE_NOT_FOUND',
-        `the session lends no file ${JSON.stringify(path)}`,
+        `the session has no file ${JSON.stringify(path)}`,
         {
-          hint: 'name a file of the context, or give the text',
+          hint: 'name a file of the context, or put the text of the Dockerfile into the request',
         },
       );
     },
@@ -73,8 +74,8 @@ export function memorySession(lent: MemorySessionOptions): Session & Disposable 
 }
 
 /**
- * Names of files are the program's, which may have them from anywhere: none leads out of the
- * directory.
+ * Writes the files of a directory. The program may have their names from an untrusted source, so
+ * each path is resolved inside the directory.
  */
 function writeFiles(top: string, files: Readonly<Record<string, string | Uint8Array>>): void {
   using root = openRoot(top);

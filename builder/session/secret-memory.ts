@@ -9,8 +9,10 @@ import { requireMounts } from '../../snapshotter/sys/namespace.ts';
 import type { Session } from '../session.ts';
 
 /**
- * For a secret whose bytes count: what stands for them in keys. It tells nothing of them without a
- * random number of this store.
+ * Makes the function that gives the part of a step's key for a secret. For a secret of `inKeys` it
+ * returns a keyed hash of the bytes, or `none` when the session does not have the secret. For any
+ * other secret it returns undefined. The hash reveals nothing to somebody who does not have the
+ * random key of this store.
  */
 export function secretMarks(
   session: Pick<Session, 'secret'>,
@@ -25,8 +27,9 @@ export function secretMarks(
 }
 
 /**
- * Made with the first secret that is to count: who has the records of a store, but not this file,
- * cannot try values against them.
+ * Returns the random key of those hashes, 32 bytes. It is created with the first secret that is
+ * part of a key. It has a file of its own, so that somebody who gets the records of the store
+ * cannot test guessed secrets against them.
  */
 function markKey(store: Store): Buffer {
   const path = join(store.root, 'secret-marks');
@@ -39,8 +42,9 @@ function markKey(store: Store): Buffer {
 }
 
 /**
- * A directory in memory that only this process's mount namespace has: its files never touch a disk
- * and die with the process.
+ * Mounts a directory in memory for secrets, which only this process's mount namespace has. Its
+ * files never reach a disk, and disposing it or ending the process removes them. Throws
+ * KILN_NO_PRIVILEGE when this process may not mount.
  */
 export function secretDirectory(store: Store): Disposable & { readonly path: string } {
   requireMounts('secrets are kept in a file system in memory');

@@ -8,32 +8,34 @@ import { isImageSource, resolveSource } from '../../solver/ops/source-image.ts';
 import type { World } from '../../solver/world.ts';
 import type { BuildContext } from '../build-context.ts';
 
-/** What a push needs to know of the images that it is built on. */
+/** The services that look up base images. */
 type BasesWorld = Pick<World, 'sources' | 'layouts' | 'platform' | 'snapshotter'>;
 
 /**
- * Targets that are a base and nothing more (labels, a command), whose layers are not all here: they
- * stay where they are, to be mounted or copied from there by the push.
+ * Finds the targets that only change the config of a base image (labels, a command) and whose
+ * layers are not all in the store. Their layers are not downloaded: the push mounts or copies them
+ * from where they are. Returns the layers by the edge of the target, and reports each base as a
+ * cached vertex.
  */
-export async function leftBases(
+export async function remoteBases(
   edges: readonly LlbEdge[],
   world: BasesWorld,
   { signal, progress }: BuildContext,
 ): Promise<ReadonlyMap<LlbEdge, RemoteStack>> {
-  const left = new Map<LlbEdge, RemoteStack>();
+  const stacks = new Map<LlbEdge, RemoteStack>();
   for (const edge of edges) {
     const { vertex } = edge;
     const image = await sourceOf(vertex, world, signal);
     if (!image || image.diffIds.every((diffId) => world.snapshotter.find(diffId) !== undefined))
       continue;
-    // For a base without a history, which says when each layer was made.
+    // Only used for a base without a history. A history has the time of each layer.
     const created = Date.parse(image.config.created ?? '') || 0;
     const layers = image.manifest.layers.map((descriptor, index) => ({
       descriptor,
       diffId: image.diffIds[index]!,
       created,
     }));
-    left.set(edge, new RemoteStack(layers, image.origin));
+    stacks.set(edge, new RemoteStack(layers, image.origin));
     const now = Date.now();
     const name = vertex.metadata.description['llb.customname'] ?? vertex.digest;
     progress({
@@ -46,10 +48,10 @@ export async function leftBases(
       cached: true,
     });
   }
-  return left;
+  return stacks;
 }
 
-/** The repositories that have the layers of the bases of `edge`, by the blobs' digests. */
+/** Maps the digest of each layer of the base images of `edge` to the repository that has it. */
 export async function blobsOfBases(
   edge: LlbEdge,
   world: BasesWorld,
@@ -64,7 +66,10 @@ export async function blobsOfBases(
   return known;
 }
 
-/** The image that a vertex is, which the build has asked for already. */
+/**
+ * The image of a source vertex; undefined for any other vertex. The build has resolved the image
+ * before, so no registry is asked again.
+ */
 async function sourceOf(
   { op }: LlbVertex,
   world: BasesWorld,

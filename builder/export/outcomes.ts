@@ -2,10 +2,10 @@ import { KilnError, messageOf } from '../../base/errors.ts';
 import { untoldOsError } from '../../base/oserror.ts';
 
 /**
- * What became of each thing that a build was to write: images, archives, directories, caches. One
- * that fails keeps no other from being written.
+ * The outcomes of all that a build writes: images, archives, directories, caches. One that fails
+ * does not stop the others from being written.
  */
-export class Fates {
+export class Outcomes {
   readonly #lines: string[] = [];
   readonly #failures: unknown[] = [];
 
@@ -19,13 +19,13 @@ export class Fates {
   }
 
   /**
-   * Throws the first failure, if there is one, with what became of everything; `left` was not begun
-   * for its sake.
+   * Throws the first failure, if there is one, with all outcomes as its notes. `notBegun` names
+   * what the caller does not do after a failure.
    */
-  settle(left: readonly string[]): void {
+  throwFirst(notBegun: readonly string[]): void {
     if (this.#failures.length === 0) return;
     const error = untoldOsError(this.#failures[0]);
-    const lines = [...this.#lines, ...left.map((name) => `not done: ${name}`)];
+    const lines = [...this.#lines, ...notBegun.map((name) => `not done: ${name}`)];
     if (!(error instanceof KilnError) || lines.length === 1) throw error;
     const { code, message, place, hint, exitCode, notes, cause } = error;
     throw new KilnError(code, message, {
