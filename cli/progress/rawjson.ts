@@ -77,6 +77,7 @@ export function toSolveStatus(event: ProgressEvent): unknown {
             short: Buffer.from(event.short).toString('base64'),
             detail: event.detail.map((line) => Buffer.from(line).toString('base64')),
             ...(event.url && { url: event.url }),
+            // The whole file with each warning, as buildx writes it: a reader needs no other line.
             ...(event.source && {
               sourceInfo: {
                 filename: event.source.name,

@@ -143,6 +143,18 @@ test('rawjson: each line is a SolveStatus document', () => {
   assert.is(Buffer.from(second.logs[0].data, 'base64').toString(), 'out');
 });
 
+test('rawjson: each warning has the text that it is about, as with buildx', () => {
+  const source = { name: 'Dockerfile', text: 'FROM a\nCMD b\n', startLine: 2, endLine: 2 };
+  const text = written((send) => {
+    for (const short of ['one', 'two']) send({ kind: 'warning', short, detail: [], source });
+  }, createRawJsonView);
+  for (const line of text.trim().split('\n')) {
+    const [{ sourceInfo, range }] = JSON.parse(line).warnings;
+    assert.is(Buffer.from(sourceInfo.data, 'base64').toString(), source.text);
+    assert.equal(range, [{ start: { line: 2 }, end: { line: 2 } }]);
+  }
+});
+
 test('tty: the last frame lists every step and is not cut', () => {
   const text = written(
     (send) => {
