@@ -1,7 +1,7 @@
-import { KilnError } from '../base/errors.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import type { Compression } from '../snapshotter/content.ts';
 import { type Annotation, parseAnnotation } from './annotations.ts';
+import { FlagAttributes } from './flag-attributes.ts';
 
 /** How the image is written: the options that `--output type=image|oci|docker` have in common. */
 export interface ImageOptions {
@@ -46,9 +46,6 @@ export interface ImageNaming {
   readonly byDigest: boolean;
 }
 
-/** What `type=` may be; `registry` is an image that is pushed. */
-export const EXPORT_TYPES = ['image', 'registry', 'oci', 'docker', 'tar', 'local'] as const;
-
 /** One `--output`, parsed. */
 export type OutputSpec =
   | ({ readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean } & ImageNaming)
@@ -82,6 +79,45 @@ export interface TreeOptions {
   readonly attestationPrefix?: string | undefined;
 }
 
+/** What `type=` may be. `registry` is an image that is pushed. */
+export type ExportType = OutputSpec['type'] | 'registry';
+
+type Reader = (reader: FlagAttributes, tags: readonly string[], type: ExportType) => OutputSpec;
+
+const READERS: { readonly [type in ExportType]: Reader } = {
+  image: imageOutput,
+  registry: imageOutput,
+  oci: (reader, tags) => {
+    const image = imageOptions(reader, tags);
+    const dest = reader.required('dest', 'PATH');
+    return (reader.flag('tar') ?? true)
+      ? { type: 'oci', image, tar: true, destination: destinationOf(dest) }
+      : { type: 'oci', image, tar: false, directory: directoryOf(reader, dest) };
+  },
+  docker: (reader, tags) => {
+    const path = reader.text('dest');
+    return {
+      type: 'docker',
+      image: imageOptions(reader, tags),
+      destination: path === undefined ? undefined : destinationOf(path),
+    };
+  },
+  tar: (reader) => ({
+    type: 'tar',
+    destination: destinationOf(reader.required('dest', 'PATH')),
+    attestationPrefix: prefixOf(reader),
+  }),
+  local: (reader) => ({
+    type: 'local',
+    directory: directoryOf(reader, reader.required('dest', 'PATH')),
+    platformSplit: reader.flag('platform-split'),
+    attestationPrefix: prefixOf(reader),
+  }),
+};
+
+/** In the order of help texts. */
+export const EXPORT_TYPES = Object.keys(READERS) as readonly ExportType[];
+
 /**
  * Parses the attributes of one `--output` (`type=oci,dest=out.tar,…` as a map). `-` as `dest` is
  * standard output. `tags` are the values of `-t`, which name the image unless `name=` is given.
@@ -92,128 +128,60 @@ export function parseOutput(
   attributes: ReadonlyMap<string, string>,
   tags: readonly string[] = [],
 ): OutputSpec {
-  const reader = new Attributes(attributes);
-  const spec = specOf(reader, tags);
+  const reader = new FlagAttributes('--output', 'KILN_OUTPUT_INVALID', attributes);
+  const type = reader.type(EXPORT_TYPES);
+  const spec = READERS[type](reader, tags, type);
   reader.end();
   return spec;
 }
 
-function specOf(reader: Attributes, tags: readonly string[]): OutputSpec {
-  const type = reader.text('type');
-  switch (type) {
-    case 'image':
-    case 'registry': {
-      const byDigest = reader.flag('push-by-digest') ?? false;
-      const image = imageOptions(reader, tags, byDigest);
-      for (const ignored of ['unpack', 'dangling-name-prefix']) reader.text(ignored);
-      return {
-        type: 'image',
-        image,
-        push: reader.flag('push') ?? type === 'registry',
-        store: reader.flag('store') ?? type === 'image',
-        canonical: reader.flag('name-canonical') ?? false,
-        byDigest,
-      };
-    }
-    case 'oci': {
-      const image = imageOptions(reader, tags);
-      const tar = reader.flag('tar') ?? true;
-      if (tar)
-        return {
-          type: 'oci',
-          image,
-          tar,
-          destination: destinationOf(reader.required('dest', type)),
-        };
-      return { type: 'oci', image, tar, directory: directoryOf(reader.required('dest', type)) };
-    }
-    case 'docker': {
-      const image = imageOptions(reader, tags);
-      const path = reader.text('dest');
-      return {
-        type: 'docker',
-        image,
-        destination: path === undefined ? undefined : destinationOf(path),
-      };
-    }
-    case 'tar':
-      return {
-        type,
-        destination: destinationOf(reader.required('dest', type)),
-        attestationPrefix: prefixOf(reader),
-      };
-    case 'local':
-      return {
-        type,
-        directory: directoryOf(reader.required('dest', type)),
-        platformSplit: reader.flag('platform-split'),
-        attestationPrefix: prefixOf(reader),
-      };
-    default:
-      throw invalid(
-        type === undefined ? 'type is missing' : `unknown type ${JSON.stringify(type)}`,
-        `the types are ${EXPORT_TYPES.slice(0, -1).join(', ')} and ${EXPORT_TYPES.at(-1)}`,
-      );
-  }
+function imageOutput(
+  reader: FlagAttributes,
+  tags: readonly string[],
+  type: ExportType,
+): OutputSpec {
+  const byDigest = reader.flag('push-by-digest') ?? false;
+  for (const ignored of ['unpack', 'dangling-name-prefix']) reader.text(ignored);
+  return {
+    type: 'image',
+    image: imageOptions(reader, tags, byDigest),
+    push: reader.flag('push') ?? type === 'registry',
+    store: reader.flag('store') ?? type === 'image',
+    canonical: reader.flag('name-canonical') ?? false,
+    byDigest,
+  };
 }
 
-function imageOptions(reader: Attributes, tags: readonly string[], byDigest = false): ImageOptions {
+function imageOptions(
+  reader: FlagAttributes,
+  tags: readonly string[],
+  byDigest = false,
+): ImageOptions {
   const name = reader.text('name');
   const given = name === undefined || name === '' ? tags : name.split(',');
-  const compression = compressionOf(reader.text('compression'));
+  const full = (text: string) =>
+    byDigest ? untagged(reader, text) : formatReference(parseReference(text));
   return {
-    names: [
-      ...new Set(
-        given.map((text) =>
-          byDigest ? untagged(text.trim()) : formatReference(parseReference(text.trim())),
-        ),
-      ),
-    ],
-    compression,
-    level: levelOf(reader.text('compression-level'), compression ?? 'gzip'),
+    names: [...new Set(given.map((text) => full(text.trim())))],
+    ...reader.compression(),
     forceCompression: reader.flag('force-compression') ?? false,
     ociTypes: reader.flag('oci-mediatypes'),
-    annotations: reader.annotations(),
+    annotations: reader.matching(parseAnnotation),
     alwaysIndex: reader.flag('multi-platform') ?? false,
     rewriteTimestamp: reader.flag('rewrite-timestamp') ?? true,
   };
 }
 
 /** A name for a push by digest. It must not have a tag, because no tag is written. */
-function untagged(text: string): string {
+function untagged(reader: FlagAttributes, text: string): string {
   const { tag: _, ...named } = parseReference(text);
   if (/:[^/]*$/.test(text)) {
-    throw invalid(
+    throw reader.fail(
       `a push by digest writes no tag, but ${JSON.stringify(text)} has one`,
       'leave the tag out, or push-by-digest',
     );
   }
   return formatReference(named);
-}
-
-function compressionOf(text: string | undefined): Compression | undefined {
-  if (text === undefined || text === 'gzip' || text === 'zstd' || text === 'uncompressed')
-    return text;
-  if (text === 'estargz' || text === 'nydus')
-    throw invalid(
-      `compression=${text} is not supported`,
-      'use zstd for small layers, or gzip for layers that every tool reads',
-    );
-  throw invalid(
-    `unknown compression ${JSON.stringify(text)}`,
-    'the compressions are gzip, zstd and uncompressed',
-  );
-}
-
-function levelOf(text: string | undefined, compression: Compression): number | undefined {
-  if (text === undefined) return undefined;
-  const [least, most] = compression === 'zstd' ? [1, 22] : [0, 9];
-  const level = Number(text);
-  if (/^\d+$/.test(text) && level >= least && level <= most) return level;
-  throw invalid(
-    `compression-level ${JSON.stringify(text)} is not valid for ${compression}`,
-    `it goes from ${least} to ${most}`,
-  );
 }
 
 /** Other names of standard output. They must not be opened again, nor replaced by a file. */
@@ -223,9 +191,9 @@ export function destinationOf(path: string): Destination {
   return STDOUT.has(path) ? { kind: 'stdout' } : { kind: 'file', path };
 }
 
-function directoryOf(path: string): string {
+function directoryOf(reader: FlagAttributes, path: string): string {
   if (path === '-')
-    throw invalid(
+    throw reader.fail(
       'a directory cannot be written to standard output',
       'name a directory with dest=',
     );
@@ -233,69 +201,11 @@ function directoryOf(path: string): string {
 }
 
 /** The prefix is a part of a file name: attestations are written at the top of a tree. */
-function prefixOf(reader: Attributes): string | undefined {
+function prefixOf(reader: FlagAttributes): string | undefined {
   const prefix = reader.text('attestation-prefix');
   if (prefix === undefined || /^[^/\0]{0,100}$/.test(prefix)) return prefix;
-  throw invalid(
+  throw reader.fail(
     `attestation-prefix ${JSON.stringify(prefix)} cannot begin a file name`,
     'leave slashes out: the files are written at the top of the tree',
   );
-}
-
-/**
- * The attributes of one output. Each is asked for by name, so that unused attributes can be
- * refused.
- */
-class Attributes {
-  readonly #map: ReadonlyMap<string, string>;
-  readonly #asked = new Set<string>();
-
-  constructor(map: ReadonlyMap<string, string>) {
-    this.#map = map;
-  }
-
-  text(name: string): string | undefined {
-    this.#asked.add(name);
-    return this.#map.get(name);
-  }
-
-  required(name: string, type: string): string {
-    const value = this.text(name);
-    if (value) return value;
-    throw invalid(`type=${type} needs ${name}`, `write type=${type},${name}=PATH`);
-  }
-
-  /** Parses `true`, `false`, `1` or `0`. The name alone means true. */
-  flag(name: string): boolean | undefined {
-    const value = this.text(name);
-    if (value === undefined) return undefined;
-    if (/^(true|1|t|)$/i.test(value)) return true;
-    if (/^(false|0|f)$/i.test(value)) return false;
-    throw invalid(`${name}=${value} is neither true nor false`, undefined);
-  }
-
-  annotations(): Annotation[] {
-    return [...this.#map].flatMap(([name, value]) => {
-      const annotation = parseAnnotation(name, value);
-      if (annotation) this.#asked.add(name);
-      return annotation ?? [];
-    });
-  }
-
-  end(): void {
-    const unknown = [...this.#map.keys()].find((name) => !this.#asked.has(name));
-    if (unknown !== undefined)
-      throw invalid(
-        `unknown attribute ${JSON.stringify(unknown)}`,
-        `it has no meaning for type=${this.#map.get('type')}`,
-      );
-  }
-}
-
-function invalid(message: string, hint: string | undefined): KilnError {
-  return new KilnError('KILN_OUTPUT_INVALID', message, {
-    place: { kind: 'flag', flag: '--output' },
-    hint,
-    exitCode: 2,
-  });
 }
