@@ -12,17 +12,17 @@ import type { LlbEdge, OpMetadata, SourceRange } from './graph.ts';
 import type * as ops from './ops.ts';
 import { compareUtf8 } from './wire.ts';
 
-/*
- * Constructors for the vertices of a graph, as BuildKit's Go client (client/llb) builds them: which
- * fields it sets, in which order it lists inputs and mounts, and which capabilities it names. The
- * edges they give are drafts; `seal` makes vertices of them.
+/**
+ * Constructors for the vertices of a graph. They follow BuildKit's Go client (client/llb): the
+ * fields that it sets, the order in which it lists inputs and mounts, and the capabilities that it
+ * names. The edges they return are drafts; `seal` (draft.ts) makes vertices of them.
  */
 
-/** What is said about a vertex besides its op; outside its digest. */
+/** What a vertex has besides its op. It is not part of the digest. */
 export interface Note {
-  /** What progress shows: `llb.customname`. */
+  /** The name that progress shows (`llb.customname`). */
   readonly name?: string;
-  /** The instruction as written: `com.docker.dockerfile.v1.command`. */
+  /** The instruction as written (`com.docker.dockerfile.v1.command`). */
   readonly command?: string;
   readonly ignoreCache?: boolean;
   readonly progressGroup?: NonNullable<OpMetadata['progressGroup']>;
@@ -64,8 +64,9 @@ function edge(draft: Draft, output = 0): DraftEdge {
 }
 
 /**
- * `ref` is a full name with tag, digest or both. `local` prefers an image that is in the store,
- * `pull` always asks the registry.
+ * An image of a registry. `ref` is its full name with tag, digest or both. `resolve: 'local'`
+ * prefers an image that the store has; `'pull'` always queries the registry. Without `platform`,
+ * the one that `seal` is called with.
  */
 export function imageSource(
   ref: string,
@@ -80,17 +81,18 @@ export function imageSource(
   });
 }
 
+/** The attributes of a local source, named as in BuildKit's client. */
 export interface LocalOptions {
   readonly sessionId: string;
   readonly sharedKeyHint: string;
   readonly excludePatterns?: readonly string[];
-  /** Only these paths are read, with what they link to; all when empty. */
+  /** If not empty, only these paths are read, and the targets of their symlinks. */
   readonly followPaths?: readonly string[];
 }
 
 /**
- * A directory of the caller. `options` is asked when the graph is sealed, since what is read of it
- * is known only then.
+ * A directory of the caller. `options` is called when the graph is sealed: which paths are read of
+ * the directory is not known earlier.
  */
 export function localSource(name: string, options: () => LocalOptions, note: Note): DraftEdge {
   return edge({
@@ -116,7 +118,8 @@ export function localSource(name: string, options: () => LocalOptions, note: Not
 }
 
 /**
- * JSON as Go's encoding/json writes it: `<`, `>`, `&` and the two Unicode line separators escaped.
+ * JSON as Go's encoding/json writes it, which escapes `<`, `>`, `&` and the two Unicode line
+ * separators.
  */
 function goJson(value: readonly string[]): string {
   return JSON.stringify(value).replace(
@@ -126,19 +129,23 @@ function goJson(value: readonly string[]): string {
 }
 
 export interface GitOptions {
-  /** Host and path, the same for every protocol: `github.com/moby/buildkit.git`. */
+  /** Host and path, such as `github.com/moby/buildkit.git`. The protocol is not part of it. */
   readonly id: string;
-  /** The URL that git is given. */
+  /** The URL that git fetches from. */
   readonly url: string;
   readonly ref?: string;
   readonly subdir?: string;
   readonly keepGitDir?: boolean;
   readonly checksum?: string;
   readonly skipSubmodules?: boolean;
-  /** For a URL that goes through ssh: which agent, and the known hosts when they were asked for. */
+  /**
+   * For a URL by ssh: the id of the agent, and the known hosts if the keys of the host were
+   * scanned.
+   */
   readonly ssh?: { readonly agent: string; readonly knownHosts?: string };
 }
 
+/** A git repository, at `ref` (the default branch if not given). */
 export function gitSource(git: GitOptions, note: Note): DraftEdge {
   const fragment =
     git.ref || git.subdir ? `#${git.ref ?? ''}${git.subdir ? `:${git.subdir}` : ''}` : '';
@@ -165,7 +172,7 @@ export function gitSource(git: GitOptions, note: Note): DraftEdge {
   return edge({ parents: [], make: () => source(`git://${git.id}${fragment}`, attrs, note, caps) });
 }
 
-/** One file by http or https, kept under `filename`. */
+/** A file by http or https, which gets the name `filename`. */
 export function httpSource(
   url: string,
   options: { filename: string; checksum?: string | undefined; note: Note },
@@ -179,8 +186,8 @@ export function httpSource(
 }
 
 /**
- * An image of an OCI layout that the caller lends: `ref` is a name with digest, `store` the
- * layout's name in the session.
+ * An image in an OCI layout of the caller. `ref` is a name with a digest, `store` the name of the
+ * layout in the session.
  */
 export function ociLayoutSource(
   ref: string,
@@ -200,7 +207,7 @@ export function ociLayoutSource(
   });
 }
 
-/** A mount of an exec besides its root. */
+/** A mount of an exec other than its root file system. Without `from` it starts empty. */
 export type ExecMount =
   | {
       readonly type: 'bind';
@@ -228,7 +235,7 @@ export type ExecMount =
 
 export interface ExecSecret {
   readonly id: string;
-  /** Where the file goes; none when it is only an environment variable. */
+  /** The path of the file. Undefined if the secret is only an environment variable. */
   readonly dest?: string | undefined;
   readonly env?: string | undefined;
   readonly uid: number;
@@ -239,7 +246,7 @@ export interface ExecSecret {
 
 export interface ExecSsh {
   readonly id: string;
-  /** `/run/buildkit/ssh_agent.N` unless told. */
+  /** The path of the socket; `/run/buildkit/ssh_agent.N` if not given. */
   readonly dest?: string | undefined;
   readonly uid: number;
   readonly gid: number;
@@ -251,8 +258,7 @@ export interface ExecSpec {
   readonly root: DraftEdge | undefined;
   readonly platform?: Platform | undefined;
   readonly args: readonly string[];
-  /** In order. */
-  /** In order, each name once. */
+  /** Names and values in order, each name once. */
   readonly env: Iterable<readonly [string, string]>;
   readonly cwd: string;
   readonly user?: string | undefined;
@@ -272,13 +278,12 @@ export interface ExecSpec {
 
 type ExecDevices = NonNullable<ops.ExecOp['cdiDevices']>;
 
-/** Runs a process. The edge is the root file system after it. */
+/** Runs a process. The returned edge is the root file system after it. */
 export function exec(spec: ExecSpec): DraftEdge {
   const root: RootMount = { type: 'root', from: spec.root, dest: '/' };
   const mounts = [root, ...spec.mounts].sort((a, b) => compareUtf8(a.dest, b.dest));
   const froms = mounts.map((mount) => ('from' in mount ? mount.from : undefined));
-  // Only the root has an output, since what is written to other mounts is dropped; it is therefore
-  // output 0.
+  // Only the root has an output, number 0. What is written to other mounts is discarded.
   return edge({
     parents: froms.filter((from) => from !== undefined),
     make: ({ platform, seal }) => {
@@ -316,11 +321,11 @@ interface RootMount {
   readonly dest: '/';
 }
 
-/** A vertex lists each input once. */
+/** The inputs of a vertex, each once. */
 class Inputs {
   readonly list: LlbEdge[] = [];
 
-  /** The index of `input` in the list, where it is put unless it is there. */
+  /** The index of `input` in the list. It is added if it is not there. */
   add(input: LlbEdge): number {
     const index = this.list.findIndex(
       (other) => other.vertex === input.vertex && other.output === input.output,
@@ -412,14 +417,14 @@ function* execCaps(spec: ExecSpec, mounts: readonly (RootMount | ExecMount)[]): 
   if (spec.ssh.length > 0) yield 'exec.mount.ssh';
 }
 
-/** Who a file will belong to; a name is looked up in the file tree that the op changes. */
+/** The owner of a file. A name is looked up in the tree that the op changes. */
 export interface Owner {
   readonly user?: OwnerId;
   readonly group?: OwnerId;
 }
 export type OwnerId = { readonly name: string } | { readonly id: number };
 
-/** One action of a file op; each works on the result of the one before it. */
+/** One action of a file op. It changes the result of the action before it. */
 export type FileChange =
   | {
       readonly kind: 'copy';
@@ -451,7 +456,10 @@ export type FileChange =
       readonly owner?: Owner | undefined;
     };
 
-/** Changes the file tree `base` by `steps`; only the result of the last one is kept. */
+/**
+ * Changes the tree `base` (empty if undefined) by `steps` in order. The returned edge is the result
+ * of the last one.
+ */
 export function fileChanges(
   base: DraftEdge | undefined,
   steps: readonly FileChange[],
@@ -509,8 +517,8 @@ function lowerOwner(owner: Owner | undefined, base: number): { owner?: ops.Chown
 }
 
 /**
- * The file trees on top of each other, the last one uppermost. Empty ones do not count; of a single
- * one nothing needs merging.
+ * Stacks the trees, the last one on top. Undefined (empty) trees are left out. If fewer than two
+ * remain, no op is needed and the remaining one is returned.
  */
 export function merge(
   trees: readonly (DraftEdge | undefined)[],
@@ -532,7 +540,7 @@ export function merge(
   });
 }
 
-/** What `upper` has and `lower` has not. */
+/** The changes that lead from `lower` to `upper`. */
 export function diff(
   lower: DraftEdge | undefined,
   upper: DraftEdge | undefined,

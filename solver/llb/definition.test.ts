@@ -82,7 +82,7 @@ function copy(from: DraftEdge | undefined, to: DraftEdge | undefined, name = 'co
 const names = (edge: LlbEdge): (string | undefined)[] =>
   topological(edge).map((v) => v.metadata.description['llb.customname']);
 
-test('a definition comes back from its bytes as the same graph', () => {
+test('marshalling a definition and parsing it gives the same graph', () => {
   const group = { id: 'g', name: 'n', weak: true };
   const layer = fileChanges(
     undefined,
@@ -103,13 +103,13 @@ test('a definition comes back from its bytes as the same graph', () => {
   assert.is(Buffer.compare(marshalDefinition(toDefinition(again)), bytes), 0);
 });
 
-test('an empty result is an empty definition', () => {
+test('an empty result makes an empty definition', () => {
   assert.is(marshalDefinition(toDefinition(undefined)).length, 0);
   assert.is(parseDefinition(new Uint8Array()), undefined);
   assert.equal(definitionJson(undefined), []);
 });
 
-test('the last entry names the result and asks for what all others use', () => {
+test('the last entry names the result and the capabilities of the graph', () => {
   const edge = seal(run(base, 'a', { note: { name: 'a', ignoreCache: true } }), AMD64);
   const definition = toDefinition(edge);
   const last = definition.def.at(-1) as Uint8Array;
@@ -122,7 +122,7 @@ test('the last entry names the result and asks for what all others use', () => {
   ]);
 });
 
-test('inputs come before their readers, sources of a file op after its base, last first', () => {
+test('inputs come before readers; a file op has its base first, then its last source', () => {
   const [one, two] = ['one', 'two'].map((name) =>
     fileChanges(
       undefined,
@@ -151,7 +151,7 @@ test('inputs come before their readers, sources of a file op after its base, las
   assert.equal(names(seal(copies, AMD64)), ['FROM x', 'r', 'one', 'c1', 'two', 'c2']);
 });
 
-test('equal ops are one vertex that has the names and places of both', () => {
+test('equal ops become one vertex with the last name and the locations of both', () => {
   const a = run(base, 'same', { note: { name: 'first', locations: [lines(1, 1)] } });
   const b = run(base, 'same', { note: { name: 'second', locations: [lines(2, 3)] } });
   const edge = seal(copy(b, a), AMD64);
@@ -188,7 +188,7 @@ test('an exec lists its mounts by path and each input once', () => {
   assert.is(inputs.length, 2);
 });
 
-test('what is read of a context is asked for only when the graph is sealed', () => {
+test('the options of a local source are read only when the graph is sealed', () => {
   const paths: string[] = [];
   const late = localSource(
     'context',
@@ -209,13 +209,13 @@ test('JSON in attributes is written as Go writes it', () => {
   );
 });
 
-test('a merge leaves out empty trees and needs two', () => {
+test('a merge leaves out empty trees and is made only for two or more', () => {
   assert.is(merge([undefined, base], {}), base);
   assert.is(merge([undefined], {}), undefined);
   assert.is(diff(undefined, base, {}), base);
 });
 
-test('a chain of many thousands of vertices is no deeper than a short one', () => {
+test('a chain of many thousands of vertices does not overflow the stack', () => {
   let tree = base;
   for (let i = 0; i < 15_000; i++) tree = run(tree, 'x');
   const edge = seal(tree, AMD64);
@@ -238,7 +238,7 @@ const refused = (bytes: Uint8Array, why: RegExp): void => {
   );
 };
 
-test('a definition that makes no sense is refused', () => {
+test('a definition with invalid references is refused with its reason', () => {
   const leaf = marshalOp({ kind: 'source', source: { identifier: 'x', attrs: {} } }, []);
   const input = { digest: digestOf(leaf), index: 0 };
   const result = marshalResult(input);
@@ -271,7 +271,7 @@ test('a definition that makes no sense is refused', () => {
   refused(definition(leaf, Buffer.from('ff', 'hex')), /cut off/);
 });
 
-test('an action may read the results of the actions before it and no others', () => {
+test('an action may read the results of earlier actions and no others', () => {
   const rm = { kind: 'rm', rm: { path: '/', allowNotFound: false, allowWildcard: false } } as const;
   const of = (second: number) =>
     marshalOp(

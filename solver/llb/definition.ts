@@ -8,10 +8,10 @@ import * as fields from './proto-fields.ts';
 import { topological } from './walk.ts';
 import * as wire from './wire.ts';
 
-/** pb.Definition as a value. */
+/** BuildKit's pb.Definition. */
 export interface Definition {
   /**
-   * Marshalled ops, inputs first; the last one has no kind and only names the result. Empty for an
+   * Marshalled ops, inputs first. The last one has no kind and only names the result. Empty for an
    * empty result.
    */
   readonly def: readonly Uint8Array[];
@@ -23,8 +23,8 @@ export interface Definition {
 export type DefinitionMetadata = Omit<OpMetadata, 'locations'>;
 
 /**
- * The whole graph under `edge` as BuildKit's client would send it; of an empty result (undefined)
- * an empty definition.
+ * The whole graph below `edge`, as BuildKit's client would send it. For an empty result (undefined)
+ * the definition is empty.
  */
 export function toDefinition(edge: LlbEdge | undefined): Definition {
   if (!edge) return { def: [], metadata: new Map(), sources: [], locations: new Map() };
@@ -50,8 +50,7 @@ function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
 }
 
 /**
- * pb.Definition in protobuf, what `buildctl build` reads on stdin. Deterministic: equal graphs give
- * equal bytes.
+ * Protobuf of a definition, as `buildctl build` reads it on stdin. Equal graphs give equal bytes.
  */
 export function marshalDefinition(definition: Definition): Uint8Array {
   return wire.encode((out) => {
@@ -121,7 +120,7 @@ function writePosition(out: PbfWriter, line: number): void {
   wire.writeInt(out, fields.POSITION.line, line);
 }
 
-/** BuildKit's Dockerfile frontend marks whole lines, one range per line. */
+/** Writes one range for each line, as BuildKit's Dockerfile frontend does. */
 function writeLocation(out: PbfWriter, range: SourceRange, sourceIndex: number): void {
   wire.writeMessage(
     out,
@@ -148,7 +147,7 @@ function writeLocation(out: PbfWriter, range: SourceRange, sourceIndex: number):
 export interface JsonVertex {
   readonly digest: Digest;
   readonly op: LlbOp;
-  /** `digest:output` */
+  /** Each as `digest:output`. */
   readonly inputs: readonly string[];
   readonly metadata: Omit<DefinitionMetadata, 'caps'> & {
     readonly caps: readonly string[];
@@ -157,8 +156,8 @@ export interface JsonVertex {
 }
 
 /**
- * The graph as values for JSON.stringify, in the order of the definition: bytes as base64, times
- * beyond 2^53 as decimal text.
+ * The graph as plain values for JSON.stringify, in the order of the definition. Bytes are base64,
+ * times beyond 2^53 are decimal strings.
  */
 export function definitionJson(edge: LlbEdge | undefined): readonly JsonVertex[] {
   if (!edge) return [];
@@ -176,7 +175,8 @@ export function definitionJson(edge: LlbEdge | undefined): readonly JsonVertex[]
 function plain<T>(value: T): T {
   return JSON.parse(
     JSON.stringify(value, function (this: unknown, key: string, item: unknown) {
-      // JSON.stringify has called Buffer's toJSON already, so the untouched value is looked up.
+      // JSON.stringify has already called Buffer's toJSON for `item`, so the original value is
+      // looked up.
       const raw = (this as Record<string, unknown>)[key];
       if (raw instanceof Uint8Array) return Buffer.from(raw).toString('base64');
       return typeof item === 'bigint' ? item.toString() : item;

@@ -5,33 +5,34 @@ import { marshalOp } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
 
 /**
- * A vertex that is still being described: what it needs of its parents (their digests) and of the
- * build (which files of the context all stages together read) is only known at the end, so its op
- * is made when the whole graph is sealed.
+ * A vertex that has no digest yet. Its op needs the digests of its inputs, and facts that are known
+ * only when the whole graph is built, such as which files of the context all stages read. So the op
+ * is made when the graph is sealed.
  */
 export interface Draft {
   /**
-   * What it reads, in the order in which BuildKit's client visits it: that decides the order of the
-   * definition.
+   * The drafts that it reads, in the order in which BuildKit's client visits them. That order
+   * decides the order of the definition.
    */
   readonly parents: readonly DraftEdge[];
+  /** Makes the op. Called once, after all parents are sealed. */
   make(context: SealContext): Made;
 }
 
-/**
- * One output of a draft. Where `DraftEdge | undefined` is said, undefined is the empty file tree.
- */
+/** One output of a draft. In `DraftEdge | undefined`, undefined is the empty tree. */
 export interface DraftEdge {
   readonly draft: Draft;
   readonly output: number;
 }
 
 export interface SealContext {
-  /** The platform of an exec that has no other reason for one. */
+  /** The platform of ops that name none. */
   readonly platform: Platform;
+  /** The sealed vertex of one of the draft's parents. */
   readonly seal: (edge: DraftEdge) => LlbEdge;
 }
 
+/** What a draft makes when it is sealed. */
 export interface Made {
   readonly op: LlbOp;
   readonly inputs: readonly LlbEdge[];
@@ -39,9 +40,10 @@ export interface Made {
 }
 
 /**
- * Turns drafts into vertices. Drafts that turn out equal become one vertex with the metadata of
- * all: the later name wins, capabilities and places are joined. `weigh` is told of the size of each
- * op, and may throw: every RUN has its whole environment in its op.
+ * Turns a draft and everything below it into vertices. Equal ops become one vertex with combined
+ * metadata: the later name wins; capabilities and source locations are joined. `weigh` is called
+ * with the size of each op in bytes. It may throw to refuse a graph that is too large, because
+ * every RUN holds its whole environment.
  */
 export function seal(
   edge: DraftEdge,
@@ -72,7 +74,9 @@ export function seal(
   return find(edge);
 }
 
-/** Without recursion: a stage may have thousands of steps. */
+/**
+ * All drafts below `last`, parents first. Does not recurse: a stage may have thousands of steps.
+ */
 function parentsFirst(last: Draft): Draft[] {
   const seen = new Set<Draft>([last]);
   const order: Draft[] = [];

@@ -1,9 +1,8 @@
 /**
- * The numbers that stand for words in LLB messages (BuildKit solver/pb/ops.proto), each named here
- * and nowhere else.
+ * The enums of LLB messages (BuildKit solver/pb/ops.proto). Their numbers are written nowhere else.
  */
 
-/** pb.NetMode. `default` is the sandbox's own network. */
+/** pb.NetMode. `default` is the private network of the sandbox. */
 export const NET_MODE = { default: 0, host: 1, none: 2 } as const;
 export type NetMode = ValueOf<typeof NET_MODE>;
 
@@ -25,7 +24,10 @@ export type ContentCache = ValueOf<typeof CONTENT_CACHE>;
 
 type ValueOf<E> = E[keyof E];
 
-/** The word for a number; undefined for one that stands for none: a graph may come from outside. */
+/**
+ * The name of a number. Undefined if the enum does not have it, as a graph from elsewhere may hold
+ * any number.
+ */
 export function enumName<N extends string>(
   numbers: Readonly<Record<N, number>>,
   number: number,

@@ -13,8 +13,8 @@ import { parseDefinition } from './parse.ts';
 import { unmarshalOp } from './unmarshal.ts';
 
 /**
- * Mutated bytes of ops. Short in the test suite; KILN_SOAK=1 tries 200,000, KILN_SEED repeats a
- * run.
+ * Reads mutated bytes of ops and definitions. KILN_SOAK=1 tries 200,000 instead of 3,000;
+ * KILN_SEED=n repeats a run.
  */
 const SOAK = process.env['KILN_SOAK'] === '1';
 const seed = Number(process.env['KILN_SEED'] ?? (SOAK ? Date.now() % 1_000_000 : 1));
@@ -33,7 +33,7 @@ function readOrRefuse<T>(bytes: Uint8Array, read: (bytes: Uint8Array) => T): T |
   }
 }
 
-/** The graphs of the frontend's goldens, each as the ops of one definition. */
+/** The graphs in the golden files of the frontend, each as the ops of one definition. */
 const GRAPHS = join(import.meta.dirname, '../../frontend/convert/testdata');
 const graphs: readonly (readonly Uint8Array[])[] = readdirSync(GRAPHS)
   .filter((name) => name.endsWith('.golden'))
@@ -45,7 +45,7 @@ const graphs: readonly (readonly Uint8Array[])[] = readdirSync(GRAPHS)
   });
 const corpus = graphs.flat();
 
-/** JSON has bytes as base64 and large times as text. */
+/** Makes the bytes of an op from its JSON, in which bytes are base64 and large times are text. */
 function bytesOf({ op, inputs, digest }: JsonVertex): Uint8Array {
   const revived = JSON.parse(JSON.stringify(op), (key, value) => {
     if (key === 'data') return Buffer.from(value, 'base64');
@@ -62,7 +62,7 @@ function bytesOf({ op, inputs, digest }: JsonVertex): Uint8Array {
   return bytes;
 }
 
-test('mutated ops are read or refused, and what was read is written and read the same', () => {
+test('mutated ops are read or refused, and writing and reading them changes nothing', () => {
   if (SOAK) console.log(`seed ${seed}, ${corpus.length} ops`);
   for (let run = 0; run < count; run++) {
     const bytes = mutateBytes(random, corpus);

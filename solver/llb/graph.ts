@@ -3,37 +3,38 @@ import type { SourceText } from '../../base/errors.ts';
 import type { LlbOp } from './ops.ts';
 
 /**
- * An LLB graph in memory. A vertex is immutable and named by the digest of its marshalled op; equal
- * ops are one vertex. Built by `builder.ts`, written as a protobuf Definition by `definition.ts`,
- * turned into solver vertices by `solver/load-graphs.ts`.
+ * A vertex of an LLB graph in memory. It is immutable and named by the digest of its marshalled op,
+ * so equal ops are one vertex. Graphs are built by `builder.ts`, written as protobuf by
+ * `definition.ts`, and turned into the solver's vertices by `solver/load-graphs.ts`.
  */
 export interface LlbVertex {
   readonly digest: Digest;
-  /** The deterministic bytes of pb.Op. */
+  /** The op as deterministic protobuf (`pb.Op`). */
   readonly bytes: Uint8Array;
   readonly op: LlbOp;
   readonly inputs: readonly LlbEdge[];
   readonly metadata: OpMetadata;
 }
 
+/** One output of a vertex. */
 export interface LlbEdge {
   readonly vertex: LlbVertex;
   readonly output: number;
 }
 
-/** pb.OpMetadata and what progress needs; outside the digest. */
+/** pb.OpMetadata and the source locations of the op. It is not part of the digest. */
 export interface OpMetadata {
   readonly ignoreCache?: boolean;
-  /** `llb.customname` is what progress shows. */
+  /** Free text by name; `llb.customname` is the name that progress shows. */
   readonly description: Readonly<Record<string, string>>;
-  /** pb.OpMetadata.caps: the capability names that the op needs, as BuildKit's client sets them. */
+  /** The names of the capabilities that the op needs, as BuildKit's client sets them. */
   readonly caps: readonly string[];
   readonly progressGroup?: { readonly id: string; readonly name: string; readonly weak: boolean };
-  /** Where in the Dockerfile this op comes from; several when merged. */
+  /** The lines of the Dockerfile that the op comes from; several if equal ops were joined. */
   readonly locations: readonly SourceRange[];
 }
 
-/** Lines and columns as pb.Range: lines count from 1, characters from 0. */
+/** A range in a source file, as pb.Range. Lines count from 1, characters from 0. */
 export interface SourceRange {
   readonly source: SourceText;
   readonly start: { readonly line: number; readonly character: number };

@@ -144,7 +144,7 @@ const samples: readonly LlbOp[] = [
   },
 ];
 
-test('an op comes back from its bytes as it was', () => {
+test('marshalling an op and unmarshalling it gives the same op', () => {
   for (const op of samples) {
     const inputs = [input('a'), input('b', 3)];
     const bytes = marshalOp(op, inputs);
@@ -163,7 +163,7 @@ test('a oneof comes after all other fields, an empty message is kept, a zero is 
   assert.is(hex(marshalOp(op, [])), '5a00' + '3206' + '0a00' + '0a020801');
 });
 
-test('the number 0 of a user is written, since it is a choice and not a default', () => {
+test('a user id of 0 is written, because it is a member of a oneof', () => {
   const mkdir = {
     path: '',
     mode: 0,
@@ -180,7 +180,7 @@ test('the number 0 of a user is written, since it is a choice and not a default'
   assert.match(hex(marshalOp(op, [])), /22040a021000$/);
 });
 
-test('map keys are in the order of their bytes, whatever order they were set in', () => {
+test('map keys are written in the order of their bytes, not as they were set', () => {
   const of = (attrs: Record<string, string>) =>
     hex(marshalOp({ kind: 'source', source: { identifier: 'x', attrs } }, []));
   assert.is(
@@ -204,7 +204,7 @@ test('the entry for the result has an input and no kind', () => {
   assert.equal(unmarshalOp(bytes), { op: undefined, inputs: [input('a')] });
 });
 
-test('fields that are not known are skipped', () => {
+test('unknown fields are skipped', () => {
   const bytes = marshalOp(samples[0] as LlbOp, []);
   const unknown = Buffer.from(
     'f80601' + 'fa060141' + 'fd0600000000' + 'f9060000000000000000',
@@ -222,11 +222,11 @@ const readsOrRefuses = (bytes: Uint8Array): boolean => {
   return true;
 };
 
-test('bytes of any kind are read or refused, never anything else', () => {
+test('arbitrary bytes are read or refused with KILN_LLB_MALFORMED', () => {
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), readsOrRefuses), { numRuns: 500 });
 });
 
-test('an op that was cut or changed is read or refused', () => {
+test('a truncated or changed op is read or refused with KILN_LLB_MALFORMED', () => {
   const all = samples.map((op) => marshalOp(op, [input('a')]));
   const change = fc.record({
     which: fc.nat(all.length - 1),
@@ -245,7 +245,7 @@ test('an op that was cut or changed is read or refused', () => {
   );
 });
 
-test('a length beyond the end is refused', () => {
+test('a field that is longer than its message is refused', () => {
   assert.throws(
     () => unmarshalOp(Buffer.from('0affffffffffffffffff01', 'hex')),
     (error: unknown) => error instanceof KilnError && /longer than its message/.test(error.message),

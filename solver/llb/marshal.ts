@@ -5,17 +5,17 @@ import type * as ops from './ops.ts';
 import * as fields from './proto-fields.ts';
 import * as wire from './wire.ts';
 
-/** pb.Input: an edge by the digest of the op it comes from. */
+/** pb.Input: an output of an op, which is named by its digest. */
 export interface OpInput {
   readonly digest: Digest;
   readonly index: number;
 }
 
 /**
- * The bytes of pb.Op (BuildKit solver/pb/ops.proto) as Go's google.golang.org/protobuf writes them
- * with `Deterministic: true`: the sha256 of these bytes is the vertex digest, so every byte counts.
- * Fields are in order of number, except that the members of a oneof come after all other fields of
- * their message; maps are sorted; zero scalars are left out, empty messages are not.
+ * The bytes of pb.Op (BuildKit solver/pb/ops.proto), exactly as Go's google.golang.org/protobuf
+ * writes them with `Deterministic: true`: their sha256 is the digest of the vertex. Fields are in
+ * the order of their numbers, except that the members of a oneof come after all other fields of
+ * their message. Maps are sorted. Zero scalars are left out; empty messages are not.
  */
 export function marshalOp(op: ops.LlbOp, inputs: readonly OpInput[]): Uint8Array {
   return wire.encode((out) => {

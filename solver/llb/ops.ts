@@ -8,9 +8,9 @@ import type {
 } from './enums.ts';
 
 /**
- * The LLB op messages (BuildKit solver/pb/ops.proto) as TypeScript values. Only what is set goes on
- * the wire; an absent field and a proto3 zero value are the same. `marshal.ts` turns a value into
- * the deterministic bytes whose sha256 is the vertex digest.
+ * The LLB ops (BuildKit solver/pb/ops.proto) as TypeScript values. An absent field and a proto3
+ * zero value mean the same. `marshal.ts` turns a value into the bytes whose sha256 is the vertex
+ * digest.
  */
 export type LlbOp =
   | {
@@ -100,11 +100,11 @@ export interface ProxyEnv {
 }
 
 export interface Mount {
-  /** Index into the op's inputs; -1 for none. */
+  /** The index of an input of the op; -1 for none. */
   readonly input: number;
   readonly selector?: string;
   readonly dest: string;
-  /** Index of the output this mount becomes; -1 for none. */
+  /** The index of the output that this mount becomes; -1 for none. */
   readonly output: number;
   readonly readonly?: boolean;
   readonly mountType?: MountType;
@@ -132,8 +132,8 @@ export interface FileOp {
 }
 
 /**
- * `input` and `secondaryInput`: index into the op's inputs, or inputs.length + n for the output of
- * action n; -1 for none.
+ * One change of a tree. `input` and `secondaryInput` are indexes: below inputs.length an input of
+ * the op, inputs.length + n the result of action n, -1 none.
  */
 export interface FileAction {
   readonly input: number;
@@ -158,7 +158,7 @@ export interface FileActionCopy {
   readonly src: string;
   readonly dest: string;
   readonly owner?: ChownOpt;
-  /** -1: as in the source. */
+  /** Mode bits; -1 keeps those of the source. */
   readonly mode: number;
   readonly followSymlink: boolean;
   readonly dirCopyContents: boolean;
@@ -166,7 +166,7 @@ export interface FileActionCopy {
   readonly createDestPath: boolean;
   readonly allowWildcard: boolean;
   readonly allowEmptyWildcard: boolean;
-  /** Nanoseconds since 1970; -1: as in the source. */
+  /** Nanoseconds since 1970; -1 keeps the time of the source. */
   readonly timestamp: number | bigint;
   readonly includePatterns?: readonly string[];
   readonly excludePatterns?: readonly string[];
@@ -203,7 +203,10 @@ export interface ChownOpt {
   readonly group?: UserOpt;
 }
 
-/** A name is looked up in the passwd (or group) file of input `input`. */
+/**
+ * A user or group. A name is looked up in the passwd (or group) file of the input with index
+ * `input`.
+ */
 export type UserOpt =
   | { readonly by: 'name'; readonly name: string; readonly input: number }
   | { readonly by: 'id'; readonly id: number };

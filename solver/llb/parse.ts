@@ -15,9 +15,9 @@ import {
 } from './wire.ts';
 
 /**
- * Reads pb.Definition and gives the edge it stands for; undefined for an empty definition. Every
- * input must name an op that comes earlier in the list, as BuildKit's client writes it, so a cycle
- * cannot be said. Throws KILN_LLB_MALFORMED.
+ * Reads pb.Definition and returns the edge that it describes; undefined for an empty definition.
+ * Every input must name an op earlier in the list, as BuildKit's client writes it, so cycles are
+ * impossible. Throws KILN_LLB_MALFORMED.
  */
 export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   const defs: Uint8Array[] = [];
@@ -61,7 +61,7 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   return result;
 }
 
-/** Throws when an op names an input that it does not have. */
+/** Throws KILN_LLB_MALFORMED if an op refers to an input that it does not have. */
 function checkIndexes(op: LlbOp, inputs: number): void {
   const within = (index: number, limit: number): void => {
     if (index < -1 || index >= limit)
@@ -73,7 +73,7 @@ function checkIndexes(op: LlbOp, inputs: number): void {
       return;
     case 'file':
       for (const [i, action] of op.file.actions.entries()) {
-        // An action may read the outputs of actions before it.
+        // An action may read the results of earlier actions.
         within(action.input, inputs + i);
         within(action.secondaryInput, inputs + i);
         for (const user of owners(action.action))
@@ -168,7 +168,7 @@ function readSource(bytes: Uint8Array): SourceText {
   return { name, text };
 }
 
-/** One range per location, from its first line to its last. */
+/** Reads pb.Locations. Returns one range per location, from its first line to its last. */
 function readLocations(bytes: Uint8Array, sources: readonly SourceText[]): SourceRange[] {
   const found: SourceRange[] = [];
   for (const location of readFields(bytes)) {

@@ -1,7 +1,6 @@
 /**
- * The numbers of the fields of LLB's messages (BuildKit solver/pb/ops.proto), by the names that the
- * TypeScript values of ops.ts have. Here and nowhere else: what is written and what is read cannot
- * differ.
+ * The field numbers of LLB messages (BuildKit solver/pb/ops.proto), by the field names of ops.ts.
+ * Reading and writing use the same constants, so they cannot differ.
  */
 
 export const OP = {
@@ -130,5 +129,5 @@ export const LOCATIONS = { locations: 1 } as const;
 export const LOCATION = { sourceIndex: 1, ranges: 2 } as const;
 export const RANGE = { start: 1, end: 2 } as const;
 export const POSITION = { line: 1, character: 2 } as const;
-/** An entry of any map. */
+/** An entry of a map field. */
 export const MAP_ENTRY = { key: 1, value: 2 } as const;

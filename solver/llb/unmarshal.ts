@@ -16,8 +16,8 @@ import {
 } from './wire.ts';
 
 /**
- * An op as it was read: `op` is undefined for the last entry of a definition, which only has an
- * input.
+ * An op as read from bytes. `op` is undefined for the last entry of a definition, which only names
+ * the result.
  */
 export interface ReadOp {
   readonly op: ops.LlbOp | undefined;
@@ -25,9 +25,8 @@ export interface ReadOp {
 }
 
 /**
- * Reads pb.Op. Unknown fields are skipped, as protobuf demands. Throws KILN_LLB_MALFORMED for bytes
- * that are no op; an op that is well-formed but makes no sense (an index out of range) is found by
- * `definition.ts`.
+ * Reads pb.Op. Unknown fields are skipped, as protobuf requires. Throws KILN_LLB_MALFORMED for
+ * bytes that are not an op. Indexes are not checked here but in `parse.ts`.
  */
 export function unmarshalOp(bytes: Uint8Array): ReadOp {
   const inputs: OpInput[] = [];
@@ -79,7 +78,7 @@ function readKind(field: WireField): KindOnly | undefined {
   }
 }
 
-/** The last value of each field of a message, and all values of each, by number. */
+/** Reads a message. `one` returns the last value of a field, `all` all of them, by field number. */
 function collect(bytes: Uint8Array): {
   one: (n: number) => WireField | undefined;
   all: (n: number) => readonly WireField[];
@@ -105,7 +104,7 @@ const int = (field: WireField | undefined): number => (field ? asInt(field) : 0)
 const bool = (field: WireField | undefined): boolean => (field ? asBool(field) : false);
 const texts = (fields: readonly WireField[]): string[] => fields.map(asText);
 
-/** Times in nanoseconds may be beyond what a double holds exactly. */
+/** A time in nanoseconds: a bigint if a number cannot hold it exactly. */
 function time(field: WireField | undefined): number | bigint {
   if (!field) return 0;
   const value = asBigInt(field);
@@ -114,13 +113,14 @@ function time(field: WireField | undefined): number | bigint {
     : value;
 }
 
+/** The number of an enum field. Throws KILN_LLB_MALFORMED if the enum does not have it. */
 function choice<T extends number>(
   field: WireField | undefined,
   numbers: Readonly<Record<string, T>>,
 ): T {
   const value = int(field);
   const known = Object.values(numbers).find((number) => number === value);
-  if (known === undefined) throw malformedGraph(`${value} is not one of its choices`);
+  if (known === undefined) throw malformedGraph(`${value} is not a known value of its enum`);
   return known;
 }
 
@@ -237,10 +237,7 @@ function readMeta(bytes: Uint8Array): ops.ExecMeta {
   };
 }
 
-/**
- * A repeated integer field: packed, or one value per field. Each value is read as a field of a
- * message made for it.
- */
+/** Reads a repeated integer field, which is either packed or has one value per field. */
 function readPackedInts(field: WireField): number[] {
   if (field.bytes === undefined) return [asInt(field)];
   const values: number[] = [];
@@ -259,7 +256,7 @@ function readPackedInts(field: WireField): number[] {
   return values;
 }
 
-/** In the order of their numbers. */
+/** The field numbers of pb.ProxyEnv in ascending order. */
 const PROXIES = Object.values(fields.PROXY_ENV);
 
 function readProxy(bytes: Uint8Array): ops.ProxyEnv {
@@ -330,7 +327,7 @@ const ACTIONS = [copy, mkfile, mkdir, rm, symlink];
 
 function readActionKind(one: (n: number) => WireField | undefined): ops.FileAction['action'] {
   const number = ACTIONS.find((n) => one(n) !== undefined);
-  if (number === undefined) throw malformedGraph('a file action of an unknown kind');
+  if (number === undefined) throw malformedGraph('a file action has an unknown kind');
   const inner = collect(asBytes(one(number) as WireField));
   switch (number) {
     case fields.FILE_ACTION.copy:
@@ -447,7 +444,7 @@ function readDiff(bytes: Uint8Array): ops.DiffOp {
   const { one } = collect(bytes);
   const index = (n: number): { input: number } => {
     const field = one(n);
-    if (!field) throw malformedGraph('a diff without its two inputs');
+    if (!field) throw malformedGraph('a diff lacks one of its two inputs');
     return readIndex(asBytes(field));
   };
   return { lower: index(fields.DIFF_OP.lower), upper: index(fields.DIFF_OP.upper) };

@@ -1,9 +1,9 @@
 import type { LlbEdge, LlbVertex } from './graph.ts';
 
 /**
- * Every vertex that `edge` needs, each once, inputs before the vertex that reads them, the result's
- * vertex last: the order in which BuildKit's client lists the ops of a definition. Without
- * recursion: a chain may be thousands of vertices long.
+ * Every vertex that `edge` depends on, each once, inputs before their readers and the vertex of
+ * `edge` last. This is the order in which BuildKit's client lists the ops of a definition. Does not
+ * recurse: a chain may be thousands of vertices long.
  */
 export function topological(edge: LlbEdge): LlbVertex[] {
   const done = new Set<LlbVertex>();
@@ -28,8 +28,8 @@ export function topological(edge: LlbEdge): LlbVertex[] {
 }
 
 /**
- * BuildKit's client visits the sources of a file op from the last action back to the first, after
- * its base.
+ * The inputs of a vertex in the order in which BuildKit's client visits them. For a file op that is
+ * its base, then the sources from the last action back to the first.
  */
 function visitingOrder(vertex: LlbVertex): readonly LlbEdge[] {
   if (vertex.op.kind !== 'file') return vertex.inputs;

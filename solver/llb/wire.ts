@@ -1,10 +1,10 @@
 import { PbfWriter } from 'pbf';
 import { KilnError } from '../../base/errors.ts';
 
-/*
- * The protobuf wire format (protobuf.dev, "Encoding"), proto3 rules, as far as LLB needs it.
- * Writing goes through pbf; reading is our own, because a definition may come from anywhere and
- * pbf's reader runs past the end of a truncated message.
+/**
+ * The protobuf wire format (protobuf.dev, "Encoding") with proto3 rules, as far as LLB needs it.
+ * pbf does the writing. Reading is our own, because a definition may come from anywhere and pbf's
+ * reader runs past the end of a truncated message.
  */
 
 const VARINT = 0;
@@ -12,7 +12,7 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** Writes a message without a tag around it. */
+/** The bytes of a message, without a tag around them. */
 export function encode(write: (out: PbfWriter) => void): Uint8Array {
   const out = new PbfWriter();
   write(out);
@@ -20,15 +20,15 @@ export function encode(write: (out: PbfWriter) => void): Uint8Array {
 }
 
 /**
- * int32, int64, uint32 and enum fields; a zero is left out. Negative values take ten bytes, as
- * 64-bit two's complement.
+ * Writes an int32, int64, uint32 or enum field, unless it is zero. Negative values take ten bytes,
+ * as 64-bit two's complement.
  */
 export function writeInt(out: PbfWriter, field: number, value: number | bigint | undefined): void {
   if (value === undefined || value === 0 || value === 0n) return;
   writeIntAlways(out, field, value);
 }
 
-/** Like `writeInt`, but writes a zero too: for a member of a oneof. */
+/** Like `writeInt`, but also writes a zero, as a member of a oneof requires. */
 export function writeIntAlways(out: PbfWriter, field: number, value: number | bigint): void {
   out.writeTag(field, VARINT);
   writeVarint(out, value);
@@ -39,7 +39,7 @@ function writeVarint(out: PbfWriter, value: number | bigint): void {
     out.writeVarint(value);
     return;
   }
-  // pbf goes through doubles, which cannot hold a time in nanoseconds.
+  // pbf converts to doubles, which cannot hold a time in nanoseconds exactly.
   let rest = BigInt.asUintN(64, BigInt(value));
   out.realloc(10);
   while (rest > 0x7fn) {
@@ -58,8 +58,7 @@ export function writeText(out: PbfWriter, field: number, value: string | undefin
 }
 
 /**
- * A string that is written even when empty: an element of a repeated field, a key or a value of a
- * map.
+ * Writes a string even if it is empty: an element of a repeated field, or a key or value of a map.
  */
 export function writeTextAlways(out: PbfWriter, field: number, value: string): void {
   out.writeStringField(field, value);
@@ -77,7 +76,7 @@ export function writeBytes(out: PbfWriter, field: number, value: Uint8Array | un
   if (value && value.length > 0) out.writeBytesField(field, value);
 }
 
-/** A sub-message, written even when it is empty; nothing when undefined. */
+/** Writes a nested message, even if it is empty. Writes nothing if `value` is undefined. */
 export function writeMessage<T>(
   out: PbfWriter,
   field: number,
@@ -89,8 +88,8 @@ export function writeMessage<T>(
 }
 
 /**
- * A map with string keys, in the order of their UTF-8 bytes, as Go's deterministic marshalling
- * writes it.
+ * Writes a map with string keys, in the order of their UTF-8 bytes, as Go's deterministic
+ * marshalling does.
  */
 export function writeMap<T>(
   out: PbfWriter,
@@ -121,8 +120,8 @@ export function writeTextMap(
 }
 
 /**
- * Go compares strings by their UTF-8 bytes, JavaScript by UTF-16 units; the two differ where a
- * surrogate meets U+E000 and above.
+ * Compares strings by their UTF-8 bytes, as Go does. JavaScript compares UTF-16 units, which gives
+ * another order for surrogates and code units from U+E000.
  */
 export function compareUtf8(a: string, b: string): number {
   const length = Math.min(a.length, b.length);
@@ -133,6 +132,7 @@ export function compareUtf8(a: string, b: string): number {
   return a.length - b.length;
 }
 
+/** Maps a UTF-16 unit so that surrogates sort after all other units, as they do in UTF-8. */
 function surrogatesLast(unit: number): number {
   return unit >= 0xe000 ? unit - 0x800 : unit + 0x2000;
 }
@@ -147,14 +147,14 @@ export interface WireField {
 }
 
 /**
- * The fields of a message in order. Throws KILN_LLB_MALFORMED for anything that is not well-formed
- * protobuf.
+ * The fields of a message in order. Fixed-size fields, which LLB does not have, are skipped. Throws
+ * KILN_LLB_MALFORMED if the bytes are not well-formed protobuf.
  */
 export function* readFields(message: Uint8Array): Generator<WireField> {
   let at = 0;
   /**
-   * Tags and lengths are nearly always one byte; a bigint each would be most of the time that
-   * reading takes.
+   * Reads a tag or a length. They are nearly always one byte, and a bigint for each would take most
+   * of the reading time.
    */
   const small = (): number => {
     const byte = message[at] ?? 0x80;
@@ -197,7 +197,7 @@ export function* readFields(message: Uint8Array): Generator<WireField> {
         take(4);
         break;
       default:
-        throw malformedGraph('an unknown wire type');
+        throw malformedGraph('a field has an unknown wire type');
     }
   }
 }
@@ -218,7 +218,7 @@ export function asBytes(field: WireField): Uint8Array {
   return field.bytes;
 }
 
-/** A signed 64-bit integer that fits a double exactly. */
+/** A signed 64-bit integer. Throws KILN_LLB_MALFORMED if a number cannot hold it exactly. */
 export function asInt(field: WireField): number {
   const value = asBigInt(field);
   if (value > BigInt(Number.MAX_SAFE_INTEGER) || value < BigInt(Number.MIN_SAFE_INTEGER))
