@@ -380,7 +380,7 @@ test('attestations that cannot be are refused before anything is built', async (
   );
   assert.match(
     await refused('--attest', 'type=provenance,mod=max'),
-    /unknown attribute "mod", did you mean mode/,
+    /unknown attribute "mod" \(did you mean mode\?\)/,
   );
 });
 
