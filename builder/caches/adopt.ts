@@ -7,9 +7,9 @@ import type { KeyedSteps } from './cached-target.ts';
 type Layers = Pick<Snapshotter, 'find' | 'has'>;
 
 /**
- * Keeps imported records whose layers are all in the store by now as those of `local`, the store's
- * own, so that a build without the import finds them. Records of steps that nobody needed a layer
- * of stay where they are.
+ * Copies imported records into `local`, the cache of the store, so that a later build finds them
+ * without the import. Only records whose layers are all in the store are copied. The layers of the
+ * other records were not needed, so they were not downloaded.
  */
 export function adoptImported(
   local: CacheStore,
@@ -18,32 +18,33 @@ export function adoptImported(
 ): void {
   const { imported } = cache;
   if (!imported) return;
-  const hereOf = adopter(snapshotter);
+  const adopt = adopter(snapshotter);
   for (const { vertex, key, aliases } of keyed) {
-    // Also for steps without a record: a step that was seen does not count as new.
+    // Steps without a record get links, too: a step that was seen before is not a new step.
     for (const alias of aliases) local.link(alias, key);
-    const record = local.load(key) ? undefined : hereOf(imported.load(key));
+    const record = local.load(key) ? undefined : adopt(imported.load(key));
     if (record) local.save({ ...record, description: vertex.name });
   }
   local.flush();
 }
 
 /**
- * Looks for imported records whose layers are all in the store, and names them as the store does.
+ * Returns a function that finds, among imported records of one key, one whose layers are all in the
+ * store. In the record that it returns, the layers have their names in the store.
  */
 function adopter(
   snapshotter: Layers,
 ): (records: readonly CacheRecord[]) => CacheRecord | undefined {
-  // Each layer is looked for once.
+  // Each layer is looked up once.
   const known = new Map<Digest, LayerId | undefined>();
   const find = (diffId: Digest) => {
     if (!known.has(diffId)) known.set(diffId, snapshotter.find(diffId));
     return known.get(diffId);
   };
-  const here = (output: unknown): Snapshot | undefined => {
+  const inStore = (output: unknown): Snapshot | undefined => {
     if (!(output instanceof RemoteStack)) return undefined;
     const layers: LayerId[] = [];
-    // From the top: that layer is the one that is mostly missing.
+    // The top layer is looked up first, because it is missing most often.
     for (const { diffId } of output.layers.toReversed()) {
       const layer = find(diffId);
       if (!layer) return undefined;
@@ -53,7 +54,7 @@ function adopter(
   };
   return (records) => {
     for (const record of records) {
-      const outputs = record.outputs.map(here);
+      const outputs = record.outputs.map(inStore);
       if (outputs.every((output) => output !== undefined)) return { ...record, outputs };
     }
     return undefined;

@@ -9,35 +9,33 @@ import { topological } from '../../solver/llb/walk.ts';
 import type { BuildResult } from '../../solver/result.ts';
 import type { KeyedVertex } from '../../solver/solver.ts';
 
-/**
- * What a target came to: a result here, or layers of an imported cache that stay where they are.
- */
+/** The result of a target: on this host, or layers of an imported cache that stay remote. */
 export interface SolvedTarget {
   readonly result?: BuildResult;
   readonly elsewhere?: RemoteStack;
 }
 
-/** What one target of the build is, as far as caches care. */
+/** What the export of a cache needs to know about one target of the build. */
 export interface CachedTarget {
   readonly platform: Platform;
-  /** What it came to: layers here or elsewhere; undefined when the build failed before. */
+  /** The layers of the result. Undefined when the build failed before it had one. */
   readonly output: StepOutput | undefined;
-  /** Digests of the vertices along the first inputs, top first. */
+  /** Digests of the vertices from the last step down along the first inputs. */
   readonly spine: readonly Digest[];
-  /** Digests of all vertices that it is made of. */
+  /** Digests of all steps of the target. Sources are not steps. */
   readonly vertices: ReadonlySet<Digest>;
 }
 
-/** The steps of a build as its caches see them. */
+/** The steps of a build that have a key, and the cache that their records are in. */
 export interface KeyedSteps {
   readonly keyed: readonly KeyedVertex<BuildResult>[];
-  /** The store's own records, and those of imported caches behind them. */
+  /** The cache of the store, followed by the imported caches. */
   readonly cache: CacheStore;
 }
 
 /**
- * A target as caches see it; none for an empty image. Its steps are all vertices but the sources,
- * which are where they are.
+ * Describes a target for the export of a cache. Returns an empty list for an empty image. Sources
+ * are left out, because they can be fetched again from their origin.
  */
 export function cachedTarget(
   { platform, edge }: TargetResult,
@@ -53,7 +51,7 @@ export function cachedTarget(
   return [{ platform, output, spine, vertices: new Set(steps.map(({ digest }) => digest)) }];
 }
 
-/** The steps of the targets that have a key, each with the platforms it belongs to. */
+/** The steps that have a key and belong to one of `targets`, each with its platforms. */
 export function candidatesOf({ keyed }: KeyedSteps, targets: readonly CachedTarget[]): Candidate[] {
   const candidates = new Map<Digest, Candidate>();
   for (const { vertex, key, aliases } of keyed) {

@@ -17,9 +17,9 @@ import { type CachedSolve, solveImported } from './solve-imported.ts';
 import { writeCaches } from './write-caches.ts';
 
 /**
- * The caches of one build. Those of `--cache-from` are read while the Dockerfile is, and stand
- * behind the store's own records. Those of `--cache-to` are sent in part while steps run, and
- * written at the end of the build.
+ * The caches of one build. Those of `--cache-from` are read in parallel with the Dockerfile, and
+ * are asked after the cache of the store. Those of `--cache-to` are written at the end of the
+ * build. Blobs for `mode=max` are sent while steps run.
  */
 export class BuildCaches implements AsyncDisposable {
   readonly #context: BuildContext;
@@ -28,7 +28,7 @@ export class BuildCaches implements AsyncDisposable {
   readonly #imports: Imports;
   readonly #files: readonly CacheFileSpec[];
   #early: EarlyBlobs | undefined;
-  /** Undefined until solving begins. */
+  /** The steps that have a key after the last solve. Undefined until solving begins. */
   #steps: KeyedSteps | undefined;
 
   constructor(context: BuildContext, sources: ImageSources) {
@@ -40,8 +40,9 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   /**
-   * Solves with the imported records behind those of `asked`. When it fails, what was finished is
-   * exported.
+   * Solves the edges of `asked`, with the imported caches behind the cache of the store. When a
+   * step fails, the steps that finished are written to the caches of `--cache-to` before the error
+   * is thrown.
    */
   async solve(
     asked: CachedSolve,
@@ -65,8 +66,8 @@ export class BuildCaches implements AsyncDisposable {
   }
 
   /**
-   * A step has made `layer`: for a cache with `mode=max` its blob is made and sent while others
-   * run. False when there is no such cache.
+   * To be called when a step has made `layer`. For caches with `mode=max`, the layer is packed and
+   * sent in the background. Returns false when there is no such cache.
    */
   layerMade(layer: LayerId): boolean {
     const specs = this.#files.filter(({ mode }) => mode === 'max');
@@ -83,7 +84,7 @@ export class BuildCaches implements AsyncDisposable {
     return true;
   }
 
-  /** The config of `target` with its records, when an inline cache was asked for. */
+  /** The config of `target`. For `--cache-to type=inline` it has the records of the cache in it. */
   async completed(
     target: TargetResult,
     solved: SolvedTarget | undefined,
@@ -96,7 +97,10 @@ export class BuildCaches implements AsyncDisposable {
     };
   }
 
-  /** Writes every cache of `--cache-to` that is not inline, after a build that succeeded. */
+  /**
+   * Writes every cache of `--cache-to` that is not inline, after a build that succeeded. `outcomes`
+   * records the outcome of each. Returns what the exports report, merged.
+   */
   export(
     built: readonly TargetResult[],
     solved: readonly (SolvedTarget | undefined)[],
@@ -126,7 +130,7 @@ export class BuildCaches implements AsyncDisposable {
     return await writeCaches(this.#files, written, this.#context);
   }
 
-  /** Ends what is under way, and then the connections. */
+  /** Waits for background work to end, and then closes the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#imports[Symbol.asyncDispose]();
     await this.#early?.settled();

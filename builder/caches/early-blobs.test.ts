@@ -27,7 +27,7 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-real('a layer is packed and sent as soon as it is told, with nobody waiting', async () => {
+real('a layer is packed and sent in the background as soon as it is added', async () => {
   await using registry = await startRegistry();
   await using client = quickClient();
   await using shop = openWorkshop();
@@ -45,7 +45,7 @@ real('a layer is packed and sent as soon as it is told, with nobody waiting', as
   }
 });
 
-real('a registry that refuses is asked for one layer only, and nothing fails', async () => {
+real('a registry that refuses a layer gets no further layers, and nothing fails', async () => {
   await using server = await faultServer((_request, response) => {
     response.writeHead(403).end();
   });

@@ -3,7 +3,7 @@ import type { RegistryClient, Repository } from '../../registry/client.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 
-/** What it needs of the build. */
+/** The parts of a build that `EarlyBlobs` uses. */
 interface EarlyBuild {
   readonly engine: { readonly content: Pick<ContentStore, 'open'> };
   readonly signal: AbortSignal;
@@ -11,14 +11,14 @@ interface EarlyBuild {
 
 interface EarlyTarget {
   readonly context: PackContext;
-  /** Where the blob is sent; undefined for a directory, where a copy at the end costs nothing. */
+  /** The repository for the blobs. Undefined for a directory: a copy at the end is cheap. */
   readonly repository: Repository | undefined;
 }
 
 /**
- * Blobs of layers, made and sent in the background while other steps run. Nothing here fails: the
- * export at the end asks for the same blobs again, finds those that are there, and reports what
- * goes wrong.
+ * Packs layers and sends their blobs in the background while other steps run. Errors are ignored
+ * here. The export at the end needs the same blobs, skips those that the registry has, and reports
+ * errors.
  */
 export class EarlyBlobs {
   readonly #targets: Set<EarlyTarget>;
@@ -38,13 +38,14 @@ export class EarlyBlobs {
     this.#build = build;
   }
 
+  /** Adds a layer that is to be packed and sent. */
   add(layer: LayerId): void {
     this.#waiting.push(layer);
-    // Two at a time: steps come first.
+    // Only two at a time, because steps have priority.
     if (this.#running < 2) this.#lanes.push(this.#lane());
   }
 
-  /** Answers when nothing is under way any more. */
+  /** Waits until all added layers are sent or have failed. */
   async settled(): Promise<void> {
     while (this.#running > 0) await Promise.all(this.#lanes);
     this.#lanes = [];
@@ -54,7 +55,7 @@ export class EarlyBlobs {
     this.#running++;
     for (let layer = this.#waiting.shift(); layer !== undefined; layer = this.#waiting.shift()) {
       for (const target of this.#targets) {
-        // One that does not answer is not tried again for each layer.
+        // After a failure the target is not tried again with other layers.
         await this.#send(layer, target).catch(() => this.#targets.delete(target));
       }
     }

@@ -6,13 +6,16 @@ import { internalStep } from '../internal-step.ts';
 import type { CacheFromSpec } from '../request.ts';
 import type { LazyRegistry } from './lazy-registry.ts';
 
-/** The caches of `--cache-from`. Reading them begins at once, while the Dockerfile is read. */
+/**
+ * The caches of `--cache-from`. The constructor begins to read them, in parallel with the
+ * Dockerfile. `read` resolves to those that could be read.
+ */
 export class Imports implements AsyncDisposable {
   readonly read: Promise<readonly ReadCache[]>;
   readonly #ended = new AbortController();
 
   constructor(context: BuildContext, registry: LazyRegistry) {
-    // A build that ends before (its Dockerfile is wrong) waits for no registry.
+    // A build that fails early, such as for a wrong Dockerfile, does not wait for a registry.
     const signal = AbortSignal.any([context.signal, this.#ended.signal]);
     const all = context.request.cacheFrom.map((spec) =>
       readOne(spec, { ...context, signal }, registry),
@@ -27,7 +30,7 @@ export class Imports implements AsyncDisposable {
   }
 }
 
-/** A cache that cannot be had is no reason not to build. */
+/** Reads one cache. A cache that cannot be read is a warning, because a build can do without it. */
 async function readOne(
   spec: CacheFromSpec,
   { progress, signal }: Pick<BuildContext, 'progress' | 'signal'>,

@@ -11,8 +11,8 @@ import type { BuildContext } from '../build-context.ts';
 import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
 
 /**
- * The field of an image's config that holds the records of `target`, with its value; nothing when
- * no step has all its layers in the image.
+ * Makes the field of an image config that holds the records of an inline cache. It has the steps of
+ * `target` whose layers are all in the image. Returns an empty object when there is no such step.
  */
 export async function inlineField(
   target: CachedTarget,

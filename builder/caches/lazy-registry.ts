@@ -1,7 +1,7 @@
 import type { RegistryClient } from '../../registry/client.ts';
 import { type BuildContext, registryOf } from '../build-context.ts';
 
-/** One registry client for all caches of a build; made when the first of them asks. */
+/** One registry client for all caches of a build. It is made when it is first used. */
 export class LazyRegistry implements AsyncDisposable {
   readonly #context: BuildContext;
   #client: Promise<RegistryClient> | undefined;

@@ -9,27 +9,27 @@ import type { BuildContext } from '../build-context.ts';
 import type { CacheFileSpec } from '../request.ts';
 import type { LazyRegistry } from './lazy-registry.ts';
 
-/** Where blobs that are not in the store come from. */
+/** The places of blobs that are not in the store. */
 export interface BlobSources {
   readonly sources: ImageSources;
   readonly registry: LazyRegistry;
-  /** Of blobs that an imported cache has and the store may not have. */
+  /** By the digest of a blob, the place from which its imported cache can fetch it. */
   readonly origins: ReadonlyMap<Digest, ImageOrigin>;
 }
 
-/** Opens what the cache `spec` is written to: a directory or a repository. */
+/** Opens the directory or repository to which the cache `spec` is written. */
 export async function openTarget(
   spec: CacheFileSpec,
   { sources, registry, origins }: BlobSources,
   { engine: { content }, signal }: BuildContext,
 ): Promise<CacheTarget> {
-  const bring = async ({ descriptor }: RemoteLayer) => {
+  const fetchMissing = async ({ descriptor }: RemoteLayer) => {
     const origin = origins.get(descriptor.digest);
     if (origin) await sources.fetch({ origin }, descriptor, { signal });
   };
   if (spec.type === 'local') {
     const copy = async (layer: RemoteLayer, to: string) => {
-      await bring(layer);
+      await fetchMissing(layer);
       await content.copy(layer.descriptor.digest, to);
     };
     return localTarget(spec.dest, spec.tag, copy, signal);
@@ -41,7 +41,7 @@ export async function openTarget(
       descriptor: layer.descriptor,
       knownIn: origin?.kind === 'registry' ? [origin.repository] : [],
       async *open(start, end) {
-        await bring(layer);
+        await fetchMissing(layer);
         yield* content.open(digest, start, end);
       },
     };

@@ -2,7 +2,7 @@ import type { PackContext } from '../../exporter/cache/collect.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { CacheFileSpec } from '../request.ts';
 
-/** How layers become blobs for the cache `spec`. */
+/** Says how layers are packed into blobs for the cache `spec`. */
 export function packContext(
   spec: CacheFileSpec,
   { engine, request: { epoch }, signal }: BuildContext,

@@ -8,8 +8,9 @@ import type { BuildContext } from '../build-context.ts';
 import type { CachedTarget, KeyedSteps } from './cached-target.ts';
 
 /**
- * `mode=min`: the steps whose layers are the result's own, which cost nothing more. After a
- * failure, those of the furthest step.
+ * Chooses the steps for a cache with `mode=min`: those whose layers are all layers of a result, so
+ * that the cache needs no further blobs. A target that failed has no result. The last step on its
+ * spine that finished takes the place of the result.
  */
 export async function stepsOfResult(
   steps: readonly FinishedStep[],
@@ -19,21 +20,21 @@ export async function stepsOfResult(
 ): Promise<FinishedStep[]> {
   const diffIds = (output: StepOutput) => diffIdsOf(output, engine.snapshotter, signal);
   const keys = new Map(keyed.map(({ vertex, key }) => [vertex.digest, key]));
-  const furthest = ({ spine }: CachedTarget) =>
+  const lastFinished = ({ spine }: CachedTarget) =>
     spine
       .map((digest) => steps.find(({ candidate }) => candidate.key === keys.get(digest)))
       .find(Boolean);
-  const wholes = await Promise.all(
+  const results = await Promise.all(
     targets.flatMap((target) => {
-      const result = target.output ?? furthest(target)?.outputs[0];
+      const result = target.output ?? lastFinished(target)?.outputs[0];
       return result ? [diffIds(result)] : [];
     }),
   );
-  const kept = await Promise.all(
+  const isKept = await Promise.all(
     steps.map(async ({ outputs }) => {
       const own = await Promise.all(outputs.map(diffIds));
-      return own.every((part) => wholes.some((whole) => positionsIn(part, whole)));
+      return own.every((part) => results.some((result) => positionsIn(part, result)));
     }),
   );
-  return steps.filter((_, index) => kept[index]);
+  return steps.filter((_, index) => isKept[index]);
 }

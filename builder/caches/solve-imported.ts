@@ -12,18 +12,20 @@ import type { World } from '../../solver/world.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { KeyedSteps, SolvedTarget } from './cached-target.ts';
 
-/** What is to be solved. */
+/** The edges to solve, with the options of the solver. */
 export interface CachedSolve {
   readonly settings: SolverOptions<BuildResult>;
   readonly world: World;
   readonly edges: readonly Edge<BuildResult>[];
-  /** Results that are elsewhere may stay there. */
+  /** Results from an imported cache need not be downloaded. */
   readonly mayStayRemote: boolean;
 }
 
 /**
- * Solves with imported records behind the store's own. `onSteps` is told the steps as they get
- * keys.
+ * Solves `edges` with the imported caches behind the cache of the store, and returns one result for
+ * each edge. When a layer of an imported cache cannot be fetched, its step runs instead, with a
+ * warning. `onSteps` is called before the solve, with no steps, and after each solve, with the
+ * steps that have a key.
  */
 export async function solveImported(
   { settings, world, edges, mayStayRemote }: CachedSolve,
@@ -51,7 +53,7 @@ export async function solveImported(
       ? held.map(({ about }) => ({ elsewhere: about }))
       : (await bringAll(held, edges, signal, progress)).map((result) => ({ result }));
   return await solveAgain(options, edges, signal, use, ({ message, cause }) => {
-    const short = `${message}, its step is run instead: ${messageOf(cause)}`;
+    const short = `${message}, so the step runs: ${messageOf(cause)}`;
     progress({ kind: 'warning', short, detail: [] });
   });
 }

@@ -21,16 +21,20 @@ import { type BlobSources, openTarget } from './open-target.ts';
 import { packContext } from './pack-context.ts';
 import { stepsOfResult } from './result-steps.ts';
 
-/** What there is to write when the steps of a build are over. */
+/** What the caches are written from, when no more steps run. */
 export interface CachesToWrite extends Omit<BlobSources, 'origins'> {
   readonly steps: KeyedSteps;
   readonly targets: readonly CachedTarget[];
-  /** The build failed. Its failure is the news: a cache that cannot be written is a warning. */
+  /** The build has failed. A cache that cannot be written is then only a warning. */
   readonly failed: boolean;
   readonly outcomes: Outcomes | undefined;
 }
 
-/** Writes each cache of `specs`, one after the other. Answers the manifest of the last. */
+/**
+ * Writes the caches of `specs`, one after the other. Returns the descriptor of the last cache's
+ * manifest as `cache.manifest`. A cache that cannot be written is a failure in `outcomes`, or a
+ * warning with `ignore-error=true`.
+ */
 export async function writeCaches(
   specs: readonly CacheFileSpec[],
   written: CachesToWrite,
@@ -68,7 +72,7 @@ async function writeCache(
     const packed = await report.task('preparing build cache for export', () =>
       packedRecords(steps, packContext(spec, context)),
     );
-    // A step that failed was not seen with its result.
+    // After a failure the steps that are not in `steps` may not have run, so they are left out.
     const records = failed ? packed : [...packed, ...seenRecords(candidates, steps)];
     const target = await openTarget(spec, { ...blobs, origins: originsOf(all) }, context);
     const platforms = targets.map(({ platform }) => formatPlatform(platform));
