@@ -15,6 +15,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { ProgressEvent } from '../base/progress.ts';
+import { prune } from '../cache/gc/collect.ts';
 import { build, buildRequest, type Engine, memorySession, openKiln, output } from './library.ts';
 
 const BUSYBOX = readFileSync('/bin/busybox');
@@ -106,7 +107,7 @@ test("two builds with the same digests at once: each step gets its build's secre
 
 test('two builds that come to one key run it once, and both have its result', async () => {
   await using at = testEngine();
-  const steps = 'RUN sleep 0.5; echo ran; date +%N >/once\n';
+  const steps = 'RUN sleep 0.5; echo ran; cat /proc/sys/kernel/random/uuid >/once\n';
   const [one, two] = await Promise.all([ran(at.engine, steps), ran(at.engine, steps)]);
   assert.is(one!.read('once'), two!.read('once'));
   assert.is(`${one!.log}${two!.log}`.split('ran\n').length - 1, 1);
@@ -193,6 +194,46 @@ test('what a program has built is written back after the build, while its engine
   await using again = openKiln({ root: store });
   assert.is(again.snapshotter.writeBack(), undefined, 'the layers are known to be on disk');
 });
+
+test('an engine that stays open holds nothing of builds that are over: a collection takes it', async () => {
+  await using at = testEngine();
+  const { engine } = at;
+  const once = async () =>
+    (await ran(engine, 'RUN cat /proc/sys/kernel/random/uuid >/once\n')).read('once');
+  const first = await once();
+  assert.is(await once(), first, 'the step is cached');
+  assert.ok((await collectAll(engine)) > 0);
+  assert.is.not(await once(), first, 'the step has run again, over layers that were made anew');
+});
+
+test('what a build of the engine uses stays, though a collection runs meanwhile', async () => {
+  await using at = testEngine();
+  const { engine } = at;
+  const steps = 'RUN echo kept >/kept\nRUN echo begun; sleep 1; cat /kept >/again\n';
+  let collected: Promise<number> | undefined;
+  const { read } = await ran(engine, steps, {
+    onEvent: (event) => {
+      if (event.kind === 'log' && Buffer.from(event.data).includes('begun'))
+        collected ??= collectAll(engine);
+    },
+  });
+  assert.is(read('again'), 'kept\n');
+  assert.is(await collected, 0);
+});
+
+/** Has everything collected that nobody uses; answers how much that was. */
+async function collectAll(engine: Engine): Promise<number> {
+  const everything = {
+    name: '',
+    filter: () => true,
+    all: true,
+    keepMs: 0,
+    reserved: 0,
+    maxUsed: 0,
+    minFree: 0,
+  };
+  return (await prune(engine, [everything], new AbortController().signal)).length;
+}
 
 test('a program’s cache is collected after builds, when that was not done for an hour', async () => {
   await using at = testEngine();

@@ -43,6 +43,7 @@ export async function build(
   signal: AbortSignal,
   leftover: readonly string[] = [],
 ): Promise<BuildOutcome> {
+  using _use = engine.begin();
   using log = new BuildLog(engine.store.logs, headerOf(request, session));
   const told: ProgressSink = withoutLogins((event) => {
     log.event(event);

@@ -40,6 +40,7 @@ export async function answerCall(
   call: CallSpec,
   { engine, progress, ...given }: Omit<BuildContext, 'scope' | 'buildId'>,
 ): Promise<CallAnswer> {
+  using _use = engine.begin();
   const scope = new AsyncDisposableStack();
   await using _closing = engine.closing('what the build opened', scope);
   return await answered(call, { ...given, engine, progress: withoutLogins(progress), scope });

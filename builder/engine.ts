@@ -39,6 +39,12 @@ export interface Engine extends StoreServices, AsyncDisposable {
    * Closes a part, `what`, with the scope of what this answers; one that never ends is an error.
    */
   readonly closing: (what: string, part: AsyncDisposable) => AsyncDisposable;
+  /**
+   * Begins a use of the store; `build` is one. What it meets in the store remains until it ends.
+   * Where one engine does many things, each of them is a use of its own: a collection takes
+   * nothing that was met outside of any.
+   */
+  readonly begin: () => Disposable;
   /** To be told of each build that is over: see upkeep.ts. */
   readonly afterBuild: (how: 'ended' | 'cancelled') => void;
   /** An executor for the steps of one build, whose warnings go to `warn`. */
@@ -128,6 +134,7 @@ export function openEngine(options: EngineOptions): Engine {
     closing: (what, part) => ({
       [Symbol.asyncDispose]: () => closing(what, part[Symbol.asyncDispose]()),
     }),
+    begin: () => beginUse(services),
     afterBuild: (how) => upkeep.afterBuild(how),
     executor: (tell) =>
       createExecutor({
@@ -142,6 +149,16 @@ export function openEngine(options: EngineOptions): Engine {
       await closing('the worker threads', pool[Symbol.asyncDispose]());
       await closing('the store', services.snapshotter[Symbol.asyncDispose]());
       store.close();
+    },
+  };
+}
+
+function beginUse({ store, snapshotter }: StoreServices): Disposable {
+  const use = store.lease.begin();
+  return {
+    [Symbol.dispose]: () => {
+      snapshotter.rest();
+      use[Symbol.dispose]();
     },
   };
 }

@@ -67,11 +67,12 @@ export class LayerTable {
   readonly #store: Store;
   /**
    * Layers that exist and remain, because this process's lease holds them. Valid for `#version` of
-   * the database.
+   * the database and `#leaseVersion` of the lease.
    */
   readonly #ours = new Map<LayerId, LayerRecord>();
   readonly #trails = new Map<LayerId, TrailFiles>();
   #version = '';
+  #leaseVersion = -1;
   readonly #touched = new Set<string>();
   #looked = false;
 
@@ -247,14 +248,16 @@ export class LayerTable {
   }
 
   /**
-   * The first of `ids` that does not exist. If all exist, they remain while this process uses the
-   * store. The first call costs 20 µs for each layer, later ones a look-up in a map while no other
-   * process writes to the store.
+   * The first of `ids` that does not exist. If all exist, they remain while the uses of the store
+   * that have begun go on (leases.ts). The first call costs 20 µs for each layer, later ones a
+   * look-up in a map while no other process writes to the store.
    */
   missing(ids: readonly LayerId[]): LayerId | undefined {
-    const version = this.#store.db.version();
-    if (version !== this.#version) this.#ours.clear();
+    const { db, lease } = this.#store;
+    const version = db.version();
+    if (version !== this.#version || lease.version !== this.#leaseVersion) this.#ours.clear();
     this.#version = version;
+    this.#leaseVersion = lease.version;
     const strange = ids.filter((id) => !this.#ours.has(id));
     if (strange.length === 0) return undefined;
     return this.#store.lease.claim(strange.map(layerHold), 'look', () =>

@@ -163,6 +163,15 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return this.#table.unsettled().length > 0 ? writeBack(this.#store.root) : undefined;
   }
 
+  /**
+   * Call this when a use of the store ends, before its layers are let go of (store/leases.ts):
+   * removes the views that nobody uses, and writes what `touch` collected.
+   */
+  rest(): void {
+    this.#views.rest();
+    this.#table.flush();
+  }
+
   /** Removes all views and writes what `touch` collected. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#views.close();

@@ -19,8 +19,8 @@ interface Shared {
 
 /**
  * The number of unused mounts that are kept for the next user, so that fifty COPY --from of one
- * stage mount it once. Unmounting costs 0.7 ms, and half a dozen mounts do no harm: this process
- * holds the layers below until it ends anyway.
+ * stage mount it once. Unmounting costs 0.7 ms, and half a dozen mounts do no harm until the
+ * layers below may go (`rest`).
  */
 const IDLE = 6;
 
@@ -57,6 +57,14 @@ export class Views {
         open = false;
       },
     };
+  }
+
+  /** Unmounts what is not in use. */
+  rest(): void {
+    for (const [key, shared] of [...this.#idle.entries()]) {
+      this.#idle.delete(key);
+      this.#unmount(key, shared);
+    }
   }
 
   /** Unmounts everything, whether used or not. */

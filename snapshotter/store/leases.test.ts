@@ -35,6 +35,41 @@ test('names that a store has looked up are held until it is closed', ({ mine, ot
   assert.not(heldNames(other.root).has(blobHold(digest)));
 });
 
+test('a use holds what it claims until it ends, and what another use claims stays', ({
+  mine,
+  other,
+}) => {
+  const [one, two, both] = ['one', 'two', 'both'].map((text) => Buffer.from(text));
+  const content = openContent(mine);
+  const held = () =>
+    [one!, two!, both!].map((blob) => heldNames(other.root).has(blobHold(digestOf(blob))));
+  const first = mine.lease.begin();
+  content.put(one!);
+  content.put(both!);
+  const second = mine.lease.begin();
+  content.put(two!);
+  assert.is(content.size(digestOf(both!)), 4, 'the second use has met it, too');
+  assert.equal(held(), [true, true, true]);
+  first[Symbol.dispose]();
+  assert.equal(held(), [false, true, true]);
+  second[Symbol.dispose]();
+  assert.equal(held(), [false, false, false]);
+  assert.equal(readdirSync(join(mine.root, 'leases')), [], 'nothing is held by nobody');
+});
+
+test('what was claimed while two uses ran stays until both have ended', ({ mine, other }) => {
+  const first = mine.lease.begin();
+  const second = mine.lease.begin();
+  openContent(mine).put(bytes);
+  const held = () => heldNames(other.root).has(blobHold(digest));
+  second[Symbol.dispose]();
+  assert.ok(held());
+  second[Symbol.dispose]();
+  assert.ok(held(), 'a use ends once');
+  first[Symbol.dispose]();
+  assert.not(held());
+});
+
 test('a dead process holds nothing, and its lease is removed', ({ mine }) => {
   openContent(mine).put(bytes);
   const dead = join(mine.root, 'leases', `${thisOwner().replace(/-\d+-\d+$/, '-4194303-1')}-0`);

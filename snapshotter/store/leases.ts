@@ -53,11 +53,19 @@ let counter = 0;
 /**
  * What this process uses. The file is made with the first name. A new name costs about 5 µs, and
  * nothing when it is already held.
+ *
+ * A name is held until all uses have ended that had begun when it was last claimed (`begin`).
+ * Without any use it is held until the lease is closed, as in a command that does one thing.
  */
 export class Lease {
   readonly #directory: string;
   readonly #db: Database;
-  readonly #held = new Set<string>();
+  /** Each name that is held, with the number of the latest use when it was last claimed. */
+  readonly #held = new Map<string, number>();
+  /** The uses that have not ended, in the order of their beginning. */
+  readonly #uses = new Set<number>();
+  #begun = 0;
+  #changes = 0;
   #fd: number | undefined;
   #path = '';
 
@@ -67,16 +75,38 @@ export class Lease {
   }
 
   /**
+   * Begins a use of the store, such as a build; dispose it at the end. What is claimed meanwhile
+   * remains at least until then, whoever claims it.
+   */
+  begin(): Disposable {
+    const use = ++this.#begun;
+    this.#uses.add(use);
+    this.#changes++;
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#uses.delete(use)) this.#release();
+      },
+    };
+  }
+
+  /**
+   * Another number whenever a use has begun or ended: who remembers that a name is held asks again
+   * then.
+   */
+  get version(): number {
+    return this.#changes;
+  }
+
+  /**
    * Runs `body`, which looks up or adds the things called `names`. What it finds remains while the
-   * lease is open. `purpose` is about condemned things: with `restore` such a thing is kept and
+   * names are held. `purpose` is about condemned things: with `restore` such a thing is kept and
    * used, and with `look` it counts as gone. `body` may run inside a transaction.
    */
   claim<T>(names: readonly string[], purpose: 'look' | 'restore', body: () => T): T {
     const fresh = names.filter((name) => !this.#held.has(name));
-    if (fresh.length > 0) {
-      this.#write(fresh);
-      for (const name of fresh) this.#held.add(name);
-    } else if (purpose === 'look') return body();
+    if (fresh.length > 0) this.#write(fresh);
+    for (const name of names) this.#held.set(name, this.#begun);
+    if (fresh.length === 0 && purpose === 'look') return body();
     if (!existsSync(join(this.#directory, GATE))) return body();
     return this.#db.transaction(() => {
       if (purpose === 'restore')
@@ -86,11 +116,31 @@ export class Lease {
   }
 
   close(): void {
-    if (this.#fd === undefined) return;
-    closeSync(this.#fd);
-    rmSync(this.#path, { force: true });
-    this.#fd = undefined;
+    this.#remove();
     this.#held.clear();
+  }
+
+  /**
+   * Lets go of the names that no use has claimed which still runs. The names that stay are in the
+   * new file before the old one goes.
+   */
+  #release(): void {
+    this.#changes++;
+    const [oldest = Number.POSITIVE_INFINITY] = this.#uses;
+    const before = this.#held.size;
+    for (const [name, claimed] of this.#held) if (claimed < oldest) this.#held.delete(name);
+    if (this.#held.size === before) return;
+    const [fd, path] = [this.#fd, this.#path];
+    this.#fd = undefined;
+    if (this.#held.size > 0) this.#write([...this.#held.keys()]);
+    this.#remove(fd, path);
+  }
+
+  #remove(fd = this.#fd, path = this.#path): void {
+    if (fd === undefined) return;
+    closeSync(fd);
+    rmSync(path, { force: true });
+    if (fd === this.#fd) this.#fd = undefined;
   }
 
   #write(names: readonly string[]): void {
