@@ -106,7 +106,7 @@ test('a merge concatenates stacks in the order of the op, and accepts only layer
   await rejected(ran(merge(inputs), [snapshot('a'), local]), /cannot be merged/);
   assert.throws(
     () => loadGraphs([merge(inputs, [{ input: 2 }])], worker),
-    /input that is not there/,
+    /input that does not exist/,
   );
 });
 
@@ -118,7 +118,7 @@ test('the diff of a stack and a lower part of it is the layers above that part',
   assert.equal(await ran(diff(0, 0, inputs), both), [snapshot()]);
   await rejected(ran(diff(1, 0, inputs), both), /not supported yet/);
   await rejected(ran(diff(0, 1, inputs), [snapshot('a'), snapshot('x')]), /not supported yet/);
-  assert.throws(() => loadGraphs([diff(0, 2, inputs)], worker), /input that is not there/);
+  assert.throws(() => loadGraphs([diff(0, 2, inputs)], worker), /input that does not exist/);
 });
 
 test.run();

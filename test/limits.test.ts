@@ -13,7 +13,7 @@ test('a step that uses more memory than --memory is killed, and the error says s
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN tail -c 200000000 /dev/zero\n' });
   const ran = await rig.kiln(['build', '--progress=plain', '--memory=64m', 'c'], { expect: 1 });
   assert.match(ran.stderr, 'KILN_STEP_OOM');
-  assert.match(ran.stderr, 'it may use 64 MiB: give it more with --memory');
+  assert.match(ran.stderr, 'the step may use 64 MiB: give it more with --memory');
 });
 
 test('limits are no part of the key', async () => {

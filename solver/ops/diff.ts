@@ -5,9 +5,10 @@ import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 
 /**
- * What `upper` has beyond `lower`, to be merged onto something else: the layers above, when one was
- * built on the other. Trees that do not rest on each other would have to be compared file by file,
- * which is not supported yet.
+ * The op of an LLB diff. If the stack `upper` begins with the stack `lower`, its result is the
+ * other layers of `upper`, to be merged onto another tree. Other trees would have to be compared
+ * file by file, which is not supported yet. Throws KILN_GRAPH_INVALID; `run` may reject with
+ * KILN_OP_UNSUPPORTED.
  */
 export function diffOp(op: DiffOp, inputCount: number): Op<BuildResult> {
   const lower = op.lower.input;
@@ -17,13 +18,13 @@ export function diffOp(op: DiffOp, inputCount: number): Op<BuildResult> {
   ) {
     throw new KilnError(
       'KILN_GRAPH_INVALID',
-      'the build graph has a diff of an input that is not there',
+      'the build graph has a diff of an input that does not exist',
     );
   }
   return {
     resource: 'none',
     cacheMap: async () => ({
-      // Which input is taken from which.
+      // The indexes of both inputs.
       parts: [{ name: 'diff', value: `${lower} ${upper}` }],
       inputs: Array.from({ length: inputCount }, () => ({ by: 'definition' as const })),
       volatile: false,

@@ -17,7 +17,7 @@ import type { World } from '../world.ts';
 import { execOp } from './exec.ts';
 import { type CopyingSnapshotter, copyingSnapshotter } from './file/testing.ts';
 
-/** What a fake process does: it is given its spec, and answers its exit code. */
+/** A fake process: gets its specification and returns its exit code. */
 type Process = (spec: ProcessSpec, output: (text: string) => void) => number | Promise<number>;
 
 interface Bench extends Disposable {
@@ -26,7 +26,7 @@ interface Bench extends Disposable {
   readonly layers: LayerId[];
   readonly events: ProgressEvent[];
   tree(make: (root: string) => void): BuildResult;
-  /** Runs the op and answers its outputs. */
+  /** Runs the op with `process` as its process. Returns its outputs. */
   run(
     op: ExecOp,
     inputs: readonly BuildResult[],
@@ -157,7 +157,7 @@ async function partsOf(world: World, op: ExecOp, inputs = 1): Promise<string> {
   return JSON.stringify((await mapOf(world, op, inputs)).parts);
 }
 
-test('what the process writes to its root is a layer on the input, and is reported', async () => {
+test('what the process writes to its root becomes a layer, which onLayer gets', async () => {
   using b = bench();
   const base = b.tree((root) => writeFileSync(join(root, 'old'), '1'));
   const [result] = await b.run(exec(), [base], (spec) => {
@@ -171,7 +171,7 @@ test('what the process writes to its root is a layer on the input, and is report
   assert.equal(readdirSync(b.snapshots.at({ layers })).sort(), ['new', 'old']);
 });
 
-test('a name that no layer can carry is refused when a process writes it', async () => {
+test('a file with a name that a layer cannot hold fails the step that wrote it', async () => {
   using b = bench();
   const error = await failure(
     b.run(exec(), [b.tree(() => {})], (spec) => {
@@ -186,7 +186,7 @@ test('a name that no layer can carry is refused when a process writes it', async
   assert.equal(b.layers, []);
 });
 
-test('every argument and variable that the kernel refuses is reported before the run', async () => {
+test('an argument or variable that is too long for the kernel fails before the run', async () => {
   using b = bench();
   const long = 'é'.repeat(65_536);
   const failed = async (meta: Partial<ExecMeta>, process: Process = unused('a process')) =>
@@ -204,7 +204,7 @@ test('every argument and variable that the kernel refuses is reported before the
     return 1;
   });
   assert.is(together.code, 'KILN_STEP_FAILED');
-  assert.match(together.hint ?? '', 'together are more than the kernel takes');
+  assert.match(together.hint ?? '', 'together are longer than the kernel allows');
 });
 
 test('the process gets its command, environment, proxies, user, hosts and limits', async () => {
@@ -231,7 +231,7 @@ test('the process gets its command, environment, proxies, user, hosts and limits
   });
 });
 
-test('its output is passed on as it is written', async () => {
+test('the output of the process is reported as it is written', async () => {
   using b = bench();
   await b.run(exec(), [b.tree(() => {})], (_, output) => {
     output('a\n');
@@ -259,13 +259,13 @@ test('a failed process fails the step with its exit code and last output', async
   assert.equal(b.layers, []);
 });
 
-test('an exit code that the op calls valid is no failure', async () => {
+test('an exit code in validExitCodes is not a failure', async () => {
   using b = bench();
   const results = await b.run(exec({ validExitCodes: [3] }), [b.tree(() => {})], () => 3);
   assert.is(results.length, 1);
 });
 
-test('a process killed by a cancellation is a cancellation, not a failed step', async () => {
+test('a process that a cancellation killed is reported as cancelled, not as failed', async () => {
   using b = bench();
   const abort = new AbortController();
   const reason = new Error('over');
@@ -295,7 +295,7 @@ test('a read-only bind mount shows the selected directory of its input', async (
   });
 });
 
-test('a bind mount whose source is not there is an error that names it', async () => {
+test('a bind mount whose source does not exist is an error with its path', async () => {
   using b = bench();
   const bind: Mount = { input: 0, selector: '/no/such', dest: '/mnt', output: -1, readonly: true };
   const error = await failure(
@@ -304,7 +304,7 @@ test('a bind mount whose source is not there is an error that names it', async (
   assert.match(String(error), /no\/such/);
 });
 
-test('what is written to a writable bind mount is dropped, unless it is an output', async () => {
+test('what is written to a bind mount is discarded, unless the mount is an output', async () => {
   using b = bench();
   const from = b.tree((root) => writeFileSync(join(root, 'file'), 'old'));
   const write: Process = (spec) => {
@@ -326,7 +326,7 @@ test('what is written to a writable bind mount is dropped, unless it is an outpu
   assert.is(readFileSync(join(b.snapshots.at(snapshotOf(kept[1])), 'file'), 'utf8'), 'new');
 });
 
-test('a local directory is mounted as a copy, without what is ignored', async () => {
+test('a local directory is mounted as a copy, without ignored files', async () => {
   using b = bench();
   const host = b.snapshots.at(
     b.snapshots.add((root) => {
@@ -347,7 +347,7 @@ test('a local directory is mounted as a copy, without what is ignored', async ()
   });
 });
 
-test('a cache mount keeps what one step writes for the next, by id', async () => {
+test('a cache mount keeps files from step to step, separately for each id', async () => {
   using b = bench();
   const cache = (id: string): Mount => ({
     input: -1,
@@ -371,7 +371,7 @@ test('a cache mount keeps what one step writes for the next, by id', async () =>
   });
 });
 
-test('a secret is a file or a variable; an optional one that is missing is empty', async () => {
+test('a secret is a file or a variable; an optional one may be missing', async () => {
   using b = bench({ secrets: { token: 'hunter2' } });
   const secret = (id: string, optional: boolean): Mount => ({
     input: -1,
@@ -409,7 +409,7 @@ test('a secret is a file or a variable; an optional one that is missing is empty
   assert.match(String(missing), /secret none: not found/);
 });
 
-test('tmpfs mounts have their size, and one on /dev/shm is its size', async () => {
+test('a tmpfs mount has its size, and one at /dev/shm sets the size of /dev/shm', async () => {
   using b = bench();
   const tmpfs = (dest: string, size: number): Mount => ({
     input: -1,
@@ -429,7 +429,7 @@ test('tmpfs mounts have their size, and one on /dev/shm is its size', async () =
   );
 });
 
-test('an ssh mount is the socket of the lent agent; a required one must be lent', async () => {
+test('an ssh mount is the socket of the agent; a missing agent fails a required one', async () => {
   using b = bench({ agents: ['default'] });
   const ssh = (id: string, optional: boolean): Mount => ({
     input: -1,
@@ -493,7 +493,7 @@ test('a secret or an agent without an owner belongs to the user of the step', as
     );
 });
 
-test('a secret counts in the key only when it is marked, and then by its mark', async () => {
+test('a secret is part of the key only if it has a mark, and then by the mark', async () => {
   using b = bench({ secrets: { token: 'hunter2' } });
   const secretenv = [{ id: 'token', name: 'T', optional: false }];
   const mount: Mount = {
@@ -523,7 +523,7 @@ test('a secret counts in the key only when it is marked, and then by its mark', 
   );
 });
 
-test('the key has command, environment, place, user, network and mounts, each apart', async () => {
+test('command, environment, directory, user, network and mounts each change the key', async () => {
   using b = bench({ allowed: ['network.host', 'security.insecure'] });
   const bind: Mount = { input: 0, dest: '/mnt', output: -1, readonly: true };
   const ops = [
@@ -552,7 +552,7 @@ test('the key has command, environment, place, user, network and mounts, each ap
   );
 });
 
-test('proxies, addresses of extra hosts and identities of caches are not in the key', async () => {
+test('proxies, addresses of extra hosts and cache ids do not change the key', async () => {
   using b = bench();
   const cache = (id: string): Mount => ({
     input: -1,
@@ -571,7 +571,7 @@ test('proxies, addresses of extra hosts and identities of caches are not in the 
   await same(exec({}, { mounts: [ROOT, cache('a')] }), exec({}, { mounts: [ROOT, cache('b')] }));
 });
 
-test('the root counts by definition, and what is only read by its bytes', async () => {
+test('the root counts by definition, and a mount that is only read by its content', async () => {
   using b = bench();
   const bind = (selector: string): Mount => ({
     input: 1,
@@ -608,7 +608,7 @@ test('the root counts by definition, and what is only read by its bytes', async 
   assert.is.not(digests[0], digests[2]);
 });
 
-test('an input that is mounted elsewhere, or an output, counts by definition', async () => {
+test('an input that is also the root, or an output, counts by definition', async () => {
   using b = bench();
   const by = async (mounts: readonly Mount[], inputs: number) =>
     (await mapOf(b.world, exec({}, { mounts }), inputs)).inputs.map((input) => input.by);
@@ -621,16 +621,16 @@ test('an input that is mounted elsewhere, or an output, counts by definition', a
   ]);
 });
 
-test('a step gets the host network or an unconfined process only when the build allows it', () => {
+test('host network and insecure mode are refused unless the build allows them', () => {
   using strict = bench();
   using open = bench({ allowed: ['network.host', 'security.insecure'] });
   for (const op of [exec({}, { network: 1 }), exec({}, { security: 1 })]) {
-    assert.throws(() => execOp(op, 1, undefined, strict.world), /which this build is not allowed/);
+    assert.throws(() => execOp(op, 1, undefined, strict.world), /which this build does not allow/);
     execOp(op, 1, undefined, open.world);
   }
 });
 
-test('a graph with modes or indices that cannot be is refused, not taken for the default', () => {
+test('invalid modes and indexes in a graph are refused and not read as defaults', () => {
   using b = bench({ allowed: ['network.host', 'security.insecure'] });
   const wrong = [
     exec({}, { network: 3 as never }),

@@ -15,9 +15,10 @@ import { openMounts } from './exec/mounts.ts';
 import { networkOf, processSpec } from './exec/process.ts';
 
 /**
- * A RUN: one process over a root file system, with mounts. The root and every writable mount that
- * is an output become layers; what is mounted only to be read counts by content. `fresh`: the
- * caches that it mounts begin anew (`--no-cache`).
+ * The op of a RUN: one process on a root file system, with mounts. The root and every mount that is
+ * an output become layers. A mount that is only read counts in the key by its content. If `fresh`
+ * (`--no-cache`), the caches that it mounts start empty. Throws KILN_GRAPH_INVALID or
+ * KILN_NOT_ALLOWED.
  */
 export function execOp(
   op: ExecOp,
@@ -72,7 +73,7 @@ async function runExec(
   if (result.usage) context.usage?.(result.usage);
   const wanted = op.meta.validExitCodes?.length ? op.meta.validExitCodes : [0];
   if (!wanted.includes(result.exitCode)) {
-    // Killed because the build ended: its exit code is no news.
+    // The process was killed because the build was cancelled: its exit code means nothing.
     signal.throwIfAborted();
     await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
     throw stepFailed(op, result, last, world);
@@ -95,11 +96,15 @@ async function commitOutputs(
   return results;
 }
 
-/** What the kernel takes for one argument or variable (MAX_ARG_STRLEN, without the NUL). */
+/**
+ * The maximum length of one argument or variable in bytes (the kernel's MAX_ARG_STRLEN, without the
+ * NUL).
+ */
 const MAX_ARGUMENT = 131_071;
 
 /**
- * Said before anything runs; what all of them together may take depends on the limits of the step.
+ * Throws KILN_PROCESS_START for an argument or variable that the kernel will not accept. How long
+ * all of them together may be depends on the limits of the step, and is not checked here.
  */
 function refuseTooLong({
   args,
@@ -115,9 +120,9 @@ function refuseTooLong({
     const size = Buffer.byteLength(text);
     throw new KilnError(
       'KILN_PROCESS_START',
-      `${what} of the command has ${size} bytes, and the kernel takes ${MAX_ARGUMENT}`,
+      `${what} of the command has ${size} bytes, more than the kernel allows (${MAX_ARGUMENT})`,
       {
-        hint: 'COPY a long script to a file and run that, or begin a heredoc with #!/bin/sh',
+        hint: 'COPY a long script to a file and run that, or start a heredoc with #!/bin/sh',
       },
     );
   }
@@ -129,7 +134,10 @@ function variable(text: string): string {
 
 const TOO_LONG = /\bArgument list too long\b/i;
 
-/** BuildKit's sentence, the end of the output, and for what is often met what to do. */
+/**
+ * The error of a failed step: the same sentence as BuildKit's, the end of the output as notes, and
+ * a hint for common causes.
+ */
 function stepFailed(
   op: ExecOp,
   result: ProcessResult,
@@ -152,7 +160,7 @@ function stepFailed(
 }
 
 const HINT_TOO_LONG =
-  'the command and all variables together are more than the kernel takes, as a rule 2 MiB: ' +
+  'the command and all variables together are longer than the kernel allows, usually 2 MiB: ' +
   'set fewer or shorter variables, or read them from a file';
 
 function hintFor(
@@ -161,22 +169,22 @@ function hintFor(
 ): string | undefined {
   if (oomKilled && memory !== undefined)
     return (
-      `it may use ${Math.floor(memory / 2 ** 20)} MiB: give it more with ` +
-      '--memory, or let it use less'
+      `the step may use ${Math.floor(memory / 2 ** 20)} MiB: give it more with ` +
+      '--memory, or make it use less'
     );
   if (oomKilled)
     return (
-      'this machine has too little memory for it: let it use less, or run fewer steps at once ' +
-      '(--max-parallelism)'
+      'this machine has too little memory for the step: make it use less, or run fewer steps at ' +
+      'once (--max-parallelism)'
     );
   if (exitCode === 127)
-    return 'the command was not found: is it installed in this stage, and spelled right?';
+    return 'the command was not found: is it installed in this stage, and spelled correctly?';
   if (exitCode === 126)
     return 'the command cannot be run: is it executable, and made for this platform?';
   if (emulator !== undefined)
     return (
-      `it ran emulated by ${emulator}, which cannot do everything: FROM ` +
-      '--platform=$BUILDPLATFORM runs without, and can compile for TARGETARCH'
+      `the step ran emulated by ${emulator}, which cannot do everything: a stage FROM ` +
+      '--platform=$BUILDPLATFORM runs natively and can cross-compile for TARGETARCH'
     );
   return undefined;
 }

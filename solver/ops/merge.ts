@@ -6,8 +6,9 @@ import type { Op } from '../solver.ts';
 import { replacedLinks } from './replaced-links.ts';
 
 /**
- * Puts trees on top of each other, the first at the bottom: the concatenation of their stacks. No
- * byte moves.
+ * The op of an LLB merge: stacks trees, the first at the bottom, by concatenating their layers. No
+ * file is copied. Throws KILN_GRAPH_INVALID. Warns about a directory that hides a symlink of a
+ * lower tree.
  */
 export function mergeOp(
   op: MergeOp,
@@ -18,7 +19,7 @@ export function mergeOp(
   if (order.some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)) {
     throw new KilnError(
       'KILN_GRAPH_INVALID',
-      'the build graph has a merge of an input that is not there',
+      'the build graph has a merge of an input that does not exist',
     );
   }
   return {
@@ -35,7 +36,7 @@ export function mergeOp(
       if (replaced.length > 0) {
         const short = `--link puts a directory where the image has a link: ${replaced.join(', ')}`;
         const detail = [
-          'what was found by way of the link is not there any more: copy to its target, or ' +
+          'files behind the link can no longer be reached through it: copy to its target, or ' +
             'leave out --link',
         ];
         progress({ kind: 'warning', vertex, short, detail });

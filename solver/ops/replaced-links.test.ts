@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { replacedLinks } from './replaced-links.ts';
 
-test('a directory over a link of the image is reported, also further below', () => {
+test('a directory that replaces a symlink of the image is found, also in /usr', () => {
   const top = mkdtempSync(join(tmpdir(), 'kiln-links-'));
   try {
     const layer = (name: string, fill: (path: (...parts: string[]) => string) => void): LayerId => {

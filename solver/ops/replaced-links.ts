@@ -3,15 +3,17 @@ import { S } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 
 /**
- * Directories that are looked at: `/bin`, `/usr/lib` and the like. What lies deeper is hardly ever
- * a link.
+ * How many levels of directories are looked at, such as `/bin` and `/usr/lib`. Deeper ones are
+ * hardly ever symlinks.
  */
 const DEPTH = 2;
-const MOST = 64;
+/** How many directories are looked at. */
+const MAX_DIRECTORIES = 64;
 
 /**
- * Directories of the layers `upper` that stand where the tree of `lower` has a symlink, such as
- * `/bin` of a base whose `/bin` leads to `/usr/bin`. Only the first levels are looked at.
+ * The directories in the layers `upper` that replace a symlink of the tree `lower`, as absolute
+ * paths. An example is `/bin` on a base image whose `/bin` links to `/usr/bin`. Only the first
+ * levels are looked at.
  */
 export function replacedLinks(
   lower: readonly LayerId[],
@@ -21,7 +23,7 @@ export function replacedLinks(
   if (lower.length === 0) return [];
   const directories = upper
     .flatMap((layer) => directoriesOf(snapshotter.files(layer)))
-    .slice(0, MOST);
+    .slice(0, MAX_DIRECTORIES);
   return directories.filter((path) => isLink(path, lower, snapshotter));
 }
 
@@ -30,7 +32,7 @@ function directoriesOf(layer: string | undefined): string[] {
   using root = openRoot(layer);
   const found: string[] = [];
   let level = [''];
-  for (let depth = 0; depth < DEPTH && found.length < MOST; depth++) {
+  for (let depth = 0; depth < DEPTH && found.length < MAX_DIRECTORIES; depth++) {
     level = level.flatMap((parent) =>
       root
         .readdir(parent || '/')
@@ -42,7 +44,7 @@ function directoriesOf(layer: string | undefined): string[] {
   return found;
 }
 
-/** What the highest layer that has something at the path has there. */
+/** True if the topmost layer that has something at the path has a symlink there. */
 function isLink(
   path: string,
   layers: readonly LayerId[],

@@ -1,8 +1,9 @@
+/** The bytes of a secret by its id (`StepSession.secret`). */
 export type SecretLookup = (id: string) => Promise<Uint8Array | undefined>;
 
 /**
- * A secret that is one line of text, without the line break that an editor leaves at the end of a
- * file.
+ * A secret as text, without the line break that an editor leaves at the end. Undefined if there is
+ * no secret with this id.
  */
 export async function secretText(id: string, secret: SecretLookup): Promise<string | undefined> {
   const bytes = await secret(id);

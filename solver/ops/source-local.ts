@@ -4,8 +4,9 @@ import type { Op } from '../solver.ts';
 import { sessionOf } from '../step-session.ts';
 
 /**
- * `local://NAME`: a directory that the caller lends the build. Nothing is copied; who reads it
- * reads it by content.
+ * The op of `local://NAME`, a directory of the caller. Its result is the directory itself, which
+ * ops read by content. `run` rejects with KILN_CONTEXT_NOT_FOUND if the caller lends no such
+ * directory.
  */
 export function sourceLocalOp(identifier: string): Op<BuildResult> {
   const name = identifier.slice('local://'.length);

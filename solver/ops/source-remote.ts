@@ -4,8 +4,8 @@ import type { Op } from '../solver.ts';
 import type { World } from '../world.ts';
 
 /**
- * The op of an http, https or git source; undefined for any other. What it needs is loaded when it
- * is asked for its key.
+ * The op of an http, https or git source; undefined for any other. The modules that it needs are
+ * loaded with the first call of the op.
  */
 export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> | undefined {
   const { remotes } = world;
@@ -27,6 +27,7 @@ export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> 
   return undefined;
 }
 
+/** An op that is made at the first call of one of its methods. */
 function late(make: () => Promise<Op<BuildResult>>): Op<BuildResult> {
   let made: Promise<Op<BuildResult>> | undefined;
   const op = () => (made ??= make());

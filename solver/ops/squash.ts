@@ -4,9 +4,9 @@ import type { Op } from '../solver.ts';
 import type { World } from '../world.ts';
 
 /**
- * `--squash`: the layers above the first `keep` become one, which holds what is left of them in the
- * end. Nothing of LLB: it stands between the last step and the export, so that it is cached like a
- * step.
+ * The op of `--squash`: replaces the layers above the first `keep` by one layer with their combined
+ * changes. It is not an LLB op. It runs between the last step and the export, so that its result is
+ * cached like that of a step.
  */
 export function squashOp(
   keep: number,

@@ -3,9 +3,9 @@ import type { World } from '../../world.ts';
 import { treeOf } from '../file/tree.ts';
 
 /**
- * What a cache mount begins with, as a name that the same tree always has: the layers of an image,
- * which are named by what is in them, else the digest of the tree. A layer that a step made has
- * another id whenever the step runs again, and a cache should outlive that.
+ * A name for the initial content of a cache mount, which the same tree always gets: the layers of
+ * an image, whose ids depend on their content, or else the digest of the tree. The layer ids of a
+ * step cannot be used: they change each time the step runs, and the cache should survive that.
  */
 export async function cacheBase(
   base: BuildResult,
@@ -27,7 +27,8 @@ export async function cacheBase(
 }
 
 /**
- * A letter and a sha256 (snapshotter.ts); the layer of a step has a random id, which is shorter.
+ * Layers of images have a letter and a sha256 as id (snapshotter.ts). The random id of a step's
+ * layer is shorter.
  */
 function isOfImage(layer: string): boolean {
   return layer.length > 64;

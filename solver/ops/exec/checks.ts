@@ -4,26 +4,23 @@ import type { ExecOp } from '../../llb/ops.ts';
 import { allowedDevices } from './devices.ts';
 import { outputOf } from './mounts.ts';
 
-/** What a build may do beyond the sandbox: BuildKit's names. */
+/** A right that a step needs and the command line must allow, with BuildKit's name. */
 export type Entitlement = 'network.host' | 'security.insecure';
 
 /**
- * The one gate that every process of a graph passes. A graph may come from outside: every index and
- * every number that stands for a mode is checked, and an unknown one refused rather than taken for
- * the default. Throws KILN_GRAPH_INVALID or KILN_NOT_ALLOWED.
+ * Checks an exec op before anything runs. A graph may come from outside, so every index and enum
+ * number is checked, and an unknown one is refused and not read as the default. Throws
+ * KILN_GRAPH_INVALID, or KILN_NOT_ALLOWED for an entitlement or device that is not in `allowed`.
  */
 export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<string>): void {
-  if (!isWhole(op, inputCount))
-    throw new KilnError(
-      'KILN_GRAPH_INVALID',
-      'the build graph has a process with mounts that cannot be',
-    );
+  if (!hasValidMounts(op, inputCount))
+    throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a process with invalid mounts');
   if (!isOneOf(NET_MODE, op.network) || !isOneOf(SECURITY_MODE, op.security)) {
     throw new KilnError(
       'KILN_GRAPH_INVALID',
       `the build graph has a process with network ${op.network} and security ${op.security}`,
       {
-        hint: 'it was made for a newer builder',
+        hint: 'the graph was probably made for a newer builder',
       },
     );
   }
@@ -36,14 +33,15 @@ function mustAllow(entitlement: Entitlement, allowed: ReadonlySet<string>): void
   if (allowed.has(entitlement)) return;
   throw new KilnError(
     'KILN_NOT_ALLOWED',
-    `a step asks for ${entitlement}, which this build is not allowed`,
+    `a step needs ${entitlement}, which this build does not allow`,
     {
       hint: `if you trust the Dockerfile, build with --allow ${entitlement}`,
     },
   );
 }
 
-function isWhole(op: ExecOp, inputCount: number): boolean {
+/** True if all indexes and numbers are valid and exactly one mount is the root. */
+function hasValidMounts(op: ExecOp, inputCount: number): boolean {
   const outputs = op.mounts.map(outputOf).filter((output) => output !== -1);
   return (
     op.mounts.every(({ input }) => isIndex(input, inputCount) || input === -1) &&

@@ -8,8 +8,8 @@ import { treeOf } from '../file/tree.ts';
 import { copyWhole } from '../file/whole.ts';
 
 /**
- * Copies what is at `path` of a tree to the same path below `to`, with owners, modes and times as
- * they are in the tree.
+ * Copies the file or directory at `path` of a tree to the same path below `to`. Owners, modes and
+ * times are kept.
  */
 export async function copySubtree(
   input: BuildResult,
@@ -30,9 +30,9 @@ export async function copySubtree(
 }
 
 /**
- * Where the source of a mount really is in a local directory, links resolved as a step would see
- * them. Only that is copied, so a link alone would lead to nothing. The digest of the input
- * (key.ts) resolves it in the same way. Throws KILN_COPY_SOURCE_MISSING.
+ * The real path of a mount's source in a local directory, with symlinks resolved as the step would
+ * see them. Only that path is copied, so a link alone would lead nowhere. The content key (key.ts)
+ * resolves it in the same way. Throws KILN_COPY_SOURCE_MISSING.
  */
 export function realSource(input: DirectoryResult, path: string): string {
   const tree = treeOf(input);

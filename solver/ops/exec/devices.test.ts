@@ -8,12 +8,12 @@ const op = (name: string, optional = false) =>
 const names = (name: string, ...allowed: string[]) =>
   allowedDevices(op(name), new Set(allowed)).map((request) => request.name);
 
-test('a device is lent when it, its kind, or every device is allowed', () => {
+test('a device is allowed by its name, by its kind, or by a rule for all devices', () => {
   for (const rule of ['device', 'device=a.com/gpu=0', 'device=a.com/gpu', 'device=a.com/gpu=*'])
     assert.equal(names('a.com/gpu=0', rule), ['a.com/gpu=0'], rule);
 });
 
-test('anything else is refused, or left out where the step can do without', () => {
+test('a device that no rule allows is refused, or left out if it is optional', () => {
   for (const rule of [
     'network.host',
     'device=a.com/gpu=1',
@@ -21,12 +21,12 @@ test('anything else is refused, or left out where the step can do without', () =
     'devices',
     'device=b.com/gpu',
   ]) {
-    assert.throws(() => names('a.com/gpu=0', rule), /not allowed/);
+    assert.throws(() => names('a.com/gpu=0', rule), /does not allow/);
     assert.equal(allowedDevices(op('a.com/gpu=0', true), new Set([rule])), []);
   }
 });
 
-test('a device may go by the name that the Dockerfile gives it', () => {
+test('a device is allowed by the alias that the Dockerfile uses', () => {
   assert.equal(names('gpu', 'device=a.com/gpu=0,alias=gpu'), ['a.com/gpu=0']);
 });
 

@@ -3,10 +3,10 @@ import type { DeviceRequest } from '../../../executor/cdi/cdi.ts';
 import type { ExecOp } from '../../llb/ops.ts';
 
 /**
- * The devices of a step that the build may lend it. `--allow device` allows every one, `--allow
- * device=NAME` one or the kind of one, and `--allow device=NAME,alias=OTHER` gives the one that the
- * Dockerfile calls OTHER: BuildKit's entitlement. What is not allowed is left out where the step
- * can do without. Throws KILN_NOT_ALLOWED.
+ * The devices that the build allows a step to use. As with BuildKit, `--allow device` allows every
+ * device. `--allow device=NAME` allows one device or all of one kind. `--allow
+ * device=NAME,alias=OTHER` gives NAME to a step that requests OTHER. An optional device that is not
+ * allowed is left out; a required one throws KILN_NOT_ALLOWED.
  */
 export function allowedDevices(op: ExecOp, allowed: ReadonlySet<string>): readonly DeviceRequest[] {
   const rules = [...allowed].filter((rule) => /^device(=|$)/.test(rule)).map(parseRule);
@@ -16,7 +16,7 @@ export function allowedDevices(op: ExecOp, allowed: ReadonlySet<string>): readon
     if (optional) return [];
     throw new KilnError(
       'KILN_NOT_ALLOWED',
-      `a step asks for the device ${name}, which this build is not allowed`,
+      `a step needs the device ${name}, which this build does not allow`,
       {
         hint: `if you trust the Dockerfile, build with --allow device=${name}`,
       },

@@ -11,17 +11,20 @@ import { treeOf } from '../file/tree.ts';
 import { outputOf } from './mounts.ts';
 
 /**
- * What a process is, for its key. Left out on purpose: proxies (they must not change a result), the
- * bytes of secrets and keys of ssh agents (they come and go; see `secretParts`), addresses of extra
- * hosts (as in BuildKit), limits of resources, and the names shown to the user.
+ * The key parts of a process. Not part of the key are:
+ *
+ * - proxies, which must not change a result;
+ * - the bytes of secrets and the keys of ssh agents, which change independently of the build (see
+ *   `secretParts`);
+ * - addresses of extra hosts (as in BuildKit);
+ * - resource limits and the names shown to the user.
  */
 export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] {
   const { meta } = op;
   return [
-    // The instruction's text and its shell.
+    // The command with its shell.
     { name: 'command', value: JSON.stringify(meta.args) },
-    // Every variable the process sees, each on its own, so that a miss can name the one that
-    // changed.
+    // Each variable is a part, so that the explanation of a miss can name the one that changed.
     ...meta.env.map((entry) => ({ name: `environment ${entry.split('=', 1)[0]}`, value: entry })),
     { name: 'working directory', value: meta.cwd },
     { name: 'user', value: meta.user ?? '' },
@@ -30,12 +33,12 @@ export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] 
     { name: 'valid exit codes', value: JSON.stringify(meta.validExitCodes ?? []) },
     { name: 'network', value: String(op.network) },
     { name: 'security', value: String(op.security) },
-    // What is mounted where, not what is in it: that is the inputs' part.
+    // Where each mount is and how it is mounted. What is in it counts by the keys of the inputs.
     ...op.mounts.map((mount, index) => ({
       name: `mount ${mount.dest}`,
       value: JSON.stringify([index, mountIdentity(mount)]),
     })),
-    // Names of secrets in the environment, never their values.
+    // The ids and names of secrets in the environment, never their values.
     {
       name: 'secret variables',
       value: JSON.stringify(
@@ -46,7 +49,7 @@ export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] 
       name: 'devices',
       value: JSON.stringify((op.cdiDevices ?? []).map(({ name, optional }) => [name, optional])),
     },
-    // The same command on another architecture is another result.
+    // The same command gives another result on another architecture.
     {
       name: 'platform',
       value: platform
@@ -85,8 +88,8 @@ function mountIdentity(mount: Mount): unknown {
 }
 
 /**
- * For each secret of the process that is to count (`StepSession.secretMark`): whoever gives another
- * one wants the step to run again.
+ * One key part for each secret whose mark the session gives (`StepSession.secretMark`): another
+ * secret makes the step run again.
  */
 export async function secretParts(op: ExecOp, { secretMark }: StepSession): Promise<KeyPart[]> {
   if (!secretMark) return [];
@@ -103,8 +106,8 @@ export async function secretParts(op: ExecOp, { secretMark }: StepSession): Prom
 }
 
 /**
- * The root and what becomes an output count by their own key, what is only read by the bytes below
- * its source path.
+ * How the inputs count in the key. The root and every mount that becomes an output count by
+ * definition. An input whose mounts are only read counts by the content below their source paths.
  */
 export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKey<BuildResult>[] {
   return Array.from({ length: inputCount }, (_, input) => {

@@ -1,7 +1,7 @@
 const KEPT_BYTES = 16 * 1024;
 const SHOWN_LINES = 20;
 
-/** The end of what a step wrote, for the message of its failure. */
+/** The end of a step's output, for the error if it fails: at most 20 lines and 16 KiB. */
 export class LastOutput {
   #chunks: Buffer[] = [];
   #size = 0;

@@ -22,37 +22,43 @@ import { cacheBase } from './cache-base.ts';
 import { copySubtree, realSource } from './copied.ts';
 import { secretMissing } from './secret-missing.ts';
 
-/** Everything an exec op mounts, held open until its process has ended. */
+/**
+ * The mounts of an exec op. They stay open until they are disposed, after the process has ended.
+ */
 export interface OpenMounts extends AsyncDisposable {
   readonly root: string;
   readonly readonlyRoot: boolean;
   readonly specs: readonly MountSpec[];
-  /** Size asked for /dev/shm in bytes; 0 for the usual one. */
+  /** The requested size of /dev/shm in bytes; 0 for the default. */
   readonly shmSize: number;
-  /** The writable trees that become outputs, in their order. */
+  /** The writable trees that become outputs, in the order of the outputs. */
   readonly outputs: readonly ActiveSnapshot[];
 }
 
-/** The later, the fewer at once. */
+/** The sharing modes, from the least to the most restrictive. */
 const STRICT: readonly CacheSharing[] = ['shared', 'locked', 'private'];
 
 /**
- * The output that a mount becomes; -1 for none. Only a bind mount becomes one: others leave the
- * field unset, which reads as 0.
+ * The output that a mount becomes; -1 for none. Only a bind mount can become one: other types leave
+ * the field unset, which reads as 0.
  */
 export function outputOf(mount: Mount): number {
   return (mount.mountType ?? MOUNT_TYPE.bind) === MOUNT_TYPE.bind ? mount.output : -1;
 }
 
-/** What mounts are opened with. */
+/** What opening the mounts of a step needs. */
 export interface MountContext {
   readonly world: World;
   readonly session: StepSession;
   readonly signal: AbortSignal;
-  /** Caches begin anew. */
+  /** True if cache mounts start empty. */
   readonly fresh: boolean;
 }
 
+/**
+ * Opens all mounts of an exec op that `checkExec` has accepted. Rejects with KILN_SECRET_NOT_FOUND,
+ * KILN_SSH_AGENT, KILN_MOUNT_SOURCE_MISSING or KILN_COPY_SOURCE_MISSING.
+ */
 export async function openMounts(
   op: ExecOp,
   inputs: readonly BuildResult[],
@@ -65,7 +71,7 @@ export async function openMounts(
   const keep = (mount: Mount, active: ActiveSnapshot | undefined) => {
     if (active && outputOf(mount) !== -1) outputs.set(outputOf(mount), active);
   };
-  // The gate (checks.ts) saw to it that there is exactly one.
+  // `checkExec` makes sure that there is exactly one.
   const top = op.mounts.find(({ dest }) => dest === '/')!;
   const { root, active } = await opener.tree(top);
   keep(top, active);
@@ -94,7 +100,7 @@ export async function openMounts(
 }
 
 /**
- * Who the process of a step is; looked up when it is first asked for, as most steps have nothing
+ * The user of a step's process. It is looked up on the first call, since most steps have no mount
  * that depends on it.
  */
 type StepUser = () => { readonly uid: number; readonly gid: number };
@@ -115,13 +121,14 @@ interface Opened {
   readonly active?: ActiveSnapshot | undefined;
 }
 
-/** A tree, and what of it is mounted. */
+/** A tree, and the path in it that is mounted. */
 interface MountTree {
   readonly root: string;
   readonly source: string;
   readonly active?: ActiveSnapshot;
 }
 
+/** Opens the mounts of one step. What it opens is closed with `scope`. */
 class Opener {
   readonly #inputs: readonly BuildResult[];
   readonly #world: World;
@@ -144,7 +151,9 @@ class Opener {
     this.#scope = scope;
   }
 
-  /** A mount other than the root; undefined when it is optional and there is nothing to mount. */
+  /**
+   * Opens a mount other than the root. Undefined if it is optional and there is nothing to mount.
+   */
   async open(mount: Mount, user: StepUser): Promise<Opened | undefined> {
     const kind = mount.mountType ?? MOUNT_TYPE.bind;
     switch (kind) {
@@ -159,14 +168,14 @@ class Opener {
       case MOUNT_TYPE.bind:
         return await this.#bind(mount);
       default:
-        // The gate (checks.ts) lets no other through.
+        // `checkExec` refuses all others.
         throw new TypeError(`no mount type: ${kind satisfies never}`);
     }
   }
 
   /**
-   * The tree of a bind mount or the root: a view when nothing is written, else a writable layer of
-   * its own.
+   * The tree of a bind mount or of the root: a read-only view if the step cannot write to it,
+   * otherwise a new writable layer.
    */
   async tree(mount: Mount): Promise<MountTree> {
     const input = mount.input === -1 ? undefined : this.#inputs[mount.input];
@@ -180,8 +189,8 @@ class Opener {
   }
 
   /**
-   * A local directory is never mounted itself: the step sees a copy of what it asked for, owned by
-   * root, without what is ignored.
+   * Local directories are not mounted directly. The step gets a copy of the part it mounts, owned
+   * by root and without ignored files.
    */
   async #copied(input: DirectoryResult, path: string): Promise<MountTree> {
     const active = this.#scope.use(await this.#world.snapshotter.prepare(SCRATCH));
@@ -200,8 +209,8 @@ class Opener {
   }
 
   /**
-   * A path by which the kernel finds exactly what `path` is inside `root`, whatever is renamed
-   * later: a descriptor of ours.
+   * A path that the kernel resolves to exactly the file that `path` is inside `root`, even if
+   * something is renamed later: it goes through an open descriptor of this process.
    */
   #inside(rootPath: string, path: string): string {
     if (path === '/' || path === '') return rootPath;
@@ -220,8 +229,8 @@ class Opener {
   }
 
   /**
-   * Leases every cache of the step, in one order for all steps, so that two of them never wait for
-   * each other. Where one cache is mounted twice the stricter sharing counts.
+   * Leases all caches of the step. All steps lease in the same order, so that two steps never wait
+   * for each other. If a cache is mounted twice, the more restrictive sharing counts.
    */
   async leaseCaches(mounts: readonly Mount[]): Promise<void> {
     const requests = await Promise.all(
@@ -306,7 +315,7 @@ class Opener {
     if (optional) return undefined;
     throw new KilnError(
       'KILN_SSH_AGENT',
-      `the step needs the ssh agent ${JSON.stringify(name)}, and none was lent`,
+      `the step needs the ssh agent ${JSON.stringify(name)}, which was not given`,
       {
         hint:
           `build with --ssh ${name} for the agent of SSH_AUTH_SOCK, or --ssh ${name}=PATH for ` +
@@ -317,8 +326,8 @@ class Opener {
 }
 
 /**
- * An owner that is not given, which the graph writes as 0, is the user of the step: with root's
- * alone a step with USER could not read what it asked for. Root can read it in any case.
+ * The owner of a secret or a socket. One that is not given (0 in the graph) is the user of the
+ * step: otherwise a step with USER could not read its own secret. Root can read it in any case.
  */
 function ownerOf(
   { uid, gid }: { readonly uid: number; readonly gid: number },

@@ -14,7 +14,10 @@ export function networkOf(op: ExecOp): ProcessSpec['network'] {
   return enumName(NET_MODE, op.network) ?? 'default';
 }
 
-/** The process of an exec op, over mounts that are open. */
+/**
+ * The process of an exec op on its open mounts. Rejects with KILN_SECRET_NOT_FOUND, or with the
+ * error of `World.devices`.
+ */
 export async function processSpec(
   op: ExecOp,
   platform: Platform | undefined,
@@ -47,18 +50,21 @@ export async function processSpec(
 }
 
 /**
- * A process that was given secrets leaves no image of its memory in a layer, unless it was asked
- * for.
+ * The limits of the process. One that gets secrets writes no core dump, which could end up in a
+ * layer, unless the op sets that limit itself.
  */
 function limitsOf({ meta, mounts, secretenv = [] }: ExecOp): ProcessSpec['ulimits'] {
-  const asked = meta.ulimit ?? [];
+  const given = meta.ulimit ?? [];
   const hasSecrets = secretenv.length > 0 || mounts.some(({ secret }) => secret !== undefined);
-  return !hasSecrets || asked.some(({ name }) => name === 'core')
-    ? asked
-    : [...asked, { name: 'core', soft: 0, hard: 0 }];
+  return !hasSecrets || given.some(({ name }) => name === 'core')
+    ? given
+    : [...given, { name: 'core', soft: 0, hard: 0 }];
 }
 
-/** Both spellings, as BuildKit gives them: programs disagree about which they read. */
+/**
+ * The proxy variables in upper and lower case, as BuildKit sets them: programs differ in which they
+ * read.
+ */
 function proxyVariables(proxy: ProxyEnv | undefined): string[] {
   if (!proxy) return [];
   const named: readonly [string, string | undefined][] = [
@@ -78,7 +84,8 @@ async function secretVariables(op: ExecOp, { secret }: StepSession): Promise<str
   for (const { id, name, optional } of op.secretenv ?? []) {
     const bytes = await secret(id);
     if (!bytes && !optional) throw secretMissing(id);
-    // One that is not given is there and empty, as with BuildKit: `set -u` is content.
+    // As with BuildKit, an optional secret that is missing is an empty variable, so `set -u` does
+    // not fail.
     variables.push(`${name}=${Buffer.from(bytes ?? []).toString('utf8')}`);
   }
   return variables;
