@@ -62,7 +62,8 @@ const CASES: readonly (readonly [string, string, boolean])[] = [
 ];
 
 for (const [pattern, name, wanted] of CASES) {
-  test(`${JSON.stringify(pattern)} ${wanted ? 'matches' : 'does not match'} ${JSON.stringify(name)}`, () => {
+  const does = wanted ? 'matches' : 'does not match';
+  test(`${JSON.stringify(pattern)} ${does} ${JSON.stringify(name)}`, () => {
     assert.is(compileMatch(pattern)(name), wanted);
   });
 }

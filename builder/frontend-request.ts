@@ -127,7 +127,8 @@ export function announcedResolver(
 ): ImageResolver {
   const answers = new Map<string, ReturnType<ImageResolver>>();
   return (ref, platform, options) => {
-    const key = `${ref}\0${platform.os}/${platform.architecture}/${platform.variant ?? ''}\0${options.pull}`;
+    const { os, architecture, variant = '' } = platform;
+    const key = `${ref}\0${os}/${architecture}/${variant}\0${options.pull}`;
     let answer = answers.get(key);
     if (!answer) {
       answer = internalStep(progress, `[internal] load metadata for ${fullName(ref)}`, () =>

@@ -15,16 +15,17 @@ const TABLES = [
      key TEXT PRIMARY KEY, outputs TEXT NOT NULL, parts TEXT NOT NULL, description TEXT NOT NULL,
      created INTEGER NOT NULL, duration REAL NOT NULL, used INTEGER NOT NULL
    );
-   CREATE TABLE link (definition TEXT PRIMARY KEY, key TEXT NOT NULL, used INTEGER NOT NULL) \
-WITHOUT ROWID`,
+   CREATE TABLE link (definition TEXT PRIMARY KEY, key TEXT NOT NULL, used INTEGER NOT NULL)
+     WITHOUT ROWID`,
   // These columns and tables explain misses (explain/): the project of a step, the content that a
   // copy read, and the pruned records.
   `ALTER TABLE record ADD COLUMN scope TEXT NOT NULL DEFAULT '';
    CREATE INDEX record_by_step ON record (scope, description, created);
-   CREATE TABLE content_index (key TEXT NOT NULL, input INTEGER NOT NULL, data BLOB NOT NULL, \
-PRIMARY KEY (key, input));
-   CREATE TABLE pruned (key TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT \
-ROWID`,
+   CREATE TABLE content_index (
+     key TEXT NOT NULL, input INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, input)
+   );
+   CREATE TABLE pruned (key TEXT PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL)
+     WITHOUT ROWID`,
 ];
 
 /**

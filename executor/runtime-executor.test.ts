@@ -288,8 +288,8 @@ test('steps cannot see a release_agent and cannot mount control groups', async (
   const script = `
 find / -name release_agent 2>/dev/null
 mkdir -p /tmp/m
-for options in memory pids none,name=new cpu; do mount -t cgroup -o $options none /tmp/m && echo \
-mounted $options; done
+for options in memory pids none,name=new cpu; do mount -t cgroup -o $options none /tmp/m && \
+echo mounted $options; done
 mount -t cgroup2 none /tmp/m && echo mounted cgroup2
 rmdir /tmp/m`;
   for (const more of [{}, { ulimits: [], limits: undefined }, { user: 'alice' }]) {

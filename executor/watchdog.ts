@@ -51,8 +51,8 @@ clean() {
       sleep 0.02
     done
   done
-  # Sources of mounts are staged in bundles: to remove them there would empty what they show, a \
-cache for instance.
+  # Sources of mounts are staged in bundles: to remove them there would empty what they show,
+  # a cache for instance.
   if mounted "$1"; then
     for place in "$1"/*/* "$1"/*; do umount -l "$place"; done
     mounted "$1" && left=yes

@@ -169,7 +169,8 @@ test("an index over platforms is Docker's, byte for byte", async () => {
     targetOf({ ...config, architecture, history }, [layer], 0);
   const image = await assemble([target('amd64'), target('arm64')], {
     image: imageOptions(
-      'type=oci;dest=x;annotation-index.i=j;annotation-index-descriptor.q=r;annotation-manifest[linux/arm64].z=y',
+      'type=oci;dest=x;annotation-index.i=j;annotation-index-descriptor.q=r;' +
+        'annotation-manifest[linux/arm64].z=y',
     ),
     ociTypes: true,
     epoch: 1000,

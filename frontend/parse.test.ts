@@ -39,8 +39,23 @@ const GOLDENS: Golden[] = JSON.parse(
  * Docker's words that are not the parser's business: they come when the graph is made or run, or
  * are limits that we do not have.
  */
-const LATER =
-  /^failed to process|not found|^process "|arguments are required|unsupported mount type|^invalid field|check options|^invalid containerPort|max allowed size|checksum|digest|^device feature|unknown flag: --(security|exclude|parents|unpack)/;
+const LATER = new RegExp(
+  [
+    '^failed to process',
+    'not found',
+    '^process "',
+    'arguments are required',
+    'unsupported mount type',
+    '^invalid field',
+    'check options',
+    '^invalid containerPort',
+    'max allowed size',
+    'checksum',
+    'digest',
+    '^device feature',
+    'unknown flag: --(security|exclude|parents|unpack)',
+  ].join('|'),
+);
 /** A flag that this Docker does not have yet. */
 const NEWER = /--security=/;
 /**

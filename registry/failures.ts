@@ -198,13 +198,19 @@ function isCutShort(error: unknown): boolean {
   );
 }
 
+/** The codes of a TLS handshake whose answer is not TLS. */
+const NOT_TLS: ReadonlySet<string | undefined> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_HTTP_REQUEST',
+  'ERR_SSL_UNSUPPORTED_PROTOCOL',
+]);
+
 /** True when a TLS handshake failed because the other side does not speak TLS. */
 export function speaksNoTls(error: unknown): boolean {
   const code = codeOf(error);
   return (
-    /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNSUPPORTED_PROTOCOL)$/.test(
-      code,
-    ) ||
+    NOT_TLS.has(code) ||
     code === 'EPROTO' ||
     (code === 'ECONNRESET' && /before secure TLS connection/.test(messageOf(error)))
   );

@@ -340,7 +340,8 @@ test('a stream that cannot be resumed (416) is read again, delivered bytes skipp
 test('an upload that is refused twice at the same offset (416) starts over', async () => {
   const got: Buffer[] = [];
   await using server = await faultServer((request, response) => {
-    const location = `/v2/a/blobs/uploads/${server.seen.filter(({ method }) => method === 'POST').length}`;
+    const posts = server.seen.filter(({ method }) => method === 'POST').length;
+    const location = `/v2/a/blobs/uploads/${posts}`;
     if (request.method === 'HEAD') response.writeHead(404).end();
     else if (request.method === 'POST') response.writeHead(202, { location }).end();
     else if (request.method === 'GET') response.writeHead(204).end();

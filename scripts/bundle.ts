@@ -34,10 +34,9 @@ const LAZY = [
   'module',
 ];
 const LAZY_REQUIRE =
-  '{const real=require,lazy=new ' +
-  `Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});require=Object.assign((id)=>lazy.has(id)?new ` +
-  'Proxy({},{get:(_,key)=>real(id)[key],has:(_,key)=>key in real(id),' +
-  'ownKeys:()=>[]}):real(id),real);}';
+  `{const real=require,lazy=new Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});` +
+  'require=Object.assign((id)=>lazy.has(id)?new Proxy({},{get:(_,key)=>real(id)[key],' +
+  'has:(_,key)=>key in real(id),ownKeys:()=>[]}):real(id),real);}';
 
 /**
  * The monotonic clock in milliseconds, which lru-cache and the scheduler ask `performance` for:

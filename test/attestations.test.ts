@@ -231,8 +231,8 @@ test('an SBOM lists what package managers have installed, and what it could not 
   rig.write('c', {
     Dockerfile: 'FROM scratch\nCOPY . /\n',
     'etc/os-release': 'NAME="Debian"\nID=debian\nVERSION_ID="12"\n',
-    'var/lib/dpkg/status': `Package: libc6\nStatus: install ok installed\nArchitecture: \
-amd64\nVersion: 2.36-9+deb12u9\nDescription: x\n more\n
+    'var/lib/dpkg/status': `Package: libc6\nStatus: install ok installed
+Architecture: amd64\nVersion: 2.36-9+deb12u9\nDescription: x\n more\n
 Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n
 Package: ev"il\nStatus: install ok installed\nVersion: 1\n`,
     'lib/apk/db/installed': 'P:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\n\n',

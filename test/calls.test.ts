@@ -11,8 +11,9 @@ test('--check ends with 1 for findings, unless they are to be ignored, else with
   const bad = await rig.kiln(['build', '--check', 'bad'], { expect: 1 });
   assert.match(
     bad.stdout,
-    /^Check complete, 1 warning has been found!\n\nWARNING: StageNameCasing - https:.*\n.*\nbad\/Dockerfile:1\n/,
+    /^Check complete, 1 warning has been found!\n\nWARNING: StageNameCasing - https:.*\n.*\nbad\//,
   );
+  assert.match(bad.stdout, /^bad\/Dockerfile:1$/m);
   const ignored = await rig.kiln(['build', '--call=check,ignorestatus=true', 'bad'], { expect: 0 });
   assert.is(ignored.stdout, bad.stdout);
   assert.is(
@@ -82,7 +83,7 @@ test('a build argument that a trigger takes is not said to be unused', async () 
   assert.not.match(await rig.build('c', '--build-arg', 'VERSION=2'), 'not consumed');
 });
 
-test('a COPY that takes a bulky directory warns once in every build, and not when .dockerignore mentions it', async () => {
+test('a COPY of a bulky directory warns once a build, unless .dockerignore names it', async () => {
   await using rig = await Rig.create();
   const big = Buffer.alloc(10_000_001);
   rig.write('c', {

@@ -84,10 +84,10 @@ test('zsh completes', async () => {
     // completed by what they begin with.
     const ask = `zmodload zsh/zpty
       zpty kiln zsh -f -i
-      zpty -w kiln "PS1=; autoload -Uz compinit; compinit -D -u; source $1; unsetopt \
-listambiguous; setopt menucomplete"
-      zpty -w kiln "dump() { print -r -- \\"\\$BUFFER\\" >| $3; exit }; zle -N dump; bindkey '^X' \
-dump; bindkey '^I' menu-complete; precmd() { print REA''DY }"
+      zpty -w kiln "PS1=; autoload -Uz compinit; compinit -D -u; source $1; \
+unsetopt listambiguous; setopt menucomplete"
+      zpty -w kiln "dump() { print -r -- \\"\\$BUFFER\\" >| $3; exit }; zle -N dump; \
+bindkey '^X' dump; bindkey '^I' menu-complete; precmd() { print REA''DY }"
       zpty -r kiln seen '*READY*'
       zpty -w -n kiln "$2"$'\\t\\x18'
       while zpty -r kiln seen; do :; done`;

@@ -16,19 +16,19 @@ const DOCKERFILE = `
 FROM busybox AS tools
 RUN mkdir /t && echo tool > /t/tool && ln /t/tool /t/again && chmod 4755 /t/tool && mkfifo /t/fifo
 FROM busybox
-RUN --mount=type=cache,target=/cache echo \${RANDOM}x > /cache/f && echo run > /made && chown \
-12:34 /made && touch -d @1600000000 /made
-RUN rm /bin/vi && rm -rf /home && mkdir /home && echo new > /home/file && mkdir /deep && mkdir -p \
-/deep/a/b/c && echo x > /deep/a/b/c/f
-RUN echo more >> /made && mv /deep/a /deep/z && chmod 700 /deep/z && ln -s made /link && touch \
-/passing && rm /passing
+RUN --mount=type=cache,target=/cache echo \${RANDOM}x > /cache/f && echo run > /made && \
+chown 12:34 /made && touch -d @1600000000 /made
+RUN rm /bin/vi && rm -rf /home && mkdir /home && echo new > /home/file && mkdir /deep && \
+mkdir -p /deep/a/b/c && echo x > /deep/a/b/c/f
+RUN echo more >> /made && mv /deep/a /deep/z && chmod 700 /deep/z && ln -s made /link && \
+touch /passing && rm /passing
 COPY --link --chown=7:8 a.txt /linked/
 COPY --from=tools /t /t
 ADD a.tar /unpacked/
 COPY . /context
 WORKDIR /work
-RUN --mount=type=bind,from=tools,target=/tools,source=/t cp -a /tools/tool /work && rm -rf \
-/context && mkdir /context
+RUN --mount=type=bind,from=tools,target=/tools,source=/t cp -a /tools/tool /work && \
+rm -rf /context && mkdir /context
 RUN true
 `;
 

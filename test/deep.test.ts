@@ -157,8 +157,8 @@ test('the same for an ordinary user', async () => {
 
 test('closed directories and names that are not text are counted and removed', async () => {
   const dockerfile = `FROM busybox AS made
-RUN mkdir -p /d/closed/inner && echo x > /d/closed/inner/f && touch "/d/$(printf 'odd\\377\\376')" \
-&& chown -R 7:8 /d && chmod 0 /d/closed/inner /d/closed
+RUN mkdir -p /d/closed/inner && echo x > /d/closed/inner/f && \
+touch "/d/$(printf 'odd\\377\\376')" && chown -R 7:8 /d && chmod 0 /d/closed/inner /d/closed
 FROM busybox
 COPY --from=made /d /e
 RUN --mount=type=cache,target=/c mkdir -p /c/closed && touch "/c/closed/$(printf 'odd\\377')" && \

@@ -126,8 +126,8 @@ FROM busybox
 COPY a /a
 RUN --mount=type=cache,target=/cc head -c 2000000 /dev/urandom > /r && cp /r /cc/r && ln /r /r2
 RUN echo hi > /b
-RUN --mount=type=cache,id=gate,target=/gate echo started; until [ -e /gate/go ]; do sleep 0.02; \
-done; cat /b > /c
+RUN --mount=type=cache,id=gate,target=/gate echo started; \
+until [ -e /gate/go ]; do sleep 0.02; done; cat /b > /c
 RUN cat /c /a > /d
 `,
     a: 'a',

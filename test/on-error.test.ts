@@ -27,10 +27,10 @@ RUN mkdir -m 777 /out && chown 1000 /src
 USER app
 RUN --mount=type=secret,id=token --mount=type=cache,target=/cache,mode=0777 \
 --mount=type=tmpfs,target=/mem \\
-  echo made >/src/made && echo kept >/cache/kept && mkdir -p reports/deep && echo one >reports/one \
-&& echo two >reports/deep/two && \\
-  ln -s /etc/shadow reports/link && echo x >reports/setid && chmod 6755 reports/setid && mkfifo \
-reports/fifo && ln -s reports /src/ways && exit 3
+  echo made >/src/made && echo kept >/cache/kept && mkdir -p reports/deep && \
+echo one >reports/one && echo two >reports/deep/two && \\
+  ln -s /etc/shadow reports/link && echo x >reports/setid && chmod 6755 reports/setid && \
+mkfifo reports/fifo && ln -s reports /src/ways && exit 3
 FROM busybox
 COPY --from=tests /src /src
 `;

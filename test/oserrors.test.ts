@@ -214,8 +214,8 @@ test('too many open files are no change of the context, and name the limit', asy
 
 test('a full disk and one that cannot be written, at every seam that writes', async () => {
   await using rig = await rigged();
-  const script = `mkdir ro full && mount -t tmpfs -o ro none ro && mount -t tmpfs -o size=64k none \
-full &&
+  const script = `mkdir ro full && mount -t tmpfs -o ro none ro && \
+mount -t tmpfs -o size=64k none full &&
     head -c 64k /dev/zero >full/zeros; exec "$@"`;
   const within = (args: readonly string[]) =>
     run(

@@ -36,8 +36,8 @@ FROM busybox
 ARG TARGETPLATFORM TARGETOS TARGETARCH TARGETVARIANT
 COPY --from=tools /built-on /built-on
 RUN uname -m > /machine && echo "$TARGETPLATFORM $TARGETOS $TARGETARCH [$TARGETVARIANT]" > /target
-RUN --network=none touch /f && chown 1000:1001 /f && chmod 4755 /f && su -s /bin/sh nobody -c 'id \
--u' > /id && stat -c '%u %g %a' /f >> /id
+RUN --network=none touch /f && chown 1000:1001 /f && chmod 4755 /f && \
+su -s /bin/sh nobody -c 'id -u' > /id && stat -c '%u %g %a' /f >> /id
 `,
   });
   const told = await rig.build('c', BOTH, '-o', 'out');
@@ -93,8 +93,8 @@ test('a set-user-ID program keeps its rights when it is emulated', async () => {
 FROM --platform=linux/arm64 busybox
 RUN mkdir /s /plain && cp /bin/busybox /s/su && cp /bin/busybox /plain/su && chmod 4755 /s/su
 USER 1234
-RUN /s/su -c id root > /tmp/su 2>&1 < /dev/null || true; /plain/su -c id root > /tmp/plain 2>&1 < \
-/dev/null || true
+RUN /s/su -c id root > /tmp/su 2>&1 < /dev/null || true; \
+/plain/su -c id root > /tmp/plain 2>&1 < /dev/null || true
 `,
   });
   await rig.build('c', '-o', 'out');

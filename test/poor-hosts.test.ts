@@ -181,8 +181,8 @@ COPY k /k
 ENV KILN_NODE=/k/node
 RUN mkdir /c && cd /c && printf 'FROM busybox\\nCOPY f /f\\n' > Dockerfile && echo x > f && \
 /k/kiln load -q -i /k/b.tar && /k/kiln build -o /o . && \\
-  cmp f /o/f && cat /var/lib/kiln/snapshotter && ! /k/kiln run busybox true && ! /k/kiln doctor && \
-/k/kiln fsck
+  cmp f /o/f && cat /var/lib/kiln/snapshotter && ! /k/kiln run busybox true && \
+! /k/kiln doctor && /k/kiln fsck
 USER 1000
 RUN /k/kiln images; test $? = 1
 `,

@@ -95,7 +95,8 @@ CMD ["node", "main.js"]
         'node_modules/is-number': {
           version: '7.0.0',
           integrity:
-            'sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==',
+            'sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+' +
+            'pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==',
         },
       },
     })}\n`,

@@ -111,8 +111,8 @@ real(
     rig.write('c', {
       Dockerfile: `
 FROM busybox
-RUN --mount=type=cache,target=/c ${mounts} ${checks.join(' && ')} && touch /c/here && echo holding \
-&& while ! test -e /c/go; do sleep 0.05; done
+RUN --mount=type=cache,target=/c ${mounts} ${checks.join(' && ')} && touch /c/here && \
+echo holding && while ! test -e /c/go; do sleep 0.05; done
 RUN --mount=type=secret,id=file true && mkdir /made && echo fine > /made/file
 `,
     });

@@ -13,8 +13,8 @@ const ssh = (name: string, body: () => Promise<void>) => {
 /** Steps with ssh and git of this host; they reach the server through the host's network. */
 const HEAD = `
 FROM busybox
-RUN mkdir -p /root/.ssh && echo 'root:x:0:0::/root:/bin/sh' >/etc/passwd && echo \
-'app:x:1000:1000::/tmp/app:/bin/sh' >>/etc/passwd
+RUN mkdir -p /root/.ssh && echo 'root:x:0:0::/root:/bin/sh' >/etc/passwd && \
+echo 'app:x:1000:1000::/tmp/app:/bin/sh' >>/etc/passwd
 ENV PATH=/host/bin:$PATH GIT_EXEC_PATH=/host/bin
 ENV GIT_SSH_COMMAND="ssh -F none -o BatchMode=yes -o UserKnownHostsFile=/known_hosts"
 `;

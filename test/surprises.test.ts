@@ -29,8 +29,8 @@ surprises('builds that surprise later warn, with the line; plain ones do not', a
     /EntrypointDropsCmd: ENTRYPOINT drops the CMD of line 2.* \(line 4\)/,
   );
   const linked = `FROM busybox AS l
-RUN mkdir -p /usr2 && cp -a /bin /usr2/bin && /usr2/bin/busybox rm -rf /bin && /usr2/bin/busybox \
-ln -s usr2/bin /bin
+RUN mkdir -p /usr2 && cp -a /bin /usr2/bin && /usr2/bin/busybox rm -rf /bin && \
+/usr2/bin/busybox ln -s usr2/bin /bin
 FROM l
 COPY --link r /
 `;

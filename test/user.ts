@@ -60,8 +60,8 @@ export function commandAsUser(
   const subids = ids === 'with ids' ? rig.path('subids') : '/dev/null';
   // Most hosts let everybody open it.
   const tun = existsSync(rig.path('tun')) ? `mount --bind ${rig.path('tun')} /dev/net/tun &&` : '';
-  const script = `${tun} mount --bind ${subids} /etc/subuid && mount --bind ${subids} /etc/subgid \
-&& mount --bind ${rig.path('passwd')} /etc/passwd &&
+  const script = `${tun} mount --bind ${subids} /etc/subuid && \
+mount --bind ${subids} /etc/subgid && mount --bind ${rig.path('passwd')} /etc/passwd &&
     exec setpriv --reuid=${UID} --regid=${UID} --clear-groups --inh-caps=-all "$@"`;
   return run(['unshare', '--mount', 'sh', '-c', script, 'sh', ...command], {
     cwd: rig.directory,

@@ -58,9 +58,10 @@ export function withBulkWarnings(
         const name = path.slice(path.lastIndexOf('/') + 1);
         if (warned.has(path) || mentioned(name)) continue;
         warned.add(path);
+        const count = files === 1 ? '1 file' : `${files} files`;
         progress({
           kind: 'warning',
-          short: `the build copies ${path}/ from the context: ${files} ${files === 1 ? 'file' : 'files'}, ${bytes(size)}`,
+          short: `the build copies ${path}/ from the context: ${count}, ${bytes(size)}`,
           detail: [
             `unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' ` +
               'to .dockerignore',

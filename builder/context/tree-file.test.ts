@@ -182,7 +182,7 @@ test('an ignore file that cannot hold patterns is an error that says why', () =>
   said(/NUL bytes/);
 });
 
-test('an ignore file may be UTF-8 or UTF-16 with a byte order mark, have blank lines, or be empty', () => {
+test('an ignore file may have a byte order mark, be UTF-16, have blank lines, or be empty', () => {
   const text = '\ufeff*.key\r\n# none\r\n\r\n!ok.key\r\n';
   const little = Buffer.from(text, 'utf16le');
   for (const bytes of [Buffer.from(text), little, Buffer.from(little).swap16()]) {

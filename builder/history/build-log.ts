@@ -28,8 +28,8 @@ export class BuildLog implements Disposable {
   /** Begins a log and removes old ones. Throws KILN_FILE_UNWRITABLE when it cannot be created. */
   constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
     prune(directory);
-    const begun = `${now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)}-${process.pid}`;
-    [this.id, this.#fd] = openNew(directory, begun);
+    const begun = now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+    [this.id, this.#fd] = openNew(directory, `${begun}-${process.pid}`);
     this.#write(JSON.stringify(redactData({ build: this.id, ...header })));
   }
 

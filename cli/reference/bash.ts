@@ -18,7 +18,7 @@ ${cases([['', topLevel(commands)], ...groups(commands)])}
 
 _kiln_flags() {
   case $1 in
-${cases(all.map((command) => [command.words.join(' '), [...command.flags.map(({ long }) => long), '--help']]))}
+${cases(all.map((command) => [command.words.join(' '), flagsOf(command)]))}
   esac
 }
 
@@ -94,6 +94,10 @@ function groups(
   return commands
     .filter((command) => command.commands.length > 0)
     .map((group) => [group.words.join(' '), group.commands.map(({ words }) => words.at(-1) ?? '')]);
+}
+
+function flagsOf({ flags }: CommandDescription): readonly string[] {
+  return [...flags.map(({ long }) => long), '--help'];
 }
 
 function valued({ flags }: CommandDescription): readonly string[] {

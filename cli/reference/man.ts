@@ -16,24 +16,71 @@ kiln \\- build container images from Dockerfiles, without a daemon
 .RI [ FLAGS ]
 .RI [ ARGUMENTS ]
 .SH DESCRIPTION
-${plain('Kiln builds container images from Dockerfiles, in one process and without a daemon. Its flags have the names and the meaning of those of docker buildx build.')}
+${plain(ABOUT)}
 .PP
-${plain('Flags may stand before or after arguments. A flag with a value is written --flag value or --flag=value. A flag without one can be switched off: --flag=false. Every command takes --help, and --root <dir>, which names the store.')}
+${plain(FLAGS)}
 .SH COMMANDS
 ${leaves(commands).map(section).join('')}.SH ENVIRONMENT
-${ENVIRONMENT.map(({ title, variables }) => `.SS ${quoted(title)}\n${variables.map(({ names, text }) => tagged(bold(names.join(', ')), unmarked(text))).join('')}`).join('')}.SH FILES
-${tagged(bold('/etc/kiln/kiln.toml'), 'The settings of the host. Its tables and keys:')}.RS
-${CONFIGURATION.map(
-  ({ header, text, keys }) =>
-    `${tagged(bold(header), unmarked(text))}.RS\n${keys.map((key) => tagged(bold(key.name), unmarked(`(${key.type}) ${key.text}`))).join('')}.RE\n`,
-).join('')}.RE
-${tagged(bold('/var/lib/kiln'), 'The store, for root.')}${tagged(bold('~/.local/share/kiln'), 'The store, for an ordinary user.')}${tagged(bold('~/.docker/config.json'), 'Logins and proxies, as docker keeps them.')}${tagged(bold('/etc/docker/certs.d'), 'Certificates of registries, as docker keeps them.')}.SH EXIT STATUS
-${tagged('0', 'Success.')}${tagged('1', 'The command failed; the message says why, and has a code.')}${tagged('2', 'The command line is wrong.')}${tagged('70', 'A bug in Kiln.')}${tagged('130', 'Cancelled.')}.PP
+${environment()}.SH FILES
+${files()}.SH EXIT STATUS
+${exitStatus()}.PP
 ${plain('kiln run ends with the exit status of the program that it ran.')}
 .SH EXAMPLES
-${tagged(bold('kiln build -t app .'), 'Builds the Dockerfile of the current directory.')}${tagged(bold('kiln build --platform linux/amd64,linux/arm64 -t registry.example.com/app --push .'), 'Builds for two platforms and pushes the result.')}${tagged(bold('kiln build --output out .'), 'Writes the files of the result into a directory.')}.SH SEE ALSO
+${EXAMPLES.map(([call, text]) => tagged(bold(call), text)).join('')}.SH SEE ALSO
 ${plain('docker-buildx-build(1), dockerfile(5), crun(1)')}
 `;
+}
+
+const ABOUT =
+  'Kiln builds container images from Dockerfiles, in one process and without a daemon. Its flags ' +
+  'have the names and the meaning of those of docker buildx build.';
+const FLAGS =
+  'Flags may stand before or after arguments. A flag with a value is written --flag value or ' +
+  '--flag=value. A flag without one can be switched off: --flag=false. Every command takes ' +
+  '--help, and --root <dir>, which names the store.';
+const EXAMPLES: readonly (readonly [call: string, text: string])[] = [
+  ['kiln build -t app .', 'Builds the Dockerfile of the current directory.'],
+  [
+    'kiln build --platform linux/amd64,linux/arm64 -t registry.example.com/app --push .',
+    'Builds for two platforms and pushes the result.',
+  ],
+  ['kiln build --output out .', 'Writes the files of the result into a directory.'],
+];
+
+function environment(): string {
+  return ENVIRONMENT.map(({ title, variables }) => {
+    const entries = variables.map(({ names, text }) =>
+      tagged(bold(names.join(', ')), unmarked(text)),
+    );
+    return `.SS ${quoted(title)}\n${entries.join('')}`;
+  }).join('');
+}
+
+function files(): string {
+  const tables = CONFIGURATION.map(({ header, text, keys }) => {
+    const entries = keys.map((key) =>
+      tagged(bold(key.name), unmarked(`(${key.type}) ${key.text}`)),
+    );
+    return `${tagged(bold(header), unmarked(text))}.RS\n${entries.join('')}.RE\n`;
+  });
+  return [
+    tagged(bold('/etc/kiln/kiln.toml'), 'The settings of the host. Its tables and keys:'),
+    `.RS\n${tables.join('')}.RE\n`,
+    tagged(bold('/var/lib/kiln'), 'The store, for root.'),
+    tagged(bold('~/.local/share/kiln'), 'The store, for an ordinary user.'),
+    tagged(bold('~/.docker/config.json'), 'Logins and proxies, as docker keeps them.'),
+    tagged(bold('/etc/docker/certs.d'), 'Certificates of registries, as docker keeps them.'),
+  ].join('');
+}
+
+function exitStatus(): string {
+  return [
+    tagged('0', 'Success.'),
+    tagged('1', 'The command failed; the message says why, and has a code.'),
+    tagged('2', 'The command line is wrong.'),
+    tagged('70', 'A bug in Kiln.'),
+    tagged('130', 'Cancelled.'),
+  ].join('');
 }
 
 function section(command: CommandDescription): string {

@@ -258,9 +258,10 @@ test('nat is not used behind a firewall that forwards nothing', () => {
   const code = `
     import { shell } from ${module('../fixture.ts')};
     import { createExecutor } from ${module('../runtime-executor.ts')};
-    await using executor = createExecutor({ stateDir: ${JSON.stringify(tree.stateDir)}, warn: \
-console.error });
-    console.log((await shell(executor, ${JSON.stringify(tree.root)}, 'ls /sys/class/net')).stdout);`;
+    const stateDir = ${JSON.stringify(tree.stateDir)};
+    await using executor = createExecutor({ stateDir, warn: console.error });
+    const root = ${JSON.stringify(tree.root)};
+    console.log((await shell(executor, root, 'ls /sys/class/net')).stdout);`;
   const rules =
     'add table ip filter ; add chain ip filter FORWARD { type filter hook forward priority ' +
     '0 ; policy drop ; }';

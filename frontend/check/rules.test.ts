@@ -37,7 +37,8 @@ for (const [name, { bad, good }] of Object.entries(PAGES) as [
     assert.ok((await rulesIn(bad, wanted)).includes(name));
     assert.not.ok((await rulesIn(good, wanted)).includes(name));
   });
-  test(`${name} is silent when ${rule.level === 'experimental' ? 'not asked for' : 'skipped'}`, async () => {
+  const off = rule.level === 'experimental' ? 'not asked for' : 'skipped';
+  test(`${name} is silent when ${off}`, async () => {
     assert.not.ok(
       (await rulesIn(bad, rule.level === 'experimental' ? 'skip=' : `skip=${name}`)).includes(name),
     );

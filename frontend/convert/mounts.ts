@@ -332,8 +332,10 @@ function lowerMount(step: Step, spec: MountSpec, source: StageNode | undefined):
     ...(makeDir ? { selector: '/cache' } : selected !== '/' ? { selector: selected } : {}),
   };
   if (spec.type === 'bind') return { ...common, type: 'bind', readonly: spec.readonly ?? true };
-  const id = `${step.conversion.request.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? ''}/${spec.id || cleanPath(spec.target)}`;
-  warnCacheOwners(step, spec.id || cleanPath(spec.target), spec);
+  const namespace = step.conversion.request.buildArgs.get('BUILDKIT_CACHE_MOUNT_NS') ?? '';
+  const name = spec.id || cleanPath(spec.target);
+  const id = `${namespace}/${name}`;
+  warnCacheOwners(step, name, spec);
   const sharing = CACHE_SHARING[spec.sharing ?? 'shared'];
   return { ...common, type: 'cache', readonly: spec.readonly ?? false, id, sharing };
 }

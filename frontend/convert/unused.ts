@@ -4,8 +4,13 @@ import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
 
 /** Arguments that have a meaning without an ARG. */
-const PREDEFINED =
-  /^(?:(?:https?|ftp|no|all)_proxy|source_date_epoch|buildkit_\w+|(?:build|target)(?:platform|os|osversion|arch|variant)|targetstage)$/i;
+const PREDEFINED = [
+  /^(?:https?|ftp|no|all)_proxy$/i,
+  /^source_date_epoch$/i,
+  /^buildkit_\w+$/i,
+  /^(?:build|target)(?:platform|os|osversion|arch|variant)$/i,
+  /^targetstage$/i,
+];
 
 /**
  * A warning about `--build-arg` names that no ARG of the file declares, as in Docker's older
@@ -29,7 +34,7 @@ export function unusedBuildArgs(
     ...words.map((word) => word.replace(/=.*$/s, '')),
   ]);
   const unused = [...buildArgs.keys()].filter(
-    (name) => !declared.has(name) && !PREDEFINED.test(name),
+    (name) => !declared.has(name) && !PREDEFINED.some((pattern) => pattern.test(name)),
   );
   if (unused.length === 0) return undefined;
   return {

@@ -33,7 +33,8 @@ const SAID_DIFFERENTLY = new Set(['${p%a\\bc}']);
 for (const { escape: escapeChar, environment, cases } of tables) {
   const env = new Map(Object.entries(environment));
   for (const { word, text, error } of cases) {
-    test(`with escape ${escapeChar}, ${JSON.stringify(word)} is ${error ? 'refused' : 'expanded'} as Docker does`, () => {
+    const happens = error ? 'refused' : 'expanded';
+    test(`with escape ${escapeChar}, ${JSON.stringify(word)} is ${happens} as by Docker`, () => {
       if (error === undefined) {
         assert.is(expandWord(word, env, { escape: escapeChar }).text, text);
         return;

@@ -167,7 +167,8 @@ function ended(text: string, esc: string): string {
 
 function flag(name: string, value: string | undefined, esc: string): string[] {
   if (value === undefined) return [];
-  return [
-    `--${name}=${[...value].map((char) => (/['"\s]/.test(char) || char === esc ? `${esc}${char}` : char)).join('')}`,
-  ];
+  const quoted = [...value].map((char) =>
+    /['"\s]/.test(char) || char === esc ? `${esc}${char}` : char,
+  );
+  return [`--${name}=${quoted.join('')}`];
 }

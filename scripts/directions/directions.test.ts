@@ -1,11 +1,14 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { wideComments } from './comments.ts';
 import { importCycles } from './cycles.ts';
 import { wrongImports } from './imports.ts';
 import { doubleNames, genericFileNames } from './names.ts';
 import { parseSource } from './sources.ts';
 import { reachesAround } from './surroundings.ts';
+import { wideLines, wideLinesOfAll } from './width.ts';
 
 const at = (file: string, ...lines: string[]) => parseSource(file, lines.join('\n'));
 
@@ -78,16 +81,30 @@ test('a file name that says nothing stands in one folder', () => {
   assert.equal(genericFileNames([at('cli/commands/push.ts'), at('exporter/push.ts')]), []);
 });
 
-test('a comment is as narrow as code', () => {
+test('a line of code, of a comment or of a template has 100 columns', () => {
   const words = 'word '.repeat(30);
-  assert.is(
-    wideComments(at('base/a.ts', `// ${words}`, `/** ${words} */`, ` * ${words}`)).length,
-    3,
-  );
-  assert.equal(
-    wideComments(at('base/a.ts', `const text = '${words}';`, `// https://${'x'.repeat(120)}`)),
-    [],
-  );
+  for (const line of [`// ${words}`, ` * ${words}`, `const text = '${words}';`, `RUN ${words}`])
+    assert.is(wideLines(at('base/a.ts', line)).length, 1, line);
+  const url = `https://${'x'.repeat(120)}`;
+  assert.is(wideLines(at('base/a.ts', `const url = '${url}';`)).length, 1);
+  assert.equal(wideLines(at('base/a.ts', 'x'.repeat(100), 'é'.repeat(100), `// ${url}`)), []);
+});
+
+test('wide lines are found in every folder, but not in generated or installed files', () => {
+  const root = mkdtempSync(join(tmpdir(), 'kiln-width-'));
+  try {
+    const files = ['base/a.ts', 'cli/b.cts', 'examples/library/c.ts', 'test/golden/d.ts'];
+    for (const file of [...files, 'base/e.gen.ts', 'dist/f.ts', 'test/node_modules/g/h.ts']) {
+      mkdirSync(join(root, dirname(file)), { recursive: true });
+      writeFileSync(join(root, file), 'x'.repeat(101));
+    }
+    assert.equal(
+      wideLinesOfAll(root).map((breach) => breach.split(':')[0]),
+      files,
+    );
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 });
 
 test.run();

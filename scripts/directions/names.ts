@@ -27,7 +27,7 @@ export function doubleNames(sources: readonly Source[]): string[] {
  */
 function exportsOf(code: string): ReadonlySet<string> {
   const declaration =
-    /^export (?:declare )?(?:async )?(?:abstract )?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;
+    /^export (?:\w+ )*?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm;
   const list = /^export (?:type )?\{([^}]*)\}(?! from)/gm;
   const listed = [...code.matchAll(list)].flatMap(([, names = '']) =>
     names.split(',').map((name) => name.trim().replace(/^(?:type )?(?:\w+ as )?/, '')),

@@ -60,13 +60,16 @@ export function parseSource(file: string, text: string): Source {
   };
 }
 
+const OF_TESTS = [
+  /\.(?:test|contract|fixture)\.ts$/,
+  /-fixture\.ts$/,
+  /(?:^|\/)(?:fixture|testing)(?:\/|\.ts$)/,
+  /testdata/,
+];
+
 function roleOf(file: string): Source['role'] {
   if (/\.child\.ts$|oracle\.ts$/.test(file)) return 'program';
-  return /\.(?:test|contract|fixture)\.ts$|-fixture\.ts$|(?:^|\/)(?:fixture|testing)(?:\/|\.ts$)|testdata/.test(
-    file,
-  )
-    ? 'test'
-    : 'product';
+  return OF_TESTS.some((pattern) => pattern.test(file)) ? 'test' : 'product';
 }
 
 function importsOf(file: string, text: string): string[] {

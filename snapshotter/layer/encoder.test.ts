@@ -55,7 +55,8 @@ const python = [
 ];
 
 for (const reproducible of [false, true]) {
-  test(`other programs can read the gzip, ${reproducible ? 'the same on every machine' : 'fast'}`, async (context) => {
+  const how = reproducible ? 'the same on every machine' : 'fast';
+  test(`other programs can read the gzip, ${how}`, async (context) => {
     if (!reproducible && libdeflatePath() === undefined)
       return console.log('SKIP fast gzip: libdeflate is not installed');
     fill(context.files);

@@ -374,8 +374,8 @@ export class LayerTable {
     const { info } = record;
     const now = Date.now();
     this.#store.db.run(
-      `INSERT OR IGNORE INTO layers (id, diff_id, tar_size, empty, alone, created, used, written, \
-boot, settled)
+      `INSERT OR IGNORE INTO layers
+         (id, diff_id, tar_size, empty, alone, created, used, written, boot, settled)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
       record.id,
       info?.diffId ?? null,

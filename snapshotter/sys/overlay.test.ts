@@ -171,9 +171,9 @@ test('worker threads and children started later see the mounts, others do not', 
   mountOverlay({ lower: [one], target });
   try {
     assert.is(execFileSync('cat', [join(target, 'f')], { encoding: 'utf8' }), 'one');
-    const code =
-      `require('node:worker_threads').parentPort.postMessage(require('node:fs').readFileSync(${JSON.stringify(join(target, 'f'))},` +
-      " 'utf8'))";
+    const code = `const { parentPort } = require('node:worker_threads');
+      const file = ${JSON.stringify(join(target, 'f'))};
+      parentPort.postMessage(require('node:fs').readFileSync(file, 'utf8'));`;
     const worker = new Worker(code, { eval: true });
     assert.is(await new Promise((resolve) => worker.once('message', resolve)), 'one');
     await worker.terminate();

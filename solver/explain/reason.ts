@@ -195,8 +195,7 @@ const TITLES = {
 function described(difference: IndexDifference, kind: keyof IndexDifference): string[] {
   const paths = difference[kind];
   if (paths.length === 0) return [];
+  const named = paths.slice(0, NAMED_FILES).join(', ');
   const more = paths.length - NAMED_FILES;
-  return [
-    `${TITLES[kind]}: ${paths.slice(0, NAMED_FILES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`,
-  ];
+  return [`${TITLES[kind]}: ${named}${more > 0 ? ` and ${more} more` : ''}`];
 }

@@ -64,12 +64,10 @@ const run: Maker = (random, { stages }) => {
     case 0:
       return `RUN ${mount}["/bin/sh", "-c", ${JSON.stringify(command)}]`;
     case 1:
-      return (
-        `RUN ${mount}<<${random.pick(['EOF', '"EOF"', "'EOF'"])}\n` +
-        `${command}\n` +
-        'echo here > /tmp/here\n' +
-        'EOF'
-      );
+      return `RUN ${mount}<<${random.pick(['EOF', '"EOF"', "'EOF'"])}
+${command}
+echo here > /tmp/here
+EOF`;
     case 2:
       return `RUN ${mount}<<-E cat > /tmp/cat || true\n\tcat $A\n\tE`;
     case 3:
@@ -99,19 +97,19 @@ function mountFlag(random: Random, stages: readonly string[]): string {
   );
 }
 
+const OWNERS = ['5', '5:6', 'www-data', 'daemon:bin', 'nobody:7', '0:0', '${A:-3}'];
+const MODES = [
+  ...['755', '0600', 'u+x', 'go-rwx', 'a=rX', '7777', 'u=rw,g=r', '${UNSET:-711}', '+x', 'g=u'],
+];
+const EXCLUDED = ['*.txt', '**/d', 'dir/sub', 'sub', '${A:-b.txt}', '!a', 'a', '*'];
+
 const copy: Maker = (random, { stages, files }) => {
   const add = random.one(3);
   const flags = [
-    random.one(4)
-      ? `--chown=${random.mostly(['5', '5:6', 'www-data', 'daemon:bin', 'nobody:7', '0:0', '${A:-3}'], [':7', '$A', 'nosuch', ''])}`
-      : '',
-    random.one(4)
-      ? `--chmod=${random.mostly(['755', '0600', 'u+x', 'go-rwx', 'a=rX', '7777', 'u=rw,g=r', '${UNSET:-711}', '+x', 'g=u'], ['$B', '99', '', 'x'])}`
-      : '',
+    random.one(4) ? `--chown=${random.mostly(OWNERS, [':7', '$A', 'nosuch', ''])}` : '',
+    random.one(4) ? `--chmod=${random.mostly(MODES, ['$B', '99', '', 'x'])}` : '',
     random.one(5) ? random.pick(['--link', '--link=true', '--link=false']) : '',
-    random.one(6)
-      ? `--exclude=${random.pick(['*.txt', '**/d', 'dir/sub', 'sub', '${A:-b.txt}', '!a', 'a', '*'])}`
-      : '',
+    random.one(6) ? `--exclude=${random.pick(EXCLUDED)}` : '',
   ].filter((flag) => flag !== '');
   if (!add && random.one(3)) {
     const from = random.mostly(
@@ -138,11 +136,8 @@ const copy: Maker = (random, { stages, files }) => {
   const name = add ? 'ADD' : 'COPY';
   if (random.one(6)) {
     const body = `body $A \${B:-c}\n${random.one(2) ? '\\$A "q"\n' : ''}`;
-    return (
-      `${name} ${[...flags, random.pick(['<<E', '<<"E"', '<<-E'])].join(' ')} ` +
-      `${destination(random)}\n` +
-      `${body}E`
-    );
+    const sources = [...flags, random.pick(['<<E', '<<"E"', '<<-E'])].join(' ');
+    return `${name} ${sources} ${destination(random)}\n${body}E`;
   }
   const sources = random.some(1, 3, () =>
     random.one(30) ? word(random) : sourceOf(random, files),
@@ -156,58 +151,61 @@ const copy: Maker = (random, { stages, files }) => {
 const form = (random: Random, text: string): string =>
   random.one(2) ? JSON.stringify(text.split(' ')) : random.one(8) ? `["${text}"` : text;
 
-const env: Maker = (random) =>
-  random.one(5)
-    ? `ENV ${random.pick(NAMES)} ` +
-      `${random.some(1, 3, () => value(random)).join(random.pick([' ', '  ']))}`
-    : 'ENV ' +
-      `${random
-        .some(1, 3, () => `${random.pick(NAMES)}=${value(random)}`)
-        .join(random.pick([' ', ' \\\n' + '  ', ' \\\n# c\n\n ']))}`;
+const env: Maker = (random) => (random.one(5) ? envOfOne(random) : envOfPairs(random));
+
+/** The old form: the rest of the line is the value. */
+function envOfOne(random: Random): string {
+  const name = random.pick(NAMES);
+  const values = random.some(1, 3, () => value(random));
+  return `ENV ${name} ${values.join(random.pick([' ', '  ']))}`;
+}
+
+function envOfPairs(random: Random): string {
+  const pairs = random.some(1, 3, () => `${random.pick(NAMES)}=${value(random)}`);
+  return `ENV ${pairs.join(random.pick([' ', ' \\\n  ', ' \\\n# c\n\n ']))}`;
+}
+
+function argument(random: Random): string {
+  return random.one(2) ? random.pick(NAMES) : `${random.pick(NAMES)}=${value(random)}`;
+}
+
+const LABELS = ['k', '"k q"', 'k.$A', "'s'"];
+const PORTS = ['80', '80/udp', '1-3', '80/TCP', '${UNSET:-9}'];
+const USERS = ['www-data', '5', '5:6', '0', 'root', 'nobody:bin', '0'];
+const SHELLS = ['["/bin/sh", "-ec"]', '["/bin/sh", "-c"]', '["/bin/busybox", "sh", "-xc"]'];
+const INTERVALS = [...['', '--interval=5s ', '--timeout=1.5m --retries=3 ', '--start-period=0s ']];
 
 const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
   [8, run],
   [10, copy],
   [5, env],
-  [
-    3,
-    (random) =>
-      'ARG ' +
-      `${random.some(1, 2, () => (random.one(2) ? random.pick(NAMES) : `${random.pick(NAMES)}=${value(random)}`)).join(' ')}`,
-  ],
+  [3, (random) => `ARG ${random.some(1, 2, () => argument(random)).join(' ')}`],
   [3, (random) => `WORKDIR ${random.one(6) ? value(random) : path(random)}`],
+  [2, (random) => `USER ${random.mostly(USERS, ['$A', 'nosuch', ':5'])}`],
   [
     2,
-    (random) =>
-      'USER ' +
-      `${random.mostly(['www-data', '5', '5:6', '0', 'root', 'nobody:bin', '0'], ['$A', 'nosuch', ':5'])}`,
-  ],
-  [
-    2,
-    (random) =>
-      'LABEL ' +
-      `${random.some(1, 2, () => `${random.pick(['k', '"k q"', 'k.$A', "'s'"])}=${value(random)}`).join(' ')}`,
+    (random) => {
+      const labels = random.some(1, 2, () => `${random.pick(LABELS)}=${value(random)}`);
+      return `LABEL ${labels.join(' ')}`;
+    },
   ],
   [
     1,
-    (random) =>
-      'EXPOSE ' +
-      `${random.some(1, 2, () => random.mostly(['80', '80/udp', '1-3', '80/TCP', '${UNSET:-9}'], ['5-4', '0', '70000', '8080:80', '$A'])).join(' ')}`,
+    (random) => {
+      const wrong = ['5-4', '0', '70000', '8080:80', '$A'];
+      return `EXPOSE ${random.some(1, 2, () => random.mostly(PORTS, wrong)).join(' ')}`;
+    },
   ],
   [
     1,
-    (random) =>
-      'VOLUME ' +
-      `${random.one(2) ? path(random) : JSON.stringify(random.some(1, 2, () => path(random)))}`,
+    (random) => {
+      if (random.one(2)) return `VOLUME ${path(random)}`;
+      return `VOLUME ${JSON.stringify(random.some(1, 2, () => path(random)))}`;
+    },
   ],
   [1, (random) => `CMD ${form(random, `echo ${value(random)}`)}`],
   [1, (random) => `ENTRYPOINT ${form(random, `exec ${value(random)}`)}`],
-  [
-    1,
-    (random) =>
-      'SHELL ' +
-      `${random.mostly(['["/bin/sh", "-ec"]', '["/bin/sh", "-c"]', '["/bin/busybox", "sh", "-xc"]'], ['/bin/sh', '[]', '["a",]'])}`,
-  ],
+  [1, (random) => `SHELL ${random.mostly(SHELLS, ['/bin/sh', '[]', '["a",]'])}`],
   [
     1,
     (random) =>
@@ -217,15 +215,17 @@ const MAKERS: readonly (readonly [weight: number, make: Maker])[] = [
     1,
     (random) =>
       'HEALTHCHECK ' +
-      `${random.mostly(['', '--interval=5s ', '--timeout=1.5m --retries=3 ', '--start-period=0s '], ['--retries=x ', '--interval=1d ', '--nosuch '])}` +
+      random.mostly(INTERVALS, ['--retries=x ', '--interval=1d ', '--nosuch ']) +
       `${random.mostly(['NONE', 'CMD true', 'CMD ["a", "b"]', 'cmd x'], ['CMD', 'x', 'NONE x'])}`,
   ],
   [1, (random) => `MAINTAINER ${value(random)}`],
   [
     1,
-    (random, scene) =>
-      'ONBUILD ' +
-      `${random.one(40) ? random.pick(['FROM x', 'ONBUILD RUN x', 'MAINTAINER m']) : pickMaker(random)(random, scene)}`,
+    (random, scene) => {
+      if (random.one(40))
+        return `ONBUILD ${random.pick(['FROM x', 'ONBUILD RUN x', 'MAINTAINER m'])}`;
+      return `ONBUILD ${pickMaker(random)(random, scene)}`;
+    },
   ],
   [
     1,

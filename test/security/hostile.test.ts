@@ -46,8 +46,8 @@ real(
   async () => {
     await using rig = await withCanary();
     const evil = `FROM busybox AS evil
-RUN mkdir /in && echo inside >/in/token && ln -s / /top && ln -s ../../../../.. /up && ln -s \
-${rig.canary} /out && ln -s /proc/self/root /magic
+RUN mkdir /in && echo inside >/in/token && ln -s / /top && ln -s ../../../../.. /up && \
+ln -s ${rig.canary} /out && ln -s /proc/self/root /magic
 `;
     const mounts = ['type=bind', 'type=bind,rw', 'type=cache,id=x'];
     const step = (source: string, mount: string) =>
@@ -83,8 +83,8 @@ real(
     rig.write('c', {
       x: 'x',
       Dockerfile: `FROM busybox
-RUN ln -s ${rig.canary} /out && ln -s ../../../../../../..${rig.canary} /up && ln -s \
-/proc/1/root${rig.canary} /magic
+RUN ln -s ${rig.canary} /out && ln -s ../../../../../../..${rig.canary} /up && \
+ln -s /proc/1/root${rig.canary} /magic
 RUN --mount=type=tmpfs,target=/out/sub --mount=type=tmpfs,target=/up/made touch /out/sub/written \
 /up/made/written /out/left
 RUN --mount=type=bind,target=/out/bound,rw touch /out/bound/written

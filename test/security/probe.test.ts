@@ -15,8 +15,8 @@ const HERE = import.meta.dirname;
 
 const DOCKERFILE = `FROM debian:12
 COPY probe.sh /
-RUN echo 'alice:x:1234:1234::/home/alice:/bin/sh' >>/etc/passwd && printf \
-'alice:x:1234:\\nextra:x:77:alice\\n' >>/etc/group
+RUN echo 'alice:x:1234:1234::/home/alice:/bin/sh' >>/etc/passwd && \
+printf 'alice:x:1234:\\nextra:x:77:alice\\n' >>/etc/group
 RUN sh /probe.sh | cat >/root.txt
 USER alice
 WORKDIR /tmp

@@ -14,8 +14,8 @@ test('CVE-2024-23651: a directory of a shared cache swapped for a link gains not
   rig.write('swapper', {
     Dockerfile: `FROM busybox
 RUN ${mount} echo swapping && \\
-  while [ ! -e /c/stop ]; do ln -sfn ${rig.path('canary')} /c/new && mv -T /c/new /c/sub; ln -sfn \
-real /c/new && mv -T /c/new /c/sub; done; rm /c/stop
+  while [ ! -e /c/stop ]; do ln -sfn ${rig.path('canary')} /c/new && \
+mv -T /c/new /c/sub; ln -sfn real /c/new && mv -T /c/new /c/sub; done; rm /c/stop
 `,
   });
   rig.write('victim', {
@@ -65,8 +65,8 @@ test('CVE-2021-30465: a mount target swapped for a link makes nothing on the hos
   rig.write('swapper', {
     Dockerfile: `FROM busybox
 RUN ${mount} mkdir -p /c/a/sub && ln -s ${rig.path('canary')} /c/b && echo swapping && \\
-  while [ ! -e /c/stop ]; do mv -T /c/a /c/x; mv -T /c/b /c/a; mv -T /c/a /c/b; mv -T /c/x /c/a; \
-done; rm /c/stop
+  while [ ! -e /c/stop ]; do mv -T /c/a /c/x; mv -T /c/b /c/a; mv -T /c/a /c/b; \
+mv -T /c/x /c/a; done; rm /c/stop
 `,
   });
   rig.write('victim', {

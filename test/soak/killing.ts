@@ -7,8 +7,8 @@ import { createRandom, type Random } from './random.ts';
 const DOCKERFILE = `
 FROM busybox AS a
 COPY . /c
-RUN --mount=type=cache,target=/cc head -c 300000 /dev/urandom > /r && sha256sum /r > /sum && cp /r \
-/cc/
+RUN --mount=type=cache,target=/cc head -c 300000 /dev/urandom > /r && sha256sum /r > /sum && \
+cp /r /cc/
 FROM busybox
 COPY --from=a /r /sum /
 COPY --from=a /c/changing /

@@ -26,11 +26,13 @@ export interface OracleOptions {
 }
 
 /** The images that cases build on: their config as a Dockerfile on scratch. */
-export const BASES: Readonly<Record<string, { readonly dockerfile: string; readonly platform?: string }>> = {
-  'oracle/base:latest': { dockerfile: 'FROM scratch\n' +
-'COPY file /file\n' +
-'ENV PATH=/bin FOO=base\n' +
-'CMD ["sh"]\n' },
+export const BASES: Readonly<
+  Record<string, { readonly dockerfile: string; readonly platform?: string }>
+> = {
+  'oracle/base:latest': {
+    dockerfile:
+      'FROM scratch\n' + 'COPY file /file\n' + 'ENV PATH=/bin FOO=base\n' + 'CMD ["sh"]\n',
+  },
   'oracle/plain:1.0': { dockerfile: 'FROM scratch\nCOPY file /plain\n' },
   'oracle/rich:latest': {
     dockerfile: [
@@ -61,9 +63,10 @@ export const BASES: Readonly<Record<string, { readonly dockerfile: string; reado
     ].join('\n'),
   },
   'oracle/onbuildfrom:latest': {
-    dockerfile: 'FROM scratch\n' +
-'COPY file /file\n' +
-'ONBUILD COPY --from=oracle/plain:1.0 /plain /plain\n',
+    dockerfile:
+      'FROM scratch\n' +
+      'COPY file /file\n' +
+      'ONBUILD COPY --from=oracle/plain:1.0 /plain /plain\n',
   },
   'oracle/arm:latest': { dockerfile: 'FROM scratch\nCOPY file /file\n', platform: 'linux/arm64' },
 };
@@ -118,7 +121,7 @@ export const CASES: readonly OracleCase[] = [
       'RUN --mount=type=bind,target=/ctx ls',
       'RUN --mount=source=src,target=sub,rw ls',
       'RUN --mount=type=bind,from=tools,src=/plain,dst=/t --mount=type=bind,from=tools,' +
-'target=/u,readwrite ls',
+        'target=/u,readwrite ls',
       'RUN --mount=type=bind,from=oracle/rich,source=srv,target=/srv ls',
     ),
   },
@@ -138,8 +141,10 @@ export const CASES: readonly OracleCase[] = [
   {
     name: 'run-mounts-cache-ns',
     options: { buildArgs: { BUILDKIT_CACHE_MOUNT_NS: 'proj' } },
-    dockerfile: lines('FROM oracle/base', 'RUN --mount=type=cache,target=/c ' +
-'--mount=type=cache,target=/a ls'),
+    dockerfile: lines(
+      'FROM oracle/base',
+      'RUN --mount=type=cache,target=/c ' + '--mount=type=cache,target=/a ls',
+    ),
   },
   {
     name: 'run-mounts-tmpfs',
@@ -172,7 +177,12 @@ export const CASES: readonly OracleCase[] = [
   },
   {
     name: 'run-network',
-    dockerfile: lines('FROM oracle/base', 'RUN --network=none ls', 'RUN --network=host ls', 'RUN --network=default ls'),
+    dockerfile: lines(
+      'FROM oracle/base',
+      'RUN --network=none ls',
+      'RUN --network=host ls',
+      'RUN --network=default ls',
+    ),
   },
   {
     name: 'run-options',
@@ -222,7 +232,10 @@ export const CASES: readonly OracleCase[] = [
       'COPY /abs /../up/',
     ),
   },
-  { name: 'copy-follow', dockerfile: lines('FROM oracle/base', 'COPY b/c /x', 'COPY ./a/../z /y', 'ADD q/*.tar /z') },
+  {
+    name: 'copy-follow',
+    dockerfile: lines('FROM oracle/base', 'COPY b/c /x', 'COPY ./a/../z /y', 'ADD q/*.tar /z'),
+  },
   {
     name: 'copy-owner',
     dockerfile: lines(
@@ -304,8 +317,10 @@ export const CASES: readonly OracleCase[] = [
       'COPY --from=oracle/rich /c /c',
     ),
   },
-  { name: 'copy-from-image-single', dockerfile: lines('FROM oracle/base', 'COPY --from=oracle/plain:1.0 ' +
-'/plain /p') },
+  {
+    name: 'copy-from-image-single',
+    dockerfile: lines('FROM oracle/base', 'COPY --from=oracle/plain:1.0 ' + '/plain /p'),
+  },
   {
     name: 'copy-quotes',
     dockerfile: lines(
@@ -335,10 +350,10 @@ export const CASES: readonly OracleCase[] = [
       'ADD http://127.0.0.1:9/dir/file.txt?x=1#frag /d/',
       'ADD https://127.0.0.1:9/ /d/',
       'ADD ' +
-'--checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ' +
-'http://127.0.0.1:9/sum /d/sum',
+        '--checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ' +
+        'http://127.0.0.1:9/sum /d/sum',
       'ADD --unpack=true --chown=1:2 --chmod=600 http://127.0.0.1:9/a.tar.gz ' +
-'http://127.0.0.1:9/%41%20b local /d/',
+        'http://127.0.0.1:9/%41%20b local /d/',
       'ADD --link http://127.0.0.1:9/linked /l',
     ),
   },
@@ -361,9 +376,8 @@ export const CASES: readonly OracleCase[] = [
       'FROM oracle/base',
       'ADD https://127.0.0.1:9/org/repo.git?tag=v1&subdir=s /a',
       'ADD https://127.0.0.1:9/org/repo.git?branch=dev&keep-git-dir=1&submodules=0 /b',
-      'ADD ' +
-'https://127.0.0.1:9/org/repo.git?ref=main&checksum=0123456789012345678901234567890123456789 ' +
-'/c',
+      'ADD https://127.0.0.1:9/org/repo.git?ref=main&' +
+        'checksum=0123456789012345678901234567890123456789 /c',
       'ADD https://127.0.0.1:9/org/repo.git?commit=0123456789012345678901234567890123456789 /d',
     ),
   },
@@ -384,7 +398,13 @@ export const CASES: readonly OracleCase[] = [
   {
     name: 'target',
     options: { target: 'Build' },
-    dockerfile: lines('FROM oracle/base AS build', 'RUN make', 'ARG TARGETSTAGE', 'FROM build', 'RUN other'),
+    dockerfile: lines(
+      'FROM oracle/base AS build',
+      'RUN make',
+      'ARG TARGETSTAGE',
+      'FROM build',
+      'RUN other',
+    ),
   },
   {
     name: 'stage-inherits',
@@ -403,7 +423,11 @@ export const CASES: readonly OracleCase[] = [
       'RUN last',
     ),
   },
-  { name: 'onbuild', options: { buildArgs: { TAG: 't1' } }, dockerfile: lines('FROM oracle/onbuild', 'ARG TAG', 'RUN own') },
+  {
+    name: 'onbuild',
+    options: { buildArgs: { TAG: 't1' } },
+    dockerfile: lines('FROM oracle/onbuild', 'ARG TAG', 'RUN own'),
+  },
   {
     name: 'onbuild-stage',
     dockerfile: lines(
@@ -420,7 +444,12 @@ export const CASES: readonly OracleCase[] = [
   { name: 'onbuild-from', dockerfile: lines('FROM oracle/onbuildfrom', 'RUN own') },
   {
     name: 'onbuild-kept',
-    dockerfile: lines('FROM oracle/base', 'ONBUILD RUN echo $FOO', 'ONBUILD COPY --chown=bob a /b', 'ONBUILD ENV A="b c"'),
+    dockerfile: lines(
+      'FROM oracle/base',
+      'ONBUILD RUN echo $FOO',
+      'ONBUILD COPY --chown=bob a /b',
+      'ONBUILD ENV A="b c"',
+    ),
   },
   {
     name: 'workdir',
@@ -475,7 +504,7 @@ export const CASES: readonly OracleCase[] = [
       'VOLUME ["/v3", "/a b"]',
       'STOPSIGNAL SIGTERM',
       'HEALTHCHECK --interval=1m30s --timeout=500ms --start-period=2s --start-interval=1.5s ' +
-'--retries=3 CMD curl -f "http://localhost/" || exit 1',
+        '--retries=3 CMD curl -f "http://localhost/" || exit 1',
       'CMD ["sh", "-c", "echo \\"q\\" é"]',
       'ENTRYPOINT ["/e"]',
     ),
@@ -494,8 +523,12 @@ export const CASES: readonly OracleCase[] = [
   },
   {
     name: 'config-cmd-order',
-    dockerfile: lines('FROM oracle/rich', 'CMD ["own"]', 'ENTRYPOINT ["e"]', 'HEALTHCHECK CMD ' +
-'["/check", "x"]'),
+    dockerfile: lines(
+      'FROM oracle/rich',
+      'CMD ["own"]',
+      'ENTRYPOINT ["e"]',
+      'HEALTHCHECK CMD ' + '["/check", "x"]',
+    ),
   },
   {
     name: 'env-arg',
@@ -602,12 +635,25 @@ export const CASES: readonly OracleCase[] = [
   {
     name: 'no-cache',
     options: { noCache: 'all' },
-    dockerfile: lines('FROM oracle/base', 'RUN a', 'COPY a /a', 'COPY --link b /b', 'WORKDIR /w', 'ADD http://127.0.0.1:9/f /f'),
+    dockerfile: lines(
+      'FROM oracle/base',
+      'RUN a',
+      'COPY a /a',
+      'COPY --link b /b',
+      'WORKDIR /w',
+      'ADD http://127.0.0.1:9/f /f',
+    ),
   },
   {
     name: 'no-cache-filter',
     options: { noCache: ['One'] },
-    dockerfile: lines('FROM oracle/base AS one', 'RUN a', 'FROM oracle/base AS two', 'RUN b', 'COPY --from=one /x /x'),
+    dockerfile: lines(
+      'FROM oracle/base AS one',
+      'RUN a',
+      'FROM oracle/base AS two',
+      'RUN b',
+      'COPY --from=one /x /x',
+    ),
   },
   {
     name: 'ignore',
@@ -616,7 +662,12 @@ export const CASES: readonly OracleCase[] = [
   },
   {
     name: 'context-image',
-    options: { contexts: { 'oracle/base': 'docker-image://oracle/plain:1.0', tools: 'docker-image://oracle/rich' } },
+    options: {
+      contexts: {
+        'oracle/base': 'docker-image://oracle/plain:1.0',
+        tools: 'docker-image://oracle/rich',
+      },
+    },
     dockerfile: lines(
       'FROM oracle/base AS b',
       'RUN a',
@@ -630,7 +681,13 @@ export const CASES: readonly OracleCase[] = [
   {
     name: 'context-stage',
     options: { contexts: { deps: 'docker-image://oracle/rich' } },
-    dockerfile: lines('FROM oracle/base AS deps', 'RUN never', 'FROM deps AS app', 'RUN make', 'COPY --from=deps /x /x'),
+    dockerfile: lines(
+      'FROM oracle/base AS deps',
+      'RUN never',
+      'FROM deps AS app',
+      'RUN make',
+      'COPY --from=deps /x /x',
+    ),
   },
   {
     name: 'context-local',
@@ -674,11 +731,11 @@ export const CASES: readonly OracleCase[] = [
       'ADD git@127.0.0.1:org/repo.git#x:y /c',
       'ADD ssh://git@127.0.0.1:2222/org/repo.git /d',
       'ADD --keep-git-dir=false ' +
-'https://127.0.0.1:9/r.git?keep-git-dir=false&submodules=true&ref=a/b /e',
+        'https://127.0.0.1:9/r.git?keep-git-dir=false&submodules=true&ref=a/b /e',
       'ADD --unpack=false http://127.0.0.1:9/a.tar /f/',
       'ADD --unpack ' +
-'--checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ' +
-'https://127.0.0.1:9/b.tar /g/',
+        '--checksum=sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef ' +
+        'https://127.0.0.1:9/b.tar /g/',
       'ADD http://127.0.0.1:9/x/ http://127.0.0.1:9/y?z=/w /h/',
       'ADD https://127.0.0.1:9/notgit /i',
     ),
@@ -739,7 +796,10 @@ export const CASES: readonly OracleCase[] = [
       'cmd x',
     ),
   },
-  { name: 'many-steps', dockerfile: lines('FROM oracle/base', ...Array.from({ length: 12 }, (_, i) => `RUN step ${i}`)) },
+  {
+    name: 'many-steps',
+    dockerfile: lines('FROM oracle/base', ...Array.from({ length: 12 }, (_, i) => `RUN step ${i}`)),
+  },
   {
     name: 'context-platform',
     options: {

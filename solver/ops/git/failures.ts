@@ -2,10 +2,21 @@ import { KilnError } from '../../../base/errors.ts';
 import { printable } from '../../../registry/failures.ts';
 import type { GitOutput } from './command.ts';
 
+/** Matches a text that contains one of these patterns, in any case. */
+function oneOf(...patterns: readonly string[]): RegExp {
+  return new RegExp(patterns.join('|'), 'i');
+}
+
 /** What git's words mean, in the order in which they are looked for. */
 const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[] = [
   [
-    /could not read Username|Authentication failed|Permission denied|HTTP Basic: Access denied|returned error: 40[13]/i,
+    oneOf(
+      'could not read Username',
+      'Authentication failed',
+      'Permission denied',
+      'HTTP Basic: Access denied',
+      'returned error: 40[13]',
+    ),
     'KILN_GIT_DENIED',
     'the repository does not exist, or wants a login',
     'check the URL; for a private repository give --secret id=GIT_AUTH_TOKEN,env=TOKEN, or ' +
@@ -18,13 +29,29 @@ const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[
     'if the host has a new key for a good reason, remove the old one from known_hosts',
   ],
   [
-    /repository '.*' not found|does not appear to be a git repository|returned error: 404|access denied or repository not exported|not valid: is this a git repository/i,
+    oneOf(
+      "repository '.*' not found",
+      'does not appear to be a git repository',
+      'returned error: 404',
+      'access denied or repository not exported',
+      'not valid: is this a git repository',
+    ),
     'KILN_GIT_REPOSITORY',
     'there is no such repository',
     'check the URL',
   ],
   [
-    /could not resolve host|unable to look up|unable to connect|failed to connect|connection refused|connection timed out|no route to host|network is unreachable|couldn't connect/i,
+    oneOf(
+      'could not resolve host',
+      'unable to look up',
+      'unable to connect',
+      'failed to connect',
+      'connection refused',
+      'connection timed out',
+      'no route to host',
+      'network is unreachable',
+      "couldn't connect",
+    ),
     'KILN_GIT_UNREACHABLE',
     'the host cannot be reached',
     'check the URL, the network and the proxy settings (HTTPS_PROXY, NO_PROXY)',
