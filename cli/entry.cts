@@ -6,7 +6,8 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 19)) {
   process.stderr.write(
     `kiln: Node ${process.versions.node} is too old: Kiln needs 22.19 or later. ` +
-      'Install Kiln with its optional dependencies, which bring Node 24, or set KILN_NODE to a newer node.\n',
+      'Install Kiln with its optional dependencies, which bring Node 24, ' +
+      'or set KILN_NODE to a newer node.\n',
   );
   process.exit(1);
 }

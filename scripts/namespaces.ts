@@ -20,7 +20,8 @@ export function lazyNamespaces(code: string): string {
     throw new Error('esbuild writes namespaces in another form: adapt scripts/namespaces.ts');
   let made = '';
   const rest = code.replace(NAMESPACE, (_, name: string, getters: string) => {
-    made += `var ${name};function ${name}${ASKED}(){if(!${name})__export(${name}={},{${getters}});return ${name}}\n`;
+    const fill = `if(!${name})__export(${name}={},{${getters}});`;
+    made += `var ${name};function ${name}${ASKED}(){${fill}return ${name}}\n`;
     return '';
   });
   return (
