@@ -175,7 +175,7 @@ test('a name of a file that leads out of a lent directory stays in it', () => {
   assert.equal(readdirSync(path).sort(), ['abs', 'escaped']);
 });
 
-test('what a program has built is written back after the build, while its engine is open', async () => {
+test('what a program has built is written back while its engine is still open', async () => {
   await using at = testEngine();
   const store = join(at.directory, 'store');
   const watcher = watch(at.engine.store.root);
@@ -195,7 +195,7 @@ test('what a program has built is written back after the build, while its engine
   assert.is(again.snapshotter.writeBack(), undefined, 'the layers are known to be on disk');
 });
 
-test('an engine that stays open holds nothing of builds that are over: a collection takes it', async () => {
+test('a collection takes finished builds of an engine that stays open', async () => {
   await using at = testEngine();
   const { engine } = at;
   const once = async () =>
@@ -235,7 +235,7 @@ async function collectAll(engine: Engine): Promise<number> {
   return (await prune(engine, [everything], new AbortController().signal)).length;
 }
 
-test('a program’s cache is collected after builds, when that was not done for an hour', async () => {
+test('a program’s cache is collected after a build, at most once an hour', async () => {
   await using at = testEngine();
   const collected: string[] = [];
   const root = join(at.directory, 'other');
