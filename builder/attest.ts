@@ -10,7 +10,8 @@ import { sessionOf } from '../solver/step-session.ts';
 import type { World } from '../solver/world.ts';
 import type { BuildContext } from './build-context.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
-import type { BuildRequest, NamedContextSource } from './request.ts';
+import type { BuildRequest } from './request.ts';
+import { toldArguments } from './request-fields.ts';
 
 /** What was solved, for whoever says something about it. */
 export interface AttestedBuild {
@@ -100,7 +101,7 @@ function factsOf(
       text: dockerfile.text,
     },
     context: context.kind === 'remote' ? context.url : undefined,
-    args: argsOf(request),
+    args: toldArguments(request),
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),
     invocation: fixed === undefined ? buildId : undefined,
@@ -111,44 +112,4 @@ function factsOf(
 
 function nameOf(dockerfile: BuildRequest['dockerfile']): string {
   return dockerfile.kind === 'remote' ? basename(dockerfile.url) : 'Dockerfile';
-}
-
-/** The options that change a result, under the names that BuildKit's frontend has for them. */
-function argsOf(request: BuildRequest): Record<string, string> {
-  const { target, noCache, network, extraHosts, shmSize, ulimits } = request;
-  const hosts = extraHosts.map(({ host, ip }) => `${host}=${ip}`).join(',');
-  const limits = ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard}`).join(',');
-  const named = (prefix: string, values: ReadonlyMap<string, string>) =>
-    [...values].map(([name, value]): [string, string] => [`${prefix}:${name}`, value]);
-  const args: [string, string | undefined][] = [
-    ['target', target],
-    ['no-cache', noCache === 'none' ? undefined : noCache === 'all' ? '' : noCache.join(',')],
-    ['force-network-mode', network === 'default' ? undefined : network],
-    ['add-hosts', hosts || undefined],
-    ['shm-size', shmSize > 0 ? String(shmSize) : undefined],
-    ['ulimit', limits || undefined],
-    ...named('build-arg', request.buildArgs),
-    ...named('label', request.labels),
-    ...[...request.namedContexts].map(([name, source]): [string, string] => [
-      `context:${name}`,
-      placeless(source),
-    ]),
-  ];
-  const given = args.filter((arg): arg is [string, string] => arg[1] !== undefined);
-  return Object.fromEntries(given.sort(([a], [b]) => (a < b ? -1 : 1)));
-}
-
-/** Where a directory is on this machine is nobody's business. */
-function placeless(source: NamedContextSource): string {
-  switch (source.kind) {
-    case 'image':
-      return `docker-image://${source.ref}`;
-    case 'git':
-    case 'http':
-      return source.url;
-    case 'oci-layout':
-      return 'oci-layout:';
-    case 'directory':
-      return 'local:';
-  }
 }

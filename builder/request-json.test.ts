@@ -80,19 +80,22 @@ test('a field that is not known, or not of its form, is named', () => {
     ['[]', 'object'],
     ['{', 'JSON'],
     ['{"tag":[]}', 'tag'],
-    ['{"tags":"a"}', 'tags'],
+    ['{"tags":"a"}', 'tags is "a", not a list'],
     ['{"context":{"kind":"shell"}}', 'context'],
-    ['{"context":{"kind":"__proto__"}}', 'context'],
+    ['{"context":{"kind":"__proto__"}}', 'context.kind is "__proto__", not one of directory'],
     ['{"buildArgs":[["a"]]}', 'buildArgs'],
     ['{"shmSize":-1}', 'shmSize'],
-    ['{"outputs":[{"type":"local"}]}', 'outputs'],
+    ['{"outputs":[{"type":"local"}]}', 'outputs[0].directory is missing, not a string'],
     ['{"cacheFrom":[{"type":"registry","ref":"host/app:1"}]}', 'cacheFrom'],
     [
       '{"cacheFrom":[{"type":"registry","ref":{"domain":"host.example",' +
         '"path":"../app","tag":"1"}}]}',
       'cacheFrom',
     ],
-    ['{"cacheTo":[{"type":"local","dest":"/cache"}]}', 'cacheTo'],
+    ['{"cacheTo":[{"type":"local","dest":"/cache"}]}', 'cacheTo[0].tag is missing'],
+    ['{"noCache":"some"}', 'noCache is "some", not one of none, all'],
+    ['{"outputs":[{"type":"image","image":{}}]}', 'outputs[0].image.names is missing'],
+    ['{"epoch":-1}', 'epoch is -1, which is below 0'],
   ])
     assert.match(refused(text!), name!);
 });

@@ -3,7 +3,7 @@ import type { CacheSource } from '../cache/remote/source.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
 import type { OutputSpec } from '../exporter/output-spec.ts';
-import type { GraphOptions } from '../frontend/graph-options.ts';
+import { type GraphOptions, PLAIN_GRAPH } from '../frontend/graph-options.ts';
 import type { Compression } from '../snapshotter/content.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { Compression } from '../snapshotter/content.ts';
  *
  * Everything that decides the result of a build, and nothing else: no flag, colour, environment or
  * log. Each value is parsed. What the caller lends (directories, secrets, agents, input) is named
- * here and found in the `Session`. A request has a JSON form (`request-json.ts`).
+ * here and found in the `Session`. `request-fields.ts` says how each field is written down.
  */
 export interface BuildRequest extends GraphOptions {
   /** What makes a graph of the build file: a frontend that the engine has. */
@@ -97,7 +97,7 @@ export type CacheFileSpec = CacheToOptions &
   );
 
 /** How a cache of its own is written. */
-interface CacheToOptions {
+export interface CacheToOptions {
   readonly mode: 'min' | 'max';
   readonly imageManifest: boolean;
   readonly ociTypes: boolean;
@@ -110,28 +110,18 @@ interface CacheToOptions {
 /** The frontend that is built in. */
 export const DOCKERFILE_FRONTEND = 'dockerfile.v0';
 
-const NOTHING: BuildRequest = {
+/** Builds the directory `context` with its `Dockerfile`, and leaves the result in the cache. */
+const PLAIN: BuildRequest = {
+  ...PLAIN_GRAPH,
   frontend: DOCKERFILE_FRONTEND,
   context: { kind: 'directory', name: 'context' },
   dockerfile: { kind: 'default' },
   namedContexts: new Map(),
   tags: [],
-  target: undefined,
-  buildArgs: new Map(),
   proxies: new Map(),
-  labels: new Map(),
-  platforms: [],
-  noCache: 'none',
-  pull: false,
-  network: 'default',
-  extraHosts: [],
-  shmSize: 0,
-  ulimits: [],
-  cgroupParent: '',
   limits: undefined,
   allow: [],
   devices: [],
-  epoch: undefined,
   outputs: [],
   cacheFrom: [],
   cacheTo: [],
@@ -143,5 +133,5 @@ const NOTHING: BuildRequest = {
 
 /** A request in which only what is given differs from a plain build of the directory `context`. */
 export function buildRequest(given: Partial<BuildRequest>): BuildRequest {
-  return { ...NOTHING, ...given };
+  return { ...PLAIN, ...given };
 }

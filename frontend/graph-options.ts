@@ -30,20 +30,24 @@ export interface GraphOptions {
   readonly epoch: number | undefined;
 }
 
+/** The options of a plain build. */
+export const PLAIN_GRAPH: GraphOptions = {
+  target: undefined,
+  buildArgs: new Map(),
+  labels: new Map(),
+  platforms: [],
+  noCache: 'none',
+  pull: false,
+  network: 'default',
+  extraHosts: [],
+  shmSize: 0,
+  ulimits: [],
+  cgroupParent: '',
+  epoch: undefined,
+};
+const NAMES = Object.keys(PLAIN_GRAPH) as (keyof GraphOptions)[];
+
 /** Copies only these fields of `options`. */
 export function graphOptions(options: GraphOptions): GraphOptions {
-  return {
-    target: options.target,
-    buildArgs: options.buildArgs,
-    labels: options.labels,
-    platforms: options.platforms,
-    noCache: options.noCache,
-    pull: options.pull,
-    network: options.network,
-    extraHosts: options.extraHosts,
-    shmSize: options.shmSize,
-    ulimits: options.ulimits,
-    cgroupParent: options.cgroupParent,
-    epoch: options.epoch,
-  };
+  return Object.fromEntries(NAMES.map((name) => [name, options[name]])) as unknown as GraphOptions;
 }

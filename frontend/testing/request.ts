@@ -1,6 +1,7 @@
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { FrontendRequest } from '../frontend.ts';
+import { PLAIN_GRAPH } from '../graph-options.ts';
 import { parseIgnore } from '../ignore.ts';
 
 /** For tests: an ordinary build for linux/amd64, with only the images that `images` accepts. */
@@ -13,19 +14,8 @@ export function requestOf(
   const patterns = ignoreFile?.patterns.map(({ text }) => text) ?? [];
   return {
     dockerfile: { name: 'Dockerfile', text: dockerfile },
-    target: undefined,
-    buildArgs: new Map(),
-    labels: new Map(),
-    platforms: [],
+    ...PLAIN_GRAPH,
     buildPlatform: { os: 'linux', architecture: 'amd64' },
-    noCache: 'none',
-    pull: false,
-    network: 'default',
-    extraHosts: [],
-    shmSize: 0,
-    ulimits: [],
-    cgroupParent: '',
-    epoch: undefined,
     namedContexts: new Map(),
     mainContext: {
       kind: 'local',

@@ -1,0 +1,70 @@
+import { type FieldCheck, integer, isObject, shown, text } from '../registry/json-fields.ts';
+
+/*
+ * Checks for values that are written by Kiln itself, and so have every field of their type, in
+ * addition to those of `json-fields.ts`.
+ */
+
+/** A check for each field of `T`: the compiler demands them. */
+type FormsOf<T> = { readonly [name in keyof T]-?: FieldCheck };
+
+export const count: FieldCheck = (value, field, invalid) => {
+  integer(value, field, invalid);
+  if ((value as number) < 0) throw invalid(`${field} is ${shown(value)}, which is below 0`);
+};
+
+export const object: FieldCheck = (value, field, invalid) => {
+  if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
+};
+
+export function optional(check: FieldCheck): FieldCheck {
+  return (value, field, invalid) => {
+    if (value !== undefined) check(value, field, invalid);
+  };
+}
+
+export function oneOf(...words: readonly string[]): FieldCheck {
+  return (value, field, invalid) => {
+    if (!(words as readonly unknown[]).includes(value))
+      throw invalid(`${field} is ${shown(value)}, not one of ${words.join(', ')}`);
+  };
+}
+
+/** A list of pairs of a name and a value, which stands for a map. */
+export function pairsOf(check: FieldCheck): FieldCheck {
+  return (value, field, invalid) => {
+    if (!Array.isArray(value)) throw invalid(`${field} is ${shown(value)}, not a list`);
+    for (const [index, pair] of value.entries()) {
+      const place = `${field}[${index}]`;
+      if (!Array.isArray(pair) || pair.length !== 2)
+        throw invalid(`${place} is ${shown(pair)}, not a pair of a name and a value`);
+      text(pair[0], `${place}[0]`, invalid);
+      check(pair[1], `${place}[1]`, invalid);
+    }
+  };
+}
+
+/** An object that has all fields of `T`. */
+export function fields<T>(forms: FormsOf<T>): FieldCheck {
+  return (value, field, invalid) => {
+    if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
+    for (const [name, check] of Object.entries<FieldCheck>(forms))
+      check(value[name], `${field}.${name}`, invalid);
+  };
+}
+
+/** A union whose members are told apart by the field `tag`. */
+export function union<Tag extends string, T extends { readonly [tag in Tag]: string }>(
+  tag: Tag,
+  members: {
+    readonly [kind in T[Tag]]: FormsOf<Omit<Extract<T, { readonly [tag in Tag]: kind }>, Tag>>;
+  },
+): FieldCheck {
+  const kinds = Object.keys(members);
+  return (value, field, invalid) => {
+    if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
+    const kind = value[tag];
+    oneOf(...kinds)(kind, `${field}.${tag}`, invalid);
+    fields(members[kind as T[Tag]] as FormsOf<unknown>)(value, field, invalid);
+  };
+}
