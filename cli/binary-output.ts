@@ -4,7 +4,11 @@ import { isOsError } from '../base/oserror.ts';
 import type { Session } from '../builder/session.ts';
 import { type About, descriptorSink, outputFailure } from '../exporter/destination.ts';
 
-/** Standard output, for bytes that are the result of a command. */
+/**
+ * Returns a function that writes bytes to standard output, for a result such as an archive. It
+ * opens standard output at the first call. It throws KILN_OUTPUT_TERMINAL for a terminal, an error
+ * of the system when writing fails, and CancelledError when the signal is aborted.
+ */
 export function standardOutput(): NonNullable<Session['output']> {
   let write: NonNullable<Session['output']> | undefined;
   return (bytes, signal) => (write ??= open(signal))(bytes, signal);
@@ -13,9 +17,9 @@ export function standardOutput(): NonNullable<Session['output']> {
 const STDOUT: About = {
   what: 'standard output cannot be written',
   hint: {
-    ENOSPC: 'make room where it is redirected to, or redirect it elsewhere',
-    EDQUOT: 'make room within the quota where it is redirected to, or redirect it elsewhere',
-    EPIPE: 'the program that reads it has to read to the end: look at how that one ended',
+    ENOSPC: 'free space on the disk that it is redirected to, or redirect it elsewhere',
+    EDQUOT: 'free space within the quota where it is redirected to, or redirect it elsewhere',
+    EPIPE: 'the program that reads it ended too early: look at why it ended',
   },
 };
 
@@ -29,13 +33,14 @@ function open(signal: AbortSignal): NonNullable<Session['output']> {
     });
   }
   const stat = fstatSync(1);
-  // Node's stream for a file takes a write that was cut short (a disk that is almost full) for a
-  // whole one.
+  // Node's stream for a file treats a short write, as on a disk that is almost full, as a complete
+  // one.
   if (!stat.isFIFO() && !stat.isSocket()) {
     const sink = descriptorSink(1, STDOUT, signal);
     return (bytes) => sink.write(bytes);
   }
-  // Each failure comes to its write; as an event it would end the process.
+  // Each failure is reported to the callback of its write. An error event that nothing handles
+  // would end the process as well.
   if (!listening) process.stdout.on('error', () => undefined);
   listening = true;
   return writePiped;
@@ -44,7 +49,7 @@ function open(signal: AbortSignal): NonNullable<Session['output']> {
 async function writePiped(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
   if (signal.aborted) throw new CancelledError(signal.reason);
   await new Promise<void>((done, fail) => {
-    // A reader that stands still must not hold us.
+    // The reader may have stalled, so cancelling must not wait for the write.
     const abort = () => fail(new CancelledError(signal.reason));
     signal.addEventListener('abort', abort, { once: true });
     process.stdout.write(bytes, (error) => {
@@ -55,7 +60,7 @@ async function writePiped(bytes: Uint8Array, signal: AbortSignal): Promise<void>
   });
 }
 
-/** A stream that has failed before says only that it is destroyed. */
+/** A stream that failed before reports only that it is destroyed. That counts as EPIPE here. */
 function pipeError(error: Error): unknown {
   return isOsError(error)
     ? error

@@ -4,7 +4,7 @@ import { parseGcPolicies, readGcPolicies } from './gc-config.ts';
 
 const DISK = { total: 1000e9, free: 500e9 };
 
-test('no configuration means four default policies', async () => {
+test('without a configuration there are four default policies', async () => {
   const policies = await readGcPolicies('/nonexistent/kiln.toml', DISK);
   assert.equal(
     policies?.map(({ name, all, reserved, maxUsed, minFree }) => ({
@@ -23,7 +23,7 @@ test('no configuration means four default policies', async () => {
   );
 });
 
-test('policies in the form of buildkitd.toml', async () => {
+test('policies are read in the form of buildkitd.toml', async () => {
   const text = `
 [worker.oci]
   gc = true
@@ -46,7 +46,7 @@ test('policies in the form of buildkitd.toml', async () => {
   assert.is(second?.keepMs, 60_000);
 });
 
-test('gc = false switches collection off, a limit replaces the defaults', async () => {
+test('gc = false switches collection off, and one limit replaces all default limits', async () => {
   assert.is(await parseGcPolicies('[worker.oci]\ngc = false\n', 'k.toml', DISK), undefined);
   const policies = await parseGcPolicies('[worker.oci]\ngckeepstorage = "5GB"\n', 'k.toml', DISK);
   assert.equal(
@@ -55,7 +55,7 @@ test('gc = false switches collection off, a limit replaces the defaults', async 
   );
 });
 
-test('a wrong configuration names the file', async () => {
+test('the error for an invalid configuration names the file', async () => {
   for (const text of [
     '[worker]\noci = 3\n',
     '[[worker.oci.gcpolicy]]\nfilters = "x"\n',

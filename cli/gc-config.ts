@@ -11,18 +11,19 @@ import {
 import { textIfThere } from '../registry/textfile.ts';
 import { parseBytes } from './arguments.ts';
 
-/** When and how the store is collected by itself: undefined when it is not. */
+/** The policies of automatic collection. Undefined when it is switched off. */
 export type GcPolicies = readonly PrunePolicy[] | undefined;
 
 /**
- * Automatic collection, in the form of buildkitd.toml:
+ * Returns the policies of automatic collection from the file at `path`, which has the form of
+ * buildkitd.toml. `disk` is the disk of the store: sizes may be shares of it.
  *
  *     [worker.oci]
  *       gc = true
  *       reservedSpace = "10GB"     # also gckeepstorage
  *       maxUsedSpace = "75%"
  *       minFreeSpace = "20%"
- *       [[worker.oci.gcpolicy]]    # in the place of the four default ones
+ *       [[worker.oci.gcpolicy]]    # replaces the four default policies
  *         filters = ["type==exec.cachemount"]
  *         keepDuration = "48h"
  *         maxUsedSpace = "512MB"
@@ -37,6 +38,7 @@ export async function readGcPolicies(path: string, disk: Disk): Promise<GcPolici
     : await parseGcPolicies(text, path, disk);
 }
 
+/** As `readGcPolicies`, from the text of the file. `path` is named in errors. */
 export async function parseGcPolicies(text: string, path: string, disk: Disk): Promise<GcPolicies> {
   const { parse } = await import('smol-toml');
   try {
@@ -56,7 +58,7 @@ export async function parseGcPolicies(text: string, path: string, disk: Disk): P
       `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
       {
         place: { kind: 'path', path },
-        hint: 'write it as buildkitd.toml has it: [worker.oci] and [[worker.oci.gcpolicy]]',
+        hint: 'write it in the form of buildkitd.toml: [worker.oci] and [[worker.oci.gcpolicy]]',
         cause: error,
       },
     );
@@ -64,19 +66,20 @@ export async function parseGcPolicies(text: string, path: string, disk: Disk): P
 }
 
 /**
- * What is given goes before the defaults; as with BuildKit, one that is given switches all the
- * defaults off.
+ * Returns the limits that the configuration sets. When it sets one, none of the default limits
+ * apply, as in BuildKit.
  */
 function limitsOf(worker: Table, disk: Disk): SpaceLimits {
-  const given = {
+  const configured = {
     reserved: size(worker['reservedSpace'] ?? worker['gckeepstorage'], disk),
     maxUsed: size(worker['maxUsedSpace'], disk),
     minFree: size(worker['minFreeSpace'], disk),
   };
-  return given.reserved + given.maxUsed + given.minFree === 0 ? defaultLimits(disk) : given;
+  const { reserved, maxUsed, minFree } = configured;
+  return reserved + maxUsed + minFree === 0 ? defaultLimits(disk) : configured;
 }
 
-/** What a table `[[worker.oci.gcpolicy]]` may say. */
+/** The fields of a table `[[worker.oci.gcpolicy]]`. */
 export const POLICY_KEYS = [
   'all',
   'filters',
@@ -107,7 +110,7 @@ function policyOf(policy: Table, name: string, disk: Disk): PrunePolicy {
   };
 }
 
-/** Bytes, as a number or like `10GB`, or a share of the disk like `20%`. */
+/** Returns a size in bytes. It is written as a number, like `10GB`, or like `20%` of the disk. */
 function size(value: unknown, disk: Disk): number {
   if (value === undefined) return 0;
   if (typeof value === 'number' || typeof value === 'bigint') return Number(value);
@@ -118,7 +121,7 @@ function size(value: unknown, disk: Disk): number {
     : Math.floor((disk.total * Number(percent)) / 100);
 }
 
-/** Seconds, or like `48h`. */
+/** Returns a duration in milliseconds. It is written as seconds, or like `48h`. */
 function duration(value: unknown, name: string): number {
   if (value === undefined) return 0;
   return parseDuration(String(value), `keepDuration of ${name}`);

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 
 /**
- * Has the store at `root` collected by the policies of kiln.toml, by a process of its own that
- * nobody waits for.
+ * Starts a process that collects the store at `root` by the policies of kiln.toml, and does not
+ * wait for it.
  */
 export function collectLater(root: string): void {
   const child = spawn(

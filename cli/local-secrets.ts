@@ -4,10 +4,10 @@ import { attempt } from '../base/oserror.ts';
 import { readNamed, whyNotRead } from '../builder/context/tree-file.ts';
 import type { SecretSpec } from './build-options.ts';
 
-/** As BuildKit. */
+/** The most bytes that a secret may have, as in BuildKit. */
 const LIMIT = 500 * 1024;
 
-/** Where secrets that are not plain files come from. */
+/** Where secrets come from that are not regular files. `max` is in bytes. */
 export interface SecretHost {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly readStdin: (max: number) => Promise<Buffer | undefined>;
@@ -15,8 +15,10 @@ export interface SecretHost {
 }
 
 /**
- * What `--secret` lends. Each secret is read when a step first asks for it, and once: a pipe cannot
- * be read again.
+ * Returns a function that looks up a secret of `--secret` by its id. It returns undefined for an
+ * unknown id or an environment variable that is not set. Each secret is read only once, when it is
+ * first looked up, because a pipe cannot be read again. Throws KILN_SECRET_NOT_FOUND or
+ * KILN_SECRET_TOO_LARGE.
  */
 export function localSecrets(
   specs: readonly SecretSpec[],
@@ -49,14 +51,14 @@ async function readSecret(
     path,
   } as const;
   try {
-    // A pipe, as `<(command)` makes one, has no size before it is read, and must not hold up
-    // everything else until it is written to.
+    // A pipe, such as `<(command)`, has no size before it is read. Waiting for its writer must not
+    // block the process.
     const pipe = attempt(read, () => statSync(path)).isFIFO();
     if (pipe) return limited(id, await host.readPipe(path, LIMIT));
     const found = attempt(read, () => readNamed(path, LIMIT, { devices: true }));
     if (found.kind === 'file') return found.bytes;
     if (found.kind === 'large') throw tooLarge(id);
-    const why = found.kind === 'absent' ? 'is not there any more' : whyNotRead(found);
+    const why = found.kind === 'absent' ? 'does not exist any more' : whyNotRead(found);
     throw new KilnError('KILN_SECRET_NOT_FOUND', `the file of secret ${id} ${why}`, {
       hint: 'name a file or a pipe with src=',
     });

@@ -12,8 +12,9 @@ import { openSshAgents } from './ssh-agents.ts';
 import { standardInput } from './stdin.ts';
 
 /**
- * What this process lends to a build: directories and files as the flags name them, its
- * environment, standard input and agents.
+ * Returns the session of a build that the command line runs. It lends the directories, files,
+ * secrets and ssh agents that the flags name, the environment, and standard input and output.
+ * `failure` is called when a step fails. Reading ends when `signal` is aborted.
  */
 export function localSession(
   options: BuildOptions,

@@ -15,7 +15,7 @@ function configured(text: string) {
   return configuredFallback(path);
 }
 
-test('the network of the host stands in unless the configuration says otherwise', async () => {
+test('networkFallback is host unless the configuration sets it', async () => {
   assert.is(await configuredFallback(join(directory, 'absent.toml')), 'host');
   assert.is(await configured(''), 'host');
   assert.is(await configured('[worker.oci]\ngc = true\n'), 'host');
@@ -24,7 +24,7 @@ test('the network of the host stands in unless the configuration says otherwise'
   assert.is(await configured('[worker.containerd]\nnetworkFallback = "none"\n'), 'none');
 });
 
-test('a value that is not known is refused, never taken for less protection', async () => {
+test('an unknown networkFallback is an error, and never means the host network', async () => {
   for (const text of [
     '[worker.oci]\nnetworkFallback = "refused"\n',
     '[worker.oci]\nnetworkFallback = false\n',

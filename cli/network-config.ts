@@ -5,12 +5,13 @@ import { textIfThere } from '../registry/textfile.ts';
 const FALLBACKS: readonly NetworkFallback[] = ['host', 'none', 'refuse'];
 
 /**
- * What steps get where this host gives them no network of their own, from kiln.toml:
+ * Returns what steps get on a host where Kiln cannot make a network for them, from the kiln.toml at
+ * `path`:
  *
  *     [worker.oci]
- *       networkFallback = "refuse"     # or "none", or "host", which it is unless told
+ *       networkFallback = "refuse"     # or "none", or "host" (the default)
  *
- * Read only when there is none. Throws KILN_NETWORK for any other value.
+ * Throws KILN_NETWORK for any other value.
  */
 export async function configuredFallback(path: string): Promise<NetworkFallback> {
   const text = textIfThere('the configuration', path);

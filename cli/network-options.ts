@@ -2,7 +2,8 @@ import type { NetworkFallback } from '../executor/network/open-network.ts';
 import { configPath } from './config-path.ts';
 
 /**
- * What kiln.toml says about steps for which no network can be had; it is read when there are such.
+ * Returns a function that reads `networkFallback` from kiln.toml. It is called only on a host where
+ * Kiln cannot make a network for a step.
  */
 export function configuredNetwork(
   env: Readonly<Record<string, string | undefined>>,

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
 import { platformFlag } from './platform-flag.ts';
 
-test('the flag goes before DOCKER_DEFAULT_PLATFORM, and neither is undefined', () => {
+test('--platform takes precedence over DOCKER_DEFAULT_PLATFORM, and both may be missing', () => {
   const env = { DOCKER_DEFAULT_PLATFORM: 'linux/arm64' };
   assert.is(platformFlag('linux/s390x', env)?.architecture, 's390x');
   assert.is(platformFlag(undefined, env)?.architecture, 'arm64');
@@ -11,7 +11,7 @@ test('the flag goes before DOCKER_DEFAULT_PLATFORM, and neither is undefined', (
   assert.is(platformFlag(undefined, {}), undefined);
 });
 
-test('a wrong one is an error of the source that says it', () => {
+test('the error for an invalid platform names the flag or the variable', () => {
   const placeOf = (flag: string | undefined, env: Record<string, string>) => {
     try {
       return platformFlag(flag, env);

@@ -3,8 +3,8 @@ import type { Platform } from '../base/platform.ts';
 import { hostPlatform, parsePlatformForHost } from '../registry/platforms.ts';
 
 /**
- * `--platform` of a command that takes one, else DOCKER_DEFAULT_PLATFORM, as with docker; undefined
- * when neither says.
+ * Returns the platform of `--platform`, else of DOCKER_DEFAULT_PLATFORM, as docker does. Undefined
+ * when neither is set. Throws KILN_PLATFORM_INVALID, which names the one that is wrong.
  */
 export function platformFlag(
   flag: string | undefined,

@@ -2,8 +2,8 @@ import { KilnError } from '../base/errors.ts';
 import { PROGRESS_MODES, type ProgressMode } from './progress/view.ts';
 
 /**
- * How progress is shown: as the flag says, else as BUILDKIT_PROGRESS does. Throws KILN_FLAG_VALUE
- * for what is neither.
+ * Returns the type of progress output: the value of `--progress`, else of BUILDKIT_PROGRESS, else
+ * `auto`. Throws KILN_FLAG_VALUE for an unknown type.
  */
 export function progressMode(
   flag: string | undefined,
@@ -15,7 +15,7 @@ export function progressMode(
   const source = flag ? '--progress' : 'BUILDKIT_PROGRESS';
   throw new KilnError(
     'KILN_FLAG_VALUE',
-    `${source} is ${JSON.stringify(text)}, which is not a way to show progress`,
+    `${source} is ${JSON.stringify(text)}, which is not a type of progress output`,
     {
       place: { kind: 'flag', flag: source },
       hint: `use one of ${PROGRESS_MODES.join(', ')}`,

@@ -4,8 +4,8 @@ import { stderr, stdout } from './output.ts';
 import { standardInput } from './stdin.ts';
 
 /**
- * Asks on the terminal and answers the line that is typed, which is not shown when it is `secret`.
- * Ctrl-C and Ctrl-D cancel.
+ * Prints `question` on the terminal and returns the line that the user types. A `secret` line is
+ * not shown. Throws CancelledError on Ctrl-C and Ctrl-D.
  */
 export async function ask(
   question: string,
@@ -29,7 +29,7 @@ export async function ask(
   }
 }
 
-/** Standard input to its end, as text. */
+/** Returns all of standard input as text. */
 export async function readInput(): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of standardInput() as AsyncIterable<Buffer>) chunks.push(chunk);
@@ -37,8 +37,10 @@ export async function readInput(): Promise<string> {
 }
 
 /**
- * Asks before something goes for good. Asked only where somebody can answer: silence is no, and a
- * script says --force.
+ * Prints a warning that something will be deleted and asks the user to confirm it. Returns true
+ * only when the answer is `y` or `yes`. At the end of standard input it returns false, so scripts
+ * need
+ * --force.
  */
 export async function confirmed(what: string): Promise<boolean> {
   const { createInterface } = await import('node:readline');

@@ -2,9 +2,9 @@ import { constants as FS, openSync } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 
 /**
- * All that a stream has; undefined as soon as it has more than `max` bytes. `max` may depend on the
- * first bytes (up to 1 KiB): a stream that is an archive may be long, one that is a text may not.
- * Ends with the signal, also while nobody writes.
+ * Returns all bytes of a stream, or undefined as soon as it has more than `max` bytes. `max` may be
+ * a function of the first bytes (up to 1 KiB), because an archive may be longer than a text. Throws
+ * the reason of `signal` when it is aborted, even while nothing writes to the stream.
  */
 export async function readUpTo(
   stream: Readable,
@@ -20,7 +20,7 @@ export async function readUpTo(
       total += chunk.length;
       if (total < START && limit === undefined) continue;
       limit ??= (max as (start: Buffer) => number)(Buffer.concat(chunks));
-      // Leaving the loop closes the stream: its writer ends, too.
+      // Leaving the loop closes the stream, so its writer ends, too.
       if (total > limit) return undefined;
     }
   } catch (error) {
@@ -33,7 +33,10 @@ export async function readUpTo(
 
 const START = 1024;
 
-/** A FIFO opened without waiting for a writer, read as its bytes come. */
+/**
+ * Reads a FIFO as `readUpTo` reads a stream. Opening it does not block until there is a writer, as
+ * an ordinary open would.
+ */
 export async function readFifo(
   path: string,
   max: number,

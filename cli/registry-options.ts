@@ -6,12 +6,13 @@ import { proxySettings } from '../registry/proxy.ts';
 import { configPath } from './config-path.ts';
 import { homeDirectory } from './user-directories.ts';
 
-/** Certificates by host, as docker has them. */
+/** Docker's directory of certificates, with a directory for each registry host. */
 const CERTIFICATES = '/etc/docker/certs.d';
 
 /**
- * How registries are spoken to: logins of docker's config.json, proxies of the environment, and the
- * host's configuration file.
+ * Returns the settings for talking to registries: logins from docker's config.json, proxies from
+ * the environment, mirrors and certificates from kiln.toml and /etc/docker/certs.d. Throws when a
+ * file is not valid.
  */
 export async function registryOptions(
   env: Readonly<Record<string, string | undefined>>,
@@ -24,7 +25,7 @@ export async function registryOptions(
   };
 }
 
-/** docker's config.json: in DOCKER_CONFIG, or in `.docker` of the home directory. */
+/** Returns the path of docker's config.json, in DOCKER_CONFIG or in ~/.docker. */
 export function dockerConfigPath(env: Readonly<Record<string, string | undefined>>): string {
   return join(env['DOCKER_CONFIG'] || join(homeDirectory(env), '.docker'), 'config.json');
 }

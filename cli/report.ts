@@ -6,11 +6,12 @@ import { stderr } from './output.ts';
 import { cleanLine } from './terminal/text.ts';
 
 /**
- * Prints a failure to standard error: the place with its excerpt, what is wrong and its code, the
- * next step. A bug prints its stack.
+ * Prints an error to standard error: the place with an excerpt of the file, the message with its
+ * code, and a hint about the next step. An error that is not a KilnError is a bug in Kiln and is
+ * printed with its stack. Passwords in URLs are left out.
  */
 export async function printError(thrown: unknown): Promise<void> {
-  const error = untoldOsError(firstOf(thrown));
+  const error = untoldOsError(originalError(thrown));
   if (!(error instanceof KilnError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
@@ -25,40 +26,45 @@ export async function printError(thrown: unknown): Promise<void> {
     return;
   }
   const { renderError } = await import('../frontend/diagnostics.ts');
-  const told = redactError(error);
-  stderr.write(`${renderError(stderr.isTTY ? withCleanNotes(told) : told)}\n`);
+  const redacted = redactError(error);
+  stderr.write(`${renderError(stderr.isTTY ? withCleanNotes(redacted) : redacted)}\n`);
 }
 
 /**
- * Notes are mostly the end of a step's output: a terminal shows it without its colours and other
- * sequences.
+ * Removes colours and other escape sequences from the notes, for a terminal. Notes are mostly the
+ * end of a step's output.
  */
 function withCleanNotes(error: KilnError): KilnError {
   const { code, message, place, hint, exitCode } = error;
   return new KilnError(code, message, { place, hint, exitCode, notes: error.notes.map(cleanLine) });
 }
 
-/** How a command that failed with `thrown` ends: 70 for a bug. */
+/** Returns the exit code of a command that threw `thrown`. It is 70 for a bug. */
 export function exitCodeOf(thrown: unknown): number {
-  const error = untoldOsError(firstOf(thrown));
+  const error = untoldOsError(originalError(thrown));
   return error instanceof KilnError ? error.exitCode : 70;
 }
 
-/** What went wrong first: what was closed because of it may have failed, too. */
-function firstOf(error: unknown): unknown {
-  return error instanceof SuppressedError ? firstOf(error.suppressed) : error;
+/**
+ * Returns the error that came first. Disposing resources after it may have thrown further errors.
+ */
+function originalError(error: unknown): unknown {
+  return error instanceof SuppressedError ? originalError(error.suppressed) : error;
 }
 
-/** Warnings whose lines are shown; of the rest only what they say. */
+/** How many warnings are shown with their lines. The others are shown as one sentence. */
 const SHOWN_IN_FULL = 5;
 
-/** Warnings after a build, as buildx shows them, with the lines they are about. */
+/**
+ * Prints the warnings of a build to standard error, as buildx does, with the lines of the
+ * Dockerfile that they are about.
+ */
 export async function printWarnings(warnings: readonly WarningEvent[]): Promise<void> {
   if (warnings.length === 0) return;
   const { markedLines } = await import('../frontend/diagnostics.ts');
-  const ofChecks = warnings.some(({ source }) => source !== undefined);
+  const fromChecks = warnings.some(({ source }) => source !== undefined);
   const count = warnings.length === 1 ? '1 warning' : `${warnings.length} warnings`;
-  const lines = ['', `${count} found${ofChecks ? " ('kiln build --check' says more)" : ''}:`];
+  const lines = ['', `${count} found${fromChecks ? " ('kiln build --check' shows more)" : ''}:`];
   for (const [index, { short, detail, url, source }] of warnings.entries()) {
     lines.push(` - ${short}`);
     if (index >= SHOWN_IN_FULL) continue;

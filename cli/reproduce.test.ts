@@ -13,7 +13,7 @@ function failedAt(line: number, text: string, code: KilnErrorCode = 'KILN_STEP_F
 
 const STAGES = 'FROM a AS one\nRUN x\nFROM b\nRUN y\nFROM c AS Three\nRUN z\n';
 
-test('the stage of the line is the target, by its name or its number', () => {
+test('the target is the stage of the failed line, by its name or its number', () => {
   for (const [line, target] of [
     [2, 'one'],
     [4, '1'],
@@ -26,7 +26,7 @@ test('the stage of the line is the target, by its name or its number', () => {
   assert.is(reproduction(['.'], failedAt(2, 'FROM a\nRUN x\n')), 'kiln build --on-error=shell .');
 });
 
-test('what is said about the result is left out, what is said about the steps stays', () => {
+test('flags about the result are left out, flags about the steps are kept', () => {
   const dropped = [
     '-t',
     'x',
@@ -60,7 +60,7 @@ test('what is said about the result is left out, what is said about the steps st
   );
 });
 
-test('logins and values named like secrets are not told', () => {
+test('logins and the values of arguments with names like secrets are left out', () => {
   const argv = [
     '--build-arg',
     'API_KEY=v',

@@ -4,15 +4,18 @@ import { SECRET_NAME } from '../frontend/check/usage-checks.ts';
 import { parseDockerfile } from '../frontend/parse.ts';
 
 const STEP_CODES: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];
-/** Flags with a value that say what becomes of the result, which there will not be. */
+/** Flags with a value that are about the result. The command does not get that far. */
 const DROPPED =
   /^(--target|--tag|-t|--output|-o|--iidfile|--metadata-file|--cache-to|--on-error|--progress)$/;
 const DROPPED_SWITCH = /^(--push|--load|--quiet|-q|--no-cache)$/;
 
 /**
- * The command that comes to the failed step again and opens a shell there; undefined for other
- * failures, and where something of the build came from standard input. Values of build arguments
- * that are named like secrets are left to the environment, logins of URLs are left out.
+ * Returns a command line that runs the build up to the failed step and opens a shell there. `argv`
+ * are the arguments of the build that failed with `error`.
+ *
+ * Returns undefined when no step failed, when that build opened a shell already, and when it read
+ * something from standard input. The value of a build argument with a name like a secret is left
+ * out, so that the build takes it from the environment. Logins in URLs are left out, too.
  */
 export function reproduction(argv: readonly string[], error: KilnError): string | undefined {
   if (
@@ -51,12 +54,14 @@ function withoutSecret(buildArg: string): string {
   return SECRET_NAME.test(name) ? name : buildArg;
 }
 
-/** A login in a URL, as a git or http context may have one. */
+/** Removes the login from a URL. A git or http context may contain one. */
 function withoutLogin(argument: string): string {
   return redactUrl(argument).replaceAll('://xxxxx@', '://');
 }
 
-/** The stage that the line of the error is in, where there are several. */
+/**
+ * Returns the stage that contains the line of the error. Undefined when there is only one stage.
+ */
 function stageOf({ place }: KilnError): string | undefined {
   if (place?.kind !== 'source') return undefined;
   const { stages } = parseDockerfile(place.source);

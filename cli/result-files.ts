@@ -5,8 +5,8 @@ import { attempt, osError, writing } from '../base/oserror.ts';
 import { writeFile } from '../exporter/destination.ts';
 
 /**
- * What `--iidfile` and `--metadata-file` name: they are written after the build, and tried before
- * it.
+ * The paths of `--iidfile` and `--metadata-file`. The files are written after the build. Before it,
+ * Kiln checks that they can be written.
  */
 interface ResultFiles {
   readonly iidFile: string | undefined;
@@ -14,23 +14,25 @@ interface ResultFiles {
 }
 
 /**
- * Throws KILN_FILE_UNWRITABLE for a file that could not be written after the build. The image ID of
- * an earlier build goes at once, as with buildx: a script must not read it after a build that
- * failed.
+ * Throws KILN_FILE_UNWRITABLE for a file that cannot be written after the build. Removes an
+ * existing image ID file at once, as buildx does, so that a script does not read the ID of an
+ * earlier build after a build that failed.
  */
-export function tryResultFiles({ iidFile, metadataFile }: ResultFiles): void {
-  if (metadataFile !== undefined) attempt(metadataAt(metadataFile), () => tryFile(metadataFile));
+export function checkResultFiles({ iidFile, metadataFile }: ResultFiles): void {
+  if (metadataFile !== undefined) attempt(metadataAt(metadataFile), () => checkFile(metadataFile));
   if (iidFile === undefined) return;
   attempt(iidAt(iidFile), () => {
-    tryFile(iidFile);
+    checkFile(iidFile);
     if (lstatSync(iidFile, { throwIfNoEntry: false })?.isFile()) rmSync(iidFile, { force: true });
   });
 }
 
+/** Writes the image ID file, without a newline at its end. Throws KILN_FILE_UNWRITABLE. */
 export function writeIidFile(path: string, id: string): Promise<void> {
   return writeFile(resolve(path), id, iidAt(path));
 }
 
+/** Writes the metadata file. `text` is its JSON. Throws KILN_FILE_UNWRITABLE. */
 export function writeMetadataFile(path: string, text: string): Promise<void> {
   return writeFile(resolve(path), text, metadataAt(path));
 }
@@ -38,11 +40,12 @@ export function writeMetadataFile(path: string, text: string): Promise<void> {
 const iidAt = (path: string) => writing('the image ID file', path);
 const metadataAt = (path: string) => writing('the metadata file', path);
 
-/** Throws the error of the system that writing would meet, as far as it can be known. */
-function tryFile(path: string): void {
-  const there = statSync(path, { throwIfNoEntry: false });
-  if (there?.isDirectory()) throw Object.assign(new Error(`EISDIR: ${path}`), { code: 'EISDIR' });
-  if (there) return accessSync(path, constants.W_OK);
+/** Throws the system error that writing the file would fail with, as far as that is known. */
+function checkFile(path: string): void {
+  const existing = statSync(path, { throwIfNoEntry: false });
+  if (existing?.isDirectory())
+    throw Object.assign(new Error(`EISDIR: ${path}`), { code: 'EISDIR' });
+  if (existing) return accessSync(path, constants.W_OK);
   const directory = dirname(path);
   try {
     if (!statSync(directory).isDirectory())

@@ -19,11 +19,11 @@ function host(
     uid: 1001,
     find: (program) => (programs.includes(program) ? `/usr/bin/${program}` : undefined),
     read: (path) => all[path],
-    tries: () => undefined,
+    tryNamespace: () => undefined,
   };
 }
 
-test('subordinate ids are used when the user has them and the helpers are there', () => {
+test('subordinate ids are mapped when the user has them and the helpers are installed', () => {
   assert.equal(planRootless(host()), { unshare: '/usr/bin/unshare', map: 'all' });
   assert.is(planRootless(host({ '/etc/subuid': '1001:7:65536\n' })).map, 'all', 'named by number');
 });
@@ -36,7 +36,8 @@ for (const [what, lacking] of [
   ['no new privileges', host({ '/proc/self/status': 'NoNewPrivs:\t1\nSeccomp:\t0\n' })],
   ['no newgidmap', host({}, ['unshare', 'newuidmap'])],
 ] as const) {
-  test(`with ${what} only the own id is mapped`, () => assert.is(planRootless(lacking).map, 'own'));
+  test(`with ${what} only the user's own id is mapped`, () =>
+    assert.is(planRootless(lacking).map, 'own'));
 }
 
 for (const [what, refusing, says] of [
@@ -50,7 +51,7 @@ for (const [what, refusing, says] of [
     'seccomp',
     {
       ...host({ '/proc/self/status': 'NoNewPrivs:\t0\nSeccomp:\t2\n' }),
-      tries: () => 'unshare failed: Operation not permitted',
+      tryNamespace: () => 'unshare failed: Operation not permitted',
     },
     '--privileged',
   ],
@@ -60,7 +61,7 @@ for (const [what, refusing, says] of [
     'apparmor_restrict',
   ],
 ] as const) {
-  test(`${what}: an error with what mends it`, () => {
+  test(`${what}: an error whose hint says how to fix it`, () => {
     try {
       planRootless(refusing);
       assert.unreachable();
@@ -72,7 +73,7 @@ for (const [what, refusing, says] of [
   });
 }
 
-test('the mark in the environment counts for root of a namespace only', () => {
+test('KILN_ROOTLESS is ignored for a process that is not root', () => {
   assert.is(rootlessMap({ KILN_ROOTLESS: 'all' }), process.getuid?.() === 0 ? 'all' : undefined);
   assert.is(rootlessMap({ KILN_ROOTLESS: 'nonsense' }), undefined);
   assert.is(rootlessMap({}), undefined);

@@ -7,75 +7,87 @@ import { stderr } from './output.ts';
 import { homeDirectory, userName } from './user-directories.ts';
 
 /**
- * # An ordinary user
+ * # Kiln run by an ordinary user
  *
- * Becomes root of a user namespace: the program starts again below unshare(1), which has
- * newuidmap(1) and newgidmap(1) map the user's subordinate ids (subuid(5)). Everything else works
- * as for root from there; what is different in a user namespace is told by
- * `snapshotter/sys/usernamespace.ts`. No set-id helper of ours, and no process stays above us.
+ * Kiln becomes root of a user namespace. It replaces itself with unshare(1), which starts Kiln
+ * again in the namespace and has newuidmap(1) and newgidmap(1) map the user's subordinate ids
+ * (subuid(5)). From then on Kiln works as for root. `snapshotter/sys/usernamespace.ts` knows the
+ * differences. Kiln has no setuid program of its own, and no parent process remains.
  *
- * Without subordinate ids only the user's own id is mapped, to root: then no file can belong to
- * anybody else, and such builds have a store of their own, so that their layers never pass for
- * right ones.
+ * Without subordinate ids, only the user's own id is mapped, to root. Then no file can belong to
+ * another user. Such builds have a separate store, so that other builds never use their layers.
  */
 export type IdMap = 'all' | 'own';
 
-/** How ids are mapped here; undefined for root of the machine. */
+/**
+ * Says which ids are mapped in the user namespace that Kiln runs in: all subordinate ids, or only
+ * the user's own. Undefined when Kiln runs as root of the machine, outside a user namespace.
+ */
 export function rootlessMap(env: NodeJS.ProcessEnv = process.env): IdMap | undefined {
   const value = env['KILN_ROOTLESS'];
   return process.getuid?.() === 0 && (value === 'all' || value === 'own') ? value : undefined;
 }
 
-/** What is looked at; tests put another host here. */
+/** What Kiln asks about an ordinary user and the host. Tests replace it. */
 export interface UserHost {
   /**
-   * The name; undefined for an id that passwd does not know, for which newuidmap(1) maps nothing.
+   * The name of the user. Undefined for an id that is not in /etc/passwd: newuidmap(1) maps no ids
+   * for it.
    */
   readonly user: string | undefined;
   readonly uid: number;
-  /** The path of a program, or undefined. */
+  /** Returns the path of a program, or undefined when it is not installed. */
   find(program: string): string | undefined;
-  /** The text of a file, or undefined. */
+  /** Returns the text of a file, or undefined when it cannot be read. */
   read(path: string): string | undefined;
   /**
-   * Makes a user namespace by unshare(1) at that path and leaves it again: what was said against
-   * it, or undefined.
+   * Tries to make a user namespace with the unshare(1) at the path `unshare`. Returns the error
+   * message, or undefined when it works.
    */
-  tries(unshare: string): string | undefined;
+  tryNamespace(unshare: string): string | undefined;
 }
 
-/** How an ordinary user can build on this host. Throws KILN_NEEDS_ROOT with what is missing. */
+/**
+ * Returns how an ordinary user can build on this host: the path of unshare(1), and which ids can be
+ * mapped. Throws KILN_NEEDS_ROOT, which says what is missing.
+ */
 export function planRootless(host: UserHost): { readonly unshare: string; readonly map: IdMap } {
-  const refusal = refusedBy(host.read);
-  if (refusal) {
-    const { setting, value, wanted } = refusal;
+  const forbidding = forbiddingSetting(host.read);
+  if (forbidding) {
+    const { setting, value, required } = forbidding;
     throw needsRoot(
       `${setting} is ${value} on this host`,
-      `sudo sysctl -w ${setting}=${wanted}, or use sudo for Kiln`,
+      `run 'sudo sysctl -w ${setting}=${required}', or run Kiln with sudo`,
     );
   }
   const unshare = host.find('unshare');
   if (!unshare)
-    throw needsRoot('unshare(1) is not installed', 'install util-linux 2.38 or later, or use sudo');
-  const complaint = complaintOf(host, unshare);
-  if (complaint !== undefined)
-    throw needsRoot(`none can be made here (${complaint})`, ALLOW_NAMESPACES);
-  return { unshare, map: missingForIds(host) === undefined ? 'all' : 'own' };
+    throw needsRoot(
+      'unshare(1) is not installed',
+      'install util-linux 2.38 or later, or run Kiln with sudo',
+    );
+  const failure = namespaceFailure(host, unshare);
+  if (failure !== undefined)
+    throw needsRoot(`none can be made on this host (${failure})`, ALLOW_NAMESPACES);
+  return { unshare, map: missingForSubordinateIds(host) === undefined ? 'all' : 'own' };
 }
 
 /**
- * What is said against a user namespace. Asked only where a filter or a container is in the way of
- * some things: it costs a process.
+ * Returns why a user namespace cannot be made, or undefined when it can. Tries it only inside a
+ * container or under a seccomp filter, because the attempt starts a process.
  */
-export function complaintOf(host: UserHost, unshare: string): string | undefined {
-  return isConfined(host.read) ? host.tries(unshare) : undefined;
+export function namespaceFailure(host: UserHost, unshare: string): string | undefined {
+  return isConfined(host.read) ? host.tryNamespace(unshare) : undefined;
 }
 
+/** The hint for a container that allows no user namespaces. */
 export const ALLOW_NAMESPACES =
   'run the container around Kiln with --security-opt seccomp=unconfined and --security-opt ' +
   'apparmor=unconfined, or Kiln as root with --privileged';
 
-/** A seccomp filter, or no new privileges: what a container has and a shell has not. */
+/**
+ * Says whether a seccomp filter or no_new_privs is set. Containers have one, login shells do not.
+ */
 function isConfined(read: UserHost['read']): boolean {
   return statusField(read, 'Seccomp') !== '0' || statusField(read, 'NoNewPrivs') === '1';
 }
@@ -85,9 +97,10 @@ function statusField(read: UserHost['read'], name: string): string {
 }
 
 /**
- * Why other ids than the user's own cannot be mapped, and what mends it; undefined when they can.
+ * Returns why only the user's own id can be mapped, and how to fix that. Undefined when subordinate
+ * ids can be mapped, too.
  */
-export function missingForIds(
+export function missingForSubordinateIds(
   host: UserHost,
 ): { readonly why: string; readonly fix: string } | undefined {
   const { user, uid, read, find } = host;
@@ -118,7 +131,7 @@ export function missingForIds(
   };
 }
 
-/** Ids enough for every user that an image may name. */
+/** Says whether `file` gives the user enough ids for every user that an image may contain. */
 function hasRange({ user, uid, read }: UserHost, file: string): boolean {
   return (read(file) ?? '').split('\n').some((line) => {
     const [name, , count] = line.split(':');
@@ -126,26 +139,25 @@ function hasRange({ user, uid, read }: UserHost, file: string): boolean {
   });
 }
 
-/**
- * A setting that keeps ordinary users from making user namespaces, and the value that it must have.
- */
-export interface Refusal {
+/** A kernel setting that forbids user namespaces to ordinary users, and the value that it needs. */
+export interface ForbiddingSetting {
   readonly setting: string;
   readonly value: string;
-  readonly wanted: number;
+  readonly required: number;
 }
 
-const SETTINGS: readonly [setting: string, isWell: (value: number) => boolean, wanted: number][] = [
-  ['user.max_user_namespaces', (value) => value > 0, 15000],
-  ['kernel.unprivileged_userns_clone', (value) => value === 1, 1],
-  ['kernel.apparmor_restrict_unprivileged_userns', (value) => value === 0, 0],
-];
+const SETTINGS: readonly [setting: string, allows: (value: number) => boolean, required: number][] =
+  [
+    ['user.max_user_namespaces', (value) => value > 0, 15000],
+    ['kernel.unprivileged_userns_clone', (value) => value === 1, 1],
+    ['kernel.apparmor_restrict_unprivileged_userns', (value) => value === 0, 0],
+  ];
 
-/** The first setting of the kernel that is in the way. */
-export function refusedBy(read: UserHost['read']): Refusal | undefined {
-  for (const [setting, isWell, wanted] of SETTINGS) {
+/** Returns the first kernel setting that forbids user namespaces, or undefined. */
+export function forbiddingSetting(read: UserHost['read']): ForbiddingSetting | undefined {
+  for (const [setting, allows, required] of SETTINGS) {
     const value = read(`/proc/sys/${setting.replaceAll('.', '/')}`)?.trim();
-    if (value !== undefined && !isWell(Number(value))) return { setting, value, wanted };
+    if (value !== undefined && !allows(Number(value))) return { setting, value, required };
   }
   return undefined;
 }
@@ -158,7 +170,7 @@ function needsRoot(why: string, hint: string): KilnError {
   );
 }
 
-/** What gives a user subordinate ids that nobody else has. */
+/** Returns a command that gives the user a range of subordinate ids that no other user has. */
 function giveIds({ user, read }: UserHost): string {
   const ends = ['/etc/subuid', '/etc/subgid'].flatMap((file) =>
     (read(file) ?? '').split('\n').map((line) => {
@@ -171,33 +183,40 @@ function giveIds({ user, read }: UserHost): string {
   return `sudo usermod --add-subuids ${range} --add-subgids ${range} ${user}`;
 }
 
-/** Where useradd(8) begins. */
+/** The first subordinate id that useradd(8) assigns (SUB_UID_MIN of login.defs(5)). */
 const FIRST_ID = 100_000;
 
-/** Starts this program again as root of a user namespace; returns only by throwing. */
+/**
+ * Replaces this process with Kiln running as root of a user namespace. Never returns. Throws
+ * KILN_NEEDS_ROOT when that is not possible.
+ */
 export function enterUserNamespace(): never {
-  const user = thisUser();
+  const user = localUser();
   const { unshare, map } = planRootless(user);
-  const missing = map === 'own' ? missingForIds(user) : undefined;
+  const missing = map === 'own' ? missingForSubordinateIds(user) : undefined;
   if (missing) {
     stderr.write(
       `WARNING: you have no subordinate ids (${missing.why}): all files in the image will ` +
         'belong to root\n' +
-        `  to mend: ${missing.fix}\n`,
+        `  to fix this: ${missing.fix}\n`,
     );
   }
   const ids = map === 'all' ? ['--map-auto', '--map-root-user'] : ['--map-root-user'];
   const program = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   process.execve?.(unshare, [unshare, '--user', ...ids, '--', ...program], {
     ...process.env,
-    // The namespace's root has another.
+    // Without HOME, programs would use the home directory of root.
     HOME: homeDirectory(process.env),
     KILN_ROOTLESS: map,
   });
-  throw needsRoot('this Node cannot replace its process', 'use the Node that Kiln ships, or sudo');
+  throw needsRoot(
+    'this version of Node cannot replace its process',
+    'use the Node that Kiln ships, or run Kiln with sudo',
+  );
 }
 
-export function thisUser(): UserHost {
+/** Returns the current user and this host. */
+export function localUser(): UserHost {
   return {
     user: userName(),
     uid: process.getuid?.() ?? -1,
@@ -209,11 +228,12 @@ export function thisUser(): UserHost {
         return undefined;
       }
     },
-    tries(unshare) {
-      // The program itself is there for certain, and says its version without a file.
+    tryNamespace(unshare) {
+      // unshare runs itself in the namespace: that program certainly exists, and prints its version
+      // without reading a file.
       const {
         status,
-        stderr: said,
+        stderr: output,
         error,
       } = spawnSync(unshare, ['--user', '--map-root-user', '--', unshare, '--version'], {
         encoding: 'utf8',
@@ -221,7 +241,7 @@ export function thisUser(): UserHost {
       if (status === 0) return undefined;
       return (
         error?.message ??
-        said
+        output
           .trim()
           .split('\n')[0]
           ?.replace(/^unshare: /, '') ??

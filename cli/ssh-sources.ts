@@ -9,14 +9,14 @@ import { socketAgent } from '../executor/ssh/socket-agent.ts';
 import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
 import type { SshSpec } from './build-options.ts';
 
-/** No file of a key is near this. */
+/** The most bytes that a key file may have. Real ones are far smaller. */
 const KEY_LIMIT = 100 * 1024;
 
 const PLACE = { kind: 'flag', flag: '--ssh' } as const;
 
 /**
- * What `--ssh` lends, by id: one agent that listens at a socket, or keys from disk, which are read
- * now. Throws KILN_SSH_AGENT, KILN_SSH_KEY or KILN_FLAG_VALUE, before anything is built.
+ * Returns the agents that `--ssh` lends, by id: the agent at a socket, or an agent with keys from
+ * files. The files are read now. Throws KILN_SSH_AGENT, KILN_SSH_KEY or KILN_FLAG_VALUE.
  */
 export function readSshSources(
   specs: readonly SshSpec[],
@@ -26,15 +26,16 @@ export function readSshSources(
   for (const { id, paths } of specs) {
     if (agents.has(id))
       throw flagError(
-        `${JSON.stringify(id)} is given twice`,
-        'name all keys of one id in one flag: id=KEY,KEY',
+        `the id ${JSON.stringify(id)} is given twice`,
+        'give all keys of one id in one flag: id=KEY,KEY',
       );
-    agents.set(id, paths.length === 0 ? callersAgent(env) : agentOf(id, paths));
+    agents.set(id, paths.length === 0 ? environmentAgent(env) : agentOf(id, paths));
   }
   return agents;
 }
 
-function callersAgent(env: Readonly<Record<string, string | undefined>>): SshAgentSource {
+/** Returns the agent at SSH_AUTH_SOCK. */
+function environmentAgent(env: Readonly<Record<string, string | undefined>>): SshAgentSource {
   const path = env['SSH_AUTH_SOCK'];
   if (!path)
     throw new KilnError(
@@ -44,7 +45,7 @@ function callersAgent(env: Readonly<Record<string, string | undefined>>): SshAge
         place: PLACE,
         hint:
           'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo ' +
-          '--preserve-env=SSH_AUTH_SOCK), or name a key: --ssh default=PATH',
+          '--preserve-env=SSH_AUTH_SOCK), or give a key file: --ssh default=PATH',
         exitCode: 2,
       },
     );
@@ -58,17 +59,17 @@ function agentOf(id: string, paths: readonly string[]): SshAgentSource {
   if (sockets.length === 0) return keyAgent(paths.map(keyAt));
   if (paths.length > 1)
     throw flagError(
-      `${JSON.stringify(id)} names a socket and something else`,
-      'name one socket, or keys',
+      `the id ${JSON.stringify(id)} has a socket and other paths`,
+      'give one socket, or only key files',
     );
   return socketAgent(paths[0] ?? '');
 }
 
 function keyAt(path: string): SigningKey {
   const stat = statOf(path);
-  // A pipe, as `<(command)` makes one, is as good as a file.
+  // A pipe, such as `<(command)`, is accepted like a file.
   if (!(stat.isFile() || stat.isFIFO()) || stat.size > KEY_LIMIT)
-    throw noAgent(`${path} is neither a socket nor the file of a key`);
+    throw noAgent(`${path} is neither a socket nor a key file`);
   try {
     return readSigningKey(readFileSync(path), basename(path));
   } catch (error) {
@@ -86,8 +87,8 @@ function statOf(path: string): Stats {
     const target = brokenLink(path);
     const missing =
       target === undefined
-        ? 'there is no such socket or key'
-        : `it is a link to ${JSON.stringify(target)}, where there is nothing`;
+        ? 'there is no such socket or key file'
+        : `it is a link to ${JSON.stringify(target)}, which does not exist`;
     throw noAgent(`${path}: ${missing}`);
   }
 }
@@ -105,7 +106,7 @@ function unreadable(path: string, error: unknown): unknown {
 function noAgent(what: string): KilnError {
   return new KilnError('KILN_SSH_AGENT', what, {
     place: PLACE,
-    hint: 'name the socket of an agent, or files of private keys',
+    hint: 'give the socket of an agent, or files with private keys',
     exitCode: 2,
   });
 }

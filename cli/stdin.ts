@@ -2,9 +2,8 @@ import { fstatSync } from 'node:fs';
 import { attempt } from '../base/oserror.ts';
 
 /**
- * Standard input, for bytes that something is made of. Node reads a directory in its place (`kiln
- * build - < DIR`) as nothing at all, so what was meant to be read would be empty without a word.
- * Throws KILN_FILE_UNREADABLE.
+ * Returns the stream of standard input. Throws KILN_FILE_UNREADABLE when standard input is closed
+ * or is a directory (`kiln build - < DIR`). Node would read a directory as an empty file.
  */
 export function standardInput(): typeof process.stdin {
   attempt(
@@ -18,6 +17,6 @@ export function standardInput(): typeof process.stdin {
 }
 
 const HINTS = {
-  EISDIR: 'redirect a file or a pipe to it, not a directory',
-  EBADF: 'it is closed: redirect a file or a pipe to it',
+  EISDIR: 'redirect a file or a pipe to standard input, not a directory',
+  EBADF: 'standard input is closed: redirect a file or a pipe to it',
 };

@@ -1,6 +1,9 @@
 import { cellsOf, padToCells } from '../base/cells.ts';
 
-/** Columns padded to their widest cell, three spaces between, as docker prints tables. */
+/**
+ * Returns the text of a table. Each column is as wide as its widest cell, and three spaces separate
+ * columns, as in docker's tables.
+ */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => cellsOf(row[column] ?? ''))),
@@ -18,8 +21,8 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('');
 }
 
-/** `3 minutes ago`, for a time in milliseconds since 1970. */
-export function since(time: number, now = Date.now()): string {
+/** Returns a text such as `3 minutes ago` for a time in milliseconds since 1970. */
+export function ago(time: number, now = Date.now()): string {
   const steps: readonly [number, string][] = [
     [60, 'second'],
     [60, 'minute'],

@@ -168,7 +168,7 @@ ssh('what --ssh names is looked at before anything is built', async () => {
     [['--ssh', 'default=/nothing'], /there is no such socket or key/],
     [['--ssh', `default=${locked}`], /passphrase[\s\S]*ssh-add/],
     [['--ssh', `default=${key}.pub`], /public key/],
-    [['--ssh', `default=${agent},${key}`], /a socket and something else/],
+    [['--ssh', `default=${agent},${key}`], /has a socket and other paths/],
     [['--ssh', `default=${key}`, '--ssh', `default=${agent}`], /given twice/],
   ] as const) {
     const ran = await t.build('RUN true', flags);

@@ -46,7 +46,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const told = tellFlags(parsed.warnings, options.progress);
   if (options.call) return await answer(options, options.call, told);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
-    (await import('../result-files.ts')).tryResultFiles(options);
+    (await import('../result-files.ts')).checkResultFiles(options);
   tryPlaces(options);
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();

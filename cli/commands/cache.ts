@@ -16,7 +16,7 @@ import {
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
-import { since, table } from '../table.ts';
+import { ago, table } from '../table.ts';
 
 const SUBCOMMANDS = { ls: list, inspect, rm: remove, export: save, import: restore } as const;
 
@@ -100,8 +100,8 @@ async function list(argv: readonly string[]): Promise<number> {
   else if (flags.records) {
     const rows = records(engine).map((one) => [
       one.key.slice(0, 24),
-      since(one.created),
-      since(one.used),
+      ago(one.created),
+      ago(one.used),
       one.description,
     ]);
     stdout.write(table([['KEY', 'CREATED', 'LAST USED', 'STEP'], ...rows]));
@@ -110,7 +110,7 @@ async function list(argv: readonly string[]): Promise<number> {
       shownId(place),
       place.item.id,
       bytes(place.item.size),
-      place.item.inUse ? 'now' : since(place.item.used),
+      place.item.inUse ? 'now' : ago(place.item.used),
     ]);
     stdout.write(table([['MOUNT', 'ID', 'SIZE', 'LAST USED'], ...rows]));
   }

@@ -5,7 +5,7 @@ import { openLocalEngine } from '../engine.ts';
 import { copyImage, describePlace } from '../image/copy.ts';
 import { parsePlace } from '../image/image-place.ts';
 import { stdout } from '../output.ts';
-import { shownTransfer } from '../transfers.ts';
+import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
   return newCommand('copy', 'Copy an image with all its platforms')
@@ -32,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const engine = () => (opened ??= scope.use(openLocalEngine()));
   using cancel = cancelOnSignals();
   const name = `copying ${describePlace(from)} to ${describePlace(to)}`;
-  const digest = await shownTransfer('Copying', name, { quiet }, (report) =>
+  const digest = await withTransferProgress('Copying', name, { quiet }, (report) =>
     copyImage(from, to, { engine, signal: cancel.signal, report }),
   );
   stdout.write(`${digest}\n`);

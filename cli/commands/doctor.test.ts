@@ -42,7 +42,7 @@ function host(
 function user(hasUnshare: boolean, subids = 'someone:100000:65536\n'): UserHost {
   const find = (program: string) => (hasUnshare ? `/usr/bin/${program}` : undefined);
   const read = (path: string) => (path.startsWith('/etc/sub') ? subids : undefined);
-  return { user: 'someone', uid: 1000, find, read, tries: () => undefined };
+  return { user: 'someone', uid: 1000, find, read, tryNamespace: () => undefined };
 }
 
 function finding(findings: readonly Finding[], name: string): Finding {
@@ -141,7 +141,7 @@ test('an ordinary user is well with subordinate ids, and told how to get some', 
   const refused = privileges({
     ...able,
     read: (path) => (path === '/proc/self/status' ? 'Seccomp:\t2\n' : undefined),
-    tries: () => 'Operation not permitted',
+    tryNamespace: () => 'Operation not permitted',
   });
   assert.ok(refused.needed);
   assert.match(refused.fix ?? '', 'seccomp=unconfined');

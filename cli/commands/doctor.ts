@@ -36,11 +36,11 @@ import { ALLOW_MOUNTS, mayMount, NO_MOUNTS } from '../../snapshotter/sys/namespa
 import { openLibrary } from '../../snapshotter/sys/native.ts';
 import {
   ALLOW_NAMESPACES,
-  complaintOf,
-  missingForIds,
+  forbiddingSetting,
+  localUser,
+  missingForSubordinateIds,
+  namespaceFailure,
   planRootless,
-  refusedBy,
-  thisUser,
   type UserHost,
 } from '../rootless.ts';
 import { table } from '../table.ts';
@@ -171,7 +171,7 @@ export function thisHost(): DoctorHost {
       process.getuid?.() === 0 ? foreseeTrees(path, () => probeDirectory(path)) : remembered(path),
     kernel: release(),
     uid: process.getuid?.() ?? -1,
-    ordinaryUser: thisUser,
+    ordinaryUser: localUser,
     network: () =>
       diagnoseNetwork(thisNetworkHost(process.getuid?.() ?? -1, programsOn(process.env['PATH']))),
     nodeVersion: process.versions.node,
@@ -225,7 +225,7 @@ function asOrdinaryUser(user: UserHost): Finding {
     const { map } = planRootless(user);
     if (map === 'all')
       return { name: 'privileges', ok: true, needed: true, value: `${value}, in a user namespace` };
-    const missing = missingForIds(user);
+    const missing = missingForSubordinateIds(user);
     return {
       name: 'privileges',
       ok: false,
@@ -277,11 +277,11 @@ function probeDirectory(path: string): ScratchDir {
 }
 
 function userNamespaces(host: DoctorHost): Finding {
-  const refusal = refusedBy(host.read);
+  const refusal = forbiddingSetting(host.read);
   if (!refusal) {
     const user = host.ordinaryUser();
     const unshare = user.find('unshare');
-    const complaint = unshare === undefined ? undefined : complaintOf(user, unshare);
+    const complaint = unshare === undefined ? undefined : namespaceFailure(user, unshare);
     if (complaint === undefined)
       return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
     return {
@@ -292,13 +292,13 @@ function userNamespaces(host: DoctorHost): Finding {
       fix: ALLOW_NAMESPACES,
     };
   }
-  const { setting, value, wanted } = refusal;
+  const { setting, value, required } = refusal;
   return {
     name: 'user namespaces',
     ok: false,
     needed: false,
     value: `${setting} is ${value}`,
-    fix: asRoot(host, `sysctl -w ${setting}=${wanted}`),
+    fix: asRoot(host, `sysctl -w ${setting}=${required}`),
   };
 }
 

@@ -6,7 +6,7 @@ import { totalSize } from '../../cache/gc/plan.ts';
 import { type Command, collect, newCommand, Option, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
-import { since, table } from '../table.ts';
+import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {
   return newCommand('du', 'Show what takes room in the store')
@@ -93,7 +93,7 @@ export function itemTable(
     item.id.slice(0, 26) + (item.mutable ? '*' : ''),
     String(isReclaimable(item)),
     bytes(item.size) + (item.shared ? '*' : ''),
-    since(item.used),
+    ago(item.used),
     more(item).replace(/\s+/g, ' ').slice(0, 70),
   ]);
   return table([['ID', 'RECLAIMABLE', 'SIZE', 'LAST ACCESSED', 'DESCRIPTION'], ...rows]);
@@ -125,7 +125,7 @@ function verbose(item: Item): string {
     ['Shared', item.shared],
     ['Size', `${bytes(item.size)} (${item.size} bytes)`],
     ['Description', item.description],
-    ['Last used', since(item.used)],
+    ['Last used', ago(item.used)],
     ['Type', item.type],
   ];
   return lines.map(([name, value]) => `${`${name}:`.padEnd(16)}${value}\n`).join('');

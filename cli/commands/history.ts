@@ -4,7 +4,7 @@ import { openLocalEngine } from '../engine.ts';
 import { findImage } from '../image/find-image.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
-import { since, table } from '../table.ts';
+import { ago, table } from '../table.ts';
 
 const SHOWN = 60;
 
@@ -32,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     const size = entry.empty_layer ? 0 : (layers.next().value?.size ?? 0);
     const text = (entry.created_by ?? '').replace(/\s+/g, ' ');
     return [
-      entry.created ? since(Date.parse(entry.created)) : 'N/A',
+      entry.created ? ago(Date.parse(entry.created)) : 'N/A',
       trunc && text.length > SHOWN ? `${text.slice(0, SHOWN - 1)}…` : text,
       bytes(size),
       entry.comment ?? '',

@@ -8,7 +8,7 @@ import { openLocalEngine } from '../engine.ts';
 import { isUntagged } from '../image/find-image.ts';
 import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
-import { since, table } from '../table.ts';
+import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {
   return newCommand('images', 'List the images in the local store')
@@ -51,7 +51,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const rows = images.map((image) => [
     ...split(image.name),
     shorten(image.configs[0] ?? image.target.digest),
-    since(image.created),
+    ago(image.created),
     size(engine, image),
   ]);
   stdout.write(table([['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'], ...rows]));

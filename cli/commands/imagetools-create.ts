@@ -20,7 +20,7 @@ import { stdout } from '../output.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { progressMode } from '../progress-mode.ts';
 import { registryOptions } from '../registry-options.ts';
-import { shownTransfer } from '../transfers.ts';
+import { withTransferProgress } from '../transfer-progress.ts';
 
 interface Flags {
   readonly tag?: readonly string[];
@@ -88,7 +88,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   for (const repository of byRepository(tags)) {
     const image = await partsFor(client, created, repository[0] as Reference, signal);
-    await shownTransfer(
+    await withTransferProgress(
       'Pushing',
       `[internal] pushing ${repositoryOf(repository[0] as Reference)}`,
       flags,

@@ -11,7 +11,7 @@ import { shownName } from '../image/find-image.ts';
 import { readAllPlatforms } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { standardInput } from '../stdin.ts';
-import { shownTransfer } from '../transfers.ts';
+import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
   return newCommand('load', 'Read images from an archive')
@@ -35,7 +35,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const path = input === undefined ? await spool(engine) : resolve(input);
-  const loaded = await shownTransfer(
+  const loaded = await withTransferProgress(
     'Loading',
     `loading ${input ?? 'standard input'}`,
     { quiet },

@@ -8,7 +8,7 @@ import { requireWholeOutput, stdout } from '../output.ts';
 import { seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
-import { since, table } from '../table.ts';
+import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {
   return newCommand('logs', 'Print the full log of a build')
@@ -81,12 +81,7 @@ function usageTable(events: readonly ProgressEvent[]): string {
 
 function row(directory: string, id: string): string[] {
   const { header, ended } = readLog(directory, id);
-  return [
-    id,
-    since(Number(header['started'] ?? 0)),
-    String(header['context'] ?? ''),
-    outcome(ended),
-  ];
+  return [id, ago(Number(header['started'] ?? 0)), String(header['context'] ?? ''), outcome(ended)];
 }
 
 function outcome(ended: Record<string, unknown> | undefined): string {

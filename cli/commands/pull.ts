@@ -5,7 +5,7 @@ import { fullName, shownName } from '../image/find-image.ts';
 import { pullImage } from '../image/pull.ts';
 import { stdout } from '../output.ts';
 import { platformFlag } from '../platform-flag.ts';
-import { shownTransfer } from '../transfers.ts';
+import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
   return newCommand('pull', 'Fetch an image from a registry')
@@ -24,7 +24,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const platform = platformFlag(flags.platform, process.env);
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const image = await shownTransfer('Pulling', `pulling ${full}`, flags, (report) =>
+  const image = await withTransferProgress('Pulling', `pulling ${full}`, flags, (report) =>
     pullImage(engine, name, {
       platform,
       signal: cancel.signal,

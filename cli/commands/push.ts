@@ -4,7 +4,7 @@ import { openLocalEngine } from '../engine.ts';
 import { findImage, fullName } from '../image/find-image.ts';
 import { pushStored } from '../image/push-stored.ts';
 import { stdout } from '../output.ts';
-import { shownTransfer } from '../transfers.ts';
+import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
   return newCommand('push', 'Send an image to a registry')
@@ -23,7 +23,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   using cancel = cancelOnSignals();
   const image = findImage(engine.images, source);
   const target = fullName(name);
-  const digest = await shownTransfer('Pushing', `pushing ${target}`, { quiet }, (report) =>
+  const digest = await withTransferProgress('Pushing', `pushing ${target}`, { quiet }, (report) =>
     pushStored(engine, image, target, { signal: cancel.signal, report }),
   );
   stdout.write(`${target}@${digest}\n`);

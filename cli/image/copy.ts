@@ -15,7 +15,7 @@ import { loadArchive } from '../../exporter/load-archive.ts';
 import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { TransferReport } from '../transfers.ts';
+import type { TransferReport } from '../transfer-progress.ts';
 import { findImage, fullName } from './find-image.ts';
 import type { ImagePlace } from './image-place.ts';
 import { compressed } from './push-stored.ts';

@@ -6,7 +6,7 @@ import { imageSources } from '../../registry/pull.ts';
 import { unpackImage } from '../../registry/unpack.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { TransferReport } from '../transfers.ts';
+import type { TransferReport } from '../transfer-progress.ts';
 
 interface PullOptions {
   readonly platform: Platform | undefined;

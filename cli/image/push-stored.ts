@@ -9,7 +9,7 @@ import { RegistryClient } from '../../registry/client.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { TransferReport } from '../transfers.ts';
+import type { TransferReport } from '../transfer-progress.ts';
 
 /** Sends an image of the store to `name`'s registry; answers the digest it has there. */
 export async function pushStored(

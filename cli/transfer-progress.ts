@@ -9,7 +9,10 @@ import type { Ending } from './progress/view.ts';
 import { progressMode } from './progress-mode.ts';
 import { wantsColor } from './terminal/terminal-size.ts';
 
-/** Tells how far one part of a transfer is: a layer, a manifest. */
+/**
+ * Reports the progress of one part of a transfer, such as a layer or a manifest. `id` identifies
+ * the part. `current` and `total` are bytes.
+ */
 export type TransferReport = (status: {
   readonly id: string;
   readonly name: string;
@@ -18,11 +21,12 @@ export type TransferReport = (status: {
 }) => void;
 
 /**
- * Runs a pull, push, load or copy as one step in the usual progress view, as the flags and
- * BUILDKIT_PROGRESS say; `quiet` shows nothing. `activity` is what the head of the live view says,
- * such as `Pulling`.
+ * Runs `work`, which is a pull, push, load or copy, and shows its progress as one step named
+ * `name`. `progress` is the value of `--progress`, which defaults to BUILDKIT_PROGRESS. With
+ * `quiet` nothing is shown. `activity` is the word at the top of the live view, such as `Pulling`.
+ * Returns what `work` returns.
  */
-export async function shownTransfer<T>(
+export async function withTransferProgress<T>(
   activity: string,
   name: string,
   {
@@ -53,15 +57,15 @@ export async function shownTransfer<T>(
   }
 }
 
-/** Milliseconds after which a rate says something. */
+/** The rate of a transfer is shown after this many milliseconds. Before that it is meaningless. */
 const RATE_AFTER = 200;
 
-/** ` (41.3MB/s)` for what has been moved since `begun`; nothing in the first moments. */
+/** Returns a text such as ` (41.3MB/s)` for `moved` bytes in `ms` milliseconds. */
 function rate(moved: number, ms: number): string {
   return ms < RATE_AFTER || moved === 0 ? '' : ` (${bytes(Math.round((moved / ms) * 1000))}/s)`;
 }
 
-/** Status events for parts of `vertex`, each with its own beginning and end. */
+/** Returns a report function that sends a status event of `vertex` for each part of a transfer. */
 export function statusReport(progress: ProgressSink, vertex: Digest): TransferReport {
   const started = new Map<string, number>();
   return ({ id, name, current, total }) => {
