@@ -3,6 +3,7 @@ import type { ProgressSink } from '../base/progress.ts';
 import { redactData } from '../base/redact.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
 import { fullDiskError } from '../snapshotter/store/store-errors.ts';
+import type { BuildDriver } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Engine } from './engine.ts';
 import { exportBuild, needsNoLayers, tryOutputs } from './export/exports.ts';
@@ -23,6 +24,14 @@ export interface BuildOutcome {
   readonly response: ExportResponse;
 }
 
+/** What few callers give. */
+export interface BuildExtras {
+  /** What the caller does after a success, so that a failed output can tell what was not done. */
+  readonly leftover?: readonly string[] | undefined;
+  /** Answers what is exported, in the place of the request's frontend. */
+  readonly driver?: BuildDriver | undefined;
+}
+
 /**
  * # The one way to build
  *
@@ -32,8 +41,6 @@ export interface BuildOutcome {
  * step that two of them need runs once. The promise settles when everything of the build is over,
  * also after `signal` has aborted: then it rejects with a CancelledError.
  *
- * `leftover` names what the caller does after a success, so that a failed output can tell what was
- * not done.
  */
 export async function build(
   engine: Engine,
@@ -41,7 +48,7 @@ export async function build(
   session: Session,
   progress: ProgressSink,
   signal: AbortSignal,
-  leftover: readonly string[] = [],
+  extras: BuildExtras = {},
 ): Promise<BuildOutcome> {
   using _use = engine.begin();
   using log = new BuildLog(engine.store.logs, headerOf(request, session));
@@ -52,7 +59,7 @@ export async function build(
   try {
     const response = await built(
       { request, engine, session, progress: told, signal, buildId: log.id },
-      leftover,
+      extras,
     );
     log.end({ digest: response['containerimage.digest'] });
     engine.afterBuild('ended');
@@ -70,7 +77,7 @@ export async function build(
 
 async function built(
   given: Omit<BuildContext, 'scope'>,
-  leftover: readonly string[],
+  { leftover = [], driver }: BuildExtras,
 ): Promise<ExportResponse> {
   const scope = new AsyncDisposableStack();
   await using _closing = given.engine.closing('what the build opened', scope);
@@ -78,16 +85,20 @@ async function built(
   const { request } = context;
   const { outputs } = request;
   tryOutputs(request, context.session);
-  const { targets, attest, exportCaches } = await solveBuild(context, {
+  const needs = {
     mayStayRemote:
+      !driver &&
       outputs.every(needsNoLayers) &&
       request.epoch === undefined &&
       !request.attest.sbom &&
       !request.squash,
     pushes: outputs.some((output) => output.type === 'image' && output.push),
-  });
+  };
+  const solved = await solveBuild(context, needs, driver);
+  const { targets, attest, exportCaches } = solved;
   const outcomes = new Outcomes();
-  const exported = await exportBuild(targets, attest, context, outcomes);
+  const exported =
+    targets.length > 0 ? await exportBuild(targets, attest, solved.context, outcomes) : {};
   // The steps are done: their cache is written even if their result cannot be.
   const cached = await exportCaches(outcomes);
   outcomes.throwFirst(leftover);
@@ -112,7 +123,7 @@ function headerOf(
         ? '-'
         : (session.shownContext ?? context.name);
   const file =
-    dockerfile.kind === 'file'
+    dockerfile.kind === 'file' || dockerfile.kind === 'lent'
       ? dockerfile.name
       : dockerfile.kind === 'input'
         ? '-'

@@ -8,6 +8,7 @@ import {
 } from '../frontend/call/call-documents.ts';
 import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
 import { requestOver } from '../frontend/gateway.ts';
+import { openBridge } from './bridge.ts';
 import { withoutLogins } from './build.ts';
 import type { BuildContext } from './build-context.ts';
 import { openFrontend } from './opened-frontend.ts';
@@ -47,7 +48,7 @@ export async function answerCall(
 }
 
 async function answered(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
-  const { gateway, inputs } = await openFrontend(context);
+  const { gateway, inputs } = await openFrontend(await openBridge(context));
   const request = requestOver(gateway, inputs);
   // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.
   const source = redactData(request.dockerfile);

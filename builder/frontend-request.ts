@@ -8,23 +8,20 @@ import { graphOptions } from '../frontend/graph-options.ts';
 import { ignoreFilter } from '../frontend/ignore.ts';
 import { checkSyntax } from '../frontend/syntax.ts';
 import { hostPlatform } from '../registry/platforms.ts';
+import type { WantedFiles } from '../solver/step-session.ts';
 import { ignoreOf } from './context/ignore-file.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
 import { internalStep } from './internal-step.ts';
 import { type BuildRequest, DOCKERFILE_FRONTEND, type NamedContextSource } from './request.ts';
-import type { Session } from './session.ts';
+import { type LentDirectory, onlyFiles, type Session, WHOLE } from './session.ts';
 
 /**
  * A directory that the graph names as `local://NAME`, and what of it is there as far as the build
  * is concerned.
  */
 export interface LocalSource {
-  readonly directory: string;
+  readonly find: (wanted: WantedFiles) => Promise<LentDirectory>;
   readonly filter: ReturnType<typeof ignoreFilter> | undefined;
-  /**
-   * Names the directory for remembered file digests; absent for one that no later build will see.
-   */
-  readonly memory: string | undefined;
 }
 
 /** What the frontend is asked, and the directories that its answer will name. */
@@ -34,22 +31,23 @@ export interface PreparedRequest {
 }
 
 /** Paths of the OCI layouts among the named contexts, by the name of their context. */
-export function layoutsOf(
+export async function layoutsOf(
   { namedContexts }: BuildRequest,
   session: Session,
-): ReadonlyMap<string, string> {
-  const layouts = [...namedContexts].flatMap(([name, source]) =>
-    source.kind === 'oci-layout' ? [[name, source.name] as const] : [],
-  );
-  return new Map(layouts.map(([name, lent]) => [name, session.directory(lent).path]));
+): Promise<ReadonlyMap<string, string>> {
+  const layouts = new Map<string, string>();
+  for (const [name, source] of namedContexts)
+    if (source.kind === 'oci-layout')
+      layouts.set(name, (await session.directory(source.name, WHOLE)).path);
+  return layouts;
 }
 
-export function prepareRequest(
+export async function prepareRequest(
   options: BuildRequest,
   session: Session,
   context: LoadedContext,
   warn: ProgressSink,
-): PreparedRequest {
+): Promise<PreparedRequest> {
   const isDockerfile = options.frontend === DOCKERFILE_FRONTEND;
   for (const told of isDockerfile
     ? [
@@ -61,14 +59,10 @@ export function prepareRequest(
   const locals = new Map<string, LocalSource>();
   const { from, ignore } = context;
   if (from.kind === 'local')
-    locals.set('context', {
-      directory: from.directory,
-      filter: ignore && ignoreFilter(ignore),
-      memory: from.memory,
-    });
+    locals.set('context', { find: from.find, filter: ignore && ignoreFilter(ignore) });
   const namedContexts = new Map<string, NamedContext>();
   for (const [name, source] of options.namedContexts)
-    namedContexts.set(name, namedContext(name, source, { session, locals, warn }));
+    namedContexts.set(name, await namedContext(name, source, { session, locals, warn }));
   const inputs: FrontendInputs = {
     ...graphOptions(options),
     dockerfile: context.dockerfile,
@@ -76,7 +70,7 @@ export function prepareRequest(
     buildPlatform: hostPlatform(),
     namedContexts,
     mainContext: {
-      ...(from.kind === 'local' ? { kind: 'local', sharedKeyHint: from.directory } : from),
+      ...(from.kind === 'local' ? { kind: 'local', sharedKeyHint: from.place } : from),
       sessionId: randomBytes(12).toString('hex'),
       ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [],
       ignoreFile: ignore,
@@ -92,11 +86,11 @@ interface Finding {
   readonly warn: ProgressSink;
 }
 
-function namedContext(
+async function namedContext(
   name: string,
   source: NamedContextSource,
   { session, locals, warn }: Finding,
-): NamedContext {
+): Promise<NamedContext> {
   switch (source.kind) {
     case 'image':
     case 'git':
@@ -105,13 +99,9 @@ function namedContext(
     case 'oci-layout':
       return { kind: 'oci-layout', store: name, ref: `${name}${source.suffix}` };
     case 'directory': {
-      const { path: directory, remembered } = session.directory(source.name);
-      const ignore = ignoreOf(directory, {}, warn);
-      locals.set(name, {
-        directory,
-        filter: ignore && ignoreFilter(ignore),
-        memory: remembered ? directory : undefined,
-      });
+      const find: LocalSource['find'] = (wanted) => session.directory(source.name, wanted);
+      const ignore = ignoreOf((await find(onlyFiles(['.dockerignore']))).path, {}, warn);
+      locals.set(name, { find, filter: ignore && ignoreFilter(ignore) });
       return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
     }
   }

@@ -27,6 +27,7 @@ export type { ProgressEvent, ProgressSink } from '../base/progress.ts';
 export { parseReference, type Reference } from '../base/reference.ts';
 export type { OutputSpec } from '../exporter/output-spec.ts';
 export type { Frontend, FrontendInputs, Gateway, SolvedTree } from '../frontend/gateway.ts';
+export type { WantedFiles } from '../solver/step-session.ts';
 export { type BuildOutcome, build } from './build.ts';
 export type { Engine, EngineOptions } from './engine.ts';
 export { output } from './output-text.ts';

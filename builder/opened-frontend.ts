@@ -1,23 +1,17 @@
-import { join } from 'node:path';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { TreeFilter } from '../cache/contenthash.ts';
 import { dockerfileFrontend } from '../frontend/dockerfile-frontend.ts';
-import type { TargetResult } from '../frontend/frontend.ts';
 import type { Gateway } from '../frontend/gateway.ts';
 import { hostPlatform } from '../registry/platforms.ts';
-import { imageSources } from '../registry/pull.ts';
-import { openTagMemory } from '../registry/tags.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
-import { imageResolver } from '../solver/ops/source-image.ts';
-import type { DirectoryResult } from '../solver/result.ts';
-import { type BuildContext, registryOf } from './build-context.ts';
+import type { Bridge, BuildAnswer } from './bridge.ts';
+import type { BuildContext } from './build-context.ts';
 import type { BulkWatch } from './context/bulk-watch.ts';
 import { loadContext } from './context/context.ts';
 import { contextHost } from './context/context-host.ts';
 import type { FetchingHost, LoadedContext } from './context/loaded-context.ts';
 import {
-  announcedResolver,
   type LocalSource,
   layoutsOf,
   type PreparedRequest,
@@ -25,8 +19,9 @@ import {
 } from './frontend-request.ts';
 import { openGateway, solveTree } from './gateway.ts';
 import { internalStep } from './internal-step.ts';
-import { DOCKERFILE_FRONTEND } from './request.ts';
-import { openSolving, type Solving } from './solving.ts';
+import { type BuildRequest, DOCKERFILE_FRONTEND } from './request.ts';
+import type { LocalDirectory } from './session/lend.ts';
+import type { Solving } from './solving.ts';
 
 /** What the frontend is asked, with what the graph that it answers will need. */
 export interface OpenedFrontend extends PreparedRequest {
@@ -37,29 +32,20 @@ export interface OpenedFrontend extends PreparedRequest {
   readonly solving: () => Solving;
 }
 
-/** Finds the context, the Dockerfile and where images come from. */
-export async function openFrontend(context: BuildContext): Promise<OpenedFrontend> {
-  const { request, engine, session, progress, signal, scope } = context;
-  const sources = scope.use(
-    imageSources({
-      content: engine.content,
-      images: engine.images,
-      registry: await registryOf(context),
-      tags: openTagMemory(join(engine.store.root, 'tags')),
-      warn: (short) => progress({ kind: 'warning', short, detail: [] }),
-    }),
-  );
-  const layouts = layoutsOf(request, session);
-  const caches = await openCaches(context, sources);
-  let opened: Solving | undefined;
-  const bulk: BulkWatch = { context: undefined };
-  const solving = () => (opened ??= openSolving(context, { sources, layouts, bulk, caches }));
+/**
+ * Loads what the request names: the context, the Dockerfile, named contexts. `bridge` may have
+ * opened others before.
+ */
+export async function openFrontend(
+  { context, resolveImage, solving, layouts, bulk }: Bridge,
+  request: BuildRequest = context.request,
+): Promise<OpenedFrontend> {
+  const { session, progress } = context;
+  const asked: BuildContext = { ...context, request };
+  for (const [name, path] of await layoutsOf(request, session)) layouts.set(name, path);
   const fetch = (tree: DraftEdge) => solveTree(tree, solving(), context);
-  const { loaded, vertex } = await loadAnnounced(context, fetch);
-  if (loaded.from.kind === 'local')
-    bulk.context = { directory: loaded.from.directory, ignore: loaded.ignore };
-  const resolve = announcedResolver(imageResolver(sources, signal, layouts), progress);
-  const prepared = prepareRequest(request, session, loaded, progress);
+  const { loaded, vertex } = await loadAnnounced(asked, fetch);
+  const prepared = await prepareRequest(request, session, watched(loaded, bulk), progress);
   const withLocals = () => {
     const { locals } = solving();
     for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
@@ -67,18 +53,22 @@ export async function openFrontend(context: BuildContext): Promise<OpenedFronten
   };
   return {
     ...prepared,
-    gateway: openGateway(context, resolve, withLocals, vertex),
+    gateway: openGateway(context, resolveImage, withLocals, vertex),
     vertex,
     solving: withLocals,
   };
 }
 
-/** Loaded only when a cache is to be read or written. Reading begins at once. */
-async function openCaches(context: BuildContext, sources: ReturnType<typeof imageSources>) {
-  const { request, scope } = context;
-  if (request.cacheFrom.length + request.cacheTo.length === 0) return undefined;
-  const { BuildCaches } = await import('./caches/caches.ts');
-  return scope.use(new BuildCaches(context, sources));
+/** Has the context looked out for when it is known where it is. */
+function watched(loaded: LoadedContext, bulk: BulkWatch): LoadedContext {
+  const { from, ignore } = loaded;
+  if (from.kind !== 'local') return loaded;
+  const find: typeof from.find = async (wanted) => {
+    const found = await from.find(wanted);
+    bulk.context = { directory: found.path, ignore };
+    return found;
+  };
+  return { ...loaded, from: { ...from, find } };
 }
 
 async function loadAnnounced(
@@ -95,7 +85,7 @@ async function loadAnnounced(
   }
   const { dockerfile } = request;
   const name =
-    dockerfile.kind === 'file'
+    dockerfile.kind === 'file' || dockerfile.kind === 'lent'
       ? dockerfile.name
       : dockerfile.kind === 'remote'
         ? dockerfile.url
@@ -112,14 +102,14 @@ async function loadAnnounced(
 }
 
 /**
- * Asks the frontend of the request for the graph. Throws KILN_REQUEST_INVALID when the engine has
- * no such frontend.
+ * Asks the frontend of `request` for the graph. Throws KILN_REQUEST_INVALID when the engine has no
+ * such frontend.
  */
 export async function askFrontend(
-  { engine, request }: BuildContext,
-  opened: OpenedFrontend,
-): Promise<readonly TargetResult[]> {
-  const { frontends = {} } = engine.settings;
+  bridge: Bridge,
+  request: BuildRequest = bridge.context.request,
+): Promise<BuildAnswer> {
+  const { frontends = {} } = bridge.context.engine.settings;
   const name = request.frontend;
   const frontend =
     name === DOCKERFILE_FRONTEND
@@ -131,15 +121,22 @@ export async function askFrontend(
     throw new KilnError('KILN_REQUEST_INVALID', `there is no frontend ${JSON.stringify(name)}`, {
       hint: `the frontends are: ${[DOCKERFILE_FRONTEND, ...Object.keys(frontends)].join(', ')}`,
     });
-  return (await frontend.solve(opened.gateway, opened.inputs)).targets;
+  const { gateway, inputs, solving } = await openFrontend(bridge, request);
+  const { targets } = await frontend.solve(gateway, inputs);
+  // The graph names directories: from now on the solver knows them.
+  solving();
+  return { request, targets, dockerfile: inputs.dockerfile };
 }
 
-function directoryOf({ directory, filter, memory }: LocalSource): DirectoryResult {
-  return {
-    kind: 'directory',
-    root: directory,
-    ...(filter && { filter: withReasons(filter) }),
-    ...(memory !== undefined && { memory }),
+function directoryOf({ find, filter }: LocalSource): LocalDirectory {
+  return async (wanted) => {
+    const { path, remembered } = await find(wanted);
+    return {
+      kind: 'directory',
+      root: path,
+      ...(filter && { filter: withReasons(filter) }),
+      ...(remembered && { memory: path }),
+    };
   };
 }
 

@@ -91,6 +91,7 @@ export const REQUEST_FIELDS: {
     form: union<'kind', DockerfileSource>('kind', {
       default: {},
       file: { path: text, name: text },
+      lent: { directory: text, name: text },
       input: {},
       remote: { url: text },
       text: { text: text },

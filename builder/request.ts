@@ -67,6 +67,8 @@ export type DockerfileSource =
    * it was written.
    */
   | { readonly kind: 'file'; readonly path: string; readonly name: string }
+  /** A file of a directory of its own that the session lends, apart from the context. */
+  | { readonly kind: 'lent'; readonly directory: string; readonly name: string }
   | { readonly kind: 'input' }
   | { readonly kind: 'remote'; readonly url: string }
   | { readonly kind: 'text'; readonly text: string };

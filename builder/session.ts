@@ -2,7 +2,7 @@ import type { Executor } from '../executor/executor.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { SshAgent } from '../solver/ops/git/host.ts';
-import type { FailedStep } from '../solver/step-session.ts';
+import type { FailedStep, WantedFiles } from '../solver/step-session.ts';
 
 /**
  * # What a caller lends to one build
@@ -15,10 +15,15 @@ import type { FailedStep } from '../solver/step-session.ts';
  */
 export interface Session {
   /**
-   * The directory of that name. Throws KILN_CONTEXT_NOT_FOUND when there is none, and what its file
-   * system says.
+   * The directory of that name, with at least what is wanted of it. Throws KILN_CONTEXT_NOT_FOUND
+   * when there is none, and what its file system says.
    */
-  directory(name: string): LentDirectory;
+  directory(name: string, wanted: WantedFiles): Promise<LentDirectory>;
+  /**
+   * Says the same of a lent directory in this build and in later ones, and something else of
+   * another directory: its path, where it has one here.
+   */
+  placeOf(name: string): string;
   /**
    * A file of the caller's that lies in no lent directory: a Dockerfile named by its path.
    * Undefined when it is larger than `max`.
@@ -44,8 +49,16 @@ export interface Session {
     | undefined;
 }
 
+/** Everything that is in a directory. */
+export const WHOLE: WantedFiles = { include: [], exclude: [], follow: [], purpose: '' };
+
+/** Only these files of a directory, with what they link to. */
+export function onlyFiles(follow: readonly string[]): WantedFiles {
+  return { ...WHOLE, follow, purpose: follow.join('\0') };
+}
+
 export interface LentDirectory {
-  /** Absolute, on this host. */
+  /** Absolute, on this host. It has to stay as it is while the build reads it. */
   readonly path: string;
   /** The same directory in the next build? Then file digests are worth remembering. */
   readonly remembered: boolean;

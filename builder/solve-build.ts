@@ -10,16 +10,20 @@ import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
 import type { World } from '../solver/world.ts';
 import type { AttestedBuild } from './attest.ts';
+import { type BuildDriver, openBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/cached-target.ts';
 import type { Outcomes } from './export/outcomes.ts';
-import { askFrontend, openFrontend } from './opened-frontend.ts';
+import { askFrontend } from './opened-frontend.ts';
+import type { BuildRequest } from './request.ts';
 import { explained, type Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { refuseWindows } from './windows.ts';
 
 /** What a build came to, before it is exported. */
 export interface Built {
+  /** The build as it was answered: with the request that the graph was made of. */
+  readonly context: BuildContext;
   readonly targets: readonly BuiltTarget[];
   /** What is said about the targets, when that was asked for. */
   readonly attest: Attestor | undefined;
@@ -45,13 +49,20 @@ export interface ResultNeeds {
  * From a request to solved targets: load, parse, lower, solve. Everything that runs reports to the
  * context's `progress`.
  */
-export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Promise<Built> {
-  const { request, session, signal } = context;
+export async function solveBuild(
+  given: BuildContext,
+  wanted: ResultNeeds,
+  answer: BuildDriver = askFrontend,
+): Promise<Built> {
+  const { session, signal } = given;
   await session.ssh.check();
-  const opened = await openFrontend(context);
-  const targets = await askFrontend(context, opened);
+  const bridge = await openBridge(given);
+  const { request: answered, targets, dockerfile } = await answer(bridge);
+  const { outputs, cacheFrom, cacheTo } = given.request;
+  const request: BuildRequest = { ...answered, outputs, cacheFrom, cacheTo };
+  const context: BuildContext = { ...given, request };
   refuseWindows(targets);
-  const solving = opened.solving();
+  const solving = bridge.solving();
   const started = Date.now();
   const results = await solveTargets(context, targets, solving, wanted.mayStayRemote);
   solving.rest();
@@ -78,12 +89,13 @@ export async function solveBuild(context: BuildContext, wanted: ResultNeeds): Pr
   const facts = {
     world: solving.world,
     session: solving.settings.session,
-    dockerfile: opened.inputs.dockerfile,
+    dockerfile: dockerfile ?? { name: 'Dockerfile', text: '' },
     started,
     finished: Date.now(),
   };
   const graphs = new Map(built.map((target, index) => [target, targets[index]!]));
   return {
+    context,
     targets: built,
     attest: await attestorFor({ ...facts, results: graphs }, context),
     exportCaches: async (outcomes) =>

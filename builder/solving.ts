@@ -13,7 +13,7 @@ import type { LlbEdge } from '../solver/llb/graph.ts';
 import { localWorker } from '../solver/local-worker.ts';
 import { openEarlierCopies } from '../solver/ops/file/earlier.ts';
 import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
-import { type BuildResult, type DirectoryResult, resultCodec } from '../solver/result.ts';
+import { type BuildResult, resultCodec } from '../solver/result.ts';
 import { createSolver } from '../solver/solve.ts';
 import type { Solver, SolverOptions } from '../solver/solver.ts';
 import type { Worker } from '../solver/worker.ts';
@@ -25,7 +25,7 @@ import { explainFailure } from './explain-failure.ts';
 import { provingCodec } from './proving-codec.ts';
 import { openRemotes } from './remotes.ts';
 import type { BuildRequest } from './request.ts';
-import { lendToSteps } from './session/lend.ts';
+import { type LocalDirectory, lendToSteps } from './session/lend.ts';
 import { secretDirectory } from './session/secret-memory.ts';
 import type { Session } from './session.ts';
 
@@ -39,7 +39,7 @@ export interface Solving {
   readonly worker: Worker;
   readonly memory: ReturnType<typeof openMissMemory>;
   /** Filled in when the directories of the build are known. */
-  readonly locals: Map<string, DirectoryResult>;
+  readonly locals: Map<string, LocalDirectory>;
   /** Steps that an emulator ran, so far. */
   readonly emulated: readonly EmulatedStep[];
   /** To be called when no step will run any more. */
@@ -55,7 +55,7 @@ interface Sources extends Pick<World, 'sources' | 'layouts'> {
 export function openSolving(context: BuildContext, sources: Sources): Solving {
   const { request, engine, session, progress, scope, signal } = context;
   const { store } = engine;
-  const locals = new Map<string, DirectoryResult>();
+  const locals = new Map<string, LocalDirectory>();
   const emulated: EmulatedStep[] = [];
   const executor = scope.use(
     engine.executor((short, before) =>
@@ -104,9 +104,9 @@ function projectOf({ context, dockerfile, target }: BuildRequest, session: Sessi
       ? context.url
       : context.kind === 'input'
         ? '-'
-        : session.directory(context.name).path;
+        : session.placeOf(context.name);
   const file =
-    dockerfile.kind === 'file'
+    dockerfile.kind === 'file' || dockerfile.kind === 'lent'
       ? dockerfile.name
       : dockerfile.kind === 'remote'
         ? dockerfile.url

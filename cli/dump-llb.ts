@@ -54,7 +54,7 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
       registry: await engine.settings.registry(),
     }),
   );
-  const { inputs } = prepareRequest(request, session, context, ignoreProgress);
+  const { inputs } = await prepareRequest(request, session, context, ignoreProgress);
   const conversion = { ...inputs, resolveImage: imageResolver(sources, signal), signal };
   const { targets } = await convertDockerfile(conversion, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;

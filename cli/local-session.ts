@@ -25,20 +25,16 @@ export function localSession(
   const { env } = process;
   const input: Session['input'] = (max) => readUpTo(standardInput(), max, signal);
   const file = (path: string, max: number) => readFifo(path, max, signal);
+  const pathOf = (name: string): string => {
+    const lent = options.lentPaths.get(name);
+    if (!lent)
+      throw new KilnError('KILN_CONTEXT_NOT_FOUND', `there is no context ${JSON.stringify(name)}`);
+    return lent.kind === 'directory' ? directoryAt(lent.path) : resolve(lent.path);
+  };
   return {
     shownContext: options.shownContext,
-    directory(name) {
-      const lent = options.lentPaths.get(name);
-      if (!lent)
-        throw new KilnError(
-          'KILN_CONTEXT_NOT_FOUND',
-          `there is no context ${JSON.stringify(name)}`,
-        );
-      return {
-        path: lent.kind === 'directory' ? directoryAt(lent.path) : resolve(lent.path),
-        remembered: true,
-      };
-    },
+    directory: async (name) => ({ path: pathOf(name), remembered: true }),
+    placeOf: pathOf,
     file,
     input,
     output: standardOutput(),

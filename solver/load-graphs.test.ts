@@ -28,7 +28,7 @@ const context: RunContext = {
   signal: new AbortController().signal,
   progress: () => {},
   vertex: digestOf('vertex'),
-  session: stepSession({ directory: (name) => (name === 'context' ? local : undefined) }),
+  session: stepSession({ directory: async (name) => (name === 'context' ? local : undefined) }),
 };
 
 function llb(

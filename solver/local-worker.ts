@@ -46,7 +46,7 @@ function opOf({ op, inputs, metadata }: WorkerVertex, world: World): Op<BuildRes
 
 function sourceOp(op: WorkerVertex['op'] & { kind: 'source' }, world: World): Op<BuildResult> {
   const { identifier } = op.source;
-  if (identifier.startsWith('local://')) return sourceLocalOp(identifier);
+  if (identifier.startsWith('local://')) return sourceLocalOp(op.source);
   if (isImageSource(identifier))
     return sourceImageOp(op.source, op.platform ?? world.platform, world);
   const remote = remoteSourceOp(op.source, world);

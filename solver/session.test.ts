@@ -212,7 +212,7 @@ test('each build reads its own local directory, although they have the same name
       mkdirSync(root);
       writeFileSync(join(root, 'f'), name);
       const session = stepSession({
-        directory: (id) => (id === 'context' ? { kind: 'directory', root } : undefined),
+        directory: async (id) => (id === 'context' ? { kind: 'directory', root } : undefined),
       });
       return await engine.build(session).run(edges);
     }),
@@ -316,9 +316,11 @@ test('what is not a session is refused, and without a session nothing is lent', 
   const none = sessionOf({});
   assert.is(await none.secret('token'), undefined);
   assert.is(await none.gitAgent('default'), undefined);
-  assert.is(none.directory('context'), undefined);
+  assert.is(await none.directory('context', EVERYTHING), undefined);
   assert.is.not(sessionOf({}).found, none.found);
 });
+
+const EVERYTHING = { include: [], exclude: [], follow: [], purpose: '' };
 
 test('fifty builds at once keep their secrets and logs apart and free their sessions', async () => {
   setFlagsFromString('--expose-gc');

@@ -44,15 +44,32 @@ export interface StepSession {
    */
   readonly gitAgent: (id: string) => Promise<SshAgent | undefined>;
   /**
-   * The directory of the source `local://NAME`. Undefined if the caller lent none with this name.
+  /**
+   * The directory of the source `local://NAME`, with at least what is wanted of it. Undefined if
+   * the caller lent none with this name.
    */
-  readonly directory: (name: string) => DirectoryResult | undefined;
+  readonly directory: (name: string, wanted: WantedFiles) => Promise<DirectoryResult | undefined>;
   /**
    * Called with each step that failed on this host. Its tree and mounts are kept until the promise
    * settles.
    */
   readonly onStepFailed?: ((step: FailedStep, signal: AbortSignal) => Promise<void>) | undefined;
   readonly found: FoundSources;
+}
+
+/**
+ * What a build reads of a directory. A directory of this host is read where it lies; of one that is
+ * elsewhere, this is what has to be brought. The patterns are those of `.dockerignore`.
+ */
+export interface WantedFiles {
+  /** Only what matches one of these; all when empty. */
+  readonly include: readonly string[];
+  /** Not what matches these. */
+  readonly exclude: readonly string[];
+  /** Only these paths, with what they link to; all when empty. */
+  readonly follow: readonly string[];
+  /** Keeps apart what is brought of one directory for different purposes. */
+  readonly purpose: string;
 }
 
 /**
@@ -85,7 +102,7 @@ export function stepSession(what: Partial<Omit<StepSession, 'found'>> = {}): Ste
     secret: async () => undefined,
     sshSocket: async () => undefined,
     gitAgent: async () => undefined,
-    directory: () => undefined,
+    directory: async () => undefined,
     found: { refs: new Map(), answers: new Map() },
     ...what,
   };

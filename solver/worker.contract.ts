@@ -119,7 +119,7 @@ export function workerContract(name: string, make: MakeWorker): void {
     await using at = await setting(make);
     const directory = local(at.host, { f: 'text', 'sub/g': 'deeper' });
     const session = stepSession({
-      directory: (name) => (name === 'context' ? directory : undefined),
+      directory: async (name) => (name === 'context' ? directory : undefined),
     });
     const context = source('local://context');
     const read = await at.run(context, [], session);
@@ -302,7 +302,7 @@ export function workerContract(name: string, make: MakeWorker): void {
   test('results are recorded, and another worker with the same keys loads them', async () => {
     await using at = await setting(make);
     const directory = local(at.host, { f: 'text' });
-    const session = stepSession({ directory: () => directory });
+    const session = stepSession({ directory: async () => directory });
     const base = exec(['write /base b']);
     const graph = merge(
       exec(['cat /base', 'write /g 1'], base),

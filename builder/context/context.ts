@@ -2,10 +2,12 @@ import { realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import type { BuildRequest } from '../request.ts';
+import { WHOLE } from '../session.ts';
 import { dockerfileElsewhere, pipedText, textOfInput } from './dockerfile-elsewhere.ts';
 import { DOCKERFILE_LIMIT, defaultDockerfile, dockerfileFrom } from './dockerfile-file.ts';
 import { ignoreOf } from './ignore-file.ts';
-import type { ContextHost, FetchingHost, LoadedContext } from './loaded-context.ts';
+import { ignoreBesideLent } from './lent-dockerfile.ts';
+import type { ContextHost, FetchingHost, LoadedContext, LocalContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
 import { readInTree, readNamed } from './tree-file.ts';
 
@@ -24,9 +26,14 @@ export async function loadContext(
     const { loadRemote } = await import('./remote-context.ts');
     return await loadRemote(request, context.url, host);
   }
-  const { path: directory, remembered } = host.session.directory(context.name);
-  const from = { kind: 'local', directory, memory: remembered ? directory : undefined } as const;
+  const find: LocalContext['find'] = (wanted) => host.session.directory(context.name, wanted);
+  const from = { kind: 'local', find, place: host.session.placeOf(context.name) } as const;
   const elsewhere = await dockerfileElsewhere(request, host);
+  if (request.dockerfile.kind === 'lent' && elsewhere) {
+    const ignore = await ignoreBesideLent(request.dockerfile, from, host.session, host.warn);
+    return { from, dockerfile: elsewhere, ignore };
+  }
+  const { path: directory } = await find(WHOLE);
   if (elsewhere) return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, {}, host.warn) };
   return { from, ...(await localContext(directory, request, host)) };
 }
@@ -113,7 +120,8 @@ async function fromInput(
     looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT,
   );
   const directory = host.scratch('context');
-  const from = { kind: 'local', directory, memory: undefined } as const;
+  const found = { path: directory, remembered: false };
+  const from = { kind: 'local', find: async () => found, place: directory } as const;
   if (!bytes || !looksLikeArchive(bytes))
     return { from, dockerfile: textOfInput(bytes), ignore: undefined };
   await host.unpackTar(bytes, directory);

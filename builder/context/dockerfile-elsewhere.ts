@@ -1,12 +1,13 @@
 import type { SourceText } from '../../base/errors.ts';
 import type { BuildRequest } from '../request.ts';
 import { DOCKERFILE_LIMIT, dockerfileText, tooLarge } from './dockerfile-file.ts';
+import { readLentDockerfile } from './lent-dockerfile.ts';
 import type { FetchingHost } from './loaded-context.ts';
 
 /**
- * Reads a Dockerfile that comes from the session's input, from a URL, or as text in the request.
- * Returns undefined when the request names a file or nothing. Throws KILN_DOCKERFILE_TOO_LARGE, and
- * the errors of a fetch.
+ * Reads a Dockerfile that comes from the session's input, from a URL, as text in the request, or
+ * from a directory of its own. Returns undefined when the request names a file of the context or
+ * nothing. Throws KILN_DOCKERFILE_TOO_LARGE, and the errors of a fetch.
  */
 export async function dockerfileElsewhere(
   { dockerfile }: BuildRequest,
@@ -14,6 +15,7 @@ export async function dockerfileElsewhere(
 ): Promise<SourceText | undefined> {
   if (dockerfile.kind === 'input') return textOfInput(await host.session.input(DOCKERFILE_LIMIT));
   if (dockerfile.kind === 'text') return { name: 'Dockerfile', text: dockerfile.text };
+  if (dockerfile.kind === 'lent') return await readLentDockerfile(dockerfile, host.session);
   if (dockerfile.kind !== 'remote') return undefined;
   const { fetchDockerfile } = await import('./fetched-dockerfile.ts');
   return await fetchDockerfile(dockerfile.url, host);

@@ -17,6 +17,8 @@ export interface DockerfilePlace {
   readonly inContext?: string | undefined;
   /** Absolute, when the Dockerfile is another file of this host. */
   readonly elsewhere?: string | undefined;
+  /** When the Dockerfile is in another directory that is as little trusted as the context. */
+  readonly beside?: { readonly directory: string; readonly name: string } | undefined;
 }
 
 /**
@@ -33,7 +35,7 @@ export function ignoreOf(
   dockerfile: DockerfilePlace,
   warn: ProgressSink,
 ): IgnoreFile | undefined {
-  const { inContext, elsewhere } = dockerfile;
+  const { inContext, elsewhere, beside } = dockerfile;
   const candidates: (readonly [name: string, read: () => FoundFile])[] = [];
   if (inContext !== undefined) candidates.push(inTree(directory, `${inContext}.dockerignore`));
   if (elsewhere !== undefined)
@@ -41,6 +43,7 @@ export function ignoreOf(
       `${elsewhere}.dockerignore`,
       () => readNamed(`${elsewhere}.dockerignore`, LIMIT),
     ]);
+  if (beside) candidates.push(inTree(beside.directory, `${beside.name}.dockerignore`));
   candidates.push(inTree(directory, DEFAULT_NAME));
   for (const [name, read] of candidates) {
     const path = resolve(directory, name);

@@ -3,7 +3,8 @@ import type { ProgressSink } from '../../base/progress.ts';
 import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import type { Session } from '../session.ts';
+import type { WantedFiles } from '../../solver/step-session.ts';
+import type { LentDirectory, Session } from '../session.ts';
 
 /** The context of a build with the text of its Dockerfile and the ignore file that applies. */
 export interface LoadedContext {
@@ -12,16 +13,13 @@ export interface LoadedContext {
   readonly ignore: IgnoreFile | undefined;
 }
 
-/** A directory on this host. */
+/** A directory that the caller lends, or that was made of its input. */
 export interface LocalContext {
   readonly kind: 'local';
-  /** Absolute path; an empty directory when only a Dockerfile was given. */
-  readonly directory: string;
-  /**
-   * The name under which file digests of the directory are remembered for later builds. Undefined
-   * for a directory that no later build can use, such as an unpacked archive.
-   */
-  readonly memory: string | undefined;
+  /** The directory on this host, with at least what is wanted of it. */
+  readonly find: (wanted: WantedFiles) => Promise<LentDirectory>;
+  /** What the caller calls it: a path, where it has one. Builds of one directory say the same. */
+  readonly place: string;
 }
 
 /** A tree that the graph fetches: a git repository, or a file or archive from an HTTP server. */
@@ -32,7 +30,7 @@ export interface RemoteContext {
 
 /** What loading a context needs from its build. */
 export interface ContextHost {
-  readonly session: Pick<Session, 'directory' | 'file' | 'input'>;
+  readonly session: Pick<Session, 'directory' | 'placeOf' | 'file' | 'input'>;
   /** Makes an empty directory that is removed after the build. `label` is part of its name. */
   readonly scratch: (label: string) => string;
   /** Receives warnings about the context. */

@@ -1,13 +1,16 @@
 import type { Executor } from '../../executor/executor.ts';
 import type { DirectoryResult } from '../../solver/result.ts';
-import { type StepSession, stepSession } from '../../solver/step-session.ts';
+import { type StepSession, stepSession, type WantedFiles } from '../../solver/step-session.ts';
 import type { BuildContext } from '../build-context.ts';
 import { secretMarks } from './secret-memory.ts';
+
+/** A directory that a frontend has prepared for its graph. */
+export type LocalDirectory = (wanted: WantedFiles) => Promise<DirectoryResult>;
 
 /** What runs steps on this host, and the directories behind `local://NAME` by their names. */
 interface StepHost {
   readonly executor: Executor;
-  readonly locals: ReadonlyMap<string, DirectoryResult>;
+  readonly locals: ReadonlyMap<string, LocalDirectory>;
 }
 
 /**
@@ -27,7 +30,7 @@ export function lendToSteps(
     }),
     sshSocket: session.ssh.forStep,
     gitAgent: session.ssh.forGit,
-    directory: (name) => locals.get(name),
+    directory: async (name, wanted) => await locals.get(name)?.(wanted),
     ...(onStepFailed && { onStepFailed: (step, signal) => onStepFailed(step, executor, signal) }),
   });
 }

@@ -40,10 +40,11 @@ export function memorySession(lent: MemorySessionOptions): Session & Disposable 
     return top;
   };
   return {
-    directory: (name): LentDirectory => ({
+    directory: async (name): Promise<LentDirectory> => ({
       path: places.get(name) ?? layOut(name),
       remembered: false,
     }),
+    placeOf: (name) => name,
     async file(path) {
       throw new KilnError(
         'KILN_DOCKERFILE_NOT_FOUND',

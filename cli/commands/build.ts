@@ -63,14 +63,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const event of told) progress(event);
   try {
     const session = localSession(options, engine, cancel.signal, failure);
-    const { response } = await build(
-      engine,
-      options.request,
-      session,
-      progress,
-      cancel.signal,
-      resultFiles(options),
-    );
+    const { response } = await build(engine, options.request, session, progress, cancel.signal, {
+      leftover: resultFiles(options),
+    });
     await writeAnswers(options, response);
     view.close('done');
     await finish(options, response, warnings);

@@ -8,6 +8,7 @@ const LICENCES = new Set([
   'BSD-2-Clause',
   'BSD-3-Clause',
   'Apache-2.0',
+  '(Apache-2.0 AND BSD-3-Clause)',
   'BlueOak-1.0.0',
   '0BSD',
   'CC0-1.0',

@@ -1,15 +1,17 @@
 import { KilnError } from '../../base/errors.ts';
+import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
-import { sessionOf } from '../step-session.ts';
+import { sessionOf, type WantedFiles } from '../step-session.ts';
 
 /**
  * The op of `local://NAME`, a directory of the caller. Its result is the directory itself, which
  * ops read by content. `run` rejects with KILN_CONTEXT_NOT_FOUND if the caller lends no such
  * directory.
  */
-export function sourceLocalOp(identifier: string): Op<BuildResult> {
+export function sourceLocalOp({ identifier, attrs }: SourceOp): Op<BuildResult> {
   const name = identifier.slice('local://'.length);
+  const wanted = wantedBy(attrs);
   return {
     resource: 'none',
     cacheMap: async () => ({
@@ -18,7 +20,7 @@ export function sourceLocalOp(identifier: string): Op<BuildResult> {
       volatile: true,
     }),
     run: async (_inputs, context) => {
-      const directory = sessionOf(context).directory(name);
+      const directory = await sessionOf(context).directory(name, wanted);
       if (!directory)
         throw new KilnError(
           'KILN_CONTEXT_NOT_FOUND',
@@ -27,4 +29,30 @@ export function sourceLocalOp(identifier: string): Op<BuildResult> {
       return [directory];
     },
   };
+}
+
+/** Throws KILN_GRAPH_INVALID when a list of the graph is not one. */
+function wantedBy(attrs: SourceOp['attrs']): WantedFiles {
+  return {
+    include: listIn(attrs, 'local.includepattern'),
+    exclude: listIn(attrs, 'local.excludepatterns'),
+    follow: listIn(attrs, 'local.followpaths'),
+    purpose: attrs['local.sharedkeyhint'] ?? '',
+  };
+}
+
+function listIn(attrs: SourceOp['attrs'], name: string): readonly string[] {
+  const text = attrs[name];
+  if (text === undefined || text === '') return [];
+  const list = tryJson(text);
+  if (Array.isArray(list) && list.every((item) => typeof item === 'string')) return list;
+  throw new KilnError('KILN_GRAPH_INVALID', `${name} of a local directory is not a list of texts`);
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

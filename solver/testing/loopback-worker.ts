@@ -158,7 +158,7 @@ class NearSide {
     // A local directory is on this host, so its source op runs here. Its files are sent to the far
     // host with the ops that read them.
     if (op.kind === 'source' && op.source.identifier.startsWith('local://'))
-      return sourceLocalOp(op.source.identifier);
+      return sourceLocalOp(op.source);
     const number = ++this.#ops;
     const wire = (context: Parameters<typeof sessionOf>[0]): WireOp => {
       const session = sessionOf(context);

@@ -1,0 +1,50 @@
+import { join } from 'node:path';
+import type { SourceText } from '../../base/errors.ts';
+import type { ProgressSink } from '../../base/progress.ts';
+import type { IgnoreFile } from '../../frontend/ignore.ts';
+import type { DockerfileSource } from '../request.ts';
+import { onlyFiles, type Session } from '../session.ts';
+import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
+import { ignoreOf } from './ignore-file.ts';
+import type { LocalContext } from './loaded-context.ts';
+import { readInTree } from './tree-file.ts';
+
+/**
+ * # A Dockerfile that is lent apart from the context
+ *
+ * A client behind a connection lends the directory of its Dockerfile under a name of its own. Only
+ * the Dockerfile and the ignore file beside it are asked for.
+ */
+type LentDockerfile = Extract<DockerfileSource, { readonly kind: 'lent' }>;
+type Lender = Pick<Session, 'directory'>;
+
+/** Throws KILN_DOCKERFILE_NOT_FOUND, KILN_DOCKERFILE_TOO_LARGE and what the session throws. */
+export async function readLentDockerfile(
+  { directory, name }: LentDockerfile,
+  session: Lender,
+): Promise<SourceText> {
+  const { path } = await session.directory(directory, wantedFor(name));
+  const read = (file: string) => readInTree(path, file, DOCKERFILE_LIMIT);
+  const lower = name === 'Dockerfile' && read(name).kind === 'absent' ? 'dockerfile' : name;
+  const found = read(lower).kind === 'absent' ? name : lower;
+  return dockerfileFrom({ path: join(path, found), name: found, directory: path }, () =>
+    read(found),
+  );
+}
+
+/** The ignore file beside the Dockerfile, or else that of the context. */
+export async function ignoreBesideLent(
+  { directory, name }: LentDockerfile,
+  context: LocalContext,
+  session: Lender,
+  warn: ProgressSink,
+): Promise<IgnoreFile | undefined> {
+  const beside = { directory: (await session.directory(directory, wantedFor(name))).path, name };
+  const { path } = await context.find(onlyFiles(['.dockerignore']));
+  return ignoreOf(path, { beside }, warn);
+}
+
+function wantedFor(name: string) {
+  const names = name === 'Dockerfile' ? [name, 'dockerfile'] : [name];
+  return onlyFiles([...names, `${name}.dockerignore`]);
+}
