@@ -35,7 +35,7 @@ async function listed(
   }
 }
 
-test('a driver may ask frontends for several graphs and export the one that it chooses', async () => {
+test('a driver may ask for several graphs and export the one that it chooses', async () => {
   const files = {
     Dockerfile: 'FROM scratch AS a\nCOPY a /\nFROM scratch\nCOPY b /\n',
     a: '',
@@ -61,7 +61,7 @@ test('a driver that answers no target exports nothing', async () => {
   assert.equal(await listed({}, TAR, driver), []);
 });
 
-test('a Dockerfile of a directory of its own takes the ignore file beside it, else that of the context', async () => {
+test('an ignore file beside a lent Dockerfile goes before that of the context', async () => {
   const context = { '.dockerignore': 'a\n', a: '', b: '' };
   const Dockerfile = 'FROM scratch\nCOPY . /\n';
   const lent = (name: string) => ({

@@ -12,3 +12,4 @@ say 'import directions, licences, pages made from the code'
 node_modules/.bin/node scripts/directions.ts
 node_modules/.bin/node scripts/rules.ts --check
 node_modules/.bin/node scripts/reference.ts --check
+node_modules/.bin/node scripts/proto.ts --check

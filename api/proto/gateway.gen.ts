@@ -6,16 +6,16 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { APICap } from "./caps_pb.ts";
-import { file_caps } from "./caps_pb.ts";
-import type { Stat } from "./filesync_pb.ts";
-import { file_filesync } from "./filesync_pb.ts";
-import type { Platform, Range, SourceInfo, SourceOp } from "./llb_pb.ts";
-import { file_llb } from "./llb_pb.ts";
-import type { Status } from "./rpc-status_pb.ts";
-import { file_rpc_status } from "./rpc-status_pb.ts";
-import type { WorkerRecord } from "./worker_pb.ts";
-import { file_worker } from "./worker_pb.ts";
+import type { APICap } from "./caps.gen.ts";
+import { file_caps } from "./caps.gen.ts";
+import type { Stat } from "./filesync.gen.ts";
+import { file_filesync } from "./filesync.gen.ts";
+import type { Platform, Range, SourceInfo, SourceOp } from "./llb.gen.ts";
+import { file_llb } from "./llb.gen.ts";
+import type { Status } from "./rpc-status.gen.ts";
+import { file_rpc_status } from "./rpc-status.gen.ts";
+import type { WorkerRecord } from "./worker.gen.ts";
+import { file_worker } from "./worker.gen.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**

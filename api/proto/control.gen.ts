@@ -8,12 +8,12 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { ProgressGroup, Range, SourceInfo } from "./llb_pb.ts";
-import { file_llb } from "./llb_pb.ts";
-import type { Status } from "./rpc-status_pb.ts";
-import { file_rpc_status } from "./rpc-status_pb.ts";
-import type { BuildkitVersion, WorkerRecord } from "./worker_pb.ts";
-import { file_worker } from "./worker_pb.ts";
+import type { ProgressGroup, Range, SourceInfo } from "./llb.gen.ts";
+import { file_llb } from "./llb.gen.ts";
+import type { Status } from "./rpc-status.gen.ts";
+import { file_rpc_status } from "./rpc-status.gen.ts";
+import type { BuildkitVersion, WorkerRecord } from "./worker.gen.ts";
+import { file_worker } from "./worker.gen.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**

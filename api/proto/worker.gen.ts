@@ -6,8 +6,8 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Platform } from "./llb_pb.ts";
-import { file_llb } from "./llb_pb.ts";
+import type { Platform } from "./llb.gen.ts";
+import { file_llb } from "./llb.gen.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
