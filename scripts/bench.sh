@@ -1,5 +1,6 @@
 #!/bin/sh
-# npm run bench [-- --peer docker='PREFIX docker' --peer buildah='PREFIX buildah' --runs N --only CASE]
+# npm run bench [-- --peer docker='PREFIX docker' --peer buildah='PREFIX buildah' --runs N
+#                   --only CASE]
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

@@ -6,14 +6,17 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # npm packages, exactly as locked; nothing is done when they are as the lock file says.
 setup_npm() {
   stamp=node_modules/.kiln-lock
-  if [ -f "$stamp" ] && cmp -s "$stamp" package-lock.json && [ -x node_modules/.bin/node ]; then return; fi
+  shipped=node_modules/.bin/node
+  if [ -f "$stamp" ] && cmp -s "$stamp" package-lock.json && [ -x $shipped ]; then return; fi
   say 'installing npm packages (npm ci --ignore-scripts)'
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
   cp package-lock.json "$stamp"
-  [ -x node_modules/.bin/node ] || die "the shipped Node did not install: npm needs the optional dependency node-linux-$(uname -m)"
+  [ -x $shipped ] || die 'the shipped Node was not installed:' \
+    "npm needs the optional dependency node-linux-$(uname -m)"
 }
 
-# setup_debian PROGRAM=PACKAGE…: installs the packages whose program (or library file pattern) is missing.
+# setup_debian PROGRAM=PACKAGE…: installs the packages whose program, or library that a file pattern
+# names, is missing.
 setup_debian() {
   missing=
   for pair in "$@"; do
@@ -25,8 +28,10 @@ setup_debian() {
     [ -n "$found" ] || missing="$missing $package"
   done
   [ -n "$missing" ] || return 0
-  command -v apt-get >/dev/null || die "these are missing and this is no Debian or Ubuntu: install$missing by hand"
-  [ "$(id -u)" = 0 ] || die "run this first, as root: apt-get install --no-install-recommends$missing"
+  command -v apt-get >/dev/null ||
+    die "this is not Debian or Ubuntu: install these missing programs by hand:$missing"
+  [ "$(id -u)" = 0 ] ||
+    die "run this first, as root: apt-get install --no-install-recommends$missing"
   say "installing Debian packages:$missing"
   export DEBIAN_FRONTEND=noninteractive
   # shellcheck disable=SC2086
@@ -38,7 +43,13 @@ setup_debian() {
 
 # The bundle, when a source is newer than it.
 setup_bundle() {
-  if [ -f dist/kiln.cjs ] && [ -z "$(find base frontend solver cache snapshotter executor exporter registry builder cli scripts/bundle.ts scripts/lazy.ts scripts/split.ts package.json -newer dist/kiln.cjs -type f -name '*.[tj]s*' -print -quit 2>/dev/null)" ]; then return; fi
+  sources='base frontend solver cache snapshotter executor exporter registry builder cli'
+  sources="$sources scripts/bundle.ts scripts/lazy.ts scripts/namespaces.ts scripts/split.ts"
+  if [ -f dist/kiln.cjs ]; then
+    # shellcheck disable=SC2086
+    newer=$(find $sources package.json -newer dist/kiln.cjs -type f -name '*.[tj]s*' -print -quit)
+    [ -n "$newer" ] || return 0
+  fi
   say 'building the bundle (dist/)'
   node_modules/.bin/node scripts/bundle.ts
 }

@@ -1,15 +1,20 @@
 #!/bin/sh
-# Installs what Kiln needs on a Debian or Ubuntu machine: npm packages (with the shipped Node 24), Debian packages, the bundle.
-#   npm run setup            what a build needs: crun, libdeflate for fast gzip, iproute2 and nftables for networks of steps
-#   npm run setup -- tests   also what the tests read results back with
-# Everything that is there already is left alone; a second run does nothing.
+# Installs what Kiln needs on a Debian or Ubuntu machine: npm packages (Node 24 is one of them),
+# Debian packages and the bundle.
+#   npm run setup            what a build needs: crun, libdeflate for fast gzip, iproute2 and
+#                            nftables for networks of steps
+#   npm run setup -- tests   also the programs that the tests read results with
+# What is installed already stays as it is: a second run does nothing.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 setup_npm
 setup_debian crun=crun /usr/lib/*/libdeflate.so.0=libdeflate0 ip=iproute2 nft=nftables
 if [ "${1:-}" = tests ]; then
-  setup_debian runc=runc skopeo=skopeo umoci=umoci buildah=buildah docker-registry=docker-registry mmdebstrap=mmdebstrap \
-    qemu-aarch64-static=qemu-user-static git=git python3=python3-minimal zstd=zstd xz=xz-utils bzip2=bzip2 slirp4netns=slirp4netns htpasswd=apache2-utils sshd=openssh-server ssh-agent=openssh-client newuidmap=uidmap rpmbuild=rpm busybox=busybox-static zsh=zsh fish=fish man=man-db mkfs.vfat=dosfstools
+  setup_debian runc=runc skopeo=skopeo umoci=umoci buildah=buildah docker-registry=docker-registry \
+    mmdebstrap=mmdebstrap qemu-aarch64-static=qemu-user-static git=git python3=python3-minimal \
+    zstd=zstd xz=xz-utils bzip2=bzip2 slirp4netns=slirp4netns htpasswd=apache2-utils \
+    sshd=openssh-server ssh-agent=openssh-client newuidmap=uidmap rpmbuild=rpm \
+    busybox=busybox-static zsh=zsh fish=fish man=man-db mkfs.vfat=dosfstools
 fi
 setup_bundle

@@ -1,6 +1,8 @@
 #!/bin/sh
-# The long proofs: every test file that has a long form, run with KILN_SOAK=1 (fuzzing, random graphs, racing processes, killed builds).
-#   npm run soak [-- SUBSTRING...]     only files whose path contains one of them; KILN_SEED=N repeats a run of `-- fuzz`
+# The long tests: every test file that has a long form, run with KILN_SOAK=1 (fuzzing, random
+# graphs, racing processes, killed builds).
+#   npm run soak [-- SUBSTRING...]     only files whose path contains one of the substrings;
+#                                      KILN_SEED=N repeats a run of `-- fuzz`
 #   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N]
 #                                      made-up Dockerfiles, built by Kiln and by Docker and compared
 #   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent, storm
@@ -20,7 +22,9 @@ if [ -n "${1:-}" ] && [ -f "test/soak/$1.ts" ]; then
   setup_bundle
   exec node_modules/.bin/node "$program" "$@"
 fi
-files=$(grep -rl KILN_SOAK --include='*.test.ts' base frontend solver cache snapshotter executor exporter registry builder cli test)
+rooms='base frontend solver cache snapshotter executor exporter registry builder cli test'
+# shellcheck disable=SC2086
+files=$(grep -rl KILN_SOAK --include='*.test.ts' $rooms)
 for file in $files; do
   wanted=${1:+no}
   for part in "$@"; do case $file in *"$part"*) wanted=yes ;; esac; done

@@ -20,19 +20,30 @@ make() {
     context=$(mktemp -d)
     cp test-images/"$recipe"/Dockerfile "$context/"
     # shellcheck disable=SC2086
-    sh test-images/"$recipe"/context.sh "$context" $arches || { rm -rf "$context"; die "the recipe test-images/$recipe failed"; }
+    sh test-images/"$recipe"/context.sh "$context" $arches || {
+      rm -rf "$context"
+      die "the recipe test-images/$recipe failed"
+    }
     platforms=$(echo "$arches" | sed 's#[^ ]*#linux/&#g; s# #,#g')
-    SOURCE_DATE_EPOCH=1700000000 ./kiln build --quiet --network host --platform "$platforms" --output "type=oci,dest=$archive.tmp,name=$first" "$context" >/dev/null || { rm -rf "$context"; die "building $first failed"; }
+    SOURCE_DATE_EPOCH=1700000000 ./kiln build --quiet --network host --platform "$platforms" \
+      --output "type=oci,dest=$archive.tmp,name=$first" "$context" >/dev/null || {
+      rm -rf "$context"
+      die "building $first failed"
+    }
     rm -rf "$context"
     mv "$archive.tmp" "$archive"
   fi
   for tag in "$@"; do
-    ./kiln inspect "$tag" >/dev/null 2>&1 || { ./kiln load --quiet --input "$archive" >/dev/null; [ "$tag" = "$first" ] || ./kiln tag "$first" "$tag"; }
+    ./kiln inspect "$tag" >/dev/null 2>&1 || {
+      ./kiln load --quiet --input "$archive" >/dev/null
+      [ "$tag" = "$first" ] || ./kiln tag "$first" "$tag"
+    }
   done
 }
 
-# with_emulator NAME COMMAND…: runs a command while this host's kernel runs programs of another architecture by qemu. Where nobody has
-# registered that (no systemd-binfmt, as in many virtual machines) it is registered for so long.
+# with_emulator NAME COMMAND…: runs a command while the kernel of this host runs programs of another
+# architecture by qemu. Where that is not registered (without systemd-binfmt, as in many virtual
+# machines) this registers it until the command ends.
 with_emulator() {
   entry=/proc/sys/fs/binfmt_misc/$1 conf=/usr/lib/binfmt.d/$1.conf; shift
   [ -e "${entry%/*}/register" ] || mount -t binfmt_misc binfmt_misc "${entry%/*}"

@@ -93,7 +93,14 @@ test('a line of code, of a comment or of a template has 100 columns', () => {
 test('wide lines are found in every folder, but not in generated or installed files', () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-width-'));
   try {
-    const files = ['base/a.ts', 'cli/b.cts', 'examples/library/c.ts', 'test/golden/d.ts'];
+    const files = [
+      'base/a.ts',
+      'cli/b.cts',
+      'examples/library/c.ts',
+      'kiln',
+      'scripts/s.sh',
+      'test/golden/d.ts',
+    ];
     for (const file of [...files, 'base/e.gen.ts', 'dist/f.ts', 'test/node_modules/g/h.ts']) {
       mkdirSync(join(root, dirname(file)), { recursive: true });
       writeFileSync(join(root, file), 'x'.repeat(101));

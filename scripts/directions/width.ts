@@ -17,11 +17,17 @@ export function wideLines({ file, text }: Pick<Source, 'file' | 'text'>): string
   });
 }
 
-/** As `wideLines` for every source file, of the product or beside it. Parsers are generated. */
+/**
+ * Folders and files that are installed or generated. The test images are cached under a digest of
+ * their recipes, so a change of layout there would make all of them again.
+ */
+const LEFT_OUT = /^(?:node_modules|dist|test-images|.*\.gen\.ts)$/;
+
+/** As `wideLines` for every TypeScript file, grammar and shell script of the checkout. */
 export function wideLinesOfAll(root = ROOT): string[] {
-  const files = globSync('**/*.{ts,cts}', {
+  const files = globSync(['kiln', '**/*.{ts,cts,ne,sh}'], {
     cwd: root,
-    exclude: (name) => name === 'node_modules' || name === 'dist' || name.endsWith('.gen.ts'),
+    exclude: (name) => LEFT_OUT.test(name),
   });
   return files
     .sort()
