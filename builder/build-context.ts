@@ -4,23 +4,22 @@ import type { Engine } from './engine.ts';
 import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
 
-/**
- * One running build: what was asked, what it runs on, what it was lent, and what is opened for it.
- */
+/** One running build: the arguments of `build`, and what is opened for it. */
 export interface BuildContext {
   readonly request: BuildRequest;
   readonly engine: Engine;
   readonly session: Session;
   readonly progress: ProgressSink;
   readonly signal: AbortSignal;
-  /** What is opened for the build and closed after its export. */
+  /** Holds what is opened for the build. It is disposed after the export. */
   readonly scope: AsyncDisposableStack;
-  /** The name of this build: that of its log. */
+  /** The ID of the build and of its log. Undefined when a question is answered without a build. */
   readonly buildId?: string | undefined;
 }
 
 /**
- * How registries are spoken to in this build: as the engine does, with the logins of the session.
+ * The options for registries in this build: those of the engine, with the logins of the session in
+ * place of the engine's when it has any.
  */
 export async function registryOf({
   engine,

@@ -24,7 +24,7 @@ const BASE =
   'FROM scratch\nCOPY --chmod=755 busybox /bin/busybox\nSHELL ["/bin/busybox", "sh", "-c"]\n';
 const REQUEST = buildRequest({ outputs: [output('type=tar,dest=-')] });
 
-/** An engine over a store of its own, in a directory that goes with it. */
+/** An engine with a store in a temporary directory. Disposing it removes the directory. */
 function testEngine(): { readonly engine: Engine; readonly directory: string } & AsyncDisposable {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-engine-'));
   const engine = openKiln({ root: join(directory, 'store') });
@@ -33,32 +33,32 @@ function testEngine(): { readonly engine: Engine; readonly directory: string } &
     directory,
     async [Symbol.asyncDispose]() {
       await engine[Symbol.asyncDispose]();
-      // What writes the store back may just be leaving its mark.
+      // The process that writes the store back may be creating its mark file just now.
       rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
 
 interface Ran {
-  /** What the tar of the result holds at this path. */
+  /** The text of the file at this path in the tar of the result. */
   readonly read: (path: string) => string;
   readonly events: readonly ProgressEvent[];
   /** The output of all steps. */
   readonly log: string;
 }
 
-interface Lent {
+interface Options {
   readonly secrets?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
   readonly noCache?: boolean;
   readonly onEvent?: (event: ProgressEvent) => void;
 }
 
-/** Builds a Dockerfile on busybox from memory, and gives what its tar holds. */
+/** Builds `steps` on busybox. Files, secrets and the resulting tar are in memory. */
 async function ran(
   engine: Engine,
   steps: string,
-  { secrets = {}, signal, noCache, onEvent }: Lent = {},
+  { secrets = {}, signal, noCache, onEvent }: Options = {},
 ): Promise<Ran> {
   const chunks: Uint8Array[] = [];
   const events: ProgressEvent[] = [];
@@ -91,7 +91,7 @@ async function ran(
 const SECRET =
   'RUN --mount=type=secret,id=s cat /run/secrets/s >/out && echo "mine is $(cat /out)"\n';
 
-test('files, secrets and the place of the output are a program’s, in memory', async () => {
+test('a program gives files and secrets from memory, and gets the output in memory', async () => {
   await using at = testEngine();
   const { read, log } = await ran(at.engine, SECRET, { secrets: { s: 'from memory' } });
   assert.is(read('out'), 'from memory');
@@ -106,7 +106,7 @@ test("two builds with the same digests at once: each step gets its build's secre
   assert.equal([/two/.test(one!.log), /one/.test(two!.log)], [false, false]);
 });
 
-test('two builds that come to one key run it once, and both have its result', async () => {
+test('two builds with a step of the same key run it once, and both get its result', async () => {
   await using at = testEngine();
   const steps = 'RUN sleep 0.5; echo ran; cat /proc/sys/kernel/random/uuid >/once\n';
   const [one, two] = await Promise.all([ran(at.engine, steps), ran(at.engine, steps)]);
@@ -114,7 +114,7 @@ test('two builds that come to one key run it once, and both have its result', as
   assert.is(`${one!.log}${two!.log}`.split('ran\n').length - 1, 1);
 });
 
-test('cancelling one of two builds that share a step leaves the other whole', async () => {
+test('cancelling one of two builds that share a step does not affect the other', async () => {
   await using at = testEngine();
   const cancel = new AbortController();
   const steps = 'RUN echo begun; sleep 1; echo kept >/kept\n';
@@ -146,7 +146,7 @@ test('fifty builds at once in one process stay apart, and each has its whole log
   assert.is(readdirSync(join(at.directory, 'store', 'logs')).length, 50);
 });
 
-test('a failure has a code and a place; a session lends only what it has', async () => {
+test('a failed step has a code and a place, and a missing context has a code', async () => {
   await using at = testEngine();
   const failure = async (work: Promise<unknown>): Promise<KilnError> => {
     try {
@@ -168,7 +168,7 @@ test('a failure has a code and a place; a session lends only what it has', async
   );
 });
 
-test('a name of a file that leads out of a lent directory stays in it', async () => {
+test('a file name with .. or a leading slash stays in the directory of the session', async () => {
   using session = memorySession({
     directories: { context: { '../../escaped': 'x', '/abs': 'y' } },
   });
@@ -176,7 +176,7 @@ test('a name of a file that leads out of a lent directory stays in it', async ()
   assert.equal(readdirSync(path).sort(), ['abs', 'escaped']);
 });
 
-test('what a program has built is written back while its engine is still open', async () => {
+test('the layers of a build are written back to disk while the engine is still open', async () => {
   await using at = testEngine();
   const store = join(at.directory, 'store');
   const watcher = watch(at.engine.store.root);
@@ -196,7 +196,7 @@ test('what a program has built is written back while its engine is still open', 
   assert.is(again.snapshotter.writeBack(), undefined, 'the layers are known to be on disk');
 });
 
-test('a collection takes finished builds of an engine that stays open', async () => {
+test('a collection may remove what finished builds made, while the engine stays open', async () => {
   await using at = testEngine();
   const { engine } = at;
   const once = async () =>
@@ -204,10 +204,10 @@ test('a collection takes finished builds of an engine that stays open', async ()
   const first = await once();
   assert.is(await once(), first, 'the step is cached');
   assert.ok((await collectAll(engine)) > 0);
-  assert.is.not(await once(), first, 'the step has run again, over layers that were made anew');
+  assert.is.not(await once(), first, 'the step has run again, on layers that were made again');
 });
 
-test('what a build of the engine uses stays, though a collection runs meanwhile', async () => {
+test('a collection does not remove what a running build uses', async () => {
   await using at = testEngine();
   const { engine } = at;
   const steps = 'RUN echo kept >/kept\nRUN echo begun; sleep 1; cat /kept >/again\n';
@@ -222,7 +222,7 @@ test('what a build of the engine uses stays, though a collection runs meanwhile'
   assert.is(await collected, 0);
 });
 
-/** Has everything collected that nobody uses; answers how much that was. */
+/** Collects everything that is not in use. Returns the number of items that were removed. */
 async function collectAll(engine: Engine): Promise<number> {
   const everything = {
     name: '',
@@ -236,7 +236,7 @@ async function collectAll(engine: Engine): Promise<number> {
   return (await prune(engine, [everything], new AbortController().signal)).length;
 }
 
-test('a program’s cache is collected after a build, at most once an hour', async () => {
+test('the cache of a program is collected after a build, at most once an hour', async () => {
   await using at = testEngine();
   const collected: string[] = [];
   const root = join(at.directory, 'other');

@@ -13,34 +13,37 @@ import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
 import { solveBuild } from './solve-build.ts';
 
-/**
- * What a build came to. A build that fails rejects: with a KilnError where a user can do something
- * about it.
- */
+/** The outcome of a build that succeeded. */
 export interface BuildOutcome {
-  /** The name of its log (`kiln logs ID`). */
+  /** The ID of its log (`kiln logs ID`). */
   readonly id: string;
-  /** What the exporters tell, under BuildKit's names: `containerimage.digest`, `image.name`, … */
+  /** What the exporters report, by BuildKit's names: `containerimage.digest`, `image.name`, … */
   readonly response: ExportResponse;
 }
 
-/** What few callers give. */
+/** The arguments of `build` that few callers need. */
 export interface BuildExtras {
-  /** What the caller does after a success, so that a failed output can tell what was not done. */
+  /**
+   * Names of what the caller does after a success, such as writing a file with the image ID. When
+   * an output fails, the error lists them as not done.
+   */
   readonly leftover?: readonly string[] | undefined;
-  /** Answers what is exported, in the place of the request's frontend. */
+  /** Makes the result that is exported, in place of the frontend of the request. */
   readonly driver?: BuildDriver | undefined;
 }
 
 /**
  * # The one way to build
  *
- * Loads the context and the Dockerfile, lowers it to a graph, solves that, and exports the result;
- * caches are read before and written after it. `progress` is told everything that happens, without
- * logins in URLs. Several builds may run in one engine at once: what they share is the store, and a
- * step that two of them need runs once. The promise settles when everything of the build is over,
- * also after `signal` has aborted: then it rejects with a CancelledError.
+ * Loads the context and the Dockerfile, lowers the Dockerfile to a graph, solves the graph and
+ * exports the result. Imported caches are read before the graph is solved, and caches are written
+ * after the export. `progress` gets an event for everything that happens, without logins in URLs.
+ * Several builds may run in one engine at once. They share the store, and a step that two of them
+ * need runs once.
  *
+ * Rejects with a KilnError when the user can correct what went wrong, and with a CancelledError
+ * after `signal` was aborted. In every case the promise settles only when all work of the build has
+ * ended.
  */
 export async function build(
   engine: Engine,
@@ -52,13 +55,13 @@ export async function build(
 ): Promise<BuildOutcome> {
   using _use = engine.begin();
   using log = new BuildLog(engine.store.logs, headerOf(request, session));
-  const told: ProgressSink = withoutLogins((event) => {
+  const report = withoutLogins((event) => {
     log.event(event);
     progress(event);
   });
   try {
-    const response = await built(
-      { request, engine, session, progress: told, signal, buildId: log.id },
+    const response = await runBuild(
+      { request, engine, session, progress: report, signal, buildId: log.id },
       extras,
     );
     log.end({ digest: response['containerimage.digest'] });
@@ -75,7 +78,7 @@ export async function build(
   }
 }
 
-async function built(
+async function runBuild(
   given: Omit<BuildContext, 'scope'>,
   { leftover = [], driver }: BuildExtras,
 ): Promise<ExportResponse> {
@@ -99,19 +102,21 @@ async function built(
   const outcomes = new Outcomes();
   const exported =
     targets.length > 0 ? await exportBuild(targets, attest, solved.context, outcomes) : {};
-  // The steps are done: their cache is written even if their result cannot be.
+  // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await exportCaches(outcomes);
   outcomes.throwFirst(leftover);
   return { ...exported, ...cached };
 }
 
 /**
- * What a build tells, without logins in URLs; the output of steps is theirs, and stays as it is.
+ * Wraps `sink` so that it gets events without logins in URLs. The output of steps is passed on
+ * unchanged.
  */
 export function withoutLogins(sink: ProgressSink): ProgressSink {
   return (event) => sink(event.kind === 'log' ? event : redactData(event));
 }
 
+/** The first line of the log: what is built, from where, and since when. */
 function headerOf(
   { context, dockerfile, target, tags }: BuildRequest,
   session: Session,

@@ -17,15 +17,15 @@ import { openFrontend } from './opened-frontend.ts';
 export interface CallSpec {
   readonly method: 'check' | 'outline' | 'targets';
   readonly format: 'text' | 'json';
-  /** Warnings of a check do not count for the exit code. */
+  /** Warnings of a check do not change the exit code. */
   readonly ignoreStatus: boolean;
-  /** How a check names the Dockerfile; as it is called in the context when undefined. */
+  /** The name of the Dockerfile in the text of a check. The default is its name in the context. */
   readonly shownName?: string | undefined;
 }
 
 /**
- * What was asked, on standard output, and the exit code; an error of the Dockerfile comes as
- * `error` after the answer.
+ * The text for standard output, and the exit code. `error` is a mistake in the Dockerfile that a
+ * check found. It is to be shown after the text.
  */
 export interface CallAnswer {
   readonly text: string;
@@ -34,8 +34,8 @@ export interface CallAnswer {
 }
 
 /**
- * Answers a question about the Dockerfile. Nothing is built, and no log is written. The rest is as
- * for `build`.
+ * Answers a question about the Dockerfile. Builds nothing and writes no log. The arguments and the
+ * errors are those of `build`.
  */
 export async function answerCall(
   call: CallSpec,
@@ -44,13 +44,13 @@ export async function answerCall(
   using _use = engine.begin();
   const scope = new AsyncDisposableStack();
   await using _closing = engine.closing('what the build opened', scope);
-  return await answered(call, { ...given, engine, progress: withoutLogins(progress), scope });
+  return await answerIn(call, { ...given, engine, progress: withoutLogins(progress), scope });
 }
 
-async function answered(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
+async function answerIn(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
   const { gateway, inputs } = await openFrontend(await openBridge(context));
   const request = requestOver(gateway, inputs);
-  // Documents hold the Dockerfile in base64: it is told without the logins in its URLs before.
+  // Logins in URLs are removed before the Dockerfile is put into documents as base64.
   const source = redactData(request.dockerfile);
   const done = (document: () => unknown, text: () => string): CallAnswer => ({
     text: call.format === 'json' ? `${JSON.stringify(document(), null, 2)}\n` : text(),

@@ -17,9 +17,9 @@ import { Upkeep } from './upkeep.ts';
 /**
  * # What a process has for its builds
  *
- * The store with what stands over it, threads, and how the world outside is spoken to. One engine
- * serves many builds, also at once, and everything of it is a value: it reads no environment.
- * Opening one costs a few milliseconds and no thread, mount or connection.
+ * The store and its services, worker threads, and settings for registries, proxies and git. One
+ * engine serves many builds, also at once. It reads no environment: every setting is given as a
+ * value. Opening an engine takes a few milliseconds and starts no thread, mount or connection.
  *
  *     await using engine = openEngine({
  *       root: '/var/lib/app/kiln',
@@ -27,78 +27,81 @@ import { Upkeep } from './upkeep.ts';
  *       …
  *     });
  *
- * What a caller lends to one build (files, secrets, agents) is its `Session`.
+ * What belongs to one build (files, secrets, agents) is in its `Session`.
  */
 export interface Engine extends StoreServices, AsyncDisposable {
-  /** Threads for work on bytes; none is started before it is needed. */
+  /** Worker threads. None is started before it is needed. */
   readonly pool: WorkerPool;
   readonly settings: EngineSettings;
-  /** What this store knows of where blobs are. */
+  /** Opens what the store remembers about the repositories of blobs. */
   readonly locations: () => BlobLocations;
   /**
-   * Closes a part, `what`, with the scope of what this answers; one that never ends is an error.
+   * Wraps `part` so that disposing it goes through `EngineOptions.closing`. `what` is the name of
+   * the part in an error.
    */
   readonly closing: (what: string, part: AsyncDisposable) => AsyncDisposable;
   /**
-   * Begins a use of the store; `build` is one. What it meets in the store remains until it ends.
-   * Where one engine does many things, each of them is a use of its own: a collection takes
-   * nothing that was met outside of any.
+   * Begins a use of the store, such as a build. What the use finds or makes in the store is not
+   * collected until the use is disposed. What is found outside of any use is never collected while
+   * the engine is open.
    */
   readonly begin: () => Disposable;
-  /** To be told of each build that is over: see upkeep.ts. */
+  /** To be called when a build is over: see `Upkeep`. */
   readonly afterBuild: (how: 'ended' | 'cancelled') => void;
-  /** An executor for the steps of one build, whose warnings go to `warn`. */
+  /** Makes an executor for the steps of one build. `warn` gets its warnings. */
   readonly executor: (warn: ExecutorWarning) => RuntimeExecutor;
 }
 
 type ExecutorWarning = NonNullable<Parameters<typeof createExecutor>[0]['warn']>;
 
-/** How an engine speaks to the world outside. Each part is asked for when it is needed. */
+/**
+ * How an engine reaches registries, other servers and programs of the host. A setting that is a
+ * function is only called when it is needed.
+ */
 export interface EngineSettings {
   /**
-   * Where sandboxes keep what must not outlive the machine's run. A file system in memory is best.
+   * The directory for the state of sandboxes. The state must not survive a reboot, so a file system
+   * in memory is best.
    */
   readonly stateDirectory: () => string;
-  /**
-   * How registries are spoken to: mirrors, certificates, proxies, and logins that hold for all
-   * builds.
-   */
+  /** Mirrors, certificates, proxies, and logins that all builds may use. */
   readonly registry: () => Promise<RegistryOptions>;
-  /** Proxies for files by http. */
+  /** Proxies for files that are fetched by HTTP. */
   readonly proxies: () => ProxySettings;
-  /** What git is given of the environment, and the files of known hosts besides the store's own. */
+  /** The environment of git, and files of known SSH hosts in addition to that of the store. */
   readonly git: () => {
     readonly env: Readonly<Record<string, string>>;
     readonly knownHosts: readonly string[];
   };
-  /**
-   * The PATH on which programs of this host are looked for when they are not where they usually
-   * are.
-   */
+  /** The PATH for programs of this host that are not in their usual directories. */
   readonly searchPath?: string | undefined;
   readonly emulation: EmulationOptions;
-  /** Frontends besides the one for Dockerfiles, by the name that a request asks for. */
+  /** Frontends in addition to the one for Dockerfiles, by their names in a request. */
   readonly frontends?: Readonly<Record<string, Frontend>> | undefined;
   /**
-   * Collects the cache of the store, or starts a process that does. Called when it is time for
-   * that, after builds that made layers.
+   * Collects the cache of the store, or starts a process that does. Called after builds that made
+   * layers, when a collection is due.
    */
   readonly collect: (store: Collectable) => Promise<void>;
-  /** What a step gets whose network cannot be had. */
+  /** The network that a step gets when its own network cannot be set up. */
   readonly networkFallback: () => Promise<NetworkFallback>;
 }
 
 export interface EngineOptions extends EngineSettings {
-  /** The directory of the store; it is made when it is not there. */
+  /** The directory of the store. It is created when it does not exist. */
   readonly root: string;
-  /** The module that a worker thread begins with. */
+  /** The module that a worker thread runs. */
   readonly worker: URL;
+  /** How many worker threads may run. */
   readonly threads: number;
-  /** Called before the first thread starts, in the main thread. */
+  /** Called in the main thread before the first worker thread starts. */
   readonly beforeThreads?: () => void;
-  /** Told what is wrong with the store and was mended. */
+  /** Gets a sentence for each fault of the store that was found and repaired. */
   readonly warn: (sentence: string) => void;
-  /** Waits for the end of a part that is being closed. */
+  /**
+   * Waits until a part is closed. May throw when that takes too long. `what` is the name of the
+   * part.
+   */
   readonly closing?: (what: string, closed: PromiseLike<void>) => Promise<void>;
 }
 
@@ -136,12 +139,12 @@ export function openEngine(options: EngineOptions): Engine {
     }),
     begin: () => beginUse(services),
     afterBuild: (how) => upkeep.afterBuild(how),
-    executor: (tell) =>
+    executor: (warn) =>
       createExecutor({
         stateDir: settings.stateDirectory(),
         findProgram: programsOn(settings.searchPath),
         emulation: settings.emulation,
-        warn: tell,
+        warn,
         networkFallback: settings.networkFallback,
       }),
     async [Symbol.asyncDispose]() {

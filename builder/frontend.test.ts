@@ -12,9 +12,9 @@ import { seal } from '../solver/llb/draft.ts';
 import { build, buildRequest, memorySession, openKiln, output } from './library.ts';
 
 /**
- * A frontend of a few lines: each line of `build.txt` in the context is `PATH TEXT`, a file of the
- * image. It proves that the gateway is all that a frontend needs: it reads a file of a tree that it
- * has solved, warns, asks what an image is, and answers a graph.
+ * A small second frontend. Each line of `build.txt` in the context is `PATH TEXT` and becomes a
+ * file of the image. It shows that a frontend needs only its gateway: it reads a file of a solved
+ * tree, warns, resolves an image and returns a graph.
  */
 const lines: Frontend = {
   async solve(gateway, { mainContext, buildArgs }) {
@@ -91,7 +91,7 @@ test('a second frontend uses the gateway alone: it reads, warns and answers a gr
   assert.ok(events.some((event) => event.kind === 'vertex' && event.name === 'files of the lines'));
 });
 
-test('what it asks of the gateway fails as it does for Dockerfiles', async () => {
+test('the errors of a second frontend have the codes that they have for Dockerfiles', async () => {
   const code = async (work: Promise<unknown>): Promise<string> => {
     try {
       await work;

@@ -42,19 +42,19 @@ export { requestFromJson, requestToJson } from './request-json.ts';
 export { type MemorySessionOptions, memorySession } from './session/memory-session.ts';
 export { type LentDirectory, NO_AGENTS, type Session, type SessionAgents } from './session.ts';
 
-/** What a program says of its engine: where the store is, and what differs from a plain one. */
+/** The options of `openKiln`: the directory of the store, and settings in place of the defaults. */
 export type KilnOptions = Pick<EngineOptions, 'root'> & Partial<EngineOptions>;
 
 /**
- * An engine whose registries are spoken to without logins or proxies, and whose steps share the
- * host's network where they get none. Its cache is collected by BuildKit's default policies, at
- * most once an hour; `collect` says otherwise.
+ * Opens an engine. By default it uses no logins and no proxies, and a step whose network cannot be
+ * set up shares the network of the host. The cache is collected in this process by BuildKit's
+ * default policies, at most once an hour. Throws KILN_STORE_* when the store cannot be used.
  */
 export function openKiln(options: KilnOptions): Engine {
   const engine = openEngine({
     worker: workerEntry(),
     threads: Math.max(2, availableParallelism()),
-    // Threads see the mounts of the thread that starts them: the private namespace comes first.
+    // A thread has the mount namespace of the thread that starts it: enter the private one first.
     beforeThreads: () => void mayMount(),
     warn: () => {},
     stateDirectory: () => join(options.root, 'run'),
@@ -73,7 +73,7 @@ export function openKiln(options: KilnOptions): Engine {
   };
 }
 
-/** A collection in this process, by BuildKit's default policies. */
+/** Collects the cache in this process, by BuildKit's default policies. */
 async function collectHere(what: Collectable): Promise<void> {
   const [{ diskOf, prune }, { defaultLimits, defaultPolicies }] = await Promise.all([
     import('../cache/gc/collect.ts'),
@@ -83,7 +83,7 @@ async function collectHere(what: Collectable): Promise<void> {
   await prune(what, policies, new AbortController().signal);
 }
 
-/** Beside the bundle, or the source of the worker. */
+/** The module of a worker thread: a source file, or a file beside the bundle of this one. */
 function workerEntry(): URL {
   return import.meta.url.endsWith('.ts')
     ? new URL('../cli/worker-thread.ts', import.meta.url)

@@ -49,7 +49,7 @@ const FULL = buildRequest({
   parallelism: 3,
 });
 
-test('a request comes back from its JSON form as it was, in the order that it had', () => {
+test('a request read from its JSON form is the same, with its maps in the same order', () => {
   for (const request of [FULL, buildRequest({})]) {
     const json = requestToJson(request);
     assert.is(requestToJson(requestFromJson(json)), json);
@@ -61,11 +61,11 @@ test('a request comes back from its JSON form as it was, in the order that it ha
   assert.equal([...requestFromJson(requestToJson(FULL)).buildArgs.keys()], ['2', '1']);
 });
 
-test('what is left out is as in a plain build', () => {
+test('a field that is left out has the value of a plain build', () => {
   assert.is(requestToJson(requestFromJson('{}')), requestToJson(buildRequest({})));
 });
 
-test('a field that is not known, or not of its form, is named', () => {
+test('an error names the field that is unknown or has a wrong value', () => {
   const refused = (text: string): string => {
     try {
       requestFromJson(text);
@@ -100,7 +100,7 @@ test('a field that is not known, or not of its form, is named', () => {
     assert.match(refused(text!), name!);
 });
 
-test('a stream of this process has no JSON form', () => {
+test('a request with an output to a stream of this process has no JSON form', () => {
   const tar = output('type=tar,dest=x') as Extract<ReturnType<typeof output>, { type: 'tar' }>;
   const request = buildRequest({
     outputs: [{ ...tar, destination: { kind: 'stream', write: async () => {} } }],

@@ -3,8 +3,8 @@ import { type BuildRequest, buildRequest } from './request.ts';
 import { REQUEST_FIELDS } from './request-fields.ts';
 
 /**
- * The JSON form of a request. `requestFromJson` gives the same request again. Throws for an output
- * that is a stream of this process.
+ * Writes a request as JSON. `requestFromJson` reads the same request from it. Throws a TypeError
+ * when an output is a stream of this process.
  */
 export function requestToJson(request: BuildRequest): string {
   if (
@@ -22,8 +22,8 @@ export function requestToJson(request: BuildRequest): string {
 }
 
 /**
- * A request from its JSON form. What it leaves out is as in a plain build. Throws
- * KILN_REQUEST_INVALID, which names the field.
+ * Reads a request from its JSON form. A field that is left out has the value of a plain build.
+ * Throws KILN_REQUEST_INVALID, with the name of the field in the message.
  */
 export function requestFromJson(text: string): BuildRequest {
   const given = parsed(text);
@@ -54,6 +54,6 @@ function parsed(text: string): Readonly<Record<string, unknown>> {
 
 function invalid(why: string): KilnError {
   return new KilnError('KILN_REQUEST_INVALID', `the build request cannot be read: ${why}`, {
-    hint: 'write what requestToJson writes',
+    hint: 'write the JSON with requestToJson',
   });
 }

@@ -9,49 +9,46 @@ import type { Compression } from '../snapshotter/content.ts';
 /**
  * # What is to be built
  *
- * Everything that decides the result of a build, and nothing else: no flag, colour, environment or
- * log. Each value is parsed. What the caller lends (directories, secrets, agents, input) is named
- * here and found in the `Session`. `request-fields.ts` says how each field is written down.
+ * Everything that decides the result of a build, and nothing of the process or terminal that asks
+ * for it. Each value is parsed. Directories, secrets, agents and input have names here, and are
+ * found by them in the `Session`. `request-fields.ts` has the JSON form of each field.
  */
 export interface BuildRequest extends GraphOptions {
-  /** What makes a graph of the build file: a frontend that the engine has. */
+  /** The frontend that turns the build file into a graph, by its name in the engine. */
   readonly frontend: string;
   readonly context: ContextSource;
   readonly dockerfile: DockerfileSource;
   /** `--build-context`, by name. */
   readonly namedContexts: ReadonlyMap<string, NamedContextSource>;
-  /** Names of the image. Those of an output that names its own go before them. */
+  /** The names of the image in the log and in its SBOM. An output has its own list of names. */
   readonly tags: readonly string[];
-  /**
-   * Build arguments that nothing which tells of the build tells: proxies that are configured for
-   * docker.
-   */
+  /** More build arguments: the proxies configured for docker. Provenance does not list them. */
   readonly proxies: ReadonlyMap<string, string>;
-  /** What each step may use at most. */
+  /** The most memory, CPU and so on that each step may use. */
   readonly limits: ResourceLimits | undefined;
   /**
-   * What steps may do beyond the sandbox: `network.host`, `security.insecure`, `device`,
-   * `device=NAME`.
+   * The entitlements of the steps, which are rights beyond the sandbox: `network.host`,
+   * `security.insecure`, `device`, `device=NAME`.
    */
   readonly allow: readonly string[];
   /** Devices that every step gets, by their CDI names. */
   readonly devices: readonly string[];
-  /** Where the result goes. Nowhere when empty: then only the cache has it. */
+  /** Where the result is written. When the list is empty, the result is only in the cache. */
   readonly outputs: readonly OutputSpec[];
   readonly cacheFrom: readonly CacheFromSpec[];
   readonly cacheTo: readonly CacheToSpec[];
-  /** One layer for all that is above the base image. */
+  /** All layers above the base image become one. */
   readonly squash: boolean;
   readonly attest: AttestOptions;
-  /** Secrets whose bytes count: a step that reads one runs again when they are others. */
+  /** The IDs of secrets whose bytes are part of keys: when one changes, its steps run again. */
   readonly secretsInKeys: readonly string[];
-  /** How many steps run at once; as many as there are processors when undefined. */
+  /** The most steps that run at once. Undefined means the number of processors. */
   readonly parallelism: number | undefined;
 }
 
 /** Where the build context comes from. */
 export type ContextSource =
-  /** The directory that the session lends under this name. */
+  /** The directory that the session has under this name. */
   | { readonly kind: 'directory'; readonly name: string }
   /** The session's input: an archive, or a Dockerfile without a context. */
   | { readonly kind: 'input' }
@@ -63,42 +60,43 @@ export type DockerfileSource =
   /** `Dockerfile` at the top of the context. */
   | { readonly kind: 'default' }
   /**
-   * A file in the context when `path` is relative to it, or a file of the caller's. `name` is how
-   * it was written.
+   * A file at `path`, which is absolute or relative to the context. It may be outside the context.
+   * `name` is the path as the user wrote it.
    */
   | { readonly kind: 'file'; readonly path: string; readonly name: string }
-  /** A file of a directory of its own that the session lends, apart from the context. */
+  /** The file `name` in the session's `directory`, which is not the context. */
   | { readonly kind: 'lent'; readonly directory: string; readonly name: string }
+  /** The session's input. */
   | { readonly kind: 'input' }
   | { readonly kind: 'remote'; readonly url: string }
   | { readonly kind: 'text'; readonly text: string };
 
-/** One named context: it stands in the place of an image or a stage of that name. */
+/** A named context. It takes the place of the image or stage with its name. */
 export type NamedContextSource =
   | { readonly kind: 'directory'; readonly name: string }
   | { readonly kind: 'image'; readonly ref: string }
   /**
-   * `suffix` is `:TAG`, `@DIGEST`, both or nothing; the layout is what the session lends under
-   * `name`.
+   * An image in an OCI layout, which is the session's directory `name`. `suffix` is `:TAG`,
+   * `@DIGEST`, both or empty.
    */
   | { readonly kind: 'oci-layout'; readonly name: string; readonly suffix: string }
   | { readonly kind: 'git'; readonly url: string }
   | { readonly kind: 'http'; readonly url: string };
 
-/** One cache that is read. */
+/** A cache that is read. */
 export type CacheFromSpec = CacheSource;
 
-/** One cache that is written. */
+/** A cache that is written: inside the image, or apart from it. */
 export type CacheToSpec = { readonly type: 'inline' } | CacheFileSpec;
 
-/** A cache of its own, apart from the image: under a name of a registry, or in a directory. */
+/** A cache apart from the image: at a reference in a registry, or in a directory. */
 export type CacheFileSpec = CacheToOptions &
   (
     | { readonly type: 'registry'; readonly ref: Reference }
     | { readonly type: 'local'; readonly dest: string; readonly tag: string }
   );
 
-/** How a cache of its own is written. */
+/** How a cache apart from the image is written. */
 export interface CacheToOptions {
   readonly mode: 'min' | 'max';
   readonly imageManifest: boolean;
@@ -109,7 +107,7 @@ export interface CacheToOptions {
   readonly ignoreError: boolean;
 }
 
-/** The frontend that is built in. */
+/** The name of the built-in frontend. */
 export const DOCKERFILE_FRONTEND = 'dockerfile.v0';
 
 /** Builds the directory `context` with its `Dockerfile`, and leaves the result in the cache. */
@@ -133,7 +131,7 @@ const PLAIN: BuildRequest = {
   parallelism: undefined,
 };
 
-/** A request in which only what is given differs from a plain build of the directory `context`. */
+/** Makes a request. Fields that are not given are those of a plain build of `context`. */
 export function buildRequest(given: Partial<BuildRequest>): BuildRequest {
   return { ...PLAIN, ...given };
 }

@@ -7,76 +7,83 @@ import type { FailedStep, WantedFiles } from '../solver/step-session.ts';
 /**
  * # What a caller lends to one build
  *
- * Directories, secrets, ssh agents, credentials, input and a place for output. A session is a value
- * that is handed to the run of a step and never outlives its build: two builds at once in one
- * engine see nothing of each other's. `localSession` of the command line lends what the process
- * has; `memorySession` lends what a program holds; a client behind a connection lends what it
- * answers.
+ * Directories, secrets, ssh agents, logins, input and a place for output. A session belongs to one
+ * build. A step gets it when it runs, and nothing keeps it after the build, so two builds in one
+ * engine never see each other's session.
+ *
+ * `localSession` (cli/local-session.ts) lends what the process has: files, standard input, agents.
+ * `memorySession` lends values of a program. A server can make a session that asks its client.
  */
 export interface Session {
   /**
-   * The directory of that name, with at least what is wanted of it. Throws KILN_CONTEXT_NOT_FOUND
-   * when there is none, and what its file system says.
+   * The directory that the session has under this name. It holds at least the `wanted` files.
+   * Throws KILN_CONTEXT_NOT_FOUND when there is none, and errors of the file system.
    */
   directory(name: string, wanted: WantedFiles): Promise<LentDirectory>;
   /**
-   * Says the same of a lent directory in this build and in later ones, and something else of
-   * another directory: its path, where it has one here.
+   * A name by which later builds can tell that they have the same directory: its path, if it has a
+   * path on this host.
    */
   placeOf(name: string): string;
   /**
-   * A file of the caller's that lies in no lent directory: a Dockerfile named by its path.
-   * Undefined when it is larger than `max`.
+   * Reads a file of the caller that is in none of those directories, such as a Dockerfile given by
+   * its path. Returns undefined when the file has more than `max` bytes.
    */
   file(path: string, max: number): Promise<Buffer | undefined>;
   /**
-   * All of the input, asked at most once; undefined when it has more bytes than `max` says on
-   * seeing the first of them, which is found without reading on.
+   * Reads all of the input. A build calls it at most once. `max` is a number of bytes, or a
+   * function of the first bytes that returns the number. Returns undefined when the input is
+   * longer, without reading the rest.
    */
   input(max: number | ((start: Buffer) => number)): Promise<Buffer | undefined>;
-  /** The bytes of a secret; undefined when none of that id is lent. */
+  /** The bytes of a secret. Undefined when the session has no secret with this ID. */
   secret(id: string): Promise<Uint8Array | undefined>;
   readonly ssh: SessionAgents;
-  /** What the caller calls its context, for the list of builds. */
+  /** The name of the context in the list of builds. */
   readonly shownContext?: string | undefined;
-  /** Logins for registries that go before the engine's own. */
+  /** Logins for registries, in place of the logins of the engine. */
   readonly credentials?: RegistryOptions['credentials'] | undefined;
-  /** Where an output that goes to the caller itself is written. */
+  /** Writes the next bytes of an output that goes to the caller, such as `dest=-`. */
   readonly output?: ((bytes: Uint8Array, signal: AbortSignal) => Promise<void>) | undefined;
-  /** Looks at a step that failed, while its tree and mounts are there. */
+  /** Called with a step that failed. Its tree and mounts are kept until the promise settles. */
   readonly onStepFailed?:
     | ((step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>)
     | undefined;
 }
 
-/** Everything that is in a directory. */
+/** All files of a directory. */
 export const WHOLE: WantedFiles = { include: [], exclude: [], follow: [], purpose: '' };
 
-/** Only these files of a directory, with what they link to. */
+/** Only these files of a directory, and the targets of their links. */
 export function onlyFiles(follow: readonly string[]): WantedFiles {
   return { ...WHOLE, follow, purpose: follow.join('\0') };
 }
 
+/** A directory of a session. */
 export interface LentDirectory {
-  /** Absolute, on this host. It has to stay as it is while the build reads it. */
+  /** Absolute, on this host. Its files must not change while the build reads them. */
   readonly path: string;
-  /** The same directory in the next build? Then file digests are worth remembering. */
+  /** The next build may have the same directory, so the digests of its files are remembered. */
   readonly remembered: boolean;
 }
 
 /** The ssh agents of a session. */
 export interface SessionAgents {
-  /** Looks at what is lent, so that what is not there is told before anything is built. */
+  /** Throws when an agent of the session cannot be used. Called before anything is built. */
   readonly check: () => Promise<void>;
+  /**
+   * Makes a socket with this owner and mode that is connected to the agent `id`, for a step.
+   * Undefined when the session has no such agent.
+   */
   readonly forStep: (id: string, access: SocketAccess) => Promise<ForwardedAgent | undefined>;
   /**
-   * The one for git, which is trusted: the agent itself where it has a socket. Its path is short
-   * enough for a socket's address.
+   * The agent `id` for git on this host. Git is trusted, so it gets the socket of the agent itself
+   * when there is one. The path of the socket is short enough for a socket address.
    */
   readonly forGit: (id: string) => Promise<SshAgent | undefined>;
 }
 
-/** A session that lends no agent. */
+/** The agents of a session that has none. */
 export const NO_AGENTS: SessionAgents = {
   check: async () => {},
   forStep: async () => undefined,

@@ -7,11 +7,11 @@ import { Upkeep } from './upkeep.ts';
 
 interface Setting {
   readonly upkeep: Upkeep;
-  /** Ends of the write-backs so far; undefined for a look that found no new layer. */
+  /** One for each write-back so far: what ends it, or undefined when there was no new layer. */
   readonly written: (PromiseWithResolvers<void> | undefined)[];
   readonly collections: PromiseWithResolvers<void>[];
   readonly warnings: string[];
-  /** Has layers to be written back. */
+  /** There are new layers to be written back. */
   hasLayers: boolean;
   fails: boolean;
   readonly root: string;
@@ -47,7 +47,7 @@ test.before.each((at) => {
 
 test.after.each(({ root }) => rmSync(root, { recursive: true }));
 
-/** Until everything that can happen now has happened, imports included. */
+/** Waits until all work that waits for nothing else has ended, imports included. */
 async function quiet(): Promise<void> {
   await import('../cache/gc/turn.ts');
   await new Promise((resolve) => setImmediate(resolve));
@@ -59,7 +59,7 @@ function collectedAnHourAgo(root: string): void {
   utimesSync(join(root, 'collected'), then, then);
 }
 
-test('the first build is written back at once, and all that end meanwhile together', async ({
+test('the first build is written back at once, and those that end meanwhile together', async ({
   upkeep,
   written,
 }) => {
@@ -78,7 +78,7 @@ test('the first build is written back at once, and all that end meanwhile togeth
   assert.is(written.length, 3);
 });
 
-test('a build that made no layer costs a look, and does not put off the next one', async (at) => {
+test('a build without new layers does not delay the write-back of the next build', async (at) => {
   at.hasLayers = false;
   at.upkeep.afterBuild('ended');
   at.hasLayers = true;
@@ -89,7 +89,10 @@ test('a build that made no layer costs a look, and does not put off the next one
   );
 });
 
-test('closing starts the write-back that is owed', async ({ upkeep, written }) => {
+test('closing starts the write-back that a finished build still waits for', async ({
+  upkeep,
+  written,
+}) => {
   upkeep.afterBuild('ended');
   upkeep.afterBuild('ended');
   assert.is(written.length, 1);
@@ -100,7 +103,7 @@ test('closing starts the write-back that is owed', async ({ upkeep, written }) =
   assert.is(written.length, 2);
 });
 
-test('a cancelled build is written back a little later, and not by closing', async (at) => {
+test('a cancelled build is written back a little later, but not by closing', async (at) => {
   at.upkeep.afterBuild('cancelled');
   assert.is(at.written.length, 0);
   await quiet();
@@ -132,7 +135,7 @@ test('builds that end at once collect once, and closing waits for that', async (
   assert.ok(Date.now() - statSync(join(at.root, 'collected')).mtimeMs < 60_000);
 });
 
-test('what cannot be done is told, and fails no build', async (at) => {
+test('a write-back or a collection that fails is a warning', async (at) => {
   at.fails = true;
   at.upkeep.afterBuild('ended');
   at.fails = false;
