@@ -14,9 +14,10 @@ import { wire } from './file/wiring.ts';
 export type { FileOpWorld } from './file/run-actions.ts';
 
 /**
- * The op of a FileOp vertex: copies, directories, files, links and removals, each output one layer.
- * What it builds on counts by key; what it only reads counts by the bytes that it reads, and the
- * passwd and group files where an owner is given by name.
+ * The op of an LLB file op: copies, new directories, files and symlinks, and removals. Each output
+ * is one new layer. In the key, the input that an action changes counts by its key. An input that
+ * is only read counts by the content that is read, and by its passwd and group files if an owner is
+ * a name. Throws KILN_GRAPH_INVALID.
  */
 export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<BuildResult> {
   const wiring = wire(op, inputCount);
@@ -80,6 +81,7 @@ function inputKey(
   };
 }
 
+/** Keeps what was hashed for the key, for the copy that follows. */
 function remember(
   hashed: HashedDirectories,
   input: DirectoryResult,
@@ -90,6 +92,7 @@ function remember(
   hashed.set(input, known.set(action, read));
 }
 
+/** Stands for a passwd or group file that does not exist. */
 const NOTHING = digestOf('nothing');
 
 function partsOf(reads: InputReads, digests: readonly Digest[]): { name: string; value: string }[] {
@@ -103,7 +106,7 @@ function titleOf(selection: Selection): string {
   return `content of ${selection.paths.join(' ')}`;
 }
 
-/** An image without passwd has nobody in it: no error. */
+/** Undefined if the selected file does not exist: an image may have no passwd file. */
 async function orNothing<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;

@@ -10,10 +10,14 @@ import { applyToFd, applyToName, type Overrides } from './attributes.ts';
 import { makeParents } from './destination.ts';
 
 /**
- * The actions that read nothing but their own text. Paths are resolved inside the root, links and
- * all, as BuildKit resolves them.
+ * The file actions that read no other file. Their paths are resolved inside the root, symlinks
+ * included, as BuildKit does.
  */
 
+/**
+ * Makes a directory, with its parents if the action says so. An existing file or directory is left
+ * unchanged. Throws KILN_NO_PARENT or KILN_NOT_A_DIRECTORY.
+ */
 export function performMkdir(to: Root, action: FileActionMkDir, overrides: Overrides): void {
   const mode = action.mode & 0o777;
   if (action.makeParents) {
@@ -21,13 +25,16 @@ export function performMkdir(to: Root, action: FileActionMkDir, overrides: Overr
     return;
   }
   const path = to.resolve(action.path);
-  // Something that is there already is left as it is.
+  // Whatever already exists is left unchanged.
   if (path === '' || to.stat(path, { follow: false })) return;
   if (!to.stat(parentOf(path))) throw missingParent(action.path);
   makeParents(to, path, overrides, mode);
 }
 
-/** In the place of an existing file, with its mode. */
+/**
+ * Makes a file. An existing regular file is replaced and its mode and owner are kept. Throws
+ * KILN_NO_PARENT, KILN_NOT_A_FILE or KILN_LAYER_NAME.
+ */
 export function makeFile(to: Root, action: FileActionMkFile, overrides: Overrides): void {
   const path = to.resolve(action.path);
   const fd = openForWriting(to, path, action);
@@ -58,9 +65,10 @@ function openForWriting(to: Root, path: string, action: FileActionMkFile): numbe
   if ((there.mode & 0o170000) !== 0o100000)
     throw new KilnError(
       'KILN_NOT_A_FILE',
-      `"/${path}" in the image is there already and is not a regular file`,
+      `"/${path}" in the image already exists and is not a regular file`,
     );
-  // Another file in its place: what is there may be a file of a layer (Writer in snapshotter.ts).
+  // The file is replaced and not written to: it may be a file of a committed layer (see Writer in
+  // snapshotter.ts).
   to.remove(path);
   const fd = to.create(path, 0o600);
   applyToFd(fd, {
@@ -74,8 +82,8 @@ function openForWriting(to: Root, path: string, action: FileActionMkFile): numbe
 }
 
 /**
- * The last component is removed, never followed; `..` stops at the root. Throws KILN_RM_NOT_FOUND
- * unless told it may be missing.
+ * Removes a path. Its last component is never followed if it is a symlink, and `..` stops at the
+ * root. Throws KILN_RM_ROOT, and KILN_RM_NOT_FOUND unless `allowNotFound` is set.
  */
 export function remove(
   to: Root,
@@ -103,6 +111,7 @@ export function remove(
   }
 }
 
+/** Makes a symlink. Throws KILN_SYMLINK_EXISTS if the path already exists, or KILN_LAYER_NAME. */
 export function makeSymlink(to: Root, action: FileActionSymlink, overrides: Overrides): void {
   const path = to.resolve(action.newpath);
   refuseReserved(path);
@@ -113,7 +122,7 @@ export function makeSymlink(to: Root, action: FileActionSymlink, overrides: Over
     applyToName(dir, name, { uid, gid, mode: undefined, mtime: overrides.time, xattrs: undefined });
   } catch (error) {
     if (errnoOf(error) === 'EEXIST')
-      throw new KilnError('KILN_SYMLINK_EXISTS', `"/${path}" in the image is there already`);
+      throw new KilnError('KILN_SYMLINK_EXISTS', `"/${path}" in the image already exists`);
     throw error;
   } finally {
     closeSync(dir);
@@ -123,7 +132,7 @@ export function makeSymlink(to: Root, action: FileActionSymlink, overrides: Over
 function missingParent(path: string): KilnError {
   return new KilnError(
     'KILN_NO_PARENT',
-    `the directory that should hold "${path}" is not in the image`,
+    `the parent directory of "${path}" does not exist in the image`,
   );
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ARCHIVES } from './cases.ts';
 import { SPEC_TIME } from './testing.ts';
 
-/** Makes the archives of the cases in a context. */
+/** Makes the archives of `cases.ts` in the directory `context`. */
 export function makeArchives(context: string): void {
   for (const [name, directory, program] of ARCHIVES) {
     const tar = execFileSync('tar', [

@@ -12,32 +12,32 @@ import { fdPath, setXattr } from '../../../snapshotter/sys/xattr.ts';
 import type { ModeChange } from './chmod.ts';
 import type { OwnerIds } from './owner.ts';
 
-/** What an action lays over the metadata of what it makes. */
+/** Metadata that an action sets on what it makes, in place of the source's. */
 export interface Overrides {
-  /** Undefined: as in the source; 0:0 for what has no source. */
+  /** If undefined, the owner of the source; 0:0 if there is no source. */
   readonly owner: OwnerIds | undefined;
-  /** Undefined: as in the source. */
+  /** If undefined, the mode of the source. */
   readonly mode: ModeChange | undefined;
-  /** Undefined: as in the source; now for what has no source. */
+  /** If undefined, the time of the source; the current time if there is no source. */
   readonly time: Timespec | undefined;
 }
 
 export const NO_OVERRIDES: Overrides = { owner: undefined, mode: undefined, time: undefined };
 
-/** Metadata to be given to something new. */
+/** The metadata of a new file. */
 export interface Attributes {
   readonly uid: number;
   readonly gid: number;
-  /** 0o7777 bits; undefined leaves it alone (symlinks have none). */
+  /** The bits 0o7777. Undefined for a symlink, which has none. */
   readonly mode: number | undefined;
-  /** Undefined leaves it alone. */
+  /** If undefined, the time is not set. */
   readonly mtime: Timespec | undefined;
   readonly xattrs: Xattrs | undefined;
 }
 
 /**
- * To an open file or directory (not O_PATH). Owner first: chown clears set-id bits and
- * capabilities. Time last.
+ * Sets the metadata of an open file or directory (not O_PATH). The owner comes first, because chown
+ * clears set-id bits and capabilities; the time comes last.
  */
 export function applyToFd(fd: number, what: Attributes): void {
   fchown(fd, what.uid, what.gid);
@@ -48,8 +48,8 @@ export function applyToFd(fd: number, what: Attributes): void {
 }
 
 /**
- * To a name in an open directory, of something that was just made there and is no symlink if it has
- * a mode.
+ * Sets the metadata of `name` in an open directory, without xattrs. The file must just have been
+ * made there; if `mode` is set, it must not be a symlink.
  */
 export function applyToName(dir: number, name: string, what: Attributes): void {
   fchownat(dir, name, what.uid, what.gid);
@@ -57,7 +57,10 @@ export function applyToName(dir: number, name: string, what: Attributes): void {
   if (what.mtime) utimensat(dir, name, what.mtime, what.mtime);
 }
 
-/** Nanoseconds since 1970 as LLB writes them; -1 means none. */
+/**
+ * Converts the time of an LLB action (nanoseconds since 1970). -1 means no time and gives
+ * undefined.
+ */
 export function timeOf(timestamp: number | bigint): Timespec | undefined {
   const ns = BigInt(timestamp);
   if (ns === -1n) return undefined;

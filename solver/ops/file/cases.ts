@@ -2,19 +2,19 @@ import type { ChownOpt, FileAction, FileActionCopy } from '../../llb/ops.ts';
 import type { TreeSpec } from './testing.ts';
 
 /**
- * What COPY and ADD do, case by case: a line of a Dockerfile, and the actions that it means.
- * `oracle.ts` asks Docker what comes of the line and freezes it in `testdata/docker.json`;
- * file.test.ts holds the actions to that.
+ * Cases of COPY and ADD: a line of a Dockerfile, and the actions that it means. `oracle.ts` builds
+ * the line with Docker and saves the result in `testdata/docker.json`. docker.test.ts compares the
+ * actions with it.
  */
 export interface Case {
   readonly name: string;
-  /** Follows `FROM base`. */
+  /** The line after `FROM base`. */
   readonly dockerfile: string;
-  /** Input 0 is the base, input 1 the context. */
+  /** The actions; input 0 is the base and input 1 the context. */
   readonly actions: readonly FileAction[];
 }
 
-/** The base image, beside busybox. */
+/** The files of the base image, besides busybox. */
 export const BASE: TreeSpec = [
   'd bin 755',
   'd etc 755',
@@ -75,7 +75,9 @@ export const CONTEXT: TreeSpec = [
   'f empty 644',
 ];
 
-/** Archives that are made in the context from the directories above: name, directory, program. */
+/**
+ * Archives that are made in the context: name, directory that is packed, program that compresses.
+ */
 export const ARCHIVES = [
   ['p.tar', 'tree', undefined],
   ['g.tgz', 'tree', 'gzip'],
@@ -100,7 +102,7 @@ const COPY: FileActionCopy = {
 
 /**
  * The actions that BuildKit's Dockerfile frontend makes of one COPY: one for each source, each on
- * top of the one before.
+ * the result of the one before.
  */
 function copies(
   sources: readonly string[],

@@ -2,7 +2,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseMode } from './chmod.ts';
 
-/** text, mode before, directory, mode after: as chmod(1) with a umask of 0. */
+/**
+ * Text, mode before, whether it is a directory, and the mode that chmod(1) sets with a umask of 0.
+ */
 const TABLE: readonly (readonly [string, number, boolean, number])[] = [
   ['755', 0o600, false, 0o755],
   ['0755', 0o4600, false, 0o755],
@@ -23,7 +25,7 @@ const TABLE: readonly (readonly [string, number, boolean, number])[] = [
   ['u+x-w', 0o600, false, 0o500],
 ];
 
-test('modes come out as chmod makes them', () => {
+test('modes change as chmod(1) changes them', () => {
   for (const [text, before, directory, after] of TABLE)
     assert.is(
       parseMode(text).apply(before, directory).toString(8),
@@ -32,7 +34,7 @@ test('modes come out as chmod makes them', () => {
     );
 });
 
-test('what is no mode is said to be none', () => {
+test('an invalid mode is refused with KILN_BAD_MODE', () => {
   for (const text of ['', '8', '99', '77777', 'u', 'x+u', 'u+q', 'u+x,', 'u+rg', '0x1ff'])
     assert.throws(
       () => parseMode(text),

@@ -1,14 +1,13 @@
 import { KilnError } from '../../../base/errors.ts';
 
 /**
- * The mode that a copied file gets from `--chmod`: octal (`755`, `04711`) or symbolic as chmod(1)
- * writes it (`u=rwX,go-w`, `+x`, `g=u`). No umask takes part, as in BuildKit, whose daemon runs
- * with none.
+ * The change of modes by `--chmod`: octal (`755`, `04711`) or symbolic as in chmod(1)
+ * (`u=rwX,go-w`, `+x`, `g=u`). No umask applies, as in BuildKit, whose daemon runs without one.
  */
 export interface ModeChange {
-  /** Set for an octal mode: it replaces every mode, that of directories too. */
+  /** The mode, if it is octal. It replaces the modes of files and directories alike. */
   readonly absolute: number | undefined;
-  /** `mode`: permission bits 0o7777 of the source. */
+  /** The new mode of a file whose source has the permission bits `mode` (0o7777). */
   apply(mode: number, isDirectory: boolean): number;
 }
 
@@ -16,7 +15,7 @@ export function absoluteMode(mode: number): ModeChange {
   return { absolute: mode & 0o7777, apply: () => mode & 0o7777 };
 }
 
-/** Throws KILN_BAD_MODE. */
+/** Parses the value of `--chmod`. Throws KILN_BAD_MODE. */
 export function parseMode(text: string): ModeChange {
   if (/^[0-7]+$/.test(text) && Number.parseInt(text, 8) <= 0o7777)
     return absoluteMode(Number.parseInt(text, 8));
@@ -28,7 +27,10 @@ export function parseMode(text: string): ModeChange {
   };
 }
 
-/** Takes the mode so far, that of the source, and whether it is a directory. */
+/**
+ * Returns the new mode. Takes the mode after the clauses before it, the mode of the source, and
+ * whether the file is a directory.
+ */
 type Clause = (now: number, source: number, isDirectory: boolean) => number;
 
 function parseClause(clause: string, whole: string): Clause {
@@ -54,7 +56,7 @@ function parseStep(who: string, op: string, perms: string): Clause {
   const mask = all
     ? 0o6777
     : [...who].reduce((bits, name) => bits | CLASS[name as keyof typeof CLASS], 0);
-  // The sticky bit belongs to no class: it is set or cleared by name only, and not for `o` alone.
+  // The sticky bit belongs to no class. It changes only if `t` is given, and not for `o` alone.
   const sticky = perms.includes('t') && (all || /[ug]/.test(who)) ? 0o1000 : 0;
   return (now, source, isDirectory) => {
     const bits = (permBits(perms, now, source, isDirectory) & mask) | sticky;
@@ -64,6 +66,7 @@ function parseStep(who: string, op: string, perms: string): Clause {
   };
 }
 
+/** The permission bits that `perms` means, for all three classes. */
 function permBits(perms: string, now: number, source: number, isDirectory: boolean): number {
   if (perms === 'u' || perms === 'g' || perms === 'o') {
     const bits = (now >> COPIES[perms]) & 7;

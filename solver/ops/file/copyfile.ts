@@ -14,11 +14,12 @@ const CHUNK = 1 << 20;
 let chunk: Buffer | undefined;
 
 /**
- * Copies one regular file to a name that is free, with its metadata. What is copied is what was
- * hashed: afterwards the source still has the identity that the walk saw, and where its time stamp
- * proves nothing (`expected`), the bytes themselves are compared. Throws KILN_CONTEXT_CHANGED
- * otherwise. read and write, not copy_file_range: a context is mostly on another file system
- * (EXDEV), and small files gain nothing by it.
+ * Copies one regular file and its metadata to a name that does not exist yet. Makes sure that the
+ * copied bytes are those that were hashed: after the copy the source must still have the identity
+ * that was seen when it was selected. If its time stamp does not prove that (`expected` is set),
+ * the bytes are compared too. Throws KILN_CONTEXT_CHANGED otherwise. Uses read and write and not
+ * copy_file_range: a context is mostly on another file system (EXDEV), and small files do not gain
+ * from it.
  */
 export function copyFile(
   from: OpenDirectory,
@@ -59,7 +60,7 @@ export function copyFile(
       whole = true;
     } finally {
       closeSync(target);
-      // In a directory of the user's nothing half-written may stay.
+      // Removes the incomplete file: the target may be a directory of the user.
       if (!whole) unlinkat(to.fd, name, 0);
     }
   } finally {
@@ -68,9 +69,10 @@ export function copyFile(
 }
 
 /**
- * A directory that files are copied into. The first file of each mode tells whether new files get
- * the mode and owner they are to have by themselves (they do not under a umask, a set-group-id bit
- * or a default ACL): then the others need no chown and chmod, a tenth of the whole time.
+ * A directory that files are copied into. The first file of each mode shows whether new files have
+ * the right owner and mode without being changed. (They do not with a umask, a set-group-id bit or
+ * a default ACL.) If they have, the other files need no chown and chmod, which saves a tenth of the
+ * time.
  */
 export class TargetDirectory {
   readonly fd: number;
@@ -84,8 +86,8 @@ export class TargetDirectory {
   }
 
   /**
-   * True when the new file `target`, made with the permission bits of `mode`, is as it should be
-   * already.
+   * True if the new file `target`, created with the permission bits of `mode`, already has this
+   * owner and mode.
    */
   gives(target: number, uid: number, gid: number, mode: number): boolean {
     let given = this.#given.get(mode);
@@ -106,7 +108,10 @@ function openSource(from: OpenDirectory, step: FileStep): number {
   }
 }
 
-/** No more than `size` and one byte, whatever the source turned into. */
+/**
+ * Copies until the end of the source, but stops soon after `size` bytes if the source has grown.
+ * Returns the number of bytes.
+ */
 function copyBytes(
   source: number,
   target: number,
@@ -122,7 +127,7 @@ function copyBytes(
       onBytes?.(chunk.subarray(0, count));
       total += count;
     }
-    // A short read is the end of a regular file; the size says whether it came too soon.
+    // A short read is the end of a regular file. The caller checks whether it came too soon.
     if (count < CHUNK) break;
   }
   return total;

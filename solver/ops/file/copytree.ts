@@ -28,46 +28,55 @@ import { notADirectory } from './destination.ts';
 import { type FileStep, fileStep } from './steps.ts';
 
 /**
- * One source of a COPY onto its target, in three steps, so that the middle one can be shared among
- * threads: `begin` makes directories, links and nodes and clears the way for files; `copyFiles`
- * copies; `finish` makes hard links and gives directories their final metadata, which the files in
- * them would have changed.
+ * The copy of one source of a COPY to its target, in three steps. `beginTree` makes directories,
+ * links and nodes and removes what is in the way of files. `copyFiles` copies files and can be
+ * shared among threads. `finishTree` makes hard links and sets the metadata of directories, which
+ * copying files into them has changed.
  */
 export interface TreeCopy {
   readonly from: Root;
   readonly to: Root;
   readonly entries: readonly Entry[];
   readonly contents: Contents;
-  /** Where the first entry goes: a path in `to` without symlinks, whose parent exists. */
+  /** The target of the first entry: a path in `to` without symlinks whose parent exists. */
   readonly target: string;
   readonly overrides: Overrides;
-  /** Whatever is in the way is replaced, even by something of another kind. */
+  /** If true, an existing file is replaced even by one of another kind. */
   readonly replace: boolean;
   /**
-   * A local directory, which BuildKit transfers into a snapshot first: sockets become empty files,
-   * and the time of its top is that of the transfer, not of the user's directory.
+   * True for a local directory. BuildKit first transfers such a directory into a snapshot, so
+   * sockets become empty files, and the time of its top is the time of the transfer.
    */
   readonly fromContext: boolean;
-  /** The copy is only mounted and never a part of an image, so that any name can be in it. */
+  /** True if the copy is only mounted and never part of a layer, so that it may hold any name. */
   readonly mountedOnly?: boolean | undefined;
 }
 
+/** What `beginTree` has done, and what is left to do. */
 export interface Begun {
   readonly files: readonly FileStep[];
-  /** Files that are another name of an earlier one. */
+  /** Files that are another name of an earlier file. */
   readonly links: readonly { readonly target: string; readonly first: string }[];
-  /** By index into `entries`: was the directory made here? Undefined for what is no directory. */
+  /**
+   * By index into `entries`: true for a directory that the copy made, false for one that existed,
+   * undefined for anything else.
+   */
   readonly made: readonly (boolean | undefined)[];
-  /** The directories that were made here, by their path in the destination: nothing was in them. */
+  /** The paths in `to` of the directories that the copy made. They were empty. */
   readonly fresh: ReadonlySet<string>;
 }
 
+/**
+ * Makes a whole copy on this thread. Throws KILN_COPY_ONTO_DIRECTORY, KILN_NOT_A_DIRECTORY,
+ * KILN_LAYER_NAME or KILN_CONTEXT_CHANGED.
+ */
 export function copyTree(job: TreeCopy): void {
   const begun = beginTree(job);
   copyFiles(job.from, job.to, begun.files, job.overrides);
   finishTree(job, begun);
 }
 
+/** Makes everything but files and hard links. */
 export function beginTree(job: TreeCopy): Begun {
   const files: FileStep[] = [];
   const links: { target: string; first: string }[] = [];
@@ -95,8 +104,8 @@ export function beginTree(job: TreeCopy): Begun {
 }
 
 /**
- * Copies files onto names that are free, in directories that exist. Sorted by directory it is
- * fastest.
+ * Copies files to names that do not exist yet, in existing directories. It is fastest if the files
+ * are sorted by directory.
  */
 export function copyFiles(
   from: Root,
@@ -115,8 +124,8 @@ export function copyFiles(
 }
 
 /**
- * Gives files of `from` the same paths in `to`, where the directories exist. Answers the indexes of
- * those for which that failed.
+ * Links files of `from` to the same paths in `to`, whose directories exist. Returns the indexes of
+ * the paths that could not be linked.
  */
 export function linkFiles(from: Root, to: Root, paths: readonly string[]): number[] {
   using source = new OpenDirectory(from);
@@ -124,8 +133,8 @@ export function linkFiles(from: Root, to: Root, paths: readonly string[]): numbe
   const failed: number[] = [];
   for (const [index, path] of paths.entries()) {
     const [directory, name] = splitPath(path);
-    // Removed meanwhile (ENOENT), as many names as a file can have (EMLINK): whatever it is, a copy
-    // does it too.
+    // The source may be gone (ENOENT) or have too many links (EMLINK). In any case, copying still
+    // works.
     if (
       !isThere(source, directory) ||
       tryLinkat(source.at(directory), name, target.at(directory), name) !== 0
@@ -135,7 +144,7 @@ export function linkFiles(from: Root, to: Root, paths: readonly string[]): numbe
   return failed;
 }
 
-/** A layer may be removed while we look. */
+/** False if the directory is gone: the layer may be removed at any time. */
 function isThere(source: OpenDirectory, directory: string): boolean {
   try {
     return source.at(directory) >= 0;
@@ -144,10 +153,12 @@ function isThere(source: OpenDirectory, directory: string): boolean {
   }
 }
 
+/** Makes hard links and sets the metadata of directories, after the files have been copied. */
 export function finishTree(job: TreeCopy, begun: Begun): void {
   using to = new OpenDirectory(job.to);
   for (const { target, first } of begun.links) linkTo(job.to, to, first, target);
-  // From the deepest up: the time of a directory is set after that of all in it.
+  // The deepest directories come first: the time of a directory is set after that of everything in
+  // it.
   for (let at = job.entries.length - 1; at >= 0; at--) {
     const made = begun.made[at];
     if (made !== undefined) finishDirectory(job, job.entries[at]!, made);
@@ -163,7 +174,7 @@ function splitPath(path: string): [directory: string, name: string] {
   return slash < 0 ? ['', path] : [path.slice(0, slash), path.slice(slash + 1)];
 }
 
-/** True when it was made, false when it was there. */
+/** Makes a directory. Returns false if it already exists. */
 function makeDirectory(job: TreeCopy, to: OpenDirectory, target: string): boolean {
   if (target === '') return false;
   const [parent, name] = splitPath(target);
@@ -177,7 +188,10 @@ function makeDirectory(job: TreeCopy, to: OpenDirectory, target: string): boolea
   return true;
 }
 
-/** Removes what a file, link or node replaces; a directory only when told to. */
+/**
+ * Removes what a file, link or node replaces. Throws KILN_COPY_ONTO_DIRECTORY for a directory,
+ * unless the job replaces those too.
+ */
 function clearTheWay(job: TreeCopy, to: OpenDirectory, target: string): void {
   const [parent, name] = splitPath(target);
   const there = name === '' ? undefined : statAt(to.at(parent), name);
@@ -195,7 +209,7 @@ function clearTheWay(job: TreeCopy, to: OpenDirectory, target: string): void {
   else unlinkat(to.at(parent), name);
 }
 
-/** A symlink, FIFO, socket or device. */
+/** Makes a symlink, FIFO, socket or device. */
 function makeNode(job: TreeCopy, to: OpenDirectory, entry: Entry, target: string): void {
   const [parent, name] = splitPath(target);
   const dir = to.at(parent);
@@ -233,9 +247,9 @@ function linkTo(root: Root, to: OpenDirectory, first: string, target: string): v
 }
 
 /**
- * The metadata of a directory. One that was there before keeps its own at the top of the copy, but
- * for the time; deeper down it takes that of the source; one that is only on the way takes the
- * mode.
+ * Sets the metadata of a directory. A directory that the copy made gets that of the source. So does
+ * an existing one, with two exceptions: at the top of the copy only its time is set, and one that
+ * only leads to what a pattern selects gets only the mode.
  */
 function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
   const keepsOwn = !made && (entry.rel === '' || entry.implied);
@@ -270,7 +284,7 @@ function now(): Stat['mtime'] {
   return { sec: Math.floor(ms / 1000), nsec: (ms % 1000) * 1_000_000 };
 }
 
-/** The exact time is not in the entry. */
+/** The stat of an entry's file. The entry does not hold its time in nanoseconds. */
 function sourceStat(job: TreeCopy, entry: Entry): Stat {
   const fd = stillThere(entry.path, () => job.from.open(entry.path, O.PATH, { follow: false }));
   try {

@@ -15,7 +15,8 @@ const PACK: Readonly<Record<Exclude<Packing, 'none'>, (bytes: Buffer) => Buffer>
 };
 
 /**
- * Unpacks without keeping anything; answers how many bytes came, and the code with which it ended.
+ * Decompresses without keeping the bytes. Returns their number, and the code of the error if there
+ * was one.
  */
 async function unpacked(bytes: Buffer): Promise<readonly [size: number, code: string | undefined]> {
   let size = 0;
@@ -38,7 +39,7 @@ async function unpacked(bytes: Buffer): Promise<readonly [size: number, code: st
 }
 
 for (const [packing, pack] of Object.entries(PACK)) {
-  test(`${packing}: members or frames in a row are one archive; damage is reported`, async () => {
+  test(`${packing}: several members or frames are one archive; damage is reported`, async () => {
     const parts = [Buffer.alloc(70_000, 'a'), Buffer.from('b'), Buffer.alloc(30_000, 'c')].map(
       pack,
     );
@@ -50,9 +51,9 @@ for (const [packing, pack] of Object.entries(PACK)) {
     assert.is((await unpacked(changed))[1], 'KILN_ARCHIVE_DAMAGED');
   });
 
-  // Gzip's own format keeps below the ratio: 1,030 at the most.
+  // The format of gzip limits the ratio to 1,030, which is allowed.
   if (packing === 'gzip') continue;
-  test(`${packing}: what unpacks to far more than its size is given up`, async () => {
+  test(`${packing}: an archive that expands far beyond its size is refused`, async () => {
     const member = pack(Buffer.alloc(32 * MIB));
     const [size, code] = await unpacked(Buffer.concat(Array.from({ length: 40 }, () => member)));
     assert.is(code, 'KILN_LAYER_LIMIT');
@@ -60,7 +61,7 @@ for (const [packing, pack] of Object.entries(PACK)) {
   });
 }
 
-test('a stream that is packed no more than others is unpacked beyond a gigabyte', async () => {
+test('an archive with a normal ratio is decompressed beyond a gigabyte', async () => {
   const noise = Buffer.alloc(MIB, 'kiln');
   for (let at = 0; at < MIB; at += 64) noise.writeUInt32LE((at * 2654435761) >>> 0, at);
   const frame = zstdCompressSync(noise);

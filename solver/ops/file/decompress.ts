@@ -6,6 +6,7 @@ import { errnoOf, KilnError, messageOf } from '../../../base/errors.ts';
 import type { Expansion } from '../../../snapshotter/layer/expansion.ts';
 import { unzstd } from '../../../snapshotter/layer/zstd-frames.ts';
 
+/** How an archive is compressed. */
 export type Packing = 'none' | 'gzip' | 'bzip2' | 'xz' | 'zstd';
 
 const MAGICS: readonly (readonly [Packing, readonly number[]])[] = [
@@ -15,14 +16,14 @@ const MAGICS: readonly (readonly [Packing, readonly number[]])[] = [
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
 ];
 
-/** By the first bytes, as Docker does; the file's name says nothing. */
+/** The compression by the first bytes, as Docker recognises it. The name of the file is ignored. */
 export function packingOf(start: Uint8Array): Packing {
   return MAGICS.find(([, magic]) => magic.every((byte, at) => start[at] === byte))?.[0] ?? 'none';
 }
 
 /**
- * A stream of xz says how much memory it takes to unpack: 65 MiB at the most by any level of the
- * tool, and as much as it likes by hand.
+ * The header of an xz stream determines how much memory unpacking takes. No level of the tool needs
+ * more than 65 MiB; a crafted header may ask for any amount, so it is limited.
  */
 const TOOLS = {
   bzip2: { command: 'bzip2', args: ['-dc'], packageName: 'bzip2' },
@@ -30,9 +31,9 @@ const TOOLS = {
 } as const;
 
 /**
- * The unpacked bytes of `packed`, weighed by `expansion`. bzip2 and xz run the tool of that name:
- * Node has neither. Errors come out of the iteration: KILN_ARCHIVE_DAMAGED, KILN_LAYER_LIMIT,
- * KILN_TOOL_MISSING.
+ * The decompressed bytes of `packed`. `expansion` limits how far they may grow. bzip2 and xz run
+ * the program of that name, since Node has neither. The iteration rejects with
+ * KILN_ARCHIVE_DAMAGED, KILN_LAYER_LIMIT or KILN_TOOL_MISSING.
  */
 export async function* decompress(
   packed: AsyncIterable<Buffer>,
@@ -84,10 +85,10 @@ async function* throughTool(
   );
   failed.catch(() => {});
   const closed = once(child, 'close').catch(() => {});
-  let complaint = '';
+  let errorText = '';
   child.stderr.on(
     'data',
-    (text: Buffer) => (complaint = (complaint + text.toString()).slice(0, 500)),
+    (text: Buffer) => (errorText = (errorText + text.toString()).slice(0, 500)),
   );
   child.stdin.on('error', () => {});
   packed.on('error', () => child.kill('SIGKILL'));
@@ -98,7 +99,7 @@ async function* throughTool(
     if (child.exitCode !== 0)
       throw new KilnError(
         'KILN_ARCHIVE_DAMAGED',
-        `cannot unpack the archive: ${complaint.trim() || `${command} failed`}`,
+        `cannot unpack the archive: ${errorText.trim() || `${command} failed`}`,
       );
   } finally {
     if (child.exitCode === null) child.kill('SIGKILL');
@@ -111,7 +112,7 @@ function toolError(packing: 'bzip2' | 'xz', error: Error): Error {
   const { command, packageName } = TOOLS[packing];
   return new KilnError(
     'KILN_TOOL_MISSING',
-    `the archive is packed with ${packing}, and there is no ${command} to unpack it`,
+    `the archive is compressed with ${packing}, and the program ${command} is not installed`,
     {
       hint: `apt-get install ${packageName}`,
     },

@@ -6,9 +6,9 @@ import type { Root } from '../../../snapshotter/sys/rooted.ts';
 import { applyToName, type Overrides } from './attributes.ts';
 
 /**
- * Where a source goes, as BuildKit decides it (tonistiigi/fsutil copy). Links in the destination
- * are followed inside the root. Parents that are missing are made with mode 0755 (with the mode,
- * when an octal one is given), owned as the copy is.
+ * The path in `to` where a source of a COPY goes, by BuildKit's rules (tonistiigi/fsutil copy).
+ * Symlinks in the destination are followed inside the root. Missing parents are made, with the
+ * owner of the copy. Their mode is 0755, or an octal `--chmod`.
  */
 export function prepareTarget(
   to: Root,
@@ -24,7 +24,7 @@ export function prepareTarget(
   const intoIt = source.isDirectory
     ? !source.contentsOnly && existing !== undefined
     : existing !== undefined && isDirectoryMode(existing.mode);
-  // The top of a tree has no name of its own: what is in it goes where it was told to go.
+  // The top of a tree has no name, so its contents go directly to the destination.
   if (intoIt && source.name !== '') target = below(target, source.name);
   makeParents(
     to,
@@ -34,18 +34,19 @@ export function prepareTarget(
   return target;
 }
 
-/** What has to be known of a source to decide where it goes. */
+/** What decides where a source goes. */
 export interface SourceShape {
   readonly isDirectory: boolean;
-  /** Of a directory: copy what is in it, not itself. */
+  /** For a directory: its contents are copied and not the directory itself. */
   readonly contentsOnly: boolean;
-  /** Last component of its path; '' for the top of a tree. */
+  /** The last component of the path; '' for the top of a tree. */
   readonly name: string;
 }
 
 /**
- * `mkdir -p` as COPY does it. `checkPath` is asked about each directory that is made. Throws
- * KILN_NOT_A_DIRECTORY, KILN_LAYER_NAME.
+ * Makes a directory and its parents like `mkdir -p`, as COPY does. `checkPath` is called with each
+ * directory that is made and may throw; by default it throws KILN_LAYER_NAME. Throws
+ * KILN_NOT_A_DIRECTORY if a part of the path is a file.
  */
 export function makeParents(
   to: Root,

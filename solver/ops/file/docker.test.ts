@@ -11,7 +11,7 @@ import { makeArchives } from './archives.ts';
 import { BASE, CASES, type Case, CONTEXT } from './cases.ts';
 import { type CopyingSnapshotter, copyingSnapshotter, listTree, makeTree } from './testing.ts';
 
-/** Every case that Docker was asked about (oracle.ts) comes out here as it came out there. */
+/** Each case of `cases.ts` must give the same result as with Docker (see oracle.ts). */
 
 type Outcome = readonly string[] | { readonly error: string };
 
@@ -20,7 +20,7 @@ const docker = JSON.parse(
 ) as Record<string, Outcome>;
 
 if (process.getuid?.() !== 0)
-  console.log('SKIP file actions against Docker: owners can only be given by root');
+  console.log('SKIP file actions against Docker: only root can set owners');
 else for (const one of CASES) test(`as Docker: ${one.name}`, () => compare(one));
 
 const home = mkdtempSync(join(tmpdir(), 'kiln-file-'));
@@ -43,9 +43,9 @@ test.after(() => {
 
 async function compare(one: Case): Promise<void> {
   const expected = docker[one.name];
-  assert.ok(expected, 'Docker was not asked');
+  assert.ok(expected, 'no result of Docker: run oracle.ts');
   const outcome = await build(one);
-  // Docker makes a file that its own export then turns into a removal; such names are refused here.
+  // Docker makes a file that its own export then turns into a removal. Kiln refuses such names.
   if (Array.isArray(expected) && expected.some((line) => /^\S*\.wh\./.test(line))) {
     assert.ok('error' in outcome);
     assert.match(outcome.error, /\.wh\.foo" cannot be kept in an image/);
@@ -56,9 +56,9 @@ async function compare(one: Case): Promise<void> {
 }
 
 /**
- * Where Docker says that a directory is from just now, ours may have the time of the source: a
- * directory on the way to what a pattern selects gets that, so that the same input gives the same
- * bytes.
+ * Adjusts Docker's result for one difference. A directory that only leads to what a pattern selects
+ * has the current time with Docker, and the time of the source with Kiln, so that the same input
+ * gives the same bytes.
  */
 function matching(expected: readonly string[], outcome: Outcome): Outcome {
   if (!Array.isArray(outcome)) return expected;

@@ -11,45 +11,47 @@ import type { FileStep } from './steps.ts';
 /**
  * # What large copies made the last time
  *
- * When one file of 20,000 changes, the COPY runs again; the other 19,999 files are the same inodes
- * with the same times as when they were copied before, and the layer of that run holds them with
- * the very metadata that is wanted now. Hard links into the new layer take a quarter of the time of
- * a copy, and no space. A layer is never written to once it is committed, so sharing an inode is
- * safe.
+ * When one file of 20,000 changes, the COPY runs again. The other 19,999 files are the same inodes
+ * with the same times as before, and the layer of the last run holds them with the right metadata.
+ * Hard links to them take a quarter of the time of a copy, and no space. Sharing an inode is safe
+ * because a committed layer is never written to.
  *
- * One file for each place that is copied to; losing one costs a copy, a damaged one counts as none.
+ * Each destination has one file in the store. Without it the next run copies; a damaged one is
+ * ignored. Its format is:
  *
  *     "KILNEC1\n" | crc32 of the rest u32 | count u32
  *     | dev, ino, size, mtimeMs, ctimeMs: f64[count] each
  *     | layer id, paths: UTF-16, NUL between
  */
 export interface EarlierCopies {
-  /** The last copy to this place, while its layer is there. */
+  /** The last copy of this kind, if its layer still exists. */
   find(place: Digest): EarlierCopy | undefined;
   /**
-   * Remembers that `layer` holds, at their targets, copies of `files` and nothing that another
-   * action made.
+   * Remembers that `layer` holds copies of `files` at their targets. No other action may have
+   * written to the layer.
    */
   keep(place: Digest, layer: LayerId, files: readonly FileStep[]): void;
 }
 
+/** A copy that was made before, as a source of hard links. */
 export interface EarlierCopy {
   readonly layer: LayerId;
   /** The directory of the layer. */
   readonly files: string;
-  /** True when the layer holds, at the step's target, a copy of this very file as it is now. */
+  /** True if the layer has, at the target of the step, a copy of this file as it is now. */
   has(step: FileStep): boolean;
 }
 
 /**
- * Where a copy goes, and all that decides on what comes out there, but for the files themselves.
+ * Identifies a copy by everything that decides its result, except the files themselves. `memory`
+ * names the source directory.
  */
 export function copyPlace(
   memory: string,
   copy: FileActionCopy,
   { owner, time }: Overrides,
 ): Digest {
-  // A mode is in the action; an owner by name was looked up in the image.
+  // The mode is part of the action. An owner by name has already been looked up in the image.
   const action = JSON.stringify([copy, owner, time], (_, value) =>
     typeof value === 'bigint' ? String(value) : value,
   );
@@ -60,7 +62,7 @@ const MAGIC = Buffer.from('KILNEC1\n');
 const HEADER = 16;
 const COLUMNS = 5;
 
-/** `directory` of the store is theirs alone. */
+/** Opens the copies remembered in `directory`, which nothing else uses. */
 export function openEarlierCopies(
   directory: string,
   snapshotter: Pick<Snapshotter, 'files'>,
@@ -72,12 +74,12 @@ export function openEarlierCopies(
       const files = index && snapshotter.files(index.layer);
       return files === undefined ? undefined : { ...index!, files };
     },
-    // Where the time stamp of a file proves nothing, it is left out: the same stamp may come to
-    // stand for other bytes.
+    // A file whose time stamp is too recent to prove that it is unchanged is left out: other bytes
+    // may get the same stamp.
     keep(place, layer, files) {
       const provable = files.filter(({ expected }) => expected === undefined);
-      // When the threads have been given what comes next: nobody waits for this (20 ms for 20,000
-      // files).
+      // Written after the threads have got their next work, since nothing waits for it (20 ms for
+      // 20,000 files).
       setImmediate(() => writeIndex(fileOf(place), layer, provable));
     },
   };
@@ -133,7 +135,7 @@ function writeIndex(file: string, layer: LayerId, files: readonly FileStep[]): v
     writeFileSync(temporary, Buffer.concat([MAGIC, sum, body]));
     renameSync(temporary, file);
   } catch {
-    // A full disk, most likely. The next copy then copies.
+    // Most likely the disk is full. The next run then copies.
     rmSync(temporary, { force: true });
   }
 }

@@ -102,7 +102,9 @@ const mkdir = (path: string, makeParents = true): Kind => ({
   mkdir: { path, mode: 0o751, makeParents, timestamp: 7_000_000_000 },
 });
 
-/** Each action on top of the one before; the base is input 0 and the context input 1. */
+/**
+ * Actions that each change the result of the one before. The base is input 0, the context input 1.
+ */
 function chain(...kinds: Kind[]): FileAction[] {
   return kinds.map((action, at) => ({
     input: at === 0 ? 0 : at + 1,
@@ -157,7 +159,7 @@ async function keyOf(world: World, actions: readonly FileAction[]): Promise<stri
 
 const root = process.getuid?.() === 0;
 
-test('a touched file keeps the key; edit, rename and mode change it', async (world) => {
+test('touching a file keeps the key; an edit, a new name or mode changes it', async (world) => {
   writeFileSync(join(world.context, 'a'), 'one');
   const actions = chain(copy('/*', '/x/'));
   const first = await keyOf(world, actions);
@@ -176,7 +178,7 @@ test('a touched file keeps the key; edit, rename and mode change it', async (wor
   }
 });
 
-test('every field of an action counts in the key', async (world) => {
+test('every field of an action is part of the key', async (world) => {
   writeFileSync(join(world.context, 'a'), 'one');
   const variants: Kind[] = [
     copy('/a', '/x'),
@@ -203,7 +205,7 @@ test('every field of an action counts in the key', async (world) => {
   assert.is(new Set(keys).size, variants.length);
 });
 
-test('a context that changes between key and copy is an error', async (world) => {
+test('a context that changes after its key was computed is an error', async (world) => {
   writeFileSync(join(world.context, 'a'), 'one');
   const hasher = createContentHasher({ directory: undefined });
   const op = fileOp({ actions: chain(copy('/a', '/x')) }, 2, {
@@ -223,7 +225,7 @@ test('a context that changes between key and copy is an error', async (world) =>
   assert.is((await failure(ran)).code, 'KILN_CONTEXT_CHANGED');
 });
 
-test('bytes that changed under the same time stamp are noticed by the copy', (world) => {
+test('the copy notices changed bytes even if the time stamp is the same', (world) => {
   writeFileSync(join(world.context, 'a'), 'one');
   mkdirSync(join(world.home, 'to'));
   const { dev, ino, size, mtimeMs, ctimeMs } = lstatSync(join(world.context, 'a'));
@@ -247,7 +249,7 @@ test('bytes that changed under the same time stamp are noticed by the copy', (wo
   assert.throws(() => copyFiles(from, to, [{ ...step, expected: other }], NO_OVERRIDES), changed);
 });
 
-test('a directory or link that is gone when it is copied is a changed context', (world) => {
+test('a directory or link that was removed before the copy is a changed context', (world) => {
   for (const [name, make] of [
     ['d', (path: string) => mkdirSync(path)],
     ['l', (path: string) => symlinkSync('x', path)],
@@ -277,7 +279,7 @@ test('a directory or link that is gone when it is copied is a changed context', 
   }
 });
 
-test('times are kept to the nanosecond, extended attributes that count are kept', async (world) => {
+test('times are kept to the nanosecond, and xattrs of the key are kept', async (world) => {
   const file = join(world.context, 'a');
   writeFileSync(file, 'x');
   setXattr(file, 'user.note', Buffer.from('kept'));
@@ -287,7 +289,7 @@ test('times are kept to the nanosecond, extended attributes that count are kept'
   assert.equal(getXattr(join(out, 'a'), 'user.note'), Buffer.from('kept'));
 });
 
-test('actions build on each other and make one layer', async (world) => {
+test('actions that change the result of each other make one layer', async (world) => {
   const out = await run(
     world,
     SCRATCH,
@@ -300,7 +302,7 @@ test('actions build on each other and make one layer', async (world) => {
   ]);
 });
 
-test('one action may be seen by two others, which do not see each other', async (world) => {
+test('two actions may use the result of a third without seeing each other', async (world) => {
   const actions: FileAction[] = [
     { input: -1, secondaryInput: -1, output: -1, action: mkfile('/a', 'a') },
     { input: 2, secondaryInput: -1, output: 0, action: mkfile('/b', 'b') },
@@ -328,7 +330,7 @@ test('one action may be seen by two others, which do not see each other', async 
   ]);
 });
 
-test('a graph with indexes out of range is refused, whatever they are', (world) => {
+test('a graph with any index out of range is refused', (world) => {
   const wrong: readonly Partial<FileAction>[] = [
     { input: 7 },
     { input: -2 },
@@ -357,7 +359,7 @@ test('a graph with indexes out of range is refused, whatever they are', (world) 
   }
 });
 
-test('an owner that nobody has is root, with a warning', async (world) => {
+test('an owner that the image does not have is root, with a warning', async (world) => {
   writeFileSync(join(world.context, 'a'), 'x');
   const owner = { user: { by: 'name', name: 'nobody', input: 0 } } as const;
   const out = await run(world, SCRATCH, chain(copy('/a', '/', { owner })));
@@ -370,8 +372,8 @@ test('an owner that nobody has is root, with a warning', async (world) => {
 });
 
 /**
- * passwd files that hostile images bring, and the error for each; none of them may be waited for or
- * read whole.
+ * passwd files of hostile images, and the error for each. None of them may block the build or be
+ * read completely.
  */
 const PASSWDS: readonly (readonly [
   string,
@@ -412,7 +414,7 @@ for (const [what, make, code] of PASSWDS) {
   });
 }
 
-test('no link of the image leads a copy, a file or a removal outside', async (world) => {
+test('no symlink of the image makes an action write or remove outside of it', async (world) => {
   writeFileSync(join(world.context, 'a'), 'x');
   mkdirSync(join(world.context, 'dir/out'), { recursive: true });
   writeFileSync(join(world.context, 'dir/out/canary'), 'dead');
@@ -439,7 +441,7 @@ test('no link of the image leads a copy, a file or a removal outside', async (wo
     rm(`/../../../..${world.outside}/canary`, { allowNotFound: true }),
     { kind: 'symlink', symlink: { oldpath: 'x', newpath: '/out/made', timestamp: -1 } } as const,
   ]) {
-    // An error is as good as an outcome inside; what is outside stays as it was.
+    // An error is as good as a result inside; what is outside must be unchanged.
     await run(world, base, chain(kind)).catch((error: unknown) =>
       assert.ok(error instanceof Error),
     );
@@ -447,7 +449,7 @@ test('no link of the image leads a copy, a file or a removal outside', async (wo
   }
 });
 
-test('a directory over a link fails, or replaces it when told to', async (world) => {
+test('copying a directory onto a symlink fails, unless the action replaces it', async (world) => {
   mkdirSync(join(world.context, 'dir/out'), { recursive: true });
   writeFileSync(join(world.context, 'dir/out/f'), 'x');
   const base = world.snapshotter.add((at) => symlinkSync('/', join(at, 'out')));
@@ -463,7 +465,7 @@ test('a directory over a link fails, or replaces it when told to', async (world)
   assert.is(readFileSync(join(out, 'out/f'), 'utf8'), 'x');
 });
 
-test('a removal takes the link, never its target, and needs something to remove', async (world) => {
+test('rm removes a symlink and not its target, and fails if nothing is there', async (world) => {
   const base = world.snapshotter.add((at) => {
     mkdirSync(join(at, 'd/sub'), { recursive: true });
     writeFileSync(join(at, 'd/sub/f'), 'x');
@@ -477,7 +479,7 @@ test('a removal takes the link, never its target, and needs something to remove'
   await run(world, base, chain(rm('/nope', { allowNotFound: true })));
 });
 
-test('make directory keeps what is there, and makes parents only when told', async (world) => {
+test('mkdir keeps an existing directory, and makes parents only on request', async (world) => {
   const base = world.snapshotter.add((at) => {
     mkdirSync(join(at, 'there'));
     chmodSync(join(at, 'there'), 0o700);
@@ -493,7 +495,7 @@ test('make directory keeps what is there, and makes parents only when told', asy
   );
 });
 
-test('make file writes through no FIFO and keeps the mode of an existing file', async (world) => {
+test('mkfile does not write into a FIFO, and keeps the mode of an existing file', async (world) => {
   const base = world.snapshotter.add((at) => {
     writeFileSync(join(at, 'f'), 'long text before', { mode: 0o600 });
     execFileSync('mkfifo', [join(at, 'p')]);
@@ -503,7 +505,7 @@ test('make file writes through no FIFO and keeps the mode of an existing file', 
   assert.is((await failure(run(world, base, chain(mkfile('/p', 'x'))))).code, 'KILN_NOT_A_FILE');
 });
 
-test('a symbolic link is made as written', async (world) => {
+test('a symlink is made with the target as it is written', async (world) => {
   const action: Kind = {
     kind: 'symlink',
     symlink: { oldpath: '../any/where', newpath: '/l', timestamp: 3_000_000_000 },
@@ -516,7 +518,7 @@ test('a symbolic link is made as written', async (world) => {
   );
 });
 
-test('a large copy is shared out and comes out the same', async (world) => {
+test('a large copy on several threads gives the same tree as on one', async (world) => {
   for (const dir of ['x', 'y', 'z']) {
     mkdirSync(join(world.context, dir));
     for (let at = 0; at < 200; at++)
@@ -532,7 +534,7 @@ test('a large copy is shared out and comes out the same', async (world) => {
   assert.equal(shared, alone);
 });
 
-/** Runs jobs at once, and remembers which files they were for. */
+/** Runs jobs immediately, and remembers which files they were for. */
 function countingPool(): { pool: CopyPool; jobs: { copied: string[]; linked: string[] } } {
   const jobs = { copied: [] as string[], linked: [] as string[] };
   const pool = {
@@ -550,7 +552,7 @@ function countingPool(): { pool: CopyPool; jobs: { copied: string[]; linked: str
   return { pool, jobs };
 }
 
-/** Takes all files for old ones, whose time stamps tell when they change. */
+/** Treats all files as old, so that their time stamps prove that they are unchanged. */
 function agedHasher(): SelectionHasher {
   const hasher = createContentHasher({ directory: undefined });
   return {
@@ -563,10 +565,10 @@ function agedHasher(): SelectionHasher {
   };
 }
 
-test('a large copy that is made again links to unchanged files', async (world) => {
+test('a large copy that is made again links unchanged files', async (world) => {
   const write = (file: string, text: string) => {
     writeFileSync(join(world.context, file), text);
-    // A time stamp of this very moment would prove nothing about the file.
+    // A time stamp of the current moment would prove nothing about the file.
     utimesSync(join(world.context, file), 1_600_000_000, 1_600_000_000);
   };
   mkdirSync(join(world.context, 'x'));
@@ -578,7 +580,7 @@ test('a large copy that is made again links to unchanged files', async (world) =
     const out = listTree(
       await run(world, SCRATCH, chain(...kinds), { pool, earlier, hasher }, 'the context'),
     );
-    // What is remembered is written when nothing else waits.
+    // The file of remembered copies is written when nothing else waits.
     await new Promise(setImmediate);
     return { ...jobs, out };
   };
@@ -589,16 +591,16 @@ test('a large copy that is made again links to unchanged files', async (world) =
   assert.equal(again.copied, ['all/x/f7']);
   assert.is(again.linked.length, 449);
   assert.equal(again.out, listTree(await run(world, SCRATCH, chain(all))));
-  // Another mode is another copy; several actions in one layer never link.
+  // A copy with another mode links nothing, nor does a layer of several actions.
   assert.is((await build(copy('/', '/all', { mode: 0o600 }))).linked.length, 0);
   assert.is((await build(all, mkfile('/all/x/f8', 'over it'))).linked.length, 0);
-  // What is not there any more is copied.
+  // A file that is no longer in the earlier layer is copied.
   await build(all);
   rmSync(join(world.snapshotter.last(), 'all/x/f9'));
   assert.equal((await build(all)).copied, ['all/x/f9']);
 });
 
-test('an archive cannot leave the directory that it is added to', async (world) => {
+test('an archive cannot write outside the directory that it is added to', async (world) => {
   const base = world.snapshotter.add((at) => {
     mkdirSync(join(at, 'in'));
     writeFileSync(join(at, 'victim'), 'alive');
@@ -638,7 +640,7 @@ test('an archive cannot leave the directory that it is added to', async (world) 
   assert.not(existsSync(join(world.outside, 'victim')));
 });
 
-test('names that mark removals in layers are refused with their path', async (world) => {
+test('names that mean a removal in a layer are refused with their path', async (world) => {
   const codeAndPath = async (...kinds: Kind[]) => {
     const error = await run(world, SCRATCH, chain(...kinds)).catch((thrown: unknown) => thrown);
     return error instanceof KilnError
@@ -676,7 +678,7 @@ test('names that mark removals in layers are refused with their path', async (wo
   }
 });
 
-test('a device 0:0, which means a removal to overlay, is not copied or unpacked', async (world) => {
+test('a device 0:0, which overlay takes for a removal, is not copied', async (world) => {
   execFileSync('mknod', [join(world.context, 'gone'), 'c', '0', '0']);
   await rejects(
     run(world, SCRATCH, chain(copy('/gone', '/in/'))),

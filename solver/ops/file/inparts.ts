@@ -9,10 +9,11 @@ import type { FileStep } from './steps.ts';
 export interface CopyPool {
   readonly threads: number;
   copy(job: CopyJob, signal: AbortSignal): Promise<void>;
-  /** Answers the indexes of the paths that could not be linked. */
+  /** Returns the indexes of the paths that could not be linked. */
   link(job: LinkJob, signal: AbortSignal): Promise<readonly number[]>;
 }
 
+/** Files to copy from the tree `from` to the tree `to`, whose directories exist. */
 export interface CopyJob {
   readonly from: string;
   readonly to: string;
@@ -20,21 +21,21 @@ export interface CopyJob {
   readonly overrides: PlainOverrides;
 }
 
-/** Files of one committed layer that another layer is to have too, under the same paths. */
+/** Files of a committed layer that are linked into another layer under the same paths. */
 export interface LinkJob {
   readonly from: string;
   readonly to: string;
   readonly paths: readonly string[];
 }
 
-/** Overrides as they go to a thread: a mode as text. */
+/** Overrides as plain data for a thread: the mode is text. */
 export interface PlainOverrides {
   readonly owner: Overrides['owner'];
   readonly mode: string | undefined;
   readonly time: Overrides['time'];
 }
 
-/** The part of a CopyTask that is needed here. */
+/** What a copy on several threads needs of a CopyTask. */
 export interface SharedCopy {
   readonly copy: FileActionCopy;
   readonly tree: { readonly root: string };
@@ -45,7 +46,9 @@ export interface SharedCopy {
   readonly earlier?: EarlierCopy | undefined;
 }
 
-/** A large copy, shared among threads. Answers the files that went straight into `upper`. */
+/**
+ * Makes a large copy on several threads. Returns the files that were written directly into `upper`.
+ */
 export async function copyInParts(
   task: SharedCopy,
   job: TreeCopy,
@@ -73,7 +76,7 @@ export async function copyInParts(
   return direct;
 }
 
-/** Links what the earlier copy holds; answers the files that are still to be copied. */
+/** Links the files that the earlier copy holds. Returns those that must still be copied. */
 async function linkUnchanged(
   pool: CopyPool,
   earlier: EarlierCopy,
@@ -96,10 +99,10 @@ async function linkUnchanged(
 }
 
 /**
- * A file that goes into a directory which was made a moment ago can be written past the overlay,
- * straight into its upper directory: no lower layer has a say in it, and the overlay has looked up
- * nothing there yet. It spares half the time of the kernel. A file with several names goes the long
- * way: its other names are made through the mount.
+ * Decides which files are written past the overlay, directly into its upper directory. That is
+ * possible for a file in a directory that this copy made: no lower layer has that directory, and
+ * the overlay has not looked up anything in it. It halves the time in the kernel. A file with
+ * several names is written through the mount, because its other names are.
  */
 function byRoute({ files, links, fresh }: Begun): { direct: FileStep[]; mounted: FileStep[] } {
   const linked = new Set(links.map(({ first }) => first));
@@ -116,5 +119,5 @@ function octal(mode: number): string | undefined {
   return mode === -1 ? undefined : (mode & 0o7777).toString(8);
 }
 
-/** Opening and making a file takes as long as copying so many bytes. */
+/** The cost of a file. Opening and creating it takes as long as copying 64 KiB. */
 const weight = (file: FileStep) => 65536 + file.size;

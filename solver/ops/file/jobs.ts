@@ -4,10 +4,7 @@ import { parseMode } from './chmod.ts';
 import { copyFiles, linkFiles } from './copytree.ts';
 import type { CopyJob, LinkJob } from './inparts.ts';
 
-/**
- * What a worker thread does for a copy: its share of the files, into directories that are there
- * already.
- */
+/** The part of a copy that a worker thread makes. */
 function copyShare(job: CopyJob): void {
   using from = openRoot(job.from);
   using to = openRoot(job.to);

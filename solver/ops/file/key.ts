@@ -6,13 +6,12 @@ import type { Selection } from '../../../cache/contenthash.ts';
 import type { ChownOpt, FileAction, FileOp, UserOpt } from '../../llb/ops.ts';
 import { selectionOf } from './perform.ts';
 
-/** Raised when an action comes to do something else for the same key. */
+/** Raise this when the meaning of an action changes. */
 const VERSION = 1;
 
 /**
- * What an op is, apart from its inputs: a part for each action. The value is JSON with the keys in
- * a fixed order, so that two actions with the same meaning have the same value and the first
- * difference can be shown.
+ * The key parts of a file op, one for each action. The value is JSON with keys in a fixed order.
+ * Equal actions have equal values, and the first difference can be shown to the user.
  */
 export function actionParts(op: FileOp, inputCount: number): readonly KeyPart[] {
   const many = op.actions.length > 1;
@@ -23,7 +22,7 @@ export function actionParts(op: FileOp, inputCount: number): readonly KeyPart[] 
     value: JSON.stringify({
       version: VERSION,
       kind: action.action.kind,
-      // How the actions hang together: which one builds on which.
+      // Which results the action uses and which output it makes.
       wiring: [action.input, action.secondaryInput, action.output],
       ...fieldsOf(action, inputCount),
     }),
@@ -44,8 +43,7 @@ function fieldsOf({ action, secondaryInput }: FileAction, inputCount: number): o
       const { src, owner, timestamp, ...flags } = action.copy;
       const byContent = secondaryInput >= 0 && secondaryInput < inputCount;
       return {
-        // Where the source lies is no matter when its content counts: only what it is called in its
-        // directory.
+        // If the source counts by content, its directory does not matter, only its name.
         src: byContent ? basename(cleanPath(`/${src}`)) : cleanPath(`/${src}`),
         dest: flags.dest,
         owner: ownerOf(owner),
@@ -88,8 +86,8 @@ function fieldsOf({ action, secondaryInput }: FileAction, inputCount: number): o
 }
 
 /**
- * A name counts as written; what it stands for is counted with the passwd or group file of the
- * input.
+ * A name counts as it is written. The id that it stands for counts by the content of the passwd or
+ * group file.
  */
 function ownerOf(owner: ChownOpt | undefined): readonly unknown[] {
   const one = (opt: UserOpt | undefined) =>
@@ -97,13 +95,14 @@ function ownerOf(owner: ChownOpt | undefined): readonly unknown[] {
   return [one(owner?.user), one(owner?.group)];
 }
 
-/** What one input is read for. */
+/** How one input is read. */
 export interface InputReads {
-  /** It is built upon, so all of it counts. */
+  /** True if an action changes this input, so that all of it counts. */
   readonly whole: boolean;
   readonly selections: readonly { readonly action: number; readonly selection: Selection }[];
 }
 
+/** For each input, how the op reads it. */
 export function readsOf(op: FileOp, inputCount: number): readonly InputReads[] {
   return Array.from({ length: inputCount }, (_, input) => ({
     whole: op.actions.some((action) => action.input === input),
@@ -140,7 +139,7 @@ export function ownerOfAction(action: FileAction['action']): ChownOpt | undefine
   }
 }
 
-/** A name for the selections of an input. */
+/** The selector of an input (`InputKey.selector`): a digest of what is selected in it. */
 export function selectorOf(reads: InputReads): string {
   return digestOfParts(reads.selections.map(({ selection }) => JSON.stringify(selection)));
 }

@@ -9,10 +9,12 @@ import { BASE, CASES, CONTEXT } from './cases.ts';
 import { contentOf, makeTree, SPEC_TIME } from './testing.ts';
 
 /**
- * Asks Docker what comes of the cases and writes testdata/docker.json. Run by hand:
+ * Builds the cases of `cases.ts` with Docker and writes the results to testdata/docker.json. Run by
+ * hand:
+ *
  *     node solver/ops/file/oracle.ts [--prefix /host] COMMAND...
- * COMMAND is what runs docker (`docker`, or a wrapper); --prefix is where it sees this host's
- * files.
+ *
+ * COMMAND runs docker (`docker`, or a wrapper); --prefix is where it sees the files of this host.
  */
 const argv = process.argv.slice(2);
 const prefix = argv[0] === '--prefix' ? argv.splice(0, 2)[1]! : '';
@@ -67,7 +69,7 @@ function build(dockerfile: string): readonly string[] | { readonly error: string
   return listArchive(readFileSync(out));
 }
 
-/** The last words of the error, without the paths and names of one machine and one build. */
+/** The reason of the error, without the paths and names of one machine and one build. */
 function reasonOf(output: string): string {
   const line = output.split('\n').find((text) => text.startsWith('ERROR')) ?? output;
   return line
@@ -76,7 +78,7 @@ function reasonOf(output: string): string {
     .replace(/\/[^ ]*\/buildkit\d+/g, '');
 }
 
-/** As listTree lists a directory. */
+/** Lists an archive in the format of `listTree`. */
 function listArchive(bytes: Buffer): string[] {
   const lines: string[] = [];
   let head: string | undefined;

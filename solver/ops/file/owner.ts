@@ -6,12 +6,12 @@ export interface OwnerIds {
   readonly gid: number;
 }
 
-/** passwd and group come from images: a bound on what is read of them. */
+/** How much is read of a passwd or group file. They come from images, so they may have any size. */
 const MAX_BYTES = 10 << 20;
 
 /**
- * The uid and gid of a user name in the passwd file of a tree (passwd(5)); undefined when it has no
- * such user.
+ * The uid and gid of a user in /etc/passwd of a tree (passwd(5)). Undefined if there is no such
+ * user. Throws KILN_USER_FILE.
  */
 export function lookupUser(root: Root, name: string): OwnerIds | undefined {
   const fields = findLine(root, '/etc/passwd', name);
@@ -20,15 +20,15 @@ export function lookupUser(root: Root, name: string): OwnerIds | undefined {
 }
 
 /**
- * The gid of a group name in the group file of a tree (group(5)); undefined when it has no such
- * group.
+ * The gid of a group in /etc/group of a tree (group(5)). Undefined if there is no such group.
+ * Throws KILN_USER_FILE.
  */
 export function lookupGroup(root: Root, name: string): number | undefined {
   const fields = findLine(root, '/etc/group', name);
   return fields ? parseId(fields[2]) : undefined;
 }
 
-/** A number that cannot be read counts as 0, as BuildKit's parser has it. */
+/** An id. As in BuildKit's parser, an invalid number counts as 0. */
 function parseId(text: string | undefined): number {
   return text !== undefined && /^[0-9]{1,10}$/.test(text) && Number(text) <= 0xfffffffe
     ? Number(text)

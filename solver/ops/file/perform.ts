@@ -14,7 +14,7 @@ import { type CopyPool, copyInParts } from './inparts.ts';
 import { type FileStep, fileStep } from './steps.ts';
 import { tryUnpack } from './unpack.ts';
 
-/** What a copy action selects in its source; the same value makes the key and the copy. */
+/** What a copy action selects in its source. Both the key and the copy use this selection. */
 export function selectionOf(copy: FileActionCopy): Selection {
   return {
     paths: [copy.src],
@@ -29,11 +29,15 @@ export function selectionOf(copy: FileActionCopy): Selection {
   };
 }
 
-/** Required paths count from the tree's root, what a selection names from its source. */
+/**
+ * A required path is relative to the root of the tree; a selection has paths relative to its
+ * source.
+ */
 function below(src: string, path: string): string {
   return relative(join('/', src), join('/', path));
 }
 
+/** One copy action, ready to run. */
 export interface CopyTask {
   readonly copy: FileActionCopy;
   /** The source tree and what was selected in it. */
@@ -41,22 +45,20 @@ export interface CopyTask {
   readonly selected: SelectedContents;
   /** The mounted destination. */
   readonly to: string;
-  /**
-   * The directory that holds what is new in the destination (overlay upper), when it may be written
-   * to directly.
-   */
+  /** The upper directory of the overlay at `to`, if files may be written to it directly. */
   readonly upper?: string | undefined;
   readonly overrides: Overrides;
   readonly pool: CopyPool | undefined;
-  /** What the same copy made before: files that are still the same are linked. */
+  /** What the same copy made before. Unchanged files are linked from there. */
   readonly earlier?: EarlierCopy | undefined;
-  /** As in TreeCopy. */
+  /** See TreeCopy. */
   readonly mountedOnly?: boolean | undefined;
 }
 
 /**
- * Runs one copy action. Answers the files that went straight into `upper`: who copies the same
- * again may link to them.
+ * Runs one copy action. Returns the files that were written directly into `upper`: the next run of
+ * the same copy may link to them. Rejects with the errors of `copyTree`, with KILN_NO_PARENT and
+ * with those of unpacking an archive.
  */
 export async function performCopy(
   task: CopyTask,
@@ -84,7 +86,7 @@ function requireParent(to: Root, dest: string): void {
   if (to.stat(slash < 0 ? '' : path.slice(0, slash))) return;
   throw new KilnError(
     'KILN_NO_PARENT',
-    `the directory that should hold "${dest}" is not in the image`,
+    `the parent directory of "${dest}" does not exist in the image`,
   );
 }
 
@@ -127,7 +129,7 @@ async function copySource(
   return [];
 }
 
-/** Less than this is copied here and now. */
+/** Copies of up to this size are made on the main thread. */
 const INLINE_BYTES = 8 << 20;
 const INLINE_FILES = 400;
 

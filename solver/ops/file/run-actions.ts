@@ -27,21 +27,24 @@ import { treeOf } from './tree.ts';
 import { copyWhole } from './whole.ts';
 import type { Wiring } from './wiring.ts';
 
+/** The services that file ops use. */
 export interface FileOpWorld {
   readonly snapshotter: Snapshotter;
   readonly hasher: SelectionHasher;
-  /** Without it everything is copied on this thread. */
+  /** If undefined, everything is copied on the main thread. */
   readonly pool?: CopyPool;
-  /** Without it every copy is made anew. */
+  /** If undefined, unchanged files are never linked. */
   readonly earlier?: EarlierCopies | undefined;
 }
 
 /**
- * What the key was made of, by action, until the op has run: the copy takes exactly that. Kept
- * apart by directory, as two builds with directories of their own may have the same op.
+ * What was hashed for the key, by the index of the action. It is kept until the op has run, so that
+ * the copy takes exactly those files. It is separate for each directory, because two builds may
+ * share an op and lend it different directories.
  */
 export type HashedDirectories = WeakMap<DirectoryResult, Map<number, SelectedContents>>;
 
+/** One run of a file op. */
 export interface FileRun {
   readonly op: FileOp;
   readonly wiring: Wiring;
@@ -53,8 +56,8 @@ export interface FileRun {
 }
 
 /**
- * Runs the actions in order; each output becomes one layer on top of what its chain of actions
- * began with.
+ * Runs the actions in order. Each output becomes one layer on top of the tree with which its chain
+ * of actions began.
  */
 export async function runActions(run: FileRun): Promise<readonly BuildResult[]> {
   await using open = new AsyncDisposableStack();
@@ -69,10 +72,12 @@ export async function runActions(run: FileRun): Promise<readonly BuildResult[]> 
 class Runner {
   readonly #run: FileRun;
   readonly #open: AsyncDisposableStack;
-  /** Written by actions and not yet committed, by position. */
+  /**
+   * The trees that actions have written and that are not committed yet, by position (see Wiring).
+   */
   readonly #active = new Map<number, ActiveSnapshot>();
   readonly #committed = new Map<number, Snapshot>();
-  /** The large copy that is all this op does. */
+  /** The large copy, if it is the only action of this op. */
   #made:
     | {
         readonly place: Digest;
@@ -86,6 +91,7 @@ class Runner {
     this.#open = open;
   }
 
+  /** Runs the action `index`. */
   async act(index: number): Promise<void> {
     const { op, inputs, signal } = this.#run;
     signal.throwIfAborted();
@@ -96,6 +102,7 @@ class Runner {
     this.#active.set(inputs.length + index, active);
   }
 
+  /** Commits the result at a position, once. */
   async commit(position: number): Promise<Snapshot> {
     const known = this.#committed.get(position);
     if (known) return known;
@@ -109,8 +116,8 @@ class Runner {
   }
 
   /**
-   * What an action writes on: the same layer as the action before, when nobody else wants to see
-   * that one.
+   * The tree that an action changes. It is the layer of the action before it if no other action
+   * uses that one, otherwise a new layer.
    */
   async #base(position: number): Promise<ActiveSnapshot> {
     const before = this.#active.get(position);
@@ -122,7 +129,7 @@ class Runner {
     return this.#open.use(await world.snapshotter.prepare(parent, 'replacer'));
   }
 
-  /** A local directory that is built upon becomes a layer first. */
+  /** Copies a local directory into a layer, for an action that changes it. */
   async #fromDirectory(input: BuildResult & { kind: 'directory' }): Promise<ActiveSnapshot> {
     const { world, signal } = this.#run;
     const active = this.#open.use(await world.snapshotter.prepare(SCRATCH));
@@ -162,8 +169,8 @@ class Runner {
     await using scope = new AsyncDisposableStack();
     const tree = await this.#tree(source, scope);
     const selected = await this.#selected(index, copy, source, tree);
-    // Only when this is all that is written to the layer: what it holds at a path then comes from
-    // this copy.
+    // Files are linked only if the op has one action: then everything in the layer comes from this
+    // copy.
     const earlier =
       tree.memory !== undefined && this.#run.op.actions.length === 1 ? world.earlier : undefined;
     const place = copyPlace(tree.memory ?? '', copy, overrides);
@@ -182,8 +189,8 @@ class Runner {
   }
 
   /**
-   * A context can change between key and copy, so what was hashed is what is copied; a snapshot
-   * cannot.
+   * The files that an action copies. A local directory can change after its key was computed, so
+   * the files that were hashed are the ones that are copied. A snapshot cannot change.
    */
   async #selected(
     index: number,
@@ -201,6 +208,7 @@ class Runner {
     return selected;
   }
 
+  /** The tree at a position, to read from. */
   async #tree(position: number, scope: AsyncDisposableStack): Promise<Tree> {
     const { inputs, world } = this.#run;
     const input = inputs[position];
@@ -220,8 +228,9 @@ class Runner {
   }
 
   /**
-   * As BuildKit: a user without a group brings its own group, a number is its own group, and a name
-   * nobody has is root.
+   * The owner of new files, by BuildKit's rules. A user name without a group takes the user's group
+   * from passwd. A uid without a group is also the gid. A name that does not exist is root, with a
+   * warning.
    */
   async #owner(owner: ChownOpt, base: number, active: ActiveSnapshot): Promise<OwnerIds> {
     let { uid, gid } = { uid: 0, gid: 0 };
@@ -266,8 +275,8 @@ class Runner {
 }
 
 /**
- * The selection in a snapshot, whose bytes nobody can change: what xattrs there are is seen when a
- * file is copied.
+ * The selection of a copy in a snapshot. Nothing is hashed, because a snapshot cannot change.
+ * Xattrs are found when the file is copied.
  */
 function unhashed(tree: Tree, copy: FileActionCopy): SelectedContents {
   const sources = select(tree, selectionOf(copy));

@@ -2,18 +2,19 @@ import type { Contents } from '../../../cache/contenthash/statcache.ts';
 import { HAS_XATTRS, RACY } from '../../../cache/contenthash/statcache.ts';
 import type { Entry, FileIdentity } from '../../../cache/select/entry.ts';
 
-/** One regular file to copy; plain data, for worker threads. */
+/** One regular file to copy, as plain data for worker threads. */
 export interface FileStep extends FileIdentity {
-  /** In the source tree. */
+  /** The path in the source tree. */
   readonly path: string;
-  /** In the destination: a path without symlinks. */
+  /** The path in the destination, without symlinks. */
   readonly target: string;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
   readonly hasXattrs: boolean;
   /**
-   * The digest that the bytes must have, when the time stamp alone does not prove them unchanged.
+   * The sha256 that the bytes must have. Undefined if the time stamp proves that the file is
+   * unchanged.
    */
   readonly expected: Uint8Array | undefined;
 }

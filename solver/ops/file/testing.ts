@@ -28,17 +28,17 @@ import type {
 } from '../../../snapshotter/snapshotter.ts';
 
 /**
- * Trees as text, a snapshotter that needs no mounts, and listings: for the tests of file actions
- * and for what makes their goldens.
+ * Helpers for tests of file actions: trees written as text, a snapshotter that needs no mounts, and
+ * listings of trees.
  */
 
 /**
- * `d PATH MODE [UID:GID]`, `f PATH MODE [UID:GID] [=TEXT]`, `l PATH TARGET`, `h PATH FIRST`, `p
- * PATH MODE`, `s PATH MODE`.
+ * A tree, one file per line: `d PATH MODE [UID:GID]`, `f PATH MODE [UID:GID] [=TEXT]`, `l PATH
+ * TARGET` (symlink), `h PATH FIRST` (hard link), `p PATH MODE` (FIFO), `s PATH MODE` (socket).
  */
 export type TreeSpec = readonly string[];
 
-/** The time of everything that a spec makes: whole seconds, as archives keep no more. */
+/** The time of all files of a spec, in seconds since 1970: archives keep no fractions. */
 export const SPEC_TIME = 1_000_000_000;
 
 export function makeTree(root: string, spec: TreeSpec, time = SPEC_TIME): void {
@@ -70,8 +70,8 @@ function makeNode(root: string, line: string): void {
 }
 
 /**
- * One line for each path below `root`, sorted: kind, mode, owner, time (`now` when newer than the
- * specs), content, link.
+ * Lists a tree, one line for each path below `root`, sorted: kind, mode, owner, time (`now` if
+ * newer than the specs), content, link.
  */
 export function listTree(root: string, skip: (path: string) => boolean = () => false): string[] {
   const lines: string[] = [];
@@ -108,13 +108,13 @@ export function contentOf(bytes: Buffer): string {
   return bytes.length <= 40 ? JSON.stringify(bytes.toString()) : digestOf(bytes).slice(7, 23);
 }
 
-/** A snapshotter of whole directories: a layer is a full copy of its tree. */
+/** A snapshotter in which each layer is a full copy of its tree. */
 export interface CopyingSnapshotter extends Snapshotter, Disposable {
-  /** A snapshot of the tree that `make` writes. */
+  /** Makes a snapshot of the tree that `make` writes. */
   add(make: (root: string) => void): Snapshot;
-  /** Where the tree of a snapshot is. */
+  /** The directory of a snapshot's tree. */
   at(snapshot: Snapshot): string;
-  /** Where the layer that was made last is. */
+  /** The directory of the newest layer. */
   last(): string;
 }
 

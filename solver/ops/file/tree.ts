@@ -2,7 +2,7 @@ import type { Tree } from '../../../cache/contenthash.ts';
 import type { BuildResult } from '../../result.ts';
 
 /**
- * A local directory as a tree: its files belong to root in the image, whoever owns them on the
+ * A local directory as a tree. In the image its files belong to root, whoever owns them on the
  * host.
  */
 export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tree {

@@ -19,9 +19,10 @@ import type { FileStep } from './steps.ts';
 import { ArchiveWriter } from './untar.ts';
 
 /**
- * Unpacks a file of the source into the directory `dest`, when it is a tar archive, packed or not;
- * false, with nothing done, when it is none. An archive is what begins with a valid tar header,
- * whatever it is called.
+ * Unpacks a source of ADD into the directory `dest` if it is a tar archive, compressed or not.
+ * Returns false without a change if it is not: an archive is a file that begins with a valid tar
+ * header, whatever its name. Rejects with the errors of `unpackTo`, with KILN_TOOL_MISSING,
+ * KILN_CONTEXT_CHANGED, KILN_LAYER_NAME or KILN_NOT_A_DIRECTORY.
  */
 export async function tryUnpack(
   from: Root,
@@ -34,7 +35,7 @@ export async function tryUnpack(
   using source = new SourceFile(from, step);
   const packing = await archivePacking(source, signal);
   if (packing === undefined) return false;
-  // Docker gives this directory its usual mode, whatever the mode of files.
+  // As in Docker, `--chmod` does not apply to this directory.
   makeParents(to, dest, { ...overrides, mode: undefined });
   using inside = rootAt(to.open(dest, O.PATH | O.DIRECTORY));
   using writer = new ArchiveWriter(inside, overrides.owner, (path) =>
@@ -50,8 +51,8 @@ function joined(directory: string, path: string): string {
 }
 
 /**
- * Reads an archive through a decompressor to `writer`. Throws KILN_ARCHIVE_DAMAGED, with `name`,
- * for what is wrong with the archive, and KILN_LAYER_LIMIT for a bomb.
+ * Decompresses an archive and passes it to `writer`. Rejects with KILN_ARCHIVE_DAMAGED, which names
+ * `name`, or with KILN_LAYER_LIMIT for an archive that expands without limit.
  */
 export async function unpackTo(
   writer: ArchiveWriter,
@@ -80,7 +81,7 @@ export async function unpackTo(
   }
 }
 
-/** How an archive is packed; undefined when the file is no archive. */
+/** How an archive is compressed. Undefined if the file is not an archive. */
 async function archivePacking(
   source: SourceFile,
   signal: AbortSignal,
@@ -99,8 +100,8 @@ async function archivePacking(
       if (entries > 0 || reader.ended) break;
     }
   } catch (error) {
-    // A missing tool is worth saying; anything else after the first entry is for the unpacking to
-    // say, before it: no archive.
+    // Only a missing program is reported here. An error before the first entry means that the file
+    // is not an archive; a later one is reported by the unpacking.
     if (error instanceof KilnError && error.code === 'KILN_TOOL_MISSING') throw error;
     signal.throwIfAborted();
   }
@@ -109,7 +110,7 @@ async function archivePacking(
 
 const CHUNK = 1 << 18;
 
-/** A source file that is read in one go, or more, and has to be what was hashed. */
+/** A source file that is read once or several times. `verify` checks that it is what was hashed. */
 class SourceFile implements Disposable {
   readonly #fd: number;
   readonly #step: FileStep;
@@ -147,8 +148,8 @@ class SourceFile implements Disposable {
   }
 
   /**
-   * Throws KILN_CONTEXT_CHANGED. Where the time stamp proves nothing the bytes are read again, out
-   * of the page cache.
+   * Throws KILN_CONTEXT_CHANGED if the file is not what was hashed. If the time stamp does not
+   * prove that, the bytes are read again (from the page cache).
    */
   verify(): void {
     const { expected, hasXattrs, path } = this.#step;

@@ -14,10 +14,10 @@ import { makeParents } from './destination.ts';
 import type { OwnerIds } from './owner.ts';
 
 /**
- * Unpacks an archive that ADD was given, as Docker does: no whiteouts (`.wh.x` is a name, which no
- * layer can have), owners and times as the archive says unless `--chown` is given, the entry for
- * the top itself skipped. Everything is resolved by descriptor with the destination directory as
- * root, so neither `..` nor a symlink that the archive made itself leads out.
+ * Unpacks an archive for ADD, as Docker does. Whiteouts have no meaning: `.wh.x` is an ordinary
+ * name, which a layer cannot hold. Owners and times are those of the archive, unless `--chown` is
+ * given. The entry of the top directory is skipped. All paths are resolved by descriptor inside the
+ * destination directory, so that neither `..` nor a symlink of the archive leads outside.
  */
 export class ArchiveWriter implements TarHandler, Disposable {
   readonly #to: Root;
@@ -26,10 +26,10 @@ export class ArchiveWriter implements TarHandler, Disposable {
   readonly #directories: { readonly path: string; readonly mtime: Timespec }[] = [];
   #file = -1;
   #entry: TarEntry | undefined;
-  /** Entries so far, the top included. */
+  /** The number of entries so far, including the top. */
   count = 0;
 
-  /** `checkPath` throws for a path that cannot be where the tree goes. */
+  /** `checkPath` is called with each path and throws if the destination cannot hold it. */
   constructor(to: Root, owner: OwnerIds | undefined, checkPath: (path: string) => void = () => {}) {
     this.#to = to;
     this.#owner = owner;
@@ -62,7 +62,7 @@ export class ArchiveWriter implements TarHandler, Disposable {
     this[Symbol.dispose]();
   }
 
-  /** Gives directories the times that what came after them has changed. */
+  /** Sets the times of directories again, which later entries have changed. */
   finish(): void {
     for (const { path, mtime } of this.#directories.reverse()) {
       const there = this.#to.stat(path, { follow: false });
@@ -104,12 +104,12 @@ export class ArchiveWriter implements TarHandler, Disposable {
       const there = target === '' ? undefined : this.#to.stat(target, { follow: false });
       if (!there || isDirectoryMode(there.mode))
         throw malformed(
-          `a hard link to ${JSON.stringify(entry.linkPath)}, which is not a file in it`,
+          `a hard link to ${JSON.stringify(entry.linkPath)}, which is not a file of the archive`,
         );
       this.#to.link(target, path);
       return;
     }
-    // To an overlay this means that nothing is there.
+    // An overlay would take this device for a whiteout.
     if (entry.type === 'char' && entry.devMajor === 0 && entry.devMinor === 0)
       throw malformed('a device with the number 0:0');
     if (entry.type === 'symlink') this.#to.symlink(entry.linkPath, path);
@@ -148,15 +148,15 @@ const TYPE_BITS: Record<Exclude<TarEntry['type'], 'hardlink' | 'symlink'>, numbe
 };
 
 /**
- * Relative and clean; '' is the top. A path that points above it is an attack or a mistake:
- * refused.
+ * A cleaned relative path; '' is the top. Throws KILN_ARCHIVE_OUTSIDE for a path that points above
+ * the top, whether by mistake or as an attack.
  */
 function insidePath(path: string): string {
   const clean = cleanPath(path.replace(/^\/+/, ''));
   if (clean === '..' || clean.startsWith('../')) {
     throw new KilnError(
       'KILN_ARCHIVE_OUTSIDE',
-      `the archive has an entry outside of it: ${JSON.stringify(path)}`,
+      `the archive has an entry outside of its directory: ${JSON.stringify(path)}`,
     );
   }
   return clean === '.' ? '' : clean;

@@ -4,20 +4,21 @@ import type { FileActionCopy } from '../../llb/ops.ts';
 import type { CopyPool } from './inparts.ts';
 import { performCopy, selectionOf } from './perform.ts';
 
+/** A copy of a file or directory without changes. */
 export interface WholeCopy {
   readonly tree: Tree;
-  /** What to copy, in the tree; it gets the same path below `to`. */
+  /** The path to copy. The copy has the same path below `to`. */
   readonly path: string;
   readonly to: string;
-  /** As in CopyTask. */
+  /** See CopyTask. */
   readonly upper?: string | undefined;
   readonly hasher: SelectionHasher;
   readonly pool: CopyPool | undefined;
-  /** As in TreeCopy. */
+  /** See TreeCopy. */
   readonly mountedOnly?: boolean | undefined;
 }
 
-/** Copies what is at a path of a tree, with owners, modes and times as they are in the tree. */
+/** Copies a file or directory of a tree. Owners, modes and times are kept. */
 export async function copyWhole(
   { tree, path, to, upper, hasher, pool, mountedOnly }: WholeCopy,
   signal: AbortSignal,

@@ -3,19 +3,20 @@ import type { FileOp } from '../../llb/ops.ts';
 import { ownerOfAction } from './key.ts';
 
 /**
- * How the actions of an op hang together. Positions count inputs first, then the output of each
- * action; -1 is nothing. The graph may come from outside, so nothing in it is taken for granted.
+ * How the actions of an op depend on each other. A position is the number of an input, or the
+ * number of inputs plus the number of an action; -1 is the empty tree. The graph may come from
+ * outside, so everything in it is checked.
  */
 export interface Wiring {
   /** The position of each output of the op. */
   readonly outputs: readonly number[];
-  /** How often something builds on, reads or puts out a position. */
+  /** How often a position is changed, read or used as an output. */
   readonly uses: ReadonlyMap<number, number>;
 }
 
 /**
- * Throws KILN_GRAPH_INVALID: an index out of range, an action that needs itself, an output that is
- * missing or there twice.
+ * Checks an op and returns its wiring. Throws KILN_GRAPH_INVALID if an index is out of range, an
+ * action depends on itself or a later one, or an output is missing or defined twice.
  */
 export function wire(op: FileOp, inputCount: number): Wiring {
   const uses = new Map<number, number>();
@@ -24,15 +25,14 @@ export function wire(op: FileOp, inputCount: number): Wiring {
   for (const [index, action] of op.actions.entries()) {
     const position = inputCount + index;
     for (const needed of needsOf(op, index)) {
-      // An action builds on what comes before it, as every client writes it; so there can be no
-      // circle.
+      // An action may use only earlier ones, as every client writes them. So there are no cycles.
       if (!Number.isInteger(needed) || needed < -1 || needed >= position) {
-        throw invalid(`action ${index + 1} needs position ${needed}, which is not there yet`);
+        throw invalid(`action ${index + 1} needs position ${needed}, which does not exist yet`);
       }
       if (needed >= 0) use(needed);
     }
     if (action.output === -1) continue;
-    if (outputs.has(action.output)) throw invalid(`output ${action.output} is there twice`);
+    if (outputs.has(action.output)) throw invalid(`output ${action.output} is defined twice`);
     outputs.set(action.output, position);
     use(position);
   }
@@ -43,14 +43,15 @@ export function wire(op: FileOp, inputCount: number): Wiring {
   };
 }
 
-/** Everything an action refers to. */
+/** The positions that an action refers to. */
 function needsOf(op: FileOp, index: number): readonly number[] {
   const { input, secondaryInput, action } = op.actions[index]!;
   const owner = ownerOfAction(action);
   const names = [owner?.user, owner?.group].flatMap((opt) =>
     opt?.by === 'name' ? [opt.input] : [],
   );
-  if (names.some((at) => at < 0)) throw invalid(`action ${index + 1} looks up an owner in nothing`);
+  if (names.some((at) => at < 0))
+    throw invalid(`action ${index + 1} looks up an owner in no input`);
   return [input, secondaryInput, ...names.filter((at) => at !== input)];
 }
 
