@@ -13,21 +13,23 @@ import type { LoadedContext } from './context/loaded-context.ts';
 import type { BuildRequest } from './request.ts';
 import { toldArguments } from './request-fields.ts';
 
-/** What was solved, for whoever says something about it. */
+/** The parts of a solved build that attestations are made from. */
 export interface AttestedBuild {
   readonly dockerfile: LoadedContext['dockerfile'];
   readonly world: Pick<World, 'platform'>;
-  /** What the steps were lent, which knows what sources came to. */
+  /** The session of the steps. It knows the commits and files that sources resolved to. */
   readonly session: unknown;
   /** The graph of each target. */
   readonly results: ReadonlyMap<BuiltTarget, TargetResult>;
   /** Milliseconds since 1970. */
   readonly started: number;
+  /** Milliseconds since 1970. */
   readonly finished: number;
 }
 
 /**
- * What `--provenance` and `--sbom` ask for, worked out once for each target, when an exporter asks.
+ * Makes the function that returns the predicates of a target, as `--provenance` and `--sbom` ask.
+ * They are made when an exporter first asks for them, and once for each target.
  */
 export function openAttestor(build: AttestedBuild, context: BuildContext): Attestor {
   const made = new Map<BuiltTarget, Promise<readonly Predicate[]>>();
@@ -69,7 +71,9 @@ async function sbom(
     progress({
       kind: 'warning',
       short: `packages in ${shortList(scan.unread)} are not in the SBOM`,
-      detail: ["rpm's database is read in its forms of SQLite and ndb, Go programs as of Go 1.18"],
+      detail: [
+        'Kiln reads rpm databases in SQLite or ndb form, and Go programs built by Go 1.18 or later',
+      ],
     });
   return spdx(
     scan,

@@ -7,8 +7,9 @@ import type { LlbEdge, LlbVertex } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';
 
 /**
- * A failed build as the user meets it: what failed, with the place in the Dockerfile that the
- * failed vertex comes from.
+ * Turns the error of a solve into the error for the user. It has the line of the Dockerfile that
+ * the failed vertex comes from. `edges` are the graphs that were solved, and `store` is the
+ * directory of the store.
  */
 export function explainFailure(
   error: unknown,
@@ -21,11 +22,14 @@ export function explainFailure(
   const cause = untoldOsError(fullDiskError(error.cause, store), error.vertex.name);
   const place = placeOf(withPlace(edges.flatMap(topological), error.vertex.digest));
   if (cause instanceof KilnError) return withDiskHint(cause, store).at(place);
-  // Not a failure we know: report it as the bug it is, but say where it happened.
+  // An unknown error is a bug. It is reported as one, with the name of the vertex.
   return new Error(`${error.vertex.name}: ${messageOf(cause)}`, { cause });
 }
 
-/** A step that failed on a full disk says so in its own words, if at all: then the hint does. */
+/**
+ * Adds a hint to a failed step when the disk of the store is full. The output of the step may not
+ * mention that.
+ */
 function withDiskHint(error: KilnError, store: string): KilnError {
   if (error.code !== 'KILN_STEP_FAILED' || !isFull(store)) return error;
   const { code, message, place, exitCode, notes, cause } = error;
@@ -39,8 +43,8 @@ function withDiskHint(error: KilnError, store: string): KilnError {
 }
 
 /**
- * The vertex, or the first that reads it and comes from a line: what ADD fetches has no line of its
- * own.
+ * Finds a vertex with a line of the Dockerfile: the failed one, or else the first that reads it. A
+ * source that an ADD fetches has no line itself.
  */
 function withPlace(vertices: readonly LlbVertex[], digest: Digest): LlbVertex | undefined {
   const found = vertices.find((vertex) => vertex.digest === digest);

@@ -7,7 +7,10 @@ import { loadGraphs } from '../solver/load-graphs.ts';
 import type { BuildContext } from './build-context.ts';
 import { explained, type Solving } from './solving.ts';
 
-/** What a frontend of this build may ask. `vertex` is the step at which its warnings are shown. */
+/**
+ * Makes the gateway of a frontend. Warnings about the text of the Dockerfile are shown at `vertex`,
+ * the step that loaded it.
+ */
 export function openGateway(
   context: BuildContext,
   resolveImage: ImageResolver,
@@ -20,12 +23,15 @@ export function openGateway(
     signal,
     resolveImage,
     solve: (tree) => solveTree(tree, solving(), context),
-    // Warnings about the text are shown at the step that read it; others have no line.
+    // A warning without a source is about the whole build and belongs to no step.
     warn: (warning) => progress(warning.source && vertex ? { ...warning, vertex } : warning),
   };
 }
 
-/** Solves a tree alone, so that it can be looked into before the rest of the graph is known. */
+/**
+ * Solves one tree, so that its files can be read before the rest of the graph is known. Throws the
+ * explained error of the step that failed.
+ */
 export async function solveTree(
   tree: DraftEdge,
   { solver, worker, world }: Solving,

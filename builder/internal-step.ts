@@ -3,16 +3,16 @@ import { type Digest, digestOf } from '../base/digest.ts';
 import { messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 
-/** What a piece of housekeeping may say while it runs. */
+/** How the work of an internal step reports while it runs. */
 export interface InternalStep {
   readonly vertex: Digest;
-  /** A status line that is done, such as `transferring dockerfile: 80B`. */
+  /** Shows a finished status line, such as `transferring dockerfile: 80B`. */
   done(name: string): void;
 }
 
 /**
- * Runs `work` as a vertex of its own in the progress, such as `[internal] load build definition
- * from Dockerfile`.
+ * Runs `work`, which is no step of the Dockerfile, and shows it in the progress as a vertex called
+ * `name`, such as `[internal] load build definition from Dockerfile`.
  */
 export async function internalStep<T>(
   progress: ProgressSink,

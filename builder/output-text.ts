@@ -1,8 +1,8 @@
 import { type OutputSpec, parseOutput } from '../exporter/output-spec.ts';
 
 /**
- * An output from its text, such as `type=oci,dest=app.tar` or `type=image`. `names` name the image.
- * Values hold no comma.
+ * Reads an output from its text, such as `type=oci,dest=app.tar` or `type=image`. `names` are the
+ * names of the image. A value cannot contain a comma. Throws KILN_OUTPUT_INVALID.
  */
 export function output(text: string, names: readonly string[] = []): OutputSpec {
   const attributes = text.split(',').map((field): [string, string] => {

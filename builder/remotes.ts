@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Remotes } from '../solver/world.ts';
 import type { Engine } from './engine.ts';
 
-/** The services of http and git sources ; what was opened is closed with `scope`. */
+/** Makes the services for HTTP and git sources. What they open when used is closed by `scope`. */
 export function openRemotes({ store, settings }: Engine, scope: AsyncDisposableStack): Remotes {
   let http: ReturnType<Remotes['http']> | undefined;
   const openHttp = async () => {

@@ -143,7 +143,7 @@ async function solveTargets(
     memory.settle(),
   );
   if (emulated.length > 0)
-    (await import('./tell-emulated.ts')).tellEmulated(emulated, edges, progress);
+    (await import('./warn-emulated.ts')).warnEmulated(emulated, edges, progress);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));
   for (const [edge, elsewhere] of remote) byEdge.set(edge, { elsewhere });
   return targets.map((target) => target.edge && byEdge.get(target.edge));

@@ -21,8 +21,8 @@ import type { EmulatedStep, World } from '../solver/world.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { type BulkWatch, withBulkWarnings } from './context/bulk-watch.ts';
+import { describingCodec } from './describing-codec.ts';
 import { explainFailure } from './explain-failure.ts';
-import { provingCodec } from './proving-codec.ts';
 import { openRemotes } from './remotes.ts';
 import type { BuildRequest } from './request.ts';
 import { type LocalDirectory, lendToSteps } from './session/lend.ts';
@@ -73,7 +73,7 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
   const settings: SolverOptions<BuildResult> = {
     cache: openRecords(store, project),
     memory,
-    codec: scope.use(provingCodec(resultCodec(engine.snapshotter), engine.snapshotter, signal)),
+    codec: scope.use(describingCodec(resultCodec(engine.snapshotter), engine.snapshotter, signal)),
     progress,
     limits: worker.limits,
     session: lendToSteps(context, { executor, locals }),

@@ -7,8 +7,8 @@ import type { Edge } from '../solver/solver.ts';
 import type { World } from '../solver/world.ts';
 
 /**
- * `--squash`: a last step for a target, which makes one layer of those that are not its base
- * image's.
+ * Adds the step of `--squash` on top of a target: it merges all layers above the base image into
+ * one.
  */
 export function squashed(
   edge: Edge<BuildResult>,
@@ -28,8 +28,8 @@ export function squashed(
 }
 
 /**
- * The history of a squashed image: no instruction has a layer of its own. The exporter adds the
- * entry of the layer that there is.
+ * Makes the config of a squashed image: in its history, no instruction of the Dockerfile has a
+ * layer. The exporter adds the entry of the squashed layer.
  */
 export function squashedHistory(config: ImageConfig, { base }: TargetResult): ImageConfig {
   const first = base?.history?.length ?? 0;

@@ -5,9 +5,9 @@ import { placeOf } from '../frontend/problem.ts';
 import { topological } from '../solver/llb/walk.ts';
 
 /**
- * Refuses a build that needs an image for Windows. Its layers keep their files below `Files/`, its
- * paths are written with drives and backslashes, and Kiln knows neither: what it made would look
- * like an image and hold nothing that Windows finds.
+ * Throws KILN_PLATFORM_UNSUPPORTED for a build that needs an image for Windows. A layer of such an
+ * image has its files below `Files/`, and its paths have drives and backslashes. Kiln supports
+ * neither, so Windows would find no file in an image that Kiln builds.
  */
 export function refuseWindows(targets: readonly TargetResult[]): void {
   for (const { platform, edge } of targets) {
@@ -21,8 +21,8 @@ export function refuseWindows(targets: readonly TargetResult[]): void {
       {
         place: range ? placeOf(range) : { kind: 'flag', flag: '--platform' },
         hint:
-          'build Windows images with Docker or BuildKit; --check and --call work for their ' +
-          'Dockerfiles here, too',
+          'build Windows images with Docker or BuildKit; Kiln can only check their ' +
+          'Dockerfiles, with --check and --call',
       },
     );
   }

@@ -4,8 +4,11 @@ import type { LlbEdge } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';
 import type { EmulatedStep } from '../solver/world.ts';
 
-/** Says once for each platform which steps an emulator ran, and how to do without. */
-export function tellEmulated(
+/**
+ * Warns about steps that an emulator ran, because emulation is slow. There is one warning for each
+ * platform. It names the steps and says how to avoid emulation.
+ */
+export function warnEmulated(
   steps: readonly EmulatedStep[],
   edges: readonly LlbEdge[],
   progress: ProgressSink,
@@ -22,12 +25,12 @@ export function tellEmulated(
     progress({
       kind: 'warning',
       short:
-        `${count} for ${platform} ran emulated by ${emulated[0]?.emulator}, many ` +
-        'times slower than without',
+        `${count} for ${platform} ran emulated by ${emulated[0]?.emulator}, which is ` +
+        'many times slower',
       detail: [
         ...emulated.map(({ vertex }) => names.get(vertex) ?? vertex),
-        'compiling in a stage FROM --platform=$BUILDPLATFORM, for the TARGETOS and ' +
-          'TARGETARCH that it declares with ARG, needs no emulation',
+        'to avoid emulation, compile in a stage FROM --platform=$BUILDPLATFORM, for the ' +
+          'TARGETOS and TARGETARCH that the stage declares with ARG',
       ],
     });
   }

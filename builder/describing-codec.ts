@@ -3,12 +3,12 @@ import type { BuildResult } from '../solver/result.ts';
 import type { ResultCodec } from '../solver/solver.ts';
 
 /**
- * A codec that has every layer which a record leads to described in the background, while later
- * steps run: also those of stages that no export describes. Without its digest nobody could tell
- * later whether a layer is still what its step made ('kiln fsck'). Disposing it waits for what has
- * begun, unless `signal` ends that.
+ * Wraps a codec so that the layers of every record are described (their diffID is computed) in the
+ * background, while later steps run. An export describes only the layers of its image, but `kiln
+ * fsck` needs the diffID of every layer to find out whether its files have changed. Disposing the
+ * codec waits for this work to end. `signal` cancels the work.
  */
-export function provingCodec(
+export function describingCodec(
   codec: ResultCodec<BuildResult>,
   snapshotter: Pick<Snapshotter, 'describe'>,
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export function provingCodec(
     ...codec,
     encode(result) {
       const layers = result.kind === 'snapshot' ? result.snapshot.layers : [];
-      // Whoever needs the answer, or the error, asks again.
+      // An error is ignored here. An export that needs the layer describes it again and reports it.
       for (const layer of layers)
         if (!begun.has(layer))
           begun.set(
