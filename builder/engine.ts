@@ -42,17 +42,15 @@ export interface Engine extends StoreServices, AsyncDisposable {
   readonly closing: (what: string, part: AsyncDisposable) => AsyncDisposable;
   /**
    * Begins a use of the store, such as a build. What the use finds or makes in the store is not
-   * collected until the use is disposed. What is found outside of any use is never collected while
-   * the engine is open.
+   * collected until the use is disposed. What is found outside of any use may be collected when the
+   * next use ends.
    */
   readonly begin: () => Disposable;
   /** To be called when a build is over: see `Upkeep`. */
   readonly afterBuild: (how: 'ended' | 'cancelled') => void;
-  /** Makes an executor for the steps of one build. `warn` gets its warnings. */
-  readonly executor: (warn: ExecutorWarning) => RuntimeExecutor;
+  /** What runs the steps of all builds. It is made when it is first asked for. */
+  readonly executor: () => RuntimeExecutor;
 }
-
-type ExecutorWarning = NonNullable<Parameters<typeof createExecutor>[0]['warn']>;
 
 /**
  * How an engine reaches registries, other servers and programs of the host. A setting that is a
@@ -129,6 +127,7 @@ export function openEngine(options: EngineOptions): Engine {
     writeBack: () => services.snapshotter.writeBack(),
     collect: () => settings.collect(services),
   });
+  let executor: RuntimeExecutor | undefined;
   return {
     ...services,
     pool,
@@ -139,21 +138,24 @@ export function openEngine(options: EngineOptions): Engine {
     }),
     begin: () => beginUse(services),
     afterBuild: (how) => upkeep.afterBuild(how),
-    executor: (warn) =>
-      createExecutor({
-        stateDir: settings.stateDirectory(),
-        findProgram: programsOn(settings.searchPath),
-        emulation: settings.emulation,
-        warn,
-        networkFallback: settings.networkFallback,
-      }),
+    executor: () => (executor ??= openExecutor(settings)),
     async [Symbol.asyncDispose]() {
       await closing('the upkeep of the store', upkeep[Symbol.asyncDispose]());
+      if (executor) await closing('what sandboxes share', executor[Symbol.asyncDispose]());
       await closing('the worker threads', pool[Symbol.asyncDispose]());
       await closing('the store', services.snapshotter[Symbol.asyncDispose]());
       store.close();
     },
   };
+}
+
+function openExecutor(settings: EngineSettings): RuntimeExecutor {
+  return createExecutor({
+    stateDir: settings.stateDirectory(),
+    findProgram: programsOn(settings.searchPath),
+    emulation: settings.emulation,
+    networkFallback: settings.networkFallback,
+  });
 }
 
 function beginUse({ store, snapshotter }: StoreServices): Disposable {

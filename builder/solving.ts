@@ -57,11 +57,8 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
   const { store } = engine;
   const locals = new Map<string, LocalDirectory>();
   const emulated: EmulatedStep[] = [];
-  const executor = scope.use(
-    engine.executor((short, before) =>
-      progress({ kind: 'warning', short, detail: [], isUrgent: before === 'steps' }),
-    ),
-  );
+  const executor = engine.executor();
+  const held = scope.use(executor.hold());
   const world = {
     ...openWorld(context, { ...sources, executor }),
     onEmulated: (step: EmulatedStep) => emulated.push(step),
@@ -90,7 +87,7 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
     locals,
     memory,
     emulated,
-    rest: () => executor.rest(),
+    rest: () => held[Symbol.dispose](),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Platform } from '../base/platform.ts';
 import type { DeviceEdits } from './cdi/edits.ts';
+import type { WarnUser } from './host-warnings.ts';
 import type { ResourceLimits } from './limits.ts';
 
 /**
@@ -101,6 +102,11 @@ export interface ProcessIO {
   readonly stdin?: Uint8Array;
   /** Streams that the caller lends to the process (`kiln run -it`). `output` is not called then. */
   readonly lent?: LentStreams | undefined;
+  /**
+   * Told what the user should know about the host, or about what the host does not give this
+   * process. Each run is told anew.
+   */
+  readonly warn?: WarnUser | undefined;
 }
 
 /** The standard input, output and error of the process. */

@@ -796,6 +796,56 @@ test('a runtime with published vulnerabilities is reported once and asked once',
   assert.is(readFileSync(asked, 'utf8'), '\n');
 });
 
+test('each run is told what to know about the host, also when earlier runs were told', async () => {
+  const old = join(tree.directory, 'another-old-crun');
+  writeFileSync(
+    old,
+    '#!/bin/sh\n' +
+      `[ "$1" != --version ] || { echo 'crun version 1.4.3'; exit; }\n` +
+      'exec crun "$@"\n',
+    { mode: 0o755 },
+  );
+  await using other = createExecutor({
+    stateDir: tree.stateDir,
+    runtime: old,
+    networks: ['host'],
+  });
+  const told = async () => {
+    const sentences: string[] = [];
+    await other.run(
+      specFor(tree.root, ['/bin/true']),
+      { output: () => {}, warn: (sentence) => sentences.push(sentence) },
+      new AbortController().signal,
+    );
+    return sentences;
+  };
+  const first = await told();
+  assert.is(first.length, 1);
+  assert.match(first[0] ?? '', /CVE-2022-27650/);
+  assert.equal(await told(), first);
+  const [one, two] = await Promise.all([told(), told()]);
+  assert.equal([one, two], [first, first]);
+});
+
+test('what sandboxes share is given back when nobody holds the executor', async () => {
+  const own = () => readdirSync(tree.stateDir).filter((name) => name.startsWith(`${process.pid}-`));
+  const before = own();
+  const more = () => own().filter((name) => !before.includes(name));
+  await using other = createExecutor({ stateDir: tree.stateDir, networks: ['host'] });
+  const [first, second] = [other.hold(), other.hold()];
+  await shell(other, tree.root, 'true');
+  const [directory] = more();
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  await shell(other, tree.root, 'true');
+  assert.equal(more(), [directory], 'the second holder goes on with what there is');
+  second[Symbol.dispose]();
+  using _third = other.hold();
+  await shell(other, tree.root, 'true');
+  assert.is(more().length, 1);
+  assert.is.not(more()[0], directory);
+});
+
 test('a state directory that other users can write to is refused', async () => {
   const open = join(tree.directory, 'open');
   mkdirSync(open, { mode: 0o777 });

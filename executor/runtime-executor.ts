@@ -28,10 +28,10 @@ import { isNative } from './emulation/find-emulator.ts';
 import { hostOomKills } from './enter-cgroups.ts';
 import type { Executor, ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
 import { type FindProgram, programsOn } from './find-program.ts';
+import type { WarnUser } from './host-warnings.ts';
 import { killSandbox } from './kill.ts';
 import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
-import type { WarnUser } from './network/open-network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
 import {
@@ -71,7 +71,10 @@ export interface ExecutorOptions {
   readonly cgroups?: 'auto' | 'none' | undefined;
   /** The kinds of network for `default`, best first. When absent, every kind is tried. */
   readonly networks?: readonly NetworkKind[] | undefined;
-  /** Called with a sentence that the user should know about this host, each at most once. */
+  /**
+   * Called with each sentence that the user should know about this host, for an executor that has
+   * one user. Others are told by their runs (`ProcessIO.warn`).
+   */
   readonly warn?: WarnUser | undefined;
   /** Says what steps get where they cannot have a network of their own. It is called only then. */
   readonly networkFallback?: SandboxHostOptions['networkFallback'];
@@ -80,15 +83,16 @@ export interface ExecutorOptions {
 }
 
 /**
- * An executor. It holds a watchdog and, on cgroup v1, a control group, from its first run until it
- * is disposed.
+ * An executor. From its first run until it is disposed it holds a watchdog and, on cgroup v1, a
+ * control group.
  */
 export interface RuntimeExecutor extends Executor, AsyncDisposable {
   /**
-   * Says that nothing will be run for some time. The executor then begins to release what it holds.
-   * That takes 25 ms, nearly all of it in other processes.
+   * Says that something will be run, until the result is disposed. When the last of those who said
+   * so has disposed of it, the executor begins to release what it holds. That takes 25 ms, nearly
+   * all of it in other processes. Runs that come later wait for that, and set everything up again.
    */
-  rest(): void;
+  hold(): Disposable;
 }
 
 /**
@@ -117,22 +121,42 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
     await closing?.close();
   };
   let closed: Promise<void> = Promise.resolve();
-  const closeNext = () => (closed = closed.then(close));
+  const failures: unknown[] = [];
+  const closeNext = () =>
+    (closed = closed.then(close).catch((error: unknown) => void failures.push(error)));
+  const holders = new Set<object>();
   return {
-    run: async (spec, io, signal) => runIn(open(), { ...spec, plan: await plan(spec) }, io, signal),
+    async run(spec, io, signal) {
+      await closed;
+      const opened = open();
+      using _ = io.warn && opened.warnings.listen(io.warn);
+      return await runIn(opened, { ...spec, plan: await plan(spec) }, io, signal);
+    },
     warm(network) {
       if (network !== 'default') return;
-      const opened = open();
+      const prepare = async () => {
+        await closed;
+        const opened = open();
+        await Promise.all([opened.network(), opened.join()]);
+      };
       // A failure is reported to the run that needs the network.
-      opened.network().catch(() => {});
-      opened.join().catch(() => {});
+      prepare().catch(() => {});
     },
     probe: async () => probeRuntime(findRuntime(findProgram, options.runtime)),
-    rest() {
-      // A failure is reported to the caller that disposes of the executor.
-      closeNext().catch(() => {});
+    hold() {
+      const holder = {};
+      holders.add(holder);
+      return {
+        [Symbol.dispose]() {
+          // A failure is reported to the caller that disposes of the executor.
+          if (holders.delete(holder) && holders.size === 0) void closeNext();
+        },
+      };
     },
-    [Symbol.asyncDispose]: closeNext,
+    async [Symbol.asyncDispose]() {
+      await closeNext();
+      if (failures.length > 0) throw failures[0];
+    },
   };
 }
 
@@ -258,7 +282,7 @@ function configFor(
     cgroupMount: host.cgroups.mode !== 'none',
     guardDevices: host.cgroups.guardDevices,
     seccompBpf: host.seccompBpf,
-    warn: host.warn,
+    warn: io.warn ?? host.warnings.warn,
     terminal: io.lent?.terminal ?? false,
     sysfs,
     userNamespace: spec.plan.kind === 'private' ? spec.plan.userNamespace : undefined,

@@ -21,9 +21,10 @@ import { cgroupMode, enterCgroups, suitCrun } from './enter-cgroups.ts';
 import type { ProcessSpec } from './executor.ts';
 import { compileSeccomp } from './filter.ts';
 import type { FindProgram } from './find-program.ts';
+import { HostWarnings, type WarnUser } from './host-warnings.ts';
 import { hostsText, resolvText } from './netfiles.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network/network.ts';
-import { type NetworkOptions, openNetwork, type WarnUser } from './network/open-network.ts';
+import { type NetworkOptions, openNetwork } from './network/open-network.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { startTime } from './proc.ts';
 import { defaultSeccomp } from './seccomp.ts';
@@ -46,8 +47,8 @@ export interface SandboxHost {
   readonly runtime: FoundRuntime;
   readonly runtimeRoot: string;
   readonly directory: string;
-  /** Tells the user a sentence about this host, each at most once. */
-  readonly warn: WarnUser;
+  /** What the users of the sandboxes should know about this host. */
+  readonly warnings: HostWarnings;
   /** A name for the next sandbox. Names are made nowhere else. */
   nextId(): string;
   /** A file that holds `text`. Sandboxes that need the same text share it. */
@@ -83,7 +84,7 @@ export interface SandboxHostOptions {
 
 /**
  * Enters the private mount namespace, finds the runtime and starts the watchdog. An executor calls
- * it before its first sandbox; each build of a process has an executor of its own.
+ * it before its first sandbox, and again after a pause in which nothing was run.
  */
 export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   requireMounts('a sandbox needs mounts of its own');
@@ -149,7 +150,9 @@ function makeSandboxHost({
   enter,
   ...shared
 }: Parts): SandboxHost {
-  const warn = once(options.warn ?? (() => {}));
+  const warnings = new HostWarnings();
+  const { warn } = warnings;
+  if (options.warn) warnings.listen(options.warn);
   warnOfRuntime(shared.runtime, stateDir, warn);
   let count = 0;
   let network: Promise<Network> | undefined;
@@ -169,7 +172,7 @@ function makeSandboxHost({
   const files = new Map<string, string>();
   const host: SandboxHost = {
     ...shared,
-    warn,
+    warnings,
     nextId: () => checkId(`${unique}-${++count}`),
     sharedFile(kind, text) {
       const known = files.get(kind + text);
@@ -212,15 +215,6 @@ function networkOptions(
     findProgram,
     kinds,
     fallback,
-  };
-}
-
-function once(warn: WarnUser): WarnUser {
-  const told = new Set<string>();
-  return (sentence, before) => {
-    if (told.has(sentence)) return;
-    told.add(sentence);
-    warn(sentence, before);
   };
 }
 

@@ -55,6 +55,8 @@ export interface StepSession {
    */
   readonly onStepFailed?: ((step: FailedStep, signal: AbortSignal) => Promise<void>) | undefined;
   readonly found: FoundSources;
+  /** What the caller of the build has been warned of. */
+  readonly warnedOf: Set<string>;
 }
 
 /**
@@ -97,13 +99,16 @@ export interface FoundSources {
 const sessions = new WeakSet<object>();
 
 /** Makes a session that lends `what` and nothing else. */
-export function stepSession(what: Partial<Omit<StepSession, 'found'>> = {}): StepSession {
+export function stepSession(
+  what: Partial<Omit<StepSession, 'found' | 'warnedOf'>> = {},
+): StepSession {
   const session: StepSession = {
     secret: async () => undefined,
     sshSocket: async () => undefined,
     gitAgent: async () => undefined,
     directory: async () => undefined,
     found: { refs: new Map(), answers: new Map() },
+    warnedOf: new Set(),
     ...what,
   };
   sessions.add(session);

@@ -1,5 +1,6 @@
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
 import type { FindProgram } from '../find-program.ts';
+import type { WarnUser } from '../host-warnings.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network.ts';
 import type { Enter } from './tool.ts';
 
@@ -24,12 +25,6 @@ export interface NetworkOptions {
   /** When given, only these kinds are tried, in this order. */
   readonly kinds?: readonly NetworkKind[] | undefined;
 }
-
-/**
- * Tells the user a sentence. `before` means that it is about the next steps, and that none of them
- * runs before the user is told.
- */
-export type WarnUser = (sentence: string, before?: 'steps') => void;
 
 /**
  * `host`: the network of the host, as with BuildKit, so that a build can fetch what it needs in any

@@ -65,6 +65,11 @@ async function runExec(
         last.push(data);
         context.progress({ kind: 'log', vertex, stream, data, timestamp: Date.now() });
       },
+      warn(short, before) {
+        if (session.warnedOf.has(short)) return;
+        session.warnedOf.add(short);
+        context.progress({ kind: 'warning', short, detail: [], isUrgent: before === 'steps' });
+      },
     },
     signal,
   );
