@@ -17,8 +17,10 @@ if (major < 22 || (major === 22 && minor < 19)) {
  * cache). That cuts Kiln's own share of a cached build from 120 ms to 80 ms. Node's compile cache
  * would help less: it keeps only what is compiled before the first line runs.
  *
- * The first build that succeeds writes the code cache beside the bundle. The file's name contains
- * the version of the bundle and of Node, because V8 itself compares only the length of the source.
+ * The first build that succeeds writes the code cache beside the bundle. A later build that needed
+ * more modules writes it again, because code that did not run was not compiled. The file's name
+ * contains the version of the bundle and of Node, because V8 itself compares only the length of
+ * the source.
  * Kiln works without a code cache where the directory cannot be written.
  *
  * The bundle consists of several files (scripts/split.ts), each with its own code cache. They load
@@ -28,19 +30,33 @@ const fs: typeof import('node:fs') = require('node:fs');
 const vm: typeof import('node:vm') = require('node:vm');
 
 const loaded: Record<string, { exports: unknown }> = {};
-const uncompiled: { readonly path: string; readonly script: import('node:vm').Script }[] = [];
+const files: LoadedFile[] = [];
+
+interface LoadedFile {
+  /** The path of the file's code cache. */
+  readonly path: string;
+  readonly script: import('node:vm').Script;
+  /** The `crossings` of the build that wrote the code cache in use. -1 without one. */
+  readonly crossings: number;
+}
+
+/** The number of modules that one file of the bundle has asked the other for. */
+let crossings = 0;
+/** A code cache begins with the `crossings` of its build, in as many bytes. V8 wants eight. */
+const HEADER = 8;
 
 function load(name: string): unknown {
   const before = loaded[name];
   if (before) return before.exports;
   const filename = `${__dirname}/${name}.cjs`;
   const path = `${__dirname}/${name}-${KILN_BUNDLE}-${process.version}-${process.arch}.cache`;
-  const cachedData = read(path);
+  const cache = read(path);
   const script = new vm.Script(sourceOf(filename), {
     filename,
-    ...(cachedData && { cachedData }),
+    ...(cache && { cachedData: cache.subarray(HEADER) }),
   });
-  if (!cachedData || script.cachedDataRejected) uncompiled.push({ path, script });
+  const isUsed = cache && !script.cachedDataRejected;
+  files.push({ path, script, crossings: isUsed ? cache.readUInt32LE() : -1 });
   const bundle = { exports: {} };
   loaded[name] = bundle;
   script.runInThisContext()(bundle.exports, requireInBundle, bundle, filename, __dirname);
@@ -64,7 +80,8 @@ function sourceOf(filename: string): string {
 
 function read(path: string): Buffer | undefined {
   try {
-    return fs.readFileSync(path);
+    const cache = fs.readFileSync(path);
+    return cache.length > HEADER ? cache : undefined;
   } catch {
     return undefined;
   }
@@ -72,18 +89,24 @@ function read(path: string): Buffer | undefined {
 
 function requireInBundle(id: string): unknown {
   const name = /^\.\/(main|rest)\.cjs$/.exec(id)?.[1];
-  return name === undefined ? require(id) : load(name);
+  if (name === undefined) return require(id);
+  crossings++;
+  return load(name);
 }
 
 process.once('exit', (code) => {
   if (code !== 0 || process.argv[2] !== 'build') return;
-  for (const { path, script } of uncompiled) keep(path, script);
+  if (files.every((file) => file.crossings >= crossings)) return;
+  for (const { path, script } of files) keep(path, script);
 });
 
 function keep(path: string, script: import('node:vm').Script): void {
   const writing = `${path}.${process.pid}`;
   try {
-    fs.writeFileSync(writing, script.createCachedData(), { flush: true });
+    const header = Buffer.alloc(HEADER);
+    header.writeUInt32LE(crossings);
+    const cache = Buffer.concat([header, script.createCachedData()]);
+    fs.writeFileSync(writing, cache, { flush: true });
     fs.renameSync(writing, path);
   } catch {
     fs.rmSync(writing, { force: true });

@@ -77,18 +77,34 @@ export function limitError(why: string, cause?: unknown): KilnError {
   });
 }
 
+/** A v1 hierarchy, and the group of a process in it. */
+export interface Hierarchy {
+  /** Names below /sys/fs/cgroup: `memory`, or `cpu,cpuacct` and the controllers by themselves. */
+  readonly names: readonly string[];
+  /** The group's directory on the host. */
+  readonly directory: string;
+}
+
 /**
- * The directories below /sys/fs/cgroup of the v1 hierarchies in whose topmost group this process
- * is. Its children are there too, except for those with `own` controllers. A topmost group shows
- * all other groups of the host, and `release_agent`: a program that the kernel runs outside the
+ * The v1 hierarchies that a sandbox may see. Undefined on a host without v1.
+ *
+ * A sandbox is in the groups of this process, except where it has a group of its `own`, by
+ * controller. Where that is the topmost group, the hierarchy is left out: a topmost group shows all
+ * other groups of the host, and `release_agent`, a program that the kernel runs outside the
  * sandbox.
  */
-export function topmostHierarchies(
-  own: ReadonlySet<string>,
+export function visibleHierarchies(
+  own: ReadonlyMap<string, string>,
   text: string = readText('/proc/self/cgroup'),
-): readonly string[] {
-  const lists = [...text.matchAll(/^[1-9]\d*:([^:]+):\/$/gm)].map(([, list = '']) => list);
-  return lists
-    .filter((list) => !list.split(',').some((name) => own.has(name)))
-    .map((list) => `${CGROUP_ROOT}/${list.replace(/^name=/, '')}`);
+): readonly Hierarchy[] | undefined {
+  const lines = [...text.matchAll(/^[1-9]\d*:([^:]+):(.*)$/gm)];
+  if (lines.length === 0) return undefined;
+  return lines.flatMap(([, list = '', path = '/']) => {
+    const controllers = list.split(',');
+    const mount = list.replace(/^name=/, '');
+    const names = controllers.length > 1 ? [mount, ...controllers] : [mount];
+    const group = controllers.map((name) => own.get(name)).find((found) => found !== undefined);
+    if (group === undefined && path === '/') return [];
+    return [{ names, directory: group ?? `${CGROUP_ROOT}/${mount}${path}` }];
+  });
 }

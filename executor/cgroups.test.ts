@@ -9,7 +9,7 @@ import {
 } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { topmostHierarchies } from './cgroup-files.ts';
+import { visibleHierarchies } from './cgroup-files.ts';
 import { cgroupMode, enterCgroups } from './enter-cgroups.ts';
 import { makeTree, whyNot } from './fixture.ts';
 
@@ -107,15 +107,21 @@ test('on v2 each process has a group; its counters are read and it is removed', 
 });
 
 if (!reason)
-  test('hierarchies with a process in the topmost group are listed, unless it gets its own', () => {
-    const text = '9:name=systemd:/\n7:blkio:/\n4:memory:/a\n3:cpu,cpuacct:/\n2:cpuset:/\n0::/\n';
-    const at = (...names: string[]) => names.map((name) => `/sys/fs/cgroup/${name}`);
-    assert.equal(
-      topmostHierarchies(new Set(), text),
-      at('systemd', 'blkio', 'cpu,cpuacct', 'cpuset'),
-    );
-    assert.equal(topmostHierarchies(new Set(['cpuacct', 'cpuset']), text), at('systemd', 'blkio'));
-    assert.equal(topmostHierarchies(new Set(), '0::/\n'), []);
+  test('a sandbox sees a v1 hierarchy unless its process is in the topmost group there', () => {
+    const text = '9:name=systemd:/s\n7:blkio:/\n4:memory:/a/b\n3:cpu,cpuacct:/\n2:cpuset:/\n0::/\n';
+    const systemd = { names: ['systemd'], directory: '/sys/fs/cgroup/systemd/s' };
+    const memory = { names: ['memory'], directory: '/sys/fs/cgroup/memory/a/b' };
+    assert.equal(visibleHierarchies(new Map(), text), [systemd, memory]);
+    const own = new Map([
+      ['cpuacct', '/own/cpuacct'],
+      ['memory', '/own/memory'],
+    ]);
+    assert.equal(visibleHierarchies(own, text), [
+      systemd,
+      { names: ['memory'], directory: '/own/memory' },
+      { names: ['cpu,cpuacct', 'cpu', 'cpuacct'], directory: '/own/cpuacct' },
+    ]);
+    assert.is(visibleHierarchies(new Map(), '0::/\n'), undefined);
   });
 
 test.run();

@@ -47,10 +47,10 @@ export interface Placement {
   readonly manager: 'cgroupfs' | 'disabled';
   readonly path: string | undefined;
   /**
-   * Set where the spec has no cgroup path: the controllers of v1 in whose hierarchies the process
-   * has a group of its own all the same.
+   * Set where the spec has no cgroup path, and the process has groups of its own on v1 all the
+   * same: their directories on the host, by controller.
    */
-  readonly controllers?: ReadonlySet<string>;
+  readonly groups?: ReadonlyMap<string, string>;
   /** Limits that the runtime sets, where it makes the group: `linux.resources`. */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
   /** Starts the runtime, by `launch`, in the right groups. */

@@ -184,7 +184,7 @@ class StepGroups {
     return {
       manager: 'disabled',
       path: undefined,
-      controllers: new Set(groups.keys()),
+      groups: new Map([...groups].map(([controller, { directory }]) => [controller, directory])),
       start: (launch) => startIn(groups, settings, launch),
       finish() {
         const counters = countersOf(groups);

@@ -277,7 +277,7 @@ function configFor(
     network: network.namespace,
     ...networkFiles(host, spec, network),
     cgroupsPath: place.path,
-    ownControllers: place.controllers,
+    ownGroups: place.groups,
     resources: place.resources,
     cgroupMount: host.cgroups.mode !== 'none',
     guardDevices: host.cgroups.guardDevices,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { idRanges, inUserNamespace, mappedIds } from '../snapshotter/sys/usernamespace.ts';
 import type { DeviceEdits, DeviceNode } from './cdi/edits.ts';
-import { topmostHierarchies } from './cgroup-files.ts';
+import { visibleHierarchies } from './cgroup-files.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
 import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
@@ -18,7 +18,7 @@ export interface SpecContext {
   /** `linux.cgroupsPath`. Absent where the runtime makes no cgroup. */
   readonly cgroupsPath?: string | undefined;
   /** See `Placement`. */
-  readonly ownControllers?: ReadonlySet<string> | undefined;
+  readonly ownGroups?: ReadonlyMap<string, string> | undefined;
   /** Limits that the runtime sets: `linux.resources`. */
   readonly resources?: Readonly<Record<string, unknown>> | undefined;
   /** False where a cgroup file system cannot be mounted. */
@@ -155,7 +155,8 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
       ...(insecure
         ? {}
         : {
-            maskedPaths: [...MASKED_PATHS, ...hiddenGroups(context)],
+            // Where none are mounted for the sandbox, it would see the control groups of the host.
+            maskedPaths: context.cgroupMount ? MASKED_PATHS : [...MASKED_PATHS, '/sys/fs/cgroup'],
             readonlyPaths: READONLY_PATHS,
           }),
     },
@@ -254,19 +255,6 @@ function idMappings(): object {
   return { uidMappings: mappings('uid_map'), gidMappings: mappings('gid_map') };
 }
 
-/**
- * Hides control groups that are not the sandbox's own: those of the host where none are mounted for
- * the sandbox, and topmost ones.
- */
-function hiddenGroups({
-  cgroupsPath,
-  cgroupMount,
-  ownControllers = new Set(),
-}: SpecContext): readonly string[] {
-  if (!cgroupMount) return ['/sys/fs/cgroup'];
-  return cgroupsPath === undefined ? topmostHierarchies(ownControllers) : [];
-}
-
 function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
   const access = spec.security === 'insecure' ? 'rw' : 'ro';
   const shm = `size=${(spec.shmSize || DEFAULT_SHM) / 1024}k`;
@@ -301,14 +289,7 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: NO_DEVICE_NO_EXEC },
     sysMount(context, access),
   ];
-  if (context.cgroupMount) {
-    mounts.push({
-      destination: '/sys/fs/cgroup',
-      type: 'cgroup',
-      source: 'cgroup',
-      options: [...NO_DEVICE_NO_EXEC, 'relatime', access],
-    });
-  }
+  if (context.cgroupMount) mounts.push(...cgroupMounts(context, access));
   mounts.push(
     fileMount('/etc/resolv.conf', context.resolvConf),
     fileMount('/etc/hosts', context.hosts),
@@ -322,10 +303,39 @@ function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
 }
 
 /**
+ * The control groups that the sandbox sees. The runtime mounts them where it has made a group, and
+ * for a step without a sandbox's limits (`insecure`). Elsewhere on v1 it would mount all
+ * hierarchies, and what must not be seen would need a cover each: that is 2 ms of a step of 20.
+ */
+function cgroupMounts(
+  { cgroupsPath, ownGroups = new Map() }: SpecContext,
+  access: 'ro' | 'rw',
+): readonly Mount[] {
+  const options = [...NO_DEVICE_NO_EXEC, 'relatime', access];
+  const visible =
+    cgroupsPath === undefined && access === 'ro' ? visibleHierarchies(ownGroups) : undefined;
+  if (visible === undefined)
+    return [{ destination: CGROUPS, type: 'cgroup', source: 'cgroup', options }];
+  return [
+    { destination: CGROUPS, type: 'tmpfs', source: 'tmpfs', options: [...options, 'mode=755'] },
+    ...visible.flatMap(({ names, directory }) =>
+      names.map((name) => ({
+        destination: `${CGROUPS}/${name}`,
+        type: 'bind',
+        source: directory,
+        options: ['bind', ...options],
+      })),
+    ),
+  ];
+}
+
+const CGROUPS = '/sys/fs/cgroup';
+
+/**
  * A new sysfs shows the network namespace in which it is mounted, and only the owner of that
  * namespace may mount it. Otherwise the host's sysfs is bound.
  */
-function sysMount({ network, sysfs }: SpecContext, access: string): Mount {
+function sysMount({ network, sysfs }: SpecContext, access: 'ro' | 'rw'): Mount {
   const options = [...NO_DEVICE_NO_EXEC, access];
   if (sysfs !== undefined)
     return {

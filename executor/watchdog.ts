@@ -61,10 +61,7 @@ clean() {
   [ -n "$left" ] || rm -rf "$1"
 } 2>/dev/null
 mounted() {
-  while read -r _ _ _ _ place _; do
-    case $place in "$1"/*) return 0 ;; esac
-  done </proc/self/mountinfo
-  return 1
+  grep -q "^[^ ]* [^ ]* [^ ]* [^ ]* $1/" /proc/self/mountinfo
 }
 for stale in $STALE; do collect "$stale"; done
 groups=

@@ -108,6 +108,17 @@ test('compiled code is kept from the first build on, and damage to it does no ha
     const unchanged = () =>
       kiln('FROM scratch AS made\nWORKDIR /made\nFROM scratch\nCOPY --from=made / /\n', 0);
     await unchanged();
+    for (const name of kept()) rmSync(at('dist', name));
+    await unchanged();
+    assert.equal(kept().length, 1, 'a build that finds everything cached needs one file');
+    const ofCached = readFileSync(at('dist', kept()[0]!));
+    await kiln('FROM scratch\nCOPY . /more\n', 0);
+    assert.equal(kept(), names);
+    assert.not.equal(all()[0], ofCached, 'made again by a build that needed more modules');
+    await build();
+    const ofAll = all();
+    await kiln('FROM scratch\nCOPY . /still\n', 0);
+    assert.equal(all(), ofAll, 'not by one that needed less or the same');
     rmSync(at('dist/rest.cjs'));
     await unchanged();
     await run([at('kiln'), '--version'], { env: { KILN_ROOT: at('store') }, expect: 0 });

@@ -1,4 +1,4 @@
-import { closeSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { closeSync, readFileSync, realpathSync, rmdirSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -20,6 +20,7 @@ import { removing } from './rooted.ts';
  * would walk into a mount, the tree is removed by descriptor, one name at a time.
  */
 export function removeTree(path: string): unknown {
+  if (isGone(path)) return undefined;
   if (!hasMounts(path)) {
     try {
       rmSync(path, { recursive: true, force: true });
@@ -83,6 +84,19 @@ class Thorough {
     } finally {
       closeSync(parent);
     }
+  }
+}
+
+/**
+ * Removes an empty directory, the usual case after a commit, without a look at the mounts of the
+ * host (0.8 ms). Answers false when more has to be done.
+ */
+function isGone(path: string): boolean {
+  try {
+    rmdirSync(path);
+    return true;
+  } catch (error) {
+    return errnoOf(error) === 'ENOENT';
   }
 }
 
