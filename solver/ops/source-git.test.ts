@@ -35,7 +35,7 @@ import { sourceGitOp } from './source-git.ts';
 
 const TIME = String(COMMIT_TIME);
 
-/** A store that outlives builds. */
+/** A store that several builds use. */
 class Store implements Disposable {
   readonly directory: string;
   readonly snapshotter = copyingSnapshotter();
@@ -46,7 +46,7 @@ class Store implements Disposable {
     this.directory = mkdtempSync(join(tmpdir(), name));
   }
 
-  /** The op in a new build. */
+  /** The op of a new build. */
   op(url: string, fragment = '', attrs: Record<string, string> = {}) {
     const git = { directory: join(this.directory, 'git'), env: this.env, knownHosts: [] };
     const named = {
@@ -58,7 +58,7 @@ class Store implements Disposable {
     return sourceGitOp({ identifier, attrs: { 'git.fullurl': url, ...named, ...attrs } }, world);
   }
 
-  /** What a new build hands to its ops. */
+  /** The context that a new build passes to its ops. */
   context() {
     const secret = async (id: string) =>
       this.secrets[id] === undefined ? undefined : Buffer.from(this.secrets[id]);
@@ -78,7 +78,7 @@ class Store implements Disposable {
     );
   }
 
-  /** The tree, as lines. */
+  /** The tree as lines. */
   async run(url: string, fragment = '', attrs: Record<string, string> = {}): Promise<string[]> {
     return listTree(this.at(await this.result(url, fragment, attrs)), (path) => path === '.git');
   }
@@ -103,7 +103,7 @@ class Store implements Disposable {
 
 const paths = (lines: readonly string[]) => lines.map((line) => line.split(' ')[0]);
 
-/** A repository `r` with a branch, tags of both kinds and links. */
+/** A repository `r` with a branch, both kinds of tags, and symlinks. */
 function makeRepositories(): Repositories {
   const repositories = new Repositories();
   repositories.commit('r', { 'd/e/x': 'x', 'run.sh': '#!/bin/sh\n', a: 'first' });
@@ -126,7 +126,7 @@ const commits = {
   main: plain.git('r', 'rev-parse', 'main'),
 };
 
-/** A copy of the repositories, given out by http. */
+/** A copy of the repositories, served by http. */
 async function setting(options: { readonly login?: string } = {}, like = plain) {
   const stack = new AsyncDisposableStack();
   const repositories = stack.use(new Repositories(like));
@@ -142,13 +142,13 @@ async function setting(options: { readonly login?: string } = {}, like = plain) 
   };
 }
 
-/** Requests that brought objects. */
+/** The requests that transferred objects. */
 const fetches = (server: GitServer) =>
   server.requests.filter((line) => line.startsWith('POST') && !line.includes('ls-refs'));
 
 const git = suite('source-git');
 
-git('a commit is its files, with modes, links and the time of the commit', async () => {
+git('a commit gives its files with modes, symlinks and the time of the commit', async () => {
   await using at = await setting();
   assert.equal(await at.store.run(at.url), [
     `a file 0644 0:0 ${TIME} "main"`,
@@ -161,7 +161,7 @@ git('a commit is its files, with modes, links and the time of the commit', async
   ]);
 });
 
-git('a branch, a tag of either kind and a commit are found', async () => {
+git('a branch, both kinds of tags and a commit are found', async () => {
   await using at = await setting();
   const { first, dev, main } = at.commits;
   const wanted = [
@@ -185,13 +185,13 @@ git('a branch, a tag of either kind and a commit are found', async () => {
   }
 });
 
-git('the key of a named commit needs no network', async () => {
+git('the key of a full commit id needs no network', async () => {
   using store = new Store();
   const commit = '0123456789'.repeat(4);
   assert.match(await store.key('http://127.0.0.1:1/r.git', `#${commit}`), commit);
 });
 
-git('one commit has one key, by whatever name or remote it is found', async () => {
+git('a commit has the same key for all its names and remotes', async () => {
   await using at = await setting();
   at.repositories.git('.', 'clone', '--quiet', '--bare', 'r', 'served/copy.git');
   const key = await at.store.key(at.url, '#light');
@@ -202,7 +202,7 @@ git('one commit has one key, by whatever name or remote it is found', async () =
   assert.is.not(await at.store.key(at.url, '#light', { 'git.skipsubmodules': 'true' }), key);
 });
 
-git('what was fetched is not fetched again', async () => {
+git('a commit that was fetched is not fetched again', async () => {
   await using at = await setting();
   await at.store.run(at.url);
   const before = fetches(at.server).length;
@@ -211,7 +211,7 @@ git('what was fetched is not fetched again', async () => {
   assert.is(fetches(at.server).length, before);
 });
 
-git('a branch that has moved is another commit', async () => {
+git('a branch that has moved gives another commit', async () => {
   await using at = await setting();
   const before = await at.store.key(at.url, '#main');
   await at.store.run(at.url, '#main');
@@ -223,7 +223,7 @@ git('a branch that has moved is another commit', async () => {
   assert.is((await at.store.run(at.url, '#main'))[0], `a file 0644 0:0 ${TIME} "moved"`);
 });
 
-git('a branch goes before a tag of the same name', async () => {
+git('a branch is preferred to a tag of the same name', async () => {
   await using at = await setting();
   at.repositories.git('r', 'tag', 'main', at.commits.first);
   at.repositories.publish('r');
@@ -231,7 +231,7 @@ git('a branch goes before a tag of the same name', async () => {
   assert.match(await at.store.key(at.url, '#refs/tags/main'), at.commits.first);
 });
 
-git('a server that gives files only serves single commits too', async () => {
+git('single commits can be read from a server of plain files', async () => {
   await using at = await setting();
   const files = createServer((request, response) => {
     const file = join(
@@ -254,7 +254,7 @@ git('a server that gives files only serves single commits too', async () => {
   }
 });
 
-git('a directory of the repository is the top', async () => {
+git('a directory of the repository becomes the top of the tree', async () => {
   await using at = await setting();
   assert.equal(await at.store.run(at.url, '#main:d'), [
     `e dir 0755 0:0 ${TIME}`,
@@ -264,7 +264,7 @@ git('a directory of the repository is the top', async () => {
 });
 
 const SUBDIRS: readonly (readonly [string, RegExp])[] = [
-  ['link', /"link" .* is, or lies behind, a symlink/],
+  ['link', /"link" .* has a symlink in its path/],
   ['link/e', /"link\/e" .* does not exist|lies behind, a symlink/],
   ['outside', /symlink/],
   ['a', /is not a directory/],
@@ -294,7 +294,7 @@ const REFS = [
   'a/',
 ];
 for (const ref of REFS)
-  git(`the ref ${ref} never reaches git`, async () => {
+  git(`the ref ${ref} is refused before git runs`, async () => {
     using store = new Store();
     assert.throws(
       () => store.op('http://127.0.0.1:1/r.git', `#${ref}`),
@@ -320,12 +320,12 @@ for (const url of URLS)
     );
   });
 
-git('a ref that is not there is told apart from a repository that is not', async () => {
+git('a missing ref and a missing repository are different errors', async () => {
   await using at = await setting();
   assert.is((await failure(at.store.key(at.url, '#nope'))).code, 'KILN_GIT_REF');
   assert.match(
     (await failure(at.store.key(at.url, `#${at.commits.main.slice(0, 8)}`))).hint ?? '',
-    /all 40 digits/,
+    /all its 40 digits/,
   );
   assert.is((await failure(at.store.key(`${at.server.url}/none.git`))).code, 'KILN_GIT_REPOSITORY');
   assert.is((await failure(at.store.key('http://127.0.0.1:1/r.git'))).code, 'KILN_GIT_UNREACHABLE');
@@ -338,7 +338,7 @@ git('a repository without a commit has no default branch', async () => {
   assert.is((await failure(at.store.key(`${at.server.url}/empty.git`))).code, 'KILN_GIT_REF');
 });
 
-git('a machine without git is told so', async () => {
+git('a missing git program is an error that says so', async () => {
   using store = new Store();
   store.env = { PATH: '/nonexistent' };
   const error = await failure(store.key('http://127.0.0.1:1/r.git'));
@@ -346,7 +346,7 @@ git('a machine without git is told so', async () => {
   assert.match(error.hint ?? '', /install git/);
 });
 
-git('a checksum is the beginning of the commit or of the tag', async () => {
+git('a checksum is the beginning of the id of the commit or tag', async () => {
   await using at = await setting();
   const tag = at.repositories.git('r', 'rev-parse', 'annotated');
   for (const checksum of [at.commits.first, at.commits.first.slice(0, 7), tag.toUpperCase()])
@@ -361,7 +361,10 @@ git('a checksum is the beginning of the commit or of the tag', async () => {
   assert.match(error.message, new RegExp(`${at.commits.first}.*expected ${at.commits.main}`));
 });
 
-/** `r` with `sub` at `modules/sub`, and that with `inner` at `deep`; URLs relative, as most are. */
+/**
+ * `r` has `sub` at `modules/sub`, and `sub` has `inner` at `deep`. Their URLs are relative, as most
+ * are.
+ */
 function makeSubmodules(): Repositories {
   const repositories = new Repositories(plain);
   const add = (into: string, name: string, path: string, url: string) => {
@@ -381,7 +384,7 @@ function makeSubmodules(): Repositories {
 const nested = makeSubmodules();
 const withSubmodules = () => setting({}, nested);
 
-git('submodules are there with theirs, and no .git', async () => {
+git('submodules are checked out with their own submodules and without .git', async () => {
   await using at = await withSubmodules();
   const tree = paths(await at.store.run(at.url));
   const below = tree.filter((path) => path?.startsWith('modules'));
@@ -397,7 +400,7 @@ git('submodules are there with theirs, and no .git', async () => {
   assert.equal(below, all);
 });
 
-git('without submodules their directories are empty', async () => {
+git('if submodules are skipped, their directories are empty', async () => {
   await using at = await withSubmodules();
   const tree = paths(await at.store.run(at.url, '', { 'git.skipsubmodules': 'true' }));
   assert.equal(
@@ -406,7 +409,7 @@ git('without submodules their directories are empty', async () => {
   );
 });
 
-git('a directory may lie in a submodule, and others are not fetched for it', async () => {
+git('a directory of a submodule can be read, and other submodules are not fetched', async () => {
   await using at = await withSubmodules();
   assert.equal(paths(await at.store.run(at.url, '#main:modules/sub/s')), ['t']);
   assert.is(
@@ -430,26 +433,23 @@ git('a submodule on the disk of the builder is refused', async () => {
   }
 });
 
-git(
-  'a submodule on the disk of the builder is refused with the .git directory kept, too',
-  async () => {
-    await using at = await withSubmodules();
-    at.repositories.git(
-      'r',
-      'config',
-      '--file',
-      '.gitmodules',
-      'submodule.modules/sub.url',
-      `file://${at.repositories.served}/sub.git`,
-    );
-    at.repositories.commit('r', {});
-    at.repositories.publish('r');
-    const error = await failure(at.store.run(at.url, '', { 'git.keepgitdir': 'true' }));
-    assert.is(error.code, 'KILN_GIT_URL');
-  },
-);
+git('a submodule on the disk of the builder is refused with keepGitDir too', async () => {
+  await using at = await withSubmodules();
+  at.repositories.git(
+    'r',
+    'config',
+    '--file',
+    '.gitmodules',
+    'submodule.modules/sub.url',
+    `file://${at.repositories.served}/sub.git`,
+  );
+  at.repositories.commit('r', {});
+  at.repositories.publish('r');
+  const error = await failure(at.store.run(at.url, '', { 'git.keepgitdir': 'true' }));
+  assert.is(error.code, 'KILN_GIT_URL');
+});
 
-git('files that are kept in Git LFS are told of: they come as pointers', async () => {
+git('a repository with files in Git LFS gives a warning', async () => {
   await using at = await setting();
   at.repositories.commit('r', {
     '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n',
@@ -463,7 +463,7 @@ git('files that are kept in Git LFS are told of: they come as pointers', async (
   assert.match(told.join(), /r\.git keeps files in Git LFS/);
 });
 
-git('a submodule without a URL is named', async () => {
+git('the error for a submodule without a URL names the submodule', async () => {
   await using at = await withSubmodules();
   writeFileSync(join(at.repositories.directory, 'r/.gitmodules'), '');
   at.repositories.commit('r', {});
@@ -473,7 +473,7 @@ git('a submodule without a URL is named', async () => {
   assert.match(error.message, /modules\/sub/);
 });
 
-git('a token goes to its repository and to no submodule elsewhere', async () => {
+git('a token is sent to its repository and not to submodules elsewhere', async () => {
   const login = `basic ${Buffer.from('x-access-token:s3cret').toString('base64')}`;
   await using at = await setting({ login });
   await using other = await serveGit(at.repositories.served);
@@ -507,7 +507,7 @@ git('a token goes to its repository and to no submodule elsewhere', async () => 
   );
 });
 
-git('a secret named after the host goes before the one for all', async () => {
+git('a secret named after the host is preferred to the general one', async () => {
   await using at = await setting({ login: 'Bearer mine' });
   at.store.secrets = {
     GIT_AUTH_TOKEN: 'no',
@@ -516,14 +516,14 @@ git('a secret named after the host goes before the one for all', async () => {
   assert.match(await at.store.key(at.url), at.commits.main);
 });
 
-git('without its login a private repository is told so', async () => {
+git('a private repository without a login is an error that says so', async () => {
   await using at = await setting({ login: 'basic eDp5' });
   assert.is((await failure(at.store.key(at.url))).code, 'KILN_GIT_DENIED');
   at.store.secrets = { GIT_AUTH_TOKEN: 'wrong' };
   assert.is((await failure(at.store.key(at.url))).code, 'KILN_GIT_DENIED');
 });
 
-git('no login is in the arguments of git, in the key, or on the disk', async () => {
+git('a login is not in the arguments of git, in the key or on disk', async () => {
   const login = `basic ${Buffer.from('user:s3cret').toString('base64')}`;
   await using at = await setting({ login });
   const bin = join(at.store.directory, 'bin');
@@ -546,7 +546,7 @@ git('no login is in the arguments of git, in the key, or on the disk', async () 
     );
 });
 
-git('with its .git directory a commit is a clean clone that git understands', async () => {
+git('with keepGitDir the tree is a clean clone that git accepts', async () => {
   await using at = await withSubmodules();
   const directory = at.store.at(
     await at.store.result(at.url, '#main', { 'git.keepgitdir': 'true' }),
@@ -573,7 +573,7 @@ git('with its .git directory a commit is a clean clone that git understands', as
   ]);
 });
 
-git('a tag is kept with the .git directory, and a commit without a name too', async () => {
+git('keepGitDir keeps the name of a tag, and works with a commit id', async () => {
   await using at = await setting();
   const refs = async (fragment: string) => {
     const directory = at.store.at(
@@ -588,7 +588,7 @@ git('a tag is kept with the .git directory, and a commit without a name too', as
   assert.is(await refs(`#${at.commits.first}`), '');
 });
 
-git('two stores make the same bytes of a commit, .git included', async () => {
+git('two stores get the same bytes for a commit, .git included', async () => {
   await using at = await setting();
   using other = new Store();
   const list = async (store: Store) =>
@@ -596,7 +596,7 @@ git('two stores make the same bytes of a commit, .git included', async () => {
   assert.equal(await list(other), await list(at.store));
 });
 
-git('a directory has no .git, asked for or not', async () => {
+git('a directory of the repository has no .git, even with keepGitDir', async () => {
   await using at = await setting();
   assert.equal(
     await at.store.run(at.url, '#main:d', { 'git.keepgitdir': 'true' }),
@@ -604,7 +604,7 @@ git('a directory has no .git, asked for or not', async () => {
   );
 });
 
-git('a repository with hooks and filters of its own runs none', async () => {
+git('hooks and filters of a repository do not run', async () => {
   await using at = await setting();
   const canary = join(at.store.directory, 'canary');
   at.repositories.commit('r', {
@@ -617,19 +617,19 @@ git('a repository with hooks and filters of its own runs none', async () => {
   assert.not.ok(existsSync(canary));
 });
 
-git('an empty commit is an empty tree', async () => {
+git('an empty commit gives an empty tree', async () => {
   await using at = await setting();
   at.repositories.commit('none', {});
   at.repositories.publish('none');
   assert.equal(await at.store.run(`${at.server.url}/none.git`), []);
 });
 
-git('what an interrupted fetch has left is fetched again', async () => {
+git('after an interrupted fetch the commit is fetched again', async () => {
   await using at = await setting();
   await at.store.run(at.url, '#light');
   const directory = join(at.store.directory, 'git');
   const mirror = join(directory, readdirSync(directory).find((name) => !name.includes('.'))!);
-  // As when git was killed: its locks are there, and the mark that all is there is not.
+  // As after git was killed: its lock files exist and the ready mark does not.
   writeFileSync(join(mirror, 'shallow.lock'), '');
   writeFileSync(join(mirror, 'kiln-index.lock'), '');
   rmSync(join(mirror, 'refs/kiln', at.commits.first));
@@ -638,7 +638,7 @@ git('what an interrupted fetch has left is fetched again', async () => {
   assert.is((await at.store.run(at.url, '#light')).length > 0, true);
 });
 
-git('names that are no UTF-8 come out as they are', async () => {
+git('file names that are not UTF-8 are kept', async () => {
   await using at = await setting();
   const name = Buffer.from('caf\xe9', 'latin1');
   writeFileSync(Buffer.concat([Buffer.from(`${at.repositories.directory}/r/`), name]), 'x');
@@ -648,7 +648,7 @@ git('names that are no UTF-8 come out as they are', async () => {
   assert.ok(readdirSync(directory, 'buffer').some((one) => one.equals(name)));
 });
 
-git('a store may lie at a path with characters that mean something in a URL', async () => {
+git('the path of the store may contain characters that are special in URLs', async () => {
   await using at = await setting();
   using store = new Store('kiln git %41#?');
   assert.is(

@@ -14,16 +14,16 @@ import type { Resolved } from './git/resolved.ts';
 import { commitTime, setTimes } from './git/times.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';
 
-/** What git sources need of the World. */
+/** The services that git sources use. */
 export interface SourceGitWorld {
   readonly snapshotter: Snapshotter;
   readonly git: GitHost;
 }
 
 /**
- * A commit of a git repository as a file tree. Its key is the commit, and what of it is wanted: not
- * the remote, as the same commit is the same tree everywhere. A branch or tag is looked up once in
- * a build; a commit that is named itself needs no network for its key.
+ * The op of a git source: the files of one commit. Its key is made of the commit and the options.
+ * The remote is not part of it, because a commit has the same files everywhere. A branch or tag is
+ * looked up once per build. The full id of a commit needs no network for its key.
  */
 export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult> {
   const source = readGitSource(op);
@@ -33,11 +33,11 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
     const before = refs.get(id);
     const known = before && (await before.catch(() => undefined));
     if (known) return known;
-    const asked = rightsOf(source, context.session).then((rights) =>
+    const resolving = rightsOf(source, context.session).then((rights) =>
       resolveRef(source, gitFor(source, rights, world.git, context)),
     );
-    refs.set(id, asked);
-    return await asked;
+    refs.set(id, resolving);
+    return await resolving;
   };
   return {
     resource: 'network',
@@ -51,7 +51,7 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
       const rights = await rightsOf(source, context.session);
       const checkout: Checkout = { source, host: world.git, context, rights };
       await using active = await world.snapshotter.prepare({ layers: [] });
-      // A directory of the repository has no .git, asked for or not.
+      // One directory of a repository never gets a .git.
       const keeps = source.keepGitDir && source.subdir === '';
       const commit = keeps
         ? await cloneInto(checkout, resolved, active.root)
@@ -64,8 +64,8 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
 }
 
 async function rightsOf(source: GitSource, { secret }: StepSession): Promise<GitRights> {
-  // A login in the URL goes with it to the submodules that are named relative to it, as git has it:
-  // they are on the same host.
+  // As in git, a login in the URL also applies to submodules with relative URLs, which are on the
+  // same host.
   if (source.login !== undefined)
     return { authorization: source.login, scope: `${new URL(source.remote).origin}/` };
   return { authorization: await gitAuthorization(source, secret), scope: source.remote };
@@ -80,8 +80,7 @@ function keyParts(
     { name: 'commit', value: commit },
     { name: 'directory of the repository', value: subdir },
     { name: 'submodules', value: String(submodules) },
-    // With its .git directory the tree also tells by which tag or branch it was fetched, and from
-    // where.
+    // With its .git directory, the tree also contains the name of the tag or branch and the remote.
     { name: '.git directory', value: kept ? JSON.stringify([object, name ?? '', remote]) : '' },
   ];
 }

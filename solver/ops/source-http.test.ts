@@ -14,11 +14,11 @@ import { type StepSession, stepSession } from '../step-session.ts';
 import { copyingSnapshotter, listTree } from './file/testing.ts';
 import { type SourceHttpWorld, sourceHttpOp } from './source-http.ts';
 
-/** Old enough to be taken for a version: see RFC 9110, 8.8.2.2. */
+/** Old enough to identify a version: see RFC 9110, 8.8.2.2. */
 const MODIFIED = 'Thu, 01 Jan 2009 00:00:10 GMT';
 const NO_SECRETS = async () => undefined;
 
-/** A store that outlives builds, as each has a fetcher and a session of its own. */
+/** A store that several builds use. Each build has its own fetcher and session. */
 class Store implements Disposable {
   readonly snapshotter = copyingSnapshotter();
   readonly fetched = new Map<string, FetchedFile>();
@@ -77,7 +77,7 @@ class Build {
   }
 }
 
-/** Runs one build against a server; answers what is in the tree. */
+/** Runs one build against a server. Returns the files of the tree. */
 async function once(
   answer: Answer,
   path = '/f.txt',
@@ -100,13 +100,13 @@ http('a file has mode 0600 and the time of Last-Modified', async () => {
   assert.equal(tree, ['f.txt file 0600 0:0 1230768010 "bytes"']);
 });
 
-http('without Last-Modified a file is of 1970', async () => {
+http('without Last-Modified the time of a file is 1970', async () => {
   assert.equal(await once((_, response) => void response.end('bytes')), [
     'f.txt file 0600 0:0 0 "bytes"',
   ]);
 });
 
-http('the graph may say name, mode and owner', async () => {
+http('the graph can set name, mode and owner', async () => {
   const attrs = {
     'http.filename': 'context',
     'http.perm': '0755',
@@ -146,7 +146,7 @@ for (const [path, disposition, name] of NAMES)
     },
   );
 
-http('an unchanged file is not downloaded again, and its key stays', async () => {
+http('an unchanged file is not downloaded again and keeps its key', async () => {
   using store = new Store();
   await using server = await faultServer((request, response) => {
     response.setHeader('etag', 'W/"1"');
@@ -163,7 +163,7 @@ http('an unchanged file is not downloaded again, and its key stays', async () =>
   assert.is(server.seen.length, 2, 'one question in each build');
 });
 
-http('a server that sends the whole file with the known ETag has not changed it', async () => {
+http('a full response with the known ETag means that the file is unchanged', async () => {
   using store = new Store();
   await using server = await faultServer(
     (_, response, count) => void response.setHeader('etag', '"1"').end(`bytes ${count}`),
@@ -186,7 +186,7 @@ http('a changed file has another key and other bytes', async () => {
   assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes 2"']);
 });
 
-http('without an ETag an old Last-Modified is asked by', async () => {
+http('without an ETag an old Last-Modified is used to ask for changes', async () => {
   using store = new Store();
   await using server = await faultServer((request, response) => {
     response.setHeader('last-modified', MODIFIED);
@@ -198,7 +198,7 @@ http('without an ETag an old Last-Modified is asked by', async () => {
   assert.is(headers(server, 1)['if-modified-since'], MODIFIED);
 });
 
-http('a Last-Modified of just now is no version', async () => {
+http('a recent Last-Modified is not used to ask for changes', async () => {
   using store = new Store();
   const now = new Date().toUTCString();
   await using server = await faultServer(
@@ -220,7 +220,7 @@ http('a file whose layer is gone is downloaded again', async () => {
   assert.is(headers(server, 1)['if-none-match'], undefined);
 });
 
-http('two steps of a build that read one URL ask once', async () => {
+http('two steps of a build that read the same URL make one request', async () => {
   using store = new Store();
   await using server = await faultServer((_, response) => void response.end('bytes'));
   await store.build((build) => Promise.all([build.key(urlOf(server)), build.key(urlOf(server))]));
@@ -235,7 +235,7 @@ http('with a checksum the key needs no request', async () => {
   assert.match(key, digestOf('bytes'));
 });
 
-http('a wrong checksum names both digests and leaves nothing', async () => {
+http('a wrong checksum is an error with both digests and leaves no layer', async () => {
   using store = new Store();
   await using server = await faultServer(
     (_, response) => void response.setHeader('etag', '"1"').end('other'),
@@ -248,39 +248,36 @@ http('a wrong checksum names both digests and leaves nothing', async () => {
   assert.is(store.fetched.size, 0);
 });
 
-http(
-  'a file that was fetched without a checksum serves one that has it, if it is the right one',
-  async () => {
-    using store = new Store();
-    await using server = await faultServer(
-      (_, response) => void response.setHeader('etag', '"1"').end('bytes'),
-    );
-    await store.build((build) => build.run(urlOf(server)));
-    await store.build((build) => build.run(urlOf(server), { 'http.checksum': digestOf('bytes') }));
-    assert.is(server.seen.length, 1);
-    const wrong = { 'http.checksum': digestOf('other') };
-    assert.is(
-      (await failure(store.build((build) => build.run(urlOf(server), wrong)))).code,
-      'KILN_HTTP_CHECKSUM',
-    );
-  },
-);
+http('a file fetched without a checksum is used for one with its checksum', async () => {
+  using store = new Store();
+  await using server = await faultServer(
+    (_, response) => void response.setHeader('etag', '"1"').end('bytes'),
+  );
+  await store.build((build) => build.run(urlOf(server)));
+  await store.build((build) => build.run(urlOf(server), { 'http.checksum': digestOf('bytes') }));
+  assert.is(server.seen.length, 1);
+  const wrong = { 'http.checksum': digestOf('other') };
+  assert.is(
+    (await failure(store.build((build) => build.run(urlOf(server), wrong)))).code,
+    'KILN_HTTP_CHECKSUM',
+  );
+});
 
-http('a body that was packed for the way is unpacked', async () => {
+http('a compressed body is decompressed', async () => {
   const tree = await once(
     (_, response) => void response.setHeader('content-encoding', 'gzip').end(gzipSync('bytes')),
   );
   assert.equal(tree, ['f.txt file 0600 0:0 0 "bytes"']);
 });
 
-http('a body that cannot be unpacked is an error of the server', async () => {
+http('a body that cannot be decompressed is KILN_HTTP_BODY', async () => {
   const work = once(
     (_, response) => void response.setHeader('content-encoding', 'gzip').end('no gzip'),
   );
   assert.is((await failure(work)).code, 'KILN_HTTP_BODY');
 });
 
-http('redirects are followed, and a login does not go with them', async () => {
+http('redirects are followed without the login', async () => {
   await using other = await faultServer((_, response) => void response.end('bytes'));
   await using server = await faultServer(
     (_, response) => void response.writeHead(302, { location: urlOf(other, '/x') }).end(),
@@ -296,7 +293,7 @@ http('redirects are followed, and a login does not go with them', async () => {
   assert.is(headers(other, 0).authorization, undefined);
 });
 
-http('a circle of redirects ends', async () => {
+http('a circle of redirects is an error', async () => {
   const error = await failure(
     once((request, response) => void response.writeHead(301, { location: request.path }).end()),
   );
@@ -310,7 +307,7 @@ http('a redirect to a file of the host is refused', async () => {
   assert.is((await failure(work)).code, 'KILN_HTTP_REDIRECT');
 });
 
-http('a missing file is named with the answer, and without the login', async () => {
+http('the error for a missing file has the status and not the login', async () => {
   await using server = await faultServer(
     (_, response) => void response.writeHead(404).end('no such thing'),
   );
@@ -323,7 +320,7 @@ http('a missing file is named with the answer, and without the login', async () 
   assert.is(server.seen.length, 1);
 });
 
-http('a busy server and a broken transfer are tried again', async () => {
+http('a busy server and a broken transfer are retried', async () => {
   const tree = await once((_, response, count) => {
     if (count === 1) response.writeHead(503).end();
     else if (count === 2) {
@@ -334,13 +331,13 @@ http('a busy server and a broken transfer are tried again', async () => {
   assert.equal(tree, ['f.txt file 0600 0:0 0 "the whole"']);
 });
 
-http('nobody at the port is an error with a hint', async () => {
+http('a refused connection is an error with a hint', async () => {
   using store = new Store();
   const error = await failure(store.build((build) => build.run('http://127.0.0.1:1/f')));
   assert.is(error.code, 'KILN_HTTP_UNREACHABLE');
 });
 
-http('a secret named after the host goes as the Authorization header', async () => {
+http('a secret named after the host is sent as the Authorization header', async () => {
   await using server = await faultServer((_, response) => void response.end('bytes'));
   using store = new Store();
   const asked: string[] = [];
@@ -354,7 +351,7 @@ http('a secret named after the host goes as the Authorization header', async () 
   assert.equal(asked, ['HTTP_AUTH_TOKEN_127.0.0.1']);
 });
 
-http('a secret that the graph names must be given', async () => {
+http('a missing secret that the graph names is an error', async () => {
   using store = new Store();
   const attrs = { 'http.authheadersecret': 'mine' };
   const error = await failure(store.build((build) => build.run('http://127.0.0.1:1/f', attrs)));

@@ -14,7 +14,7 @@ import { type HttpSource, readHttpSource, requestId } from './http/http-source.t
 import { receive } from './http/receive.ts';
 import { mapping, running, type SourceContext } from './source-context.ts';
 
-/** What http sources need of the World. */
+/** The services that http sources use. */
 export interface SourceHttpWorld {
   readonly snapshotter: Snapshotter;
   readonly fetcher: Fetcher;
@@ -22,24 +22,24 @@ export interface SourceHttpWorld {
 }
 
 /**
- * A file by http or https. With a checksum its key is known without a question. Else the server is
- * asked whether the file is what it was (If-None-Match, If-Modified-Since), and it is downloaded
- * when it is not: the key is that of its bytes, name, attributes and time, as with BuildKit. Throws
- * KILN_HTTP_CHECKSUM and what `Fetcher.get` throws.
+ * The op of an http source. With a checksum, its key needs no request. Otherwise the server is
+ * asked whether the file has changed (If-None-Match, If-Modified-Since), and it is downloaded if it
+ * has. As with BuildKit, the key is made of the file's bytes, name, attributes and time. Rejects
+ * with KILN_HTTP_CHECKSUM or the errors of `Fetcher.get`.
  */
 export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResult> {
   const source = readHttpSource(op);
   const answer = async (context: SourceContext): Promise<Answer> => {
     const id = requestId(source);
     const { answers } = context.session.found;
-    // One that failed was told already; who asks again may have better luck.
+    // An earlier failure has already been reported. A new request may succeed.
     const before = answers.get(id);
     const known = before && (await before.catch(() => undefined));
     if (known && (source.checksum === undefined || source.checksum === known.file.digest))
       return known;
-    const asked = ask(source, id, world, context);
-    answers.set(id, asked);
-    return await asked;
+    const requested = request(source, id, world, context);
+    answers.set(id, requested);
+    return await requested;
   };
   return {
     resource: 'network',
@@ -69,13 +69,13 @@ function keyOf(
       name: 'mode and owner of the downloaded file',
       value: [mode.toString(8), uid, gid].join(' '),
     },
-    // It becomes the file's time.
+    // Last-Modified becomes the time of the file.
     { name: 'Last-Modified', value: modified ?? '' },
   ];
   return { parts, inputs: [], volatile: false };
 }
 
-async function ask(
+async function request(
   source: HttpSource,
   id: Digest,
   world: SourceHttpWorld,
@@ -89,8 +89,8 @@ async function ask(
     ...(login !== undefined && { authorization: login }),
     ...validators(remembered),
   };
-  const request: FetchRequest = { url: source.url, headers, signal: context.signal };
-  return await world.fetcher.get(request, async (response) => {
+  const get: FetchRequest = { url: source.url, headers, signal: context.signal };
+  return await world.fetcher.get(get, async (response) => {
     if (remembered && isSame(response, remembered)) {
       await discard(response);
       return remembered;
@@ -116,6 +116,7 @@ async function ask(
   });
 }
 
+/** The remembered file, if it has the wanted checksum and its layer is in the store. */
 function usable(
   file: FetchedFile | undefined,
   { checksum }: HttpSource,
@@ -126,6 +127,7 @@ function usable(
   return snapshotter.has(snapshot) ? { file, snapshot } : undefined;
 }
 
+/** The headers of a conditional request for a remembered file. */
 function validators(remembered: Answer | undefined): Record<string, string> {
   const { etag, modified } = remembered?.file ?? {};
   if (etag !== undefined) return { 'if-none-match': etag };
@@ -133,8 +135,8 @@ function validators(remembered: Answer | undefined): Record<string, string> {
 }
 
 /**
- * Also a full answer with the ETag we have: some servers send ETags and do not understand questions
- * about them.
+ * True if the server says that the file is unchanged. A full response with the known ETag says so
+ * too: some servers send ETags and ignore them in requests.
  */
 function isSame(response: HttpResponse, { file }: Answer): boolean {
   if (response.status === 304) return true;
@@ -147,8 +149,8 @@ function opaque(etag: string): string {
 }
 
 /**
- * Last-Modified counts in seconds: it tells two versions apart only when it is old enough (RFC
- * 9110, 8.8.2.2).
+ * True if Last-Modified identifies the version. It counts in whole seconds, so it must be old
+ * enough (RFC 9110, 8.8.2.2).
  */
 function isStrong(response: HttpResponse): boolean {
   const modified = Date.parse(header(response, 'last-modified') ?? '');

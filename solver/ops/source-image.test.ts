@@ -32,7 +32,9 @@ type Unpack = (
   signal: AbortSignal,
 ) => Promise<LayerId>;
 
-/** The world of the op over a layout with IMAGE; layers in `present` are unpacked already. */
+/**
+ * The services of the op, with a layout that has IMAGE. Layers in `present` are already unpacked.
+ */
 function worldOver(directory: string, unpack: Unpack, present: readonly Digest[] = []) {
   writeLayout(directory, [[IMAGE, 'v1']]);
   const content = memoryContent();
@@ -69,7 +71,7 @@ const context = (signal = never(), events: StatusEvent[] = []) => ({
 });
 
 test(
-  'the key is the chain of diffIDs and costs no layer',
+  'the key is the chain of diffIDs and needs no layer',
   inDirectory(async (directory) => {
     const world = worldOver(directory, named);
     const { parts, volatile } = await opOver(directory, world).cacheMap(never());
@@ -83,7 +85,7 @@ test(
 );
 
 test(
-  'missing layers are fetched and unpacked, the others are found',
+  'only missing layers are fetched and unpacked',
   inDirectory(async (directory) => {
     const world = worldOver(directory, named, [DIFF_IDS[1]!]);
     const events: StatusEvent[] = [];
@@ -108,7 +110,7 @@ test(
 );
 
 test(
-  'all layers unpack at once, and one that needs those below gets them',
+  'layers are unpacked at the same time, except one that needs those below',
   inDirectory(async (directory) => {
     const all = Promise.withResolvers<void>();
     let begun = 0;
@@ -125,7 +127,7 @@ test(
 );
 
 test(
-  'the first failure ends the other layers and is the one that is told',
+  'the first failure aborts the other layers and is reported',
   inDirectory(async (directory) => {
     const world = worldOver(directory, async (layer, _below, signal) => {
       if (layer.diffId === DIFF_IDS[1]) throw new KilnError('KILN_DIGEST_MISMATCH', 'bad layer');
@@ -141,7 +143,7 @@ test(
 );
 
 test(
-  'a layout of --build-context is found by its name, in the resolver and in the op',
+  'the resolver and the op find a layout of --build-context by its name',
   inDirectory(async (directory) => {
     const layouts = new Map([['base', directory]]);
     const world = { ...worldOver(directory, named), layouts };
@@ -162,7 +164,7 @@ test(
 );
 
 test(
-  'a build that is cancelled while it asks for the image takes it from no other build',
+  'cancelling a build while it resolves the image does not affect another build',
   inDirectory(async (directory) => {
     const world = worldOver(directory, named);
     const cancel = new AbortController();
@@ -185,7 +187,7 @@ test(
 );
 
 test(
-  'the resolver answers name, digest and config',
+  'the resolver returns name, digest and config',
   inDirectory(async (directory) => {
     const { sources } = worldOver(directory, named);
     const answer = await imageResolver(sources, never())(`oci-layout://${directory}:v1`, AMD64, {

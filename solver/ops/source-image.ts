@@ -14,11 +14,10 @@ import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 
-/** What image sources need of the World. */
+/** The services that image sources use. */
 export interface SourceImageWorld extends UnpackWorld {
   /**
-   * Where the OCI layouts of `--build-context` are, by the store name in the op's `oci.store`
-   * attribute.
+   * Paths of OCI layouts (`--build-context`) by store name, as in the op's `oci.store` attribute.
    */
   readonly layouts?: ReadonlyMap<string, string>;
 }
@@ -31,10 +30,11 @@ export function isImageSource(identifier: string): boolean {
 }
 
 /**
- * An image as a source: `docker-image://NAME[:TAG][@DIGEST]` or `oci-layout://PATH[:TAG][@DIGEST]`.
- * Its key is the chain of its diffIDs alone, so that one file tree is one key, whatever it is
- * called, however its layers are compressed and wherever it came from. Running it downloads and
- * unpacks what the store lacks.
+ * The op of an image source: `docker-image://NAME[:TAG][@DIGEST]` or
+ * `oci-layout://PATH[:TAG][@DIGEST]`. Its key is made of the diffIDs of its layers alone. So equal
+ * files have equal keys, whatever the image is called, however its layers are compressed and
+ * wherever it comes from. Running the op downloads and unpacks the layers that the store does not
+ * have.
  */
 export function sourceImageOp(
   source: SourceOp,
@@ -43,8 +43,8 @@ export function sourceImageOp(
 ): Op<BuildResult> {
   let resolved: Promise<SourceImage> | undefined;
   const resolve = async (signal: AbortSignal): Promise<SourceImage> => {
-    // One that failed was told to whoever asked first. Another build may ask anew: the first may
-    // only have been cancelled.
+    // An earlier failure has already been reported. Another build may try again: the first may only
+    // have been cancelled.
     const known = resolved && (await resolved.catch(() => undefined));
     if (known) return known;
     resolved = resolveSource(source, platform, world, signal);
@@ -69,7 +69,7 @@ export function sourceImageOp(
   };
 }
 
-/** The image that the op is about. */
+/** Resolves an image source, with the errors of `ImageSources.resolve`. */
 export function resolveSource(
   source: SourceOp,
   platform: Platform,
@@ -81,13 +81,13 @@ export function resolveSource(
 }
 
 /**
- * What to resolve. An op names a layout by its store; the name in its identifier only says which
- * image is replaced.
+ * The text to resolve. An op refers to a layout by its store name. The name in its identifier only
+ * says which image it replaces.
  */
 function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | undefined): string {
   const store = source.attrs['oci.store'];
   if (store === undefined || !source.identifier.startsWith(LAYOUT)) return source.identifier;
-  // It is written as an image is, with a digest or a tag.
+  // The identifier has the form of an image reference, with a digest or a tag.
   const { tag, digest } = parseReference(source.identifier.slice(LAYOUT.length));
   return (
     `${LAYOUT}${layouts?.get(store) ?? store}` +
@@ -95,19 +95,19 @@ function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | unde
   );
 }
 
-/** At most this often, in milliseconds, a layer's progress is told. */
+/** The shortest time between two progress events of a layer, in milliseconds. */
 const INTERVAL = 100;
 
-/** Turns layer progress into status events, named as buildx shows them. */
+/** Makes a function that reports the progress of layers as status events, named as in buildx. */
 export function statusOf(progress: ProgressSink, vertex: Digest): (layer: LayerProgress) => void {
   const started = new Map<string, number>();
-  const told = new Map<string, number>();
+  const reported = new Map<string, number>();
   return ({ phase, layer, current, total }) => {
     const id = phase === 'download' ? layer.digest : `extracting ${layer.digest}`;
     const timestamp = Date.now();
-    const over = current === total && (phase === 'download' || current > 0 || told.has(id));
-    if (!over && timestamp - (told.get(id) ?? 0) < INTERVAL) return;
-    told.set(id, timestamp);
+    const over = current === total && (phase === 'download' || current > 0 || reported.has(id));
+    if (!over && timestamp - (reported.get(id) ?? 0) < INTERVAL) return;
+    reported.set(id, timestamp);
     const since = started.get(id) ?? timestamp;
     started.set(id, since);
     progress({
@@ -124,7 +124,7 @@ export function statusOf(progress: ProgressSink, vertex: Digest): (layer: LayerP
   };
 }
 
-/** What a reference is, for one platform: the answer that the frontend's ImageResolver wants. */
+/** What a reference means on one platform, as the frontend's `ImageResolver` needs it. */
 export interface ResolvedReference {
   readonly name: string;
   readonly digest: Digest;
@@ -133,9 +133,8 @@ export interface ResolvedReference {
 }
 
 /**
- * An image resolver over `sources`, for one build: its questions end when `signal` aborts.
- * `oci-layout://NAME…` with a NAME of `layouts` is the layout at that path, any other is a path
- * itself.
+ * Makes an image resolver on `sources` for one build. Its requests end when `signal` aborts. In
+ * `oci-layout://NAME…`, a NAME of `layouts` is the layout at that path; any other is itself a path.
  */
 export function imageResolver(
   sources: ImageSources,
@@ -149,7 +148,7 @@ export function imageResolver(
   const located = (ref: string) => {
     if (!ref.startsWith(LAYOUT)) return ref;
     const rest = ref.slice(LAYOUT.length);
-    // The name may have a tag of its own (`base:1`): the longest that fits is meant.
+    // A name may contain a tag (`base:1`), so the longest name that fits is used.
     const names = [...layouts.keys()].filter(
       (name) => rest.startsWith(name) && /^([:@]|$)/.test(rest.slice(name.length)),
     );

@@ -2,9 +2,9 @@ import { type SecretLookup, secretText } from '../secret-text.ts';
 import type { GitSource } from './git-source.ts';
 
 /**
- * The Authorization header for a remote by http, from the build's secrets, in BuildKit's order:
- * GIT_AUTH_HEADER.host, GIT_AUTH_TOKEN.host, GIT_AUTH_HEADER, GIT_AUTH_TOKEN (names as the graph
- * says). A token goes as the password of `x-access-token`.
+ * The Authorization header for an http remote, from the secrets of the build. The first secret that
+ * exists is used, in BuildKit's order: GIT_AUTH_HEADER.host, GIT_AUTH_TOKEN.host, GIT_AUTH_HEADER,
+ * GIT_AUTH_TOKEN. (The graph gives these names.) A token becomes the password of `x-access-token`.
  */
 export async function gitAuthorization(
   { remote, secrets }: GitSource,

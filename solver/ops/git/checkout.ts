@@ -16,11 +16,12 @@ import { type Git, type GitRights, gitFor } from './repository.ts';
 import { type Submodule, submodulesOf } from './submodules.ts';
 
 /**
- * Submodules within submodules: no real repository comes near it, and a server may make them up
- * without end.
+ * The deepest nesting of submodules. No real repository comes near it; a hostile server may nest
+ * them endlessly.
  */
 const MAX_DEPTH = 32;
 
+/** What checking out a commit needs. */
 export interface Checkout {
   readonly source: GitSource;
   readonly host: GitHost;
@@ -29,14 +30,14 @@ export interface Checkout {
 }
 
 /**
- * The files of `object`, or of one directory of it, in the directory `root` of ours, with those of
- * its submodules. No `.git` anywhere. Answers the text of the commit. Throws KILN_GIT_SUBDIR,
- * KILN_GIT_SUBMODULE and what gitFailure makes.
+ * Writes the files of `object`, or of one directory of it, and those of its submodules to the
+ * directory `root`, which must be empty. No `.git` is written. Returns the text of the commit.
+ * Rejects with KILN_GIT_SUBDIR, KILN_GIT_SUBMODULE or the errors of `gitFailure`.
  */
 export async function checkOut(checkout: Checkout, object: string, root: string): Promise<Buffer> {
   const { source } = checkout;
   if (source.subdir === '') return await fill(checkout, source.remote, object, '', root, 0);
-  // Beside its final place, so that the directory wanted can be moved there by name.
+  // The commit is written next to its final place. The wanted directory is then moved there.
   const whole = `.checkout-${randomBytes(8).toString('hex')}`;
   mkdirSync(join(root, whole), { mode: 0o700 });
   const commit = await fill(checkout, source.remote, object, source.subdir, join(root, whole), 0);
@@ -48,8 +49,8 @@ export async function checkOut(checkout: Checkout, object: string, root: string)
 }
 
 /**
- * Fills `directory` with what of the commit is in, or leads to, `wanted`. Answers the text of the
- * commit.
+ * Writes the files of a commit that are in `wanted` to `directory`, and submodules that contain
+ * `wanted` or are in it. Returns the text of the commit.
  */
 async function fill(
   checkout: Checkout,
@@ -72,7 +73,7 @@ async function fill(
         env,
       });
       const entries = await readIndex(git, env, object);
-      if (await usesLfs(git, env, entries)) tellLfs(context, remote);
+      if (await usesLfs(git, env, entries)) warnOfLfs(context, remote);
       await writeFiles(
         git,
         env,
@@ -123,7 +124,7 @@ async function fillSubmodule(
   }
 }
 
-/** Whether the attributes at the top of the repository keep files elsewhere. */
+/** True if the .gitattributes at the top of the repository say that files are in Git LFS. */
 async function usesLfs(
   git: Git,
   env: Readonly<Record<string, string>>,
@@ -136,11 +137,14 @@ async function usesLfs(
   );
 }
 
-/** git runs without filters, which would be commands that the repository names. */
-function tellLfs({ progress, vertex }: SourceContext, remote: string): void {
+/**
+ * Warns that files of Git LFS are not fetched. git runs without filters, because they are commands
+ * that the repository chooses.
+ */
+function warnOfLfs({ progress, vertex }: SourceContext, remote: string): void {
   const short =
-    `${remote} keeps files in Git LFS: in the build they are pointers of three ` +
-    'lines, not the files';
+    `${remote} keeps files in Git LFS: the build gets their pointers of three lines, ` +
+    'not the files';
   progress({
     kind: 'warning',
     vertex,
@@ -149,7 +153,7 @@ function tellLfs({ progress, vertex }: SourceContext, remote: string): void {
   });
 }
 
-/** The files of the index below `directory`. */
+/** Writes the files of `entries` to `directory`. */
 async function writeFiles(
   git: Git,
   env: Readonly<Record<string, string>>,
@@ -170,7 +174,10 @@ function isWithin(path: string, directory: string): boolean {
   return directory === '' || path === directory || path.startsWith(`${directory}/`);
 }
 
-/** `mkdir -p`, and a descriptor of it; a symlink of the repository in its way is an attack. */
+/**
+ * Makes a directory with its parents and returns a descriptor of it. Throws KILN_GIT_SUBMODULE if a
+ * symlink of the repository is on the path, which would be an attack.
+ */
 function makeDirectory(root: Root, path: string): number {
   root.mkdirAll(path, 0o755);
   try {
@@ -179,7 +186,7 @@ function makeDirectory(root: Root, path: string): number {
     if (!(error instanceof SysError)) throw error;
     throw new KilnError(
       'KILN_GIT_SUBMODULE',
-      `the submodule at ${JSON.stringify(path)} lies behind a symlink`,
+      `the path of the submodule at ${JSON.stringify(path)} has a symlink in it`,
       { cause: error },
     );
   }
@@ -188,12 +195,12 @@ function makeDirectory(root: Root, path: string): number {
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'does not exist',
   ENOTDIR: 'is not a directory',
-  ELOOP: 'is, or lies behind, a symlink',
+  ELOOP: 'has a symlink in its path',
 };
 
 /**
- * Every part of the path has to be a directory of the repository: a symlink could lead anywhere
- * (CVE-2026-33748).
+ * Moves the files of the wanted directory of `from` to `to`. Each part of its path must be a
+ * directory: a symlink could lead anywhere (CVE-2026-33748).
  */
 function moveUp(from: Root, to: Root, { subdir, remote, ref }: GitSource): void {
   let fd: number;

@@ -7,21 +7,21 @@ export interface GitRun {
   readonly cwd: string;
   readonly signal: AbortSignal;
   readonly input?: string | Buffer;
-  /** What git says to the user. */
+  /** Called with what git writes to standard error. */
   readonly onText?: (text: Buffer) => void;
 }
 
 export interface GitOutput {
   readonly code: number;
   readonly stdout: Buffer;
-  /** Its last 8 KiB. */
+  /** The last 8 KiB of standard error. */
   readonly stderr: string;
 }
 
 /**
- * Configuration for every run, besides which there is none but the repository's own: git's own
- * checks of what it receives, no hook, no helper, nothing in the background. The severities let
- * pass what old repositories have and harms nobody.
+ * The configuration of every run; besides it there is only the repository's own. git checks what it
+ * receives, and runs no hooks, no credential helpers and nothing in the background. The errors of
+ * `fetch.fsck.*` that are ignored occur in old repositories and are harmless.
  */
 const CONFIG: readonly (readonly [string, string])[] = [
   ['core.hooksPath', '/dev/null'],
@@ -51,12 +51,13 @@ const CONFIG: readonly (readonly [string, string])[] = [
   ].map((id) => [`fetch.fsck.${id}`, 'ignore'] as const),
 ];
 
-/** The protocols that a remote may be reached by. */
+/** The protocols that a remote may use. */
 export const REMOTE_PROTOCOLS = 'http:https:ssh:git';
 
 /**
- * The environment of git: nothing of the caller's configuration, no questions, no protocol but
- * those named. Configuration goes by the environment, as arguments can be read by everybody.
+ * The environment of git. It contains no configuration of the caller, and allows no prompts and no
+ * protocols but the given ones. Configuration is passed in the environment, because everybody can
+ * read the arguments of a process.
  */
 export function gitEnvironment(
   caller: Readonly<Record<string, string>>,
@@ -78,7 +79,7 @@ export function gitEnvironment(
     GIT_NO_REPLACE_OBJECTS: '1',
     GIT_TERMINAL_PROMPT: '0',
     GIT_ASKPASS: 'true',
-    // Only who has an agent for it speaks ssh, and then it is called as ssh.ts says.
+    // ssh is disabled. A run with an ssh agent overrides this (ssh.ts).
     GIT_SSH_COMMAND: 'false',
     GIT_ALLOW_PROTOCOL: protocols,
     GIT_CONFIG_COUNT: String(all.length),
@@ -86,20 +87,17 @@ export function gitEnvironment(
   };
 }
 
-/**
- * What git lists is not longer than this, unless a server wants to fill our memory: then git is
- * ended.
- */
+/** A limit for git's standard output. Only a hostile server makes it longer; git is then killed. */
 const OUTPUT_LIMIT = 512 << 20;
 
 /**
- * Runs git to its end; a code other than 0 is no error here. Throws KILN_TOOL_MISSING, or a
- * CancelledError when the signal aborts.
+ * Runs git until it ends. An exit code other than 0 is not an error here. Rejects with
+ * KILN_TOOL_MISSING, or with CancelledError when the signal aborts.
  */
 export async function runGit(args: readonly string[], run: GitRun): Promise<GitOutput> {
   run.signal.throwIfAborted();
-  // The shell sets what the modes of files are made with. A process group of its own, so that git's
-  // helpers end with it.
+  // The shell sets the umask. `detached` gives git its own process group, so that its helpers are
+  // killed with it.
   const child = spawn('/bin/sh', ['-c', 'umask 022; exec git "$@"', 'git', ...args], {
     cwd: run.cwd,
     env: run.env,
@@ -143,7 +141,7 @@ export async function runGit(args: readonly string[], run: GitRun): Promise<GitO
 function missing(): KilnError {
   return new KilnError(
     'KILN_TOOL_MISSING',
-    'the build reads a git repository, and there is no git on this machine',
+    'the build reads a git repository, and git is not installed on this machine',
     {
       hint: 'apt-get install git',
     },

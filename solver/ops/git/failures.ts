@@ -7,8 +7,8 @@ function oneOf(...patterns: readonly string[]): RegExp {
   return new RegExp(patterns.join('|'), 'i');
 }
 
-/** What git's words mean, in the order in which they are looked for. */
-const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[] = [
+/** How messages of git are classified. The first entry that matches counts. */
+const CAUSES: readonly (readonly [RegExp, KilnError['code'], string, string])[] = [
   [
     oneOf(
       'could not read Username',
@@ -18,15 +18,15 @@ const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[
       'returned error: 40[13]',
     ),
     'KILN_GIT_DENIED',
-    'the repository does not exist, or wants a login',
+    'the repository does not exist, or needs a login',
     'check the URL; for a private repository give --secret id=GIT_AUTH_TOKEN,env=TOKEN, or ' +
       '--ssh default for an ssh URL',
   ],
   [
     /Host key verification failed|HOST IDENTIFICATION HAS CHANGED/i,
     'KILN_GIT_HOST_KEY',
-    'the host has another key than the one that is known',
-    'if the host has a new key for a good reason, remove the old one from known_hosts',
+    'the key of the host is not the known one',
+    'if the host really has a new key, remove the old one from known_hosts',
   ],
   [
     oneOf(
@@ -37,7 +37,7 @@ const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[
       'not valid: is this a git repository',
     ),
     'KILN_GIT_REPOSITORY',
-    'there is no such repository',
+    'the repository does not exist',
     'check the URL',
   ],
   [
@@ -65,20 +65,20 @@ const MEANINGS: readonly (readonly [RegExp, KilnError['code'], string, string])[
   [
     /SSL|TLS|certificate/,
     'KILN_GIT_UNREACHABLE',
-    'there is no trusted TLS connection to the host',
+    'a trusted TLS connection to the host is not possible',
     'set GIT_SSL_CAINFO to the file of the CA that signed its certificate',
   ],
   [
     /transport '.*' not allowed/,
     'KILN_GIT_URL',
-    'the repository names a place by a protocol that is not allowed',
-    'only http, https, ssh and git are',
+    'the repository refers to a URL with a protocol that is not allowed',
+    'the allowed protocols are http, https, ssh and git',
   ],
 ];
 
 /**
- * A run of git that failed, in the user's words. `what` is what was tried, such as `fetch
- * https://host/repo.git`.
+ * The error of a run of git that failed. `what` is what was tried, such as `fetch
+ * https://host/repo.git`. git's last lines are its notes.
  */
 export function gitFailure(what: string, { code, stderr }: GitOutput): KilnError {
   const notes = stderr
@@ -86,16 +86,18 @@ export function gitFailure(what: string, { code, stderr }: GitOutput): KilnError
     .map(printable)
     .filter((line) => line !== '')
     .slice(-10);
-  const meaning = MEANINGS.find(([words]) => words.test(stderr));
+  const meaning = CAUSES.find(([words]) => words.test(stderr));
   if (!meaning)
     return new KilnError('KILN_GIT_FAILED', `cannot ${what}: git ended with ${code}`, { notes });
   const [, kind, reason, hint] = meaning;
   return new KilnError(kind, `cannot ${what}: ${reason}`, { hint, notes });
 }
 
-/** The server has all its refs given, and what was asked for is not below any of them. */
+/**
+ * The error for a commit that is not in the history of any branch or tag that the server offers.
+ */
 export function noSuchCommit(remote: string, object: string): KilnError {
   return new KilnError('KILN_GIT_REF', `${remote} has no commit ${object}`, {
-    hint: 'check the commit; one that no branch or tag leads to cannot always be had',
+    hint: 'check the commit; not every server gives one that is on no branch or tag',
   });
 }

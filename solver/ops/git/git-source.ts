@@ -2,28 +2,31 @@ import { KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import type { SourceOp } from '../../llb/ops.ts';
 
-/** A `git://` source as the graph asks for it (BuildKit's solver/pb/attr.go, `git.*`). */
+/** A `git://` source of a graph (BuildKit's solver/pb/attr.go, `git.*`). */
 export interface GitSource {
-  /** What git is given, without user and password when it is http. */
+  /** The URL for git. An http URL has no user and password. */
   readonly remote: string;
-  /** An Authorization header that was in the URL. */
+  /** The Authorization header for the login in the URL, if it had one. */
   readonly login: string | undefined;
-  /** As written; undefined is the remote's default branch. */
+  /** The ref as it is written; undefined for the default branch. */
   readonly ref: string | undefined;
-  /** Clean and relative; '' is the top. */
+  /** A directory of the repository, as a cleaned relative path; '' is the top. */
   readonly subdir: string;
-  /** The beginning, at least, of the commit's or tag's id. */
+  /** The expected id of the commit or tag, or the beginning of it. */
   readonly checksum: string | undefined;
   readonly keepGitDir: boolean;
   readonly submodules: boolean;
   readonly secrets: { readonly token: string | undefined; readonly header: string | undefined };
-  /** The id of the agent, for a remote that is reached by ssh. */
+  /** The id of the ssh agent, for a remote by ssh. */
   readonly ssh: string | undefined;
-  /** Lines of a known_hosts file: then no other host key is taken. */
+  /** Lines of a known_hosts file. If given, no other host keys are accepted. */
   readonly knownHosts: string | undefined;
 }
 
-/** Throws KILN_GIT_URL or KILN_GIT_REF for what git must not be given. */
+/**
+ * Reads the attributes of a `git://` source. Throws KILN_GIT_URL, KILN_GIT_REF or KILN_GIT_CHECKSUM
+ * for values that must not be passed to git.
+ */
 export function readGitSource({ identifier, attrs }: SourceOp): GitSource {
   const [, address = '', fragment = ''] = /^git:\/\/([^#]*)(?:#(.*))?$/s.exec(identifier) ?? [];
   const full = attrs['git.fullurl'] || address;
@@ -38,7 +41,7 @@ export function readGitSource({ identifier, attrs }: SourceOp): GitSource {
   return {
     ...remoteOf(url),
     ref: ref === '' ? undefined : checkedRef(ref),
-    // As a path from the repository's top: `..` ends there.
+    // The path starts at the top of the repository, and `..` stops there.
     subdir: colon < 0 ? '' : cleanPath(`/${fragment.slice(colon + 1)}`).slice(1),
     checksum,
     keepGitDir: attrs['git.keepgitdir'] === 'true',
@@ -53,7 +56,7 @@ export function readGitSource({ identifier, attrs }: SourceOp): GitSource {
 }
 
 const TRANSPORT = /^(?:https?|git|ssh):\/\//;
-/** `[user@]host:path`, as scp writes it; a path cannot begin with two slashes. */
+/** `user@host:path`, as in scp. The path cannot begin with two slashes. */
 const SCP = /^[\w-]+@[\w.-]+:(?!\/\/)/;
 
 function hasTransport(url: string): boolean {
@@ -65,24 +68,24 @@ export function isSsh(remote: string): boolean {
 }
 
 /**
- * A remote that git may be given: by http, https, git or ssh, and nothing that git or ssh could
- * take for an option. A login in an http URL is taken out, since anybody may read the arguments of
- * git.
+ * Checks a remote before it is passed to git: it must use http, https, git or ssh, and nothing in
+ * it may look like an option of git or ssh. A login in an http URL is separated, because everybody
+ * can read the arguments of git. Throws KILN_GIT_URL.
  */
 export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   const bad = (why: string) =>
     new KilnError('KILN_GIT_URL', `${JSON.stringify(withoutUserinfo(url))} ${why}`, {
       hint: 'write https://HOST/PATH.git or git@HOST:PATH',
     });
-  if (/[\0-\x20\x7f]/.test(url)) throw bad('has a character that no URL has');
+  if (/[\0-\x20\x7f]/.test(url)) throw bad('has a character that is not allowed in a URL');
   if (SCP.test(url)) return { remote: url, login: undefined };
-  if (!TRANSPORT.test(url)) throw bad('is not reached by http, https, git or ssh');
+  if (!TRANSPORT.test(url)) throw bad('does not use http, https, git or ssh');
   if (!URL.canParse(url)) throw bad('is not a URL');
   const parsed = new URL(url);
-  // A host or user that begins with a dash would be an option of ssh; a path that does, one of the
-  // program at the other side.
+  // A host or user that begins with a dash would be an option of ssh. A path that does would be an
+  // option of the program on the other side.
   if (/^-/.test(parsed.hostname) || /^(-|%2d)/i.test(parsed.username) || parsed.hostname === '')
-    throw bad('names no host');
+    throw bad('has no valid host');
   if (!/^https?:/.test(url) || (parsed.username === '' && parsed.password === ''))
     return { remote: url, login: undefined };
   const login = [parsed.username, parsed.password].map(decodeURIComponent).join(':');
@@ -91,14 +94,14 @@ export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   return { remote: parsed.href, login: `basic ${Buffer.from(login).toString('base64')}` };
 }
 
-/** For messages and progress. */
+/** The URL without user and password, for messages. */
 export function withoutUserinfo(url: string): string {
   return url.replace(/^([a-z]+:\/\/)[^@/]*@/i, '$1');
 }
 
 /**
- * A name that a ref can have (git-check-ref-format(1)), so that it is no option, no revision
- * expression and no pattern.
+ * Returns `ref` if it is a valid name of a ref (git-check-ref-format(1)). So it is not an option, a
+ * revision expression or a pattern. Throws KILN_GIT_REF.
  */
 function checkedRef(ref: string): string {
   const bad = /^[-/.]|\.\.|\/\/|\/\.|@\{|[\0-\x20\x7f~^:?*[\\]|[/.]$|\.lock(\/|$)|^@$/.test(ref);
@@ -113,7 +116,7 @@ function checkedRef(ref: string): string {
   return ref;
 }
 
-/** True for the whole id of a commit: SHA-1 or SHA-256. */
+/** True for the full id of a commit: SHA-1 or SHA-256. */
 export function isCommitId(text: string): boolean {
   return /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(text);
 }

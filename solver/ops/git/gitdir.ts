@@ -7,9 +7,9 @@ import { gitFor } from './repository.ts';
 import type { Resolved } from './resolved.ts';
 
 /**
- * `--keep-git-dir`: a clone of one commit without its history in `root`, its remote set, its head
- * detached. The directory `.git` has nothing that tells when or where it was made, as far as git
- * lets it: no hooks, no logs, no times of files in its index. Answers the text of the commit.
+ * Clones one commit without its history to `root`, for `--keep-git-dir`. The remote is set, and
+ * HEAD is detached. As far as git allows it, `.git` does not show when or where it was made: it has
+ * no hooks, no logs and no file times in its index. Returns the text of the commit.
  */
 export async function cloneInto(
   checkout: Checkout,
@@ -28,8 +28,8 @@ export async function cloneInto(
       ['init', '--quiet', '--template=', `--object-format=${format}`],
       here,
     );
-    // By the file protocol: the optimisations for a local clone have been used to read files of the
-    // host.
+    // The file protocol is used because git's optimisations for local clones have been exploited to
+    // read files of the host.
     const target = name === undefined || name === 'HEAD' ? '' : `:${name}`;
     const fetch = [
       'fetch',

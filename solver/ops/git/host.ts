@@ -1,18 +1,15 @@
-/** What git sources use of this machine. */
+/** What git sources use of this host. */
 export interface GitHost {
-  /** Where the shared repositories are kept; made when first needed. */
+  /** The directory of the mirrors (mirror.ts). It is made when it is first needed. */
   readonly directory: string;
-  /** What git itself is given of the caller's environment: PATH, proxies, CA files. */
+  /** The variables that git gets: PATH, proxies, CA files. */
   readonly env: Readonly<Record<string, string>>;
-  /**
-   * Files of known hosts; ones that do not exist do no harm. A new host's key is added to the
-   * first.
-   */
+  /** known_hosts files, which need not exist. The key of a new host is added to the first. */
   readonly knownHosts: readonly string[];
 }
 
 /** An ssh agent that a caller lends to git. */
 export interface SshAgent extends AsyncDisposable {
-  /** The path of its socket, for this process's user. */
+  /** The path of its socket, which the user of this process can connect to. */
   readonly socket: string;
 }

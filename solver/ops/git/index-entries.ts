@@ -3,16 +3,16 @@ import type { Git } from './repository.ts';
 
 /** One file of a commit. */
 export interface IndexEntry {
-  /** `100644`, `100755`, `120000`, or `160000` for a submodule. */
+  /** The mode: `100644`, `100755`, `120000` (symlink) or `160000` (submodule). */
   readonly mode: string;
   readonly id: string;
-  /** In the text form of names.ts. */
+  /** The path, with bytes that are not UTF-8 in the text form of name-bytes.ts. */
   readonly path: string;
 }
 
 export const SUBMODULE = '160000';
 
-/** Reads the tree of `commit` into the index that `env` names, and answers what is in it. */
+/** Reads the tree of `commit` into the index that `env` names. Returns its entries. */
 export async function readIndex(
   git: Git,
   env: Readonly<Record<string, string>>,

@@ -7,24 +7,24 @@ import type { GitHost } from './host.ts';
 import type { Git } from './repository.ts';
 
 /**
- * A bare repository of the store that keeps what was fetched from one remote. Held by one process
- * at a time.
+ * A bare repository in the store with everything that was fetched from one remote. One process at a
+ * time uses it.
  */
 export interface Mirror {
   readonly directory: string;
-  /** The environment that makes git work on it. */
+  /** The variables that make git use this repository. */
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** A commit, or the object of an annotated tag. */
+/** A commit or an annotated tag of a remote. */
 export interface WantedObject {
   readonly remote: string;
   readonly object: string;
 }
 
 /**
- * Runs `body` with the repository of `remote`, which has `object` and all below it: fetched before,
- * or fetched now, alone and without its history when the server gives it so.
+ * Runs `body` with the mirror of `remote`, after `object` and everything that it needs has been
+ * fetched to it. The object is fetched alone and without its history if the server allows that.
  */
 export async function withObject<T>(
   { remote, object }: WantedObject,
@@ -45,10 +45,10 @@ export async function withObject<T>(
 }
 
 async function initialise({ directory, env }: Mirror, object: string, git: Git): Promise<void> {
-  // What a killed git has left behind: nobody else is at work here.
+  // Removes the locks of a killed git. No other process uses the mirror now.
   for (const file of ['shallow', 'packed-refs', 'config', 'HEAD', 'kiln-index', keepRef(object)])
     rmSync(join(directory, `${file}.lock`), { force: true });
-  // Written last: a repository that was made by half is made again.
+  // This file is written last. Without it the repository is incomplete and is made again.
   const ready = join(directory, 'kiln-ready');
   if (existsSync(ready)) return;
   const format = object.length === 64 ? 'sha256' : 'sha1';
@@ -63,8 +63,8 @@ async function initialise({ directory, env }: Mirror, object: string, git: Git):
 }
 
 /**
- * The ref that says that an object is there with all it needs: git writes it after it has checked
- * that.
+ * The ref that keeps a fetched object. git writes it only after it has checked that everything the
+ * object needs is there.
  */
 export function keepRef(object: string): string {
   return `refs/kiln/${object}`;
@@ -97,8 +97,8 @@ async function fetchObject(
     );
   const alone = await fetch('--depth=1', '--', remote, `${object}:${ref}`);
   if (alone.code === 0) return;
-  // An old server gives what a ref points to and nothing else, a plain file server no single
-  // commits.
+  // An old server gives only what a ref points to, and a plain file server cannot give a single
+  // commit. Then everything is fetched.
   if (
     !/not our ref|unadvertised object|shallow|couldn't find remote ref|no such remote ref/i.test(
       alone.stderr,

@@ -5,33 +5,37 @@ import { type GitSource, isSsh } from './git-source.ts';
 import type { GitHost } from './host.ts';
 import { sshCommand } from './ssh.ts';
 
-/** git, run for one source with the rights that its remote needs. */
+/** Runs git for one source, with the rights that its remote needs. */
 export interface Git {
-  /** What git prints. Throws what gitFailure makes of a failure; `what` is for its message. */
+  /**
+   * Runs git and returns its standard output. If git fails, rejects with the error of `gitFailure`,
+   * whose message says `what` was tried.
+   */
   run(what: string, args: readonly string[], options?: RunOptions): Promise<Buffer>;
-  /** As `run`, and a failure is the caller's to look at. */
+  /** As `run`, but the caller looks at the exit code. */
   tryRun(args: readonly string[], options?: RunOptions): Promise<GitOutput>;
 }
 
 export interface RunOptions {
   readonly input?: string | Buffer;
-  /** More of the environment, such as GIT_DIR. */
+  /** More variables, such as GIT_DIR. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /**
-   * The run speaks to the remote: only then it has the login and the agent, and its words are
-   * shown.
+   * True if the run connects to the remote. Only such a run gets the login and the ssh agent, and
+   * its messages are reported.
    */
   readonly remote?: boolean;
-  /** Instead of the remote's: `file` to read the shared repository. */
+  /** The allowed protocols, instead of those for a remote. `file` reads the mirror. */
   readonly protocols?: string;
 }
 
+/** A login for a remote. */
 export interface GitRights {
   readonly authorization: string | undefined;
   /**
-   * The remote that it is for. Submodules come from wherever a stranger says: they get it only
-   * where they are below this.
+   * The remote that the login is for. A submodule may have any URL, and gets the login only if its
+   * URL is below this one.
    */
   readonly scope: string;
 }
@@ -83,8 +87,8 @@ export function gitFor(
 }
 
 /**
- * A login is for its repository only; with GitHub for all of them, as a token there is, so that
- * submodules are found too.
+ * The URL prefix for which git sends the login. That is the repository alone, except at GitHub: a
+ * token there is valid for many repositories, so that submodules can be fetched with it.
  */
 function scopeOf(remote: string): string {
   return /^https:\/\/(www\.)?github\.com\//.exec(remote)?.[0] ?? remote;

@@ -4,8 +4,8 @@ import type { Git } from './repository.ts';
 import type { Resolved } from './resolved.ts';
 
 /**
- * Asks the remote, unless the ref is the id of a commit. Throws KILN_GIT_REF, KILN_GIT_CHECKSUM and
- * what gitFailure makes.
+ * Looks up the ref at the remote. The full id of a commit needs no look-up. Rejects with
+ * KILN_GIT_REF, KILN_GIT_CHECKSUM or the errors of `gitFailure`.
  */
 export async function resolveRef(source: GitSource, git: Git): Promise<Resolved> {
   const { ref, checksum } = source;
@@ -23,7 +23,7 @@ export async function resolveRef(source: GitSource, git: Git): Promise<Resolved>
     'KILN_GIT_CHECKSUM',
     `${ref ?? 'the default branch'} of ${source.remote} is ${got}, expected ${checksum}`,
     {
-      hint: 'if the ref was moved on purpose, write its new commit; if not, do not trust it',
+      hint: 'if the ref was moved on purpose, update the checksum; otherwise do not trust it',
     },
   );
 }
@@ -45,7 +45,9 @@ async function defaultBranch({ remote }: GitSource, git: Git): Promise<Resolved>
   return { object, commit: object, name: target };
 }
 
-/** As git checkout, a branch goes before a tag of the same name. */
+/**
+ * Finds a ref by its name. As with git checkout, a branch is preferred to a tag of the same name.
+ */
 async function named({ remote }: GitSource, ref: string, git: Git): Promise<Resolved> {
   const lines = await listRemote(git, remote, [], [ref, `${ref}^{}`]);
   const ids = new Map(lines.map(([id, name]) => [name, id]));
@@ -60,8 +62,8 @@ async function named({ remote }: GitSource, ref: string, git: Git): Promise<Reso
     const abbreviated = /^[0-9a-f]{4,39}$/.test(ref);
     throw new KilnError('KILN_GIT_REF', `${remote} has no ref ${ref}`, {
       hint: abbreviated
-        ? 'if this is a commit, write all 40 digits of it'
-        : `git ls-remote ${remote} lists the branches and tags there are`,
+        ? 'if this is a commit, write all its 40 digits'
+        : `git ls-remote ${remote} lists its branches and tags`,
     });
   }
   const object = ids.get(name)!;

@@ -1,9 +1,9 @@
-/** What a ref of the remote is at the moment. */
+/** What a ref of a remote points to at the moment. */
 export interface Resolved {
-  /** What the ref points to: a commit, or the object of an annotated tag. */
+  /** The id of the object that the ref points to: a commit or an annotated tag. */
   readonly object: string;
-  /** The commit. The same as `object`, unless that is known to be a tag. */
+  /** The id of the commit. It differs from `object` only for a tag. */
   readonly commit: string;
-  /** The full name, such as `refs/heads/main`; undefined for a commit that was named itself. */
+  /** The full name, such as `refs/heads/main`. Undefined if the ref is the id of a commit. */
   readonly name: string | undefined;
 }

@@ -14,7 +14,7 @@ import { ended, Repositories } from './testing.ts';
 
 const ssh = suite('git by ssh');
 
-/** An sshd on loopback, an agent with the key that it takes, and a repository behind it. */
+/** An sshd on the loopback interface, an agent with a key that it accepts, and a repository. */
 class Setting implements AsyncDisposable {
   readonly repositories = new Repositories();
   readonly snapshotter = copyingSnapshotter();
@@ -110,13 +110,13 @@ async function code(work: Promise<unknown>): Promise<string> {
 const reason = whyNoSshd('/usr/bin/ssh', '/usr/bin/ssh-agent', '/usr/bin/git');
 if (reason) console.log(`SKIP git by ssh: ${reason}`);
 else {
-  ssh('the agent of the caller opens the repository, and a new host is remembered', async () => {
+  ssh('a repository is read with the agent of the caller, and a new host is saved', async () => {
     await using at = await new Setting().start();
     assert.is(await at.commit('agent'), at.repositories.git('r', 'rev-parse', 'HEAD'));
     assert.match(readFileSync(at.path('known hosts'), 'utf8'), /ed25519/);
   });
 
-  ssh('a host that shows another key is not spoken to', async () => {
+  ssh('a host with another key than the known one is refused', async () => {
     await using at = await new Setting().start();
     await at.commit('agent');
     await at.stop(at.server);
@@ -125,7 +125,7 @@ else {
     assert.is(await code(at.commit('agent')), 'KILN_GIT_HOST_KEY');
   });
 
-  ssh('host keys that the graph names are the only good ones', async () => {
+  ssh('if the graph gives host keys, no others are accepted', async () => {
     await using at = await new Setting().start();
     const line = (key: string) =>
       `[127.0.0.1]:${at.port} ${readFileSync(at.path(`${key}.pub`), 'utf8')}`;
@@ -140,7 +140,7 @@ else {
     assert.not.ok(existsSync(at.path('known hosts')));
   });
 
-  ssh('without an agent, or with one that has no key, it is told so', async () => {
+  ssh('a missing agent, and an agent without a key, is an error that says so', async () => {
     await using at = await new Setting().start();
     assert.is(await code(at.commit(undefined)), 'KILN_SSH_AGENT');
     writeFileSync(at.path('unused'), '');

@@ -7,9 +7,10 @@ import { type GitSource, withoutUserinfo } from './git-source.ts';
 import type { GitHost } from './host.ts';
 
 /**
- * How git calls ssh: with the caller's agent and no other key, no configuration, no question. Which
- * host keys are good: those that the graph names and no others; or those that the caller knows, and
- * the first one that a host shows, which is remembered.
+ * The variables that make git use ssh. ssh uses the agent of the caller, and no other keys, no
+ * configuration and no prompts. If the graph gives known hosts, only their keys are accepted.
+ * Otherwise the caller's known hosts are used, and the first key of an unknown host is accepted and
+ * saved. Rejects with KILN_SSH_AGENT.
  */
 export async function sshCommand(
   source: GitSource,

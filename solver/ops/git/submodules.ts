@@ -4,7 +4,7 @@ import { decodeName } from '../../../snapshotter/sys/name-bytes.ts';
 import { type IndexEntry, SUBMODULE } from './index-entries.ts';
 import type { Git } from './repository.ts';
 
-/** A repository that a commit has at a path of it. */
+/** Another repository that a commit includes at `path`. */
 export interface Submodule {
   readonly path: string;
   readonly commit: string;
@@ -13,7 +13,8 @@ export interface Submodule {
 
 /**
  * The submodules of `commit`, with their URLs from its `.gitmodules` (gitmodules(5)). Their names
- * are not used: no path is made of them. Throws KILN_GIT_SUBMODULE for one without a URL.
+ * are ignored, so that no path is made from them. Rejects with KILN_GIT_SUBMODULE for a submodule
+ * without a URL.
  */
 export async function submodulesOf(
   git: Git,
@@ -53,7 +54,7 @@ export async function submodulesOf(
   });
 }
 
-/** `submodule.NAME.KEY\nVALUE\0…` by name. */
+/** Parses `submodule.NAME.KEY\nVALUE\0…`. Returns the settings of each submodule. */
 function readSettings(text: string): Map<string, string>[] {
   const byName = new Map<string, Map<string, string>>();
   for (const record of text.split('\0')) {
@@ -64,7 +65,10 @@ function readSettings(text: string): Map<string, string>[] {
   return [...byName.values()];
 }
 
-/** `./x` and `../x` are taken from the remote of the repository above, as git-submodule(1) says. */
+/**
+ * The URL of a submodule. As in git-submodule(1), `./x` and `../x` are relative to the URL of the
+ * repository above. Throws KILN_GIT_SUBMODULE if the result leaves the host.
+ */
 export function relativeUrl(remote: string, url: string): string {
   if (!/^\.\.?\//.test(url)) return url;
   let base = remote.replace(/\/+$/, '');
@@ -77,7 +81,7 @@ export function relativeUrl(remote: string, url: string): string {
       if (cut < Math.max(origin.length, 1))
         throw new KilnError(
           'KILN_GIT_SUBMODULE',
-          `the submodule URL ${url} leads out of ${remote}`,
+          `the submodule URL ${url} has too many ../ for ${remote}`,
         );
       base = base[cut] === ':' ? base.slice(0, cut + 1) : base.slice(0, cut);
       rest = rest.slice(3);

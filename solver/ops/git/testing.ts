@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
-/** Always the same, so that commits have the same ids in every run. */
+/** Fixed authors and times, so that commits have the same ids in each run. */
 const ENV = {
   PATH: process.env['PATH'] ?? '',
   HOME: '/nonexistent',
@@ -19,19 +19,18 @@ const ENV = {
   GIT_COMMITTER_DATE: '2010-01-02T03:04:05Z',
 };
 
-/** The commits of `Repositories` were made at this second. */
+/** The time of the commits of `Repositories`, in seconds since 1970. */
 export const COMMIT_TIME = Date.parse(ENV.GIT_COMMITTER_DATE) / 1000;
 
 /**
- * A repository to work in, and the bare ones that a server gives out: all below one temporary
- * directory.
+ * Working repositories, and the bare ones that a server offers. All are in one temporary directory.
  */
 export class Repositories implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'kiln-git-'));
-  /** Where the bare repositories are: NAME.git. */
+  /** The directory of the bare repositories, which are called NAME.git. */
   readonly served = join(this.directory, 'served');
 
-  /** Begins with a copy of others, which costs a tenth of making them. */
+  /** Copies the repositories of `like`, which takes a tenth of the time of making them. */
   constructor(like?: Repositories) {
     if (like) cpSync(like.directory, this.directory, { recursive: true, verbatimSymlinks: true });
   }
@@ -49,7 +48,10 @@ export class Repositories implements Disposable {
     ).trim();
   }
 
-  /** Adds files to the (new) repository `name` and commits them; answers the commit. */
+  /**
+   * Adds files to the repository `name`, which is made if needed, and commits them. Returns the id
+   * of the commit.
+   */
   commit(name: string, files: Readonly<Record<string, string>>): string {
     const work = join(this.directory, name);
     mkdirSync(work, { recursive: true });
@@ -63,7 +65,7 @@ export class Repositories implements Disposable {
     return this.git(name, 'rev-parse', 'HEAD');
   }
 
-  /** What the repository is now becomes what the server gives. */
+  /** Makes the current state of a repository available at the server. */
   publish(name: string): void {
     const bare = join(this.served, `${name}.git`);
     rmSync(bare, { recursive: true, force: true });
@@ -81,16 +83,13 @@ export class Repositories implements Disposable {
 export interface GitServer extends AsyncDisposable {
   /** `http://127.0.0.1:PORT` */
   readonly url: string;
-  /**
-   * Each request as `METHOD /path?query`, with the Authorization header behind it when there was
-   * one.
-   */
+  /** Each request as `METHOD /path?query`, followed by the Authorization header if it had one. */
   readonly requests: string[];
 }
 
 /**
- * Gives out the repositories by smart http: git's own http-backend as a CGI program. With `login`,
- * only to who sends it.
+ * Serves repositories by smart http: git's http-backend as a CGI program. With `login`, only
+ * requests with that Authorization header are served.
  */
 export async function serveGit(
   root: string,
@@ -157,7 +156,7 @@ export async function close(server: Server): Promise<void> {
   await new Promise((done) => server.close(done));
 }
 
-/** Ends a child that the test started, and waits for its end. */
+/** Kills a child process of the test and waits until it has ended. */
 export async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const over = new Promise((done) => child.once('close', done));

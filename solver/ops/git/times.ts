@@ -3,15 +3,15 @@ import { type Timespec, tryOpenat, utimensat } from '../../../snapshotter/sys/ca
 import { O } from '../../../snapshotter/sys/constants.ts';
 import { listDirectory, openRoot } from '../../../snapshotter/sys/rooted.ts';
 
-/** When `commit` (the text of the object) was committed, in seconds since 1970. */
+/** The time at which a commit was made. `commit` is the text of the object. */
 export function commitTime(commit: Buffer): Timespec {
   const seconds = /^committer .*? (-?\d+) [+-]\d+$/m.exec(commit.toString('latin1'))?.[1];
   return { sec: Math.max(0, Number(seconds ?? 0)), nsec: 0 };
 }
 
 /**
- * Gives all below `root`, and it, one time. Git keeps none, and that of the checkout would make
- * every checkout of the same commit another layer.
+ * Sets the time of `root` and everything below it. Git stores no times, and those of the checkout
+ * would give each checkout of the same commit another layer.
  */
 export function setTimes(root: string, time: Timespec): void {
   using top = openRoot(root);

@@ -1,7 +1,7 @@
 import type { FetchedFile } from '../../../cache/fetched.ts';
 import type { Snapshot } from '../../../snapshotter/snapshotter.ts';
 
-/** A file as it is on the server now, and the layer that holds it. */
+/** A file as the server has it now, and the layer that holds it. */
 export interface Answer {
   readonly file: Omit<FetchedFile, 'layers'>;
   readonly snapshot: Snapshot;

@@ -3,9 +3,10 @@ import { type SecretLookup, secretText } from '../secret-text.ts';
 import type { HttpSource } from './http-source.ts';
 
 /**
- * The Authorization header of a request, from the build's secrets: the one that the graph names,
- * else HTTP_AUTH_HEADER_host (the header as it is) or HTTP_AUTH_TOKEN_host (a bearer token). Read
- * when a request is made, and in no key.
+ * The Authorization header of a request, from the secrets of the build: the secret that the graph
+ * names, or else HTTP_AUTH_TOKEN_host (a bearer token) or HTTP_AUTH_HEADER_host (the whole header).
+ * It is read with each request and not part of a key. Rejects with KILN_SECRET_NOT_FOUND if the
+ * graph names a secret that does not exist.
  */
 export async function authorization(
   { authSecret, url }: HttpSource,
@@ -17,7 +18,7 @@ export async function authorization(
       const hint = `give it: --secret id=${authSecret},env=…`;
       throw new KilnError(
         'KILN_SECRET_NOT_FOUND',
-        `secret ${authSecret}: not found; ${url.host} is asked with it`,
+        `secret ${authSecret}: not found; it holds the login for ${url.host}`,
         { hint },
       );
     }

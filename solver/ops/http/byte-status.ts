@@ -1,24 +1,24 @@
 import type { SourceContext } from '../source-context.ts';
 import type { OnBytes } from './receive.ts';
 
-/** At most this often, in milliseconds, the bytes of a download are told. */
+/** The shortest time between two progress events, in milliseconds. */
 const INTERVAL = 100;
 
-/** Tells a download as a status of its vertex. */
+/** Reports a download as a status of its vertex. */
 export function byteStatus(
   { progress, vertex }: Pick<SourceContext, 'progress' | 'vertex'>,
   name: string,
 ): OnBytes {
   const started = Date.now();
   const status = `downloading ${name}`;
-  let told = 0;
+  let reported = 0;
   let ended = false;
   return (current, total) => {
     const timestamp = Date.now();
     const over = total > 0 && current === total;
-    if (ended || (timestamp - told < INTERVAL && !over)) return;
+    if (ended || (timestamp - reported < INTERVAL && !over)) return;
     ended = over;
-    told = timestamp;
+    reported = timestamp;
     const completed = over ? { completed: timestamp } : {};
     progress({
       kind: 'status',

@@ -1,12 +1,10 @@
-/**
- * What a file is called for which neither the graph, nor the server, nor the URL has a name that
- * can be one.
- */
+/** The name of a file for which neither the graph nor the server nor the URL has a valid name. */
 const FALLBACK = 'download';
 
 /**
- * The name of a downloaded file: the one the graph asks for, else that of Content-Disposition, else
- * the last element of the URL's path. Always a single path element, whatever the server sends.
+ * The name of a downloaded file: the one in the graph, or else the one in the Content-Disposition
+ * header, or else the last part of the URL's path. It is always a valid name without slashes,
+ * whatever the server sends.
  */
 export function fileName(
   url: URL,
@@ -42,8 +40,7 @@ function decoded(path: string): string {
 }
 
 /**
- * The `filename*` or `filename` parameter of Content-Disposition (RFC 6266); empty when there is
- * none.
+ * The `filename*` or `filename` parameter of Content-Disposition (RFC 6266); '' if there is none.
  */
 function dispositionName(text: string): string {
   const extended = /;\s*filename\*\s*=\s*(?:utf-8)'[^']*'([^;\s]+)/i.exec(text)?.[1];

@@ -2,32 +2,32 @@ import { type Digest, digestOfParts, isDigest } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import type { SourceOp } from '../../llb/ops.ts';
 
-/**
- * An `http://` or `https://` source as the graph asks for it (BuildKit's solver/pb/attr.go,
- * `http.*`).
- */
+/** An `http://` or `https://` source of a graph (BuildKit's solver/pb/attr.go, `http.*`). */
 export interface HttpSource {
   readonly url: URL;
-  /** The digest that the bytes must have. */
+  /** The digest that the file must have. */
   readonly checksum: Digest | undefined;
   readonly filename: string | undefined;
-  /** 0o7777 bits. */
+  /** The mode bits 0o7777. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
   /**
-   * The secret that holds an Authorization header; without it those are tried that are named after
-   * the host.
+   * The secret with the Authorization header. If undefined, the secrets named after the host are
+   * tried.
    */
   readonly authSecret: string | undefined;
-  /** Lower-case names. */
+  /** More request headers, with lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** The only ones that a graph may set. */
+/** The only request headers that a graph may set. */
 const HEADERS: ReadonlySet<string> = new Set(['accept', 'user-agent']);
 
-/** Throws KILN_GRAPH_INVALID, or KILN_HTTP_URL for a URL that is none. */
+/**
+ * Reads the attributes of an http source. Throws KILN_GRAPH_INVALID, or KILN_HTTP_URL for an
+ * invalid URL.
+ */
 export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
   if (!URL.canParse(identifier))
     throw new KilnError('KILN_HTTP_URL', `${JSON.stringify(identifier)} is not a URL`, {
@@ -54,7 +54,8 @@ export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
 }
 
 /**
- * As Go's ParseInt with base 0 reads it: `0600` and `0x180` are the same. 0 when it is not there.
+ * The number in an attribute, read as Go's ParseInt does with base 0: `0600` and `0x180` are equal.
+ * 0 if the attribute is missing.
  */
 function numberOf(attrs: SourceOp['attrs'], name: string): number {
   const text = attrs[name];
@@ -74,8 +75,8 @@ function badAttribute(name: string, value: string): KilnError {
 }
 
 /**
- * Names the request among those that are remembered: all that decides which bytes come, and how
- * they lie in the layer.
+ * The identity of a request: everything that decides which bytes it gets and how they are stored in
+ * the layer.
  */
 export function requestId({
   url,

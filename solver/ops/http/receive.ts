@@ -17,12 +17,12 @@ export interface Received {
   readonly snapshot: Snapshot;
 }
 
-/** Told of bytes so far, and of how many there will be (0 when the server does not say). */
+/** Called with the number of bytes so far and the total (0 if the server does not give it). */
 export type OnBytes = (current: number, total: number) => void;
 
 /**
- * The body as the one file of a new layer. Its digest is checked before the layer is committed.
- * Throws KILN_HTTP_CHECKSUM.
+ * Writes the body of a response to the only file of a new layer. The digest is checked before the
+ * layer is committed. Rejects with KILN_HTTP_CHECKSUM or KILN_HTTP_BODY.
  */
 export async function receive(
   response: HttpResponse,
@@ -52,8 +52,8 @@ export async function receive(
 }
 
 async function writeBody(response: HttpResponse, fd: number, onBytes: OnBytes): Promise<Digest> {
-  const packed = header(response, 'content-encoding') !== undefined;
-  const total = packed ? 0 : Number(header(response, 'content-length') ?? 0);
+  const compressed = header(response, 'content-encoding') !== undefined;
+  const total = compressed ? 0 : Number(header(response, 'content-length') ?? 0);
   const hash = createHash('sha256');
   let current = 0;
   ftruncateSync(fd, 0);
@@ -68,13 +68,13 @@ async function writeBody(response: HttpResponse, fd: number, onBytes: OnBytes): 
 }
 
 /**
- * Some servers pack a file for the way although they were asked not to: what counts is the file, as
- * with Docker.
+ * The decompressed body. Some servers compress a file for the transfer although the request forbids
+ * it. As with Docker, the file itself counts.
  */
 async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
   const { body } = response;
   if (header(response, 'content-encoding')?.toLowerCase() !== 'gzip') return yield* body;
-  const expansion = new Expansion(`the answer of ${withoutLogin(response.url)}`);
+  const expansion = new Expansion(`the response of ${withoutLogin(response.url)}`);
   try {
     yield* expansion.of(
       body,
@@ -82,10 +82,10 @@ async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
     );
   } catch (error) {
     if (!errnoOf(error)?.startsWith('Z_')) throw error;
-    const hint = 'try again; if it stays so, the fault is on the side of the server';
+    const hint = 'try again; if it fails again, the server is at fault';
     throw new KilnError(
       'KILN_HTTP_BODY',
-      `${withoutLogin(response.url)}: the answer cannot be unpacked: ${messageOf(error)}`,
+      `${withoutLogin(response.url)}: the response cannot be decompressed: ${messageOf(error)}`,
       {
         hint,
         cause: error,
@@ -100,14 +100,14 @@ function checkDigest({ checksum, url }: HttpSource, got: Digest): void {
     'KILN_HTTP_CHECKSUM',
     `${withoutLogin(url)} has the digest ${got}, expected ${checksum}`,
     {
-      hint: 'if the file was changed on purpose, write its new digest; if not, do not trust it',
+      hint: 'if the file was changed on purpose, update its digest; otherwise do not trust it',
     },
   );
 }
 
 /**
- * When the file was changed, as the server says; 1970 when it does not say, so that the same bytes
- * give the same layer.
+ * The time of the file, from the Last-Modified header. Without one it is 1970, so that equal bytes
+ * give equal layers.
  */
 function modified(response: HttpResponse): { sec: number; nsec: number } {
   const ms = Date.parse(header(response, 'last-modified') ?? '');
