@@ -11,7 +11,7 @@ import type { World } from '../solver/world.ts';
 import type { BuildContext } from './build-context.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
 import type { BuildRequest } from './request.ts';
-import { toldArguments } from './request-fields.ts';
+import { provenanceArguments } from './request-fields.ts';
 
 /** The parts of a solved build that attestations are made from. */
 export interface AttestedBuild {
@@ -105,7 +105,7 @@ function factsOf(
       text: dockerfile.text,
     },
     context: context.kind === 'remote' ? context.url : undefined,
-    args: toldArguments(request),
+    args: provenanceArguments(request),
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),
     invocation: fixed === undefined ? buildId : undefined,

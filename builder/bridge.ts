@@ -6,42 +6,43 @@ import { openTagMemory } from '../registry/tags.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
 import { type BuildContext, registryOf } from './build-context.ts';
 import type { BulkWatch } from './context/bulk-watch.ts';
-import { announcedResolver } from './frontend-request.ts';
+import { resolverWithProgress } from './frontend-request.ts';
 import type { BuildRequest } from './request.ts';
 import { openSolving, type Solving } from './solving.ts';
 
 /**
  * # What the frontends of one build share
  *
- * As a rule a build asks one frontend, that of its request. A client that drives a build asks any
- * number of them and solves graphs of its own meanwhile (BuildKit's LLBBridge). All of them share
- * one solver, so a step that two of them need runs once, and one look-up of each image.
+ * A build usually asks one frontend, the one that its request names. A client that drives a build
+ * (BuildKit's LLBBridge) may ask several frontends, and solve graphs of its own. All of them share
+ * one solver, so a step that two of them need runs once. They also share the look-ups of images.
  */
 export interface Bridge {
   readonly context: BuildContext;
   readonly resolveImage: ImageResolver;
-  /** What solves graphs. It is made when it is first asked for. */
+  /** Returns the solver of the build. It is made at the first call. */
   readonly solving: () => Solving;
-  /** Paths of OCI layouts by the name of their context. Frontends add theirs. */
+  /** Paths of OCI layouts by the name of their named context. Each frontend adds its own. */
   readonly layouts: Map<string, string>;
   readonly bulk: BulkWatch;
 }
 
-/** What is to be exported, as a frontend or a client answers it. */
+/** The graphs that are to be solved and exported, as a frontend or a client returns them. */
 export interface BuildAnswer {
   /**
-   * What the graph was made of: the request of the build, or what a client asked instead. Where
-   * results and caches go is in the request of the build alone.
+   * The request that the graphs were made from: that of the build, or another one of a client. The
+   * outputs and caches are always those of the build's request.
    */
   readonly request: BuildRequest;
   readonly targets: readonly TargetResult[];
-  /** The build file; undefined when the graph came without one. */
+  /** The text of the build file. Undefined when a client gives a graph without one. */
   readonly dockerfile: SourceText | undefined;
 }
 
-/** Answers a build in the place of the frontend that its request names. */
+/** Makes the graphs of a build, in place of the frontend that its request names. */
 export type BuildDriver = (bridge: Bridge) => Promise<BuildAnswer>;
 
+/** Opens the image sources and the caches of a build. `context.scope` closes them. */
 export async function openBridge(context: BuildContext): Promise<Bridge> {
   const { engine, progress, signal, scope } = context;
   const sources = scope.use(
@@ -59,14 +60,14 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
   let opened: Solving | undefined;
   return {
     context,
-    resolveImage: announcedResolver(imageResolver(sources, signal, layouts), progress),
+    resolveImage: resolverWithProgress(imageResolver(sources, signal, layouts), progress),
     solving: () => (opened ??= openSolving(context, { sources, layouts, bulk, caches })),
     layouts,
     bulk,
   };
 }
 
-/** Loaded only when a cache is to be read or written. Reading begins at once. */
+/** Opens the caches, if the request has any. The imported ones begin to be read at once. */
 async function openCaches(context: BuildContext, sources: ReturnType<typeof imageSources>) {
   const { request, scope } = context;
   if (request.cacheFrom.length + request.cacheTo.length === 0) return undefined;

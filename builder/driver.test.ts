@@ -11,7 +11,7 @@ import type { BuildRequest } from './request.ts';
 
 const TAR = buildRequest({ outputs: [output('type=tar,dest=-')] });
 
-/** What `tar` lists of the result. */
+/** Builds, and returns the names in the tar of the result. */
 async function listed(
   directories: Readonly<Record<string, Readonly<Record<string, string>>>>,
   request: BuildRequest,
@@ -52,7 +52,7 @@ test('a driver may ask for several graphs and export the one that it chooses', a
   assert.equal(asked, [1, 1]);
 });
 
-test('a driver that answers no target exports nothing', async () => {
+test('a driver that returns no target exports nothing', async () => {
   const driver: BuildDriver = async ({ context: { request } }) => ({
     request,
     targets: [],
@@ -61,7 +61,7 @@ test('a driver that answers no target exports nothing', async () => {
   assert.equal(await listed({}, TAR, driver), []);
 });
 
-test('an ignore file beside a lent Dockerfile goes before that of the context', async () => {
+test('an ignore file beside a lent Dockerfile takes the place of that of the context', async () => {
   const context = { '.dockerignore': 'a\n', a: '', b: '' };
   const Dockerfile = 'FROM scratch\nCOPY . /\n';
   const lent = (name: string) => ({

@@ -15,22 +15,19 @@ import { internalStep } from './internal-step.ts';
 import { type BuildRequest, DOCKERFILE_FRONTEND, type NamedContextSource } from './request.ts';
 import { type LentDirectory, onlyFiles, type Session, WHOLE } from './session.ts';
 
-/**
- * A directory that the graph names as `local://NAME`, and what of it is there as far as the build
- * is concerned.
- */
+/** A directory for `local://NAME` in the graph. `filter` leaves out the files that are ignored. */
 export interface LocalSource {
   readonly find: (wanted: WantedFiles) => Promise<LentDirectory>;
   readonly filter: ReturnType<typeof ignoreFilter> | undefined;
 }
 
-/** What the frontend is asked, and the directories that its answer will name. */
+/** The inputs of the frontend, and the directories that its graph can name. */
 export interface PreparedRequest {
   readonly inputs: FrontendInputs;
   readonly locals: ReadonlyMap<string, LocalSource>;
 }
 
-/** Paths of the OCI layouts among the named contexts, by the name of their context. */
+/** Maps the names of those named contexts that are OCI layouts to their directories. */
 export async function layoutsOf(
   { namedContexts }: BuildRequest,
   session: Session,
@@ -42,6 +39,12 @@ export async function layoutsOf(
   return layouts;
 }
 
+/**
+ * Makes the inputs of a frontend from the request and its loaded context. For Dockerfiles it warns
+ * of another `# syntax` and of unknown rules in `# check`. Throws KILN_FRONTEND_UNSUPPORTED when
+ * `# syntax` names a frontend that Kiln cannot replace, and the errors of the session and of ignore
+ * files.
+ */
 export async function prepareRequest(
   options: BuildRequest,
   session: Session,
@@ -49,13 +52,13 @@ export async function prepareRequest(
   warn: ProgressSink,
 ): Promise<PreparedRequest> {
   const isDockerfile = options.frontend === DOCKERFILE_FRONTEND;
-  for (const told of isDockerfile
+  for (const warning of isDockerfile
     ? [
         ...checkSyntax(context.dockerfile, options.buildArgs.get('BUILDKIT_SYNTAX')),
         ...unknownRules(context.dockerfile, options.buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')),
       ]
     : [])
-    warn(told);
+    warn(warning);
   const locals = new Map<string, LocalSource>();
   const { from, ignore } = context;
   if (from.kind === 'local')
@@ -79,17 +82,18 @@ export async function prepareRequest(
   return { inputs, locals };
 }
 
-/** What the directories of named contexts are found and told with. */
-interface Finding {
+/** What `namedContext` uses of its build. */
+interface ContextLookup {
   readonly session: Session;
   readonly locals: Map<string, LocalSource>;
   readonly warn: ProgressSink;
 }
 
+/** Converts a named context for the frontend. A directory is added to `locals`. */
 async function namedContext(
   name: string,
   source: NamedContextSource,
-  { session, locals, warn }: Finding,
+  { session, locals, warn }: ContextLookup,
 ): Promise<NamedContext> {
   switch (source.kind) {
     case 'image':
@@ -108,10 +112,10 @@ async function namedContext(
 }
 
 /**
- * Shows each look-up in the progress, once for each image and platform, under BuildKit's name for
- * it.
+ * Wraps a resolver so that each look-up is a step in the progress, with BuildKit's name for it. An
+ * image is looked up once for each platform.
  */
-export function announcedResolver(
+export function resolverWithProgress(
   resolveImage: ImageResolver,
   progress: ProgressSink,
 ): ImageResolver {

@@ -5,7 +5,7 @@ import { hostPlatform } from '../registry/platforms.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
 import type { BuildContext } from './build-context.ts';
-import { explained, type Solving } from './solving.ts';
+import { explainingFailures, type Solving } from './solving.ts';
 
 /**
  * Makes the gateway of a frontend. Warnings about the text of the Dockerfile are shown at `vertex`,
@@ -38,7 +38,7 @@ export async function solveTree(
   { engine, signal }: BuildContext,
 ): Promise<SolvedTree> {
   const edge = seal(tree, world.platform);
-  const [result] = await explained(
+  const [result] = await explainingFailures(
     [edge],
     () => solver.solve(loadGraphs([edge], worker), signal),
     engine.store.root,

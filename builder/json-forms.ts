@@ -1,11 +1,11 @@
 import { type FieldCheck, integer, isObject, shown, text } from '../registry/json-fields.ts';
 
 /*
- * Checks for values that are written by Kiln itself, and so have every field of their type, in
- * addition to those of `json-fields.ts`.
+ * More checks like those of `json-fields.ts`, for JSON that Kiln itself writes. Such JSON has every
+ * field of its type, unless the field is optional.
  */
 
-/** A check for each field of `T`: the compiler demands them. */
+/** A check for each field of `T`. The compiler reports a field without one. */
 type FormsOf<T> = { readonly [name in keyof T]-?: FieldCheck };
 
 export const count: FieldCheck = (value, field, invalid) => {
@@ -53,7 +53,7 @@ export function fields<T>(forms: FormsOf<T>): FieldCheck {
   };
 }
 
-/** A union whose members are told apart by the field `tag`. */
+/** A union. The value of the field `tag` says which of `members` it is. */
 export function union<Tag extends string, T extends { readonly [tag in Tag]: string }>(
   tag: Tag,
   members: {

@@ -23,18 +23,18 @@ import { type BuildRequest, DOCKERFILE_FRONTEND } from './request.ts';
 import type { LocalDirectory } from './session/lend.ts';
 import type { Solving } from './solving.ts';
 
-/** What the frontend is asked, with what the graph that it answers will need. */
+/** The inputs and the gateway of a frontend, and the solver for its graph. */
 export interface OpenedFrontend extends PreparedRequest {
   readonly gateway: Gateway;
-  /** The step that read the Dockerfile: warnings about its text are shown there. */
+  /** The step that loaded the Dockerfile. Warnings about its text are shown there. */
   readonly vertex: Digest;
-  /** What solves graphs, made when there is one: asked again it is the same. */
+  /** Returns the solver of the build, and gives it the directories of this frontend. */
   readonly solving: () => Solving;
 }
 
 /**
- * Loads what the request names: the context, the Dockerfile, named contexts. `bridge` may have
- * opened others before.
+ * Loads what `request` names: the context, the Dockerfile and named contexts. One bridge can open
+ * several frontends.
  */
 export async function openFrontend(
   { context, resolveImage, solving, layouts, bulk }: Bridge,
@@ -44,8 +44,8 @@ export async function openFrontend(
   const asked: BuildContext = { ...context, request };
   for (const [name, path] of await layoutsOf(request, session)) layouts.set(name, path);
   const fetch = (tree: DraftEdge) => solveTree(tree, solving(), context);
-  const { loaded, vertex } = await loadAnnounced(asked, fetch);
-  const prepared = await prepareRequest(request, session, watched(loaded, bulk), progress);
+  const { loaded, vertex } = await loadWithProgress(asked, fetch);
+  const prepared = await prepareRequest(request, session, withBulkWatch(loaded, bulk), progress);
   const withLocals = () => {
     const { locals } = solving();
     for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
@@ -59,8 +59,8 @@ export async function openFrontend(
   };
 }
 
-/** Has the context looked out for when it is known where it is. */
-function watched(loaded: LoadedContext, bulk: BulkWatch): LoadedContext {
+/** Sets the directory that `bulk` watches each time that the context's directory is found. */
+function withBulkWatch(loaded: LoadedContext, bulk: BulkWatch): LoadedContext {
   const { from, ignore } = loaded;
   if (from.kind !== 'local') return loaded;
   const find: typeof from.find = async (wanted) => {
@@ -71,14 +71,15 @@ function watched(loaded: LoadedContext, bulk: BulkWatch): LoadedContext {
   return { ...loaded, from: { ...from, find } };
 }
 
-async function loadAnnounced(
+/** Loads the context and the Dockerfile, and shows that as a step in the progress. */
+async function loadWithProgress(
   context: BuildContext,
   fetch: FetchingHost['fetch'],
 ): Promise<{ readonly loaded: LoadedContext; readonly vertex: Digest }> {
   const { request, progress } = context;
   const host = { ...contextHost(context), fetch };
   if (request.context.kind === 'remote') {
-    // What is fetched shows as the step that fetches it.
+    // A fetched context is shown as the step that fetches it.
     const loaded = await loadContext(request, host);
     if (loaded.from.kind === 'remote')
       return { loaded, vertex: seal(loaded.from.tree, hostPlatform()).vertex.digest };
@@ -102,8 +103,8 @@ async function loadAnnounced(
 }
 
 /**
- * Asks the frontend of `request` for the graph. Throws KILN_REQUEST_INVALID when the engine has no
- * such frontend.
+ * Asks the frontend of `request` for the graphs of its targets. Throws KILN_REQUEST_INVALID when
+ * the engine has no such frontend, and the errors of the frontend.
  */
 export async function askFrontend(
   bridge: Bridge,
@@ -119,11 +120,11 @@ export async function askFrontend(
         : undefined;
   if (!frontend)
     throw new KilnError('KILN_REQUEST_INVALID', `there is no frontend ${JSON.stringify(name)}`, {
-      hint: `the frontends are: ${[DOCKERFILE_FRONTEND, ...Object.keys(frontends)].join(', ')}`,
+      hint: `use one of: ${[DOCKERFILE_FRONTEND, ...Object.keys(frontends)].join(', ')}`,
     });
   const { gateway, inputs, solving } = await openFrontend(bridge, request);
   const { targets } = await frontend.solve(gateway, inputs);
-  // The graph names directories: from now on the solver knows them.
+  // The graph may name directories of this frontend. This call gives them to the solver.
   solving();
   return { request, targets, dockerfile: inputs.dockerfile };
 }
@@ -140,7 +141,7 @@ function directoryOf({ find, filter }: LocalSource): LocalDirectory {
   };
 }
 
-/** The walker's filter, with reasons in the user's words. */
+/** Makes the filter explain why a path is ignored by naming the line of the ignore file. */
 function withReasons(filter: NonNullable<LocalSource['filter']>): TreeFilter {
   return {
     ...filter,

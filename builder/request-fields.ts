@@ -16,18 +16,18 @@ import type {
   NamedContextSource,
 } from './request.ts';
 
-/** How a field of a request is written down. */
+/** How a field of a request is written in JSON and in provenance. */
 interface RequestField<T> {
-  /** Its form in JSON. */
+  /** Checks its form in JSON. */
   readonly form: FieldCheck;
   /**
-   * The arguments by which provenance tells of it, under the names that BuildKit's frontend has for
-   * them. `untold` is for a field that changes no result, or that provenance tells of elsewhere.
+   * Makes the arguments for it in provenance, by the names that BuildKit's frontend has for them.
+   * `omitted` is for a field that does not change the result, or that provenance has elsewhere.
    */
-  readonly told: ((value: T) => Arguments) | 'untold';
+  readonly provenance: ((value: T) => Arguments) | 'omitted';
 }
 
-/** An argument that is undefined was not given. */
+/** Arguments by name. Those that are undefined are left out. */
 type Arguments = Readonly<Record<string, string | undefined>>;
 
 const reference: FieldCheck = (value, field, invalid) => {
@@ -74,18 +74,18 @@ const output = union<'type', OutputSpec>('type', {
   },
 });
 
-/** Every field of a request. */
+/** The forms of every field of a request. */
 export const REQUEST_FIELDS: {
   readonly [name in keyof BuildRequest]: RequestField<BuildRequest[name]>;
 } = {
-  frontend: { form: text, told: 'untold' },
+  frontend: { form: text, provenance: 'omitted' },
   context: {
     form: union<'kind', ContextSource>('kind', {
       directory: { name: text },
       input: {},
       remote: { url: text },
     }),
-    told: 'untold',
+    provenance: 'omitted',
   },
   dockerfile: {
     form: union<'kind', DockerfileSource>('kind', {
@@ -96,7 +96,7 @@ export const REQUEST_FIELDS: {
       remote: { url: text },
       text: { text: text },
     }),
-    told: 'untold',
+    provenance: 'omitted',
   },
   namedContexts: {
     form: pairsOf(
@@ -108,13 +108,13 @@ export const REQUEST_FIELDS: {
         http: { url: text },
       }),
     ),
-    told: (contexts) => prefixed('context', contexts, placeless),
+    provenance: (contexts) => prefixed('context', contexts, withoutPath),
   },
-  tags: { form: listOf(text), told: 'untold' },
-  target: { form: optional(text), told: (target) => ({ target }) },
-  buildArgs: { form: pairsOf(text), told: (args) => prefixed('build-arg', args) },
-  proxies: { form: pairsOf(text), told: 'untold' },
-  labels: { form: pairsOf(text), told: (labels) => prefixed('label', labels) },
+  tags: { form: listOf(text), provenance: 'omitted' },
+  target: { form: optional(text), provenance: (target) => ({ target }) },
+  buildArgs: { form: pairsOf(text), provenance: (args) => prefixed('build-arg', args) },
+  proxies: { form: pairsOf(text), provenance: 'omitted' },
+  labels: { form: pairsOf(text), provenance: (labels) => prefixed('label', labels) },
   platforms: {
     form: listOf(
       fields<Platform>({
@@ -125,44 +125,44 @@ export const REQUEST_FIELDS: {
         osFeatures: optional(listOf(text)),
       }),
     ),
-    told: 'untold',
+    provenance: 'omitted',
   },
   noCache: {
     form: noCache,
-    told: (stages) => ({
+    provenance: (stages) => ({
       'no-cache': stages === 'none' ? undefined : stages === 'all' ? '' : stages.join(','),
     }),
   },
-  pull: { form: flag, told: 'untold' },
+  pull: { form: flag, provenance: 'omitted' },
   network: {
     form: oneOf('default', 'none', 'host'),
-    told: (mode) => ({ 'force-network-mode': mode === 'default' ? undefined : mode }),
+    provenance: (mode) => ({ 'force-network-mode': mode === 'default' ? undefined : mode }),
   },
   extraHosts: {
     form: listOf(fields<GraphOptions['extraHosts'][number]>({ host: text, ip: text })),
-    told: (hosts) => ({
+    provenance: (hosts) => ({
       'add-hosts': hosts.map(({ host, ip }) => `${host}=${ip}`).join(',') || undefined,
     }),
   },
   shmSize: {
     form: count,
-    told: (size) => ({ 'shm-size': size > 0 ? String(size) : undefined }),
+    provenance: (size) => ({ 'shm-size': size > 0 ? String(size) : undefined }),
   },
   ulimits: {
     form: listOf(
       fields<GraphOptions['ulimits'][number]>({ name: text, soft: integer, hard: integer }),
     ),
-    told: (limits) => ({
+    provenance: (limits) => ({
       ulimit:
         limits.map(({ name, soft, hard }) => `${name}=${soft}:${hard}`).join(',') || undefined,
     }),
   },
-  cgroupParent: { form: text, told: 'untold' },
-  limits: { form: optional(object), told: 'untold' },
-  allow: { form: listOf(text), told: 'untold' },
-  devices: { form: listOf(text), told: 'untold' },
-  epoch: { form: optional(count), told: 'untold' },
-  outputs: { form: listOf(output), told: 'untold' },
+  cgroupParent: { form: text, provenance: 'omitted' },
+  limits: { form: optional(object), provenance: 'omitted' },
+  allow: { form: listOf(text), provenance: 'omitted' },
+  devices: { form: listOf(text), provenance: 'omitted' },
+  epoch: { form: optional(count), provenance: 'omitted' },
+  outputs: { form: listOf(output), provenance: 'omitted' },
   cacheFrom: {
     form: listOf(
       union<'type', CacheFromSpec>('type', {
@@ -170,7 +170,7 @@ export const REQUEST_FIELDS: {
         local: { src: text, tag: optional(text), digest: optional(text) },
       }),
     ),
-    told: 'untold',
+    provenance: 'omitted',
   },
   cacheTo: {
     form: listOf(
@@ -180,29 +180,32 @@ export const REQUEST_FIELDS: {
         local: { dest: text, tag: text, ...CACHE_FORM },
       }),
     ),
-    told: 'untold',
+    provenance: 'omitted',
   },
-  squash: { form: flag, told: 'untold' },
+  squash: { form: flag, provenance: 'omitted' },
   attest: {
     form: fields<AttestOptions>({ sbom: flag, provenance: optional(object) }),
-    told: 'untold',
+    provenance: 'omitted',
   },
-  secretsInKeys: { form: listOf(text), told: 'untold' },
-  parallelism: { form: optional(count), told: 'untold' },
+  secretsInKeys: { form: listOf(text), provenance: 'omitted' },
+  parallelism: { form: optional(count), provenance: 'omitted' },
 };
 
-/** The arguments of provenance for `request`, in order of name. */
-export function toldArguments(request: BuildRequest): Readonly<Record<string, string>> {
+/** Makes the arguments of `request` for provenance, sorted by name. */
+export function provenanceArguments(request: BuildRequest): Readonly<Record<string, string>> {
   const names = Object.keys(REQUEST_FIELDS) as (keyof BuildRequest)[];
   const given = names
-    .flatMap((name) => Object.entries(toldOf(name, request)))
+    .flatMap((name) => Object.entries(argumentsOf(name, request)))
     .filter((entry): entry is [string, string] => entry[1] !== undefined);
   return Object.fromEntries(given.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function toldOf<Name extends keyof BuildRequest>(name: Name, request: BuildRequest): Arguments {
-  const { told }: RequestField<BuildRequest[Name]> = REQUEST_FIELDS[name];
-  return told === 'untold' ? {} : told(request[name]);
+function argumentsOf<Name extends keyof BuildRequest>(
+  name: Name,
+  request: BuildRequest,
+): Arguments {
+  const { provenance }: RequestField<BuildRequest[Name]> = REQUEST_FIELDS[name];
+  return provenance === 'omitted' ? {} : provenance(request[name]);
 }
 
 function prefixed<T>(
@@ -215,8 +218,8 @@ function prefixed<T>(
   );
 }
 
-/** Where a directory is on this machine is nobody's business. */
-function placeless(source: NamedContextSource): string {
+/** A named context in provenance. It does not reveal where a directory is on this machine. */
+function withoutPath(source: NamedContextSource): string {
   switch (source.kind) {
     case 'image':
       return `docker-image://${source.ref}`;

@@ -16,44 +16,44 @@ import type { SolvedTarget } from './caches/cached-target.ts';
 import type { Outcomes } from './export/outcomes.ts';
 import { askFrontend } from './opened-frontend.ts';
 import type { BuildRequest } from './request.ts';
-import { explained, type Solving } from './solving.ts';
+import { explainingFailures, type Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { refuseWindows } from './windows.ts';
 
-/** What a build came to, before it is exported. */
-export interface Built {
-  /** The build as it was answered: with the request that the graph was made of. */
+/** The targets of a build that has been solved, before the export. */
+export interface SolvedBuild {
+  /** The build, with the request that the graphs were made from. */
   readonly context: BuildContext;
   readonly targets: readonly BuiltTarget[];
-  /** What is said about the targets, when that was asked for. */
+  /** Makes the attestations. Undefined when the request has none. */
   readonly attest: Attestor | undefined;
   /**
-   * Writes the caches that are to be written; to be called when the targets are exported, or could
-   * not be.
+   * Writes the caches of the request. To be called after the export, whether or not it succeeded.
    */
   readonly exportCaches: (outcomes: Outcomes) => Promise<ExportResponse>;
 }
 
-/** What the outputs want of the result. */
+/** What the outputs need of the result. */
 export interface ResultNeeds {
   /**
-   * Layers of imported caches and bases may stay where they are: what is done with the result needs
-   * none here.
+   * Layers of imported caches and base images need not be downloaded, because no output needs them
+   * on this host.
    */
   readonly mayStayRemote: boolean;
-  /** The result is pushed: it is good to know where blobs of bases are. */
+  /** An output pushes the result. Then the repositories of base images are looked up for it. */
   readonly pushes: boolean;
 }
 
 /**
- * From a request to solved targets: load, parse, lower, solve. Everything that runs reports to the
- * context's `progress`.
+ * Makes the graphs of a build and solves them: load, parse, lower, solve. `answer` makes the
+ * graphs. Events go to the context's `progress`. Throws the errors of the context, the Dockerfile
+ * and the steps, each with its line.
  */
 export async function solveBuild(
   given: BuildContext,
   wanted: ResultNeeds,
   answer: BuildDriver = askFrontend,
-): Promise<Built> {
+): Promise<SolvedBuild> {
   const { session, signal } = given;
   await session.ssh.check();
   const bridge = await openBridge(given);
@@ -103,7 +103,7 @@ export async function solveBuild(
   };
 }
 
-/** Loaded only when something is to be attested. */
+/** Loads the code for attestations only when the request has some. */
 async function attestorFor(
   build: AttestedBuild,
   context: BuildContext,
@@ -114,7 +114,7 @@ async function attestorFor(
   return openAttestor(build, context);
 }
 
-/** One result per target; undefined for an empty image. */
+/** Solves the targets. Returns one result per target, and undefined for an empty image. */
 async function solveTargets(
   context: BuildContext,
   targets: readonly TargetResult[],
@@ -131,15 +131,15 @@ async function solveTargets(
   const edges = all.filter((edge) => !remote.has(edge));
   const solvedTargets = targets.filter(({ edge }) => edge && !remote.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
-    const asked = loadGraphs(edges, worker);
-    const vertices = request.squash
-      ? asked.map((edge, index) => squashed(edge, solvedTargets[index]!, world))
-      : asked;
+    const loaded = loadGraphs(edges, worker);
+    const wanted = request.squash
+      ? loaded.map((edge, index) => squashed(edge, solvedTargets[index]!, world))
+      : loaded;
     if (caches)
-      return await caches.solve({ settings, world, edges: vertices, mayStayRemote }, targets);
-    return (await solver.solve(vertices, signal)).map((result) => ({ result }));
+      return await caches.solve({ settings, world, edges: wanted, mayStayRemote }, targets);
+    return (await solver.solve(wanted, signal)).map((result) => ({ result }));
   };
-  const results = await explained(edges, solve, engine.store.root, signal).finally(() =>
+  const results = await explainingFailures(edges, solve, engine.store.root, signal).finally(() =>
     memory.settle(),
   );
   if (emulated.length > 0)
@@ -149,7 +149,7 @@ async function solveTargets(
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
 
-/** Layers that stay where they are until the push finds that it has to bring them. */
+/** Layers that are downloaded only if the push has to upload them. */
 function elsewhereLayers(
   { layers, origin }: RemoteStack,
   sources: World['sources'],
@@ -163,7 +163,7 @@ async function builtTarget(
   { caches, world }: Pick<Solving, 'caches' | 'world'>,
 ): Promise<BuiltTarget> {
   const { platform, base } = target;
-  // The records that a base image carries speak of its own layers, not of this image's.
+  // An inline cache in the config of the base image is about the layers of that image only.
   const { [INLINE_FIELD]: _, ...config } = target.config;
   const snapshot = solved?.result?.kind === 'snapshot' ? solved.result.snapshot : SCRATCH;
   const own = { ...target, config: config as ImageConfig };

@@ -29,29 +29,30 @@ import { type LocalDirectory, lendToSteps } from './session/lend.ts';
 import { secretDirectory } from './session/secret-memory.ts';
 import type { Session } from './session.ts';
 
-/** The solver of one build and what its ops run on. */
+/** The solver of one build, and the services that its ops use. */
 export interface Solving {
   readonly solver: Solver<BuildResult>;
   readonly settings: SolverOptions<BuildResult>;
   readonly caches: BuildCaches | undefined;
   readonly world: World;
-  /** Runs the steps, on `world`. */
+  /** Runs the steps, with the services of `world`. */
   readonly worker: Worker;
   readonly memory: ReturnType<typeof openMissMemory>;
-  /** Filled in when the directories of the build are known. */
+  /** The directories for `local://NAME` in graphs. Frontends add theirs. */
   readonly locals: Map<string, LocalDirectory>;
-  /** Steps that an emulator ran, so far. */
+  /** The steps that an emulator has run so far. */
   readonly emulated: readonly EmulatedStep[];
-  /** To be called when no step will run any more. */
+  /** To be called when no more steps will run. It releases what the sandboxes share. */
   readonly rest: () => void;
 }
 
-/** Where images come from, caches from elsewhere, and the context to look out for. */
+/** The image sources and caches of the build, and the context that is watched for bulky copies. */
 interface Sources extends Pick<World, 'sources' | 'layouts'> {
   readonly bulk: BulkWatch;
   readonly caches: BuildCaches | undefined;
 }
 
+/** Makes the solver of a build, its worker and its services. `context.scope` closes them. */
 export function openSolving(context: BuildContext, sources: Sources): Solving {
   const { request, engine, session, progress, scope, signal } = context;
   const { store } = engine;
@@ -92,8 +93,8 @@ export function openSolving(context: BuildContext, sources: Sources): Solving {
 }
 
 /**
- * A name for what is built: explanations compare a step with its earlier results in the same
- * project.
+ * Identifies what is built by its context, Dockerfile and target. The reason of a cache miss is
+ * found by comparing the step with its earlier results in the same project.
  */
 function projectOf({ context, dockerfile, target }: BuildRequest, session: Session): string {
   const place =
@@ -120,7 +121,7 @@ function openWorld(
   const { pool, store, snapshotter } = engine;
   const { root } = store;
   const hasher = createContentHasher({
-    directory: ensured(join(root, 'statcache')),
+    directory: ensureDirectory(join(root, 'statcache')),
     pool: {
       threads: pool.threads,
       run: (job, signal) => pool.run(hashFilesJob, job, signal),
@@ -141,9 +142,9 @@ function openWorld(
     sources,
     platform: hostPlatform(),
     forms: engine.forms,
-    caches: createCacheMounts(ensured(join(root, 'caches'))),
+    caches: createCacheMounts(ensureDirectory(join(root, 'caches'))),
     layouts,
-    // Asking for the host's network for all steps allows it.
+    // Asking for the host's network for all steps includes the entitlement.
     allowed: new Set(
       request.network === 'host' ? [...request.allow, 'network.host'] : request.allow,
     ),
@@ -153,20 +154,21 @@ function openWorld(
     secretDirectory: () => secretDirectory(store),
     remotes: openRemotes(engine, scope),
     onLayer: (layer) => {
-      // Packed while later steps run; whoever needs the answer asks again and meets this one.
+      // The layer is packed or described while later steps run. An export that needs it joins this
+      // work, and reports its errors.
       if (caches?.layerMade(layer)) return;
       snapshotter.describe(layer, signal).catch(() => {});
     },
   };
 }
 
-function ensured(directory: string): string {
+function ensureDirectory(directory: string): string {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   return directory;
 }
 
-/** Solves; a failure is told with the line that it comes from. */
-export async function explained<T>(
+/** Runs `solve`. An error that it throws is converted by `explainFailure`. */
+export async function explainingFailures<T>(
   edges: readonly LlbEdge[],
   solve: () => Promise<T>,
   store: string,

@@ -17,7 +17,7 @@ export interface DockerfilePlace {
   readonly inContext?: string | undefined;
   /** Absolute, when the Dockerfile is another file of this host. */
   readonly elsewhere?: string | undefined;
-  /** When the Dockerfile is in another directory that is as little trusted as the context. */
+  /** The directory and the name, when the Dockerfile is in another untrusted directory. */
   readonly beside?: { readonly directory: string; readonly name: string } | undefined;
 }
 

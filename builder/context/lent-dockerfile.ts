@@ -10,15 +10,18 @@ import type { LocalContext } from './loaded-context.ts';
 import { readInTree } from './tree-file.ts';
 
 /**
- * # A Dockerfile that is lent apart from the context
+ * # A Dockerfile in another directory than the context
  *
- * A client behind a connection lends the directory of its Dockerfile under a name of its own. Only
- * the Dockerfile and the ignore file beside it are asked for.
+ * BuildKit's client lends the directory of the Dockerfile and the context separately. Only the
+ * Dockerfile and the ignore file beside it are requested from that directory.
  */
 type LentDockerfile = Extract<DockerfileSource, { readonly kind: 'lent' }>;
 type Lender = Pick<Session, 'directory'>;
 
-/** Throws KILN_DOCKERFILE_NOT_FOUND, KILN_DOCKERFILE_TOO_LARGE and what the session throws. */
+/**
+ * Reads the Dockerfile. When its name is `Dockerfile`, it may also be called `dockerfile`. Throws
+ * KILN_DOCKERFILE_NOT_FOUND, KILN_DOCKERFILE_TOO_LARGE, and the errors of the session.
+ */
 export async function readLentDockerfile(
   { directory, name }: LentDockerfile,
   session: Lender,
@@ -32,7 +35,7 @@ export async function readLentDockerfile(
   );
 }
 
-/** The ignore file beside the Dockerfile, or else that of the context. */
+/** Reads the ignore file beside the Dockerfile, or else that of the context. */
 export async function ignoreBesideLent(
   { directory, name }: LentDockerfile,
   context: LocalContext,

@@ -13,12 +13,12 @@ export interface LoadedContext {
   readonly ignore: IgnoreFile | undefined;
 }
 
-/** A directory that the caller lends, or that was made of its input. */
+/** A directory of the session, or one that was made from its input. */
 export interface LocalContext {
   readonly kind: 'local';
-  /** The directory on this host, with at least what is wanted of it. */
+  /** Finds the directory on this host. It holds at least the `wanted` files. */
   readonly find: (wanted: WantedFiles) => Promise<LentDirectory>;
-  /** What the caller calls it: a path, where it has one. Builds of one directory say the same. */
+  /** The name of the directory in later builds, too: see `Session.placeOf`. */
   readonly place: string;
 }
 

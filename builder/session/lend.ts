@@ -4,7 +4,7 @@ import { type StepSession, stepSession, type WantedFiles } from '../../solver/st
 import type { BuildContext } from '../build-context.ts';
 import { secretMarks } from './secret-memory.ts';
 
-/** A directory that a frontend has prepared for its graph. */
+/** Finds a directory for the graph of a frontend. It holds at least the `wanted` files. */
 export type LocalDirectory = (wanted: WantedFiles) => Promise<DirectoryResult>;
 
 /** What runs steps on this host, and the directories behind `local://NAME` by their names. */
