@@ -5,7 +5,6 @@ import { imageSources } from '../registry/pull.ts';
 import { openTagMemory } from '../registry/tags.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
 import { type BuildContext, registryOf } from './build-context.ts';
-import type { BulkWatch } from './context/bulk-watch.ts';
 import { resolverWithProgress } from './frontend-request.ts';
 import type { BuildRequest } from './request.ts';
 import { openSolving, type Solving } from './solving.ts';
@@ -24,7 +23,6 @@ export interface Bridge {
   readonly solving: () => Solving;
   /** Paths of OCI layouts by the name of their named context. Each frontend adds its own. */
   readonly layouts: Map<string, string>;
-  readonly bulk: BulkWatch;
 }
 
 /** The graphs that are to be solved and exported, as a frontend or a client returns them. */
@@ -55,15 +53,13 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
     }),
   );
   const layouts = new Map<string, string>();
-  const bulk: BulkWatch = { context: undefined };
   const caches = await openCaches(context, sources);
   let opened: Solving | undefined;
   return {
     context,
     resolveImage: resolverWithProgress(imageResolver(sources, signal, layouts), progress),
-    solving: () => (opened ??= openSolving(context, { sources, layouts, bulk, caches })),
+    solving: () => (opened ??= openSolving(context, { sources, layouts, caches })),
     layouts,
-    bulk,
   };
 }
 

@@ -8,7 +8,9 @@ import { graphOptions } from '../frontend/graph-options.ts';
 import { ignoreFilter } from '../frontend/ignore.ts';
 import { checkSyntax } from '../frontend/syntax.ts';
 import { hostPlatform } from '../registry/platforms.ts';
+import type { DirectoryResult } from '../solver/result.ts';
 import type { WantedFiles } from '../solver/step-session.ts';
+import { bulkWarnings } from './context/bulk-warnings.ts';
 import { ignoreOf } from './context/ignore-file.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
 import { internalStep } from './internal-step.ts';
@@ -19,6 +21,7 @@ import { type LentDirectory, onlyFiles, type Session, WHOLE } from './session.ts
 export interface LocalSource {
   readonly find: (wanted: WantedFiles) => Promise<LentDirectory>;
   readonly filter: ReturnType<typeof ignoreFilter> | undefined;
+  readonly onRead?: DirectoryResult['onRead'];
 }
 
 /** The inputs of the frontend, and the directories that its graph can name. */
@@ -62,7 +65,11 @@ export async function prepareRequest(
   const locals = new Map<string, LocalSource>();
   const { from, ignore } = context;
   if (from.kind === 'local')
-    locals.set('context', { find: from.find, filter: ignore && ignoreFilter(ignore) });
+    locals.set('context', {
+      find: from.find,
+      filter: ignore && ignoreFilter(ignore),
+      onRead: bulkWarnings(ignore, warn),
+    });
   const namedContexts = new Map<string, NamedContext>();
   for (const [name, source] of options.namedContexts)
     namedContexts.set(name, await namedContext(name, source, { session, locals, warn }));

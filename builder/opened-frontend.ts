@@ -7,7 +7,6 @@ import { hostPlatform } from '../registry/platforms.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import type { Bridge, BuildAnswer } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
-import type { BulkWatch } from './context/bulk-watch.ts';
 import { loadContext } from './context/context.ts';
 import { contextHost } from './context/context-host.ts';
 import type { FetchingHost, LoadedContext } from './context/loaded-context.ts';
@@ -37,7 +36,7 @@ export interface OpenedFrontend extends PreparedRequest {
  * several frontends.
  */
 export async function openFrontend(
-  { context, resolveImage, solving, layouts, bulk }: Bridge,
+  { context, resolveImage, solving, layouts }: Bridge,
   request: BuildRequest = context.request,
 ): Promise<OpenedFrontend> {
   const { session, progress } = context;
@@ -45,7 +44,7 @@ export async function openFrontend(
   for (const [name, path] of await layoutsOf(request, session)) layouts.set(name, path);
   const fetch = (tree: DraftEdge) => solveTree(tree, solving(), context);
   const { loaded, vertex } = await loadWithProgress(asked, fetch);
-  const prepared = await prepareRequest(request, session, withBulkWatch(loaded, bulk), progress);
+  const prepared = await prepareRequest(request, session, loaded, progress);
   const withLocals = () => {
     const { locals } = solving();
     for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
@@ -57,18 +56,6 @@ export async function openFrontend(
     vertex,
     solving: withLocals,
   };
-}
-
-/** Sets the directory that `bulk` watches each time that the context's directory is found. */
-function withBulkWatch(loaded: LoadedContext, bulk: BulkWatch): LoadedContext {
-  const { from, ignore } = loaded;
-  if (from.kind !== 'local') return loaded;
-  const find: typeof from.find = async (wanted) => {
-    const found = await from.find(wanted);
-    bulk.context = { directory: found.path, ignore };
-    return found;
-  };
-  return { ...loaded, from: { ...from, find } };
 }
 
 /** Loads the context and the Dockerfile, and shows that as a step in the progress. */
@@ -129,7 +116,7 @@ export async function askFrontend(
   return { request, targets, dockerfile: inputs.dockerfile };
 }
 
-function directoryOf({ find, filter }: LocalSource): LocalDirectory {
+function directoryOf({ find, filter, onRead }: LocalSource): LocalDirectory {
   return async (wanted) => {
     const { path, remembered } = await find(wanted);
     return {
@@ -137,6 +124,7 @@ function directoryOf({ find, filter }: LocalSource): LocalDirectory {
       root: path,
       ...(filter && { filter: withReasons(filter) }),
       ...(remembered && { memory: path }),
+      ...(onRead && { onRead }),
     };
   };
 }

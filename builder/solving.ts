@@ -20,7 +20,6 @@ import type { Worker } from '../solver/worker.ts';
 import type { EmulatedStep, World } from '../solver/world.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
-import { type BulkWatch, withBulkWarnings } from './context/bulk-watch.ts';
 import { describingCodec } from './describing-codec.ts';
 import { explainFailure } from './explain-failure.ts';
 import { openRemotes } from './remotes.ts';
@@ -46,9 +45,8 @@ export interface Solving {
   readonly rest: () => void;
 }
 
-/** The image sources and caches of the build, and the context that is watched for bulky copies. */
+/** The image sources and caches of the build. */
 interface Sources extends Pick<World, 'sources' | 'layouts'> {
-  readonly bulk: BulkWatch;
   readonly caches: BuildCaches | undefined;
 }
 
@@ -115,8 +113,8 @@ function projectOf({ context, dockerfile, target }: BuildRequest, session: Sessi
 }
 
 function openWorld(
-  { request, engine, scope, signal, progress }: BuildContext,
-  { executor, sources, layouts, bulk, caches }: Sources & Pick<World, 'executor'>,
+  { request, engine, scope, signal }: BuildContext,
+  { executor, sources, layouts, caches }: Sources & Pick<World, 'executor'>,
 ): World {
   const { pool, store, snapshotter } = engine;
   const { root } = store;
@@ -132,7 +130,7 @@ function openWorld(
   return {
     snapshotter,
     executor,
-    hasher: withBulkWarnings(hasher, bulk, progress),
+    hasher,
     copyPool: {
       threads: pool.threads,
       copy: (job, signal) => pool.run(copyFilesJob, job, signal),

@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import type { SelectedSource } from './select/selected-source.ts';
 
 /**
  * # Content digests of trees
@@ -34,6 +35,8 @@ export interface Tree {
   readonly filter?: TreeFilter;
   /** True for a local directory: all files count as owned by 0:0, whoever owns them on the host. */
   readonly rootOwned?: boolean;
+  /** Called with the files of each selection that is read. */
+  readonly onRead?: (sources: readonly SelectedSource[]) => void;
 }
 
 export interface TreeFilter {

@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import type { TreeFilter } from '../cache/contenthash.ts';
+import type { Tree, TreeFilter } from '../cache/contenthash.ts';
 import { RemoteStack } from '../cache/remote/imported.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
 import { type BringContext, Deferred } from './deferred.ts';
@@ -25,6 +25,8 @@ export interface DirectoryResult {
   readonly filter?: TreeFilter;
   /** The name under which digests of its files are kept from build to build. */
   readonly memory?: string;
+  /** Called with the files of each selection that a step reads. */
+  readonly onRead?: Tree['onRead'];
 }
 
 /**

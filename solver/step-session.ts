@@ -44,7 +44,6 @@ export interface StepSession {
    */
   readonly gitAgent: (id: string) => Promise<SshAgent | undefined>;
   /**
-  /**
    * The directory of the source `local://NAME`, with at least what is wanted of it. Undefined if
    * the caller lent none with this name.
    */

@@ -3,7 +3,8 @@ import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { divide } from '../../base/divide.ts';
 import type { ContentHasher, Selection, Tree } from '../contenthash.ts';
 import type { Entry } from '../select/entry.ts';
-import { type SelectedSource, select } from '../select/select.ts';
+import { select } from '../select/select.ts';
+import type { SelectedSource } from '../select/selected-source.ts';
 import { type HashFile, type HashJob, hashFiles } from './filehash.ts';
 import { racyGuard } from './racy.ts';
 import { type Contents, makeContents, openStatCache, RACY, type StatCache } from './statcache.ts';
@@ -70,6 +71,7 @@ export function createContentHasher(options: HasherOptions): SelectionHasher {
   ): Promise<HashedSelection> => {
     signal?.throwIfAborted();
     const sources = select(tree, selection);
+    tree.onRead?.(sources);
     const cache = cacheOf(tree);
     const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
     const missing: Entry[] = [];

@@ -1,7 +1,7 @@
 import { basename } from 'node:path/posix';
 import type { Digest } from '../../base/digest.ts';
 import type { Entry } from '../select/entry.ts';
-import type { SelectedSource } from '../select/select.ts';
+import type { SelectedSource } from '../select/selected-source.ts';
 import { FrameHash } from './frames.ts';
 import { type Contents, HAS_XATTRS } from './statcache.ts';
 

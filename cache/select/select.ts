@@ -3,10 +3,11 @@ import { hasWildcard } from '../../base/gomatch.ts';
 import { cleanPath } from '../../base/gopath.ts';
 import { DEEPEST, tooDeep } from '../../snapshotter/sys/treepaths.ts';
 import type { Selection, Tree } from '../contenthash.ts';
-import { type Entry, isDirectory, isSymlink, type Meta, WalkedEntries } from './entry.ts';
+import { isDirectory, isSymlink, type Meta, WalkedEntries } from './entry.ts';
 import { missingSource } from './missing.ts';
 import { compilePatterns, type Matched, type PatternList, ROOT } from './patterns.ts';
 import { resolveVisible } from './resolve-visible.ts';
+import type { SelectedSource } from './selected-source.ts';
 import { below, type TreeView, viewTree } from './tree-view.ts';
 import { expandWildcards } from './wildcard.ts';
 
@@ -21,18 +22,9 @@ import { expandWildcards } from './wildcard.ts';
  * in sources, links resolved inside the tree, include and exclude patterns relative to each source,
  * with the semantics of patternmatcher. A directory that is only on the way to a selected path
  * comes right before it, marked `implied`.
+ *
+ * Throws KILN_COPY_SOURCE_MISSING, KILN_COPY_BAD_PATTERN.
  */
-export interface SelectedSource {
-  /**
-   * The path of the source, or of one match of its wildcard, as written. Its last component is the
-   * name of the copy.
-   */
-  readonly path: string;
-  /** Depth first, sorted by name within a directory. The source itself is the first entry. */
-  readonly entries: readonly Entry[];
-}
-
-/** Throws KILN_COPY_SOURCE_MISSING, KILN_COPY_BAD_PATTERN. */
 export function select(tree: Tree, selection: Selection): readonly SelectedSource[] {
   try {
     return selectAll(tree, selection);

@@ -3,7 +3,7 @@ import { KilnError } from '../../../base/errors.ts';
 import { hasWildcard } from '../../../base/gomatch.ts';
 import type { SelectedContents } from '../../../cache/contenthash/hasher.ts';
 import type { Selection, Tree } from '../../../cache/contenthash.ts';
-import type { SelectedSource } from '../../../cache/select/select.ts';
+import type { SelectedSource } from '../../../cache/select/selected-source.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
 import type { FileActionCopy } from '../../llb/ops.ts';
 import type { Overrides } from './attributes.ts';

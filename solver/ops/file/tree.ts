@@ -11,5 +11,6 @@ export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tre
     rootOwned: true,
     ...(input.filter === undefined ? {} : { filter: input.filter }),
     ...(input.memory === undefined ? {} : { memory: input.memory }),
+    ...(input.onRead === undefined ? {} : { onRead: input.onRead }),
   };
 }

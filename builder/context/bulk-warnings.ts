@@ -1,8 +1,7 @@
 import type { ProgressSink } from '../../base/progress.ts';
 import { bytes } from '../../base/units.ts';
-import type { SelectionHasher } from '../../cache/contenthash/hasher.ts';
 import type { Entry } from '../../cache/select/entry.ts';
-import type { SelectedSource } from '../../cache/select/select.ts';
+import type { SelectedSource } from '../../cache/select/selected-source.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 
 /**
@@ -28,48 +27,33 @@ const MIN_FILES = 1000;
 const MIN_BYTES = 10_000_000;
 
 /**
- * The directory that is watched. It is set when the context has been loaded: the hasher exists
- * earlier, because fetching a remote context needs it.
+ * Warns about large copies from the context that are probably accidents. A COPY takes many files
+ * from a directory with a bulky name, does not name that directory, and no line of `ignore`
+ * mentions it. The result is called with each selection of files that a build reads
+ * (`DirectoryResult.onRead`). Each directory is reported once.
  */
-export interface BulkWatch {
-  context: { readonly directory: string; readonly ignore: IgnoreFile | undefined } | undefined;
-}
-
-/**
- * Wraps `hasher` so that it also warns about large copies that are probably accidents: a COPY takes
- * many files from a directory with a bulky name, does not name that directory, and no line of
- * `.dockerignore` mentions it. The entries are those that the hasher has read anyway. Each
- * directory is reported once.
- */
-export function withBulkWarnings(
-  hasher: SelectionHasher,
-  watch: BulkWatch,
+export function bulkWarnings(
+  ignore: IgnoreFile | undefined,
   progress: ProgressSink,
-): SelectionHasher {
+): (sources: readonly SelectedSource[]) => void {
   const warned = new Set<string>();
   const mentioned = (name: string) =>
-    watch.context?.ignore?.patterns.some(({ text }) => text.split('/').includes(name)) ?? false;
-  return {
-    ...hasher,
-    async read(tree, selection, signal) {
-      const found = await hasher.read(tree, selection, signal);
-      if (tree.root !== watch.context?.directory) return found;
-      for (const { path, files, size } of bulkIn(found.sources)) {
-        const name = path.slice(path.lastIndexOf('/') + 1);
-        if (warned.has(path) || mentioned(name)) continue;
-        warned.add(path);
-        const count = files === 1 ? '1 file' : `${files} files`;
-        progress({
-          kind: 'warning',
-          short: `the build copies ${path}/ from the context: ${count}, ${bytes(size)}`,
-          detail: [
-            `unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' ` +
-              'to .dockerignore',
-          ],
-        });
-      }
-      return found;
-    },
+    ignore?.patterns.some(({ text }) => text.split('/').includes(name)) ?? false;
+  return (sources) => {
+    for (const { path, files, size } of bulkIn(sources)) {
+      const name = path.slice(path.lastIndexOf('/') + 1);
+      if (warned.has(path) || mentioned(name)) continue;
+      warned.add(path);
+      const amount = `${files} ${files === 1 ? 'file' : 'files'}, ${bytes(size)}`;
+      progress({
+        kind: 'warning',
+        short: `the build copies ${path}/ from the context: ${amount}`,
+        detail: [
+          `unless the image needs it, add a line '${path === name ? '' : '**/'}${name}' ` +
+            'to .dockerignore',
+        ],
+      });
+    }
   };
 }
 
