@@ -5,6 +5,7 @@
  */
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { wrap } from '../cli/reference/text.ts';
 import { type Example, PAGES } from '../frontend/check/examples.ts';
 import { RULES, type Rule } from '../frontend/check/rules.ts';
 
@@ -24,14 +25,13 @@ function page(rule: Rule): string {
     rule.by === 'kiln' ? "One of Kiln's own rules." : `A rule of BuildKit: ${rule.url}`;
   const wanted =
     rule.level === 'experimental'
-      ? 'Experimental: it speaks only when asked for, by `# ' +
-        `check=experimental=${rule.name}\` as the first line.`
-      : `Switched off for a file by \`# check=skip=${rule.name}\` as its first line.`;
+      ? `Experimental: \`# check=experimental=${rule.name}\` as the first line switches it on.`
+      : `\`# check=skip=${rule.name}\` as the first line of a file switches it off.`;
+  const paragraphs = [`${rule.description.replace(/\.$/, '')}.`, why, `${origin} ${wanted}`];
+  const text = paragraphs.map((paragraph) => `${wrap(paragraph)}\n`).join('\n');
   return (
     `${GENERATED}# ${rule.name}\n\n` +
-    `${rule.description}.\n\n` +
-    `${why}\n\n` +
-    `${origin} ${wanted}\n\n` +
+    `${text}\n` +
     '## Bad\n\n' +
     `${block(bad)}\n` +
     '## Good\n\n' +
@@ -61,34 +61,39 @@ function shortened(text: string): string {
 }
 
 function index(): string {
-  const rows = (by: Rule['by']) =>
-    Object.values(RULES)
-      .filter((rule) => rule.by === by)
-      .map(({ name, slug, level, description }) => {
-        return (
-          `| [${name}](${slug}.md) | ${description.split('. ')[0]!.replaceAll('|', '\\|')} | ` +
-          `${level === 'experimental' ? 'when asked for' : 'yes'} |`
-        );
-      })
-      .join('\n');
-  const table = (by: Rule['by']) => `| rule | what it says | on |\n|---|---|---|\n${rows(by)}\n`;
   return `${GENERATED}# Build checks
 
-\`kiln build --check\` tells what these rules find, with a non-zero exit code when there is \
-something; a build tells it at its end.
+${wrap(ABOUT)}
 
-The first lines of a Dockerfile, or the build argument \`BUILDKIT_DOCKERFILE_CHECK\`, choose: \`# \
-check=skip=A,B\` or \`skip=all\`,
-\`error=true\` (findings fail the build), \`experimental=A,B\` or \`experimental=all\`, joined by \
-\`;\`. Findings of Kiln's own rules fail a
-build only where \`experimental=\` names the rule: what Docker builds, Kiln builds.
+${wrap(CHOICE)}
 
 ## BuildKit's rules
 
-${table('buildkit')}
+${list('buildkit')}
 ## Kiln's own rules
 
-${table('kiln')}`;
+${list('kiln')}`;
+}
+
+const ABOUT =
+  '`kiln build --check` shows what these rules find, and ends with a non-zero ' +
+  'exit code when that ' +
+  'is anything. A build shows it at its end.';
+const CHOICE =
+  'The first lines of a Dockerfile, or the build argument `BUILDKIT_DOCKERFILE_CHECK`, choose ' +
+  'among the rules: `# check=skip=A,B` or `skip=all`, `error=true` (findings fail the build), ' +
+  "`experimental=A,B` or `experimental=all`, joined by `;`. Findings of Kiln's own rules fail a " +
+  'build only where `experimental=` names the rule, as Kiln builds what Docker builds.';
+
+function list(by: Rule['by']): string {
+  return Object.values(RULES)
+    .filter((rule) => rule.by === by)
+    .map(({ name, slug, level, description }) => {
+      const text = description.split('. ')[0]!;
+      const asked = level === 'experimental' ? ' Only when asked for.' : '';
+      return `${wrap(`- [${name}](${slug}.md): ${text}.${asked}`, '  ')}\n`;
+    })
+    .join('');
 }
 
 if (import.meta.main) {

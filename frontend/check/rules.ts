@@ -118,7 +118,7 @@ const KILN = {
   ],
   SecretInText: [
     'secret-in-text',
-    'Secrets should not stand in a Dockerfile: they stay in the image and its history',
+    'A Dockerfile should contain no secrets: they stay in the image and its history',
     'hides lines',
   ],
   PackageUpdateAlone: [
@@ -129,11 +129,8 @@ const KILN = {
     'install-after-copy-all',
     'Dependencies should be installed before the whole context is copied',
   ],
-  TooManyLayers: ['too-many-layers', 'Docker takes images of at most 127 layers'],
-  LastStagePlatform: [
-    'last-stage-platform',
-    'The last stage should be for the platform that is built',
-  ],
+  TooManyLayers: ['too-many-layers', 'Docker accepts images of at most 127 layers'],
+  LastStagePlatform: ['last-stage-platform', 'The last stage should have the target platform'],
   ChmodWithoutExecute: [
     'chmod-without-execute',
     'A mode without x makes directories that nobody can enter',
@@ -146,7 +143,7 @@ const KILN = {
     'exclude-names-source',
     'Patterns of --exclude are matched below the source, not with its name',
   ],
-  LinkResetsMode: ['link-resets-mode', 'COPY --link into /tmp takes away its mode'],
+  LinkResetsMode: ['link-resets-mode', 'COPY --link into /tmp changes the mode of /tmp'],
   CacheOwnersDiffer: [
     'cache-owners-differ',
     'Cache mounts of one id should agree on owner and mode',
@@ -156,11 +153,7 @@ const KILN = {
     'COPY should be used for files that need no unpacking or fetching',
     'experimental',
   ],
-  UnpinnedBaseImage: [
-    'unpinned-base-image',
-    'Base images should be named with a version',
-    'experimental',
-  ],
+  UnpinnedBaseImage: ['unpinned-base-image', 'Base images should have a version', 'experimental'],
 } as const satisfies Texts;
 
 export const RULES: Readonly<Record<RuleName, Rule>> = {
