@@ -2,7 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import type { ProgressSink } from '../base/progress.ts';
 
 /** What a download needs: a signal that aborts it, and where its progress is shown. */
-export interface BringContext {
+export interface DownloadContext {
   readonly signal: AbortSignal;
   readonly progress: ProgressSink;
   /** The vertex whose result is downloaded. */
@@ -15,33 +15,33 @@ export interface BringContext {
  * result.
  */
 export class Deferred<R> {
-  readonly #bring: (context: BringContext) => Promise<R>;
-  #brought: { readonly result: R } | undefined;
+  readonly #download: (context: DownloadContext) => Promise<R>;
+  #downloaded: { readonly result: R } | undefined;
   /** A description for the caller, such as the list of layers. The solver passes it on unread. */
   readonly about: unknown;
 
-  constructor(bring: (context: BringContext) => Promise<R>, about?: unknown) {
-    this.#bring = bring;
+  constructor(download: (context: DownloadContext) => Promise<R>, about?: unknown) {
+    this.#download = download;
     this.about = about;
   }
 
   /** The result, or undefined while it has not been downloaded. */
-  get brought(): R | undefined {
-    return this.#brought?.result;
+  get downloaded(): R | undefined {
+    return this.#downloaded?.result;
   }
 
   /**
    * Downloads the result. After a success further calls return the same result at once; after a
    * failure the next call tries again.
    */
-  async bring(context: BringContext): Promise<R> {
-    this.#brought ??= { result: await this.#bring(context) };
-    return this.#brought.result;
+  async download(context: DownloadContext): Promise<R> {
+    this.#downloaded ??= { result: await this.#download(context) };
+    return this.#downloaded.result;
   }
 }
 
 /** A result that is either here, or known and not downloaded yet. */
-export type Held<R> = R | Deferred<R>;
+export type MaybeDeferred<R> = R | Deferred<R>;
 
 /**
  * A deferred result could not be downloaded. Its record has been dropped, so a new solve executes

@@ -1,4 +1,4 @@
-import { Deferred, type Held } from './deferred.ts';
+import { Deferred, type MaybeDeferred } from './deferred.ts';
 import { createExplaining } from './explain/explaining.ts';
 import { createLimits } from './limits.ts';
 import { loadRecord } from './loading.ts';
@@ -23,7 +23,7 @@ export interface Execution<R> {
 export type ByContent<R> = InputKey<R> & { readonly by: 'content' };
 
 export interface Run<R> {
-  readonly results: readonly Held<R>[];
+  readonly results: readonly MaybeDeferred<R>[];
   readonly how: 'ran' | 'cached';
 }
 
@@ -48,11 +48,11 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
   }
 
   /** The result of input `index` of the node, downloaded first if it is deferred. */
-  async function bringInput(node: Node<R>, index: number, signal: AbortSignal): Promise<R> {
+  async function downloadInput(node: Node<R>, index: number, signal: AbortSignal): Promise<R> {
     const edge = node.vertex.inputs[index]!;
     const held = outputOf(node.inputs[index]!, edge.output);
     if (!(held instanceof Deferred)) return held;
-    return await held.bring({ signal, progress, vertex: edge.vertex.digest });
+    return await held.download({ signal, progress, vertex: edge.vertex.digest });
   }
 
   /** Runs the op once the limit of its resource allows it, and saves its record. */
@@ -64,7 +64,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     const { vertex } = node;
     // Inputs are downloaded before the op takes a place, so that other ops can run meanwhile.
     const inputs = await Promise.all(
-      node.inputs.map((_, index) => bringInput(node, index, signal)),
+      node.inputs.map((_, index) => downloadInput(node, index, signal)),
     );
     return await limits.run(vertex.op.resource, signal, async () => {
       const started = Date.now();
@@ -81,10 +81,10 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
           vertex: vertex.digest,
           usage: (value) => (usage = value),
         };
-        const results = await vertex.op.run(inputs, context).finally(() => explained.tell());
+        const results = await vertex.op.run(inputs, context).finally(() => explained.report());
         // The record is saved even if the build is being cancelled: finished work is not lost.
         if (identity.key) save(node, identity, results, performance.now() - clock);
-        explained.keep();
+        explained.rememberContent();
         reporter.completed(vertex, started, usage);
         return results;
       } catch (error) {
@@ -120,7 +120,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
         return vertex.op.cacheMap(signal, { progress, session, vertex: vertex.digest, started });
       }),
     async digest(node, index, read, signal) {
-      const input = await bringInput(node, index, signal);
+      const input = await downloadInput(node, index, signal);
       const {
         digest,
         parts = [],
@@ -147,7 +147,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
   };
 }
 
-function outputOf<R>(node: Node<R>, output: number): Held<R> {
+function outputOf<R>(node: Node<R>, output: number): MaybeDeferred<R> {
   if (node.state.kind !== 'done') throw new TypeError(`${node.vertex.name} is not done`);
   const result = node.state.results[output];
   if (result === undefined) throw new RangeError(`${node.vertex.name} has no output ${output}`);

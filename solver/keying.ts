@@ -4,12 +4,12 @@ import { contentKey, definitionKey, type InputIdentity, opKey, sightingKey } fro
 import type { CacheMap, InputKey, Vertex } from './solver.ts';
 import {
   type Content,
-  darken,
   type Identity,
   identityOf,
   type Keying,
   type Node,
   OUTLOOK,
+  worsenOutlook,
 } from './state.ts';
 
 /**
@@ -34,22 +34,22 @@ export function startKeying<R>(vertex: Vertex<R>, map: CacheMap<R>): Keying<R> {
 }
 
 /** Updates the outlook of a key from the states of the inputs. Does not access the cache. */
-export function inherit<R>(node: Node<R>, keying: Keying<R>): void {
+export function inheritOutlook<R>(node: Node<R>, keying: Keying<R>): void {
   keying.map.inputs.forEach((read, index) => {
     const input = node.inputs[index]!;
     const identity = identityOf(input.state);
     if (read.by === 'content') {
-      if (identity && (identity.fresh || !identity.key)) darken(keying, OUTLOOK.byContent);
+      if (identity && (identity.fresh || !identity.key)) worsenOutlook(keying, OUTLOOK.byContent);
       return;
     }
     // An input without a key makes this vertex one without a key too, unless it reads the input by
     // content.
-    if (identity && !identity.key) darken(keying, OUTLOOK.volatile);
-    if (identity?.fresh) darken(keying, OUTLOOK.fresh);
+    if (identity && !identity.key) worsenOutlook(keying, OUTLOOK.volatile);
+    if (identity?.fresh) worsenOutlook(keying, OUTLOOK.fresh);
     // The key of this input is still being made, but no record can match it. So none can match this
     // vertex either. Whether it will have a key is not known yet, so `volatile` is not passed on.
     if (input.state.kind === 'keying' && input.state.keying.outlook >= OUTLOOK.hopeless)
-      darken(
+      worsenOutlook(
         keying,
         input.state.keying.outlook === OUTLOOK.fresh ? OUTLOOK.fresh : OUTLOOK.hopeless,
       );
@@ -71,7 +71,7 @@ export function checkSightings<R>(
     if (!input || keying.seen[index] !== undefined) return;
     keying.seen[index] = isLinked(sightingKey(keying.op, index, read, input));
     if (keying.seen[index] === true) return;
-    darken(keying, read.by === 'content' ? OUTLOOK.byContent : OUTLOOK.hopeless);
+    worsenOutlook(keying, read.by === 'content' ? OUTLOOK.byContent : OUTLOOK.hopeless);
   });
 }
 

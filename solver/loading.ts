@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { CacheRecord } from '../cache/cache.ts';
-import { type BringContext, Deferred, type Held, LostResult } from './deferred.ts';
+import { Deferred, type DownloadContext, LostResult, type MaybeDeferred } from './deferred.ts';
 import { vertexId } from './graph.ts';
 import type { SolverOptions } from './solver.ts';
 import { identityOf, type Node } from './state.ts';
@@ -13,7 +13,7 @@ export function loadRecord<R>(
   options: SolverOptions<R>,
   key: Digest,
   node: Node<R>,
-): readonly Held<R>[] | undefined {
+): readonly MaybeDeferred<R>[] | undefined {
   const { cache, codec } = options;
   const outputs = outputsWanted(node);
   const own = cache.load(key);
@@ -43,9 +43,9 @@ function decodeRecord<R>(
   codec: SolverOptions<R>['codec'],
   record: CacheRecord,
   outputs: number,
-): readonly Held<R>[] | undefined {
+): readonly MaybeDeferred<R>[] | undefined {
   if (record.outputs.length < outputs) return undefined;
-  const results: Held<R>[] = [];
+  const results: MaybeDeferred<R>[] = [];
   for (const value of record.outputs) {
     const result = codec.decode(value);
     if (result === undefined) return undefined;
@@ -63,14 +63,14 @@ function savingDeferred<R>(
   { cache, codec }: SolverOptions<R>,
   node: Node<R>,
   record: CacheRecord,
-  results: readonly Held<R>[],
+  results: readonly MaybeDeferred<R>[],
   index: number,
 ): Deferred<R> {
   const deferred = results[index] as Deferred<R>;
-  return new Deferred(async (context: BringContext) => {
+  return new Deferred(async (context: DownloadContext) => {
     try {
-      const result = await deferred.bring(context);
-      const here = results.map((held) => (held instanceof Deferred ? held.brought : held));
+      const result = await deferred.download(context);
+      const here = results.map((held) => (held instanceof Deferred ? held.downloaded : held));
       if (here.every((one) => one !== undefined)) {
         const identity = identityOf(node.state);
         const parts = identity?.parts ?? [];

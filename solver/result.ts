@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path';
 import type { Tree, TreeFilter } from '../cache/contenthash.ts';
 import { RemoteStack } from '../cache/remote/imported.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
-import { type BringContext, Deferred } from './deferred.ts';
+import { Deferred, type DownloadContext } from './deferred.ts';
 import type { ResultCodec } from './solver.ts';
 
 /**
@@ -32,12 +32,12 @@ export interface DirectoryResult {
 /**
  * How results are written to records and read back. A snapshot is recorded as its list of layers.
  * It decodes to a snapshot if all layers are in the store, otherwise to undefined. A stack of an
- * imported cache whose layers are not all in the store decodes to a deferred result, which `bring`
- * downloads; without `bring`, to undefined.
+ * imported cache whose layers are not all in the store decodes to a deferred result that calls
+ * `download`; without `download`, to undefined.
  */
 export function resultCodec(
   snapshotter: Pick<Snapshotter, 'has' | 'find'>,
-  bring?: (stack: RemoteStack, context: BringContext) => Promise<Snapshot>,
+  download?: (stack: RemoteStack, context: DownloadContext) => Promise<Snapshot>,
 ): ResultCodec<BuildResult> {
   return {
     encode(result) {
@@ -50,9 +50,9 @@ export function resultCodec(
         const here = layers.every((layer) => layer !== undefined) ? { layers } : undefined;
         // `has` of the whole stack also protects its layers from being pruned during this build.
         if (here && snapshotter.has(here)) return { kind: 'snapshot', snapshot: here };
-        if (!bring) return undefined;
+        if (!download) return undefined;
         return new Deferred(
-          async (context) => ({ kind: 'snapshot', snapshot: await bring(value, context) }),
+          async (context) => ({ kind: 'snapshot', snapshot: await download(value, context) }),
           value,
         );
       }

@@ -85,20 +85,20 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
   }
 
   /**
-   * Starts `task` for the node, and calls `land` with its value unless the node was given up
+   * Starts `task` for the node, and calls `onLanded` with its value unless the node was given up
    * meanwhile. An error of either fails the node. The flight counts as ended only when `task` has
    * settled, also after an abort.
    */
-  function fly<T>(
+  function startFlight<T>(
     node: Node<R>,
     task: (signal: AbortSignal) => Promise<T>,
-    land: (value: T) => void,
+    onLanded: (value: T) => void,
   ): void {
     const { abort } = node;
     const flight: Promise<void> = (async () => {
       try {
         const value = await task(abort.signal);
-        if (node.abort === abort) land(value);
+        if (node.abort === abort) onLanded(value);
       } catch (error) {
         if (node.abort === abort) fail(node, error);
       }
@@ -119,14 +119,14 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       lead: (key, node) => leaders.lead(key, node),
       isEnding: (key, node) => leaders.isEnding(key, node),
       startMap(node) {
-        const land = (map: Parameters<typeof startKeying<R>>[1]) =>
+        const onLanded = (map: Parameters<typeof startKeying<R>>[1]) =>
           set(node, { kind: 'keying', keying: startKeying(node.vertex, map) });
-        fly(node, (signal) => execution.map(node, signal), land);
+        startFlight(node, (signal) => execution.map(node, signal), onLanded);
       },
       startDigest(node, keying, index) {
         const read = keying.map.inputs[index]!;
         if (read.by !== 'content') throw new TypeError(`input ${index} is not read by content`);
-        fly(
+        startFlight(
           node,
           (signal) => execution.digest(node, index, read, signal),
           (content) => {
@@ -136,7 +136,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
         );
       },
       startRun(node, identity) {
-        fly(
+        startFlight(
           node,
           (signal) => execution.run(node, identity, signal),
           ({ results, how }) => set(node, { kind: 'done', identity, results, how }),

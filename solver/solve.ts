@@ -1,6 +1,6 @@
 import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import { Deferred, type Held } from './deferred.ts';
+import { Deferred, type MaybeDeferred } from './deferred.ts';
 import { verticesOf } from './graph.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import type { Edge, Solver, SolverOptions } from './solver.ts';
@@ -16,7 +16,7 @@ export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
   const find = async (
     edges: readonly Edge<R>[],
     signal: AbortSignal,
-  ): Promise<readonly Held<R>[]> => {
+  ): Promise<readonly MaybeDeferred<R>[]> => {
     if (signal.aborted) throw new CancelledError(signal.reason);
     const order = verticesOf(edges);
     const nodes = scheduler.enter(order);
@@ -34,7 +34,7 @@ export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
   return {
     find,
     async solve(edges, signal) {
-      return await bringAll(await find(edges, signal), edges, signal, options.progress);
+      return await downloadAll(await find(edges, signal), edges, signal, options.progress);
     },
   };
 }
@@ -42,17 +42,17 @@ export function createSolver<R>(options: SolverOptions<R>): Solver<R> {
 /**
  * The results of `edges`, with the deferred ones downloaded. Progress is shown at their vertices.
  */
-export async function bringAll<R>(
-  results: readonly Held<R>[],
+export async function downloadAll<R>(
+  results: readonly MaybeDeferred<R>[],
   edges: readonly Edge<R>[],
   signal: AbortSignal,
   progress: ProgressSink,
 ): Promise<readonly R[]> {
-  const bring = (held: Held<R>, index: number) =>
+  const download = (held: MaybeDeferred<R>, index: number) =>
     held instanceof Deferred
-      ? held.bring({ signal, progress, vertex: edges[index]!.vertex.digest })
+      ? held.download({ signal, progress, vertex: edges[index]!.vertex.digest })
       : held;
-  return await Promise.all(results.map(bring));
+  return await Promise.all(results.map(download));
 }
 
 /**
@@ -63,9 +63,9 @@ function settle<R>(
   scheduler: Scheduler<R>,
   edges: readonly Edge<R>[],
   signal: AbortSignal,
-): Promise<readonly Held<R>[]> {
+): Promise<readonly MaybeDeferred<R>[]> {
   const roots = edges.map((edge) => scheduler.node(edge.vertex));
-  return new Promise<readonly Held<R>[]>((resolve, reject) => {
+  return new Promise<readonly MaybeDeferred<R>[]>((resolve, reject) => {
     const end = () => {
       stopWatching();
       signal.removeEventListener('abort', cancel);
@@ -96,7 +96,7 @@ function settle<R>(
   });
 }
 
-function resultOf<R>(node: Node<R>, edge: Edge<R>): Held<R> {
+function resultOf<R>(node: Node<R>, edge: Edge<R>): MaybeDeferred<R> {
   if (node.state.kind !== 'done') throw new TypeError(`${edge.vertex.name} is not done`);
   const result = node.state.results[edge.output];
   if (result === undefined)

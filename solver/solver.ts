@@ -2,7 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import type { ProgressSink, VertexEvent } from '../base/progress.ts';
 import type { CacheStore, KeyPart } from '../cache/cache.ts';
 import type { MissMemory } from '../cache/explain/memory.ts';
-import type { Deferred, Held } from './deferred.ts';
+import type { Deferred, MaybeDeferred } from './deferred.ts';
 
 /**
  * # The solver: from an edge to its result
@@ -43,7 +43,7 @@ export interface Solver<R> {
    */
   solve(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly R[]>;
   /** As `solve`, but does not download deferred results. */
-  find(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly Held<R>[]>;
+  find(edges: readonly Edge<R>[], signal: AbortSignal): Promise<readonly MaybeDeferred<R>[]>;
 }
 
 /** One output of a vertex. */

@@ -1,6 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { KeyPart } from '../cache/cache.ts';
-import type { Held } from './deferred.ts';
+import type { MaybeDeferred } from './deferred.ts';
 import type { VertexError } from './failure.ts';
 import type { CacheMap, Vertex } from './solver.ts';
 
@@ -31,7 +31,7 @@ export type State<R> =
   | {
       readonly kind: 'done';
       readonly identity: Identity;
-      readonly results: readonly Held<R>[];
+      readonly results: readonly MaybeDeferred<R>[];
       readonly how: 'ran' | 'cached' | 'shared';
     }
   | { readonly kind: 'failed'; readonly error: VertexError };
@@ -128,7 +128,7 @@ export interface Keying<R> {
 }
 
 /** Makes the outlook at least as bad as `outlook`. */
-export function darken<R>(keying: Keying<R>, outlook: Outlook): void {
+export function worsenOutlook<R>(keying: Keying<R>, outlook: Outlook): void {
   if (outlook > keying.outlook) keying.outlook = outlook;
 }
 

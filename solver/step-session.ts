@@ -44,7 +44,7 @@ export interface StepSession {
    */
   readonly gitAgent: (id: string) => Promise<SshAgent | undefined>;
   /**
-   * The directory of the source `local://NAME`, with at least what is wanted of it. Undefined if
+   * The directory of the source `local://NAME`, with at least the files in `wanted`. Undefined if
    * the caller lent none with this name.
    */
   readonly directory: (name: string, wanted: WantedFiles) => Promise<DirectoryResult | undefined>;
@@ -54,22 +54,23 @@ export interface StepSession {
    */
   readonly onStepFailed?: ((step: FailedStep, signal: AbortSignal) => Promise<void>) | undefined;
   readonly found: FoundSources;
-  /** What the caller of the build has been warned of. */
+  /** Warnings that the caller of the build has already got. */
   readonly warnedOf: Set<string>;
 }
 
 /**
- * What a build reads of a directory. A directory of this host is read where it lies; of one that is
- * elsewhere, this is what has to be brought. The patterns are those of `.dockerignore`.
+ * The files that a build reads of a directory. A directory of this host is read in place. Of a
+ * directory on another host, only these files are transferred. Patterns have the syntax of
+ * `.dockerignore`.
  */
 export interface WantedFiles {
-  /** Only what matches one of these; all when empty. */
+  /** Only files that match one of these patterns; all files if empty. */
   readonly include: readonly string[];
-  /** Not what matches these. */
+  /** Files that match one of these patterns are left out. */
   readonly exclude: readonly string[];
-  /** Only these paths, with what they link to; all when empty. */
+  /** Only these paths and the targets of their symlinks; all files if empty. */
   readonly follow: readonly string[];
-  /** Keeps apart what is brought of one directory for different purposes. */
+  /** Separates transfers of one directory for different purposes. */
   readonly purpose: string;
 }
 

@@ -1,16 +1,15 @@
 import type { Digest } from '../base/digest.ts';
-import type { Held } from './deferred.ts';
+import type { MaybeDeferred } from './deferred.ts';
 import {
   aliasesOf,
   checkSightings,
   definitionOf,
   identityByContent,
-  inherit,
+  inheritOutlook,
   needsContent,
   partsOf,
 } from './keying.ts';
 import {
-  darken,
   type Identity,
   identityOf,
   type Keying,
@@ -20,6 +19,7 @@ import {
   unreachable,
   WANT,
   type Want,
+  worsenOutlook,
 } from './state.ts';
 
 /**
@@ -35,7 +35,7 @@ export interface Effects<R> {
   /** The key that a link leads to in the cache. The link is a definition key or a sighting. */
   resolve(definition: Digest): Digest | undefined;
   /** The results of the record of a key, or undefined if there is none that can be used. */
-  load(key: Digest, node: Node<R>): readonly Held<R>[] | undefined;
+  load(key: Digest, node: Node<R>): readonly MaybeDeferred<R>[] | undefined;
   /** The node that executes `key` in this solver, or has executed it. */
   leader(key: Digest): Node<R> | undefined;
   /** Makes the node the leader of the key. */
@@ -85,7 +85,7 @@ function keying<R>(
 ): State<R> {
   const { keying } = state;
   const before = keying.outlook;
-  inherit(node, keying);
+  inheritOutlook(node, keying);
   const identified = node.inputs.every((input) => identityOf(input.state));
   if (keying.outlook === OUTLOOK.volatile) {
     const known = keying.map.volatile || identified;
@@ -125,7 +125,7 @@ function byDefinition<R>(
       identity: { key: definitionOf(node, keying), fresh, links: [], parts: partsOf(node, keying) },
     };
   if (keying.outlook >= OUTLOOK.byContent) return undefined;
-  darken(keying, OUTLOOK.byContent);
+  worsenOutlook(keying, OUTLOOK.byContent);
   const definition = definitionOf(node, keying);
   const key = definition && effects.resolve(definition);
   if (!key) return undefined;

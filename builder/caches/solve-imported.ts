@@ -2,11 +2,11 @@ import { messageOf } from '../../base/errors.ts';
 import type { CacheStore } from '../../cache/cache.ts';
 import { RemoteStack, withImports } from '../../cache/remote/imported.ts';
 import type { ReadCache } from '../../cache/remote/source.ts';
-import { solveAgain } from '../../solver/again.ts';
-import { bringStack } from '../../solver/bring.ts';
-import { Deferred, type Held } from '../../solver/deferred.ts';
+import { Deferred, type MaybeDeferred } from '../../solver/deferred.ts';
+import { downloadStack } from '../../solver/download-stack.ts';
 import { type BuildResult, resultCodec } from '../../solver/result.ts';
-import { bringAll } from '../../solver/solve.ts';
+import { solveRetryingLost } from '../../solver/retry-lost.ts';
+import { downloadAll } from '../../solver/solve.ts';
 import type { Edge, SolverOptions } from '../../solver/solver.ts';
 import type { World } from '../../solver/world.ts';
 import type { BuildContext } from '../build-context.ts';
@@ -40,7 +40,7 @@ export async function solveImported(
       : settings.cache;
   onSteps({ cache, keyed: [] });
   const { decode } = resultCodec(snapshotter, (stack, context) =>
-    bringStack(world, stack, context),
+    downloadStack(world, stack, context),
   );
   const options: SolverOptions<BuildResult> = {
     ...settings,
@@ -48,18 +48,18 @@ export async function solveImported(
     codec: { ...settings.codec, decode },
     onKeyed: (keyed) => onSteps({ cache, keyed }),
   };
-  const use = async (held: readonly Held<BuildResult>[]) =>
+  const use = async (held: readonly MaybeDeferred<BuildResult>[]) =>
     mayStayRemote && held.every(isElsewhere)
       ? held.map(({ about }) => ({ elsewhere: about }))
-      : (await bringAll(held, edges, signal, progress)).map((result) => ({ result }));
-  return await solveAgain(options, edges, signal, use, ({ message, cause }) => {
+      : (await downloadAll(held, edges, signal, progress)).map((result) => ({ result }));
+  return await solveRetryingLost(options, edges, signal, use, ({ message, cause }) => {
     const short = `${message}, so the step runs: ${messageOf(cause)}`;
     progress({ kind: 'warning', short, detail: [] });
   });
 }
 
 function isElsewhere(
-  held: Held<BuildResult>,
+  held: MaybeDeferred<BuildResult>,
 ): held is Deferred<BuildResult> & { readonly about: RemoteStack } {
   return held instanceof Deferred && held.about instanceof RemoteStack;
 }

@@ -8,14 +8,14 @@ export interface Explained {
    * Reports why the vertex runs, once. Call it before the record of the vertex is saved: the new
    * record would look like the reason.
    */
-  tell(): void;
+  report(): void;
   /** Remembers the content indexes of the inputs, to explain a later miss. */
-  keep(): void;
+  rememberContent(): void;
 }
 
 export type Explaining<R> = (node: Node<R>, identity: Identity) => Explained;
 
-const NOTHING: Explained = { tell: () => {}, keep: () => {} };
+const NOTHING: Explained = { report: () => {}, rememberContent: () => {} };
 
 /**
  * Makes the function that explains why a vertex runs. It costs two look-ups for each vertex.
@@ -37,9 +37,9 @@ export function createExplaining<R>({
     };
     // A vertex without a key is a local directory. Every build reads it, so nothing is to be
     // explained.
-    let told = !identity.key;
-    const tell = () => {
-      if (told || !identity.key) return;
+    let reported = !identity.key;
+    const report = () => {
+      if (reported || !identity.key) return;
       const inputs = node.inputs.map((input, at) => ({
         name: input.vertex.name,
         ran:
@@ -53,20 +53,20 @@ export function createExplaining<R>({
         { name, key: identity.key, parts: identity.parts, ignoreCache, inputs, index },
         memory,
       );
-      told = true;
+      reported = true;
       progress({ kind: 'miss', vertex: vertex.digest, name, reason });
     };
     // The reason is computed while the op's processes and threads run, so that it does not delay
-    // their start. An error is ignored here: `execute` calls `tell` again after the run and meets
+    // their start. An error is ignored here: `execute` calls `report` again after the run and meets
     // it there.
     setImmediate(() => {
       try {
-        tell();
+        report();
       } catch {}
     });
     return {
-      tell,
-      keep() {
+      report,
+      rememberContent() {
         if (!identity.key) return;
         for (const input of indexes?.keys() ?? []) {
           const content = index(input);

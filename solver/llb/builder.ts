@@ -1,5 +1,5 @@
 import type { Platform } from '../../base/platform.ts';
-import type { Draft, DraftEdge, Made } from './draft.ts';
+import type { Draft, DraftEdge, SealedOp } from './draft.ts';
 import {
   type CacheSharingNumber,
   MOUNT_TYPE,
@@ -49,7 +49,7 @@ function source(
   note: Note,
   caps: readonly (string | false)[],
   platform?: Platform,
-): Made {
+): SealedOp {
   const op: ops.LlbOp = {
     kind: 'source',
     source: { identifier, attrs },

@@ -16,7 +16,7 @@ export interface Draft {
    */
   readonly parents: readonly DraftEdge[];
   /** Makes the op. Called once, after all parents are sealed. */
-  make(context: SealContext): Made;
+  make(context: SealContext): SealedOp;
 }
 
 /** One output of a draft. In `DraftEdge | undefined`, undefined is the empty tree. */
@@ -33,7 +33,7 @@ export interface SealContext {
 }
 
 /** What a draft makes when it is sealed. */
-export interface Made {
+export interface SealedOp {
   readonly op: LlbOp;
   readonly inputs: readonly LlbEdge[];
   readonly metadata: OpMetadata;

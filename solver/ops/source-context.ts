@@ -12,12 +12,12 @@ export interface SourceContext extends MapReport {
 const SILENT: MapReport = { progress: () => {}, vertex: digestOf(''), started: () => {} };
 
 /** The context of a `cacheMap` call. */
-export function mapping(signal: AbortSignal, report: MapReport = SILENT): SourceContext {
+export function contextOfCacheMap(signal: AbortSignal, report: MapReport = SILENT): SourceContext {
   return { ...report, signal, session: sessionOf(report) };
 }
 
 /** The context of a `run` call. The solver has already reported the vertex as started. */
-export function running(context: RunContext): SourceContext {
+export function contextOfRun(context: RunContext): SourceContext {
   const { signal, progress, vertex } = context;
   return { signal, progress, vertex, started: () => {}, session: sessionOf(context) };
 }

@@ -12,7 +12,7 @@ import { type GitRights, gitFor } from './git/repository.ts';
 import { resolveRef } from './git/resolve-ref.ts';
 import type { Resolved } from './git/resolved.ts';
 import { commitTime, setTimes } from './git/times.ts';
-import { mapping, running, type SourceContext } from './source-context.ts';
+import { contextOfCacheMap, contextOfRun, type SourceContext } from './source-context.ts';
 
 /** The services that git sources use. */
 export interface SourceGitWorld {
@@ -42,11 +42,11 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
   return {
     resource: 'network',
     async cacheMap(signal, report) {
-      const resolved = await resolve(mapping(signal, report));
+      const resolved = await resolve(contextOfCacheMap(signal, report));
       return { parts: keyParts(source, resolved), inputs: [], volatile: false };
     },
     async run(_inputs, runContext) {
-      const context = running(runContext);
+      const context = contextOfRun(runContext);
       const resolved = await resolve(context);
       const rights = await rightsOf(source, context.session);
       const checkout: Checkout = { source, host: world.git, context, rights };

@@ -12,7 +12,7 @@ import { byteStatus } from './http/byte-status.ts';
 import { fileName } from './http/file-name.ts';
 import { type HttpSource, readHttpSource, requestId } from './http/http-source.ts';
 import { receive } from './http/receive.ts';
-import { mapping, running, type SourceContext } from './source-context.ts';
+import { contextOfCacheMap, contextOfRun, type SourceContext } from './source-context.ts';
 
 /** The services that http sources use. */
 export interface SourceHttpWorld {
@@ -48,10 +48,10 @@ export function sourceHttpOp(op: SourceOp, world: SourceHttpWorld): Op<BuildResu
         const filename = fileName(source.url, source.filename, undefined);
         return keyOf(source, { filename, digest: source.checksum });
       }
-      return keyOf(source, (await answer(mapping(signal, report))).file);
+      return keyOf(source, (await answer(contextOfCacheMap(signal, report))).file);
     },
     async run(_inputs, context) {
-      const { snapshot } = await answer(running(context));
+      const { snapshot } = await answer(contextOfRun(context));
       world.snapshotter.touch(snapshot);
       return [{ kind: 'snapshot', snapshot }];
     },

@@ -12,7 +12,7 @@ export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> 
   if (!remotes) return undefined;
   const { snapshotter } = world;
   if (/^https?:\/\//.test(source.identifier))
-    return late(async () => {
+    return lazyOp(async () => {
       const [{ sourceHttpOp }, http] = await Promise.all([
         import('./source-http.ts'),
         remotes.http(),
@@ -20,7 +20,7 @@ export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> 
       return sourceHttpOp(source, { snapshotter, ...http });
     });
   if (source.identifier.startsWith('git://'))
-    return late(async () => {
+    return lazyOp(async () => {
       const [{ sourceGitOp }, git] = await Promise.all([import('./source-git.ts'), remotes.git()]);
       return sourceGitOp(source, { snapshotter, ...git });
     });
@@ -28,7 +28,7 @@ export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> 
 }
 
 /** An op that is made at the first call of one of its methods. */
-function late(make: () => Promise<Op<BuildResult>>): Op<BuildResult> {
+function lazyOp(make: () => Promise<Op<BuildResult>>): Op<BuildResult> {
   let made: Promise<Op<BuildResult>> | undefined;
   const op = () => (made ??= make());
   return {

@@ -4,7 +4,7 @@ import type { ProgressEvent, VertexEvent } from '../../base/progress.ts';
 import type { KeyPart } from '../../cache/cache.ts';
 import type { View } from '../../snapshotter/snapshotter.ts';
 import { unmarshalOp } from '../llb/unmarshal.ts';
-import { copySubtree } from '../ops/exec/copied.ts';
+import { copySubtree } from '../ops/exec/copy-subtree.ts';
 import { sourceLocalOp } from '../ops/source-local.ts';
 import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';

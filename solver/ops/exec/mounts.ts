@@ -19,7 +19,7 @@ import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { cacheBase } from './cache-base.ts';
-import { copySubtree, realSource } from './copied.ts';
+import { copySubtree, realSource } from './copy-subtree.ts';
 import { secretMissing } from './secret-missing.ts';
 
 /**

@@ -30,7 +30,7 @@ export async function sshCommand(
     );
   stack.use(agent);
   const files =
-    source.knownHosts === undefined ? host.knownHosts : [given(source.knownHosts, stack)];
+    source.knownHosts === undefined ? host.knownHosts : [knownHostsFile(source.knownHosts, stack)];
   const options = [
     'BatchMode=yes',
     'ConnectTimeout=15',
@@ -48,7 +48,7 @@ export async function sshCommand(
   };
 }
 
-function given(lines: string, stack: AsyncDisposableStack): string {
+function knownHostsFile(lines: string, stack: AsyncDisposableStack): string {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-ssh-'));
   stack.defer(() => rmSync(directory, { recursive: true, force: true }));
   const file = join(directory, 'known_hosts');

@@ -1,7 +1,7 @@
 import type { RemoteStack } from '../cache/remote/imported.ts';
 import { unpackImage } from '../registry/unpack.ts';
 import type { Snapshot } from '../snapshotter/snapshotter.ts';
-import type { BringContext } from './deferred.ts';
+import type { DownloadContext } from './deferred.ts';
 import { statusOf } from './ops/source-image.ts';
 import type { World } from './world.ts';
 
@@ -10,10 +10,10 @@ import type { World } from './world.ts';
  * store does not have, and verifies each by digest and diffID. Progress is shown at the vertex of
  * the context.
  */
-export async function bringStack(
+export async function downloadStack(
   world: Pick<World, 'sources' | 'snapshotter'>,
   { layers, origin }: RemoteStack,
-  { signal, progress, vertex }: BringContext,
+  { signal, progress, vertex }: DownloadContext,
 ): Promise<Snapshot> {
   const image = {
     origin,

@@ -2,9 +2,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Digest } from '../base/digest.ts';
 import type { CacheRecord, CacheStore } from '../cache/cache.ts';
-import { solveAgain } from './again.ts';
-import { Deferred, type Held, type LostResult } from './deferred.ts';
-import { bringAll, createSolver } from './solve.ts';
+import { Deferred, type LostResult, type MaybeDeferred } from './deferred.ts';
+import { solveRetryingLost } from './retry-lost.ts';
+import { createSolver, downloadAll } from './solve.ts';
 import type { KeyedVertex, SolverOptions } from './solver.ts';
 import { type Fake, memoryCache, step } from './testing/fake-steps.ts';
 
@@ -12,7 +12,7 @@ import { type Fake, memoryCache, step } from './testing/fake-steps.ts';
  * Imported caches in memory. They offer the records of other `caches`; all results are deferred.
  */
 class Imports {
-  readonly brought: string[] = [];
+  readonly downloaded: string[] = [];
   readonly lost = new Set<string>();
   readonly dropped: Digest[] = [];
   readonly #sources: readonly (readonly CacheRecord[])[];
@@ -45,11 +45,11 @@ class Imports {
     };
   }
 
-  decode(value: unknown): Held<string> | undefined {
+  decode(value: unknown): MaybeDeferred<string> | undefined {
     if (typeof value === 'string') return value;
     const { remote } = value as { remote: string };
     return new Deferred(async () => {
-      this.brought.push(remote);
+      this.downloaded.push(remote);
       if (this.lost.has(remote)) throw new Error('gone from the registry');
       return remote;
     }, remote);
@@ -79,12 +79,12 @@ async function build(
   };
   const { signal } = new AbortController();
   const edges = [top].flat().map(({ edge }) => edge);
-  const use = async (held: readonly Held<string>[]) =>
+  const use = async (held: readonly MaybeDeferred<string>[]) =>
     lazily
       ? held.map((one) => (one instanceof Deferred ? `remote ${one.about}` : one))
-      : bringAll(held, edges, signal, () => {});
+      : downloadAll(held, edges, signal, () => {});
   return {
-    results: await solveAgain(options, edges, signal, use, (loss) => losses.push(loss)),
+    results: await solveRetryingLost(options, edges, signal, use, (loss) => losses.push(loss)),
     losses,
     keyed,
   };
@@ -125,7 +125,7 @@ test('a hit in an imported cache downloads nothing', async () => {
   const { results } = await build(imports, here.top, memoryCache(), true);
   assert.ok(results[0]?.startsWith('remote out=top('));
   assert.equal(runs(here), [0, 0, 0, 0]);
-  assert.equal(imports.brought, []);
+  assert.equal(imports.downloaded, []);
 });
 
 test('only results that a step reads are downloaded, and then the own cache has them', async () => {
@@ -137,9 +137,9 @@ test('only results that a step reads are downloaded, and then the own cache has 
   const here = graph();
   await build(imports, here.top, local);
   assert.equal(runs(here), [0, 0, 0, 1]);
-  assert.is(imports.brought.length, 1, 'the copy was downloaded, and nothing below it');
+  assert.is(imports.downloaded.length, 1, 'the copy was downloaded, and nothing below it');
   const copy = [...local.records.values()].find(({ description }) => description === 'copy');
-  assert.equal(copy?.outputs, imports.brought);
+  assert.equal(copy?.outputs, imports.downloaded);
   assert.ok(copy?.parts.length, 'the record has the parts of its key, to explain a miss');
   const again = graph();
   const other = new Imports([]);
@@ -153,20 +153,20 @@ test('an imported result that two steps read by content is downloaded once', asy
   const second = step('second', [here.compile], { reads: [{ content: 'bin' }] });
   await build(imports, [here.top, second]);
   assert.equal(runs({ ...here, second }), [0, 0, 1, 1, 1]);
-  assert.equal(new Set(imports.brought), new Set(['bin=1', 'out=base()']));
+  assert.equal(new Set(imports.downloaded), new Set(['bin=1', 'out=base()']));
 });
 
 test('a record of the own cache is used before an imported one', async () => {
   const cache = await made(graph().top);
   const imports = new Imports([cache]);
   await build(imports, graph().top, cache);
-  assert.equal(imports.brought, []);
+  assert.equal(imports.downloaded, []);
 });
 
 test('a result that cannot be downloaded is made again by its step', async () => {
   const imports = new Imports([await made(graph().top)]);
   imports.lost.add((await build(imports, graph().top)).results[0]!);
-  imports.brought.length = 0;
+  imports.downloaded.length = 0;
   const here = graph();
   const { results, losses } = await build(imports, here.top);
   assert.equal(results, ['out=top(out=copy(out=base(),bin=1))']);

@@ -1,4 +1,4 @@
-import { type Held, LostResult } from './deferred.ts';
+import { LostResult, type MaybeDeferred } from './deferred.ts';
 import { VertexError } from './failure.ts';
 import { createSolver } from './solve.ts';
 import type { Edge, SolverOptions } from './solver.ts';
@@ -6,7 +6,7 @@ import type { Edge, SolverOptions } from './solver.ts';
 /**
  * Solves `edges` and calls `use` with the results. Handles results of imported caches whose bytes
  * turn out to be unavailable, during the solve or within `use` (`LostResult`): the record of the
- * lost result is dropped, `lost` is called, and a new solver solves everything once more.
+ * lost result is dropped, `onLost` is called, and a new solver solves everything once more.
  *
  * The new solve repeats little. Steps that already ran are in the cache by now; only what the lost
  * record stood for is executed, under keys made from its real inputs. (Executing it within the
@@ -16,12 +16,12 @@ import type { Edge, SolverOptions } from './solver.ts';
  * Rejects with any other error of the solve or of `use`, and with the loss itself when `signal` has
  * aborted.
  */
-export async function solveAgain<R, T>(
+export async function solveRetryingLost<R, T>(
   options: SolverOptions<R>,
   edges: readonly Edge<R>[],
   signal: AbortSignal,
-  use: (results: readonly Held<R>[]) => Promise<T>,
-  lost: (loss: LostResult) => void = () => {},
+  use: (results: readonly MaybeDeferred<R>[]) => Promise<T>,
+  onLost: (loss: LostResult) => void = () => {},
 ): Promise<T> {
   for (;;) {
     try {
@@ -29,7 +29,7 @@ export async function solveAgain<R, T>(
     } catch (error) {
       const loss = lossIn(error);
       if (!loss || signal.aborted) throw error;
-      lost(loss);
+      onLost(loss);
     }
   }
 }
