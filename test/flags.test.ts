@@ -77,7 +77,7 @@ test('a secret without its variable is reported, and a required one has a hint',
     expect: 1,
   });
   assert.match(stderr, 'WARNING: the variable KILN_TEST_UNSET is not set');
-  assert.match(stderr, /hint: .*variable that env= names has to be set/);
+  assert.match(stderr, /hint: .*the variable of env= must be set/);
 });
 
 test('--add-host with host-gateway is an outer address of this host, not loopback', async () => {

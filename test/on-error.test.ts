@@ -71,7 +71,7 @@ for (const progress of ['plain', 'tty'])
       assert.ok(ran.stdout.indexOf('KILN_STEP_FAILED') > ran.stdout.indexOf('I am 1000'));
       assert.equal(mountsBelow(rig.directory), []);
       // Its command was written above: the way here is not told to who came by it.
-      assert.not.match(ran.stdout, /To look at the step/);
+      assert.not.match(ran.stdout, /To open a shell in the failed step/);
       // What was done in the shell is gone: the step runs again from where it began.
       const again = await rig.kiln(['build', '--progress=plain', rig.path('c')]);
       assert.is(again.code, 1);
@@ -84,7 +84,7 @@ real('without a terminal no shell is opened, and that is told', async () => {
   rig.write('c', { Dockerfile: FAILING });
   const ran = await rig.kiln(['build', '--progress=plain', '--on-error=shell', 'c']);
   assert.is(ran.code, 1);
-  assert.match(ran.stderr, /no shell is opened: standard input and output are not terminals/);
+  assert.match(ran.stderr, /no shell is opened: standard input and output are not a terminal/);
 });
 
 real(
@@ -96,7 +96,7 @@ real(
     const spec = `--output-on-error=${rig.path('kept')},ways,/out,/cache,/nothing,../src/made`;
     const ran = await rig.kiln(['build', '--progress=plain', spec, 'c']);
     assert.is(ran.code, 1);
-    assert.match(ran.stderr, /4 files of the failed step: see .*kept/);
+    assert.match(ran.stderr, /saved 4 files of the failed step in .*kept/);
     const names = readdirSync(rig.path('kept'), { recursive: true }).map(String).sort();
     assert.equal(names, [
       'before',
@@ -137,7 +137,7 @@ real('nothing to keep is told, and a build that succeeds keeps nothing', async (
     'c',
   ]);
   assert.is(none.code, 1);
-  assert.match(none.stderr, /nothing is kept of the failed step: it has no \/nowhere/);
+  assert.match(none.stderr, /no files of the failed step were saved: it has no \/nowhere/);
   rig.write('good', { Dockerfile: 'FROM busybox\nRUN mkdir /src\n' });
   await rig.build('good', `--output-on-error=${rig.path('kept')},/src`);
   assert.not.ok(existsSync(rig.path('kept')));
@@ -166,7 +166,7 @@ real(
       { env: { TOKEN: 'y' } },
     );
     assert.is(ran.code, 1);
-    const command = /To look at the step as it was left:\n {2}(.*)\n/.exec(ran.stderr)?.[1];
+    const command = /To open a shell in the failed step:\n {2}(.*)\n/.exec(ran.stderr)?.[1];
     assert.is(
       command,
       'kiln build --target tests --on-error=shell --build-arg SPEED=slow --build-arg ' +

@@ -43,11 +43,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   });
   if (!parsed) return 0;
   const { options } = parsed;
-  const told = tellFlags(parsed.warnings, options.progress);
-  if (options.call) return await answer(options, options.call, told);
+  const flagWarnings = warnAboutFlags(parsed.warnings, options.progress);
+  if (options.call) return await runCall(options, options.call, flagWarnings);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../result-files.ts')).checkResultFiles(options);
-  tryPlaces(options);
+  checkOutputs(options);
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const view = lending(await createView(options.progress, stderr, viewOptions()));
@@ -58,32 +58,32 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (event.kind === 'warning') warnings.push(event);
     if (options.explain) events.push(event);
     view.event(event);
-    if (event.kind === 'warning' && event.isUrgent) tellNow(event, view, options);
+    if (event.kind === 'warning' && event.isUrgent) printUrgent(event, view, options);
   };
-  for (const event of told) progress(event);
+  for (const event of flagWarnings) progress(event);
   try {
     const session = localSession(options, engine, cancel.signal, failure);
     const { response } = await build(engine, options.request, session, progress, cancel.signal, {
       leftover: resultFiles(options),
     });
-    await writeAnswers(options, response);
+    await writeResultFiles(options, response);
     view.close('done');
-    await finish(options, response, warnings);
+    await printResult(options, response, warnings);
     if (options.explain) await explain(events);
     return 0;
   } catch (error) {
-    const code = await failed(error, view, options, warnings);
+    const code = await printFailure(error, view, options, warnings);
     if (options.explain) await explain(events);
-    await tellFailure(argv, error, options, failure);
+    await printNextSteps(argv, error, options, failure);
     return code;
   }
 }
 
 /**
- * What the build cannot try by itself, because it is this process's: standard output, and where a
- * failed step's files go.
+ * Throws when standard output is closed or the files of a failed step could not be written. The
+ * build checks all other outputs itself. These two belong to the command line.
  */
-function tryPlaces({ request, outputOnError }: BuildOptions): void {
+function checkOutputs({ request, outputOnError }: BuildOptions): void {
   const toStdout = request.outputs.some(
     (output) => 'destination' in output && output.destination?.kind === 'stdout',
   );
@@ -91,7 +91,7 @@ function tryPlaces({ request, outputOnError }: BuildOptions): void {
   if (outputOnError) tryDirectory({ path: outputOnError.directory, flag: '--output-on-error' });
 }
 
-/** The files that say what was built, for whoever is told that something else failed. */
+/** Returns the names of the result files, for the message about an output that failed. */
 function resultFiles({ iidFile, metadataFile }: BuildOptions): string[] {
   return [
     ...(iidFile === undefined ? [] : [`the image ID file ${iidFile}`]),
@@ -100,10 +100,10 @@ function resultFiles({ iidFile, metadataFile }: BuildOptions): string[] {
 }
 
 /**
- * In every view, and in none: what is about the steps that come next cannot wait. A rawjson has the
- * event itself by now.
+ * Prints a warning at once, in every view but rawjson, which shows the event itself. An urgent
+ * warning is about steps that are still to run.
  */
-function tellNow({ short }: WarningEvent, view: LendingView, { progress }: BuildOptions): void {
+function printUrgent({ short }: WarningEvent, view: LendingView, { progress }: BuildOptions): void {
   if (progress === 'rawjson') return;
   using _ = view.lend();
   stderr.write(`WARNING: ${short}\n`);
@@ -114,10 +114,10 @@ function viewOptions(): ViewOptions {
 }
 
 /**
- * What was written and has no effect is said at once; to a program that reads events, as events,
- * which are answered.
+ * Prints warnings about flags that have no effect. For rawjson, whose reader is a program, it
+ * returns them as events instead.
  */
-function tellFlags(
+function warnAboutFlags(
   sentences: readonly string[],
   mode: BuildOptions['progress'],
 ): readonly WarningEvent[] {
@@ -136,8 +136,8 @@ async function openFailure(
   return onFailure(options, { interactive, lend });
 }
 
-/** After the error: what was kept of the failed step, and how to come there again. */
-async function tellFailure(
+/** Prints after the error which files of the failed step were kept, and how to inspect the step. */
+async function printNextSteps(
   argv: readonly string[],
   error: unknown,
   options: BuildOptions,
@@ -149,7 +149,7 @@ async function tellFailure(
   if (!(error instanceof KilnError)) return;
   const { reproduction } = await import('../reproduce.ts');
   const command = reproduction(argv, error);
-  if (command !== undefined) stderr.write(`\nTo look at the step as it was left:\n  ${command}\n`);
+  if (command !== undefined) stderr.write(`\nTo open a shell in the failed step:\n  ${command}\n`);
 }
 
 async function explain(events: readonly ProgressEvent[]): Promise<void> {
@@ -158,13 +158,13 @@ async function explain(events: readonly ProgressEvent[]): Promise<void> {
 }
 
 /**
- * `--call`: the answer on standard output, progress and errors on standard error. Needs no root and
- * leaves no log.
+ * Runs `--call`. Prints its result to standard output, progress and errors to standard error. Needs
+ * no root privileges and writes no log.
  */
-async function answer(
+async function runCall(
   options: BuildOptions,
   call: CallSpec,
-  told: readonly WarningEvent[],
+  flagWarnings: readonly WarningEvent[],
 ): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
@@ -174,31 +174,35 @@ async function answer(
     if (event.kind === 'warning') warnings.push(event);
     view.event(event);
   };
-  for (const event of told) progress(event);
+  for (const event of flagWarnings) progress(event);
   try {
     const { answerCall } = await import('../../builder/call.ts');
     const { signal } = cancel;
     const session = localSession(options, engine, signal);
-    const asked = { ...call, shownName: shownName(options) };
-    const found = await answerCall(asked, {
-      request: options.request,
-      engine,
-      session,
-      progress,
-      signal,
-    });
+    const result = await answerCall(
+      { ...call, shownName: shownName(options) },
+      {
+        request: options.request,
+        engine,
+        session,
+        progress,
+        signal,
+      },
+    );
     view.close('done');
     if (options.progress !== 'quiet' && options.progress !== 'rawjson')
       await printWarnings(warnings);
-    stdout.write(found.text);
-    if (found.error) await printError(found.error);
-    return found.exitCode;
+    stdout.write(result.text);
+    if (result.error) await printError(result.error);
+    return result.exitCode;
   } catch (error) {
-    return await failed(error, view, options, warnings);
+    return await printFailure(error, view, options, warnings);
   }
 }
 
-/** The Dockerfile as buildx names it in a check: by its path from here. */
+/**
+ * Returns the name of the Dockerfile for checks, as in buildx: its path from the working directory.
+ */
 function shownName({
   request: { context, dockerfile },
   shownContext,
@@ -212,8 +216,8 @@ function idOf(response: ExportResponse): unknown {
   return response['containerimage.config.digest'] ?? response['containerimage.digest'];
 }
 
-/** The files that say what was built: written when all of it is done. */
-async function writeAnswers(
+/** Writes the image ID file and the metadata file, after all outputs are complete. */
+async function writeResultFiles(
   { iidFile, metadataFile }: BuildOptions,
   response: ExportResponse,
 ): Promise<void> {
@@ -228,7 +232,7 @@ async function writeAnswers(
     );
 }
 
-async function finish(
+async function printResult(
   options: BuildOptions,
   response: ExportResponse,
   warnings: readonly WarningEvent[],
@@ -244,7 +248,8 @@ function sorted(response: ExportResponse): ExportResponse {
   return Object.fromEntries(Object.entries(response).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-async function failed(
+/** Prints the warnings and the error of a failed build. Returns the exit code. */
+async function printFailure(
   error: unknown,
   view: ProgressView,
   options: BuildOptions,

@@ -21,8 +21,8 @@ import { ago, table } from '../table.ts';
 const SUBCOMMANDS = { ls: list, inspect, rm: remove, export: save, import: restore } as const;
 
 /**
- * `kiln cache ls|inspect|rm|export|import`: the directories of RUN --mount=type=cache, and the
- * records of steps.
+ * `kiln cache ls|inspect|rm|export|import`: manages cache mounts (RUN --mount=type=cache) and cache
+ * records.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const [name = '', ...rest] = argv;
@@ -53,40 +53,42 @@ export function declareCommand(): Command {
   ];
   return newGroup(
     'cache',
-    'Looks after cache mounts (RUN --mount=type=cache) and the records of steps',
+    'Manage cache mounts (RUN --mount=type=cache) and cache records',
     commands,
   );
 }
 
 function declareList(): Command {
-  return newCommand('cache ls', 'List cache mounts, or with --records the records of steps')
-    .option('--records', 'the records of steps instead')
-    .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
+  return newCommand('cache ls', 'List cache mounts, or with --records cache records')
+    .option('--records', 'list cache records instead of cache mounts')
+    .addOption(
+      new Option('--format <format>', 'json: print one object per line').choices(['json']),
+    );
 }
 
 function declareInspect(): Command {
   return newCommand(
     'cache inspect',
-    'Print what is known of a cache mount or record as JSON',
-  ).argument('<name>', 'the ID of a cache mount, or the key of a record');
+    'Print all details of a cache mount or cache record as JSON',
+  ).argument('<name>', 'the ID of a cache mount, or the key of a cache record');
 }
 
 function declareRemove(): Command {
-  return newCommand('cache rm', 'Remove cache mounts or records').argument(
+  return newCommand('cache rm', 'Remove cache mounts or cache records').argument(
     '<name...>',
-    'IDs of cache mounts, or keys of records',
+    'IDs of cache mounts, or keys of cache records',
   );
 }
 
 function declareExport(): Command {
-  return newCommand('cache export', 'Save cache mounts to a directory: only what is new is written')
-    .argument('<directory>', 'new, or one that holds an earlier export')
+  return newCommand('cache export', 'Save cache mounts to a directory; writes only what is new')
+    .argument('<directory>', 'a new directory, or one with an earlier export')
     .argument('[mount...]', 'IDs of cache mounts (default: all of them)');
 }
 
 function declareImport(): Command {
-  return newCommand('cache import', 'Restore cache mounts from a directory that export wrote')
-    .argument('<directory>', "what 'kiln cache export' wrote")
+  return newCommand('cache import', "Restore cache mounts that 'kiln cache export' saved")
+    .argument('<directory>', "the directory that 'kiln cache export' wrote")
     .argument('[mount...]', 'IDs of cache mounts (default: all of them)');
 }
 
@@ -95,7 +97,7 @@ async function list(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<{ records?: boolean; format?: string }>();
   await using engine = openLocalEngine();
-  const found = flags.records ? records(engine) : mounts(engine).map(described);
+  const found = flags.records ? records(engine) : mounts(engine).map(jsonOfMount);
   if (flags.format === 'json') for (const one of found) stdout.write(`${JSON.stringify(one)}\n`);
   else if (flags.records) {
     const rows = records(engine).map((one) => [
@@ -122,7 +124,7 @@ async function inspect(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const name = command.args[0] ?? '';
   await using engine = openLocalEngine();
-  const found = [...findMounts(engine, name).map(described), ...findRecords(engine, name)];
+  const found = [...findMounts(engine, name).map(jsonOfMount), ...findRecords(engine, name)];
   if (found.length === 0) throw notFound(name);
   stdout.write(`${JSON.stringify(found, undefined, 2)}\n`);
   return 0;
@@ -154,14 +156,15 @@ async function save(argv: readonly string[]): Promise<number> {
   const [directory = '', ...names] = command.args;
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  // The copies of a private mount but the first are nobody's in particular.
+  // A private mount (sharing=private) may have several copies, one for each step that ran at the
+  // same time. Only the first is saved.
   const all = mounts(engine).filter(({ number, mountId }) => number === 0 && mountId !== '');
   const chosen =
     names.length === 0
       ? all
       : names.flatMap((name) =>
-          some(
-            all.filter((place) => isCalled(place, name)),
+          requireFound(
+            all.filter((place) => hasName(place, name)),
             name,
           ),
         );
@@ -182,7 +185,7 @@ async function restore(argv: readonly string[]): Promise<number> {
     names.length === 0 || names.some((name) => sameId(id, name));
   const restored = await importMounts(engine.store, directory, wanted, cancel.signal);
   for (const name of names)
-    some(
+    requireFound(
       restored.filter(({ id }) => sameId(id, name)),
       name,
     );
@@ -196,15 +199,17 @@ function mounts({ store }: Engine): CacheMountPlace[] {
 }
 
 function findMounts(engine: Engine, name: string): CacheMountPlace[] {
-  return mounts(engine).filter((place) => isCalled(place, name));
+  return mounts(engine).filter((place) => hasName(place, name));
 }
 
-/** By its id as the Dockerfile has it, or by the ID that ls shows. */
-function isCalled(place: CacheMountPlace, name: string): boolean {
+/**
+ * Says whether `name` is the mount's id in the Dockerfile, or the ID that `kiln cache ls` shows.
+ */
+function hasName(place: CacheMountPlace, name: string): boolean {
   return sameId(place.mountId, name) || place.item.id === name;
 }
 
-/** BuildKit puts a slash before each id of a Dockerfile. */
+/** Compares a mount's id with `name`. BuildKit adds a slash before each id of a Dockerfile. */
 function sameId(id: string, name: string): boolean {
   return id === name || id === `/${name}`;
 }
@@ -213,7 +218,7 @@ function shownId({ mountId, number }: CacheMountPlace): string {
   return `${mountId.replace(/^\//, '')}${number === 0 ? '' : ` (private ${number})`}`;
 }
 
-function described(place: CacheMountPlace): object {
+function jsonOfMount(place: CacheMountPlace): object {
   const { item, base, data } = place;
   const { id, size, inUse, created, used } = item;
   return { mount: shownId(place), id, base, size, inUse, created, used, directory: data };
@@ -229,7 +234,7 @@ function findRecords(engine: Engine, name: string) {
     : [];
 }
 
-function some<T>(found: readonly T[], name: string): readonly T[] {
+function requireFound<T>(found: readonly T[], name: string): readonly T[] {
   if (found.length === 0) throw notFound(name);
   return found;
 }
@@ -237,9 +242,9 @@ function some<T>(found: readonly T[], name: string): readonly T[] {
 function notFound(name: string): KilnError {
   return new KilnError(
     'KILN_CACHE_NOT_FOUND',
-    `there is no cache mount or record called ${JSON.stringify(name)}`,
+    `there is no cache mount or cache record ${JSON.stringify(name)}`,
     {
-      hint: "'kiln cache ls' lists the mounts, with --records the records",
+      hint: "'kiln cache ls' lists cache mounts, 'kiln cache ls --records' lists cache records",
     },
   );
 }

@@ -4,7 +4,7 @@ import { attempt, reading } from '../../base/oserror.ts';
 import { Argument, type Command, newCommand, parseArguments } from '../arguments.ts';
 import { stdout } from '../output.ts';
 
-/** The shells, and the files of `completions/`, which scripts/reference.ts writes. */
+/** The file in `completions/` for each shell. scripts/reference.ts generates them. */
 export const COMPLETIONS = { bash: 'kiln.bash', zsh: '_kiln', fish: 'kiln.fish' } as const;
 
 export function declareCommand(): Command {
@@ -12,13 +12,14 @@ export function declareCommand(): Command {
     .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(Object.keys(COMPLETIONS)))
     .addHelpText(
       'after',
-      '\nFor the running shell: source <(kiln completion bash), or kiln completion fish | source',
+      '\nTo use it in the current shell, run source <(kiln completion bash)\n' +
+        'or kiln completion fish | source.',
     );
 }
 
 /**
- * `kiln completion bash|zsh|fish`: prints a file that is there already, so that a shell does not
- * start slower for it.
+ * `kiln completion bash|zsh|fish`: prints the completion script. It is a file of the package and
+ * not generated here, because shells run this command each time they start.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -29,7 +30,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Beside `dist/`, where the bundle is, or seen from this source file. */
+/**
+ * Returns the directory `completions/`, found from the bundle in `dist/` or from this source file.
+ */
 function completions(): URL {
   return new URL(
     import.meta.url.endsWith('.ts') ? '../../completions/' : '../completions/',

@@ -11,16 +11,16 @@ export function declareCommand(): Command {
   return newCommand('copy', 'Copy an image with all its platforms')
     .argument(
       '<source>',
-      'a place: NAME in a registry, store:NAME, oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG] ' +
-        'or docker-archive:FILE[:NAME]',
+      'where the image is: NAME in a registry, store:NAME, oci:DIRECTORY[:TAG], ' +
+        'oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]',
     )
-    .argument('<destination>', 'another place, in the same form')
-    .option('-q, --quiet', 'no progress');
+    .argument('<destination>', 'where to copy it, in the same form')
+    .option('-q, --quiet', 'suppress the progress output');
 }
 
 /**
- * `kiln copy SOURCE DESTINATION`: between registries, archives, layouts and the store, all
- * platforms, digests kept.
+ * `kiln copy SOURCE DESTINATION`: copies an image with all its platforms between registries,
+ * archives, OCI layouts and the store. Its digest stays the same.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();

@@ -14,21 +14,21 @@ import { dumpLlb } from '../dump-llb.ts';
 import { requireWholeOutput, stdout } from '../output.ts';
 
 export function declareCommand(): Command {
-  return newGroup('debug', 'Looks inside a build', [declareDump()]);
+  return newGroup('debug', 'Debugging commands', [declareDump()]);
 }
 
 function declareDump(): Command {
   return suggestValues(
-    newCommand('debug dump-llb', 'Print the LLB graph that a Dockerfile comes to')
+    newCommand('debug dump-llb', 'Print the LLB graph of a Dockerfile')
       .argument('[path]', 'the context directory', '.')
-      .option('-f, --file <file>', 'the Dockerfile')
-      .option('--target <stage>', 'this stage')
+      .option('-f, --file <file>', 'name of the Dockerfile (default: PATH/Dockerfile)')
+      .option('--target <stage>', 'set the target build stage')
       .option(
         '--build-arg <name=value>',
-        'set a build argument',
+        'set build-time variables',
         (value: string, all: string[] = []) => [...all, value],
       )
-      .option('--platform <platform>', 'for this platform')
+      .option('--platform <platform>', 'set the target platform')
       .option('--format <format>', 'json or binary (a protobuf Definition)', 'json')
       .option('-o, --output <file>', 'write to a file instead of standard output'),
     { '--format': ['json', 'binary'] },
@@ -65,7 +65,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (flags.format !== 'json' && flags.format !== 'binary')
     throw new KilnError('KILN_FLAG_VALUE', `unknown format: ${flags.format}`, {
       place: { kind: 'flag', flag: '--format' },
-      hint: 'json or binary',
+      hint: 'write json or binary',
       exitCode: 2,
     });
   const bytes = await dumpLlb(command.processedArgs[0] as string, {

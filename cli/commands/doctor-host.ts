@@ -4,10 +4,10 @@ import { stdout } from '../output.ts';
 import { doctor, doctorTable, isHealthy } from './doctor.ts';
 
 export function declareCommand(): Command {
-  return newCommand('doctor', 'Say what this host offers and what is missing');
+  return newCommand('doctor', 'Check what this host supports and what is missing');
 }
 
-/** `kiln doctor`: exit code 1 when something is missing without which nothing builds. */
+/** `kiln doctor`: prints what it finds. Returns 1 when something is missing that builds need. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -51,7 +51,7 @@ function finding(findings: readonly Finding[], name: string): Finding {
   return found;
 }
 
-test('what is there is well', () => {
+test('on a host that has everything all findings are ok', () => {
   const findings = doctor(join(directory, 'not/made/yet'), host());
   for (const name of [
     'node',
@@ -68,7 +68,7 @@ test('what is there is well', () => {
   assert.match(finding(findings, 'store').value, /not\/made\/yet, \d+\.\d GiB free/);
 });
 
-test('no runtime is the one thing missing, with the command that installs one', () => {
+test('without a runtime the host is not healthy, and the fix installs crun', () => {
   const findings = doctor(directory, host());
   assert.not(isHealthy(findings));
   assert.match(finding(findings, 'runtime').fix ?? '', / crun$/);
@@ -78,7 +78,7 @@ test('no runtime is the one thing missing, with the command that installs one', 
   );
 });
 
-test('each thing that is not well says how it is mended', () => {
+test('each finding that is not ok says how to fix it', () => {
   const findings = doctor(
     directory,
     host(
@@ -115,7 +115,7 @@ test('each thing that is not well says how it is mended', () => {
   );
 });
 
-test('an ordinary user is well with subordinate ids, and told how to get some', () => {
+test('an ordinary user needs subordinate ids, and the fix says how to get them', () => {
   const privileges = (ordinary: UserHost) =>
     finding(doctor(directory, host({ uid: 1000, ordinaryUser: () => ordinary })), 'privileges');
   const able = user(true);
@@ -126,7 +126,7 @@ test('an ordinary user is well with subordinate ids, and told how to get some', 
   assert.is(
     alone.fix,
     'sudo usermod --add-subuids 365536-431071 --add-subgids 365536-431071 someone',
-    'a range that nobody has',
+    'a range that no other user has',
   );
   const helpless = privileges({
     ...able,
@@ -147,7 +147,7 @@ test('an ordinary user is well with subordinate ids, and told how to get some', 
   assert.match(refused.fix ?? '', 'seccomp=unconfined');
 });
 
-test('an emulator that is only installed will do on a kernel with private tables', () => {
+test('an installed emulator is enough on a kernel with a table for each namespace', () => {
   const emulators = () => ({
     registered: [],
     installed: ['aarch64', 'arm'],
@@ -157,12 +157,12 @@ test('an emulator that is only installed will do on a kernel with private tables
     finding(doctor(directory, host({ emulators, kernel })), 'emulation');
   assert.is(
     emulation('6.12.1').value,
-    'qemu for aarch64, arm, known to the steps that need it alone',
+    'qemu for aarch64, arm, registered only for the steps that need it',
   );
   assert.match(emulation('6.1.0').fix ?? '', /^mount -t binfmt_misc/);
 });
 
-test('steps that share the network of the host are a finding, with reason and remedy', () => {
+test('steps that use the host network are a finding with the reasons and a fix', () => {
   const shared = finding(
     doctor(
       directory,
@@ -171,11 +171,14 @@ test('steps that share the network of the host are a finding, with reason and re
     'network of steps',
   );
   assert.not(shared.ok || shared.needed);
-  assert.is(shared.value, "the host's, shared, unless kiln.toml says otherwise (a; b)");
+  assert.is(
+    shared.value,
+    'the host network, unless networkFallback in kiln.toml says otherwise (a; b)',
+  );
   assert.match(shared.fix ?? '', /nftables$/);
 });
 
-test('root in a container without CAP_SYS_ADMIN is not enough', () => {
+test('root in a container without the needed capabilities is a finding', () => {
   const privileges = finding(doctor(directory, host({ mayMount: () => false })), 'privileges');
   assert.match(privileges.value, /^root, but .*CAP_SYS_ADMIN.*builds without RUN/);
   assert.match(privileges.fix ?? '', '--privileged');
@@ -186,7 +189,7 @@ test('root in a container without CAP_SYS_ADMIN is not enough', () => {
   assert.equal([lacking.ok, lacking.needed, lacking.fix], [false, true, '--cap-add CAP_MKNOD']);
 });
 
-test('a store that copies its trees is said, with why and the cure', () => {
+test('a store that copies trees is a finding with the reason and a fix', () => {
   const trees = () =>
     ({
       kind: 'copy',
@@ -199,7 +202,7 @@ test('a store that copies its trees is said, with why and the cure', () => {
   assert.match(found.fix ?? '', 'KILN_ROOT');
 });
 
-test('a runtime that is there and not used is no reason to install anything', () => {
+test('a vulnerable runtime that is not used gives no warning', () => {
   const here = mkdtempSync(join(directory, 'both-'));
   const version = (text: string) => `#!/bin/sh\necho "${text}"\n`;
   writeFileSync(join(here, 'crun'), version('crun version 1.30'), { mode: 0o755 });
@@ -215,7 +218,7 @@ test('a runtime that is there and not used is no reason to install anything', ()
   );
 });
 
-test('the table marks what is missing and what is merely useful, then lists the fixes', () => {
+test('the table marks what is needed and what is optional, then lists the fixes', () => {
   const text = doctorTable([
     { name: 'kernel', ok: true, needed: true, value: '6.1' },
     { name: 'runtime', ok: false, needed: true, value: 'none', fix: 'apt-get install -y crun' },
@@ -223,7 +226,7 @@ test('the table marks what is missing and what is merely useful, then lists the 
       name: 'isa-l',
       ok: false,
       needed: false,
-      value: 'not there',
+      value: 'not installed',
       fix: 'apt-get install -y libisal2',
     },
   ]);
@@ -232,9 +235,9 @@ test('the table marks what is missing and what is merely useful, then lists the 
     [
       'ok         kernel    6.1',
       'MISSING    runtime   none',
-      'optional   isa-l     not there',
+      'optional   isa-l     not installed',
       '',
-      'To mend:',
+      'To fix:',
       '  runtime:   apt-get install -y crun',
       '  isa-l:     apt-get install -y libisal2',
       '',

@@ -45,63 +45,66 @@ import {
 } from '../rootless.ts';
 import { table } from '../table.ts';
 
-/** One thing that `kiln doctor` looked at. */
+/** The result of one check of `kiln doctor`. */
 export interface Finding {
   readonly name: string;
   readonly ok: boolean;
-  /** What is there, in a few words. */
+  /** What was found, in a few words. */
   readonly value: string;
-  /** True when Kiln cannot build without it; else it is only slower or can do less. */
+  /** True when Kiln cannot build without it. Otherwise builds are only slower or more limited. */
   readonly needed: boolean;
-  /** The one command, or the one thing, that mends it. */
+  /** A command or a sentence that says how to fix it. */
   readonly fix?: string;
 }
 
-/** Where the findings come from; tests put another host here. */
+/** What the checks ask about the host. Tests replace it. */
 export interface DoctorHost {
-  /** The text of a file, or undefined. */
+  /** Returns the text of a file, or undefined when it cannot be read. */
   read(path: string): string | undefined;
   hasLibrary(soname: string): boolean;
-  /** The compressor that layers would be packed with, when it is there. */
+  /** The path of libdeflate, which compresses layers faster, or undefined. */
   readonly libdeflate: string | undefined;
-  /**
-   * Programs by which the kernel, or a step's own table, runs programs of another processor: its
-   * names by machine.
-   */
-  emulators(): EmulatorsHere;
-  /** The runtime of that name that a sandbox would be run by. Throws KILN_NO_RUNTIME. */
+  /** Finds the emulators for programs of other architectures. */
+  emulators(): FoundEmulators;
+  /** Finds the OCI runtime with this name that sandboxes would use. Throws KILN_NO_RUNTIME. */
   runtime(name: 'crun' | 'runc'): FoundRuntime;
-  /** Whether this process may make mounts. */
+  /** Says whether this process may mount file systems. */
   mayMount(): boolean;
-  /** Capabilities that a sandbox needs, and this process has not. */
+  /** Returns the capabilities that a sandbox needs and this process does not have. */
   missingCapabilities(): readonly string[];
-  /** How trees would be made in the store. Throws KILN_STORE_FILE_SYSTEM. */
+  /**
+   * Returns how trees of layers would be made in the store. Undefined when only the first build can
+   * find out. Throws KILN_STORE_FILE_SYSTEM.
+   */
   trees(storePath: string): TreeChoice | undefined;
+  /** The release of the kernel, such as `6.1.0-42-amd64`. */
   readonly kernel: string;
   readonly uid: number;
-  /** Who calls, when it is not root. */
+  /** Returns the current user, for checks of what an ordinary user can do. */
   ordinaryUser(): UserHost;
-  /** What decides about the network of steps. */
+  /** Finds out which network steps get. */
   network(): NetworkDiagnosis;
   readonly nodeVersion: string;
 }
 
-export interface EmulatorsHere {
-  /** Machines whose programs the kernel was told how to run. */
+/** Emulators for other architectures. Both lists contain qemu's names, such as `aarch64`. */
+export interface FoundEmulators {
+  /** Architectures whose emulator is registered with the kernel (binfmt_misc). */
   readonly registered: readonly string[];
-  /** Machines whose emulator was found. */
+  /** Architectures whose emulator is installed. */
   readonly installed: readonly string[];
-  /** Whether the kernel's table is mounted. */
+  /** Whether binfmt_misc is mounted. */
   readonly isTableMounted: boolean;
 }
 
 const OLDEST_KERNEL = '5.12';
 const OLDEST_NODE = '22.19';
+/** Bytes of free disk space below which the store is reported. */
 const LITTLE_SPACE = 2 << 30;
 
 /**
- * What this host offers for builds with the store at `storePath`, and for what is missing the
- * command that mends it.
+ * Checks what this host supports for builds with the store at `storePath`. Each finding that is not
+ * ok says how to fix it.
  */
 export function doctor(storePath: string, host: DoctorHost = thisHost()): readonly Finding[] {
   return [
@@ -134,22 +137,23 @@ export function doctor(storePath: string, host: DoctorHost = thisHost()): readon
   ];
 }
 
-/** True when nothing that a build needs is missing. */
+/** Says whether everything that a build needs was found. */
 export function isHealthy(findings: readonly Finding[]): boolean {
   return findings.every((finding) => finding.ok || !finding.needed);
 }
 
-/** The findings as a table, then what to do about those that are not well. */
+/** Returns the text that `kiln doctor` prints: a table of the findings, then the fixes. */
 export function doctorTable(findings: readonly Finding[]): string {
   const mark = ({ ok, needed }: Finding) => (ok ? 'ok' : needed ? 'MISSING' : 'optional');
   const rows = findings.map((finding) => [mark(finding), finding.name, finding.value]);
   const fixes = findings.flatMap(({ name, fix }) => (fix === undefined ? [] : [[`${name}:`, fix]]));
   return (
     table(rows) +
-    (fixes.length > 0 ? `\nTo mend:\n${table(fixes).replace(/^/gm, '  ').trimEnd()}\n` : '')
+    (fixes.length > 0 ? `\nTo fix:\n${table(fixes).replace(/^/gm, '  ').trimEnd()}\n` : '')
   );
 }
 
+/** Returns the host that Kiln runs on. */
 export function thisHost(): DoctorHost {
   return {
     read(path) {
@@ -163,7 +167,7 @@ export function thisHost(): DoctorHost {
     get libdeflate() {
       return libdeflatePath();
     },
-    emulators: emulatorsHere,
+    emulators: findEmulators,
     runtime: (name) => findRuntime(programsOn(process.env['PATH']), name),
     mayMount,
     missingCapabilities,
@@ -184,8 +188,8 @@ function nodeVersion({ nodeVersion }: DoctorHost): Finding {
     ? {}
     : {
         fix:
-          'npm ci --ignore-scripts in the checkout brings a Node that is new enough ' +
-          `(${OLDEST_NODE})`,
+          "run 'npm ci --ignore-scripts' in the checkout, which installs a newer Node " +
+          `(${OLDEST_NODE} or later is needed)`,
       };
   return { name: 'node', ok, needed: true, value: `${nodeVersion} on ${arch()}`, ...fix };
 }
@@ -197,7 +201,7 @@ function kernel({ kernel }: DoctorHost): Finding {
     ok,
     needed: true,
     value: kernel,
-    ...(ok ? {} : { fix: `a kernel of ${OLDEST_KERNEL} or newer` }),
+    ...(ok ? {} : { fix: `use Linux ${OLDEST_KERNEL} or later` }),
   };
 }
 
@@ -230,7 +234,7 @@ function asOrdinaryUser(user: UserHost): Finding {
       name: 'privileges',
       ok: false,
       needed: false,
-      value: `${value}, with no other id than its own: ${missing?.why}`,
+      value: `${value}, without subordinate ids: ${missing?.why}`,
       fix: missing?.fix ?? '',
     };
   } catch (error) {
@@ -240,15 +244,14 @@ function asOrdinaryUser(user: UserHost): Finding {
 }
 
 /**
- * The way in which trees are made, as the store has it written down, or as its first build will
- * find out.
+ * Checks how trees of layers are made: as the store has recorded it, or as its first build would.
  */
 function snapshotter({ trees }: DoctorHost, path: string): Finding {
   const name = 'snapshotter';
   try {
     const choice = trees(path);
     if (choice === undefined)
-      return { name, ok: true, needed: false, value: 'found out when the store is first used' };
+      return { name, ok: true, needed: false, value: 'decided when the store is first used' };
     if (choice.kind === 'overlay') return { name, ok: true, needed: false, value: 'overlay' };
     const value = `copy: every step copies the tree it starts from (${choice.reason})`;
     return { name, ok: false, needed: false, value, fix: copyFix(choice) };
@@ -266,33 +269,33 @@ function snapshotter({ trees }: DoctorHost, path: string): Finding {
 
 function copyFix({ reason = '' }: TreeChoice): string {
   if (reason.startsWith(NO_MOUNTS)) return ALLOW_MOUNTS;
-  if (/ENODEV/.test(reason)) return 'modprobe overlay, and a new store';
+  if (/ENODEV/.test(reason)) return "run 'modprobe overlay', and use a new store";
   return 'set KILN_ROOT to a new directory on ext4, xfs, btrfs or tmpfs (in a container: a volume)';
 }
 
-/** An empty directory where the store is, or in what it would be made in. */
+/** Makes an empty directory on the file system of the store, and removes it when it is disposed. */
 function probeDirectory(path: string): ScratchDir {
   const made = mkdtempSync(join(nearest(path), '.kiln-probe-'));
   return { path: made, [Symbol.dispose]: () => rmSync(made, { recursive: true, force: true }) };
 }
 
 function userNamespaces(host: DoctorHost): Finding {
-  const refusal = forbiddingSetting(host.read);
-  if (!refusal) {
+  const forbidding = forbiddingSetting(host.read);
+  if (!forbidding) {
     const user = host.ordinaryUser();
     const unshare = user.find('unshare');
-    const complaint = unshare === undefined ? undefined : namespaceFailure(user, unshare);
-    if (complaint === undefined)
+    const failure = unshare === undefined ? undefined : namespaceFailure(user, unshare);
+    if (failure === undefined)
       return { name: 'user namespaces', ok: true, needed: false, value: 'allowed' };
     return {
       name: 'user namespaces',
       ok: false,
       needed: false,
-      value: `refused here (${complaint})`,
+      value: `not allowed (${failure})`,
       fix: ALLOW_NAMESPACES,
     };
   }
-  const { setting, value, required } = refusal;
+  const { setting, value, required } = forbidding;
   return {
     name: 'user namespaces',
     ok: false,
@@ -306,18 +309,18 @@ function controlGroups(host: DoctorHost): Finding {
   const mode = cgroupMode();
   if (mode !== 'none') return { name: 'control groups', ok: true, needed: false, value: mode };
   const fix = asRoot(host, 'mount -t cgroup2 cgroup2 /sys/fs/cgroup');
-  return { name: 'control groups', ok: false, needed: false, value: 'none are mounted', fix };
+  return { name: 'control groups', ok: false, needed: false, value: 'not mounted', fix };
 }
 
 function network(host: DoctorHost): Finding {
   const { kind, reasons, packages } = host.network();
-  const ways = {
-    nat: 'of their own, by NAT',
-    slirp: 'of their own, by slirp4netns',
-    host: "the host's, shared, unless kiln.toml says otherwise",
+  const descriptions = {
+    nat: 'private, by NAT',
+    slirp: 'private, by slirp4netns',
+    host: 'the host network, unless networkFallback in kiln.toml says otherwise',
     none: 'none',
   } as const;
-  const value = `${ways[kind]}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
+  const value = `${descriptions[kind]}${reasons.length > 0 ? ` (${reasons.join('; ')})` : ''}`;
   if (kind !== 'host') return { name: 'network of steps', ok: true, needed: false, value };
   return {
     name: 'network of steps',
@@ -337,8 +340,8 @@ function networkFix(host: DoctorHost, packages: readonly string[]): string {
 }
 
 /**
- * crun and runc, either will do; the first is used. A version with published vulnerabilities is
- * said, and is well enough to build.
+ * Checks for crun and runc. One of them is enough, and the first one found is used. A version with
+ * known vulnerabilities gives a warning but can build.
  */
 function runtimes(host: DoctorHost): readonly Finding[] {
   const found = (['crun', 'runc'] as const).flatMap((name) => {
@@ -351,7 +354,9 @@ function runtimes(host: DoctorHost): readonly Finding[] {
   });
   if (found.length === 0) {
     const fix = asRoot(host, installCommand('crun'));
-    return [{ name: 'runtime', ok: false, needed: true, value: 'neither crun nor runc', fix }];
+    return [
+      { name: 'runtime', ok: false, needed: true, value: 'crun and runc are not installed', fix },
+    ];
   }
   return found.flatMap(({ name, path, version, warnings }, at) => [
     {
@@ -360,20 +365,20 @@ function runtimes(host: DoctorHost): readonly Finding[] {
       needed: false,
       value: `${version} (${path})${at === 0 ? ', used' : ', not used'}`,
     },
-    // What is not used does no harm.
+    // Warnings about a runtime that is not used do not matter.
     ...(at > 0 ? [] : warnings).map((warning) => ({
       name: `${name} warning`,
       ok: false,
       needed: false,
       value: warning,
       ...(/CVE/.test(warning)
-        ? { fix: `a newer ${name} than ${version}, from your distribution or its project` }
+        ? { fix: `install a newer ${name} than ${version}, from your distribution or its project` }
         : {}),
     })),
   ]);
 }
 
-/** The first kernel with a binfmt_misc for each user namespace. */
+/** The first version of Linux that has a binfmt_misc table for each user namespace. */
 const PRIVATE_BINFMT = '6.7';
 
 function emulation(host: DoctorHost): Finding {
@@ -382,7 +387,7 @@ function emulation(host: DoctorHost): Finding {
   if (registered.length > 0)
     return { name, ok: true, needed: false, value: `qemu for ${summary(registered)}` };
   if (installed.length > 0 && isAtLeast(host.kernel, PRIVATE_BINFMT)) {
-    const value = `qemu for ${summary(installed)}, known to the steps that need it alone`;
+    const value = `qemu for ${summary(installed)}, registered only for the steps that need it`;
     return { name, ok: true, needed: false, value };
   }
   const fix = emulationFix(installed.length > 0, isTableMounted);
@@ -390,12 +395,12 @@ function emulation(host: DoctorHost): Finding {
     name,
     ok: false,
     needed: false,
-    value: 'steps for other CPUs cannot run',
+    value: 'steps for other architectures cannot run',
     fix: asRoot(host, fix),
   };
 }
 
-/** Emulators that are installed may only have to be made known to the kernel. */
+/** Returns how to get emulation. Emulators that are installed only have to be registered. */
 function emulationFix(isInstalled: boolean, isTableMounted: boolean): string {
   if (!isInstalled)
     return installCommand({
@@ -407,11 +412,8 @@ function emulationFix(isInstalled: boolean, isTableMounted: boolean): string {
   return 'systemctl restart systemd-binfmt';
 }
 
-/**
- * What a step for another processor would find: in the kernel's table, and among the programs of
- * the host.
- */
-function emulatorsHere(): EmulatorsHere {
+/** Finds the emulators that a step for another architecture could use on this host. */
+function findEmulators(): FoundEmulators {
   const registrations = readRegistrations(BINFMT);
   const foreign = ARCHITECTURES.filter((name) => !isNative(name)).flatMap(
     (name) => machineOf(name) ?? [],
@@ -435,7 +437,7 @@ function summary(names: readonly string[]): string {
     : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
 }
 
-/** `gain` says what is better with it. */
+/** Checks for an optional library. `gain` is a sentence about the benefit of installing it. */
 function library(
   host: DoctorHost,
   name: string,
@@ -448,12 +450,12 @@ function library(
     name,
     ok: false,
     needed: false,
-    value: `not there; with it ${gain}`,
+    value: `not installed; with it, ${gain}`,
     fix: asRoot(host, installCommand(names)),
   };
 }
 
-/** A command that takes root's rights, as this user would give it. */
+/** Adds sudo to a command that needs root, unless the user is root. */
 function asRoot({ uid }: DoctorHost, command: string): string {
   return uid === 0 ? command : `sudo ${command}`;
 }
@@ -484,16 +486,16 @@ function store(path: string): Finding {
   }
 }
 
-/** The path, or what it would be made in. */
+/** Returns the path itself, or the nearest directory above it that exists. */
 function nearest(path: string): string {
   let at = path;
   while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
   return at;
 }
 
-/** Compares the first two numbers: `6.18.44-x` is at least `5.12`. */
+/** Compares the first two numbers of versions: `6.18.44-x` is at least `5.12`. */
 function isAtLeast(version: string, least: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
-  const [wantedMajor = 0, wantedMinor = 0] = least.split('.').map(Number);
-  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+  const [leastMajor = 0, leastMinor = 0] = least.split('.').map(Number);
+  return major > leastMajor || (major === leastMajor && minor >= leastMinor);
 }

@@ -9,19 +9,21 @@ import { stdout } from '../output.ts';
 import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {
-  return newCommand('du', 'Show what takes room in the store')
-    .option('--verbose', 'everything that is known of each item')
+  return newCommand('du', 'Show the disk usage of the store')
+    .option('--verbose', 'show a more verbose output, with all details of each item')
     .option(
       '--filter <filter>',
-      'only what matches: type=, id=, until=, inuse, shared, mutable, description~=',
+      'show only items that match: type=, id=, until=, inuse, shared, mutable, description~=',
       collect,
     )
-    .addOption(new Option('--format <format>', 'json: one object a line').choices(['json']));
+    .addOption(
+      new Option('--format <format>', 'json: print one object per line').choices(['json']),
+    );
 }
 
 /**
- * `kiln du`: what takes room in the store. Each byte is counted once; sizes are what the disk gives
- * for it. What is small and many is one row, unless everything is asked for.
+ * `kiln du`: shows the disk usage of the store. Each byte is counted once, and sizes are what files
+ * occupy on disk. Many small items of one kind share a row, unless a flag asks for each item.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -31,8 +33,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   const now = Date.now();
   const items = survey(engine, now)
-    // What is used while this reads it is shown too, unless asked for what was not used for some
-    // time.
+    // The filter `until` leaves out items that were used recently. Without it, an item that is used
+    // while this runs is shown, too.
     .filter((item) => filter(item) && (keepMs === 0 || item.used <= now - keepMs))
     .sort((a, b) => b.used - a.used);
   if (flags.format === 'json')
@@ -43,9 +45,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Below this an item is one of many. */
+/** Items with fewer bytes than this are grouped. */
 const SMALL = 1_000_000;
-/** So many like one another are one row. */
+/** The least number of items in a group. */
 const MANY = 3;
 
 function groupedTable(items: readonly Item[]): string {
@@ -84,7 +86,10 @@ function grouped(label: string, group: readonly Item[]): Item {
   };
 }
 
-/** The items as buildx prints them: `*` marks what can change, and sizes that an image shares. */
+/**
+ * Returns the items as a table in the form of buildx. A `*` after an ID marks a mutable item, a `*`
+ * after a size one that is shared with an image. `more` returns the text of the last column.
+ */
 export function itemTable(
   items: readonly Item[],
   more: (item: Item) => string = (item) => item.description,

@@ -5,13 +5,13 @@ import { renderExplanation } from '../explanation.ts';
 import { stdout } from '../output.ts';
 
 export function declareCommand(): Command {
-  return newCommand('explain', 'Say why the steps of a build were not cached').argument(
+  return newCommand('explain', 'Explain why the steps of a build were not cached').argument(
     '[build]',
-    'the ID of a build, or the beginning of it (default: the last build)',
+    'the ID of a build, or the beginning of its ID (default: the last build)',
   );
 }
 
-/** `kiln explain [BUILD]`: why the steps of a build were not cached, from its log. */
+/** `kiln explain [BUILD]`: prints, from the log of a build, why its steps were not cached. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -6,15 +6,15 @@ import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
 
 export function declareCommand(): Command {
-  return newCommand('fsck', 'Verify the whole store').option(
+  return newCommand('fsck', 'Check the whole store for damage').option(
     '--repair',
-    'remove what is damaged: its steps run again, its images are pulled again',
+    'remove damaged items; their steps run again, their images are pulled again',
   );
 }
 
 /**
- * `kiln fsck [--repair]`: reads the whole store. Exit code 0 when all is well, or is again; 1 when
- * something is wrong.
+ * `kiln fsck [--repair]`: reads and verifies the whole store. Returns 0 when the store is sound or
+ * has been repaired, else 1.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -27,23 +27,25 @@ export async function run(argv: readonly string[]): Promise<number> {
     ? await repair(world, cancel.signal)
     : { report: await fsck(world, cancel.signal), left: [] };
   for (const problem of report.problems) {
-    const { what, repair: mended } = problem;
+    const { what, repair: repaired } = problem;
     const outcome = !flags.repair
       ? ''
       : left.includes(problem)
-        ? ' (a process uses it: run this again later)'
-        : ` (${mended})`;
+        ? ' (in use by a process: run this command again later)'
+        : ` (${repaired})`;
     stdout.write(`${what}${outcome}\n`);
   }
   const counts = [...report.verified].map(([kind, count]) => `${count} ${kind}`).join(', ');
   const removed = flags.repair ? ', which were removed' : " ('--repair' removes them)";
   const unproven =
     report.unproven.length > 0
-      ? `; ${report.unproven.length} layers that nothing can prove${removed}`
+      ? `; ${report.unproven.length} layers that cannot be verified${removed}`
       : '';
   stdout.write(`verified: ${counts}${unproven}\n`);
   stdout.write(
-    report.problems.length === 0 ? 'the store is sound\n' : `${report.problems.length} wrong\n`,
+    report.problems.length === 0
+      ? 'the store is sound\n'
+      : `problems found: ${report.problems.length}\n`,
   );
   return report.problems.length === 0 || (flags.repair && left.length === 0) ? 0 : 1;
 }

@@ -6,18 +6,16 @@ import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { ago, table } from '../table.ts';
 
+/** How many characters of an instruction are shown. */
 const SHOWN = 60;
 
 export function declareCommand(): Command {
-  return newCommand('history', 'Show how an image was made')
+  return newCommand('history', 'Show the history of an image')
     .argument('<image>', 'a name in the local store, or an image ID')
-    .option('--no-trunc', 'whole instructions');
+    .option('--no-trunc', "don't truncate output");
 }
 
-/**
- * `kiln history IMAGE`: how the image was made, last step first, with the size that each step's
- * layer has.
- */
+/** `kiln history IMAGE`: lists the instructions of an image and the sizes of their layers. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -11,13 +11,13 @@ import { confirmed } from '../prompt.ts';
 
 export function declareCommand(): Command {
   return newCommand('image prune', 'Remove images without a name')
-    .option('-f, --force', 'do not ask')
-    .option('--filter <filter>', 'until=24h: only images that are older', collect);
+    .option('-f, --force', 'do not prompt for confirmation')
+    .option('--filter <filter>', 'until=24h: remove only images that are older', collect);
 }
 
 /**
- * `kiln image prune`: removes the images without a name, and what nothing but they referred to.
- * Their build cache stays.
+ * `kiln image prune`: removes the images without a name, and data that only they used. Keeps the
+ * build cache.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();

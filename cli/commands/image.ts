@@ -2,19 +2,19 @@ import { type Command, newGroup } from '../arguments.ts';
 import { dockerGroupHelp } from '../docker-commands.ts';
 import { stdout } from '../output.ts';
 
-/** What is Kiln's own in the group; the other names are those of `dockerGroupHelp`. */
+/** Declares only `image prune`. `dockerGroupHelp` lists the other subcommands. */
 export async function declareCommand(): Promise<Command> {
   const prune = (await import('./image-prune.ts')).declareCommand();
   return newGroup(
     'image',
-    "Removes images without a name; its other commands are docker's names for commands of Kiln",
+    "Remove images without a name; docker's other image subcommands are accepted, too",
     [prune],
   );
 }
 
 /**
- * `kiln image prune`, for images without a name; what docker has besides in this group, the command
- * line knows by its own name.
+ * `kiln image prune`. `main` translates docker's other subcommands of this group before it comes
+ * here (docker-commands.ts).
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;

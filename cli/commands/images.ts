@@ -12,20 +12,21 @@ import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {
   return newCommand('images', 'List the images in the local store')
-    .argument('[name]', 'only names that begin like this')
-    .option('-a, --all', 'also images without a name')
-    .option('-q, --quiet', 'only image IDs')
+    .argument('[name]', 'show only images whose name starts with this')
+    .option('-a, --all', 'show all images (default hides images without a name)')
+    .option('-q, --quiet', 'only show image IDs')
     .option(
       '-f, --filter <filter>',
-      'dangling=true: only images without a name; dangling=false: only the others',
+      'dangling=true: only images without a name; dangling=false: only images with a name',
       collect,
     )
-    .option('--no-trunc', 'whole image IDs');
+    .option('--no-trunc', "don't truncate output");
 }
 
 /**
- * `kiln images`: one line per name, newest first, in docker's columns. Results that nobody gave a
- * name are shown when they are asked for: there is one for each build without `-t`.
+ * `kiln images`: lists images, newest first, with docker's columns. An image with several names has
+ * a line for each. Images without a name are hidden by default, because each build without `-t`
+ * makes one.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -59,20 +60,20 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 function shownBy(all: boolean, filters: readonly string[]): (image: StoredImage) => boolean {
-  const wanted = filters.map((filter) => {
+  const values = filters.map((filter) => {
     const match = /^dangling=(true|1|false|0)$/.exec(filter);
     if (match) return /true|1/.test(match[1] ?? '');
     throw new KilnError(
       'KILN_FILTER_INVALID',
-      `${JSON.stringify(filter)} is not a filter of images`,
+      `${JSON.stringify(filter)} is not a filter for images`,
       {
-        hint: 'the filters are dangling=true and dangling=false',
+        hint: 'write dangling=true or dangling=false',
         exitCode: 2,
       },
     );
   });
-  if (wanted.length === 0) return (image) => all || !isUntagged(image.name);
-  return (image) => wanted.every((dangling) => isUntagged(image.name) === dangling);
+  if (values.length === 0) return (image) => all || !isUntagged(image.name);
+  return (image) => values.every((dangling) => isUntagged(image.name) === dangling);
 }
 
 function split(name: string): [string, string] {
@@ -81,7 +82,10 @@ function split(name: string): [string, string] {
   return [familiarName({ domain, path }), tag ?? '<none>'];
 }
 
-/** Bytes of the layers as the manifest lists them: uncompressed for layers that were built here. */
+/**
+ * Returns the total size of the layers as the manifest lists them. Layers that were built here are
+ * listed uncompressed.
+ */
 function size(engine: Engine, image: StoredImage): string {
   try {
     return bytes(

@@ -34,28 +34,31 @@ interface Flags {
 }
 
 export function declareCommand(): Command {
-  const command = newCommand('imagetools create', 'Make an image of images that are in registries')
+  const command = newCommand('imagetools create', 'Create a new image from images in registries')
     .argument('[source...]', 'NAME, a digest, or a descriptor as JSON')
-    .option('-t, --tag <name>', 'what the new image is called', collect)
-    .option('-f, --file <file>', 'read a source from this file', collect)
-    .option('--append', 'add to what the tag names already')
+    .option('-t, --tag <name>', 'set the name of the new image', collect)
+    .option('-f, --file <file>', 'read a source from a file', collect)
+    .option('--append', 'append to the image that already has the tag')
     .option(
       '--annotation <annotation>',
-      'index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE',
+      'add an annotation: index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE',
       collect,
     )
-    .option('-p, --platform <platform>', 'take over only these', collect)
+    .option('-p, --platform <platform>', 'use only these platforms of the sources', collect)
     .addOption(
-      new Option('--prefer-index <yes>', 'of one source, too, make an index (true or false)')
+      new Option('--prefer-index <bool>', 'make an index even of a single source')
         .choices(['true', 'false', '1', '0', 't', 'f'])
         .default('true'),
     )
-    .option('--dry-run', 'print the new image instead of pushing it')
-    .option('--progress <mode>', 'how to show progress (default: BUILDKIT_PROGRESS, or auto)');
+    .option('--dry-run', 'show the final image instead of pushing it')
+    .option(
+      '--progress <type>',
+      'set type of progress output (default: BUILDKIT_PROGRESS, or auto)',
+    );
   return suggestValues(command, { '--progress': PROGRESS_MODES });
 }
 
-/** `kiln imagetools create -t NAME SOURCE…`: an index of images that are in registries already. */
+/** `kiln imagetools create -t NAME SOURCE…`: pushes an index of images that are in registries. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
@@ -64,11 +67,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   const tags = (flags.tag ?? []).map(parseReference);
   const texts = [...(flags.file ?? []).map(readSourceFile), ...command.args];
   if (tags.length === 0 && !flags.dryRun)
-    throw usage('the new image has no name', 'name it with --tag, or look at it with --dry-run');
+    throw usage('the new image has no name', 'name it with --tag, or print it with --dry-run');
   if (flags.append && tags.length === 0)
-    throw usage('--append wants a --tag', 'name the image that is added to');
+    throw usage('--append needs --tag', 'give the name of the image to append to');
   if (texts.length === 0 && !flags.append)
-    throw usage('there are no sources', 'name the images that the new one is made of');
+    throw usage('there are no sources', 'give the images that the new image is made of');
   const sources = [
     ...(flags.append && tags[0] ? [{ reference: tags[0] }] : []),
     ...parseSources(texts, tags),
@@ -106,7 +109,10 @@ function readSourceFile(path: string): string {
   return attempt({ ...reading('the source', path), exitCode: 2 }, () => readFileSync(path, 'utf8'));
 }
 
-/** `TARGET[PLATFORM]:KEY=VALUE`. A manifest that is in a registry cannot be changed any more. */
+/**
+ * Parses `TARGET[PLATFORM]:KEY=VALUE`. The target `manifest` is refused, because manifests of the
+ * sources cannot be changed.
+ */
 function annotationOf(text: string): Annotation {
   const [, target = '', key = '', value = ''] =
     /^(index|manifest-descriptor(?:\[[^\]]+\])?):([^=]+)=(.*)$/s.exec(text) ?? [];
@@ -114,7 +120,7 @@ function annotationOf(text: string): Annotation {
   if (parsed) return parsed;
   throw new KilnError(
     'KILN_FLAG_VALUE',
-    `${JSON.stringify(text)} cannot be put on an image that is made of others`,
+    `${JSON.stringify(text)} is not an annotation for an index of existing images`,
     {
       place: { kind: 'flag', flag: '--annotation' },
       hint: 'write index:KEY=VALUE or manifest-descriptor:KEY=VALUE',

@@ -17,12 +17,12 @@ import { renderTemplate } from '../template/evaluate.ts';
 import { mentions, parseTemplate } from '../template/parse.ts';
 
 export function declareCommand(): Command {
-  return newCommand('imagetools inspect', 'Show an image in a registry')
+  return newCommand('imagetools inspect', 'Show details of an image in a registry')
     .argument('<name>', 'the name of the image in its registry')
-    .option('--raw', 'the manifest or index as it is')
+    .option('--raw', 'show the original manifest or index, unformatted')
     .option(
       '--format <template>',
-      'a Go template over .Name, .Manifest, .Image, .Provenance and .SBOM',
+      'format the output using a Go template (.Name, .Manifest, .Image, .Provenance, .SBOM)',
     );
 }
 
@@ -32,7 +32,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const { raw, format } = command.opts<{ raw?: boolean; format?: string }>();
   if (raw && format !== undefined)
-    throw new KilnError('KILN_USAGE', '--raw and --format exclude each other', { exitCode: 2 });
+    throw new KilnError('KILN_USAGE', '--raw and --format cannot be used together', {
+      exitCode: 2,
+    });
   const reference = parseReference(command.args[0] ?? '');
   using cancel = cancelOnSignals();
   await using client = new RegistryClient(await registryOptions(process.env));
@@ -47,7 +49,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Only what the template asks for is fetched. */
+/** Renders the template. Fetches only the documents that the template mentions. */
 async function formatted(
   client: RegistryClient,
   image: RemoteImage,
@@ -61,7 +63,8 @@ async function formatted(
     name: image.name,
     manifest,
     image: needs('Image') || needs('') ? await remoteConfigs(client, image, signal) : undefined,
-    // No part of the whole: they are large, and are there when they are asked for by name.
+    // Attestations are large, so they are fetched only when the template names them. `.` alone does
+    // not contain them.
     ...(needs('Provenance')
       ? { provenance: await remoteStatements(client, image, 'SLSA', signal) }
       : {}),

@@ -10,15 +10,12 @@ export async function declareCommand(): Promise<Command> {
   const commands = modules.map((module) => module.declareCommand());
   return newGroup(
     'imagetools',
-    'Looks at images in registries, and makes one of several',
+    'Inspect images in registries, and combine several into one',
     commands,
   );
 }
 
-/**
- * `kiln imagetools inspect|create`: images in registries, looked at and put together where they
- * are.
- */
+/** `kiln imagetools inspect|create`: works on images in registries, without pulling them. */
 export async function run(argv: readonly string[]): Promise<number> {
   const [sub, ...rest] = argv;
   if (sub === 'inspect') return await (await import('./imagetools-inspect.ts')).run(rest);
@@ -33,7 +30,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     {
       hint:
         "'kiln imagetools inspect NAME' shows an image, 'kiln imagetools create -t NAME " +
-        "SOURCE…' makes one of several",
+        "SOURCE…' combines several",
       exitCode: 2,
     },
   );

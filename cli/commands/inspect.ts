@@ -11,13 +11,13 @@ export function declareCommand(): Command {
     .argument('<image...>', 'names in the local store, or image IDs')
     .option(
       '-f, --format <template>',
-      "a Go template for each image, such as '{{json .Config.Env}}'",
+      "format the output using a Go template, such as '{{json .Config.Env}}'",
     );
 }
 
 /**
- * `kiln inspect [--format TEMPLATE] IMAGE…`: JSON in the form of `docker image inspect`, for this
- * host's platform, with the others listed.
+ * `kiln inspect [--format TEMPLATE] IMAGE…`: prints JSON in the form of `docker image inspect`. It
+ * describes the image for this host's platform, and lists the image's other platforms.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();

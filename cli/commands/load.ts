@@ -14,14 +14,17 @@ import { standardInput } from '../stdin.ts';
 import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
-  return newCommand('load', 'Read images from an archive')
-    .option('-i, --input <file>', 'the archive or layout directory (default: standard input)')
-    .option('-q, --quiet', 'no progress');
+  return newCommand('load', 'Load images from an archive')
+    .option(
+      '-i, --input <file>',
+      'read from an archive file or OCI layout directory, instead of standard input',
+    )
+    .option('-q, --quiet', 'suppress the progress output');
 }
 
 /**
- * `kiln load [-i FILE]`: reads an OCI or docker archive, or an OCI layout directory, into the local
- * store.
+ * `kiln load [-i FILE]`: loads the images of an OCI or docker archive, or of an OCI layout
+ * directory, into the local store.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -29,7 +32,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { input, quiet } = command.opts<{ input?: string; quiet?: boolean }>();
   if (input === undefined && process.stdin.isTTY)
     throw new KilnError('KILN_USAGE', 'requested load from stdin, but stdin is a terminal', {
-      hint: 'name the archive with -i FILE',
+      hint: 'give the archive with -i FILE',
       exitCode: 2,
     });
   await using engine = openLocalEngine();
@@ -61,13 +64,13 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** An archive must be read at any place: standard input goes to a file first. */
+/** Writes standard input to a file, because reading an archive needs random access. */
 async function spool(engine: Engine): Promise<string> {
   const path = engine.store.scratchPath('load');
   await pipeline(standardInput(), createWriteStream(path, { mode: 0o600 }));
   if (statSync(path).size === 0)
-    throw new KilnError('KILN_ARCHIVE_INVALID', 'standard input is empty: there is no archive', {
-      hint: 'pipe or redirect an archive, or name it with -i FILE',
+    throw new KilnError('KILN_ARCHIVE_INVALID', 'standard input is empty: it has no archive', {
+      hint: 'pipe or redirect an archive, or give it with -i FILE',
     });
   return path;
 }

@@ -20,14 +20,14 @@ export function declareCommand(): Command {
     .option('-u, --username <user>', 'user name')
     .option(
       '-p, --password <password>',
-      'password or access token; other users of this machine may see it',
+      'password or access token (other users of this machine can see it)',
     )
-    .option('--password-stdin', 'read the password from standard input');
+    .option('--password-stdin', 'take the password or access token from standard input');
 }
 
 /**
- * `kiln login [REGISTRY]`: a login that the registry has taken goes where docker, too, looks for
- * it.
+ * `kiln login [REGISTRY]`: checks the login with the registry and saves it in docker's
+ * configuration, where docker finds it, too.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -42,7 +42,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (clear) {
     stderr.write(
       `WARNING: the login is stored in clear text in ${path}\n` +
-        '  a credential helper, named there as credsStore, keeps it better\n',
+        '  to store it safely, set a credential helper as credsStore in that file\n',
     );
   }
   stdout.write('Login Succeeded\n');
@@ -51,19 +51,19 @@ export async function run(argv: readonly string[]): Promise<number> {
 
 async function loginOf({ username, password, passwordStdin }: Flags): Promise<Login> {
   if (password !== undefined && passwordStdin)
-    throw usage('--password and --password-stdin exclude each other');
+    throw usage('--password and --password-stdin cannot be used together');
   if (passwordStdin && username === undefined)
-    throw usage('--password-stdin wants a user name', 'add --username USER');
+    throw usage('--password-stdin needs a user name', 'add --username USER');
   if (password !== undefined) {
     stderr.write(
-      'WARNING: a password on the command line can be seen by others; --password-stdin hides it\n',
+      'WARNING: other users can see a password on the command line; use --password-stdin\n',
     );
   }
   const needsTerminal = username === undefined || (password === undefined && !passwordStdin);
   if (needsTerminal && !process.stdin.isTTY)
     throw usage(
-      'there is no terminal to ask for the login',
-      'give --username and --password-stdin',
+      'standard input is not a terminal, so kiln cannot ask for the login',
+      'use --username and --password-stdin',
     );
   const user = username ?? (await ask('Username: ', { secret: false })).trim();
   const secret = passwordStdin
@@ -71,8 +71,8 @@ async function loginOf({ username, password, passwordStdin }: Flags): Promise<Lo
     : (password ?? (await ask('Password: ', { secret: true })));
   if (user === '' || secret === '')
     throw usage(`the ${user === '' ? 'user name' : 'password'} is empty`);
-  // Basic authentication (RFC 7617, 2) separates the two by the first colon.
-  if (user.includes(':')) throw usage('a user name cannot have a colon');
+  // Basic authentication (RFC 7617, section 2) separates user name and password by the first colon.
+  if (user.includes(':')) throw usage('a user name cannot contain a colon');
   return { username: user, password: secret };
 }
 

@@ -7,7 +7,7 @@ import { stdout } from '../output.ts';
 import { dockerConfigPath } from '../registry-options.ts';
 
 export function declareCommand(): Command {
-  return newCommand('logout', 'Forget the login for a registry').argument(
+  return newCommand('logout', 'Log out from a registry').argument(
     '[registry]',
     'HOST[:PORT] (default: Docker Hub)',
   );

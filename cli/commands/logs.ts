@@ -12,18 +12,13 @@ import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {
   return newCommand('logs', 'Print the full log of a build')
-    .argument('[build]', 'the ID of a build, or the beginning of it (default: the last build)')
-    .option('-l, --list', 'list the builds whose logs are kept')
-    .option('--json', 'as JSON, in the form of --progress=rawjson')
-    .option(
-      '--usage',
-      'instead of the output: time, processor time and peak memory of each step that ran',
-    );
+    .argument('[build]', 'the ID of a build, or the beginning of its ID (default: the last build)')
+    .option('-l, --list', 'list the builds that have a log')
+    .option('--json', 'print JSON, in the form of --progress=rawjson')
+    .option('--usage', 'show time, CPU time and peak memory of each step instead of the output');
 }
 
-/**
- * `kiln logs [BUILD]`: the last build's log, or that of a build by its ID or the beginning of it.
- */
+/** `kiln logs [BUILD]`: prints the log of the last build, or of the build with the given ID. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
@@ -62,7 +57,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** The steps that ran a process, in the order in which they ended. */
+/** Returns a table of the steps that ran a process, in the order in which they ended. */
 function usageTable(events: readonly ProgressEvent[]): string {
   const rows = events.flatMap((event) => {
     if (event.kind !== 'vertex' || !event.usage || event.completed === undefined) return [];

@@ -35,28 +35,25 @@ interface Flags {
 
 export function declareCommand(): Command {
   return newCommand('prune', 'Remove build cache')
-    .option(
-      '-a, --all',
-      'also internal items, and the records of steps whose layers an image keeps',
-    )
+    .option('-a, --all', 'include internal items, and records of steps whose layers an image uses')
     .option(
       '--filter <filter>',
-      'only what matches: type=, id=, until=24h, inuse, mutable, description~=',
+      'remove only items that match: type=, id=, until=24h, inuse, mutable, description~=',
       collect,
     )
-    .option('--reserved-space <size>', 'keep at least so much')
+    .option('--reserved-space <size>', 'amount of disk space always allowed to keep for cache')
     .option('--keep-storage <size>', 'the old name of --reserved-space')
-    .option('--max-used-space <size>', 'keep at most so much')
-    .option('--min-free-space <size>', 'remove until this much of the disk is free')
-    .option('-f, --force', 'do not ask')
-    .option('--dry-run', 'say what would be removed, and why, and remove nothing')
+    .option('--max-used-space <size>', 'maximum amount of disk space allowed to keep for cache')
+    .option('--min-free-space <size>', 'target amount of free disk space after pruning')
+    .option('-f, --force', 'do not prompt for confirmation')
+    .option('--dry-run', 'show what would be removed and why, but remove nothing')
     .option('--auto', 'apply the policies of kiln.toml, as builds do')
     .option('--verbose', 'no effect');
 }
 
 /**
- * `kiln prune`: removes build cache, never what a running process uses nor what an image with a
- * name needs.
+ * `kiln prune`: removes build cache. Keeps what a running process uses and what images with a name
+ * need.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();

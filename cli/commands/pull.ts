@@ -8,13 +8,13 @@ import { platformFlag } from '../platform-flag.ts';
 import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
-  return newCommand('pull', 'Fetch an image from a registry')
+  return newCommand('pull', 'Download an image from a registry')
     .argument('<name>', 'the name of the image in its registry')
-    .option('--platform <platform>', "this platform instead of the host's")
-    .option('-q, --quiet', 'no progress');
+    .option('--platform <platform>', "set the platform of the image (default: the host's)")
+    .option('-q, --quiet', 'suppress the progress output');
 }
 
-/** `kiln pull NAME`: fetches an image for one platform. */
+/** `kiln pull NAME`: downloads an image for one platform into the local store. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -7,13 +7,13 @@ import { stdout } from '../output.ts';
 import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
-  return newCommand('push', 'Send an image to a registry')
+  return newCommand('push', 'Upload an image to a registry')
     .argument('<image>', 'a name in the local store, or an image ID')
-    .argument('[name]', 'push it under this name (default: its own)')
-    .option('-q, --quiet', 'no progress');
+    .argument('[name]', 'the name in the registry (default: the name in the local store)')
+    .option('-q, --quiet', 'suppress the progress output');
 }
 
-/** `kiln push IMAGE [NAME]`: sends an image under its own name or another. */
+/** `kiln push IMAGE [NAME]`: uploads an image, under its name in the local store or another. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;

@@ -10,14 +10,14 @@ import { stdout } from '../output.ts';
 import { printError } from '../report.ts';
 
 export function declareCommand(): Command {
-  return newCommand('rmi', 'Remove names of images')
+  return newCommand('rmi', 'Remove images by name, and the data that only they used')
     .argument('<image...>', 'names in the local store, or image IDs')
-    .option('-f, --force', 'an image that is not there is not an error');
+    .option('-f, --force', 'do not fail when an image does not exist');
 }
 
 /**
- * `kiln rmi IMAGE…`: removes names; an image ID removes each name it has. What nothing refers to
- * any more is removed with them.
+ * `kiln rmi IMAGE…`: removes names of images. An image ID removes all names of the image. Data that
+ * no name refers to any more is removed, too.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -38,7 +38,7 @@ export async function run(argv: readonly string[]): Promise<number> {
               .map((other) => other.name)
           : [image.name];
       for (const name of names) {
-        // It has no name to lose: it goes as a whole, with its documents.
+        // An image without a name is removed as a whole, below.
         if (isUntagged(name)) nameless.add(name);
         else engine.images.remove(name);
         untagged++;
@@ -55,7 +55,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   return code;
 }
 
-/** Layers that are still build cache stay: 'kiln prune' removes those. */
+/**
+ * Removes the images `nameless` and all data that no image uses any more. Keeps layers that are
+ * build cache: 'kiln prune' removes those.
+ */
 async function freeUnused(engine: Engine, nameless: ReadonlySet<string>): Promise<void> {
   const [{ prune }, { totalSize }] = await Promise.all([
     import('../../cache/gc/collect.ts'),
@@ -72,7 +75,7 @@ async function freeUnused(engine: Engine, nameless: ReadonlySet<string>): Promis
     minFree: 0,
   };
   const removed = nameless.size > 0 ? await prune(engine, [images], cancel.signal) : [];
-  // One that a process uses just now loses its entry only.
+  // An image that a process is using keeps its data, and only its entry is removed.
   for (const name of nameless) engine.images.remove(name);
   const victims = [...removed, ...(await prune(engine, [], cancel.signal))];
   const freed = totalSize(victims.map(({ item }) => item));

@@ -22,7 +22,7 @@ import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
 import { ownStreams } from '../terminal/lend.ts';
 
-/** As docker: an empty entrypoint is none, an empty user that of the image. */
+/** As in docker, an empty entrypoint means none, and an empty user means the user of the image. */
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['--entrypoint', '--user']);
 
 interface Flags {
@@ -39,26 +39,26 @@ interface Flags {
 export function declareCommand(): Command {
   const command = newCommand(
     'run',
-    'Run a command in a new container of an image, to look at a result',
+    'Run a command in a new container from an image, to inspect a result',
   )
     .argument('<image>', 'a name in the local store, or an image ID')
-    .argument('[command...]', "what to run (default: the image's CMD)")
-    .option('-e, --env <name=value>', 'set a variable', collect)
-    .option('-w, --workdir <dir>', 'start in this directory')
-    .option('-u, --user <user>', 'run as this user')
-    .option('--entrypoint <program>', "instead of the image's ENTRYPOINT")
-    .option('--network <mode>', 'default, none or host', 'default')
-    .option('--platform <platform>', 'this platform of the image')
-    .option('-i, --interactive', 'lend standard input')
-    .option('-t, --tty', 'lend the terminal')
-    .option('--rm', 'no effect: nothing is ever kept')
+    .argument('[command...]', "the command to run (default: the image's CMD)")
+    .option('-e, --env <name=value>', 'set environment variables', collect)
+    .option('-w, --workdir <dir>', 'working directory inside the container')
+    .option('-u, --user <user>', 'user name or UID (format: <name|uid>[:<group|gid>])')
+    .option('--entrypoint <program>', 'overwrite the default ENTRYPOINT of the image')
+    .option('--network <mode>', 'set the networking mode: default, none or host', 'default')
+    .option('--platform <platform>', 'set the platform of the image')
+    .option('-i, --interactive', 'connect standard input')
+    .option('-t, --tty', 'connect the terminal')
+    .option('--rm', 'no effect: the container is always removed when it exits')
     .passThroughOptions();
   return suggestValues(command, { '--network': NETWORK_MODES });
 }
 
 /**
- * `kiln run [-it] [-e K=V] [-w DIR] [-u USER] [--entrypoint PROG] IMAGE [CMD…]`: what it writes is
- * gone afterwards.
+ * `kiln run [-it] [-e K=V] [-w DIR] [-u USER] [--entrypoint PROG] IMAGE [CMD…]`: runs a command in
+ * a container and removes the container afterwards. Returns the exit code of the command.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -68,8 +68,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const image = findImage(engine.images, name);
-  const asked = platformFlag(flags.platform, process.env);
-  const platform = asked ?? hostPlatform();
+  const requested = platformFlag(flags.platform, process.env);
+  const platform = requested ?? hostPlatform();
   await using sources = imageSources({
     content: engine.content,
     images: engine.images,
@@ -80,7 +80,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     platform,
     { pull: false, signal: cancel.signal },
   );
-  checkPlatform(source, platform, asked !== undefined);
+  checkPlatform(source, platform, requested !== undefined);
   const snapshot = await unpackImage({ ...engine, sources }, source, cancel.signal);
   await using active = await engine.snapshotter.prepare(snapshot);
   await using executor = createExecutor({
@@ -114,14 +114,14 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /**
- * How a shell tells that a program was ended because its reader had gone: what a program that pipes
- * for itself would end with.
+ * The exit code that a shell reports for a program that SIGPIPE ended (128 + 13). A program that
+ * writes to the pipe itself would end with it when its reader has gone.
  */
 const SIGPIPE = 141;
 
 /**
- * Why what the program says cannot be handed on. Thrown from here it would end what reads from the
- * program, not the program.
+ * Writes output of the container. Returns why it cannot be written, or undefined. It does not
+ * throw, because that would end the loop that reads the output, not the container.
  */
 function written(to: Output & { readonly lost?: unknown }, data: Uint8Array): unknown {
   try {
@@ -133,18 +133,23 @@ function written(to: Output & { readonly lost?: unknown }, data: Uint8Array): un
 }
 
 /**
- * As docker: an image for another platform is refused when one was asked for, and run with a
- * warning otherwise.
+ * Checks that the image runs on `platform`. As in docker, an image for another platform is an error
+ * when the user requested a platform, and otherwise a warning.
  */
-function checkPlatform({ name, config }: SourceImage, wanted: Platform, asked: boolean): void {
+function checkPlatform(
+  { name, config }: SourceImage,
+  platform: Platform,
+  isRequested: boolean,
+): void {
   const own: Platform = {
     os: config.os,
     architecture: config.architecture,
     ...(config.variant && { variant: config.variant }),
   };
-  if (runsOn(own, wanted)) return;
-  const what = `${name} is an image for ${formatPlatform(own)}, not for ${formatPlatform(wanted)}`;
-  if (asked)
+  if (runsOn(own, platform)) return;
+  const what =
+    `${name} is an image for ${formatPlatform(own)}, ` + `not for ${formatPlatform(platform)}`;
+  if (isRequested)
     throw new KilnError('KILN_PLATFORM_NOT_FOUND', what, {
       hint: `run it with --platform ${formatPlatform(own)}`,
     });
@@ -176,7 +181,7 @@ function specOf(
     if (value !== undefined) env.set(variable, value);
     else
       stderr.write(
-        `WARNING: --env ${variable} has no effect: it has no value, and no such variable is set\n`,
+        `WARNING: --env ${variable} has no effect: the environment variable is not set\n`,
       );
   }
   if (!env.has('PATH'))

@@ -11,19 +11,21 @@ import { findImage } from '../image/find-image.ts';
 import { closedOutputError, isClosed, stdout } from '../output.ts';
 
 export function declareCommand(): Command {
-  return newCommand('save', 'Write images to an archive')
+  return newCommand('save', 'Save images to an archive')
     .argument('<image...>', 'names in the local store, or image IDs')
-    .option('-o, --output <file>', 'the archive (default: standard output)');
+    .option('-o, --output <file>', 'write to a file, instead of standard output');
 }
 
-/** `kiln save [-o FILE] IMAGE…`: an archive that `kiln load`, `docker load` and skopeo read. */
+/**
+ * `kiln save [-o FILE] IMAGE…`: writes an archive that `kiln load`, `docker load` and skopeo read.
+ */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { output } = command.opts<{ output?: string }>();
   if (output === undefined && stdout.isTTY)
     throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', {
-      hint: 'name a file with -o',
+      hint: 'give a file with -o, or redirect standard output',
       exitCode: 2,
     });
   using cancel = cancelOnSignals();

@@ -11,10 +11,12 @@ import type { FailureOutput } from '../build-options.ts';
 const SETID = 0o6000;
 
 /**
- * Copies the chosen paths of a failed step's tree into the user's directory, under the paths that
- * they have in the tree; answers what to tell. The tree is a stranger's: only files and directories
- * are copied, without setuid and setgid, and a link is followed inside the tree when it is on the
- * way to a path, else left out. What was mounted into the step is not part of its tree.
+ * Copies files of a failed step into a directory of the user, under their paths in the step.
+ * Returns a sentence for the user. Throws KILN_OUTPUT_UNWRITABLE.
+ *
+ * The root file system of the step is not trusted. Only regular files and directories are copied,
+ * without setuid and setgid bits. A symlink on the way to a path is followed inside the root file
+ * system. Other symlinks are left out. Mounts of the step are not part of its root file system.
  */
 export async function saveFailureOutput(
   { directory, paths }: FailureOutput,
@@ -24,7 +26,7 @@ export async function saveFailureOutput(
   const entries = chosenEntries(spec.rootfs, paths, spec.cwd);
   const files = entries.filter(({ kind }) => kind === 'file').length;
   if (entries.length === 0)
-    return `nothing is kept of the failed step: it has no ${paths.join(', ')}`;
+    return `no files of the failed step were saved: it has no ${paths.join(', ')}`;
   try {
     mkdirSync(directory, { recursive: true });
     using top = openRoot(directory);
@@ -32,7 +34,8 @@ export async function saveFailureOutput(
   } catch (error) {
     throw outputError(error, directory);
   }
-  return `${files === 1 ? '1 file' : `${files} files`} of the failed step: see ${directory}`;
+  const count = files === 1 ? '1 file' : `${files} files`;
+  return `saved ${count} of the failed step in ${directory}`;
 }
 
 function chosenEntries(rootfs: string, paths: readonly string[], cwd: string): Entry[] {
@@ -43,9 +46,9 @@ function chosenEntries(rootfs: string, paths: readonly string[], cwd: string): E
   const within = (path: string) =>
     chosen.some((one) => one === '' || path === one || path.startsWith(`${one}/`));
   const above = (path: string) => chosen.some((one) => one.startsWith(`${path}/`));
-  const wanted = ({ path, kind }: Entry) =>
+  const isCopied = ({ path, kind }: Entry) =>
     within(path) ? kind === 'file' || kind === 'directory' : kind === 'directory' && above(path);
-  return walkTree(rootfs, wanted).map((entry) => ({
+  return walkTree(rootfs, isCopied).map((entry) => ({
     ...plainEntry(entry),
     mode: entry.mode & ~SETID,
   }));

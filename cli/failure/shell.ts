@@ -8,8 +8,9 @@ import { ownStreams } from '../terminal/lend.ts';
 const SHELLS = ['/bin/bash', '/bin/sh', '/usr/bin/bash', '/usr/bin/sh', '/busybox/sh'];
 
 /**
- * Lends the terminal to a shell in the sandbox of a failed step: its tree, mounts, variables, user
- * and directory. Answers what to tell when there is no shell in the tree.
+ * Runs a shell on the terminal, in the sandbox of a failed step: with its root file system, mounts,
+ * environment, user and working directory. Returns when the shell ends. Returns a sentence for the
+ * user when the image has no shell.
  */
 export async function openFailureShell(
   { spec, exitCode }: FailedStep,
@@ -19,8 +20,8 @@ export async function openFailureShell(
   const shell = shellOf(spec);
   if (shell === undefined) return 'no shell is opened: the image has none';
   stderr.write(
-    `\nThe step ended with exit code ${exitCode}. This is a shell in its sandbox, as it was ` +
-      'left; the build ends with the shell.\n\n',
+    `\nThe step failed with exit code ${exitCode}. This is a shell in its sandbox. The build ` +
+      'ends when you leave the shell.\n\n',
   );
   const env = spec.env.some((entry) => entry.startsWith('TERM='))
     ? spec.env
@@ -33,7 +34,7 @@ export async function openFailureShell(
   return undefined;
 }
 
-/** The shell of the step itself, else a usual one that the tree has. */
+/** Returns the path of the shell that ran the step, else of a common shell that the image has. */
 function shellOf({ args: [program = ''], rootfs }: FailedStep['spec']): string | undefined {
   using root = openRoot(rootfs);
   const own =
