@@ -75,7 +75,10 @@ test('a changed file of a layer is found, and the next build is right after a re
   appendFileSync(file!, 'x');
   const { stdout } = await rig.kiln(['fsck'], { expect: 1 });
   assert.match(stdout, /the layer [0-9a-f]{32} has files that were changed after it was made\n/);
-  assert.match(stdout, /image docker\.io\/library\/x:latest lacks the layer[\s\S]*problems found: 2/);
+  assert.match(
+    stdout,
+    /image docker\.io\/library\/x:latest lacks the layer[\s\S]*problems found: 2/,
+  );
   assert.match(
     (await rig.kiln(['fsck', '--repair'], { expect: 0 })).stdout,
     /\(it was removed; its step runs again\)/,
