@@ -34,8 +34,8 @@ import { within } from './network/namespace.ts';
 import type { NetworkKind } from './network/network.ts';
 import { closeAll, drain, feed, makePipe } from './pipes.ts';
 import { findRuntime, probeRuntime } from './probe.ts';
+import { staleDirectories } from './process-directories.ts';
 import {
-  hasStaleDirectories,
   type JoinedNetwork,
   type JoinedSandboxHost,
   joinNetwork,
@@ -104,7 +104,7 @@ export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   let host: SandboxHost | undefined;
   const findProgram = options.findProgram ?? programsOn(undefined);
   const open = () => (host ??= openSandboxHost({ ...options, findProgram }));
-  if (hasStaleDirectories(options.stateDir)) open();
+  if (staleDirectories(options.stateDir).length > 0) open();
   let emulation: Promise<Emulation> | undefined;
   const plan = async ({ platform }: ProcessSpec): Promise<EmulationPlan> => {
     if (!platform || (platform.os === 'linux' && isNative(platform.architecture))) return NATIVE;

@@ -1,13 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   closeSync,
   lstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -16,6 +14,7 @@ import {
 import { KilnError } from '../base/errors.ts';
 import { attempt } from '../base/oserror.ts';
 import { requireMounts } from '../snapshotter/sys/namespace.ts';
+import { hostCapabilities, sandboxCapabilities } from './capabilities.ts';
 import type { Cgroups } from './cgroups.ts';
 import { cgroupMode, enterCgroups, suitCrun } from './enter-cgroups.ts';
 import type { ProcessSpec } from './executor.ts';
@@ -26,9 +25,8 @@ import { hostsText, resolvText } from './netfiles.ts';
 import { type Network, type NetworkKind, NetworkUnavailable } from './network/network.ts';
 import { type NetworkOptions, openNetwork } from './network/open-network.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
-import { startTime } from './proc.ts';
+import { newProcessDirectory, staleDirectories } from './process-directories.ts';
 import { defaultSeccomp } from './seccomp.ts';
-import { hostCapabilities, sandboxCapabilities } from './spec.ts';
 import { startWatchdog, type Watchdog } from './watchdog.ts';
 
 /**
@@ -94,8 +92,7 @@ export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   const stateDir = ownDirectory(options.stateDir);
   const runtimeRoot = `${stateDir}/runtime`;
   mkdirSync(runtimeRoot, { recursive: true, mode: 0o700 });
-  const name = `${process.pid}-${startTime(process.pid)}-${pidNamespace()}`;
-  const directory = `${stateDir}/${name}-${randomBytes(3).toString('hex')}`;
+  const directory = `${stateDir}/${newProcessDirectory()}`;
   mkdirSync(directory, { mode: 0o700 });
   const unique = `kiln-${directory.slice(stateDir.length + 1)}`;
   // The watchdog starts before the control group is joined: it must be outside of the group to
@@ -303,41 +300,6 @@ export async function joinNetwork(
   scope.defer(() => lease.release(spec.security === 'insecure'));
   const namespace = network.kind === 'none' || network.kind === 'host' ? network.kind : undefined;
   return { namespace: namespace ?? { path: lease.path ?? '' }, resolver: network.resolver };
-}
-
-/**
- * True when an earlier process left something that no watchdog removes. The next SandboxHost should
- * then be opened at once.
- */
-export function hasStaleDirectories(stateDir: string): boolean {
-  return staleDirectories(stateDir).length > 0;
-}
-
-/**
- * The directories of processes of this pid namespace that have ended. Nothing can be known of other
- * pid namespaces.
- */
-function staleDirectories(stateDir: string): string[] {
-  const found = [];
-  for (const name of listDirectory(stateDir)) {
-    const [, pid, start, namespace] = /^(\d+)-(\d+)-(\d+)-[0-9a-f]{6}$/.exec(name) ?? [];
-    if (pid === undefined || namespace !== pidNamespace() || startTime(Number(pid)) === start)
-      continue;
-    found.push(`${stateDir}/${name}`);
-  }
-  return found;
-}
-
-function listDirectory(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function pidNamespace(): string {
-  return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
 }
 
 /**

@@ -4,7 +4,7 @@ import { KilnError } from '../base/errors.ts';
 import { S } from '../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import type { MountSpec } from './executor.ts';
-import { isBelow } from './spec.ts';
+import { isBelow } from './mount-points.ts';
 
 /**
  * # Where a path of the sandbox really is

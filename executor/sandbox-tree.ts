@@ -3,8 +3,8 @@ import { fchmodat, mkdirat, type Stat } from '../snapshotter/sys/calls.ts';
 import { S } from '../snapshotter/sys/constants.ts';
 import { type Root, statAt } from '../snapshotter/sys/rooted.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
+import { isBelow, KERNEL_TREES, mountPoints } from './mount-points.ts';
 import { sandboxPlaces } from './sandbox-places.ts';
-import { isBelow, KERNEL_TREES, mountPoints } from './spec.ts';
 import { makeStubs, type Stubs, type StubTarget } from './stubs.ts';
 
 /** Prepares the tree for one process: what must exist, and what exists only during the run. */

@@ -5,9 +5,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openLibrary } from '../snapshotter/sys/native.ts';
 import { FILTER_ARCHITECTURES, verdict } from './bpf-fixture.ts';
+import { DEFAULT_CAPABILITIES } from './capabilities.ts';
 import { compileSeccomp } from './filter.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
-import { DEFAULT_CAPABILITIES } from './spec.ts';
 
 function allowedNames(profile: SeccompProfile | undefined): Set<string> {
   const rules =

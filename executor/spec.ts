@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { idRanges, inUserNamespace, mappedIds } from '../snapshotter/sys/usernamespace.ts';
+import { hostCapabilities, sandboxCapabilities } from './capabilities.ts';
 import type { DeviceEdits, DeviceNode } from './cdi/edits.ts';
 import { visibleHierarchies } from './cgroup-files.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
+import { isBelow } from './mount-points.ts';
 import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
 import type { ResolvedUser } from './user.ts';
@@ -44,24 +45,6 @@ interface Mount {
   readonly source: string;
   readonly options: readonly string[];
 }
-
-/** Docker's default capabilities. */
-export const DEFAULT_CAPABILITIES: readonly string[] = [
-  'CAP_CHOWN',
-  'CAP_DAC_OVERRIDE',
-  'CAP_FSETID',
-  'CAP_FOWNER',
-  'CAP_MKNOD',
-  'CAP_NET_RAW',
-  'CAP_SETGID',
-  'CAP_SETUID',
-  'CAP_SETFCAP',
-  'CAP_SETPCAP',
-  'CAP_NET_BIND_SERVICE',
-  'CAP_SYS_CHROOT',
-  'CAP_KILL',
-  'CAP_AUDIT_WRITE',
-];
 
 const MASKED_PATHS = [
   '/proc/acpi',
@@ -205,28 +188,6 @@ function hooksOf(devices: readonly DeviceEdits[]): { readonly hooks?: unknown } 
   for (const { when, hook } of devices.flatMap((edits) => edits.hooks))
     (hooks[when] ??= []).push(hook);
   return Object.keys(hooks).length === 0 ? {} : { hooks };
-}
-
-/**
- * The paths in the tree at which the spec's own mounts need a mount point. Targets on a fresh file
- * system or on another mount are left out.
- */
-export function mountPoints(spec: ProcessSpec): readonly string[] {
-  const targets = ['/etc/resolv.conf', '/etc/hosts', ...spec.mounts.map((mount) => mount.target)];
-  const covers = ['/proc', '/sys', '/dev', ...spec.mounts.map((mount) => mount.target)];
-  return targets.filter(
-    (target) => !covers.some((cover) => isBelow(target, cover)) && !KERNEL_TREES.includes(target),
-  );
-}
-
-/** The directories of the tree that the kernel's file systems cover. */
-export const KERNEL_TREES: readonly string[] = ['/proc', '/sys', '/dev'];
-
-/** True when `path` is strictly inside `directory`. Both are absolute and normalised. */
-export function isBelow(path: string, directory: string): boolean {
-  return (
-    path !== directory && path.startsWith(directory.endsWith('/') ? directory : `${directory}/`)
-  );
 }
 
 function namespacesOf({
@@ -383,13 +344,6 @@ function withHome(env: readonly string[], home: string): readonly string[] {
   return env.some((entry) => entry.startsWith('HOME=')) ? env : [...env, `HOME=${home}`];
 }
 
-/** The default capabilities that this process has and so can give. */
-export function sandboxCapabilities(guardDevices: boolean): readonly string[] {
-  const possible = new Set(hostCapabilities());
-  if (guardDevices) possible.delete('CAP_MKNOD');
-  return DEFAULT_CAPABILITIES.filter((name) => possible.has(name));
-}
-
 let seccompOf: { readonly key: string; readonly profile: SeccompProfile | undefined } | undefined;
 
 /** Every sandbox of a process has the same capabilities, so the profile is built once. */
@@ -406,29 +360,3 @@ function rlim(value: number): unknown {
 
 /** JSON.rawJSON (V8 11.4), which the ES2024 library types do not list yet. */
 const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON.bind(JSON);
-
-/** In the order of their numbers in capability.h. */
-const ALL_CAPABILITIES =
-  'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP ' +
-  'LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST ' +
-  'NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE ' +
-  'SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE ' +
-  'SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP ' +
-  'MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM ' +
-  'BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE';
-
-let host: readonly string[] | undefined;
-
-/**
- * Every capability that this process has and so can give: all of them for `--security=insecure`.
- */
-export function hostCapabilities(): readonly string[] {
-  if (host) return host;
-  const text =
-    /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
-  const bounding = BigInt(`0x${text}`);
-  host = ALL_CAPABILITIES.split(' ')
-    .filter((_, bit) => (bounding >> BigInt(bit)) & 1n)
-    .map((name) => `CAP_${name}`);
-  return host;
-}

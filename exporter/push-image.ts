@@ -117,7 +117,7 @@ async function pushContent(
   repository: Repository,
   options: PushOptions,
 ): Promise<void> {
-  const { default: Queue } = await import('p-queue');
+  const { Queue } = await import('../base/queue.ts');
   const queue = new Queue({ concurrency: options.parallel ?? 4 });
   // The first failure ends the other uploads: their signal aborts, and they are waited for.
   const failed = new AbortController();

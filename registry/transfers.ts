@@ -1,5 +1,5 @@
-import type PQueue from 'p-queue';
 import { CancelledError } from '../base/errors.ts';
+import type { Queue } from '../base/queue.ts';
 
 type Work = (signal: AbortSignal, report: (received: number) => void) => Promise<void>;
 
@@ -18,7 +18,7 @@ interface Transfer {
 export class Transfers {
   readonly #limit: number;
   readonly #running = new Map<string, Transfer>();
-  #queue: Promise<PQueue> | undefined;
+  #queue: Promise<Queue> | undefined;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -58,8 +58,8 @@ export class Transfers {
     const report = (received: number) => {
       for (const listener of listeners) listener(received);
     };
-    const queue = (this.#queue ??= import('p-queue').then(
-      ({ default: Queue }) => new Queue({ concurrency: this.#limit }),
+    const queue = (this.#queue ??= import('../base/queue.ts').then(
+      ({ Queue }) => new Queue({ concurrency: this.#limit }),
     ));
     const done = queue
       .then((limited) =>

@@ -1,4 +1,4 @@
-import type PQueue from 'p-queue';
+import type { Queue } from '../base/queue.ts';
 
 /** What an op mostly uses, and which limit it counts against. `none` is not limited. */
 export type Resource = 'process' | 'network' | 'cpu' | 'none';
@@ -15,11 +15,10 @@ export interface Limits {
 
 /** `limits` says for each resource how many tasks run at the same time. */
 export function createLimits(limits: Readonly<Record<Exclude<Resource, 'none'>, number>>): Limits {
-  let queues: Promise<Readonly<Record<Exclude<Resource, 'none'>, PQueue>>> | undefined;
+  let queues: Promise<Readonly<Record<Exclude<Resource, 'none'>, Queue>>> | undefined;
 
-  // p-queue is loaded with the first op that runs: a build that is all cached does not need it.
   const load = async () => {
-    const { default: Queue } = await import('p-queue');
+    const { Queue } = await import('../base/queue.ts');
     return {
       process: new Queue({ concurrency: limits.process }),
       network: new Queue({ concurrency: limits.network }),

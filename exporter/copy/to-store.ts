@@ -21,7 +21,7 @@ export async function copyToStore(
   { signal, report }: CopyReport,
 ): Promise<void> {
   const { content, images } = services;
-  const { default: Queue } = await import('p-queue');
+  const { Queue } = await import('../../base/queue.ts');
   const queue = new Queue({ concurrency: PARALLEL });
   const failed = new AbortController();
   const copies = image.blobs.map((blob) =>
