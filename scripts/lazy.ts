@@ -46,7 +46,7 @@ const LAZY = [
   'snapshotter/sys/removal.ts',
   'snapshotter/sys/rooted.ts',
   'solver/explain/reason.ts',
-  'solver/ops/exec/copied.ts',
+  'solver/ops/exec/copy-subtree.ts',
   'solver/ops/exec/process.ts',
   'solver/ops/file/copytree.ts',
   'solver/ops/file/run-actions.ts',
