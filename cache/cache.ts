@@ -14,7 +14,10 @@ export interface CacheStore {
   load(key: Digest): CacheRecord | undefined;
   /** Saves in one transaction. An older record of the same key is replaced. */
   save(record: CacheRecord): void;
-  /** The link is written together with the next record, or by `flush`. */
+  /**
+   * Makes the link `definition` lead to the record of `key`. It is written to disk with the next
+   * record, or by `flush`.
+   */
   link(definition: Digest, key: Digest): void;
   resolve(definition: Digest): Digest | undefined;
   /**
@@ -33,7 +36,7 @@ export interface CacheStore {
 
 export interface ImportedRecords {
   /**
-   * The records of `key`, the better first. They are used when the store's own record cannot be
+   * The records of `key`, the best one first. They are used if the store's own record cannot be
    * used.
    */
   load(key: Digest): readonly CacheRecord[];

@@ -18,7 +18,7 @@ export interface FetchedFile {
 }
 
 export interface FetchedFiles {
-  /** The last answer to this request. The caller has to check that its layers still exist. */
+  /** The last response to this request. The caller has to check that its layers still exist. */
   find(request: Digest): FetchedFile | undefined;
   save(request: Digest, file: FetchedFile): void;
 }

@@ -141,6 +141,7 @@ export function unreadableRecords({ db }: Pick<Store, 'db'>): string[] {
     .map(({ key }) => key);
 }
 
+/** True for the 64 hex digits of a digest, as keys are stored. */
 export function isSoundKey(key: unknown): key is string {
   return typeof key === 'string' && /^[0-9a-f]{64}$/.test(key);
 }

@@ -61,7 +61,7 @@ export interface BlobWriter extends Disposable {
 
 /**
  * Which blobs hold which layer. One diffID may be stored in several compressed forms. A recorded
- * blob may be gone; `find` and `all` answer only those that exist.
+ * blob may be gone; `find` and `all` return only those that exist.
  */
 export interface BlobForms {
   record(form: BlobForm): void;

@@ -4,7 +4,7 @@ import type { Descriptor } from '../base/oci.ts';
 /**
  * The local image store: names to descriptors of manifests or indexes, whose documents are in the
  * content store. Names are kept in their full form (`docker.io/library/busybox:latest`, see
- * registry/names.ts). A layer that was built here may not have a blob yet: the manifest then names
+ * base/reference.ts). A layer that was built here may not have a blob yet: the manifest then names
  * its uncompressed form, and `layers` maps each diffID to the committed layer.
  */
 export interface ImageStore {
@@ -15,7 +15,7 @@ export interface ImageStore {
    * none. A name that already stands for the same documents is not changed.
    */
   put(...images: readonly StoredImage[]): void;
-  /** Answers false when the name did not exist. */
+  /** Returns false when the name did not exist. */
   remove(name: string): boolean;
 }
 

@@ -32,7 +32,7 @@ export class FrameHash {
     return this.u32(low).u32(high);
   }
 
-  /** A file name or link target, in the text form of names.ts. */
+  /** Adds a file name or link target, in the text form of name-bytes.ts. */
   name(value: string): this {
     this.#lengths.push(this.#at);
     this.#names.push(value);

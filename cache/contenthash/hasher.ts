@@ -37,6 +37,7 @@ export interface HasherOptions {
   readonly pool?: HashPool;
 }
 
+/** Threads that hash files. */
 export interface HashPool {
   readonly threads: number;
   run(job: HashJob, signal?: AbortSignal): Promise<Contents>;
@@ -51,6 +52,7 @@ export interface HashPool {
 const INLINE_BYTES = 8 << 20;
 const INLINE_FILES = 400;
 
+/** Makes a hasher. It does not touch the disk before it is used. */
 export function createContentHasher(options: HasherOptions): SelectionHasher {
   const caches = new Map<string, StatCache>();
   const cacheOf = (tree: Tree): StatCache => {

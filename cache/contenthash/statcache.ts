@@ -15,14 +15,16 @@ export interface Contents {
   readonly flags: Uint8Array;
 }
 
+/** The flag of a file or directory that has xattrs that count (xattrs.ts). */
 export const HAS_XATTRS = 1;
 /**
- * The file changed so shortly before it was read that a later change could leave the same time
- * stamp (racy.ts). The digest is valid for this build, where the copy compares bytes, but not for
- * the next.
+ * The flag of a file that changed so shortly before it was read that a later change could leave the
+ * same time stamp (racy.ts). Its digest is valid for this build, where the copy compares bytes, but
+ * not for the next.
  */
 export const RACY = 2;
 
+/** Room for the digests of `count` files, all zeros. */
 export function makeContents(count: number): Contents {
   const words = new Uint32Array(8 * count);
   return { digests: new Uint8Array(words.buffer), words, flags: new Uint8Array(count) };

@@ -58,6 +58,7 @@ export interface IndexDifference {
   readonly removed: readonly string[];
 }
 
+/** Compares two results of `contentIndex`. */
 export function compareIndexes(before: Buffer, after: Buffer): IndexDifference {
   // Usually a file was edited and the names are the same. Then only the digests are compared.
   if (countOf(before) === countOf(after) && namesOf(before).equals(namesOf(after)))

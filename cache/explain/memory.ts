@@ -87,7 +87,7 @@ class TableMemory implements MissMemory {
   readonly #store: Store;
   readonly #scope: string;
   readonly #keeping: Promise<void>[] = [];
-  /** The answer when it was first asked for: the records of the running build explain nothing. */
+  /** The first result of `isEmpty`. It is kept because the running build adds records. */
   #empty: boolean | undefined;
 
   constructor(store: Store, scope: string) {

@@ -21,6 +21,7 @@ import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { damagedIn, type FsckReport } from './fsck-report.ts';
 import { sameFile } from './same-file.ts';
 
+/** The services that checking layers needs. */
 export interface LayerWorld {
   readonly store: Store;
   readonly content: ContentStore;
@@ -162,8 +163,8 @@ async function verdictOn(
 }
 
 /**
- * Packs the layer again from the blob it came in, as its directory must pack. Undefined without a
- * good blob; `unknown` when the layer below it no longer exists.
+ * Unpacks the blob that the layer came in, and packs the result: the layer's directory must give
+ * the same tar. Undefined if there is no good blob; `unknown` if the layer below no longer exists.
  */
 async function unpackedAgain(
   world: LayerWorld,

@@ -32,10 +32,12 @@ export interface CacheMountPlace {
   readonly data: string;
 }
 
+/** The cache mounts in `directory` (`caches/` of the store), as items. */
 export function cacheMountItems(directory: string): Item[] {
   return cacheMountPlaces(directory).map(({ item }) => item);
 }
 
+/** The cache mounts in `directory`, with their places on disk. */
 export function cacheMountPlaces(directory: string): CacheMountPlace[] {
   return names(directory).flatMap((name) => {
     const home = join(directory, name);

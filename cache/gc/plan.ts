@@ -4,6 +4,7 @@ import { type Disk, keepBytes, type PrunePolicy } from './policy.ts';
 /** The reason for removing an item that no limit chose. */
 export const ASKED = 'asked for';
 
+/** An item that will be removed. */
 export interface Victim {
   readonly item: Item;
   /** The reason for the removal, in words that a user of Kiln knows. */
@@ -67,6 +68,7 @@ function span(ms: number): string {
       : `${Math.round(ms / 1000)} s`;
 }
 
+/** A size in gigabytes or megabytes, for messages. */
 export function gigabytes(bytes: number): string {
   return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

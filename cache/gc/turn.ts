@@ -6,17 +6,20 @@ import { diskOf } from './collect.ts';
 /** A file whose time is that of the last automatic collection. */
 const MARK = 'collected';
 /**
- * A collection this often, and on a disk that gets full as often as the shorter time says.
- * Milliseconds.
+ * The time between two automatic collections in milliseconds. The shorter one applies while the
+ * disk is nearly full.
  */
 const USUAL_MS = 3_600_000;
 const URGENT_MS = 60_000;
-/** What counts as getting full: a little more than the default policy keeps free. */
+/**
+ * A disk with a smaller part free than this is nearly full. It is a little more than the default
+ * policy keeps free.
+ */
 const SCARCE = 0.25;
 
 /**
- * Whether it is time for an automatic collection of the store. If so, it is the caller's turn: no
- * other process that asks is told so for a while. Costs a look at one file.
+ * True if an automatic collection of the store is due, and this process should do it. For a while
+ * no other process gets true. Costs a look at one file.
  */
 export function takeTurn(store: Pick<Store, 'root'>, now = Date.now()): boolean {
   const mark = join(store.root, MARK);

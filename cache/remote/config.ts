@@ -34,6 +34,7 @@ export const BUILDKIT_LIMIT = 1 << 20;
 /** The largest config that is read. A record takes about 400 bytes. */
 export const MAX_CACHE_CONFIG = 32 << 20;
 
+/** The JSON of a cache config. */
 export interface WireConfig {
   readonly layers?: readonly WireLayer[];
   readonly records?: readonly WireRecord[];

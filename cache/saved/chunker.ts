@@ -17,9 +17,7 @@ export class Chunker {
   #filled = 0;
   #hash = 0;
 
-  /**
-   * The chunks that these bytes complete. A chunk is valid only until the next one is asked for.
-   */
+  /** The chunks that these bytes complete. A chunk is valid only until the next one is read. */
   *push(bytes: Uint8Array): Generator<Buffer, void> {
     const buffer = this.#buffer;
     let hash = this.#hash;

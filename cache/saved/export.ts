@@ -28,8 +28,8 @@ const PIECE = 1 << 20;
 
 /**
  * Saves cache mounts below `destination`, which may hold an earlier export. Only new chunks are
- * written, and chunks that are no longer needed are removed. A mount that is being written to is
- * waited for.
+ * written, and chunks that are no longer needed are removed. Waits for a mount that a step is
+ * writing to.
  */
 export async function exportMounts(
   places: readonly CacheMountPlace[],

@@ -18,6 +18,7 @@ export interface SavedCaches {
   readonly mounts: readonly SavedMount[];
 }
 
+/** A saved cache mount: the chunks of its tar, in order. */
 export interface SavedMount {
   readonly id: string;
   /** The identity of the tree it started with, or '' for an empty one. */
@@ -41,14 +42,15 @@ export function chunkPath(destination: string, digest: Digest): string {
   return join(destination, chunkName(digest));
 }
 
+/** The path of a chunk below the destination. */
 export function chunkName(digest: Digest): string {
   const hex = hexOf(digest);
   return `chunks/${hex.slice(0, 2)}/${hex}.zst`;
 }
 
 /**
- * Undefined when nothing has been saved there. All fields are checked, because the file may come
- * from anywhere. Throws KILN_SAVED_CACHE_INVALID.
+ * Reads the list of saved mounts. Undefined if nothing has been saved there. All fields are
+ * checked, because the file may come from anywhere. Throws KILN_SAVED_CACHE_INVALID.
  */
 export function readSaved(destination: string): SavedCaches | undefined {
   const path = join(destination, INDEX);
@@ -93,6 +95,7 @@ export function readSavedFile(
   });
 }
 
+/** Writes the list of saved mounts. */
 export function writeSaved(destination: string, saved: SavedCaches): void {
   const path = join(destination, INDEX);
   const text = `${JSON.stringify(saved, undefined, 1)}\n`;
@@ -111,6 +114,7 @@ export function putWhole(path: string, content: string | Uint8Array): void {
   }
 }
 
+/** The KILN_SAVED_CACHE_INVALID error for the file at `path`. */
 export function invalid(path: string, why: string): KilnError {
   return new KilnError('KILN_SAVED_CACHE_INVALID', `the saved cache is damaged: ${why}`, {
     place: { kind: 'path', path },

@@ -105,6 +105,7 @@ export function isAfter(a: Timespec, b: Timespec): boolean {
   return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec);
 }
 
+/** Reads the record that IdentityRecorder wrote to `file`. */
 export function readIdentities(file: string): RecordedTree {
   const bytes = readFileSync(file);
   const fields: string[] = [];

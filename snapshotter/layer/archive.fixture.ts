@@ -9,6 +9,7 @@ export type Member = Partial<TarEntry> & {
   readonly content?: string | Buffer;
 };
 
+/** The bytes of one entry of a tar. */
 export function member({ content, ...entry }: Member): Buffer {
   const bytes = Buffer.from(content ?? '');
   const whole: TarEntry = {
@@ -27,6 +28,7 @@ export function member({ content, ...entry }: Member): Buffer {
   return Buffer.concat([encodeHeader(whole), bytes, Buffer.alloc(padding(bytes.length))]);
 }
 
+/** A tar of these entries. */
 export function archive(...members: (Member | Buffer)[]): Buffer {
   return Buffer.concat([
     ...members.map((one) => (Buffer.isBuffer(one) ? one : member(one))),

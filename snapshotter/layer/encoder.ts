@@ -10,7 +10,7 @@ import { libdeflatePath, openDeflater } from './libdeflate.ts';
 export interface Encoder {
   /** The size of a piece in bytes. */
   readonly piece: number;
-  /** Encodes piece number `index`. The answer is valid until the piece `index + slots` is begun. */
+  /** Encodes piece number `index`. The result is valid until the piece `index + slots` is begun. */
   encode(piece: Buffer, index: number): Promise<Uint8Array>;
   /** The bytes that end the stream. */
   finish(): Uint8Array;

@@ -14,7 +14,7 @@ const ENTRY_BYTES = 2048;
 
 /**
  * Compares the output of a decompressor with its input. All packed bytes from outside pass through
- * one: layers, archives for ADD and as contexts, bodies of HTTP answers. `what` names the packed
+ * one: layers, archives for ADD and as contexts, bodies of HTTP responses. `what` names the packed
  * data, as the beginning of a sentence: `the archive a.tar`.
  */
 export class Expansion {

@@ -9,7 +9,7 @@ import { inflate, magicOf } from './inflate.ts';
 
 const MIB = 1 << 20;
 
-/** Unpacks a blob and discards the result. Answers the number of bytes, and the error code. */
+/** Unpacks a blob and discards the result. Returns the number of bytes, and the error code. */
 async function unpacked(blob: string): Promise<readonly [number, string | undefined]> {
   let bytes = 0;
   try {

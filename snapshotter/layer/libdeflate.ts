@@ -19,7 +19,7 @@ export function libdeflatePath(): string | undefined {
 /** One compressor. Two calls must not use it at once. */
 export interface Deflater {
   /**
-   * Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool. Answers
+   * Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool. Returns
    * its length.
    */
   member(input: Uint8Array, output: Uint8Array): Promise<number>;

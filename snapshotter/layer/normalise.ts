@@ -113,7 +113,7 @@ function saysMore({ dir, below }: Pair): boolean {
 }
 
 /**
- * Answers false when the entry was redundant and has been removed. Answers a pair when it is a
+ * Returns false when the entry was redundant and has been removed. Returns a pair when it is a
  * directory of both trees, which must be entered.
  */
 function look({ dir, below }: Pair, name: string): boolean | Pair {

@@ -10,6 +10,7 @@ import type { ResumableHash } from './resumable.ts';
 import { PIECE, type TarStats, tarStream } from './tarstream.ts';
 import { Trail, type TrailFiles } from './trail.ts';
 
+/** A layer directory (`files`); later times become `clamp`, in seconds since 1970. */
 export interface DescribeInput {
   readonly files: string;
   readonly clamp?: number | undefined;
@@ -26,6 +27,7 @@ export interface PackInput extends DescribeInput {
   readonly wanted: WantedForm;
 }
 
+/** A blob that was made of a layer: its digest and size in bytes. */
 export interface Packed {
   readonly info: LayerInfo;
   readonly digest: Digest;
@@ -72,6 +74,7 @@ async function hashAlong(
   return digest;
 }
 
+/** Writes the tar of a layer directory in the wanted form to the new file `to`, and syncs it. */
 export async function packLayer(
   { files, clamp, to, wanted }: PackInput,
   { check }: JobContext,

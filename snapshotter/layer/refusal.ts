@@ -4,10 +4,12 @@ import { SysError } from '../sys/native.ts';
 import { XattrError } from '../sys/xattr.ts';
 import type { TarEntry } from './tar.ts';
 
+/** The KILN_LAYER_MALFORMED error of an archive. */
 export function malformed(what: string, cause?: unknown): KilnError {
   return new KilnError('KILN_LAYER_MALFORMED', `the archive is malformed: ${what}`, { cause });
 }
 
+/** The KILN_LAYER_LIMIT error of an archive. */
 export function tooMuch(what: string): KilnError {
   return new KilnError('KILN_LAYER_LIMIT', `the archive is refused: ${what}`);
 }

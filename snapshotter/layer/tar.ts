@@ -129,7 +129,7 @@ function plainHeader(entry: TarEntry): Buffer | undefined {
 }
 
 /**
- * Writes octal digits over zeros, the last one at `end`. Answers by how much that raises the sum of
+ * Writes octal digits over zeros, the last one at `end`. Returns by how much that raises the sum of
  * the bytes.
  */
 function putDigits(block: Buffer, end: number, value: number): number {

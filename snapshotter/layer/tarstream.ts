@@ -376,7 +376,7 @@ class Pieces {
     this.#dropping = whole - start;
   }
 
-  /** Answers how many of the next `count` bytes are dropped. */
+  /** Returns how many of the next `count` bytes are dropped. */
   drop(count: number): number {
     const dropped = Math.min(count, this.#dropping);
     this.#dropping -= dropped;

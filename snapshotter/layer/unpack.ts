@@ -27,7 +27,7 @@ export interface UnpackInput {
 
 /**
  * Unpacks a layer's blob into a directory in overlay's form, and verifies the tar against `diffId`.
- * Answers undefined when the layer cannot stand alone and has no `root`; the caller then removes
+ * Returns undefined when the layer cannot stand alone and has no `root`; the caller then removes
  * what was written. Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED, KILN_LAYER_LIMIT.
  */
 export async function unpackLayer(

@@ -83,7 +83,7 @@ class FrameWalk {
     return this.#state === 'magic' && this.#taken === 0;
   }
 
-  /** Consumes bytes of one part, at least one. Answers how many. */
+  /** Consumes bytes of one part, at least one. Returns how many. */
   step(chunk: Buffer, at: number): number {
     const count = Math.min(this.#left, chunk.length - at);
     for (let n = 0; n < count && this.#taken + n < 4; n++)

@@ -86,7 +86,7 @@ export class ActiveLayer implements Disposable {
   }
 }
 
-/** The object that `Snapshotter.prepare` answers. */
+/** The object that `Snapshotter.prepare` returns. */
 export class OverlayActive implements ActiveSnapshot {
   readonly parent: Snapshot;
   readonly #layer: ActiveLayer;

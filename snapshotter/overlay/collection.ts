@@ -97,7 +97,7 @@ export function layerSizes(store: Store): Map<LayerId, number> {
 
 /**
  * Runs one collection, after any other that is running. `decide` runs inside a write transaction
- * while the gate is up (see leases.ts). It reads what exists, removes its own rows and answers what
+ * while the gate is up (see leases.ts). It reads what exists, removes its own rows and returns what
  * must go. The layers and blobs that it names are then moved out of sight, each in its own
  * transaction, so that another process may still reclaim one before. They are removed after that.
  */

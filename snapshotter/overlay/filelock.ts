@@ -27,7 +27,7 @@ export interface HeldLock extends Disposable {
 }
 
 /**
- * Takes the lock, or answers undefined when another holder excludes it. Throws ENOENT when the
+ * Takes the lock, or returns undefined when another holder excludes it. Throws ENOENT when the
  * directory does not exist. `unused` leaves the time of last use as it was, for callers that only
  * look.
  */
@@ -82,8 +82,8 @@ export function removeStaleLocks(directory: string): void {
 }
 
 /**
- * A file that was removed during the wait locks nothing any more. The answer is then undefined, and
- * the caller begins again.
+ * The lock of an open file that this process has locked. Undefined if the file was removed during
+ * the wait: it then locks nothing, and the caller begins again.
  */
 function heldOf(fd: number, path: string, use: 'used' | 'unused'): HeldLock | undefined {
   const now = statSync(path, { throwIfNoEntry: false });

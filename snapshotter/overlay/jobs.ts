@@ -8,12 +8,12 @@ import type { LayerInfo } from '../snapshotter.ts';
 
 /** The work on bytes that the snapshotter and the packer give to worker threads. */
 export interface LayerJobs {
-  /** Walks the layer directory and answers the diffID and size of its tar. */
+  /** Walks the layer directory and returns the diffID and size of its tar. */
   describe(layer: LayerFiles, signal: AbortSignal): Promise<LayerInfo>;
   /**
    * Unpacks the blob into the empty directory `files` and verifies it against `diffId`:
    * KILN_DIGEST_MISMATCH when it differs. With `root`, a mount of the layers below with `files` on
-   * top, the entries are written there. Answers undefined when the layer needs a `root` and has
+   * top, the entries are written there. Returns undefined when the layer needs a `root` and has
    * none; what was written until then remains.
    */
   unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;

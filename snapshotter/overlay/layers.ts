@@ -402,7 +402,7 @@ export class LayerTable {
    * Repairs the table after a process died at work. A layer directory without a row gets its row
    * again. A directory without a readable `layer.json` is removed, and so is a row without a
    * directory. A live process that has renamed a layer and not yet written its row is not
-   * disturbed, because both write the same row. Answers the layers that got their row again.
+   * disturbed, because both write the same row. Returns the layers that got their row again.
    */
   #recover(): readonly LayerRecord[] {
     const { db } = this.#store;

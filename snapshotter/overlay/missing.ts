@@ -1,6 +1,7 @@
 import { KilnError, messageOf } from '../../base/errors.ts';
 import type { LayerId } from '../snapshotter.ts';
 
+/** A layer is not in the store, although something refers to it. */
 export function missingLayer(id: LayerId): KilnError {
   return new KilnError('KILN_LAYER_MISSING', `the store has no layer ${id}`, {
     hint:

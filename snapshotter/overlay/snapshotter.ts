@@ -156,7 +156,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   /**
    * Starts to write the layers made so far back to disk, so that they survive a power cut. A
    * separate process does it, because it takes as long as the disk does; the promise settles when
-   * that process has ended. After a reboot, a layer that was not written back is dropped. Answers
+   * that process has ended. After a reboot, a layer that was not written back is dropped. Returns
    * undefined when there is no such layer.
    */
   writeBack(): Promise<void> | undefined {

@@ -132,7 +132,7 @@ export class Database {
     return this.#guard(() => this.#prepare(sql).all(...values)) as T[];
   }
 
-  /** Answers the number of rows that were changed. */
+  /** Returns the number of rows that were changed. */
   run(sql: string, ...values: SQLInputValue[]): number {
     this.#stayInPlace();
     return Number(this.#guard(() => this.#prepare(sql).run(...values)).changes);
@@ -320,7 +320,7 @@ function openError(path: string): unknown {
   }
 }
 
-/** Answers 0 for a file that does not exist. */
+/** Returns 0 for a file that does not exist. */
 function inodeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.ino ?? 0;
 }

@@ -39,6 +39,7 @@ export const CONDEMNED_TABLES = ['CREATE TABLE condemned (name TEXT PRIMARY KEY)
 
 const GATE = 'gate';
 
+/** The name of a blob in leases. */
 export function blobHold(digest: Digest): string {
   return `b${hexOf(digest)}`;
 }
@@ -90,8 +91,8 @@ export class Lease {
   }
 
   /**
-   * Another number whenever a use has begun or ended: who remembers that a name is held asks again
-   * then.
+   * A number that changes whenever a use begins or ends. Code that remembers that a name is held
+   * must ask again then.
    */
   get version(): number {
     return this.#changes;

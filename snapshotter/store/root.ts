@@ -340,7 +340,7 @@ function lostVersion(root: string): string | undefined {
 }
 
 /**
- * Makes the directories. Answers those that were missing although the index refers to their files.
+ * Makes the directories. Returns those that were missing although the index refers to their files.
  */
 function makeDirectories(root: string): string[] {
   const make = (name: string) => makeDirectory(join(root, name), 0o700);
@@ -461,7 +461,7 @@ function createTables(db: Database): void {
 
 /**
  * Moves a damaged index out of the way, its log first, so that the log is never used for a new
- * file. Answers the new path.
+ * file. Returns the new path.
  */
 function setAside(path: string): string {
   const aside = `${path}.damaged-${Date.now().toString(36)}`;

@@ -30,7 +30,7 @@ interface Pages {
 /**
  * Gives the free pages of the index back to the disk after a collection, when they are more than
  * half of it. Other processes can go on, because the transactions are small. A file that was made
- * before Kiln set `auto_vacuum` is written again when it is small. Answers how many pages were
+ * before Kiln set `auto_vacuum` is written again when it is small. Returns how many pages were
  * given back.
  */
 export async function giveBackPages(db: Database, signal: AbortSignal): Promise<number> {

@@ -41,7 +41,7 @@ export function openat(dir: number, path: string, flags: number, mode = 0): numb
 }
 
 /**
- * Like `openat`, but answers a negative errno instead of throwing. For callers that often expect
+ * Like `openat`, but returns a negative errno instead of throwing. For callers that often expect
  * ENOENT or EEXIST.
  */
 export function tryOpenat(dir: number, path: string, flags: number, mode = 0): number {
@@ -56,7 +56,7 @@ const how = Buffer.alloc(24);
  */
 const RETRIES = 4096;
 
-/** openat2(2). Answers a negative errno instead of throwing. */
+/** openat2(2). Returns a negative errno instead of throwing. */
 export function tryOpenat2(
   dir: number,
   path: string,
@@ -93,7 +93,7 @@ export function mkdirat(dir: number, path: string, mode: number): void {
   check(c.mkdirat(dir, cName(path), mode), 'mkdirat', path);
 }
 
-/** Answers false when the name is taken. */
+/** Returns false when the name is taken. */
 export function tryMkdirat(dir: number, path: string, mode: number): boolean {
   if (c.mkdirat(dir, cName(path), mode) >= 0) return true;
   const errno = lastErrno();
@@ -122,7 +122,7 @@ export function linkat(fromDir: number, from: string, toDir: number, to: string,
   check(c.linkat(fromDir, cName(from), toDir, cName(to), flags), 'linkat', to);
 }
 
-/** Answers zero on success, else a negative errno. Never follows a final symlink. */
+/** Returns zero on success, else a negative errno. Never follows a final symlink. */
 export function tryLinkat(fromDir: number, from: string, toDir: number, to: string): number {
   return c.linkat(fromDir, cName(from), toDir, cName(to), 0) < 0 ? -lastErrno() : 0;
 }
@@ -135,7 +135,7 @@ export function unlinkat(dir: number, path: string, flags = 0): void {
   check(c.unlinkat(dir, cName(path), flags), 'unlinkat', path);
 }
 
-/** Answers zero on success, else a negative errno. */
+/** Returns zero on success, else a negative errno. */
 export function tryUnlinkat(dir: number, path: string, flags = 0): number {
   return c.unlinkat(dir, cName(path), flags) < 0 ? -lastErrno() : 0;
 }
@@ -268,7 +268,7 @@ export function stat(dir: number, path: string, flags: number = AT.SYMLINK_NOFOL
   return found;
 }
 
-/** Like `stat`, but answers the errno instead of throwing. */
+/** Like `stat`, but returns the errno instead of throwing. */
 export function tryStat(
   dir: number,
   path: string,
@@ -316,7 +316,7 @@ function getInt64(at: number): number {
 }
 
 /**
- * Copies up to `length` bytes in the kernel, between the present positions of two files. Answers
+ * Copies up to `length` bytes in the kernel, between the present positions of two files. Returns
  * how many were copied (0 at the end).
  */
 export function copyFileRange(from: number, to: number, length: number): number {
@@ -342,7 +342,7 @@ const APPEND_ONLY = 0x20;
 const IMMUTABLE = 0x10;
 
 /**
- * Removes "immutable" and "append only" (chattr(1)) from an open file. Answers false when it has
+ * Removes "immutable" and "append only" (chattr(1)) from an open file. Returns false when it has
  * neither, or when this process may not.
  */
 export function clearMarks(fd: number): boolean {

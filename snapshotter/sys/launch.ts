@@ -47,7 +47,7 @@ const OPAQUE = 512;
 const SIGSET = 128;
 
 /**
- * Starts a program and answers its process id. The caller waits for its end (executor/spawn.ts).
+ * Starts a program and returns its process id. The caller waits for its end (executor/spawn.ts).
  * Throws a SysError when it cannot be started.
  */
 export function launch({ path, args, env, stdio, session = true }: SpawnOptions): number {

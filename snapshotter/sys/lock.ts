@@ -9,7 +9,7 @@ const flock = bind('int flock(int, int)');
 const flockAsync = bindAsync('flock', 'int flock(int, int)');
 
 /**
- * Takes an advisory lock on the open file `fd` at once. Answers false when another open file holds
+ * Takes an advisory lock on the open file `fd` at once. Returns false when another open file holds
  * it. Closing `fd` releases it.
  */
 export function tryLock(fd: number, mode: 'shared' | 'exclusive'): boolean {

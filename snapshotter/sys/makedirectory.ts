@@ -5,7 +5,7 @@ import { errnoOf } from '../../base/errors.ts';
 /**
  * mkdir -p. Node's own (v24) throws ENOENT where the file system is read-only, which misleads the
  * reader. So after a failure the first missing directory is made alone, and its error is reported.
- * Answers whether anything was made.
+ * Returns whether anything was made.
  */
 export function makeDirectory(path: string, mode = 0o777): boolean {
   try {

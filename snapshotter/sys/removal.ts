@@ -12,7 +12,7 @@ import { removing } from './rooted.ts';
  *
  * A layer, a cache mount or the scratch directory of a killed build may hold anything: paths longer
  * than the kernel takes, files marked immutable, a forgotten mount. None of it may keep the rest
- * from being removed, or lead the removal out of the tree. Answers the first error of what
+ * from being removed, or lead the removal out of the tree. Returns the first error of what
  * remained, or undefined. An error of the system is never thrown, because housekeeping continues
  * with the next tree.
  *
@@ -63,7 +63,7 @@ class Thorough {
     this.#steps = this.#remove(path);
   }
 
-  /** Removes a few more names. Answers false when nothing is left to do. */
+  /** Removes a few more names. Returns false when nothing is left to do. */
   step(): boolean {
     return !this.#steps.next().done;
   }
@@ -89,7 +89,7 @@ class Thorough {
 
 /**
  * Removes an empty directory, the usual case after a commit, without a look at the mounts of the
- * host (0.8 ms). Answers false when more has to be done.
+ * host (0.8 ms). Returns false when more has to be done.
  */
 function isGone(path: string): boolean {
   try {

@@ -69,7 +69,7 @@ export interface Root extends Disposable {
    */
   parent(path: string): { readonly dir: number; readonly name: string };
   /**
-   * Makes a new empty regular file, never through a symlink: EEXIST when the name is taken. Answers
+   * Makes a new empty regular file, never through a symlink: EEXIST when the name is taken. Returns
    * a descriptor for writing.
    */
   create(path: string, mode: number): number;
@@ -86,7 +86,7 @@ export interface Root extends Disposable {
   link(from: string, to: string): void;
   mknod(path: string, mode: number, dev?: bigint): void;
   /**
-   * `rm -rf` that follows no link and crosses no mount. Answers false when nothing existed. The
+   * `rm -rf` that follows no link and crosses no mount. Returns false when nothing existed. The
    * root itself remains.
    */
   remove(path: string): boolean;
@@ -414,7 +414,7 @@ function mkdirAll(
 
 /**
  * Handles the common case of a path without links. Existing directories are found in a few calls,
- * so that the entries of a deep archive do not cost a call for each directory above them. Answers
+ * so that the entries of a deep archive do not cost a call for each directory above them. Returns
  * false when it meets a link, or anything else that needs a closer look.
  */
 function makeBelow(
@@ -494,7 +494,7 @@ function removeIn(root: number, path: string): boolean {
 
 /**
  * Removes one name and everything below it, by descriptor, following no link. A mount in the tree
- * gives EXDEV. Answers false when the name does not exist.
+ * gives EXDEV. Returns false when the name does not exist.
  */
 export function removeAt(dir: number, name: string): boolean {
   return finished(removing(dir, name));
@@ -654,7 +654,7 @@ function openParent(fd: number, { ino, dev, name }: Level): number {
 }
 
 /**
- * Answers true when the name was removed, false when it did not exist, and a descriptor when it is
+ * Returns true when the name was removed, false when it did not exist, and a descriptor when it is
  * a directory that is not empty.
  */
 function removeOne(dir: number, name: string, { stubborn }: Removal): boolean | number {
@@ -691,7 +691,7 @@ function openWithin(dir: number, name: string): number {
   );
 }
 
-/** Unmounts what is mounted on a name. Answers false when nothing is, or when that is forbidden. */
+/** Unmounts what is mounted on a name. Returns false when nothing is, or when that is forbidden. */
 function isDetached(dir: number, name: string): boolean {
   try {
     unmount(`${fdPath(dir)}/${name}`);

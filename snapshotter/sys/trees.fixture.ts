@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { TreePaths } from './treepaths.ts';
 
 /**
- * Makes `depth` nested directories called `name`, each with a file `here` of one byte. Answers the
+ * Makes `depth` nested directories called `name`, each with a file `here` of one byte. Returns the
  * path of the deepest.
  */
 export function makeDeep(top: string, depth: number, name: string): string {

@@ -1,7 +1,7 @@
 /**
  * A job is a pure function over plain data that a worker thread can do: synchronous file work,
- * hashing, compression. It gets its input by structured clone and answers in the same way. Every
- * room lists its jobs in a `jobs.ts`; `cli/worker-thread.ts` serves them all.
+ * hashing, compression. Its input and its result are transferred by structured clone. Every room
+ * lists its jobs in a `jobs.ts`; `cli/worker-thread.ts` serves them all.
  */
 export interface Job<I, O> {
   /** Unique among all folders. */

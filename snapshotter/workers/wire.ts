@@ -36,6 +36,7 @@ export type Failure =
       readonly path: unknown;
     };
 
+/** Any thrown value as plain data. */
 export function toFailure(error: unknown): Failure {
   if (error instanceof CancelledError) return { kind: 'cancelled' };
   if (error instanceof KilnError) {
@@ -57,6 +58,7 @@ export function toFailure(error: unknown): Failure {
   };
 }
 
+/** The error that `toFailure` was called with, except for its cause. */
 export function fromFailure(failure: Failure): Error {
   switch (failure.kind) {
     case 'cancelled':
