@@ -11,8 +11,8 @@ export interface InternalStep {
 }
 
 /**
- * Runs `work`, which is no step of the Dockerfile, and shows it in the progress as a vertex called
- * `name`, such as `[internal] load build definition from Dockerfile`.
+ * Runs work of Kiln itself and shows it in the progress as a vertex called `name`, such as
+ * `[internal] load build definition from Dockerfile`.
  */
 export async function internalStep<T>(
   progress: ProgressSink,

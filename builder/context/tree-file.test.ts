@@ -26,13 +26,13 @@ test.after.each(() => rmSync(directory, { recursive: true, force: true }));
 
 const at = (path: string) => join(tree, path);
 const link = (target: string, path: string) => symlinkSync(target, at(path));
-const told = (found: FoundFile) => (found.kind === 'file' ? found.bytes.toString() : found);
+const contentOf = (found: FoundFile) => (found.kind === 'file' ? found.bytes.toString() : found);
 
 /** Reads with both functions, and asserts that they agree. */
 function read(path: string, max = 100): unknown {
-  const found = told(readInTree(tree, path, max));
+  const found = contentOf(readInTree(tree, path, max));
   using root = openRoot(tree);
-  assert.equal(told(readInRoot(root, path, max)), found, path);
+  assert.equal(contentOf(readInRoot(root, path, max)), found, path);
   return found;
 }
 
@@ -88,10 +88,13 @@ test('a FIFO, a device and a directory are reported as such and never opened', (
     ['sub', 'a directory'],
   ])
     assert.equal(read(path!), { kind: 'other', what }, path);
-  assert.equal(told(readNamed(at('fifo'), 100)), { kind: 'other', what: 'a FIFO' });
-  assert.equal(told(readNamed('/dev/zero', 100)), { kind: 'other', what: 'a device' });
-  assert.equal(told(readNamed('/dev/zero', 100, { devices: true })), { kind: 'large', max: 100 });
-  assert.is(told(readNamed('/dev/null', 100, { devices: true })), '');
+  assert.equal(contentOf(readNamed(at('fifo'), 100)), { kind: 'other', what: 'a FIFO' });
+  assert.equal(contentOf(readNamed('/dev/zero', 100)), { kind: 'other', what: 'a device' });
+  assert.equal(contentOf(readNamed('/dev/zero', 100, { devices: true })), {
+    kind: 'large',
+    max: 100,
+  });
+  assert.is(contentOf(readNamed('/dev/null', 100, { devices: true })), '');
 });
 
 test('a file larger than the limit is not read to its end', () => {
@@ -103,13 +106,13 @@ test('a file larger than the limit is not read to its end', () => {
 test('links in a path that the user gives are followed wherever they lead', () => {
   symlinkSync('outside', join(directory, 'named'));
   symlinkSync('nowhere', join(directory, 'broken'));
-  assert.is(told(readNamed(join(directory, 'named'), 100)), 'of the host');
-  assert.equal(told(readNamed(join(directory, 'broken'), 100)), {
+  assert.is(contentOf(readNamed(join(directory, 'named'), 100)), 'of the host');
+  assert.equal(contentOf(readNamed(join(directory, 'broken'), 100)), {
     kind: 'dangling',
     link: join(directory, 'broken'),
     target: 'nowhere',
   });
-  assert.equal(told(readNamed(join(directory, 'nothing'), 100)), { kind: 'absent' });
+  assert.equal(contentOf(readNamed(join(directory, 'nothing'), 100)), { kind: 'absent' });
   assert.throws(
     () => readNamed(join(directory, 'outside/below'), 100),
     (error: { code: string }) => error.code === 'ENOTDIR',
