@@ -6,17 +6,11 @@ import { archive, type Member } from '../snapshotter/layer/archive.fixture.ts';
 import { cat, Rig } from './rig.ts';
 import { asUser, prepared } from './user.ts';
 
-/**
- * Archives that mean harm, through the command line; the folders below have tests of their own for
- * it.
- */
+/** Malicious archives, given to the real binary. Unit tests of the folders test them, too. */
 
 const MIB = 1 << 20;
 
-/**
- * 1.25 GiB of zeros in a file of an archive, packed by `command`, as members or frames that follow
- * one another.
- */
+/** An archive with a file of 1.25 GiB of zeros, compressed by `command` in several members. */
 function bomb(command: 'bzip2' | 'xz' | 'zstd'): Buffer {
   const size = 40 * 32 * MIB;
   const header = Buffer.from(archive({ path: 'big' }).subarray(0, 512));
@@ -39,7 +33,7 @@ function bomb(command: 'bzip2' | 'xz' | 'zstd'): Buffer {
   ]);
 }
 
-test('a bomb is refused wherever it comes in, and nothing of it stays in the store', async () => {
+test('a decompression bomb is refused everywhere, and leaves nothing in the store', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM scratch\nADD bomb /\n', bomb: bomb('zstd') });
   const added = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
@@ -62,7 +56,7 @@ test('a bomb is refused wherever it comes in, and nothing of it stays in the sto
   assert.ok(used < 100, `${used} MiB`);
 });
 
-test('an archive on standard input that is damaged is told as one', async () => {
+test('a damaged archive on standard input is reported as damaged', async () => {
   await using rig = await Rig.create();
   const tar = archive({ path: 'Dockerfile', content: 'FROM scratch\n' }, { path: 'n'.repeat(256) });
   const result = await rig.kiln(['build', '-'], { stdin: tar, expect: 1 });
@@ -72,7 +66,7 @@ test('an archive on standard input that is damaged is told as one', async () => 
   );
 });
 
-test('names that no layer can carry are refused with path and instruction', async () => {
+test('a file name that no layer can have is refused, with its path and instruction', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { 'e/.wh.passwd': '', 'e/f': 'f\n', Dockerfile: 'FROM busybox\nCOPY e/f /f\n' });
   rig.write('c', { 'a.tar': archive({ path: 'x/.wh..wh..opq' }) });
@@ -111,7 +105,7 @@ test('layers on FROM scratch are checked too, where no overlay refuses devices',
   assert.match(stderr, /"\/gone" is a character device with the number 0:0.*\[KILN_LAYER_NAME\]/);
 });
 
-test('an ordinary user whose ids do not reach the owner of an entry is told so', async () => {
+test('an owner outside the subordinate IDs of the user is reported as such', async () => {
   await using rig = await prepared('FROM scratch\nADD far.tar /\n');
   mkdirSync(rig.path('c'), { recursive: true });
   const far: Member = { path: 'far', content: 'x', uid: 4_000_000_000 };

@@ -20,7 +20,7 @@ interface Statement {
     readonly name: string;
     readonly digest: { readonly sha256: string };
   }[];
-  // biome-ignore lint/suspicious/noExplicitAny: what it says differs by its type.
+  // biome-ignore lint/suspicious/noExplicitAny: the form of a predicate depends on its type.
   readonly predicate: any;
 }
 
@@ -50,9 +50,7 @@ const FLAGS = [
   'id=key,src=s/key',
 ];
 
-/**
- * An OCI layout that `--output type=oci,tar=false` wrote, each document of it held to its schema.
- */
+/** Reads the OCI layout of `--output type=oci,tar=false`. Each document must match its schema. */
 function layout(rig: Rig, directory: string) {
   const text = (digest: string) =>
     readFileSync(rig.path(directory, 'blobs/sha256', digest.slice(7)), 'utf8');
@@ -84,7 +82,7 @@ function layout(rig: Rig, directory: string) {
   return { root: root!, entries, manifests, statements };
 }
 
-test('a plain build is a plain manifest: nothing is attested unasked', async () => {
+test('a build without the flags makes a plain manifest without attestations', async () => {
   await using rig = await prepared();
   await rig.build('c', ...FLAGS, '-o', 'type=oci,dest=l,tar=false', '--provenance=false');
   const { root, entries } = layout(rig, 'l');
@@ -173,7 +171,7 @@ for (const version of ['v1', 'v0.2']) {
   });
 }
 
-test('the graph in mode=max is the one that Docker tells, step for step', async () => {
+test("the graph in mode=max has the same steps as Docker's", async () => {
   const golden = join(ROOT, 'exporter/attest/golden');
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: readFileSync(join(golden, 'Dockerfile')) });
@@ -200,7 +198,7 @@ test('the graph in mode=max is the one that Docker tells, step for step', async 
     const text = JSON.stringify(
       { name: subject[0]?.name, externalParameters, llbDefinition },
       (name, value) =>
-        // Where the caller's directory is called what it is.
+        // Kiln and Docker have different names for the directory of the caller.
         name === 'local.sharedkeyhint' ? undefined : value,
     );
     return JSON.parse(text.replace(/sha256:[0-9a-f]{64}/g, 'a digest'));
@@ -272,8 +270,8 @@ RUN mkdir -p /var/lib/dpkg /lib/apk/db && ln -s ../../../../../../var/lib/dpkg/s
 });
 
 /**
- * What Docker 28.5 names as subjects of this tree: all plain files by all their names, also the one
- * whose place is taken.
+ * The subjects that Docker 28.5 lists for this tree: every regular file by each of its names, also
+ * the file whose name an attestation has.
  */
 const TREE = { 'in/a': 'z\n', 'in/provenance.json': 'own\n', 'in/sub/f': '' };
 const SUBJECTS = [
@@ -364,7 +362,7 @@ test('of several platforms each has its statements, in its directory or by its n
   );
 });
 
-test('attestations that cannot be are refused before anything is built', async () => {
+test('attestations that cannot be written are refused before anything is built', async () => {
   await using rig = await prepared();
   const refused = async (...args: string[]) =>
     (await rig.kiln(['build', ...args, 'c'], { expect: 2 })).stderr;
@@ -418,7 +416,7 @@ test('an attested image of two platforms is pushed, pulled, unpacked and kept in
     const machine = readFileSync(rig.path(`${arch}-bundle/rootfs/bin/busybox`)).readUInt16LE(18);
     assert.is(machine, arch === 'amd64' ? 62 : 183);
   }
-  // What was pushed is still whole here, and survives a collection.
+  // The pushed image is still complete in this store, and survives a collection.
   await rig.build('c', '--provenance=true', '-t', 'kept:1');
   await rig.kiln(['prune', '--all', '--force'], { expect: 0 });
   assert.match((await rig.kiln(['fsck'], { expect: 0 })).stdout, /sound/);
@@ -426,7 +424,7 @@ test('an attested image of two platforms is pushed, pulled, unpacked and kept in
   await run(['skopeo', 'inspect', `oci-archive:${rig.path('kept.tar')}`], { expect: 0 });
 });
 
-test('annotations go where their targets say, on every output that is an image', async () => {
+test('annotations are where their prefixes say, in every output that is an image', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY hello.txt /\n', 'hello.txt': 'hello' });
   await rig.build(
@@ -473,7 +471,7 @@ test('annotations go where their targets say, on every output that is an image',
   assert.is(readFileSync(rig.path('files/linux_arm64/hello.txt'), 'utf8'), 'hello');
 });
 
-test('a push by digest leaves no tag, and the name by digest stays here', async () => {
+test('a push by digest sets no tag, and the store keeps the name with the digest', async () => {
   const missing = registryMissing();
   if (missing) return console.log(`SKIP push by digest: ${missing}`);
   await using registry = await startRegistry();
@@ -508,7 +506,7 @@ test('a push by digest leaves no tag, and the name by digest stays here', async 
   assert.match(refused.stderr, /a push by digest writes no tag/);
 });
 
-test('what no exporter can do is refused with what to do instead', async () => {
+test('an output that no exporter can write is refused with a hint', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\n' });
   const refused = async (...args: string[]) =>

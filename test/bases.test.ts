@@ -13,7 +13,7 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/** Answers what the registry was asked since the last time, shortened. */
+/** Returns the requests to the registry since the last call, shortened. */
 function watching(registry: TestRegistry): () => Promise<string[]> {
   let seen = 0;
   return async () => {

@@ -17,7 +17,7 @@ test('the example builds and runs, and a second build is all cached', async () =
   assert.equal((await rig.kiln(['run', 'app'], { expect: 0 })).stdout, ran.stdout);
 });
 
-test('several tags name the same image, and the image ID goes where it is asked', async () => {
+test('several tags name the same image, and --iidfile gets the image ID', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo hi > /hi\n' });
   await rig.build(
@@ -44,7 +44,7 @@ test('several tags name the same image, and the image ID goes where it is asked'
   assert.is(quiet.stderr, '');
 });
 
-test('--target builds one stage, and stages that it does not need are never touched', async () => {
+test('--target builds one stage, and stages that it does not need do not run', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: `
@@ -62,7 +62,7 @@ RUN echo final > /which
   assert.is(await cat(rig, 'final', '/which'), 'final\n');
 });
 
-test('build arguments reach stages that declare them, and a global ARG serves FROM', async () => {
+test('build arguments reach the stages that declare them, and FROM uses a global ARG', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: `
@@ -165,7 +165,7 @@ test('.dockerignore and <name>.dockerignore keep files out of the context', asyn
   assert.not((await list('y')).includes('/c/a.txt'));
 });
 
-test('the context can be a Dockerfile or a tar on standard input, before flags', async () => {
+test('the context can be a Dockerfile or a tar on standard input, also before flags', async () => {
   await using rig = await Rig.create('busybox');
   await rig.kiln(['build', '-', '-t', 'in', '--progress=plain'], {
     stdin: 'FROM busybox\nRUN echo stdin > /f\n',
@@ -205,7 +205,7 @@ test('what a RUN sees of hosts and resolv.conf never reaches the image', async (
   );
 });
 
-test('secrets are there for the step that asks and nowhere else', async () => {
+test('only the step that asks for a secret can read it', async () => {
   await using rig = await Rig.create('busybox');
   const token = `PLANTED-TOKEN-${Math.random()}`;
   const word = `PLANTED-WORD-${Math.random()}`;

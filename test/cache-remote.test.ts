@@ -14,9 +14,7 @@ import { digestOf } from '../base/digest.ts';
 import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
 import { cat, Rig, ROOT, steps } from './rig.ts';
 
-/**
- * Random bytes tell whether a step was cached: two images are equal exactly when no step ran twice.
- */
+/** Each RUN writes random bytes, so two images are equal exactly when no step ran twice. */
 const DOCKERFILE = `
 FROM busybox AS build
 COPY a.txt /src/
@@ -48,7 +46,7 @@ const ran = (plain: string) =>
   [...steps(plain)]
     .filter(([name, end]) => end === 'DONE' && /\[.*\d\/\d\]/.test(name))
     .map(([name]) => name.replace(/^\[.*?\] /, ''));
-/** Requests in a registry's log, such as `GET blobs`, with how often each was made. */
+/** Counts the requests in the log of a registry by kind, such as `GET blobs`. */
 function requests(registry: TestRegistry, from = 0): Map<string, number> {
   const counts = new Map<string, number>();
   for (const [, method, kind] of registry
@@ -88,7 +86,7 @@ real(
       'the manifest and the config',
     );
 
-    // An image that goes to the registry where the cache is moves no layer either, not even back.
+    // A push to the registry of the cache moves no layer either.
     const beforePush = registry.log().length;
     await two.build(
       'c',
@@ -101,7 +99,7 @@ real(
     assert.is(pushed.get('GET blobs'), 1, 'the config of the cache');
     assert.is(pushed.get('PUT blobs'), 1, 'the config of the image; its layers are mounted');
 
-    // And one that is to be run here has the very bytes of the first machine.
+    // An image that is loaded here has the same bytes as on the first machine.
     await two.build('c', '-t', 'x', '--cache-from', ref);
     assert.equal(await randoms(two), await randoms(one));
     const ids = await Promise.all(
@@ -112,18 +110,21 @@ real(
   },
 );
 
-real('what a changed file needs is brought, and no more', async (registry) => {
-  await using one = await machine();
-  const ref = `${registry.host}/cache`;
-  await one.build('c', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`);
-  await using two = await machine();
-  two.write('c', {
-    Dockerfile: `${DOCKERFILE.trimStart()}RUN cat /app/random-build /random-top > /more\n`,
-  });
-  const plain = await two.build('c', '-t', 'x', '--cache-from', `type=registry,ref=${ref}`);
-  assert.equal(ran(plain), ['RUN cat /app/random-build /random-top > /more']);
-  assert.is(await cat(two, 'x', '/more'), (await randoms(one)).join(''));
-});
+real(
+  'after a changed file only the layers that the build needs are downloaded',
+  async (registry) => {
+    await using one = await machine();
+    const ref = `${registry.host}/cache`;
+    await one.build('c', '-t', 'x', '--cache-to', `type=registry,ref=${ref},mode=max`);
+    await using two = await machine();
+    two.write('c', {
+      Dockerfile: `${DOCKERFILE.trimStart()}RUN cat /app/random-build /random-top > /more\n`,
+    });
+    const plain = await two.build('c', '-t', 'x', '--cache-from', `type=registry,ref=${ref}`);
+    assert.equal(ran(plain), ['RUN cat /app/random-build /random-top > /more']);
+    assert.is(await cat(two, 'x', '/more'), (await randoms(one)).join(''));
+  },
+);
 
 real('export sends only what is missing', async (registry) => {
   await using rig = await machine();
@@ -139,36 +140,36 @@ real('export sends only what is missing', async (registry) => {
   await rig.build('c', '-t', 'x', ...to);
   const more = requests(registry, beforeMore);
   assert.is(more.get('PUT blobs'), 2, 'one layer and the config');
-  assert.ok((more.get('HEAD blobs') ?? 0) <= 3, 'what the old cache lists is not even asked for');
+  assert.ok(
+    (more.get('HEAD blobs') ?? 0) <= 3,
+    'for blobs that the old cache lists there is no request',
+  );
 });
 
-real(
-  'an inline cache comes with the image, and is hit without a layer being downloaded',
-  async (registry) => {
-    await using one = await machine();
-    const ref = `${registry.host}/app:1`;
-    await one.build(
-      'c',
-      '-t',
-      'x',
-      '--output',
-      `type=image,name=${ref},push=true`,
-      '--cache-to',
-      'type=inline',
-    );
-    await using two = await machine();
-    const before = registry.log().length;
-    allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
-    assert.is(requests(registry, before).get('GET blobs'), 1, 'the config of the image');
-    // An image on top of it does not pass its records on.
-    two.write('d', { Dockerfile: `FROM ${ref}\nLABEL a=b\n` });
-    await two.build('d', '-t', 'derived');
-    assert.not.match(
-      (await two.kiln(['inspect', 'derived'], { expect: 0 })).stdout,
-      'moby.buildkit.cache',
-    );
-  },
-);
+real('an inline cache is in the image, and a hit downloads no layer', async (registry) => {
+  await using one = await machine();
+  const ref = `${registry.host}/app:1`;
+  await one.build(
+    'c',
+    '-t',
+    'x',
+    '--output',
+    `type=image,name=${ref},push=true`,
+    '--cache-to',
+    'type=inline',
+  );
+  await using two = await machine();
+  const before = registry.log().length;
+  allCached(await two.build('c', '--cache-from', ref, '--output', 'type=cacheonly'));
+  assert.is(requests(registry, before).get('GET blobs'), 1, 'the config of the image');
+  // An image that is built on this one does not inherit the records of its inline cache.
+  two.write('d', { Dockerfile: `FROM ${ref}\nLABEL a=b\n` });
+  await two.build('d', '-t', 'derived');
+  assert.not.match(
+    (await two.kiln(['inspect', 'derived'], { expect: 0 })).stdout,
+    'moby.buildkit.cache',
+  );
+});
 
 test('a cache in a directory gives another machine an all-cached build', async () => {
   await using one = await machine();
@@ -188,7 +189,7 @@ test('a cache in a directory gives another machine an all-cached build', async (
   assert.equal(await randoms(two), await randoms(one));
 });
 
-test('mode=min holds what the image is made of, mode=max every step', async () => {
+test('mode=min has the steps whose layers are in the image, mode=max has every step', async () => {
   await using one = await machine();
   await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('min')}`);
   await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('max')},mode=max`);
@@ -222,7 +223,7 @@ test('mode=min holds what the image is made of, mode=max every step', async () =
   }
 });
 
-test('a failed build exports its finished steps, and nothing that was there before', async () => {
+test('a failed build exports its finished steps, but not those of earlier builds', async () => {
   await using one = await machine();
   const cache = `type=local,dest=${one.path('cache')},mode=max`;
   await one.build('c', '-t', 'x', '--cache-to', cache);
@@ -248,7 +249,7 @@ test('a failed build exports its finished steps, and nothing that was there befo
   allCached(await two.build('c', ...from, '--output', 'type=cacheonly'));
 });
 
-test('several caches are read, and each gives what it has', async () => {
+test('several caches are read, and records of each are used', async () => {
   await using one = await machine();
   await one.build(
     'c',
@@ -286,7 +287,7 @@ test('several caches are read, and each gives what it has', async () => {
   );
 });
 
-test('a cache that is absent, broken or incomplete warns, and the build goes on', async () => {
+test('a missing, broken or incomplete cache is a warning, and the build goes on', async () => {
   await using one = await machine();
   await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);
   await using two = await machine();
@@ -329,7 +330,7 @@ test('a cache that is absent, broken or incomplete warns, and the build goes on'
   );
 });
 
-test('a cache that lies about its layers gives no byte of them: the steps are run', async () => {
+test('no byte of a cache with wrong diffIDs is used: the steps run instead', async () => {
   await using one = await machine();
   await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);
   const blob = (cache: string, digest: string) =>
@@ -346,7 +347,7 @@ test('a cache that lies about its layers gives no byte of them: the steps are ru
     writeFileSync(blob('bytes', digest), bytes);
   }
 
-  // Each layer under the diffID of the next one, in a manifest that is sound in itself.
+  // Each layer has the diffID of the next one, in a manifest that is otherwise valid.
   cpSync(one.path('cache'), one.path('diff-ids'), { recursive: true });
   const annotation = 'containerd.io/uncompressed';
   const ids = own.map(
@@ -404,7 +405,7 @@ test('a failed export fails the build, unless ignore-error=true; the image exist
   assert.match(unreachable.stderr, /KILN_REGISTRY_UNREACHABLE/);
 });
 
-test('platforms that are built one after the other share one cache', async () => {
+test('builds of different platforms can add to one cache, one after the other', async () => {
   await using one = await Rig.create('busybox');
   one.write('c', {
     Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /f\nCOPY all /all\n',
@@ -435,7 +436,7 @@ test('platforms that are built one after the other share one cache', async () =>
   assert.is(steps(plain).size, 4);
 });
 
-test('what Docker exported is read without a warning, and the image is built', async () => {
+test('a cache that Docker exported is read without a warning, and the image is built', async () => {
   await using rig = await machine();
   for (const name of ['max', 'index', 'min', 'inline']) {
     const plain = await rig.build(
@@ -452,7 +453,7 @@ test('what Docker exported is read without a warning, and the image is built', a
   }
 });
 
-test('SOURCE_DATE_EPOCH: the image of an imported cache is the same byte for byte', async () => {
+test('with SOURCE_DATE_EPOCH an imported cache gives the same image byte for byte', async () => {
   await using one = await machine();
   const epoch = ['--build-arg', 'SOURCE_DATE_EPOCH=1700000000'];
   await one.build(

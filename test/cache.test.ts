@@ -3,9 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cat, Rig, steps } from './rig.ts';
 
-/**
- * Each RUN writes random bytes: two builds have the same bytes exactly when the step was cached.
- */
+/** Each RUN writes random bytes, so two builds have the same bytes exactly when it was cached. */
 const DOCKERFILE = `
 FROM busybox AS a
 COPY a.txt /
@@ -38,7 +36,7 @@ async function prepared(): Promise<Rig> {
   return rig;
 }
 
-test('nothing is run again when nothing changed', async () => {
+test('a build without changes runs nothing', async () => {
   await using rig = await prepared();
   const cold = await randoms(rig);
   const warm = await randoms(rig);
@@ -86,7 +84,7 @@ test('a file that no step reads can change freely', async () => {
   assert.equal({ ...warm, plain: '' }, { ...cold, plain: '' });
 });
 
-test('mode and name count, and so does an edit that keeps size and time', async () => {
+test('a changed mode or name is a miss, and so is an edit that keeps size and time', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: 'FROM busybox\nCOPY d /d\nRUN head -c 16 /dev/urandom | md5sum > /r\n',
@@ -110,7 +108,7 @@ test('mode and name count, and so does an edit that keeps size and time', async 
   assert.is.not(await build(), mode);
 });
 
-test('a changed build argument rebuilds from the step that sees it', async () => {
+test('a changed build argument rebuilds from the first step that uses it', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:
@@ -144,7 +142,7 @@ test('a changed secret or label does not run a step again', async () => {
   assert.is(await cat(rig, 'x', '/r'), first);
 });
 
-test('--no-cache runs everything again, and the next build finds its results', async () => {
+test('--no-cache runs everything again, and the next build uses its results', async () => {
   await using rig = await prepared();
   const cold = await randoms(rig);
   const again = await randoms(rig, '--no-cache');
@@ -154,7 +152,7 @@ test('--no-cache runs everything again, and the next build finds its results', a
   assert.equal({ ...warm, plain: '' }, { ...again, plain: '' });
 });
 
-test('what succeeded before a failure stays cached', async () => {
+test('steps that succeeded before a failure are cached', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:

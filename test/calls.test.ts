@@ -4,7 +4,7 @@ import { Rig } from './rig.ts';
 
 const BAD = 'FROM scratch AS Foo\nCMD ["a"]\n';
 
-test('--check ends with 1 for findings, unless they are to be ignored, else with 0', async () => {
+test('--check ends with 1 when it has findings that are not ignored, else with 0', async () => {
   await using rig = await Rig.create();
   rig.write('bad', { Dockerfile: BAD });
   rig.write('good', { Dockerfile: 'FROM scratch\nCMD ["a"]\n' });
@@ -56,7 +56,7 @@ test('warnings are shown with their lines after a build, and also when it fails'
   );
 });
 
-test('a build argument that nothing takes is named, with what was meant', async () => {
+test('an unused build argument is reported, with the name that may be meant', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nARG VERSION\nCOPY Dockerfile /\n' });
   const plain = await rig.build(
@@ -75,7 +75,7 @@ test('a build argument that nothing takes is named, with what was meant', async 
   );
 });
 
-test('a build argument that a trigger takes is not said to be unused', async () => {
+test('a build argument that an ONBUILD trigger uses is not reported as unused', async () => {
   await using rig = await Rig.create();
   rig.write('c', {
     Dockerfile: 'FROM scratch AS base\nONBUILD ARG VERSION=1\nFROM base\nCOPY Dockerfile /\n',
@@ -107,7 +107,7 @@ test('a COPY of a bulky directory warns once a build, unless .dockerignore names
   assert.not.match(await rig.build('c'), 'from the context:');
 });
 
-test('what cannot be called is refused with what can', async () => {
+test('an unknown --call is refused with the list of known ones', async () => {
   await using rig = await Rig.create();
   const ran = await rig.kiln(['build', '--call=outlin', '.'], { expect: 2 });
   assert.match(

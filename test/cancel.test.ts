@@ -4,9 +4,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mountsBelow, processesWith, Rig, steps } from './rig.ts';
 
-/** Entries of the store's scratch space: empty when nothing was left behind. */
+/** The entries in the scratch space of the store. It is empty when nothing was left behind. */
 function leftovers(rig: Rig): string[] {
-  // The directory for lock files stays; what it holds goes with its holders.
+  // The directory of lock files stays. Its files are removed by the processes that hold them.
   return [...readdirSync(`${rig.store}/tmp`).filter((name) => name !== 'locks'), ...lockFiles(rig)];
 }
 
@@ -16,16 +16,16 @@ function lockFiles(rig: Rig): string[] {
 }
 
 async function untilGone(text: string): Promise<string[]> {
-  // The kernel ends the processes of a killed pid namespace on its own time; two seconds are
-  // plenty.
+  // The kernel needs a moment to end the processes of a killed pid namespace. Two seconds are
+  // ample.
   for (let attempt = 0; attempt < 100 && processesWith(text).length > 0; attempt++)
     await new Promise((done) => setTimeout(done, 20));
   return processesWith(text);
 }
 
 /**
- * The directory of the sandboxes of the process whose step sleeps for `mark` seconds: it is in the
- * arguments of the runtime.
+ * The directory of the sandboxes of the build whose step sleeps for `mark` seconds. It is read from
+ * the arguments of the runtime.
  */
 function stateOf(mark: string): string {
   for (const file of globSync('/proc/[0-9]*/status')) {
@@ -37,7 +37,7 @@ function stateOf(mark: string): string {
         if (bundle !== undefined) return dirname(bundle);
       }
     } catch {
-      // It ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   throw new Error(`no sandbox sleeps for ${mark}`);
@@ -114,7 +114,7 @@ test('builds killed at many moments never spoil the store', async () => {
   for (let round = 0; round < rounds; round++) {
     const killed = rig.kiln(['build', '--no-cache', '--progress=plain', '-t', 'x', 'c'], {
       watch: (output, kill) => {
-        // Another moment each time: after so many lines of progress.
+        // Each build is killed after another number of lines of progress.
         if (output.split('\n').length > 1 + ((round * 7) % 40)) kill('SIGKILL');
       },
     });
@@ -136,7 +136,7 @@ test('a build whose reader goes away ends quietly', async () => {
   assert.not.match(ran.stderr, 'EPIPE');
 });
 
-test('a killed build empties nothing that it had mounted for a sandbox', async () => {
+test('the cleanup after a killed build deletes no file of a mounted cache', async () => {
   await using rig = await Rig.create('busybox');
   const mark = `79${Math.floor(Math.random() * 1e6)}`;
   rig.write('c', {
@@ -158,7 +158,7 @@ sleep ${mark}
   });
   assert.is(ran.signal, 'SIGKILL');
   assert.equal(await untilGone(`sleep ${mark}`), []);
-  // The last that the watchdog removes.
+  // The watchdog removes this directory last.
   while (existsSync(state!)) await new Promise((done) => setTimeout(done, 20));
   const kept = globSync(`${rig.store}/caches/*/*/data/d/f`);
   assert.equal(

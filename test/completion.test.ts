@@ -5,10 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KILN, ROOT, run } from './rig.ts';
 
-/**
- * What is typed, and words that the completion has to offer or must not. Each shell is asked for
- * all of them.
- */
+/** Typed text, with words that the completion must offer or must not. Every shell is tested. */
 const CASES: readonly {
   readonly line: string;
   readonly offers: readonly string[];
@@ -54,7 +51,7 @@ test('bash completes', async () => {
       await run(['bash', '--norc', '-c', ask, 'bash', await script('bash'), line], { expect: 0 })
     ).stdout.split('\n');
   for (const { line, offers, not = [] } of CASES) {
-    // Bash takes what stands before an equals sign for another word.
+    // Bash treats the text before an equals sign as another word.
     const words = offers.map((word) =>
       line.includes('=') ? word.slice(word.indexOf('=') + 1) : word,
     );
@@ -67,7 +64,7 @@ test('bash completes', async () => {
   assert.equal((await offered('kiln build -t app --output type=ta')).filter(Boolean), ['tar']);
 });
 
-test('bash completes a line that is typed', async () => {
+test('bash completes a line in a terminal', async () => {
   const file = join(ROOT, 'completions/kiln.bash');
   const typed = `source ${file}; kiln() { printf '<%s>' "$@"; }; PS1=\n`;
   const keys = 'kiln build --progress=rawj\t--no-cache-f\tx --output type=ta\t\nexit\n';
@@ -80,8 +77,8 @@ test('bash completes a line that is typed', async () => {
 test('zsh completes', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-zsh-'));
   try {
-    // A widget behind the completion writes what the line has become; a list of several is
-    // completed by what they begin with.
+    // A widget that runs after the completion writes the completed line. When several words match,
+    // zsh completes their common beginning.
     const ask = `zmodload zsh/zpty
       zpty kiln zsh -f -i
       zpty -w kiln "PS1=; autoload -Uz compinit; compinit -D -u; source $1; \
@@ -127,7 +124,7 @@ test('fish completes', async () => {
   }
 });
 
-test('the man page is troff without a complaint, and has every command', async () => {
+test('the man page is valid troff and describes every command', async () => {
   const { stdout, stderr } = await run(['man', '-l', '--warnings', join(ROOT, 'man/kiln.1')], {
     env: { LC_ALL: 'C.UTF-8', MANWIDTH: '100', MANPAGER: 'cat', MAN_KEEP_FORMATTING: '' },
     expect: 0,

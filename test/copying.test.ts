@@ -7,10 +7,7 @@ import { KILN, Rig, type RunOptions, run, steps, testImage } from './rig.ts';
 
 const EPOCH = { SOURCE_DATE_EPOCH: '1700000000' };
 
-/**
- * Everything that can make a layer: changes, removals, links, owners, and what is put back as it
- * was.
- */
+/** A Dockerfile whose layers have changes, removals, links, owners, and files that are restored. */
 const DOCKERFILE = `
 # syntax=docker/dockerfile:1
 FROM busybox AS tools
@@ -64,7 +61,7 @@ test('a store on a file system without attributes works', async () => {
   assert.ok(readFileSync(rig.path('ram.tar')).equals(readFileSync(rig.path('disk.tar'))));
 });
 
-/** A store on a file system that overlay cannot lie on: an overlay. */
+/** A rig whose store is on overlay, on which overlay itself cannot be mounted. */
 async function onOverlay(use: (rig: Rig, store: string) => Promise<void>): Promise<void> {
   await using rig = await Rig.create();
   for (const name of ['lower', 'upper', 'work', 'tree']) mkdirSync(rig.path(name));
@@ -78,7 +75,7 @@ async function onOverlay(use: (rig: Rig, store: string) => Promise<void>): Promi
   }
 }
 
-test('a store on overlay gives the same image by every way to make a layer', async () => {
+test('a store on overlay gives the same image, whatever a layer contains', async () => {
   await onOverlay(async (rig, store) => {
     context(rig);
     const on = (root: string): RunOptions => ({ env: { ...EPOCH, KILN_ROOT: root }, expect: 0 });
@@ -110,7 +107,7 @@ test('a store on overlay gives the same image by every way to make a layer', asy
   });
 });
 
-test('such a store runs images, opens a shell in a failed step, is pruned and intact', async () => {
+test('with a store on overlay run, fsck, prune and --output-on-error work', async () => {
   await onOverlay(async (rig, store) => {
     context(rig);
     const kiln = (args: readonly string[], options: RunOptions = {}) =>
@@ -149,7 +146,7 @@ test('such a store runs images, opens a shell in a failed step, is pruned and in
   });
 });
 
-test('a store that a file system cannot hold is refused by a build and by doctor', async () => {
+test('build and doctor refuse a store on a file system that cannot hold it', async () => {
   if (!/\tvfat$/m.test(readFileSync('/proc/filesystems', 'utf8')))
     return console.log('SKIP vfat: this kernel has no vfat');
   await using rig = await Rig.create();
@@ -180,7 +177,7 @@ test('a store that a file system cannot hold is refused by a build and by doctor
   }
 });
 
-/** Root without CAP_SYS_ADMIN, as `docker run` makes it. */
+/** Runs Kiln as root without CAP_SYS_ADMIN, as in a container of `docker run`. */
 function confined(rig: Rig, ...args: string[]) {
   return run(['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin', KILN, ...args], {
     cwd: rig.directory,
@@ -221,7 +218,7 @@ test('without CAP_SYS_ADMIN builds work, and a RUN is refused before it begins',
   await rig.kiln(['load', '-q', '-i', testImage('busybox')], { expect: 0 });
   await rig.kiln(['build', '-o', 'type=oci,dest=free.tar', 'c'], { env: EPOCH, expect: 0 });
   assert.ok(readFileSync(rig.path('confined.tar')).equals(readFileSync(rig.path('free.tar'))));
-  // The store that overlay was chosen for serves the same builds without the privilege.
+  // A store that was made with overlay serves the same builds without CAP_SYS_ADMIN.
   const shared = await confined(rig, 'build', '--no-cache', '-o', 'type=oci,dest=shared.tar', 'c');
   assert.is(shared.code, 0, shared.stderr);
   assert.ok(readFileSync(rig.path('shared.tar')).equals(readFileSync(rig.path('free.tar'))));

@@ -8,12 +8,12 @@ test('builds and prunes killed at random moments leave an intact store', async (
   assert.is(killed, 8);
 });
 
-test('two rows of builds on one store with prunes beside them are all right', async () => {
+test('builds of two processes in one store are right, with prunes at the same time', async () => {
   assert.is(await buildBeside({ processes: 2, rounds: 4, seed: 7 }), 8);
 });
 
 test('after kills, full disks, collections and repairs the store is intact', async () => {
-  // KILN_SOAK=1: ten minutes of other weather each time.
+  // KILN_SOAK=1 runs it for ten minutes with a new seed.
   const long = process.env['KILN_SOAK'] !== undefined;
   const seed = long ? Date.now() % 1e6 : 7;
   console.log(`storm: seed ${seed}`);

@@ -18,18 +18,16 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly stdin?: string | Uint8Array;
   readonly env?: NodeJS.ProcessEnv;
-  /**
-   * Exit code that the test expects; any other throws with the whole output. Undefined takes any.
-   */
+  /** The exit code that the test expects. Any other one throws, with the whole output. */
   readonly expect?: number | undefined;
   /**
-   * Called with what was printed so far, at each chunk, and the process, for tests that act in the
-   * middle.
+   * Called at each chunk with all output so far, for tests that act while the command runs. `kill`
+   * sends it a signal.
    */
   readonly watch?: (output: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
-/** Runs a command to its end. */
+/** Runs a command and waits for its end. Rejects when it ends with another code than expected. */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return new Promise((done, fail) => {
     const child = spawn(command[0]!, command.slice(1), {
@@ -76,8 +74,8 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
 }
 
 /**
- * A place for one end-to-end test: a temporary tree with a store of its own that holds the named
- * test images. The real binary runs in it; everything is removed with it.
+ * The setting of one end-to-end test: a temporary directory with a store that has the named test
+ * images. Commands run the real binary there. Disposing the rig removes everything.
  */
 export class Rig implements AsyncDisposable {
   readonly directory: string;
@@ -99,7 +97,7 @@ export class Rig implements AsyncDisposable {
     return join(this.directory, ...parts);
   }
 
-  /** Writes files of a tree under `directory`; a string's leading line break is dropped. */
+  /** Writes files below `directory`. The first line break of a text is dropped. */
   write(directory: string, files: Readonly<Record<string, string | Uint8Array>>): string {
     for (const [name, content] of Object.entries(files)) {
       const path = this.path(directory, name);
@@ -117,7 +115,7 @@ export class Rig implements AsyncDisposable {
     });
   }
 
-  /** `kiln build --progress=plain` of a context, expecting success; answers what was printed. */
+  /** Runs `kiln build --progress=plain` on a context, which must succeed. Returns its progress. */
   async build(context: string, ...args: string[]): Promise<string> {
     const ran = await this.kiln(['build', '--progress=plain', ...args, context], { expect: 0 });
     return ran.stderr;
@@ -128,20 +126,20 @@ export class Rig implements AsyncDisposable {
   }
 }
 
-/** The archive of a test image, made by scripts/test-images.sh. */
+/** The path of the archive of a test image, which scripts/test-images.sh makes. */
 export function testImage(name: string): string {
   const archives = globSync(join(ROOT, '.cache/test-images', `${name}-*.oci.tar`)).filter((path) =>
     new RegExp(`/${name}-[0-9a-f]{16}\\.oci\\.tar$`).test(path),
   );
   const archive = archives[0];
   if (!archive)
-    throw new Error(`the test image ${name} is not made: run 'npm run test-images -- ${name}'`);
+    throw new Error(`the test image ${name} is missing: run 'npm run test-images -- ${name}'`);
   return archive;
 }
 
 /**
- * The steps of plain output by name: `CACHED`, `DONE` or `ERROR`. Internal steps and exports are
- * left out.
+ * Reads plain progress: maps the name of each step to `CACHED`, `DONE`, `ERROR` or `CANCELED`.
+ * Internal steps and exports are left out.
  */
 export function steps(plain: string): Map<string, string> {
   const names = new Map<string, string>();
@@ -161,12 +159,12 @@ export function steps(plain: string): Map<string, string> {
   );
 }
 
-/** What `file` holds in an image, read by running `cat` in it. */
+/** The text of `file` in an image, which `cat` prints in a container. */
 export async function cat(rig: Rig, image: string, file: string): Promise<string> {
   return (await rig.kiln(['run', image, 'cat', file], { expect: 0 })).stdout;
 }
 
-/** Mounts below `directory` that this process can see: a build must leave none. */
+/** The mounts below `directory` that this process sees. A build must leave none. */
 export function mountsBelow(directory: string): string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
@@ -174,7 +172,7 @@ export function mountsBelow(directory: string): string[] {
     .filter((path) => path.startsWith(directory));
 }
 
-/** Processes whose command line mentions `text`, other than this one: a build must leave none. */
+/** The other processes whose command line contains `text`. A build must leave none. */
 export function processesWith(text: string): string[] {
   const found: string[] = [];
   for (const file of globSync('/proc/[0-9]*/cmdline')) {
@@ -183,7 +181,7 @@ export function processesWith(text: string): string[] {
       const command = readFileSync(file, 'utf8').replaceAll('\0', ' ');
       if (command.includes(text)) found.push(command);
     } catch {
-      // It ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return found;

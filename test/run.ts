@@ -1,7 +1,7 @@
 /**
- * Runs the test files (uvu suites), each in a process of its own, a few at a time; prints each
- * file's result, the output of those that fail, every skip with its reason, and last the counts. A
- * skip whose reason is not accepted (skips.ts) fails the run.
+ * Runs the test files (uvu suites), each in its own process, several at a time. Prints the result
+ * of each file, the output of files that fail, every skip with its reason, and the totals. A skip
+ * whose reason is not accepted (skips.ts) fails the run.
  *
  *   node test/run.ts [SUBSTRING…]  files whose path contains one of them; all when none is given
  */
@@ -13,7 +13,7 @@ import { FOLDER_NAMES } from '../scripts/directions/sources.ts';
 import { isAccepted } from './skips.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-/** A file that hangs is a failure, not a stuck run. */
+/** A file that takes longer is killed and counts as a failure. */
 const FILE_LIMIT_MS = 8 * 60_000;
 
 interface FileResult {
@@ -26,7 +26,7 @@ interface FileResult {
 }
 
 function count(output: string, label: string): number {
-  // One file may run several suites: each prints its own totals.
+  // A file may run several suites, and each prints its own totals.
   return [...output.matchAll(new RegExp(`^\\s*${label}:\\s+(\\d+)`, 'gm'))].reduce(
     (sum, match) => sum + Number(match[1]),
     0,
@@ -53,7 +53,7 @@ function runFile(file: string): Promise<FileResult> {
       const passed = count(output, 'Passed');
       const total = count(output, 'Total');
       const skips = [...output.matchAll(/^SKIP (.*)$/gm)].map((match) => match[1] ?? '');
-      // A file that ends badly without a counted failure (a crash, no test at all) is one failure.
+      // A file that crashes or has no test counts as one failure.
       const counted = total - passed;
       const failed = counted > 0 ? counted : code !== 0 || total + skips.length === 0 ? 1 : 0;
       done({ file, passed, failed, skips, output, ms: performance.now() - started });
@@ -64,7 +64,7 @@ function runFile(file: string): Promise<FileResult> {
 const wanted = process.argv.slice(2);
 const files = globSync(`{${FOLDER_NAMES},scripts,test}/**/*.test.ts`, { cwd: ROOT })
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  // End-to-end tests take longest: start them first.
+  // End-to-end tests take longest, so they start first.
   .sort(
     (a, b) => Number(b.startsWith('test/')) - Number(a.startsWith('test/')) || (a < b ? -1 : 1),
   );

@@ -73,7 +73,7 @@ function hardlyCut(): Buffer {
   }
 }
 
-/** `command` is `kiln …` with whatever the shell puts around it; its exit code is that of kiln. */
+/** Runs a shell command with `kiln …` in it. Its exit code is that of kiln. */
 function shell(rig: Rig, command: string): Promise<Ran> {
   const script = `kiln() { '${KILN}' "$@"; }; ${command}`;
   return run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });

@@ -1,7 +1,6 @@
 /**
- * The reasons for which a test may be skipped. Everything else that a test file prints as `SKIP …`
- * fails the run: what a package can mend belongs into scripts/setup.sh, and what the product lacks
- * is a failure.
+ * The reasons for which a test may be skipped. Any other `SKIP …` of a test file fails the run. A
+ * missing package belongs in scripts/setup.sh, and a missing feature of Kiln is a failure.
  */
 const ACCEPTED: readonly {
   readonly words: RegExp;
@@ -48,7 +47,7 @@ const ACCEPTED: readonly {
   },
 ];
 
-/** Whether a test may be left out for this reason: the text behind `SKIP `. */
+/** True when a test may be skipped for `reason`, which is the text after `SKIP `. */
 export function isAccepted(reason: string): boolean {
   return ACCEPTED.some(({ words, when }) => words.test(reason) && (when === undefined || when()));
 }

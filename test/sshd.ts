@@ -3,14 +3,14 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync
 import { basename, join } from 'node:path';
 import { startServer, startSshd, whyNoSshd } from '../base/testing/sshd.ts';
 
-/** Why these tests cannot run here, or undefined. */
+/** The reason why tests with ssh cannot run here. Undefined when they can. */
 export function whyNoSsh(): string | undefined {
   return whyNoSshd('/usr/bin/ssh', '/usr/bin/ssh-agent', '/usr/bin/git');
 }
 
 /**
- * For end-to-end tests: an sshd on loopback, agents, keys, and a repository behind it; all in one
- * directory and gone with its scope.
+ * The setting of tests with ssh: an sshd on loopback, agents, keys and a repository, all in one
+ * directory. Disposing it ends the servers and removes the directory.
  */
 export class SshSetting implements AsyncDisposable {
   readonly directory: string;
@@ -39,7 +39,7 @@ export class SshSetting implements AsyncDisposable {
     return join(this.directory, ...names);
   }
 
-  /** Makes a key; answers the path of the private one. */
+  /** Makes a key pair. Returns the path of the private key. */
   key(name: string, type: string, ...more: string[]): string {
     execFileSync('ssh-keygen', [
       '-q',
@@ -56,12 +56,12 @@ export class SshSetting implements AsyncDisposable {
     return this.path(name);
   }
 
-  /** The server takes this key from now on, and no other. */
+  /** Makes the server accept this key from now on, and no other key. */
   authorize(key: string): void {
     copyFileSync(`${key}.pub`, this.path('authorized'));
   }
 
-  /** A running ssh-agent that has `key`, root's or another user's; answers its socket. */
+  /** Starts an ssh-agent with `key`, as the user `uid`. Returns the path of its socket. */
   async agent(name: string, key: string, { uid = 0 } = {}): Promise<string> {
     this.#children.push(
       await startServer('ssh-agent', ['-D', '-a', this.path(name)], /SSH_AUTH_SOCK/, uid),
@@ -73,7 +73,7 @@ export class SshSetting implements AsyncDisposable {
     return this.path(name);
   }
 
-  /** A bare repository with one file; answers its URL. */
+  /** Makes a bare repository with one file. Returns its URL. */
   repository(file: string, text: string): string {
     const work = this.path('work');
     const git = (...args: string[]) =>
@@ -104,8 +104,8 @@ export class SshSetting implements AsyncDisposable {
 }
 
 /**
- * A directory with programs of this host, for images that have none: each with its libraries,
- * behind a script of its name.
+ * Copies programs of this host with their libraries into `directory`, for images without them. A
+ * script named after each program starts it. The directory must be mounted at `/host`.
  */
 export function hostPrograms(directory: string, ...programs: string[]): void {
   for (const part of ['bin', 'lib', 'real']) mkdirSync(join(directory, part), { recursive: true });

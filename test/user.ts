@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { type Ran, Rig, ROOT, run, testImage } from './rig.ts';
 
-/** For tests: an ordinary user with a copy of Kiln. */
-
-/**
- * Not in this host's passwd: what newuidmap reads is put over it, in a mount namespace of the
- * test's own.
+/*
+ * # Tests as an ordinary user
+ *
+ * The user is not in /etc/passwd of this host. Each command runs in a mount namespace in which
+ * /etc/passwd, /etc/subuid and /etc/subgid are replaced, because newuidmap reads them.
  */
+
+/** The user ID of that user, and the group ID. */
 export const UID = 4321;
 
-/**
- * A copy of Kiln that anybody may read, a context, an image archive, and a home: all of the user.
- */
+/** Makes a rig of the user: a copy of Kiln, a context `c`, the archive of an image, a home. */
 export async function prepared(dockerfile: string, image = 'busybox'): Promise<Rig> {
   const rig = await Rig.create();
   for (const [from, to] of [
@@ -46,19 +46,19 @@ export async function prepared(dockerfile: string, image = 'busybox'): Promise<R
   return rig;
 }
 
-/** Runs Kiln as the user, who has subordinate ids or not. */
+/** Runs Kiln as the user, with or without subordinate IDs. */
 export function asUser(rig: Rig, ids: 'with ids' | 'without ids', ...args: string[]): Promise<Ran> {
   return commandAsUser(rig, ids, rig.path('bin/kiln'), ...args);
 }
 
-/** Runs any command as the user. */
+/** Runs any command as the user, like `asUser`. */
 export function commandAsUser(
   rig: Rig,
   ids: 'with ids' | 'without ids',
   ...command: string[]
 ): Promise<Ran> {
   const subids = ids === 'with ids' ? rig.path('subids') : '/dev/null';
-  // Most hosts let everybody open it.
+  // A test that puts a file `tun` into the rig replaces /dev/net/tun, which every user may open.
   const tun = existsSync(rig.path('tun')) ? `mount --bind ${rig.path('tun')} /dev/net/tun &&` : '';
   const script = `${tun} mount --bind ${subids} /etc/subuid && \
 mount --bind ${subids} /etc/subgid && mount --bind ${rig.path('passwd')} /etc/passwd &&
@@ -76,6 +76,7 @@ mount --bind ${subids} /etc/subgid && mount --bind ${rig.path('passwd')} /etc/pa
   });
 }
 
+/** Waits for a command and asserts that it succeeded. */
 export async function done(ran: Promise<Ran>): Promise<Ran> {
   const ended = await ran;
   assert.is(ended.code, 0, ended.stderr);
