@@ -22,6 +22,7 @@ export interface Execution<R> {
 
 export type ByContent<R> = InputKey<R> & { readonly by: 'content' };
 
+/** The results of a node, and whether its op ran or another solver's record was loaded. */
 export interface Run<R> {
   readonly results: readonly MaybeDeferred<R>[];
   readonly how: 'ran' | 'cached';

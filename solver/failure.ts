@@ -19,6 +19,7 @@ export class VertexError extends Error {
   }
 }
 
+/** What an error says about the vertex: `name` is the one that the user sees. */
 export interface FailedVertex {
   readonly digest: Digest;
   readonly name: string;

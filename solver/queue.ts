@@ -16,6 +16,7 @@ export interface MoveQueue<R> {
   watch(look: () => void): () => void;
 }
 
+/** `move` changes the state of a node if it can, and may enqueue nodes. */
 export function createMoveQueue<R>(move: (node: Node<R>) => void): MoveQueue<R> {
   const watchers = new Set<() => void>();
   let queue: Node<R>[] = [];

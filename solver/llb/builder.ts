@@ -128,6 +128,7 @@ function goJson(value: readonly string[]): string {
   );
 }
 
+/** The attributes of a git source, named as in BuildKit's client. */
 export interface GitOptions {
   /** Host and path, such as `github.com/moby/buildkit.git`. The protocol is not part of it. */
   readonly id: string;
@@ -233,6 +234,9 @@ export type ExecMount =
       readonly selector?: string;
     };
 
+/**
+ * A secret of a process: a file, an environment variable or both. `mode` is the mode of the file.
+ */
 export interface ExecSecret {
   readonly id: string;
   /** The path of the file. Undefined if the secret is only an environment variable. */
@@ -244,6 +248,7 @@ export interface ExecSecret {
   readonly optional: boolean;
 }
 
+/** A socket of an ssh agent for a process. */
 export interface ExecSsh {
   readonly id: string;
   /** The path of the socket; `/run/buildkit/ssh_agent.N` if not given. */
@@ -254,6 +259,7 @@ export interface ExecSsh {
   readonly optional: boolean;
 }
 
+/** A process. Without `root` it starts on an empty tree. */
 export interface ExecSpec {
   readonly root: DraftEdge | undefined;
   readonly platform?: Platform | undefined;

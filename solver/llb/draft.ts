@@ -25,6 +25,7 @@ export interface DraftEdge {
   readonly output: number;
 }
 
+/** What a draft gets when it is sealed. */
 export interface SealContext {
   /** The platform of ops that name none. */
   readonly platform: Platform;

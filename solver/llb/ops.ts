@@ -60,6 +60,7 @@ export interface SourceOp {
   readonly attrs: Readonly<Record<string, string>>;
 }
 
+/** Runs a process. Its root file system is the mount at `/`. */
 export interface ExecOp {
   readonly meta: ExecMeta;
   readonly mounts: readonly Mount[];
@@ -102,6 +103,7 @@ export interface ProxyEnv {
 export interface Mount {
   /** The index of an input of the op; -1 for none. */
   readonly input: number;
+  /** The path in the input that is mounted; the top if not given. */
   readonly selector?: string;
   readonly dest: string;
   /** The index of the output that this mount becomes; -1 for none. */
@@ -127,6 +129,7 @@ export interface Mount {
   readonly contentCache?: ContentCache;
 }
 
+/** Changes trees by actions in order. */
 export interface FileOp {
   readonly actions: readonly FileAction[];
 }
@@ -154,27 +157,36 @@ export interface FileAction {
     | { readonly kind: 'symlink'; readonly symlink: FileActionSymlink };
 }
 
+/** Copies from a tree. Paths are absolute in their trees; `src` may have wildcards. */
 export interface FileActionCopy {
   readonly src: string;
   readonly dest: string;
   readonly owner?: ChownOpt;
   /** Mode bits; -1 keeps those of the source. */
   readonly mode: number;
+  /** Follow `src` if it is a symlink. */
   readonly followSymlink: boolean;
+  /** If `src` is a directory, copy its contents and not the directory itself. */
   readonly dirCopyContents: boolean;
+  /** ADD: unpack a source that is a tar archive. */
   readonly attemptUnpackDockerCompatibility: boolean;
   readonly createDestPath: boolean;
   readonly allowWildcard: boolean;
+  /** A wildcard may match nothing. */
   readonly allowEmptyWildcard: boolean;
   /** Nanoseconds since 1970; -1 keeps the time of the source. */
   readonly timestamp: number | bigint;
   readonly includePatterns?: readonly string[];
   readonly excludePatterns?: readonly string[];
+  /** Replace existing files even if they are of another kind. */
   readonly alwaysReplaceExistingDestPaths?: boolean;
+  /** A symbolic or octal mode as in chmod(1). It takes precedence over `mode`. */
   readonly modeStr?: string;
+  /** Paths of the source tree that must be among the selected ones. */
   readonly requiredPaths?: readonly string[];
 }
 
+/** Makes a file. `timestamp` as in FileActionCopy. */
 export interface FileActionMkFile {
   readonly path: string;
   readonly mode: number;
@@ -183,6 +195,7 @@ export interface FileActionMkFile {
   readonly timestamp: number | bigint;
 }
 
+/** Makes a directory. `timestamp` as in FileActionCopy. */
 export interface FileActionMkDir {
   readonly path: string;
   readonly mode: number;
@@ -191,6 +204,7 @@ export interface FileActionMkDir {
   readonly timestamp: number | bigint;
 }
 
+/** Makes the symlink `newpath`, whose target is `oldpath`. `timestamp` as in FileActionCopy. */
 export interface FileActionSymlink {
   readonly oldpath: string;
   readonly newpath: string;
@@ -211,15 +225,18 @@ export type UserOpt =
   | { readonly by: 'name'; readonly name: string; readonly input: number }
   | { readonly by: 'id'; readonly id: number };
 
+/** Stacks the trees of its inputs, the first at the bottom. */
 export interface MergeOp {
   readonly inputs: readonly { readonly input: number }[];
 }
 
+/** The changes that lead from the tree `lower` to the tree `upper`. */
 export interface DiffOp {
   readonly lower: { readonly input: number };
   readonly upper: { readonly input: number };
 }
 
+/** Builds a definition that another vertex makes. Kiln does not support it. */
 export interface BuildOp {
   readonly builder: number;
   readonly inputs: Readonly<Record<string, { readonly input: number }>>;

@@ -128,6 +128,9 @@ export function readTextMap(fields: readonly WireField[]): Record<string, string
   return readMap(fields, (field) => text(field));
 }
 
+/**
+ * Reads the entries of a map field. `read` gets the value of each; undefined means its zero value.
+ */
 export function readMap<T>(
   entries: readonly WireField[],
   read: (value: WireField | undefined) => T,

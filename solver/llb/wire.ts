@@ -204,6 +204,10 @@ export function* readFields(message: Uint8Array): Generator<WireField> {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/**
+ * The UTF-8 text of a field. This and the functions below throw KILN_LLB_MALFORMED for another
+ * type.
+ */
 export function asText(field: WireField): string {
   try {
     return utf8.decode(asBytes(field));
@@ -235,6 +239,7 @@ export function asBool(field: WireField): boolean {
   return asBigInt(field) !== 0n;
 }
 
+/** The KILN_LLB_MALFORMED error; `what` is the end of its sentence. */
 export function malformedGraph(what: string): KilnError {
   return new KilnError('KILN_LLB_MALFORMED', `the build graph is not well-formed: ${what}`);
 }

@@ -10,6 +10,7 @@ import { secretMissing } from './secret-missing.ts';
 
 const DEFAULT_HOSTNAME = 'buildkitsandbox';
 
+/** The network of a process that `checkExec` has accepted. */
 export function networkOf(op: ExecOp): ProcessSpec['network'] {
   return enumName(NET_MODE, op.network) ?? 'default';
 }

@@ -11,6 +11,7 @@ export interface ModeChange {
   apply(mode: number, isDirectory: boolean): number;
 }
 
+/** The change that gives every file and directory the mode `mode`. */
 export function absoluteMode(mode: number): ModeChange {
   return { absolute: mode & 0o7777, apply: () => mode & 0o7777 };
 }

@@ -121,9 +121,11 @@ function selectionsOf({ action, secondaryInput }: FileAction, input: number): Se
   return found;
 }
 
+/** What an owner by name reads of the image, by content. */
 export const PASSWD: Selection = { paths: ['/etc/passwd'], wildcard: false, followLinks: true };
 export const GROUP: Selection = { paths: ['/etc/group'], wildcard: false, followLinks: true };
 
+/** The owner that an action sets, if any. */
 export function ownerOfAction(action: FileAction['action']): ChownOpt | undefined {
   switch (action.kind) {
     case 'copy':

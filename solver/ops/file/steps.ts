@@ -19,6 +19,9 @@ export interface FileStep extends FileIdentity {
   readonly expected: Uint8Array | undefined;
 }
 
+/**
+ * The step that copies a selected file to `target`. `contents` are the digests of the selection.
+ */
 export function fileStep(entry: Entry, target: string, contents: Contents): FileStep {
   const { path, mode, uid, gid, dev, ino, size, mtimeMs, ctimeMs, index } = entry;
   const flags = contents.flags[index]!;

@@ -63,6 +63,7 @@ function hasTransport(url: string): boolean {
   return TRANSPORT.test(url) || SCP.test(url);
 }
 
+/** True for a remote by ssh, as a URL or in scp's form. */
 export function isSsh(remote: string): boolean {
   return remote.startsWith('ssh://') || SCP.test(remote);
 }

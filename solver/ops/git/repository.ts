@@ -40,6 +40,7 @@ export interface GitRights {
   readonly scope: string;
 }
 
+/** Makes the Git of one source. Its progress is reported, and its runs end, as `context` says. */
 export function gitFor(
   source: GitSource,
   rights: GitRights,
