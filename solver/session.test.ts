@@ -10,7 +10,7 @@ import type { ProgressEvent } from '../base/progress.ts';
 import type { Fetcher, FetchRequest } from '../registry/fetch.ts';
 import { withLockFile } from '../snapshotter/overlay/lockfile.ts';
 import type { LlbEdge } from './llb/graph.ts';
-import type { Mount } from './llb/ops.ts';
+import type { Mount } from './llb/mount.ts';
 import { loadGraphs } from './load-graphs.ts';
 import { localWorker } from './local-worker.ts';
 import { type BuildResult, resultCodec } from './result.ts';

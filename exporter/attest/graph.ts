@@ -1,6 +1,7 @@
 import { redactBytes } from '../../base/redact.ts';
+import type { FileAction } from '../../solver/llb/file-op.ts';
 import type { LlbEdge, LlbVertex, SourceRange } from '../../solver/llb/graph.ts';
-import type { ChownOpt, ExecOp, FileAction, LlbOp, Mount, UserOpt } from '../../solver/llb/ops.ts';
+import { type LlbOp, OP } from '../../solver/llb/ops.ts';
 import { topological } from '../../solver/llb/walk.ts';
 
 /**
@@ -45,161 +46,46 @@ function locationsJson(ranges: readonly SourceRange[]): object {
 
 function opJson({ op }: LlbVertex): object {
   const { platform } = op;
-  return {
-    Op: kindJson(op),
-    platform: platform && {
-      Architecture: platform.architecture,
-      OS: platform.os,
-      Variant: platform.variant,
-    },
-    constraints: {},
-  };
+  // The inputs of an op are beside it, by the names of their steps.
+  const message = { inputs: [], ...(platform && { platform }), constraints: {}, op: published(op) };
+  const { Op, ...more } = OP.json(message);
+  return { Op, ...more };
 }
 
-function kindJson(op: LlbOp): object {
-  switch (op.kind) {
-    case 'source':
-      return { source: { identifier: op.source.identifier, attrs: attrsJson(op.source.attrs) } };
-    case 'exec':
-      return { exec: execJson(op.exec) };
-    case 'file':
-      return { file: { actions: op.file.actions.map(actionJson) } };
-    case 'merge':
-      return { merge: { inputs: op.merge.inputs } };
-    case 'diff':
-      return { diff: { lower: op.diff.lower, upper: op.diff.upper } };
-    case 'build':
-      return { build: {} };
+/** `op` without what must not be published. */
+function published(op: LlbOp): LlbOp {
+  if (op.kind === 'source')
+    return { kind: 'source', source: { ...op.source, attrs: publicAttrs(op.source.attrs) } };
+  if (op.kind === 'exec') {
+    // The addresses of proxies may contain passwords, and they are not part of a key.
+    const { proxyEnv: _, ...meta } = op.exec.meta;
+    return { kind: 'exec', exec: { ...op.exec, meta } };
   }
+  if (op.kind === 'file')
+    return { kind: 'file', file: { actions: op.file.actions.map(redactedAction) } };
+  return op;
 }
 
 /** Attributes that describe this machine or one session are left out. */
-function attrsJson(attrs: Readonly<Record<string, string>>): object | undefined {
-  const shown = Object.entries(attrs).filter(
-    ([name, value]) =>
-      !/session|uniqueid/.test(name) && !(name === 'local.sharedkeyhint' && value.includes('/')),
-  );
-  return shown.length > 0 ? Object.fromEntries(shown) : undefined;
-}
-
-/** Proxies are left out: their addresses may contain passwords, and they are not part of a key. */
-function execJson({ meta, mounts, network, security, secretenv, cdiDevices }: ExecOp): object {
-  const {
-    args,
-    env,
-    cwd,
-    user,
-    extraHosts,
-    hostname,
-    ulimit,
-    cgroupParent,
-    removeMountStubsRecursive,
-    validExitCodes,
-  } = meta;
-  return {
-    meta: {
-      args,
-      env: nonEmpty(env),
-      cwd,
-      user: user || undefined,
-      extraHosts: nonEmpty(extraHosts?.map(({ host, ip }) => ({ Host: host, IP: ip }))),
-      hostname: hostname || undefined,
-      ulimit: nonEmpty(
-        ulimit?.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard })),
-      ),
-      cgroupParent: cgroupParent || undefined,
-      removeMountStubsRecursive: removeMountStubsRecursive || undefined,
-      validExitCodes: nonEmpty(validExitCodes),
-    },
-    mounts: mounts.map(mountJson),
-    network: network || undefined,
-    security: security || undefined,
-    secretenv: nonEmpty(
-      secretenv?.map(({ id, name, optional }) => ({
-        ID: id,
-        name,
-        optional: optional || undefined,
-      })),
+function publicAttrs(attrs: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(attrs).filter(
+      ([name, value]) =>
+        !/session|uniqueid/.test(name) && !(name === 'local.sharedkeyhint' && value.includes('/')),
     ),
-    cdiDevices: nonEmpty(cdiDevices),
-  };
+  );
 }
 
-function mountJson(mount: Mount): object {
-  const grant = (given: Mount['secret']) =>
-    given && {
-      ID: given.id,
-      uid: given.uid || undefined,
-      gid: given.gid || undefined,
-      mode: given.mode || undefined,
-      optional: given.optional || undefined,
-    };
+/** A password in the text of a file would not be seen in base64, so it is taken out before. */
+function redactedAction({ action, ...more }: FileAction): FileAction {
+  if (action.kind !== 'mkfile') return { action, ...more };
+  const { mkfile } = action;
   return {
-    input: mount.input || undefined,
-    selector: mount.selector || undefined,
-    dest: mount.dest,
-    output: mount.output || undefined,
-    readonly: mount.readonly || undefined,
-    mountType: mount.mountType || undefined,
-    TmpfsOpt: mount.tmpfs && { size: mount.tmpfs.size || undefined },
-    cacheOpt: mount.cache && { ID: mount.cache.id, sharing: mount.cache.sharing || undefined },
-    secretOpt: grant(mount.secret),
-    SSHOpt: grant(mount.ssh),
-    contentCache: mount.contentCache || undefined,
+    ...more,
+    action: { kind: 'mkfile', mkfile: { ...mkfile, data: redactBytes(mkfile.data) } },
   };
 }
 
-function actionJson({ input, secondaryInput, output, action }: FileAction): object {
-  return { input, secondaryInput, output, Action: { [action.kind]: contentJson(action) } };
-}
-
-function contentJson(action: FileAction['action']): object {
-  switch (action.kind) {
-    case 'copy': {
-      const { includePatterns, excludePatterns, requiredPaths, owner, ...copy } = action.copy;
-      return {
-        ...truthy({ ...copy, timestamp: Number(copy.timestamp) }),
-        owner: ownerJson(owner),
-        include_patterns: nonEmpty(includePatterns),
-        exclude_patterns: nonEmpty(excludePatterns),
-        required_paths: nonEmpty(requiredPaths),
-      };
-    }
-    case 'mkfile': {
-      const { data, owner, timestamp, ...file } = action.mkfile;
-      const bytes = Buffer.from(redactBytes(data)).toString('base64');
-      return {
-        ...truthy({ ...file, data: bytes, timestamp: Number(timestamp) }),
-        owner: ownerJson(owner),
-      };
-    }
-    case 'mkdir': {
-      const { owner, timestamp, ...directory } = action.mkdir;
-      return { ...truthy({ ...directory, timestamp: Number(timestamp) }), owner: ownerJson(owner) };
-    }
-    case 'rm':
-      return truthy(action.rm);
-    case 'symlink': {
-      const { owner, timestamp, ...link } = action.symlink;
-      return { ...truthy({ ...link, timestamp: Number(timestamp) }), owner: ownerJson(owner) };
-    }
-  }
-}
-
-function ownerJson(owner: ChownOpt | undefined): object | undefined {
-  const one = (user: UserOpt | undefined) =>
-    user && {
-      User:
-        user.by === 'id' ? { byID: user.id } : { byName: { name: user.name, input: user.input } },
-    };
-  return owner && { user: one(owner.user), group: one(owner.group) };
-}
-
-/** Go's `omitempty`. */
-function truthy(fields: object): object {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => Boolean(value)));
-}
-
-function nonEmpty<T>(list: readonly T[] | undefined): readonly T[] | undefined {
-  return list && list.length > 0 ? list : undefined;
+function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length > 0 ? list : undefined;
 }

@@ -1,5 +1,5 @@
 import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
-import type { ProxyEnv } from '../../solver/llb/ops.ts';
+import type { ProxyEnv } from '../../solver/llb/exec-op.ts';
 import type { ArgInstruction } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
 import { placed } from './placed.ts';

@@ -1,8 +1,8 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
+import type { ProxyEnv } from '../../solver/llb/exec-op.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
-import type { ProxyEnv } from '../../solver/llb/ops.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { StageList } from './stage-list.ts';
 import type { Warn } from './warn.ts';

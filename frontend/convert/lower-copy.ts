@@ -10,7 +10,7 @@ import {
   type Note,
 } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import type { FileActionCopy } from '../../solver/llb/ops.ts';
+import type { FileActionCopy } from '../../solver/llb/file-op.ts';
 import type { AddInstruction, CopyInstruction, Heredoc } from '../instructions.ts';
 import { chmodOf } from './chmod.ts';
 import { describe } from './conversion.ts';

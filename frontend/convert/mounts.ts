@@ -8,7 +8,7 @@ import {
   fileChanges,
 } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import { CACHE_SHARING } from '../../solver/llb/enums.ts';
+import { CACHE_SHARING } from '../../solver/llb/mount.ts';
 import type { MountFlag, RunInstruction } from '../instructions.ts';
 import { parseBool, parseUint32 } from './goformat.ts';
 import { parseSize } from './parse-size.ts';

@@ -1,15 +1,20 @@
 import type { Platform } from '../../base/platform.ts';
 import type { Draft, DraftEdge, SealedOp } from './draft.ts';
-import {
-  type CacheSharingNumber,
-  MOUNT_TYPE,
-  NET_MODE,
-  type NetMode,
-  SECURITY_MODE,
-  type SecurityMode,
-} from './enums.ts';
+import { NET_MODE, type NetMode, SECURITY_MODE, type SecurityMode } from './enums.ts';
+import type { ExecMeta, ExecOp, ProxyEnv } from './exec-op.ts';
+import type {
+  ChownOpt,
+  FileAction,
+  FileActionCopy,
+  FileActionMkDir,
+  FileActionMkFile,
+  FileActionSymlink,
+  UserOpt,
+} from './file-op.ts';
 import type { LlbEdge, OpMetadata, SourceRange } from './graph.ts';
-import type * as ops from './ops.ts';
+import type { Mount } from './mount.ts';
+import { type CacheSharingNumber, MOUNT_TYPE } from './mount.ts';
+import type { LlbOp } from './ops.ts';
 import { compareUtf8 } from './wire.ts';
 
 /**
@@ -50,7 +55,7 @@ function source(
   caps: readonly (string | false)[],
   platform?: Platform,
 ): SealedOp {
-  const op: ops.LlbOp = {
+  const op: LlbOp = {
     kind: 'source',
     source: { identifier, attrs },
     ...(platform && { platform }),
@@ -268,10 +273,10 @@ export interface ExecSpec {
   readonly env: Iterable<readonly [string, string]>;
   readonly cwd: string;
   readonly user?: string | undefined;
-  readonly proxyEnv?: ops.ProxyEnv | undefined;
-  readonly extraHosts?: ops.ExecMeta['extraHosts'];
+  readonly proxyEnv?: ProxyEnv | undefined;
+  readonly extraHosts?: ExecMeta['extraHosts'];
   readonly hostname?: string | undefined;
-  readonly ulimits?: ops.ExecMeta['ulimit'];
+  readonly ulimits?: ExecMeta['ulimit'];
   readonly cgroupParent?: string;
   readonly mounts: readonly ExecMount[];
   readonly secrets: readonly ExecSecret[];
@@ -282,7 +287,7 @@ export interface ExecSpec {
   readonly note: Note;
 }
 
-type ExecDevices = NonNullable<ops.ExecOp['cdiDevices']>;
+type ExecDevices = NonNullable<ExecOp['cdiDevices']>;
 
 /** Runs a process. The returned edge is the root file system after it. */
 export function exec(spec: ExecSpec): DraftEdge {
@@ -304,7 +309,7 @@ export function exec(spec: ExecSpec): DraftEdge {
       const secretenv = spec.secrets.flatMap(({ id, env, optional }) =>
         env === undefined ? [] : [{ id, name: env, optional }],
       );
-      const op: ops.ExecOp = {
+      const op: ExecOp = {
         meta: lowerMeta(spec, sockets[0]?.dest),
         mounts: [...lowered, ...spec.secrets.flatMap(lowerSecret), ...sockets.map(lowerSsh)],
         network: spec.network,
@@ -340,7 +345,7 @@ class Inputs {
   }
 }
 
-function lowerMount(mount: RootMount | ExecMount, input: number): ops.Mount {
+function lowerMount(mount: RootMount | ExecMount, input: number): Mount {
   if (mount.type === 'root') return { input, dest: mount.dest, output: 0 };
   const common = {
     input,
@@ -359,7 +364,7 @@ function lowerMount(mount: RootMount | ExecMount, input: number): ops.Mount {
   return { ...common, mountType: MOUNT_TYPE.tmpfs, tmpfs: { size: mount.size } };
 }
 
-function lowerSecret({ id, dest, uid, gid, mode, optional }: ExecSecret): ops.Mount[] {
+function lowerSecret({ id, dest, uid, gid, mode, optional }: ExecSecret): Mount[] {
   return dest === undefined
     ? []
     : [
@@ -373,7 +378,7 @@ function lowerSecret({ id, dest, uid, gid, mode, optional }: ExecSecret): ops.Mo
       ];
 }
 
-function lowerSsh({ id, dest, uid, gid, mode, optional }: ExecSsh & { dest: string }): ops.Mount {
+function lowerSsh({ id, dest, uid, gid, mode, optional }: ExecSsh & { dest: string }): Mount {
   return {
     input: -1,
     dest,
@@ -383,7 +388,7 @@ function lowerSsh({ id, dest, uid, gid, mode, optional }: ExecSsh & { dest: stri
   };
 }
 
-function lowerMeta(spec: ExecSpec, sshSocket: string | undefined): ops.ExecMeta {
+function lowerMeta(spec: ExecSpec, sshSocket: string | undefined): ExecMeta {
   const env = new Map(spec.env);
   if (sshSocket !== undefined && !env.has('SSH_AUTH_SOCK')) env.set('SSH_AUTH_SOCK', sshSocket);
   return {
@@ -435,17 +440,17 @@ export type FileChange =
   | {
       readonly kind: 'copy';
       readonly from: DraftEdge | undefined;
-      readonly copy: Omit<ops.FileActionCopy, 'owner'>;
+      readonly copy: Omit<FileActionCopy, 'owner'>;
       readonly owner?: Owner | undefined;
     }
   | {
       readonly kind: 'mkfile';
-      readonly mkfile: Omit<ops.FileActionMkFile, 'owner'>;
+      readonly mkfile: Omit<FileActionMkFile, 'owner'>;
       readonly owner?: Owner | undefined;
     }
   | {
       readonly kind: 'mkdir';
-      readonly mkdir: Omit<ops.FileActionMkDir, 'owner'>;
+      readonly mkdir: Omit<FileActionMkDir, 'owner'>;
       readonly owner?: Owner | undefined;
     }
   | {
@@ -458,7 +463,7 @@ export type FileChange =
     }
   | {
       readonly kind: 'symlink';
-      readonly symlink: Omit<ops.FileActionSymlink, 'owner'>;
+      readonly symlink: Omit<FileActionSymlink, 'owner'>;
       readonly owner?: Owner | undefined;
     };
 
@@ -493,7 +498,7 @@ export function fileChanges(
   });
 }
 
-function lowerStep(step: FileChange, base: number): ops.FileAction['action'] {
+function lowerStep(step: FileChange, base: number): FileAction['action'] {
   switch (step.kind) {
     case 'copy':
       return { kind: 'copy', copy: { ...step.copy, ...lowerOwner(step.owner, base) } };
@@ -510,9 +515,9 @@ function lowerStep(step: FileChange, base: number): ops.FileAction['action'] {
   }
 }
 
-function lowerOwner(owner: Owner | undefined, base: number): { owner?: ops.ChownOpt } {
+function lowerOwner(owner: Owner | undefined, base: number): { owner?: ChownOpt } {
   if (!owner) return {};
-  const lower = (id: OwnerId): ops.UserOpt =>
+  const lower = (id: OwnerId): UserOpt =>
     'name' in id ? { by: 'name', name: id.name, input: base } : { by: 'id', id: id.id };
   return {
     owner: {

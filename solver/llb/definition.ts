@@ -1,12 +1,11 @@
-import type { PbfWriter } from 'pbf';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
-import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
+import { DEFINITION, type DefinitionMetadata, type LocationMessage } from './definition-message.ts';
+import type { LlbEdge, LlbVertex, SourceRange } from './graph.ts';
 import { marshalResult } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
-import * as fields from './proto-fields.ts';
 import { topological } from './walk.ts';
-import * as wire from './wire.ts';
+import { encode } from './wire.ts';
 
 /** BuildKit's pb.Definition. */
 export interface Definition {
@@ -19,8 +18,6 @@ export interface Definition {
   readonly sources: readonly SourceText[];
   readonly locations: ReadonlyMap<Digest, readonly SourceRange[]>;
 }
-
-export type DefinitionMetadata = Omit<OpMetadata, 'locations'>;
 
 /**
  * The whole graph below `edge`, as BuildKit's client would send it. For an empty result (undefined)
@@ -53,94 +50,41 @@ function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
  * Protobuf of a definition, as `buildctl build` reads it on stdin. Equal graphs give equal bytes.
  */
 export function marshalDefinition(definition: Definition): Uint8Array {
-  return wire.encode((out) => {
-    for (const op of definition.def) out.writeBytesField(fields.DEFINITION.def, op);
-    wire.writeMap(
-      out,
-      fields.DEFINITION.metadata,
-      Object.fromEntries(definition.metadata),
-      (entry, value) => wire.writeMessage(entry, fields.MAP_ENTRY.value, writeMetadata, value),
-    );
-    if (definition.def.length > 0)
-      wire.writeMessage(out, fields.DEFINITION.source, writeSources, definition);
+  const { def, metadata } = definition;
+  return encode((out) =>
+    DEFINITION.write(out, {
+      def,
+      metadata: Object.fromEntries(metadata),
+      ...(def.length > 0 && { source: sourcesOf(definition) }),
+    }),
+  );
+}
+
+function sourcesOf({ sources, locations }: Definition) {
+  const located = [...locations].map(([digest, ranges]) => {
+    const found = ranges.map((range) => locationOf(range, sources.indexOf(range.source)));
+    return [digest, { locations: found }] as const;
   });
+  return {
+    locations: Object.fromEntries(located),
+    infos: sources.map(({ name, text }) => ({
+      filename: name,
+      data: Buffer.from(text),
+      language: 'Dockerfile',
+    })),
+  };
 }
 
-function writeMetadata(out: PbfWriter, metadata: DefinitionMetadata): void {
-  wire.writeBool(out, fields.OP_METADATA.ignoreCache, metadata.ignoreCache);
-  wire.writeTextMap(out, fields.OP_METADATA.description, metadata.description);
-  const caps = Object.fromEntries(metadata.caps.map((cap) => [cap, true] as const));
-  wire.writeMap(out, fields.OP_METADATA.caps, caps, (entry, value) =>
-    entry.writeBooleanField(fields.MAP_ENTRY.value, value),
-  );
-  wire.writeMessage(
-    out,
-    fields.OP_METADATA.progressGroup,
-    (inner, group) => {
-      wire.writeText(inner, fields.PROGRESS_GROUP.id, group.id);
-      wire.writeText(inner, fields.PROGRESS_GROUP.name, group.name);
-      wire.writeBool(inner, fields.PROGRESS_GROUP.weak, group.weak);
-    },
-    metadata.progressGroup,
-  );
-}
-
-function writeSources(out: PbfWriter, definition: Definition): void {
-  wire.writeMap(
-    out,
-    fields.SOURCE.locations,
-    Object.fromEntries(definition.locations),
-    (entry, ranges) => {
-      wire.writeMessage(
-        entry,
-        fields.MAP_ENTRY.value,
-        (inner, value) => {
-          for (const range of value)
-            writeLocation(inner, range, definition.sources.indexOf(range.source));
-        },
-        ranges,
-      );
-    },
-  );
-  for (const source of definition.sources) {
-    wire.writeMessage(
-      out,
-      fields.SOURCE.infos,
-      (inner, value) => {
-        wire.writeText(inner, fields.SOURCE_INFO.filename, value.name);
-        wire.writeBytes(inner, fields.SOURCE_INFO.data, Buffer.from(value.text));
-        wire.writeText(inner, fields.SOURCE_INFO.language, 'Dockerfile');
-      },
-      source,
-    );
-  }
-}
-
-function writePosition(out: PbfWriter, line: number): void {
-  wire.writeInt(out, fields.POSITION.line, line);
-}
-
-/** Writes one range for each line, as BuildKit's Dockerfile frontend does. */
-function writeLocation(out: PbfWriter, range: SourceRange, sourceIndex: number): void {
-  wire.writeMessage(
-    out,
-    fields.LOCATIONS.locations,
-    (inner, { start, end }) => {
-      wire.writeInt(inner, fields.LOCATION.sourceIndex, sourceIndex);
-      for (let line = start.line; line <= Math.max(start.line, end.line); line++) {
-        wire.writeMessage(
-          inner,
-          fields.LOCATION.ranges,
-          (pair, at) => {
-            wire.writeMessage(pair, fields.RANGE.start, writePosition, at);
-            wire.writeMessage(pair, fields.RANGE.end, writePosition, line);
-          },
-          line,
-        );
-      }
-    },
-    range,
-  );
+/** One range for each line, as BuildKit's Dockerfile frontend writes it. */
+function locationOf({ start, end }: SourceRange, sourceIndex: number): LocationMessage {
+  const lines = Math.max(start.line, end.line) - start.line + 1;
+  return {
+    sourceIndex,
+    ranges: Array.from({ length: lines }, (_, at) => {
+      const position = { line: start.line + at, character: 0 };
+      return { start: position, end: position };
+    }),
+  };
 }
 
 /** One vertex as `kiln debug dump-llb` prints it. */

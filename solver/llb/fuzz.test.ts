@@ -7,10 +7,9 @@ import { KilnError } from '../../base/errors.ts';
 import { mutateBytes } from '../../base/testing/mutate.ts';
 import { randomOf } from '../../base/testing/random.ts';
 import { type JsonVertex, marshalDefinition } from './definition.ts';
-import { marshalOp, marshalResult } from './marshal.ts';
+import { marshalOp, marshalResult, unmarshalOp } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
 import { parseDefinition } from './parse.ts';
-import { unmarshalOp } from './unmarshal.ts';
 
 /**
  * Reads mutated bytes of ops and definitions. KILN_SOAK=1 tries 200,000 instead of 3,000;

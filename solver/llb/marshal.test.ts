@@ -3,9 +3,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import { marshalOp, marshalResult, type OpInput } from './marshal.ts';
-import type { FileAction, LlbOp } from './ops.ts';
-import { unmarshalOp } from './unmarshal.ts';
+import type { FileAction } from './file-op.ts';
+import { marshalOp, marshalResult, unmarshalOp } from './marshal.ts';
+import type { LlbOp, OpInput } from './ops.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const input = (name: string, index = 0): OpInput => ({ digest: digestOf(name), index });
@@ -202,6 +202,12 @@ test('a negative number takes ten bytes', () => {
 test('the entry for the result has an input and no kind', () => {
   const bytes = marshalResult(input('a'));
   assert.equal(unmarshalOp(bytes), { op: undefined, inputs: [input('a')] });
+});
+
+test('of a field or a oneof that is given twice the last one counts', () => {
+  const [source, , , merge] = samples as readonly [LlbOp, LlbOp, LlbOp, LlbOp];
+  const twice = Buffer.concat([marshalOp(merge, []), marshalOp(source, [])]);
+  assert.equal(unmarshalOp(twice).op, source);
 });
 
 test('unknown fields are skipped', () => {

@@ -1,18 +1,10 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
-import type { LlbEdge, LlbVertex, OpMetadata, SourceRange } from './graph.ts';
+import { DEFINITION, type DefinitionMessage, type LocationMessage } from './definition-message.ts';
+import type { LlbEdge, LlbVertex, SourceRange } from './graph.ts';
+import { unmarshalOp } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
-import * as fields from './proto-fields.ts';
-import { readMap, readTextMap, unmarshalOp } from './unmarshal.ts';
-import {
-  asBool,
-  asBytes,
-  asInt,
-  asText,
-  malformedGraph,
-  readFields,
-  type WireField,
-} from './wire.ts';
+import { malformedGraph } from './wire.ts';
 
 /**
  * Reads pb.Definition and returns the edge that it describes; undefined for an empty definition.
@@ -20,19 +12,12 @@ import {
  * impossible. Throws KILN_LLB_MALFORMED.
  */
 export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
-  const defs: Uint8Array[] = [];
-  const metadata = new Map<string, Omit<OpMetadata, 'locations'>>();
-  let locations = new Map<string, readonly SourceRange[]>();
-  for (const field of readFields(bytes)) {
-    if (field.number === fields.DEFINITION.def) defs.push(asBytes(field));
-    else if (field.number === fields.DEFINITION.metadata)
-      for (const [key, value] of Object.entries(readMap([field], readMetadata)))
-        metadata.set(key, value);
-    else if (field.number === fields.DEFINITION.source) locations = readSources(asBytes(field));
-  }
+  const { def, metadata, source } = DEFINITION.read(bytes);
+  const metadataOf = new Map(Object.entries(metadata));
+  const locationsOf = rangesIn(source);
   const vertices = new Map<Digest, LlbVertex>();
   let result: LlbEdge | undefined;
-  for (const bytes of defs) {
+  for (const bytes of def) {
     if (result) throw malformedGraph('an op comes after the result');
     const { op, inputs: names } = unmarshalOp(bytes);
     const inputs = names.map(({ digest, index }) => {
@@ -48,13 +33,13 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
     }
     checkIndexes(op, inputs.length);
     const digest = digestOf(bytes);
-    const found = metadata.get(digest) ?? { description: {}, caps: [] };
+    const found = metadataOf.get(digest) ?? { description: {}, caps: [] };
     vertices.set(digest, {
       digest,
       bytes,
       op,
       inputs,
-      metadata: { ...found, locations: locations.get(digest) ?? [] },
+      metadata: { ...found, locations: locationsOf.get(digest) ?? [] },
     });
   }
   if (!result && vertices.size > 0) throw malformedGraph('the result is missing');
@@ -113,87 +98,25 @@ function owners(action: FileActionKind) {
   return [value.owner?.user, value.owner?.group].filter((user) => user !== undefined);
 }
 
-function readMetadata(field: WireField | undefined): Omit<OpMetadata, 'locations'> {
-  let ignoreCache = false;
-  let progressGroup: OpMetadata['progressGroup'];
-  const description: WireField[] = [];
-  const caps: WireField[] = [];
-  for (const inner of field ? readFields(asBytes(field)) : []) {
-    if (inner.number === fields.OP_METADATA.ignoreCache) ignoreCache = asBool(inner);
-    else if (inner.number === fields.OP_METADATA.description) description.push(inner);
-    else if (inner.number === fields.OP_METADATA.caps) caps.push(inner);
-    else if (inner.number === fields.OP_METADATA.progressGroup)
-      progressGroup = readGroup(asBytes(inner));
-  }
-  return {
-    ...(ignoreCache && { ignoreCache }),
-    description: readTextMap(description),
-    caps: Object.keys(readMap(caps, (value) => value && asBool(value))).sort(),
-    ...(progressGroup && { progressGroup }),
-  };
-}
-
-function readGroup(bytes: Uint8Array): NonNullable<OpMetadata['progressGroup']> {
-  let group = { id: '', name: '', weak: false };
-  for (const field of readFields(bytes)) {
-    if (field.number === fields.PROGRESS_GROUP.id) group = { ...group, id: asText(field) };
-    else if (field.number === fields.PROGRESS_GROUP.name) group = { ...group, name: asText(field) };
-    else if (field.number === fields.PROGRESS_GROUP.weak) group = { ...group, weak: asBool(field) };
-  }
-  return group;
-}
-
-function readSources(bytes: Uint8Array): Map<string, readonly SourceRange[]> {
-  const sources: SourceText[] = [];
-  const locations: WireField[] = [];
-  for (const field of readFields(bytes)) {
-    if (field.number === fields.SOURCE.locations) locations.push(field);
-    else if (field.number === fields.SOURCE.infos) sources.push(readSource(asBytes(field)));
-  }
-  return new Map(
-    Object.entries(
-      readMap(locations, (value) => (value ? readLocations(asBytes(value), sources) : [])),
-    ),
+/** One range per location, from its first line to its last, by the digest of the op. */
+function rangesIn(source: DefinitionMessage['source']): Map<string, readonly SourceRange[]> {
+  const texts = (source?.infos ?? []).map(
+    ({ filename, data }): SourceText => ({ name: filename, text: Buffer.from(data).toString() }),
   );
-}
-
-function readSource(bytes: Uint8Array): SourceText {
-  let name = '';
-  let text = '';
-  for (const field of readFields(bytes)) {
-    if (field.number === fields.SOURCE_INFO.filename) name = asText(field);
-    else if (field.number === fields.SOURCE_INFO.data)
-      text = Buffer.from(asBytes(field)).toString();
-  }
-  return { name, text };
-}
-
-/** Reads pb.Locations. Returns one range per location, from its first line to its last. */
-function readLocations(bytes: Uint8Array, sources: readonly SourceText[]): SourceRange[] {
-  const found: SourceRange[] = [];
-  for (const location of readFields(bytes)) {
-    if (location.number !== fields.LOCATIONS.locations) continue;
-    let index = 0;
-    let first = Number.POSITIVE_INFINITY;
-    let last = 0;
-    for (const field of readFields(asBytes(location))) {
-      if (field.number === fields.LOCATION.sourceIndex) index = asInt(field);
-      if (field.number !== fields.LOCATION.ranges) continue;
-      for (const position of readFields(asBytes(field))) {
-        for (const part of readFields(asBytes(position))) {
-          if (part.number !== fields.POSITION.line) continue;
-          first = Math.min(first, asInt(part));
-          last = Math.max(last, asInt(part));
-        }
-      }
-    }
-    const source = sources[index];
-    if (source && last > 0)
-      found.push({
-        source,
-        start: { line: first, character: 0 },
-        end: { line: last, character: 0 },
-      });
-  }
-  return found;
+  const rangesOf = ({ sourceIndex, ranges }: LocationMessage): SourceRange[] => {
+    const text = texts[sourceIndex];
+    const lines = ranges.flatMap(({ start, end }) => [start.line, end.line]);
+    const first = lines.reduce((least, line) => Math.min(least, line), Number.POSITIVE_INFINITY);
+    const last = lines.reduce((most, line) => Math.max(most, line), 0);
+    if (!text || last === 0) return [];
+    return [
+      { source: text, start: { line: first, character: 0 }, end: { line: last, character: 0 } },
+    ];
+  };
+  return new Map(
+    Object.entries(source?.locations ?? {}).map(([digest, { locations }]) => [
+      digest,
+      locations.flatMap(rangesOf),
+    ]),
+  );
 }

@@ -111,14 +111,6 @@ export function writeMap<T>(
   }
 }
 
-export function writeTextMap(
-  out: PbfWriter,
-  field: number,
-  map: Readonly<Record<string, string>> | undefined,
-): void {
-  writeMap(out, field, map, (entry, value) => writeTextAlways(entry, 2, value));
-}
-
 /**
  * Compares strings by their UTF-8 bytes, as Go does. JavaScript compares UTF-16 units, which gives
  * another order for surrogates and code units from U+E000.
@@ -233,6 +225,25 @@ export function asInt(field: WireField): number {
 export function asBigInt(field: WireField): bigint {
   if (field.int === undefined) throw malformedGraph(`field ${field.number} has the wrong type`);
   return BigInt.asIntN(64, field.int);
+}
+
+/** The integers of a repeated field, which is either packed or has one value per field. */
+export function asInts(field: WireField): number[] {
+  if (field.bytes === undefined) return [asInt(field)];
+  const values: number[] = [];
+  let value = 0n;
+  let shift = 0n;
+  for (const byte of field.bytes) {
+    value |= BigInt(byte & 0x7f) << shift;
+    shift += 7n;
+    if (shift > 70n) throw malformedGraph('a number is longer than ten bytes');
+    if (byte >= 0x80) continue;
+    values.push(Number(BigInt.asIntN(32, value)));
+    value = 0n;
+    shift = 0n;
+  }
+  if (shift !== 0n) throw malformedGraph('a number is cut off');
+  return values;
 }
 
 export function asBool(field: WireField): boolean {

@@ -3,7 +3,7 @@ import type { Platform } from '../../base/platform.ts';
 import type { ProcessResult, ProcessSpec } from '../../executor/executor.ts';
 import { checkWritten } from '../../snapshotter/layer/reserved.ts';
 import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
-import type { ExecOp } from '../llb/ops.ts';
+import type { ExecOp } from '../llb/exec-op.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op, RunContext } from '../solver.ts';
 import { sessionOf } from '../step-session.ts';

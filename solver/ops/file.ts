@@ -3,7 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { SelectedContents } from '../../cache/contenthash/hasher.ts';
 import type { Selection } from '../../cache/contenthash.ts';
 import { contentIndex } from '../../cache/explain/contentindex.ts';
-import type { FileOp } from '../llb/ops.ts';
+import type { FileOp } from '../llb/file-op.ts';
 import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
 import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';

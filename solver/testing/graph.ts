@@ -1,7 +1,9 @@
 import { digestOf } from '../../base/digest.ts';
+import type { ExecOp } from '../llb/exec-op.ts';
 import type { LlbEdge, OpMetadata } from '../llb/graph.ts';
 import { marshalOp } from '../llb/marshal.ts';
-import type { ExecOp, LlbOp, Mount } from '../llb/ops.ts';
+import type { Mount } from '../llb/mount.ts';
+import type { LlbOp } from '../llb/ops.ts';
 
 /** Small LLB graphs for tests. Bytes and digests of the vertices are real. */
 

@@ -3,7 +3,7 @@ import { type Digest, digestOf } from '../../base/digest.ts';
 import type { ProgressEvent, VertexEvent } from '../../base/progress.ts';
 import type { KeyPart } from '../../cache/cache.ts';
 import type { View } from '../../snapshotter/snapshotter.ts';
-import { unmarshalOp } from '../llb/unmarshal.ts';
+import { unmarshalOp } from '../llb/marshal.ts';
 import { copySubtree } from '../ops/exec/copy-subtree.ts';
 import { sourceLocalOp } from '../ops/source-local.ts';
 import type { BuildResult, DirectoryResult } from '../result.ts';

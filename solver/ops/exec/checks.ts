@@ -1,6 +1,7 @@
 import { KilnError } from '../../../base/errors.ts';
-import { CACHE_SHARING, enumName, MOUNT_TYPE, NET_MODE, SECURITY_MODE } from '../../llb/enums.ts';
-import type { ExecOp } from '../../llb/ops.ts';
+import { enumName, NET_MODE, SECURITY_MODE } from '../../llb/enums.ts';
+import type { ExecOp } from '../../llb/exec-op.ts';
+import { CACHE_SHARING, MOUNT_TYPE } from '../../llb/mount.ts';
 import { allowedDevices } from './devices.ts';
 import { outputOf } from './mounts.ts';
 

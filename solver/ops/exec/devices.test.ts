@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ExecOp } from '../../llb/ops.ts';
+import type { ExecOp } from '../../llb/exec-op.ts';
 import { allowedDevices } from './devices.ts';
 
 const op = (name: string, optional = false) =>

@@ -1,6 +1,6 @@
 import { KilnError } from '../../../base/errors.ts';
 import type { DeviceRequest } from '../../../executor/cdi/cdi.ts';
-import type { ExecOp } from '../../llb/ops.ts';
+import type { ExecOp } from '../../llb/exec-op.ts';
 
 /**
  * The devices that the build allows a step to use. As with BuildKit, `--allow device` allows every

@@ -1,8 +1,10 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
 import { contentIndex } from '../../../cache/explain/contentindex.ts';
-import { enumName, MOUNT_TYPE } from '../../llb/enums.ts';
-import type { ExecOp, Mount } from '../../llb/ops.ts';
+import { enumName } from '../../llb/enums.ts';
+import type { ExecOp } from '../../llb/exec-op.ts';
+import type { Mount } from '../../llb/mount.ts';
+import { MOUNT_TYPE } from '../../llb/mount.ts';
 import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
 import type { StepSession } from '../../step-session.ts';

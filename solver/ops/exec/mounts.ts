@@ -13,8 +13,10 @@ import { type ActiveSnapshot, SCRATCH, type Snapshot } from '../../../snapshotte
 import { fchownat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
-import { CACHE_SHARING, enumName, MOUNT_TYPE } from '../../llb/enums.ts';
-import type { ExecOp, Mount } from '../../llb/ops.ts';
+import { enumName } from '../../llb/enums.ts';
+import type { ExecOp } from '../../llb/exec-op.ts';
+import type { Mount } from '../../llb/mount.ts';
+import { CACHE_SHARING, MOUNT_TYPE } from '../../llb/mount.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';

@@ -1,7 +1,7 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
 import { enumName, NET_MODE, SECURITY_MODE } from '../../llb/enums.ts';
-import type { ExecOp, ProxyEnv } from '../../llb/ops.ts';
+import type { ExecOp, ProxyEnv } from '../../llb/exec-op.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { allowedDevices } from './devices.ts';

@@ -5,7 +5,7 @@ import { viewTree } from '../../../cache/select/tree-view.ts';
 import { expandWildcards } from '../../../cache/select/wildcard.ts';
 import { refuseReserved } from '../../../snapshotter/layer/reserved.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
-import type { FileActionMkDir, FileActionMkFile, FileActionSymlink } from '../../llb/ops.ts';
+import type { FileActionMkDir, FileActionMkFile, FileActionSymlink } from '../../llb/file-op.ts';
 import { applyToFd, applyToName, type Overrides } from './attributes.ts';
 import { makeParents } from './destination.ts';
 

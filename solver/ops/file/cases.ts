@@ -1,4 +1,4 @@
-import type { ChownOpt, FileAction, FileActionCopy } from '../../llb/ops.ts';
+import type { ChownOpt, FileAction, FileActionCopy } from '../../llb/file-op.ts';
 import type { TreeSpec } from './testing.ts';
 
 /**

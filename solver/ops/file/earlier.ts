@@ -4,7 +4,7 @@ import { crc32 } from 'node:zlib';
 import { type Digest, digestOfParts, hexOf } from '../../../base/digest.ts';
 import { sameIdentity } from '../../../cache/select/entry.ts';
 import type { LayerId, Snapshotter } from '../../../snapshotter/snapshotter.ts';
-import type { FileActionCopy } from '../../llb/ops.ts';
+import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
 import type { FileStep } from './steps.ts';
 

@@ -31,7 +31,7 @@ import { BREAKOUTS, breakout } from '../../../snapshotter/layer/breakouts.fixtur
 import { SCRATCH, type Snapshot } from '../../../snapshotter/snapshotter.ts';
 import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import { getXattr, setXattr } from '../../../snapshotter/sys/xattr.ts';
-import type { FileAction, FileActionCopy } from '../../llb/ops.ts';
+import type { FileAction, FileActionCopy } from '../../llb/file-op.ts';
 import type { BuildResult } from '../../result.ts';
 import { type FileOpWorld, fileOp } from '../file.ts';
 import { NO_OVERRIDES } from './attributes.ts';

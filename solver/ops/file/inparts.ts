@@ -1,5 +1,5 @@
 import { divide } from '../../../base/divide.ts';
-import type { FileActionCopy } from '../../llb/ops.ts';
+import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
 import { type Begun, beginTree, finishTree, type TreeCopy } from './copytree.ts';
 import type { EarlierCopy } from './earlier.ts';

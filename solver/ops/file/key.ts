@@ -3,7 +3,7 @@ import { digestOf, digestOfParts } from '../../../base/digest.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
 import type { Selection } from '../../../cache/contenthash.ts';
-import type { ChownOpt, FileAction, FileOp, UserOpt } from '../../llb/ops.ts';
+import type { ChownOpt, FileAction, FileOp, UserOpt } from '../../llb/file-op.ts';
 import { selectionOf } from './perform.ts';
 
 /** Raise this when the meaning of an action changes. */

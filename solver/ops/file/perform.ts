@@ -5,7 +5,7 @@ import type { SelectedContents } from '../../../cache/contenthash/hasher.ts';
 import type { Selection, Tree } from '../../../cache/contenthash.ts';
 import type { SelectedSource } from '../../../cache/select/selected-source.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
-import type { FileActionCopy } from '../../llb/ops.ts';
+import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
 import { copyTree, type TreeCopy } from './copytree.ts';
 import { prepareTarget } from './destination.ts';

@@ -12,7 +12,7 @@ import {
   type Snapshotter,
 } from '../../../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
-import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/ops.ts';
+import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/file-op.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import { makeFile, makeSymlink, performMkdir, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';

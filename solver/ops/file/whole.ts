@@ -1,6 +1,6 @@
 import type { SelectionHasher } from '../../../cache/contenthash/hasher.ts';
 import type { Tree } from '../../../cache/contenthash.ts';
-import type { FileActionCopy } from '../../llb/ops.ts';
+import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { CopyPool } from './inparts.ts';
 import { performCopy, selectionOf } from './perform.ts';
 

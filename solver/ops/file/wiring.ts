@@ -1,5 +1,5 @@
 import { KilnError } from '../../../base/errors.ts';
-import type { FileOp } from '../../llb/ops.ts';
+import type { FileOp } from '../../llb/file-op.ts';
 import { ownerOfAction } from './key.ts';
 
 /**
