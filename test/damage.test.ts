@@ -20,9 +20,9 @@ const registryTest = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/**
- * A byte that changes in the store never leaves it as something else: what can be made anew is,
- * what cannot is an error that names it, and no output appears.
+/*
+ * A changed byte in the store never gets into an output. A blob or layer that can be made again is
+ * made again. Any other one is an error that names it, and no output is written.
  */
 
 const EXPORTS: Readonly<Record<string, (to: string) => readonly string[]>> = {
@@ -49,8 +49,8 @@ async function rigged(): Promise<Rig> {
 }
 
 /**
- * The blobs of an archive or a layout whose bytes are not their names; throws when there are none
- * at all.
+ * The blobs of an archive or layout whose bytes do not match their digests. Throws when it has no
+ * blobs.
  */
 async function wrongIn(rig: Rig, output: string): Promise<string[]> {
   let root = output;
@@ -79,7 +79,7 @@ function flip(path: string): void {
   writeFileSync(path, bytes);
 }
 
-/** Blobs of layers, largest first; documents are text. */
+/** The blobs of layers, the largest first. Configs and manifests are text, and left out. */
 function layerBlobs(rig: Rig): string[] {
   const blobs = globSync(`${rig.store}/blobs/sha256/*`).filter(
     (path) => readFileSync(path)[0] !== 0x7b,
@@ -87,12 +87,12 @@ function layerBlobs(rig: Rig): string[] {
   return blobs.sort((a, b) => statSync(b).size - statSync(a).size);
 }
 
-test('a damaged blob of a step: every export makes it anew and is whole', async () => {
+test('a damaged blob of a step is made again by every export', async () => {
   await using rig = await rigged();
   for (const [name, command] of Object.entries(EXPORTS)) {
     await rig.kiln(command('first'), { expect: 0 });
     rmSync(rig.path('first'), { recursive: true });
-    // Of the base nothing can be made anew; what is left are the forms of the step's layer.
+    // The blobs of the base cannot be made again, so only those of the step's layer are damaged.
     const base = layerBlobs(rig).find(
       (path) => statSync(path).size > 200_000 && readFileSync(path).readUInt16BE(0) === 0x1f8b,
     )!;
@@ -106,12 +106,12 @@ test('a damaged blob of a step: every export makes it anew and is whole', async 
   }
 });
 
-/** The step's layer is small: whatever is large is some form of the base. */
+/** A large blob is one of the base, because the layer of the step is small. */
 function isFormOf(path: string, base: string): boolean {
   return statSync(path).size > statSync(base).size / 2;
 }
 
-test('a damaged blob of a base is made again, or is an error until it is loaded', async () => {
+test('a damaged blob of a base is made again, or is an error until a new load', async () => {
   await using rig = await rigged();
   const { digest } = JSON.parse(readFileSync(await manifestOf(rig, 'busybox'), 'utf8')).layers[0];
   const blob = `${rig.store}/blobs/sha256/${digest.slice('sha256:'.length)}`;
@@ -121,7 +121,7 @@ test('a damaged blob of a base is made again, or is an error until it is loaded'
     const ran = await rig.kiln(command('out'));
     assert.not(existsSync(blob), `${name}: it is gone from the store`);
     if (command('')[0] === 'build') {
-      // The tree of this image gives the very tar again, which the recorded diffID proves.
+      // Packing the files of this image gives the same tar, as the recorded diffID shows.
       assert.is(ran.code, 0, `${name}: ${ran.stderr}`);
       assert.equal(await wrongIn(rig, rig.path('out')), [], name);
     } else {
@@ -142,7 +142,7 @@ test('a damaged blob of a base is made again, or is an error until it is loaded'
   }
 });
 
-/** The file in the store that holds the manifest of an image for this machine. */
+/** The path of the blob with the manifest of an image for this machine. */
 async function manifestOf(rig: Rig, image: string): Promise<string> {
   const id = JSON.parse((await rig.kiln(['inspect', image], { expect: 0 })).stdout)[0].Id;
   const found = globSync(`${rig.store}/blobs/sha256/*`).find((path) => {
@@ -154,7 +154,7 @@ async function manifestOf(rig: Rig, image: string): Promise<string> {
 }
 
 registryTest(
-  'a damaged blob of a step on its way to a registry: made anew, and what arrives can be pulled',
+  'a damaged blob of a step is made again for a push, and the image can be pulled',
   async () => {
     await using rig = await rigged();
     await using registry = await startRegistry();
@@ -165,8 +165,8 @@ registryTest(
       cache: (name) => ['build', '--cache-to', `type=registry,mode=max,ref=${name}`, 'c'],
     };
     for (const [how, command] of Object.entries(pushes)) {
-      // Made first, so that there is something to be damaged; a repository of its own each time, so
-      // that it is sent.
+      // The blob is made first, so that it can be damaged. Each push has another repository, so
+      // that the blob is sent.
       await rig.kiln(['build', '-o', 'type=oci,dest=out', 'c'], { expect: 0 });
       for (const blob of layerBlobs(rig)) if (statSync(blob).size < 200_000) flip(blob);
       const ran = await rig.kiln(command(`${registry.host}/${how}:1`));
@@ -202,7 +202,7 @@ test('a damaged config or manifest is an error, and nothing is written', async (
   assert.equal(await wrongIn(rig, rig.path('out')), []);
 });
 
-test('changed files of a layer: an error, and the next build makes the layer again', async () => {
+test('changed files of a layer are an error, and the next build makes it again', async () => {
   await using rig = await rigged();
   for (const name of ['save', 'oci archive'] as const) {
     for (const blob of layerBlobs(rig)) if (statSync(blob).size < 200_000) rmSync(blob);

@@ -8,21 +8,21 @@ import { makeDeep } from '../snapshotter/sys/trees.fixture.ts';
 import { mountsBelow, type Ran, Rig } from './rig.ts';
 import { asUser, prepared } from './user.ts';
 
-/**
- * Trees whose paths are longer than the system takes (4,095 bytes), made at each door, and every
- * command on the store that has them.
+/*
+ * Trees with paths longer than the system allows (4,095 bytes). They get into the store in every
+ * possible way, and every command works on that store.
  */
 
 const NAME = 'y'.repeat(120);
 const DEPTH = 40;
 /**
- * In a shell: as `makeDeep`, in the working directory. Without -P the shell joins the whole path
- * itself.
+ * The shell code for what `makeDeep` does, in the working directory. Without -P, `cd` would use the
+ * whole path.
  */
 const MAKE =
   `i=0; while [ $i -lt ${DEPTH} ]; do mkdir ${NAME} && cd -P ${NAME} && printf x > here; ` +
   'i=$((i+1)); done';
-/** Fails unless all of it is below the working directory. */
+/** Shell code that fails unless the whole deep tree is below the working directory. */
 const CHECK =
   `i=0; while [ $i -lt ${DEPTH} ]; do cd -P ${NAME} && [ "$(cat here)" = x ] || exit 9; ` +
   'i=$((i+1)); done; echo all of it';
@@ -47,7 +47,7 @@ FROM busybox
 COPY --from=made /ok /ok
 `;
 
-/** What a process of an earlier boot would have left its scratch under. */
+/** The name of the scratch directory of a process from an earlier boot. */
 const DEAD = `${'0'.repeat(32)}-1-1-1`;
 
 type Kiln = (...args: string[]) => Promise<Ran>;
@@ -64,7 +64,7 @@ async function refuses(kiln: Kiln, code: string, ...args: string[]): Promise<voi
   assert.match(stderr, new RegExp(`${NAME}.*\\[${code}\\]`, 's'));
 }
 
-/** All that housekeeping offers; in the end nothing of the deep trees is left. */
+/** Runs every command that inspects or cleans the store. At the end no deep tree is left. */
 async function housekeeping(kiln: Kiln, store: string): Promise<void> {
   await succeeds(kiln, 'du');
   await succeeds(kiln, 'du', '--verbose');
@@ -79,7 +79,7 @@ async function housekeeping(kiln: Kiln, store: string): Promise<void> {
     assert.equal(deepIn(`${store}/${room}`), [], room);
 }
 
-/** What is below a directory and has the name, or is one letter. */
+/** The parts of deep trees that are below a directory. */
 function deepIn(directory: string): string[] {
   const found = execFileSync('find', [directory, '-maxdepth', '6', '-name', NAME], {
     encoding: 'utf8',
@@ -140,14 +140,14 @@ function unexpected(error: unknown): void {
   throw error;
 }
 
-test('long paths that a step leaves are copied and exported whole or refused by name', async () => {
+test('long paths of a step are copied and exported as a whole, or refused by name', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: DOCKERFILE });
   await throughAll((...args) => rig.kiln(args), rig, rig.store);
   removeTree(rig.path('out'));
 });
 
-test('the same for an ordinary user', async () => {
+test('long paths of a step work for an ordinary user, too', async () => {
   await using rig = await prepared(DOCKERFILE);
   const kiln: Kiln = (...args) => asUser(rig, 'with ids', ...args);
   await succeeds(kiln, 'load', '-q', '-i', 'busybox.tar');
@@ -155,7 +155,7 @@ test('the same for an ordinary user', async () => {
   removeTree(rig.path('out'));
 });
 
-test('closed directories and names that are not text are counted and removed', async () => {
+test('unreadable directories and names that are not UTF-8 are counted and removed', async () => {
   const dockerfile = `FROM busybox AS made
 RUN mkdir -p /d/closed/inner && echo x > /d/closed/inner/f && \
 touch "/d/$(printf 'odd\\377\\376')" && chown -R 7:8 /d && chmod 0 /d/closed/inner /d/closed
@@ -192,7 +192,7 @@ test('a context with long paths is copied whole', async () => {
   removeTree(rig.path('c'));
 });
 
-test('a tree with too many directories is refused by name, and removed all the same', async () => {
+test('a tree with too many directories is refused by name, and can be removed', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY tree /t\n' });
   mkdirSync(rig.path('c/tree'));
@@ -208,7 +208,7 @@ test('a tree with too many directories is refused by name, and removed all the s
   removeTree(rig.path('c'));
 });
 
-test('any step may change a path as long as the system allows, of a base or an ADD', async () => {
+test('a step can change the longest path that the system allows, of a base or an ADD', async () => {
   await using rig = await Rig.create('busybox');
   const depth = 1000;
   mkdirSync(rig.path('tree'));
@@ -244,7 +244,7 @@ test('any step may change a path as long as the system allows, of a base or an A
   removeTree(rig.path('tree'));
 });
 
-test('what a killed build left is removed: long paths, but nothing mounted there', async () => {
+test('long paths of a killed build are removed, but nothing that is mounted there', async () => {
   await using rig = await Rig.create('busybox');
   const dead = rig.path(`store/tmp/${DEAD}`);
   mkdirSync(`${dead}/active-1/root`, { recursive: true });

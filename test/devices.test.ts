@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KILN, type Ran, Rig, run } from './rig.ts';
 
-/** RUN --device and --device by the real binary, on a /var/run/cdi of the test's own. */
+/* RUN --device and --device with the real binary and a /var/run/cdi of the test. */
 const SPEC = {
   cdiVersion: '0.6.0',
   kind: 'test.com/tun',
@@ -59,7 +59,7 @@ RUN test ! -e /dev/net && echo without
   );
 });
 
-test('--device gives one to every step', async () => {
+test('--device gives the device to every step', async () => {
   if (!existsSync('/dev/net/tun')) return console.log('SKIP device: needs /dev/net/tun');
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN test -c /dev/net/tun\nRUN echo with $TUN\n' });

@@ -39,11 +39,11 @@ RUN echo hi > /b
   return rig;
 }
 
-test('du counts what is on the disk, each byte once', async () => {
+test('du counts every byte on the disk once', async () => {
   await using rig = await prepared();
   await rig.build('c', '-t', 'x');
   const items = await du(rig);
-  // The index grows and shrinks as it is opened; the store's own directories are nobody's.
+  // The size of the index changes when it is opened. The directories of the store are no items.
   const { stdout } = await run(['du', '-s', '--block-size=1', '--exclude=kiln.db*', rig.store], {
     expect: 0,
   });
@@ -59,7 +59,7 @@ test('du counts what is on the disk, each byte once', async () => {
   assert.ok(items.some(({ Type, Reclaimable }) => Type === 'exec.cachemount' && Reclaimable));
 });
 
-test('prune leaves what images need, and all of the cache when nothing needs it', async () => {
+test('prune keeps what images need, and removes the whole cache when there are none', async () => {
   await using rig = await prepared();
   await rig.build('c', '-t', 'x');
   const dry = await rig.kiln(['prune', '--dry-run'], { expect: 0 });
@@ -75,7 +75,7 @@ test('prune leaves what images need, and all of the cache when nothing needs it'
   assert.is(steps(await rig.build('c')).get('[stage-0 4/4] RUN echo hi > /b') ?? 'no', 'DONE');
 });
 
-test('prune without --force asks, and takes silence for no', async () => {
+test('prune without --force asks, and removes nothing without an answer', async () => {
   await using rig = await prepared();
   await rig.build('c');
   const { stdout } = await rig.kiln(['prune'], { expect: 0, stdin: '' });
@@ -84,7 +84,7 @@ test('prune without --force asks, and takes silence for no', async () => {
   assert.match((await rig.kiln(['prune'], { expect: 0, stdin: 'y\n' })).stdout, /Freed 4\.\d+MB/);
 });
 
-test('a limit is kept, and the longest unused goes first', async () => {
+test('prune keeps a size limit by removing the least recently used items', async () => {
   await using rig = await prepared();
   for (const name of ['one', 'two', 'three']) {
     rig.write(name, { Dockerfile: `FROM busybox\nRUN head -c 1000000 /dev/urandom > /${name}\n` });
@@ -117,7 +117,7 @@ test('rmi frees what only that image needed', async () => {
   assert.equal(readdirSync(`${rig.store}/blobs/sha256`), []);
 });
 
-test('a running build loses nothing to a prune beside it', async () => {
+test('prune removes nothing that a running build uses', async () => {
   await using rig = await prepared();
   await rig.build('c');
   rig.write('d', {
@@ -149,7 +149,7 @@ RUN cat /c /a > /d
   assert.is((await rig.kiln(['run', 'y', 'cat', '/d'], { expect: 0 })).stdout, 'hi\na');
 });
 
-test('policies of kiln.toml decide what an automatic collection takes', async () => {
+test('the policies of kiln.toml decide what an automatic collection removes', async () => {
   await using rig = await prepared();
   await rig.build('c');
   const config = `${rig.write('etc', {
@@ -163,7 +163,7 @@ test('policies of kiln.toml decide what an automatic collection takes', async ()
   assert.not.match(stdout, /RUN/);
 });
 
-test('a build that made something starts a collection that is due', async () => {
+test('a build that made a layer starts a collection when one is due', async () => {
   await using rig = await prepared();
   await rig.build('c');
   const config = `${rig.write('etc', {
@@ -185,7 +185,7 @@ test('a build that made something starts a collection that is due', async () => 
   for (let attempt = 0; attempt < 500 && there(); attempt++)
     await new Promise((done) => setTimeout(done, 20));
   assert.not(there());
-  // Its last act is to remove its lease and scratch space.
+  // Last, the collection removes its lease and its scratch directory.
   for (let attempt = 0; attempt < 500 && processesWith(rig.store).length > 0; attempt++)
     await new Promise((done) => setTimeout(done, 20));
   assert.equal(processesWith(rig.store), []);
@@ -223,7 +223,7 @@ test('cache mounts are listed, saved, restored elsewhere, and removed', async ()
   );
 });
 
-test('--no-cache begins a cache mount anew', async () => {
+test('with --no-cache a cache mount is empty at first', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:

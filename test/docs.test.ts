@@ -9,7 +9,7 @@ import { codesInDocument } from '../scripts/errors.ts';
 import { ROOT } from './rig.ts';
 
 const PAGES = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT }).sort();
-/** Documents for people who use Kiln. */
+/** The documents for users of Kiln. */
 const GUIDES = [
   'building',
   'ci',
@@ -30,7 +30,7 @@ const GUIDES = [
 const read = (page: string) => readFileSync(join(ROOT, page), 'utf8');
 const withoutBlocks = (text: string) => text.replace(/^ *```[^\n]*\n.*?^ *```$/gms, '');
 
-/** The name that a heading is linked by. */
+/** The fragment of a link to a heading. */
 function anchor(heading: string): string {
   const plain = heading.replace(/[`*]/g, '').replace(/\[([^\]]*)\]\([^)]*\)/g, '$1');
   return plain
@@ -61,7 +61,7 @@ test('every relative link leads to a file, and to a heading of it', () => {
   assert.ok(count > 100);
 });
 
-/** The command lines of a shell script: no bodies of heredocs, no comments. */
+/** The command lines of a shell script, without the bodies of heredocs and without comments. */
 function commandLines(script: string): readonly string[] {
   const text = script
     .replace(/<<-?'?(\w+)'?(.*)\n[\s\S]*?^\1$/gm, '$2')
@@ -70,10 +70,7 @@ function commandLines(script: string): readonly string[] {
   return text.split(/\n|\||&&|;|\$\(|\)/).map((line) => line.trim());
 }
 
-/**
- * The words behind `kiln` of a line that calls it, or undefined. Words of docker's own are left
- * out.
- */
+/** The words after `kiln` in a command line that calls it. Undefined for any other line. */
 function wordsOfKiln(line: string): readonly string[] | undefined {
   const words = line.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+/g) ?? [];
   const at = words.findIndex((word) => /^(?:\.\/)?kiln$/.test(word));
@@ -90,7 +87,7 @@ const commands = leaves(await describeCommands());
 const find = (words: readonly string[]): CommandDescription | undefined =>
   commands.find((command) => command.words.every((word, index) => words[index] === word));
 
-/** What is wrong with a command line of Kiln. */
+/** Says what is wrong with the arguments of Kiln. Undefined when they are right. */
 function complaint(words: readonly string[]): string | undefined {
   if (/^(?:version|help|--help|--version)$/.test(words[0] ?? '')) return undefined;
   const command = find(words);
@@ -122,7 +119,7 @@ function complaint(words: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** `-it` is two flags; in `-tapp` the rest is a value. */
+/** Splits short flags: `-it` is two flags, but in `-tapp` the rest is the value of `-t`. */
 function shortNames(word: string, { flags }: CommandDescription): readonly string[] {
   const names: string[] = [];
   for (const letter of word.slice(1)) {
@@ -132,7 +129,7 @@ function shortNames(word: string, { flags }: CommandDescription): readonly strin
   return names;
 }
 
-test('what shell blocks call is there, with these flags', () => {
+test('commands and flags in shell blocks exist', () => {
   let count = 0;
   for (const page of PAGES) {
     for (const [, script = ''] of read(page).matchAll(/^ *```sh\n(.*?)^ *```$/gms)) {
@@ -147,7 +144,7 @@ test('what shell blocks call is there, with these flags', () => {
   assert.ok(count > 40, `${count} calls were found`);
 });
 
-test('a wrong call in a shell block is noticed', () => {
+test('a wrong command or flag in a shell block is found', () => {
   const wrong = (line: string) => complaint(wordsOfKiln(commandLines(line)[0]!)!);
   assert.is(
     wrong('sudo kiln build -t app --platfrom linux/arm64 .'),
@@ -159,18 +156,18 @@ test('a wrong call in a shell block is noticed', () => {
   assert.is(wrong('kiln run -it app ls --no-such'), undefined);
 });
 
-test('flags and commands that tables and text of the guides name are there', () => {
+test('commands and flags in the text and tables of the guides exist', () => {
   for (const page of GUIDES) {
     for (const [, code = ''] of withoutBlocks(read(page)).matchAll(/`(kiln [^`…]+)`/g)) {
       const words = wordsOfKiln(code) ?? [];
-      // Docker's words for commands are explained as such.
+      // These are commands of Docker, which the guides explain.
       if (/^(?:buildx|builder|system|image ls|COMMAND)/.test(words.join(' '))) continue;
       assert.is(complaint(words), undefined, `${page}: ${code}`);
     }
   }
 });
 
-/** Documents for people who read the code. */
+/** The documents for readers of the code. */
 const OF_CODE = [
   'docs/architecture.md',
   'docs/extending.md',
@@ -201,7 +198,7 @@ test('lines of prose in documents have 100 columns', () => {
   ]);
 });
 
-test('tests that the page of security names are there', () => {
+test('the tests that docs/security.md names exist', () => {
   const text = read('docs/security.md').replace(/\s+/g, ' ');
   const references = [...text.matchAll(/`([\w./-]+\.test\.ts)`(?:: ((?:"[^"]+"(?:, )?)+))?/g)];
   assert.ok(references.length > 80, `${references.length} tests were named`);
@@ -212,7 +209,7 @@ test('tests that the page of security names are there', () => {
   }
 });
 
-test('files that documents about the code name are there', () => {
+test('the files that documents about the code name exist', () => {
   const files = globSync('**/*.{ts,cts,ne}', {
     cwd: ROOT,
     exclude: (name) => name === 'node_modules' || name === 'dist' || name.startsWith('.'),
@@ -231,10 +228,10 @@ test('files that documents about the code name are there', () => {
   assert.ok(count > 200, `${count} files were named`);
 });
 
-/** Names that the recipes make up. */
+/** Names that examples in the documents invent. */
 const OF_RECIPES = ['KILN_CODE', 'KILN_IMAGE', 'KILN_PACKAGE'];
 
-test('error codes and variables that the guides name are there', () => {
+test('the error codes and variables that the guides name exist', () => {
   const variables = ENVIRONMENT.flatMap((group) => group.variables.flatMap(({ names }) => names));
   const known = new Set([
     ...codesInDocument().map(({ code }) => code),
@@ -256,7 +253,7 @@ test('the page of the Dockerfile language has every instruction', () => {
   assert.equal(headings.sort(), Object.keys(READERS).sort());
 });
 
-test('each word of the glossary is declared where it says', () => {
+test('each word of the glossary is declared in the file that it names', () => {
   const text = read('docs/glossary.md').replace(/\n {2}/g, ' ');
   const places = [...text.matchAll(/`(\w+)` in `([\w./-]+)`/g)];
   const isThere = (name: string, file: string) =>

@@ -13,8 +13,8 @@ interface Expected {
 }
 
 /**
- * Builds `c`, which must fail with a code, a non-zero exit and no stack trace; a good build
- * afterwards shows that the store is whole.
+ * Runs a build that must fail, with a code, a non-zero exit and no stack trace. A good build
+ * afterwards shows that the store is intact.
  */
 async function fails(
   rig: Rig,
@@ -123,7 +123,7 @@ withDockerfile('a circular stage', 'FROM b AS a\nFROM a AS b\nCOPY --from=b /x /
   says: [],
 });
 
-test('a base that does not exist, in no store and no registry', async () => {
+test('a base image that is in no store and no registry', async () => {
   await using rig = await Rig.create('busybox');
   const server = createServer((request, response) => {
     response
@@ -211,7 +211,7 @@ test('a full disk', async () => {
   }
 });
 
-test('a full disk behind standard output, and a reader that goes away', async () => {
+test('standard output on a full disk, or with a reader that goes away', async () => {
   const full = await run(['sh', '-c', `'${KILN}' --help >/dev/full`]);
   assert.is(full.code, 1, full.stderr);
   assert.match(
@@ -222,7 +222,7 @@ test('a full disk behind standard output, and a reader that goes away', async ()
   assert.is(gone.stderr, '');
 });
 
-test('a store from a newer version is left alone', async () => {
+test('a store of a newer version is not changed', async () => {
   await using rig = await Rig.create('busybox');
   writeFileSync(join(rig.store, 'VERSION'), '999\n');
   rig.write('c', { Dockerfile: 'FROM busybox\n' });
@@ -233,11 +233,11 @@ test('a store from a newer version is left alone', async () => {
 
 test('an ordinary user is told what is missing', async () => {
   await using rig = await Rig.create();
-  // A copy that anybody may read: this checkout may lie in a directory that only root can enter.
+  // A copy that every user can read, because this checkout may be in a directory of root.
   cpSync(join(ROOT, 'dist'), rig.path('bin/dist'), { recursive: true });
   cpSync(process.execPath, rig.path('bin/node'));
   execFileSync('chmod', ['-R', 'a+rX', rig.directory]);
-  // It is looked for beside PATH, too: so it is hidden where it is.
+  // Kiln looks for unshare outside PATH, too, so the program itself is hidden.
   const hidden = 'mount --bind /dev/null "$(readlink -f "$(command -v unshare)")" && exec "$@"';
   const user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
   const kiln = [rig.path('bin/node'), rig.path('bin/dist/kiln.cjs')];
@@ -253,7 +253,7 @@ test('an ordinary user is told what is missing', async () => {
   assert.match(ran.stderr, 'unshare');
 });
 
-test('wrong flags and commands say what is meant', async () => {
+test('the error for a wrong flag or command suggests the right one', async () => {
   await using rig = await Rig.create();
   for (const [args, says] of [
     [['biuld', '.'], "did you mean 'kiln build'?"],

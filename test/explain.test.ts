@@ -22,7 +22,7 @@ async function prepared(): Promise<Rig> {
   return rig;
 }
 
-/** What `--explain` says: the reason by step. */
+/** The reasons that `--explain` shows, by step. */
 async function reasons(rig: Rig, ...args: string[]): Promise<Map<string, string>> {
   const { stderr } = await rig.kiln(['build', '--explain', '--progress=plain', ...args, 'c'], {
     expect: 0,
@@ -39,7 +39,7 @@ function parsed(text: string): Map<string, string> {
   );
 }
 
-test('the first build was never built here, the second runs nothing', async () => {
+test('a first build was never built here, and a second build runs nothing', async () => {
   await using rig = await prepared();
   const { stdout } = await rig.kiln(['explain'], { expect: 0 });
   assert.equal(new Set(parsed(stdout).values()), new Set(['it was never built here']));
@@ -47,7 +47,7 @@ test('the first build was never built here, the second runs nothing', async () =
   assert.match(stderr, 'nothing ran: all 5 steps were cached');
 });
 
-test('files that changed, came and went are named, and what follows says so', async () => {
+test('changed, new and removed files are named, and later steps refer to them', async () => {
   await using rig = await prepared();
   for (const name of ['2', '3', '4', '5']) writeFileSync(rig.path('c/src', `f${name}`), 'x');
   rmSync(rig.path('c/src/f1'));
@@ -66,7 +66,7 @@ test('files that changed, came and went are named, and what follows says so', as
   assert.is((await reasons(rig)).get('COPY a /a'), 'mode or owner changed: a');
 });
 
-test('what a RUN mounts is named, too', async () => {
+test('a changed file in a mount of a RUN is named, too', async () => {
   await using rig = await prepared();
   writeFileSync(rig.path('c/b'), 'other');
   assert.equal([...(await reasons(rig)).values()], ['changed: b']);
@@ -87,7 +87,7 @@ test('an instruction that changed is shown as it was', async () => {
   );
 });
 
-test('a step that moved is compared with itself', async () => {
+test('a step at another place in the Dockerfile is compared with its earlier result', async () => {
   await using rig = await prepared();
   rig.write('c', { Dockerfile: DOCKERFILE.replace('FROM busybox', 'FROM busybox\nRUN true') });
   const found = await reasons(rig);
@@ -98,7 +98,7 @@ test('a step that moved is compared with itself', async () => {
   );
 });
 
-test('another base is named by what it was', async () => {
+test('a changed base image is named, with the earlier one', async () => {
   await using rig = await prepared();
   rig.write('base', { Dockerfile: 'FROM busybox\nRUN echo new > /new\n' });
   await rig.build('base', '-t', 'busybox');
@@ -109,7 +109,7 @@ test('another base is named by what it was', async () => {
   );
 });
 
-test('--no-cache and prune are told as such', async () => {
+test('--no-cache and a prune are named as reasons', async () => {
   await using rig = await prepared();
   assert.match([...(await reasons(rig, '--no-cache')).values()][0] ?? '', '--no-cache');
   await rig.kiln(['prune', '--force'], { expect: 0 });

@@ -19,7 +19,7 @@ test('short flags are read as Docker reads them', async () => {
     assert.match(stdout, new RegExp(`^${name} `, 'm'));
 });
 
-test('what a flag says in vain is told before the first step', async () => {
+test('a flag without effect is reported before the first step', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch AS made\nCOPY Dockerfile /\n' });
   const { stderr } = await rig.kiln(
@@ -48,7 +48,7 @@ test('what a flag says in vain is told before the first step', async () => {
   assert.match(named.stderr, '--build-context [elsewhere] has no effect');
 });
 
-test('first lines without effect are reported, and BUILDKIT_SYNTAX goes before them', async () => {
+test('directives without effect are reported, and BUILDKIT_SYNTAX takes precedence', async () => {
   await using rig = await Rig.create();
   const text = (line: string) =>
     `# syntax=${line}\n# check=skip=Nothing\nFROM scratch\nCOPY Dockerfile /\n`;
@@ -68,7 +68,7 @@ test('first lines without effect are reported, and BUILDKIT_SYNTAX goes before t
   assert.match(check.stderr, 'KILN_FRONTEND_UNSUPPORTED');
 });
 
-test('a secret without its variable is reported, and a required one has a hint', async () => {
+test('a secret whose variable is not set is a warning, or an error if required', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=t,required=true cat /run/secrets/t\n',
@@ -102,7 +102,7 @@ test('--add-host with host-gateway is an outer address of this host, not loopbac
   assert.match(stdout, 'fd00::1\tsix\n');
 });
 
-test('BUILDKIT_PROGRESS holds for every command with progress, or is refused', async () => {
+test('BUILDKIT_PROGRESS applies to every command with progress, or is refused', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
   await rig.kiln(['build', '-q', '-t', 'made', '-o', 'type=oci,dest=made.tar', 'c'], { expect: 0 });
@@ -121,10 +121,7 @@ test('BUILDKIT_PROGRESS holds for every command with progress, or is refused', a
   }
 });
 
-/**
- * Words of other commands that would have no effect, or mean nothing: each is refused before
- * anything is done.
- */
+/** Arguments that are invalid or without effect. Each is refused before anything is done. */
 const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['du --format foo', /Allowed choices are json/],
   ['du --filter nosuch=1', /not a valid filter/],
@@ -158,7 +155,7 @@ for (const [words, sentence] of REFUSED) {
   });
 }
 
-test('an empty argument names nothing', async () => {
+test('an empty argument is refused', async () => {
   await using rig = await Rig.create();
   for (const words of [
     ['pull', ''],
@@ -171,7 +168,7 @@ test('an empty argument names nothing', async () => {
   }
 });
 
-test('kiln run: what follows the image is its own command line', async () => {
+test('kiln run passes the words after the image to the container', async () => {
   await using rig = await Rig.create('busybox');
   const { stdout } = await rig.kiln(
     ['run', '-t=false', 'busybox', 'echo', '--quiet=true', '-t=x', '--rm=false'],

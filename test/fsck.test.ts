@@ -37,19 +37,19 @@ function stepLayers(rig: Rig): string[] {
   );
 }
 
-test('a store that was only used is sound', async () => {
+test('a store after normal use is sound', async () => {
   await using rig = await prepared();
   const { stdout } = await rig.kiln(['fsck'], { expect: 0 });
   assert.match(stdout, /verified: \d+ blobs, 3 layers, 3 records, 2 images\nthe store is sound/);
 });
 
-test('layers of repeated copies, most of them links, are what their images say', async () => {
+test('layers of repeated copies, which are mostly hard links, match their images', async () => {
   await using rig = await Rig.create('busybox');
   const files = Object.fromEntries(
     Array.from({ length: 500 }, (_, at) => [`tree/d${at % 7}/f${at}`, `${at} `.repeat(8000)]),
   );
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY tree /tree\n', ...files });
-  // Not in the first tenth of a second of a file: until then its times prove nothing.
+  // In the first tenth of a second of a file, its times do not show whether it has changed.
   await new Promise((done) => setTimeout(done, 150));
   for (const changed of [undefined, 'tree/d3/f10', 'tree/d6/f6', 'tree/d0/new', 'tree/d0/f0']) {
     if (changed) rig.write('c', { [changed]: `changed ${changed}` });
@@ -134,7 +134,7 @@ test('without its layers the store says so, steps run again, and it is sound', a
   await isSound(rig);
 });
 
-/** The whole of a store, to be damaged again and again. */
+/** Makes a store with a copy of it, so that it can be damaged many times. */
 async function twoStages(): Promise<Rig> {
   const rig = await Rig.create('busybox');
   rig.write('c', {
@@ -158,7 +158,7 @@ async function restore(rig: Rig): Promise<void> {
   await run(['cp', '-a', rig.path('whole'), rig.store], { expect: 0 });
 }
 
-test('a changed byte in any layer is found, and after a repair no build ships it', async () => {
+test('a changed byte in any layer is found, and after a repair no build exports it', async () => {
   await using rig = await twoStages();
   const files = globSync(`${rig.path('whole')}/layers/*/fs/{in,made,both}`).map((path) =>
     path.slice(rig.path('whole').length),
@@ -181,7 +181,7 @@ test('a changed byte in any layer is found, and after a repair no build ships it
   }
 });
 
-test('an index that is empty, cut or full of nonsense costs cache, but no command', async () => {
+test('an index that is empty, cut or garbage costs cache, but all commands work', async () => {
   await using rig = await twoStages();
   const index = `${rig.store}/kiln.db`;
   const damages: Record<string, () => void> = {
@@ -219,7 +219,7 @@ test('an index that is empty, cut or full of nonsense costs cache, but no comman
     ['run', 'x', 'true'],
   ];
   for (const [at, [what, damage]] of Object.entries(damages).entries()) {
-    // Two of the commands meet each kind, other ones each time.
+    // Each kind of damage is met by two of the commands, in turn.
     for (const first of [commands[at % 6]!, commands[(at + 5) % 6]!]) {
       await restore(rig);
       for (const file of globSync(`${index}-*`)) rmSync(file);
@@ -239,7 +239,7 @@ test('an index that is empty, cut or full of nonsense costs cache, but no comman
   }
 });
 
-test('who uses a layer that is gone is told so, and a build makes it again', async () => {
+test('using a layer that is gone is an error, and a build makes the layer again', async () => {
   await using rig = await twoStages();
   const both = globSync(`${rig.store}/layers/*/fs/both`)[0]!;
   rmSync(dirname(dirname(both)), { recursive: true });

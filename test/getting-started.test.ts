@@ -6,7 +6,7 @@ import { hostPlatform } from '../registry/platforms.ts';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { KILN, Rig, ROOT, run } from './rig.ts';
 
-/** The shell blocks of docs/getting-started.md below the heading that begins with this number. */
+/** The shell blocks of docs/getting-started.md below the heading with this number. */
 function blocks(section: number): string {
   const page = readFileSync(join(ROOT, 'docs/getting-started.md'), 'utf8');
   const [, text = ''] = new RegExp(`^## ${section}\\. .*?\\n(.*?)(?=^## )`, 'ms').exec(page) ?? [];
@@ -14,8 +14,8 @@ function blocks(section: number): string {
 }
 
 /**
- * Docker Hub as the page needs it: busybox for this processor, and something by its name for the
- * other.
+ * Fills a registry in place of Docker Hub. It has busybox for this processor, and another image of
+ * that name for the other processor.
  */
 async function hub(rig: Rig, host: string, other: string): Promise<void> {
   const context = rig.write('stub', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
@@ -34,7 +34,7 @@ async function hub(rig: Rig, host: string, other: string): Promise<void> {
 const skip = registryMissing();
 if (skip) console.log(`SKIP getting started: ${skip}`);
 else {
-  test('what the page of the first ten minutes says can be typed as it stands', async () => {
+  test('every command of the page of the first ten minutes works as it is written', async () => {
     await using registry = await startRegistry();
     const { host } = registry;
     await using rig = await Rig.create('busybox');
@@ -75,7 +75,7 @@ else {
     const pushed = await type(`cd hello\n${blocks(5)}`);
     for (const platform of ['linux/amd64', 'linux/arm64'])
       assert.match(pushed.stdout, new RegExp(`Platform: +${platform}\n`));
-    // The last lines of the page; its registry is another one here.
+    // The last commands of the page, with another registry.
     await type(blocks(6).replace(/^(?:kill|sudo rm) .*\n/gm, ''));
     const left = await run([KILN, 'images', '--all', '--quiet'], { env, expect: 0 });
     assert.is(left.stdout, '');

@@ -18,10 +18,7 @@ function expected({ name, refused, differs }: GoldenCase): unknown {
 const world = await goldenWorld();
 test.after(async () => await world[Symbol.asyncDispose]());
 
-/**
- * Builds wait for processes more than they work: a second one is always on its way while one is
- * compared.
- */
+/** The next build runs while a result is compared, because builds mostly wait for processes. */
 const ahead = new Map<string, Promise<unknown>>();
 const outcome = (index: number) => {
   const golden = CASES[index];
@@ -34,18 +31,20 @@ const outcome = (index: number) => {
 };
 
 for (const [index, golden] of CASES.entries()) {
-  const title = golden.refused
-    ? 'Docker 28 and Kiln refuse it'
-    : 'Docker 28 and Kiln give the same tree and config';
+  const title = golden.byHand
+    ? 'Kiln gives the result that was written by hand'
+    : golden.refused
+      ? 'Docker 28 and Kiln refuse it'
+      : 'Docker 28 and Kiln give the same tree and config';
   const but = golden.differs ? ` but for this: ${golden.differs.why}` : '';
-  test(`${golden.byHand ? 'as is written' : title}: ${golden.name}${but}`, async () => {
+  test(`${title}: ${golden.name}${but}`, async () => {
     const answer = outcome(index);
     outcome(index + 1);
     assert.equal(await answer, expected(golden));
   });
 }
 
-test('there are at least 100 cases, and each has a name of its own', () => {
+test('there are at least 100 cases, and no two have the same name', () => {
   assert.ok(CASES.length >= 100);
   assert.is(new Set(CASES.map(({ name }) => name)).size, CASES.length);
 });

@@ -5,7 +5,7 @@ import { KILN, run } from './rig.ts';
 const kiln = (...words: string[]) => run([KILN, ...words]);
 const printed = async (...words: string[]) => (await run([KILN, ...words], { expect: 0 })).stdout;
 
-/** Ways to ask for the same help. */
+/** Several ways to ask for the same help. */
 const SAME: readonly (readonly [string, readonly string[]])[] = [
   [
     'build --help',

@@ -12,7 +12,7 @@ async function built(): Promise<Rig> {
   return rig;
 }
 
-test('a name that is also the beginning of an ID is the name: rmi takes nothing else', async () => {
+test('rmi treats a name that is also the beginning of an ID as the name', async () => {
   await using rig = await Rig.create('busybox');
   const id = JSON.parse((await rig.kiln(['inspect', 'busybox'])).stdout)[0].Id.replace(
     'sha256:',

@@ -11,7 +11,7 @@ const AMD = makeImage([{ name: 'a', text: 'amd' }]);
 const ARM = makeImage([{ name: 'a', text: 'arm' }], { os: 'linux', architecture: 'arm64' });
 const PROVENANCE = { buildType: 'https://mobyproject.org/buildkit@v1', builder: { id: '<me>' } };
 
-/** What BuildKit attaches to `subject`: a manifest whose layers are in-toto statements. */
+/** An attestation manifest for `subject`, as BuildKit writes it. Its layers are statements. */
 function attestation(subject: TestImage): TestImage {
   const blobs = new Map<Descriptor['digest'], Buffer>();
   const keep = (mediaType: string, json: unknown): Descriptor => {
@@ -147,7 +147,7 @@ real(
 );
 
 real(
-  'create makes an index of images of several registries; what is there is not asked for',
+  'create makes an index of images from several registries, and copies only missing blobs',
   async () => {
     await using registry = await startRegistry();
     await using second = await startRegistry();
@@ -242,7 +242,7 @@ real(
   },
 );
 
-real('imagetools says what is wrong', async () => {
+real('errors of imagetools say what is wrong', async () => {
   await using registry = await startRegistry();
   await using rig = await Rig.create();
   const name = await publish(registry.host, 'team/app', '1', [AMD]);
@@ -263,7 +263,7 @@ real('imagetools says what is wrong', async () => {
   }
 });
 
-real('what refers to an image is shown with it', async () => {
+real('referrers of an image are shown with the image', async () => {
   await using registry = await startRegistry();
   await using rig = await Rig.create();
   const name = await publish(registry.host, 'team/app', '1', [AMD]);

@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
 
-/** Dockerfiles and command lines that only a program writes, by the real binary. */
+/* Large Dockerfiles and command lines, as a program may write them. */
 
 test('a thousand findings are shown, and the log of a build has the Dockerfile once', async () => {
   await using rig = await Rig.create();
@@ -24,7 +24,7 @@ test('a thousand findings are shown, and the log of a build has the Dockerfile o
   assert.match(replayed.stdout + replayed.stderr, /JSONArgsRecommended: .* \(line 1002\)/);
 });
 
-test('thousands of build arguments and labels come into the image', async () => {
+test('thousands of build arguments and labels get into the image', async () => {
   await using rig = await Rig.create();
   const numbers = Array.from({ length: 2000 }, (_, at) => at);
   rig.write('c', {

@@ -12,7 +12,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
 
-/** A rig with an OCI layout of an image that holds `/here`, tagged 1. */
+/** Makes a rig with an OCI layout. Its image has the tag 1 and a file `/here`. */
 async function withLayout(): Promise<Rig> {
   const rig = await Rig.create('busybox');
   rig.write('make', { Dockerfile: 'FROM busybox\nRUN echo 1 > /here\n' });
@@ -21,7 +21,7 @@ async function withLayout(): Promise<Rig> {
   return rig;
 }
 
-test('a layout is found whatever its directory is called, and as an archive', async () => {
+test('an OCI layout is found in a directory of any name, and in an archive', async () => {
   await using rig = await withLayout();
   const { manifests } = JSON.parse(readFileSync(rig.path('layout/index.json'), 'utf8'));
   const { digest } = manifests[0] as { digest: string };
@@ -67,7 +67,7 @@ test('a cache directory with @, : and = in its name is written and read', async 
   assert.match(told, 'CACHED');
 });
 
-test('a link in a layout shows nothing of the host, and a pipe holds nothing up', async () => {
+test('a link in a layout reveals no file of the host, and a pipe does not block', async () => {
   await using rig = await withLayout();
   writeFileSync(rig.path('secret'), 'CANARY-SECRET');
   const commands = (layout: string) => [

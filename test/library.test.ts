@@ -14,7 +14,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ROOT, run } from './rig.ts';
 
-test('the example builds from memory, twice the same, and its archive can be read', async () => {
+test('the example builds from memory, twice the same, and its archive is valid', async () => {
   const place = mkdtempSync(join(tmpdir(), 'kiln-library-'));
   try {
     const example = [
@@ -35,7 +35,7 @@ test('the example builds from memory, twice the same, and its archive can be rea
     assert.equal(config.config.Labels, { 'made.by': 'a program' });
     const second = await run(example, { cwd: place, expect: 0 });
     assert.is(second.stdout, first.stdout);
-    // A place that cannot be written is told as it is on the command line.
+    // A path that cannot be written is the same error as on the command line.
     const refused = await run([...example.slice(0, 3), 'no/such/hello.tar'], {
       cwd: place,
       expect: 2,
@@ -47,7 +47,7 @@ test('the example builds from memory, twice the same, and its archive can be rea
   }
 });
 
-test('the package brings its types: a correct program compiles, a wrong one does not', () => {
+test('with the types of the package a correct program compiles and a wrong one does not', () => {
   const place = mkdtempSync(join(tmpdir(), 'kiln-types-'));
   try {
     execFileSync(process.execPath, [join(ROOT, 'scripts/types.ts')], {

@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
 
-/** Limits of steps, what they used, and their network, by the real binary. */
+/* The limits of steps, their use of resources, and their network, with the real binary. */
 
 const hasGroups = () => readdirSync('/sys/fs/cgroup').length > 0;
 
@@ -16,7 +16,7 @@ test('a step that uses more memory than --memory is killed, and the error says s
   assert.match(ran.stderr, 'the step may use 64 MiB: give it more with --memory');
 });
 
-test('limits are no part of the key', async () => {
+test('limits are not part of the cache key', async () => {
   if (!hasGroups()) return console.log('SKIP key: no control groups');
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo x > /x\n' });
@@ -24,9 +24,9 @@ test('limits are no part of the key', async () => {
   assert.match(await rig.build('c', '--memory=128m'), /CACHED/);
 });
 
-test('what a step used is in the raw progress and in the record of the build', async () => {
-  // With a limit each step has a group of its own on every version of control groups, and is
-  // counted exactly.
+test('what a step used is in the raw progress and in the log of the build', async () => {
+  // A limit gives each step its own control group in every version of control groups, so its use
+  // is counted exactly.
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: 'FROM busybox\nRUN head -c 80000000 /dev/zero | tail -c 60000000 | wc -c\n',
@@ -52,7 +52,7 @@ test('what a step used is in the raw progress and in the record of the build', a
   assert.is(table.length, 2);
 });
 
-test('flags that cannot be are usage errors', async () => {
+test('invalid limits are usage errors', async () => {
   await using rig = await Rig.create();
   for (const flags of [
     ['--memory=1m'],
@@ -75,7 +75,7 @@ test('a value that the kernel refuses is named', async () => {
   assert.match(ran.stderr, /cpuset\.cpus cannot be set to 4000/);
 });
 
-test('network modes: an own one by default, none, and the host for whoever allows it', async () => {
+test('a step has its own network, none, or that of the host when it is allowed', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile:

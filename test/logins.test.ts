@@ -5,8 +5,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
 
-/**
- * A login in a URL, by whatever way it comes into a build, is for the step that gets the URL:
+/*
+ * A login in a URL gets into a build in many ways. Only the step that gets the URL sees it, and
  * nothing else shows it.
  */
 
@@ -16,7 +16,7 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/** A different password for each way, so that a failure says which. */
+/** A different password for each way into a build, so that a failure says which one leaked. */
 const PASSWORD = {
   argument: 'planted1',
   fallback: 'planted2',
@@ -46,7 +46,7 @@ ${url('file')}
 EOF
 `;
 
-/** Every text of a document, also those in base64. */
+/** All strings in a document, also those in base64. */
 function texts(value: unknown): string[] {
   if (typeof value === 'string') return [value, Buffer.from(value, 'base64').toString('latin1')];
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(texts) : [];
@@ -58,7 +58,7 @@ function filesOf(directory: string): string[] {
     .filter((path) => statSync(path, { throwIfNoEntry: false })?.isFile());
 }
 
-/** What of the store is text about builds, not the image itself. */
+/** Asserts that the store shows no login in its data about builds. Images are left out. */
 function shownInStore(rig: Rig): void {
   const kept = readdirSync(rig.store).filter((name) =>
     /^kiln\.db|^logs$|^copies$|^statcache$|^tags$/.test(name),
@@ -73,7 +73,7 @@ function shownInStore(rig: Rig): void {
 }
 
 real(
-  'a login by argument, variable, label, heredoc or proxy is shown nowhere; the step gets it',
+  'a login in an argument, variable, label, heredoc or proxy is seen only by the step',
   async () => {
     await using rig = await Rig.create('busybox');
     rig.write('c', { Dockerfile: DOCKERFILE });
@@ -112,7 +112,7 @@ real(
       const { stdout, stderr } = await rig.kiln(command);
       assert.not.match(stdout + stderr, ANY, command.join(' '));
     }
-    // What the author gave the image is in it.
+    // The image has the variables and labels that the Dockerfile gives it.
     const { stdout: config } = await rig.kiln(['inspect', 'x'], { expect: 0 });
     assert.match(config, url('variable'));
     assert.match(config, url('label'));
@@ -121,7 +121,7 @@ real(
 );
 
 real(
-  'provenance, metadata and printed graphs show no login, but digests of the real graph',
+  'provenance, metadata and printed graphs show no login, but the digests are the real ones',
   async () => {
     await using rig = await Rig.create('busybox');
     rig.write('c', { Dockerfile: DOCKERFILE });
@@ -172,7 +172,7 @@ real(
 );
 
 real(
-  'a failure shows no login: not in its sentence, its excerpt, the command to come there again',
+  'a failure shows no login in its message, its excerpt and the command to debug it',
   async () => {
     await using rig = await Rig.create('busybox');
     const cases = [
@@ -222,7 +222,7 @@ real(
 );
 
 real(
-  'addresses of sources with a login: ADD by http, git, a context and a Dockerfile at a URL',
+  'a login in the URL of an ADD, a git repository, a context or a Dockerfile is not shown',
   async () => {
     await using rig = await Rig.create('busybox');
     const asked: string[] = [];

@@ -11,8 +11,8 @@ const COUNT = 520;
 const sha = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
 /**
- * An OCI layout of an image with so many layers: each adds a file and, but for the first, removes
- * that of the one before, except every tenth.
+ * Makes an OCI layout with an image of COUNT layers. Each layer adds a file and removes the file
+ * of the layer before it. Every tenth file is kept.
  */
 function layout(rig: Rig, directory: string): void {
   const blob = (bytes: Uint8Array) => {
@@ -50,7 +50,7 @@ function layout(rig: Rig, directory: string): void {
   });
 }
 
-/** What is left of the files. */
+/** The files that are left in the image. */
 const LEFT = COUNT / 10;
 const DOCKERFILE = `FROM many AS counted
 RUN --mount=from=busybox,target=/bb ["/bb/bin/busybox", "sh", "-c", "/bb/bin/busybox ls /l | \
@@ -122,7 +122,7 @@ test('a Dockerfile of 260 steps and more is built and run, then all cached', asy
   assert.is(again.match(/^#\d+ CACHED$/gm)?.length, 263);
 });
 
-test('an ordinary user builds on as many layers', async () => {
+test('an ordinary user can build on such an image', async () => {
   await using rig = await prepared(DOCKERFILE);
   layout(rig, 'many');
   execFileSync('chown', ['-R', `${UID}:${UID}`, rig.path('many')]);
