@@ -39,6 +39,7 @@ function opOf(edge: DraftEdge): unknown {
 }
 
 test('a process has its mounts and limits, without zeros and without proxies', () => {
+  const lent = { uid: 0, gid: 0, optional: true };
   const step = exec({
     root: base,
     args: ['/bin/sh', '-c', 'true'],
@@ -49,11 +50,12 @@ test('a process has its mounts and limits, without zeros and without proxies', (
     proxyEnv: { httpProxy: 'http://user:password@proxy' },
     mounts: [
       { type: 'bind', from: base, dest: '/b', readonly: true },
-      { type: 'cache', from: undefined, dest: '/c', readonly: false, id: '//c', sharing: 0 },
-      { type: 'tmpfs', dest: '/t', readonly: false, size: 0 },
+      { type: 'cache', dest: '/c', cache: { id: '//c', sharing: 0 } },
+      { type: 'tmpfs', dest: '/t', tmpfs: { size: 0 } },
+      { type: 'ssh', dest: '', ssh: { ...lent, id: '', mode: 0o600 } },
+      { type: 'secret', dest: '/run/secrets/x', secret: { ...lent, id: 'x', mode: 0o400 } },
     ],
-    secrets: [{ id: 'x', dest: '/run/secrets/x', uid: 0, gid: 0, mode: 0o400, optional: true }],
-    ssh: [{ id: '', uid: 0, gid: 0, mode: 0o600, optional: true }],
+    secretEnv: [],
     network: 1,
     security: 0,
     note: {},

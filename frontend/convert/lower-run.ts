@@ -1,5 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
-import { type ExecMount, exec, fileChanges } from '../../solver/llb/builder.ts';
+import { type ExecMount, type ExecSpec, exec, fileChanges } from '../../solver/llb/builder.ts';
 import {
   NET_MODE,
   type NetMode,
@@ -25,13 +25,13 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
   // A command may read any file.
   stage.paths.add('/');
   const { args, mounts: script, suffix } = commandOf(stage, instruction);
-  const { mounts, secrets, ssh } = lowerMounts(step, instruction);
+  const { mounts, secretEnv } = lowerMounts(step, instruction);
   const { state } = stage;
   describe(conversion, state.env.bytes);
   const text = instructionText(
     instruction.original + suffix,
     conversion.words,
-    maskSecrets(step, secrets),
+    maskSecrets(step, secretEnv),
     'name',
   );
   const tree = exec({
@@ -47,8 +47,7 @@ export function lowerRun(step: Step, instruction: RunInstruction): void {
     ulimits: request.ulimits.toSorted((a, b) => compareUtf8(a.name, b.name)),
     cgroupParent: request.cgroupParent,
     mounts: [...script, ...mounts, ...sharedMemory(request.shmSize)],
-    secrets,
-    ssh,
+    secretEnv,
     network: networkOf(step, instruction),
     security: securityOf(step, instruction),
     devices: devicesOf(step, instruction),
@@ -106,13 +105,13 @@ function commandOf(stage: StageWork, { command, heredocs }: RunInstruction): Run
 }
 
 /** Step names show a placeholder for a variable with a secret, not its name. */
-function maskSecrets({ stage }: Step, secrets: readonly { readonly env?: string | undefined }[]) {
-  const masked = secrets.flatMap(({ env }) => (env === undefined ? [] : [[env, '****'] as const]));
-  return masked.length === 0 ? stage.state.env : overlay(stage.state.env, new Map(masked));
+function maskSecrets({ stage }: Step, secrets: ExecSpec['secretEnv']) {
+  if (secrets.length === 0) return stage.state.env;
+  return overlay(stage.state.env, new Map(secrets.map(({ name }) => [name, '****'])));
 }
 
 function sharedMemory(size: number): ExecMount[] {
-  return size > 0 ? [{ type: 'tmpfs', dest: '/dev/shm', readonly: false, size }] : [];
+  return size > 0 ? [{ type: 'tmpfs', dest: '/dev/shm', tmpfs: { size } }] : [];
 }
 
 function networkOf(step: Step, { network }: RunInstruction): NetMode {

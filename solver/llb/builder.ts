@@ -12,8 +12,7 @@ import type {
   UserOpt,
 } from './file-op.ts';
 import type { LlbEdge, OpMetadata, SourceRange } from './graph.ts';
-import type { Mount } from './mount.ts';
-import { type CacheSharingNumber, MOUNT_TYPE } from './mount.ts';
+import { MOUNT_CAPS, MOUNT_TYPE, type Mount, type MountTypeName } from './mount.ts';
 import type { LlbOp } from './ops.ts';
 import { compareUtf8 } from './wire.ts';
 
@@ -213,55 +212,13 @@ export function ociLayoutSource(
   });
 }
 
-/** A mount of an exec other than its root file system. Without `from` it starts empty. */
-export type ExecMount =
-  | {
-      readonly type: 'bind';
-      readonly from: DraftEdge | undefined;
-      readonly dest: string;
-      readonly selector?: string;
-      readonly readonly: boolean;
-    }
-  | {
-      readonly type: 'cache';
-      readonly from: DraftEdge | undefined;
-      readonly dest: string;
-      readonly selector?: string;
-      readonly readonly: boolean;
-      readonly id: string;
-      readonly sharing: CacheSharingNumber;
-    }
-  | {
-      readonly type: 'tmpfs';
-      readonly dest: string;
-      readonly readonly: boolean;
-      readonly size: number;
-      readonly selector?: string;
-    };
-
 /**
- * A secret of a process: a file, an environment variable or both. `mode` is the mode of the file.
+ * A mount of an exec other than its root file system. Without `from` it starts empty. The socket of
+ * an ssh agent is at `/run/buildkit/ssh_agent.N` when its `dest` is empty.
  */
-export interface ExecSecret {
-  readonly id: string;
-  /** The path of the file. Undefined if the secret is only an environment variable. */
-  readonly dest?: string | undefined;
-  readonly env?: string | undefined;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mode: number;
-  readonly optional: boolean;
-}
-
-/** A socket of an ssh agent for a process. */
-export interface ExecSsh {
-  readonly id: string;
-  /** The path of the socket; `/run/buildkit/ssh_agent.N` if not given. */
-  readonly dest?: string | undefined;
-  readonly uid: number;
-  readonly gid: number;
-  readonly mode: number;
-  readonly optional: boolean;
+export interface ExecMount extends Omit<Mount, 'input' | 'output' | 'mountType' | 'contentCache'> {
+  readonly type: MountTypeName;
+  readonly from?: DraftEdge | undefined;
 }
 
 /** A process. Without `root` it starts on an empty tree. */
@@ -279,8 +236,7 @@ export interface ExecSpec {
   readonly ulimits?: ExecMeta['ulimit'];
   readonly cgroupParent?: string;
   readonly mounts: readonly ExecMount[];
-  readonly secrets: readonly ExecSecret[];
-  readonly ssh: readonly ExecSsh[];
+  readonly secretEnv: NonNullable<ExecOp['secretenv']>;
   readonly network: NetMode;
   readonly security: SecurityMode;
   readonly devices?: ExecDevices;
@@ -291,45 +247,53 @@ type ExecDevices = NonNullable<ExecOp['cdiDevices']>;
 
 /** Runs a process. The returned edge is the root file system after it. */
 export function exec(spec: ExecSpec): DraftEdge {
-  const root: RootMount = { type: 'root', from: spec.root, dest: '/' };
-  const mounts = [root, ...spec.mounts].sort((a, b) => compareUtf8(a.dest, b.dest));
-  const froms = mounts.map((mount) => ('from' in mount ? mount.from : undefined));
-  // Only the root has an output, number 0. What is written to other mounts is discarded.
+  const trees = spec.mounts.filter(({ type }) => !isLent(type));
+  const root: ExecMount = { type: 'bind', from: spec.root, dest: '/' };
+  const mounts = [root, ...trees].sort((a, b) => compareUtf8(a.dest, b.dest));
+  const lent = lentMounts(spec.mounts);
   return edge({
-    parents: froms.filter((from) => from !== undefined),
+    parents: mounts.flatMap(({ from }) => from ?? []),
     make: ({ platform, seal }) => {
       const inputs = new Inputs();
-      const lowered = mounts.map((mount, i) =>
-        lowerMount(mount, froms[i] ? inputs.add(seal(froms[i])) : -1),
-      );
-      const sockets = spec.ssh.map((ssh, i) => ({
-        ...ssh,
-        dest: ssh.dest || `/run/buildkit/ssh_agent.${i}`,
-      }));
-      const secretenv = spec.secrets.flatMap(({ id, env, optional }) =>
-        env === undefined ? [] : [{ id, name: env, optional }],
+      const lowered = mounts.map((mount) =>
+        // Only the root has an output, number 0. What is written to other mounts is discarded.
+        lowerMount(mount, mount.from ? inputs.add(seal(mount.from)) : -1, mount === root ? 0 : -1),
       );
       const op: ExecOp = {
-        meta: lowerMeta(spec, sockets[0]?.dest),
-        mounts: [...lowered, ...spec.secrets.flatMap(lowerSecret), ...sockets.map(lowerSsh)],
+        meta: lowerMeta(spec, lent.find(({ type }) => type === 'ssh')?.dest),
+        mounts: [...lowered, ...lent.map((mount) => lowerMount(mount, -1, 0))],
         network: spec.network,
         security: spec.security,
-        ...(secretenv.length > 0 && { secretenv }),
+        ...(spec.secretEnv.length > 0 && { secretenv: spec.secretEnv }),
         ...(spec.devices && spec.devices.length > 0 && { cdiDevices: spec.devices }),
       };
       return {
         op: { kind: 'exec', exec: op, platform: spec.platform ?? platform, constraints: {} },
         inputs: inputs.list,
-        metadata: metadata(spec.note, execCaps(spec, mounts)),
+        metadata: metadata(spec.note, execCaps(spec, [...mounts, ...lent])),
       };
     },
   });
 }
 
-interface RootMount {
-  readonly type: 'root';
-  readonly from: DraftEdge | undefined;
-  readonly dest: '/';
+/** What the caller of the build lends comes after all other mounts: secrets, then sockets. */
+function lentMounts(mounts: readonly ExecMount[]): readonly ExecMount[] {
+  const sockets = mounts.filter(({ type }) => type === 'ssh');
+  return [
+    ...mounts.filter(({ type }) => type === 'secret'),
+    ...sockets.map((socket, i) => ({
+      ...socket,
+      dest: socket.dest || `/run/buildkit/ssh_agent.${i}`,
+    })),
+  ];
+}
+
+function isLent(type: MountTypeName): boolean {
+  return type === 'secret' || type === 'ssh';
+}
+
+function lowerMount({ type, from: _, ...mount }: ExecMount, input: number, output: number): Mount {
+  return { ...mount, input, output, ...(type !== 'bind' && { mountType: MOUNT_TYPE[type] }) };
 }
 
 /** The inputs of a vertex, each once. */
@@ -343,49 +307,6 @@ class Inputs {
     );
     return index >= 0 ? index : this.list.push(input) - 1;
   }
-}
-
-function lowerMount(mount: RootMount | ExecMount, input: number): Mount {
-  if (mount.type === 'root') return { input, dest: mount.dest, output: 0 };
-  const common = {
-    input,
-    dest: mount.dest,
-    output: -1,
-    ...(mount.selector && { selector: mount.selector }),
-    ...(mount.readonly && { readonly: true }),
-  };
-  if (mount.type === 'bind') return common;
-  if (mount.type === 'cache')
-    return {
-      ...common,
-      mountType: MOUNT_TYPE.cache,
-      cache: { id: mount.id, sharing: mount.sharing },
-    };
-  return { ...common, mountType: MOUNT_TYPE.tmpfs, tmpfs: { size: mount.size } };
-}
-
-function lowerSecret({ id, dest, uid, gid, mode, optional }: ExecSecret): Mount[] {
-  return dest === undefined
-    ? []
-    : [
-        {
-          input: -1,
-          dest,
-          output: 0,
-          mountType: MOUNT_TYPE.secret,
-          secret: { id, uid, gid, mode, optional },
-        },
-      ];
-}
-
-function lowerSsh({ id, dest, uid, gid, mode, optional }: ExecSsh & { dest: string }): Mount {
-  return {
-    input: -1,
-    dest,
-    output: 0,
-    mountType: MOUNT_TYPE.ssh,
-    ssh: { id, uid, gid, mode, optional },
-  };
 }
 
 function lowerMeta(spec: ExecSpec, sshSocket: string | undefined): ExecMeta {
@@ -405,7 +326,7 @@ function lowerMeta(spec: ExecSpec, sshSocket: string | undefined): ExecMeta {
   };
 }
 
-function* execCaps(spec: ExecSpec, mounts: readonly (RootMount | ExecMount)[]): Generator<string> {
+function* execCaps(spec: ExecSpec, mounts: readonly ExecMount[]): Generator<string> {
   yield 'exec.meta.base';
   yield 'exec.meta.setsdefaultpath';
   if (spec.ulimits && spec.ulimits.length > 0) yield 'exec.meta.ulimit';
@@ -414,18 +335,10 @@ function* execCaps(spec: ExecSpec, mounts: readonly (RootMount | ExecMount)[]): 
   if (spec.proxyEnv) yield 'exec.meta.proxyenv';
   if (spec.devices && spec.devices.length > 0) yield 'exec.meta.cdi';
   for (const mount of mounts) {
-    if ('selector' in mount && mount.selector) yield 'exec.mount.selector';
-    if (mount.type === 'cache') {
-      yield 'exec.mount.cache';
-      yield 'exec.mount.cache.sharing';
-    } else if (mount.type === 'tmpfs') {
-      yield 'exec.mount.tmpfs';
-      if (mount.size > 0) yield 'exec.mount.tmpfs.size';
-    } else if (mount.from) yield 'exec.mount.bind';
+    if (mount.selector) yield 'exec.mount.selector';
+    if (mount.type !== 'bind' || mount.from) yield* MOUNT_CAPS[mount.type](mount);
   }
-  if (spec.secrets.length > 0) yield 'exec.mount.secret';
-  if (spec.secrets.some((secret) => secret.env !== undefined)) yield 'exec.secretenv';
-  if (spec.ssh.length > 0) yield 'exec.mount.ssh';
+  if (spec.secretEnv.length > 0) yield* ['exec.mount.secret', 'exec.secretenv'];
 }
 
 /** The owner of a file. A name is looked up in the tree that the op changes. */

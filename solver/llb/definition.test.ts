@@ -44,7 +44,7 @@ function run(
   command: string,
   more: Partial<ExecSpec> = {},
 ): DraftEdge {
-  const none = { mounts: [], secrets: [], ssh: [], network: 0, security: 0 } as const;
+  const none = { mounts: [], secretEnv: [], network: 0, security: 0 } as const;
   return exec({
     ...none,
     root,
@@ -171,7 +171,7 @@ test('equal ops become one vertex with the last name and the locations of both',
 test('an exec lists its mounts by path and each input once', () => {
   const mounts = [
     { type: 'bind', from: context, dest: '/z', readonly: true },
-    { type: 'bind', from: base, dest: '/b', readonly: false },
+    { type: 'bind', from: base, dest: '/b' },
     { type: 'bind', from: context, dest: '/a', selector: '/s', readonly: true },
   ] as const;
   const { op, inputs } = seal(run(base, 'x', { mounts }), AMD64).vertex;

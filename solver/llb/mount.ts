@@ -15,7 +15,7 @@ type MountType = (typeof MOUNT_TYPE)[MountTypeName];
 
 /** pb.CacheSharingOpt */
 export const CACHE_SHARING = { shared: 0, private: 1, locked: 2 } as const;
-export type CacheSharingNumber = (typeof CACHE_SHARING)[keyof typeof CACHE_SHARING];
+type CacheSharingNumber = (typeof CACHE_SHARING)[keyof typeof CACHE_SHARING];
 
 /** pb.MountContentCache */
 const CONTENT_CACHE = { default: 0, on: 1, off: 2 } as const;
