@@ -3,6 +3,7 @@ import type { ImageResolver } from '../frontend/frontend.ts';
 import type { Gateway, SolvedTree } from '../frontend/gateway.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
+import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
 import type { BuildContext } from './build-context.ts';
 import { explainingFailures, type Solving } from './solving.ts';
@@ -34,10 +35,18 @@ export function openGateway(
  */
 export async function solveTree(
   tree: DraftEdge,
-  { solver, worker, world }: Solving,
+  solving: Solving,
+  context: BuildContext,
+): Promise<SolvedTree> {
+  return await solveEdge(seal(tree, solving.world.platform), solving, context);
+}
+
+/** The same for a graph that is sealed. */
+export async function solveEdge(
+  edge: LlbEdge,
+  { solver, worker }: Solving,
   { engine, signal }: BuildContext,
 ): Promise<SolvedTree> {
-  const edge = seal(tree, world.platform);
   const [result] = await explainingFailures(
     [edge],
     () => solver.solve(loadGraphs([edge], worker), signal),

@@ -75,6 +75,10 @@ export const COMMANDS = {
   },
   fsck: { summary: 'Check the whole store for damage', load: () => import('./commands/fsck.ts') },
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
+  serve: {
+    summary: 'Serve the API of BuildKit, for buildx and other clients',
+    load: () => import('./commands/serve.ts'),
+  },
   doctor: {
     summary: 'Check what this host supports and what is missing',
     load: () => import('./commands/doctor-host.ts'),

@@ -2,10 +2,7 @@ import { KilnError } from '../base/errors.ts';
 import { COMMANDS, type CommandEntry, type CommandName } from './commands.ts';
 import { beginOutcome } from './outcome.ts';
 import { stdout } from './output.ts';
-
-declare const KILN_VERSION: string | undefined;
-
-export const VERSION: string = typeof KILN_VERSION === 'string' ? KILN_VERSION : 'dev';
+import { VERSION } from './version.ts';
 
 /**
  * Commands that an ordinary user runs without a user namespace. They do not open the store, and a

@@ -2,7 +2,7 @@
 
 _kiln_words() {
   case $1 in
-    '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs doctor completion debug help version' ;;
+    '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs serve doctor completion debug help version' ;;
     'image') echo 'prune' ;;
     'imagetools') echo 'inspect create' ;;
     'cache') echo 'ls inspect rm export import' ;;
@@ -39,6 +39,7 @@ _kiln_flags() {
     'cache import') echo '--root --help' ;;
     'fsck') echo '--root --repair --help' ;;
     'logs') echo '--root --list --json --usage --help' ;;
+    'serve') echo '--root --addr --help' ;;
     'doctor') echo '--root --help' ;;
     'completion') echo '--root --help' ;;
     'debug dump-llb') echo '--root --file --target --build-arg --platform --format --output --help' ;;
@@ -75,6 +76,7 @@ _kiln_valued() {
     'cache import') echo '--root' ;;
     'fsck') echo '--root' ;;
     'logs') echo '--root' ;;
+    'serve') echo '--root --addr' ;;
     'doctor') echo '--root' ;;
     'completion') echo '--root' ;;
     'debug dump-llb') echo '--root --file -f --target --build-arg --platform --format --output -o' ;;

@@ -78,13 +78,15 @@ const unheard: Plugin = {
 
 /**
  * A module of Node that is imported lazily anyhow is asked for by its short name, which is not
- * in LAZY: it has keys.
+ * in LAZY: it has keys. So are those that a server's packages import as a whole.
  */
 const byNow: Plugin = {
   name: 'by now',
   setup: (made) =>
-    made.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
-      kind === 'dynamic-import' ? { path: path.slice('node:'.length), external: true } : undefined,
+    made.onResolve({ filter: /^node:/ }, ({ path, kind, importer }) =>
+      kind === 'dynamic-import' || importer.includes('/node_modules/@connectrpc/')
+        ? { path: path.slice('node:'.length), external: true }
+        : undefined,
     ),
 };
 
@@ -136,6 +138,8 @@ const parts = await buildParts(root, lazily, [
     name: 'main',
     roots: ['cli/main.ts', 'cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
   },
+  // What only a server needs. No build loads it.
+  { name: 'serve', roots: ['cli/commands/serve.ts'], only: ['api/', 'cli/commands/serve.ts'] },
 ]);
 await build({ ...lazily, entryPoints: { worker: 'cli/worker-thread.ts' } });
 // What the package exports: nothing of the command line is in it.

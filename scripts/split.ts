@@ -15,6 +15,8 @@ import { lazyNamespaces } from './namespaces.ts';
 export interface Part {
   readonly name: string;
   readonly roots: readonly string[];
+  /** Only modules in these folders or of these paths; all when undefined. */
+  readonly only?: readonly string[];
 }
 
 /** The file of all other modules. */
@@ -81,8 +83,10 @@ function places(
   parts: readonly Part[],
 ): (module: string) => string | undefined {
   const found = new Map<string, string>();
-  for (const { name, roots } of parts)
-    for (const module of closure(inputs, roots)) if (!found.has(module)) found.set(module, name);
+  for (const { name, roots, only } of parts)
+    for (const module of closure(inputs, roots))
+      if (!found.has(module) && (!only || only.some((path) => module.startsWith(path))))
+        found.set(module, name);
   return (module) => {
     if (
       !(module in inputs) ||

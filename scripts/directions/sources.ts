@@ -16,6 +16,7 @@ interface Folder {
 /** The folders of the sources, from the top down. Scripts and tests take their lists from here. */
 export const FOLDERS: Readonly<Record<string, Folder>> = {
   cli: { imports: 'all below', isDoor: true },
+  api: { imports: 'all below', isDoor: true },
   builder: { imports: 'all below' },
   frontend: { imports: ['solver/llb', 'base'] },
   exporter: { imports: ['solver', 'cache', 'registry', 'snapshotter', 'base'] },

@@ -1,0 +1,59 @@
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import { ByteStream } from '../grpc/byte-stream.ts';
+import type { Control } from '../proto/control.gen.ts';
+import { openClientSession } from '../session/client-session.ts';
+import type { OpenBuilds } from './open-builds.ts';
+import { type SolveHost, solve } from './solve.ts';
+import { statusMessage } from './status-messages.ts';
+import type { ServerVersion, WorkerRecord } from './workers.ts';
+
+/** What the service works on. */
+export interface ControlHost extends SolveHost {
+  readonly builds: OpenBuilds;
+  readonly version: ServerVersion;
+  readonly workers: () => readonly WorkerRecord[];
+}
+
+/** # Control: builds, their progress, and the sessions of clients */
+export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Control>> {
+  const { builds, sessions, version, workers } = host;
+  return {
+    async solve(request, { signal }) {
+      const open = builds.begin(request.ref);
+      try {
+        return { exporterResponse: await solve(request, open, host, signal) };
+      } catch (error) {
+        open.driver.fail(error);
+        throw error;
+      } finally {
+        builds.end(open);
+      }
+    },
+
+    async *status({ ref }, { signal }) {
+      const open = await builds.find(ref, signal);
+      for await (const events of open.status.listen(signal)) yield statusMessage(events);
+    },
+
+    async *session(requests, { requestHeader, signal }) {
+      const bytes = new ByteStream(requests);
+      using session = openClientSession(requestHeader, bytes);
+      using _open = sessions.add(session);
+      signal.addEventListener('abort', () => bytes.destroy(), { once: true });
+      yield* bytes.outgoing();
+    },
+
+    async listWorkers() {
+      return { record: [...workers()] };
+    },
+
+    async info() {
+      return { buildkitVersion: version };
+    },
+
+    // biome-ignore lint/correctness/useYield: there is nothing to tell
+    async *listenBuildHistory() {
+      throw new ConnectError('the history of builds is not served yet', Code.Unimplemented);
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import { KilnError } from '../../base/errors.ts';
+import type { ExportResponse } from '../../exporter/exporter.ts';
+import { type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
+import type { SolveRequest } from '../proto/control.gen.ts';
+import type { ClientSession } from '../session/client-session.ts';
+import { sendFile } from '../session/filesend/send-bytes.ts';
+
+/** Where the results of a build go, and what is done when they are there. */
+export interface Outputs {
+  readonly specs: readonly OutputSpec[];
+  /** Settles when the client has everything. */
+  finish(): Promise<void>;
+}
+
+/**
+ * Reads the exporters of a request. What goes to the client is sent to `session`. Throws
+ * KILN_OUTPUT_INVALID and KILN_OUTPUT_UNSUPPORTED.
+ */
+export function readOutputs(
+  request: Pick<SolveRequest, 'exporters' | 'exporterDeprecated' | 'exporterAttrsDeprecated'>,
+  session: () => ClientSession,
+  signal: AbortSignal,
+): Outputs {
+  const { exporters, exporterDeprecated: type, exporterAttrsDeprecated: attrs } = request;
+  // A client sends the first one both ways.
+  const asked = exporters.length > 0 || type === '' ? exporters : [{ type, attrs }];
+  const finishing: (() => Promise<void>)[] = [];
+  const specs = asked.map((exporter, id): OutputSpec => {
+    const isSent = ['oci', 'docker', 'tar'].includes(exporter.type);
+    if (exporter.type === 'local') throw unsupported('local');
+    const attributes = new Map([
+      ...Object.entries(exporter.attrs),
+      ['type', exporter.type],
+      ...(isSent ? [['dest', '-'] as const] : []),
+    ] as [string, string][]);
+    const spec = parseOutput(attributes);
+    if (!('destination' in spec)) return spec;
+    const file = sendFile(session(), String(id), signal);
+    finishing.push(file.finish);
+    return { ...spec, destination: { kind: 'stream', write: file.write } };
+  });
+  return {
+    specs,
+    async finish() {
+      for (const finish of finishing) await finish();
+    },
+  };
+}
+
+function unsupported(type: string): KilnError {
+  return new KilnError('KILN_OUTPUT_INVALID', `outputs of type ${type} cannot be sent yet`, {
+    hint: 'use type=tar, oci, docker or image',
+  });
+}
+
+/** What the exporters tell, as texts. */
+export function exporterResponse(response: ExportResponse): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(response).flatMap(([name, value]): [string, string][] => {
+      if (value === undefined || name === 'buildx.build.ref') return [];
+      if (typeof value === 'string') return [[name, value]];
+      const json = JSON.stringify(value);
+      const isDescriptor = name === 'containerimage.descriptor';
+      return [[name, isDescriptor ? Buffer.from(json).toString('base64') : json]];
+    }),
+  );
+}

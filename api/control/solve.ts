@@ -1,0 +1,74 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { KilnError } from '../../base/errors.ts';
+import type { BuildDriver } from '../../builder/bridge.ts';
+import { build } from '../../builder/build.ts';
+import type { Engine } from '../../builder/engine.ts';
+import { type BuildRequest, buildRequest } from '../../builder/request.ts';
+import { memorySession } from '../../builder/session/memory-session.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
+import { parseDefinition } from '../../solver/llb/parse.ts';
+import { readFrontendOptions } from '../gateway/frontend-options.ts';
+import type { SolveRequest } from '../proto/control.gen.ts';
+import type { ClientSession } from '../session/client-session.ts';
+import { remoteSession } from '../session/remote-session.ts';
+import type { Sessions } from '../session/sessions.ts';
+import type { OpenBuild } from './open-builds.ts';
+import { exporterResponse, readOutputs } from './outputs.ts';
+
+/** What builds of clients run on. */
+export interface SolveHost {
+  readonly engine: Engine;
+  readonly sessions: Sessions;
+}
+
+/**
+ * Builds what a client asks for, in one of three ways: it names a frontend, it sends a graph, or it
+ * drives the build itself. Answers what the exporters tell. The build ends when `signal` aborts.
+ */
+export async function solve(
+  request: SolveRequest,
+  open: OpenBuild,
+  { engine, sessions }: SolveHost,
+  signal: AbortSignal,
+): Promise<Record<string, string>> {
+  if (request.sourcePolicy.byteLength > 0)
+    throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'source policies are not served');
+  const isDriven = request.frontend === '' && request.definition.byteLength === 0;
+  if (isDriven && (await open.driver.first()) === 'nothing') return {};
+  const client = request.session === '' ? undefined : await sessions.find(request.session, signal);
+  // A client that goes away needs no result any more.
+  const ended = client ? AbortSignal.any([signal, client.client.closed]) : signal;
+  const outputs = readOutputs(request, () => required(client), ended);
+  const base = buildRequest({ outputs: outputs.specs, allow: [...request.entitlements] });
+  using session = client ? remoteSession(client, engine.store, ended) : memorySession({});
+  const { response } = await build(
+    engine,
+    request.frontend === ''
+      ? base
+      : readFrontendOptions(request.frontend, request.frontendAttrs, base),
+    session,
+    open.status.event,
+    ended,
+    { driver: isDriven ? open.driver.drive : driverOf(request, base) },
+  );
+  await outputs.finish();
+  return exporterResponse(response);
+}
+
+/** Answers the graph that the request brings; undefined when a frontend is to be asked. */
+function driverOf(request: SolveRequest, asked: BuildRequest): BuildDriver | undefined {
+  if (request.frontend !== '') return undefined;
+  const edge = parseDefinition(request.definition);
+  const platform = hostPlatform();
+  const config = { ...platform, config: {}, history: [] };
+  return async () => ({
+    request: asked,
+    targets: [{ platform, edge, config }],
+    dockerfile: undefined,
+  });
+}
+
+function required(client: ClientSession | undefined): ClientSession {
+  if (client) return client;
+  throw new ConnectError('an output to the client needs a session', Code.InvalidArgument);
+}

@@ -1,0 +1,186 @@
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { isDigest } from '../../base/digest.ts';
+import type { WarningEvent } from '../../base/progress.ts';
+import type { Bridge } from '../../builder/bridge.ts';
+import { solveEdge } from '../../builder/gateway.ts';
+import { askFrontend } from '../../builder/opened-frontend.ts';
+import type { BuildRequest } from '../../builder/request.ts';
+import type { SolvedTree } from '../../frontend/gateway.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
+import { parseDefinition } from '../../solver/llb/parse.ts';
+import type { OpenBuild, OpenBuilds } from '../control/open-builds.ts';
+import type { WorkerRecord } from '../control/workers.ts';
+import { ReturnedError } from '../grpc/returned-error.ts';
+import type { LLBBridge, ReadFileRequest, WarnRequest } from '../proto/gateway.gen.ts';
+import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
+import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
+import { readFrontendOptions } from './frontend-options.ts';
+import { Refs } from './refs.ts';
+import { refMessage, resultMessage, returnedTargets } from './result-messages.ts';
+
+/** In which the client names the build that a call belongs to. */
+const BUILD_ID = 'buildkit-controlapi-buildid';
+/** A client reads short files: a message has a limit. */
+const MAX_FILE = 15 << 20;
+
+/** What the calls of one build have in common. */
+interface DrivenBuild {
+  readonly open: OpenBuild;
+  readonly refs: Refs;
+  /** The request of the frontend that was asked last. */
+  request: BuildRequest | undefined;
+}
+
+/**
+ * # LLBBridge: a client drives its build
+ *
+ * Every call names its build by a header. `ClientDriver` is how it reaches the build, `Bridge` what
+ * it finds there.
+ */
+export function bridgeService(
+  builds: OpenBuilds,
+  workers: () => readonly WorkerRecord[],
+): Partial<ServiceImpl<typeof LLBBridge>> {
+  const driven = new WeakMap<OpenBuild, DrivenBuild>();
+  const find = async (context: HandlerContext): Promise<DrivenBuild> => {
+    const ref = context.requestHeader.get(BUILD_ID) ?? '';
+    const open = await builds.find(ref, context.signal);
+    let build = driven.get(open);
+    if (!build) driven.set(open, (build = { open, refs: new Refs(), request: undefined }));
+    return build;
+  };
+  return {
+    async ping(_request, context) {
+      await find(context);
+      return {
+        frontendApiCaps: [...FRONTEND_CAPS],
+        llbCaps: [...LLB_CAPS],
+        workers: [...workers()],
+      };
+    },
+
+    async solve(request, context) {
+      const build = await find(context);
+      const bridge = await build.open.driver.bridge();
+      if (request.frontend === '') {
+        const edge = parseDefinition(request.definition);
+        if (edge && request.evaluate) await evaluate(edge, bridge);
+        const value = refMessage(edge, build.refs);
+        return { ref: value.id, result: { result: { case: 'ref', value } } };
+      }
+      const asked = readFrontendOptions(
+        request.frontend,
+        request.frontendOpt,
+        bridge.context.request,
+      );
+      build.request = asked;
+      const { targets } = await askFrontend(bridge, asked);
+      if (request.evaluate) for (const { edge } of targets) if (edge) await evaluate(edge, bridge);
+      return { result: resultMessage(targets, build.refs) };
+    },
+
+    async evaluate({ ref }, context) {
+      const { bridge, held } = await heldBy(await find(context), ref);
+      if (held) await evaluate(held.edge, bridge);
+      return {};
+    },
+
+    async readFile(request, context) {
+      const { bridge, held } = await heldBy(await find(context), request.ref);
+      if (!held) throw noFile(request.filePath);
+      await using tree = await solveEdge(held.edge, bridge.solving(), bridge.context);
+      return { data: readFrom(tree, request) };
+    },
+
+    async resolveImageConfig({ ref, platform, resolveMode }, context) {
+      const bridge = await (await find(context)).open.driver.bridge();
+      const found = await bridge.resolveImage(
+        ref.replace(/^docker-image:\/\//, ''),
+        platformOf(platform),
+        { pull: resolveMode === 'pull' },
+      );
+      return {
+        digest: found.digest,
+        config: Buffer.from(JSON.stringify(found.config)),
+        ref: found.name,
+      };
+    },
+
+    async warn(request, context) {
+      const bridge = await (await find(context)).open.driver.bridge();
+      bridge.context.progress({
+        kind: 'warning',
+        ...(isDigest(request.digest) && { vertex: request.digest }),
+        short: text(request.short),
+        detail: request.detail.map(text),
+        ...(request.url !== '' && { url: request.url }),
+        ...sourceOf(request),
+      });
+      return {};
+    },
+
+    async inputs() {
+      return { definitions: {} };
+    },
+
+    async return({ result, error }, context) {
+      const build = await find(context);
+      const { driver } = build.open;
+      if (error) driver.fail(new ReturnedError(error));
+      else {
+        const targets = result ? returnedTargets(result, build.refs) : [];
+        if (targets.length === 0) driver.finish(undefined);
+        else {
+          const { context: opened } = await driver.bridge();
+          driver.finish({
+            request: build.request ?? opened.request,
+            targets,
+            dockerfile: undefined,
+          });
+        }
+      }
+      return {};
+    },
+  };
+}
+
+async function heldBy({ open, refs }: DrivenBuild, id: string) {
+  const held = refs.get(id);
+  return { bridge: await open.driver.bridge(), held };
+}
+
+async function evaluate(edge: Parameters<typeof solveEdge>[0], bridge: Bridge): Promise<void> {
+  await using _solved = await solveEdge(edge, bridge.solving(), bridge.context);
+}
+
+function readFrom(tree: SolvedTree, { filePath, range }: ReadFileRequest): Uint8Array {
+  const found = tree.find(filePath, MAX_FILE);
+  if (found.kind === 'large')
+    throw new ConnectError(`${filePath} has more than ${MAX_FILE} bytes`, Code.ResourceExhausted);
+  if (found.kind !== 'file') throw noFile(filePath);
+  if (!range) return found.bytes;
+  const start = Math.max(0, Number(range.offset));
+  return found.bytes.subarray(start, range.length > 0n ? start + Number(range.length) : undefined);
+}
+
+function noFile(path: string): ConnectError {
+  return new ConnectError(`open ${path}: no such file or directory`, Code.NotFound);
+}
+
+function platformOf(platform: PlatformMessage | undefined) {
+  if (!platform || platform.os === '') return hostPlatform();
+  const { os, architecture, variant } = platform;
+  return { os, architecture, ...(variant !== '' && { variant }) };
+}
+
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString();
+}
+
+function sourceOf({ info, ranges }: WarnRequest): Partial<Pick<WarningEvent, 'source'>> {
+  const [range] = ranges;
+  if (!info || !range?.start) return {};
+  const startLine = range.start.line;
+  const endLine = range.end?.line ?? startLine;
+  return { source: { name: info.filename, text: text(info.data), startLine, endLine } };
+}

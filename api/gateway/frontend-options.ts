@@ -1,0 +1,191 @@
+import { KilnError } from '../../base/errors.ts';
+import {
+  type BuildRequest,
+  type ContextSource,
+  DOCKERFILE_FRONTEND,
+  type DockerfileSource,
+  type NamedContextSource,
+} from '../../builder/request.ts';
+import { isUlimit } from '../../executor/rlimits.ts';
+import { parseAttestations } from '../../exporter/attest/attest-options.ts';
+import { gitRefOf } from '../../frontend/convert/gitref.ts';
+import { parsePlatformForHost } from '../../registry/platforms.ts';
+
+/** The options of a frontend as a client sends them, by BuildKit's names. */
+export type FrontendOptions = Readonly<Record<string, string>>;
+
+/**
+ * Reads the options of a frontend into a request. What they do not say is as in `base`. Options of
+ * unknown names are left to frontends that know them, as with BuildKit. Throws KILN_REQUEST_INVALID
+ * and KILN_REQUEST_UNSUPPORTED, which name the option.
+ */
+export function readFrontendOptions(
+  frontend: string,
+  options: FrontendOptions,
+  base: BuildRequest,
+): BuildRequest {
+  const buildArgs = prefixed(options, 'build-arg:');
+  const context = contextOf(options);
+  return {
+    ...base,
+    frontend: frontendOf(frontend, options),
+    context,
+    dockerfile: dockerfileOf(options, context),
+    namedContexts: namedContextsOf(options),
+    target: options['target'] || undefined,
+    buildArgs,
+    labels: new Map([...prefixed(options, 'label:')].sort(([a], [b]) => (a < b ? -1 : 1))),
+    platforms: platformsOf(options),
+    noCache: noCacheOf(options),
+    pull: options['image-resolve-mode'] === 'pull',
+    network: networkOf(options),
+    extraHosts: extraHostsOf(options),
+    shmSize: countOf(options, 'shm-size'),
+    ulimits: ulimitsOf(options),
+    cgroupParent: options['cgroup-parent'] ?? '',
+    epoch: epochOf(buildArgs.get('SOURCE_DATE_EPOCH')),
+    attest: attestOf(options) ?? base.attest,
+  };
+}
+
+/** A frontend in an image that is the Dockerfile frontend is the one that is built in. */
+function frontendOf(frontend: string, options: FrontendOptions): string {
+  if (frontend !== 'gateway.v0') return frontend;
+  const source = options['source'] ?? '';
+  if (/^(?:docker\.io\/)?docker\/dockerfile(?:-upstream)?(?::[^@]*)?$/.test(source))
+    return DOCKERFILE_FRONTEND;
+  return source;
+}
+
+function prefixed(options: FrontendOptions, prefix: string): Map<string, string> {
+  return new Map(
+    Object.entries(options).flatMap(([name, value]): [string, string][] =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
+    ),
+  );
+}
+
+function contextOf(options: FrontendOptions): ContextSource {
+  const context = options['context'] ?? '';
+  if (context === '' || context.startsWith('local:'))
+    return { kind: 'directory', name: context.replace(/^local:/, '') || contextKey(options) };
+  if (context.startsWith('http://buildkit-session/'))
+    throw unsupported('context', 'the client uploads its context, which is not supported yet');
+  return { kind: 'remote', url: context };
+}
+
+function contextKey(options: FrontendOptions): string {
+  return options['contextkey'] || 'context';
+}
+
+function dockerfileOf(options: FrontendOptions, context: ContextSource): DockerfileSource {
+  const name = options['filename'] || 'Dockerfile';
+  const key = options['dockerfilekey'];
+  // A context that is fetched has its own Dockerfile, unless the client lends one beside it.
+  if (context.kind === 'remote' && !key)
+    return options['filename'] ? { kind: 'file', path: name, name } : { kind: 'default' };
+  return { kind: 'lent', directory: key || 'dockerfile', name };
+}
+
+function namedContextsOf(options: FrontendOptions): ReadonlyMap<string, NamedContextSource> {
+  return new Map(
+    [...prefixed(options, 'context:')].map(([name, value]) => [name, namedContext(name, value)]),
+  );
+}
+
+function namedContext(name: string, value: string): NamedContextSource {
+  const [, scheme = '', rest = ''] = /^([a-z+-]+):(.*)$/s.exec(value) ?? [];
+  if (scheme === 'local') return { kind: 'directory', name: rest };
+  if (scheme === 'docker-image') return { kind: 'image', ref: rest.replace(/^\/\//, '') };
+  if (gitRefOf(value)) return { kind: 'git', url: value };
+  if (scheme === 'http' || scheme === 'https') return { kind: 'http', url: value };
+  throw unsupported(`context:${name}`, `contexts of the kind ${scheme || 'unknown'}: are not yet`);
+}
+
+function platformsOf(options: FrontendOptions): BuildRequest['platforms'] {
+  const texts = (options['platform'] ?? '').split(',').filter(Boolean);
+  return [...new Set(texts)].map((text) => parsePlatformForHost(text));
+}
+
+function noCacheOf(options: FrontendOptions): BuildRequest['noCache'] {
+  const value = options['no-cache'];
+  if (value === undefined) return 'none';
+  return value === '' ? 'all' : value.split(',');
+}
+
+function networkOf(options: FrontendOptions): BuildRequest['network'] {
+  const value = options['force-network-mode'] ?? '';
+  if (value === '' || value === 'default' || value === 'sandbox') return 'default';
+  if (value === 'none' || value === 'host') return value;
+  throw invalid('force-network-mode', value);
+}
+
+function extraHostsOf(options: FrontendOptions): BuildRequest['extraHosts'] {
+  const value = options['add-hosts'] ?? '';
+  return value
+    .split(',')
+    .filter(Boolean)
+    .map((text) => {
+      const [, host = '', ip = ''] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+      if (host === '' || !/^[0-9a-fA-F.:]+$/.test(ip)) throw invalid('add-hosts', text);
+      return { host, ip };
+    });
+}
+
+function ulimitsOf(options: FrontendOptions): BuildRequest['ulimits'] {
+  const value = options['ulimit'] ?? '';
+  return value
+    .split(',')
+    .filter(Boolean)
+    .map((text) => {
+      const [, name = '', soft, hard = soft] = /^(\w+)=(-?\d+)(?::(-?\d+))?$/.exec(text) ?? [];
+      if (soft === undefined || !isUlimit(name)) throw invalid('ulimit', text);
+      return { name, soft: Number(soft), hard: Number(hard) };
+    });
+}
+
+function countOf(options: FrontendOptions, name: string): number {
+  const value = options[name] ?? '0';
+  if (!/^\d{1,15}$/.test(value)) throw invalid(name, value);
+  return Number(value);
+}
+
+function epochOf(value: string | undefined): number | undefined {
+  if (value === undefined || value === '') return undefined;
+  if (!/^\d{1,15}$/.test(value)) throw invalid('build-arg:SOURCE_DATE_EPOCH', value);
+  return Number(value);
+}
+
+function attestOf(options: FrontendOptions): BuildRequest['attest'] | undefined {
+  const given = [...prefixed(options, 'attest:')];
+  if (given.length === 0) return undefined;
+  return parseAttestations(
+    given.map(([type, text]) => ({
+      flag: '--attest',
+      fields: new Map([
+        ['type', type],
+        ...text
+          .split(',')
+          .filter(Boolean)
+          .map((field): [string, string] => {
+            const equals = field.indexOf('=');
+            return equals < 0 ? [field, 'true'] : [field.slice(0, equals), field.slice(equals + 1)];
+          }),
+      ]),
+    })),
+  );
+}
+
+function invalid(name: string, value: string): KilnError {
+  return new KilnError(
+    'KILN_REQUEST_INVALID',
+    `the option ${name} of the frontend has a value that is not valid: ${JSON.stringify(value)}`,
+  );
+}
+
+function unsupported(name: string, why: string): KilnError {
+  return new KilnError(
+    'KILN_REQUEST_UNSUPPORTED',
+    `the option ${name} of the frontend cannot be served: ${why}`,
+  );
+}

@@ -1,0 +1,104 @@
+import { create, toBinary } from '@bufbuild/protobuf';
+import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
+import { CancelledError, KilnError, messageOf, type SourcePlace } from '../../base/errors.ts';
+import { redactUrl } from '../../base/redact.ts';
+import { VertexError } from '../../solver/failure.ts';
+import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
+import { ReturnedError } from './returned-error.ts';
+
+/**
+ * # Errors as clients of BuildKit read them
+ *
+ * An error travels as a code, a sentence and typed details. BuildKit writes the details as JSON
+ * under names of its own, which its client knows: from `errdefs.Source` it prints the lines of the
+ * Dockerfile, from `errdefs.Vertex` it finds the log of the step.
+ */
+const DETAILS = 'github.com/moby/buildkit/errdefs.';
+
+/** A text of more bytes is not sent along with an error: headers have a limit. */
+const MAX_SOURCE = 1 << 20;
+
+/** What a server may send in the headers and trailers of one answer, in bytes. */
+export const MAX_HEADERS = 8 << 20;
+
+/** The codes of gRPC that clients act on; all other failures are `unknown`, and only printed. */
+function codeOf(error: unknown): Code {
+  if (error instanceof CancelledError) return Code.Canceled;
+  if (!(error instanceof KilnError)) return Code.Unknown;
+  switch (error.code) {
+    case 'KILN_OP_UNSUPPORTED':
+    case 'KILN_SOURCE_UNSUPPORTED':
+    case 'KILN_REQUEST_UNSUPPORTED':
+      return Code.Unimplemented;
+    case 'KILN_LLB_MALFORMED':
+    case 'KILN_GRAPH_INVALID':
+    case 'KILN_REQUEST_INVALID':
+      return Code.InvalidArgument;
+    default:
+      return Code.Unknown;
+  }
+}
+
+/**
+ * Throws what a client is told of `error`, whose details go with the answer of `context`. What is
+ * not a KilnError is a bug: `tell` gets it with its stack.
+ */
+export function refuse(
+  error: unknown,
+  context: Pick<HandlerContext, 'responseTrailer'>,
+  tell: (error: unknown) => void,
+): never {
+  if (error instanceof ConnectError) throw error;
+  if (error instanceof ReturnedError) return refuseAs(error.status, context);
+  if (!(error instanceof KilnError)) tell(error);
+  const code = codeOf(error);
+  const message = sentenceOf(error);
+  const details = detailsOf(error);
+  refuseAs(create(StatusSchema, { code, message, details }), context);
+}
+
+function refuseAs(status: Status, context: Pick<HandlerContext, 'responseTrailer'>): never {
+  const { code, message, details } = status;
+  if (details.length > 0) {
+    const text = Buffer.from(toBinary(StatusSchema, status)).toString('base64');
+    context.responseTrailer.set('grpc-status-details-bin', text.replace(/=+$/, ''));
+  }
+  throw new ConnectError(message, code in Code ? code : Code.Unknown);
+}
+
+function sentenceOf(error: unknown): string {
+  if (!(error instanceof KilnError)) return redactUrl(messageOf(error));
+  const hint = error.hint === undefined ? '' : `\n${error.hint}`;
+  return redactUrl(`${error.message} [${error.code}]${hint}`);
+}
+
+interface Detail {
+  readonly typeUrl: string;
+  readonly value: Uint8Array;
+}
+
+function detailsOf(error: unknown): Detail[] {
+  const details: Detail[] = [];
+  if (error instanceof KilnError && error.place?.kind === 'source')
+    details.push(detail('Source', sourceOf(error.place)));
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (cause instanceof VertexError)
+      details.push(detail('Vertex', { digest: cause.vertex.digest }));
+  return details;
+}
+
+function detail(name: string, value: unknown): Detail {
+  return { typeUrl: `${DETAILS}${name}+json`, value: Buffer.from(JSON.stringify(value)) };
+}
+
+function sourceOf({ source, start, end }: SourcePlace) {
+  const text = Buffer.from(redactUrl(source.text));
+  return {
+    info: {
+      filename: source.name,
+      ...(text.byteLength <= MAX_SOURCE && { data: text.toString('base64') }),
+      language: 'Dockerfile',
+    },
+    ranges: [{ start: { line: start.line }, end: { line: end.line } }],
+  };
+}

@@ -1,0 +1,51 @@
+import type { Engine } from '../builder/engine.ts';
+import { controlService } from './control/control-service.ts';
+import { OpenBuilds } from './control/open-builds.ts';
+import { serverVersion, workersOf } from './control/workers.ts';
+import { bridgeService } from './gateway/bridge-service.ts';
+import { serveGrpc } from './grpc/grpc-server.ts';
+import type { ListenAddress } from './grpc/listen-address.ts';
+import { served } from './grpc/served.ts';
+import { healthService } from './health-service.ts';
+import { Control } from './proto/control.gen.ts';
+import { LLBBridge } from './proto/gateway.gen.ts';
+import { Health } from './proto/health.gen.ts';
+import { Sessions } from './session/sessions.ts';
+
+export interface ServeOptions {
+  readonly engine: Engine;
+  readonly addresses: readonly ListenAddress[];
+  /** The version of Kiln. */
+  readonly version: string;
+  /** Told of errors that are bugs of ours. */
+  readonly tell: (error: unknown) => void;
+}
+
+/**
+ * # BuildKit's services over an engine
+ *
+ * Clients of BuildKit (buildx, buildctl) find here what they expect of a daemon. All of it runs on
+ * the one engine, by `build` of builder/. Disposed, it ends all connections, and with them the
+ * builds of their clients.
+ */
+export async function serve({
+  engine,
+  addresses,
+  version: own,
+  tell,
+}: ServeOptions): Promise<AsyncDisposable> {
+  const version = serverVersion(own);
+  const builds = new OpenBuilds();
+  const workers = () => workersOf(engine, version);
+  const host = { engine, builds, sessions: new Sessions(), version, workers };
+  await using scope = new AsyncDisposableStack();
+  for (const address of addresses)
+    scope.use(
+      await serveGrpc(address, (router) => {
+        router.service(Control, served(controlService(host), tell));
+        router.service(LLBBridge, served(bridgeService(builds, workers), tell));
+        router.service(Health, served(healthService, tell));
+      }),
+    );
+  return scope.move();
+}

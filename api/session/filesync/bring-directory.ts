@@ -1,0 +1,54 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import type { LentDirectory } from '../../../builder/session.ts';
+import type { Store } from '../../../snapshotter/store/root.ts';
+import type { WantedFiles } from '../../../solver/step-session.ts';
+import type { ClientSession } from '../client-session.ts';
+import { receiveDirectory } from './diff-copy.ts';
+import { borrowCopy } from './directory-copies.ts';
+import { DirectoryCopy } from './directory-copy.ts';
+import { forgetKnownFiles, readKnownFiles, writeKnownFiles } from './known-files.ts';
+
+/** A directory of a client as it is in a copy of ours, until it is disposed. */
+export interface BroughtDirectory extends LentDirectory, Disposable {
+  /** Bytes of content that the client sent. */
+  readonly received: number;
+}
+
+/** Brings what is wanted of a client's directory into a copy, and of that what has changed. */
+export async function bringDirectory(
+  session: ClientSession,
+  name: string,
+  wanted: WantedFiles,
+  store: Pick<Store, 'root' | 'scratchPath'>,
+  signal: AbortSignal,
+): Promise<BroughtDirectory> {
+  // A client that does not say who it is has no copies that another could see.
+  const owner = session.sharedKey === '' ? `session ${session.id}` : session.sharedKey;
+  const borrowed = borrowCopy(store, [owner, name, wanted.purpose]);
+  try {
+    const before = readKnownFiles(borrowed.known);
+    if (!before) empty(borrowed.root);
+    const copy = new DirectoryCopy(borrowed.root, before ?? new Map());
+    forgetKnownFiles(borrowed.known);
+    try {
+      await receiveDirectory(session, name, wanted, copy, signal);
+    } finally {
+      copy.abandon();
+    }
+    writeKnownFiles(borrowed.known, copy.finish());
+    return {
+      path: borrowed.root,
+      remembered: true,
+      received: copy.received,
+      [Symbol.dispose]: () => borrowed[Symbol.dispose](),
+    };
+  } catch (error) {
+    borrowed[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function empty(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { mode: 0o700 });
+}

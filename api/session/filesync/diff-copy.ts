@@ -1,0 +1,205 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import type { WantedFiles } from '../../../solver/step-session.ts';
+import type { InnerStream } from '../../grpc/inner-client.ts';
+import type { ClientSession } from '../client-session.ts';
+import {
+  type FileStat,
+  isDirectoryStat,
+  PACKET,
+  type Packet,
+  packetBytes,
+  readPacket,
+} from './packet.ts';
+
+const METHOD = '/moby.filesync.v1.FileSync/DiffCopy';
+
+/** More files than this are not a build context. */
+const MAX_FILES = 5_000_000;
+/** The client sends four files at a time. */
+const MAX_OPEN = 64;
+
+/** What becomes of the files that a client tells. Calls come in the order of the files. */
+export interface FileReceiver {
+  /** Told of a file. Answers whether its content is wanted. */
+  file(stat: FileStat): 'wanted' | 'known';
+  /** Told when all files are told. Answers which of those that are known are wanted after all. */
+  told(): readonly FileStat[];
+  /** A piece of the content of a file that is wanted. */
+  data(stat: FileStat, bytes: Uint8Array): void;
+  /** The content of a file is whole. */
+  end(stat: FileStat): void;
+}
+
+/**
+ * Has a client send a directory, by the protocol of packet.ts. What a client tells is hostile:
+ * paths are relative and in order, each in a directory that was told before, and content comes only
+ * of files that were asked for. Throws a ConnectError that says what is wrong.
+ */
+export async function receiveDirectory(
+  session: ClientSession,
+  name: string,
+  wanted: WantedFiles,
+  receiver: FileReceiver,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!session.supports(METHOD))
+    throw new ConnectError('the client lends no directories', Code.Unimplemented);
+  const done = new AbortController();
+  const stream = session.client.stream(
+    METHOD,
+    metadataFor(name, wanted),
+    AbortSignal.any([signal, done.signal]),
+  );
+  try {
+    await new Receiving(stream, receiver).run();
+  } finally {
+    done.abort();
+  }
+}
+
+class Receiving {
+  readonly #stream: InnerStream;
+  readonly #receiver: FileReceiver;
+  readonly #order = new TellingOrder();
+  readonly #files: FileStat[] = [];
+  readonly #asked = new Set<number>();
+  readonly #open = new Set<number>();
+  #requests: Uint8Array[] = [];
+  #told = false;
+
+  constructor(stream: InnerStream, receiver: FileReceiver) {
+    this.#stream = stream;
+    this.#receiver = receiver;
+  }
+
+  async run(): Promise<void> {
+    for await (const messages of this.#stream.receive()) {
+      for (const message of messages) this.#packet(readPacket(message));
+      const requests = this.#requests.splice(0);
+      // Not awaited: the client may be waiting for us to read.
+      if (requests.length > 0) void this.#stream.send(...requests);
+    }
+    if (!this.#told || this.#asked.size > 0) throw wrong('it ended before all files had come');
+  }
+
+  #packet(packet: Packet): void {
+    switch (packet.type) {
+      case PACKET.stat:
+        return packet.stat ? this.#file(packet.stat) : this.#allTold();
+      case PACKET.data:
+        return this.#data(packet);
+      case PACKET.fin:
+        this.#stream.end();
+        return;
+      case PACKET.error:
+        throw wrong(Buffer.from(packet.data).toString());
+      default:
+        throw wrong(`it sent a packet of type ${packet.type}`);
+    }
+  }
+
+  #file(stat: FileStat): void {
+    if (this.#told) throw wrong('it told a file after the last one');
+    if (this.#files.length === MAX_FILES) throw wrong(`it has more than ${MAX_FILES} files`);
+    this.#order.check(stat);
+    const id = this.#files.push(stat) - 1;
+    if (this.#receiver.file(stat) === 'wanted') this.#ask(id);
+  }
+
+  #ask(id: number): void {
+    this.#asked.add(id);
+    this.#requests.push(packetBytes(PACKET.request, id));
+  }
+
+  #allTold(): void {
+    if (this.#told) return;
+    this.#told = true;
+    const more = new Set(this.#receiver.told());
+    if (more.size > 0)
+      for (const [id, stat] of this.#files.entries())
+        if (more.has(stat) && !this.#asked.has(id)) this.#ask(id);
+    this.#endIfDone();
+  }
+
+  #data({ id, data }: Packet): void {
+    const stat = this.#files[id];
+    if (!stat || !this.#asked.has(id)) throw wrong('it sent content that was not asked for');
+    if (data.byteLength > 0) {
+      this.#open.add(id);
+      if (this.#open.size > MAX_OPEN) throw wrong('it sends too many files at once');
+      this.#receiver.data(stat, data);
+      return;
+    }
+    this.#open.delete(id);
+    this.#asked.delete(id);
+    this.#receiver.end(stat);
+    this.#endIfDone();
+  }
+
+  #endIfDone(): void {
+    if (this.#told && this.#asked.size === 0) this.#requests.push(packetBytes(PACKET.fin));
+  }
+}
+
+/** Holds a client to the order of paths, and every file to a directory that was told before. */
+class TellingOrder {
+  #last: readonly string[] = [];
+  /** How many names of the last path, from the first on, are directories. */
+  #directories = 0;
+
+  check(stat: FileStat): void {
+    const names = stat.path.split('/');
+    if (names.some((name) => name === '' || name === '.' || name === '..' || name.includes('\0')))
+      throw wrong(`${JSON.stringify(stat.path)} is not a path in it`);
+    const parents = names.length - 1;
+    let same = 0;
+    while (same < parents && names[same] === this.#last[same]) same++;
+    if (same < parents || this.#directories < parents)
+      throw wrong(`it tells ${JSON.stringify(stat.path)} without its directory`);
+    const before = this.#last[parents];
+    if (before !== undefined && !isAfter(names[parents]!, before))
+      throw wrong(`it tells ${JSON.stringify(stat.path)} out of order`);
+    this.#last = names;
+    this.#directories = isDirectoryStat(stat) ? names.length : parents;
+  }
+}
+
+/** By bytes, as Go compares. */
+function isAfter(name: string, other: string): boolean {
+  return Buffer.compare(Buffer.from(name), Buffer.from(other)) > 0;
+}
+
+function wrong(why: string): ConnectError {
+  return new ConnectError(`the directory of the client cannot be read: ${why}`, Code.Unknown);
+}
+
+function metadataFor(
+  name: string,
+  { include, exclude, follow }: WantedFiles,
+): Record<string, string | readonly string[]> {
+  return Object.fromEntries(
+    [
+      ['dir-name', [name]] as const,
+      ['include-patterns', include] as const,
+      ['exclude-patterns', exclude] as const,
+      ['followpaths', follow] as const,
+    ].flatMap(([key, values]): [string, string | readonly string[]][] => {
+      if (values.length === 0) return [];
+      if (values.every(isPlain)) return [[key, values]];
+      return [
+        [key, values.map(encoded)],
+        [`${key}-encoded`, '1'],
+      ];
+    }),
+  );
+}
+
+/** What a header may hold as it is. The client decodes only when one of them is not ASCII. */
+function isPlain(text: string): boolean {
+  return /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) || text === '';
+}
+
+/** As Go's url.QueryUnescape reads it. */
+function encoded(text: string): string {
+  return encodeURIComponent(text).replace(/%20/g, '+');
+}

@@ -1,0 +1,178 @@
+import {
+  asBigInt,
+  asBytes,
+  asInt,
+  asText,
+  encode,
+  readFields,
+  writeBytes,
+  writeInt,
+  writeMap,
+  writeMessage,
+  writeText,
+} from '../../../solver/llb/wire.ts';
+
+/**
+ * # The packets by which files are brought (fsutil)
+ *
+ * The sender tells every file in order (STAT), and an empty STAT after the last one. The receiver
+ * asks for the content of those that it does not have, by their numbers in that order (REQ). The
+ * content comes in pieces (DATA), an empty one after the last. Each says FIN when it is done.
+ */
+export const PACKET = { stat: 0, request: 1, data: 2, fin: 3, error: 4 } as const;
+
+/** A file as its sender tells it. */
+export interface FileStat {
+  /** Relative, with slashes, without `.` and `..`. */
+  readonly path: string;
+  /** Go's FileMode: permissions, and the bits of `GO_MODE`. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  /** Nanoseconds since 1970. */
+  readonly modTime: bigint;
+  /** Where a symbolic link leads, or of which earlier file this is another name. */
+  readonly linkname: string;
+  readonly xattrs: ReadonlyMap<string, Uint8Array>;
+}
+
+export const GO_MODE = {
+  directory: 0x8000_0000,
+  symlink: 0x0800_0000,
+  device: 0x0400_0000,
+  fifo: 0x0200_0000,
+  socket: 0x0100_0000,
+  setuid: 0x0080_0000,
+  setgid: 0x0040_0000,
+  sticky: 0x0010_0000,
+  irregular: 0x0008_0000,
+} as const;
+
+/** The bits that make a file something else than a regular one. */
+export const GO_TYPE =
+  GO_MODE.directory |
+  GO_MODE.symlink |
+  GO_MODE.device |
+  GO_MODE.fifo |
+  GO_MODE.socket |
+  GO_MODE.irregular;
+
+export function isDirectoryStat({ mode }: Pick<FileStat, 'mode'>): boolean {
+  return typeOf(mode) === GO_MODE.directory;
+}
+
+/** The bits of `GO_TYPE`, unsigned. */
+export function typeOf(mode: number): number {
+  return (mode & GO_TYPE) >>> 0;
+}
+
+export interface Packet {
+  readonly type: number;
+  readonly stat: FileStat | undefined;
+  readonly id: number;
+  readonly data: Uint8Array;
+}
+
+const FIELD = { type: 1, stat: 2, id: 3, data: 4 } as const;
+const STAT_FIELD = {
+  path: 1,
+  mode: 2,
+  uid: 3,
+  gid: 4,
+  size: 5,
+  modTime: 6,
+  linkname: 7,
+  xattrs: 10,
+} as const;
+const NO_DATA = new Uint8Array();
+const NO_XATTRS: FileStat['xattrs'] = new Map();
+
+/** Throws KILN_LLB_MALFORMED when the bytes are not a packet. */
+export function readPacket(bytes: Uint8Array): Packet {
+  let type = 0;
+  let stat: FileStat | undefined;
+  let id = 0;
+  let data: Uint8Array = NO_DATA;
+  for (const field of readFields(bytes)) {
+    if (field.number === FIELD.type) type = asInt(field);
+    else if (field.number === FIELD.stat) stat = readStat(asBytes(field));
+    else if (field.number === FIELD.id) id = asInt(field);
+    else if (field.number === FIELD.data) data = asBytes(field);
+  }
+  return { type, stat, id, data };
+}
+
+function readStat(bytes: Uint8Array): FileStat {
+  const stat = { path: '', mode: 0, uid: 0, gid: 0, size: 0, modTime: 0n, linkname: '' };
+  let xattrs: Map<string, Uint8Array> | undefined;
+  for (const field of readFields(bytes)) {
+    switch (field.number) {
+      case STAT_FIELD.path:
+        stat.path = asText(field);
+        break;
+      case STAT_FIELD.mode:
+        stat.mode = asInt(field);
+        break;
+      case STAT_FIELD.uid:
+        stat.uid = asInt(field);
+        break;
+      case STAT_FIELD.gid:
+        stat.gid = asInt(field);
+        break;
+      case STAT_FIELD.size:
+        stat.size = asInt(field);
+        break;
+      case STAT_FIELD.modTime:
+        stat.modTime = asBigInt(field);
+        break;
+      case STAT_FIELD.linkname:
+        stat.linkname = asText(field);
+        break;
+      case STAT_FIELD.xattrs: {
+        let name = '';
+        let value: Uint8Array = NO_DATA;
+        for (const entry of readFields(asBytes(field))) {
+          if (entry.number === 1) name = asText(entry);
+          else if (entry.number === 2) value = asBytes(entry);
+        }
+        xattrs = (xattrs ?? new Map()).set(name, value);
+        break;
+      }
+    }
+  }
+  return { ...stat, xattrs: xattrs ?? NO_XATTRS };
+}
+
+/** A packet without a file: of the content of one, or of the talk itself. */
+export function packetBytes(type: number, id = 0, data: Uint8Array = NO_DATA): Uint8Array {
+  return encode((out) => {
+    writeInt(out, FIELD.type, type);
+    writeInt(out, FIELD.id, id);
+    if (data.byteLength > 0) writeBytes(out, FIELD.data, data);
+  });
+}
+
+/** The packet that tells a file, or, without one, that all files are told. */
+export function statPacket(stat: FileStat | undefined): Uint8Array {
+  return encode((out) => {
+    if (!stat) return;
+    writeMessage(
+      out,
+      FIELD.stat,
+      (inner, told) => {
+        writeText(inner, STAT_FIELD.path, told.path);
+        writeInt(inner, STAT_FIELD.mode, told.mode);
+        writeInt(inner, STAT_FIELD.uid, told.uid);
+        writeInt(inner, STAT_FIELD.gid, told.gid);
+        writeInt(inner, STAT_FIELD.size, told.size);
+        writeInt(inner, STAT_FIELD.modTime, told.modTime);
+        writeText(inner, STAT_FIELD.linkname, told.linkname);
+        writeMap(inner, STAT_FIELD.xattrs, Object.fromEntries(told.xattrs), (entry, value) =>
+          writeBytes(entry, 2, value),
+        );
+      },
+      stat,
+    );
+  });
+}

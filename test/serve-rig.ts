@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { KILN, type Ran, Rig, ROOT, type RunOptions, run } from './rig.ts';
+
+const CLIENTS = join(ROOT, '.cache/clients');
+const BUILDX = join(CLIENTS, 'usr/libexec/docker/cli-plugins/docker-buildx');
+
+/** A rig with a running `kiln serve` over its store, and docker-buildx as the client of it. */
+export class ServeRig implements AsyncDisposable {
+  readonly rig: Rig;
+  readonly socket: string;
+  readonly #server: ChildProcess;
+  #stderr = '';
+
+  private constructor(rig: Rig) {
+    this.rig = rig;
+    this.socket = rig.path('buildkitd.sock');
+    this.#server = spawn(KILN, ['serve', '--addr', `unix://${this.socket}`], {
+      env: { ...process.env, KILN_ROOT: rig.store },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#server.stderr!.on('data', (data: Buffer) => {
+      this.#stderr += data.toString();
+    });
+  }
+
+  static async create(...images: readonly string[]): Promise<ServeRig> {
+    if (!existsSync(BUILDX))
+      throw new Error("docker-buildx is not there: run 'sh scripts/clients.sh'");
+    const rig = await Rig.create(...images);
+    const made = new ServeRig(rig);
+    while (!made.#stderr.includes('listening on')) await once(made.#server.stderr!, 'data');
+    await made.buildx(['create', '--name', 'k', '--driver', 'remote', `unix://${made.socket}`]);
+    return made;
+  }
+
+  /** What the server has printed: its address, and errors that are bugs. */
+  get printed(): string {
+    return this.#stderr;
+  }
+
+  get pid(): number {
+    return this.#server.pid!;
+  }
+
+  /** `docker buildx`, with a configuration of its own. It has to succeed unless `expect` says. */
+  buildx(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+    return run([BUILDX, ...args], {
+      cwd: this.rig.directory,
+      expect: 0,
+      ...options,
+      env: {
+        BUILDX_BUILDER: args[0] === 'create' ? '' : 'k',
+        DOCKER_CONFIG: this.rig.path('docker'),
+        ...options.env,
+      },
+    });
+  }
+
+  /** `docker buildx build --progress=plain`; answers what was printed. */
+  async build(args: readonly string[], options: RunOptions = {}): Promise<string> {
+    return (await this.buildx(['build', '--progress=plain', ...args], options)).stderr;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#server.exitCode === null && this.#server.signalCode === null) {
+      this.#server.kill('SIGTERM');
+      await once(this.#server, 'close');
+    }
+    await this.rig[Symbol.asyncDispose]();
+  }
+}

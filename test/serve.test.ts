@@ -1,0 +1,96 @@
+import { statSync, utimesSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { registryMissing, startRegistry, TEST_LOGIN } from '../registry/testing/registry.ts';
+import { processesWith, run, steps, testImage } from './rig.ts';
+import { ServeRig } from './serve-rig.ts';
+
+const DOCKERFILE = `
+FROM busybox:latest
+COPY src /src
+RUN --mount=type=secret,id=token cat /src/a; test "$(cat /run/secrets/token)" = s3cret
+`;
+
+test('docker buildx builds a context with steps and secrets, and finds it cached', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  const context = rig.write('c', { Dockerfile: DOCKERFILE, 'src/a': 'one\n', unused: 'x' });
+  rig.write('.', { token: 's3cret' });
+  const args = ['--secret', 'id=token,src=token', '-o', 'type=oci,dest=out.tar', context];
+  const first = await serve.build(args);
+  assert.match(first, /^#\d+ [\d.]+ one$/m);
+  assert.equal([...steps(first).values()].slice(-3, -1), ['DONE', 'DONE'], first);
+  assert.match((await run(['tar', '-tf', rig.path('out.tar')])).stdout, /^index\.json$/m);
+  const second = [...steps(await serve.build(args))].filter(([name]) => name.startsWith('[stage'));
+  assert.equal(
+    second.map(([, end]) => end),
+    ['CACHED', 'CACHED', 'CACHED'],
+  );
+  // Other bytes of the same size and time.
+  const file = rig.path('c/src/a');
+  const { atime, mtime } = statSync(file);
+  rig.write('c', { 'src/a': 'two\n' });
+  utimesSync(file, atime, mtime);
+  assert.match(await serve.build(args), /^#\d+ [\d.]+ two$/m);
+  assert.is(serve.printed.split('\n').length, 2, serve.printed);
+});
+
+test('a step that fails is shown with its output, its lines and its exit code', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const context = serve.rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN echo told; exit 7\n',
+  });
+  const told = await serve.build([context], { expect: 1 });
+  assert.match(told, /^[\d.]+ told$/m);
+  assert.match(told, /^ +2 \| >>> RUN echo told; exit 7$/m);
+  assert.match(told, /did not complete successfully: exit code: 7/);
+  const wrong = await serve.build(['-f', '-', context], {
+    expect: 1,
+    stdin: 'FROM busybox\nRUNN\n',
+  });
+  assert.match(wrong, />>> RUNN$/m);
+  assert.match(wrong, /unknown instruction: RUNN/);
+});
+
+test('a build whose client is gone ends within seconds', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const mark = `sleep ${3600 + Math.floor(Math.random() * 1e6)}`;
+  const context = serve.rig.write('c', { Dockerfile: `FROM busybox\nRUN echo up; ${mark}\n` });
+  const ran = await serve.buildx(['build', '--progress=plain', context], {
+    expect: undefined,
+    watch: (output, kill) => {
+      if (/^#\d+ [\d.]+ up$/m.test(output)) kill('SIGKILL');
+    },
+  });
+  assert.is(ran.signal, 'SIGKILL');
+  const gone = Date.now();
+  while (processesWith(mark).length > 0) {
+    assert.ok(Date.now() - gone < 5_000, 'the step still runs');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+});
+
+const missing = registryMissing();
+if (missing) console.log(`SKIP a push with the login of the client: ${missing}`);
+else
+  test('a push uses the login of the client', async () => {
+    await using registry = await startRegistry({ login: true });
+    await using serve = await ServeRig.create();
+    const { rig } = serve;
+    const auth = Buffer.from(Object.values(TEST_LOGIN).join(':')).toString('base64');
+    rig.write('docker', {
+      'config.json': JSON.stringify({ auths: { [registry.host]: { auth } } }),
+    });
+    const base = `${registry.host}/team/base:1`;
+    await rig.kiln(['copy', '-q', `oci-archive:${testImage('busybox')}`, base], {
+      expect: 0,
+      env: { DOCKER_CONFIG: rig.path('docker') },
+    });
+    const name = `${registry.host}/team/app:1`;
+    const context = rig.write('c', { Dockerfile: `FROM ${base}\nRUN echo made >/made\n` });
+    await serve.build(['--push', '-t', name, context]);
+    const shown = await serve.buildx(['imagetools', 'inspect', name]);
+    assert.match(shown.stdout, /MediaType:\s+application\/vnd\.oci\.image/);
+  });
+
+test.run();
