@@ -231,7 +231,7 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
       return 'mount that file system again, then run the command again';
     case 'ETXTBSY':
     case 'EBUSY':
-      return `end what uses ${it} (fuser -v ${it}), then run the command again`;
+      return `end the processes that use ${it} (fuser -v ${it}), then run the command again`;
     case 'ENOMEM':
       return 'free some memory, or raise the limit of the control group';
     default:

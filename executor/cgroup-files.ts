@@ -71,8 +71,8 @@ export function applySettings(
 export function limitError(why: string, cause?: unknown): KilnError {
   return new KilnError('KILN_LIMIT', `the limits of the steps cannot be set: ${why}`, {
     hint:
-      "leave out --memory, --cpus, --pids and their like, or see 'kiln doctor' " +
-      'about control groups',
+      'leave out the flags that limit steps, such as --memory, --cpus and --pids, or see ' +
+      "'kiln doctor' about control groups",
     cause,
   });
 }

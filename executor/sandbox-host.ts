@@ -331,7 +331,7 @@ function requireCapabilities(): void {
       hint:
         'start the container or service around Kiln with ' +
         `${missing.map((name) => `--cap-add ${name}`).join(' ')}; builds ` +
-        'without RUN need none of it',
+        'without RUN do not need it',
     },
   );
 }

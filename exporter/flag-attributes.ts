@@ -89,7 +89,7 @@ export class FlagAttributes {
     if (/^\d+$/.test(text) && level >= least && level <= most) return level;
     throw this.fail(
       `compression-level ${JSON.stringify(text)} is not valid for ${compression}`,
-      `it goes from ${least} to ${most}`,
+      `write a number from ${least} to ${most}`,
     );
   }
 
@@ -109,7 +109,7 @@ export class FlagAttributes {
     const known = [...this.#asked].filter((name) => name !== 'type');
     throw this.fail(
       `unknown attribute ${JSON.stringify(unknown)}${didYouMean(unknown, known)}`,
-      `type=${this.#map.get('type')} takes ${known.join(', ')}`,
+      `type=${this.#map.get('type')} has the attributes ${known.join(', ')}`,
     );
   }
 

@@ -87,7 +87,7 @@ function compileOne(pattern: IgnorePattern, file: IgnoreFile | undefined): Rule 
       ? 'illegal exclusion pattern: "!"'
       : `syntax error in pattern ${JSON.stringify(body)}`;
   const hint =
-    body === '' ? 'write a path behind the !' : 'close every [ with ] and end no pattern with \\';
+    body === '' ? 'write a path after the !' : 'close every [ with ] and end no pattern with \\';
   throw new KilnError('KILN_DOCKERIGNORE_PATTERN', message, {
     place: file && placeOf(file, pattern),
     hint,
@@ -213,11 +213,9 @@ export function suspiciousPatterns(file: IgnoreFile): readonly SuspiciousPattern
 }
 
 function suspicion(text: string, isFirst: boolean): string | undefined {
-  if (/\s#/.test(text))
-    return 'there are no comments behind a pattern: the whole line is taken for a path';
-  if (/^!?(["']).*\1$/.test(text)) return 'the quotes are taken for a part of the path';
+  if (/\s#/.test(text)) return 'a comment cannot follow a pattern: the whole line is a path';
+  if (/^!?(["']).*\1$/.test(text)) return 'the quotes are part of the path';
   if (/^!?\.\.(?:\/|$)/.test(text)) return 'no path of the context begins with ..';
-  if (isFirst && text.startsWith('!'))
-    return 'an exception in the first line has nothing to bring back';
+  if (isFirst && text.startsWith('!')) return 'an exception in the first line has no effect';
   return undefined;
 }

@@ -61,7 +61,7 @@ export function parseDockerfile(source: SourceText): Dockerfile {
         'KILN_DOCKERFILE_BEFORE_FROM',
         message,
         instruction.range,
-        'begin with FROM image; only ARG may stand before it',
+        'begin with FROM image; only ARG may come before it',
       );
     }
   }

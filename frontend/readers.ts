@@ -296,7 +296,7 @@ function readCopy(
       reading,
       'KILN_DOCKERFILE_HEREDOC',
       message,
-      'put the destination behind the heredoc: COPY <<EOF /path',
+      'put the destination after the heredoc: COPY <<EOF /path',
     );
   }
   const bodies = new Map(reading.heredocs.map((heredoc) => [heredoc.name, heredoc]));
@@ -499,7 +499,7 @@ function readHealthcheck(reading: Reading): HealthcheckInstruction {
         reading,
         'KILN_DOCKERFILE_SYNTAX',
         'HEALTHCHECK NONE takes no arguments',
-        'leave out what stands behind NONE, or write HEALTHCHECK CMD command',
+        'leave out the arguments of NONE, or write HEALTHCHECK CMD command',
       );
     }
     return { kind: 'healthcheck', ...base(reading), test: undefined };

@@ -48,7 +48,7 @@ for (const name of FOREIGN)
   test(`${name} is refused, with the line and what to do`, () => {
     const error = refused(`# escape=\\\n# syntax = ${name}\nFROM scratch\n`);
     assert.match(error.message, name);
-    assert.match(error.message, 'runs no frontends out of images');
+    assert.match(error.message, 'does not run frontends from images');
     assert.match(error.hint ?? '', 'BUILDKIT_SYNTAX=docker/dockerfile:1');
     assert.is(error.place?.kind === 'source' && error.place.start.line, 2);
   });

@@ -37,8 +37,8 @@ export function checkSyntax(
   return [
     {
       kind: 'warning',
-      short: `the syntax ${wanted} is read by Kiln's own frontend, which ${why}`,
-      detail: ['no frontend is fetched and run: what the file needs of that one may be missing'],
+      short: `Kiln's own frontend is used for the syntax ${wanted}: it ${why}`,
+      detail: ['Kiln does not fetch frontends, so features of that one may be missing'],
       ...(line && {
         source: {
           name: source.name,
@@ -63,8 +63,7 @@ function notThisOne({ tag, digest }: Reference): string | undefined {
 function foreign(wanted: string, source: SourceText, line: number | undefined): KilnError {
   return new KilnError(
     'KILN_FRONTEND_UNSUPPORTED',
-    `the file is to be read by the frontend ${wanted}, and Kiln runs no frontends out of ` +
-      'images: nothing is fetched and run that nobody has looked at',
+    `the file asks for the frontend ${wanted}, and Kiln does not run frontends from images`,
     {
       place:
         line === undefined

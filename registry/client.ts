@@ -333,7 +333,7 @@ export class RegistryClient implements AsyncDisposable {
       `blob ${digest} of ${repository.domain}/${repository.path} arrived with ` +
         `wrong bytes: ${wrong}`,
       {
-        hint: 'the registry, or something between, damages what it sends',
+        hint: 'the registry, or a proxy on the way, sends damaged data',
       },
     );
   }
@@ -441,8 +441,8 @@ export class RegistryClient implements AsyncDisposable {
     if (wrong !== undefined) {
       throw new KilnError(
         'KILN_DIGEST_MISMATCH',
-        `registry ${response.url.host} stored ${nameFor(repository, reference)} as ` +
-          `something else: ${wrong}`,
+        `registry ${response.url.host} stored other content as ` +
+          `${nameFor(repository, reference)}: ${wrong}`,
       );
     }
     // The specification demands 201. A server that answers 200 and does not state a digest may not
@@ -469,7 +469,7 @@ export class RegistryClient implements AsyncDisposable {
     const what = nameFor(repository, reference);
     throw new KilnError(
       'KILN_DIGEST_MISMATCH',
-      `registry ${repository.domain} accepted ${what} and has something else: ${wrong}`,
+      `registry ${repository.domain} accepted ${what}, but has other content: ${wrong}`,
     );
   }
 
@@ -566,7 +566,7 @@ function liedAbout(response: HttpResponse, where: string, wrong: string): KilnEr
     'KILN_DIGEST_MISMATCH',
     `registry ${response.url.host} sent another ${where}: ${wrong}`,
     {
-      hint: 'the registry, or something between, changes what it sends: do not use this image',
+      hint: 'the registry, or a proxy on the way, changes data: do not use this image',
     },
   );
 }

@@ -195,7 +195,7 @@ function mismatch(
     `registry ${host}, blob ${descriptor.digest} of ` +
       `${repository.domain}/${repository.path}: it ${why}`,
     {
-      hint: 'the registry, or something between, damages what it sends: nothing of it was kept',
+      hint: 'the registry, or a proxy on the way, sends damaged data: none of it was kept',
       cause,
     },
   );
@@ -239,7 +239,7 @@ export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
       if (wrong !== undefined)
         throw new KilnError(
           'KILN_DIGEST_MISMATCH',
-          `the bytes are not the requested ones: ${wrong}`,
+          `the content is not the requested one: ${wrong}`,
         );
     },
     [Symbol.dispose]: () => {},

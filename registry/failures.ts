@@ -154,8 +154,7 @@ export function networkFailure(
  * the client itself refused.
  */
 function oddAnswer(error: ClientFailure, code: string, host: string, party: Party): KilnError {
-  const elsewhere =
-    'check host and port: another service may listen there, or a ' + 'proxy may be in between';
+  const elsewhere = 'check host and port: another service or a proxy may answer there';
   if (code === 'UND_ERR_HEADERS_OVERFLOW')
     return new KilnError(party.other, `${party.noun} ${host} sends headers that are too large`, {
       hint: elsewhere,
@@ -164,7 +163,7 @@ function oddAnswer(error: ClientFailure, code: string, host: string, party: Part
   if (isParserError(error)) {
     return new KilnError(
       party.other,
-      `${party.noun} ${host} does not speak HTTP as it should: ${printable(error.message)}`,
+      `${party.noun} ${host} does not speak correct HTTP: ${printable(error.message)}`,
       {
         hint: elsewhere,
         cause: error,
@@ -281,7 +280,7 @@ export async function statusFailure(
     const denied = status === 403 || subject.authenticated;
     return new KilnError(
       denied ? 'KILN_REGISTRY_DENIED' : 'KILN_REGISTRY_UNAUTHORIZED',
-      `registry ${host} ${denied ? 'denies access to' : 'wants a login for'} ` +
+      `registry ${host} ${denied ? 'denies access to' : 'requires a login for'} ` +
         `${subject.what}${tail}`,
       {
         hint:

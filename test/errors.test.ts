@@ -65,7 +65,7 @@ withDockerfile(
   '# syntax=acme.invalid/custom:1\nFROM busybox\n',
   {
     code: 'KILN_FRONTEND_UNSUPPORTED',
-    says: ['Dockerfile:1', 'acme.invalid/custom:1', 'runs no frontends out of images'],
+    says: ['Dockerfile:1', 'acme.invalid/custom:1', 'does not run frontends from images'],
   },
 );
 withDockerfile('an empty Dockerfile', '\n# nothing\n', { code: 'KILN_DOCKERFILE_EMPTY', says: [] });

@@ -115,7 +115,7 @@ test('the default policies first remove cache mounts that were unused for three 
   const victims = plan(items, defaultPolicies(defaultLimits(disk)), disk, NOW);
   assert.equal(
     victims.map(({ item, reason }) => `${item.id}: ${reason}`),
-    ['old mount: not used for 48 h, the cache is larger than the 512.0 MB it may have (policy 1)'],
+    ['old mount: not used for 48 h, the cache is larger than its limit of 512.0 MB (policy 1)'],
   );
 });
 

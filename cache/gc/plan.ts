@@ -54,7 +54,7 @@ function isCandidate(item: Item, policy: PrunePolicy, now: number): boolean {
 function reasonFor(policy: PrunePolicy, keep: number | undefined): string {
   const parts: string[] = [];
   if (policy.keepMs > 0) parts.push(`not used for ${span(policy.keepMs)}`);
-  if (keep !== undefined) parts.push(`the cache is larger than the ${gigabytes(keep)} it may have`);
+  if (keep !== undefined) parts.push(`the cache is larger than its limit of ${gigabytes(keep)}`);
   if (parts.length === 0) parts.push(ASKED);
   return `${parts.join(', ')}${policy.name === '' ? '' : ` (${policy.name})`}`;
 }

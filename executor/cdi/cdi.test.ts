@@ -77,7 +77,7 @@ test('devices are found by name, by kind, by wildcard and by class', async () =>
 test('an unknown device is an error that lists the known ones, unless it is optional', async () => {
   assert.match(
     await codeOf(find('vendor.com/gpu=7')),
-    /KILN_DEVICE_UNKNOWN .*it has vendor\.com\/gpu=0, vendor\.com\/gpu=1/,
+    /KILN_DEVICE_UNKNOWN .*its devices are vendor\.com\/gpu=0, vendor\.com\/gpu=1/,
   );
   assert.equal(await find('vendor.com/gpu=7?'), []);
   for (const name of ['', 'gpu', '../x=y', 'vendor.com/gpu=../x'])

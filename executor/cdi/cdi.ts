@@ -72,7 +72,7 @@ function unknown(
   return new KilnError('KILN_DEVICE_UNKNOWN', `this host has no device ${name}`, {
     hint:
       names.length > 0
-        ? `it has ${names.join(', ')}`
+        ? `its devices are ${names.join(', ')}`
         : `devices are described by files in ${directories.join(' and ')}`,
   });
 }

@@ -181,7 +181,7 @@ export class Reader {
       `the device description ${this.#file} cannot be used: ${why}`,
       {
         place: { kind: 'path', path: this.#file },
-        hint: 'make it anew with the tool of the vendor that made it',
+        hint: 'generate it again with the tool of the vendor',
       },
     );
   }
@@ -206,7 +206,7 @@ export class Reader {
 
   text(value: unknown, name: string, pattern = /^[^\0]+$/): string {
     if (typeof value !== 'string' || !pattern.test(value))
-      throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'not there'}`);
+      throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'missing'}`);
     return value;
   }
 
@@ -216,7 +216,7 @@ export class Reader {
 
   number(value: unknown, name: string): number {
     if (!Number.isInteger(value) || (value as number) < 0)
-      throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'not there'}`);
+      throw this.wrong(`${name} is ${JSON.stringify(value) ?? 'missing'}`);
     return value as number;
   }
 }

@@ -155,12 +155,13 @@ async function emulatorFor(
   const named = await options.emulator?.(platform.architecture);
   if (named === undefined) return findEmulator(machine, options.searchPath);
   if (isEmulator(named)) return named;
-  throw new KilnError('KILN_NO_EMULATION', `${named} is not an emulator that a sandbox could use`, {
-    hint: 'name an executable that is statically linked, by a path without blanks and colons',
+  throw new KilnError('KILN_NO_EMULATION', `${named} is not an emulator that a sandbox can use`, {
+    hint: 'name a statically linked executable by a path without blanks and colons',
   });
 }
 
-const CROSS = 'a stage FROM --platform=$BUILDPLATFORM runs without, and can compile for TARGETARCH';
+const CROSS =
+  'a stage FROM --platform=$BUILDPLATFORM needs no emulator, and can compile for TARGETARCH';
 
 function noEmulator(platform: Platform, machine: Machine): KilnError {
   return new KilnError(
@@ -189,9 +190,9 @@ function notRegistered(platform: Platform, machine: Machine, emulator: string): 
 function foreign(platform: Platform): KilnError {
   return new KilnError(
     'KILN_NO_EMULATION',
-    `steps for ${formatPlatform(platform)} cannot run here: nothing emulates it`,
+    `steps for ${formatPlatform(platform)} cannot run here: it has no emulator`,
     {
-      hint: 'let stages for it only COPY and ADD what other stages make',
+      hint: 'in stages for that platform, only COPY and ADD files of other stages',
     },
   );
 }

@@ -59,16 +59,18 @@ async function fallBack(reasons: string, { warn, fallback }: NetworkOptions): Pr
   if (wanted === 'refuse')
     throw new KilnError(
       'KILN_NETWORK',
-      `steps get no network of their own here, and kiln.toml refuses that of the host: ${reasons}`,
+      'steps cannot have a network of their own here, and kiln.toml refuses the ' +
+        'network of the host: ' +
+        `${reasons}`,
       {
-        hint: "'kiln doctor' says how to mend it; --network=none runs steps without any",
+        hint: "'kiln doctor' says how to fix it; --network=none runs steps without a network",
       },
     );
   const what =
     wanted === 'none'
       ? 'steps have no network'
-      : "steps share the host's network, and reach what listens on its loopback addresses";
-  warn(`${what}: ${reasons}; 'kiln doctor' says how to mend it`, 'steps');
+      : "steps share the host's network, and can reach servers on its loopback addresses";
+  warn(`${what}: ${reasons}; 'kiln doctor' says how to fix it`, 'steps');
   return without(wanted);
 }
 

@@ -20,7 +20,7 @@ export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
     const reader = new FlagAttributes(flag, 'KILN_ATTEST_INVALID', fields);
     const type = reader.type(['provenance', 'sbom']);
     if (seen.has(type))
-      throw reader.fail(`${type} is requested twice`, `give ${type} with one flag`);
+      throw reader.fail(`${type} is requested twice`, `give one flag for ${type}`);
     seen.add(type);
     const isWanted = !reader.flag('disabled');
     if (type === 'provenance') {

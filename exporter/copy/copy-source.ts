@@ -81,7 +81,7 @@ export async function* verified(
     'KILN_DIGEST_MISMATCH',
     `blob ${descriptor.digest} arrived with bytes that do not match its digest`,
     {
-      hint: 'the place it was copied from, or something between, damages what it sends',
+      hint: 'the source, or a proxy on the way, sends damaged data',
     },
   );
 }

@@ -90,8 +90,8 @@ export class Collector {
       rule,
       range,
       message:
-        `More findings of ${rule.name} than ${MOST_OF_A_RULE}: this one and those ` +
-        'behind it are not told',
+        `Only the first ${MOST_OF_A_RULE} findings of ${rule.name} are ` +
+        'shown: this is another one',
     };
   }
 

@@ -21,12 +21,12 @@ function commandsIn(run: RunInstruction): readonly SimpleCommand[] {
 
 /** Commands whose effect ends with their shell, and the instruction whose effect remains. */
 const SHELL_STATE: Readonly<Record<string, string>> = {
-  cd: 'WORKDIR sets the directory of what follows',
-  pushd: 'WORKDIR sets the directory of what follows',
-  export: 'ENV sets a variable for what follows',
+  cd: 'use WORKDIR to set the directory',
+  pushd: 'use WORKDIR to set the directory',
+  export: 'use ENV to set a variable',
   alias: 'put it into the RUN that needs it',
   umask: 'put it into the RUN that needs it',
-  source: 'ENV sets variables for what follows',
+  source: 'use ENV to set variables',
 };
 
 function shellStateLost(
@@ -44,7 +44,7 @@ function shellStateLost(
     return undefined;
   return warning(
     'ShellStateLost',
-    `'${name}' at the end of a RUN has no effect on what follows: ${advice}`,
+    `'${name}' at the end of a RUN has no effect on later instructions: ${advice}`,
     range,
   );
 }
@@ -67,8 +67,8 @@ function packageUpdateAlone(
   const [first] = commands;
   if (!first || !commands.every(updates)) return undefined;
   const message =
-    `'${first[0]} update' in a RUN of its own: it stays cached, and later installs meet lists ` +
-    'that are out of date';
+    `'${first[0]} update' in a RUN of its own: it stays cached, and later installs use ` +
+    'outdated lists';
   return warning('PackageUpdateAlone', message, range);
 }
 
@@ -119,7 +119,7 @@ const secretInText: Check = ({ globalArgs, stages }) =>
     const texts = textsOf(instruction);
     return SECRETS.filter(([, form]) => texts.some((text) => form.test(text))).map(([what]) => {
       const message =
-        `${instruction.keyword.toUpperCase()} holds ${what}: it stays readable in the image ` +
+        `${instruction.keyword.toUpperCase()} contains ${what}: it stays readable in the image ` +
         'or its history; use RUN --mount=type=secret';
       return warning('SecretInText', message, instruction.range);
     });
@@ -222,7 +222,7 @@ const unpinnedBaseImage: Check = (dockerfile) => {
     return [
       warning(
         'UnpinnedBaseImage',
-        `Base image '${image}' is whatever its newest version is: name a version or digest`,
+        `Base image '${image}' has no fixed version: add a version or digest`,
         range,
       ),
     ];

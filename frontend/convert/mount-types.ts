@@ -179,7 +179,7 @@ function checkSecret(spec: ParsedMount): void {
   if (spec.source !== '' && spec.id !== '')
     throw mountError(
       spec,
-      'source and id say the same thing; only one may be given',
+      'source and id mean the same; give only one',
       'leave out source',
     );
   if (spec.source === '' && spec.target === '' && spec.id === '')

@@ -31,7 +31,7 @@ export function inTrigger<T>(expression: string, range: SourceRange, work: () =>
     const [line = ''] = expression.split('\n');
     throw new KilnError(code, `${message}, in the base's trigger "ONBUILD ${line}"`, {
       place: placeOf(range),
-      hint: `the base has to be mended${hint ? `: ${hint}` : ''}`,
+      hint: `the base image has to be corrected${hint ? `: ${hint}` : ''}`,
       exitCode,
       notes,
       cause: error,

@@ -27,7 +27,7 @@ export function warnManyLayers(
   const own = commands.filter(({ instruction }) => MAKES_LAYER.has(instruction.kind));
   const first = own[own.length - (count - MOST_LAYERS)];
   const message =
-    `The image has ${count} layers, and Docker takes at most ${MOST_LAYERS}: put commands ` +
+    `The image has ${count} layers, and Docker accepts at most ${MOST_LAYERS}: put commands ` +
     'into one RUN, or build with --squash';
   warn('TooManyLayers', message, first?.instruction.range ?? target.node.errorRange);
 }
@@ -49,7 +49,7 @@ export function warnOtherPlatform(
   )
     return;
   const message =
-    `The last stage is for ${formatPlatform(platform)}, and its image will say ` +
+    `The last stage is for ${formatPlatform(platform)}, but the config of the image says ` +
     `${formatPlatform(wanted)}`;
   warn('LastStagePlatform', message, target.node.errorRange);
 }
@@ -75,7 +75,7 @@ export function warnChmod(
   if (!makesDirectory) return;
   const octal = mode.toString(8).padStart(4, '0');
   const message =
-    `--chmod=${octal} also goes to directories, which nobody but root can enter then: write ` +
+    `--chmod=${octal} also applies to directories, which only root can then enter: write ` +
     '--chmod=u=rwX,go=rX';
   conversion.warn('ChmodWithoutExecute', message, command.instruction.range);
 }
@@ -105,8 +105,8 @@ export function warnLinkedTmp(
   const directory = /^\/(?:var\/)?tmp(?=\/)/.exec(dest)?.[0];
   if (!flags.link || directory === undefined) return;
   const message =
-    `--link makes ${directory} anew with mode 0755, and only root can write there ` +
-    'then: leave out --link';
+    `--link replaces ${directory} by a directory with mode 0755, in which only root can ` +
+    'write: leave out --link';
   conversion.warn('LinkResetsMode', message, command.instruction.range);
 }
 

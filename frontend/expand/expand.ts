@@ -90,8 +90,8 @@ function hintFor({ message }: Fault): string {
     return 'close the quote, or put the escape character before it';
   if (message.includes('(\ufffd)')) return 'close the { with a }';
   if (message.includes('modifier'))
-    return 'behind the name may stand one of :- :+ :? - + ? # ## % %% / and //';
-  return 'write ${NAME}, and a dollar that is not a variable with the escape character before it';
+    return 'after the name, write one of :- :+ :? - + ? # ## % %% / and //';
+  return 'write ${NAME}, or the escape character before a dollar that is not a variable';
 }
 
 /**

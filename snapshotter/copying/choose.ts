@@ -138,7 +138,7 @@ function cannotHold(path: string, missing: string): KilnError {
   const name = fileSystemName(path);
   return new KilnError(
     'KILN_STORE_FILE_SYSTEM',
-    `the store lies on ${name}, which does not hold ${missing} as images need it`,
+    `the store is on ${name}, which does not support ${missing} as images need it`,
     {
       place: { kind: 'path', path },
       hint:

@@ -39,9 +39,7 @@ export class Expansion {
       'KILN_LAYER_LIMIT',
       `${this.#what} unpacks to more than ${MAX_RATIO} times its size`,
       {
-        hint:
-          'it is refused as a decompression bomb; if it is meant to be so large, pack it with ' +
-          'less compression',
+        hint: 'it is refused as a decompression bomb; if its size is intended, compress it less',
       },
     );
   }

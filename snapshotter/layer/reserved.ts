@@ -27,8 +27,8 @@ function reserved(path: string): KilnError {
   const full = `/${path.replace(/^\/+/, '')}`;
   return new KilnError(
     'KILN_LAYER_NAME',
-    `${JSON.stringify(full)} cannot be kept in an image: in a layer, a name that begins ` +
-      'with .wh. says that something is removed',
+    `${JSON.stringify(full)} cannot be in an image: in a layer, a name that begins with .wh. ` +
+      'means a removal',
     {
       hint:
         'give it another name, or leave it out (.dockerignore, COPY ' +
@@ -41,8 +41,8 @@ function reserved(path: string): KilnError {
 export function whiteoutDevice(path: string): KilnError {
   return new KilnError(
     'KILN_LAYER_NAME',
-    `"/${path.replace(/^\/+/, '')}" is a character device with the number 0:0, by which a ` +
-      'layer says that something is removed',
+    `"/${path.replace(/^\/+/, '')}" is a character device with the number 0:0, which ` +
+      'means a removal in a layer',
     {
       hint: 'leave it out',
     },

@@ -65,7 +65,7 @@ export async function unpackLayer(
       'KILN_DIGEST_MISMATCH',
       `a layer unpacks to ${found}, not to ${diffId} as its image says`,
       {
-        hint: 'the image is damaged where it comes from: pull it again or choose another',
+        hint: 'the image is damaged at its source: pull it again or choose another',
       },
     );
   }

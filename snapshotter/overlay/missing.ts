@@ -6,7 +6,7 @@ export function missingLayer(id: LayerId): KilnError {
   return new KilnError('KILN_LAYER_MISSING', `the store has no layer ${id}`, {
     hint:
       "it was removed; build, pull or load the image again ('kiln fsck' " +
-      'lists what else is lost)',
+      'lists what else is missing)',
   });
 }
 
@@ -15,9 +15,9 @@ export function missingLayerOf(image: string, diffId: string, cause?: unknown): 
   const asked = cause === undefined ? '' : `, and it cannot be fetched: ${messageOf(cause)}`;
   return new KilnError(
     'KILN_LAYER_MISSING',
-    `the store has lost the layer ${diffId} of the image ${image}${asked}`,
+    `the layer ${diffId} of the image ${image} is missing from the store${asked}`,
     {
-      hint: "build, pull or load the image again; 'kiln fsck' lists what else is lost",
+      hint: "build, pull or load the image again; 'kiln fsck' lists what else is missing",
       cause,
     },
   );

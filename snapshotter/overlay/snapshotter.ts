@@ -237,11 +237,11 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       this.#content.remove(blob);
       throw new KilnError(
         'KILN_BLOB_CORRUPT',
-        `the blob ${blob} is damaged: its bytes have another digest`,
+        `the blob ${blob} is damaged: its content does not match its digest`,
         {
           hint:
             'it was removed: run the command again, and pull or load the image ' +
-            'if it is still missed',
+            'if the blob is still missing',
           cause: error,
         },
       );

@@ -73,7 +73,7 @@ class BlobDirectory implements ContentStore {
     const bytes = readFileSync(path);
     if (brokenBytes({ digest }, bytes) !== undefined) {
       this.remove(digest);
-      throw corrupt(digest, path, 'its bytes have another digest');
+      throw corrupt(digest, path, 'its content does not match its digest');
     }
     return bytes;
   }
@@ -215,7 +215,7 @@ class FileWriter implements BlobWriter {
       this[Symbol.dispose]();
       throw new KilnError(
         'KILN_DIGEST_MISMATCH',
-        `the bytes are not the requested ones: ${wrong}`,
+        `the content is not the requested one: ${wrong}`,
         {
           hint: 'the source sent damaged or wrong bytes; try again',
         },
@@ -259,6 +259,8 @@ function missing(digest: Digest, path: string): KilnError {
 function corrupt(digest: Digest, path: string, why: string): KilnError {
   return new KilnError('KILN_BLOB_CORRUPT', `the blob ${digest} is damaged: ${why}`, {
     place: { kind: 'path', path },
-    hint: 'it was removed: run the command again, and pull or load the image if it is still missed',
+    hint:
+      'it was removed: run the command again, and pull or load the image if the ' +
+      'blob is still missing',
   });
 }

@@ -40,7 +40,7 @@ export const ALLOW_MOUNTS =
 
 function noMounts(what: string): KilnError {
   return new KilnError('KILN_NO_PRIVILEGE', `${what}, and ${NO_MOUNTS}`, {
-    hint: `${ALLOW_MOUNTS}; builds without RUN need none of it`,
+    hint: `${ALLOW_MOUNTS}; builds without RUN do not need it`,
   });
 }
 
