@@ -87,7 +87,10 @@ test('a thousand findings of a rule are reported, and one that says that there a
   );
   const maintainers = told.filter(({ rule }) => rule.name === 'MaintainerDeprecated');
   assert.is(maintainers.length, 1001);
-  assert.match(maintainers.at(-1)!.message, /^Only the first 1000 findings of MaintainerDeprecated are shown/);
+  assert.match(
+    maintainers.at(-1)!.message,
+    /^Only the first 1000 findings of MaintainerDeprecated are shown/,
+  );
   assert.is(told.filter(({ rule }) => rule.name === 'JSONArgsRecommended').length, 1);
 });
 

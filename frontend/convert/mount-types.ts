@@ -177,11 +177,7 @@ function checkSecret(spec: ParsedMount): void {
       'name the secret with id=…, and give it with --secret',
     );
   if (spec.source !== '' && spec.id !== '')
-    throw mountError(
-      spec,
-      'source and id mean the same; give only one',
-      'leave out source',
-    );
+    throw mountError(spec, 'source and id mean the same; give only one', 'leave out source');
   if (spec.source === '' && spec.target === '' && spec.id === '')
     throw mountError(spec, 'it does not say which secret', 'add id=…');
 }
