@@ -216,7 +216,7 @@ test('standard output on a full disk, or with a reader that goes away', async ()
   assert.is(full.code, 1, full.stderr);
   assert.match(
     full.stderr,
-    /cannot be written: no space left on the device \[KILN_OUTPUT_UNWRITABLE\]\nhint: make room/,
+    /cannot be written: no space left on the device \[KILN_OUTPUT_UNWRITABLE\]\nhint: free space/,
   );
   const gone = await run(['bash', '-o', 'pipefail', '-c', `'${KILN}' --help | true`]);
   assert.is(gone.stderr, '');

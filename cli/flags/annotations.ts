@@ -3,9 +3,10 @@ import { KilnError } from '../../base/errors.ts';
 const TARGET = /^[a-z-]+(?:\[[A-Za-z0-9_/.-]+\])?$/;
 
 /**
- * `--annotation [TARGETS:]KEY=VALUE` as attributes of an output, as buildx has them. A target is
- * `manifest`, `index`, `manifest-descriptor` or `index-descriptor`, for one platform with
- * `[linux/arm64]`. Several targets are divided by commas.
+ * Converts the values of `--annotation` to attributes of an output, as buildx does. The form is
+ * `[TARGETS:]KEY=VALUE`. A target is `manifest`, `index`, `manifest-descriptor` or
+ * `index-descriptor`, followed by `[linux/arm64]` when it is for one platform only. Commas separate
+ * targets. Throws KILN_ANNOTATION_INVALID.
  */
 export function annotationAttributes(texts: readonly string[]): ReadonlyMap<string, string> {
   return new Map(
@@ -15,7 +16,7 @@ export function annotationAttributes(texts: readonly string[]): ReadonlyMap<stri
       const [name, value] = [text.slice(0, equals), text.slice(equals + 1)];
       const { targets, key } = split(name);
       if (key === '' || /\s/.test(key))
-        throw wrong(text, 'its key is empty or has blanks', 'write KEY=VALUE');
+        throw wrong(text, 'its key is empty or contains blanks', 'write KEY=VALUE');
       return targets.map((target): [string, string] => [
         `${target === '' ? 'annotation' : `annotation-${target}`}.${key}`,
         value,
@@ -24,7 +25,7 @@ export function annotationAttributes(texts: readonly string[]): ReadonlyMap<stri
   );
 }
 
-/** A colon belongs to the key unless what stands before it is a list of targets. */
+/** Splits off the targets. A colon belongs to the key when the text before it is not targets. */
 function split(name: string): { readonly targets: readonly string[]; readonly key: string } {
   const colon = name.indexOf(':');
   const targets = colon < 0 ? [] : name.slice(0, colon).split(',');
@@ -35,7 +36,7 @@ function split(name: string): { readonly targets: readonly string[]; readonly ke
 function wrong(text: string, why: string, hint: string): KilnError {
   return new KilnError(
     'KILN_ANNOTATION_INVALID',
-    `the annotation ${JSON.stringify(text)} cannot be used: ${why}`,
+    `the annotation ${JSON.stringify(text)} is not valid: ${why}`,
     {
       place: { kind: 'flag', flag: '--annotation' },
       hint,

@@ -5,8 +5,8 @@ import { keyValues } from '../arguments.ts';
 const NONE: AttestOptions = { provenance: undefined, sbom: false };
 
 /**
- * `--attest` in full, and `--provenance` and `--sbom`, which leave the type out, or are just `true`
- * or `false`.
+ * Parses `--attest`, `--provenance` and `--sbom`. The last two are shorthands for `--attest` with a
+ * type. Their value may also be just `true` or `false`. Throws what `parseAttestations` throws.
  */
 export function attestFlags(flags: Readonly<Record<string, unknown>>): AttestOptions {
   const given: AttestFlag[] = ((flags['attest'] as string[] | undefined) ?? []).map((text) => ({

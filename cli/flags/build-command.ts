@@ -6,7 +6,7 @@ import { NETWORK_MODES } from './hosts.ts';
 import { addLimitFlags } from './limits.ts';
 import { OUTPUT_TYPES } from './outputs.ts';
 
-/** `kiln build` with all its flags. */
+/** Declares `kiln build` with all its flags. */
 export function declareBuild(): Command {
   return suggestValues(addLimitFlags(buildCommand()), {
     '--allow': [...ENTITLEMENTS, 'device='],
@@ -23,11 +23,11 @@ export function declareBuild(): Command {
   });
 }
 
-const NO_CACHE_FILTER = 'run the steps of these stages again';
+const NO_CACHE_FILTER = 'do not cache specified stages';
 
 /**
- * The flags of `docker buildx build`, same names and meaning. Those that only another engine can
- * serve are taken and noted.
+ * Declares the flags of `docker buildx build`, with the same names and meaning, and Kiln's own.
+ * Flags that make no sense for Kiln are accepted, with a warning (without-effect.ts).
  */
 function buildCommand(): Command {
   return (
@@ -36,32 +36,35 @@ function buildCommand(): Command {
         '<context>',
         'a directory, a URL, or - for a Dockerfile or an archive on standard input',
       )
-      .option('--add-host <host:ip>', 'add a host to /etc/hosts in every step', collect)
+      .option('--add-host <host:ip>', 'add a custom host-to-IP mapping', collect)
       .option(
         '--allow <entitlement>',
-        'let steps do what they ask for: network.host, security.insecure, device or device=NAME',
+        'allow an extra privileged entitlement: network.host, security.insecure, device or ' +
+          'device=NAME',
         collect,
       )
       .option(
         '--annotation <[target:]name=value>',
-        'annotate the manifest; a target in front names another place: index, ' +
-          'manifest-descriptor, …',
+        'add an annotation to the image; target: manifest (default), index, ' +
+          'manifest-descriptor or index-descriptor',
         collect,
       )
-      .option('--build-arg <name=value>', 'set a build argument', collect)
+      .option('--build-arg <name=value>', 'set build-time variables', collect)
       .option(
         '--build-context <name=path>',
-        'add a named context: a directory, a URL, docker-image://NAME or oci-layout://DIRECTORY',
+        'additional build context: a directory, a URL, docker-image://NAME or ' +
+          'oci-layout://DIRECTORY',
         collect,
       )
       .option(
         '--call <method>',
-        'ask about the Dockerfile instead of building: check, outline or targets; add ' +
-          ',format=json for JSON',
+        'set method for evaluating build: check, outline or targets (with ,format=json for JSON)',
       )
-      .option('--check', 'the same as --call=check')
-      .addOption(new Option('--builder <name>', 'no effect: Kiln has one builder'))
-      .addOption(new Option('--compress', 'no effect: the context is not sent anywhere').hideHelp())
+      .option('--check', 'shorthand for --call=check')
+      .addOption(new Option('--builder <name>', 'no effect: Kiln has no other builders'))
+      .addOption(
+        new Option('--compress', 'no effect: the context is not sent to a daemon').hideHelp(),
+      )
       .addOption(
         new Option(
           '--isolation <technology>',
@@ -73,106 +76,108 @@ function buildCommand(): Command {
           .argParser(collect)
           .hideHelp(),
       )
-      .addOption(new Option('-D, --debug', 'no effect: errors say all that is known').hideHelp())
+      .addOption(new Option('-D, --debug', 'no effect: errors contain all details').hideHelp())
       .option(
         '--cache-from <source>',
-        'read a cache: type=registry,ref=NAME or type=local,src=DIR',
+        'external cache source: type=registry,ref=NAME or type=local,src=DIR',
         collect,
       )
       .option(
         '--cache-to <dest>',
-        'write the cache: type=registry,ref=NAME or type=local,dest=DIR, with mode=max for ' +
-          'all steps; or type=inline',
+        'cache export destination: type=registry,ref=NAME, type=local,dest=DIR or ' +
+          'type=inline; mode=max exports all steps',
         collect,
       )
-      .option('--cgroup-parent <path>', 'run the steps below this control group')
+      .option('--cgroup-parent <path>', 'set the parent cgroup for RUN instructions')
       .option(
         '--device <name>',
-        'give every step a device of this host, by its CDI name: vendor.com/class=name',
+        'give RUN instructions a device of this host, by its CDI name (vendor.com/class=name)',
         collect,
       )
-      .option('-f, --file <path>', 'the Dockerfile (default: Dockerfile in the context)')
+      .option('-f, --file <path>', 'name of the Dockerfile (default: CONTEXT/Dockerfile)')
       .option('--iidfile <file>', 'write the image ID to a file')
-      .option('--label <name=value>', 'set a label of the image', collect)
+      .option('--label <name=value>', 'set metadata for an image', collect)
       .option(
         '--load',
-        'put the result into the local store, and into a Docker engine where one runs',
+        'shorthand for --output=type=docker: load the image into the local store, and into a ' +
+          'Docker engine if one is running',
       )
       .option(
         '--max-parallelism <count>',
-        'run at most so many steps at once (default: four for each processor, and at least 8)',
+        'maximum number of steps that run at once (default: 4 for each CPU, at least 8)',
       )
-      .option('--explain', 'say at the end why each step that ran was not cached')
-      .option('--metadata-file <file>', 'write a JSON file that says what was built')
-      .option('--network <mode>', 'the network of steps: default, none or host', 'default')
-      .option('--no-cache', 'run every step again')
-      // flagwords.ts says why it has another name inside.
+      .option('--explain', 'print at the end why each step that ran was not cached')
+      .option('--metadata-file <file>', 'write build result metadata to a file')
+      .option(
+        '--network <mode>',
+        'set the networking mode for RUN instructions: default, none or host',
+        'default',
+      )
+      .option('--no-cache', 'do not use cache when building the image')
+      // Commander knows --no-cache-filter by another name (flagwords.ts).
       .addOption(
         new Option('--nocache-filter <stages>', NO_CACHE_FILTER).argParser(collect).hideHelp(),
       )
       .addHelpText('after', `  --no-cache-filter <stages>  ${NO_CACHE_FILTER}`)
       .option(
         '--on-error <action>',
-        'shell: when a step fails, open a shell in its sandbox; needs a terminal',
+        'shell: open a shell in the sandbox of a step that fails; needs a terminal',
       )
       .option(
         '-o, --output <spec>',
-        `where the result goes: type=${OUTPUT_TYPES.join('|')}, with dest=PATH for files`,
+        `output destination: type=${OUTPUT_TYPES.join('|')}, with dest=PATH for files`,
         collect,
       )
       .option(
         '--output-on-error <spec>',
-        'DIR,PATH[,PATH...]: when a step fails, copy these paths of its tree into DIR',
+        'DIR,PATH[,PATH...]: copy these files of a step that fails into DIR',
       )
       .option(
         '--platform <list>',
-        'build for these platforms, such as linux/amd64,linux/arm64',
+        'set target platforms for build, such as linux/amd64,linux/arm64',
         collect,
       )
       .addOption(
         new Option(
-          '--progress <mode>',
-          'how to show progress (default: BUILDKIT_PROGRESS, or auto)',
+          '--progress <type>',
+          'set type of progress output (default: BUILDKIT_PROGRESS, or auto)',
         ),
       )
       .option(
         '--provenance <value>',
-        'attest how the image was made: true, or mode=min|max,version=v1|v0.2',
+        'shorthand for --attest=type=provenance: true, or mode=min|max,version=v1|v0.2',
       )
-      .option('--sbom <value>', 'attest which packages are in the image: true')
-      .option(
-        '--attest <spec>',
-        '--provenance and --sbom in full: type=provenance|sbom,NAME=VALUE',
-        collect,
-      )
-      .option('--pull', 'ask registries for newer base images even when the store has them')
-      .option('--push', 'the same as --output=type=registry')
-      .option('-q, --quiet', 'print only the image ID')
+      .option('--sbom <value>', 'shorthand for --attest=type=sbom: true')
+      .option('--attest <spec>', 'attestation parameters: type=provenance|sbom,NAME=VALUE', collect)
+      .option('--pull', 'always attempt to pull all referenced images')
+      .option('--push', 'shorthand for --output=type=registry')
+      .option('-q, --quiet', 'suppress the build output and print image ID on success')
       .option(
         '--secret <spec>',
-        'lend steps a secret: id=NAME[,src=FILE|,env=NAME][,invalidate=true]',
+        'secret to expose to the build: id=NAME[,src=FILE|,env=NAME][,invalidate=true]',
         collect,
       )
-      .option('--shm-size <bytes>', 'the size of /dev/shm in steps, such as 64m')
+      .option('--shm-size <bytes>', 'shared memory size for RUN instructions, such as 64m')
       .option(
         '--ssh <spec>',
-        'lend steps and git an ssh agent or keys: default, NAME=SOCKET or NAME=KEY[,KEY]',
+        'SSH agent socket or keys to expose to the build: default, NAME=SOCKET or ' +
+          'NAME=KEY[,KEY]',
         collect,
       )
-      .option('-t, --tag <name>', 'name the image', collect)
-      .option('--target <stage>', 'build this stage (default: the last)')
-      .option('--ulimit <type=soft[:hard]>', 'a limit for steps, such as nofile=1024:4096', collect)
-      .option('--squash', 'make one layer of all that the build adds to its base image')
+      .option('-t, --tag <name>', 'image identifier (format: [registry/]repository[:tag])', collect)
+      .option('--target <stage>', 'set the target build stage to build (default: the last)')
+      .option('--ulimit <type=soft[:hard]>', 'ulimit options, such as nofile=1024:4096', collect)
+      .option('--squash', 'squash newly built layers into a single new layer')
+      .addOption(new Option('--rm', 'no effect: Kiln keeps no intermediate containers').hideHelp())
       .addOption(
-        new Option('--rm', 'no effect: nothing is kept of a step but its result').hideHelp(),
-      )
-      .addOption(
-        new Option('--force-rm', 'no effect: nothing is kept of a step but its result').hideHelp(),
+        new Option('--force-rm', 'no effect: Kiln keeps no intermediate containers').hideHelp(),
       )
   );
 }
 
-/** Flags that are told what is wrong with an empty value; for all others it counts as not given. */
+/**
+ * Flags whose own parser handles an empty value. All others are ignored when their value is empty.
+ */
 export const MAY_BE_EMPTY: ReadonlySet<string> = new Set([
   '--build-arg',
   '--build-context',

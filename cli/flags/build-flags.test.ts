@@ -10,7 +10,7 @@ type Parsed = NonNullable<ReturnType<typeof parseBuildFlags>>;
 
 function parsedWith(args: readonly string[], env: Record<string, string> = {}): Parsed {
   const parsed = parseBuildFlags(args, { env, stdoutIsTerminal: true, cpus: 2 });
-  if (!parsed) throw new Error('only help');
+  if (!parsed) throw new Error('these arguments ask for help');
   return parsed;
 }
 
@@ -29,7 +29,7 @@ function refused(args: readonly string[]): KilnError {
     if (error instanceof KilnError) return error;
     throw error;
   }
-  throw new Error(`${args.join(' ')} was taken`);
+  throw new Error(`${args.join(' ')} was accepted`);
 }
 
 test('flags may stand before and after the context, with = or a space', () => {
@@ -60,7 +60,7 @@ test('boolean flags take =true and =false', () => {
   assert.is(requested(['--no-cache', '.']).noCache, 'all');
 });
 
-test('--no-cache-filter names stages', () => {
+test('--no-cache-filter takes lists of stages, in lower or upper case', () => {
   assert.equal(requested(['--no-cache-filter', 'A,b', '--no-cache-filter=c', '.']).noCache, [
     'a',
     'b',
@@ -68,7 +68,7 @@ test('--no-cache-filter names stages', () => {
   ]);
 });
 
-test('a build argument without a value has the one of the environment, or none', () => {
+test('a build argument without a value gets it from the environment, or is left out', () => {
   const args = requested(['--build-arg', 'A=1=2', '--build-arg', 'B', '--build-arg', 'C', '.'], {
     B: 'env',
   }).buildArgs;
@@ -81,7 +81,7 @@ test('a build argument without a value has the one of the environment, or none',
   );
 });
 
-test('SOURCE_DATE_EPOCH comes from the environment or an argument', () => {
+test('SOURCE_DATE_EPOCH comes from a build argument, else from the environment', () => {
   assert.is(requested(['.'], { SOURCE_DATE_EPOCH: '12' }).epoch, 12);
   assert.is(
     requested(['--build-arg', 'SOURCE_DATE_EPOCH=13', '.'], { SOURCE_DATE_EPOCH: '12' }).epoch,
@@ -129,7 +129,7 @@ const STORED = {
   byDigest: false,
 };
 
-test('without a flag that says where it goes, the result is an image in the store', () => {
+test('without an output flag the result is an image in the store', () => {
   assert.equal(requested(['.']).outputs, [STORED]);
   assert.equal(requested(['-t', 'a', '.']).outputs, [
     { ...STORED, image: { ...IMAGE, names: ['docker.io/library/a:latest'] } },
@@ -137,7 +137,7 @@ test('without a flag that says where it goes, the result is an image in the stor
   assert.equal(requested(['-o', 'type=cacheonly', '.']).outputs, []);
 });
 
-test('--push and --load are outputs, or change the one that there is', () => {
+test('--push and --load add an output, and --push changes an output of type=image', () => {
   assert.equal(requested(['--push', '.']).outputs, [{ ...STORED, push: true, store: false }]);
   assert.equal(requested(['--push', '-o', 'type=image', '.']).outputs, [{ ...STORED, push: true }]);
   assert.equal(requested(['--push', '-o', 'type=image,push=false', '.']).outputs, [
@@ -148,7 +148,7 @@ test('--push and --load are outputs, or change the one that there is', () => {
   ]);
 });
 
-test('--annotation goes to every output that is an image, and over what the output says', () => {
+test('--annotation applies to all image outputs and overrides their own annotations', () => {
   const given = [
     '--annotation',
     'a=x',
@@ -168,7 +168,7 @@ test('--annotation goes to every output that is an image, and over what the outp
   );
 });
 
-test('outputs as buildx takes them', () => {
+test('--output is parsed as in buildx', () => {
   const outputs = (spec: string) => requested(['--output', spec, '.']).outputs[0];
   assert.equal(outputs('dir'), {
     type: 'local',
@@ -180,19 +180,19 @@ test('outputs as buildx takes them', () => {
   assert.ok(oci?.type === 'oci' && oci.tar);
   assert.equal(oci.destination, { kind: 'file', path: resolve('o.tar') });
   assert.equal([oci.image.compression, oci.image.annotations[0]?.value], ['zstd', 'x,y']);
-  assert.is(refused(['--output', '-', '.']).code, 'KILN_OUTPUT_INVALID', 'a terminal gets no tar');
+  assert.is(refused(['--output', '-', '.']).code, 'KILN_OUTPUT_INVALID', 'no tar on a terminal');
   assert.is(refused(['--output', 'type=oci', '.']).code, 'KILN_OUTPUT_INVALID');
   assert.is(refused(['--output', 'type=local', '.']).code, 'KILN_OUTPUT_INVALID');
   assert.match(refused(['--output', 'type=imgae', '.']).hint ?? '', 'type=image');
   assert.is(
     refused(['--output', 'type=tar,dest=/dev/stdout', '.']).code,
     'KILN_OUTPUT_INVALID',
-    'nor by another name',
+    'no tar on a terminal by another name either',
   );
   assert.match(refused(['--output', 'type=tar,dest=/', '.']).message, '/ is a directory');
 });
 
-test('contexts are named in the request, and their places are lent', () => {
+test('the request has only the names of contexts, and the paths are lent', () => {
   const given = [
     'img=docker-image://alpine',
     'dir=sub',
@@ -230,7 +230,7 @@ test('contexts are named in the request, and their places are lent', () => {
   });
 });
 
-test('secrets from files and from the environment', () => {
+test('a secret comes from a file or from the environment', () => {
   assert.equal(parse(['--secret', 'id=a,src=/etc/passwd', '.']).secrets, [
     { id: 'a', source: { kind: 'file', path: '/etc/passwd' } },
   ]);
@@ -247,7 +247,7 @@ test('secrets from files and from the environment', () => {
   assert.is(refused(['--secret', 'src=/etc/passwd', '.']).code, 'KILN_FLAG_VALUE');
 });
 
-test('sizes, limits and hosts', () => {
+test('--shm-size, --ulimit, --add-host and --network are parsed', () => {
   assert.is(requested(['--shm-size', '128m', '.']).shmSize, 128 << 20);
   assert.equal(requested(['--ulimit', 'nofile=1024:4096', '--ulimit', 'nproc=10', '.']).ulimits, [
     { name: 'nofile', soft: 1024, hard: 4096 },
@@ -265,7 +265,7 @@ test('sizes, limits and hosts', () => {
   assert.is(refused(['--network', 'mars', '.']).code, 'KILN_FLAG_VALUE');
 });
 
-test('a wrong flag is a usage error with exit code 2', () => {
+test('an unknown flag is a usage error with exit code 2', () => {
   const error = refused(['--tga', 'x', '.']);
   assert.equal([error.code, error.exitCode], ['KILN_USAGE', 2]);
   assert.match(error.message, '--tag');
@@ -284,8 +284,8 @@ const gateway = /^(?!127\.)\d+\.\d+\.\d+\.\d+$/;
 const ipOf = ({ extraHosts }: BuildRequest) => extraHosts[0]?.ip ?? '';
 
 /**
- * A flag, a value of it that has something amiss or odd, and what comes of it. Docker 28 takes or
- * refuses the same values.
+ * A flag with an unusual or wrong value, and what is expected. Docker 28 accepts and refuses the
+ * same values.
  */
 const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--label', 'foo'], is(({ labels }) => labels.get('foo') === '')],
@@ -295,8 +295,8 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--build-arg', '=x'], refusedWith(/has no name/)],
   [['--build-arg', 'UNSET'], warnedWith(/UNSET has no effect/)],
   [['--build-arg', 'http_proxy'], is(({ buildArgs }) => buildArgs.size === 0)],
-  [['--build-context', 'foo'], refusedWith(/--build-context foo does not say/)],
-  [['--build-context', 'foo='], refusedWith(/does not say/)],
+  [['--build-context', 'foo'], refusedWith(/--build-context foo has no source/)],
+  [['--build-context', 'foo='], refusedWith(/has no source/)],
   [['--build-context', '=x'], refusedWith(/has no name/)],
   [['--tag', ''], refusedWith(/reference/)],
   [['-t='], refusedWith(/reference/)],
@@ -322,7 +322,7 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--add-host', 'foo:notanip'], refusedWith(/not an IP address/)],
   [['--add-host', 'foo:1.2.3'], refusedWith(/not an IP address/)],
   [['--add-host', 'foo:1.2.3.4\n9.9.9.9 evil'], refusedWith(/not an IP address/)],
-  [['--add-host', 'a b:1.2.3.4'], refusedWith(/not the name of a host/)],
+  [['--add-host', 'a b:1.2.3.4'], refusedWith(/not a host name/)],
   [['--add-host', 'foo:fe80::1%eth0'], refusedWith(/not an IP address/)],
   [['--add-host', ''], warnedWith(/--add-host has an empty value/)],
   [['--add-host', 'foo:10.0.0.1'], is((request) => ipOf(request) === '10.0.0.1')],
@@ -341,16 +341,16 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--secret', 'id=t,src=/'], refusedWith(/is a directory/)],
   [['--secret', 'id=t,env=A', '--secret', 'id=t,env=B'], refusedWith(/given twice/)],
   [['--ulimit', 'foo'], refusedWith(/invalid ulimit/)],
-  [['--ulimit', 'foo=1'], refusedWith(/"foo" is not a limit/)],
-  [['--ulimit', 'nofile=2:1'], refusedWith(/above the hard one/)],
-  [['--ulimit', 'nofile=-1:1'], refusedWith(/above the hard one/)],
+  [['--ulimit', 'foo=1'], refusedWith(/"foo" is not a type of ulimit/)],
+  [['--ulimit', 'nofile=2:1'], refusedWith(/above the hard limit/)],
+  [['--ulimit', 'nofile=-1:1'], refusedWith(/above the hard limit/)],
   [['--ulimit', 'nofile=1:-1'], is(({ ulimits }) => ulimits[0]?.hard === -1)],
   [['--shm-size', 'foo'], refusedWith(/"foo"/)],
   [['--shm-size', ''], refusedWith(/""/)],
   [['--memory', 'foo'], refusedWith(/"foo"/)],
   [['--cpus', 'foo'], refusedWith(/"foo"/)],
   [['--max-parallelism', 'foo'], refusedWith(/"foo"/)],
-  [['--allow', 'foo'], refusedWith(/"foo" is not something that can be allowed/)],
+  [['--allow', 'foo'], refusedWith(/"foo" is not an entitlement/)],
   [['--allow', 'device=vendor.com/gpu=0'], is(({ allow }) => allow.length === 1)],
   [['--annotation', 'foo'], refusedWith(/it has no value/)],
   [['--annotation', 'a=b', '-o', 'dir'], warnedWith(/--annotation has no effect/)],
@@ -361,7 +361,7 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--cache-from', 'type=foo'], refusedWith(/unknown type/)],
   [['--cache-to', 'type=foo'], refusedWith(/unknown type/)],
   [['--progress', 'foo'], refusedWith(/--progress is "foo"/)],
-  [['--call', 'foo'], refusedWith(/"foo" cannot be called/)],
+  [['--call', 'foo'], refusedWith(/"foo" is not a method of --call/)],
   [['--attest', 'type=foo'], refusedWith(/unknown type "foo"/)],
   [['--provenance', 'foo'], refusedWith(/foo/)],
   [['--sbom', 'foo'], refusedWith(/foo/)],
@@ -384,7 +384,8 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
 ];
 
 for (const [words, { refused: why, warned, is: look }] of ROWS) {
-  test(`${words.join(' ')}: ${why ? 'refused' : warned ? 'told' : 'taken'}`, () => {
+  const outcome = why ? 'refused' : warned ? 'accepted with a warning' : 'accepted';
+  test(`${words.join(' ')} is ${outcome}`, () => {
     if (why) {
       const error = refused([...words, '.']);
       assert.match(error.message, why);
@@ -402,7 +403,7 @@ test('an empty context is not the current directory', () => {
   assert.match(refused(['']).message, 'argument is empty');
 });
 
-test('BUILDKIT_PROGRESS is the default of --progress, and a wrong one is refused', () => {
+test('BUILDKIT_PROGRESS is the default of --progress, and an unknown type is refused', () => {
   assert.is(parse(['.'], { BUILDKIT_PROGRESS: 'rawjson' }).progress, 'rawjson');
   assert.is(parse(['.'], { BUILDKIT_PROGRESS: '' }).progress, 'auto');
   assert.is(parse(['--progress=plain', '.'], { BUILDKIT_PROGRESS: 'bogus' }).progress, 'plain');
@@ -410,7 +411,7 @@ test('BUILDKIT_PROGRESS is the default of --progress, and a wrong one is refused
   assert.throws(() => parse(['.'], { BUILDKIT_PROGRESS: 'bogus' }), /BUILDKIT_PROGRESS is "bogus"/);
 });
 
-const SET_IN_VAIN: readonly (readonly [string, string, readonly string[]])[] = [
+const WITHOUT_EFFECT: readonly (readonly [string, string, readonly string[]])[] = [
   ['BUILDX_BUILDER', 'other', []],
   ['DOCKER_BUILDKIT', '0', []],
   ['DOCKER_CONTENT_TRUST', '1', []],
@@ -419,14 +420,14 @@ const SET_IN_VAIN: readonly (readonly [string, string, readonly string[]])[] = [
   ['BUILDX_METADATA_PROVENANCE', 'max', ['--metadata-file', 'm']],
 ];
 
-for (const [name, value, flags] of SET_IN_VAIN) {
-  test(`${name}=${value} is told to have no effect`, () => {
+for (const [name, value, flags] of WITHOUT_EFFECT) {
+  test(`${name}=${value} gives a warning that it has no effect`, () => {
     assert.match(parsedWith([...flags, '.'], { [name]: value }).warnings.join(), `${name}`);
     assert.equal(parsedWith([...flags, '.'], { [name]: '' }).warnings, []);
   });
 }
 
-test('DOCKER_BUILDKIT=1 and BUILDX_NO_DEFAULT_ATTESTATIONS say what is so anyway', () => {
+test('DOCKER_BUILDKIT=1 and BUILDX_NO_DEFAULT_ATTESTATIONS give no warning', () => {
   assert.equal(
     parsedWith(['.'], { DOCKER_BUILDKIT: '1', BUILDX_NO_DEFAULT_ATTESTATIONS: '1' }).warnings,
     [],

@@ -19,10 +19,14 @@ import { namedValues } from './named-values.ts';
 import { parseOutputs } from './outputs.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
 import { parseUlimit } from './ulimits.ts';
-import { withoutEffect } from './without-effect.ts';
+import { warningsWithoutEffect } from './without-effect.ts';
 
+/** What parsing needs to know about this process and host. */
 interface Host {
-  /** Proxies for steps that are configured for docker, without the `given` ones. */
+  /**
+   * Returns the proxies that docker's configuration sets as build arguments, except those that are
+   * in `given`, the user's build arguments.
+   */
   readonly proxies?: (
     given: ReadonlyMap<string, string>,
     warn: (sentence: string) => void,
@@ -34,18 +38,21 @@ interface Host {
 
 interface ParsedFlags {
   readonly options: BuildOptions;
-  /** Sentences about what was written and has no effect. */
+  /** Sentences about flags and variables that have no effect. */
   readonly warnings: readonly string[];
 }
 
-/** The flags as they were given. */
+/** The flags that the user gave, by their names in commander, such as `buildArg`. */
 interface GivenFlags {
   readonly has: (name: string) => boolean;
   readonly text: (name: string) => string | undefined;
   readonly list: (name: string) => readonly string[];
 }
 
-/** Parses `kiln build`'s arguments; undefined when only help was asked for. */
+/**
+ * Parses the arguments and flags of `kiln build`. Returns undefined when the user asked for help,
+ * which is then already printed. Throws a KilnError with the flag as its place and exit code 2.
+ */
 export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlags | undefined {
   const command = declareBuild();
   const warnings: string[] = [];
@@ -65,7 +72,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   const secrets = parseSecrets(list('secret'), host.env, contexts, warn);
   const request = buildRequest({
     ...contexts,
-    ...whatIsBuilt({ has, list, text }, host, warn),
+    ...resultFlags({ has, list, text }, host, warn),
     ...stepFlags({ has, list, text }, host),
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
@@ -86,20 +93,23 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     outputOnError: parseFailureOutput(text('outputOnError')),
     call: has('check') ? parseCall('check') : parseCall(text('call') ?? ''),
   };
-  return { options, warnings: [...warnings, ...withoutEffect(flags, host.env, request.outputs)] };
+  return {
+    options,
+    warnings: [...warnings, ...warningsWithoutEffect(flags, host.env, request.outputs)],
+  };
 }
 
-/** The flags that say what is built, and where its result and caches go. */
-function whatIsBuilt(
+/** Parses the flags about what is built, and where the result and the caches are written. */
+function resultFlags(
   { has, list, text }: GivenFlags,
   host: Host,
   warn: (sentence: string) => void,
 ): Partial<BuildRequest> {
-  const buildArgs = namedValues(list('buildArg'), (name) => valueOfHost(name, host.env, warn));
+  const buildArgs = namedValues(list('buildArg'), (name) => environmentValue(name, host.env, warn));
   if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
     buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
   const tags = list('tag').map((name) => asFlag('--tag', () => checkedName(name)));
-  const goesTo = {
+  const outputFlags = {
     outputs: list('output'),
     annotations: list('annotation'),
     tags,
@@ -113,7 +123,7 @@ function whatIsBuilt(
     proxies: host.proxies?.(buildArgs, warn) ?? new Map(),
     labels: namedValues(list('label'), () => '', '--label'),
     platforms: platforms(list('platform'), host.env['DOCKER_DEFAULT_PLATFORM']),
-    outputs: parseOutputs(goesTo, host.stdoutIsTerminal),
+    outputs: parseOutputs(outputFlags, host.stdoutIsTerminal),
     pull: has('pull'),
     epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
     cacheFrom: parseCacheFrom(list('cacheFrom')),
@@ -122,7 +132,7 @@ function whatIsBuilt(
   };
 }
 
-/** The flags that say how steps run. */
+/** Parses the flags about how steps run. */
 function stepFlags({ list, text }: GivenFlags, { cpus }: Host): Partial<BuildRequest> {
   return {
     network: parseNetwork(text('network')),
@@ -137,16 +147,16 @@ function stepFlags({ list, text }: GivenFlags, { cpus }: Host): Partial<BuildReq
   };
 }
 
-/** What `--build-arg NAME` gets from the environment. */
-function valueOfHost(
+/** Returns the value of `--build-arg NAME`, which comes from the environment. */
+function environmentValue(
   name: string,
   env: Host['env'],
   warn: (sentence: string) => void,
 ): string | undefined {
   const value = env[name];
-  // Scripts name the proxies whether there are any or not.
+  // Many scripts give all proxy variables, whether they are set or not.
   if (value === undefined && !/_proxy$/i.test(name))
-    warn(`--build-arg ${name} has no effect: it has no value, and no such variable is set`);
+    warn(`--build-arg ${name} has no effect: the environment variable is not set`);
   return value;
 }
 
@@ -154,17 +164,18 @@ function onError(value: string | undefined): BuildOptions['onError'] {
   if (value === undefined || value === 'shell') return value;
   throw new KilnError(
     'KILN_FLAG_VALUE',
-    `${JSON.stringify(value)} is nothing that can be done on an error`,
+    `${JSON.stringify(value)} is not an action for --on-error`,
     {
       place: { kind: 'flag', flag: '--on-error' },
-      hint: 'use shell',
+      hint: 'write --on-error=shell',
       exitCode: 2,
     },
   );
 }
 
 /**
- * The values of `--platform`, each once under whatever name; the `fallback` when there are none.
+ * Parses the values of `--platform`, or `fallback` when there are none. Two names of one platform,
+ * such as `arm64` and `aarch64`, give it only once.
  */
 function platforms(values: readonly string[], fallback: string | undefined): Platform[] {
   const names =
@@ -179,7 +190,7 @@ function platforms(values: readonly string[], fallback: string | undefined): Pla
   ];
 }
 
-/** What is wrong with a flag's value is a usage error with the flag as its place. */
+/** Runs `parse`, and makes its KilnError a usage error with the flag as its place. */
 function asFlag<T>(flag: string, parse: () => T): T {
   try {
     return parse();
@@ -209,7 +220,7 @@ function noCache(all: boolean, filters: readonly string[]): BuildRequest['noCach
   if (filter === 'none') return 'all';
   throw new KilnError('KILN_USAGE', '--no-cache and --no-cache-filter cannot be used together', {
     place: { kind: 'flag', flag: '--no-cache-filter' },
-    hint: '--no-cache alone runs the steps of every stage again',
+    hint: 'to run the steps of all stages again, use only --no-cache',
     exitCode: 2,
   });
 }
@@ -237,7 +248,7 @@ function epoch(value: string | undefined): number | undefined {
 }
 
 function parallelism(value: string | undefined, cpus: number): number {
-  // Many steps wait for the network or sleep: more steps than processors keep them all busy.
+  // Steps often wait for the network, so more steps than CPUs are needed to keep all CPUs busy.
   if (value === undefined) return Math.max(8, cpus * 4);
   const count = Number(value);
   if (!Number.isInteger(count) || count < 1)
@@ -248,7 +259,7 @@ function parallelism(value: string | undefined, cpus: number): number {
   return count;
 }
 
-/** `--cache-to`, and the build argument that buildx takes for it. */
+/** Parses `--cache-to`, and the build argument BUILDKIT_INLINE_CACHE, as buildx does. */
 function cacheTo(
   values: readonly string[],
   buildArgs: ReadonlyMap<string, string>,

@@ -17,7 +17,7 @@ const refused = (parse: () => unknown): KilnError => {
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
-test('--cache-from takes references alone, several in one value, and what buildx takes', () => {
+test('--cache-from takes one or several references, or attributes as in buildx', () => {
   assert.equal(
     parseCacheFrom([
       'app:1,team/app:2',
@@ -80,7 +80,7 @@ test('--cache-to has buildx’s defaults and options', () => {
   );
 });
 
-test('caches of services name what can be used instead', () => {
+test('the error for a cache in a cloud service says what to use instead', () => {
   for (const type of ['gha', 's3', 'azblob']) {
     for (const parse of [
       () => parseCacheTo([`type=${type},bucket=b`]),
@@ -93,7 +93,7 @@ test('caches of services name what can be used instead', () => {
   }
 });
 
-test('what cannot be meant is refused, with the flag named', () => {
+test('a value that is not valid is refused with an error that names the flag', () => {
   for (const text of [
     'type=registry',
     'type=registry,ref=UPPER CASE',

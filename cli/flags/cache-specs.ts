@@ -7,12 +7,12 @@ import { FlagAttributes } from '../../exporter/flag-attributes.ts';
 import { splitCsv } from '../arguments.ts';
 
 const TYPES = ['registry', 'local', 'inline'] as const;
-/** Caches of services, which other builders have. */
-const ELSEWHERE: ReadonlySet<string> = new Set(['gha', 's3', 'azblob', 'gcs', 'oss']);
+/** Types of caches in cloud services, which BuildKit or others have and Kiln does not. */
+const SERVICES: ReadonlySet<string> = new Set(['gha', 's3', 'azblob', 'gcs', 'oss']);
 
 /**
- * Reads the values of `--cache-from` as buildx does: `type=…,…`, or an image reference alone.
- * Throws KILN_CACHE_INVALID and KILN_CACHE_UNSUPPORTED.
+ * Parses the values of `--cache-from` as buildx does: `type=…,…`, or an image reference alone.
+ * Relative paths become absolute. Throws KILN_CACHE_INVALID and KILN_CACHE_UNSUPPORTED.
  */
 export function parseCacheFrom(texts: readonly string[]): CacheFromSpec[] {
   return texts.flatMap((text) =>
@@ -20,8 +20,8 @@ export function parseCacheFrom(texts: readonly string[]): CacheFromSpec[] {
       const type = typeOf(reader);
       if (type === 'inline')
         throw reader.fail(
-          'type=inline is a way to write a cache',
-          'to read one, write type=registry,ref=IMAGE',
+          'type=inline is only for writing a cache',
+          'to read an inline cache, write type=registry,ref=IMAGE',
         );
       const spec: CacheFromSpec =
         type === 'registry'
@@ -38,7 +38,7 @@ export function parseCacheFrom(texts: readonly string[]): CacheFromSpec[] {
   );
 }
 
-/** Reads the values of `--cache-to`, as `parseCacheFrom` does. */
+/** Parses the values of `--cache-to`, as `parseCacheFrom` does. */
 export function parseCacheTo(texts: readonly string[]): CacheToSpec[] {
   return texts.flatMap((text) => readersOf(text, '--cache-to').map(cacheTo));
 }
@@ -46,7 +46,7 @@ export function parseCacheTo(texts: readonly string[]): CacheToSpec[] {
 function cacheTo(reader: FlagAttributes): CacheToSpec {
   const type = typeOf(reader);
   if (type === 'inline') {
-    // The mode of an inline cache is min, whatever is asked for, as with BuildKit.
+    // An inline cache always has mode=min, as in BuildKit.
     for (const ignored of ['mode', 'ignore-error']) reader.text(ignored);
     reader.end();
     return { type };
@@ -78,8 +78,8 @@ function cacheTo(reader: FlagAttributes): CacheToSpec {
 }
 
 /**
- * One reader for each cache that a value names: fields without `=` are references. An attribute
- * without a value counts as left out.
+ * Returns a reader of attributes for each cache in a value. When no field contains `=`, each field
+ * is an image reference. An attribute with an empty value counts as absent.
  */
 function readersOf(text: string, flag: string): FlagAttributes[] {
   const reader = (fields: readonly (readonly [string, string])[]) =>
@@ -110,18 +110,19 @@ function readersOf(text: string, flag: string): FlagAttributes[] {
 
 function typeOf(reader: FlagAttributes): (typeof TYPES)[number] {
   const type = reader.text('type');
-  if (type === undefined || !ELSEWHERE.has(type)) return reader.type(TYPES);
+  if (type === undefined || !SERVICES.has(type)) return reader.type(TYPES);
   throw reader.fail(
     `caches of type=${type} are not supported`,
-    'use type=registry, or type=local and have the directory kept by what runs the build',
+    'use type=registry, or type=local with a directory that your CI service keeps',
     'KILN_CACHE_UNSUPPORTED',
   );
 }
 
-/** The name of an image that is written. */
+/** Reads `ref` of a cache that is written: a reference without a digest. */
 function tagged(reader: FlagAttributes): Reference {
   const reference = referenceOf(reader);
-  if (reference.digest) throw reader.fail('a cache cannot be written to a digest', 'name a tag');
+  if (reference.digest)
+    throw reader.fail('a cache cannot be written to a digest', 'give a tag instead of a digest');
   return reference;
 }
 

@@ -2,9 +2,13 @@ import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
 import type { CallSpec } from '../../builder/call.ts';
 
+/** The methods of `--call`. `lint` is another name of `check`. */
 export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;
 
-/** `--call=METHOD[,format=json|text][,ignorestatus=true]`; undefined for a build. */
+/**
+ * Parses `--call=METHOD[,format=json|text][,ignorestatus=true]`. Returns undefined for the method
+ * `build`. Throws KILN_FLAG_VALUE.
+ */
 export function parseCall(text: string): CallSpec | undefined {
   const fail = (message: string, hint: string): never => {
     throw new KilnError('KILN_FLAG_VALUE', message, {
@@ -18,20 +22,20 @@ export function parseCall(text: string): CallSpec | undefined {
   if (name !== '' && method === undefined) {
     const near = nearest(name, METHODS);
     fail(
-      `${JSON.stringify(name)} cannot be called`,
-      near ? `write --call=${near}` : 'it is one of build, check, outline, targets',
+      `${JSON.stringify(name)} is not a method of --call`,
+      near ? `write --call=${near}` : 'write one of build, check, outline, targets',
     );
   }
   let format: CallSpec['format'] = 'text';
   let ignoreStatus = false;
   for (const field of fields) {
     const [key, value = ''] = field.split(/=(.*)/s, 2);
-    // As buildx: any format but json is text.
+    // As in buildx, any format other than json means text.
     if (key === 'format') format = value === 'json' ? 'json' : 'text';
     else if (key === 'ignorestatus') ignoreStatus = /^(?:1|t|true)$/i.test(value);
     else
       fail(
-        `--call takes no field ${JSON.stringify(field)}`,
+        `${JSON.stringify(field)} is not a field of --call`,
         'the fields are format=json and ignorestatus=true',
       );
   }

@@ -11,13 +11,19 @@ import { STDIN } from './secrets.ts';
 const LAYOUT = 'oci-layout://';
 const IMAGE = 'docker-image://';
 
-/** Where the files of a build come from. What is on this machine is only named in the request. */
+/**
+ * The context, the Dockerfile and the named contexts. A directory of this machine has only a name
+ * in the request. Its path is in `lentPaths`.
+ */
 interface Contexts extends Pick<BuildRequest, 'context' | 'dockerfile' | 'namedContexts'> {
-  /** What is lent for the names in the request. */
+  /** The paths for the names in the request. */
   readonly lentPaths: ReadonlyMap<string, LentPath>;
 }
 
-/** Reads the context of `kiln build`, `--file` and the values of `--build-context`. */
+/**
+ * Parses the context of `kiln build`, `--file` and the values of `--build-context`. Throws
+ * KILN_FLAG_VALUE.
+ */
 export function parseContexts(
   context: string,
   file: string | undefined,
@@ -39,22 +45,22 @@ export function parseContexts(
 
 function dockerfileSource(file: string | undefined): DockerfileSource {
   if (file === undefined) return { kind: 'default' };
-  // Standard input under any of its names is one thing: it can be read once.
+  // All names of standard input are the same source, because it can be read only once.
   if (STDIN.includes(file)) return { kind: 'input' };
   if (/^https?:\/\//.test(file)) return { kind: 'remote', url: file };
   return { kind: 'file', path: resolve(file), name: file };
 }
 
 /**
- * One `--build-context NAME=VALUE`: an image, an OCI layout, a git repository, a file by http, or a
- * directory. `lend` is called for what is on this machine.
+ * Parses one `--build-context NAME=VALUE`. The value is an image, an OCI layout, a git repository,
+ * a file at an http URL, or a directory. `lend` is called with the path of a layout or directory.
  */
 function namedContextSource(
   name: string,
   value: string,
   lend: (path: LentPath) => void,
 ): NamedContextSource {
-  if (value === '') throw noPlace(name);
+  if (value === '') throw noSource(name);
   if (value.startsWith(IMAGE)) return { kind: 'image', ref: value.slice(IMAGE.length) };
   if (value.startsWith(LAYOUT)) {
     const layout = parseLayoutReference(value);
@@ -74,14 +80,10 @@ function layoutSuffix({ tag, digest }: LayoutReference): string {
   return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
-function noPlace(name: string): KilnError {
-  return new KilnError(
-    'KILN_FLAG_VALUE',
-    `--build-context ${name} does not say where the context is`,
-    {
-      place: { kind: 'flag', flag: '--build-context' },
-      hint: 'write NAME=VALUE: a directory, docker-image://…, oci-layout://… or a URL',
-      exitCode: 2,
-    },
-  );
+function noSource(name: string): KilnError {
+  return new KilnError('KILN_FLAG_VALUE', `--build-context ${name} has no source`, {
+    place: { kind: 'flag', flag: '--build-context' },
+    hint: 'write NAME=SOURCE with a directory, docker-image://…, oci-layout://… or a URL',
+    exitCode: 2,
+  });
 }

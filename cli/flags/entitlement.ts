@@ -1,21 +1,17 @@
 import { KilnError } from '../../base/errors.ts';
 import { didYouMean } from '../../base/suggest.ts';
 
-/** What `--allow` can allow; a device may be named as `device=NAME`. */
+/** The entitlements of `--allow`. One device may be allowed as `device=NAME`. */
 export const ENTITLEMENTS = ['network.host', 'security.insecure', 'device'];
 
-/** One `--allow`. */
+/** Checks one value of `--allow` and returns it. Throws KILN_FLAG_VALUE. */
 export function parseEntitlement(value: string): string {
   if (ENTITLEMENTS.includes(value.replace(/^device=.+$/, 'device'))) return value;
-  throw new KilnError(
-    'KILN_FLAG_VALUE',
-    `${JSON.stringify(value)} is not something that can be allowed`,
-    {
-      place: { kind: 'flag', flag: '--allow' },
-      hint:
-        'it is one of network.host, security.insecure, device and ' +
-        `device=NAME${didYouMean(value, ENTITLEMENTS)}`,
-      exitCode: 2,
-    },
-  );
+  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is not an entitlement`, {
+    place: { kind: 'flag', flag: '--allow' },
+    hint:
+      'write one of network.host, security.insecure, device and ' +
+      `device=NAME${didYouMean(value, ENTITLEMENTS)}`,
+    exitCode: 2,
+  });
 }

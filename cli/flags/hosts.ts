@@ -7,9 +7,9 @@ import type { BuildRequest } from '../../builder/request.ts';
 type ExtraHost = BuildRequest['extraHosts'][number];
 
 /**
- * A value of `--add-host`, as buildx reads it: `name=address` or `name:address`, IPv6 with or
- * without brackets. `host-gateway` is this host: the address of its own by which others reach it,
- * asked of `gateway`.
+ * Parses a value of `--add-host` as buildx does: `name=address` or `name:address`. An IPv6 address
+ * may be in brackets. The address `host-gateway` means this host. `gateway` returns the IP address
+ * by which steps reach it. Throws KILN_FLAG_VALUE.
  */
 export function parseExtraHost(
   spec: string,
@@ -19,20 +19,21 @@ export function parseExtraHost(
   const host = spec.slice(0, Math.max(0, divider));
   const address = spec.slice(divider + 1);
   if (divider < 0 || host === '' || address === '') throw wrong(spec, 'it is not NAME:ADDRESS');
-  // It becomes a line of /etc/hosts.
+  // The name becomes a part of a line in /etc/hosts.
   if (!/^[^\s#\p{Cc}]+$/u.test(host))
-    throw wrong(spec, `${JSON.stringify(host)} is not the name of a host`);
+    throw wrong(spec, `${JSON.stringify(host)} is not a host name`);
   if (address === 'host-gateway') return { host, ip: gateway() ?? noGateway(spec) };
   const ip = /^\[(.+)\]$/.exec(address)?.[1] ?? address;
-  // A zone is of this host alone.
+  // An address with a zone, such as fe80::1%eth0, is valid only on this host.
   if (isIP(ip) === 0 || ip.includes('%'))
     throw wrong(spec, `${JSON.stringify(address)} is not an IP address`);
   return { host, ip };
 }
 
+/** The values of `--network` that shell completion offers. */
 export const NETWORK_MODES: readonly string[] = ['default', 'none', 'host'];
 
-/** `--network`, of a build or a run. */
+/** Parses `--network` of `kiln build` and `kiln run`. Throws KILN_FLAG_VALUE. */
 export function parseNetwork(value = ''): BuildRequest['network'] {
   if (value === '' || value === 'default' || value === 'bridge') return 'default';
   if (value === 'none' || value === 'host') return value;
@@ -44,16 +45,17 @@ export function parseNetwork(value = ''): BuildRequest['network'] {
 }
 
 /**
- * The address of the interface that leads out, else the first one that is not loopback: IPv4, as
- * steps have that alone.
+ * Returns the IPv4 address of the interface with the default route, else the first one that is not
+ * a loopback address. Steps have no IPv6.
  */
 function addressOfHost(): string | undefined {
-  const { [outwards() ?? '']: first = [], ...others } = networkInterfaces();
+  const { [defaultInterface() ?? '']: first = [], ...others } = networkInterfaces();
   const addresses = [first, ...Object.values(others)].flatMap((found) => found ?? []);
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
 }
 
-function outwards(): string | undefined {
+/** Returns the name of the interface with the default route. */
+function defaultInterface(): string | undefined {
   try {
     return /^(\S+)\t00000000\t/m.exec(readFileSync('/proc/net/route', 'latin1'))?.[1];
   } catch {
@@ -64,8 +66,8 @@ function outwards(): string | undefined {
 function noGateway(spec: string): never {
   throw wrong(
     spec,
-    'this host has no address by which steps could reach it',
-    'give an address in the place of host-gateway',
+    'this host has no address that steps can reach',
+    'write an IP address instead of host-gateway',
   );
 }
 
@@ -76,7 +78,7 @@ function wrong(
 ): KilnError {
   return new KilnError(
     'KILN_FLAG_VALUE',
-    `--add-host ${JSON.stringify(spec)} cannot be used: ${why}`,
+    `--add-host ${JSON.stringify(spec)} is not valid: ${why}`,
     {
       place: { kind: 'flag', flag: '--add-host' },
       hint,

@@ -2,29 +2,48 @@ import { KilnError } from '../../base/errors.ts';
 import { hasLimits, type ResourceLimits } from '../../executor/limits.ts';
 import { type Command, Option, parseBytes } from '../arguments.ts';
 
+/** The default of `--cpu-period` in microseconds, as in the kernel. */
 const PERIOD = 100_000;
 
 /**
- * The flags by which each step is limited: the names of `docker build`, and `--pids`, which has
- * none there.
+ * Adds the flags that limit the resources of each step. They have the names of `docker build`.
+ * `--pids` is Kiln's own.
  */
 export function addLimitFlags(command: Command): Command {
   return command
-    .option('-m, --memory <bytes>', 'memory that each step may use, such as 512m')
+    .option('-m, --memory <bytes>', 'memory limit of each step, such as 512m')
     .option(
       '--memory-swap <bytes>',
-      'memory and swap together; -1 for no limit of swap (default: twice the memory)',
+      'swap limit equal to memory plus swap: -1 to enable unlimited swap (default: twice the ' +
+        'memory)',
     )
-    .option('--cpus <count>', 'processors that each step may use, such as 1.5')
-    .addOption(new Option('--cpu-quota <us>', 'processor time of each step in a period').hideHelp())
-    .addOption(new Option('--cpu-period <us>', 'the period of --cpu-quota').hideHelp())
-    .addOption(new Option('-c, --cpu-shares <weight>', 'the weight of each step').hideHelp())
-    .option('--cpuset-cpus <list>', 'processors on which steps run, such as 0-2,4')
-    .addOption(new Option('--cpuset-mems <list>', 'memory nodes that steps use').hideHelp())
-    .option('--pids <count>', 'processes and threads that each step may have');
+    .option('--cpus <count>', 'number of CPUs that each step may use, such as 1.5')
+    .addOption(
+      new Option('--cpu-quota <us>', 'limit the CPU CFS quota of each step, in µs').hideHelp(),
+    )
+    .addOption(
+      new Option('--cpu-period <us>', 'limit the CPU CFS period of each step, in µs').hideHelp(),
+    )
+    .addOption(
+      new Option(
+        '-c, --cpu-shares <weight>',
+        'CPU shares of each step (relative weight)',
+      ).hideHelp(),
+    )
+    .option('--cpuset-cpus <list>', 'CPUs in which to allow execution, such as 0-2,4')
+    .addOption(
+      new Option(
+        '--cpuset-mems <list>',
+        'memory nodes in which to allow execution, such as 0-1',
+      ).hideHelp(),
+    )
+    .option('--pids <count>', 'maximum number of processes and threads of each step');
 }
 
-/** What the flags say; undefined when they limit nothing. */
+/**
+ * Parses the flags of `addLimitFlags`. `text` returns the value of a flag by its name in commander.
+ * Returns undefined when the flags limit nothing. Throws KILN_FLAG_VALUE.
+ */
 export function parseLimits(
   text: (name: string) => string | undefined,
 ): ResourceLimits | undefined {
@@ -35,7 +54,7 @@ export function parseLimits(
   const cpus = value('cpus', parseCpus);
   const cpuQuota = value('cpuQuota', (given) => whole(given, '--cpu-quota', -1));
   if (cpus !== undefined && cpuQuota !== undefined)
-    throw wrong('--cpus', '--cpus and --cpu-quota say the same', 'give one of them');
+    throw wrong('--cpus', '--cpus and --cpu-quota cannot be used together', 'use only one of them');
   const cpuPeriod = value('cpuPeriod', (given) => whole(given, '--cpu-period', 1000));
   const memory = value('memory', (given) => parseBytes(given, '--memory'));
   const memorySwap = value('memorySwap', (given) =>
@@ -55,21 +74,21 @@ export function parseLimits(
   return hasLimits(limits) ? limits : undefined;
 }
 
-/** Docker's least: below it not even a shell starts. */
+/** Docker's lower limit in bytes. With less memory not even a shell starts. */
 const LEAST_MEMORY = 6 << 20;
 
 function checkMemory(memory: number | undefined, memorySwap: number | undefined): void {
   if (memory && memory < LEAST_MEMORY)
     throw wrong(
       '--memory',
-      'less than 6m of memory is not enough to start anything',
-      'give at least 6m',
+      'less than 6m of memory is not enough to start a process',
+      'set --memory to at least 6m',
     );
   if (memorySwap && memorySwap > 0 && memorySwap < (memory ?? Number.POSITIVE_INFINITY))
     throw wrong(
       '--memory-swap',
-      '--memory-swap counts memory and swap together',
-      'give --memory, and a --memory-swap that is not smaller',
+      '--memory-swap is memory plus swap, so it cannot be less than --memory',
+      'set --memory, and set --memory-swap to at least the same value',
     );
 }
 
@@ -78,8 +97,8 @@ function parseCpus(text: string): number {
   if (!/^\d*\.?\d+$/.test(text) || count < 0.01)
     throw wrong(
       '--cpus',
-      `${JSON.stringify(text)} is not a number of processors`,
-      'write it like 1.5',
+      `${JSON.stringify(text)} is not a number of CPUs`,
+      'write a number like 1.5',
     );
   return count;
 }
@@ -88,15 +107,19 @@ function whole(text: string, flag: string, least: number): number {
   if (!/^-?\d{1,15}$/.test(text) || Number(text) < least)
     throw wrong(
       flag,
-      `${JSON.stringify(text)} is not possible here`,
-      `write a whole number, at least ${least}`,
+      `${JSON.stringify(text)} is not a valid value of ${flag}`,
+      `write a whole number of at least ${least}`,
     );
   return Number(text);
 }
 
 function list(text: string, flag: string): string {
   if (!/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text))
-    throw wrong(flag, `${JSON.stringify(text)} is not a list of numbers`, 'write it like 0-2,4');
+    throw wrong(
+      flag,
+      `${JSON.stringify(text)} is not a list of numbers`,
+      'write a list like 0-2,4',
+    );
   return text;
 }
 

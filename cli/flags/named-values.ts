@@ -1,7 +1,9 @@
 import { KilnError } from '../../base/errors.ts';
 
 /**
- * `NAME=value`, or `NAME` alone for the value that `alone` has for it (nothing when it has none).
+ * Parses values of the form `NAME=value` or `NAME`. `alone` returns the value of a NAME without
+ * `=`, or undefined to leave the name out. Throws KILN_FLAG_VALUE, naming `flag`, for an empty
+ * name.
  */
 export function namedValues(
   specs: readonly string[],

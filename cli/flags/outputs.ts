@@ -6,12 +6,12 @@ import { EXPORT_TYPES, type OutputSpec, parseOutput } from '../../exporter/outpu
 import { splitCsv } from '../arguments.ts';
 import { annotationAttributes } from './annotations.ts';
 
-/** `cacheonly` has no exporter. */
+/** The types of `--output`. `cacheonly` discards the result. */
 export const OUTPUT_TYPES: readonly string[] = [...EXPORT_TYPES, 'cacheonly'];
-/** Those of them that make an image, which has annotations. */
+/** The types whose result is an image. Only images have annotations. */
 const IMAGE_TYPES: ReadonlySet<string> = new Set(['image', 'registry', 'oci', 'docker']);
 
-/** The flags that say where a result goes. */
+/** The values of the flags about outputs. */
 export interface OutputFlags {
   readonly outputs: readonly string[];
   readonly annotations: readonly string[];
@@ -21,22 +21,26 @@ export interface OutputFlags {
 }
 
 /**
- * Reads `--output` as buildx does (`type=…,dest=…`, `dest` alone for a directory, `-` for a tar on
- * standard output), with `--push`, `--load`, `--annotation` and `--tag`. Without any of them the
- * result is an image in the local store. `isTerminal` says whether standard output is one: bytes
- * are never written to a terminal.
+ * Parses `--output` as buildx does, together with `--push`, `--load`, `--annotation` and `--tag`.
+ * An output is `type=…,dest=…`, or just a directory, or `-` for a tar on standard output. Without
+ * any output the result is an image in the local store. Paths become absolute.
+ *
+ * `isTerminal` says whether standard output is a terminal, to which no archive is written. Throws
+ * KILN_OUTPUT_INVALID and KILN_ANNOTATION_INVALID.
  */
 export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpec[] {
   const annotations = annotationAttributes(flags.annotations);
-  const asked = flags.outputs.map(attributesOf);
+  const outputs = flags.outputs.map(attributesOf);
   if (flags.push) {
-    const image = asked.find((output) => ['image', 'registry'].includes(output.get('type') ?? ''));
+    const image = outputs.find((output) =>
+      ['image', 'registry'].includes(output.get('type') ?? ''),
+    );
     if (image) image.set('push', 'true');
-    else asked.push(new Map([['type', 'registry']]));
+    else outputs.push(new Map([['type', 'registry']]));
   }
-  if (flags.load) asked.push(new Map([['type', 'docker']]));
-  if (asked.length === 0) asked.push(new Map([['type', 'image']]));
-  return asked.flatMap((attributes) => {
+  if (flags.load) outputs.push(new Map([['type', 'docker']]));
+  if (outputs.length === 0) outputs.push(new Map([['type', 'image']]));
+  return outputs.flatMap((attributes) => {
     const type = attributes.get('type') ?? '';
     if (type === 'cacheonly') return [];
     const all = IMAGE_TYPES.has(type) ? new Map([...attributes, ...annotations]) : attributes;
@@ -47,7 +51,8 @@ export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpe
 }
 
 /**
- * The attributes of one `--output`, among them a known `type`, and `dest` where the type has one.
+ * Returns the attributes of one `--output`. They contain a known `type`, and `dest` when the type
+ * needs one.
  */
 function attributesOf(text: string): Map<string, string> {
   const fields = splitCsv(text, '--output');
@@ -74,18 +79,19 @@ function attributesOf(text: string): Map<string, string> {
 }
 
 function checkType(type: string): void {
-  if (type === '') throw wrong('type is required for output', `one of ${OUTPUT_TYPES.join(', ')}`);
+  if (type === '')
+    throw wrong('type is required for output', `write one of ${OUTPUT_TYPES.join(', ')}`);
   if (OUTPUT_TYPES.includes(type)) return;
   const close = nearest(type, OUTPUT_TYPES);
   throw wrong(
     `unknown output type: ${type}`,
-    close ? `did you mean type=${close}?` : `one of ${OUTPUT_TYPES.join(', ')}`,
+    close ? `did you mean type=${close}?` : `write one of ${OUTPUT_TYPES.join(', ')}`,
   );
 }
 
 /**
- * An archive without `dest` goes to standard output, as buildx does. `type=docker` without one is
- * for the Docker engine.
+ * Returns `dest` of an output that has none. As in buildx, a tar is then written to standard
+ * output, and `type=docker` goes to the Docker engine.
  */
 function defaultDest(type: string): string | undefined {
   return type === 'oci' || type === 'tar' ? '-' : undefined;
@@ -103,10 +109,10 @@ function check(output: OutputSpec, isTerminal: boolean): void {
     destination?.kind === 'file' &&
     statSync(destination.path, { throwIfNoEntry: false })?.isDirectory()
   )
-    throw wrong(`destination file ${destination.path} is a directory`, 'name a file in it');
+    throw wrong(`destination file ${destination.path} is a directory`, 'give a file in it');
 }
 
-/** A request means the same wherever it is read: its paths are absolute. */
+/** Makes paths absolute, because a request must not depend on the working directory. */
 function absolute(output: OutputSpec): OutputSpec {
   if ('directory' in output) return { ...output, directory: resolve(output.directory) };
   if (!('destination' in output) || output.destination?.kind !== 'file') return output;

@@ -11,15 +11,18 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const PLACE = { kind: 'flag', flag: '--secret' } as const;
 const KEYS = ['type', 'id', 'src', 'source', 'env', 'invalidate'];
-/** Names of standard input. */
+/** The paths that mean standard input. */
 export const STDIN: readonly string[] = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
-/** What else of a build may come from standard input. */
+/** Other parts of a build that may come from standard input. */
 type Piped = Pick<BuildRequest, 'context' | 'dockerfile'>;
 
 /**
- * The values of `--secret`, as buildx reads them; and `invalidate`, and `src=-` for standard input.
- * That is one thing: a secret, the context or the Dockerfile; else KILN_STDIN_TWICE.
+ * Parses the values of `--secret` as buildx does. Kiln adds the field `invalidate`, and `src=-` for
+ * standard input. `warn` gets a sentence for each environment variable that is not set.
+ *
+ * Throws KILN_FLAG_VALUE, KILN_SECRET_NOT_FOUND, and KILN_STDIN_TWICE when more than one of the
+ * secrets, the context and the Dockerfile comes from standard input.
  */
 export function parseSecrets(
   specs: readonly string[],
@@ -30,7 +33,7 @@ export function parseSecrets(
   const secrets = distinct(specs.map((spec) => parseSecret(spec, env)));
   for (const { id, source } of secrets)
     if (source.kind === 'env' && env[source.name] === undefined)
-      warn(`the variable ${source.name} is not set, so there is no secret ${id}`);
+      warn(`the variable ${source.name} is not set, so the secret ${id} does not exist`);
   const users = secrets
     .filter(({ source }) => source.kind === 'stdin')
     .map(({ id }) => `the secret ${id}`);
@@ -48,7 +51,7 @@ export function parseSecrets(
   );
 }
 
-/** One for each id. Throws KILN_FLAG_VALUE when one is given twice, and not the same. */
+/** Removes repeated secrets. Throws KILN_FLAG_VALUE when one id is given with different sources. */
 function distinct(secrets: readonly SecretSpec[]): SecretSpec[] {
   const byId = new Map<string, SecretSpec>();
   for (const secret of secrets) {
@@ -81,11 +84,12 @@ function sourceOf(
 ): SecretSpec['source'] {
   const type = fields.get('type') ?? '';
   if (!['', 'file', 'env'].includes(type))
-    throw secretError(`a secret cannot be of the type ${JSON.stringify(type)}`);
+    throw secretError(`${JSON.stringify(type)} is not a type of secret`);
   const path = fields.get('src') ?? fields.get('source');
   const name = fields.get('env') ?? (type === 'env' ? (path ?? id) : undefined);
   if (name !== undefined) return { kind: 'env', name };
-  // Without a source the environment is asked first, then a file of that name: buildx's order.
+  // Without a source, buildx looks for an environment variable with the id as its name, and then
+  // for a file.
   if (path === undefined && type !== 'file' && env[id] !== undefined)
     return { kind: 'env', name: id };
   if (path !== undefined && STDIN.includes(path)) return { kind: 'stdin' };
@@ -93,18 +97,18 @@ function sourceOf(
   if (isReadable(id, file)) return { kind: 'file', path: file };
   throw new KilnError(
     'KILN_SECRET_NOT_FOUND',
-    `the file of secret ${id} does not exist: ${file}${leading(file)}`,
+    `the file of secret ${id} does not exist: ${file}${linkTarget(file)}`,
     {
       place: PLACE,
-      hint: 'name a file with src= or a variable with env=',
+      hint: 'give a file with src= or an environment variable with env=',
       exitCode: 2,
     },
   );
 }
 
 /**
- * False when there is no such file. Throws KILN_SECRET_NOT_FOUND for one that could not be read
- * when a step asks for it.
+ * Returns false when the file does not exist. Throws KILN_SECRET_NOT_FOUND when it exists but
+ * cannot be read.
  */
 function isReadable(id: string, path: string): boolean {
   return attempt(
@@ -124,8 +128,8 @@ function isReadable(id: string, path: string): boolean {
   );
 }
 
-/** Where a link that leads nowhere should have led, for messages. */
-function leading(path: string): string {
+/** Returns text for the error message about the target of a broken symlink. */
+function linkTarget(path: string): string {
   const target = brokenLink(path);
   return target === undefined ? '' : `, a link to ${JSON.stringify(target)}`;
 }
@@ -144,7 +148,7 @@ function secretError(what: string): KilnError {
   });
 }
 
-/** A value of `--ssh`: `default`, `ID=SOCKET` or `ID=KEY[,KEY]`. */
+/** Parses a value of `--ssh`: `default`, `ID=SOCKET` or `ID=KEY[,KEY]`. Expands `~` in paths. */
 export function parseSsh(spec: string): SshSpec {
   const equals = spec.indexOf('=');
   if (equals < 0) return { id: spec === '' ? 'default' : spec, paths: [] };

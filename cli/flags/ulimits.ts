@@ -2,7 +2,9 @@ import { KilnError } from '../../base/errors.ts';
 import type { BuildRequest } from '../../builder/request.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
 
-/** One `--ulimit`: `type=soft[:hard]`. */
+/**
+ * Parses a value of `--ulimit`: `type=soft[:hard]`. -1 means unlimited. Throws KILN_FLAG_VALUE.
+ */
 export function parseUlimit(spec: string): BuildRequest['ulimits'][number] {
   const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(spec);
   if (!match)
@@ -18,9 +20,9 @@ export function parseUlimit(spec: string): BuildRequest['ulimits'][number] {
     hard: match[3] === undefined ? soft : Number(match[3]),
   };
   const why = !isUlimit(limit.name)
-    ? `${JSON.stringify(limit.name)} is not a limit`
+    ? `${JSON.stringify(limit.name)} is not a type of ulimit`
     : limit.hard >= 0 && (soft < 0 || soft > limit.hard)
-      ? 'the soft limit is above the hard one'
+      ? 'the soft limit is above the hard limit'
       : undefined;
   if (why === undefined) return limit;
   throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}: ${why}`, {

@@ -1,17 +1,18 @@
 import type { OutputSpec } from '../../exporter/output-spec.ts';
 
 /**
- * What users of docker set and Kiln has no use for: told, so that nothing is lost without a word.
- * What changes nothing in the result is in docs/differences.md alone.
+ * Returns warnings about flags and variables of docker that have no effect in Kiln, so that nothing
+ * is ignored silently. Those that could not change the result anyway have no warning, only a line
+ * in docs/differences.md. `flags` are the flags by their names in commander.
  */
-export function withoutEffect(
+export function warningsWithoutEffect(
   flags: Readonly<Record<string, unknown>>,
   env: Readonly<Record<string, string | undefined>>,
   outputs: readonly OutputSpec[],
 ): readonly string[] {
   const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
   const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
-  const asks =
+  const callFlag =
     flags['check'] === true
       ? '--check'
       : flags['call'] && !/^build(,|$)/i.test(String(flags['call']))
@@ -20,10 +21,10 @@ export function withoutEffect(
   const results = ['output', 'push', 'load', 'iidfile', 'metadataFile'].filter(
     (name) => flags[name] !== undefined,
   );
-  const told: readonly (readonly [boolean, string])[] = [
+  const warnings: readonly (readonly [boolean, string])[] = [
     [
-      !OWN.has(builder),
-      `${source} ${JSON.stringify(builder)} has no effect: Kiln has one builder, itself`,
+      !DEFAULT_BUILDERS.has(builder),
+      `${source} ${JSON.stringify(builder)} has no effect: Kiln has no other builders`,
     ],
     [flags['isolation'] !== undefined, '--isolation has no effect: every step runs in a sandbox'],
     [
@@ -31,31 +32,30 @@ export function withoutEffect(
       '--security-opt has no effect: use RUN --security=insecure and --allow',
     ],
     [
-      asks !== undefined && results.length > 0,
-      `${asks} builds nothing: ${results.map(flagOf).join(', ')} ` +
+      callFlag !== undefined && results.length > 0,
+      `${callFlag} builds nothing: ${results.map(flagOf).join(', ')} ` +
         `${results.length > 1 ? 'have' : 'has'} no effect`,
     ],
     [
       flags['debug'] === true,
-      '--debug has no effect: errors say all that is known, kiln logs has the rest',
+      '--debug has no effect: errors contain all details, and kiln logs prints the full log',
     ],
     [
       flags['annotation'] !== undefined && !outputs.some((output) => 'image' in output),
       '--annotation has no effect: no output of this build is an image',
     ],
-    [flags['compress'] === true, '--compress has no effect: the context is not sent anywhere'],
+    [flags['compress'] === true, '--compress has no effect: the context is not sent to a daemon'],
     [
       isFalse(env['DOCKER_BUILDKIT']),
-      "DOCKER_BUILDKIT=0 has no effect: Kiln builds as BuildKit does, docker's old " +
-        'builder is not there',
+      "DOCKER_BUILDKIT=0 has no effect: Kiln does not have docker's legacy builder",
     ],
     [
       isTrue(env['DOCKER_CONTENT_TRUST']),
-      'DOCKER_CONTENT_TRUST has no effect: signatures of images are not verified',
+      'DOCKER_CONTENT_TRUST has no effect: Kiln does not verify image signatures',
     ],
     [
       !!env['BUILDX_GIT_LABELS'] && !isFalse(env['BUILDX_GIT_LABELS']),
-      'BUILDX_GIT_LABELS has no effect: give labels with --label',
+      'BUILDX_GIT_LABELS has no effect: set labels with --label',
     ],
     [
       isTrue(env['BUILDX_METADATA_WARNINGS']),
@@ -66,19 +66,19 @@ export function withoutEffect(
       !!env['BUILDX_METADATA_PROVENANCE'] &&
         flags['metadataFile'] !== undefined &&
         env['BUILDX_METADATA_PROVENANCE'] !== 'disabled',
-      'BUILDX_METADATA_PROVENANCE has no effect: --provenance says it in the image, the ' +
-        'metadata file has none',
+      'BUILDX_METADATA_PROVENANCE has no effect: --provenance adds provenance to the image, ' +
+        'not to the metadata file',
     ],
   ];
-  return told.flatMap(([applies, sentence]) => (applies ? [sentence] : []));
+  return warnings.flatMap(([applies, sentence]) => (applies ? [sentence] : []));
 }
 
 function flagOf(name: string): string {
   return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** Names by which docker's own builder goes, and Kiln's. */
-const OWN = new Set(['default', 'kiln', 'desktop-linux']);
+/** Names of docker's default builders, and of Kiln. They cause no warning. */
+const DEFAULT_BUILDERS = new Set(['default', 'kiln', 'desktop-linux']);
 
 function isTrue(value: string | undefined): boolean {
   return /^(?:1|t|true|y|yes|on)$/i.test(value ?? '');
