@@ -3,7 +3,7 @@ import { enumName, NET_MODE, SECURITY_MODE } from '../../llb/enums.ts';
 import type { ExecOp } from '../../llb/exec-op.ts';
 import { CACHE_SHARING, MOUNT_TYPE } from '../../llb/mount.ts';
 import { allowedDevices } from './devices.ts';
-import { outputOf } from './mounts.ts';
+import { outputOf } from './opening.ts';
 
 /** A right that a step needs and the command line must allow, with BuildKit's name. */
 export type Entitlement = 'network.host' | 'security.insecure';

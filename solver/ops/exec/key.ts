@@ -1,16 +1,15 @@
 import type { Platform } from '../../../base/platform.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
 import { contentIndex } from '../../../cache/explain/contentindex.ts';
-import { enumName } from '../../llb/enums.ts';
 import type { ExecOp } from '../../llb/exec-op.ts';
 import type { Mount } from '../../llb/mount.ts';
-import { MOUNT_TYPE } from '../../llb/mount.ts';
 import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { treeOf } from '../file/tree.ts';
-import { outputOf } from './mounts.ts';
+import { mountTypeName, STEP_MOUNTS } from './mount-types.ts';
+import { outputOf } from './opening.ts';
 
 /**
  * The key parts of a process. Not part of the key are:
@@ -68,24 +67,14 @@ export function keyParts(op: ExecOp, platform: Platform | undefined): KeyPart[] 
 
 function mountIdentity(mount: Mount): unknown {
   return [
-    enumName(MOUNT_TYPE, mount.mountType ?? MOUNT_TYPE.bind),
+    mountTypeName(mount),
     mount.input,
     mount.dest,
     outputOf(mount),
     mount.readonly ?? false,
-    mount.tmpfs?.size ?? 0,
-    mount.secret
-      ? [
-          mount.secret.id,
-          mount.secret.uid,
-          mount.secret.gid,
-          mount.secret.mode,
-          mount.secret.optional,
-        ]
-      : null,
-    mount.ssh
-      ? [mount.ssh.id, mount.ssh.uid, mount.ssh.gid, mount.ssh.mode, mount.ssh.optional]
-      : null,
+    ...Object.values(STEP_MOUNTS)
+      .map(({ counts }) => counts(mount))
+      .filter((counted) => counted !== undefined),
   ];
 }
 
@@ -118,7 +107,9 @@ export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKe
       mounts.length > 0 &&
       mounts.every(
         (mount) =>
-          mount.dest !== '/' && outputOf(mount) === -1 && mount.mountType !== MOUNT_TYPE.cache,
+          mount.dest !== '/' &&
+          outputOf(mount) === -1 &&
+          STEP_MOUNTS[mountTypeName(mount)].onlyReads,
       );
     if (!byContent) return { by: 'definition' };
     const sources = [...new Set(mounts.map((mount) => mount.selector || '/'))].sort();
