@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -13,8 +14,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
+import type { KilnError } from '../../base/errors.ts';
 import type { LayerId } from '../snapshotter.ts';
-import { bootId } from '../store/owner.ts';
+import { bootId, thisOwner } from '../store/owner.ts';
 import { openStore, type Store } from '../store/root.ts';
 import { LayerTable } from './layers.ts';
 
@@ -47,6 +49,61 @@ test('a layer that was renamed but has no row gets its row again', ({ store, tab
   using next = crashed(store);
   assert.equal(next.table.get(one), before);
   assert.is(next.table.find(digestOf('tar')), one);
+});
+
+/** Closes `store` as its process does at its end, which other processes then know to be dead. */
+function ended(store: Store): void {
+  store.close();
+  for (const name of readdirSync(store.tmp))
+    if (name === thisOwner())
+      renameSync(join(store.tmp, name), join(store.tmp, `${'0'.repeat(32)}-1-1-1`));
+}
+
+test('a layer whose row found no room on the disk gets it when the store is opened next', ({
+  root,
+  store,
+  table,
+}) => {
+  const { page_count: pages } = store.db.get<{ page_count: number }>('PRAGMA page_count')!;
+  store.db.exec(`PRAGMA max_page_count = ${pages}`);
+  const added: LayerId[] = [];
+  assert.throws(
+    () => {
+      for (let n = 1; n < 1000; n++) added.push(add(store, table, n));
+    },
+    (error: KilnError) => error.code === 'KILN_DISK_FULL',
+  );
+  const last = id(added.length + 1);
+  assert.ok(existsSync(join(store.layers, last)));
+  ended(store);
+  using next = openStore(root);
+  const found = new LayerTable(next);
+  assert.is(found.missing([...added, last]), undefined);
+});
+
+test('the directory of a removed layer that cannot be moved is not forgotten', ({
+  root,
+  store,
+  table,
+}) => {
+  const one = add(store, table, 1);
+  // A mount cannot be renamed.
+  execFileSync('mount', ['--bind', join(store.layers, one), join(store.layers, one)]);
+  try {
+    table.remove(one);
+  } finally {
+    execFileSync('umount', [join(store.layers, one)]);
+  }
+  assert.ok(existsSync(join(store.layers, one)));
+  ended(store);
+  using next = openStore(root);
+  assert.is(new LayerTable(next).missing([one]), undefined);
+});
+
+test('a process that ends well leaves nothing in the scratch space', ({ store, table }) => {
+  add(store, table, 1);
+  ended(store);
+  assert.equal(readdirSync(store.tmp), []);
 });
 
 test('an incomplete layer directory is removed', ({ store }) => {

@@ -141,7 +141,13 @@ export class LayerTable {
         } catch (error) {
           if (!existsSync(join(this.directory(record.id), SIDECAR))) throw error;
         }
-        this.#insert(record);
+        try {
+          this.#insert(record);
+        } catch (error) {
+          // The layer is whole. A recovery writes its row when there is room for it.
+          this.#store.recoverLater();
+          throw error;
+        }
       });
     });
   }
@@ -434,7 +440,8 @@ export class LayerTable {
     const trash = this.#store.scratchPath('trash');
     try {
       renameSync(directory, trash);
-    } catch {
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') this.#store.recoverLater();
       return;
     }
     removeTree(trash);

@@ -76,6 +76,12 @@ export interface Store extends Disposable {
   recovering(service: string, recover: () => void): void;
   /** Makes every open service compare its directory with its table once more. */
   recoverAll(): void;
+  /**
+   * Says that a change of files was made without the change of the index that belongs to it, or the
+   * other way round, because the disk was full for instance. The services recover when the store
+   * is opened next. Writes nothing now. Call it only after `scratchPath` was called.
+   */
+  recoverLater(): void;
   /** Makes the index again from what is on disk, with a warning that says why. */
   renewIndex(why: string): void;
   /** A new path in this process's part of `tmp/`, on the same file system as blobs and layers. */
@@ -202,6 +208,10 @@ class OpenStore implements Store {
 
   recoverAll(): void {
     for (const [service, recover] of this.#recover) this.#recoverNow(service, recover);
+  }
+
+  recoverLater(): void {
+    this.#scratch.keep();
   }
 
   renewIndex(why: string): void {

@@ -18,6 +18,7 @@ export interface ScratchDir extends Disposable {
 export class Scratch {
   readonly #directory: string;
   #made = false;
+  #kept = false;
   #count = 0;
 
   constructor(tmp: string) {
@@ -47,12 +48,24 @@ export class Scratch {
   }
 
   /**
+   * Keeps the directory, empty, when everything of this process is removed. The process that opens
+   * the store next takes it for one of a process that died at work.
+   */
+  keep(): void {
+    this.#kept = true;
+  }
+
+  /**
    * Removes everything of this process. Call it only when nothing in this process uses the store
    * any more.
    */
   clear(): void {
     if (!this.#made) return;
     this.#made = false;
+    if (this.#kept) {
+      for (const name of readdirSync(this.#directory)) removeTree(join(this.#directory, name));
+      return;
+    }
     try {
       // Empty as a rule, and then nothing else has to be asked.
       rmdirSync(this.#directory);
