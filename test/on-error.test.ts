@@ -35,7 +35,7 @@ FROM busybox
 COPY --from=tests /src /src
 `;
 
-/** A build on a pseudoterminal, where `typed` is what somebody types. */
+/** Runs a build on a pseudoterminal, with `typed` as its input. */
 async function onTerminal(rig: Rig, typed: string, args: readonly string[]) {
   const command = [KILN, 'build', ...args].map((word) => `'${word}'`).join(' ');
   return await run(['script', '--quiet', '--return', '--command', command, '/dev/null'], {
@@ -67,19 +67,19 @@ for (const progress of ['plain', 'tty'])
       assert.match(ran.stdout, /made\r\nkept\r\nhunter2/);
       assert.match(ran.stdout, /mem is tmpfs/);
       assert.match(ran.stdout, /KILN_STEP_FAILED/);
-      // Told after the shell, not into it.
+      // The error is shown after the shell has ended, and not in the shell.
       assert.ok(ran.stdout.indexOf('KILN_STEP_FAILED') > ran.stdout.indexOf('I am 1000'));
       assert.equal(mountsBelow(rig.directory), []);
-      // Its command was written above: the way here is not told to who came by it.
+      // The hint to use --on-error=shell is left out, because the flag was given.
       assert.not.match(ran.stdout, /To open a shell in the failed step/);
-      // What was done in the shell is gone: the step runs again from where it began.
+      // The changes made in the shell are gone, so the step runs again from its beginning.
       const again = await rig.kiln(['build', '--progress=plain', rig.path('c')]);
       assert.is(again.code, 1);
       assert.match(again.stderr, /exit code: 3/);
     },
   );
 
-real('without a terminal no shell is opened, and that is told', async () => {
+real('without a terminal no shell is opened, and a message says so', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: FAILING });
   const ran = await rig.kiln(['build', '--progress=plain', '--on-error=shell', 'c']);
@@ -100,7 +100,7 @@ real(
     const names = readdirSync(rig.path('kept'), { recursive: true }).map(String).sort();
     assert.equal(names, [
       'before',
-      // A mount point that the step's sandbox had made and the tree had not is not there.
+      // A mount point that Kiln made for the step is not in the list.
       'out',
       'src',
       'src/made',
@@ -127,7 +127,7 @@ real('links in the directory that --output-on-error names are not followed', asy
   assert.ok(lstatSync(rig.path('kept/src')).isDirectory());
 });
 
-real('nothing to keep is told, and a build that succeeds keeps nothing', async () => {
+real('a message says that nothing was kept, and a build that succeeds keeps nothing', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: FAILING });
   const none = await rig.kiln([
@@ -143,48 +143,45 @@ real('nothing to keep is told, and a build that succeeds keeps nothing', async (
   assert.not.ok(existsSync(rig.path('kept')));
 });
 
-real(
-  'a failed build says how to come to the step again, without values that look like secrets',
-  async () => {
-    await using rig = await Rig.create('busybox');
-    rig.write('my c', { Dockerfile: FAILING });
-    writeFileSync(rig.path('t'), 'x');
-    const ran = await rig.kiln(
-      [
-        ...[
-          'build',
-          '--progress=plain',
-          '-t',
-          'x',
-          '--build-arg',
-          'SPEED=slow',
-          '--build-arg=NPM_TOKEN=hunter2',
-          '--no-cache',
-        ],
-        ...['--secret', 'id=token,src=t', '--output=type=oci,dest=o.tar', 'my c'],
+real('the hint of a failed build is a command without values that look like secrets', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('my c', { Dockerfile: FAILING });
+  writeFileSync(rig.path('t'), 'x');
+  const ran = await rig.kiln(
+    [
+      ...[
+        'build',
+        '--progress=plain',
+        '-t',
+        'x',
+        '--build-arg',
+        'SPEED=slow',
+        '--build-arg=NPM_TOKEN=hunter2',
+        '--no-cache',
       ],
-      { env: { TOKEN: 'y' } },
-    );
-    assert.is(ran.code, 1);
-    const command = /To open a shell in the failed step:\n {2}(.*)\n/.exec(ran.stderr)?.[1];
-    assert.is(
-      command,
-      'kiln build --target tests --on-error=shell --build-arg SPEED=slow --build-arg ' +
-        "NPM_TOKEN --secret id=token,src=t 'my c'",
-    );
-    const piped = await rig.kiln(['build', '--progress=plain', '-'], {
-      stdin: 'FROM busybox\nRUN false\n',
-    });
-    assert.is(piped.code, 1);
-    assert.not.match(piped.stderr, /To look at/);
-    const single = await rig.kiln(['build', '--progress=plain', '-f', 'D', '.'], {
-      cwd: rig.write('s', { D: 'FROM busybox\nRUN false\n' }),
-    });
-    assert.match(single.stderr, /\n {2}kiln build --on-error=shell -f D \.\n/);
-  },
-);
+      ...['--secret', 'id=token,src=t', '--output=type=oci,dest=o.tar', 'my c'],
+    ],
+    { env: { TOKEN: 'y' } },
+  );
+  assert.is(ran.code, 1);
+  const command = /To open a shell in the failed step:\n {2}(.*)\n/.exec(ran.stderr)?.[1];
+  assert.is(
+    command,
+    'kiln build --target tests --on-error=shell --build-arg SPEED=slow --build-arg ' +
+      "NPM_TOKEN --secret id=token,src=t 'my c'",
+  );
+  const piped = await rig.kiln(['build', '--progress=plain', '-'], {
+    stdin: 'FROM busybox\nRUN false\n',
+  });
+  assert.is(piped.code, 1);
+  assert.not.match(piped.stderr, /To look at/);
+  const single = await rig.kiln(['build', '--progress=plain', '-f', 'D', '.'], {
+    cwd: rig.write('s', { D: 'FROM busybox\nRUN false\n' }),
+  });
+  assert.match(single.stderr, /\n {2}kiln build --on-error=shell -f D \.\n/);
+});
 
-test('wrong values of the flags are told with the flag', async () => {
+test('the error for a wrong value names the flag', async () => {
   const shell = await run([KILN, 'build', '--on-error=vim', '.']);
   assert.is(shell.code, 2);
   assert.match(shell.stderr, /--on-error[\s\S]*use shell/);

@@ -5,16 +5,16 @@ import * as assert from 'uvu/assert';
 import { KILN, type Ran, Rig, run } from './rig.ts';
 import { asUser, prepared } from './user.ts';
 
-/**
- * Every place where a path of the user is touched × what the system may say of it: a code, the
- * path, the reason, a next step, and never a stack or the words of a bug. A code of the seam's own,
- * too: KILN_SYSTEM is for what nobody thought of.
+/*
+ * Every place where Kiln uses a path of the user, with every error that the system may return. The
+ * error has a code, the path, the reason and a hint, and never a stack trace. The code is not
+ * KILN_SYSTEM, which is only for system errors that Kiln does not expect.
  */
 
 const LONG = 'x'.repeat(300);
 
 /**
- * Where a path goes on a command line. `c` is a context that builds, `lay` a Dockerfile whose base
+ * The command lines with a path. `c` is a context that builds, and `lay` is a Dockerfile whose base
  * is the named context n.
  */
 const READ: Readonly<Record<string, (path: string) => readonly string[]>> = {
@@ -90,7 +90,7 @@ test('a directory where a file is needed', async () => {
   assert.match(bare.stderr, 'KILN_LAYOUT_INVALID');
 });
 
-test('a directory as standard input is not an empty text', async () => {
+test('a directory as standard input is an error, and not an empty text', async () => {
   await using rig = await rigged();
   const words: Readonly<Record<string, readonly string[]>> = {
     context: ['build', '-'],
@@ -137,7 +137,7 @@ test('a file whose bytes cannot be read (EIO)', async () => {
   );
 });
 
-test('an ignore file that is a directory, or leads to itself', async () => {
+test('an ignore file that is a directory, or a link to itself', async () => {
   await using rig = await rigged();
   mkdirSync(rig.path('c/.dockerignore'));
   told(await rig.kiln(['build', 'c']), '.dockerignore', 'c/.dockerignore', /is a directory/);
@@ -150,7 +150,7 @@ test('an ignore file that is a directory, or leads to itself', async () => {
   );
 });
 
-test('configuration: one that is named has to be there and readable', async () => {
+test('a configuration file that is named must exist and be readable', async () => {
   await using rig = await rigged();
   for (const [path, reason] of [
     ['loop', LEADS_TO_ITSELF],
@@ -170,7 +170,7 @@ test('configuration: one that is named has to be there and readable', async () =
   told(await logout('loop'), 'DOCKER_CONFIG', 'loop/config.json', LEADS_TO_ITSELF);
 });
 
-test('a link to a configuration that leads nowhere is told with its target', async () => {
+test('a dangling link in place of a configuration file is reported with its target', async () => {
   await using rig = await rigged();
   symlinkSync('gone/kiln.toml', rig.path('broken'));
   told(
@@ -188,7 +188,7 @@ test('a link to a configuration that leads nowhere is told with its target', asy
   assert.match(stderr, /config\.json is a link to "lost\.json"/);
 });
 
-test('too many open files are no change of the context, and name the limit', async () => {
+test('too many open files is an error that names the limit, not a changed context', async () => {
   await using rig = await rigged();
   const outcomes = new Set<string>();
   for (let limit = 20; limit < 60; limit += 2) {
@@ -197,7 +197,7 @@ test('too many open files are no change of the context, and name the limit', asy
       cwd: rig.directory,
       env: { KILN_ROOT: rig.store },
     });
-    // With fewer than that Node cannot load a program at all.
+    // With such a low limit Node itself cannot start.
     if (/^Node\.js v/m.test(ran.stderr)) continue;
     assert.not.match(ran.stderr, /bug in Kiln|changed while/, ran.stderr);
     if (ran.code === 1) {
@@ -212,7 +212,7 @@ test('too many open files are no change of the context, and name the limit', asy
   assert.equal([...outcomes], ['told', 'built']);
 });
 
-test('a full disk and one that cannot be written, at every seam that writes', async () => {
+test('a full disk and a read-only disk, in every place where Kiln writes', async () => {
   await using rig = await rigged();
   const script = `mkdir ro full && mount -t tmpfs -o ro none ro && \
 mount -t tmpfs -o size=64k none full &&
@@ -240,7 +240,7 @@ mount -t tmpfs -o size=64k none full &&
   }
 });
 
-test('files are tried before the build, and a failure removes an earlier image ID', async () => {
+test('output files are checked before the build; a failure removes an old image ID', async () => {
   await using rig = await rigged();
   for (const flag of ['--iidfile', '--metadata-file']) {
     const ran = await rig.kiln(['build', '--progress=plain', flag, 'nowhere/x', 'c']);
@@ -255,7 +255,7 @@ test('files are tried before the build, and a failure removes an earlier image I
   execFileSync('grep', ['-q', '^sha256:', rig.path('iid')]);
 });
 
-test('an ordinary user is told what may not be read or written, and how to change it', async () => {
+test('an ordinary user is told which path may not be used, and how to change it', async () => {
   await using rig = await prepared('FROM scratch\nCOPY . /\n');
   rig.write('.', {
     lay: 'FROM n\n',

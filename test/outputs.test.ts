@@ -123,7 +123,7 @@ test('--squash makes one layer of what a build adds, cached like a step', async 
     sizes.every((size) => size < 2_000_000),
     'what was removed is in no layer',
   );
-  // A layer alone is that layer; an empty image stays empty.
+  // An image with one layer keeps that layer, and an empty image stays empty.
   rig.write('s', { Dockerfile: 'FROM scratch\nCOPY f /f\n', f: 'f' });
   await rig.build('s', '-t', 'small', '--squash');
   assert.is((await layers('small')).length, 1);
@@ -165,7 +165,7 @@ test('zstd and uncompressed layers on request', async () => {
   }
 });
 
-test('a docker archive has what docker load reads', async () => {
+test('a docker archive has all that docker load reads', async () => {
   await using rig = await prepared();
   await rig.build('c', '-t', 'example.com/app:2', '--output', 'type=docker,dest=docker.tar');
   const manifest = JSON.parse(
@@ -182,7 +182,7 @@ test('a docker archive has what docker load reads', async () => {
   assert.is(config.rootfs.diff_ids.length, 3);
 });
 
-test('a tree as a directory and as a tar on standard output', async () => {
+test('a result is written as a directory and as a tar on standard output', async () => {
   await using rig = await prepared();
   mkdirSync(rig.path('tree'));
   await rig.build('c', '--output', 'tree');
@@ -194,7 +194,7 @@ test('a tree as a directory and as a tar on standard output', async () => {
   assert.match(names.stdout, /^(\.\/)?d\/one$/m);
 });
 
-test('several outputs of one build', async () => {
+test('one build writes several outputs', async () => {
   await using rig = await prepared();
   await rig.build(
     'c',

@@ -71,7 +71,7 @@ test('the launcher works through a symlink', async () => {
   }
 });
 
-test('compiled code is kept from the first build on, and damage to it does no harm', async () => {
+test('compiled code is kept from the first build on, and a damaged copy does no harm', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-compiled-'));
   try {
     const at = (...names: string[]) => join(directory, ...names);
@@ -142,7 +142,7 @@ if (!old)
     'SKIP an old Node is refused with a sentence: this machine has no Node older than 22',
   );
 else {
-  test('an old Node is refused with a sentence', async () => {
+  test('an old Node is refused with a message', async () => {
     const ran = await run([KILN, '--version'], { env: { KILN_NODE: old } });
     assert.is(ran.code, 1);
     assert.match(ran.stderr, /^kiln: Node \d+\.\d+\.\d+ is too old: Kiln needs 22\.19 or later\./);

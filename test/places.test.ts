@@ -2,15 +2,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig } from './rig.ts';
 
-/**
- * Failures that only show when the build runs. Docker 28.5 fails each of these too, and points at
- * the same line.
- */
+/** Failures that appear only when the build runs. Docker 28.5 also fails, and at the same line. */
 interface Failure {
   readonly dockerfile: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly code: string;
-  /** `file:line` above the excerpt, and the lines that the excerpt marks. */
+  /** The `file:line` above the excerpt, and the lines that are marked in the excerpt. */
   readonly place: string;
   readonly marked: readonly number[];
   readonly says: readonly (string | RegExp)[];

@@ -8,8 +8,8 @@ const emulated = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-sta
 if (!emulated) console.log('SKIP foreign platforms: needs an amd64 host with qemu-user-static');
 
 /**
- * A host that runs such programs by itself (docker's installer, systemd-binfmt) leaves nothing to
- * choose.
+ * True when the kernel of this host runs arm64 programs (set up by Docker's installer or
+ * systemd-binfmt). Then Kiln cannot choose the emulator, and the test is skipped.
  */
 function hostEmulates(name: string): boolean {
   const does = existsSync('/proc/sys/fs/binfmt_misc/qemu-aarch64');
@@ -19,12 +19,12 @@ function hostEmulates(name: string): boolean {
 
 const BOTH = '--platform=linux/amd64,linux/arm64';
 
-/** Files of a `type=local` export by the directory of their platform. */
+/** The text of a file in a `type=local` export, below the directory of a platform. */
 function read(rig: Rig, directory: string, platform: string, file: string): string {
   return readFileSync(rig.path(directory, platform, file), 'utf8').trim();
 }
 
-test('one build runs steps on amd64 and arm64, and says which ran emulated', async () => {
+test('one build runs steps on amd64 and arm64, and says which were emulated', async () => {
   if (!emulated) return;
   await using rig = await Rig.create('busybox');
   rig.write('c', {
@@ -122,8 +122,8 @@ test('an emulator named in kiln.toml is the one that runs', async () => {
   );
 });
 
-test('a step that nothing here can run says so, with the way out', async () => {
-  if (hostEmulates('a step that nothing here can run says so, with the way out')) return;
+test('a step that this host cannot run is an error with a hint', async () => {
+  if (hostEmulates('a step that this host cannot run is an error with a hint')) return;
   await using rig = await Rig.create('busybox');
   rig.write('etc', { 'kiln.toml': '[emulators]\narm64 = "/nowhere/qemu"\n' });
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN uname -m > /m\n' });
@@ -134,7 +134,7 @@ test('a step that nothing here can run says so, with the way out', async () => {
   assert.match(ran.stderr, /\[KILN_NO_EMULATION\]/);
 });
 
-test('a base without the wanted platform is an error that lists what it has', async () => {
+test('a base without the platform is an error that lists the platforms that it has', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\n' });
   const ran = await rig.kiln(['build', '--platform=linux/s390x', 'c'], { expect: 1 });
@@ -142,7 +142,7 @@ test('a base without the wanted platform is an error that lists what it has', as
   assert.match(ran.stderr, /linux\/amd64, linux\/arm64/);
 });
 
-test('platforms are normalised: aliases and variants mean what they mean everywhere', async () => {
+test('platforms are normalised: aliases and variants mean the same everywhere', async () => {
   await using rig = await Rig.create();
   rig.write('c', {
     Dockerfile:
@@ -188,7 +188,7 @@ test('a name that is not a platform is refused with a suggestion', async () => {
   assert.match(ran.stderr, /"amd46" is not a platform.*amd64/);
 });
 
-test('no shell of an emulation outlives its build', () => {
+test('no shell that an emulation starts outlives its build', () => {
   const shells = execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' }).split('\n');
   assert.equal(
     shells.filter((line) => /unshare --user --mount/.test(line)),

@@ -5,13 +5,14 @@ import * as assert from 'uvu/assert';
 import { KILN, type Ran, Rig, run, testImage } from './rig.ts';
 import { prepared } from './user.ts';
 
-/**
- * Hosts that lack what is taken for granted: Kiln works, or says in one sentence what is missing.
+/*
+ * Hosts that lack something that most hosts have. Kiln works there, or says in one sentence what is
+ * missing.
  */
 
 const STEP = 'FROM busybox\nCOPY a.txt /a\nRUN cat /a > /b\n';
 
-/** Runs Kiln as root in a mount namespace that `script` has changed. */
+/** Runs Kiln as root in a mount namespace after `script` has changed it. */
 function changed(rig: Rig, script: string, ...args: string[]): Promise<Ran> {
   return run(
     ['unshare', '--mount', 'sh', '-c', `set -e; ${script}; exec "$@"`, 'sh', KILN, ...args],
@@ -59,7 +60,7 @@ test('a capability that a sandbox needs is named before the step, by doctor too'
   assert.match((await without('doctor')).stdout, /^MISSING +privileges +root without CAP_MKNOD/m);
 });
 
-/** An id that no passwd file knows. */
+/** A user ID that is in no passwd file. */
 const NOBODY = 54_321;
 
 function asNobody(
@@ -86,7 +87,7 @@ function asNobody(
   return run(args, { cwd: rig.path('c') });
 }
 
-test('an id without a passwd entry builds, with or without HOME and PATH', async () => {
+test('a user without a passwd entry can build, with or without HOME and PATH', async () => {
   await using rig = await prepared('FROM scratch\nCOPY a.txt /a\n');
   execFileSync('chown', ['-R', String(NOBODY), rig.directory]);
   const own = `/var/tmp/kiln-${NOBODY}`;
@@ -127,7 +128,7 @@ test('an id without a passwd entry builds, with or without HOME and PATH', async
   }
 });
 
-test('a place in a directory that others write to is not taken from them', async () => {
+test('a store directory that another user has made in /var/tmp is refused', async () => {
   await using rig = await prepared('FROM scratch\nCOPY a.txt /a\n');
   execFileSync('chown', ['-R', String(NOBODY), rig.directory]);
   const own = `/var/tmp/kiln-${NOBODY}`;
@@ -168,7 +169,7 @@ test('a build needs no working directory, standard descriptors or mild umask', a
   assert.match(relative.stderr, /current directory cannot be found/);
 });
 
-test('root in a plain container, nested: what needs no privilege works', async () => {
+test('in a plain container root can do everything that needs no privilege', async () => {
   await using rig = await prepared('FROM scratch\n', 'debian');
   execFileSync(
     'sh',

@@ -6,9 +6,7 @@ import { faultServer } from '../registry/testing/faults.ts';
 import { makeImage } from '../registry/testing/images.ts';
 import { Rig, run } from './rig.ts';
 
-/**
- * A registry that serves one image for every name, and calls it what it is, whatever was asked for.
- */
+/** A registry that serves the same image for every tag and digest, with its real digest. */
 function lyingRegistry() {
   const image = makeImage([{ name: 'payload', text: 'not what was asked for' }]);
   return faultServer((request, response) => {
@@ -55,7 +53,7 @@ test('an image by digest is that image or an error, in every command', async () 
   assert.match(told, /WARNING.*(digest|KILN_DIGEST_MISMATCH)/is);
 });
 
-test('a local image serves another platform with a warning, and no registry is asked', async () => {
+test('a local image is used for another platform with a warning, without a registry', async () => {
   await using registry = await lyingRegistry();
   await using rig = await Rig.create('busybox');
   const name = `${registry.host}/app:1`;

@@ -12,7 +12,7 @@ const UNSET = Object.fromEntries(
     .map((name) => [name, '']),
 );
 
-test("proxies of docker's config.json reach the steps, but no key, history or image", async () => {
+test("proxies of docker's config.json are in steps, but in no key, history or image", async () => {
   await using rig = await Rig.create('busybox');
   rig.write('.', {
     'docker/config.json': CONFIG,
@@ -44,7 +44,7 @@ test("proxies of docker's config.json reach the steps, but no key, history or im
   );
 });
 
-test('a docker configuration that cannot be used is told, and the build goes on', async () => {
+test('an unusable docker configuration is a warning, and the build goes on', async () => {
   await using rig = await Rig.create();
   rig.write('.', {
     'docker/config.json': '{',

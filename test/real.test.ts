@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { Rig, run, steps } from './rig.ts';
 import { SshSetting, whyNoSsh } from './sshd.ts';
 
-/** RUN steps that fetch go through the host's network and need its certificates. */
+/** The certificates of this host, which RUN steps that fetch need. */
 const CA = '/etc/ssl/certs/ca-certificates.crt';
 
 test('a C program is compiled in a Debian stage and copied into scratch', async () => {

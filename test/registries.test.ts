@@ -19,7 +19,7 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/** The busybox test image goes up, is built on, pushed and pulled back into an empty store. */
+/** Pushes the busybox test image, builds on it, pushes that, and pulls it into an empty store. */
 async function roundTrip(registry: TestRegistry, rig: Rig, env: NodeJS.ProcessEnv): Promise<void> {
   const kiln = (...args: string[]) => rig.kiln(args, { env, expect: 0 });
   const base = `${registry.host}/team/busybox:1`;
@@ -88,7 +88,7 @@ real(
   },
 );
 
-real('a mirror serves what its registry had, when that is gone', async () => {
+real('a mirror serves the images of a registry that is gone', async () => {
   await using rig = await Rig.create();
   const first = await startRegistry();
   await using mirror = await startRegistry({ mirrorOf: `http://${first.host}` });
@@ -109,7 +109,7 @@ real('a mirror serves what its registry had, when that is gone', async () => {
   assert.match(alone.stderr, 'KILN_REGISTRY_UNREACHABLE');
 });
 
-real('a push that is killed half-way sends only the rest when it is started again', async () => {
+real('after a killed push, the next push sends only the missing blobs', async () => {
   await using registry = await startRegistry();
   await using rig = await Rig.create();
   rig.write('c', {
@@ -123,7 +123,7 @@ real('a push that is killed half-way sends only the rest when it is started agai
   let holding = true;
   let kill = (_: NodeJS.Signals) => {};
   const stored = () => proxy.answered.filter((line) => line === 'PUT 201').length;
-  // Two of the four blobs get through.
+  // Two of the four blobs arrive.
   await using proxy = await holdingProxy(
     registry.host,
     ({ method }) => holding && method === 'PUT' && ++uploads > 2,
@@ -157,7 +157,7 @@ real('a push that is killed half-way sends only the rest when it is started agai
   );
 });
 
-real('an unchanged image is pushed without a byte of a blob', async () => {
+real('a push of an unchanged image sends no blob', async () => {
   await using registry = await startRegistry();
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo made > /made\n' });
@@ -173,7 +173,7 @@ real('an unchanged image is pushed without a byte of a blob', async () => {
 });
 
 real(
-  'what one repository has is mounted in another: after a push, a pull, within one push',
+  'a blob of one repository is mounted in another, after a push or pull and within a push',
   async () => {
     await using registry = await startRegistry();
     await using rig = await Rig.create('busybox');

@@ -36,7 +36,7 @@ test('an ordinary user builds the same image, bit for bit, as root, and runs it'
   assert.ok(existsSync(rig.path('home/.local/share/kiln/kiln.db')));
 });
 
-test('the store of an ordinary user goes by the commands of docs/uninstalling.md', async () => {
+test('the commands of docs/uninstalling.md remove the store of an ordinary user', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   await done(asUser(rig, 'with ids', 'build', '-t', 'x', 'c'));
@@ -48,7 +48,7 @@ test('the store of an ordinary user goes by the commands of docs/uninstalling.md
   assert.equal(readdirSync(rig.path('home/.local/share')), []);
 });
 
-test('what a build writes for the user belongs to the user', async () => {
+test('the files that a build writes belong to the user', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   await done(asUser(rig, 'with ids', 'build', '--output', 'out', 'c'));
@@ -59,7 +59,7 @@ test('what a build writes for the user belongs to the user', async () => {
   assert.is(readFileSync(rig.path('out/id'), 'utf8'), '0\n');
 });
 
-test('a cache that the user exports is the user’s, and serves root elsewhere', async () => {
+test('a cache that a user exports belongs to the user, and root can import it', async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   await done(asUser(rig, 'with ids', 'build', '--cache-to', 'type=local,dest=cache,mode=max', 'c'));
@@ -99,7 +99,7 @@ test('without subordinate ids a warning says that root owns all files', async ()
   assert.ok(existsSync(rig.path('home/.local/share/kiln-own-ids/kiln.db')));
 });
 
-test("a user's step has its own network by slirp4netns, or a warning without it", async () => {
+test("a user's step has its own network with slirp4netns, and a warning without", async () => {
   await using rig = await prepared(DOCKERFILE);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN ls /sys/class/net && ip addr\n' });
@@ -140,7 +140,7 @@ test("a user's step has its own network by slirp4netns, or a warning without it"
   assert.not.match(refused.stderr, /^#\d+ [\d.]+ lo$/m);
 });
 
-test('an ordinary user runs steps for another processor without changing the host', async () => {
+test('an ordinary user can run steps for another processor without changing the host', async () => {
   if (process.arch !== 'x64' || !existsSync('/usr/bin/qemu-aarch64-static'))
     return console.log(
       'SKIP emulation of an ordinary user: needs an amd64 host with qemu-user-static',
@@ -165,7 +165,7 @@ test('an ordinary user runs steps for another processor without changing the hos
 const noSsh = whyNoSsh();
 if (noSsh !== undefined) console.log(`SKIP secrets and agents of an ordinary user: ${noSsh}`);
 else
-  test('an ordinary user lends secrets, keys and an agent to steps, with USER too', async () => {
+  test('an ordinary user can give secrets, keys and an agent to steps with USER, too', async () => {
     const mounts =
       '--mount=type=secret,id=s --mount=type=ssh --mount=type=bind,from=tools,target=/host';
     const show =
@@ -189,7 +189,7 @@ else
       rig.path('tools'),
       rig.path('s'),
     ]);
-    // An agent answers its own user and root; this one is the user's.
+    // An agent accepts only its own user and root. This one runs as the user.
     const agent = await ssh.agent('agent', key, { uid: UID });
     for (const lent of [key, agent]) {
       const flags = [

@@ -23,8 +23,8 @@ const real = (name: string, body: () => Promise<void>) => {
 const token = (label: string) => `planted-${label}-${randomBytes(9).toString('hex')}`;
 
 /**
- * Words that would give a secret away: itself, encoded, and its digest, against which short values
- * could be tried.
+ * The texts that reveal a secret: the secret, its encodings, and its digest, with which a short
+ * secret could be guessed.
  */
 function traces(secret: string): Buffer[] {
   const bytes = Buffer.from(secret);
@@ -38,7 +38,7 @@ function traces(secret: string): Buffer[] {
   return [bytes, digest, ...encoded.map((text) => Buffer.from(text))];
 }
 
-/** The files below `directory` that hold a trace, compressed ones looked into. */
+/** The files below `directory` that reveal a secret. Compressed files are searched, too. */
 function filesWith(directory: string, secrets: readonly string[]): string[] {
   const words = secrets.flatMap(traces);
   const found: string[] = [];
@@ -56,7 +56,7 @@ function filesWith(directory: string, secrets: readonly string[]): string[] {
   return found;
 }
 
-/** Of a file; undefined for anything else, and for what another build took away meanwhile. */
+/** The bytes of a file. Undefined for anything else, and for a file that is removed meanwhile. */
 function contentOf(path: string): Buffer | undefined {
   try {
     return lstatSync(path).isFile() ? readFileSync(path) : undefined;
@@ -66,8 +66,8 @@ function contentOf(path: string): Buffer | undefined {
 }
 
 /**
- * Processes of this host's pid namespace, other than `except`, that show a trace in their arguments
- * or environment.
+ * The processes in the pid namespace of this host that reveal a secret in their arguments or
+ * environment. Processes for which `except` is true are left out.
  */
 function processesWith(secrets: readonly string[], except: (pid: string) => boolean): string[] {
   const own = readlinkSync('/proc/self/ns/pid');
@@ -76,135 +76,131 @@ function processesWith(secrets: readonly string[], except: (pid: string) => bool
     if (!/^\d+$/.test(pid)) return false;
     try {
       if (except(pid)) return false;
-      // What is in the sandbox is the step: it may know.
+      // A process in another pid namespace is the step, which may have the secret.
       if (readlinkSync(`/proc/${pid}/ns/pid`) !== own) return false;
       const shown = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`));
       return shown.some((text) => words.some((word) => text.includes(word)));
     } catch {
-      return false; // Ended meanwhile.
+      return false; // The process has ended meanwhile.
     }
   });
 }
 
-real(
-  'planted tokens are nowhere but in the step: layers, records, logs, caches, metadata, processes',
-  async () => {
-    await using rig = await Rig.create('busybox');
-    const secrets = {
-      file: token('file'),
-      env: token('env'),
-      counted: token('counted'),
-      piped: token('piped'),
-    };
-    const all = Object.values(secrets);
-    const sum = (name: keyof typeof secrets) =>
-      createHash('md5').update(secrets[name]).digest('hex');
-    const checks = [
-      `test "$(md5sum < /run/secrets/file)" = "${sum('file')}  -"`,
-      `test "$(printf %s "$ENV" | md5sum)" = "${sum('env')}  -"`,
-      `test "$(md5sum < /counted)" = "${sum('counted')}  -"`,
-      `test "$(md5sum < /run/secrets/piped)" = "${sum('piped')}  -"`,
-    ];
-    const mounts =
-      '--mount=type=secret,id=file --mount=type=secret,id=env,env=ENV --mount=type=secret,' +
-      'id=counted,target=/counted --mount=type=secret,id=piped';
-    rig.write('c', {
-      Dockerfile: `
+real('planted tokens are in no layer, record, log, cache, metadata or other process', async () => {
+  await using rig = await Rig.create('busybox');
+  const secrets = {
+    file: token('file'),
+    env: token('env'),
+    counted: token('counted'),
+    piped: token('piped'),
+  };
+  const all = Object.values(secrets);
+  const sum = (name: keyof typeof secrets) => createHash('md5').update(secrets[name]).digest('hex');
+  const checks = [
+    `test "$(md5sum < /run/secrets/file)" = "${sum('file')}  -"`,
+    `test "$(printf %s "$ENV" | md5sum)" = "${sum('env')}  -"`,
+    `test "$(md5sum < /counted)" = "${sum('counted')}  -"`,
+    `test "$(md5sum < /run/secrets/piped)" = "${sum('piped')}  -"`,
+  ];
+  const mounts =
+    '--mount=type=secret,id=file --mount=type=secret,id=env,env=ENV --mount=type=secret,' +
+    'id=counted,target=/counted --mount=type=secret,id=piped';
+  rig.write('c', {
+    Dockerfile: `
 FROM busybox
 RUN --mount=type=cache,target=/c ${mounts} ${checks.join(' && ')} && touch /c/here && \
 echo holding && while ! test -e /c/go; do sleep 0.05; done
 RUN --mount=type=secret,id=file true && mkdir /made && echo fine > /made/file
 `,
-    });
-    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', rig.path('key')]);
-    const key = readFileSync(rig.path('key'), 'utf8').split('\n')[2] ?? '';
-    writeFileSync(rig.path('file'), secrets.file);
-    writeFileSync(rig.path('counted'), secrets.counted);
-    // The search among processes finds what is there.
-    const careless = spawn('sleep', ['1000'], {
-      env: { PATH: process.env['PATH'], TOKEN: secrets.env },
-    });
-    await new Promise((done) => careless.once('spawn', done));
-    assert.equal(
-      processesWith(all, () => false),
-      [String(careless.pid)],
-    );
-    careless.kill();
-    await new Promise((done) => careless.once('close', done));
-    let seen: string[] | undefined;
-    const ran = await rig.kiln(
-      [
-        ...[
-          'build',
-          '--progress=rawjson',
-          '-t',
-          'x',
-          '--metadata-file',
-          'out/metadata',
-          '--iidfile',
-          'out/iid',
-        ],
-        ...[
-          '--secret',
-          `id=file,src=${rig.path('file')}`,
-          '--secret',
-          'id=env,env=PLANTED',
-          '--secret',
-          'id=piped,src=-',
-        ],
-        ...[
-          '--secret',
-          `id=counted,src=${rig.path('counted')},invalidate=true`,
-          '--ssh',
-          `default=${rig.path('key')}`,
-        ],
-        ...[
-          '--provenance=mode=max',
-          '--cache-to',
-          `type=local,mode=max,dest=${rig.path('out/cache')}`,
-        ],
-        ...[
-          '--output',
-          'type=oci,dest=out/layout,tar=false,compression=uncompressed',
-          '--output',
-          'type=image',
-          rig.write('c', {}),
-        ],
+  });
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', rig.path('key')]);
+  const key = readFileSync(rig.path('key'), 'utf8').split('\n')[2] ?? '';
+  writeFileSync(rig.path('file'), secrets.file);
+  writeFileSync(rig.path('counted'), secrets.counted);
+  // Shows that the search among processes works.
+  const careless = spawn('sleep', ['1000'], {
+    env: { PATH: process.env['PATH'], TOKEN: secrets.env },
+  });
+  await new Promise((done) => careless.once('spawn', done));
+  assert.equal(
+    processesWith(all, () => false),
+    [String(careless.pid)],
+  );
+  careless.kill();
+  await new Promise((done) => careless.once('close', done));
+  let seen: string[] | undefined;
+  const ran = await rig.kiln(
+    [
+      ...[
+        'build',
+        '--progress=rawjson',
+        '-t',
+        'x',
+        '--metadata-file',
+        'out/metadata',
+        '--iidfile',
+        'out/iid',
       ],
-      {
-        stdin: secrets.piped,
-        env: { PLANTED: secrets.env },
-        cwd: rig.write('.', { 'out/about': 'what the build writes' }),
-        watch(output) {
-          if (seen || !output.includes(Buffer.from('holding\n').toString('base64'))) return;
-          // The environment that its caller gave it is that of kiln itself.
-          const isKiln = (pid: string) =>
-            readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--cache-to');
-          seen = processesWith(all, isKiln);
-          const [here] = globSync(`${rig.store}/caches/**/here`);
-          writeFileSync(here!.replace(/here$/, 'go'), '');
-        },
+      ...[
+        '--secret',
+        `id=file,src=${rig.path('file')}`,
+        '--secret',
+        'id=env,env=PLANTED',
+        '--secret',
+        'id=piped,src=-',
+      ],
+      ...[
+        '--secret',
+        `id=counted,src=${rig.path('counted')},invalidate=true`,
+        '--ssh',
+        `default=${rig.path('key')}`,
+      ],
+      ...[
+        '--provenance=mode=max',
+        '--cache-to',
+        `type=local,mode=max,dest=${rig.path('out/cache')}`,
+      ],
+      ...[
+        '--output',
+        'type=oci,dest=out/layout,tar=false,compression=uncompressed',
+        '--output',
+        'type=image',
+        rig.write('c', {}),
+      ],
+    ],
+    {
+      stdin: secrets.piped,
+      env: { PLANTED: secrets.env },
+      cwd: rig.write('.', { 'out/about': 'what the build writes' }),
+      watch(output) {
+        if (seen || !output.includes(Buffer.from('holding\n').toString('base64'))) return;
+        // Kiln itself has the secret in the environment that its caller gave it.
+        const isKiln = (pid: string) =>
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--cache-to');
+        seen = processesWith(all, isKiln);
+        const [here] = globSync(`${rig.store}/caches/**/here`);
+        writeFileSync(here!.replace(/here$/, 'go'), '');
       },
-    );
-    assert.is(ran.code, 0, ran.stderr);
-    assert.equal(seen, [], 'processes beside the step');
-    for (const word of all.flatMap(traces))
-      assert.not(Buffer.from(ran.stdout + ran.stderr).includes(word), 'the progress');
-    const planted = [...all, key];
-    assert.equal(filesWith(rig.store, planted), []);
-    assert.equal(filesWith(rig.path('out'), planted), []);
-    assert.equal(filesWith('/run/kiln', planted), []);
-    // The search itself finds what is there.
-    assert.equal(filesWith(rig.path('.'), planted).sort(), [
-      rig.path('counted'),
-      rig.path('file'),
-      rig.path('key'),
-    ]);
-  },
-);
+    },
+  );
+  assert.is(ran.code, 0, ran.stderr);
+  assert.equal(seen, [], 'processes beside the step');
+  for (const word of all.flatMap(traces))
+    assert.not(Buffer.from(ran.stdout + ran.stderr).includes(word), 'the progress');
+  const planted = [...all, key];
+  assert.equal(filesWith(rig.store, planted), []);
+  assert.equal(filesWith(rig.path('out'), planted), []);
+  assert.equal(filesWith('/run/kiln', planted), []);
+  // Shows that the search in files works.
+  assert.equal(filesWith(rig.path('.'), planted).sort(), [
+    rig.path('counted'),
+    rig.path('file'),
+    rig.path('key'),
+  ]);
+});
 
 real(
-  'a user that is not root reads its secret, a file and a variable, and its mode is as asked',
+  'a user that is not root reads a secret as a file and a variable, with the given mode',
   async () => {
     await using rig = await Rig.create('busybox');
     rig.write('c', {
@@ -228,7 +224,7 @@ RUN --mount=type=secret,id=s,env=S echo "in env $S"
   },
 );
 
-real('a secret comes from standard input and from a pipe, for several steps', async () => {
+real('a secret from standard input or a pipe is available to several steps', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', {
     Dockerfile: `
@@ -262,36 +258,33 @@ RUN --mount=type=secret,id=in --mount=type=secret,id=pipe cat /run/secrets/pipe 
   }
 });
 
-real(
-  'with invalidate=true a step runs again when its secret has other bytes, and only then',
-  async () => {
-    await using rig = await Rig.create('busybox');
-    rig.write('c', {
-      Dockerfile: `
+real('with invalidate=true a step runs again exactly when its secret changes', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile: `
 FROM busybox
 RUN echo first
 RUN --mount=type=secret,id=s head -c 8 /dev/urandom > /r
 RUN --mount=type=secret,id=other,env=O echo last
 `,
-    });
-    const build = async (secret: string | undefined, more = ',invalidate=true') => {
-      if (secret !== undefined) rig.write('.', { s: secret });
-      const given = secret === undefined ? [] : ['--secret', `id=s,src=${rig.path('s')}${more}`];
-      const ends = [
-        ...steps(await rig.build('c', ...given, '--secret', 'id=other,env=HOME')).entries(),
-      ];
-      return ends.filter(([name]) => /RUN/.test(name)).map(([, end]) => end);
-    };
-    assert.equal(await build('one'), ['DONE', 'DONE', 'DONE']);
-    assert.equal(await build('one'), ['CACHED', 'CACHED', 'CACHED']);
-    assert.equal(await build('two'), ['CACHED', 'DONE', 'DONE']);
-    assert.equal(await build('one'), ['CACHED', 'CACHED', 'CACHED']);
-    // Without it the bytes do not count, nor whether there are any.
-    assert.equal(await build('three', ''), ['CACHED', 'DONE', 'DONE']);
-    assert.equal(await build('four', ''), ['CACHED', 'CACHED', 'CACHED']);
-    assert.equal(await build(undefined), ['CACHED', 'CACHED', 'CACHED']);
-  },
-);
+  });
+  const build = async (secret: string | undefined, more = ',invalidate=true') => {
+    if (secret !== undefined) rig.write('.', { s: secret });
+    const given = secret === undefined ? [] : ['--secret', `id=s,src=${rig.path('s')}${more}`];
+    const ends = [
+      ...steps(await rig.build('c', ...given, '--secret', 'id=other,env=HOME')).entries(),
+    ];
+    return ends.filter(([name]) => /RUN/.test(name)).map(([, end]) => end);
+  };
+  assert.equal(await build('one'), ['DONE', 'DONE', 'DONE']);
+  assert.equal(await build('one'), ['CACHED', 'CACHED', 'CACHED']);
+  assert.equal(await build('two'), ['CACHED', 'DONE', 'DONE']);
+  assert.equal(await build('one'), ['CACHED', 'CACHED', 'CACHED']);
+  // Without it a changed or missing secret does not run the step again.
+  assert.equal(await build('three', ''), ['CACHED', 'DONE', 'DONE']);
+  assert.equal(await build('four', ''), ['CACHED', 'CACHED', 'CACHED']);
+  assert.equal(await build(undefined), ['CACHED', 'CACHED', 'CACHED']);
+});
 
 real('a step with secrets leaves no core file, unless it was asked for one', async () => {
   await using rig = await Rig.create('busybox');
@@ -316,24 +309,18 @@ RUN --mount=type=secret,id=s,env=S echo "variable $(ulimit -c) $(ulimit -Hc)"
   assert.match(await build('--ulimit', 'core=2048'), /^#\d+ [\d.]+ variable \d*[1-9] \d*[1-9]$/m);
 });
 
-real(
-  'a required secret that is missing, a large one and one that cannot be read are told',
-  async () => {
-    await using rig = await Rig.create('busybox');
-    rig.write('c', {
-      Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=s,required test -e /run/secrets/s\n',
-    });
-    rig.write('.', { large: 'x'.repeat(500 * 1024 + 1), most: 'x'.repeat(500 * 1024) });
-    const build = (...flags: string[]) => rig.kiln(['build', '--progress=plain', ...flags, 'c']);
-    assert.match((await build()).stderr, /KILN_SECRET_NOT_FOUND/);
-    assert.match((await build('--secret', 'id=s,env=NOT_SET')).stderr, /KILN_SECRET_NOT_FOUND/);
-    assert.match((await build('--secret', 'id=s,src=large')).stderr, /KILN_SECRET_TOO_LARGE/);
-    assert.match(
-      (await build('--secret', 'id=s,src=c')).stderr,
-      /cannot be read: it is a directory/,
-    );
-    assert.is((await build('--secret', 'id=s,src=most')).code, 0);
-  },
-);
+real('a missing required secret, a large one and an unreadable one are errors', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN --mount=type=secret,id=s,required test -e /run/secrets/s\n',
+  });
+  rig.write('.', { large: 'x'.repeat(500 * 1024 + 1), most: 'x'.repeat(500 * 1024) });
+  const build = (...flags: string[]) => rig.kiln(['build', '--progress=plain', ...flags, 'c']);
+  assert.match((await build()).stderr, /KILN_SECRET_NOT_FOUND/);
+  assert.match((await build('--secret', 'id=s,env=NOT_SET')).stderr, /KILN_SECRET_NOT_FOUND/);
+  assert.match((await build('--secret', 'id=s,src=large')).stderr, /KILN_SECRET_TOO_LARGE/);
+  assert.match((await build('--secret', 'id=s,src=c')).stderr, /cannot be read: it is a directory/);
+  assert.is((await build('--secret', 'id=s,src=most')).code, 0);
+});
 
 test.run();

@@ -10,7 +10,7 @@ function seed(name: string): string {
   return readFileSync(join(SEEDS, `${name}.Dockerfile`), 'utf8');
 }
 
-/** Where a document's base is not to be had, the busybox test image stands in for it. */
+/** The busybox test image takes the place of bases that are not available in a test. */
 const STAND_INS = ['alpine', 'library/alpine', 'busybox'].map(
   (name) => `--build-context=${name}=docker-image://busybox`,
 );
@@ -25,7 +25,7 @@ async function build(
   return await rig.build('c', '-t', 'x', ...STAND_INS, ...args);
 }
 
-test('the documents are all there', () => {
+test('all seed documents exist', () => {
   assert.ok(existsSync(SEEDS) && readdirSync(SEEDS).length >= 60);
 });
 
@@ -51,14 +51,14 @@ test('A20 and A21: both forms of ENV', async () => {
   assert.is(await cat(rig, 'x', '/env'), '1.0 on Happy Feet\n');
 });
 
-test('A22 to A25: where an ARG before FROM is seen', async () => {
+test('A22 to A25: where an ARG before FROM has its value', async () => {
   for (const [name, says] of [
     ['A22', '+ echo$'],
     ['A23', '+ echo library'],
     ['A24', '+ echo 2'],
     ['A25', '+ echo library'],
   ] as const) {
-    // A store for each: A23 and A25 end in the same step.
+    // Each has its own store, because A23 and A25 end with the same step.
     await using rig = await Rig.create('busybox');
     const plain = await build(rig, seed(name));
     assert.match(plain, new RegExp(says.replace('+', '\\+'), 'm'), name);
@@ -76,7 +76,7 @@ test('A27: the working directory ends with its RUN; A28 and A29: WORKDIR does no
   assert.match(await build(rig, `FROM busybox\n${seed('A29')}`), /\/a\/b\/c$/m);
 });
 
-test('A34: SHELL changes RUN: one goes on after an error, the other fails the build', async () => {
+test('A34: SHELL decides whether a RUN goes on after a failed command', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: `FROM busybox\n${seed('A34')}` });
   const ran = await rig.kiln(['build', '--progress=plain', 'c']);
@@ -100,13 +100,13 @@ test('A35 and A36: shell-form ENTRYPOINT and CMD use SHELL', async () => {
   }
 });
 
-test('C1: ENV serves the build and the run', async () => {
+test('C1: ENV applies to the build and to the container', async () => {
   await using rig = await Rig.create('busybox');
   await build(rig, seed('C1'));
   assert.is(await cat(rig, 'x', '/1.txt'), '');
 });
 
-test('C4 and D2: small ones build as printed', async () => {
+test('C4 and D2: small Dockerfiles build as printed', async () => {
   await using rig = await Rig.create('busybox');
   await build(rig, seed('C4'), {}, '--build-context', 'busybox:latest=docker-image://busybox');
   await build(rig, seed('D2'));
@@ -140,7 +140,7 @@ test('C8: a failing step is named with its line', async () => {
   assert.match(ran.stderr, /Dockerfile:(10|31|32)/);
 });
 
-test('D1: broken as printed, and nothing is run', async () => {
+test('D1: the Dockerfile is invalid as printed, and nothing runs', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: seed('D1') });
   const ran = await rig.kiln(['build', '--progress=plain', 'c']);
@@ -149,7 +149,7 @@ test('D1: broken as printed, and nothing is run', async () => {
   assert.not.match(ran.stderr, /^#\d+ \[.*RUN/m);
 });
 
-test('a legacy name in the local store is found before any registry is asked', async () => {
+test('a short image name is found in the local store before any registry is asked', async () => {
   await using rig = await Rig.create('busybox');
   await rig.kiln(['tag', 'busybox', 'tomcat:https'], { expect: 0 });
   rig.write('c', { Dockerfile: seed('D5'), 'websrc/index.html': 'hi' });

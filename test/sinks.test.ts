@@ -16,10 +16,10 @@ import * as assert from 'uvu/assert';
 import { Chunker } from '../cache/saved/chunker.ts';
 import { KILN, type Ran, Rig, run } from './rig.ts';
 
-/**
- * Everything that Kiln writes, into every sink that fails: the command fails with one line that
- * names what is full or gone, and nothing half-written stays. The real binary, by way of a shell
- * that makes the sink.
+/*
+ * Everything that Kiln writes, into every destination that can fail. The command fails with one
+ * line that names what is full or gone, and leaves no incomplete file. A shell makes the
+ * destination and runs the real binary.
  */
 
 type Command = (destination: string) => string;
@@ -48,8 +48,8 @@ const PIPED: Readonly<Record<string, string>> = {
 };
 
 /**
- * An image whose layers have more bytes than the small disks here, a cache mount that has, too, and
- * a long log.
+ * Makes a rig with an image and a cache mount that are larger than the small disks of these tests,
+ * and with a long log.
  */
 async function rigged(): Promise<Rig> {
   const rig = await Rig.create('busybox');
@@ -61,8 +61,8 @@ async function rigged(): Promise<Rig> {
 }
 
 /**
- * Bytes that a saved cache keeps with at least one chunk beyond the limit of file sizes here:
- * chunks are cut where the content says so.
+ * Makes random bytes of which a saved cache has a chunk above the file size limit of these tests.
+ * The content decides where chunks end, so several attempts may be needed.
  */
 function hardlyCut(): Buffer {
   for (;;) {
@@ -79,7 +79,7 @@ function shell(rig: Rig, command: string): Promise<Ran> {
   return run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store } });
 }
 
-/** One line with a code, and no source. */
+/** Asserts that a command failed with one line that has a code, and without an excerpt. */
 function failedWell(ran: Ran, what: string, says: RegExp): void {
   assert.ok(
     ran.code !== 0 && ran.code !== 70 && ran.code !== null,
@@ -244,11 +244,11 @@ test('every output to standard output: full disk, closed pipe, closed descriptor
   failedWell(fifo, 'a fifo', /fifo cannot be written: the reader has gone/);
 });
 
-test('a reader that stands still holds nobody who wants to end', async () => {
+test('a reader that does not read cannot keep a build from being cancelled', async () => {
   await using rig = await rigged();
   execFileSync('mkfifo', [rig.path('p'), rig.path('fifo')]);
-  // More than a pipe takes, so it is full when the bytes stop: what is sent is seen in the pipe's
-  // count of them (FIONREAD), by way of python.
+  // The output is larger than a pipe, so the build waits once the pipe is full. A python script
+  // waits until the pipe has at least a page of bytes (FIONREAD).
   const full =
     'python3 -c "import fcntl,os,struct,sys,termios,time\n' +
     'f=os.open(sys.argv[1],os.O_RDWR|os.O_NONBLOCK)\n' +
@@ -270,7 +270,7 @@ test('a reader that stands still holds nobody who wants to end', async () => {
   }
 });
 
-test('text: a list may end early, a log is whole or an error, and the build is done', async () => {
+test('a reader may close early: a list succeeds, an incomplete log is an error', async () => {
   await using rig = await rigged();
   const status = 'exit ${PIPESTATUS[0]}';
   const list = await shell(rig, `kiln images | true; ${status}`);
@@ -292,8 +292,8 @@ test('text: a list may end early, a log is whole or an error, and the build is d
       `${command}, full`,
       /standard output cannot be written: no space left/,
     );
-  // Removed in turn, each with a line: all of them are, and the build that nobody listens to is
-  // done.
+  // Each removed image is a line of output. All are removed although nobody reads the lines. A
+  // build whose progress nobody reads is completed, too.
   for (const name of ['one', 'two', 'yet']) await rig.kiln(['tag', 'img', name], { expect: 0 });
   assert.is((await shell(rig, `kiln rmi one two yet | true; ${status}`)).code, 0);
   assert.not.match((await rig.kiln(['images'])).stdout, /^(one|two|yet) /m);
@@ -343,11 +343,11 @@ test('one failed output does not keep others from being made, and each is report
   assert.equal([existsSync(rig.path('iid')), existsSync(rig.path('meta'))], [false, false]);
 });
 
-test('the files that say what was built are whole or not there', async () => {
+test('--iidfile and --metadata-file are complete or do not exist', async () => {
   await using rig = await rigged();
   for (const flag of ['--iidfile', '--metadata-file']) {
     await onDisk(rig, 'size=1m', async (directory) => {
-      // That of an earlier build goes first, which would make room.
+      // The file of an earlier build is removed first, and would free some space.
       if (flag === '--metadata-file') writeFileSync(`${directory}/f`, 'before');
       execFileSync('sh', ['-c', `cat /dev/zero >'${directory}/fill' 2>/dev/null || true`]);
       failedWell(

@@ -7,12 +7,9 @@ import * as assert from 'uvu/assert';
 import { close, listen, Repositories, serveGit } from '../solver/ops/git/testing.ts';
 import { Rig, run, steps } from './rig.ts';
 
-/**
- * ADD from URLs and repositories, and contexts that are fetched: the real binary against real
- * servers on loopback.
- */
+/* ADD from URLs and repositories, and remote contexts, with the real binary and local servers. */
 
-/** The repository of add-remote.golden. */
+/** Makes the repositories that were used for add-remote.golden. */
 function repositories(): Repositories {
   const made = new Repositories();
   made.commit('sub', { 's.txt': 's\n' });
@@ -37,7 +34,7 @@ interface Files extends AsyncDisposable {
   readonly requests: string[];
 }
 
-/** Gives out `files` by path, with an ETag of their content. */
+/** Serves `files` by path, with an ETag of their content. */
 async function serveFiles(files: Readonly<Record<string, string | Buffer>>): Promise<Files> {
   const requests: string[] = [];
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
@@ -54,7 +51,7 @@ async function serveFiles(files: Readonly<Record<string, string | Buffer>>): Pro
   return { url: await listen(server), requests, [Symbol.asyncDispose]: () => close(server) };
 }
 
-/** The tree that a build gives, as `MODE OWNER SIZE TIME PATH`; times of today are `-`. */
+/** The files of a result, each as `MODE OWNER SIZE TIME PATH`. The time is `-` for today. */
 async function tree(rig: Rig, context: string, ...args: string[]): Promise<string[]> {
   const { stdoutBytes } = await rig.kiln(
     ['build', '-q', '--output=type=tar,dest=-', ...args, context],
@@ -122,14 +119,14 @@ ADD --keep-git-dir=true ${git.url}/r.git#main /k/
   const docker = readFileSync(join(import.meta.dirname, 'golden/add-remote.golden'), 'utf8')
     .trim()
     .split('\n');
-  // Times of a checkout are those of the commit here, and of now there; archives are as large as
-  // gzip makes them.
+  // Kiln gives the files of a checkout the time of the commit, and Docker the present. The size of
+  // an archive depends on gzip.
   const plain = (line: string) =>
     line
       .replace(/ 2010-01-02 03:04:05 /, ' - ')
       .replace(/^(\S+ \S+) \d+ (.* tgz\/c\.tgz)$/, '$1 N $2')
       .replace(/(unp\/.*)$/, '$1');
-  // A file that would point to the builder's disk.
+  // Docker's checkout has a file with a path of the builder's disk, which Kiln leaves out.
   const expected = docker.filter(
     (line) => !line.endsWith(' a/modsub/.git') && !/ k\/\.git\//.test(line),
   );
@@ -211,7 +208,7 @@ test('a repository is a context: its Dockerfile, a directory, a file named with 
   assert.equal(new Set(steps(await rig.build(url)).values()), new Set(['CACHED']));
 });
 
-test('archives by http and on standard input are contexts, however they are packed', async () => {
+test('an archive by HTTP or on standard input is a context, in any compression', async () => {
   await using rig = await Rig.create();
   const source = rig.write('src', {
     Dockerfile: 'FROM scratch\nCOPY . /\n',
@@ -233,7 +230,7 @@ test('archives by http and on standard input are contexts, however they are pack
     ]);
     const bytes = readFileSync(file);
     await using files = await serveFiles({ '/context': bytes });
-    // As Docker: what the .dockerignore of an archive says is no matter.
+    // As with Docker, a .dockerignore in the archive is not applied.
     const expected = ['.dockerignore', 'Dockerfile', 'd/', 'd/f', 'no'];
     assert.equal(paths(await tree(rig, `${files.url}/context`)), expected, `${name} by http`);
     const piped = await rig.kiln(['build', '--output=type=local,dest=out', '-'], {
@@ -247,14 +244,14 @@ test('archives by http and on standard input are contexts, however they are pack
     );
     execFileSync('rm', ['-rf', rig.path('out')]);
   }
-  // The oldest form has no magic, only its checksum.
+  // The oldest tar format has a checksum but no magic number.
   const old = rig.path('v7.tar');
   execFileSync('tar', ['--create', '--format=v7', '-f', old, '-C', source, 'Dockerfile', 'd']);
   await using files = await serveFiles({ '/old': readFileSync(old) });
   assert.equal(paths(await tree(rig, `${files.url}/old`)), ['Dockerfile', 'd/', 'd/f']);
 });
 
-test('a Dockerfile by http is built, alone or with a directory', async () => {
+test('a Dockerfile at a URL is built, with or without a directory as the context', async () => {
   await using rig = await Rig.create();
   await using files = await serveFiles({ '/D': 'FROM scratch\nCOPY . /\n' });
   assert.equal(await tree(rig, `${files.url}/D`), [
@@ -264,7 +261,7 @@ test('a Dockerfile by http is built, alone or with a directory', async () => {
   assert.equal(paths(await tree(rig, local, '-f', `${files.url}/D`)), ['f']);
 });
 
-test('a Dockerfile may lie outside of the context or come by standard input', async () => {
+test('a Dockerfile may be outside the context or come from standard input', async () => {
   await using rig = await Rig.create();
   const context = rig.write('c', { f: 'x', no: '', '.dockerignore': 'no\n' });
   rig.write('elsewhere', { D: 'FROM scratch\nCOPY . /\n', 'D.dockerignore': 'f\n' });
@@ -311,7 +308,7 @@ COPY --from=dir f /dir
   assert.equal(paths(lines).sort(), ['dir', 'file', 'image', 'stage']);
 });
 
-test('an archive whose Dockerfile is a link to the host shows nothing of the host', async () => {
+test('an archive whose Dockerfile is a link to the host reveals nothing of the host', async () => {
   await using rig = await Rig.create();
   writeFileSync(rig.path('canary'), 'FROM secret-of-the-host\n');
   mkdirSync(rig.path('evil'));
@@ -343,7 +340,7 @@ test('two builds at once share what they fetch', async () => {
   assert.equal(paths(await tree(rig, contexts[0]!)).slice(0, 2), ['a/', 'a/.dockerignore']);
 });
 
-test('a login in the URL of a context is in no output and no log', async () => {
+test('a login in the URL of a context is not in any output or log', async () => {
   await using rig = await Rig.create();
   using made = repositories();
   const login = `Basic ${Buffer.from('user:s3cret').toString('base64')}`;
@@ -358,7 +355,7 @@ test('a login in the URL of a context is in no output and no log', async () => {
   assert.is(found.stdout, '');
 });
 
-test('what is wrong with a context at a URL is said with the next step', async () => {
+test('an error of a context at a URL has a hint', async () => {
   await using rig = await Rig.create();
   using made = repositories();
   await using git = await serveGit(made.served);

@@ -10,7 +10,7 @@ const ssh = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/** Steps with ssh and git of this host; they reach the server through the host's network. */
+/** The beginning of a Dockerfile whose steps use ssh and git of this host, and its network. */
 const HEAD = `
 FROM busybox
 RUN mkdir -p /root/.ssh && echo 'root:x:0:0::/root:/bin/sh' >/etc/passwd && \
@@ -94,7 +94,7 @@ RUN test ! -e /run/buildkit && test -z "$SSH_AUTH_SOCK"
   );
 
 ssh(
-  'two ids are two agents, several keys are one, and a step that asks for none has none',
+  'each ID is an agent, several keys are one agent, and a step without a mount has none',
   async () => {
     await using t = await setting();
     const [a, b, c] = ['a', 'b', 'c'].map((name) => t.at.key(name, 'ed25519'));
@@ -115,7 +115,7 @@ RUN --mount=type=ssh,id=nobody,target=/agent test ! -e /agent
 );
 
 ssh(
-  'owner, mode and target of the socket are as asked, else the user of the step and 0600',
+  'owner, mode and target of the socket can be set; by default it is 0600 of the user',
   async () => {
     await using t = await setting();
     const key = t.at.key('key', 'ed25519');
@@ -140,23 +140,20 @@ RUN --mount=type=ssh stat -c '%n %u:%g %a %F' $SSH_AUTH_SOCK >/tmp/app.txt
   },
 );
 
-ssh(
-  'an agent in a step cannot be changed through it, and another agent does not run the step again',
-  async () => {
-    await using t = await setting();
-    const key = t.at.key('key', 'ed25519');
-    const agent = await t.at.agent('agent', key);
-    const calls = 'ssh-add -L >/dev/null && ! ssh-add -D && ssh-add -L | wc -l >/count';
-    const step = `RUN ${MOUNTS} ${calls}`;
-    const first = await t.build(step, ['-t', 'kept', '--ssh', `default=${agent}`]);
-    assert.is(first.code, 0, first.stderr);
-    assert.is(await cat(t.rig, 'kept', '/count'), '1\n');
-    const other = await t.build(step, ['--ssh', `default=${key}`]);
-    assert.is([...steps(other.stderr)].at(-1)?.[1], 'CACHED');
-  },
-);
+ssh('a step cannot change the agent, and another agent does not run the step again', async () => {
+  await using t = await setting();
+  const key = t.at.key('key', 'ed25519');
+  const agent = await t.at.agent('agent', key);
+  const calls = 'ssh-add -L >/dev/null && ! ssh-add -D && ssh-add -L | wc -l >/count';
+  const step = `RUN ${MOUNTS} ${calls}`;
+  const first = await t.build(step, ['-t', 'kept', '--ssh', `default=${agent}`]);
+  assert.is(first.code, 0, first.stderr);
+  assert.is(await cat(t.rig, 'kept', '/count'), '1\n');
+  const other = await t.build(step, ['--ssh', `default=${key}`]);
+  assert.is([...steps(other.stderr)].at(-1)?.[1], 'CACHED');
+});
 
-ssh('what --ssh names is looked at before anything is built', async () => {
+ssh('the keys and sockets that --ssh names are checked before anything is built', async () => {
   await using t = await setting();
   const key = t.at.key('key', 'ed25519');
   const locked = t.at.key('locked', 'ed25519');
@@ -181,7 +178,7 @@ ssh('what --ssh names is looked at before anything is built', async () => {
   assert.match(needed.stderr, /KILN_SSH_AGENT[\s\S]*--ssh default/);
 });
 
-ssh('ADD of a repository by ssh takes the key from disk too', async () => {
+ssh('ADD of a repository by ssh can use a key from disk', async () => {
   await using t = await setting();
   const key = t.at.key('key', 'rsa', '-b', '2048');
   t.at.authorize(key);
@@ -192,7 +189,7 @@ ssh('ADD of a repository by ssh takes the key from disk too', async () => {
   assert.match(readFileSync(t.rig.path('store/known_hosts'), 'utf8'), /ed25519/);
 });
 
-ssh('a repository by ssh is a context, with a key from disk', async () => {
+ssh('a context in a repository by ssh can use a key from disk', async () => {
   await using t = await setting();
   const key = t.at.key('key', 'ecdsa');
   t.at.authorize(key);

@@ -5,11 +5,11 @@ import { KILN, Rig, run } from './rig.ts';
 
 const terminal = suite('on a terminal');
 
-/** Title, clearing of the screen and a C1 colour: what a terminal obeys. */
+/** Control sequences that a terminal obeys: a title, clearing the screen, a colour by C1. */
 const HOSTILE = '\u001b]0;TITLE\u0007\u001b[2J\u009b31m';
 const OBEYED = /\u001b\]|\u001b\[2J|[\u0080-\u009f]/;
 
-/** Runs `kiln` on a pseudoterminal that says 0 columns, and answers what the terminal gets. */
+/** Runs `kiln` on a pseudoterminal that reports 0 columns. Returns what the terminal gets. */
 async function onTerminal(
   rig: Rig,
   args: readonly string[],
@@ -24,7 +24,7 @@ async function onTerminal(
 }
 
 terminal(
-  'what a Dockerfile, a step or an image says is shown, in every view; colours of a step stay',
+  'text of a Dockerfile, step or image is shown, in every view, and cannot control the terminal',
   async () => {
     await using rig = await Rig.create('busybox');
     const text = `FROM busybox\nLABEL x="${HOSTILE}"\nRUN echo "${HOSTILE}" >/x\n`;
@@ -58,7 +58,7 @@ terminal(
   },
 );
 
-terminal('one that cannot move its cursor gets plain lines without an escape', async () => {
+terminal('a terminal that cannot move its cursor gets plain lines without an escape', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN printf "\\033[31mred\\033[0m\\n"\n' });
   for (const TERM of ['dumb', '']) {
@@ -76,7 +76,7 @@ terminal('without a terminal nothing is drawn, whatever --progress says', async 
   assert.match(ran.stderr, /^#1 /);
 });
 
-terminal('the head says what is done and how it ended', async () => {
+terminal('the first line says what runs and how it ended', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN false\nRUN true\nRUN true\n' });
   const failed = await onTerminal(rig, ['build', 'c']);
@@ -91,7 +91,7 @@ terminal('the head says what is done and how it ended', async () => {
 terminal('a build that is cancelled says so, and so does its log', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo begun; sleep 100\n' });
-  // The shell becomes Kiln, so its process id is that of the build.
+  // The shell is replaced by Kiln, so the build has its process ID.
   const command = `echo $$ >pid; exec '${KILN}' build --progress=tty c`;
   let told = false;
   const { stdout } = await run(

@@ -9,11 +9,11 @@ const DESCRIPTOR = {
 };
 const MANIFEST = { schemaVersion: 2, config: DESCRIPTOR, layers: [DESCRIPTOR] };
 
-test('a sound manifest passes', () => {
+test('a valid manifest passes', () => {
   assert.equal(violations(MANIFEST, 'manifest'), []);
 });
 
-test('each kind of fault is found, with its place', () => {
+test('each kind of error is found, with its place', () => {
   const wrong = (change: object) => violations({ ...MANIFEST, ...change }, 'manifest').join();
   assert.match(wrong({ schemaVersion: 1 }), /schemaVersion is below 2/);
   assert.match(wrong({ schemaVersion: '2' }), /schemaVersion is no integer/);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
-/** The words of JSON schema (draft 4) that the schemas of OCI use. */
+/** The keywords of JSON schema (draft 4) that the schemas of OCI use. */
 interface Schema {
   readonly $ref?: string;
   readonly type?: string;
@@ -31,7 +31,7 @@ export const OCI: Readonly<Record<string, Schema>> = JSON.parse(
   readFileSync(join(import.meta.dirname, 'oci.json'), 'utf8'),
 );
 
-/** Everything in `value` that breaks the schema called `name`; nothing when it is valid. */
+/** Returns a message for everything in `value` that does not match the schema called `name`. */
 export function violations(value: unknown, name: string): string[] {
   const schema = OCI[name];
   if (!schema) throw new Error(`there is no schema ${name}`);

@@ -4,14 +4,14 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KILN, Rig, run } from '../rig.ts';
 
-/**
- * Contexts of strangers whose Dockerfile or ignore file is something else, or leads out. Nothing
- * here runs a step.
+/*
+ * Untrusted contexts whose Dockerfile or ignore file is not a regular file, or is a link to the
+ * host. No test here runs a step.
  */
 
 const CANARY = 'canary_of_the_host';
 
-/** A context `c` that builds, beside a file of the host that no output may show. */
+/** Makes a context `c` that builds, and a file of the host that no output may show. */
 async function withCanary(): Promise<Rig> {
   const rig = await Rig.create();
   rig.write('c', {
@@ -25,7 +25,7 @@ async function withCanary(): Promise<Rig> {
   return rig;
 }
 
-/** Builds to nowhere; a build that waits for a FIFO would never end, and the test with it. */
+/** Builds without an output. A build that waited for a FIFO would hang, and so would the test. */
 async function built(
   rig: Rig,
   ...args: string[]
@@ -73,21 +73,21 @@ test('a Dockerfile that leads out of its context does not exist, by any name', a
     (await built(rig, '-f', 'c/sub/Dockerfile', 'c')).stderr,
     /KILN_DOCKERFILE_NOT_FOUND/,
   );
-  // By another name of the context, too.
+  // The same when the context is given by another path.
   symlinkSync('c', rig.path('again'));
   assert.match(
     (await built(rig, '-f', 'again/Dockerfile', 'c')).stderr,
     /KILN_DOCKERFILE_NOT_FOUND/,
   );
-  // Inside, a link is followed.
+  // A link inside the context is followed.
   replaced(rig, 'c/Dockerfile', (path) => symlinkSync('/other/Dockerfile', path));
   assert.is((await built(rig, 'c')).code, 0);
-  // And what the user names elsewhere is the user's own.
+  // A Dockerfile that the user names outside the context is trusted.
   symlinkSync('../c/other/Dockerfile', rig.path('host/own'));
   assert.is((await built(rig, '-f', 'host/own', 'c')).code, 0);
 });
 
-test('an ignore file that leads out is told, and no line of it is shown', async () => {
+test('an ignore file that leads out is a warning, and no line of it is shown', async () => {
   await using rig = await withCanary();
   symlinkSync('../host/token', rig.path('c/.dockerignore'));
   for (const args of [['c'], ['--build-context', 'named=c', 'other']]) {
@@ -130,7 +130,7 @@ test('a FIFO, device or directory as a Dockerfile or ignore file is refused at o
     }
 });
 
-test('a pipe that the user names is read, up to a limit; waiting can be cancelled', async () => {
+test('a pipe that the user names is read up to a limit, and waiting can be cancelled', async () => {
   await using rig = await withCanary();
   const shell = (script: string) =>
     run(['bash', '-c', script], { cwd: rig.directory, env: { KILN_ROOT: rig.store, KILN } });

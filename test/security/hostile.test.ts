@@ -5,9 +5,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig, run } from '../rig.ts';
 
-/**
- * Dockerfiles and images that have got others out of their sandbox, with a canary on the host:
- * docs/security.md says which.
+/*
+ * Dockerfiles and images that escaped from the sandbox of other builders (docs/security.md lists
+ * them). Each test has a file on the host that must not be seen or changed.
  */
 
 const root = process.getuid?.() === 0;
@@ -16,7 +16,7 @@ const real = (name: string, body: () => Promise<void>) => {
   else test(name, body);
 };
 
-/** A rig with a directory of the host that no build may see or change. */
+/** Makes a rig and a directory of the host that no build may see or change. */
 async function withCanary(): Promise<Rig & { readonly canary: string; intact(): void }> {
   const rig = await Rig.create('busybox');
   const canary = rig.path('canary');
@@ -37,7 +37,7 @@ async function withCanary(): Promise<Rig & { readonly canary: string; intact(): 
   return Object.assign(rig, { canary, intact: () => assert.is(portrait(), before) });
 }
 
-/** What the steps printed. */
+/** The output of the steps. */
 const printed = (plain: string) =>
   [...plain.matchAll(/^#\d+ [\d.]+ (.*)$/gm)].map((match) => match[1]);
 
@@ -136,7 +136,7 @@ real('CVE-2024-21626: WORKDIR and kiln run -w by links stop before the runtime',
   }
 });
 
-real('CVE-2024-9675: the id of a cache is no path', async () => {
+real('CVE-2024-9675: the ID of a cache is never used as a path', async () => {
   await using rig = await withCanary();
   const ids = [
     `../../../../../..${rig.canary}`,
@@ -161,7 +161,7 @@ real('CVE-2024-9675: the id of a cache is no path', async () => {
 });
 
 real(
-  'CVE-2024-9407: what a mount may be told is a closed list, and values cannot smuggle more in',
+  'CVE-2024-9407: mount options are a closed list, and a value cannot add another option',
   async () => {
     await using rig = await withCanary();
     const refused = [
@@ -181,7 +181,7 @@ real(
       assert.match(stderr, /Dockerfile:2/, mount);
       assert.not.match(stderr, /\d ran$/m, mount);
     }
-    // A name with what options are made of is a name.
+    // A name that looks like mount options is still a name.
     rig.write('c', {
       Dockerfile:
         'FROM busybox\n' +
@@ -193,7 +193,7 @@ real(
   },
 );
 
-real('CVE-2025-52881: mounts over /proc, /sys and /dev reach nothing of the kernel', async () => {
+real('CVE-2025-52881: mounts over /proc, /sys and /dev reach no file of the kernel', async () => {
   await using rig = await withCanary();
   const probe =
     'echo x >/proc/sys/kernel/domainname; mkdir /sys/fs/cgroup/memory/kiln-canary; cat /proc/keys';
@@ -215,7 +215,7 @@ real('CVE-2025-52881: mounts over /proc, /sys and /dev reach nothing of the kern
   }
 });
 
-real('a stage goes before an image of its name', async () => {
+real('a stage goes before an image with the same name', async () => {
   await using rig = await withCanary();
   rig.write('c', {
     Dockerfile: `FROM busybox AS own
@@ -225,14 +225,14 @@ COPY --from=own /which /
 RUN --mount=type=bind,from=own,target=/m cat /which /m/which
 `,
   });
-  // An image by the name of the stage, which is not asked.
+  // An image with the name of the stage, which must not be used.
   rig.write('i', { Dockerfile: 'FROM busybox\nRUN echo image >/which\n' });
   await rig.kiln(['build', '-q', '-t', 'own', 'i'], { expect: 0 });
   assert.equal(printed(await rig.build('c')), ['stage', 'stage']);
 });
 
 real(
-  'CVE-2024-24557: what no step makes is never taken from a cache, nor is an image a step',
+  'CVE-2024-24557: a record that no step made is never used, and an image is not a step',
   async () => {
     await using rig = await withCanary();
     const dockerfile = (word: string) => `FROM busybox
@@ -257,7 +257,7 @@ VOLUME /${word}
       await rig.kiln(['build', '-q', '--output', word, 'd'], { expect: 0 });
       assert.is(readFileSync(rig.path(word, 'trigger'), 'utf8'), `${word}\n`);
     }
-    // An image that says of itself what a step would have made is not that step.
+    // An image whose config claims the result of a step is not used for that step.
     rig.write('f', { Dockerfile: 'FROM scratch\nCOPY f /f\n', f: 'foreign' });
     await rig.kiln(['build', '-q', '-t', 'foreign', 'f'], { expect: 0 });
     await rig.kiln(['save', '-o', 'foreign.tar', 'foreign'], { expect: 0 });
@@ -274,7 +274,7 @@ VOLUME /${word}
 );
 
 real(
-  'CVE-2023-26054: a login in the URL of an ADD is in no layer, history, record, log or cache',
+  'CVE-2023-26054: a login in the URL of an ADD is in no layer, history, record or log',
   async () => {
     await using rig = await withCanary();
     const login = 'canary-user:canary-p4ss';

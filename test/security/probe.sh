@@ -1,5 +1,5 @@
-# What a process in a RUN can see and do, for probe.test.ts: one fact a line, and nothing that
-# differs between hosts.
+# Prints what a process in a RUN can see and do, for probe.test.ts. Each line is one fact. Facts
+# that differ between hosts are left out.
 say() { echo "$*"; }
 status() {
   say "$1 $(sed -n "s/^$1:[[:space:]]*//p" /proc/self/status | tr '\t' ' ' | sed 's/ *$//')"
@@ -10,7 +10,7 @@ for name in CapInh CapPrm CapEff CapBnd CapAmb NoNewPrivs Seccomp Groups Umask S
 done
 say "process 1 $(cat /proc/1/comm)"
 say "hostname $(hostname)"
-# Of the first process, which only waits.
+# The descriptors of process 1, which only waits.
 for fd in $(ls /proc/1/fd); do
   case $fd in
     [012]) say "fd $fd $(readlink /proc/1/fd/$fd | sed 's/:.*//')" ;;

@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert';
 import { Rig } from '../rig.ts';
 import { asUser, done, prepared } from '../user.ts';
 
-/**
- * What a process in a RUN can see and do (probe.sh), held to the reports in this directory. Docker
- * 28 gives the same ones, but that there the bound files of /etc can spread mounts,
- * /proc/interrupts can be read, and a further pipe is open. KILN_RENEW=1 writes them anew.
+/*
+ * What a process in a RUN can see and do (probe.sh) must match the reports in this directory.
+ * Docker 28 has three differences: its mounts of files in /etc propagate further mounts,
+ * /proc/interrupts can be read, and another pipe is open. KILN_RENEW=1 writes new reports.
  */
 const HERE = import.meta.dirname;
 
@@ -31,7 +31,7 @@ function held(name: string, report: string): void {
   assert.is(report, readFileSync(path, 'utf8'), `${name}: KILN_RENEW=1 takes what there is now`);
 }
 
-test('in a build by root', async () => {
+test('a process in a build by root sees and can do what the report says', async () => {
   await using rig = await Rig.create('debian');
   rig.write('c', { Dockerfile: DOCKERFILE, 'probe.sh': readFileSync(join(HERE, 'probe.sh')) });
   await rig.kiln(['build', '--output', 'out', 'c'], {
@@ -42,11 +42,11 @@ test('in a build by root', async () => {
     held(`${who}.txt`, readFileSync(rig.path('out', `${who}.txt`), 'utf8'));
 });
 
-test('in a build by an ordinary user', async () => {
+test('a process in a build by an ordinary user sees and can do what the report says', async () => {
   await using rig = await prepared(DOCKERFILE, 'debian');
   writeFileSync(rig.path('c/probe.sh'), readFileSync(join(HERE, 'probe.sh')), { mode: 0o644 });
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'debian.tar'));
-  // First with the network of the host, whose /sys is seen then, in place of one of the step's own.
+  // The first build uses the network of the host. Its step sees the /sys of the host, too.
   execFileSync('mknod', ['-m', '0', rig.path('tun'), 'c', '10', '200']);
   await done(asUser(rig, 'with ids', 'build', '--output', 'shared', 'c'));
   held('rootless-root-shared.txt', readFileSync(rig.path('shared/root.txt'), 'utf8'));
