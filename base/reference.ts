@@ -136,6 +136,11 @@ function parseDigest(text: string, fail: (why: string, hint?: string) => never):
   );
 }
 
+/** What a registry is asked for in the repository: the digest, else the tag. */
+export function wantedOf({ digest, tag = DEFAULT_TAG }: Reference): string {
+  return digest ?? tag;
+}
+
 /**
  * The full form: `docker.io/library/busybox:latest`, with `@sha256:…` when the reference has a
  * digest.

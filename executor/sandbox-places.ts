@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import type { KilnErrorCode } from '../base/codes.ts';
 import { KilnError } from '../base/errors.ts';
+import { resolveLinks } from '../base/links.ts';
 import { S } from '../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import type { MountSpec } from './executor.ts';
@@ -39,9 +40,6 @@ export interface PlacedMount {
   /** True when the mount shows a single file. */
   readonly isFile: boolean;
 }
-
-/** The kernel follows at most this many links in one path. */
-const MAX_LINKS = 40;
 
 /** The links that the runtime makes in a fresh /dev (runtime-linux.md, "Dev symbolic links"). */
 const DEV_LINKS: Readonly<Record<string, string>> = {
@@ -91,27 +89,13 @@ class Places implements SandboxPlaces {
   }
 
   resolve(path: string, code: KilnErrorCode): string {
-    const todo = components(path).reverse();
-    const done: string[] = [];
-    for (let links = 0; todo.length > 0; ) {
-      const part = todo.pop()!;
-      if (part === '..') {
-        done.pop();
-        continue;
-      }
-      const at = `/${[...done, part].join('/')}`;
-      if (PROCESS.test(at))
+    const targetOf = (at: string) => {
+      if (PROCESS.test(`/${at}`))
         throw refusal(code, path, 'leads to the descriptors of a process, below /proc');
-      const target = this.#linkAt(at);
-      if (target === undefined) {
-        done.push(part);
-        continue;
-      }
-      if (++links > MAX_LINKS) throw refusal(code, path, 'leads through too many links');
-      if (target.startsWith('/')) done.length = 0;
-      todo.push(...components(target).reverse());
-    }
-    return `/${done.join('/')}`;
+      return this.#linkAt(`/${at}`);
+    };
+    const tooMany = () => refusal(code, path, 'leads through too many links');
+    return `/${resolveLinks(path, targetOf, tooMany)}`;
   }
 
   over(path: string): PlacedMount | undefined {
@@ -144,10 +128,6 @@ function linkIn(root: Root, path: string): string | undefined {
 /** Sources are trusted paths, or descriptors. */
 function rootOf(source: string): Root | undefined {
   return statSync(source, { throwIfNoEntry: false })?.isDirectory() ? openRoot(source) : undefined;
-}
-
-function components(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
 function refusal(code: KilnErrorCode, path: string, why: string): KilnError {

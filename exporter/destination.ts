@@ -14,14 +14,13 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CancelledError, errnoOf, KilnError } from '../base/errors.ts';
+import { MAX_LINKS } from '../base/links.ts';
 import { type Attempt, osError } from '../base/oserror.ts';
 import type { Destination } from './output-spec.ts';
 
 /** The number of bytes written to a file before other work runs and the signal is checked. */
 const YIELD_BYTES = 1 << 20;
 const PAUSE_MS = 10;
-/** The same number as in the kernel. */
-const MAX_LINKS = 40;
 
 /**
  * Takes bytes in order. When its result is awaited, other work can run, and the writer does not run

@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import { type Descriptor, type Manifest, MEDIA } from '../../base/oci.ts';
-import { formatReference, type Reference } from '../../base/reference.ts';
+import { formatReference, type Reference, wantedOf } from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
 import { openLayout } from '../../registry/layout.ts';
 import {
@@ -123,7 +123,7 @@ async function registryDocuments(
   return {
     name,
     origin: { kind: 'registry', repository: { domain: reference.domain, path: reference.path } },
-    root: () => client.manifest(reference, reference.digest ?? reference.tag ?? 'latest', signal),
+    root: () => client.manifest(reference, wantedOf(reference), signal),
     manifest: async (descriptor) =>
       (await client.manifest(reference, descriptor.digest, signal)).document,
     blob: (descriptor, limit) => client.readBlob(reference, descriptor, limit, signal),

@@ -1,9 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
+import { MAX_LINKS, namesIn } from '../../base/links.ts';
 import { isDirectory, isSymlink } from './entry.ts';
 import type { TreeView } from './tree-view.ts';
-
-/** The number of links that the kernel follows in one path. */
-const MAX_LINKS = 40;
 
 /**
  * The real path of `path`: every symlink on the way is resolved with the top of the tree as `/`,
@@ -15,7 +13,7 @@ export function resolveVisible(
   path: string,
   followLast: boolean,
 ): string | undefined {
-  const todo = components(path).reverse();
+  const todo = namesIn(path).reverse();
   const done: string[] = [];
   let links = 0;
   while (todo.length > 0) {
@@ -36,12 +34,7 @@ export function resolveVisible(
       throw new KilnError('KILN_COPY_LINK_LOOP', `too many symbolic links on the way to "${path}"`);
     const target = view.readlink(at);
     if (target.startsWith('/')) done.length = 0;
-    todo.push(...components(target).reverse());
+    todo.push(...namesIn(target).reverse());
   }
   return done.join('/');
-}
-
-/** The components without `.`. `..` is kept, because it has a meaning after a symlink. */
-function components(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.');
 }

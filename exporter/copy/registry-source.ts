@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { formatReference, type Reference } from '../../base/reference.ts';
+import { formatReference, type Reference, wantedOf } from '../../base/reference.ts';
 import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
 import type { CopySource } from './copy-source.ts';
 
@@ -16,11 +16,7 @@ export async function registrySource(
   const { domain, path } = reference;
   const repository = { domain, path };
   const name = formatReference(reference);
-  const root = await client.manifest(
-    repository,
-    reference.digest ?? reference.tag ?? 'latest',
-    signal,
-  );
+  const root = await client.manifest(repository, wantedOf(reference), signal);
   const target = { mediaType: root.mediaType, digest: root.digest, size: root.bytes.length };
   return {
     name,

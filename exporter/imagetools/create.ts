@@ -8,6 +8,7 @@ import {
   parseReference,
   type Reference,
   repositoryOf,
+  wantedOf,
 } from '../../base/reference.ts';
 import type { RegistryClient } from '../../registry/client.ts';
 import { isObject, text as isText, jsonOf, mapOf, shown } from '../../registry/json-fields.ts';
@@ -157,11 +158,7 @@ async function readSource(
   { reference, given }: CreateSource,
   signal: AbortSignal,
 ): Promise<ReadSource> {
-  const found = await client.manifest(
-    reference,
-    reference.digest ?? reference.tag ?? 'latest',
-    signal,
-  );
+  const found = await client.manifest(reference, wantedOf(reference), signal);
   const { mediaType, digest, bytes, document } = found;
   const self: Descriptor = {
     mediaType,

@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Index, MEDIA } from '../../base/oci.ts';
 import { formatPlatform } from '../../base/platform.ts';
-import { formatReference, type Reference } from '../../base/reference.ts';
+import { formatReference, type Reference, wantedOf } from '../../base/reference.ts';
 import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
 import { isObject, jsonOf } from '../../registry/json-fields.ts';
 import { MAX_CONFIG, parseConfig } from '../../registry/parse-document.ts';
@@ -31,11 +31,7 @@ export async function openRemote(
   reference: Reference,
   signal: AbortSignal,
 ): Promise<RemoteImage> {
-  const root = await client.manifest(
-    reference,
-    reference.digest ?? reference.tag ?? 'latest',
-    signal,
-  );
+  const root = await client.manifest(reference, wantedOf(reference), signal);
   return { name: formatReference(reference), reference, root };
 }
 

@@ -1,9 +1,10 @@
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { makedev, type Timespec, tryStat, utimensat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { openRoot, type Root } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { applyEntryToFd, applyEntryToName } from './attributes.ts';
+import { EntryFile } from './entry-file.ts';
 import { entryPath, whiteoutOf } from './entry-path.ts';
 import { malformed } from './refusal.ts';
 import type { TarEntry } from './tar.ts';
@@ -23,8 +24,7 @@ export class MountWriter implements TarHandler, Disposable {
   /** The paths that this layer has made. Its whiteouts and opaque marks do not affect them. */
   readonly #made = new Set<string>();
   readonly #times = new Map<string, Timespec>();
-  #file = -1;
-  #entry: TarEntry | undefined;
+  #file: EntryFile | undefined;
 
   constructor(root: string) {
     this.#root = openRoot(root);
@@ -49,15 +49,12 @@ export class MountWriter implements TarHandler, Disposable {
 
   data(bytes: Buffer): void {
     // The content of a whiteout is ignored, as in containerd.
-    if (this.#file < 0) return;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+    this.#file?.write(bytes);
   }
 
   end(): void {
-    if (this.#file < 0 || !this.#entry) return;
-    applyEntryToFd(this.#file, this.#entry, true);
-    closeSync(this.#file);
-    this.#file = -1;
+    this.#file?.end();
+    this.#file = undefined;
   }
 
   finish(): void {
@@ -70,7 +67,7 @@ export class MountWriter implements TarHandler, Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#file >= 0) closeSync(this.#file);
+    this.#file?.[Symbol.dispose]();
     this.#root[Symbol.dispose]();
   }
 
@@ -88,7 +85,6 @@ export class MountWriter implements TarHandler, Disposable {
   }
 
   #make(path: string, entry: TarEntry): void {
-    this.#entry = entry;
     const there = this.#root.stat(path, { follow: false });
     const isDirectory = there !== undefined && (there.mode & TYPE) === DIRECTORY;
     if (entry.type === 'directory') {
@@ -99,7 +95,7 @@ export class MountWriter implements TarHandler, Disposable {
     if (entry.type === 'hardlink') return this.#hardlink(path, entry, there !== undefined);
     if (there) this.#root.remove(path);
     if (entry.type === 'file') {
-      this.#file = this.#root.create(path, 0o600);
+      this.#file = new EntryFile(this.#root.create(path, 0o600), entry);
       return;
     }
     if (entry.type === 'symlink') this.#root.symlink(entry.linkPath, path);

@@ -1,4 +1,4 @@
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { linkOrCopy } from '../copying/entry.ts';
 import {
   makedev,
@@ -18,6 +18,7 @@ import { removeAt } from '../sys/rooted.ts';
 import { inUserNamespace } from '../sys/usernamespace.ts';
 import { fdPath } from '../sys/xattr.ts';
 import { applyEntryToFd, applyEntryToName } from './attributes.ts';
+import { EntryFile } from './entry-file.ts';
 import { type EntryPath, entryPath, whiteoutOf } from './entry-path.ts';
 import { isWhiteout, type MarkForm, makeOpaque, makeWhiteout } from './marks.ts';
 import { malformed } from './refusal.ts';
@@ -51,8 +52,7 @@ export class LayerWriter implements TarHandler, Disposable {
   /** The most recently used one comes last. */
   readonly #open = new Map<string, number>();
   readonly #times = new Map<string, Timespec>();
-  #file = -1;
-  #entry: TarEntry | undefined;
+  #file: EntryFile | undefined;
   readonly #plain: boolean;
   readonly #form: MarkForm;
 
@@ -81,15 +81,12 @@ export class LayerWriter implements TarHandler, Disposable {
 
   data(bytes: Buffer): void {
     // The content of a whiteout is ignored, as in containerd.
-    if (this.#file < 0) return;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+    this.#file?.write(bytes);
   }
 
   end(): void {
-    if (this.#file < 0 || !this.#entry) return;
-    applyEntryToFd(this.#file, this.#entry, true);
-    closeSync(this.#file);
-    this.#file = -1;
+    this.#file?.end();
+    this.#file = undefined;
   }
 
   /** Restores the times of directories, which their entries have changed, deepest first. */
@@ -102,8 +99,8 @@ export class LayerWriter implements TarHandler, Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#file >= 0) closeSync(this.#file);
-    this.#file = -1;
+    this.#file?.[Symbol.dispose]();
+    this.#file = undefined;
     for (const fd of this.#open.values()) closeSync(fd);
     this.#open.clear();
     closeSync(this.#top);
@@ -159,14 +156,11 @@ export class LayerWriter implements TarHandler, Disposable {
   #make(dir: number, path: EntryPath, entry: TarEntry): void {
     const { name } = path;
     const full = path.names.join('/');
-    this.#entry = entry;
     switch (entry.type) {
       case 'directory':
         return this.#makeDirectory(dir, name, full, entry);
       case 'file':
-        this.#file = this.#fresh(dir, name, full, () =>
-          tryOpenat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600),
-        );
+        this.#file = new EntryFile(this.#fresh(dir, name, full), entry);
         return;
       case 'hardlink':
         return this.#hardlink(dir, name, full, entry);
@@ -219,15 +213,13 @@ export class LayerWriter implements TarHandler, Disposable {
     this.#times.set(full, entry.mtime);
   }
 
-  /**
-   * Tries to make something new. If something is in its place, that is removed, and the attempt is
-   * repeated.
-   */
-  #fresh(dir: number, name: string, full: string, make: () => number): number {
-    const fd = make();
+  /** Makes a new file. If something is in its place, that is removed. */
+  #fresh(dir: number, name: string, full: string): number {
+    const flags = O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW;
+    const fd = tryOpenat(dir, name, flags, 0o600);
     if (fd >= 0) return fd;
     this.#clear(dir, name, full);
-    return openat(dir, name, O.WRONLY | O.CREAT | O.EXCL | O.NOFOLLOW, 0o600);
+    return openat(dir, name, flags, 0o600);
   }
 
   #clear(dir: number, name: string, full: string): void {

@@ -1,4 +1,5 @@
 import { closeSync, readdirSync, readSync } from 'node:fs';
+import { namesIn, resolveLinks } from '../../base/links.ts';
 import {
   clearMarks,
   fchmod,
@@ -219,7 +220,7 @@ function tryOpenFar(
   options: OpenOptions,
   resolve: number,
 ): number {
-  const parts = components(path);
+  const parts = namesIn(path);
   const found = parts.includes('..')
     ? -ERRNO['ELOOP']!
     : tryOpenPieces(root, parts, how, options, resolve);
@@ -227,8 +228,8 @@ function tryOpenFar(
   const last = parts.at(-1)!;
   const resolved =
     options.follow === false && last !== '..'
-      ? [...components(resolveIn(root, parts.slice(0, -1).join('/'))), last]
-      : components(resolveIn(root, path));
+      ? [...namesIn(resolveIn(root, parts.slice(0, -1).join('/'))), last]
+      : namesIn(resolveIn(root, path));
   return tryOpenPieces(root, resolved, how, options, resolve);
 }
 
@@ -313,15 +314,8 @@ export function listDirectory(fd: number): string[] {
   return names.sort(Buffer.compare).map(decodeName);
 }
 
-/**
- * Splits a path into components without `.`. A `..` remains, because it matters after a symlink.
- */
-function components(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.');
-}
-
 function parentIn(root: number, path: string): { dir: number; name: string } {
-  const parts = components(path);
+  const parts = namesIn(path);
   const name = parts.pop();
   if (name === undefined || name === '..') throw new SysError('open', ERRNO['EINVAL']!, path);
   return { dir: openIn(root, parts.join('/'), O.PATH | O.DIRECTORY), name };
@@ -332,34 +326,18 @@ function inParent<T>(root: number, path: string, use: (dir: number, name: string
   return using(dir, () => use(dir, name));
 }
 
-/** The kernel follows at most this many links in one path. */
-const MAX_LINKS = 40;
-
 /**
  * Resolves links one component at a time. The result is not trusted: the kernel resolves it once
  * more when it is opened.
  */
 function resolveIn(root: number, path: string): string {
-  const parts = components(path);
+  const parts = namesIn(path);
   if (isPlain(root, parts)) return parts.join('/');
-  const todo = parts.reverse();
-  const done: string[] = [];
-  for (let links = 0; todo.length > 0; ) {
-    const part = todo.pop()!;
-    if (part === '..') {
-      done.pop();
-      continue;
-    }
-    const target = linkAt(root, [...done, part].join('/'));
-    if (target === undefined) {
-      done.push(part);
-      continue;
-    }
-    if (++links > MAX_LINKS) throw new SysError('resolve', ERRNO['ELOOP']!, path);
-    if (target.startsWith('/')) done.length = 0;
-    todo.push(...components(target).reverse());
-  }
-  return done.join('/');
+  return resolveLinks(
+    path,
+    (at) => linkAt(root, at),
+    () => new SysError('resolve', ERRNO['ELOOP']!, path),
+  );
 }
 
 /**
@@ -386,7 +364,7 @@ function mkdirAll(
   mode: number,
   onMade?: (made: MadeDirectory) => void,
 ): string {
-  const wanted = components(path);
+  const wanted = namesIn(path);
   if (makeBelow(root, wanted, mode, onMade)) return wanted.join('/');
   const existing = tryOpenIn(root, path, O.PATH | O.DIRECTORY);
   const resolved = resolveIn(root, path);
@@ -394,7 +372,7 @@ function mkdirAll(
     closeSync(existing);
     return resolved;
   }
-  const parts = components(resolved);
+  const parts = namesIn(resolved);
   let dir = openIn(root, '', O.PATH | O.DIRECTORY);
   try {
     for (const [at, name] of parts.entries()) {
@@ -481,7 +459,7 @@ function setMode(dir: number, name: string, mode: number): void {
 }
 
 function removeIn(root: number, path: string): boolean {
-  const parts = components(path);
+  const parts = namesIn(path);
   if (parts.length === 0) {
     using(openIn(root, '', O.RDONLY | O.DIRECTORY), emptyDirectory);
     return true;

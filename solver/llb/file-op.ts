@@ -37,6 +37,24 @@ export interface FileAction {
     | { readonly kind: 'symlink'; readonly symlink: FileActionSymlink };
 }
 
+/** The owner and the time that an action sets. Undefined for a removal, which sets neither. */
+export function ownershipOf(
+  action: FileAction['action'],
+): { readonly owner?: ChownOpt; readonly timestamp: number | bigint } | undefined {
+  switch (action.kind) {
+    case 'copy':
+      return action.copy;
+    case 'mkfile':
+      return action.mkfile;
+    case 'mkdir':
+      return action.mkdir;
+    case 'symlink':
+      return action.symlink;
+    case 'rm':
+      return undefined;
+  }
+}
+
 /** Copies from a tree. Paths are absolute in their trees; `src` may have wildcards. */
 export interface FileActionCopy {
   readonly src: string;

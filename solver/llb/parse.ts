@@ -1,6 +1,7 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
 import { DEFINITION, type DefinitionMessage, type LocationMessage } from './definition-message.ts';
+import { type FileAction, ownershipOf, type UserOpt } from './file-op.ts';
 import type { LlbEdge, LlbVertex, SourceRange } from './graph.ts';
 import { unmarshalOp } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
@@ -83,19 +84,9 @@ function checkIndexes(op: LlbOp, inputs: number): void {
   }
 }
 
-type FileActionKind = Extract<LlbOp, { kind: 'file' }>['file']['actions'][number]['action'];
-
-function owners(action: FileActionKind) {
-  if (action.kind === 'rm') return [];
-  const value =
-    action.kind === 'copy'
-      ? action.copy
-      : action.kind === 'mkfile'
-        ? action.mkfile
-        : action.kind === 'mkdir'
-          ? action.mkdir
-          : action.symlink;
-  return [value.owner?.user, value.owner?.group].filter((user) => user !== undefined);
+function owners(action: FileAction['action']): UserOpt[] {
+  const owner = ownershipOf(action)?.owner;
+  return [owner?.user, owner?.group].filter((user) => user !== undefined);
 }
 
 /** One range per location, from its first line to its last, by the digest of the op. */

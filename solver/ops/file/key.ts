@@ -3,7 +3,13 @@ import { digestOf, digestOfParts } from '../../../base/digest.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import type { KeyPart } from '../../../cache/cache.ts';
 import type { Selection } from '../../../cache/contenthash.ts';
-import type { ChownOpt, FileAction, FileOp, UserOpt } from '../../llb/file-op.ts';
+import {
+  type ChownOpt,
+  type FileAction,
+  type FileOp,
+  ownershipOf,
+  type UserOpt,
+} from '../../llb/file-op.ts';
 import { selectionOf } from './perform.ts';
 
 /** Raise this when the meaning of an action changes. */
@@ -115,7 +121,7 @@ export function readsOf(op: FileOp, inputCount: number): readonly InputReads[] {
 function selectionsOf({ action, secondaryInput }: FileAction, input: number): Selection[] {
   const found: Selection[] = [];
   if (action.kind === 'copy' && secondaryInput === input) found.push(selectionOf(action.copy));
-  const owner = ownerOfAction(action);
+  const owner = ownershipOf(action)?.owner;
   if (owner?.user?.by === 'name' && owner.user.input === input) found.push(PASSWD);
   if (owner?.group?.by === 'name' && owner.group.input === input) found.push(GROUP);
   return found;
@@ -124,22 +130,6 @@ function selectionsOf({ action, secondaryInput }: FileAction, input: number): Se
 /** What an owner by name reads of the image, by content. */
 export const PASSWD: Selection = { paths: ['/etc/passwd'], wildcard: false, followLinks: true };
 export const GROUP: Selection = { paths: ['/etc/group'], wildcard: false, followLinks: true };
-
-/** The owner that an action sets, if any. */
-export function ownerOfAction(action: FileAction['action']): ChownOpt | undefined {
-  switch (action.kind) {
-    case 'copy':
-      return action.copy.owner;
-    case 'mkfile':
-      return action.mkfile.owner;
-    case 'mkdir':
-      return action.mkdir.owner;
-    case 'symlink':
-      return action.symlink.owner;
-    case 'rm':
-      return undefined;
-  }
-}
 
 /** The selector of an input (`InputKey.selector`): a digest of what is selected in it. */
 export function selectorOf(reads: InputReads): string {

@@ -12,14 +12,19 @@ import {
   type Snapshotter,
 } from '../../../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
-import type { ChownOpt, FileAction, FileActionCopy, FileOp } from '../../llb/file-op.ts';
+import {
+  type ChownOpt,
+  type FileAction,
+  type FileActionCopy,
+  type FileOp,
+  ownershipOf,
+} from '../../llb/file-op.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import { makeFile, makeSymlink, performMkdir, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';
 import { absoluteMode, parseMode } from './chmod.ts';
 import { copyPlace, type EarlierCopies } from './earlier.ts';
 import type { CopyPool } from './inparts.ts';
-import { ownerOfAction } from './key.ts';
 import { lookupGroup, lookupUser, type OwnerIds } from './owner.ts';
 import { performCopy, selectionOf } from './perform.ts';
 import type { FileStep } from './steps.ts';
@@ -219,11 +224,11 @@ class Runner {
   }
 
   async #overrides({ action, input }: FileAction, active: ActiveSnapshot): Promise<Overrides> {
-    const owner = ownerOfAction(action);
+    const set = ownershipOf(action);
     return {
-      owner: owner ? await this.#owner(owner, input, active) : undefined,
+      owner: set?.owner ? await this.#owner(set.owner, input, active) : undefined,
       mode: action.kind === 'copy' ? modeOf(action.copy) : undefined,
-      time: action.kind === 'rm' ? undefined : timeOf(timestampOf(action)),
+      time: set && timeOf(set.timestamp),
     };
   }
 
@@ -288,17 +293,4 @@ function unhashed(tree: Tree, copy: FileActionCopy): SelectedContents {
 function modeOf(copy: FileActionCopy): Overrides['mode'] {
   if (copy.modeStr !== undefined && copy.modeStr !== '') return parseMode(copy.modeStr);
   return copy.mode === -1 ? undefined : absoluteMode(copy.mode);
-}
-
-function timestampOf(action: Exclude<FileAction['action'], { kind: 'rm' }>): number | bigint {
-  switch (action.kind) {
-    case 'copy':
-      return action.copy.timestamp;
-    case 'mkfile':
-      return action.mkfile.timestamp;
-    case 'mkdir':
-      return action.mkdir.timestamp;
-    case 'symlink':
-      return action.symlink.timestamp;
-  }
 }

@@ -1,6 +1,5 @@
 import { KilnError } from '../../../base/errors.ts';
-import type { FileOp } from '../../llb/file-op.ts';
-import { ownerOfAction } from './key.ts';
+import { type FileOp, ownershipOf } from '../../llb/file-op.ts';
 
 /**
  * How the actions of an op depend on each other. A position is the number of an input, or the
@@ -46,7 +45,7 @@ export function wire(op: FileOp, inputCount: number): Wiring {
 /** The positions that an action refers to. */
 function needsOf(op: FileOp, index: number): readonly number[] {
   const { input, secondaryInput, action } = op.actions[index]!;
-  const owner = ownerOfAction(action);
+  const owner = ownershipOf(action)?.owner;
   const names = [owner?.user, owner?.group].flatMap((opt) =>
     opt?.by === 'name' ? [opt.input] : [],
   );
