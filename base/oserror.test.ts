@@ -2,11 +2,11 @@ import { constants } from 'node:os';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from './errors.ts';
-import { attempt, osError, reading, reasonOf, untoldOsError, writing } from './oserror.ts';
+import { attempt, osError, reading, reasonOf, unhandledOsError, writing } from './oserror.ts';
 
 const failure = (code: string, more: object = {}) =>
   Object.assign(new Error(`${code}: in the system's words`), { code, ...more });
-const told = (code: string, doing: 'read' | 'write' = 'read') =>
+const errorFor = (code: string, doing: 'read' | 'write' = 'read') =>
   osError(failure(code), {
     code: 'KILN_SYSTEM',
     what: 'the file cannot be used',
@@ -15,7 +15,7 @@ const told = (code: string, doing: 'read' | 'write' = 'read') =>
   }) as KilnError;
 
 /** Errors that a user meets at a path, a disk or a peer. */
-const MET = [
+const USER_ERRORS = [
   ['EACCES', /permission denied$/, /chmod|rights|may/],
   ['EPERM', /not permitted$/, /lsattr/],
   ['EISDIR', /is a directory$/, /\/a\/b|not a directory/],
@@ -33,10 +33,10 @@ const MET = [
   ['EBUSY', /in use$/, /fuser -v \/a\/b/],
 ] as const;
 
-for (const [code, reason, hint] of MET) {
+for (const [code, reason, hint] of USER_ERRORS) {
   test(`${code} is reported with its reason, the path and a next step`, () => {
     for (const doing of ['read', 'write'] as const) {
-      const error = told(code, doing);
+      const error = errorFor(code, doing);
       assert.instance(error, KilnError);
       assert.match(error.message, /^the file cannot be used: /);
       assert.match(error.message, reason);
@@ -48,15 +48,15 @@ for (const [code, reason, hint] of MET) {
 }
 
 test('EFBIG of a write names the limit, EPIPE names the reader that has gone', () => {
-  assert.match(told('EFBIG', 'write').hint ?? '', /ulimit -f/);
-  assert.match(told('EFBIG').message, /too large$/);
-  assert.match(told('EPIPE', 'write').message, /the reader has gone$/);
+  assert.match(errorFor('EFBIG', 'write').hint ?? '', /ulimit -f/);
+  assert.match(errorFor('EFBIG').message, /too large$/);
+  assert.match(errorFor('EPIPE', 'write').message, /the reader has gone$/);
 });
 
 test('an errno without a description is reported by its name', () => {
   const without = Object.keys(constants.errno).filter((code) => reasonOf(failure(code)) === code);
   assert.ok(without.includes('ECHILD'));
-  assert.match(told('ECHILD').message, /ECHILD$/);
+  assert.match(errorFor('ECHILD').message, /ECHILD$/);
 });
 
 test('a hint for one errno comes before the usual advice, a general hint comes after it', () => {
@@ -79,12 +79,12 @@ test('an error that is not from the operating system is returned unchanged', () 
   ];
   for (const other of others) {
     assert.is(osError(other, { code: 'KILN_SYSTEM', what: 'it failed' }), other);
-    assert.is(untoldOsError(other), other);
+    assert.is(unhandledOsError(other), other);
   }
 });
 
 test('an unhandled system error names call and path; one of a mistake in Kiln is a bug', () => {
-  const error = untoldOsError(
+  const error = unhandledOsError(
     failure('EIO', { syscall: 'open', path: '/d/f' }),
     'COPY a b',
   ) as KilnError;
@@ -92,11 +92,11 @@ test('an unhandled system error names call and path; one of a mistake in Kiln is
   assert.is(error.message, 'COPY a b: open /d/f: input/output error');
   assert.equal(error.place, { kind: 'path', path: '/d/f' });
   assert.is(
-    (untoldOsError(failure('EIO')) as KilnError).message,
+    (unhandledOsError(failure('EIO')) as KilnError).message,
     'the system refused a call: input/output error',
   );
   const bug = failure('EBADF');
-  assert.is(untoldOsError(bug), bug);
+  assert.is(unhandledOsError(bug), bug);
 });
 
 test('an error about a file that the user named says what it is, its path and the reason', () => {

@@ -87,14 +87,14 @@ export function attempt<T>(about: Attempt, body: () => T): T {
 }
 
 /** System errors that only a mistake in Kiln can cause. */
-const OURS = new Set(['EBADF', 'EFAULT', 'ENOTSOCK']);
+const BUG_CODES = new Set(['EBADF', 'EFAULT', 'ENOTSOCK']);
 
 /**
  * The last line of defence: a system error that no caller has converted is not a bug either. `what`
  * says what was being done, when that is known. Anything else is returned unchanged.
  */
-export function untoldOsError(error: unknown, what?: string): unknown {
-  if (!isOsError(error) || OURS.has(error.code)) return error;
+export function unhandledOsError(error: unknown, what?: string): unknown {
+  if (!isOsError(error) || BUG_CODES.has(error.code)) return error;
   const { path, syscall } = error as { path?: unknown; syscall?: unknown };
   const place = typeof path === 'string' && path !== '' ? path : undefined;
   if (syscall === 'uv_cwd')

@@ -6,7 +6,7 @@ const matches = (pattern: string, path: string) =>
   compilePattern(pattern)?.matches(new SplitPath(path));
 
 /** Cases where moby/patternmatcher behaves in a surprising way. */
-const ODD: readonly (readonly [string, string, boolean | undefined])[] = [
+const SURPRISES: readonly (readonly [string, string, boolean | undefined])[] = [
   ['**.txt', 'a.txt', true],
   ['**.txt', 'dir/a.txt', true],
   ['**.t?t', 'dir/a.txt', false],
@@ -29,7 +29,7 @@ const ODD: readonly (readonly [string, string, boolean | undefined])[] = [
 ];
 
 test('patterns match the same paths as in patternmatcher', () => {
-  for (const [pattern, path, wanted] of ODD)
+  for (const [pattern, path, wanted] of SURPRISES)
     assert.is(matches(pattern, path), wanted, `${pattern} against ${path}`);
 });
 

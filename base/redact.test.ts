@@ -60,8 +60,8 @@ test('a text that comes with many values is searched once', () => {
   const cpu = (count: number) => {
     const list = Array.from({ length: count }, (_, line) => ({ line, source: { text } }));
     const before = process.cpuUsage();
-    const told = redactData(list);
-    assert.not.match(told.at(-1)!.source.text, /u:p/);
+    const redactedText = redactData(list);
+    assert.not.match(redactedText.at(-1)!.source.text, /u:p/);
     const { user, system } = process.cpuUsage(before);
     return user + system;
   };

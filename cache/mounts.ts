@@ -65,7 +65,7 @@ export function createCacheMounts(directory: string): CacheMounts {
       const home = join(directory, cacheName(request));
       if (request.fresh && !begunAnew.has(home)) {
         begunAnew.add(home);
-        beginAnew(home);
+        emptyUnused(home);
       }
       for (;;) {
         describeCache(home, request);
@@ -176,7 +176,7 @@ async function fill(place: string, request: CacheRequest): Promise<void> {
 }
 
 /** Empties the directories that are not in use. */
-function beginAnew(home: string): void {
+function emptyUnused(home: string): void {
   for (let number = 0; existsSync(join(home, `${number}.lock`)); number++) {
     using held = tryLockFile(join(home, `${number}.lock`), 'exclusive');
     if (held) removed(join(home, `${number}`));

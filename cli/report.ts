@@ -1,5 +1,5 @@
 import { KilnError, messageOf } from '../base/errors.ts';
-import { untoldOsError } from '../base/oserror.ts';
+import { unhandledOsError } from '../base/oserror.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import { redactError, redactUrl } from '../base/redact.ts';
 import { stderr } from './output.ts';
@@ -11,7 +11,7 @@ import { cleanLine } from './terminal/text.ts';
  * printed with its stack. Passwords in URLs are left out.
  */
 export async function printError(thrown: unknown): Promise<void> {
-  const error = untoldOsError(originalError(thrown));
+  const error = unhandledOsError(originalError(thrown));
   if (!(error instanceof KilnError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
@@ -41,7 +41,7 @@ function withCleanNotes(error: KilnError): KilnError {
 
 /** Returns the exit code of a command that threw `thrown`. It is 70 for a bug. */
 export function exitCodeOf(thrown: unknown): number {
-  const error = untoldOsError(originalError(thrown));
+  const error = unhandledOsError(originalError(thrown));
   return error instanceof KilnError ? error.exitCode : 70;
 }
 

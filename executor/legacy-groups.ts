@@ -37,7 +37,7 @@ const DEVICES = [
 const COMMON = 'kiln-sandboxes';
 
 /** The controllers that count for every process, where these hierarchies exist. */
-const COUNTED = ['memory', 'cpuacct'];
+const ALWAYS_MEASURED = ['memory', 'cpuacct'];
 /** The controllers of a process below `--cgroup-parent`, where these hierarchies exist. */
 const ALL = ['memory', 'cpuacct', 'cpu', 'pids', 'blkio'];
 
@@ -175,7 +175,10 @@ class StepGroups {
       groups.clear();
     };
     try {
-      for (const controller of new Set([...(wish.parent === '' ? COUNTED : ALL), ...needed]))
+      for (const controller of new Set([
+        ...(wish.parent === '' ? ALWAYS_MEASURED : ALL),
+        ...needed,
+      ]))
         this.#make(controller, id, wish, groups, needed.has(controller));
     } catch (error) {
       remove();

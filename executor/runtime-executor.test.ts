@@ -796,7 +796,7 @@ test('a runtime with published vulnerabilities is reported once and asked once',
   assert.is(readFileSync(asked, 'utf8'), '\n');
 });
 
-test('each run is told what to know about the host, also when earlier runs were told', async () => {
+test('each run gets the warnings about the host, also when earlier runs got them', async () => {
   const old = join(tree.directory, 'another-old-crun');
   writeFileSync(
     old,
@@ -810,7 +810,7 @@ test('each run is told what to know about the host, also when earlier runs were 
     runtime: old,
     networks: ['host'],
   });
-  const told = async () => {
+  const warningsOfRun = async () => {
     const sentences: string[] = [];
     await other.run(
       specFor(tree.root, ['/bin/true']),
@@ -819,11 +819,11 @@ test('each run is told what to know about the host, also when earlier runs were 
     );
     return sentences;
   };
-  const first = await told();
+  const first = await warningsOfRun();
   assert.is(first.length, 1);
   assert.match(first[0] ?? '', /CVE-2022-27650/);
-  assert.equal(await told(), first);
-  const [one, two] = await Promise.all([told(), told()]);
+  assert.equal(await warningsOfRun(), first);
+  const [one, two] = await Promise.all([warningsOfRun(), warningsOfRun()]);
   assert.equal([one, two], [first, first]);
 });
 

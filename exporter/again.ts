@@ -4,7 +4,7 @@ import { KilnError } from '../base/errors.ts';
  * Codes of a second attempt that could not fetch the blob removed by the first attempt. Then the
  * error of the first attempt is reported, because it says more.
  */
-const GONE: ReadonlySet<string> = new Set(['KILN_BLOB_MISSING', 'KILN_STORE_DAMAGED']);
+const SECOND_FAILURES: ReadonlySet<string> = new Set(['KILN_BLOB_MISSING', 'KILN_STORE_DAMAGED']);
 /**
  * Each attempt removes one damaged blob. A disk with more damaged blobs than this is beyond repair.
  */
@@ -23,7 +23,7 @@ export async function withSoundBlobs<T>(work: () => Promise<T>): Promise<T> {
       return await work();
     } catch (error) {
       if (!(error instanceof KilnError)) throw error;
-      if (damage && GONE.has(error.code)) throw damage;
+      if (damage && SECOND_FAILURES.has(error.code)) throw damage;
       if (
         error.code !== 'KILN_BLOB_CORRUPT' ||
         error.message === damage?.message ||

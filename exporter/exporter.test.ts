@@ -478,13 +478,13 @@ test('progress describes the export in the words of buildx', async ({ shop }) =>
   await shop.run(imageStoreExporter(shop, output('image', '', ['app:1'])), [
     targetOf(await twoLayers(shop)),
   ]);
-  const told = shop.events.flatMap((event) =>
+  const names = shop.events.flatMap((event) =>
     event.kind === 'status' && event.completed !== undefined ? [event.id] : [],
   );
-  assert.is(told[0], 'exporting layers');
-  assert.match(told[1] ?? '', /^exporting manifest sha256:/);
-  assert.match(told[2] ?? '', /^exporting config sha256:/);
-  assert.is(told[3], 'naming to docker.io/library/app:1');
+  assert.is(names[0], 'exporting layers');
+  assert.match(names[1] ?? '', /^exporting manifest sha256:/);
+  assert.match(names[2] ?? '', /^exporting config sha256:/);
+  assert.is(names[3], 'naming to docker.io/library/app:1');
   const vertices = shop.events.filter((event) => event.kind === 'vertex');
   assert.is(vertices.length, 2);
   assert.is(vertices[0]?.name, 'exporting to image');

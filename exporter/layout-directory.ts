@@ -9,10 +9,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { contentMismatch } from '../base/content-mismatch.ts';
 import { asDigest, type Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
-import { brokenPromise } from '../base/promise.ts';
 import { indexedManifests } from '../registry/layout.ts';
 import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
@@ -95,7 +95,7 @@ function isThere(path: string, entry: ArchiveEntry): boolean {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (!there?.isFile() || there.size !== sizeOf(entry)) return false;
   return (
-    brokenPromise({ digest: asDigest(`sha256:${hex}`) }, { digest: digestOfFile(path) }) ===
+    contentMismatch({ digest: asDigest(`sha256:${hex}`) }, { digest: digestOfFile(path) }) ===
     undefined
   );
 }

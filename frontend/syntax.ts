@@ -32,7 +32,7 @@ export function checkSyntax(
   if (wanted === '') return [];
   const reference = tryParseReference(wanted);
   if (!reference || !DOCKERS.test(reference.path)) throw foreign(wanted, source, line?.number);
-  const why = notThisOne(reference);
+  const why = mismatchOf(reference);
   if (why === undefined) return [];
   return [
     {
@@ -51,7 +51,7 @@ export function checkSyntax(
   ];
 }
 
-function notThisOne({ tag, digest }: Reference): string | undefined {
+function mismatchOf({ tag, digest }: Reference): string | undefined {
   if (digest) return `is not the one that ${digest.slice(0, 19)}… names`;
   const [, major = '', minor] = /^v?(\d+)(?:\.(\d+))?/.exec(tag ?? '') ?? [];
   const [ownMajor = 0, ownMinor = 0] = LANGUAGE.split('.').map(Number);

@@ -277,6 +277,6 @@ function parseToken(body: Buffer | undefined, url: URL): { token: string; lifeti
 }
 
 /** True for an answer that asks for a login. */
-export function wantsLogin(response: HttpResponse): boolean {
+export function requiresLogin(response: HttpResponse): boolean {
   return response.status === 401 && header(response, 'www-authenticate') !== undefined;
 }

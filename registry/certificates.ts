@@ -11,14 +11,17 @@ export interface Certificates {
 }
 
 /** Makes the error that says why a file or directory cannot be used. */
-export type Complaint = (why: string, cause?: unknown) => Error;
+export type ErrorMaker = (why: string, cause?: unknown) => Error;
 
 /**
  * Reads a directory like docker's `certs.d/HOST`: every `*.crt` is a CA, every `NAME.cert` is a
  * client certificate with its key in `NAME.key`. Returns undefined when the directory does not
  * exist. Throws the error made by `complain` when a file cannot be used or its partner is missing.
  */
-export function readCertificates(directory: string, complain: Complaint): Certificates | undefined {
+export function readCertificates(
+  directory: string,
+  complain: ErrorMaker,
+): Certificates | undefined {
   let names: string[];
   try {
     names = readdirSync(directory).sort();
@@ -49,7 +52,7 @@ export function readCertificates(directory: string, complain: Complaint): Certif
 /** Reads a client certificate and its key. */
 export function readKeypair(
   files: { readonly cert: string; readonly key: string },
-  complain: Complaint,
+  complain: ErrorMaker,
 ): Keypair {
   return {
     cert: readPem(files.cert, 'CERTIFICATE', complain),
@@ -61,7 +64,7 @@ export function readKeypair(
 export function readPem(
   file: string,
   kind: 'CERTIFICATE' | 'PRIVATE KEY',
-  complain: Complaint,
+  complain: ErrorMaker,
 ): string {
   let text: string;
   try {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
+import { contentMismatch } from '../base/content-mismatch.ts';
 import { asDigest, type Digest, digestOf, isDigest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
-import { brokenPromise } from '../base/promise.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { repositoryScope } from './auth.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
@@ -158,7 +158,7 @@ export class RegistryClient implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<FetchedDocument> {
     return this.#eachEndpoint(repository, (endpoint, last) =>
-      onceMore(last, () =>
+      retryWrongBytes(last, () =>
         retrying(this.#retry, signal, () =>
           this.#manifest(endpoint, repository, reference, signal),
         ),
@@ -192,8 +192,8 @@ export class RegistryClient implements AsyncDisposable {
     const asked = isDigest(reference)
       ? reference
       : (promisedDigest(response, repository, reference) ?? digest);
-    const wrong = brokenPromise({ digest: asked }, { digest });
-    if (wrong !== undefined) throw liedAbout(response, where, wrong);
+    const wrong = contentMismatch({ digest: asked }, { digest });
+    if (wrong !== undefined) throw substituted(response, where, wrong);
     const mediaType = typeOf(response);
     return { digest, mediaType, bytes, document: parseDocument(bytes, mediaType, where) };
   }
@@ -325,7 +325,10 @@ export class RegistryClient implements AsyncDisposable {
       }
     }
     if (!whole) return;
-    const wrong = brokenPromise({ digest }, { digest: asDigest(`sha256:${whole.digest('hex')}`) });
+    const wrong = contentMismatch(
+      { digest },
+      { digest: asDigest(`sha256:${whole.digest('hex')}`) },
+    );
     if (wrong === undefined) return;
     for (const { origin } of asked) this.#liars.add(`${origin} ${digest}`);
     throw new KilnError(
@@ -378,7 +381,7 @@ export class RegistryClient implements AsyncDisposable {
         digest: stated !== undefined && isDigest(stated) ? stated : digest,
         size: length ? Number(length) : undefined,
       };
-      return brokenPromise({ digest, size }, came) === undefined;
+      return contentMismatch({ digest, size }, came) === undefined;
     });
   }
 
@@ -436,7 +439,7 @@ export class RegistryClient implements AsyncDisposable {
     const stored = header(response, 'docker-content-digest');
     const wrong =
       stored !== undefined && isDigest(stored)
-        ? brokenPromise({ digest }, { digest: stored })
+        ? contentMismatch({ digest }, { digest: stored })
         : undefined;
     if (wrong !== undefined) {
       throw new KilnError(
@@ -464,7 +467,7 @@ export class RegistryClient implements AsyncDisposable {
     const stored = await retrying(this.#retry, signal, () =>
       this.#manifest(this.#pushEndpoint(repository), repository, reference, signal),
     );
-    const wrong = brokenPromise({ digest }, stored);
+    const wrong = contentMismatch({ digest }, stored);
     if (wrong === undefined) return;
     const what = nameFor(repository, reference);
     throw new KilnError(
@@ -534,7 +537,7 @@ export class RegistryClient implements AsyncDisposable {
 }
 
 /** Asks again for wrong bytes when there is no other mirror: the network may have damaged them. */
-async function onceMore<T>(last: boolean, ask: () => Promise<T>): Promise<T> {
+async function retryWrongBytes<T>(last: boolean, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
@@ -555,13 +558,13 @@ function promisedDigest(
   const stated = header(response, 'docker-content-digest');
   if (!isDigest(reference)) return stated !== undefined && isDigest(stated) ? stated : undefined;
   if (stated === undefined || !isDigest(stated)) return reference;
-  const wrong = brokenPromise({ digest: reference }, { digest: stated });
+  const wrong = contentMismatch({ digest: reference }, { digest: stated });
   if (wrong !== undefined)
-    throw liedAbout(response, `manifest of ${nameFor(repository, reference)}`, wrong);
+    throw substituted(response, `manifest of ${nameFor(repository, reference)}`, wrong);
   return reference;
 }
 
-function liedAbout(response: HttpResponse, where: string, wrong: string): KilnError {
+function substituted(response: HttpResponse, where: string, wrong: string): KilnError {
   return new KilnError(
     'KILN_DIGEST_MISMATCH',
     `registry ${response.url.host} sent another ${where}: ${wrong}`,

@@ -3,7 +3,7 @@ import { KilnError, messageOf } from '../base/errors.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 import {
   type Certificates,
-  type Complaint,
+  type ErrorMaker,
   readCertificates,
   readKeypair,
   readPem,
@@ -49,7 +49,7 @@ function withCertificates(hosts: HostsConfig, root: string): HostsConfig {
 }
 
 function certificatesOf(root: string, host: string): readonly Certificates[] {
-  const complain: Complaint = (why, cause) =>
+  const complain: ErrorMaker = (why, cause) =>
     new KilnError(
       'KILN_REGISTRY_CONFIG_INVALID',
       `the certificates for registry ${host} cannot be used: ${why}`,
@@ -83,7 +83,7 @@ export async function parseHostsConfig(
   text: string,
   path: string,
 ): Promise<ReadonlyMap<string, HostConfig>> {
-  const invalid: Complaint = (why, cause) =>
+  const invalid: ErrorMaker = (why, cause) =>
     new KilnError('KILN_REGISTRY_CONFIG_INVALID', `${path} is not valid: ${why}`, {
       place: { kind: 'path', path },
       cause,
@@ -112,7 +112,7 @@ export const REGISTRY_KEYS: ReadonlySet<string> = new Set([
   'keypair',
 ]);
 
-function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfig {
+function hostConfig(host: string, table: unknown, invalid: ErrorMaker): HostConfig {
   if (!isTable(table)) throw invalid(`registry."${host}" is not a table`);
   const stray = Object.keys(table).find((key) => !REGISTRY_KEYS.has(key));
   if (stray !== undefined) throw invalid(`registry."${host}" has an unknown field ${stray}`);
@@ -147,7 +147,7 @@ function hostConfig(host: string, table: unknown, invalid: Complaint): HostConfi
   };
 }
 
-function ownKeypairs(host: string, value: unknown, invalid: Complaint): Keypair[] {
+function ownKeypairs(host: string, value: unknown, invalid: ErrorMaker): Keypair[] {
   // BuildKit accepts a single table as well as a list of tables.
   const tables = value === undefined ? [] : Array.isArray(value) ? value : [value];
   return tables.map((table) => {

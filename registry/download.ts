@@ -1,7 +1,7 @@
+import { bytesMismatch } from '../base/content-mismatch.ts';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
-import { brokenBytes } from '../base/promise.ts';
 import { repositoryScope } from './auth.ts';
 import type { Exchange } from './exchange.ts';
 import { networkFailure, TransientFailure } from './failures.ts';
@@ -235,7 +235,7 @@ export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
   const sink: BlobSink = {
     write: (chunk) => chunks.push(chunk),
     commit({ digest }) {
-      const wrong = brokenBytes({ digest }, bytes());
+      const wrong = bytesMismatch({ digest }, bytes());
       if (wrong !== undefined)
         throw new KilnError(
           'KILN_DIGEST_MISMATCH',

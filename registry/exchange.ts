@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { KilnError } from '../base/errors.ts';
-import { Authorizer, type Scope, wantsLogin } from './auth.ts';
+import { Authorizer, requiresLogin, type Scope } from './auth.ts';
 import type { CredentialSource } from './credentials.ts';
 import { networkFailure, type RequestSubject, speaksNoTls, statusFailure } from './failures.ts';
 import { type Endpoint, tlsTowards } from './hosts.ts';
@@ -84,7 +84,7 @@ export class Exchange implements AsyncDisposable {
       if (request.accept.includes(response.status)) return response;
       if (
         trusted &&
-        wantsLogin(response) &&
+        requiresLogin(response) &&
         logins++ < 2 &&
         this.#authorizer.learn(endpoint, request.scopes, response, authorization)
       ) {
@@ -97,7 +97,7 @@ export class Exchange implements AsyncDisposable {
       if (
         trusted &&
         response.status === 401 &&
-        !wantsLogin(response) &&
+        !requiresLogin(response) &&
         authorization &&
         logins++ < 1
       ) {

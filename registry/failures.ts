@@ -146,14 +146,19 @@ export function networkFailure(
       },
     );
   }
-  return error instanceof ClientFailure ? oddAnswer(error, code, host, party) : error;
+  return error instanceof ClientFailure ? protocolFailure(error, code, host, party) : error;
 }
 
 /**
  * The remaining failures: answers that are not HTTP, endless headers, and requests that a proxy or
  * the client itself refused.
  */
-function oddAnswer(error: ClientFailure, code: string, host: string, party: Party): KilnError {
+function protocolFailure(
+  error: ClientFailure,
+  code: string,
+  host: string,
+  party: Party,
+): KilnError {
   const elsewhere = 'check host and port: another service or a proxy may answer there';
   if (code === 'UND_ERR_HEADERS_OVERFLOW')
     return new KilnError(party.other, `${party.noun} ${host} sends headers that are too large`, {
@@ -259,7 +264,7 @@ export async function statusFailure(
   subject: RequestSubject,
   signal: AbortSignal,
 ): Promise<Error> {
-  const said = await saidBy(response, signal);
+  const said = await errorDetails(response, signal);
   const host = response.url.host;
   const tail = said.text ? `: ${said.text}` : '';
   const status = response.status;
@@ -313,7 +318,10 @@ export async function statusFailure(
  * The errors of a distribution-spec error document (spec.md, error codes), made safe for a
  * terminal.
  */
-async function saidBy(response: HttpResponse, signal: AbortSignal): Promise<{ text: string }> {
+async function errorDetails(
+  response: HttpResponse,
+  signal: AbortSignal,
+): Promise<{ text: string }> {
   let body: Buffer | undefined;
   try {
     body = await readLimited(response, 64 << 10);

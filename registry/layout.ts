@@ -1,10 +1,10 @@
 import { closeSync, constants, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { bytesMismatch } from '../base/content-mismatch.ts';
 import { type Digest, hexOf, isDigest } from '../base/digest.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import type { Descriptor, Index } from '../base/oci.ts';
 import { MEDIA } from '../base/oci.ts';
 import { attempt, osError, reading } from '../base/oserror.ts';
-import { brokenBytes } from '../base/promise.ts';
 import { NotRegular, openRegular } from '../snapshotter/sys/regular.ts';
 import { openRoot } from '../snapshotter/sys/rooted.ts';
 import { indexArchive } from './archive.ts';
@@ -138,7 +138,7 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
     read(descriptor, limit) {
       const bytes = files.small(blobName(descriptor.digest), limit);
       if (!bytes) throw missingBlob(path, descriptor.digest);
-      if (brokenBytes({ digest: descriptor.digest }, bytes) !== undefined)
+      if (bytesMismatch({ digest: descriptor.digest }, bytes) !== undefined)
         throw damagedBlob(path, descriptor.digest);
       return bytes;
     },

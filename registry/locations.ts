@@ -18,7 +18,7 @@ export interface BlobLocations {
 /**
  * The most repositories remembered for one blob, because a mount that fails costs a request each.
  */
-const PER_BLOB = 2;
+const MAX_PER_BLOB = 2;
 /** The most blobs remembered for one registry. The oldest are forgotten. */
 const MAX_BLOBS = 4000;
 
@@ -46,7 +46,7 @@ export function openBlobLocations(directory: string): BlobLocations {
       known.paths.delete(digest);
       known.paths.set(
         digest,
-        [path, ...before.filter((other) => other !== path)].slice(0, PER_BLOB),
+        [path, ...before.filter((other) => other !== path)].slice(0, MAX_PER_BLOB),
       );
       known.changed = true;
     },

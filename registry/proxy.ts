@@ -35,11 +35,11 @@ export function proxySettings(env: Readonly<Record<string, string | undefined>>)
 export function proxyFor(url: URL, settings: ProxySettings): string | undefined {
   const proxy = url.protocol === 'https:' ? settings.https : settings.http;
   if (!proxy || isLoopback(url.host)) return undefined;
-  if (settings.none.some((entry) => exempts(entry, url))) return undefined;
+  if (settings.none.some((entry) => matchesNoProxy(entry, url))) return undefined;
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
 }
 
-function exempts(entry: string, url: URL): boolean {
+function matchesNoProxy(entry: string, url: URL): boolean {
   if (entry === '*') return true;
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (entry.includes('/')) return inBlock(entry, host);

@@ -1,9 +1,9 @@
+import { contentMismatch } from '../base/content-mismatch.ts';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Manifest, MEDIA } from '../base/oci.ts';
 import { formatPlatform, type Platform } from '../base/platform.ts';
 import { bestManifest, offeredPlatforms } from '../base/platformmatch.ts';
-import { brokenPromise } from '../base/promise.ts';
 import { formatReference, nameOf, parseReference, type Reference } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
@@ -148,7 +148,7 @@ function isWhole(content: ContentStore, descriptor: Descriptor): boolean {
   // Either our copy is damaged, or the descriptor is wrong and the blob is a good one of another
   // image. The bytes decide.
   const came = digestOfFile(content.path(descriptor.digest));
-  const damaged = brokenPromise({ digest: descriptor.digest }, { digest: came });
+  const damaged = contentMismatch({ digest: descriptor.digest }, { digest: came });
   if (damaged === undefined) {
     throw new KilnError(
       'KILN_DIGEST_MISMATCH',
@@ -311,7 +311,7 @@ async function remoteTarget(
   try {
     head = await client.head(reference, wanted, signal, known ? 1 : undefined);
   } catch (error) {
-    if (!known || !(error instanceof KilnError && CANNOT_SAY.has(error.code))) throw error;
+    if (!known || !(error instanceof KilnError && UNDECIDED.has(error.code))) throw error;
     world.warn?.(`${error.message}; ${name} is used as it was last time, ${known.digest}`);
     return known;
   }
@@ -355,7 +355,7 @@ async function fetchDocument(
 }
 
 /** Failures that say nothing about whether the image exists. */
-const CANNOT_SAY: ReadonlySet<string> = new Set([
+const UNDECIDED: ReadonlySet<string> = new Set([
   'KILN_REGISTRY_UNREACHABLE',
   'KILN_REGISTRY_TIMEOUT',
   'KILN_REGISTRY_RATE_LIMITED',

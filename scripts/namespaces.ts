@@ -21,16 +21,16 @@ export function lazyNamespaces(code: string): string {
   let made = '';
   const rest = code.replace(NAMESPACE, (_, name: string, getters: string) => {
     const fill = `if(!${name})__export(${name}={},{${getters}});`;
-    made += `var ${name};function ${name}${ASKED}(){${fill}return ${name}}\n`;
+    made += `var ${name};function ${name}${ACCESSOR}(){${fill}return ${name}}\n`;
     return '';
   });
   return (
     made +
     rest.replace(/(?<![\w$.])\w+_exports\d*\b/g, (name) =>
-      names.has(name) ? `${name}${ASKED}()` : name,
+      names.has(name) ? `${name}${ACCESSOR}()` : name,
     )
   );
 }
 
 const NAMESPACE = /^var (\w+_exports\d*) = \{\};\n__export\(\1, \{\n([^{}]*)\}\);$/gm;
-const ASKED = '$asked';
+const ACCESSOR = '$asked';

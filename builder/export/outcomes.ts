@@ -1,5 +1,5 @@
 import { KilnError, messageOf } from '../../base/errors.ts';
-import { untoldOsError } from '../../base/oserror.ts';
+import { unhandledOsError } from '../../base/oserror.ts';
 
 /**
  * The outcomes of all that a build writes: images, archives, directories, caches. One that fails
@@ -24,7 +24,7 @@ export class Outcomes {
    */
   throwFirst(notBegun: readonly string[]): void {
     if (this.#failures.length === 0) return;
-    const error = untoldOsError(this.#failures[0]);
+    const error = unhandledOsError(this.#failures[0]);
     const lines = [...this.#lines, ...notBegun.map((name) => `not done: ${name}`)];
     if (!(error instanceof KilnError) || lines.length === 1) throw error;
     const { code, message, place, hint, exitCode, notes, cause } = error;

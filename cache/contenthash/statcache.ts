@@ -54,7 +54,7 @@ const COLUMNS = 5;
  * After this many searches from the beginning (10 µs each among 20,000 rows), a map of all rows is
  * made (8 ms).
  */
-const JUMPS = 200;
+const SEARCHES_BEFORE_MAP = 200;
 const ROW = COLUMNS * 8 + 1 + 32;
 
 /** `file` is the place on disk; without it the digests are kept in memory only. */
@@ -137,7 +137,7 @@ class FileStatCache implements StatCache {
   #find(ino: number): number | undefined {
     const { numbers, count } = this.#old;
     if (this.#next < count && numbers[count + this.#next] === ino) return this.#next++;
-    const row = this.#jumps++ < JUMPS ? this.#search(ino) : this.#mapped().get(ino);
+    const row = this.#jumps++ < SEARCHES_BEFORE_MAP ? this.#search(ino) : this.#mapped().get(ino);
     if (row !== undefined) this.#next = row + 1;
     return row;
   }

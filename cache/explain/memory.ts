@@ -40,21 +40,21 @@ export interface MissMemory {
 }
 
 /** More records of one step than this add nothing to an explanation. */
-const ENOUGH = 20;
+const MAX_RECORDS = 20;
 /**
  * An index larger than this (about 100,000 files) is not kept. The explanation then only says that
  * files changed.
  */
-const LARGEST = 8 << 20;
+const MAX_INDEX = 8 << 20;
 
 /** An index smaller than this, of a few files, is stored uncompressed. */
-const WORTH_DEFLATING = 4096;
+const MIN_DEFLATED = 4096;
 /** The first byte says how the rest is stored. */
 const PLAIN = Buffer.of(0);
 const DEFLATED = Buffer.of(1);
 
 async function packed(index: Buffer): Promise<Buffer> {
-  if (index.length < WORTH_DEFLATING) return Buffer.concat([PLAIN, index]);
+  if (index.length < MIN_DEFLATED) return Buffer.concat([PLAIN, index]);
   return Buffer.concat([
     DEFLATED,
     await promisify<Buffer, object, Buffer>(deflateRaw)(index, { level: 1 }),
@@ -65,7 +65,7 @@ async function packed(index: Buffer): Promise<Buffer> {
 function unpacked(data: Buffer): Buffer | undefined {
   const rest = data.subarray(1);
   if (data[0] === PLAIN[0]) return rest;
-  return data[0] === DEFLATED[0] ? inflateRawSync(rest, { maxOutputLength: LARGEST }) : undefined;
+  return data[0] === DEFLATED[0] ? inflateRawSync(rest, { maxOutputLength: MAX_INDEX }) : undefined;
 }
 
 /**
@@ -151,7 +151,7 @@ class TableMemory implements MissMemory {
   }
 
   keepIndex(key: Digest, input: number, index: Buffer): void {
-    if (index.length > LARGEST) return;
+    if (index.length > MAX_INDEX) return;
     const kept = packed(index).then((data) => {
       const sql = 'INSERT OR REPLACE INTO content_index (key, input, data) VALUES (?, ?, ?)';
       this.#store.db.run(sql, hexOf(key), input, data);
@@ -167,7 +167,7 @@ class TableMemory implements MissMemory {
   #rows(where: string, ...values: string[]): Row[] | undefined {
     const sql =
       `SELECT key, description, parts FROM record WHERE scope = ? AND ${where} ORDER BY ` +
-      `created DESC LIMIT ${ENOUGH}`;
+      `created DESC LIMIT ${MAX_RECORDS}`;
     const rows = this.#store.db.all<Row>(sql, this.#scope, ...values);
     return rows.length === 0 ? undefined : rows;
   }

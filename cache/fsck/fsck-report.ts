@@ -46,14 +46,16 @@ export function damagedIn({ problems, unproven }: FsckReport): {
   readonly blobs: ReadonlySet<Digest>;
   readonly layers: ReadonlySet<LayerId>;
 } {
-  const found = problems.filter(isStill);
+  const found = problems.filter(isUnchanged);
   return {
     blobs: new Set(found.flatMap(({ blob }) => blob ?? [])),
-    layers: new Set([...found, ...unproven.filter(isStill)].flatMap(({ layer }) => layer ?? [])),
+    layers: new Set(
+      [...found, ...unproven.filter(isUnchanged)].flatMap(({ layer }) => layer ?? []),
+    ),
   };
 }
 
 /** True while the thing that was found damaged is there, and is the same. */
-export function isStill({ still }: { readonly still?: () => boolean }): boolean {
+export function isUnchanged({ still }: { readonly still?: () => boolean }): boolean {
   return still?.() ?? true;
 }

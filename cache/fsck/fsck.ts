@@ -6,7 +6,7 @@ import { prepareRecords } from '../records.ts';
 import { checkBlobs, checkForms } from './blobs.ts';
 import { checkFiles } from './check-files.ts';
 import { checkLayers, type LayerWorld } from './check-layers.ts';
-import { type FsckReport, isStill, type Problem } from './fsck-report.ts';
+import { type FsckReport, isUnchanged, type Problem } from './fsck-report.ts';
 import { checkImages } from './references.ts';
 import { checkRows, countRecords } from './rows.ts';
 
@@ -75,9 +75,9 @@ async function mend(
   await collectGarbage(store, signal, ({ inUse }) => {
     const layers = new Map<LayerId, string>();
     const blobs = [];
-    for (const { layer } of report.unproven.filter(isStill))
+    for (const { layer } of report.unproven.filter(isUnchanged))
       if (!inUse({ layer })) layers.set(layer, 'its files could not be verified');
-    for (const problem of report.problems.filter(isStill)) {
+    for (const problem of report.problems.filter(isUnchanged)) {
       const { layer, blob } = problem;
       if ((layer && inUse({ layer })) || (blob && inUse({ blob }))) left.push(problem);
       else if (layer) layers.set(layer, 'it was damaged');

@@ -3,9 +3,9 @@ import type { Digest } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { ImageStore } from '../../snapshotter/images.ts';
 import {
+  type CollectionChecks,
   type Condemned,
   collectGarbage,
-  type Deciding,
   layerSizes,
   layersInUse,
   usedNow,
@@ -21,7 +21,7 @@ import { layersOfRecord, prepareRecords, unreadableRecords } from '../records.ts
 import { type RecordUse, takeInventory } from './inventory.ts';
 import type { Item } from './item.ts';
 import { otherItems } from './others.ts';
-import { ASKED, plan, type Victim } from './plan.ts';
+import { ON_REQUEST, plan, type Victim } from './plan.ts';
 import type { Disk, PrunePolicy } from './policy.ts';
 
 /** The parts of the store that a collection needs. */
@@ -92,7 +92,7 @@ function mendRows(store: Store): void {
 function inventory(
   { store, images }: Collectable,
   others: readonly Item[],
-  inUse: Deciding['inUse'],
+  inUse: CollectionChecks['inUse'],
   now: number,
   sizes: ReadonlyMap<LayerId, number>,
 ): Item[] {
@@ -155,9 +155,13 @@ export function forgetRecords(
     const lost = layers.some((layer) => !there.has(layer));
     if (victim === undefined && !lost && !all) continue;
     const reason =
-      victim === undefined ? (lost ? 'its layers no longer existed' : ASKED) : victims.get(victim)!;
+      victim === undefined
+        ? lost
+          ? 'its layers no longer existed'
+          : ON_REQUEST
+        : victims.get(victim)!;
     db.run('DELETE FROM record WHERE key = ?', key);
-    const why = reason === ASKED ? "'kiln prune' was called" : reason;
+    const why = reason === ON_REQUEST ? "'kiln prune' was called" : reason;
     db.run('INSERT OR REPLACE INTO pruned (key, at, reason) VALUES (?, ?, ?)', key, now, why);
   }
   db.run('DELETE FROM link WHERE key NOT IN (SELECT key FROM record)');

@@ -2,13 +2,13 @@ import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, hexOf } from '../../base/digest.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
-import type { Deciding, LayerUse } from '../../snapshotter/overlay/collection.ts';
+import type { CollectionChecks, LayerUse } from '../../snapshotter/overlay/collection.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MAX_DOCUMENT, type NamedBy, namedBy } from './document-names.ts';
 import type { Item } from './item.ts';
 import { needsOf } from './needs.ts';
-import { type Stack, type Standing, standings } from './stacks.ts';
+import { type LayerStanding, type Stack, standings } from './stacks.ts';
 
 /** A cache record as the collector sees it. */
 export interface RecordUse {
@@ -19,14 +19,14 @@ export interface RecordUse {
 }
 
 /** The data from which the inventory is made. */
-export interface Stock {
+export interface StoreContents {
   readonly store: Store;
   readonly images: Pick<ImageStore, 'list'>;
   readonly layers: readonly LayerUse[];
   readonly records: readonly RecordUse[];
   /** Items that are neither layers nor blobs. */
   readonly others: readonly Item[];
-  readonly inUse: Deciding['inUse'];
+  readonly inUse: CollectionChecks['inUse'];
   readonly now: number;
 }
 
@@ -37,7 +37,7 @@ export interface Stock {
 const DOCUMENT_MS = 48 * 3_600_000;
 
 /** Everything in the store that takes space. Each byte is counted in exactly one item. */
-export function takeInventory(stock: Stock): Item[] {
+export function takeInventory(stock: StoreContents): Item[] {
   return new Inventory(stock).items();
 }
 
@@ -57,7 +57,7 @@ interface Blob {
 }
 
 class Inventory {
-  readonly #stock: Stock;
+  readonly #stock: StoreContents;
   readonly #blobs: Map<Digest, Blob>;
   readonly #documents = new Map<Digest, NamedBy | undefined>();
   readonly #byDiff = new Map<Digest, LayerUse[]>();
@@ -71,7 +71,7 @@ class Inventory {
   /** Blobs that several images without a name need. Each is an item of its own. */
   readonly #common = new Set<Digest>();
 
-  constructor(stock: Stock) {
+  constructor(stock: StoreContents) {
     this.#stock = stock;
     this.#blobs = new Map(readBlobs(stock.store).map((blob) => [blob.digest, blob]));
     this.#layers = new Map(stock.layers.map((layer) => [layer.id, layer]));
@@ -158,7 +158,7 @@ class Inventory {
   }
 
   /** The layers that an image without a name depends on, and the blobs that only this image has. */
-  #nameless(image: StoredImage): Nameless {
+  #nameless(image: StoredImage): UnnamedImage {
     const needs = needsOf(image, (digest) => this.#read(digest));
     const layers = needs.layers
       .flatMap(({ diffId }) => (diffId ? neededOf(this.#byDiff.get(diffId)) : []))
@@ -179,7 +179,7 @@ class Inventory {
    * A blob of one image is removed with it. A blob that several images need is removed after the
    * last of them.
    */
-  #shareOut(nameless: readonly Nameless[]): void {
+  #shareOut(nameless: readonly UnnamedImage[]): void {
     for (const { image, blobs } of nameless) {
       for (const digest of blobs) {
         this.#spare.delete(digest);
@@ -191,7 +191,7 @@ class Inventory {
     }
   }
 
-  #imageItem({ image, layers, blobs }: Nameless): Item {
+  #imageItem({ image, layers, blobs }: UnnamedImage): Item {
     const own = blobs.filter((digest) => this.#owner.get(digest) === image.name);
     const { inUse } = this.#stock;
     return {
@@ -250,7 +250,7 @@ class Inventory {
     return undefined;
   }
 
-  #layerItems(standing: ReadonlyMap<LayerId, Standing>): Item[] {
+  #layerItems(standing: ReadonlyMap<LayerId, LayerStanding>): Item[] {
     const blobs = new Map<string, Blob[]>();
     for (const [digest, owner] of this.#owner) {
       const blob = this.#blobs.get(digest);
@@ -264,7 +264,7 @@ class Inventory {
     );
   }
 
-  #layerItem(layer: LayerUse, standing: Standing | undefined, blobs: readonly Blob[]): Item {
+  #layerItem(layer: LayerUse, standing: LayerStanding | undefined, blobs: readonly Blob[]): Item {
     const { inUse } = this.#stock;
     const shared = this.#pinned.has(layer.id);
     return {
@@ -338,7 +338,7 @@ class Inventory {
 }
 
 /** An image without a name, and the parts of it that are here. */
-interface Nameless {
+interface UnnamedImage {
   readonly image: StoredImage;
   readonly layers: readonly LayerId[];
   readonly blobs: readonly Digest[];

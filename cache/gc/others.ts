@@ -135,19 +135,19 @@ function lastLine(path: string, size: number): string {
 }
 
 /** Names in the store whose size other items count. */
-const COUNTED = /^(kiln\.db.*|blobs|layers|caches|git|statcache|copies|logs)$/;
+const OTHER_ITEMS = /^(kiln\.db.*|blobs|layers|caches|git|statcache|copies|logs)$/;
 
 function fixedItems(root: string): Item[] {
   const all = names(root);
   const database = all.filter((name) => name.startsWith('kiln.db')).map((name) => join(root, name));
-  const others = all.filter((name) => !COUNTED.test(name)).map((name) => join(root, name));
+  const others = all.filter((name) => !OTHER_ITEMS.test(name)).map((name) => join(root, name));
   const logs = names(join(root, 'logs'))
     .map((name) => join(root, 'logs', name))
     .filter((path) => !isOver(path));
   // A directory with many names takes some space itself.
   const directories = [
     root,
-    ...all.filter((name) => COUNTED.test(name)).map((name) => join(root, name)),
+    ...all.filter((name) => OTHER_ITEMS.test(name)).map((name) => join(root, name)),
   ];
   directories.push(
     join(root, 'blobs/sha256'),

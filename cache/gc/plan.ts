@@ -2,7 +2,7 @@ import type { Item } from './item.ts';
 import { type Disk, keepBytes, type PrunePolicy } from './policy.ts';
 
 /** The reason for removing an item that no limit chose. */
-export const ASKED = 'asked for';
+export const ON_REQUEST = 'asked for';
 
 /** An item that will be removed. */
 export interface Victim {
@@ -55,7 +55,7 @@ function reasonFor(policy: PrunePolicy, keep: number | undefined): string {
   const parts: string[] = [];
   if (policy.keepMs > 0) parts.push(`not used for ${span(policy.keepMs)}`);
   if (keep !== undefined) parts.push(`the cache is larger than its limit of ${gigabytes(keep)}`);
-  if (parts.length === 0) parts.push(ASKED);
+  if (parts.length === 0) parts.push(ON_REQUEST);
   return `${parts.join(', ')}${policy.name === '' ? '' : ` (${policy.name})`}`;
 }
 

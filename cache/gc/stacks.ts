@@ -8,7 +8,7 @@ export interface Stack {
 }
 
 /** What the stacks say about one layer. */
-export interface Standing {
+export interface LayerStanding {
   /** The layer it was made on. Undefined for a layer without a parent. */
   readonly parent: LayerId | undefined;
   /** The description of the step or image that made it, if known. */
@@ -25,7 +25,7 @@ export interface Standing {
 export function standings(
   stacks: readonly Stack[],
   usedOf: (layer: LayerId) => number,
-): Map<LayerId, Standing> {
+): Map<LayerId, LayerStanding> {
   const lowest = new Map<LayerId, { at: number; stack: Stack }>();
   for (const stack of stacks) {
     for (const [at, layer] of stack.layers.entries()) {
@@ -38,7 +38,7 @@ export function standings(
         lowest.set(layer, { at, stack });
     }
   }
-  const found = new Map<LayerId, Standing>();
+  const found = new Map<LayerId, LayerStanding>();
   const deepestFirst = [...lowest].sort(([, a], [, b]) => b.at - a.at);
   for (const [layer, { at, stack }] of deepestFirst) {
     found.set(layer, {
@@ -57,6 +57,6 @@ export function standings(
   return found;
 }
 
-function raise(standing: Standing | undefined, used: number): void {
+function raise(standing: LayerStanding | undefined, used: number): void {
   if (standing) standing.used = Math.max(standing.used, used);
 }

@@ -15,7 +15,7 @@ const URGENT_MS = 60_000;
  * A disk with a smaller part free than this is nearly full. It is a little more than the default
  * policy keeps free.
  */
-const SCARCE = 0.25;
+const NEARLY_FULL = 0.25;
 
 /**
  * True if an automatic collection of the store is due, and this process should do it. For a while
@@ -29,7 +29,7 @@ export function takeTurn(store: Pick<Store, 'root'>, now = Date.now()): boolean 
     return false;
   }
   const { free, total } = diskOf(store.root);
-  if (now - last < (free < total * SCARCE ? URGENT_MS : USUAL_MS)) return false;
+  if (now - last < (free < total * NEARLY_FULL ? URGENT_MS : USUAL_MS)) return false;
   utimesSync(mark, now / 1000, now / 1000);
   return true;
 }

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
+import { bytesMismatch } from '../../base/content-mismatch.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
-import { brokenBytes } from '../../base/promise.ts';
 import { TAR_LIMITS, TarReader } from '../../snapshotter/layer/untar.ts';
 import { LayerWriter, NeedsBelow } from '../../snapshotter/layer/writer.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
@@ -92,7 +92,7 @@ function readChunk(source: string, { digest, size }: SavedMount['chunks'][number
   } catch (error) {
     throw invalid(path, `the chunk cannot be read: ${messageOf(error)}`);
   }
-  if (bytes.length !== size || brokenBytes({ digest }, bytes) !== undefined)
+  if (bytes.length !== size || bytesMismatch({ digest }, bytes) !== undefined)
     throw invalid(path, 'the chunk does not match its name');
   return bytes;
 }

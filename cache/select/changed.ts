@@ -10,7 +10,7 @@ export function contextChanged(path: string, cause?: unknown): KilnError {
 }
 
 /** Errors about a path that existed, and was of the expected type, a moment ago. */
-const GONE = new Set(['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP', 'ENXIO']);
+const REPLACED_ERRNOS = new Set(['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP', 'ENXIO']);
 
 /**
  * The error to report when reading `path` failed, although a walk had seen it: KILN_CONTEXT_CHANGED
@@ -18,7 +18,7 @@ const GONE = new Set(['ENOENT', 'ENOTDIR', 'EINVAL', 'ELOOP', 'ENXIO']);
  * read it.
  */
 export function unreadable(path: string, error: unknown): unknown {
-  if (GONE.has(errnoOf(error) ?? '')) return contextChanged(path, error);
+  if (REPLACED_ERRNOS.has(errnoOf(error) ?? '')) return contextChanged(path, error);
   const leftOut = 'or leave it out by a line in .dockerignore';
   return osError(error, {
     code: 'KILN_CONTEXT_UNREADABLE',

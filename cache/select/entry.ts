@@ -147,8 +147,8 @@ export function plainEntry(entry: Entry): Entry {
 
 const NUMBERS = 10;
 /** The limits for the number of entries in one array; a new array is as large as all before it. */
-const FEWEST = 16;
-const MOST = 1024;
+const MIN_CAPACITY = 16;
+const MAX_CAPACITY = 1024;
 
 /**
  * The entries of one walk. The lstat data is kept in arrays of numbers outside the heap: twenty
@@ -173,7 +173,9 @@ export class WalkedEntries {
     stat: Meta,
   ): Entry {
     if (this.#next === this.#numbers.length) {
-      this.#numbers = new Float64Array(NUMBERS * Math.min(MOST, Math.max(FEWEST, this.all.length)));
+      this.#numbers = new Float64Array(
+        NUMBERS * Math.min(MAX_CAPACITY, Math.max(MIN_CAPACITY, this.all.length)),
+      );
       this.#next = 0;
     }
     const numbers = this.#numbers;

@@ -29,7 +29,7 @@ import {
   probeRuntime,
 } from '../../executor/probe.ts';
 import { missingCapabilities } from '../../executor/sandbox-host.ts';
-import { foreseeTrees, remembered, type TreeChoice } from '../../snapshotter/copying/choose.ts';
+import { predictTrees, remembered, type TreeChoice } from '../../snapshotter/copying/choose.ts';
 import { libdeflatePath } from '../../snapshotter/layer/libdeflate.ts';
 import type { ScratchDir } from '../../snapshotter/store/scratch.ts';
 import { ALLOW_MOUNTS, mayMount, NO_MOUNTS } from '../../snapshotter/sys/namespace.ts';
@@ -172,7 +172,7 @@ export function thisHost(): DoctorHost {
     mayMount,
     missingCapabilities,
     trees: (path) =>
-      process.getuid?.() === 0 ? foreseeTrees(path, () => probeDirectory(path)) : remembered(path),
+      process.getuid?.() === 0 ? predictTrees(path, () => probeDirectory(path)) : remembered(path),
     kernel: release(),
     uid: process.getuid?.() ?? -1,
     ordinaryUser: localUser,

@@ -117,9 +117,9 @@ test('an invalid file is named without quoting it, and a pipe is not waited for'
   ] as const) {
     const path = join(run, name);
     make(path);
-    const told = await codeOf(find('vendor.com/gpu=0'));
-    assert.match(told, /KILN_DEVICE_FILE .*(not valid (JSON|YAML)|not a regular file)/);
-    assert.not.match(told, 'CANARY');
+    const error = await codeOf(find('vendor.com/gpu=0'));
+    assert.match(error, /KILN_DEVICE_FILE .*(not valid (JSON|YAML)|not a regular file)/);
+    assert.not.match(error, 'CANARY');
     rmSync(path);
   }
 });

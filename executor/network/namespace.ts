@@ -29,7 +29,7 @@ export async function makeNamespace(find: FindProgram): Promise<Namespace> {
   return inUserNamespace() ? await heldNamespace(find) : ownNamespace();
 }
 
-const OWN = '/proc/thread-self/ns/net';
+const OWN_NAMESPACE = '/proc/thread-self/ns/net';
 const IPV6 = '/proc/sys/net/ipv6/conf';
 
 /**
@@ -40,7 +40,7 @@ function ownNamespace(): Namespace {
   const fd = away(() => {
     unshare(CLONE.NEWNET);
     turnOffIpv6('default');
-    return openSync(OWN, 'r');
+    return openSync(OWN_NAMESPACE, 'r');
   });
   return {
     fd,
@@ -62,7 +62,7 @@ export function within<T>(namespace: number, action: () => T): T {
 
 function away<T>(action: () => T): T {
   if (inUserNamespace()) throw new Error('in a user namespace there is no way back');
-  const home = openSync(OWN, 'r');
+  const home = openSync(OWN_NAMESPACE, 'r');
   try {
     return action();
   } finally {

@@ -286,34 +286,34 @@ test('nat is not used behind a firewall that forwards nothing', () => {
 
 /** Opens the network of a host that offers none, with a fallback. */
 async function openWithout(fallback?: NetworkFallback) {
-  const told: unknown[][] = [];
-  const warn = (...said: unknown[]) => void told.push(said);
+  const warnings: unknown[][] = [];
+  const warn = (...said: unknown[]) => void warnings.push(said);
   const options = { mark: '0abc12', own: () => {}, warn, findProgram: programsOn(undefined) };
   const none = (kind: string) => Promise.reject(new NetworkUnavailable(`no ${kind} today`));
   const network = await openNetwork(
     fallback ? { ...options, fallback: async () => fallback } : options,
     none,
   );
-  return { network, told };
+  return { network, warnings };
 }
 
 test("steps share the host's network where none can be made, after a warning", async () => {
-  const { network, told } = await openWithout();
+  const { network, warnings } = await openWithout();
   assert.is(network.kind, 'host');
   assert.is((await network.lease()).path, undefined);
-  assert.is(told.length, 1);
+  assert.is(warnings.length, 1);
   assert.match(
-    String(told[0]?.[0]),
+    String(warnings[0]?.[0]),
     /share the host's network.*no nat today; no slirp today.*kiln doctor/,
   );
-  assert.is(told[0]?.[1], 'steps');
+  assert.is(warnings[0]?.[1], 'steps');
 });
 
 test('with the fallback none, steps have no network and a warning says so', async () => {
-  const { network, told } = await openWithout('none');
+  const { network, warnings } = await openWithout('none');
   assert.is(network.kind, 'none');
-  assert.match(String(told[0]?.[0]), /^steps have no network: no nat today/);
-  assert.is(told[0]?.[1], 'steps');
+  assert.match(String(warnings[0]?.[0]), /^steps have no network: no nat today/);
+  assert.is(warnings[0]?.[1], 'steps');
 });
 
 test('with the fallback refuse, steps do not run', async () => {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
+import { contentMismatch } from '../../base/content-mismatch.ts';
 import { asDigest, type Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { brokenPromise } from '../../base/promise.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
 import type { PushBlob, PushDocument, PushImage } from '../push-image.ts';
 
@@ -76,7 +76,7 @@ export async function* verified(
     yield chunk;
   }
   const came = { digest: asDigest(`sha256:${hash.digest('hex')}`), size };
-  if (brokenPromise(descriptor, came) === undefined) return;
+  if (contentMismatch(descriptor, came) === undefined) return;
   throw new KilnError(
     'KILN_DIGEST_MISMATCH',
     `blob ${descriptor.digest} arrived with bytes that do not match its digest`,

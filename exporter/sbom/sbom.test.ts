@@ -270,8 +270,8 @@ test("the packages in SUSE's form of the database are found; in a damaged one no
     const damaged = Buffer.from(sound);
     damaged.writeUInt32LE(value, at);
     put(dir, path, damaged);
-    const told = scan(dir);
-    assert.equal([told.packages, told.unread], [[], ['usr/lib/sysimage/rpm']], `${at}`);
+    const scanned = scan(dir);
+    assert.equal([scanned.packages, scanned.unread], [[], ['usr/lib/sysimage/rpm']], `${at}`);
   }
 });
 

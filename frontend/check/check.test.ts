@@ -82,16 +82,16 @@ test('a finding that is made twice is reported once', () => {
 
 test('a thousand findings of a rule are reported, and one that says that there are more', () => {
   const text = `FROM scratch\n${'MAINTAINER x\n'.repeat(1500)}CMD x\n`;
-  const told = new Collector().takeAll(
+  const findings = new Collector().takeAll(
     checkDockerfile(parseDockerfile({ name: 'Dockerfile', text })),
   );
-  const maintainers = told.filter(({ rule }) => rule.name === 'MaintainerDeprecated');
+  const maintainers = findings.filter(({ rule }) => rule.name === 'MaintainerDeprecated');
   assert.is(maintainers.length, 1001);
   assert.match(
     maintainers.at(-1)!.message,
     /^Only the first 1000 findings of MaintainerDeprecated are shown/,
   );
-  assert.is(told.filter(({ rule }) => rule.name === 'JSONArgsRecommended').length, 1);
+  assert.is(findings.filter(({ rule }) => rule.name === 'JSONArgsRecommended').length, 1);
 });
 
 test.run();

@@ -46,7 +46,7 @@ for (const [name, { bad, good }] of Object.entries(PAGES) as [
 }
 
 /** Files that look like a violation of a rule, but are not. */
-const SILENT: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
+const NO_FINDING: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
   ShellStateLost: [
     'RUN cd /src && make',
     'RUN (cd /src)',
@@ -81,7 +81,7 @@ const SILENT: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
     'COPY src .\nRUN npm ci',
   ],
 };
-for (const [name, bodies] of Object.entries(SILENT) as [RuleName, readonly string[]][]) {
+for (const [name, bodies] of Object.entries(NO_FINDING) as [RuleName, readonly string[]][]) {
   test(`${name} is silent about what only looks alike`, async () => {
     for (const body of bodies)
       assert.not.ok((await rulesIn(`FROM alpine:3.22\n${body}\n`)).includes(name), body);
@@ -89,7 +89,7 @@ for (const [name, bodies] of Object.entries(SILENT) as [RuleName, readonly strin
 }
 
 /** Further files that violate a rule. */
-const SPEAKS: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
+const FINDINGS: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
   ShellStateLost: [
     'RUN mkdir /x && cd /x',
     'RUN export A=1',
@@ -114,7 +114,7 @@ const SPEAKS: Readonly<Partial<Record<RuleName, readonly string[]>>> = {
     'COPY . .\nRUN yarn',
   ],
 };
-for (const [name, bodies] of Object.entries(SPEAKS) as [RuleName, readonly string[]][]) {
+for (const [name, bodies] of Object.entries(FINDINGS) as [RuleName, readonly string[]][]) {
   test(`${name} is not easily escaped`, async () => {
     for (const body of bodies)
       assert.ok((await rulesIn(`FROM alpine:3.22\n${body}\n`)).includes(name), body);

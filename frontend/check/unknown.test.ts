@@ -2,12 +2,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unknownRules } from './unknown.ts';
 
-const told = (text: string, override?: string) =>
+const warningsOf = (text: string, override?: string) =>
   unknownRules({ name: 'Dockerfile', text }, override).map(({ short }) => short);
 
 test('an unknown rule gives a warning with a suggestion', () => {
   assert.equal(
-    told('# check=skip=StageNameCasin,Nothing;experimental=CopyIgnoredFile\nFROM scratch\n'),
+    warningsOf('# check=skip=StageNameCasin,Nothing;experimental=CopyIgnoredFile\nFROM scratch\n'),
     [
       'there is no check named "StageNameCasin" (did you mean StageNameCasing?): ' +
         'naming it has no effect',
@@ -15,10 +15,10 @@ test('an unknown rule gives a warning with a suggestion', () => {
     ],
   );
   assert.is(
-    told('# syntax=docker/dockerfile:1\n# check=experimental=Nothing\nFROM scratch\n').length,
+    warningsOf('# syntax=docker/dockerfile:1\n# check=experimental=Nothing\nFROM scratch\n').length,
     1,
   );
-  assert.is(told('FROM scratch\n', 'skip=Nothing').length, 1);
+  assert.is(warningsOf('FROM scratch\n', 'skip=Nothing').length, 1);
 });
 
 test('known rules, all, and other values give no warning', () => {
@@ -30,9 +30,9 @@ test('known rules, all, and other values give no warning', () => {
     'skip=',
     'nonsense',
   ])
-    assert.equal(told(`# check=${check}\nFROM scratch\n`), []);
-  assert.equal(told('# check=skip=Nothing\nFROM scratch\n', 'skip=all'), []);
-  assert.equal(told('FROM scratch\n# check=skip=Nothing\n'), []);
+    assert.equal(warningsOf(`# check=${check}\nFROM scratch\n`), []);
+  assert.equal(warningsOf('# check=skip=Nothing\nFROM scratch\n', 'skip=all'), []);
+  assert.equal(warningsOf('FROM scratch\n# check=skip=Nothing\n'), []);
 });
 
 test.run();

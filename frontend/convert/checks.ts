@@ -20,7 +20,7 @@ import type { Warn } from './warn.ts';
  * Rules that the lowering checks more exactly than the text alone allows: a base may have a SHELL,
  * a stage may not be needed.
  */
-const OURS: ReadonlySet<RuleName> = new Set([
+const CHECKED_HERE: ReadonlySet<RuleName> = new Set([
   'JSONArgsRecommended',
   'WorkdirRelativePath',
   'MultipleInstructionsDisallowed',
@@ -46,7 +46,7 @@ export class Findings {
   }
 
   readonly warn: Warn = (rule, message, range) => {
-    if (this.#isTold(RULES[rule]))
+    if (this.#isShown(RULES[rule]))
       this.#add(warning(rule, typeof message === 'string' ? message : message(), range));
   };
 
@@ -78,18 +78,18 @@ export class Findings {
   }
 
   #add(found: Warning): void {
-    const told = this.#isTold(found.rule) ? this.#collector.take(found) : undefined;
-    if (told) this.#lowered.push(told);
+    const shown = this.#isShown(found.rule) ? this.#collector.take(found) : undefined;
+    if (shown) this.#lowered.push(shown);
   }
 
-  #isTold(rule: Rule): boolean {
+  #isShown(rule: Rule): boolean {
     return isEnabled(rule, this.#options) && !this.#collector.isFull(rule);
   }
 
   #fromText(): FromText {
     if (this.#inText) return this.#inText;
     const found = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(
-      ({ rule }) => !OURS.has(rule.name),
+      ({ rule }) => !CHECKED_HERE.has(rule.name),
     );
     const firstStage = this.#dockerfile.stages[0]?.from.range.start.line ?? 0;
     // Lines before the first FROM belong to no stage.

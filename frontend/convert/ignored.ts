@@ -15,7 +15,7 @@ export function warnIgnored({ conversion, command }: Step, isAdd: boolean, sourc
   known.work += ignore.length;
   if (known.work > MOST_WORK) return;
   const path = cleanPath(source).replace(/^\/+/, '');
-  if (path === '' || path === '.' ? !known.all : mayBeThere(known, path)) return;
+  if (path === '' || path === '.' ? !known.all : mayExist(known, path)) return;
   const message =
     `Attempting to ${isAdd ? 'Add' : 'Copy'} file "${source}" that is ` +
     'excluded by .dockerignore';
@@ -47,7 +47,7 @@ function knownOf(ignore: readonly string[]): Known {
   return lastKnown;
 }
 
-function mayBeThere({ filter, exceptions }: Known, path: string): boolean {
+function mayExist({ filter, exceptions }: Known, path: string): boolean {
   if (filter.includes(path, false)) return true;
   return hasWildcard(path) ? exceptions : !filter.prune(path);
 }

@@ -92,7 +92,7 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
  * BuildKit's ids of progress groups are random. They are numbered here in the order in which they
  * occur.
  */
-function withoutChance(ops: readonly JsonVertex[]): readonly JsonVertex[] {
+function withNumberedGroups(ops: readonly JsonVertex[]): readonly JsonVertex[] {
   const ids: string[] = [];
   return ops.map((op) => {
     const group = op.metadata.progressGroup;
@@ -132,8 +132,8 @@ function check(golden: Golden, result: FrontendResult): void {
     );
     assert.ok(ours, `a result for ${theirs.platform}`);
     assert.equal(
-      sorted(withoutChance(definitionJson(ours.edge))),
-      sorted(withoutLogins(withoutChance(theirs.ops))),
+      sorted(withNumberedGroups(definitionJson(ours.edge))),
+      sorted(withoutLogins(withNumberedGroups(theirs.ops))),
       'ops',
     );
     assert.is(ours.edge && `${ours.edge.vertex.digest}:${ours.edge.output}`, theirs.result);

@@ -38,7 +38,7 @@ export function outlineOf(
   conversion: Conversion,
 ): Outline {
   const globals = globalInfos(dockerfile, conversion);
-  const stages = outward(target);
+  const stages = stagesReadBy(target);
   const args = new Map<string, ArgInfo>();
   for (const { outline } of stages) {
     // Not recursive: thousands of ARGs may each be made of the one before.
@@ -98,7 +98,7 @@ function globalInfos(
 }
 
 /** The stage, its base, and the stages that it reads from, each once and nearest first. */
-function outward(target: StageNode): StageNode[] {
+function stagesReadBy(target: StageNode): StageNode[] {
   const found = new Set<StageNode>();
   const open = [target];
   // Not recursive: thousands of stages can follow one another.

@@ -9,13 +9,13 @@ export interface HoldingProxy extends AsyncDisposable {
 }
 
 /**
- * Passes requests on to `host`, except those that `holds` selects. `told` is called after each
+ * Passes requests on to `host`, except those that `holds` selects. `onAnswer` is called after each
  * answer.
  */
 export async function holdingProxy(
   host: string,
   holds: (request: IncomingMessage) => boolean,
-  told: () => void = () => {},
+  onAnswer: () => void = () => {},
 ): Promise<HoldingProxy> {
   const answered: string[] = [];
   const server = createServer((request, response) => {
@@ -28,7 +28,7 @@ export async function holdingProxy(
       answer.pipe(response);
       answer.on('end', () => {
         answered.push(`${method} ${answer.statusCode}`);
-        told();
+        onAnswer();
       });
     });
     onward.on('error', () => response.destroy());

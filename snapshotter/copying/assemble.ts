@@ -14,7 +14,7 @@ import { AT, O, S } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import type { JobContext } from '../workers/job.ts';
-import { copyEntry, dressDirectory, linkEntry } from './entry.ts';
+import { copyEntry, linkEntry, setDirectoryMetadata } from './entry.ts';
 import { type FilesAre, IdentityRecorder } from './identity.ts';
 
 export interface AssembleInput {
@@ -83,7 +83,7 @@ class Tree {
     try {
       if (asRoot) {
         const stat = fstat(from);
-        dressDirectory(from, this.#top, stat);
+        setDirectoryMetadata(from, this.#top, stat);
         this.#times.set('', stat.mtime);
       }
       this.#merge(from, this.#top, '');
@@ -133,7 +133,7 @@ class Tree {
       const target = openat(to, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
       try {
         if (!there) {
-          dressDirectory(source, target, stat);
+          setDirectoryMetadata(source, target, stat);
           this.#times.set(path, stat.mtime);
         }
         this.#merge(source, target, `${path}/`);

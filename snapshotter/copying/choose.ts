@@ -53,7 +53,7 @@ export function chooseTrees(store: Store, jobs: LayerJobs): Trees {
  * What a build in the store at `root` will use. `scratch` makes directories on the file system of
  * the store, or where the store would be made.
  */
-export function foreseeTrees(root: string, scratch: () => ScratchDir): TreeChoice {
+export function predictTrees(root: string, scratch: () => ScratchDir): TreeChoice {
   return usable(remembered(root) ?? explore(scratch));
 }
 

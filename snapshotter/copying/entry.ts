@@ -63,7 +63,7 @@ export function copyEntry(from: number, to: number, name: string, stat: Stat, as
 }
 
 /** Sets owner, mode and attributes of a directory. Its times are set when it is filled. */
-export function dressDirectory(from: number, to: number, stat: Stat): void {
+export function setDirectoryMetadata(from: number, to: number, stat: Stat): void {
   fchown(to, stat.uid, stat.gid);
   fchmod(to, stat.mode & 0o7777);
   copyXattrs(fdPath(from), fdPath(to), true);
@@ -87,7 +87,15 @@ function copyFile(from: number, to: number, name: string, stat: Stat, as: string
   }
 }
 
-const CANNOT = new Set(['EXDEV', 'EINVAL', 'EOPNOTSUPP', 'ENOSYS', 'EPERM', 'EBADF', 'ETXTBSY']);
+const NOT_SUPPORTED = new Set([
+  'EXDEV',
+  'EINVAL',
+  'EOPNOTSUPP',
+  'ENOSYS',
+  'EPERM',
+  'EBADF',
+  'ETXTBSY',
+]);
 const CHUNK = 1 << 20;
 let chunk: Buffer | undefined;
 
@@ -104,7 +112,7 @@ function copyBytes(from: number, to: number, size: number): void {
       done += count;
     }
   } catch (error) {
-    if (!CANNOT.has(errnoOf(error) ?? '')) throw error;
+    if (!NOT_SUPPORTED.has(errnoOf(error) ?? '')) throw error;
   }
   chunk ??= Buffer.allocUnsafeSlow(CHUNK);
   // Both positions are where the kernel's copy ended. The rest is copied here, to the real end of

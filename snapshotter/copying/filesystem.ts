@@ -101,7 +101,7 @@ export function mayChown(): boolean {
 }
 
 /** What images need from a file system, each with a test for it. */
-const NEEDS: ReadonlyMap<string, (directory: string) => boolean> = new Map([
+const REQUIRED_FEATURES: ReadonlyMap<string, (directory: string) => boolean> = new Map([
   ['symbolic links', holdsLinks],
   ['names that differ in case only', holdsCase],
   ['names of 255 bytes', holdsLongNames],
@@ -116,7 +116,7 @@ const NEEDS: ReadonlyMap<string, (directory: string) => boolean> = new Map([
  * sentence. Undefined when it can hold everything.
  */
 export function unholdable(directory: string): string | undefined {
-  for (const [what, holds] of NEEDS) if (!succeeds(() => holds(directory))) return what;
+  for (const [what, holds] of REQUIRED_FEATURES) if (!succeeds(() => holds(directory))) return what;
   return undefined;
 }
 

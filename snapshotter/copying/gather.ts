@@ -13,7 +13,7 @@ import { AT, O, S } from '../sys/constants.ts';
 import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import type { JobContext } from '../workers/job.ts';
-import { dressDirectory } from './entry.ts';
+import { setDirectoryMetadata } from './entry.ts';
 import { type FilesAre, identityText, isAfter, type Recorded, readIdentities } from './identity.ts';
 
 export interface GatherInput {
@@ -94,7 +94,7 @@ export function gather(
       if (made === undefined) {
         mkdirat(upper(), name, 0o700);
         made = openat(upper(), name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
-        dressDirectory(child, made, stat);
+        setDirectoryMetadata(child, made, stat);
       }
       return made;
     };
@@ -111,7 +111,7 @@ export function gather(
   try {
     const before = fstat(tree);
     visit(tree, top, () => layer);
-    dressDirectory(tree, layer, before);
+    setDirectoryMetadata(tree, layer, before);
     utimensat(AT.FDCWD, fdPath(layer), before.mtime, before.mtime, 0);
   } finally {
     closeSync(tree);

@@ -81,7 +81,7 @@ const NUL = Buffer.of(0);
  * The coarsest clock that is waited for: HZ=100 gives 10 ms. Where the clock ticks in seconds,
  * bytes are compared instead.
  */
-const PATIENCE_MS = 50;
+const MAX_WAIT_MS = 50;
 const nap = new Int32Array(new SharedArrayBuffer(4));
 
 /**
@@ -89,7 +89,7 @@ const nap = new Int32Array(new SharedArrayBuffer(4));
  * not advance in time.
  */
 function tick(file: string, latest: Timespec): Timespec {
-  const end = Date.now() + PATIENCE_MS;
+  const end = Date.now() + MAX_WAIT_MS;
   do {
     utimensat(AT.FDCWD, file, EPOCH, EPOCH, 0);
     const { ctime } = statOf(AT.FDCWD, file);

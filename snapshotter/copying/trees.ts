@@ -35,7 +35,7 @@ export class CopyingTrees implements Trees {
   ): Promise<OpenTree> {
     const record = join(work, 'record');
     const filesAre = writer === 'replacer' ? 'link' : 'copy';
-    await told(
+    await withStoreErrors(
       directory,
       this.#jobs.assemble({ layers: lower, root, files: filesAre, record, blind: this.#blind }),
     );
@@ -43,13 +43,16 @@ export class CopyingTrees implements Trees {
       direct: root,
       isPlain: true,
       gather: () =>
-        told(directory, this.#jobs.gather({ root, record, files, filesAre, marks: this.marks })),
+        withStoreErrors(
+          directory,
+          this.#jobs.gather({ root, record, files, filesAre, marks: this.marks }),
+        ),
       close: () => {},
     };
   }
 
   async view(root: string, lower: readonly string[]): Promise<Disposable> {
-    await told(
+    await withStoreErrors(
       root,
       this.#jobs.assemble({ layers: lower, root, files: 'link', blind: this.#blind }),
     );
@@ -62,7 +65,7 @@ export class CopyingTrees implements Trees {
   }
 }
 
-async function told(path: string, work: Promise<void>): Promise<void> {
+async function withStoreErrors(path: string, work: Promise<void>): Promise<void> {
   try {
     await work;
   } catch (error) {

@@ -99,7 +99,7 @@ const WINDOW = 32768;
  * Room for the largest result of a piece, so that a piece is one task of the pool instead of one
  * for every 16 KB.
  */
-const ROOM = MIB + (MIB >> 8);
+const OUTPUT_SIZE = MIB + (MIB >> 8);
 const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 /** The last, empty deflate block (RFC 1951, section 3.2.6). */
 const LAST_BLOCK = Buffer.from([3, 0]);
@@ -124,7 +124,7 @@ function zlibEncoder(level: number): Encoder {
       const options = {
         level,
         finishFlush: constants.Z_SYNC_FLUSH,
-        chunkSize: ROOM,
+        chunkSize: OUTPUT_SIZE,
         ...(window && { dictionary: window }),
       };
       window = Buffer.from(piece.subarray(-WINDOW));

@@ -37,14 +37,14 @@ export async function hashPieces(
 }
 
 /** The size of a piece, in bytes, from which using another thread pays. */
-const WORTH = 256 << 10;
+const MIN_ASYNC_BYTES = 256 << 10;
 
 /**
  * A sha256 for pieces of about this many bytes. It runs on a thread of the pool where that pays and
  * is possible.
  */
 export function openHash(pieceSize: number): StreamHash {
-  return (pieceSize >= WORTH && openResumable()) || nodeHash();
+  return (pieceSize >= MIN_ASYNC_BYTES && openResumable()) || nodeHash();
 }
 
 function nodeHash(): StreamHash {

@@ -12,7 +12,7 @@ export const INFLATED_PIECE = 1 << 20;
  * The number of pieces that are inflated ahead of the consumer, so that inflating continues while a
  * piece is unpacked.
  */
-const AHEAD = 4;
+const READ_AHEAD = 4;
 
 /**
  * The bytes of the tar in a blob: gzip, zstd or plain, recognised by the first bytes. Pieces have 1
@@ -71,7 +71,7 @@ function opened(file: Readable, start: Uint8Array): Readable {
   if (compression === 'uncompressed') return file;
   const options: ZlibOptions & TransformOptions = {
     chunkSize: INFLATED_PIECE,
-    readableHighWaterMark: AHEAD * INFLATED_PIECE,
+    readableHighWaterMark: READ_AHEAD * INFLATED_PIECE,
   };
   const decoder = createGunzip(options);
   file.on('error', (error) => decoder.destroy(error));

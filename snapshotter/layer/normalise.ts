@@ -88,7 +88,7 @@ function visit(dir: number, below: number): void {
       if (at.removed) utimensat(AT.FDCWD, fdPath(at.dir), at.before.mtime, at.before.mtime, 0);
       const above = open.at(-2);
       if (!above) return;
-      const says = at.differs || saysMore(at);
+      const says = at.differs || hasOtherMetadata(at);
       open.pop();
       close(at);
       if (says || remove(above.dir, at.name, AT.REMOVEDIR)) above.differs = true;
@@ -108,7 +108,7 @@ function close({ dir, below }: Pair): void {
  * The time of a directory alone is not a difference: it only shows that something existed in it for
  * a while.
  */
-function saysMore({ dir, below }: Pair): boolean {
+function hasOtherMetadata({ dir, below }: Pair): boolean {
   return !sameOwner(fstat(dir), fstat(below)) || !sameCapability(dir, below);
 }
 

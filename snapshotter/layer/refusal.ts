@@ -18,7 +18,7 @@ export function tooMuch(what: string): KilnError {
  * The kernel's errors when entries contradict one another, or describe an impossible file: a file
  * in the place of a directory, a link to itself.
  */
-const IMPOSSIBLE = new Set([
+const ENTRY_ERRNOS = new Set([
   'ENOTDIR',
   'EISDIR',
   'ELOOP',
@@ -35,7 +35,14 @@ const IMPOSSIBLE = new Set([
  * The kernel's errors for a value that no attribute can have, or none on this file system. A full
  * disk gives the same error as a value that is too large.
  */
-const UNFIT = new Set(['EINVAL', 'E2BIG', 'ERANGE', 'EOPNOTSUPP', 'EPERM', 'ENAMETOOLONG']);
+const ATTRIBUTE_ERRNOS = new Set([
+  'EINVAL',
+  'E2BIG',
+  'ERANGE',
+  'EOPNOTSUPP',
+  'EPERM',
+  'ENAMETOOLONG',
+]);
 const LARGE_VALUE = 1024;
 
 /**
@@ -49,13 +56,14 @@ export function refusal(entry: TarEntry, error: unknown): unknown {
   const name = JSON.stringify(entry.path);
   if (error instanceof XattrError) {
     const isFault =
-      UNFIT.has(code) || ((code === 'ENOSPC' || code === 'EDQUOT') && error.size >= LARGE_VALUE);
+      ATTRIBUTE_ERRNOS.has(code) ||
+      ((code === 'ENOSPC' || code === 'EDQUOT') && error.size >= LARGE_VALUE);
     if (!isFault) return error;
     const value =
       `the attribute ${JSON.stringify(error.attribute)} ` + `(${error.size} bytes) of ${name}`;
     return malformed(`${value} is refused by the kernel: ${attributeReason(code)}`, error);
   }
-  if (!IMPOSSIBLE.has(code)) return error;
+  if (!ENTRY_ERRNOS.has(code)) return error;
   if (code !== 'EINVAL' || !syscall.includes('chown'))
     return malformed(`${name} cannot be made: ${reasonOf(error)}`, error);
   return new KilnError(

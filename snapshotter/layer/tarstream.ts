@@ -83,7 +83,7 @@ export function* tarStream(
   const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
   const stack: Frame[] = [frame(top, '', options.plain)];
   const { trail } = options;
-  let following = trail && new Following(files, trail);
+  let following = trail && new UnchangedRun(files, trail);
   try {
     for (let at = stack.at(-1); at; at = stack.at(-1)) {
       const name = at.names[at.next++];
@@ -270,7 +270,7 @@ function* putPart(out: Pieces, part: Part, open: () => number): Generator<Buffer
 }
 
 /** Follows the entries that are unchanged since an older layer, as long as all before them are. */
-class Following {
+class UnchangedRun {
   readonly #files: string;
   readonly #trail: Trail;
   /** The entries that reach into the last, unfinished piece, with their beginnings. */

@@ -31,7 +31,7 @@ export interface Condemned {
 }
 
 /** The functions that a collector may use inside the transaction in which it decides. */
-export interface Deciding {
+export interface CollectionChecks {
   /** True when a live process uses the layer or blob. */
   inUse(thing: { readonly layer: LayerId } | { readonly blob: Digest }): boolean;
 }
@@ -104,7 +104,7 @@ export function layerSizes(store: Store): Map<LayerId, number> {
 export async function collectGarbage(
   store: Store,
   signal: AbortSignal,
-  decide: (deciding: Deciding) => Condemned,
+  decide: (deciding: CollectionChecks) => Condemned,
 ): Promise<void> {
   await withLockFile(join(store.tmp, 'locks', 'collector'), signal, async () => {
     const trash: string[] = [];
@@ -124,7 +124,7 @@ export async function collectGarbage(
 }
 
 /** Says what live processes use at this moment. */
-export function usedNow(store: Store): Deciding['inUse'] {
+export function usedNow(store: Store): CollectionChecks['inUse'] {
   const held = heldNames(store.root);
   return (thing) => held.has('layer' in thing ? layerHold(thing.layer) : blobHold(thing.blob));
 }

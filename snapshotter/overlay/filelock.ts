@@ -16,7 +16,7 @@ import { tryLock } from '../sys/lock.ts';
 export type LockMode = 'shared' | 'exclusive';
 
 /** The milliseconds between two attempts where flock(1) of util-linux is missing. */
-const LOOK_AGAIN_MS = 200;
+const POLL_MS = 200;
 
 /**
  * A lock on a file that remains when the lock is released. Disposing releases it. The kernel
@@ -118,7 +118,7 @@ async function waitFor(fd: number, mode: LockMode, signal: AbortSignal): Promise
     return code === 0;
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw error;
-    await new Promise((done) => setTimeout(done, LOOK_AGAIN_MS));
+    await new Promise((done) => setTimeout(done, POLL_MS));
     return tryLock(fd, mode);
   } finally {
     signal.removeEventListener('abort', stop);

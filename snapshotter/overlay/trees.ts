@@ -111,7 +111,15 @@ export class OverlayTrees implements Trees {
  * The kernel's errors where overlay is not available for this file system, to this process, or at
  * all.
  */
-const REFUSALS = new Set(['EINVAL', 'ENODEV', 'ENOSYS', 'EOPNOTSUPP', 'EPERM', 'EACCES', 'EBUSY']);
+const OVERLAY_ERRNOS = new Set([
+  'EINVAL',
+  'ENODEV',
+  'ENOSYS',
+  'EOPNOTSUPP',
+  'EPERM',
+  'EACCES',
+  'EBUSY',
+]);
 
 /**
  * Reports an unexpected refusal: the store or the process has moved since the store was first
@@ -121,7 +129,7 @@ function mounted(path: string, mount: () => void): void {
   try {
     mount();
   } catch (error) {
-    if (!REFUSALS.has(errnoOf(error) ?? '')) throw storeError(error, path);
+    if (!OVERLAY_ERRNOS.has(errnoOf(error) ?? '')) throw storeError(error, path);
     throw new KilnError(
       'KILN_STORE_FILE_SYSTEM',
       'the layers of this store are made for overlay mounts, and the kernel allows none ' +

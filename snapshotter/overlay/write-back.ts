@@ -15,7 +15,7 @@ const SCRIPT =
   '"$1/$3.$$" "$1/$3"';
 
 /** How often the end of a write-back is looked for, in milliseconds. */
-const LOOK_MS = 250;
+const POLL_MS = 250;
 
 /**
  * Starts to write the store's file system back to disk, and leaves a mark when that is done.
@@ -43,7 +43,7 @@ export function writeBack(root: string): Promise<void> {
 
 async function ended(pid: number): Promise<void> {
   do {
-    await new Promise<void>((resolve) => setTimeout(resolve, LOOK_MS).unref());
+    await new Promise<void>((resolve) => setTimeout(resolve, POLL_MS).unref());
   } while (!hasEnded(pid));
 }
 

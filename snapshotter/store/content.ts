@@ -14,10 +14,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { bytesMismatch, contentMismatch } from '../../base/content-mismatch.ts';
 import { asDigest, type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
-import { brokenBytes, brokenPromise } from '../../base/promise.ts';
 import type { BlobWriter, ContentStore } from '../content.ts';
 import { openHash } from '../layer/hash.ts';
 import { blobHold } from './leases.ts';
@@ -71,7 +71,7 @@ class BlobDirectory implements ContentStore {
     if (size > MAX_DOCUMENT)
       throw corrupt(digest, path, `it is ${size} bytes long, too long for a document`);
     const bytes = readFileSync(path);
-    if (brokenBytes({ digest }, bytes) !== undefined) {
+    if (bytesMismatch({ digest }, bytes) !== undefined) {
       this.remove(digest);
       throw corrupt(digest, path, 'its content does not match its digest');
     }
@@ -116,7 +116,7 @@ class BlobDirectory implements ContentStore {
       // OpenSSL may still be reading from a piece when the consumer stops.
       await hashing;
     }
-    const wrong = brokenPromise({ digest }, { digest: hash.digest() });
+    const wrong = contentMismatch({ digest }, { digest: hash.digest() });
     if (wrong !== undefined) {
       this.remove(digest);
       throw corrupt(digest, this.#file(digest), wrong);
@@ -207,7 +207,7 @@ class FileWriter implements BlobWriter {
     if (this.#size === 0) this.write(new Uint8Array());
     const digest = asDigest(`sha256:${this.#hash.digest('hex')}`);
     const size = this.#size;
-    const wrong = brokenPromise(
+    const wrong = contentMismatch(
       { digest: expected.digest ?? digest, size: expected.size },
       { digest, size },
     );

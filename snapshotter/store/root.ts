@@ -121,7 +121,7 @@ class OpenStore implements Store {
   readonly warnings: string[];
   readonly swept: Promise<void>;
   readonly #scratch: Scratch;
-  readonly #told = new Set<string>();
+  readonly #warned = new Set<string>();
   #listener: ((sentence: string) => void) | undefined;
   /** The tables of the services that were asked for, to make them again in a new index. */
   readonly #tables = new Map<string, readonly string[]>();
@@ -157,8 +157,8 @@ class OpenStore implements Store {
   }
 
   readonly warn = (sentence: string): void => {
-    if (this.#told.has(sentence)) return;
-    this.#told.add(sentence);
+    if (this.#warned.has(sentence)) return;
+    this.#warned.add(sentence);
     if (this.#listener) this.#listener(sentence);
     else this.warnings.push(sentence);
   };
@@ -383,7 +383,7 @@ function unusable(root: string, error: unknown): unknown {
  * What a store may hold before it has VERSION (another process is just making it), and what a new
  * file system holds.
  */
-const HARMLESS = /^(VERSION\..*|blobs|layers|tmp|logs|leases|kiln\.db.*|lost\+found)$/;
+const STORE_NAMES = /^(VERSION\..*|blobs|layers|tmp|logs|leases|kiln\.db.*|lost\+found)$/;
 
 function refuseForeign(root: string): void {
   let names: string[];
@@ -393,7 +393,7 @@ function refuseForeign(root: string): void {
     if (errnoOf(error) === 'ENOENT') return;
     throw unusable(root, error);
   }
-  const foreign = names.find((name) => !HARMLESS.test(name));
+  const foreign = names.find((name) => !STORE_NAMES.test(name));
   if (foreign !== undefined)
     throw notAStore(root, `it holds ${JSON.stringify(foreign)} but no VERSION file`);
 }

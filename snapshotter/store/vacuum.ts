@@ -10,7 +10,7 @@ const STEP = 256;
  */
 const PAUSE_MS = 10;
 /** A file with fewer free pages is not shrunk: it will need them again. */
-const WORTH = 64;
+const MIN_FREE_PAGES = 64;
 /**
  * A file that cannot be shrunk step by step is written again at once if it has at most this many
  * pages, because other processes wait for that.
@@ -20,7 +20,7 @@ const AT_ONCE = 4096;
 const INCREMENTAL = 2;
 
 /** With these errors the work is left to a later collection. */
-const CAN_WAIT: ReadonlySet<string> = new Set(['KILN_STORE_BUSY', 'KILN_DISK_FULL']);
+const RETRIED_LATER: ReadonlySet<string> = new Set(['KILN_STORE_BUSY', 'KILN_DISK_FULL']);
 
 interface Pages {
   readonly all: number;
@@ -35,7 +35,7 @@ interface Pages {
  */
 export async function giveBackPages(db: Database, signal: AbortSignal): Promise<number> {
   const { all, free } = pagesOf(db);
-  if (free < WORTH || free * 2 <= all) return 0;
+  if (free < MIN_FREE_PAGES || free * 2 <= all) return 0;
   try {
     if (db.pragma('auto_vacuum') === INCREMENTAL) await stepByStep(db, signal);
     else if (all - free <= AT_ONCE) {
@@ -43,7 +43,7 @@ export async function giveBackPages(db: Database, signal: AbortSignal): Promise<
       db.exec('VACUUM');
     }
   } catch (error) {
-    if (!(error instanceof KilnError && CAN_WAIT.has(error.code))) throw error;
+    if (!(error instanceof KilnError && RETRIED_LATER.has(error.code))) throw error;
   }
   return all - pagesOf(db).all;
 }

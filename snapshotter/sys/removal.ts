@@ -29,7 +29,7 @@ export function removeTree(path: string): unknown {
       // A part is removed. The slow way reports why the rest is not.
     }
   }
-  const removal = new Thorough(path);
+  const removal = new ThoroughRemoval(path);
   while (removal.step());
   return removal.failure;
 }
@@ -47,7 +47,7 @@ export async function removeTreeSoon(path: string, { unmounted = false } = {}): 
       // As above.
     }
   }
-  const removal = new Thorough(path);
+  const removal = new ThoroughRemoval(path);
   for (let count = 1; removal.step(); count++) if (count % SLICE === 0) await setImmediate();
   return removal.failure;
 }
@@ -55,7 +55,7 @@ export async function removeTreeSoon(path: string, { unmounted = false } = {}): 
 /** The number of names that are removed before other work gets a turn. */
 const SLICE = 100;
 
-class Thorough {
+class ThoroughRemoval {
   readonly #steps: Iterator<void>;
   failure: unknown;
 

@@ -536,7 +536,7 @@ interface Level {
  * At most this many directories of one path are held open. Those above are found again by `..`, and
  * recognised by their numbers.
  */
-const HELD = 64;
+const MAX_HELD = 64;
 
 function levelAt(fd: number, name: string, above: number): Level {
   try {
@@ -571,7 +571,7 @@ function* emptying(levels: Level[], removal: Removal): Generator<void> {
         const inner = removeOne(here.fd, text, removal);
         if (typeof inner === 'boolean') return;
         levels.push(levelAt(inner, text, -1));
-        const far = levels.at(-1 - HELD);
+        const far = levels.at(-1 - MAX_HELD);
         if (far && far.above < 0) {
           closeSync(far.fd);
           far.fd = -1;

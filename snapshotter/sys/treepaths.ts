@@ -32,7 +32,7 @@ export class TreePaths implements Disposable {
 
   constructor(top: string) {
     this.#top = top;
-    this.#short = Math.floor((REACH - Buffer.byteLength(top)) / 3);
+    this.#short = Math.floor((MAX_DIRECT_PATH - Buffer.byteLength(top)) / 3);
   }
 
   /**
@@ -55,7 +55,7 @@ export class TreePaths implements Disposable {
       const base = last ? `/proc/self/fd/${last.fd}` : this.#top;
       const prefix = last?.prefix ?? '';
       const rest = path.slice(prefix.length);
-      const room = last ? STEP : REACH - Buffer.byteLength(base);
+      const room = last ? STEP : MAX_DIRECT_PATH - Buffer.byteLength(base);
       if (rest.length * 3 <= room || Buffer.byteLength(rest) <= room) return `${base}/${rest}`;
       // The cut depends on the beginning of the path, not on its end, so that neighbours share the
       // held directories.
@@ -73,7 +73,7 @@ export class TreePaths implements Disposable {
 }
 
 /** The most bytes of a path that are used. The kernel takes 4,095. */
-const REACH = 3800;
+const MAX_DIRECT_PATH = 3800;
 /**
  * The bytes from one held directory to the next. A shorter path is faster, because it is looked up
  * again for each file.
