@@ -11,7 +11,7 @@ import { requestOver } from '../frontend/gateway.ts';
 import { openBridge } from './bridge.ts';
 import { withoutLogins } from './build.ts';
 import type { BuildContext } from './build-context.ts';
-import { openFrontend } from './opened-frontend.ts';
+import { type OpenedFrontend, openFrontend } from './opened-frontend.ts';
 
 /** A question about a Dockerfile, asked instead of building it. */
 export interface CallSpec {
@@ -44,11 +44,15 @@ export async function answerCall(
   using _use = engine.begin();
   const scope = new AsyncDisposableStack();
   await using _closing = engine.closing('what the build opened', scope);
-  return await answerIn(call, { ...given, engine, progress: withoutLogins(progress), scope });
+  const context = { ...given, engine, progress: withoutLogins(progress), scope };
+  return await answerCallAbout(await openFrontend(await openBridge(context)), call);
 }
 
-async function answerIn(call: CallSpec, context: BuildContext): Promise<CallAnswer> {
-  const { gateway, inputs } = await openFrontend(await openBridge(context));
+/** The same about a Dockerfile that is loaded. */
+export async function answerCallAbout(
+  { gateway, inputs }: OpenedFrontend,
+  call: CallSpec,
+): Promise<CallAnswer> {
   const request = requestOver(gateway, inputs);
   // Logins in URLs are removed before the Dockerfile is put into documents as base64.
   const source = redactData(request.dockerfile);

@@ -7,7 +7,9 @@ import type { FrontendInputs } from '../frontend/gateway.ts';
 import { graphOptions } from '../frontend/graph-options.ts';
 import { ignoreFilter } from '../frontend/ignore.ts';
 import { checkSyntax } from '../frontend/syntax.ts';
+import { parseConfig } from '../registry/parse-document.ts';
 import { hostPlatform } from '../registry/platforms.ts';
+import { parseDefinition } from '../solver/llb/parse.ts';
 import type { DirectoryResult } from '../solver/result.ts';
 import type { WantedFiles } from '../solver/step-session.ts';
 import { bulkWarnings } from './context/bulk-warnings.ts';
@@ -81,7 +83,7 @@ export async function prepareRequest(
     namedContexts,
     mainContext: {
       ...(from.kind === 'local' ? { kind: 'local', sharedKeyHint: from.place } : from),
-      sessionId: randomBytes(12).toString('hex'),
+      sessionId: session.id ?? randomBytes(12).toString('hex'),
       ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [],
       ignoreFile: ignore,
     },
@@ -107,6 +109,8 @@ async function namedContext(
     case 'git':
     case 'http':
       return source;
+    case 'graph':
+      return graphContext(name, source);
     case 'oci-layout':
       return { kind: 'oci-layout', store: name, ref: `${name}${source.suffix}` };
     case 'directory': {
@@ -145,4 +149,16 @@ function fullName(ref: string): string {
   if (ref.startsWith('oci-layout://')) return ref;
   const reference = parseReference(ref);
   return formatReference(reference);
+}
+
+function graphContext(
+  name: string,
+  { definition, config }: Extract<NamedContextSource, { kind: 'graph' }>,
+): NamedContext {
+  const what = `the config of the context ${name}`;
+  return {
+    kind: 'graph',
+    edge: parseDefinition(Buffer.from(definition, 'base64')),
+    config: config === undefined ? undefined : parseConfig(Buffer.from(config), what),
+  };
 }

@@ -106,6 +106,7 @@ export const REQUEST_FIELDS: {
         'oci-layout': { name: text, suffix: text },
         git: { url: text },
         http: { url: text },
+        graph: { definition: text, config: optional(text) },
       }),
     ),
     provenance: (contexts) => prefixed('context', contexts, withoutPath),
@@ -230,5 +231,7 @@ function withoutPath(source: NamedContextSource): string {
       return 'oci-layout:';
     case 'directory':
       return 'local:';
+    case 'graph':
+      return 'input:';
   }
 }

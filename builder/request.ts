@@ -81,7 +81,12 @@ export type NamedContextSource =
    */
   | { readonly kind: 'oci-layout'; readonly name: string; readonly suffix: string }
   | { readonly kind: 'git'; readonly url: string }
-  | { readonly kind: 'http'; readonly url: string };
+  | { readonly kind: 'http'; readonly url: string }
+  /**
+   * What a graph makes: a pb.Definition in base64, and the image config when it is an image, as
+   * JSON.
+   */
+  | { readonly kind: 'graph'; readonly definition: string; readonly config: string | undefined };
 
 /** A cache that is read. */
 export type CacheFromSpec = CacheSource;

@@ -16,6 +16,11 @@ import type { FailedStep, WantedFiles } from '../solver/step-session.ts';
  */
 export interface Session {
   /**
+   * By which graphs name the session that lends a directory. Undefined when no other build can ask
+   * this one for a directory.
+   */
+  readonly id?: string | undefined;
+  /**
    * The directory that the session has under this name. It holds at least the `wanted` files.
    * Throws KILN_CONTEXT_NOT_FOUND when there is none, and errors of the file system.
    */
@@ -52,7 +57,13 @@ export interface Session {
 }
 
 /** All files of a directory. */
-export const WHOLE: WantedFiles = { include: [], exclude: [], follow: [], purpose: '' };
+export const WHOLE: WantedFiles = {
+  include: [],
+  exclude: [],
+  follow: [],
+  session: '',
+  purpose: '',
+};
 
 /** Only these files of a directory, and the targets of their links. */
 export function onlyFiles(follow: readonly string[]): WantedFiles {

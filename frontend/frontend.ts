@@ -47,7 +47,13 @@ export type NamedContext =
   | { readonly kind: 'http'; readonly url: string }
   | { readonly kind: 'local'; readonly name: string; readonly ignore: readonly string[] }
   | { readonly kind: 'image'; readonly ref: string }
-  | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string };
+  | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string }
+  /** A tree that a graph makes, with its config when it is an image. */
+  | {
+      readonly kind: 'graph';
+      readonly edge: LlbEdge | undefined;
+      readonly config: ImageConfig | undefined;
+    };
 
 /**
  * Resolves an image reference for one platform. `ref` is as written in FROM, expanded. Throws

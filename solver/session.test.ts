@@ -320,7 +320,7 @@ test('what is not a session is refused, and without a session nothing is lent', 
   assert.is.not(sessionOf({}).found, none.found);
 });
 
-const EVERYTHING = { include: [], exclude: [], follow: [], purpose: '' };
+const EVERYTHING = { include: [], exclude: [], follow: [], session: '', purpose: '' };
 
 test('fifty builds at once keep their secrets and logs apart and free their sessions', async () => {
   setFlagsFromString('--expose-gc');

@@ -70,6 +70,8 @@ export interface WantedFiles {
   readonly exclude: readonly string[];
   /** Only these paths and the targets of their symlinks; all files if empty. */
   readonly follow: readonly string[];
+  /** The id of the session that lends the directory. Empty means the session of the build. */
+  readonly session: string;
   /** Separates transfers of one directory for different purposes. */
   readonly purpose: string;
 }

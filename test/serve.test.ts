@@ -1,4 +1,4 @@
-import { statSync, utimesSync } from 'node:fs';
+import { readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry, TEST_LOGIN } from '../registry/testing/registry.ts';
@@ -50,6 +50,38 @@ test('a step that fails is shown with its output, its lines and its exit code', 
   });
   assert.match(wrong, />>> RUNN$/m);
   assert.match(wrong, /unknown instruction: RUNN/);
+});
+
+test('directories come back, questions are answered, and bake links its targets', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  const context = rig.write('c', {
+    Dockerfile: 'FROM scratch AS tree\nCOPY --chmod=751 sub /to/\nCOPY link /\n',
+    Base: 'FROM busybox\nENV WORD=base\nRUN echo $WORD >/b\n',
+    App: 'FROM base\nRUN cat /b; echo "$WORD"\n',
+    'sub/f': 'text',
+    'docker-bake.hcl': `
+group "default" { targets = ["app"] }
+target "base" { dockerfile = "Base" }
+target "app" {
+  dockerfile = "App"
+  contexts = { base = "target:base" }
+}
+`,
+  });
+  symlinkSync('sub/f', rig.path('c/link'));
+  await serve.build(['-o', 'out', context]);
+  assert.is(readFileSync(rig.path('out/link'), 'utf8'), 'text');
+  assert.is(statSync(rig.path('out/to/f')).mode & 0o777, 0o751);
+  const outline = await serve.buildx(['build', '--call=targets,format=json', context]);
+  assert.is(JSON.parse(outline.stdout).targets[0].name, 'tree');
+  const checked = await serve.buildx(['build', '--check', '-f', '-', context], {
+    stdin: 'FROM scratch\ncopy a /\n',
+    expect: 1,
+  });
+  assert.match(checked.stdout, /ConsistentInstructionCasing/);
+  const baked = await serve.buildx(['bake', '--progress=plain'], { cwd: context });
+  assert.match(baked.stderr, /^#\d+ [\d.]+ base\n#\d+ [\d.]+ base$/m);
 });
 
 test('a build whose client is gone ends within seconds', async () => {

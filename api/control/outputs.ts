@@ -1,9 +1,9 @@
-import { KilnError } from '../../base/errors.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { sendFile } from '../session/filesend/send-bytes.ts';
+import { sendDirectory } from '../session/filesend/send-directory.ts';
 
 /** Where the results of a build go, and what is done when they are there. */
 export interface Outputs {
@@ -13,12 +13,13 @@ export interface Outputs {
 }
 
 /**
- * Reads the exporters of a request. What goes to the client is sent to `session`. Throws
- * KILN_OUTPUT_INVALID and KILN_OUTPUT_UNSUPPORTED.
+ * Reads the exporters of a request. What goes to the client is sent to `session`; directories are
+ * made in `scratch` before. Throws KILN_OUTPUT_INVALID.
  */
 export function readOutputs(
   request: Pick<SolveRequest, 'exporters' | 'exporterDeprecated' | 'exporterAttrsDeprecated'>,
   session: () => ClientSession,
+  scratch: () => string,
   signal: AbortSignal,
 ): Outputs {
   const { exporters, exporterDeprecated: type, exporterAttrsDeprecated: attrs } = request;
@@ -27,13 +28,18 @@ export function readOutputs(
   const finishing: (() => Promise<void>)[] = [];
   const specs = asked.map((exporter, id): OutputSpec => {
     const isSent = ['oci', 'docker', 'tar'].includes(exporter.type);
-    if (exporter.type === 'local') throw unsupported('local');
+    const directory = exporter.type === 'local' ? scratch() : undefined;
     const attributes = new Map([
       ...Object.entries(exporter.attrs),
       ['type', exporter.type],
       ...(isSent ? [['dest', '-'] as const] : []),
+      ...(directory === undefined ? [] : [['dest', directory] as const]),
     ] as [string, string][]);
     const spec = parseOutput(attributes);
+    if (directory !== undefined) {
+      const to = session();
+      finishing.push(() => sendDirectory(to, String(id), directory, signal));
+    }
     if (!('destination' in spec)) return spec;
     const file = sendFile(session(), String(id), signal);
     finishing.push(file.finish);
@@ -45,12 +51,6 @@ export function readOutputs(
       for (const finish of finishing) await finish();
     },
   };
-}
-
-function unsupported(type: string): KilnError {
-  return new KilnError('KILN_OUTPUT_INVALID', `outputs of type ${type} cannot be sent yet`, {
-    hint: 'use type=tar, oci, docker or image',
-  });
 }
 
 /** What the exporters tell, as texts. */

@@ -7,7 +7,7 @@ import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { memorySession } from '../../builder/session/memory-session.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
-import { readFrontendOptions } from '../gateway/frontend-options.ts';
+import { type AskedFrontend, readFrontendOptions } from '../gateway/frontend-options.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { remoteSession } from '../session/remote-session.ts';
@@ -38,14 +38,18 @@ export async function solve(
   const client = request.session === '' ? undefined : await sessions.find(request.session, signal);
   // A client that goes away needs no result any more.
   const ended = client ? AbortSignal.any([signal, client.client.closed]) : signal;
-  const outputs = readOutputs(request, () => required(client), ended);
+  using scratch = new DisposableStack();
+  const outputs = readOutputs(
+    request,
+    () => required(client),
+    () => scratch.use(engine.store.scratch('output')).path,
+    ended,
+  );
   const base = buildRequest({ outputs: outputs.specs, allow: [...request.entitlements] });
-  using session = client ? remoteSession(client, engine.store, ended) : memorySession({});
+  using session = client ? remoteSession(client, sessions, engine.store, ended) : memorySession({});
   const { response } = await build(
     engine,
-    request.frontend === ''
-      ? base
-      : readFrontendOptions(request.frontend, request.frontendAttrs, base),
+    request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
     session,
     open.status.event,
     ended,
@@ -53,6 +57,10 @@ export async function solve(
   );
   await outputs.finish();
   return exporterResponse(response);
+}
+
+function askedOf({ frontend, frontendAttrs, frontendInputs }: SolveRequest): AskedFrontend {
+  return { frontend, options: frontendAttrs, inputs: frontendInputs };
 }
 
 /** Answers the graph that the request brings; undefined when a frontend is to be asked. */

@@ -17,6 +17,7 @@ import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import { readFrontendOptions } from './frontend-options.ts';
 import { Refs } from './refs.ts';
 import { refMessage, resultMessage, returnedTargets } from './result-messages.ts';
+import { answerSubrequest } from './subrequests.ts';
 
 /** In which the client names the build that a call belongs to. */
 const BUILD_ID = 'buildkit-controlapi-buildid';
@@ -68,11 +69,11 @@ export function bridgeService(
         const value = refMessage(edge, build.refs);
         return { ref: value.id, result: { result: { case: 'ref', value } } };
       }
-      const asked = readFrontendOptions(
-        request.frontend,
-        request.frontendOpt,
-        bridge.context.request,
-      );
+      const { frontend, frontendOpt: options, frontendInputs: inputs } = request;
+      const asked = readFrontendOptions({ frontend, options, inputs }, bridge.context.request);
+      const question = request.frontendOpt['requestid'];
+      if (question)
+        return { result: { metadata: await answerSubrequest(question, bridge, asked) } };
       build.request = asked;
       const { targets } = await askFrontend(bridge, asked);
       if (request.evaluate) for (const { edge } of targets) if (edge) await evaluate(edge, bridge);

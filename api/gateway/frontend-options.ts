@@ -14,14 +14,21 @@ import { parsePlatformForHost } from '../../registry/platforms.ts';
 /** The options of a frontend as a client sends them, by BuildKit's names. */
 export type FrontendOptions = Readonly<Record<string, string>>;
 
+/** What a client asks of a frontend. */
+export interface AskedFrontend {
+  readonly frontend: string;
+  readonly options: FrontendOptions;
+  /** Graphs by their names, each a pb.Definition. */
+  readonly inputs: Readonly<Record<string, Uint8Array>>;
+}
+
 /**
  * Reads the options of a frontend into a request. What they do not say is as in `base`. Options of
  * unknown names are left to frontends that know them, as with BuildKit. Throws KILN_REQUEST_INVALID
  * and KILN_REQUEST_UNSUPPORTED, which name the option.
  */
 export function readFrontendOptions(
-  frontend: string,
-  options: FrontendOptions,
+  { frontend, options, inputs }: AskedFrontend,
   base: BuildRequest,
 ): BuildRequest {
   const buildArgs = prefixed(options, 'build-arg:');
@@ -31,7 +38,7 @@ export function readFrontendOptions(
     frontend: frontendOf(frontend, options),
     context,
     dockerfile: dockerfileOf(options, context),
-    namedContexts: namedContextsOf(options),
+    namedContexts: namedContextsOf(options, inputs),
     target: options['target'] || undefined,
     buildArgs,
     labels: new Map([...prefixed(options, 'label:')].sort(([a], [b]) => (a < b ? -1 : 1))),
@@ -87,10 +94,45 @@ function dockerfileOf(options: FrontendOptions, context: ContextSource): Dockerf
   return { kind: 'lent', directory: key || 'dockerfile', name };
 }
 
-function namedContextsOf(options: FrontendOptions): ReadonlyMap<string, NamedContextSource> {
+function namedContextsOf(
+  options: FrontendOptions,
+  inputs: AskedFrontend['inputs'],
+): ReadonlyMap<string, NamedContextSource> {
   return new Map(
-    [...prefixed(options, 'context:')].map(([name, value]) => [name, namedContext(name, value)]),
+    [...prefixed(options, 'context:')].map(([name, value]) => [
+      name,
+      value.startsWith('input:')
+        ? inputContext(value.slice('input:'.length), options, inputs)
+        : namedContext(name, value),
+    ]),
   );
+}
+
+/** A graph that the client sends along, with what its frontend said of it. */
+function inputContext(
+  name: string,
+  options: FrontendOptions,
+  inputs: AskedFrontend['inputs'],
+): NamedContextSource {
+  const graph = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
+  if (!graph) throw invalid('context', `input:${name}`);
+  return {
+    kind: 'graph',
+    definition: Buffer.from(graph).toString('base64'),
+    config: configIn(options[`input-metadata:${name}`]),
+  };
+}
+
+/** Metadata is a JSON object of texts, in which the config is JSON again, in base64. */
+function configIn(metadata: string | undefined): string | undefined {
+  if (metadata === undefined) return undefined;
+  try {
+    const values = JSON.parse(metadata) as Readonly<Record<string, unknown>>;
+    const config = values['containerimage.config'];
+    return typeof config === 'string' ? Buffer.from(config, 'base64').toString() : undefined;
+  } catch {
+    throw invalid('input-metadata', metadata);
+  }
 }
 
 function namedContext(name: string, value: string): NamedContextSource {

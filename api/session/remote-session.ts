@@ -8,6 +8,7 @@ import { Auth } from '../proto/auth.gen.ts';
 import { Secrets } from '../proto/secrets.gen.ts';
 import type { ClientSession } from './client-session.ts';
 import { bringDirectory } from './filesync/bring-directory.ts';
+import type { Sessions } from './sessions.ts';
 
 /**
  * What a client behind a connection lends to one build. What is brought of its directories stays as
@@ -15,6 +16,7 @@ import { bringDirectory } from './filesync/bring-directory.ts';
  */
 export function remoteSession(
   client: ClientSession,
+  sessions: Sessions,
   store: Pick<Store, 'root' | 'scratchPath'>,
   signal: AbortSignal,
 ): Session & Disposable {
@@ -22,12 +24,17 @@ export function remoteSession(
   const brought = new Map<string, Promise<LentDirectory>>();
   const bring = async (name: string, wanted: WantedFiles): Promise<LentDirectory> => {
     try {
-      return held.use(await bringDirectory(client, name, wanted, store, signal));
+      const { session } = wanted;
+      const lender = ['', client.id].includes(session)
+        ? client
+        : await sessions.find(session, signal);
+      return held.use(await bringDirectory(lender, name, wanted, store, signal));
     } catch (error) {
       throw isMissing(error) ? notLent(name) : clientError(error);
     }
   };
   return {
+    id: client.id,
     shownContext: client.name,
     directory(name, wanted) {
       const key = JSON.stringify([name, wanted]);

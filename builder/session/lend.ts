@@ -30,7 +30,14 @@ export function lendToSteps(
     }),
     sshSocket: session.ssh.forStep,
     gitAgent: session.ssh.forGit,
-    directory: async (name, wanted) => await locals.get(name)?.(wanted),
+    async directory(name, wanted) {
+      const isOurs = session.id === undefined || ['', session.id].includes(wanted.session);
+      const local = isOurs ? locals.get(name) : undefined;
+      if (local) return await local(wanted);
+      // A graph that no frontend made names directories of the caller as they are.
+      const { path, remembered } = await session.directory(name, wanted);
+      return { kind: 'directory', root: path, ...(remembered && { memory: path }) };
+    },
     ...(onStepFailed && { onStepFailed: (step, signal) => onStepFailed(step, executor, signal) }),
   });
 }

@@ -8,7 +8,7 @@ import {
   withoutLatest,
 } from '../../base/reference.ts';
 import { imageSource, localSource, ociLayoutSource } from '../../solver/llb/builder.ts';
-import type { DraftEdge } from '../../solver/llb/draft.ts';
+import { type DraftEdge, drafted } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, NamedContext } from '../frontend.ts';
 import { followPaths } from './conversion.ts';
 import { gitRefOf } from './gitref.ts';
@@ -98,6 +98,11 @@ export async function loadNamedContext(
     case 'git':
     case 'http':
       return { state: emptyState(namedRemote(name, context)), config: undefined };
+    case 'graph': {
+      const state = emptyState(context.edge && drafted(context.edge), platform);
+      const { config } = context;
+      return { state: config ? imageState(state, config) : state, config };
+    }
     default:
       return context satisfies never;
   }

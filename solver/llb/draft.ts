@@ -3,6 +3,7 @@ import type { Platform } from '../../base/platform.ts';
 import type { LlbEdge, LlbVertex, OpMetadata } from './graph.ts';
 import { marshalOp } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
+import { topological } from './walk.ts';
 
 /**
  * A vertex that has no digest yet. Its op needs the digests of its inputs, and facts that are known
@@ -73,6 +74,23 @@ export function seal(
     sealed.set(draft, vertex);
   }
   return find(edge);
+}
+
+/** A graph that is sealed, as one that more can be built on. Sealed again it is the same. */
+export function drafted(edge: LlbEdge): DraftEdge {
+  const drafts = new Map<LlbVertex, Draft>();
+  const draftOf = ({ vertex, output }: LlbEdge): DraftEdge => {
+    const draft = drafts.get(vertex);
+    if (!draft) throw new Error('a vertex comes before its inputs');
+    return { draft, output };
+  };
+  for (const vertex of topological(edge)) {
+    const { op, metadata } = vertex;
+    const parents = vertex.inputs.map(draftOf);
+    const make = ({ seal: find }: SealContext) => ({ op, inputs: parents.map(find), metadata });
+    drafts.set(vertex, { parents, make });
+  }
+  return draftOf(edge);
 }
 
 /**

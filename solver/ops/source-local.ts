@@ -37,6 +37,7 @@ function wantedBy(attrs: SourceOp['attrs']): WantedFiles {
     include: listIn(attrs, 'local.includepattern'),
     exclude: listIn(attrs, 'local.excludepatterns'),
     follow: listIn(attrs, 'local.followpaths'),
+    session: attrs['local.session'] ?? '',
     purpose: attrs['local.sharedkeyhint'] ?? '',
   };
 }
