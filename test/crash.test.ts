@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { buildBeside, killBuilds } from './soak/killing.ts';
-import { storm } from './soak/storming.ts';
+import { buildConcurrently, killBuilds } from './soak/killing.ts';
+import { runStorm } from './soak/storming.ts';
 
 test('builds and prunes killed at random moments leave an intact store', async () => {
   const { killed } = await killBuilds({ count: 8, seed: 7 });
@@ -9,7 +9,7 @@ test('builds and prunes killed at random moments leave an intact store', async (
 });
 
 test('builds of two processes in one store are right, with prunes at the same time', async () => {
-  assert.is(await buildBeside({ processes: 2, rounds: 4, seed: 7 }), 8);
+  assert.is(await buildConcurrently({ processes: 2, rounds: 4, seed: 7 }), 8);
 });
 
 test('after kills, full disks, collections and repairs the store is intact', async () => {
@@ -17,7 +17,7 @@ test('after kills, full disks, collections and repairs the store is intact', asy
   const long = process.env['KILN_SOAK'] !== undefined;
   const seed = long ? Date.now() % 1e6 : 7;
   console.log(`storm: seed ${seed}`);
-  const { built, killed } = await storm({ seconds: long ? 600 : 8, seed, rows: long ? 3 : 2 });
+  const { built, killed } = await runStorm({ seconds: long ? 600 : 8, seed, rows: long ? 3 : 2 });
   assert.ok(built > 1 && killed > 2);
 });
 

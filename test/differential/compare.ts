@@ -4,8 +4,8 @@ import type { Comparable } from '../golden/case.ts';
 export type Answer = Comparable | { readonly refused: true; readonly why: string };
 
 /**
- * What tells two answers apart, one line each; none when they agree but for what
- * docs/differences.md lists.
+ * Lists the differences between two results, one line each. Differences that docs/differences.md
+ * lists are left out.
  */
 export function differences(kiln: Answer, docker: Answer): string[] {
   if ('refused' in kiln && 'refused' in docker) return [];
@@ -31,8 +31,8 @@ export function differences(kiln: Answer, docker: Answer): string[] {
 }
 
 /**
- * A directory on the way to what a pattern selects has the time of its source with Kiln, the
- * present with Docker.
+ * True when only the times of a directory differ. A parent directory of what a pattern selects has
+ * the time of its source with Kiln, and the present time with Docker.
  */
 function onlyTime(
   ours: Comparable['tree'][string] | undefined,
@@ -43,8 +43,8 @@ function onlyTime(
 }
 
 /**
- * A directory that COPY --chmod made for what it copies: the umask of Docker's daemon takes part,
- * Kiln has none (nor has buildkitd).
+ * True when only the umask of Docker's daemon makes a difference. It changes the mode of a
+ * directory that COPY --chmod creates. Kiln and buildkitd use no umask.
  */
 function onlyUmask(
   ours: Comparable['tree'][string] | undefined,

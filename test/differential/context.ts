@@ -45,7 +45,7 @@ const PATTERNS = [
 ];
 
 /**
- * A context: some of a fixed set of files with random modes, links, an archive, and perhaps a
+ * Makes a context: some files of a fixed set, with random modes, links, an archive, and sometimes a
  * .dockerignore.
  */
 export function context(
@@ -96,7 +96,7 @@ const GLOBS = [
 ];
 const MISSING = ['nosuch', 'dir/nosuch', 'a/b', 'broken', 'abs', '[', 'dir/up'];
 
-/** What a COPY may ask for: what is there, patterns, in a few cases what is not there. */
+/** Makes a source of a COPY: a file of the context, a pattern, or sometimes a missing file. */
 export function sourceOf(random: Random, files: GoldenCase['files']): string {
   const there = Object.keys(files ?? {}).filter((name) => !/[ [\]]/.test(name));
   const above = there

@@ -5,12 +5,12 @@ import { instruction } from './instructions.ts';
 import { NAMES, value } from './words.ts';
 
 /**
- * A build made up by a seed, in pieces that can be left out one by one to find out which of them
- * matters.
+ * A build that was generated from a seed. It has pieces that can be left out one by one, to find
+ * those that cause a difference.
  */
 export interface Made {
   readonly seed: number;
-  /** Instructions, each with its heredoc bodies; joined by line breaks they are the Dockerfile. */
+  /** Instructions with their heredoc bodies. Joined by line breaks they are the Dockerfile. */
   readonly pieces: readonly string[];
   readonly context: Pick<GoldenCase, 'files' | 'modes' | 'links' | 'archives'>;
   readonly args: readonly string[];
@@ -51,7 +51,7 @@ export function generate(seed: number): Made {
   return { seed, pieces, context: made, args };
 }
 
-/** As a case that either engine builds. A Dockerfile may end without a line break. */
+/** Makes the case that both engines build. */
 export function caseOf(made: Made, name: string): GoldenCase {
   return { name, dockerfile: `${made.pieces.join('\n')}\n`, ...made.context, args: made.args };
 }

@@ -26,13 +26,13 @@ const path = (random: Random) =>
       : plainPath(random);
 const destination = (random: Random) => `${path(random)}${random.one(2) ? '/' : ''}`;
 
-/** What is there for an instruction to use: earlier stages and the files of the context. */
+/** What an instruction can use: earlier stages and the files of the context. */
 export interface Scene {
   readonly stages: readonly string[];
   readonly files: GoldenCase['files'];
 }
 
-/** Makes one instruction, which may be refused. */
+/** Makes one instruction, which may be invalid. */
 type Maker = (random: Random, scene: Scene) => string;
 
 const COMMANDS: readonly ((random: Random) => string)[] = [
@@ -153,7 +153,7 @@ const form = (random: Random, text: string): string =>
 
 const env: Maker = (random) => (random.one(5) ? envOfOne(random) : envOfPairs(random));
 
-/** The old form: the rest of the line is the value. */
+/** An ENV in the old form, in which the rest of the line is the value. */
 function envOfOne(random: Random): string {
   const name = random.pick(NAMES);
   const values = random.some(1, 3, () => value(random));

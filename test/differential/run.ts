@@ -1,12 +1,12 @@
 /**
- * Builds made-up Dockerfiles with Kiln and with Docker and compares what comes of them:
+ * Builds generated Dockerfiles with Kiln and with Docker and compares the results:
  *
  *   npm run soak -- differential --peer 'PREFIX docker'
  *                   [--count 200] [--seed N] [--keep DIRECTORY] [--verbose]
  *
- * Case N of a run has the seed N + its number, so `--seed M --count 1` repeats one. A case that
- * differs is made smaller while it still does, printed, and kept as a directory with its context.
- * Exit code 1 when any differs.
+ * The seeds of the cases count up from `--seed`, so `--seed M --count 1` repeats one case. A case
+ * with a difference is made as small as possible, printed, and kept as a directory with its
+ * context. The exit code is 1 when there is a difference.
  */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,8 +28,9 @@ const { values } = parseArgs({
     keep: { type: 'string', default: '.cache/differential' },
   },
 });
-if (!values.peer) throw new Error("--peer 'COMMAND PREFIX docker' is needed: how docker is run");
-/** Builds tried to make one case smaller. */
+if (!values.peer)
+  throw new Error("--peer 'COMMAND PREFIX docker' is missing: the command that runs docker");
+/** The most builds that are tried to make one case smaller. */
 const SHRINK_LIMIT = 60;
 
 await using rig = await Rig.create('busybox');
@@ -77,7 +78,7 @@ async function byKiln({ cwd, args, stdin }: ReturnType<typeof prepare>): Promise
   return answer;
 }
 
-/** Leaves out one piece after another, as long as the engines still differ. */
+/** Leaves out one piece after another, while there still is a difference. */
 async function shrink(made: Made): Promise<Made> {
   let smallest = made;
   const differs = async (candidate: Made) => {

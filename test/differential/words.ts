@@ -1,6 +1,6 @@
 import type { Random } from '../../base/testing/random.ts';
 
-/** Names that ARG and ENV give values to, and that expansions ask for. */
+/** The names of variables in ARG, ENV and expansions. */
 export const NAMES = ['A', 'B', 'C', 'PATH_ISH', 'EMPTY', 'UNSET'] as const;
 
 const PLAIN = [
@@ -27,7 +27,7 @@ const ESCAPES = ['\\$', '\\"', "\\'", '\\\\', '\\a', '$1', '`', '#', "''"];
 const BROKEN = ['$', '${', '}', '"', "'", '$$', '${A', '\\'];
 const PATTERNS = ['*', '?', 'a*', '*/', '.*', '[ab]', 'x', '/', '\\*', '**'];
 
-/** A word with expansions, quotes and escapes; it may well be wrong. */
+/** Makes a word with expansions, quotes and escapes. It is often invalid. */
 export function word(random: Random, depth = 0): string {
   const piece = (): string => {
     switch (random.int(depth > 1 ? 6 : 11)) {
@@ -65,7 +65,7 @@ export function word(random: Random, depth = 0): string {
   return random.some(1, depth === 0 ? 3 : 2, piece).join('');
 }
 
-/** A name: in most cases plain, so that builds get further than their first instruction. */
+/** Makes a value. It is mostly a plain word, so that builds get past their first instruction. */
 export function value(random: Random): string {
   return random.one(2) ? random.pick(PLAIN) : word(random);
 }

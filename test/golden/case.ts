@@ -1,58 +1,59 @@
 /**
- * One Dockerfile that Docker 28 and Kiln must agree on: tree, config, history and number of layers,
- * or that both refuse.
+ * A Dockerfile on which Docker 28 and Kiln must agree: the results have the same tree, config,
+ * history and number of layers, or both refuse it.
  */
 export interface GoldenCase {
   readonly name: string;
   readonly dockerfile: string;
   /** Other files of the context. */
   readonly files?: Files;
-  /** Modes of files and directories in the context; 0644 and 0755 unless told. */
+  /** Modes of files and directories in the context. The defaults are 0644 and 0755. */
   readonly modes?: Readonly<Record<string, number>>;
   readonly links?: Readonly<Record<string, string>>;
-  /** Extended attributes of files in the context, their values in base64. */
+  /** Extended attributes of files in the context, with values in base64. */
   readonly xattrs?: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** Archives in the context, made of one of its directories; the program compresses. */
+  /** Archives in the context. Each has the files of the directory `of`, compressed by `program`. */
   readonly archives?: Readonly<
     Record<string, { readonly of: string; readonly program?: 'gzip' | 'bzip2' | 'xz' | 'zstd' }>
   >;
-  /** The Dockerfile's name in the context. */
+  /** The name of the Dockerfile in the context. */
   readonly file?: string;
   /**
-   * Directories beside the context; `{name}` in `args` stands for the path of one, `{context}` for
-   * the context's.
+   * Directories beside the context. In `args`, `{name}` is replaced by the path of such a directory
+   * and `{context}` by that of the context.
    */
   readonly outside?: Readonly<Record<string, Files>>;
   readonly args?: readonly string[];
   /**
-   * What comes on standard input: the Dockerfile (`- `as context), the Dockerfile for the directory
-   * (`-f -`), or the context as an archive.
+   * What the build gets on standard input: a Dockerfile without a context (`-`), the Dockerfile of
+   * the context (`-f -`), or the context as an archive.
    */
   readonly stdin?: 'dockerfile' | 'dockerfile-of-context' | 'tar' | 'tar.gz';
   /**
-   * What the result is compared with, busybox unless told; `tools` is the stand-in of
-   * test/golden/tools.ts, `odd` the image of odd.ts.
+   * The base image. Only differences from it are compared. The default is busybox, `tools` is the
+   * image of tools.ts, and `odd` is that of odd.ts.
    */
   readonly base?: 'busybox' | 'tools' | 'odd';
-  /** Names that the stand-in is to have in both stores. */
+  /** More names for the image of tools.ts, in the stores of both engines. */
   readonly standsInFor?: readonly string[];
-  /** Results to read, when more than linux/amd64 is asked for. */
+  /** The platforms of the result, when it is built for more than linux/amd64. */
   readonly platforms?: readonly string[];
-  /** Further attributes of the output; with `times`, all times are compared. */
+  /** More attributes of the output. */
   readonly output?: string;
+  /** All times are compared, also those of the build. */
   readonly times?: boolean;
-  /** Both engines refuse it. */
+  /** Both engines refuse the build. */
   readonly refused?: boolean;
-  /** Docker 28 cannot be asked, and why: the expected answer was written by hand. */
+  /** The reason why Docker 28 cannot build it. The expected result was written by hand. */
   readonly byHand?: string;
   /**
-   * Where Kiln differs on purpose: why, and what is expected instead of Docker's answer, which
-   * stays frozen as it is.
+   * A difference on purpose: the reason, and the result that is expected from Kiln. The file with
+   * the expected result keeps that of Docker.
    */
   readonly differs?: { readonly why: string; readonly expect: (docker: Comparable) => Comparable };
 }
 
-/** An image as it is compared; see `comparable`. */
+/** The parts of an image that are compared: see `comparable`. */
 export interface Comparable {
   readonly tree: Record<string, Record<string, unknown> | null>;
   readonly config: {
@@ -66,6 +67,6 @@ export interface Comparable {
 
 export type Files = Readonly<Record<string, string>>;
 
-/** The lines of a text, each ended. */
+/** Joins lines to a text. Each line ends with a line break. */
 export const lines = (...text: readonly string[]): string =>
   text.map((line) => `${line}\n`).join('');

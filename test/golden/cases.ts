@@ -9,7 +9,7 @@ import { RUNS } from './cases/runs.ts';
 import { SEEDS } from './cases/seeds.ts';
 import { STAGES } from './cases/stages.ts';
 
-/** All golden cases, by subject. */
+/** All golden cases, grouped by subject. */
 export const CASES: readonly GoldenCase[] = [
   ...BASIC,
   ...EXPANSION,

@@ -6,12 +6,12 @@ import { comparable, type Prepared } from './prepare.ts';
 import type { TreeReader } from './trees.ts';
 
 /**
- * A Docker engine that the same builds are put to; `prefix` is what `docker` is run with, and it
- * sees `work` as its current directory.
+ * A Docker engine that runs the same builds. `prefix` is the command line with which `docker` is
+ * called. Its current directory is `work`.
  */
 export interface DockerEngine {
   load(archive: string): Promise<void>;
-  /** Gives an image a name, which `forget` takes away again unless Docker had it before. */
+  /** Gives an image a name. `forget` removes the name, unless Docker had it before. */
   tag(image: string, name: string): Promise<void>;
   forget(): Promise<void>;
   build(
@@ -56,7 +56,7 @@ export function dockerEngine(prefix: string, work: string): DockerEngine {
         'dest=docker-out.tar',
         ...(golden.output ? [golden.output] : []),
       ].join(',');
-      // A cached COPY has the times of the context that it was first made from.
+      // A cached COPY would have the times of an earlier context.
       const flags = [
         '--no-cache',
         '--network',
@@ -83,7 +83,7 @@ export function dockerEngine(prefix: string, work: string): DockerEngine {
   };
 }
 
-/** The last words of the error. */
+/** The last part of an error message, which says the reason. */
 function reasonOf(output: string): string {
   const line = output.split('\n').findLast((text) => text.startsWith('ERROR')) ?? output;
   return line.replace(/^.*failed to (solve|build): /, '').replace(/^.*checksum of ref [^ ]*: /, '');

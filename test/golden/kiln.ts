@@ -7,7 +7,7 @@ import { comparable, prepare } from './prepare.ts';
 import { TOOLS, writeTools } from './tools.ts';
 import { treeReader } from './trees.ts';
 
-/** What an engine makes of a case: one result, or one for each platform that is asked for. */
+/** The result of a case: one image, or one for each platform. */
 export type Outcome =
   | Comparable
   | Readonly<Record<string, Comparable>>
@@ -17,7 +17,7 @@ export interface GoldenWorld extends AsyncDisposable {
   build(golden: GoldenCase): Promise<Outcome>;
 }
 
-/** A store with the bases of all cases, in which Kiln builds them. */
+/** Makes a store with the base images of all cases, in which Kiln builds the cases. */
 export async function goldenWorld(): Promise<GoldenWorld> {
   const rig = await Rig.create('busybox');
   const reader = treeReader();

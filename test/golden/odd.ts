@@ -3,13 +3,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The name of the base whose config has fields that no engine of today knows, and triggers. */
+/** The name of a base image whose config has triggers, and fields that no engine knows. */
 export const ODD = 'kiln-golden-odd';
 
-/**
- * What the config of the base says beyond what a Dockerfile could; Docker's frontend reads none of
- * it, and it is lost there.
- */
+/** Fields of that config that no Dockerfile can set. Docker's frontend ignores and loses them. */
 export const UNKNOWN_FIELDS = { 'x-vendor.root': { keep: ['me', 1] } };
 export const UNKNOWN_CONFIG = {
   Hostname: 'old',
@@ -39,8 +36,8 @@ interface Descriptor {
 }
 
 /**
- * Makes an OCI archive of the image in another one, with these fields in its config. `work` is an
- * empty directory.
+ * Copies the image of the OCI archive `from` to another archive and adds those fields to its
+ * config. `work` is the path of a directory that does not exist yet.
  */
 export function writeOdd(from: string, work: string, archive: string): void {
   mkdirSync(work);

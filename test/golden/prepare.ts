@@ -3,22 +3,22 @@ import { chmodSync, lutimesSync, mkdirSync, symlinkSync, utimesSync, writeFileSy
 import { dirname, join } from 'node:path';
 import type { Comparable, Files, GoldenCase } from './case.ts';
 
-/** All times in a golden context: what is compared must not depend on when the test runs. */
+/** The time of every file in a context, so that results do not depend on the time of the test. */
 const CONTEXT_TIME = 1_700_000_000;
 
-/** A build that is ready to be run by either engine. */
+/** A build that both engines can run. */
 export interface Prepared {
-  /** Where to run it; all paths in `args` are relative to it. */
+  /** The working directory. All paths in `args` are relative to it. */
   readonly cwd: string;
-  /** Everything behind `build` and the engine's own flags, the context last. */
+  /** The arguments after `build` and the flags of the engine. The context is the last one. */
   readonly args: readonly string[];
   readonly stdin: string | Uint8Array;
 }
 
 /**
- * Writes what a case needs into `home` and says how it is built. `stamp` is part of all names of
- * directories: BuildKit updates what it kept of an earlier context of the same name, and forgets
- * times on the way.
+ * Writes the files of a case below `home` and returns how to build it. `stamp` is part of the names
+ * of directories. Otherwise BuildKit would update its copy of an earlier context with the same name
+ * and lose times of files.
  */
 export function prepare(home: string, test: GoldenCase, stamp = ''): Prepared {
   const named = (name: string) => `${name}-${test.name}${stamp}`;
@@ -31,7 +31,7 @@ export function prepare(home: string, test: GoldenCase, stamp = ''): Prepared {
     test,
   );
   if (test.file?.includes('/')) {
-    // `{name}/Dockerfile`: outside of the context.
+    // The Dockerfile is `{name}/Dockerfile`, outside the context.
     writeTree(join(home, placed(dirname(test.file), named)), {
       [test.file.replace(/.*\//, '')]: test.dockerfile,
     });
@@ -65,7 +65,7 @@ function archived(directory: string, kind: 'tar' | 'tar.gz'): Uint8Array {
   return kind === 'tar' ? tar : execFileSync('gzip', ['-n'], { input: tar });
 }
 
-/** Every file and directory has the same time, so that copied times compare. */
+/** Writes files below `root`. Every file and directory gets the same time. */
 function writeTree(root: string, files: Files, test: Partial<GoldenCase> = {}): void {
   mkdirSync(root, { recursive: true, mode: 0o755 });
   const directories = new Set<string>([root]);
@@ -135,13 +135,13 @@ function setAttributes(path: string, attributes: Readonly<Record<string, string>
 }
 
 /**
- * What may be compared: times that the build itself made are replaced by a word (both engines make
- * them when they run; times that come from the context stay), digests of layers hold such times and
- * are left out. With `times` all but the digests stays.
+ * Reduces an image to what can be compared. Times that the build made are replaced by a word, and
+ * times that come from the context are kept. Digests of layers are left out, because such times
+ * are in layers. With `times`, only the digests are left out.
  *
- * Docker's mount points of hosts and resolv.conf leave their time on /etc, which is then in each
- * layer that changes a file there; Kiln puts the time back. So /etc itself is not compared unless a
- * build did something to it.
+ * Docker's mounts of hosts and resolv.conf change the time of /etc, which is then in each layer
+ * that changes a file there. Kiln restores that time. So /etc itself is compared only when a build
+ * changed more than its time.
  */
 export function comparable(
   image: Comparable,

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { lines } from './case.ts';
 
 /**
- * The stand-in for bases that are not to be had: busybox with stubs of the tools that the
- * documents' Dockerfiles call. A stub does to the file system what its caller goes on to use, and
- * nothing else; none speaks to a network.
+ * The name of an image in place of base images that are not available in a test. It is busybox with
+ * stubs of the tools that the seed documents call. A stub only makes the files that later steps
+ * need, and never uses the network.
  */
 export const TOOLS = 'kiln-golden-tools';
 
@@ -67,7 +67,7 @@ const STUBS: Readonly<Record<string, string>> = {
   ),
 };
 
-/** Writes the context of the stand-in; `docker build` or `kiln build` makes it. */
+/** Writes the context of that image, for `docker build` or `kiln build`. */
 export function writeTools(directory: string): void {
   const bin = join(directory, 'local/bin');
   const share = join(directory, 'local/share');

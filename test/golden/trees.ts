@@ -4,11 +4,11 @@ import { createInterface } from 'node:readline';
 import type { Comparable } from './case.ts';
 
 /**
- * One process of tree.py, asked line by line: a new Python and a new look at the base for each
- * image would take longer than the build.
+ * One process of tree.py that reads many images. Starting Python and reading the base for each
+ * image would take longer than the builds.
  */
 export interface TreeReader extends Disposable {
-  /** Tree and config of an image in an OCI archive, less what is the same in the base. */
+  /** The tree and the config of an image in an OCI archive. Files as in `base` are left out. */
   read(archive: string, base: string, platform: string): Promise<Comparable>;
 }
 

@@ -1,6 +1,6 @@
 /** `npm run soak -- concurrent [--seconds 300] [--processes 4] [--seed N]`: see killing.ts. */
 import { parseArgs } from 'node:util';
-import { buildBeside } from './killing.ts';
+import { buildConcurrently } from './killing.ts';
 
 const { values } = parseArgs({
   options: {
@@ -10,7 +10,7 @@ const { values } = parseArgs({
   },
 });
 console.log(`seed ${values.seed}`);
-const built = await buildBeside({
+const built = await buildConcurrently({
   processes: Number(values.processes),
   seconds: Number(values.seconds),
   seed: Number(values.seed),

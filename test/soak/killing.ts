@@ -16,7 +16,7 @@ RUN sha256sum -c /sum
 RUN cat /changing > /last
 `;
 
-/** The context of the builds: fifty files, one of which changes. */
+/** Writes the context of the builds: fifty files, one of which changes from build to build. */
 export function writeContext(rig: Rig, name: string): void {
   const files = Object.fromEntries(
     Array.from({ length: 50 }, (_, at) => [`f${at}`, `${at}`.repeat(1000)]),
@@ -31,8 +31,9 @@ export interface KillOptions {
 }
 
 /**
- * `count` builds killed by SIGKILL at random moments, with prunes beside them that are killed too.
- * In between and at the end a build must be right and the store sound.
+ * Kills `count` builds with SIGKILL at random moments. Prunes run at the same time and are killed,
+ * too. Every 25 builds and at the end, a build must be right and the store sound. Returns how many
+ * builds were killed and how many ended by themselves.
  */
 export async function killBuilds({
   count,
@@ -53,7 +54,7 @@ export async function killBuilds({
     const outcome = await killable(rig, ['build', '-q', '-t', 'x', ...flags, 'c'], after);
     await prune;
     tally[outcome.signal ? 'killed' : 'ended']++;
-    // What was not killed in time must have succeeded, whatever ran beside it.
+    // A build that ended before it was killed must have succeeded, also with a prune beside it.
     if (!outcome.signal)
       assert.is(outcome.code, 0, `round ${round} of seed ${seed}: ${outcome.stderr}`);
     if (round % 25 === 0 || tally.killed === count) {
@@ -94,7 +95,7 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs a command and kills it after so many milliseconds, unless it has ended. */
+/** Runs a command and kills it after `after` milliseconds, unless it has ended. */
 function killable(rig: Rig, args: readonly string[], after: number): Promise<Outcome> {
   return new Promise((done, fail) => {
     const env = { ...process.env, KILN_ROOT: rig.store };
@@ -107,7 +108,7 @@ function killable(rig: Rig, args: readonly string[], after: number): Promise<Out
     child.stderr.on('data', (data: Buffer) => (stderr += data.toString()));
     const timer = setTimeout(() => child.kill('SIGKILL'), after);
     child.once('error', fail);
-    // Not 'close': what a killed build leaves running holds its standard error for a moment.
+    // The event 'close' comes later: processes of a killed build keep its standard error open.
     child.once('exit', (code, signal) => {
       clearTimeout(timer);
       child.stderr.destroy();
@@ -128,7 +129,7 @@ async function timed(work: () => Promise<void>): Promise<number> {
 
 export interface ConcurrentOptions {
   readonly processes: number;
-  /** Builds in each process's row, or as many as fit into the time. */
+  /** How many builds each process makes. Undefined means as many as `seconds` allow. */
   readonly rounds?: number;
   readonly seconds?: number;
   readonly seed: number;
@@ -136,10 +137,10 @@ export interface ConcurrentOptions {
 }
 
 /**
- * Several rows of builds on one store, with prunes beside them all the time: every build must
- * succeed and be right.
+ * Several processes build in one store again and again, and prunes run all the time. Every build
+ * must succeed and be right. Returns the number of builds.
  */
-export async function buildBeside({
+export async function buildConcurrently({
   processes,
   rounds,
   seconds,
@@ -160,7 +161,7 @@ export async function buildBeside({
       round < (rounds ?? Number.POSITIVE_INFINITY) && performance.now() < end;
       round++
     ) {
-      // Few different texts: rows meet in the same steps, and come back to what was there before.
+      // With only three texts, the processes often need the same steps, and older results again.
       const text = `${random.below(3)}`;
       rig.write(name, { changing: text });
       const where = `seed ${seed}, row ${number}, round ${round}`;

@@ -1,10 +1,10 @@
-/** Numbers that a seed determines. */
+/** A sequence of random numbers that a seed determines. */
 export interface Random {
-  /** A whole number from 0 up to, and without, `limit`. */
+  /** A whole number from 0 to `limit - 1`. */
   below(limit: number): number;
 }
 
-/** Mulberry32: small, and even enough to choose moments with. */
+/** Mulberry32, a small generator that is good enough for tests. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   return {

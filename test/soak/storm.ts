@@ -1,6 +1,6 @@
 /** `npm run soak -- storm [--seconds 600] [--rows 3] [--seed N]`: see storming.ts. */
 import { parseArgs } from 'node:util';
-import { storm } from './storming.ts';
+import { runStorm } from './storming.ts';
 
 const { values } = parseArgs({
   options: {
@@ -10,7 +10,7 @@ const { values } = parseArgs({
   },
 });
 console.log(`seed ${values.seed}`);
-const tally = await storm({
+const tally = await runStorm({
   seconds: Number(values.seconds),
   rows: Number(values.rows),
   seed: Number(values.seed),

@@ -9,12 +9,12 @@ import { createRandom, type Random } from './random.ts';
 export interface StormOptions {
   readonly seconds: number;
   readonly seed: number;
-  /** Rows of builds at once. */
+  /** How many processes build at once. */
   readonly rows?: number;
   readonly log?: (line: string) => void;
 }
 
-/** What happened, for whoever wants to know that it did. */
+/** Counts what happened, so that a test can assert that enough did. */
 export interface StormTally {
   built: number;
   killed: number;
@@ -24,65 +24,70 @@ export interface StormTally {
   checks: number;
 }
 
-/**
- * The disk of the store: room for what is needed and some builds, so that a balloon fills it at
- * once.
- */
+/** The size of the store's disk in MiB. It holds some builds, and a file can fill it at once. */
 const DISK = 160;
 /**
- * How long what a killed command leaves may take to end: a watchdog that kills sandboxes, a sync.
+ * How long processes of a killed command may run on: a watchdog that kills sandboxes, a sync. In
+ * milliseconds.
  */
 const SETTLING_MS = 60_000;
 
 /**
- * Rows of builds on one store on a small disk, and beside them everything that can befall a store:
- * commands killed and signalled at random moments, a disk that is full for a while, collections,
- * removals, checks and repairs. A build that is not disturbed must be right, and none may end as a
- * bug. When the storm is over every image is whole, fsck is content, builds are right, and nothing
- * is left running or mounted.
+ * Several processes build in one store on a small disk, while everything happens that can disturb a
+ * store: commands get signals at random moments, the disk is full for a while, and collections,
+ * removals, checks and repairs run. A build that was not disturbed must be right, and no command
+ * may end with a bug. At the end every image is complete, fsck finds nothing, builds are right, and
+ * no process or mount is left.
  */
-export async function storm({ seconds, seed, rows = 2, log }: StormOptions): Promise<StormTally> {
+export async function runStorm({
+  seconds,
+  seed,
+  rows = 2,
+  log,
+}: StormOptions): Promise<StormTally> {
   await using scope = new AsyncDisposableStack();
   const rig = scope.use(await Rig.create());
   const disk = rig.path('disk');
   mkdirSync(disk);
   command('mount', '-t', 'tmpfs', '-o', `size=${DISK}m,mode=700`, 'tmpfs', disk);
   scope.defer(() => command('umount', '--lazy', disk));
-  const weather = new Weather(rig, `${disk}/store`, `${disk}/balloon`);
-  await weather.must(['load', '--quiet', '--input', testImage('busybox')]);
+  const storm = new Storm(rig, `${disk}/store`, `${disk}/balloon`);
+  await storm.mustRun(['load', '--quiet', '--input', testImage('busybox')]);
   for (let row = 0; row < rows; row++) writeContext(rig, `c${row}`);
   const started = performance.now();
-  await weather.must(['build', '-q', '-t', 'first', 'c0']);
-  weather.begin(performance.now() - started, seconds);
+  await storm.mustRun(['build', '-q', '-t', 'first', 'c0']);
+  storm.begin(performance.now() - started, seconds);
   const random = (actor: number) => createRandom(seed * 100 + actor);
   await Promise.all([
-    ...Array.from({ length: rows }, (_, row) => buildRow(weather, random(row), row)),
-    collecting(weather, random(20)),
-    checking(weather, random(21)),
-    filling(weather, random(22)),
+    ...Array.from({ length: rows }, (_, row) => buildRow(storm, random(row), row)),
+    collecting(storm, random(20)),
+    checking(storm, random(21)),
+    filling(storm, random(22)),
   ]);
-  log?.(JSON.stringify(weather.tally));
-  await mustBeCalm(weather, rows, `seed ${seed}`);
-  return weather.tally;
+  log?.(JSON.stringify(storm.tally));
+  await mustBeIntact(storm, rows, `seed ${seed}`);
+  return storm.tally;
 }
 
 interface Outcome {
   readonly code: number | null;
+  /** The command got a signal, or the disk was full while it ran. */
   readonly disturbed: boolean;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-class Weather {
+/** The state of one storm, and the ways to run a command in it. */
+class Storm {
   readonly rig: Rig;
   readonly store: string;
   readonly balloon: string;
   readonly tally: StormTally = { built: 0, killed: 0, full: 0, collections: 0, checks: 0 };
-  /** How long a build takes that runs everything, in milliseconds. */
-  #usual = 0;
+  /** How long a build without cache takes, in milliseconds. */
+  #buildTime = 0;
   #end = 0;
-  /** How often the disk was filled or freed so far: odd while it is full. */
-  #tide = 0;
+  /** How often the disk has been filled or freed so far. The number is odd while it is full. */
+  #fillings = 0;
 
   constructor(rig: Rig, store: string, balloon: string) {
     this.rig = rig;
@@ -90,32 +95,32 @@ class Weather {
     this.balloon = balloon;
   }
 
-  begin(usual: number, seconds: number): void {
-    this.#usual = usual;
+  begin(buildTime: number, seconds: number): void {
+    this.#buildTime = buildTime;
     this.#end = performance.now() + seconds * 1000;
   }
 
-  /** When its time is over, and a slow machine has come to something. */
+  /** True when the time is over and, on a slow machine, at least a few builds have been made. */
   get isOver(): boolean {
     return performance.now() >= this.#end && this.tally.built > 1 && this.tally.killed > 2;
   }
 
-  /** The disk is full from here to the end of `during`. */
-  async full(during: () => Promise<void>): Promise<void> {
-    this.#tide++;
+  /** Runs `during`, in which the disk is full. */
+  async whileFull(during: () => Promise<void>): Promise<void> {
+    this.#fillings++;
     try {
       await during();
     } finally {
-      this.#tide++;
+      this.#fillings++;
     }
   }
 
-  /** Runs a command, and sends it a signal after some milliseconds when one is given. */
+  /** Runs a command. Sends it the signal, if one is given, after so many milliseconds. */
   run(
     args: readonly string[],
     signal?: { readonly name: NodeJS.Signals; readonly after: number },
   ): Promise<Outcome> {
-    const tide = this.#tide;
+    const fillings = this.#fillings;
     return new Promise((done, fail) => {
       const env = { ...process.env, KILN_ROOT: this.store };
       const child = spawn(KILN, args, {
@@ -133,14 +138,14 @@ class Weather {
       };
       const timer = signal && setTimeout(send, signal.after);
       child.once('error', fail);
-      // Not 'close': what a killed command leaves running holds its output for a moment.
+      // The event 'close' comes later: processes of a killed command keep its output open.
       child.once('exit', (code, by) => {
         clearTimeout(timer);
-        // What has been written is there to be read.
+        // By then, all that the command has written has been read.
         setImmediate(() => {
           child.stdout.destroy();
           child.stderr.destroy();
-          const wasFull = tide % 2 === 1 || tide !== this.#tide;
+          const wasFull = fillings % 2 === 1 || fillings !== this.#fillings;
           if (by !== null || sent) this.tally.killed++;
           done({ code, disturbed: wasFull || by !== null || sent, stdout, stderr });
         });
@@ -148,14 +153,18 @@ class Weather {
     });
   }
 
-  async must(args: readonly string[]): Promise<string> {
+  /** Runs a command that must succeed. Returns its standard output. */
+  async mustRun(args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.run(args);
     assert.is(code, 0, `kiln ${args.join(' ')}: ${stdout}${stderr}`);
     return stdout;
   }
 
-  /** A command of the storm: it may fail when it was disturbed, and never as a bug. */
-  async may(args: readonly string[], random: Random, killed: number): Promise<Outcome> {
+  /**
+   * Runs a command that may fail when it is disturbed, but never with a bug. In `killed` of 100
+   * cases it gets a signal.
+   */
+  async mayFail(args: readonly string[], random: Random, killed: number): Promise<Outcome> {
     const signals: readonly NodeJS.Signals[] = [
       'SIGKILL',
       'SIGKILL',
@@ -167,7 +176,7 @@ class Weather {
       random.below(100) < killed
         ? {
             name: signals[random.below(signals.length)]!,
-            after: random.below(Math.ceil(this.#usual * 2)),
+            after: random.below(Math.ceil(this.#buildTime * 2)),
           }
         : undefined;
     const outcome = await this.run(args, signal);
@@ -176,10 +185,10 @@ class Weather {
   }
 }
 
-async function buildRow(weather: Weather, random: Random, row: number): Promise<void> {
-  const { rig, tally } = weather;
-  while (!weather.isOver) {
-    // Few different texts: rows meet in the same steps, and come back to what was there before.
+async function buildRow(storm: Storm, random: Random, row: number): Promise<void> {
+  const { rig, tally } = storm;
+  while (!storm.isOver) {
+    // With only three texts, the processes often need the same steps, and older results again.
     const text = `${random.below(3)}`;
     rig.write(`c${row}`, { changing: text });
     const tag = `row${row}`;
@@ -190,23 +199,23 @@ async function buildRow(weather: Weather, random: Random, row: number): Promise<
       ...(random.below(4) === 0 ? ['--no-cache'] : []),
       ...epoch,
     ];
-    const built = await weather.may(['build', '-q', ...flags, `c${row}`], random, 40);
+    const built = await storm.mayFail(['build', '-q', ...flags, `c${row}`], random, 40);
     if (built.code !== 0) {
       assert.ok(built.disturbed, `an undisturbed build failed: ${built.stderr}`);
       tally.full += built.stderr.includes('KILN_DISK_FULL') ? 1 : 0;
       continue;
     }
     tally.built++;
-    // A result without a name may be collected at once.
+    // An image without a name may be collected at once, so it is not run.
     if (!named) continue;
-    const ran = await weather.run(['run', tag, 'sh', '-c', 'sha256sum -c /sum >&2 && cat /last']);
+    const ran = await storm.run(['run', tag, 'sh', '-c', 'sha256sum -c /sum >&2 && cat /last']);
     if (ran.code === 0) assert.is(ran.stdout, text, ran.stderr);
     else assert.ok(ran.disturbed && ran.code !== 70, `row ${row} does not run: ${ran.stderr}`);
-    if (random.below(4) === 0) await weather.may(['rmi', tag], random, 20);
+    if (random.below(4) === 0) await storm.mayFail(['rmi', tag], random, 20);
   }
 }
 
-async function collecting(weather: Weather, random: Random): Promise<void> {
+async function collecting(storm: Storm, random: Random): Promise<void> {
   const kinds = [
     ['prune', '--force', '--max-used-space', '1m'],
     ['prune', '--force', '--max-used-space', '5m'],
@@ -217,62 +226,62 @@ async function collecting(weather: Weather, random: Random): Promise<void> {
     ['du'],
     ['images', '--all'],
   ];
-  while (!weather.isOver) {
+  while (!storm.isOver) {
     const args = kinds[random.below(kinds.length)]!;
-    const { code, disturbed, stderr } = await weather.may(args, random, 25);
+    const { code, disturbed, stderr } = await storm.mayFail(args, random, 25);
     assert.ok(code === 0 || disturbed, `kiln ${args.join(' ')}: ${stderr}`);
-    weather.tally.collections++;
+    storm.tally.collections++;
     await pause(random.below(400));
   }
 }
 
-async function checking(weather: Weather, random: Random): Promise<void> {
-  while (!weather.isOver) {
+async function checking(storm: Storm, random: Random): Promise<void> {
+  while (!storm.isOver) {
     const args = random.below(2) === 0 ? ['fsck'] : ['fsck', '--repair'];
-    await weather.may(args, random, 25);
-    weather.tally.checks++;
+    await storm.mayFail(args, random, 25);
+    storm.tally.checks++;
     await pause(random.below(1500));
   }
 }
 
-/** Fills the disk for a while, now and then. */
-async function filling(weather: Weather, random: Random): Promise<void> {
-  while (!weather.isOver) {
+/** Fills the disk for a short time, again and again. */
+async function filling(storm: Storm, random: Random): Promise<void> {
+  while (!storm.isOver) {
     await pause(2000 + random.below(8000));
-    await weather.full(async () => {
-      const { bsize, bavail } = statfsSync(weather.rig.path('disk'));
+    await storm.whileFull(async () => {
+      const { bsize, bavail } = statfsSync(storm.rig.path('disk'));
       const room = bsize * bavail - random.below(1_500_000);
       if (room > 0)
-        spawnSync('fallocate', ['-l', String(room), weather.balloon], { stdio: 'ignore' });
+        spawnSync('fallocate', ['-l', String(room), storm.balloon], { stdio: 'ignore' });
       await pause(300 + random.below(1200));
-      rmSync(weather.balloon, { force: true });
+      rmSync(storm.balloon, { force: true });
     });
   }
 }
 
-async function mustBeCalm(weather: Weather, rows: number, where: string): Promise<void> {
-  const { rig, store } = weather;
+async function mustBeIntact(storm: Storm, rows: number, where: string): Promise<void> {
+  const { rig, store } = storm;
   await settled(store, where);
-  // What killed commands left is swept by the next one.
-  await weather.must(['images']);
-  const checked = await weather.run(['fsck']);
+  // The next command removes what killed commands left.
+  await storm.mustRun(['images']);
+  const checked = await storm.run(['fsck']);
   assert.is(checked.code, 0, `${where}: ${checked.stdout}${checked.stderr}`);
-  const ids = (await weather.must(['images', '--all', '--quiet', '--no-trunc']))
+  const ids = (await storm.mustRun(['images', '--all', '--quiet', '--no-trunc']))
     .split('\n')
     .filter(Boolean);
   for (const id of ids) {
-    await weather.must(['run', id, 'true']);
-    await weather.must(['save', '--output', rig.path('saved.tar'), id]);
+    await storm.mustRun(['run', id, 'true']);
+    await storm.mustRun(['save', '--output', rig.path('saved.tar'), id]);
   }
   for (let row = 0; row < rows; row++) {
     for (const text of ['0', '1', '2', `${where} ${row}`]) {
       rig.write(`c${row}`, { changing: text });
-      await weather.must(['build', '-q', '-t', `row${row}`, `c${row}`]);
-      await weather.must(['run', `row${row}`, 'sha256sum', '-c', '/sum']);
-      assert.is(await weather.must(['run', `row${row}`, 'cat', '/last']), text, where);
+      await storm.mustRun(['build', '-q', '-t', `row${row}`, `c${row}`]);
+      await storm.mustRun(['run', `row${row}`, 'sha256sum', '-c', '/sum']);
+      assert.is(await storm.mustRun(['run', `row${row}`, 'cat', '/last']), text, where);
     }
   }
-  assert.match(await weather.must(['fsck', '--repair']), 'the store is sound', where);
+  assert.match(await storm.mustRun(['fsck', '--repair']), 'the store is sound', where);
   await settled(store, where);
   assert.equal(
     readdirSync(`${store}/leases`).filter((name) => name !== 'gate'),
@@ -287,7 +296,7 @@ async function mustBeCalm(weather: Weather, rows: number, where: string): Promis
   assert.is(readFileSync(`${store}/VERSION`, 'latin1'), '1\n');
 }
 
-/** Until nothing of the storm runs and nothing of it is mounted. */
+/** Waits until no process of the storm runs and none of its mounts is left. */
 async function settled(store: string, where: string): Promise<void> {
   for (const end = performance.now() + SETTLING_MS; ; ) {
     const left = [...processesWith(store), ...mountsBelow(store)];

@@ -14,7 +14,7 @@ const KEEPS_UNKNOWN: GoldenCase['differs'] = {
   }),
 };
 
-/** What only the image's config and history tell. */
+/** Instructions that change only the config and history of the image. */
 export const CONFIG: readonly GoldenCase[] = [
   {
     name: 'config-expose',

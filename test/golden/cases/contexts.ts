@@ -1,7 +1,7 @@
 import { type GoldenCase, lines } from '../case.ts';
 import { tree } from './basic.ts';
 
-/** Where Dockerfile and context come from, .dockerignore, and names given by --build-context. */
+/** The sources of Dockerfiles and contexts, .dockerignore, and named contexts. */
 export const CONTEXTS: readonly GoldenCase[] = [
   {
     name: 'ignore-order',

@@ -3,13 +3,10 @@ import { tree } from './basic.ts';
 
 const NO_LABS = 'Docker 28 has --parents only in a frontend that it would fetch';
 
-/** cap_net_bind_service, as the kernel keeps it. */
+/** The capability cap_net_bind_service in the form of the extended attribute. */
 const CAPABILITY = 'AQAAAgAEAAAAAAAAAAAAAAAAAAA=';
 
-/**
- * COPY and ADD as the frontend lowers them; solver/ops/file/cases.ts has more of what the copies
- * themselves do.
- */
+/** COPY and ADD with their flags. solver/ops/file/cases.ts has more cases of the copying. */
 export const COPIES: readonly GoldenCase[] = [
   {
     name: 'copy-chown-names',

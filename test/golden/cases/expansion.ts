@@ -1,7 +1,7 @@
 import { type GoldenCase, lines } from '../case.ts';
 import { tree } from './basic.ts';
 
-/** Word expansion, in the fields that Docker expands, and the scopes of ARG and ENV. */
+/** Word expansion in the arguments that Docker expands, and the scopes of ARG and ENV. */
 export const EXPANSION: readonly GoldenCase[] = [
   {
     name: 'expand-forms',

@@ -4,7 +4,7 @@ import { tree } from './basic.ts';
 
 const ls = (...paths: string[]) => `ls -d ${paths.join(' ')} 2>/dev/null`;
 
-/** A file that a step of root made, as trees are compared. */
+/** A file that a step of root made, in the form in which trees are compared. */
 const file = (text: string) => ({
   type: 'file',
   mode: '0o644',
@@ -16,8 +16,8 @@ const file = (text: string) => ({
 });
 
 /**
- * What mounts of a RUN show, and that nothing of them stays: targets that were not there, overlap,
- * move or lie behind links.
+ * The content of mounts of a RUN, and that they leave nothing in the image. Targets may be missing,
+ * overlap, be moved by the step, or be behind links.
  */
 export const MOUNTS: readonly GoldenCase[] = [
   {

@@ -7,14 +7,14 @@ const document = (name: string) => readFileSync(join(DIRECTORY, name), 'utf8');
 const printed = (name: string) => document(`${name}.Dockerfile`);
 
 /**
- * A fragment gets the FROM that it lacks: the stand-in; what was a `# syntax` line above it is a
- * comment then.
+ * Puts a FROM before a document that has none. A `# syntax` line of the document is then no longer
+ * in the first line, so it is a comment.
  */
 const fragment = (name: string, ...before: string[]) =>
   lines('FROM kiln-golden-tools', ...before) + printed(name);
 /**
- * A `# syntax` line would fetch a frontend from the internet: behind another comment it is one more
- * comment.
+ * Makes the `# syntax` line of a document a comment by putting another comment before it. Docker
+ * would fetch a frontend from the internet otherwise.
  */
 const withoutSyntax = (name: string) => `#\n${printed(name)}`;
 
@@ -25,9 +25,8 @@ const stands = (...names: readonly string[]) => ({ ...tools, standsInFor: names 
 const APP = { 'package.json': '{}\n', 'src/index.js': 'x\n' };
 
 /**
- * The Dockerfiles of the documents that the project began with, as printed. Where a base is not to
- * be had, or a RUN calls a tool that speaks to the internet, the stand-in of test/golden/tools.ts
- * serves both engines.
+ * The Dockerfiles of the seed documents, as printed. Both engines use the image of
+ * test/golden/tools.ts in place of bases that are not available and of tools that need a network.
  */
 export const SEEDS: readonly GoldenCase[] = [
   {
@@ -97,7 +96,7 @@ export const SEEDS: readonly GoldenCase[] = [
       ...tools,
     }),
   ),
-  // The shell of busybox has a wget of its own, which would ask the internet.
+  // The shell of busybox has its own wget, which would use the network.
   {
     name: 'seed-A31',
     dockerfile: fragment('A31').replace('RUN wget', 'RUN /usr/local/bin/wget'),
@@ -129,7 +128,7 @@ export const SEEDS: readonly GoldenCase[] = [
   },
   { name: 'seed-A37', dockerfile: printed('A37'), files: APP, ...stands('node:slim') },
   { name: 'seed-A38', dockerfile: printed('A38'), ...stands('node:slim') },
-  // The images of A38 and A40 are stages of the same file here, so that the child finds them.
+  // The images of A38 and A40 are stages in one file, so that the second one finds the first.
   {
     name: 'seed-A39',
     dockerfile: `${printed('A38').replace('node:slim', 'node:slim AS my-node')}${printed('A39')}`,
@@ -261,7 +260,7 @@ export const SEEDS: readonly GoldenCase[] = [
     stdin: 'tar' as const,
     ...stands('ubuntu:12.04'),
   },
-  // Two steps of 100 seconds are too long for a test.
+  // The two steps of 100 seconds would take too long, so they are shortened.
   { name: 'seed-D4', dockerfile: printed('D4').replaceAll('sleep 100', 'sleep 0') },
   {
     name: 'seed-D5',
