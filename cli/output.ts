@@ -3,7 +3,7 @@ import { KilnError } from '../base/errors.ts';
 import { osError } from '../base/oserror.ts';
 import type { Output } from './progress/view.ts';
 import { canMoveCursor } from './terminal/terminal-size.ts';
-import { styled, unstyled, visible } from './terminal/text.ts';
+import { escapeControls, escapeDroppingColors, escapeKeepingColors } from './terminal/text.ts';
 
 /**
  * Standard output and standard error, for text. `write` returns when everything is written, as
@@ -73,9 +73,15 @@ function outputOf(fd: 1 | 2): StandardOutput {
     if (text.length > 0) lost ??= isClosed(fd) ? 'closed' : writeAll(fd, text);
   };
   return {
-    write: (text) => put(typeof text === 'string' && isTerminal() ? visible(text) : text),
+    write: (text) => put(typeof text === 'string' && isTerminal() ? escapeControls(text) : text),
     style: (text) =>
-      put(isTerminal() ? (canMoveCursor(process.env) ? styled(text) : unstyled(text)) : text),
+      put(
+        isTerminal()
+          ? canMoveCursor(process.env)
+            ? escapeKeepingColors(text)
+            : escapeDroppingColors(text)
+          : text,
+      ),
     control: (text) => put(text),
     get lost() {
       return lost;

@@ -3,7 +3,7 @@ import { unhandledOsError } from '../base/oserror.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import { redactError, redactUrl } from '../base/redact.ts';
 import { stderr } from './output.ts';
-import { cleanLine } from './terminal/text.ts';
+import { plainLine } from './terminal/text.ts';
 
 /**
  * Prints an error to standard error: the place with an excerpt of the file, the message with its
@@ -36,7 +36,7 @@ export async function printError(thrown: unknown): Promise<void> {
  */
 function withCleanNotes(error: KilnError): KilnError {
   const { code, message, place, hint, exitCode } = error;
-  return new KilnError(code, message, { place, hint, exitCode, notes: error.notes.map(cleanLine) });
+  return new KilnError(code, message, { place, hint, exitCode, notes: error.notes.map(plainLine) });
 }
 
 /** Returns the exit code of a command that threw `thrown`. It is 70 for a bug. */

@@ -10,8 +10,8 @@ import type { SshAgent } from '../solver/ops/git/host.ts';
 import type { SshSpec } from './build-options.ts';
 
 /**
- * The agents that `--ssh` lends. Without the flag nothing is loaded, and the caller's own agent is
- * there for git alone, as with buildx.
+ * Returns the ssh agents that `--ssh` lends to steps and to git. Without the flag, steps get no
+ * agent, and git gets the agent at SSH_AUTH_SOCK, as in buildx. Keys are read at the first call.
  */
 export function openSshAgents(
   specs: readonly SshSpec[],
@@ -55,7 +55,7 @@ function socketAt(path: string | undefined): SshAgent | undefined {
   return { socket: path, [Symbol.asyncDispose]: async () => {} };
 }
 
-/** A forwarded agent that takes its directory with it. */
+/** Opens an agent in the directory `place`, and removes the directory together with the agent. */
 async function placed<T extends Disposable>(
   place: T,
   open: (place: T) => Promise<ForwardedAgent>,
@@ -66,6 +66,7 @@ async function placed<T extends Disposable>(
   return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
+/** Makes a directory with a short path, because the path of a socket has at most 108 bytes. */
 function shortDirectory(): Disposable & { readonly path: string } {
   const path = mkdtempSync(join(tmpdir(), 'kiln-ssh-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };

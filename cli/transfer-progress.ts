@@ -5,9 +5,9 @@ import { bytes } from '../base/units.ts';
 import { internalStep } from '../builder/internal-step.ts';
 import { stderr } from './output.ts';
 import { createView } from './progress/create-view.ts';
-import type { Ending } from './progress/view.ts';
+import type { ActivityOutcome } from './progress/view.ts';
 import { progressMode } from './progress-mode.ts';
-import { wantsColor } from './terminal/terminal-size.ts';
+import { colorEnabled } from './terminal/terminal-size.ts';
 
 /**
  * Reports the progress of one part of a transfer, such as a layer or a manifest. `id` identifies
@@ -38,10 +38,10 @@ export async function withTransferProgress<T>(
   const mode = quiet ? 'quiet' : progressMode(flag, process.env);
   const view = await createView(mode, stderr, {
     activity,
-    color: wantsColor(process.env),
+    color: colorEnabled(process.env),
     env: process.env,
   });
-  let outcome: Ending = 'failed';
+  let outcome: ActivityOutcome = 'failed';
   const progress: ProgressSink = (event) => view.event(event);
   try {
     const result = await internalStep(progress, name, ({ vertex }) =>

@@ -90,7 +90,7 @@ test('a file name that no layer can have is refused, with its path and instructi
       const { stderr } = await rig.kiln(['build', '--progress=plain', ...flags, 'c'], {
         expect: 1,
       });
-      assert.match(stderr, `"${path}" cannot be kept in an image`, line);
+      assert.match(stderr, `"${path}" cannot be in an image`, line);
       assert.match(stderr, '[KILN_LAYER_NAME]', line);
       assert.match(stderr, new RegExp(`Dockerfile:2[^]*${line.slice(0, 8)}`), line);
     }

@@ -2,7 +2,11 @@ import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CommandDescription, describeCommands, leaves } from '../cli/reference/describe.ts';
+import {
+  type CommandDescription,
+  describeCommands,
+  leafCommands,
+} from '../cli/reference/describe.ts';
 import { ENVIRONMENT } from '../cli/reference/environment.ts';
 import { READERS } from '../frontend/readers.ts';
 import { codesInDocument } from '../scripts/errors.ts';
@@ -83,7 +87,7 @@ function wordsOfKiln(line: string): readonly string[] | undefined {
   return calls || (at >= 0 && before[0] === 'docker') ? words.slice(at + 1) : undefined;
 }
 
-const commands = leaves(await describeCommands());
+const commands = leafCommands(await describeCommands());
 const find = (words: readonly string[]): CommandDescription | undefined =>
   commands.find((command) => command.words.every((word, index) => words[index] === word));
 

@@ -20,13 +20,13 @@ import { closedOutputError, isClosed, stderr, stdout } from '../output.ts';
 import { createView } from '../progress/create-view.ts';
 import {
   type LendingView,
-  lending,
+  lendingView,
   type ProgressView,
   type ViewOptions,
 } from '../progress/view.ts';
 import { dockerConfigPath } from '../registry-options.ts';
 import { exitCodeOf, printError, printWarnings } from '../report.ts';
-import { wantsColor } from '../terminal/terminal-size.ts';
+import { colorEnabled } from '../terminal/terminal-size.ts';
 
 export function declareCommand(): Command {
   return declareBuild();
@@ -50,7 +50,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   checkOutputs(options);
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
-  const view = lending(await createView(options.progress, stderr, viewOptions()));
+  const view = lendingView(await createView(options.progress, stderr, viewOptions()));
   const failure = await openFailure(options, view);
   const warnings: WarningEvent[] = [];
   const events: ProgressEvent[] = [];
@@ -110,7 +110,7 @@ function printUrgent({ short }: WarningEvent, view: LendingView, { progress }: B
 }
 
 function viewOptions(): ViewOptions {
-  return { activity: 'Building', color: wantsColor(process.env), env: process.env };
+  return { activity: 'Building', color: colorEnabled(process.env), env: process.env };
 }
 
 /**

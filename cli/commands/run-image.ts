@@ -20,7 +20,7 @@ import { stderr, stdout } from '../output.ts';
 import { platformFlag } from '../platform-flag.ts';
 import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
-import { ownStreams } from '../terminal/lend.ts';
+import { standardStreams } from '../terminal/standard-streams.ts';
 
 /** As in docker, an empty entrypoint means none, and an empty user means the user of the image. */
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['--entrypoint', '--user']);
@@ -98,7 +98,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (failure !== undefined) unread.abort(failure);
   };
   try {
-    const io = { output, lent: interactive ? ownStreams() : undefined };
+    const io = { output, lent: interactive ? standardStreams() : undefined };
     const { exitCode } = await executor.run(
       spec,
       io,

@@ -3,7 +3,7 @@ import type { Executor } from '../../executor/executor.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import type { FailedStep } from '../../solver/step-session.ts';
 import { stderr } from '../output.ts';
-import { ownStreams } from '../terminal/lend.ts';
+import { standardStreams } from '../terminal/standard-streams.ts';
 
 const SHELLS = ['/bin/bash', '/bin/sh', '/usr/bin/bash', '/usr/bin/sh', '/busybox/sh'];
 
@@ -28,7 +28,7 @@ export async function openFailureShell(
     : [...spec.env, `TERM=${process.env['TERM'] ?? 'xterm'}`];
   await executor.run(
     { ...spec, args: [shell], env },
-    { lent: ownStreams(), output: () => {} },
+    { lent: standardStreams(), output: () => {} },
     signal,
   );
   return undefined;

@@ -18,16 +18,20 @@ import { registryOptions } from '../registry-options.ts';
 import type { TransferReport } from '../transfer-progress.ts';
 import { findImage, fullName } from './find-image.ts';
 import type { ImagePlace } from './image-place.ts';
-import { compressed } from './push-stored.ts';
+import { withCompressedLayers } from './push-stored.ts';
 
-/** What a copy works with; the store is opened only when it is needed. */
+/** The services that a copy uses. */
 export interface CopyWorld {
+  /** Opens the engine at the first call, because many copies need no store. */
   readonly engine: () => Engine;
   readonly signal: AbortSignal;
   readonly report: TransferReport;
 }
 
-/** Copies an image with all its platforms, byte for byte; answers its digest. */
+/**
+ * Copies an image with all its platforms, byte for byte. Returns its digest. A file or directory
+ * that cannot be written is an error before anything is read.
+ */
 export async function copyImage(
   source: ImagePlace,
   destination: ImagePlace,
@@ -84,10 +88,12 @@ async function openSource(
       return registrySource(client, from.reference, world.signal);
     case 'store': {
       const { target } = findImage(world.engine().images, from.name);
-      // What was built here is named by uncompressed tars, which a registry is not to be bothered
-      // with.
+      // The layers of an image that was built here are uncompressed tars. A registry should get
+      // compressed layers.
       const sent =
-        to.kind === 'registry' ? await compressed(world.engine(), target, world.signal) : target;
+        to.kind === 'registry'
+          ? await withCompressedLayers(world.engine(), target, world.signal)
+          : target;
       return storeSource(world.engine(), sent, from.name, world.signal);
     }
     case 'docker-archive':
@@ -98,8 +104,9 @@ async function openSource(
 }
 
 /**
- * Such an archive is an OCI layout as well, unless an old Docker wrote it: then it has no
- * manifests, and the store makes them.
+ * Opens an archive that `docker save` wrote. It is also an OCI layout, unless an old version of
+ * Docker wrote it. An old archive has no manifests, so it is loaded into the store, which makes
+ * them.
  */
 async function dockerArchive(
   path: string,
@@ -114,7 +121,8 @@ async function dockerArchive(
   const engine = world.engine();
   const kept = engine.images.list();
   const loaded = await loadArchive(engine, path, { signal: world.signal });
-  // Only its parts are wanted, not its names.
+  // Loading sets the names of the archive in the store. This undoes it, as only the content is
+  // needed.
   for (const { names } of loaded)
     for (const full of names) {
       const before = kept.find((image) => image.name === full);
@@ -128,17 +136,19 @@ async function dockerArchive(
   if (!chosen) {
     throw new KilnError(
       'KILN_IMAGE_NOT_FOUND',
-      `${path} has no image ${name ?? '(it has several: name one)'}`,
+      name === undefined
+        ? `${path} contains several images`
+        : `${path} does not contain the image ${name}`,
       {
         place: { kind: 'path', path },
-        hint: `it has ${loaded.flatMap(({ names }) => names).join(', ')}`,
+        hint: `give one of ${loaded.flatMap(({ names }) => names).join(', ')}`,
       },
     );
   }
   return storeSource(engine, chosen.target, path, world.signal);
 }
 
-/** How a place is called in progress and results. */
+/** Returns the text for a place in progress and messages, in the form that `parsePlace` parses. */
 export function describePlace(place: ImagePlace): string {
   switch (place.kind) {
     case 'registry':

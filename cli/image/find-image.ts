@@ -3,15 +3,15 @@ import { familiarName, formatReference, parseReference } from '../../base/refere
 import { nearest } from '../../base/suggest.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
 
-/** The image that a user means by `text`, as `identifyImage` finds it. */
+/** Returns the image that `identifyImage` finds. Throws as it does. */
 export function findImage(images: ImageStore, text: string): StoredImage {
   return identifyImage(images, text).image;
 }
 
 /**
- * The image that a user means by `text`: a name, or else the beginning of an image ID (at least
- * four hex digits, `sha256:` optional); and which of the two it was. Throws KILN_IMAGE_NOT_FOUND
- * with a near miss, or KILN_IMAGE_AMBIGUOUS.
+ * Finds the image that a user means by `text`. It is a name, or the beginning of an image ID: at
+ * least four hex digits, with or without `sha256:`. `by` says which of the two it was. Throws
+ * KILN_IMAGE_NOT_FOUND, with a similar name as its hint, or KILN_IMAGE_AMBIGUOUS.
  */
 export function identifyImage(
   images: ImageStore,
@@ -33,7 +33,7 @@ export function identifyImage(
       'KILN_IMAGE_AMBIGUOUS',
       `${text} is the beginning of ${ids.size} image IDs`,
       {
-        hint: 'give more digits',
+        hint: 'write more digits of the ID',
       },
     );
   const [image] = byId;
@@ -43,7 +43,7 @@ export function identifyImage(
     images.list().map((candidate) => shownName(candidate.name)),
   );
   throw new KilnError('KILN_IMAGE_NOT_FOUND', `no such image in the store: ${text}`, {
-    hint: close ? `did you mean ${close}?` : "'kiln images' lists what is there",
+    hint: close ? `did you mean ${close}?` : "'kiln images' lists the images",
   });
 }
 
@@ -51,25 +51,28 @@ function byName(images: ImageStore, text: string): StoredImage | undefined {
   try {
     return images.get(fullName(text));
   } catch (error) {
-    // Not a name: it may still be an ID.
+    // The text is not a valid name, but it may be an image ID.
     if (error instanceof KilnError && error.code === 'KILN_REFERENCE_INVALID') return undefined;
     throw error;
   }
 }
 
-/** `docker.io/library/busybox:latest` for `busybox`. */
+/**
+ * Returns the full name for a name that a user writes: `docker.io/library/busybox:latest` for
+ * `busybox`. Throws KILN_REFERENCE_INVALID.
+ */
 export function fullName(text: string): string {
   return formatReference(parseReference(text));
 }
 
-/** The name as users write it: `busybox:latest`. Untagged images are stored under their digest. */
+/** Returns the name as users write it, such as `busybox:latest`. `name` is a name in the store. */
 export function shownName(name: string): string {
   return isUntagged(name) ? '<none>:<none>' : familiarName(parseReference(name));
 }
 
 /**
- * An image that no `-t` named is stored under the digest of its manifest, so that it can be run and
- * collected.
+ * Says whether an image has no name. The result of a build without `-t` is stored under the digest
+ * of its manifest, so that it can be run and collected.
  */
 export function isUntagged(name: string): boolean {
   return name.startsWith('sha256:');

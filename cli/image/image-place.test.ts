@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parsePlace } from './image-place.ts';
 
-test('the path of a place ends at the first colon, unless what is there says otherwise', () => {
+test('a path ends at the first colon, unless an existing file has the colon in its name', () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-places-'));
   try {
     const at = (name: string) => join(directory, name);

@@ -3,7 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import { parseReference, type Reference } from '../../base/reference.ts';
 import { fullName } from './find-image.ts';
 
-/** Where an image is or goes, as `kiln copy` is told. */
+/** A source or a destination of `kiln copy`. */
 export type ImagePlace =
   | { readonly kind: 'registry'; readonly reference: Reference }
   | { readonly kind: 'store'; readonly name: string }
@@ -31,11 +31,11 @@ export function parsePlace(text: string): ImagePlace {
       return { kind, name: rest };
     case 'oci':
     case 'oci-archive': {
-      const [path, tag] = pathAnd(rest, text);
+      const [path, tag] = splitPath(rest, text);
       return { kind, path, tag };
     }
     case 'docker-archive': {
-      const [path, name] = pathAnd(rest, text);
+      const [path, name] = splitPath(rest, text);
       return { kind, path, name: name === undefined ? undefined : fullName(name) };
     }
     default:
@@ -43,21 +43,18 @@ export function parsePlace(text: string): ImagePlace {
   }
 }
 
-/**
- * The path ends at the first colon, unless what is there says otherwise: names of directories have
- * colons, too.
- */
-function pathAnd(rest: string, text: string): [path: string, name: string | undefined] {
+/** Splits `PATH[:NAME]`. A path may contain colons, too, so existing files decide where it ends. */
+function splitPath(rest: string, text: string): [path: string, name: string | undefined] {
   const end = pathEnd(rest);
   const path = rest.slice(0, end);
   const name = end < rest.length ? rest.slice(end + 1) : undefined;
   if (path === '' || name === '') {
     throw new KilnError(
       'KILN_REFERENCE_INVALID',
-      `${JSON.stringify(text)} is not a place of an image: the ` +
+      `${JSON.stringify(text)} is not the location of an image: the ` +
         `${path === '' ? 'path' : 'name'} is empty`,
       {
-        hint: 'write it like oci:DIRECTORY, oci-archive:FILE:TAG or docker-archive:FILE:NAME',
+        hint: 'write oci:DIRECTORY, oci-archive:FILE:TAG or docker-archive:FILE:NAME',
       },
     );
   }
@@ -65,15 +62,15 @@ function pathAnd(rest: string, text: string): [path: string, name: string | unde
 }
 
 /**
- * Where the path ends: the longest beginning that is there; for one that is still to be made, in a
- * directory that is there.
+ * Returns where the path ends: after the longest part that exists. When none exists, it ends at the
+ * first colon after the longest directory that exists.
  */
 function pathEnd(rest: string): number {
   const colons = [...rest.matchAll(/:/g)].map(({ index }) => index);
-  const there = [rest.length, ...colons.toReversed()].find(
+  const existing = [rest.length, ...colons.toReversed()].find(
     (end) => end > 0 && existsSync(rest.slice(0, end)),
   );
-  if (there !== undefined) return there;
+  if (existing !== undefined) return existing;
   const slashes = [...rest.matchAll(/\//g)].map(({ index }) => index);
   const parent = slashes.findLast((end) => existsSync(rest.slice(0, end + 1))) ?? -1;
   return colons.find((end) => end > parent) ?? rest.length;

@@ -15,8 +15,8 @@ interface PullOptions {
 }
 
 /**
- * Brings an image and its layers for one platform into the store, under its name. Layers are
- * verified as they come.
+ * Downloads an image for one platform (the host's by default) into the store, under its name.
+ * `text` is the name as the user wrote it. Layers are verified while they are downloaded.
  */
 export async function pullImage(
   engine: Engine,
@@ -29,12 +29,12 @@ export async function pullImage(
     registry: await registryOptions(process.env),
   });
   const image = await sources.resolve(text, platform ?? hostPlatform(), { pull: true, signal });
-  // Unpacked at once: so every layer is verified against the diffID that the config gives it.
+  // Unpacking verifies each layer against its diffID in the config.
   await unpackImage({ ...engine, sources }, image, signal, ({ phase, layer, current, total }) => {
     if (phase === 'download') report({ id: layer.digest, name: layer.digest, current, total });
   });
-  // A layer that is unpacked already brings no blob; one that was damaged and removed is wanted
-  // again when the image leaves the store.
+  // A layer that was unpacked before is not downloaded above. Its blob may have been removed
+  // because it was damaged, but is needed to push or save the image.
   for (const layer of image.manifest.layers)
     if (engine.content.size(layer.digest) === undefined)
       await sources.fetch(image, layer, { signal });
@@ -46,7 +46,7 @@ export async function pullImage(
     created: Date.now(),
   };
   if (image.origin.kind === 'registry') {
-    // Pushed to another repository of that registry they need not be sent.
+    // A later push to another repository of this registry then need not upload these blobs.
     const locations = engine.locations();
     for (const { digest } of [image.manifest.config, ...image.manifest.layers])
       locations.add(image.origin.repository, digest);

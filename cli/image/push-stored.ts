@@ -11,7 +11,7 @@ import type { StoredImage } from '../../snapshotter/images.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { TransferReport } from '../transfer-progress.ts';
 
-/** Sends an image of the store to `name`'s registry; answers the digest it has there. */
+/** Pushes an image of the store to a registry as `name`. Returns its digest in the registry. */
 export async function pushStored(
   engine: Engine,
   image: StoredImage,
@@ -21,7 +21,7 @@ export async function pushStored(
   await using client = new RegistryClient(await registryOptions(process.env));
   const locations = engine.locations();
   return await withSoundBlobs(async () => {
-    const target = await compressed(engine, image.target, signal);
+    const target = await withCompressedLayers(engine, image.target, signal);
     return await pushImage(client, storedImage(engine.content, target), [parseReference(name)], {
       signal,
       report,
@@ -31,11 +31,12 @@ export async function pushStored(
 }
 
 /**
- * The same image with every layer as a blob: layers that were built here are named in the store by
- * their uncompressed tar, and go to a registry as gzip. Documents that change are put into the
- * content store; an image that has blobs for all comes back as it is.
+ * Compresses the layers of an image with gzip where they are uncompressed, as they are when the
+ * image was built here. `target` is the image's manifest or index. Returns the descriptor of the
+ * new one, whose documents are then in the content store, or `target` when nothing was to be
+ * compressed.
  */
-export async function compressed(
+export async function withCompressedLayers(
   engine: Engine,
   target: Descriptor,
   signal: AbortSignal,
@@ -56,13 +57,13 @@ async function compressedIndex(
   index: Index,
   signal: AbortSignal,
 ): Promise<Descriptor> {
-  // Of an image that was pulled for one platform only that one can be sent.
+  // An image that was pulled for one platform can only be pushed for that platform.
   const present = index.manifests.filter(
     (entry) => engine.content.size(entry.digest) !== undefined,
   );
   const manifests: Descriptor[] = [];
   for (const entry of present)
-    manifests.push({ ...entry, ...(await compressed(engine, entry, signal)) });
+    manifests.push({ ...entry, ...(await withCompressedLayers(engine, entry, signal)) });
   if (
     manifests.length === index.manifests.length &&
     manifests.every((entry, at) => entry.digest === index.manifests[at]?.digest)

@@ -6,7 +6,7 @@ import { parseConfig, parseDocument } from '../../registry/parse-document.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
 
-/** One platform of an image in the store. */
+/** The documents of an image in the store, for one platform. */
 export interface ReadImage {
   readonly descriptor: Descriptor;
   readonly manifest: Manifest;
@@ -14,8 +14,8 @@ export interface ReadImage {
 }
 
 /**
- * The manifest and config that `target` (a manifest or an index) has for `platform`. Throws
- * KILN_PLATFORM_MISSING.
+ * Reads the manifest and config of an image for `platform`. `target` is a manifest or an index.
+ * Throws KILN_PLATFORM_MISSING.
  */
 export function readImage(
   content: ContentStore,
@@ -28,7 +28,7 @@ export function readImage(
     if (descriptor) return readImage(content, descriptor, platform);
     throw new KilnError(
       'KILN_PLATFORM_MISSING',
-      `the image has no ${platform.os}/${platform.architecture}`,
+      `the image has no manifest for ${platform.os}/${platform.architecture}`,
       {
         hint: `it has ${offeredPlatforms(document.index).join(', ')}`,
       },
@@ -42,8 +42,8 @@ export function readImage(
 }
 
 /**
- * All platforms of an image whose manifests are in the store, in the index's order; attestations
- * are left out.
+ * Reads the documents of an image for all platforms whose manifests are in the store, in the order
+ * of the index. Leaves out attestations.
  */
 export function readAllPlatforms(content: ContentStore, target: Descriptor): ReadImage[] {
   const document = parseDocument(content.read(target.digest), target.mediaType, target.digest);

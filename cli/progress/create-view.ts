@@ -1,13 +1,13 @@
 import { canMoveCursor, sizeFor } from '../terminal/terminal-size.ts';
 import type { Output, ProgressMode, ProgressView, ViewOptions } from './view.ts';
 
-/** The fewest rows in which the live view makes sense. */
+/** The least number of rows for the live view. */
 const FEWEST_ROWS = 3;
 
 /**
- * The view for `mode`; `auto` is the live view on a terminal that can draw it and plain lines
- * elsewhere. The live view needs a terminal: without one `tty` is plain, too. Modules are loaded
- * when needed.
+ * Creates the view for `mode`. `auto` is the live view on a terminal that can draw it, and plain
+ * lines otherwise. `tty` is plain lines, too, when `output` is not a terminal. Only the module of
+ * the chosen view is loaded.
  */
 export async function createView(
   mode: ProgressMode,

@@ -11,11 +11,11 @@ const step = (name: string, running: boolean, details = 0, failed = false): Step
 const choose = (steps: readonly StepRows[], room: number) =>
   chooseRows(steps, room, (count) => `${count} more`).join(' ');
 
-test('all is shown where there is room', () => {
+test('all rows are shown when there is room', () => {
   assert.is(choose([step('a', false, 2), step('b', true, 1)], 5), 'a a.1 a.2 b b.1');
 });
 
-test('running steps go before finished ones, newest lines and latest steps first', () => {
+test('running steps come before finished ones, latest lines and latest steps first', () => {
   const steps = [step('a', false, 1), step('b', false), step('c', true, 6), step('d', true, 1)];
   assert.is(choose(steps, 2), 'c d');
   assert.is(choose(steps, 5), 'c c.5 c.6 d d.1');
@@ -28,7 +28,7 @@ test('running steps that do not fit are counted', () => {
   assert.is(choose(steps, 1), '4 more');
 });
 
-test('a failed step stays in sight', () => {
+test('a failed step is shown before finished steps', () => {
   assert.is(
     choose([step('f', false, 0, true), step('a', false), step('b', false), step('c', true)], 3),
     'f b c',

@@ -1,18 +1,18 @@
-/**
- * The lines of one step: its name with its time, and below it what it transfers and the end of its
- * output.
- */
+/** The rows of one step in the live view. */
 export interface StepRows {
   readonly running: boolean;
   readonly failed: boolean;
+  /** The row with the name and the time of the step. */
   readonly name: string;
+  /** The rows below it: transfers, and the end of the output. */
   readonly details: readonly string[];
 }
 
 /**
- * The rows that are shown when there is room for `room` of them, in the order of the steps. What
- * runs goes before what failed, that before what is done, and the latest done before the earlier.
- * Where not even all that runs fits, the last row is `more(count)`.
+ * Chooses the rows to show on a screen with `room` rows. Running steps come first, then failed
+ * steps, then finished steps, the latest first. Returns the chosen rows in the order of the steps.
+ * When there are more running steps than rows, the last row is `more(count)`, where `count` is the
+ * number of running steps that are not shown.
  */
 export function chooseRows(
   steps: readonly StepRows[],
@@ -48,7 +48,10 @@ export function chooseRows(
     .flatMap((step) => [step.name, ...lastOf(step.details, details.get(step) ?? 0)]);
 }
 
-/** Gives each step one more line in turn, as long as there is room; answers how many were given. */
+/**
+ * Distributes `room` rows among the steps: one row to each in turn. Adds to `given` how many rows
+ * each step gets. Returns the number of rows used.
+ */
 function shareAmong(
   steps: readonly StepRows[],
   room: number,

@@ -1,11 +1,11 @@
 import type { Digest } from '../../base/digest.ts';
 import type { LogEvent, ProgressEvent, StatusEvent, VertexEvent } from '../../base/progress.ts';
 import { bytes } from '../../base/units.ts';
-import { cleanLine } from '../terminal/text.ts';
+import { plainLine } from '../terminal/text.ts';
 
-/** Everything known about one vertex so far, folded from its events. */
+/** The state of one vertex, from all its events so far. Times are in milliseconds since 1970. */
 export interface VertexState {
-  /** 1-based, in the order in which vertices were first heard of: `#3` in plain output. */
+  /** The number of the vertex, from 1, in the order of first events: `#3` in plain output. */
   readonly index: number;
   readonly digest: Digest;
   name: string;
@@ -15,16 +15,13 @@ export interface VertexState {
   error: string | undefined;
   cancelled: boolean;
   readonly statuses: Map<string, StatusEvent>;
-  /**
-   * The end of the output, whole lines and at most one part line, for the live view and for a
-   * failure's summary.
-   */
+  /** The end of the output, for the live view. */
   readonly tail: OutputTail;
 }
 
 const TAIL_BYTES = 16 * 1024;
 
-/** Keeps the last part of a stream of output, in bounded memory. */
+/** Keeps the end of an output stream in limited memory. */
 export class OutputTail {
   #chunks: Uint8Array[] = [];
   #bytes = 0;
@@ -37,21 +34,22 @@ export class OutputTail {
   }
 
   /**
-   * The last `count` lines, without control sequences; of a line that was redrawn with `\r` what
-   * stood last.
+   * Returns the last `count` lines as plain text. Of a line that was redrawn with `\r`, it returns
+   * the last text.
    */
   lines(count: number): string[] {
     const text = Buffer.concat(this.#chunks).toString('utf8');
-    const lines = text.split('\n').map((line) => cleanLine(line));
+    const lines = text.split('\n').map((line) => plainLine(line));
     if (lines.at(-1) === '') lines.pop();
     return lines.slice(-count);
   }
 }
 
-/** Folds events into states. Views read `vertices`; they are told nothing twice. */
+/** Updates the states of vertices from progress events. Views read `vertices`. */
 export class ProgressModel {
   readonly vertices = new Map<Digest, VertexState>();
 
+  /** Applies an event. Returns the state of its vertex, or undefined when it has none. */
   apply(event: ProgressEvent): VertexState | undefined {
     switch (event.kind) {
       case 'vertex':
@@ -103,12 +101,12 @@ export class ProgressModel {
   }
 }
 
-/** `1.5s`, and with three digits what is short: buildx's way to print a duration. */
+/** Returns a duration in milliseconds as text in the form of buildx, such as `1.5s`. */
 export function seconds(ms: number, digits = 1): string {
   return `${(Math.max(0, ms) / 1000).toFixed(digits)}s`;
 }
 
-/** `transferring context: 1.2MB / 3MB 0.3s done`, as buildx words a status line. */
+/** Returns a status line as in buildx: `transferring context: 1.2MB / 3MB 0.3s done`. */
 export function statusLine(status: StatusEvent): string {
   return [
     status.name,
@@ -117,7 +115,7 @@ export function statusLine(status: StatusEvent): string {
   ].join(' ');
 }
 
-/** What moves of a status: `1.2MB / 3MB` and `0.3s`, each where it is known. */
+/** Returns the numbers of a status, such as `1.2MB / 3MB` and `0.3s`. Leaves out unknown ones. */
 export function statusNumbers(status: StatusEvent): string[] {
   const numbers: string[] = [];
   if (status.total > 0) numbers.push(`${bytes(status.current)} / ${bytes(status.total)}`);

@@ -1,27 +1,27 @@
 import type { LogEvent, ProgressEvent } from '../../base/progress.ts';
-import { afterReturn, oneLine, visible } from '../terminal/text.ts';
+import { escapeControls, lastRedraw, oneLine } from '../terminal/text.ts';
 import { ProgressModel, seconds, statusLine, type VertexState } from './model.ts';
 import type { Output, ProgressView } from './view.ts';
 
-/** How long one vertex keeps the output before another that has something to say gets its turn. */
+/** How long one vertex prints before another vertex with waiting lines gets its turn. */
 const TURN_MS = 300;
+/** How often the view checks for lines that wait for their turn, and for incomplete lines. */
+const POLL_MS = 250;
 /**
- * How often the view looks for what waits: lines of those without the turn, and lines without an
- * end.
- */
-const LOOK_MS = 250;
-/**
- * A line without an end is shown when its step has been silent for so long, such as a question that
- * waits for its answer.
+ * An incomplete line is printed when its step has written nothing for this long. It may be a
+ * question that waits for an answer.
  */
 const SILENT_MS = 500;
-/** A line that grows all the time, such as a row of dots, is shown in pieces. */
+/**
+ * An incomplete line that keeps growing, such as a row of dots, is printed in pieces, one each time
+ * this has passed.
+ */
 const GROWN_MS = 5000;
 
 /**
- * Numbered lines as buildx prints them to a pipe: `#5 [2/3] RUN make`, `#5 0.312 output`, `#5 DONE
- * 1.2s`. Lines of vertices that run at once are grouped: one vertex speaks until it ends or its
- * turn is over, the others' lines wait.
+ * Creates a view that prints numbered lines as buildx does to a pipe: `#5 [2/3] RUN make`, `#5
+ * 0.312 output`, `#5 DONE 1.2s`. Lines of steps that run at the same time are grouped: one step
+ * prints until it ends or its turn is over, while the lines of other steps wait.
  */
 export function createPlainView(output: Output): ProgressView {
   return new PlainView(output);
@@ -32,7 +32,7 @@ class PlainView implements ProgressView {
   readonly #model = new ProgressModel();
   readonly #pending = new Map<VertexState, PendingVertex>();
   #current: VertexState | undefined;
-  /** Whose line was printed last: its next one needs no heading. */
+  /** The vertex of the line that was printed last. Its next line needs no heading. */
   #last: VertexState | undefined;
   #turnEnds = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -47,18 +47,18 @@ class PlainView implements ProgressView {
     const pending = this.#of(state);
     if (event.kind === 'log') {
       pending.log(event, state);
-      this.#timer ??= setInterval(() => this.#look(), LOOK_MS).unref();
+      this.#timer ??= setInterval(() => this.#poll(), POLL_MS).unref();
     }
-    if (event.kind === 'warning') pending.say(`WARN: ${event.short}`);
-    if (event.kind === 'status' && event.completed !== undefined) pending.say(statusLine(event));
+    if (event.kind === 'warning') pending.add(`WARN: ${event.short}`);
+    if (event.kind === 'status' && event.completed !== undefined) pending.add(statusLine(event));
     if (event.kind === 'vertex' && state.completed !== undefined && !pending.ended)
       pending.end(state);
     if (pending.lines.length > 0 || (state.started !== undefined && !pending.announced))
       this.#flush(state);
   }
 
-  /** Shows what would otherwise wait for the next event. */
-  #look(): void {
+  /** Prints waiting lines that no event would print. */
+  #poll(): void {
     const now = Date.now();
     for (const [state, pending] of this.#pending) {
       if (pending.isDue(now)) pending.flushPartial(state);
@@ -81,7 +81,7 @@ class PlainView implements ProgressView {
     return pending;
   }
 
-  /** Prints what `state` has to say if it has the turn, or takes the turn when it is free. */
+  /** Prints the waiting lines of `state` if it has the turn, or if the turn is free. */
   #flush(state: VertexState): void {
     const now = Date.now();
     if (this.#current && this.#current !== state && now < this.#turnEnds) {
@@ -91,7 +91,7 @@ class PlainView implements ProgressView {
     const pending = this.#of(state);
     this.#print(state, pending);
     if (!pending.ended) return;
-    // The turn is free: let those who waited speak, oldest first.
+    // The turn is free. Print the waiting lines of other vertices, oldest vertex first.
     this.#current = undefined;
     for (const [other, waiting] of this.#pending)
       if (waiting.lines.length > 0) this.#print(other, waiting);
@@ -119,12 +119,12 @@ class PlainView implements ProgressView {
   #started = false;
 }
 
-/** Lines of one vertex that are not printed yet. */
+/** The lines of one vertex that are not printed yet. */
 class PendingVertex {
   readonly lines: string[] = [];
   announced = false;
   ended = false;
-  /** A line whose end has not come, when it began and when more of it came last. */
+  /** The incomplete line, the time when it began, and the time when it last grew. */
   #partial = '';
   #begun = 0;
   #grown = 0;
@@ -135,9 +135,9 @@ class PendingVertex {
     this.#onTerminal = onTerminal;
   }
 
-  /** A line that the step did not write: its colours are not kept either. */
-  say(line: string): void {
-    this.lines.push(this.#onTerminal ? visible(line) : line);
+  /** Adds a line that is not output of the step. On a terminal its colours are not kept. */
+  add(line: string): void {
+    this.lines.push(this.#onTerminal ? escapeControls(line) : line);
   }
 
   log(event: LogEvent, state: VertexState): void {
@@ -146,10 +146,11 @@ class PendingVertex {
     this.#grown = Date.now();
     if (lines.length > 0 || this.#partial === '') this.#begun = this.#grown;
     this.#partial = partial;
-    for (const line of lines) this.#add(line, event.timestamp - (state.started ?? event.timestamp));
+    for (const line of lines)
+      this.#addOutput(line, event.timestamp - (state.started ?? event.timestamp));
   }
 
-  /** Whether a line without an end has waited long enough. */
+  /** Says whether the incomplete line should be printed now. */
   isDue(now: number): boolean {
     return (
       this.#partial !== '' && (now - this.#grown >= SILENT_MS || now - this.#begun >= GROWN_MS)
@@ -158,32 +159,32 @@ class PendingVertex {
 
   flushPartial(state: VertexState): void {
     if (this.#partial === '') return;
-    this.#add(this.#partial, (state.completed ?? Date.now()) - (state.started ?? Date.now()));
+    this.#addOutput(this.#partial, (state.completed ?? Date.now()) - (state.started ?? Date.now()));
     this.#partial = '';
   }
 
   /**
-   * On a terminal a carriage return would go back over the number of the step: only what stood last
-   * is shown.
+   * Adds a line of output, with its time since the step started. On a terminal a carriage return
+   * would overwrite the number of the step, so only the text of the last redraw is kept.
    */
-  #add(line: string, ms: number): void {
+  #addOutput(line: string, ms: number): void {
     this.lines.push(
-      `${stamp(ms)} ${this.#onTerminal ? afterReturn(line) : line.replace(/\r$/, '')}`,
+      `${stamp(ms)} ${this.#onTerminal ? lastRedraw(line) : line.replace(/\r$/, '')}`,
     );
   }
 
   end(state: VertexState): void {
     this.ended = true;
     this.flushPartial(state);
-    if (state.cancelled) this.say('CANCELED');
-    else if (state.error !== undefined) this.say(`ERROR: ${state.error}`);
-    else if (state.cached) this.say('CACHED');
+    if (state.cancelled) this.add('CANCELED');
+    else if (state.error !== undefined) this.add(`ERROR: ${state.error}`);
+    else if (state.cached) this.add('CACHED');
     else
-      this.say(`DONE ${seconds((state.completed ?? 0) - (state.started ?? state.completed ?? 0))}`);
+      this.add(`DONE ${seconds((state.completed ?? 0) - (state.started ?? state.completed ?? 0))}`);
   }
 }
 
-/** Seconds since the step began, with four significant digits: `0.312`, `12.30`. */
+/** Returns seconds with four significant digits, such as `0.312` or `12.30`. */
 function stamp(ms: number): string {
   const value = Math.max(0, ms) / 1000;
   return value.toFixed(value < 10 ? 3 : value < 100 ? 2 : 1);

@@ -2,8 +2,8 @@ import type { ProgressEvent } from '../../base/progress.ts';
 import type { Output, ProgressView } from './view.ts';
 
 /**
- * One JSON document per line in the form of BuildKit's SolveStatus, as `docker buildx build
- * --progress=rawjson` writes it.
+ * Creates a view that prints one JSON document per line in the form of BuildKit's SolveStatus, as
+ * `docker buildx build --progress=rawjson` does.
  */
 export function createRawJsonView(output: Output): ProgressView {
   return {
@@ -12,7 +12,10 @@ export function createRawJsonView(output: Output): ProgressView {
   };
 }
 
-/** JSON.stringify leaves C1 controls and marks of direction as they are; a terminal obeys them. */
+/**
+ * Escapes C1 controls and characters that change the direction of writing. JSON.stringify does not
+ * escape them, and a terminal would execute them.
+ */
 function escaped(json: string): string {
   return json.replace(/[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (control) => {
     return `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`;
@@ -21,10 +24,10 @@ function escaped(json: string): string {
 
 const time = (ms: number) => new Date(ms).toISOString();
 
-/** The SolveStatus that says the same as `event`. */
+/** Converts an event to a SolveStatus. A miss becomes an empty one. */
 export function toSolveStatus(event: ProgressEvent): unknown {
   switch (event.kind) {
-    // Not BuildKit's: 'kiln explain' tells it.
+    // SolveStatus has no field for a miss. 'kiln explain' prints it.
     case 'miss':
       return {};
     case 'vertex':
@@ -77,7 +80,8 @@ export function toSolveStatus(event: ProgressEvent): unknown {
             short: Buffer.from(event.short).toString('base64'),
             detail: event.detail.map((line) => Buffer.from(line).toString('base64')),
             ...(event.url && { url: event.url }),
-            // The whole file with each warning, as buildx writes it: a reader needs no other line.
+            // As in buildx, each warning contains the whole file, so that a reader needs no other
+            // line.
             ...(event.source && {
               sourceInfo: {
                 filename: event.source.name,

@@ -4,16 +4,16 @@ import { type Size, sizeFor } from '../terminal/terminal-size.ts';
 import { oneLine } from '../terminal/text.ts';
 import { chooseRows, type StepRows } from './fit.ts';
 import { ProgressModel, seconds, statusNumbers, type VertexState } from './model.ts';
-import type { Ending, Output, ProgressView, ViewOptions } from './view.ts';
+import type { ActivityOutcome, Output, ProgressView, ViewOptions } from './view.ts';
 
 const FRAME_MS = 100;
 const LOG_LINES = 6;
-/** The fewest cells that a row is drawn with. */
+/** The least width of a row in cells. */
 const NARROWEST = 10;
 
 /**
- * Live lines per running step with the last lines of its output, redrawn in place ten times a
- * second; a summary at the end.
+ * Creates the live view. It shows each step with the last lines of its output, and redraws them in
+ * place ten times a second. At the end it shows a summary.
  */
 export function createTtyView(output: Output, options: ViewOptions): ProgressView {
   return new TtyView(output, options);
@@ -25,7 +25,7 @@ class TtyView implements ProgressView {
   readonly #model = new ProgressModel();
   readonly #begun = Date.now();
   #timer: NodeJS.Timeout;
-  /** The cells of each line that stands on the screen and will be drawn again. */
+  /** The widths in cells of the lines on the screen, which the next frame overwrites. */
   #drawn: number[] = [];
 
   constructor(output: Output, options: ViewOptions) {
@@ -42,12 +42,12 @@ class TtyView implements ProgressView {
     this.#model.apply(event);
   }
 
-  close(outcome: Ending): void {
+  close(outcome: ActivityOutcome): void {
     clearInterval(this.#timer);
     this.#draw(outcome);
   }
 
-  /** What is drawn stays above what others write. */
+  /** Draws a last frame, which stays on the screen above the text that others write. */
   suspend(): void {
     clearInterval(this.#timer);
     this.#draw(undefined);
@@ -59,15 +59,15 @@ class TtyView implements ProgressView {
   }
 
   /**
-   * One write a frame: back to the first line that was drawn, each line anew, and what is left
-   * below erased.
+   * Draws a frame with a single write: it moves the cursor to the first line of the last frame,
+   * writes each line, and erases the rest of the last frame.
    */
-  #draw(outcome: Ending | undefined): void {
+  #draw(outcome: ActivityOutcome | undefined): void {
     const size = sizeFor(this.#output, this.#options.env);
     const lines = outcome === undefined ? this.#frame(size) : this.#summary(size, outcome);
     const up = rowsOf(this.#drawn, size.columns);
-    // Line wrapping is off meanwhile: should the window get narrower in this moment, the terminal
-    // cuts.
+    // Line wrapping is off while drawing. If the window becomes narrower at this moment, the
+    // terminal cuts the lines.
     this.#output.control(
       `\u001b[?25l\u001b[?7l${up > 0 ? `\u001b[${up}A\r` : ''}` +
         `${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J\u001b[?7h\u001b[?25h`,
@@ -75,7 +75,7 @@ class TtyView implements ProgressView {
     this.#drawn = outcome === undefined ? lines.map(cellsOf) : [];
   }
 
-  /** As many lines as the window has room for, with one below for the cursor. */
+  /** Returns the lines of a frame. They fit into the window and leave a row for the cursor. */
   #frame(size: Size): string[] {
     const now = Date.now();
     const states = this.#begunStates();
@@ -90,10 +90,10 @@ class TtyView implements ProgressView {
   }
 
   /**
-   * The last picture: every step. A step that nothing needed any more is not counted when all went
-   * well.
+   * Returns the lines of the summary: all steps. After a success, steps that turned out to be
+   * unnecessary are not counted.
    */
-  #summary(size: Size, outcome: Ending): string[] {
+  #summary(size: Size, outcome: ActivityOutcome): string[] {
     const now = Date.now();
     const states = this.#begunStates();
     const total = outcome === 'done' ? states.filter(isDone).length : this.#model.vertices.size;
@@ -148,8 +148,8 @@ class TtyView implements ProgressView {
   }
 
   /**
-   * The left part cut or padded, so that the right one ends at the edge. The last column stays
-   * free: erasing would take it.
+   * Returns a row with `left` at the left and `right` at the right edge. `left` is cut or padded.
+   * The last column stays empty, because erasing the rest of the line would erase it.
    */
   #row(left: string, right: string, { columns }: Size, hue: Hue = 'none'): string {
     const width = Math.max(NARROWEST, columns - 1);
@@ -169,8 +169,8 @@ const HUES = { done: '36', failed: '31', cancelled: '33', dim: '2' } as const;
 type Hue = keyof typeof HUES | 'none';
 
 /**
- * How many rows of the screen these lines take: a window that has become narrower has broken the
- * longer ones.
+ * Returns the number of rows that lines of these widths occupy on the screen. When the window has
+ * become narrower, the terminal has wrapped the longer lines.
  */
 function rowsOf(lines: readonly number[], columns: number): number {
   return lines.reduce((rows, cells) => rows + Math.max(1, Math.ceil(cells / columns)), 0);
@@ -197,7 +197,7 @@ function elapsed(state: VertexState, now: number): string {
   return seconds((state.completed ?? now) - state.started);
 }
 
-/** A whole digest would leave no room for the numbers beside it. */
+/** Shortens digests, because a whole digest would leave no room for the numbers beside it. */
 function shortDigests(text: string): string {
   return text.replace(/\b(sha256:[0-9a-f]{12})[0-9a-f]{52}\b/g, '$1');
 }

@@ -1,29 +1,30 @@
 import type { ProgressEvent } from '../../base/progress.ts';
-import type { SaidSize } from '../terminal/terminal-size.ts';
+import type { ReportedSize } from '../terminal/terminal-size.ts';
 
-/** How that ended which a view shows. */
-export type Ending = 'done' | 'failed' | 'cancelled';
+/** How the work that a view shows ended. */
+export type ActivityOutcome = 'done' | 'failed' | 'cancelled';
 
-/**
- * A way to show progress. It consumes events; `close` writes what is due at the end, and is called
- * once.
- */
+/** Shows progress events to the user. */
 export interface ProgressView {
   event(event: ProgressEvent): void;
-  close(outcome: Ending): void;
-  /** For a view that writes by itself: it writes nothing until `resume`. */
+  /** Writes the end of the output. Called once, after the last event. */
+  close(outcome: ActivityOutcome): void;
+  /** Stops a view that redraws by a timer, until `resume` is called. */
   suspend?(): void;
   resume?(): void;
 }
 
-/**
- * A view whose terminal can be lent to somebody else; what happens meanwhile is shown afterwards.
- */
+/** A view whose terminal another program can use for some time, such as a shell. */
 export interface LendingView extends ProgressView {
+  /**
+   * Stops the view from writing until the returned value is disposed. Events that come meanwhile
+   * are shown afterwards.
+   */
   readonly lend: () => Disposable;
 }
 
-export function lending(view: ProgressView): LendingView {
+/** Adds `lend` to a view. */
+export function lendingView(view: ProgressView): LendingView {
   let held: ProgressEvent[] | undefined;
   return {
     event: (event) => (held ? void held.push(event) : view.event(event)),
@@ -43,6 +44,7 @@ export function lending(view: ProgressView): LendingView {
   };
 }
 
+/** The types of progress output, as `--progress` names them. */
 export type ProgressMode = 'auto' | 'tty' | 'plain' | 'quiet' | 'none' | 'rawjson';
 
 export const PROGRESS_MODES: readonly ProgressMode[] = [
@@ -55,29 +57,27 @@ export const PROGRESS_MODES: readonly ProgressMode[] = [
 ];
 
 /**
- * A stream that text is written to. When it is a terminal, only `control` reaches it as it is: the
- * text of others may hold sequences that a terminal obeys (`terminal/text.ts`).
+ * Standard output or standard error. When it is a terminal, `write` and `style` escape control
+ * characters, because untrusted text may contain sequences that a terminal executes
+ * (`terminal/text.ts`).
  */
-export interface Output extends SaidSize {
-  /**
-   * Text from anywhere: a terminal shows its control characters as text. Bytes are written as they
-   * are.
-   */
+export interface Output extends ReportedSize {
+  /** Writes text, with its control characters escaped, or bytes as they are. */
   write(text: string | Uint8Array): unknown;
-  /** The output of a step: as `write`, but its colours are kept. */
+  /** Writes the output of a step, as `write` does, but keeps its colours. */
   style(text: string): unknown;
   /**
-   * Exactly these characters, made by Kiln: cursor movements and colours, around text that is
-   * clean.
+   * Writes the text as it is. It contains cursor movements and colours of Kiln. Untrusted text in
+   * it must be escaped already.
    */
   control(text: string): unknown;
   readonly isTTY?: boolean;
 }
 
 export interface ViewOptions {
-  /** Whether the view colours its own lines. */
+  /** Whether the view colours its lines. */
   readonly color: boolean;
-  /** What is being done, for the head of the live view: `Building`, `Pushing`. */
+  /** The word at the top of the live view, such as `Building` or `Pushing`. */
   readonly activity: string;
   readonly env: NodeJS.ProcessEnv;
 }

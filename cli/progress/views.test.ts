@@ -8,13 +8,13 @@ import { OutputTail } from './model.ts';
 import { createPlainView } from './plain.ts';
 import { createRawJsonView } from './rawjson.ts';
 import { createTtyView } from './tty.ts';
-import type { Ending, Output, ProgressView, ViewOptions } from './view.ts';
+import type { ActivityOutcome, Output, ProgressView, ViewOptions } from './view.ts';
 
 const A = digestOf('a');
 const B = digestOf('b');
 
-/** An output that keeps what is written to it; `styled` text and control sequences alike. */
-function kept(more: Partial<Output> = {}): Output & { readonly text: string } {
+/** An output that collects all text, including styled text and control sequences. */
+function collectingOutput(more: Partial<Output> = {}): Output & { readonly text: string } {
   const output = {
     text: '',
     write: (part: string | Uint8Array) => void (output.text += part),
@@ -28,9 +28,12 @@ function kept(more: Partial<Output> = {}): Output & { readonly text: string } {
 function written(
   play: (send: (event: ProgressEvent) => void) => void,
   make: (output: Output) => ProgressView = createPlainView,
-  { outcome = 'done' as Ending, ...more }: Partial<Output> & { readonly outcome?: Ending } = {},
+  {
+    outcome = 'done' as ActivityOutcome,
+    ...more
+  }: Partial<Output> & { readonly outcome?: ActivityOutcome } = {},
 ): string {
-  const output = kept(more);
+  const output = collectingOutput(more);
   const view = make(output);
   play((event) => view.event(event));
   view.close(outcome);
@@ -39,7 +42,7 @@ function written(
 
 const OPTIONS: ViewOptions = { color: false, activity: 'Building', env: {} };
 const tty = (output: Output) => createTtyView(output, OPTIONS);
-/** What the last frame of the live view holds, without its sequences. */
+/** The lines of the last frame of the live view, without control sequences. */
 const lastFrame = (text: string) =>
   text
     .slice(text.lastIndexOf('[+] '))
@@ -62,7 +65,7 @@ const log = (digest: typeof A, text: string, timestamp = 1500): ProgressEvent =>
   timestamp,
 });
 
-test('plain: a step has its name, its output with times, and its end', () => {
+test('plain: a step is printed with its name, its output with times, and its end', () => {
   const text = written((send) => {
     send(vertex(A, '[1/2] FROM busybox'));
     send(vertex(B, '[2/2] RUN make'));
@@ -85,7 +88,7 @@ test('plain: a step has its name, its output with times, and its end', () => {
   );
 });
 
-test('plain: warnings of a step stand under it, also those that come after its end', () => {
+test('plain: warnings are printed below their step, even after the end of the step', () => {
   const text = written((send) => {
     send(vertex(A, 'load', { started: 1, completed: 1001 }));
     send({ kind: 'warning', vertex: A, short: 'Rule: one (line 1)', detail: [] });
@@ -98,7 +101,7 @@ test('plain: warnings of a step stand under it, also those that come after its e
   );
 });
 
-test('plain: a failed and a cancelled step say so', () => {
+test('plain: a failed step is printed as ERROR, a cancelled step as CANCELED', () => {
   const text = written((send) => {
     send(vertex(A, 'a', { started: 1, completed: 2, error: 'exit code: 1' }));
     send(vertex(B, 'b', { started: 1, completed: 2, error: 'context canceled', cancelled: true }));
@@ -106,7 +109,7 @@ test('plain: a failed and a cancelled step say so', () => {
   assert.is(text, '#1 a\n#1 ERROR: exit code: 1\n\n#2 b\n#2 CANCELED\n');
 });
 
-test('plain: a step that has the turn is not interrupted line by line', () => {
+test('plain: lines of steps that run at the same time are grouped', () => {
   const text = written((send) => {
     send(vertex(A, 'a', { started: 0 }));
     send(vertex(B, 'b', { started: 0 }));
@@ -143,7 +146,7 @@ test('rawjson: each line is a SolveStatus document', () => {
   assert.is(Buffer.from(second.logs[0].data, 'base64').toString(), 'out');
 });
 
-test('rawjson: each warning has the text that it is about, as with buildx', () => {
+test('rawjson: each warning contains the Dockerfile that it is about, as in buildx', () => {
   const source = { name: 'Dockerfile', text: 'FROM a\nCMD b\n', startLine: 2, endLine: 2 };
   const text = written((send) => {
     for (const short of ['one', 'two']) send({ kind: 'warning', short, detail: [], source });
@@ -155,7 +158,7 @@ test('rawjson: each warning has the text that it is about, as with buildx', () =
   }
 });
 
-test('tty: the last frame lists every step and is not cut', () => {
+test('tty: the summary lists every step, even when they do not fit the window', () => {
   const text = written(
     (send) => {
       for (let index = 0; index < 60; index++)
@@ -169,7 +172,7 @@ test('tty: the last frame lists every step and is not cut', () => {
   for (let index = 0; index < 60; index++) assert.match(last, `step ${index}.`);
 });
 
-test('tty: the head says what is done, and how it ended with how much of it', () => {
+test('tty: the top line shows the activity, the number of steps and the outcome', () => {
   const steps = (send: (event: ProgressEvent) => void) => {
     for (const name of ['a', 'b', 'c']) send(vertex(digestOf(name), name));
     send(vertex(digestOf('a'), 'a', { started: 0, completed: 1 }));
@@ -184,7 +187,7 @@ test('tty: the head says what is done, and how it ended with how much of it', ()
   assert.match(lastFrame(written(steps, pushing))[0]!, /^\[\+\] Pushing /);
 });
 
-test('tty: every row ends one cell before the edge, with its time, wide characters or not', () => {
+test('tty: every row ends one cell before the edge, even with wide characters', () => {
   const names = [
     'plain',
     '日本語'.repeat(20),
@@ -211,7 +214,7 @@ test('tty: every row ends one cell before the edge, with its time, wide characte
   }
 });
 
-test('tty: a terminal that does not know its size has 80 columns, or those of COLUMNS', () => {
+test('tty: a terminal that does not report its size has COLUMNS or 80 columns', () => {
   const step = (send: (event: ProgressEvent) => void) =>
     send(vertex(A, '[1/1] RUN make', { started: 0, completed: 1500 }));
   for (const columns of [0, 65535, undefined])
@@ -220,7 +223,7 @@ test('tty: a terminal that does not know its size has 80 columns, or those of CO
   assert.is(cellsOf(lastFrame(written(step, wider, { columns: 0 }))[1]!), 99);
 });
 
-test('tty: 80 columns show what is moved: digests are short, numbers stand at the edge', () => {
+test('tty: 80 columns have room for a transfer: digests are short, numbers are at the edge', () => {
   const text = written(
     (send) => {
       send(vertex(A, 'pull', { started: 0 }));
@@ -244,7 +247,7 @@ test('tty: 80 columns show what is moved: digests are short, numbers stand at th
   );
 });
 
-test('tty: control characters of names and output are not sent', () => {
+test('tty: control characters in names and output do not reach the terminal', () => {
   const text = written(
     (send) => {
       send(vertex(A, 'RUN \u001b]0;title\u0007\u009b2J\nfake', { started: 0 }));
@@ -259,7 +262,7 @@ test('tty: control characters of names and output are not sent', () => {
   assert.ok(line === undefined || line.startsWith(' => => # red bold'), line);
 });
 
-test('plain: a terminal keeps colours of the output; a redrawn line shows its last text', () => {
+test('plain: a terminal gets the colours of output, and the last text of a redrawn line', () => {
   const send = (play: (event: ProgressEvent) => void) => {
     play(vertex(A, 'a\u001b[2J', { started: 1000 }));
     play(log(A, '10%\r\u001b[32m100%\u001b[0m\r\n'));
@@ -272,8 +275,8 @@ test('plain: a terminal keeps colours of the output; a redrawn line shows its la
   assert.is(written(send), '#1 a\u001b[2J\n#1 0.500 10%\r\u001b[32m100%\u001b[0m\n#1 DONE 1.0s\n');
 });
 
-test('plain: an unfinished line is shown when its step is silent, and then its rest', async () => {
-  const output = kept();
+test('plain: an incomplete line is printed when its step is silent, then its rest', async () => {
+  const output = collectingOutput();
   const shown = new Promise<void>((done) => {
     const { style } = output;
     Object.assign(output, {
@@ -295,13 +298,13 @@ test('plain: an unfinished line is shown when its step is silent, and then its r
   assert.match(output.text, /^#1 a\n#1 [0-9.]+ continue\? \n#1 [0-9.]+ yes\n$/);
 });
 
-test('rawjson: a terminal that it is written to obeys nothing in it', () => {
+test('rawjson: control characters are escaped', () => {
   const text = written((send) => send(vertex(A, '\u001b[2J\u009b2J\u202e')), createRawJsonView);
   assert.match(text, '\\u001b[2J\\u009b2J\\u202e');
   assert.is(JSON.parse(text).vertexes[0].name, '\u001b[2J\u009b2J\u202e');
 });
 
-test('only the end of output is kept', () => {
+test('only the end of the output is kept', () => {
   const tail = new OutputTail();
   for (let index = 0; index < 100_000; index++) tail.push(Buffer.from(`line ${index}\n`));
   assert.equal(tail.lines(2), ['line 99998', 'line 99999']);

@@ -1,5 +1,5 @@
 import type { CommandDescription } from './describe.ts';
-import { leaves } from './describe.ts';
+import { leafCommands } from './describe.ts';
 
 /**
  * completions/kiln.bash. It needs no bash-completion. Bash cuts words at `=` and `:`; so the line
@@ -7,7 +7,7 @@ import { leaves } from './describe.ts';
  * is taken off each match.
  */
 export function bashCompletion(commands: readonly CommandDescription[]): string {
-  const all = leaves(commands);
+  const all = leafCommands(commands);
   return `# bash completion for kiln. Written by scripts/reference.ts.
 
 _kiln_words() {

@@ -51,9 +51,11 @@ export async function describeCommands(): Promise<readonly CommandDescription[]>
 }
 
 /** The commands that can be called: groups stand for what is in them. */
-export function leaves(commands: readonly CommandDescription[]): readonly CommandDescription[] {
+export function leafCommands(
+  commands: readonly CommandDescription[],
+): readonly CommandDescription[] {
   return commands.flatMap((command) =>
-    command.commands.length > 0 ? leaves(command.commands) : [command],
+    command.commands.length > 0 ? leafCommands(command.commands) : [command],
   );
 }
 

@@ -1,5 +1,5 @@
 import type { CommandDescription, FlagDescription } from './describe.ts';
-import { leaves } from './describe.ts';
+import { leafCommands } from './describe.ts';
 
 /** completions/kiln.fish */
 export function fishCompletion(commands: readonly CommandDescription[]): string {
@@ -23,7 +23,7 @@ ${[
   ),
   "complete -c kiln -n '__kiln_is \"\"' -f -a help -d 'Print the help of a command'",
   "complete -c kiln -n '__kiln_is \"\"' -f -a version -d 'Print the version'",
-  ...leaves(commands).flatMap(ofCommand),
+  ...leafCommands(commands).flatMap(ofCommand),
 ].join('\n')}
 `;
 }

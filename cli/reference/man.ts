@@ -1,6 +1,6 @@
 import { CONFIGURATION } from './configuration.ts';
 import type { CommandDescription, FlagDescription } from './describe.ts';
-import { leaves } from './describe.ts';
+import { leafCommands } from './describe.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { notesOf, sentence, usageOf } from './text.ts';
 
@@ -20,7 +20,7 @@ ${plain(ABOUT)}
 .PP
 ${plain(FLAGS)}
 .SH COMMANDS
-${leaves(commands).map(section).join('')}.SH ENVIRONMENT
+${leafCommands(commands).map(section).join('')}.SH ENVIRONMENT
 ${environment()}.SH FILES
 ${files()}.SH EXIT STATUS
 ${exitStatus()}.PP

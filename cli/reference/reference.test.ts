@@ -6,7 +6,7 @@ import { REGISTRY_KEYS } from '../../registry/config.ts';
 import { FOLDER_NAMES } from '../../scripts/directions/sources.ts';
 import { POLICY_KEYS } from '../gc-config.ts';
 import { CONFIGURATION } from './configuration.ts';
-import { describeCommands, leaves } from './describe.ts';
+import { describeCommands, leafCommands } from './describe.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { commandName, wrap } from './text.ts';
 
@@ -15,7 +15,7 @@ const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const commands = await describeCommands();
 
 test('each argument and flag of each command says what it is', () => {
-  for (const command of leaves(commands)) {
+  for (const command of leafCommands(commands)) {
     const silent = [...command.arguments, ...command.flags].filter(({ text }) => text === '');
     assert.equal(silent, [], commandName(command));
     assert.ok(

@@ -1,44 +1,45 @@
-/** What a terminal says of its size; 0 or nothing when it does not know. */
-export interface SaidSize {
+/** The size in cells that a terminal reports. 0 or undefined when it does not know its size. */
+export interface ReportedSize {
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
 }
 
+/** A size in cells to draw for. */
 export interface Size {
   readonly columns: number;
   readonly rows: number;
 }
 
-/** Sizes that no terminal has: what says more does not know. */
+/** The largest plausible size. Some terminals report more when they do not know their size. */
 const MOST = 1000;
 
 /**
- * The size to draw for: what the terminal says, else COLUMNS and LINES, else 80 by 24. `script`,
- * `expect` and serial consoles say 0.
+ * Returns the size to draw for: the one that the terminal reports, else COLUMNS and LINES, else 80
+ * by 24. `script`, `expect` and serial consoles report 0.
  */
-export function sizeFor(said: SaidSize, env: NodeJS.ProcessEnv): Size {
+export function sizeFor(reported: ReportedSize, env: NodeJS.ProcessEnv): Size {
   return {
-    columns: sensible(said.columns) ?? sensible(Number(env['COLUMNS'])) ?? 80,
-    rows: sensible(said.rows) ?? sensible(Number(env['LINES'])) ?? 24,
+    columns: plausible(reported.columns) ?? plausible(Number(env['COLUMNS'])) ?? 80,
+    rows: plausible(reported.rows) ?? plausible(Number(env['LINES'])) ?? 24,
   };
 }
 
-function sensible(count: number | undefined): number | undefined {
+function plausible(count: number | undefined): number | undefined {
   return count !== undefined && Number.isInteger(count) && count > 0 && count <= MOST
     ? count
     : undefined;
 }
 
-/** Whether the terminal of this environment can move its cursor: TERM is set, and not `dumb`. */
+/** Says whether the terminal can move its cursor: TERM is set and is not `dumb`. */
 export function canMoveCursor(env: NodeJS.ProcessEnv): boolean {
   const term = env['TERM'] ?? '';
   return term !== '' && term !== 'dumb';
 }
 
 /**
- * Whether Kiln colours its own lines: not with NO_COLOR (no-color.org) or CLICOLOR=0, nor on a
- * terminal without colours.
+ * Says whether Kiln colours its own lines. NO_COLOR (no-color.org), CLICOLOR=0 and a terminal
+ * without colours switch it off.
  */
-export function wantsColor(env: NodeJS.ProcessEnv): boolean {
+export function colorEnabled(env: NodeJS.ProcessEnv): boolean {
   return (env['NO_COLOR'] ?? '') === '' && env['CLICOLOR'] !== '0' && canMoveCursor(env);
 }

@@ -1,75 +1,82 @@
 /**
- * # Text of others on a terminal
+ * # Untrusted text on a terminal
  *
- * Names of steps, their output, labels of images and answers of registries may hold control
- * characters. A terminal obeys those: it would move the cursor, hide lines, change its title or
- * fill the clipboard. What is written to a terminal therefore goes through one of these functions
- * (`cli/output.ts`). Control characters come out as text: `^[` for ESC, `\u009b` for a C1 control.
+ * Names of steps, their output, labels of images and responses of registries may contain control
+ * characters. A terminal would execute them: move the cursor, hide lines, change its title or
+ * write to the clipboard. So all text for a terminal goes through one of these functions
+ * (`cli/output.ts`). They replace a control character by text: `^[` for ESC, `\u009b` for a C1
+ * control.
  */
 
 /**
- * C0 but tab and line feed, DEL, C1, line separators, and the marks that change the direction of
- * writing.
+ * The C0 control characters except tab and line feed, DEL, the C1 control characters, the Unicode
+ * line separators, and the characters that change the direction of writing.
  */
 const CONTROLS =
   /\r\n|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 /** Select Graphic Rendition (ECMA-48 §8.3.117): colours and weights. */
 const SGR = /\u001b\[[0-9;:]*m/g;
-/** Parameter 8 hides text; in the number of a colour (`38;5;8`) it does not. */
+/** The parameter 8 hides text. As part of a colour, as in `38;5;8`, it does not. */
 const CONCEALS = /(?:^|;)0*8(?:;|$)/;
 const COLORS = /(?:^|;)[345]8;(?:5;\d*|2;\d*;\d*;\d*)/g;
 const RESET = '\u001b[0m';
 
-/** The text with all control characters shown. Line feeds and tabs stay; CR LF becomes LF. */
-export function visible(text: string): string {
+/**
+ * Returns the text with each control character replaced by visible text. Keeps line feeds and tabs.
+ * CR LF becomes LF.
+ */
+export function escapeControls(text: string): string {
   return text.replace(CONTROLS, shown);
 }
 
-/** As `visible`, but colours go through, and end with the text. For the output of steps. */
-export function styled(text: string): string {
+/**
+ * As `escapeControls`, but keeps colours, for the output of steps. A colour that is still set at
+ * the end of the text is reset.
+ */
+export function escapeKeepingColors(text: string): string {
   let colored = false;
   let out = '';
   let at = 0;
   for (const match of text.matchAll(SGR)) {
-    out += visible(text.slice(at, match.index));
+    out += escapeControls(text.slice(at, match.index));
     at = match.index + match[0].length;
     if (CONCEALS.test(match[0].slice(2, -1).replace(COLORS, ''))) continue;
     out += match[0];
     colored = !/\[0*m$/.test(match[0]);
   }
-  out += visible(text.slice(at));
+  out += escapeControls(text.slice(at));
   if (!colored) return out;
   return out.endsWith('\n') ? `${out.slice(0, -1)}${RESET}\n` : out + RESET;
 }
 
-/** As `visible`, without the colours: for a terminal that has none. */
-export function unstyled(text: string): string {
-  return visible(text.replace(SGR, ''));
+/** As `escapeControls`, but removes colours, for a terminal without colours. */
+export function escapeDroppingColors(text: string): string {
+  return escapeControls(text.replace(SGR, ''));
 }
 
-/** As `visible`, on one line. */
+/** As `escapeControls`, but joins the lines of the text to one line. */
 export function oneLine(text: string): string {
-  return visible(text).replace(/\s*\n\s*/g, ' ');
+  return escapeControls(text).replace(/\s*\n\s*/g, ' ');
 }
 
-/** A string that a terminal acts on: title, clipboard, hyperlink. It ends with BEL or ST. */
+/** The control strings of a terminal (title, clipboard, hyperlink). They end with BEL or ST. */
 const STRINGS = /(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?/g;
 const SEQUENCES = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|\u001b[ -/]*[0-~]?/g;
 
 /**
- * A line as it would stand on a terminal: no escape sequences, tabs as spaces, only what follows
- * the last carriage return.
+ * Returns the line as plain text: without escape sequences, with spaces instead of tabs, and only
+ * what follows the last carriage return.
  */
-export function cleanLine(line: string): string {
-  return afterReturn(line)
+export function plainLine(line: string): string {
+  return lastRedraw(line)
     .replace(STRINGS, '')
     .replace(SEQUENCES, '')
     .replace(CONTROLS, '')
     .replace(/\t/g, '    ');
 }
 
-/** What stands on a line that was redrawn with carriage returns. */
-export function afterReturn(line: string): string {
+/** Returns the last text of a line that was redrawn with carriage returns. */
+export function lastRedraw(line: string): string {
   return line.replace(/\r+$/, '').split('\r').at(-1) ?? '';
 }
 

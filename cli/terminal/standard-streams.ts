@@ -1,6 +1,6 @@
 import type { LentStreams } from '../../executor/executor.ts';
 
-/** This process's own standard streams, for a process that the user talks to. */
-export function ownStreams(): LentStreams {
+/** Returns the standard streams of this process, to lend them to an interactive process. */
+export function standardStreams(): LentStreams {
   return { descriptors: [0, 1, 2], terminal: process.stdin.isTTY === true };
 }
