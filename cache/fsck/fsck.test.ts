@@ -7,23 +7,17 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { MEDIA } from '../../base/oci.ts';
 import { LayerTable } from '../../snapshotter/overlay/layers.ts';
-import { pooledJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
+import { inlineJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
 import { openServices, type StoreServices } from '../../snapshotter/overlay/services.ts';
 import type { LayerId, LayerInfo } from '../../snapshotter/snapshotter.ts';
 import { bootId } from '../../snapshotter/store/owner.ts';
 import { openStore, type Store } from '../../snapshotter/store/root.ts';
-import { runInline } from '../../snapshotter/workers/pool.ts';
 import { openRecords } from '../records.ts';
 import { repair } from './fsck.ts';
 
 const NAME = 'docker.io/library/x:latest';
 const never = new AbortController().signal;
-const jobs = pooledJobs({
-  threads: 0,
-  run: runInline,
-  warm: () => undefined,
-  [Symbol.asyncDispose]: async () => undefined,
-});
+const jobs = inlineJobs();
 
 class Stage implements AsyncDisposable {
   readonly root = mkdtempSync(join(tmpdir(), 'kiln-fsck-'));

@@ -27,12 +27,11 @@ import * as assert from 'uvu/assert';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { LayerTable } from '../../snapshotter/overlay/layers.ts';
-import { pooledJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
+import { inlineJobs } from '../../snapshotter/overlay/pooled-jobs.ts';
 import { openServices, type StoreServices } from '../../snapshotter/overlay/services.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { bootId } from '../../snapshotter/store/owner.ts';
 import { openStore, type Store } from '../../snapshotter/store/root.ts';
-import { runInline } from '../../snapshotter/workers/pool.ts';
 import { prune } from '../gc/collect.ts';
 import { namedBy } from '../gc/document-names.ts';
 import { parseFilterFlags } from '../gc/filter.ts';
@@ -42,12 +41,7 @@ import { openRecords } from '../records.ts';
 import { fsck, repair } from './fsck.ts';
 
 const never = new AbortController().signal;
-const jobs = pooledJobs({
-  threads: 0,
-  run: runInline,
-  warm: () => undefined,
-  [Symbol.asyncDispose]: async () => undefined,
-});
+const jobs = inlineJobs();
 
 const few = fc.nat(3);
 const stack = fc.array(fc.nat(7), { minLength: 1, maxLength: 4 });

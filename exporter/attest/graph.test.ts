@@ -2,23 +2,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { exec, fileChanges, imageSource, merge } from '../../solver/llb/builder.ts';
 import { type DraftEdge, seal } from '../../solver/llb/draft.ts';
+import { COPY } from '../../solver/testing/graph.ts';
 import { graphSteps } from './graph.ts';
 
 /** What Docker 28.5 writes for the ops (`buildx build --provenance=mode=max`), by their kind. */
 
 const base = imageSource('base', { note: {} });
-const copy = {
-  src: '/Dockerfile',
-  dest: '/x',
-  mode: -1,
-  followSymlink: true,
-  dirCopyContents: true,
-  attemptUnpackDockerCompatibility: false,
-  createDestPath: true,
-  allowWildcard: true,
-  allowEmptyWildcard: true,
-  timestamp: -1,
-};
+const copy = { ...COPY, src: '/Dockerfile', dest: '/x' };
 const shown = {
   src: '/Dockerfile',
   dest: '/x',

@@ -37,6 +37,16 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
   };
 }
 
+/** Does layer work on this thread. */
+export function inlineJobs(): LayerJobs {
+  return pooledJobs({
+    threads: 0,
+    run: runInline,
+    warm: () => undefined,
+    [Symbol.asyncDispose]: async () => undefined,
+  });
+}
+
 /**
  * True for a small directory. It stops looking once the limits are exceeded. It reads only names
  * and sizes, and follows no link.

@@ -5,11 +5,10 @@ import { openContent } from '../store/content.ts';
 import { openBlobForms } from '../store/forms.ts';
 import { openImages } from '../store/images.ts';
 import type { Store } from '../store/root.ts';
-import { runInline } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
 import { LayerTable } from './layers.ts';
 import { OverlayPacker } from './packer.ts';
-import { pooledJobs } from './pooled-jobs.ts';
+import { inlineJobs } from './pooled-jobs.ts';
 import { OverlaySnapshotter } from './snapshotter.ts';
 
 /**
@@ -46,13 +45,4 @@ export function openServices(store: Store, jobs: LayerJobs = inlineJobs()): Stor
     snapshotter,
     packer: new OverlayPacker(table, content, forms, jobs),
   };
-}
-
-function inlineJobs(): LayerJobs {
-  return pooledJobs({
-    threads: 0,
-    run: runInline,
-    warm: () => undefined,
-    [Symbol.asyncDispose]: async () => undefined,
-  });
 }

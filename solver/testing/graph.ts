@@ -1,5 +1,6 @@
 import { digestOf } from '../../base/digest.ts';
 import type { ExecOp } from '../llb/exec-op.ts';
+import type { FileActionCopy } from '../llb/file-op.ts';
 import type { LlbEdge, OpMetadata } from '../llb/graph.ts';
 import { marshalOp } from '../llb/marshal.ts';
 import type { Mount } from '../llb/mount.ts';
@@ -43,20 +44,23 @@ export function exec(
   return llb({ kind: 'exec', exec: op }, root ? [root] : [], metadata);
 }
 
+/** What the Dockerfile frontend sets in every plain COPY. */
+export const COPY: FileActionCopy = {
+  src: '/',
+  dest: '/',
+  mode: -1,
+  followSymlink: true,
+  dirCopyContents: true,
+  attemptUnpackDockerCompatibility: false,
+  createDestPath: true,
+  allowWildcard: true,
+  allowEmptyWildcard: true,
+  timestamp: -1,
+};
+
 /** A COPY of `src` of `from` to `dest` of an empty tree. */
 export function copy(from: LlbEdge, src: string, dest: string): LlbEdge {
-  const action = {
-    src,
-    dest,
-    mode: -1,
-    followSymlink: true,
-    dirCopyContents: true,
-    attemptUnpackDockerCompatibility: false,
-    createDestPath: true,
-    allowWildcard: true,
-    allowEmptyWildcard: false,
-    timestamp: -1,
-  };
+  const action = { ...COPY, src, dest };
   const actions = [
     { input: -1, secondaryInput: 0, output: 0, action: { kind: 'copy' as const, copy: action } },
   ];

@@ -1,4 +1,5 @@
 import type { ChownOpt, FileAction, FileActionCopy } from '../../llb/file-op.ts';
+import { COPY } from '../../testing/graph.ts';
 import type { TreeSpec } from './testing.ts';
 
 /**
@@ -86,19 +87,6 @@ export const ARCHIVES = [
   ['z.tzst', 'tree', 'zstd'],
   ['wh.tar', 'wh', undefined],
 ] as const;
-
-const COPY: FileActionCopy = {
-  src: '/',
-  dest: '/',
-  mode: -1,
-  followSymlink: true,
-  dirCopyContents: true,
-  attemptUnpackDockerCompatibility: false,
-  createDestPath: true,
-  allowWildcard: true,
-  allowEmptyWildcard: true,
-  timestamp: -1,
-};
 
 /**
  * The actions that BuildKit's Dockerfile frontend makes of one COPY: one for each source, each on

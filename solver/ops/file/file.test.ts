@@ -33,6 +33,7 @@ import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import { getXattr, setXattr } from '../../../snapshotter/sys/xattr.ts';
 import type { FileAction, FileActionCopy } from '../../llb/file-op.ts';
 import type { BuildResult } from '../../result.ts';
+import { COPY } from '../../testing/graph.ts';
 import { type FileOpWorld, fileOp } from '../file.ts';
 import { NO_OVERRIDES } from './attributes.ts';
 import { copyFiles, copyTree } from './copytree.ts';
@@ -66,19 +67,6 @@ test.after.each(({ home, snapshotter }) => {
   snapshotter[Symbol.dispose]();
   rmSync(home, { recursive: true });
 });
-
-const COPY: FileActionCopy = {
-  src: '/',
-  dest: '/',
-  mode: -1,
-  followSymlink: true,
-  dirCopyContents: true,
-  attemptUnpackDockerCompatibility: false,
-  createDestPath: true,
-  allowWildcard: true,
-  allowEmptyWildcard: true,
-  timestamp: -1,
-};
 
 type Kind = FileAction['action'];
 
