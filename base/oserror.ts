@@ -223,9 +223,7 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
             'or choose another disk'
         : undefined;
     case 'EIO':
-      return (
-        'the disk or the file system fails: look at dmesg, and check both ' + 'before anything else'
-      );
+      return 'the disk or its file system fails: look at dmesg, and check both first';
     case 'ESTALE':
     case 'ENOTCONN':
       return 'mount that file system again, then run the command again';

@@ -225,8 +225,8 @@ function warnOfRuntime(
   warn: (sentence: string) => void,
 ): void {
   const { dev, ino, size, mtimeMs } = statSync(runtime.path);
-  const path =
-    `${stateDir}/version-` + `${digest(JSON.stringify([runtime.path, dev, ino, size, mtimeMs]))}`;
+  const identity = JSON.stringify([runtime.path, dev, ino, size, mtimeMs]);
+  const path = `${stateDir}/version-${digest(identity)}`;
   let version: string;
   try {
     version = readFileSync(path, 'utf8');

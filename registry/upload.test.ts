@@ -160,7 +160,7 @@ test('a token that expires during an upload is replaced, and the piece is sent a
 
 for (const header of [true, false]) {
   test(`a token that expires during the PUT of a blob is replaced, ${
-    header ? 'as the registry asks' : 'even if the registry ' + 'does not ask'
+    header ? 'as the registry asks' : 'even if the registry does not'
   }`, async () => {
     let token = 0;
     await using tokens = await faultServer(

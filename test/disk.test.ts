@@ -153,7 +153,7 @@ test('the policies of kiln.toml decide what an automatic collection removes', as
   await using rig = await prepared();
   await rig.build('c');
   const config = `${rig.write('etc', {
-    'kiln.toml': '[[worker.oci.gcpolicy]]\n' + 'filters = ["type==exec.cachemount"]\n',
+    'kiln.toml': '[[worker.oci.gcpolicy]]\nfilters = ["type==exec.cachemount"]\n',
   })}/kiln.toml`;
   const { stdout } = await rig.kiln(['prune', '--auto'], {
     expect: 0,
@@ -167,7 +167,7 @@ test('a build that made a layer starts a collection when one is due', async () =
   await using rig = await prepared();
   await rig.build('c');
   const config = `${rig.write('etc', {
-    'kiln.toml': '[[worker.oci.gcpolicy]]\n' + 'filters = ["type==exec.cachemount"]\n',
+    'kiln.toml': '[[worker.oci.gcpolicy]]\nfilters = ["type==exec.cachemount"]\n',
   })}/kiln.toml`;
   const collecting = async (...args: string[]) => {
     utimesSync(`${rig.store}/collected`, 1, 1);

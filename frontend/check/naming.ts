@@ -31,11 +31,11 @@ const consistentCasing: Check = (dockerfile) => {
   const all = instructionsOf(dockerfile);
   const lower = all.filter(({ keyword }) => isLower(keyword)).length;
   const upper = all.filter(({ keyword }) => isUpper(keyword)).length;
-  const [fits, wanted] = lower > upper ? [isLower, 'lowercase'] : [isUpper, 'uppercase'];
+  const [fits, casing] = lower > upper ? [isLower, 'lowercase'] : [isUpper, 'uppercase'];
   return all.flatMap(({ keyword, range }) => {
     if (fits(keyword)) return [];
-    const message =
-      `Command '${keyword}' should match the case of the command ` + `majority (${wanted})`;
+    const wanted = `the case of the command majority (${casing})`;
+    const message = `Command '${keyword}' should match ${wanted}`;
     return [warning('ConsistentInstructionCasing', message, range)];
   });
 };
@@ -93,8 +93,8 @@ const definitionDescription: Check = ({ globalArgs, stages }) => {
     if (comment === '' || names.length === 0 || (first !== undefined && names.includes(first)))
       return [];
     const name = names.length > 1 ? '<arg_key>' : names[0];
-    const message =
-      `Comment for ${instruction} should follow the format: \`# ` + `${name} <description>\``;
+    const format = `\`# ${name} <description>\``;
+    const message = `Comment for ${instruction} should follow the format: ${format}`;
     return [warning('InvalidDefinitionDescription', message, range)];
   };
   const froms = stages.flatMap(({ from }) =>

@@ -59,8 +59,8 @@ export function refusal(entry: TarEntry, error: unknown): unknown {
       ATTRIBUTE_ERRNOS.has(code) ||
       ((code === 'ENOSPC' || code === 'EDQUOT') && error.size >= LARGE_VALUE);
     if (!isFault) return error;
-    const value =
-      `the attribute ${JSON.stringify(error.attribute)} ` + `(${error.size} bytes) of ${name}`;
+    const attribute = JSON.stringify(error.attribute);
+    const value = `the attribute ${attribute} (${error.size} bytes) of ${name}`;
     return malformed(`${value} is refused by the kernel: ${attributeReason(code)}`, error);
   }
   if (!ENTRY_ERRNOS.has(code)) return error;
