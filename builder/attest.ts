@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { Platform } from '../base/platform.ts';
 import type { Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../exporter/target.ts';
@@ -6,8 +7,7 @@ import type { TargetResult } from '../frontend/frontend.ts';
 import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { materialsOf } from '../solver/materials.ts';
-import { sessionOf } from '../solver/step-session.ts';
-import type { World } from '../solver/world.ts';
+import type { StepSession } from '../solver/step-session.ts';
 import type { BuildContext } from './build-context.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
 import type { BuildRequest } from './request.ts';
@@ -16,9 +16,10 @@ import { provenanceArguments } from './request-fields.ts';
 /** The parts of a solved build that attestations are made from. */
 export interface AttestedBuild {
   readonly dockerfile: LoadedContext['dockerfile'];
-  readonly world: Pick<World, 'platform'>;
+  /** The platform of image sources that name none. */
+  readonly platform: Platform;
   /** The session of the steps. It knows the commits and files that sources resolved to. */
-  readonly session: unknown;
+  readonly session: StepSession;
   /** The graph of each target. */
   readonly results: ReadonlyMap<BuiltTarget, TargetResult>;
   /** Milliseconds since 1970. */
@@ -51,7 +52,7 @@ async function attest(
   if (asked.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
     const edge = build.results.get(target)?.edge;
-    const materials = await materialsOf(edge, build.world.platform, sessionOf(build));
+    const materials = await materialsOf(edge, build.platform, build.session);
     predicates.push(provenance(asked.provenance, factsOf(build, context), { edge, materials }));
   }
   return predicates;

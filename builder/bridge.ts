@@ -1,12 +1,14 @@
-import { join } from 'node:path';
 import type { SourceText } from '../base/errors.ts';
 import type { ImageResolver, TargetResult } from '../frontend/frontend.ts';
-import { imageSources } from '../registry/pull.ts';
-import { openTagMemory } from '../registry/tags.ts';
+import type { ImageSources } from '../registry/pull.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
-import { type BuildContext, registryOf } from './build-context.ts';
+import type { EmulatedStep } from '../solver/step-session.ts';
+import type { BuildContext } from './build-context.ts';
+import type { BuildCaches } from './caches/caches.ts';
 import { resolverWithProgress } from './frontend-request.ts';
+import { imageSourcesOf } from './image-sources.ts';
 import type { BuildRequest } from './request.ts';
+import { type LocalDirectory, lendToSteps } from './session/lend.ts';
 import { openSolving, type Solving } from './solving.ts';
 
 /**
@@ -23,6 +25,8 @@ export interface Bridge {
   readonly solving: () => Solving;
   /** Paths of OCI layouts by the name of their named context. Each frontend adds its own. */
   readonly layouts: Map<string, string>;
+  /** The directories for `local://NAME` in graphs. Each frontend adds its own. */
+  readonly locals: Map<string, LocalDirectory>;
 }
 
 /** The graphs that are to be solved and exported, as a frontend or a client returns them. */
@@ -40,31 +44,45 @@ export interface BuildAnswer {
 /** Makes the graphs of a build, in place of the frontend that its request names. */
 export type BuildDriver = (bridge: Bridge) => Promise<BuildAnswer>;
 
-/** Opens the image sources and the caches of a build. `context.scope` closes them. */
+/** Opens the session of the steps and the caches of a build. `context.scope` closes them. */
 export async function openBridge(context: BuildContext): Promise<Bridge> {
   const { engine, progress, signal, scope } = context;
-  const sources = scope.use(
-    imageSources({
-      content: engine.content,
-      images: engine.images,
-      registry: await registryOf(context),
-      tags: openTagMemory(join(engine.store.root, 'tags')),
-      warn: (short) => progress({ kind: 'warning', short, detail: [] }),
-    }),
+  const layouts: Bridge['layouts'] = new Map();
+  const locals: Bridge['locals'] = new Map();
+  const emulated: EmulatedStep[] = [];
+  let caches: BuildCaches | undefined;
+  const session = scope.use(
+    await lendToSteps(
+      context,
+      { locals, layouts },
+      {
+        onEmulated: (step) => void emulated.push(step),
+        onLayer: (layer) => {
+          // The layer is packed or described while later steps run. An export that needs it joins
+          // this work, and reports its errors.
+          if (caches?.layerMade(layer)) return;
+          engine.snapshotter.describe(layer, signal).catch(() => {});
+        },
+      },
+    ),
   );
-  const layouts = new Map<string, string>();
-  const caches = await openCaches(context, sources);
+  const images = imageSourcesOf(engine)(session);
+  caches = await openCaches(context, images);
   let opened: Solving | undefined;
   return {
     context,
-    resolveImage: resolverWithProgress(imageResolver(sources, signal, layouts), progress),
-    solving: () => (opened ??= openSolving(context, { sources, layouts, caches })),
+    resolveImage: resolverWithProgress(imageResolver(images, signal, layouts), progress),
+    solving: () => (opened ??= openSolving(context, { session, images, caches, emulated })),
     layouts,
+    locals,
   };
 }
 
 /** Opens the caches, if the request has any. The imported ones begin to be read at once. */
-async function openCaches(context: BuildContext, sources: ReturnType<typeof imageSources>) {
+async function openCaches(
+  context: BuildContext,
+  sources: ImageSources,
+): Promise<BuildCaches | undefined> {
   const { request, scope } = context;
   if (request.cacheFrom.length + request.cacheTo.length === 0) return undefined;
   const { BuildCaches } = await import('./caches/caches.ts');

@@ -1,5 +1,6 @@
 import type { ProgressSink } from '../base/progress.ts';
 import type { RegistryOptions } from '../registry/client.ts';
+import { anonymous } from '../registry/credentials.ts';
 import type { Engine } from './engine.ts';
 import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
@@ -17,14 +18,11 @@ export interface BuildContext {
   readonly buildId?: string | undefined;
 }
 
-/**
- * The options for registries in this build: those of the engine, with the logins of the session in
- * place of the engine's when it has any.
- */
+/** How registries are reached in this build: as the engine says, with the logins of the session. */
 export async function registryOf({
   engine,
   session,
 }: Pick<BuildContext, 'engine' | 'session'>): Promise<RegistryOptions> {
-  const options = await engine.settings.registry();
-  return session.credentials ? { ...options, credentials: session.credentials } : options;
+  const settings = await engine.settings.registry();
+  return { ...settings, credentials: session.credentials ?? anonymous };
 }

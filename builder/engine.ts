@@ -12,6 +12,7 @@ import { pooledJobs } from '../snapshotter/overlay/pooled-jobs.ts';
 import { openServices, type StoreServices } from '../snapshotter/overlay/services.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
+import type { Worker } from '../solver/worker.ts';
 import { Upkeep } from './upkeep.ts';
 
 /**
@@ -48,8 +49,15 @@ export interface Engine extends StoreServices, AsyncDisposable {
   readonly begin: () => Disposable;
   /** To be called when a build is over: see `Upkeep`. */
   readonly afterBuild: (how: 'ended' | 'cancelled') => void;
-  /** What runs the steps of all builds. It is made when it is first asked for. */
+  /** Runs processes in sandboxes of this host. It is made when it is first asked for. */
   readonly executor: () => RuntimeExecutor;
+  /**
+   * Returns what `make` makes of this engine. It is made at the first call with this function, and
+   * all builds share it.
+   */
+  readonly shared: <T>(make: (engine: Engine) => T) => T;
+  /** Holds what is opened when it is first used. It is disposed with the engine. */
+  readonly scope: AsyncDisposableStack;
 }
 
 /**
@@ -62,8 +70,8 @@ export interface EngineSettings {
    * in memory is best.
    */
   readonly stateDirectory: () => string;
-  /** Mirrors, certificates, proxies, and logins that all builds may use. */
-  readonly registry: () => Promise<RegistryOptions>;
+  /** Mirrors, certificates and proxies. The logins are those of the session of a build. */
+  readonly registry: () => Promise<Omit<RegistryOptions, 'credentials'>>;
   /** Proxies for files that are fetched by HTTP. */
   readonly proxies: () => ProxySettings;
   /** The environment of git, and files of known SSH hosts in addition to that of the store. */
@@ -81,6 +89,11 @@ export interface EngineSettings {
    * layers, when a collection is due.
    */
   readonly collect: (store: Collectable) => Promise<void>;
+  /**
+   * Makes the worker that runs the steps of all builds. `local` makes the one of this host, which
+   * runs them when this is undefined.
+   */
+  readonly stepWorker?: ((services: StoreServices, local: () => Worker) => Worker) | undefined;
   /** The network that a step gets when its own network cannot be set up. */
   readonly networkFallback: () => Promise<NetworkFallback>;
 }
@@ -128,7 +141,9 @@ export function openEngine(options: EngineOptions): Engine {
     collect: () => settings.collect(services),
   });
   let executor: RuntimeExecutor | undefined;
-  return {
+  const scope = new AsyncDisposableStack();
+  const shared = new Map<unknown, unknown>();
+  const engine: Engine = {
     ...services,
     pool,
     settings,
@@ -139,14 +154,21 @@ export function openEngine(options: EngineOptions): Engine {
     begin: () => beginUse(services),
     afterBuild: (how) => upkeep.afterBuild(how),
     executor: () => (executor ??= openExecutor(settings)),
+    shared<T>(make: (engine: Engine) => T): T {
+      if (!shared.has(make)) shared.set(make, make(engine));
+      return shared.get(make) as T;
+    },
+    scope,
     async [Symbol.asyncDispose]() {
       await closing('the upkeep of the store', upkeep[Symbol.asyncDispose]());
       if (executor) await closing('what sandboxes share', executor[Symbol.asyncDispose]());
+      await closing('what builds share', scope.disposeAsync());
       await closing('the worker threads', pool[Symbol.asyncDispose]());
       await closing('the store', services.snapshotter[Symbol.asyncDispose]());
       store.close();
     },
   };
+  return engine;
 }
 
 function openExecutor(settings: EngineSettings): RuntimeExecutor {

@@ -38,18 +38,18 @@ export async function solveTree(
   solving: Solving,
   context: BuildContext,
 ): Promise<SolvedTree> {
-  return await solveEdge(seal(tree, solving.world.platform), solving, context);
+  return await solveEdge(seal(tree, solving.worker.platforms[0]), solving, context);
 }
 
 /** The same for a graph that is sealed. */
 export async function solveEdge(
   edge: LlbEdge,
-  { solver, worker }: Solving,
+  { solver, worker, session }: Solving,
   { engine, signal }: BuildContext,
 ): Promise<SolvedTree> {
   const [result] = await explainingFailures(
     [edge],
-    () => solver.solve(loadGraphs([edge], worker), signal),
+    () => solver.solve(loadGraphs([edge], worker, session.allowed), signal),
     engine.store.root,
     signal,
   );

@@ -36,7 +36,7 @@ export interface OpenedFrontend extends PreparedRequest {
  * several frontends.
  */
 export async function openFrontend(
-  { context, resolveImage, solving, layouts }: Bridge,
+  { context, resolveImage, solving, layouts, locals }: Bridge,
   request: BuildRequest = context.request,
 ): Promise<OpenedFrontend> {
   const { session, progress } = context;
@@ -46,7 +46,6 @@ export async function openFrontend(
   const { loaded, vertex } = await loadWithProgress(asked, fetch);
   const prepared = await prepareRequest(request, session, loaded, progress);
   const withLocals = () => {
-    const { locals } = solving();
     for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
     return solving();
   };

@@ -46,7 +46,7 @@ export interface Session {
   readonly ssh: SessionAgents;
   /** The name of the context in the list of builds. */
   readonly shownContext?: string | undefined;
-  /** Logins for registries, in place of the logins of the engine. */
+  /** Logins for registries. Without them the build reaches registries as nobody. */
   readonly credentials?: RegistryOptions['credentials'] | undefined;
   /** Writes the next bytes of an output that goes to the caller, such as `dest=-`. */
   readonly output?: ((bytes: Uint8Array, signal: AbortSignal) => Promise<void>) | undefined;

@@ -5,10 +5,10 @@ import type { Attestor } from '../exporter/attest/attestation.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
 import type { BuiltTarget, ElsewhereLayers } from '../exporter/target.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
+import type { ImageSources } from '../registry/pull.ts';
 import { SCRATCH } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
-import type { World } from '../solver/world.ts';
 import type { AttestedBuild } from './attest.ts';
 import { type BuildDriver, openBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
@@ -71,7 +71,7 @@ export async function solveBuild(
       ? {
           knownIn: await (await import('./export/remote-bases.ts')).blobsOfBases(
             edge,
-            solving.world,
+            basesOf(solving),
             signal,
           ),
         }
@@ -87,8 +87,8 @@ export async function solveBuild(
     })),
   );
   const facts = {
-    world: solving.world,
-    session: solving.settings.session,
+    platform: solving.worker.platforms[0],
+    session: solving.session,
     dockerfile: dockerfile ?? { name: 'Dockerfile', text: '' },
     started,
     finished: Date.now(),
@@ -118,25 +118,26 @@ async function attestorFor(
 async function solveTargets(
   context: BuildContext,
   targets: readonly TargetResult[],
-  { solver, settings, caches, world, worker, memory, emulated }: Solving,
+  solving: Solving,
   mayStayRemote: boolean,
 ): Promise<(SolvedTarget | undefined)[]> {
   const { request, engine, signal, progress } = context;
+  const { solver, settings, session, images, caches, worker, memory, emulated } = solving;
   const all = targets.flatMap((target) => (target.edge ? [target.edge] : []));
   const isBase = ({ vertex }: LlbEdge) => vertex.op.kind === 'source';
   const remote =
     mayStayRemote && !caches && all.some(isBase)
-      ? await (await import('./export/remote-bases.ts')).remoteBases(all, world, context)
+      ? await (await import('./export/remote-bases.ts')).remoteBases(all, basesOf(solving), context)
       : new Map<LlbEdge, RemoteStack>();
   const edges = all.filter((edge) => !remote.has(edge));
   const solvedTargets = targets.filter(({ edge }) => edge && !remote.has(edge));
   const solve = async (): Promise<readonly SolvedTarget[]> => {
-    const loaded = loadGraphs(edges, worker);
+    const loaded = loadGraphs(edges, worker, session.allowed);
     const wanted = request.squash
-      ? loaded.map((edge, index) => squashed(edge, solvedTargets[index]!, world))
+      ? loaded.map((edge, index) => squashed(edge, solvedTargets[index]!, worker))
       : loaded;
     if (caches)
-      return await caches.solve({ settings, world, edges: wanted, mayStayRemote }, targets);
+      return await caches.solve({ settings, images, edges: wanted, mayStayRemote }, targets);
     return (await solver.solve(wanted, signal)).map((result) => ({ result }));
   };
   const results = await explainingFailures(edges, solve, engine.store.root, signal).finally(() =>
@@ -149,25 +150,27 @@ async function solveTargets(
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
 
+/** Where the base images of a build are found. */
+function basesOf({ images, session, worker }: Solving) {
+  return { images, layout: session.layout, platform: worker.platforms[0] };
+}
+
 /** Layers that are downloaded only if the push has to upload them. */
-function elsewhereLayers(
-  { layers, origin }: RemoteStack,
-  sources: World['sources'],
-): ElsewhereLayers {
-  return { layers, origin, fetch: (layer, signal) => sources.fetch({ origin }, layer, { signal }) };
+function elsewhereLayers({ layers, origin }: RemoteStack, images: ImageSources): ElsewhereLayers {
+  return { layers, origin, fetch: (layer, signal) => images.fetch({ origin }, layer, { signal }) };
 }
 
 async function builtTarget(
   target: TargetResult,
   solved: SolvedTarget | undefined,
-  { caches, world }: Pick<Solving, 'caches' | 'world'>,
+  { caches, images }: Pick<Solving, 'caches' | 'images'>,
 ): Promise<BuiltTarget> {
   const { platform, base } = target;
   // An inline cache in the config of the base image is about the layers of that image only.
   const { [INLINE_FIELD]: _, ...config } = target.config;
   const snapshot = solved?.result?.kind === 'snapshot' ? solved.result.snapshot : SCRATCH;
   const own = { ...target, config: config as ImageConfig };
-  const elsewhere = solved?.elsewhere && elsewhereLayers(solved.elsewhere, world.sources);
+  const elsewhere = solved?.elsewhere && elsewhereLayers(solved.elsewhere, images);
   return {
     platform,
     config: own.config,

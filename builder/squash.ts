@@ -1,10 +1,9 @@
 import { digestOfParts } from '../base/digest.ts';
 import type { ImageConfig } from '../base/oci.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
-import { squashOp } from '../solver/ops/squash.ts';
 import type { BuildResult } from '../solver/result.ts';
 import type { Edge } from '../solver/solver.ts';
-import type { World } from '../solver/world.ts';
+import type { Worker } from '../solver/worker.ts';
 
 /**
  * Adds the step of `--squash` on top of a target: it merges all layers above the base image into
@@ -13,7 +12,7 @@ import type { World } from '../solver/world.ts';
 export function squashed(
   edge: Edge<BuildResult>,
   { base }: TargetResult,
-  world: World,
+  worker: Worker,
 ): Edge<BuildResult> {
   const keep = base?.rootfs?.diff_ids?.length ?? 0;
   const { digest, ignoreCache } = edge.vertex;
@@ -21,7 +20,7 @@ export function squashed(
     digest: digestOfParts(['squash', digest, String(edge.output), String(keep)]),
     name: 'squashing layers',
     inputs: [edge],
-    op: squashOp(keep, world),
+    op: worker.squash(keep),
     ignoreCache,
   };
   return { vertex, output: 0 };

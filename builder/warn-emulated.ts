@@ -2,7 +2,7 @@ import { formatPlatform } from '../base/platform.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';
-import type { EmulatedStep } from '../solver/world.ts';
+import type { EmulatedStep } from '../solver/step-session.ts';
 
 /**
  * Warns about steps that an emulator ran, because emulation is slow. There is one warning for each

@@ -18,8 +18,11 @@ export interface CacheRequest {
   readonly sharing: CacheSharing;
   /** The identity of the tree that the cache starts with; '' when it starts empty. */
   readonly base: string;
-  /** Set by `--no-cache`: start with a new cache once in a build, unless it is in use. */
-  readonly fresh?: boolean;
+  /**
+   * For `--no-cache`: the directories of the caches that this build has emptied. One that is not
+   * among them is emptied now, unless it is in use.
+   */
+  readonly emptied?: Set<string>;
   /** Fills a new cache. */
   readonly fill: (directory: string) => Promise<void>;
 }
@@ -57,14 +60,14 @@ export interface CacheAbout {
   readonly created: number;
 }
 
-/** The cache mounts under `directory` (`caches/` of the store), for one build. */
+/** The cache mounts under `directory` (`caches/` of the store). */
 export function createCacheMounts(directory: string): CacheMounts {
-  const begunAnew = new Set<string>();
   return {
     async lease(request, signal) {
       const home = join(directory, cacheName(request));
-      if (request.fresh && !begunAnew.has(home)) {
-        begunAnew.add(home);
+      const { emptied } = request;
+      if (emptied && !emptied.has(home)) {
+        emptied.add(home);
         emptyUnused(home);
       }
       for (;;) {

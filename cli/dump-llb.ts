@@ -1,5 +1,6 @@
 import { KilnError } from '../base/errors.ts';
 import { redactBytes, redactData } from '../base/redact.ts';
+import { registryOf } from '../builder/build-context.ts';
 import { loadContext } from '../builder/context/context.ts';
 import { contextHost } from '../builder/context/context-host.ts';
 import { prepareRequest } from '../builder/frontend-request.ts';
@@ -51,7 +52,7 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
     imageSources({
       content: engine.content,
       images: engine.images,
-      registry: await engine.settings.registry(),
+      registry: await registryOf({ engine, session }),
     }),
   );
   const { inputs } = await prepareRequest(request, session, context, ignoreProgress);

@@ -8,7 +8,7 @@ import { configuredEmulation } from './emulation-options.ts';
 import { gitVariables } from './git-variables.ts';
 import { configuredNetwork } from './network-options.ts';
 import { stderr } from './output.ts';
-import { registryOptions } from './registry-options.ts';
+import { registrySettings } from './registry-options.ts';
 import { rootlessMap } from './rootless.ts';
 import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
 
@@ -29,7 +29,7 @@ export function openLocalEngine(): Engine {
     warn,
     closing: closeInTime,
     stateDirectory,
-    registry: () => registryOptions(env),
+    registry: () => registrySettings(env),
     proxies: () => proxySettings(env),
     git: () => ({
       env: gitVariables(env),

@@ -8,12 +8,14 @@ import { directoryAt } from './context-directory.ts';
 import type { OnFailure } from './failure/on-failure.ts';
 import { localSecrets } from './local-secrets.ts';
 import { readFifo, readUpTo } from './read-stream.ts';
+import { userCredentials } from './registry-options.ts';
 import { openSshAgents } from './ssh-agents.ts';
 import { standardInput } from './stdin.ts';
 
 /**
  * Returns the session of a build that the command line runs. It lends the directories, files,
- * secrets and ssh agents that the flags name, the environment, and standard input and output.
+ * secrets and ssh agents that the flags name, the environment, standard input and output, and the
+ * logins of the user.
  * `failure` is called when a step fails. Reading ends when `signal` is aborted.
  */
 export function localSession(
@@ -40,6 +42,7 @@ export function localSession(
     output: standardOutput(),
     secret: localSecrets(options.secrets, { env, readStdin: input, readPipe: file }),
     ssh: openSshAgents(options.ssh, env, engine.store),
+    credentials: userCredentials(env),
     onStepFailed:
       failure && ((step, executor, stepSignal) => failure.step(step, executor, stepSignal)),
   };

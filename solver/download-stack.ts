@@ -1,9 +1,8 @@
 import type { RemoteStack } from '../cache/remote/imported.ts';
-import { unpackImage } from '../registry/unpack.ts';
+import { type UnpackWorld, unpackImage } from '../registry/unpack.ts';
 import type { Snapshot } from '../snapshotter/snapshotter.ts';
 import type { DownloadContext } from './deferred.ts';
 import { statusOf } from './ops/source-image.ts';
-import type { World } from './world.ts';
 
 /**
  * Makes a snapshot of a stack from an imported cache. Downloads and unpacks the layers that the
@@ -11,7 +10,7 @@ import type { World } from './world.ts';
  * the context.
  */
 export async function downloadStack(
-  world: Pick<World, 'sources' | 'snapshotter'>,
+  world: UnpackWorld,
   { layers, origin }: RemoteStack,
   { signal, progress, vertex }: DownloadContext,
 ): Promise<Snapshot> {

@@ -18,9 +18,10 @@ const snapshot = (...ids: string[]): BuildResult => ({
 });
 const local: DirectoryResult = { kind: 'directory', root: '/somewhere' };
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /** The ops in these tests use no other services. */
 const world = {
-  allowed: new Set(),
   snapshotter: { files: () => undefined },
 } as unknown as World;
 const worker = localWorker(world, { process: 1, network: 1, cpu: 1 });
@@ -50,7 +51,7 @@ const diff = (lower: number, upper: number, inputs: readonly LlbEdge[]) =>
   llb({ kind: 'diff', diff: { lower: { input: lower }, upper: { input: upper } } }, inputs);
 
 async function ran(edge: LlbEdge, inputs: readonly BuildResult[]): Promise<readonly BuildResult[]> {
-  const [lowered] = loadGraphs([edge], worker);
+  const [lowered] = loadGraphs([edge], worker, NOTHING);
   return await lowered!.vertex.op.run(inputs, context);
 }
 
@@ -70,7 +71,7 @@ test('a vertex that occurs in several graphs is loaded once, with its custom nam
     description: { 'llb.customname': '[a] merge' },
     ignoreCache: true,
   });
-  const [first, second, third] = loadGraphs([two, one, source('local://context')], worker);
+  const [first, second, third] = loadGraphs([two, one, source('local://context')], worker, NOTHING);
   assert.is(first!.vertex, second!.vertex);
   assert.is(first!.vertex.inputs[0]!.vertex, third!.vertex);
   assert.is(first!.vertex.name, '[a] merge');
@@ -81,16 +82,16 @@ test('a vertex that occurs in several graphs is loaded once, with its custom nam
 test('a graph of ten thousand levels is loaded', () => {
   let edge = source('local://context');
   for (let depth = 0; depth < 10_000; depth++) edge = merge([edge]);
-  assert.is(loadGraphs([edge], worker).length, 1);
+  assert.is(loadGraphs([edge], worker, NOTHING).length, 1);
 });
 
 test('a source of an unknown kind is an error', () => {
-  assert.throws(() => loadGraphs([source('ftp://x')], worker), /sources of the kind ftp/);
+  assert.throws(() => loadGraphs([source('ftp://x')], worker, NOTHING), /sources of the kind ftp/);
 });
 
 test('a local source is the directory itself, and its result is volatile', async () => {
   const edge = source('local://context');
-  const [lowered] = loadGraphs([edge], worker);
+  const [lowered] = loadGraphs([edge], worker, NOTHING);
   assert.is((await lowered!.vertex.op.cacheMap(context.signal)).volatile, true);
   assert.equal(await ran(edge, []), [local]);
   await rejected(ran(source('local://other'), []), /"other" that was not given/);
@@ -105,7 +106,7 @@ test('a merge concatenates stacks in the order of the op, and accepts only layer
   assert.equal(await ran(turned, [snapshot('a', 'b'), snapshot('c')]), [snapshot('c', 'a', 'b')]);
   await rejected(ran(merge(inputs), [snapshot('a'), local]), /cannot be merged/);
   assert.throws(
-    () => loadGraphs([merge(inputs, [{ input: 2 }])], worker),
+    () => loadGraphs([merge(inputs, [{ input: 2 }])], worker, NOTHING),
     /input that does not exist/,
   );
 });
@@ -118,7 +119,24 @@ test('the diff of a stack and a lower part of it is the layers above that part',
   assert.equal(await ran(diff(0, 0, inputs), both), [snapshot()]);
   await rejected(ran(diff(1, 0, inputs), both), /not supported yet/);
   await rejected(ran(diff(0, 1, inputs), [snapshot('a'), snapshot('x')]), /not supported yet/);
-  assert.throws(() => loadGraphs([diff(0, 2, inputs)], worker), /input that does not exist/);
+  assert.throws(
+    () => loadGraphs([diff(0, 2, inputs)], worker, NOTHING),
+    /input that does not exist/,
+  );
+});
+
+test('a graph that needs more than the build allows is refused before anything runs', () => {
+  const insecure = llb({
+    kind: 'exec',
+    exec: {
+      meta: { args: ['x'], env: [], cwd: '/' },
+      mounts: [{ input: -1, dest: '/', output: 0 }],
+      network: 0,
+      security: 1,
+    },
+  });
+  assert.throws(() => loadGraphs([insecure], worker, NOTHING), /security.insecure/);
+  assert.is(loadGraphs([insecure], worker, new Set(['security.insecure'])).length, 1);
 });
 
 test.run();

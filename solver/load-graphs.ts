@@ -2,19 +2,30 @@ import type { Digest } from '../base/digest.ts';
 import { type FailedVertex, VertexError } from './failure.ts';
 import type { LlbEdge, LlbVertex } from './llb/graph.ts';
 import { topological } from './llb/walk.ts';
+import { checkAllowed } from './ops/exec/checks.ts';
 import type { BuildResult } from './result.ts';
-import type { Edge, Vertex } from './solver.ts';
+import type { Edge, Op, Vertex } from './solver.ts';
 import type { Worker } from './worker.ts';
 
 /**
  * Turns LLB graphs into the solver's vertices, with the ops of `worker`. A vertex that occurs in
- * several of the graphs becomes one vertex. Throws a VertexError caused by KILN_GRAPH_INVALID,
- * KILN_NOT_ALLOWED, KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
+ * several of the graphs becomes one vertex. `allowed` are the entitlements of the build: a graph
+ * that needs others is refused before any of its steps runs. Throws a VertexError caused by
+ * KILN_GRAPH_INVALID, KILN_NOT_ALLOWED, KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED.
  */
-export function loadGraphs(edges: readonly LlbEdge[], worker: Worker): Edge<BuildResult>[] {
+export function loadGraphs(
+  edges: readonly LlbEdge[],
+  worker: Worker,
+  allowed: ReadonlySet<string>,
+): Edge<BuildResult>[] {
   const loaded = new Map<Digest, Vertex<BuildResult>>();
+  const opOf = (vertex: LlbVertex) => {
+    const op = worker.opOf(vertex);
+    if (vertex.op.kind === 'exec') checkAllowed(vertex.op.exec, allowed);
+    return op;
+  };
   for (const vertex of edges.flatMap(topological)) {
-    if (!loaded.has(vertex.digest)) loaded.set(vertex.digest, loadVertex(vertex, loaded, worker));
+    if (!loaded.has(vertex.digest)) loaded.set(vertex.digest, loadVertex(vertex, loaded, opOf));
   }
   return edges.map((edge) => loadEdge(edge, loaded));
 }
@@ -29,7 +40,7 @@ function loadEdge(
 function loadVertex(
   vertex: LlbVertex,
   loaded: ReadonlyMap<Digest, Vertex<BuildResult>>,
-  worker: Worker,
+  opOf: (vertex: LlbVertex) => Op<BuildResult>,
 ): Vertex<BuildResult> {
   const { digest } = vertex;
   const name = vertex.metadata.description['llb.customname'] ?? defaultName(vertex);
@@ -37,7 +48,7 @@ function loadVertex(
     digest,
     name,
     inputs: vertex.inputs.map((input) => loadEdge(input, loaded)),
-    op: namingVertex({ digest, name }, () => worker.opOf(vertex)),
+    op: namingVertex({ digest, name }, () => opOf(vertex)),
     ignoreCache: vertex.metadata.ignoreCache ?? false,
   };
 }

@@ -6,6 +6,7 @@ import { mergeOp } from './ops/merge.ts';
 import { isImageSource, sourceImageOp } from './ops/source-image.ts';
 import { sourceLocalOp } from './ops/source-local.ts';
 import { remoteSourceOp } from './ops/source-remote.ts';
+import { squashOp } from './ops/squash.ts';
 import type { BuildResult } from './result.ts';
 import type { Op } from './solver.ts';
 import type { Worker, WorkerVertex } from './worker.ts';
@@ -15,7 +16,12 @@ import type { World } from './world.ts';
  * This host as a worker. Its ops use the services of `world`; `limits` says how many run at once.
  */
 export function localWorker(world: World, limits: Worker['limits']): Worker {
-  return { platforms: [world.platform], limits, opOf: (vertex) => opOf(vertex, world) };
+  return {
+    platforms: [world.platform],
+    limits,
+    opOf: (vertex) => opOf(vertex, world),
+    squash: (keep) => squashOp(keep, world),
+  };
 }
 
 /** The op of a vertex. This is the only place that knows all kinds of ops. */

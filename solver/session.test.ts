@@ -44,7 +44,11 @@ class Engine implements AsyncDisposable {
   }
 
   lower(...edges: readonly LlbEdge[]): readonly Edge<BuildResult>[] {
-    return loadGraphs(edges, localWorker(this.host.world, { process: 4, network: 4, cpu: 4 }));
+    return loadGraphs(
+      edges,
+      localWorker(this.host.world, { process: 4, network: 4, cpu: 4 }),
+      new Set(),
+    );
   }
 
   build(session: StepSession): Build {

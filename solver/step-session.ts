@@ -1,18 +1,23 @@
 import type { Digest } from '../base/digest.ts';
+import type { Platform } from '../base/platform.ts';
+import type { DeviceRequest } from '../executor/cdi/cdi.ts';
 import type { ProcessSpec } from '../executor/executor.ts';
+import type { ResourceLimits } from '../executor/limits.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
+import type { RegistryOptions } from '../registry/client.ts';
+import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { SshAgent } from './ops/git/host.ts';
 import type { Resolved } from './ops/git/resolved.ts';
 import type { Answer } from './ops/http/answer.ts';
 import type { DirectoryResult } from './result.ts';
 
 /**
- * # What a caller lends to the steps of its build
+ * # What a build hands to its steps
  *
- * Secrets, ssh agents and directories belong to one build, not to the process. Two builds in one
- * process may have the same steps and lend them different things. So an op is made without them. It
- * is passed the session of its build with each call of `cacheMap` (`MapReport.session`) and `run`
- * (`RunContext.session`):
+ * Secrets, ssh agents, logins, directories and permissions belong to one build, not to the process.
+ * Two builds in one process may have the same steps and hand them different things. So an op is
+ * made without them. It is passed the session of its build with each call of `cacheMap`
+ * (`MapReport.session`) and `run` (`RunContext.session`):
  *
  *     caller → SolverOptions.session → the solver passes it on → sessionOf(context) in an op
  *
@@ -22,7 +27,7 @@ import type { DirectoryResult } from './result.ts';
  * Nothing of a session is part of a key except what `secretMark` returns. Two builds that have a
  * step with the same key therefore run it once, with what the first of them lends.
  */
-export interface StepSession {
+export interface StepSession extends AsyncDisposable {
   /**
    * The bytes of a secret. Undefined if the caller lent none with this id. Called only when a step
    * needs it.
@@ -48,6 +53,22 @@ export interface StepSession {
    * the caller lent none with this name.
    */
   readonly directory: (name: string, wanted: WantedFiles) => Promise<DirectoryResult | undefined>;
+  /** The absolute path of the OCI layout to which sources refer by this name. */
+  readonly layout: (name: string) => string | undefined;
+  /** How registries are reached for this build, with the logins of its caller. */
+  readonly registry: RegistryOptions;
+  /** The entitlements that steps may use: `network.host`, `security.insecure`, `device`. */
+  readonly allowed: ReadonlySet<string>;
+  /** Devices that are given to every step. */
+  readonly devices: readonly DeviceRequest[];
+  /** The resources that each step may use at most. */
+  readonly limits?: ResourceLimits | undefined;
+  /** Called with a sentence that the caller should know, and that is not about one step. */
+  readonly warn?: ((sentence: string) => void) | undefined;
+  /** Called with each step that ran on an emulated processor, even if it failed. */
+  readonly onEmulated?: ((step: EmulatedStep) => void) | undefined;
+  /** Called with each layer that a step made on this host, so that work on it can begin early. */
+  readonly onLayer?: ((layer: LayerId) => void) | undefined;
   /**
    * Called with each step that failed on this host. Its tree and mounts are kept until the promise
    * settles.
@@ -56,6 +77,18 @@ export interface StepSession {
   readonly found: FoundSources;
   /** Warnings that the caller of the build has already got. */
   readonly warnedOf: Set<string>;
+  /** The cache mounts that this build has emptied (`--no-cache`). */
+  readonly emptiedCaches: Set<string>;
+  /** What a worker opens for this build. It is closed when the build disposes of the session. */
+  readonly scope: AsyncDisposableStack;
+}
+
+/** A step that ran on an emulated processor. */
+export interface EmulatedStep {
+  readonly vertex: Digest;
+  readonly platform: Platform;
+  /** The emulator, such as `qemu-aarch64-static`. */
+  readonly emulator: string;
 }
 
 /**
@@ -100,17 +133,28 @@ export interface FoundSources {
 
 const sessions = new WeakSet<object>();
 
+/** The parts of a session that its maker gives. The others begin empty. */
+export type StepSessionOptions = Partial<
+  Omit<StepSession, 'found' | 'warnedOf' | 'emptiedCaches' | 'scope' | typeof Symbol.asyncDispose>
+>;
+
 /** Makes a session that lends `what` and nothing else. */
-export function stepSession(
-  what: Partial<Omit<StepSession, 'found' | 'warnedOf'>> = {},
-): StepSession {
+export function stepSession(what: StepSessionOptions = {}): StepSession {
+  const scope = new AsyncDisposableStack();
   const session: StepSession = {
     secret: async () => undefined,
     sshSocket: async () => undefined,
     gitAgent: async () => undefined,
     directory: async () => undefined,
     found: { refs: new Map(), answers: new Map() },
+    layout: () => undefined,
+    registry: {},
+    allowed: new Set(),
+    devices: [],
     warnedOf: new Set(),
+    emptiedCaches: new Set(),
+    scope,
+    [Symbol.asyncDispose]: () => scope.disposeAsync(),
     ...what,
   };
   sessions.add(session);
@@ -130,4 +174,19 @@ export function sessionOf(context: { readonly session?: unknown } | undefined): 
 
 function isStepSession(value: unknown): value is StepSession {
   return typeof value === 'object' && value !== null && sessions.has(value);
+}
+
+/**
+ * Returns a function that makes one value for each session, when it is first called with it. A
+ * value that has to be closed registers that with the `scope` of the session.
+ */
+export function perSession<T extends object>(
+  make: (session: StepSession) => T,
+): (session: StepSession) => T {
+  const made = new WeakMap<StepSession, T>();
+  return (session) => {
+    let value = made.get(session);
+    if (!value) made.set(session, (value = make(session)));
+    return value;
+  };
 }

@@ -4,10 +4,12 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { digestOf } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
 import { failure } from '../base/testing/failure.ts';
 import type { Fetcher } from '../registry/fetch.ts';
+import type { SourceImage } from '../registry/pull.ts';
 import type { LlbEdge } from './llb/graph.ts';
 import type { Mount } from './llb/mount.ts';
 import { MOUNT_TYPE } from './llb/mount.ts';
@@ -206,6 +208,71 @@ export function workerContract(name: string, make: MakeWorker): void {
     assert.is((await failure(op.run([], at.context(stepSession())))).code, 'KILN_SECRET_NOT_FOUND');
   });
 
+  test('an image is looked up with the logins of its own caller', async () => {
+    const images: World['images'] = (session) => ({
+      async resolve(_text, platform, { signal }) {
+        const login = await session.registry.credentials?.('registry.example', signal);
+        const name = login?.kind === 'basic' ? login.username : 'nobody';
+        return { name, diffIds: [digestOf(name)], platform } as unknown as SourceImage;
+      },
+      fetch: () => Promise.reject(new Error('nothing is fetched here')),
+      [Symbol.asyncDispose]: async () => {},
+    });
+    await using at = await setting(make, {}, { images });
+    const op = at.op(source('docker-image://registry.example/private@sha256:1'));
+    const keyFor = async (session: StepSession) =>
+      JSON.stringify((await op.cacheMap(never(), at.context(session))).parts);
+    const lent = (username: string) =>
+      stepSession({
+        registry: { credentials: async () => ({ kind: 'basic', username, password: 'p' }) },
+      });
+    const keys = await Promise.all([lent('a'), lent('b'), stepSession()].map(keyFor));
+    for (const [index, name] of ['a', 'b', 'nobody'].entries())
+      assert.match(keys[index]!, digestOf(name), name);
+  });
+
+  test('permissions and limits of a step are those of its own build', async () => {
+    const limit: Command = ([path = ''], { spec }) =>
+      writeFileSync(join(spec.rootfs, path), `${spec.network} ${spec.limits?.memory}`);
+    await using at = await setting(make, { limit });
+    const op = at.op(exec(['limit /l'], undefined, { network: 1 }));
+    const open = stepSession({ allowed: new Set(['network.host']), limits: { memory: 7 } });
+    const [result] = await op.run([], at.context(open));
+    assert.equal(await at.host.files(result), { l: 'host 7' });
+    assert.is((await failure(op.run([], at.context(stepSession())))).code, 'KILN_NOT_ALLOWED');
+  });
+
+  test('squashing leaves the lowest layers, and the files as they were', async () => {
+    await using at = await setting(make);
+    let tree = (await at.run(exec(['write /a 1', 'write /b 1'])))[0]!;
+    for (const line of ['write /b 2', 'write /c 3'])
+      tree = (await at.run(exec([line], source('docker-image://base')), [tree]))[0]!;
+    const op = at.worker.squash(1);
+    const { inputs } = await op.cacheMap(never(), at.context());
+    assert.equal(
+      inputs.map(({ by }) => by),
+      ['definition'],
+    );
+    const [squashed] = await op.run([tree], at.context());
+    assert.is(layers(squashed), 2);
+    assert.equal(await at.host.files(squashed), { a: '1', b: '2', c: '3' });
+  });
+
+  test('what a worker keeps for a build goes with the session', async () => {
+    const ended: string[] = [];
+    const hasher: World['hasher'] = (session) => {
+      session.scope.defer(() => void ended.push('a build'));
+      throw new Error('nothing is hashed here');
+    };
+    await using at = await setting(make, {}, { hasher });
+    const session = stepSession();
+    const directory = local(at.host, { f: 'text' });
+    await at.run(copy(source('local://context'), '/f', '/f'), [directory], session).catch(() => {});
+    assert.equal(ended, []);
+    await session[Symbol.asyncDispose]();
+    assert.equal(ended, ['a build']);
+  });
+
   test('a step is connected to the ssh agent of its own caller', async () => {
     const ask: Command = async ([target = '', text = '', path = ''], { spec }) => {
       const mount = spec.mounts.find((one) => one.target === target);
@@ -319,7 +386,7 @@ export function workerContract(name: string, make: MakeWorker): void {
         limits: worker.limits,
         session,
       });
-      const [result] = await solver.solve(loadGraphs([graph], worker), never());
+      const [result] = await solver.solve(loadGraphs([graph], worker, new Set()), never());
       const ran = events.filter(
         ({ cached, name: step }) => !cached && !step.startsWith('local://'),
       );

@@ -32,16 +32,22 @@ export interface Worker {
    * The platforms whose steps this worker runs without emulation. The first one is the platform of
    * image sources that name none.
    */
-  readonly platforms: readonly Platform[];
+  readonly platforms: readonly [Platform, ...Platform[]];
   /** How many ops of each resource the worker runs at the same time. */
   readonly limits: SolverOptions<BuildResult>['limits'];
   /**
    * Returns the op of a vertex. Runs nothing and sends no request. The op keeps nothing of a build:
-   * what a caller lends is passed with each call. Throws KILN_GRAPH_INVALID, KILN_NOT_ALLOWED,
+   * what a caller lends is passed with each call. Throws KILN_GRAPH_INVALID,
    * KILN_OP_UNSUPPORTED or KILN_SOURCE_UNSUPPORTED for a vertex that the worker cannot run. A
-   * remote worker may instead reject with them from `cacheMap` and `run`.
+   * remote worker may instead reject with them from `cacheMap` and `run`. Both reject with
+   * KILN_NOT_ALLOWED when the session does not allow what the vertex needs.
    */
   opOf(vertex: WorkerVertex): Op<BuildResult>;
+  /**
+   * Returns the op of `--squash`, which is not a part of LLB. It has one input: a snapshot, whose
+   * layers above the lowest `keep` it merges into one.
+   */
+  squash(keep: number): Op<BuildResult>;
 }
 
 /** What a worker gets of a vertex: everything that decides what runs. An `LlbVertex` is one. */

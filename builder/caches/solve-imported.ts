@@ -2,20 +2,21 @@ import { messageOf } from '../../base/errors.ts';
 import type { CacheStore } from '../../cache/cache.ts';
 import { RemoteStack, withImports } from '../../cache/remote/imported.ts';
 import type { ReadCache } from '../../cache/remote/source.ts';
+import type { ImageSources } from '../../registry/pull.ts';
 import { Deferred, type MaybeDeferred } from '../../solver/deferred.ts';
 import { downloadStack } from '../../solver/download-stack.ts';
 import { type BuildResult, resultCodec } from '../../solver/result.ts';
 import { solveRetryingLost } from '../../solver/retry-lost.ts';
 import { downloadAll } from '../../solver/solve.ts';
 import type { Edge, SolverOptions } from '../../solver/solver.ts';
-import type { World } from '../../solver/world.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { KeyedSteps, SolvedTarget } from './cached-target.ts';
 
 /** The edges to solve, with the options of the solver. */
 export interface CachedSolve {
   readonly settings: SolverOptions<BuildResult>;
-  readonly world: World;
+  /** Images, with the logins of the build. */
+  readonly images: ImageSources;
   readonly edges: readonly Edge<BuildResult>[];
   /** Results from an imported cache need not be downloaded. */
   readonly mayStayRemote: boolean;
@@ -28,7 +29,7 @@ export interface CachedSolve {
  * steps that have a key.
  */
 export async function solveImported(
-  { settings, world, edges, mayStayRemote }: CachedSolve,
+  { settings, images, edges, mayStayRemote }: CachedSolve,
   imports: readonly ReadCache[],
   { engine, progress, signal }: BuildContext,
   onSteps: (steps: KeyedSteps) => void,
@@ -40,7 +41,7 @@ export async function solveImported(
       : settings.cache;
   onSteps({ cache, keyed: [] });
   const { decode } = resultCodec(snapshotter, (stack, context) =>
-    downloadStack(world, stack, context),
+    downloadStack({ sources: images, snapshotter }, stack, context),
   );
   const options: SolverOptions<BuildResult> = {
     ...settings,

@@ -1,15 +1,18 @@
 import type { Digest } from '../../base/digest.ts';
+import type { Platform } from '../../base/platform.ts';
 import { RemoteStack } from '../../cache/remote/imported.ts';
 import type { Repository } from '../../registry/client.ts';
 import type { SourceImage } from '../../registry/pull.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
 import { topological } from '../../solver/llb/walk.ts';
-import { isImageSource, resolveSource } from '../../solver/ops/source-image.ts';
-import type { World } from '../../solver/world.ts';
+import { type ImagePlaces, isImageSource, resolveSource } from '../../solver/ops/source-image.ts';
 import type { BuildContext } from '../build-context.ts';
 
-/** The services that look up base images. */
-type BasesWorld = Pick<World, 'sources' | 'layouts' | 'platform' | 'snapshotter'>;
+/** Where base images are found. */
+interface Bases extends ImagePlaces {
+  /** The platform of image sources that name none. */
+  readonly platform: Platform;
+}
 
 /**
  * Finds the targets that only change the config of a base image (labels, a command) and whose
@@ -19,14 +22,14 @@ type BasesWorld = Pick<World, 'sources' | 'layouts' | 'platform' | 'snapshotter'
  */
 export async function remoteBases(
   edges: readonly LlbEdge[],
-  world: BasesWorld,
-  { signal, progress }: BuildContext,
+  bases: Bases,
+  { engine, signal, progress }: BuildContext,
 ): Promise<ReadonlyMap<LlbEdge, RemoteStack>> {
   const stacks = new Map<LlbEdge, RemoteStack>();
   for (const edge of edges) {
     const { vertex } = edge;
-    const image = await sourceOf(vertex, world, signal);
-    if (!image || image.diffIds.every((diffId) => world.snapshotter.find(diffId) !== undefined))
+    const image = await sourceOf(vertex, bases, signal);
+    if (!image || image.diffIds.every((diffId) => engine.snapshotter.find(diffId) !== undefined))
       continue;
     // Only used for a base without a history. A history has the time of each layer.
     const created = Date.parse(image.config.created ?? '') || 0;
@@ -54,12 +57,12 @@ export async function remoteBases(
 /** Maps the digest of each layer of the base images of `edge` to the repository that has it. */
 export async function blobsOfBases(
   edge: LlbEdge,
-  world: BasesWorld,
+  bases: Bases,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<Digest, Repository>> {
   const known = new Map<Digest, Repository>();
   for (const vertex of topological(edge)) {
-    const image = await sourceOf(vertex, world, signal);
+    const image = await sourceOf(vertex, bases, signal);
     if (image?.origin.kind !== 'registry') continue;
     for (const { digest } of image.manifest.layers) known.set(digest, image.origin.repository);
   }
@@ -72,9 +75,9 @@ export async function blobsOfBases(
  */
 async function sourceOf(
   { op }: LlbVertex,
-  world: BasesWorld,
+  bases: Bases,
   signal: AbortSignal,
 ): Promise<SourceImage | undefined> {
   if (op.kind !== 'source' || !isImageSource(op.source.identifier)) return undefined;
-  return await resolveSource(op.source, op.platform ?? world.platform, world, signal);
+  return await resolveSource(op.source, op.platform ?? bases.platform, bases, signal);
 }

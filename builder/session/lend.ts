@@ -1,29 +1,39 @@
-import type { Executor } from '../../executor/executor.ts';
 import type { DirectoryResult } from '../../solver/result.ts';
-import { type StepSession, stepSession, type WantedFiles } from '../../solver/step-session.ts';
-import type { BuildContext } from '../build-context.ts';
+import {
+  type StepSession,
+  type StepSessionOptions,
+  stepSession,
+  type WantedFiles,
+} from '../../solver/step-session.ts';
+import { type BuildContext, registryOf } from '../build-context.ts';
 import { secretMarks } from './secret-memory.ts';
 
 /** Finds a directory for the graph of a frontend. It holds at least the `wanted` files. */
 export type LocalDirectory = (wanted: WantedFiles) => Promise<DirectoryResult>;
 
-/** What runs steps on this host, and the directories behind `local://NAME` by their names. */
-interface StepHost {
-  readonly executor: Executor;
+/** What frontends find for the graphs of a build, by the names in the graphs. */
+export interface FoundPlaces {
+  /** The directories behind `local://NAME`. */
   readonly locals: ReadonlyMap<string, LocalDirectory>;
+  /** Paths of OCI layouts. */
+  readonly layouts: ReadonlyMap<string, string>;
 }
 
 /**
- * Makes the session of the steps from the session of their build. It gives them secrets, ssh
- * agents and directories, and hands each failed step to the caller of the build.
+ * Makes the session of the steps from the session and the request of their build. It gives them
+ * secrets, ssh agents, logins and directories, says what they are allowed, and hands each failed
+ * step to the caller of the build.
  */
-export function lendToSteps(
-  { request, engine, session }: BuildContext,
-  { executor, locals }: StepHost,
-): StepSession {
+export async function lendToSteps(
+  context: BuildContext,
+  { locals, layouts }: FoundPlaces,
+  told: Pick<StepSessionOptions, 'onEmulated' | 'onLayer'>,
+): Promise<StepSession> {
+  const { request, engine, session, progress } = context;
   const { secretsInKeys } = request;
   const { onStepFailed } = session;
   return stepSession({
+    ...told,
     secret: (id) => session.secret(id),
     ...(secretsInKeys.length > 0 && {
       secretMark: secretMarks(session, secretsInKeys, engine.store),
@@ -38,6 +48,17 @@ export function lendToSteps(
       const { path, remembered } = await session.directory(name, wanted);
       return { kind: 'directory', root: path, ...(remembered && { memory: path }) };
     },
-    ...(onStepFailed && { onStepFailed: (step, signal) => onStepFailed(step, executor, signal) }),
+    layout: (name) => layouts.get(name),
+    registry: await registryOf(context),
+    // Asking for the host's network for all steps includes the entitlement.
+    allowed: new Set(
+      request.network === 'host' ? [...request.allow, 'network.host'] : request.allow,
+    ),
+    limits: request.limits,
+    devices: request.devices.map((name) => ({ name, optional: false })),
+    warn: (short) => progress({ kind: 'warning', short, detail: [] }),
+    ...(onStepFailed && {
+      onStepFailed: (step, signal) => onStepFailed(step, engine.executor(), signal),
+    }),
   });
 }

@@ -13,7 +13,7 @@ import type { ExecMeta, ExecOp } from '../llb/exec-op.ts';
 import type { Mount } from '../llb/mount.ts';
 import type { BuildResult } from '../result.ts';
 import type { CacheMap, MapReport, RunContext } from '../solver.ts';
-import { stepSession } from '../step-session.ts';
+import { perSession, type StepSession, stepSession } from '../step-session.ts';
 import type { World } from '../world.ts';
 import { execOp } from './exec.ts';
 import { type CopyingSnapshotter, copyingSnapshotter } from './file/testing.ts';
@@ -24,6 +24,7 @@ type Process = (spec: ProcessSpec, output: (text: string) => void) => number | P
 interface Bench extends Disposable {
   readonly snapshots: CopyingSnapshotter;
   readonly world: World;
+  readonly session: StepSession;
   readonly layers: LayerId[];
   readonly events: ProgressEvent[];
   tree(make: (root: string) => void): BuildResult;
@@ -63,20 +64,19 @@ function bench(
       },
       probe: unused('the runtime'),
     },
-    hasher: createContentHasher({ directory: scratch }),
-    sources: { open: unused('images'), resolve: unused('images') } as unknown as World['sources'],
+    hasher: perSession(() => createContentHasher({ directory: scratch })),
+    images: unused('images'),
     platform: { os: 'linux', architecture: 'amd64' },
     forms: { record: unused('forms'), find: unused('forms'), all: unused('forms') },
     caches: createCacheMounts(scratch),
-    layouts: new Map(),
-    allowed: new Set(options.allowed ?? []),
     secretDirectory: () => ({
       path: snapshots.at(snapshots.add(() => {})),
       [Symbol.dispose]: () => {},
     }),
-    onLayer: (layer) => layers.push(layer),
   };
   const session = stepSession({
+    allowed: new Set(options.allowed ?? []),
+    onLayer: (layer) => void layers.push(layer),
     secret: async (id) =>
       options.secrets?.[id] === undefined ? undefined : Buffer.from(options.secrets[id]),
     async sshSocket(id, { uid, gid, mode }) {
@@ -90,6 +90,7 @@ function bench(
   return {
     snapshots,
     world,
+    session,
     layers,
     events,
     tree: (make) => ({ kind: 'snapshot', snapshot: snapshots.add(make) }),
@@ -545,7 +546,9 @@ test('command, environment, directory, user, network and mounts each change the 
     exec({}, { mounts: [ROOT, { ...bind, readonly: false }] }),
     exec({}, { secretenv: [{ id: 's', name: 'S', optional: false }] }),
   ];
-  const keys = await Promise.all(ops.map((op) => partsOf(b.world, op)));
+  const keys = await Promise.all(
+    ops.map(async (op) => JSON.stringify((await mapOf(b.world, op, 1, b.session)).parts)),
+  );
   assert.is(new Set(keys).size, ops.length);
   const names = (await mapOf(b.world, exec({ env: ['FOO=1'] }))).parts.map((part) => part.name);
   assert.ok(
@@ -622,12 +625,15 @@ test('an input that is also the root, or an output, counts by definition', async
   ]);
 });
 
-test('host network and insecure mode are refused unless the build allows them', () => {
+test('host network and insecure mode are refused unless the build allows them', async () => {
   using strict = bench();
   using open = bench({ allowed: ['network.host', 'security.insecure'] });
   for (const op of [exec({}, { network: 1 }), exec({}, { security: 1 })]) {
-    assert.throws(() => execOp(op, 1, undefined, strict.world), /which this build does not allow/);
-    execOp(op, 1, undefined, open.world);
+    const base = strict.tree(() => {});
+    for (const refused of [mapOf(strict.world, op), strict.run(op, [base], () => 0)])
+      assert.match(String(await failure(refused)), /which this build does not allow/);
+    await mapOf(open.world, op, 1, open.session);
+    await open.run(op, [open.tree(() => {})], () => 0);
   }
 });
 

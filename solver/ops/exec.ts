@@ -6,9 +6,9 @@ import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
 import type { ExecOp } from '../llb/exec-op.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op, RunContext } from '../solver.ts';
-import { sessionOf } from '../step-session.ts';
+import { type StepSession, sessionOf } from '../step-session.ts';
 import type { World } from '../world.ts';
-import { checkExec } from './exec/checks.ts';
+import { checkAllowed, checkExec } from './exec/checks.ts';
 import { inputKeys, keyParts, secretParts } from './exec/key.ts';
 import { LastOutput } from './exec/last-output.ts';
 import { openMounts } from './exec/mounts.ts';
@@ -17,8 +17,7 @@ import { networkOf, processSpec } from './exec/process.ts';
 /**
  * The op of a RUN: one process on a root file system, with mounts. The root and every mount that is
  * an output become layers. A mount that is only read counts in the key by its content. If `fresh`
- * (`--no-cache`), the caches that it mounts start empty. Throws KILN_GRAPH_INVALID or
- * KILN_NOT_ALLOWED.
+ * (`--no-cache`), the caches that it mounts start empty. Throws KILN_GRAPH_INVALID.
  */
 export function execOp(
   op: ExecOp,
@@ -27,14 +26,18 @@ export function execOp(
   world: World,
   fresh = false,
 ): Op<BuildResult> {
-  checkExec(op, inputCount, world.allowed);
+  checkExec(op, inputCount);
   return {
     resource: 'process',
-    cacheMap: async (_signal, report) => ({
-      parts: [...keyParts(op, platform), ...(await secretParts(op, sessionOf(report)))],
-      inputs: inputKeys(op, inputCount, world),
-      volatile: false,
-    }),
+    async cacheMap(_signal, report) {
+      const session = sessionOf(report);
+      checkAllowed(op, session.allowed);
+      return {
+        parts: [...keyParts(op, platform), ...(await secretParts(op, session))],
+        inputs: inputKeys(op, inputCount, world, session),
+        volatile: false,
+      };
+    },
     run: (inputs, context) => runExec({ op, platform, fresh }, inputs, world, context),
   };
 }
@@ -53,6 +56,7 @@ async function runExec(
 ): Promise<readonly BuildResult[]> {
   const { signal, vertex } = context;
   const session = sessionOf(context);
+  checkAllowed(op, session.allowed);
   world.executor.warm?.(networkOf(op));
   await using mounts = await openMounts(op, inputs, { world, session, signal, fresh });
   const last = new LastOutput();
@@ -74,28 +78,28 @@ async function runExec(
     signal,
   );
   if (result.emulator !== undefined && platform)
-    world.onEmulated?.({ vertex, platform, emulator: result.emulator });
+    session.onEmulated?.({ vertex, platform, emulator: result.emulator });
   if (result.usage) context.usage?.(result.usage);
   const wanted = op.meta.validExitCodes?.length ? op.meta.validExitCodes : [0];
   if (!wanted.includes(result.exitCode)) {
     // The process was killed because the build was cancelled: its exit code means nothing.
     signal.throwIfAborted();
     await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
-    throw stepFailed(op, result, last, world);
+    throw stepFailed(op, result, last, session);
   }
-  return await commitOutputs(mounts.outputs, world);
+  return await commitOutputs(mounts.outputs, session);
 }
 
 async function commitOutputs(
   outputs: readonly ActiveSnapshot[],
-  world: World,
+  { onLayer }: StepSession,
 ): Promise<BuildResult[]> {
   const results: BuildResult[] = [];
   for (const active of outputs) {
     checkWritten(active.upper, active.isPlain);
     const snapshot = await active.commit();
     const layer = snapshot.layers.at(-1);
-    if (layer !== undefined) world.onLayer?.(layer);
+    if (layer !== undefined) onLayer?.(layer);
     results.push({ kind: 'snapshot', snapshot });
   }
   return results;
@@ -147,7 +151,7 @@ function stepFailed(
   op: ExecOp,
   result: ProcessResult,
   last: LastOutput,
-  { limits }: World,
+  { limits }: StepSession,
 ): KilnError {
   const command = op.meta.args.join(' ');
   const killed = result.oomKilled ? ' (it was killed because memory ran out)' : '';

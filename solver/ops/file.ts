@@ -6,12 +6,17 @@ import { contentIndex } from '../../cache/explain/contentindex.ts';
 import type { FileOp } from '../llb/file-op.ts';
 import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
+import { sessionOf } from '../step-session.ts';
+import type { World } from '../world.ts';
 import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';
-import { type FileOpWorld, type HashedDirectories, runActions } from './file/run-actions.ts';
+import { type FileServices, type HashedDirectories, runActions } from './file/run-actions.ts';
 import { treeOf } from './file/tree.ts';
 import { wire } from './file/wiring.ts';
 
-export type { FileOpWorld } from './file/run-actions.ts';
+/** The services that file ops use. */
+export interface FileOpWorld extends Omit<FileServices, 'hasher'> {
+  readonly hasher: World['hasher'];
+}
 
 /**
  * The op of an LLB file op: copies, new directories, files and symlinks, and removals. Each output
@@ -25,18 +30,21 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
   const hashed: HashedDirectories = new WeakMap();
   return {
     resource: 'cpu',
-    cacheMap: async () => ({
-      parts: actionParts(op, inputCount),
-      inputs: reads.map((input) => inputKey(input, world, hashed)),
-      volatile: false,
-    }),
+    async cacheMap(_signal, report) {
+      const hosted = { ...world, hasher: world.hasher(sessionOf(report)) };
+      return {
+        parts: actionParts(op, inputCount),
+        inputs: reads.map((input) => inputKey(input, hosted, hashed)),
+        volatile: false,
+      };
+    },
     async run(inputs, context) {
       const results = await runActions({
         op,
         wiring,
         inputs,
         hashed,
-        world,
+        world: { ...world, hasher: world.hasher(sessionOf(context)) },
         signal: context.signal,
         warn: (text) => warn(context, text),
       });
@@ -48,7 +56,7 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
 
 function inputKey(
   reads: InputReads,
-  world: FileOpWorld,
+  world: FileServices,
   hashed: HashedDirectories,
 ): InputKey<BuildResult> {
   if (reads.whole || reads.selections.length === 0) return { by: 'definition' };

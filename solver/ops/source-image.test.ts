@@ -14,6 +14,7 @@ import { writeLayout } from '../../registry/testing/layouts.ts';
 import type { ImageStore } from '../../snapshotter/images.ts';
 import type { ImageLayer, LayerId, Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { BuildResult } from '../result.ts';
+import { stepSession } from '../step-session.ts';
 import { imageResolver, sourceImageOp } from './source-image.ts';
 
 const AMD64 = { os: 'linux', architecture: 'amd64' };
@@ -45,7 +46,7 @@ function worldOver(directory: string, unpack: Unpack, present: readonly Digest[]
     touch: () => {},
   };
   const sources = imageSources({ content, images: NO_IMAGES, registry: {} });
-  return { sources, snapshotter: snapshotter as Snapshotter, content };
+  return { sources, images: () => sources, snapshotter: snapshotter as Snapshotter, content };
 }
 
 function inDirectory(work: (directory: string) => Promise<void>): () => Promise<void> {
@@ -146,7 +147,8 @@ test(
   'the resolver and the op find a layout of --build-context by its name',
   inDirectory(async (directory) => {
     const layouts = new Map([['base', directory]]);
-    const world = { ...worldOver(directory, named), layouts };
+    const world = worldOver(directory, named);
+    const session = stepSession({ layout: (name) => layouts.get(name) });
     const answer = await imageResolver(world.sources, never(), layouts)(
       'oci-layout://base:v1',
       AMD64,
@@ -158,7 +160,7 @@ test(
       { identifier, attrs: { 'oci.store': 'base' } },
       AMD64,
       world,
-    ).run([], context());
+    ).run([], { ...context(), session });
     assert.is(layersOf(results).length, DIFF_IDS.length);
   }),
 );
@@ -175,13 +177,12 @@ test(
         cancel.signal.addEventListener('abort', () => reject(cancel.signal.reason)),
       );
     };
-    const op = opOver(directory, { ...world, sources: { ...world.sources, resolve } });
+    const op = opOver(directory, { ...world, images: () => ({ ...world.sources, resolve }) });
     const first = op.cacheMap(cancel.signal).catch((error: unknown) => error);
     const second = op.cacheMap(never());
     cancel.abort(new CancelledError());
     assert.instance(await first, CancelledError);
     assert.is((await second).parts.length, 1);
-    await op.run([], context());
     assert.is(asked, 2);
   }),
 );

@@ -4,23 +4,15 @@ import type { Platform } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { parseReference } from '../../base/reference.ts';
 import type { ImageSources, SourceImage } from '../../registry/pull.ts';
-import {
-  chainIdOf,
-  type LayerProgress,
-  type UnpackWorld,
-  unpackImage,
-} from '../../registry/unpack.ts';
+import { chainIdOf, type LayerProgress, unpackImage } from '../../registry/unpack.ts';
 import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
+import { type StepSession, sessionOf } from '../step-session.ts';
+import type { World } from '../world.ts';
 
 /** The services that image sources use. */
-export interface SourceImageWorld extends UnpackWorld {
-  /**
-   * Paths of OCI layouts (`--build-context`) by store name, as in the op's `oci.store` attribute.
-   */
-  readonly layouts?: ReadonlyMap<string, string>;
-}
+export type SourceImageWorld = Pick<World, 'images' | 'snapshotter'>;
 
 const LAYOUT = 'oci-layout://';
 
@@ -41,56 +33,61 @@ export function sourceImageOp(
   platform: Platform,
   world: SourceImageWorld,
 ): Op<BuildResult> {
-  let resolved: Promise<SourceImage> | undefined;
-  const resolve = async (signal: AbortSignal): Promise<SourceImage> => {
-    // An earlier failure has already been reported. Another build may try again: the first may only
-    // have been cancelled.
-    const known = resolved && (await resolved.catch(() => undefined));
-    if (known) return known;
-    resolved = resolveSource(source, platform, world, signal);
-    return await resolved;
+  const placeOf = (context: Parameters<typeof sessionOf>[0]) => {
+    const session = sessionOf(context);
+    return { images: world.images(session), layout: session.layout };
   };
   return {
     resource: 'network',
-    async cacheMap(signal) {
-      const image = await resolve(signal);
+    async cacheMap(signal, report) {
+      const image = await resolveSource(source, platform, placeOf(report), signal);
       return {
         parts: [{ name: 'image layers', value: chainIdOf(image.diffIds) ?? 'none' }],
         inputs: [],
         volatile: false,
       };
     },
-    async run(_inputs, { signal, progress, vertex }) {
-      const image = await resolve(signal);
-      const snapshot = await unpackImage(world, image, signal, statusOf(progress, vertex));
+    async run(_inputs, context) {
+      const { signal, progress, vertex } = context;
+      const place = placeOf(context);
+      const image = await resolveSource(source, platform, place, signal);
+      const from = { sources: place.images, snapshotter: world.snapshotter };
+      const snapshot = await unpackImage(from, image, signal, statusOf(progress, vertex));
       world.snapshotter.touch(snapshot);
       return [{ kind: 'snapshot', snapshot }];
     },
   };
 }
 
+/** Where the images of one build are found. */
+export interface ImagePlaces {
+  readonly images: ImageSources;
+  /** The path of an OCI layout (`--build-context`) by the name in the op's `oci.store`. */
+  readonly layout: StepSession['layout'];
+}
+
 /** Resolves an image source, with the errors of `ImageSources.resolve`. */
 export function resolveSource(
   source: SourceOp,
   platform: Platform,
-  world: Pick<SourceImageWorld, 'sources' | 'layouts'>,
+  { images, layout }: ImagePlaces,
   signal: AbortSignal,
 ): Promise<SourceImage> {
   const pull = source.attrs['image.resolvemode'] === 'pull';
-  return world.sources.resolve(imageText(source, world.layouts), platform, { pull, signal });
+  return images.resolve(imageText(source, layout), platform, { pull, signal });
 }
 
 /**
  * The text to resolve. An op refers to a layout by its store name. The name in its identifier only
  * says which image it replaces.
  */
-function imageText(source: SourceOp, layouts: ReadonlyMap<string, string> | undefined): string {
+function imageText(source: SourceOp, layout: StepSession['layout']): string {
   const store = source.attrs['oci.store'];
   if (store === undefined || !source.identifier.startsWith(LAYOUT)) return source.identifier;
   // The identifier has the form of an image reference, with a digest or a tag.
   const { tag, digest } = parseReference(source.identifier.slice(LAYOUT.length));
   return (
-    `${LAYOUT}${layouts?.get(store) ?? store}` +
+    `${LAYOUT}${layout(store) ?? store}` +
     `${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`
   );
 }

@@ -18,6 +18,7 @@ import type { LayerPacker } from '../../snapshotter/packer.ts';
 import { SCRATCH, type Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { openStore } from '../../snapshotter/store/root.ts';
 import type { BuildResult } from '../result.ts';
+import { perSession } from '../step-session.ts';
 import type { World } from '../world.ts';
 
 /**
@@ -76,13 +77,11 @@ export async function testHost(
   const world: World = {
     snapshotter,
     executor: shell({ ...COMMANDS, ...commands }),
-    hasher: createContentHasher({ directory: place('statcache') }),
-    sources: { open: unused('images'), resolve: unused('images') } as unknown as World['sources'],
+    hasher: perSession(() => createContentHasher({ directory: place('statcache') })),
+    images: unused('images'),
     platform: { os: 'linux', architecture: 'amd64' },
     forms,
     caches: createCacheMounts(place('caches')),
-    layouts: new Map(),
-    allowed: new Set(),
     secretDirectory: () => ({ path: place(`secrets/${secrets++}`), [Symbol.dispose]: () => {} }),
     ...more,
   };

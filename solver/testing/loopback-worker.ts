@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { ProgressEvent, VertexEvent } from '../../base/progress.ts';
 import type { KeyPart } from '../../cache/cache.ts';
+import type { Credential } from '../../registry/credentials.ts';
 import type { View } from '../../snapshotter/snapshotter.ts';
 import { unmarshalOp } from '../llb/marshal.ts';
 import { copySubtree } from '../ops/exec/copy-subtree.ts';
 import { sourceLocalOp } from '../ops/source-local.ts';
 import type { BuildResult, DirectoryResult } from '../result.ts';
-import type { InputKey, Op, RunContext } from '../solver.ts';
+import type { InputKey, MapReport, Op, RunContext } from '../solver.ts';
 import { type StepSession, sessionOf, stepSession } from '../step-session.ts';
 import type { Worker, WorkerVertex } from '../worker.ts';
 import { type TunnelMethods, tunnelEnd, tunnelSocket } from './agent-tunnel.ts';
@@ -17,8 +18,8 @@ import { type Handlers, line, type Peer, peer } from './peer.ts';
 
 /**
  * A worker that could be on another machine. Its ops run on a second host with a second store, and
- * only bytes pass between the two hosts. A real remote worker would add a socket, the end of
- * sessions, and authentication.
+ * only bytes pass between the two hosts. A real remote worker would add a socket and
+ * authentication.
  */
 
 /**
@@ -30,16 +31,25 @@ interface WireResult {
   readonly diffIds: readonly Digest[];
 }
 
-/**
- * A call of an op on the far host. `op` numbers the op, `session` the session of the caller;
- * `marks`: the session has `secretMark`.
- */
+/** A call of an op on the far host. `op` numbers the op. */
 interface WireOp {
   readonly op: number;
-  readonly bytes: Uint8Array;
-  readonly ignoreCache: boolean;
-  readonly session: number;
+  /** The op in bytes, or what `Worker.squash` gets. */
+  readonly what:
+    | { readonly kind: 'vertex'; readonly bytes: Uint8Array; readonly ignoreCache: boolean }
+    | { readonly kind: 'squash'; readonly keep: number };
+  readonly vertex: Digest;
+  readonly session: WireSession;
+}
+
+/** The session of the caller: what it lends is asked for by its number. */
+interface WireSession {
+  readonly number: number;
+  /** It has `secretMark`. */
   readonly marks: boolean;
+  readonly allowed: readonly string[];
+  readonly devices: StepSession['devices'];
+  readonly limits: StepSession['limits'];
 }
 
 /** What the far host reports while an op is called. */
@@ -76,6 +86,8 @@ type FarMethods = {
     readonly event: Report;
   };
   readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
+  /** The build of a session is over. */
+  readonly end: { readonly ask: number; readonly answer: null };
 };
 
 /** The calls that the near host serves. */
@@ -87,6 +99,10 @@ type NearMethods = TunnelMethods & {
   readonly secretMark: {
     readonly ask: { readonly session: number; readonly id: string };
     readonly answer: string | undefined;
+  };
+  readonly login: {
+    readonly ask: { readonly session: number; readonly host: string };
+    readonly answer: Credential | undefined;
   };
   readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
 };
@@ -112,6 +128,7 @@ export function loopbackWorker(
     platforms: structuredClone(behind.platforms),
     limits: structuredClone(behind.limits),
     opOf: (vertex) => nearSide.opOf(vertex),
+    squash: (keep) => nearSide.squash(keep),
     [Symbol.asyncDispose]: () => farSide[Symbol.asyncDispose](),
   };
 }
@@ -138,6 +155,7 @@ class NearSide {
   readonly #numbers = new WeakMap<StepSession, number>();
   readonly #directories = new WeakMap<DirectoryResult, Promise<WireResult>>();
   #ops = 0;
+  #count = 0;
 
   constructor(host: TestHost, connect: (handlers: Handlers<NearMethods>) => Connected<FarMethods>) {
     this.#host = host;
@@ -145,6 +163,8 @@ class NearSide {
     this.#far = connect({
       secret: async ({ session, id }) => await this.#sessions.get(session)!.secret(id),
       secretMark: async ({ session, id }) => await this.#sessions.get(session)!.secretMark?.(id),
+      login: async ({ session, host }, { signal }) =>
+        await this.#sessions.get(session)!.registry.credentials?.(host, signal),
       layer: async (diffId) => await this.#layers.give(diffId),
       ...tunnelEnd((session) => this.#sessions.get(session)!),
     });
@@ -159,20 +179,33 @@ class NearSide {
     // host with the ops that read them.
     if (op.kind === 'source' && op.source.identifier.startsWith('local://'))
       return sourceLocalOp(op.source);
+    const ignoreCache = metadata.ignoreCache === true;
+    return this.#opOf({ kind: 'vertex', bytes, ignoreCache }, RESOURCES[op.kind]);
+  }
+
+  squash(keep: number): Op<BuildResult> {
+    return this.#opOf({ kind: 'squash', keep }, 'cpu');
+  }
+
+  #opOf(what: WireOp['what'], resource: Op<BuildResult>['resource']): Op<BuildResult> {
     const number = ++this.#ops;
-    const wire = (context: Parameters<typeof sessionOf>[0]): WireOp => {
+    const wire = (context: Partial<MapReport> = {}): WireOp => {
       const session = sessionOf(context);
-      const marks = session.secretMark !== undefined;
       return {
         op: number,
-        bytes,
-        ignoreCache: metadata.ignoreCache === true,
-        session: this.#numberOf(session),
-        marks,
+        what,
+        vertex: context.vertex ?? digestOf(''),
+        session: {
+          number: this.#numberOf(session),
+          marks: session.secretMark !== undefined,
+          allowed: [...session.allowed],
+          devices: session.devices,
+          limits: session.limits,
+        },
       };
     };
     return {
-      resource: RESOURCES[op.kind],
+      resource,
       cacheMap: async (signal, report) => {
         const onEvent = (event: Report) => {
           if (event.kind === 'progress') report?.progress(event.event);
@@ -232,7 +265,11 @@ class NearSide {
   async #sendDirectory(directory: DirectoryResult): Promise<WireResult> {
     const { snapshotter, world } = this.#host;
     await using active = await snapshotter.prepare({ layers: [] });
-    await copySubtree(directory, '/', active.root, world, new AbortController().signal);
+    await copySubtree(directory, '/', active.root, {
+      world,
+      session: stepSession(),
+      signal: new AbortController().signal,
+    });
     return { kind: 'directory', diffIds: await this.#layers.offer(await active.commit()) };
   }
 
@@ -242,9 +279,15 @@ class NearSide {
   }
 
   #numberOf(session: StepSession): number {
-    const number = this.#numbers.get(session) ?? this.#sessions.size + 1;
+    const known = this.#numbers.get(session);
+    if (known !== undefined) return known;
+    const number = ++this.#count;
     this.#numbers.set(session, number);
     this.#sessions.set(number, session);
+    session.scope.defer(async () => {
+      await this.#far.ask('end', number);
+      this.#sessions.delete(number);
+    });
     return number;
   }
 }
@@ -285,8 +328,8 @@ class FarSide implements AsyncDisposable {
         const map = await this.#op(request).cacheMap(signal, {
           progress: (event) => emit({ kind: 'progress', event }),
           started: () => emit({ kind: 'started' }),
-          vertex: digestOf(request.bytes),
-          session: this.#session(request),
+          vertex: request.vertex,
+          session: this.#session(request.session),
         });
         this.#reads.set(request.op, map.inputs);
         return { ...map, inputs: map.inputs.map(({ by, selector }) => ({ by, selector })) };
@@ -303,12 +346,17 @@ class FarSide implements AsyncDisposable {
           signal,
           progress: (event) => emit({ kind: 'progress', event }),
           usage: (usage) => emit({ kind: 'usage', usage }),
-          vertex: digestOf(request.bytes),
-          session: this.#session(request),
+          vertex: request.vertex,
+          session: this.#session(request.session),
         });
         return await Promise.all(results.map((result) => this.#send(result)));
       },
       layer: async (diffId) => await this.#layers.give(diffId),
+      end: async (number) => {
+        await this.#sessions.get(number)?.[Symbol.asyncDispose]();
+        this.#sessions.delete(number);
+        return null;
+      },
     });
   }
 
@@ -316,24 +364,28 @@ class FarSide implements AsyncDisposable {
     return this.#near.receive;
   }
 
-  #op({ op: number, bytes, ignoreCache }: WireOp): Op<BuildResult> {
-    const known = this.#ops.get(number);
-    if (known) return known;
+  #op({ op: number, what }: WireOp): Op<BuildResult> {
+    const made = this.#ops.get(number) ?? this.#make(what);
+    this.#ops.set(number, made);
+    return made;
+  }
+
+  #make(what: WireOp['what']): Op<BuildResult> {
+    if (what.kind === 'squash') return this.#worker.squash(what.keep);
+    const { bytes, ignoreCache } = what;
     const { op, inputs } = unmarshalOp(bytes);
     if (!op) throw new TypeError('the bytes hold no op');
-    const made = this.#worker.opOf({
+    return this.#worker.opOf({
       digest: digestOf(bytes),
       bytes,
       op,
       inputs,
       metadata: { ignoreCache },
     });
-    this.#ops.set(number, made);
-    return made;
   }
 
   /** A session whose methods call the near host. */
-  #session({ session, marks }: WireOp): StepSession {
+  #session({ number: session, marks, allowed, devices, limits }: WireSession): StepSession {
     const known = this.#sessions.get(session);
     if (known) return known;
     const made = stepSession({
@@ -348,6 +400,12 @@ class FarSide implements AsyncDisposable {
               join(this.#host.scratch, `agent${agent}`),
               access,
             );
+      },
+      allowed: new Set(allowed),
+      devices,
+      limits,
+      registry: {
+        credentials: async (host) => await this.#near.ask('login', { session, host }),
       },
       ...(marks && {
         secretMark: async (id: string) => await this.#near.ask('secretMark', { session, id }),

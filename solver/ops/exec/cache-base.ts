@@ -1,4 +1,5 @@
 import type { BuildResult } from '../../result.ts';
+import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { treeOf } from '../file/tree.ts';
 
@@ -9,7 +10,8 @@ import { treeOf } from '../file/tree.ts';
  */
 export async function cacheBase(
   base: BuildResult,
-  world: World,
+  world: Pick<World, 'snapshotter' | 'hasher'>,
+  session: StepSession,
   signal: AbortSignal,
 ): Promise<string> {
   if (base.kind === 'snapshot' && base.snapshot.layers.every(isOfImage))
@@ -19,11 +21,9 @@ export async function cacheBase(
     base.kind === 'directory'
       ? treeOf(base)
       : { root: scope.use(await world.snapshotter.view(base.snapshot)).root };
-  return await world.hasher.digest(
-    tree,
-    { paths: ['/'], wildcard: false, followLinks: true },
-    signal,
-  );
+  return await world
+    .hasher(session)
+    .digest(tree, { paths: ['/'], wildcard: false, followLinks: true }, signal);
 }
 
 /**

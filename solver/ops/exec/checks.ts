@@ -11,9 +11,9 @@ export type Entitlement = 'network.host' | 'security.insecure';
 /**
  * Checks an exec op before anything runs. A graph may come from outside, so every index and enum
  * number is checked, and an unknown one is refused and not read as the default. Throws
- * KILN_GRAPH_INVALID, or KILN_NOT_ALLOWED for an entitlement or device that is not in `allowed`.
+ * KILN_GRAPH_INVALID.
  */
-export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<string>): void {
+export function checkExec(op: ExecOp, inputCount: number): void {
   if (!hasValidMounts(op, inputCount))
     throw new KilnError('KILN_GRAPH_INVALID', 'the build graph has a process with invalid mounts');
   if (!isOneOf(NET_MODE, op.network) || !isOneOf(SECURITY_MODE, op.security)) {
@@ -25,6 +25,10 @@ export function checkExec(op: ExecOp, inputCount: number, allowed: ReadonlySet<s
       },
     );
   }
+}
+
+/** Throws KILN_NOT_ALLOWED when a process needs an entitlement or device not in `allowed`. */
+export function checkAllowed(op: ExecOp, allowed: ReadonlySet<string>): void {
   allowedDevices(op, allowed);
   if (op.network === NET_MODE.host) mustAllow('network.host', allowed);
   if (op.security === SECURITY_MODE.insecure) mustAllow('security.insecure', allowed);

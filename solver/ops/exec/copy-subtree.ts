@@ -3,9 +3,17 @@ import { missingSource } from '../../../cache/select/missing.ts';
 import { resolveVisible } from '../../../cache/select/resolve-visible.ts';
 import { viewTree } from '../../../cache/select/tree-view.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
+import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { treeOf } from '../file/tree.ts';
 import { copyWhole } from '../file/whole.ts';
+
+/** The host and the build for which something is copied. */
+interface CopyContext {
+  readonly world: Pick<World, 'snapshotter' | 'hasher' | 'copyPool'>;
+  readonly session: StepSession;
+  readonly signal: AbortSignal;
+}
 
 /**
  * Copies the file or directory at `path` of a tree to the same path below `to`. Owners, modes and
@@ -15,8 +23,7 @@ export async function copySubtree(
   input: BuildResult,
   path: string,
   to: string,
-  world: World,
-  signal: AbortSignal,
+  { world, session, signal }: CopyContext,
 ): Promise<void> {
   await using scope = new AsyncDisposableStack();
   const tree =
@@ -24,7 +31,7 @@ export async function copySubtree(
       ? treeOf(input)
       : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
   await copyWhole(
-    { tree, path, to, hasher: world.hasher, pool: world.copyPool, mountedOnly: true },
+    { tree, path, to, hasher: world.hasher(session), pool: world.copyPool, mountedOnly: true },
     signal,
   );
 }

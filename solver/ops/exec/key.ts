@@ -100,7 +100,12 @@ export async function secretParts(op: ExecOp, { secretMark }: StepSession): Prom
  * How the inputs count in the key. The root and every mount that becomes an output count by
  * definition. An input whose mounts are only read counts by the content below their source paths.
  */
-export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKey<BuildResult>[] {
+export function inputKeys(
+  op: ExecOp,
+  inputCount: number,
+  world: Pick<World, 'snapshotter' | 'hasher'>,
+  session: StepSession,
+): InputKey<BuildResult>[] {
   return Array.from({ length: inputCount }, (_, input) => {
     const mounts = op.mounts.filter((mount) => mount.input === input);
     const byContent =
@@ -122,11 +127,9 @@ export function inputKeys(op: ExecOp, inputCount: number, world: World): InputKe
           result.kind === 'directory'
             ? treeOf(result)
             : { root: scope.use(await world.snapshotter.view(result.snapshot)).root };
-        const read = await world.hasher.read(
-          tree,
-          { paths: sources, wildcard: false, followLinks: true },
-          signal,
-        );
+        const read = await world
+          .hasher(session)
+          .read(tree, { paths: sources, wildcard: false, followLinks: true }, signal);
         const { digest } = read;
         return {
           digest,

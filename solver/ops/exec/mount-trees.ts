@@ -34,14 +34,11 @@ export async function openTree(mount: Mount, opening: Opening): Promise<MountTre
  * Local directories are not mounted directly. The step gets a copy of the part it mounts, owned by
  * root and without ignored files.
  */
-async function copied(
-  input: DirectoryResult,
-  path: string,
-  { scope, world, signal }: Opening,
-): Promise<MountTree> {
+async function copied(input: DirectoryResult, path: string, opening: Opening): Promise<MountTree> {
+  const { scope, world } = opening;
   const active = scope.use(await world.snapshotter.prepare(SCRATCH));
   const source = realSource(input, path);
-  await copySubtree(input, source, active.root, world, signal);
+  await copySubtree(input, source, active.root, opening);
   return { root: active.root, source, active };
 }
 

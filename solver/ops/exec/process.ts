@@ -27,7 +27,7 @@ export async function processSpec(
   session: StepSession,
 ): Promise<ProcessSpec> {
   const { meta } = op;
-  const requests = [...(world.lentDevices ?? []), ...allowedDevices(op, world.allowed)];
+  const requests = [...session.devices, ...allowedDevices(op, session.allowed)];
   return {
     rootfs: mounts.root,
     args: meta.args,
@@ -43,7 +43,7 @@ export async function processSpec(
     ulimits: limitsOf(op),
     shmSize: mounts.shmSize,
     cgroupParent: meta.cgroupParent ?? '',
-    limits: world.limits,
+    limits: session.limits,
     devices: requests.length === 0 ? [] : await world.devices?.(requests),
     readonlyRootfs: mounts.readonlyRoot,
     platform,

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../../../base/digest.ts';
 import { createContentHasher } from '../../../cache/contenthash/hasher.ts';
 import type { Snapshot } from '../../../snapshotter/snapshotter.ts';
+import { perSession } from '../../step-session.ts';
 import { fileOp } from '../file.ts';
 import { makeArchives } from './archives.ts';
 import { BASE, CASES, type Case, CONTEXT } from './cases.ts';
@@ -74,7 +75,10 @@ function matching(expected: readonly string[], outcome: Outcome): Outcome {
 }
 
 async function build(one: Case): Promise<Outcome> {
-  const world = { snapshotter, hasher: createContentHasher({ directory: undefined }) };
+  const world = {
+    snapshotter,
+    hasher: perSession(() => createContentHasher({ directory: undefined })),
+  };
   const op = fileOp({ actions: one.actions }, 2, world);
   const signal = new AbortController().signal;
   try {

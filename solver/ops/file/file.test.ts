@@ -33,6 +33,7 @@ import { openRoot } from '../../../snapshotter/sys/rooted.ts';
 import { getXattr, setXattr } from '../../../snapshotter/sys/xattr.ts';
 import type { FileAction, FileActionCopy } from '../../llb/file-op.ts';
 import type { BuildResult } from '../../result.ts';
+import { perSession } from '../../step-session.ts';
 import { COPY } from '../../testing/graph.ts';
 import { type FileOpWorld, fileOp } from '../file.ts';
 import { NO_OVERRIDES } from './attributes.ts';
@@ -111,7 +112,7 @@ async function run(
 ): Promise<string> {
   const op = fileOp({ actions }, 2, {
     snapshotter: world.snapshotter,
-    hasher: createContentHasher({ directory: undefined }),
+    hasher: perSession(() => createContentHasher({ directory: undefined })),
     ...more,
   });
   const inputs: BuildResult[] = [
@@ -133,7 +134,7 @@ async function run(
 async function keyOf(world: World, actions: readonly FileAction[]): Promise<string> {
   const op = fileOp({ actions }, 2, {
     snapshotter: world.snapshotter,
-    hasher: createContentHasher({ directory: undefined }),
+    hasher: perSession(() => createContentHasher({ directory: undefined })),
   });
   const signal = new AbortController().signal;
   const { parts, inputs } = await op.cacheMap(signal);
@@ -198,7 +199,7 @@ test('a context that changes after its key was computed is an error', async (wor
   const hasher = createContentHasher({ directory: undefined });
   const op = fileOp({ actions: chain(copy('/a', '/x')) }, 2, {
     snapshotter: world.snapshotter,
-    hasher,
+    hasher: () => hasher,
   });
   const signal = new AbortController().signal;
   const source = (await op.cacheMap(signal)).inputs[1]!;
@@ -298,7 +299,7 @@ test('two actions may use the result of a third without seeing each other', asyn
   ];
   const op = fileOp({ actions }, 2, {
     snapshotter: world.snapshotter,
-    hasher: createContentHasher({ directory: undefined }),
+    hasher: perSession(() => createContentHasher({ directory: undefined })),
   });
   const inputs: BuildResult[] = [
     { kind: 'snapshot', snapshot: SCRATCH },
@@ -341,7 +342,7 @@ test('a graph with any index out of range is refused', (world) => {
     const make = () =>
       fileOp({ actions: [action] }, 2, {
         snapshotter: world.snapshotter,
-        hasher: createContentHasher({ directory: undefined }),
+        hasher: perSession(() => createContentHasher({ directory: undefined })),
       });
     assert.throws(make, (error: KilnError) => error.code === 'KILN_GRAPH_INVALID');
   }
@@ -566,7 +567,13 @@ test('a large copy that is made again links unchanged files', async (world) => {
     const { pool, jobs } = countingPool();
     const hasher = agedHasher();
     const out = listTree(
-      await run(world, SCRATCH, chain(...kinds), { pool, earlier, hasher }, 'the context'),
+      await run(
+        world,
+        SCRATCH,
+        chain(...kinds),
+        { pool, earlier, hasher: () => hasher },
+        'the context',
+      ),
     );
     // The file of remembered copies is written when nothing else waits.
     await new Promise(setImmediate);

@@ -32,8 +32,8 @@ import { treeOf } from './tree.ts';
 import { copyWhole } from './whole.ts';
 import type { Wiring } from './wiring.ts';
 
-/** The services that file ops use. */
-export interface FileOpWorld {
+/** The services that one run of a file op uses. */
+export interface FileServices {
   readonly snapshotter: Snapshotter;
   readonly hasher: SelectionHasher;
   /** If undefined, everything is copied on the main thread. */
@@ -55,7 +55,7 @@ export interface FileRun {
   readonly wiring: Wiring;
   readonly inputs: readonly BuildResult[];
   readonly hashed: HashedDirectories;
-  readonly world: FileOpWorld;
+  readonly world: FileServices;
   readonly signal: AbortSignal;
   readonly warn: (text: string) => void;
 }

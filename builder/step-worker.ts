@@ -1,0 +1,75 @@
+import { mkdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { createContentHasher } from '../cache/contenthash/hasher.ts';
+import { hashFilesJob } from '../cache/contenthash/jobs.ts';
+import { createCacheMounts } from '../cache/mounts.ts';
+import { hostPlatform } from '../registry/platforms.ts';
+import { localWorker } from '../solver/local-worker.ts';
+import { openEarlierCopies } from '../solver/ops/file/earlier.ts';
+import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
+import { perSession } from '../solver/step-session.ts';
+import type { Worker } from '../solver/worker.ts';
+import type { World } from '../solver/world.ts';
+import type { Engine } from './engine.ts';
+import { imageSourcesOf } from './image-sources.ts';
+import { openRemotes } from './remotes.ts';
+import { secretDirectory } from './session/secret-memory.ts';
+
+/** The most transfers of sources at once. */
+const TRANSFERS = 4;
+
+/** The worker that runs the steps of all builds of an engine. */
+export function workerOf(engine: Engine): Worker {
+  return engine.shared(makeWorker);
+}
+
+function makeWorker(engine: Engine): Worker {
+  const processors = availableParallelism();
+  const limits = { process: processors, network: TRANSFERS, cpu: processors };
+  const local = () => localWorker(localWorld(engine), limits);
+  return engine.settings.stepWorker?.(engine, local) ?? local();
+}
+
+/**
+ * Makes the services that steps use on this host. What they open is closed with the engine, and
+ * what they keep for one build with its session.
+ */
+function localWorld(engine: Engine): World {
+  const { pool, store, snapshotter } = engine;
+  const directory = (name: string) => {
+    const path = join(store.root, name);
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  };
+  const statCaches = directory('statcache');
+  return {
+    snapshotter,
+    executor: engine.executor(),
+    hasher: perSession((session) => {
+      const hasher = createContentHasher({
+        directory: statCaches,
+        pool: {
+          threads: pool.threads,
+          run: (job, signal) => pool.run(hashFilesJob, job, signal),
+          warm: () => pool.warm(),
+        },
+      });
+      session.scope.defer(() => hasher.save());
+      return hasher;
+    }),
+    copyPool: {
+      threads: pool.threads,
+      copy: (job, signal) => pool.run(copyFilesJob, job, signal),
+      link: (job, signal) => pool.run(linkFilesJob, job, signal),
+    },
+    earlierCopies: openEarlierCopies(join(store.root, 'copies'), snapshotter),
+    images: imageSourcesOf(engine),
+    platform: hostPlatform(),
+    forms: engine.forms,
+    caches: createCacheMounts(directory('caches')),
+    devices: async (requests) => (await import('../executor/cdi/cdi.ts')).findDevices(requests),
+    secretDirectory: () => secretDirectory(store),
+    remotes: openRemotes(engine),
+  };
+}
