@@ -28,7 +28,11 @@ export interface BuildExtras {
    * an output fails, the error lists them as not done.
    */
   readonly leftover?: readonly string[] | undefined;
-  /** Makes the result that is exported, in place of the frontend of the request. */
+  /**
+   * Makes the result that is exported, in place of the frontend of the request.
+   *
+   * @internal
+   */
   readonly driver?: BuildDriver | undefined;
 }
 

@@ -12,6 +12,7 @@ import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { remoteSession } from '../session/remote-session.ts';
 import type { Sessions } from '../session/sessions.ts';
+import { readCacheOptions } from './cache-options.ts';
 import type { OpenBuild } from './open-builds.ts';
 import { exporterResponse, readOutputs } from './outputs.ts';
 
@@ -45,7 +46,13 @@ export async function solve(
     () => scratch.use(engine.store.scratch('output')).path,
     ended,
   );
-  const base = buildRequest({ outputs: outputs.specs, allow: [...request.entitlements] });
+  const base = buildRequest({
+    outputs: outputs.specs,
+    allow: [...request.entitlements],
+    ...readCacheOptions(request.cache, (short) =>
+      open.status.event({ kind: 'warning', short, detail: [] }),
+    ),
+  });
   using session = client ? remoteSession(client, sessions, engine.store, ended) : memorySession({});
   const { response } = await build(
     engine,
