@@ -35,7 +35,7 @@ export function readText(path: string): string {
   }
 }
 
-/** Answers false when the directory still exists. */
+/** Removes a directory. Returns false when it still exists. */
 export function removeDirectory(path: string): boolean {
   bestEffort(() => rmdirSync(path));
   return !existsSync(path);

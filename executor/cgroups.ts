@@ -47,8 +47,8 @@ export interface Placement {
   readonly manager: 'cgroupfs' | 'disabled';
   readonly path: string | undefined;
   /**
-   * Set where the spec has no cgroup path, and the process has groups of its own on v1 all the
-   * same: their directories on the host, by controller.
+   * The directories on the host of the process's own groups on v1, by controller. Set where it has
+   * such groups although the spec has no cgroup path.
    */
   readonly groups?: ReadonlyMap<string, string>;
   /** Limits that the runtime sets, where it makes the group: `linux.resources`. */
@@ -57,7 +57,7 @@ export interface Placement {
   start<T extends { readonly pid: number }>(launch: () => T): T;
   /**
    * Reads the counters and removes what `place` made, after the process has ended. A second call
-   * answers empty counters.
+   * returns empty counters.
    */
   finish(): Counters;
 }

@@ -102,10 +102,7 @@ export interface ProcessIO {
   readonly stdin?: Uint8Array;
   /** Streams that the caller lends to the process (`kiln run -it`). `output` is not called then. */
   readonly lent?: LentStreams | undefined;
-  /**
-   * Told what the user should know about the host, or about what the host does not give this
-   * process. Each run is told anew.
-   */
+  /** Receives warnings about the host, and about what this process cannot have. */
   readonly warn?: WarnUser | undefined;
 }
 

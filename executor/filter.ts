@@ -23,7 +23,7 @@ const OPERATORS: Readonly<Record<SeccompArg['op'], number>> = {
 };
 
 /**
- * Writes the program for `profile` to the open file `fd`. Answers false when this host's libseccomp
+ * Writes the program for `profile` to the open file `fd`. Returns false when this host's libseccomp
  * cannot be loaded or refuses a rule. The runtime then gets the profile itself.
  */
 export function compileSeccomp(profile: SeccompProfile, fd: number): boolean {

@@ -144,7 +144,7 @@ function argumentsOf(pid: string): string {
   }
 }
 
-/** Calls `done` every few milliseconds until it is true. Answers false after about `seconds`. */
+/** Calls `done` every few milliseconds until it is true. Returns false after about `seconds`. */
 export async function until(done: () => boolean, seconds = 10): Promise<boolean> {
   for (let attempt = 0; attempt < seconds * 100; attempt++) {
     if (done()) return true;

@@ -17,8 +17,8 @@ export function killSandbox(runtimePid: number, pidFile: string): () => void {
   const strike = () => {
     const sandbox = initProcesses(runtimePid, pidFile);
     for (const pid of sandbox) kill(pid);
-    // While a sandbox dies, the runtime waits for all of its processes. If the runtime were killed,
-    // nobody would.
+    // While a sandbox dies, its runtime waits for all of its processes. So the runtime is not
+    // killed yet.
     const patience = sandbox.length === 0 ? PATIENCE : PATIENCE_WHILE_DYING;
     if (performance.now() - begin > patience) kill(runtimePid);
   };

@@ -17,7 +17,7 @@ export function statFields(pid: number): string[] | undefined {
 
 /**
  * When a process started, in clock ticks since boot (field 22). The pid and this time together
- * identify a process for good.
+ * always identify one process.
  */
 export function startTime(pid: number): string | undefined {
   return statFields(pid)?.[19];

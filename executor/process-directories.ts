@@ -2,15 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { startTime } from './proc.ts';
 
-/** A name for the directory of this process. It tells later processes whether this one lives. */
+/** A name for the directory of this process. From it, others can tell whether the process lives. */
 export function newProcessDirectory(): string {
   const random = randomBytes(3).toString('hex');
   return `${process.pid}-${startTime(process.pid)}-${pidNamespace()}-${random}`;
 }
 
 /**
- * The directories in `stateDir` of processes of this pid namespace that have ended, and whose
- * watchdogs have removed nothing. Nothing can be known of other pid namespaces.
+ * The directories in `stateDir` whose process has ended, and whose watchdog has not removed them.
+ * Directories of other pid namespaces are left out, because their processes are not visible here.
  */
 export function staleDirectories(stateDir: string): string[] {
   const found = [];

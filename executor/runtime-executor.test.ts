@@ -109,7 +109,7 @@ const ENOSYS = 38;
 const STREAM = 1;
 const SEQPACKET = 5;
 
-/** Runs a program of system calls in the sandbox, and answers their results. */
+/** Runs a program of system calls in the sandbox, and returns their results. */
 async function made(program: Buffer): Promise<readonly number[]> {
   writeFileSync(tree.at('bin/calls'), program, { mode: 0o755 });
   const chunks: Uint8Array[] = [];
@@ -827,7 +827,7 @@ test('each run gets the warnings about the host, also when earlier runs got them
   assert.equal([one, two], [first, first]);
 });
 
-test('what sandboxes share is given back when nobody holds the executor', async () => {
+test('what sandboxes share is released when no build holds the executor', async () => {
   const own = () => readdirSync(tree.stateDir).filter((name) => name.startsWith(`${process.pid}-`));
   const before = own();
   const more = () => own().filter((name) => !before.includes(name));

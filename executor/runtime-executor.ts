@@ -72,11 +72,11 @@ export interface ExecutorOptions {
   /** The kinds of network for `default`, best first. When absent, every kind is tried. */
   readonly networks?: readonly NetworkKind[] | undefined;
   /**
-   * Called with each sentence that the user should know about this host, for an executor that has
-   * one user. Others are told by their runs (`ProcessIO.warn`).
+   * Receives the warnings about this host. An executor of several builds has no such function, and
+   * each run gets the warnings (`ProcessIO.warn`).
    */
   readonly warn?: WarnUser | undefined;
-  /** Says what steps get where they cannot have a network of their own. It is called only then. */
+  /** Returns the network of steps that cannot have their own. Called only when it is needed. */
   readonly networkFallback?: SandboxHostOptions['networkFallback'];
   /** How programs for other processors are run. */
   readonly emulation?: EmulationOptions | undefined;
@@ -88,17 +88,17 @@ export interface ExecutorOptions {
  */
 export interface RuntimeExecutor extends Executor, AsyncDisposable {
   /**
-   * Says that something will be run, until the result is disposed. When the last of those who said
-   * so has disposed of it, the executor begins to release what it holds. That takes 25 ms, nearly
-   * all of it in other processes. Runs that come later wait for that, and set everything up again.
+   * Keeps what the sandboxes share, until the result is disposed. When the last holder is disposed,
+   * the executor begins to release it. That takes 25 ms, nearly all of it in other processes. Later
+   * runs wait for the end of that and set everything up again.
    */
   hold(): Disposable;
 }
 
 /**
- * The executor over crun or runc. It belongs on the main thread, because it puts this process into
- * its own mount namespace and spawns children, which inherit that. Creating it is cheap. The first
- * run sets everything up, and so do the remains of a process that died.
+ * Makes an executor that uses crun or runc. It must be on the main thread, because it puts this
+ * process into its own mount namespace, which children inherit. Creating it is cheap. The first run
+ * sets everything up. When a process has died and left a directory, that is done at once.
  */
 export function createExecutor(options: ExecutorOptions): RuntimeExecutor {
   let host: SandboxHost | undefined;

@@ -45,7 +45,7 @@ export interface SandboxHost {
   readonly runtime: FoundRuntime;
   readonly runtimeRoot: string;
   readonly directory: string;
-  /** What the users of the sandboxes should know about this host. */
+  /** The warnings about this host. */
   readonly warnings: HostWarnings;
   /** A name for the next sandbox. Names are made nowhere else. */
   nextId(): string;
@@ -76,7 +76,7 @@ export interface SandboxHostOptions {
   readonly cgroups?: 'auto' | 'none' | undefined;
   readonly networks?: readonly NetworkKind[] | undefined;
   readonly warn?: WarnUser | undefined;
-  /** Says what steps get where they cannot have a network of their own. It is called only then. */
+  /** Returns the network of steps that cannot have their own. Called only when it is needed. */
   readonly networkFallback?: NetworkOptions['fallback'];
 }
 
@@ -183,7 +183,7 @@ function makeSandboxHost({
       (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options, warn))),
     join: () => (joined ??= join()),
     async close() {
-      // The caller of `network` has already been told of a failure to open it.
+      // A failure to open it has already been reported to the caller of `network`.
       await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
       (await joined?.catch(() => undefined))?.cgroups.leave();
       await watchdog.dismiss();

@@ -20,8 +20,8 @@ const findProgram = programsOn(process.env['PATH']);
 const KINDS: readonly NetworkKind[] = findProgram('nft') && findProgram('ip') ? ['nat'] : ['host'];
 
 /**
- * What this process holds, and what on this host carries the mark of its directory. Names may
- * change, so they are counted.
+ * The resources of this process, and those of this host that are named after its directory. Some
+ * names change from run to run, so such resources are counted.
  */
 interface Held {
   readonly mounts: number;

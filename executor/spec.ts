@@ -209,7 +209,7 @@ function namespacesOf({
   return own;
 }
 
-/** The namespace already has its mappings. runc must be told of them all the same. */
+/** The ID mappings. The user namespace already has them, but runc requires them in the config. */
 function idMappings(): object {
   const mappings = (name: 'uid_map' | 'gid_map') =>
     idRanges(name).map(({ first, count }) => ({ containerID: first, hostID: first, size: count }));

@@ -39,7 +39,7 @@ function codeOf(action: () => unknown): string {
   return 'nothing thrown';
 }
 
-// The answers of Docker 28.5 (BuildKit) for the same files.
+// The results of Docker 28.5 (BuildKit) for the same files.
 const ORACLE: readonly [string, number, number, number[], string][] = [
   ['', 0, 0, [10, 0], '/root'],
   ['root', 0, 0, [10, 0], '/root'],

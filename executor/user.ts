@@ -115,7 +115,7 @@ function idOf(text: string, what: 'user' | 'group', spec: string): number {
 }
 
 /**
- * The lines of a file of the tree without comments. Answers no lines when the file does not exist.
+ * The lines of a file of the tree without comments. Returns no lines when the file does not exist.
  * The tree may hold any kind of file under that name.
  */
 function readLines(root: Root, path: string): readonly string[] {

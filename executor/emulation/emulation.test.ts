@@ -97,7 +97,7 @@ test('native programs need no emulation', async () => {
   await emulation.close();
 });
 
-test('a 32-bit ARM program that does nothing ends well', async () => {
+test('a 32-bit ARM program that does nothing ends with exit code 0', async () => {
   const path = join(directory, 'nothing');
   writeFileSync(path, armProgram(), { mode: 0o755 });
   assert.ok(isStatic(path));
@@ -136,7 +136,7 @@ test('without an emulator the error has the command that installs one', async ()
   await emulation.close();
 });
 
-test('an emulator that needs libraries is not taken', async () => {
+test('an emulator that needs libraries is not used', async () => {
   copyFileSync(process.execPath, join(directory, 'qemu-dynamic'));
   const named = createEmulation(directory, {
     emulator: async () => join(directory, 'qemu-dynamic'),
@@ -158,7 +158,7 @@ test('a platform without an emulator is refused', async () => {
   await emulation.close();
 });
 
-test('a table of our own changes nothing on the host, and ends with this process', async () => {
+test('the table of a user namespace does not change the host, and ends with Kiln', async () => {
   if (!canPrivate) return;
   const before = existsSync(`${BINFMT}/status`) ? readdirSync(BINFMT).sort() : [];
   const emulation = createEmulation(directory, { hostTable: directory });

@@ -12,7 +12,7 @@ import { reap } from '../spawn.ts';
 export interface EmulationNamespace {
   /** `/proc/PID/ns/user` */
   readonly path: string;
-  /** Writes a line to the namespace's table. Answers false when the kernel refuses it. */
+  /** Writes a line to the namespace's table. Returns false when the kernel refuses it. */
   register(line: string): Promise<boolean>;
   close(): Promise<void>;
 }
@@ -120,7 +120,7 @@ function lineQueue(): {
   };
 }
 
-/** Maps every id of this process to itself. Answers false where that is not allowed. */
+/** Maps every id of this process to itself. Returns false where that is not allowed. */
 function mapIds(pid: number): boolean {
   try {
     for (const name of ['uid_map', 'gid_map'] as const)

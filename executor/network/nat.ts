@@ -145,7 +145,10 @@ async function removeTable(nft: string, table: string): Promise<void> {
   await runTool(nft, ['delete', 'table', 'ip', table], '');
 }
 
-/** Turns IP forwarding on for good, as Docker and Podman do: others may rely on it from then on. */
+/**
+ * Turns IP forwarding on. It is not turned off again, because other programs may rely on it by
+ * then. Docker and Podman do the same.
+ */
 function forward(note: (sentence: string) => void): void {
   if (readFileSync(FORWARDING, 'latin1').trim() === '1') return;
   try {

@@ -1,9 +1,9 @@
 /**
  * # The network of sandboxes
  *
- * A `Network` lends network namespaces. Each sandbox whose network is `default` leases one for the
- * time of its run; two never hold the same one. What is common to all of them (a firewall table, an
- * address range) is the network's, and goes when it is disposed, or by the watchdog.
+ * A `Network` provides network namespaces. Each sandbox whose network is `default` leases one for
+ * its run, and no other sandbox uses it at the same time. What the namespaces share (a firewall
+ * table, an address range) is removed when the network is disposed, or by the watchdog.
  *
  *     nat     a veth pair into a namespace; the host forwards and translates addresses, as fast as
  *             the host's own network (nat.ts)

@@ -10,14 +10,9 @@ export interface NetworkOptions {
   readonly mark: string;
   /** Called with the name of each firewall table that must be removed after this process. */
   readonly own: (table: string) => void;
-  /**
-   * Tells the user a sentence: that the host was changed or, before any step runs, which protection
-   * steps lack.
-   */
+  /** Shows warnings: that the host was changed, and which protection the next steps lack. */
   readonly warn: WarnUser;
-  /**
-   * Says what steps get when no network can be made. It is called only then. The default is `host`.
-   */
+  /** Returns the network of steps when none can be made. Called only then. Default: `host`. */
   readonly fallback?: (() => Promise<NetworkFallback>) | undefined;
   /** Gives a function that runs an action where every device of the host may be opened. */
   readonly outside?: (() => Promise<Enter>) | undefined;

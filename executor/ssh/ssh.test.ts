@@ -91,7 +91,7 @@ async function client(
   }
 }
 
-/** Sends one raw request to the socket. Answers undefined when the socket hangs up. */
+/** Sends one raw request to the socket. Returns undefined when the socket hangs up. */
 async function ask(socket: string, bytes: Buffer): Promise<Buffer | undefined> {
   const short = mkdtempSync(join(tmpdir(), 'kiln-short-'));
   symlinkSync(socket, join(short, 's'));
@@ -193,7 +193,7 @@ for (const [name, ...options] of [
     assert.match(error.hint ?? '', /ssh-add/);
   });
 
-real('a public key, a damaged one and any other file are told apart', async () => {
+real('a public key, a damaged key and any other file are different errors', async () => {
   using bench = new Bench();
   const path = bench.key('key', '-t', 'ed25519');
   assert.match(
