@@ -5,16 +5,13 @@ import type { ImageSources } from '../../registry/pull.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { Outcomes } from '../export/outcomes.ts';
-import type { CacheFileSpec } from '../request.ts';
 import { adoptImported } from './adopt.ts';
+import { CacheFiles } from './cache-files.ts';
 import { cachedTarget, type KeyedSteps, type SolvedTarget } from './cached-target.ts';
-import { EarlyBlobs } from './early-blobs.ts';
 import { Imports } from './imports.ts';
 import { inlineField } from './inline-field.ts';
 import { LazyRegistry } from './lazy-registry.ts';
-import { packContext } from './pack-context.ts';
 import { type CachedSolve, solveImported } from './solve-imported.ts';
-import { writeCaches } from './write-caches.ts';
 
 /**
  * The caches of one build. Those of `--cache-from` are read in parallel with the Dockerfile, and
@@ -23,20 +20,17 @@ import { writeCaches } from './write-caches.ts';
  */
 export class BuildCaches implements AsyncDisposable {
   readonly #context: BuildContext;
-  readonly #sources: ImageSources;
   readonly #registry: LazyRegistry;
   readonly #imports: Imports;
-  readonly #files: readonly CacheFileSpec[];
-  #early: EarlyBlobs | undefined;
+  readonly #files: CacheFiles;
   /** The steps that have a key after the last solve. Undefined until solving begins. */
   #steps: KeyedSteps | undefined;
 
   constructor(context: BuildContext, sources: ImageSources) {
     this.#context = context;
-    this.#sources = sources;
     this.#registry = new LazyRegistry(context);
     this.#imports = new Imports(context, this.#registry);
-    this.#files = context.request.cacheTo.flatMap((spec) => (spec.type === 'inline' ? [] : [spec]));
+    this.#files = new CacheFiles(context, this.#registry, sources);
   }
 
   /**
@@ -65,23 +59,9 @@ export class BuildCaches implements AsyncDisposable {
     }
   }
 
-  /**
-   * To be called when a step has made `layer`. For caches with `mode=max`, the layer is packed and
-   * sent in the background. Returns false when there is no such cache.
-   */
+  /** To be called when a step has made `layer`. See CacheFiles. */
   layerMade(layer: LayerId): boolean {
-    const specs = this.#files.filter(({ mode }) => mode === 'max');
-    if (specs.length === 0) return false;
-    this.#early ??= new EarlyBlobs(
-      specs.map((spec) => ({
-        context: packContext(spec, this.#context),
-        repository: spec.type === 'registry' ? spec.ref : undefined,
-      })),
-      () => this.#registry.client(),
-      this.#context,
-    );
-    this.#early.add(layer);
-    return true;
+    return this.#files.layerMade(layer);
   }
 
   /** The config of `target`. For `--cache-to type=inline` it has the records of the cache in it. */
@@ -118,22 +98,13 @@ export class BuildCaches implements AsyncDisposable {
     const steps = this.#steps;
     const targets = built.flatMap((target, index) => cachedTarget(target, solved[index]));
     if (!steps || targets.length === 0) return {};
-    await this.#early?.settled();
-    const written = {
-      steps,
-      targets,
-      failed,
-      outcomes,
-      sources: this.#sources,
-      registry: this.#registry,
-    };
-    return await writeCaches(this.#files, written, this.#context);
+    return await this.#files.write({ steps, targets, failed, outcomes });
   }
 
   /** Waits for background work to end, and then closes the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#imports[Symbol.asyncDispose]();
-    await this.#early?.settled();
+    await this.#files[Symbol.asyncDispose]();
     await this.#registry[Symbol.asyncDispose]();
   }
 }
