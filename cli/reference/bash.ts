@@ -2,9 +2,9 @@ import type { CommandDescription } from './describe.ts';
 import { leafCommands } from './describe.ts';
 
 /**
- * completions/kiln.bash. It needs no bash-completion. Bash cuts words at `=` and `:`; so the line
- * is cut at blanks again, whole words are matched, and what stands before the last such character
- * is taken off each match.
+ * Returns the text of completions/kiln.bash. The script does not need the package bash-completion.
+ * Bash splits words at `=` and `:`. So the script splits the line at blanks itself, compares whole
+ * words, and removes from each match the part before the last `=` or `:`.
  */
 export function bashCompletion(commands: readonly CommandDescription[]): string {
   const all = leafCommands(commands);
@@ -84,6 +84,7 @@ complete -F _kiln kiln
 `;
 }
 
+/** Returns the words that can follow `kiln`. */
 export function topLevel(commands: readonly CommandDescription[]): readonly string[] {
   return [...commands.map(({ words }) => words[0] ?? ''), 'help', 'version'];
 }
@@ -107,8 +108,8 @@ function valued({ flags }: CommandDescription): readonly string[] {
 }
 
 /**
- * Under the command with the flag what the flag takes, under the command alone what its arguments
- * are.
+ * Returns the values that can be completed. The key of a flag's values is the command with the
+ * flag. The key of the arguments' values is the command.
  */
 function values({
   words,

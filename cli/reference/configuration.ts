@@ -1,19 +1,21 @@
 /**
- * The keys of kiln.toml, for docs/reference/kiln-toml.md and the man page. Tests compare them with
- * those that the readers know: `registry/config.ts`, `cli/gc-config.ts`, `cli/network-config.ts`,
- * `cli/emulation-config.ts`.
+ * A table of kiln.toml, for docs/reference/kiln-toml.md and the man page. Tests compare its keys
+ * with those that the code reads, in `registry/config.ts`, `cli/gc-config.ts`,
+ * `cli/network-config.ts` and `cli/emulation-config.ts`.
  */
 export interface ConfigurationTable {
-  /** As it is written in the file. */
+  /** The header as it is written in the file, such as `[worker.oci]`. */
   readonly header: string;
   readonly text: string;
   readonly keys: readonly ConfigurationKey[];
   readonly example: string;
 }
 
+/** A key of a table. */
 export interface ConfigurationKey {
   readonly name: string;
   readonly type: string;
+  /** The default value as it is written in the file. */
   readonly fallback?: string;
   readonly text: string;
 }
@@ -24,40 +26,40 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
   {
     header: '[registry."HOST"]',
     text:
-      'How one registry is spoken to. HOST is its name as it stands in image names, with the ' +
-      'port where there is one.',
+      'Settings for one registry. HOST is the name of the registry in image names, including ' +
+      'the port if there is one.',
     keys: [
       {
         name: 'mirrors',
         type: 'list of hosts',
-        text: 'Asked first, in this order: `HOST[:PORT]`, or with a path, `HOST/PATH`.',
+        text: 'Mirrors to try first, in this order: `HOST[:PORT]` or `HOST[:PORT]/PATH`.',
       },
       {
         name: 'http',
         type: 'boolean',
         fallback: 'false',
-        text: 'Plain http in the place of https.',
+        text: 'Use http instead of https.',
       },
       {
         name: 'insecure',
         type: 'boolean',
         fallback: 'false',
-        text: 'Certificates are not verified.',
+        text: 'Do not verify certificates.',
       },
       {
         name: 'ca',
         type: 'list of files',
-        text: 'CA certificates in PEM form, trusted for this host besides the usual ones.',
+        text: 'Additional CA certificates to trust for this host, in PEM form.',
       },
       {
         name: 'tlsconfigdir',
         type: 'list of directories',
-        text: "CAs and client certificates, as in docker's `certs.d/HOST`.",
+        text: "CA and client certificates, as in docker's `certs.d/HOST`.",
       },
       {
         name: 'keypair',
         type: 'tables',
-        text: 'Client certificates: each has `key` and `cert`, which are files.',
+        text: 'Client certificates. Each has the files `key` and `cert`.',
       },
     ],
     example: `[registry."docker.io"]
@@ -73,29 +75,43 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
   {
     header: '[worker.oci]',
     text:
-      'Collection of the store, and the network of steps. `[worker.containerd]` is read where ' +
-      'there is no `[worker.oci]`.',
+      'Automatic collection of the store, and the network of steps. If there is no ' +
+      '`[worker.oci]`, `[worker.containerd]` is read instead.',
     keys: [
       {
         name: 'gc',
         type: 'boolean',
         fallback: 'true',
-        text: 'Whether the store is collected after builds.',
+        text: 'Collect the store after builds.',
       },
-      { name: 'reservedSpace', type: SIZE, text: 'So much may always stay.' },
+      {
+        name: 'reservedSpace',
+        type: SIZE,
+        text: 'Amount of disk space always allowed to keep for cache.',
+      },
       { name: 'gckeepstorage', type: SIZE, text: 'The old name of `reservedSpace`.' },
-      { name: 'maxUsedSpace', type: SIZE, text: 'The most that may stay.' },
-      { name: 'minFreeSpace', type: SIZE, text: 'So much of the disk is kept free.' },
+      {
+        name: 'maxUsedSpace',
+        type: SIZE,
+        text: 'Maximum amount of disk space allowed to keep for cache.',
+      },
+      {
+        name: 'minFreeSpace',
+        type: SIZE,
+        text: 'Target amount of free disk space after collection.',
+      },
       {
         name: 'gcpolicy',
         type: 'tables',
-        text: 'In the place of the default policies: see below.',
+        text: 'Policies that replace the default policies: see below.',
       },
       {
         name: 'networkFallback',
         type: '"host", "none" or "refuse"',
         fallback: '"host"',
-        text: 'What a step gets on a host that gives it no network of its own.',
+        text:
+          'What steps get on a host where Kiln cannot make a network for them: the host ' +
+          'network, no network, or an error.',
       },
     ],
     example: `[worker.oci]
@@ -106,28 +122,40 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
   },
   {
     header: '[[worker.oci.gcpolicy]]',
-    text: 'One policy of collection. Policies are applied in the order of the file.',
+    text: 'A policy of automatic collection. Policies are applied in the order of the file.',
     keys: [
       {
         name: 'all',
         type: 'boolean',
         fallback: 'false',
-        text: 'Also internal items, and records whose layers an image keeps.',
+        text: 'Include internal items, and records of steps whose layers an image uses.',
       },
       {
         name: 'filters',
         type: 'list of filters',
-        text: 'Only what matches one of them, such as `type==exec.cachemount`.',
+        text: 'Remove only items that match one of the filters, such as `type==exec.cachemount`.',
       },
       {
         name: 'keepDuration',
         type: 'duration',
-        text: 'What was used this recently stays: `"48h"`, or seconds.',
+        text: 'Keep items that were used within this time: `"48h"`, or a number of seconds.',
       },
-      { name: 'reservedSpace', type: SIZE, text: 'So much may always stay.' },
+      {
+        name: 'reservedSpace',
+        type: SIZE,
+        text: 'Amount of disk space always allowed to keep for cache.',
+      },
       { name: 'keepBytes', type: SIZE, text: 'The old name of `reservedSpace`.' },
-      { name: 'maxUsedSpace', type: SIZE, text: 'The most that may stay.' },
-      { name: 'minFreeSpace', type: SIZE, text: 'So much of the disk is kept free.' },
+      {
+        name: 'maxUsedSpace',
+        type: SIZE,
+        text: 'Maximum amount of disk space allowed to keep for cache.',
+      },
+      {
+        name: 'minFreeSpace',
+        type: SIZE,
+        text: 'Target amount of free disk space after collection.',
+      },
     ],
     example: `[[worker.oci.gcpolicy]]
   filters = ["type==exec.cachemount"]
@@ -138,13 +166,15 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
   {
     header: '[emulators]',
     text:
-      'The program that runs steps for another processor, in the place of ' +
-      'the one that is found.',
+      'Programs that run steps for other architectures. They are used instead of emulators that ' +
+      'Kiln finds on the host.',
     keys: [
       {
         name: 'ARCHITECTURE',
         type: 'path',
-        text: 'A static emulator. The key is an architecture such as `arm64` or `riscv64`.',
+        text:
+          'The path of a statically linked emulator. The key is an architecture, such as ' +
+          '`arm64` or `riscv64`.',
       },
     ],
     example: `[emulators]

@@ -3,19 +3,19 @@ import { COMMANDS } from '../commands.ts';
 import { writtenName } from '../flagwords.ts';
 
 /**
- * # What there is to type, as data
+ * # The commands and their flags as data
  *
- * The reference (docs/reference), the man page and the completion scripts are made of this, by
- * scripts/reference.ts. It is read from the commands themselves, so that none of these can say
- * something else than `kiln COMMAND --help` does.
+ * scripts/reference.ts generates the reference (docs/reference), the man page and the completion
+ * scripts from it. It comes from the declarations of the commands, so that the documents always
+ * agree with `kiln COMMAND --help`.
  */
 export interface CommandDescription {
-  /** The words by which it is called, without `kiln`: `['cache', 'ls']`. */
+  /** The words of the command without `kiln`, such as `['cache', 'ls']`. */
   readonly words: readonly string[];
   readonly summary: string;
   readonly arguments: readonly ArgumentDescription[];
   readonly flags: readonly FlagDescription[];
-  /** The commands of a group, which has nothing else. */
+  /** The subcommands of a group. A group has no arguments and flags. */
   readonly commands: readonly CommandDescription[];
 }
 
@@ -24,33 +24,35 @@ export interface ArgumentDescription {
   readonly required: boolean;
   readonly several: boolean;
   readonly text: string;
-  /** What it can be, where that can be listed. */
+  /** The possible values, or an empty list when they cannot be listed. */
   readonly values: readonly string[];
 }
 
 export interface FlagDescription {
-  /** With its dashes: `--tag`. */
+  /** The long name with its dashes, such as `--tag`. */
   readonly long: string;
   readonly short: string | undefined;
-  /** The name of its value: `name`; undefined when it takes none. */
+  /** The placeholder for the value, such as `name`. Undefined for a boolean flag. */
   readonly value: string | undefined;
+  /** Whether the flag may be given several times. */
   readonly several: boolean;
   readonly text: string;
+  /** The default value. */
   readonly fallback: string | undefined;
-  /** What its value is or begins with, where that can be listed. */
+  /** Possible values, or what they begin with. Empty when they cannot be listed. */
   readonly values: readonly string[];
-  /** `kiln COMMAND --help` does not show it: it is there for those who have it in scripts. */
+  /** Whether `--help` leaves the flag out. It exists for scripts that were written for docker. */
   readonly hidden: boolean;
 }
 
-/** All commands, in the order of `kiln --help`. */
+/** Returns the descriptions of all commands, in the order of `kiln --help`. */
 export async function describeCommands(): Promise<readonly CommandDescription[]> {
   const modules = await Promise.all(Object.values(COMMANDS).map(({ load }) => load()));
   const commands = await Promise.all(modules.map((module) => module.declareCommand()));
   return commands.map(describe);
 }
 
-/** The commands that can be called: groups stand for what is in them. */
+/** Returns all commands, with the subcommands of a group instead of the group. */
 export function leafCommands(
   commands: readonly CommandDescription[],
 ): readonly CommandDescription[] {

@@ -1,10 +1,10 @@
 /**
- * The environment variables that Kiln reads, for docs/reference/environment.md and the man page. A
- * test compares the names with those that the sources ask for.
+ * A group of environment variables that Kiln reads, for docs/reference/environment.md and the man
+ * page. A test compares the names with those that the code reads.
  */
 export interface VariableGroup {
   readonly title: string;
-  /** Names in one entry mean the same. */
+  /** The variables of one entry share a description. */
   readonly variables: readonly { readonly names: readonly string[]; readonly text: string }[];
 }
 
@@ -15,18 +15,18 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       {
         names: ['KILN_ROOT'],
         text:
-          'The store. The flag `--root` goes before it. Default: `/var/lib/kiln` for root, ' +
-          'else `$XDG_DATA_HOME/kiln`.',
+          'The directory of the store. The flag `--root` takes precedence. Default: ' +
+          '`/var/lib/kiln` for root, else `$XDG_DATA_HOME/kiln`.',
       },
       {
         names: ['KILN_CONFIG'],
         text:
-          'The configuration file, which must exist then. Default: `/etc/kiln/kiln.toml`, ' +
-          'which need not exist.',
+          'The configuration file, which must exist. Default: `/etc/kiln/kiln.toml`, which may ' +
+          'be missing.',
       },
       {
         names: ['KILN_NODE'],
-        text: 'The Node that the launcher starts, in the place of the one that Kiln ships with.',
+        text: 'The Node that the launcher starts, instead of the Node that Kiln ships with.',
       },
     ],
   },
@@ -36,28 +36,28 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       {
         names: ['BUILDKIT_PROGRESS'],
         text:
-          'How progress is shown, where `--progress` does not say: `auto`, `tty`, `plain`, ' +
+          'The type of progress output if `--progress` is not given: `auto`, `tty`, `plain`, ' +
           '`quiet`, `none` or `rawjson`.',
       },
       {
         names: ['SOURCE_DATE_EPOCH'],
         text:
-          'The time, in seconds since 1970, that the image and newer files in it get. The ' +
-          'same as a build argument.',
+          'The creation time of the image, in seconds since 1970. Newer files in the image get ' +
+          'this time, too. It can also be given as a build argument.',
       },
       {
         names: ['DOCKER_DEFAULT_PLATFORM'],
-        text: "The platform, where `--platform` does not say. Default: the host's.",
+        text: "The platform if `--platform` is not given. Default: the host's.",
       },
       {
         names: ['DOCKER_CONFIG'],
         text:
-          "The directory of docker's `config.json` with logins and proxies. " +
+          "The directory of docker's `config.json`, which contains logins and proxies. " +
           'Default: `~/.docker`.',
       },
       {
         names: ['DOCKER_HOST'],
-        text: "Chooses the entry of `proxies` in docker's `config.json`.",
+        text: "Selects the entry of `proxies` in docker's `config.json`.",
       },
     ],
   },
@@ -67,18 +67,18 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       {
         names: ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'],
         text:
-          'Proxies for registries, git and http sources. The lower-case names go before. ' +
-          'Steps get them only by `--build-arg`.',
+          'Proxies for registries, git and http sources. The lower-case names take precedence. ' +
+          'Steps get proxies only by `--build-arg`.',
       },
       {
         names: ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'],
         text:
-          'A file of CA certificates to trust besides the usual ones. The second ' +
-          'goes before the first.',
+          'A file with additional CA certificates to trust. The second variable takes ' +
+          'precedence.',
       },
       {
         names: ['SSL_CERT_DIR', 'GIT_SSL_CAINFO', 'GIT_SSL_CAPATH'],
-        text: 'Handed on to git when it fetches a source.',
+        text: 'Passed to git when it fetches a source.',
       },
       { names: ['SSH_AUTH_SOCK'], text: 'The ssh agent of `--ssh default`.' },
     ],
@@ -86,60 +86,63 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
   {
     title: 'Terminal',
     variables: [
-      { names: ['NO_COLOR'], text: 'Set to anything: Kiln colours nothing.' },
-      { names: ['CLICOLOR'], text: '`0`: Kiln colours nothing.' },
+      { names: ['NO_COLOR'], text: 'Kiln uses no colours if it is set to any value.' },
+      { names: ['CLICOLOR'], text: 'Kiln uses no colours if it is `0`.' },
       {
         names: ['TERM'],
         text:
-          'Empty or `dumb`: nothing is drawn over and nothing is coloured. `kiln ' +
-          'run -t` hands it on.',
+          'Kiln uses no colours and never redraws lines if it is empty or `dumb`. `kiln run -t` ' +
+          'passes it to the container.',
       },
-      { names: ['COLUMNS', 'LINES'], text: 'The size of a terminal that does not say its own.' },
+      {
+        names: ['COLUMNS', 'LINES'],
+        text: 'The size of a terminal that does not report its size.',
+      },
     ],
   },
   {
     title: 'The user and the system',
     variables: [
-      { names: ['HOME'], text: "Where `~` is. Default: what the system's list of users says." },
+      { names: ['HOME'], text: 'The home directory. Default: the one in `/etc/passwd`.' },
       {
         names: ['XDG_DATA_HOME'],
         text:
-          "Where an ordinary user's store is, as its directory `kiln`. Default: " +
+          "The directory that contains an ordinary user's store, `kiln`. Default: " +
           '`~/.local/share`.',
       },
       {
         names: ['XDG_RUNTIME_DIR'],
-        text: 'Where the state of running sandboxes of an ordinary user is.',
+        text: "The directory for the state of an ordinary user's running sandboxes.",
       },
       {
         names: ['PATH'],
-        text: 'Where crun, runc, git, ip, nft and credential helpers are looked for.',
+        text: 'Directories with crun, runc, git, ip, nft and credential helpers.',
       },
     ],
   },
   {
-    title: 'Read only to say that they have no effect',
+    title: 'No effect, with a warning',
     variables: [
-      { names: ['BUILDX_BUILDER'], text: 'Kiln has one builder, itself.' },
-      { names: ['DOCKER_BUILDKIT'], text: '`0` does not bring the old builder of docker.' },
-      { names: ['DOCKER_CONTENT_TRUST'], text: 'Signatures of images are not verified.' },
-      { names: ['BUILDX_GIT_LABELS'], text: 'Give labels with `--label`.' },
+      { names: ['BUILDX_BUILDER'], text: 'Kiln has no other builders.' },
+      { names: ['DOCKER_BUILDKIT'], text: "Kiln does not have docker's legacy builder (`0`)." },
+      { names: ['DOCKER_CONTENT_TRUST'], text: 'Kiln does not verify image signatures.' },
+      { names: ['BUILDX_GIT_LABELS'], text: 'Set labels with `--label`.' },
       {
         names: ['BUILDX_METADATA_WARNINGS'],
         text: 'Warnings are printed, not written to the metadata file.',
       },
       {
         names: ['BUILDX_METADATA_PROVENANCE'],
-        text: 'The metadata file holds no provenance: use `--provenance`.',
+        text: 'The metadata file contains no provenance. Use `--provenance`.',
       },
     ],
   },
   {
-    title: 'Set by Kiln for itself: leave them alone',
+    title: 'Set by Kiln itself: do not set them',
     variables: [
       {
         names: ['KILN_ROOTLESS'],
-        text: 'How ids are mapped in the user namespace that an ordinary user works in.',
+        text: 'How ids are mapped in the user namespace of an ordinary user.',
       },
       {
         names: ['KILN_STDOUT_CLOSED'],

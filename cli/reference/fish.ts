@@ -1,7 +1,7 @@
 import type { CommandDescription, FlagDescription } from './describe.ts';
 import { leafCommands } from './describe.ts';
 
-/** completions/kiln.fish */
+/** Returns the text of completions/kiln.fish. */
 export function fishCompletion(commands: readonly CommandDescription[]): string {
   const groups = commands.filter((command) => command.commands.length > 0);
   return `# fish completion for kiln. Written by scripts/reference.ts.

@@ -4,7 +4,7 @@ import { leafCommands } from './describe.ts';
 import { ENVIRONMENT } from './environment.ts';
 import { notesOf, sentence, usageOf } from './text.ts';
 
-/** man/kiln.1: one page for all commands, in the man macros of troff (man(7)). */
+/** Returns the text of man/kiln.1: one page for all commands, in the macros of man(7). */
 export function manPage(commands: readonly CommandDescription[]): string {
   return `.\\" Written by scripts/reference.ts.
 .TH KILN 1 "" "Kiln" "User Commands"
@@ -33,11 +33,11 @@ ${plain('docker-buildx-build(1), dockerfile(5), crun(1)')}
 
 const ABOUT =
   'Kiln builds container images from Dockerfiles, in one process and without a daemon. Its flags ' +
-  'have the names and the meaning of those of docker buildx build.';
+  'have the same names and meaning as those of docker buildx build.';
 const FLAGS =
-  'Flags may stand before or after arguments. A flag with a value is written --flag value or ' +
-  '--flag=value. A flag without one can be switched off: --flag=false. Every command takes ' +
-  '--help, and --root <dir>, which names the store.';
+  'Flags may come before or after arguments. A flag with a value is written --flag value or ' +
+  '--flag=value. A flag without a value can be switched off: --flag=false. Every command takes ' +
+  '--help, and --root <dir>, the directory of the store.';
 const EXAMPLES: readonly (readonly [call: string, text: string])[] = [
   ['kiln build -t app .', 'Builds the Dockerfile of the current directory.'],
   [
@@ -68,28 +68,28 @@ function files(): string {
     `.RS\n${tables.join('')}.RE\n`,
     tagged(bold('/var/lib/kiln'), 'The store, for root.'),
     tagged(bold('~/.local/share/kiln'), 'The store, for an ordinary user.'),
-    tagged(bold('~/.docker/config.json'), 'Logins and proxies, as docker keeps them.'),
-    tagged(bold('/etc/docker/certs.d'), 'Certificates of registries, as docker keeps them.'),
+    tagged(bold('~/.docker/config.json'), "Docker's logins and proxies."),
+    tagged(bold('/etc/docker/certs.d'), "Docker's certificates of registries."),
   ].join('');
 }
 
 function exitStatus(): string {
   return [
     tagged('0', 'Success.'),
-    tagged('1', 'The command failed; the message says why, and has a code.'),
-    tagged('2', 'The command line is wrong.'),
+    tagged('1', 'The command failed. The message contains the reason and a code.'),
+    tagged('2', 'The command line is not valid.'),
     tagged('70', 'A bug in Kiln.'),
     tagged('130', 'Cancelled.'),
   ].join('');
 }
 
 function section(command: CommandDescription): string {
-  const told = command.arguments.filter(({ text }) => text !== '');
+  const described = command.arguments.filter(({ text }) => text !== '');
   const flags = command.flags.filter(({ long }) => long !== '--root');
   return [
     `.SS ${quoted(usageOf(command))}\n`,
     `${plain(sentence(command.summary))}\n`,
-    ...told.map(({ name, text }) => tagged(italic(name), sentence(text))),
+    ...described.map(({ name, text }) => tagged(italic(name), sentence(text))),
     ...flags.map(flagEntry),
   ].join('');
 }
@@ -100,7 +100,7 @@ function flagEntry(flag: FlagDescription): string {
   return tagged(`${names.join(', ')}${value}`, [sentence(flag.text), ...notesOf(flag)].join(' '));
 }
 
-/** A paragraph below a tag; `tag` is troff already. */
+/** Returns a paragraph below a tag. `tag` is troff, `text` is plain text. */
 function tagged(tag: string, text: string): string {
   return `.TP\n${tag}\n${plain(text)}\n`;
 }
@@ -113,12 +113,14 @@ function italic(text: string): string {
   return `\\fI${escaped(text)}\\fR`;
 }
 
-/** Text without the marks of Markdown. */
+/** Removes the code marks of Markdown. */
 function unmarked(text: string): string {
   return text.replaceAll('`', '');
 }
 
-/** A line of text: what begins with a dot or a quote would be a request. */
+/**
+ * Escapes a line of text. Troff would take a line that begins with a dot or a quote for a request.
+ */
 function plain(text: string): string {
   return escaped(text).replace(/^(?=[.'])/, '\\&');
 }
@@ -127,7 +129,7 @@ function quoted(text: string): string {
   return `"${escaped(text).replaceAll('"', '\\(dq')}"`;
 }
 
-/** Troff's own characters, and those that it would print as others. */
+/** Escapes the special characters of troff, and those that it would print as others. */
 function escaped(text: string): string {
   return text
     .replaceAll('\\', '\\e')

@@ -5,7 +5,7 @@ import { commandName, notesOf, sentence, usageOf, wrap } from './text.ts';
 
 const GENERATED = '<!-- Written by scripts/reference.ts. -->\n';
 
-/** The pages of docs/reference/, by file name. */
+/** Returns the texts of the pages of docs/reference/, by file name. */
 export function referencePages(commands: readonly CommandDescription[]): Map<string, string> {
   return new Map([
     ['README.md', index(commands)],
@@ -26,8 +26,8 @@ function index(commands: readonly CommandDescription[]): string {
 
 ${wrap(
   'Every command, flag, environment variable and configuration key. `kiln COMMAND --help` ' +
-    'prints the same in short, and `man kiln` has all of it. [Exit codes and error ' +
-    'codes](../errors.md) have a page of their own.',
+    'prints a short form, and `man kiln` contains all of it. [Exit codes and error ' +
+    'codes](../errors.md) are on another page.',
 )}
 
 ## Commands
@@ -37,20 +37,20 @@ ${list.join('\n')}
 - \`kiln help COMMAND\`: The same as \`kiln COMMAND --help\`.
 
 ${wrap(
-  'The names that docker has for these commands work too: `kiln buildx build`, `kiln image ' +
-    'ls`, `kiln builder prune`.',
+  "Docker's names for these commands work, too: `kiln buildx build`, `kiln image ls`, `kiln " +
+    'builder prune`.',
 )}
 
 ## Every command
 
 ${wrap(
-  'Flags may stand before or after arguments. A flag with a value is written `--flag ' +
-    'value` or `--flag=value`. A flag without one can be switched off: `--flag=false`. ' +
+  'Flags may come before or after arguments. A flag with a value is written `--flag ' +
+    'value` or `--flag=value`. A flag without a value can be switched off: `--flag=false`. ' +
     '`--` ends the flags.',
 )}
 
 - \`-h\`, \`--help\`: Prints the help of the command.
-- \`--root <dir>\`: The store. It goes before the variable \`KILN_ROOT\`.
+- \`--root <dir>\`: The directory of the store. It takes precedence over \`KILN_ROOT\`.
 
 ## Settings
 
@@ -75,8 +75,10 @@ function section(command: CommandDescription, level: string): string {
 }
 
 function argumentsOf({ arguments: all }: CommandDescription): readonly string[] {
-  const told = all.filter(({ text }) => text !== '');
-  const lines = told.map(({ name, text }) => `${wrap(`- \`${name}\`: ${sentence(text)}`, '  ')}\n`);
+  const described = all.filter(({ text }) => text !== '');
+  const lines = described.map(
+    ({ name, text }) => `${wrap(`- \`${name}\`: ${sentence(text)}`, '  ')}\n`,
+  );
   return lines.length > 0 ? [lines.join('')] : [];
 }
 
@@ -110,7 +112,7 @@ function flagLine(flag: FlagDescription): string {
   );
 }
 
-/** What Markdown would read as more than text: a placeholder, a template. */
+/** Escapes characters that Markdown would interpret, as in placeholders and templates. */
 function markdown(text: string): string {
   return text.replaceAll('<', '&lt;').replaceAll('*', '\\*').replaceAll('{{', '\\{\\{');
 }
@@ -126,7 +128,7 @@ function environment(): string {
 
 ${wrap(
   'Kiln reads these variables, and those that a flag names (`--build-arg NAME`, `--secret ' +
-    'id=NAME,env=NAME`). A step sees none of them: give it what it needs by these flags.',
+    'id=NAME,env=NAME`). Steps do not see the environment. Use these flags to give them values.',
 )}
 
 ${groups.join('\n')}
@@ -147,13 +149,14 @@ function configuration(): string {
   return `${GENERATED}# kiln.toml
 
 ${wrap(
-  'The settings of a host. The file is `/etc/kiln/kiln.toml`, or what the variable ' +
-    `\`KILN_CONFIG\` names. It need not exist. Its form is that of \`buildkitd.toml\`, so a ` +
-    'file of BuildKit can be used as it is: tables that are not listed here are left alone.',
+  'The settings of a host. The file is `/etc/kiln/kiln.toml`, or the one that the variable ' +
+    `\`KILN_CONFIG\` names. The default file may be missing. It has the form of ` +
+    '`buildkitd.toml`, so a file of BuildKit can be used unchanged: tables that are not listed ' +
+    'here are ignored.',
 )}
 
 ${wrap(
-  'A *size* is a number of bytes, or text such as `"512MB"` or `"10GB"` (powers of 1024), ' +
+  'A *size* is a number of bytes, or a string such as `"512MB"` or `"10GB"` (powers of 1024), ' +
     'or a share of the disk such as `"20%"`.',
 )}
 

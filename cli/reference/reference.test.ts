@@ -14,7 +14,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 const commands = await describeCommands();
 
-test('each argument and flag of each command says what it is', () => {
+test('each argument and flag of each command has a description', () => {
   for (const command of leafCommands(commands)) {
     const silent = [...command.arguments, ...command.flags].filter(({ text }) => text === '');
     assert.equal(silent, [], commandName(command));
@@ -25,7 +25,7 @@ test('each argument and flag of each command says what it is', () => {
   }
 });
 
-test('the flag that has another name inside is described by its own', () => {
+test('--no-cache-filter is described by this name, not by its name in commander', () => {
   const build = commands.find(({ words }) => words[0] === 'build')!;
   const flag = build.flags.find(({ long }) => long === '--no-cache-filter');
   assert.is(flag?.hidden, false);
@@ -33,8 +33,8 @@ test('the flag that has another name inside is described by its own', () => {
   assert.not(build.flags.some(({ long }) => long === '--nocache-filter'));
 });
 
-/** Names that the sources ask an environment for. */
-function asked(): Set<string> {
+/** The names of environment variables that the code reads. */
+function variablesInCode(): Set<string> {
   const files = globSync(`{${FOLDER_NAMES}}/**/*.{ts,cts}`, { cwd: ROOT }).filter(
     (path) => !/test|fixture|child/.test(path),
   );
@@ -50,24 +50,24 @@ function asked(): Set<string> {
 }
 
 test('each environment variable that Kiln reads is in the table, and no other', () => {
-  const told = new Set(
+  const described = new Set(
     ENVIRONMENT.flatMap(({ variables }) => variables.flatMap(({ names }) => names)),
   );
-  const found = asked();
-  assert.ok(found.size > 15, 'the sources are read');
-  assert.equal([...found].filter((name) => !told.has(name)).sort(), []);
-  // Proxies, and what git is given, are lists in the sources.
+  const found = variablesInCode();
+  assert.ok(found.size > 15, 'the names are found');
+  assert.equal([...found].filter((name) => !described.has(name)).sort(), []);
+  // Proxies and the variables for git are lists in the code, so this only looks for the names.
   const sources = globSync('{cli,registry,builder,solver}/**/*.ts', { cwd: ROOT }).filter(
     (path) => !path.includes('reference/'),
   );
   const text = [...sources, 'kiln'].map(read).join('\n');
-  for (const name of told) assert.match(text, new RegExp(`\\b${name}\\b`), name);
+  for (const name of described) assert.match(text, new RegExp(`\\b${name}\\b`), name);
 });
 
 const keysOf = (header: string) =>
   CONFIGURATION.find((table) => table.header === header)!.keys.map(({ name }) => name);
 
-test('the keys of kiln.toml are those that its readers know', () => {
+test('the described keys of kiln.toml are those that the code reads', () => {
   assert.equal(new Set(keysOf('[registry."HOST"]')), new Set(REGISTRY_KEYS));
   assert.equal(keysOf('[[worker.oci.gcpolicy]]').sort(), [...POLICY_KEYS].sort());
   const readers = globSync('{cli,builder}/**/{gc,network}-config.ts', { cwd: ROOT })

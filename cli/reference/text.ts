@@ -1,11 +1,11 @@
 import type { ArgumentDescription, CommandDescription, FlagDescription } from './describe.ts';
 
-/** The width of every page that is written here. */
+/** The width in columns of generated Markdown. */
 const WIDTH = 100;
 
 /**
- * Text in lines of at most `WIDTH` columns; lines after the first begin with `indent`. A code span
- * is not broken.
+ * Breaks Markdown into lines of at most `WIDTH` columns. Lines after the first begin with `indent`.
+ * Code spans are not broken.
  */
 export function wrap(text: string, indent = ''): string {
   const words = text.match(/(?:`[^`]*`|[^\s`])+/g) ?? [];
@@ -21,12 +21,12 @@ export function wrap(text: string, indent = ''): string {
   return [...lines, line].join(`\n${indent}`);
 }
 
-/** `kiln cache ls` */
+/** Returns the command with `kiln`, such as `kiln cache ls`. */
 export function commandName({ words }: CommandDescription): string {
   return ['kiln', ...words].join(' ');
 }
 
-/** `kiln build [FLAGS] <context>` */
+/** Returns the usage of a command, such as `kiln build [FLAGS] <context>`. */
 export function usageOf(command: CommandDescription): string {
   if (command.commands.length > 0) return `${commandName(command)} COMMAND`;
   return [
@@ -41,19 +41,19 @@ function shown({ name, required, several }: ArgumentDescription): string {
   return required ? `<${whole}>` : `[${whole}]`;
 }
 
-/** What is to be known of a flag besides its description. */
+/** Returns sentences to add to the description of a flag: values, default, repetition. */
 export function notesOf({ several, fallback, values, text }: FlagDescription): readonly string[] {
-  const unsaid = values.filter((value) => !text.includes(value.replace(/^type=|=$/g, '')));
+  const unmentioned = values.filter((value) => !text.includes(value.replace(/^type=|=$/g, '')));
   return [
-    ...(unsaid.length > 0 ? [`Values: ${values.join(', ')}.`] : []),
+    ...(unmentioned.length > 0 ? [`Values: ${values.join(', ')}.`] : []),
     ...(fallback !== undefined ? [`Default: ${fallback}.`] : []),
     ...(several && !text.includes('several times') ? ['May be given several times.'] : []),
   ];
 }
 
-/** A description as a sentence. */
+/** Makes a description a sentence: with a capital letter and a full stop. */
 export function sentence(text: string): string {
-  // What stands before a colon is a value, and written as it is.
+  // A word before a colon, such as `json: …`, is a value and keeps its case.
   const whole = /^[\w.-]+[:=]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return /[.…]$/.test(whole) || whole === '' ? whole : `${whole}.`;
 }

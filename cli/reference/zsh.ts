@@ -1,6 +1,6 @@
 import type { ArgumentDescription, CommandDescription, FlagDescription } from './describe.ts';
 
-/** completions/_kiln, for a directory of `fpath`, or to be sourced. */
+/** Returns the text of completions/_kiln. It works in a directory of `fpath` and when sourced. */
 export function zshCompletion(commands: readonly CommandDescription[]): string {
   return `#compdef kiln
 # zsh completion for kiln. Written by scripts/reference.ts.
@@ -90,14 +90,16 @@ function argumentSpec({ name, required, several, values, text }: ArgumentDescrip
   );
 }
 
-/** Values that go on after a `=` get no blank. */
+/**
+ * Returns the zsh action that completes a value. It adds no blank after a value that ends in `=`.
+ */
 function action({ values, value }: Pick<FlagDescription, 'values' | 'value'>): string {
   if (values.some((word) => word.endsWith('='))) return `{compadd -S "" -- ${values.join(' ')}}`;
   if (values.length > 0) return `(${values.join(' ')})`;
   return /file|path|dir|context|source|dest|argument|spec/.test(value ?? '') ? '_files' : '';
 }
 
-/** Text within a specification of `_arguments`. */
+/** Escapes text within a specification of `_arguments`. */
 function spec(text: string): string {
   return text.replace(/[\\:[\]]/g, '\\$&');
 }

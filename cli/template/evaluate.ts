@@ -1,24 +1,28 @@
 import { type Expression, parseTemplate, type TemplateNode, templateError } from './parse.ts';
 
+/** How values are printed. */
 export interface TemplateOptions {
-  /** How `json` writes: compact, or on lines of their own. */
+  /** The indentation of the function `json`. Without it, `json` prints one line. */
   readonly indent?: string;
-  /** What a value without a field prints, instead of its JSON. */
+  /** Returns the text of an object or list, or undefined to print it as JSON. */
   readonly print?: (value: unknown) => string | undefined;
 }
 
 interface Scope {
+  /** The data of the whole template. */
   readonly root: unknown;
+  /** The current value, `.` in the template. */
   readonly dot: unknown;
   readonly variables: ReadonlyMap<string, unknown>;
   readonly options: TemplateOptions;
 }
 
 /**
- * Fills a Go template with `data`: the subset of parse.ts. A field is found by its JSON name
- * however it is written (`.RootFS` is `rootfs`, `.OSVersion` is `os.version`); one that the data as
- * a whole lacks is an error, one that lies deeper prints `<no value>`. Lists and objects print as
- * JSON. Throws KILN_TEMPLATE_INVALID.
+ * Evaluates a Go template with `data`. It supports the part of the syntax that parse.ts describes.
+ * Field names are compared with JSON names without case and punctuation: `.RootFS` is `rootfs`,
+ * `.OSVersion` is `os.version`. A field that is missing in `data` itself is an error. One that is
+ * missing deeper prints `<no value>`. Lists and objects print as JSON. Throws
+ * KILN_TEMPLATE_INVALID.
  */
 export function renderTemplate(
   template: string | readonly TemplateNode[],
@@ -67,12 +71,12 @@ function renderBranches(
     .join('');
 }
 
-/** Maps in the order of their keys, as Go ranges over them. */
+/** Returns the entries of a list or map. The keys of a map are sorted, as in Go's range. */
 function entriesOf(value: unknown): (readonly [string | number, unknown])[] {
   if (value === undefined || value === null) return [];
   if (Array.isArray(value)) return value.map((item, index) => [index, item] as const);
   if (typeof value === 'object') return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  throw templateError(`range goes over lists and maps, not over ${JSON.stringify(value)}`);
+  throw templateError(`range cannot iterate over ${JSON.stringify(value)}`);
 }
 
 function bound(scope: Scope, name: string, value: unknown): Scope {
@@ -95,7 +99,7 @@ function evaluate(expression: Expression, scope: Scope): unknown {
       if (!body)
         throw templateError(
           `there is no function ${expression.name}`,
-          `there are ${Object.keys(FUNCTIONS).join(', ')}`,
+          `the functions are ${Object.keys(FUNCTIONS).join(', ')}`,
         );
       return body(
         expression.args.map((arg) => evaluate(arg, scope)),
@@ -119,16 +123,19 @@ function fieldOf(value: unknown, field: string, { root }: Scope): unknown {
     throw templateError(`${JSON.stringify(value)} has no field ${field}`);
   }
   if (Object.hasOwn(value, field)) return (value as Record<string, unknown>)[field];
-  const wanted = plain(field);
-  const found = Object.keys(value).find((name) => plain(name) === wanted);
+  const normalized = normalizedName(field);
+  const found = Object.keys(value).find((name) => normalizedName(name) === normalized);
   if (found !== undefined) return (value as Record<string, unknown>)[found];
   if (value === root)
-    throw templateError(`there is no field ${field}`, `there are ${Object.keys(value).join(', ')}`);
+    throw templateError(
+      `there is no field ${field}`,
+      `the fields are ${Object.keys(value).join(', ')}`,
+    );
   return undefined;
 }
 
-/** Go's field names and JSON's differ by case and by what separates words. */
-function plain(name: string): string {
+/** Normalizes a field name. Names in Go and in JSON differ in case and in punctuation. */
+function normalizedName(name: string): string {
   return name.toLowerCase().replace(/[_.-]/g, '');
 }
 
@@ -144,7 +151,7 @@ function text(value: unknown, options: TemplateOptions): string {
   return String(value);
 }
 
-/** JSON with the escapes of Go's encoder. */
+/** Returns JSON with the escapes of Go's encoder. */
 function goJson(value: unknown, indent?: string): string {
   const json = JSON.stringify(value ?? null, null, indent);
   return json.replace(
@@ -155,7 +162,7 @@ function goJson(value: unknown, indent?: string): string {
 
 type Body = (args: readonly unknown[], options: TemplateOptions) => unknown;
 
-/** A value by its keys, one after the other. */
+/** Go's function `index`: looks up a value by one key after the other. */
 const index: Body = ([value, ...keys]) =>
   keys.reduce((inner, key) => {
     if (inner === undefined || inner === null) return undefined;

@@ -2,12 +2,12 @@ import moo from 'moo';
 import { KilnError } from '../../base/errors.ts';
 
 /*
- * The part of Go's text/template that `--format` needs: text, {{pipelines}}, fields, variables,
- * range, if, with, comments and trim marks. No definitions, no methods; what functions there are,
- * evaluate.ts says.
+ * This parser supports the part of Go's text/template that `--format` needs: text, pipelines,
+ * fields, variables, range, if, with, comments and trim markers. It does not support definitions
+ * and methods. The functions are in evaluate.ts.
  */
 
-/** One thing of a template. */
+/** One part of a template: text, or an action in double braces. */
 export type TemplateNode =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'print'; readonly value: Expression }
@@ -23,10 +23,12 @@ interface Branches {
   readonly otherwise: readonly TemplateNode[];
 }
 
+/** An expression in an action. */
 export type Expression =
   | { readonly kind: 'literal'; readonly value: string | number | boolean | null }
   /**
-   * `.A.B` of the current value, `$x.A` of a variable ('' is `$`, the whole), `(…).A` of a value.
+   * Fields of a value: `.A.B` of the current value, `$x.A` of a variable, `(…).A` of an expression.
+   * The variable named '' is `$`, the data of the whole template.
    */
   | {
       readonly kind: 'path';
@@ -55,11 +57,11 @@ const ACTION = moo.compile({
 interface Token {
   readonly type: string;
   readonly text: string;
-  /** Nothing stands between it and the token before. */
+  /** Whether no space or comment separates it from the token before. */
   readonly joined: boolean;
 }
 
-/** Parses a template. Throws KILN_TEMPLATE_INVALID that quotes the part which is wrong. */
+/** Parses a template. Throws KILN_TEMPLATE_INVALID, which quotes the invalid part. */
 export function parseTemplate(text: string): readonly TemplateNode[] {
   const parser = new Parser(pieces(text));
   return parser.nodes();
@@ -67,7 +69,7 @@ export function parseTemplate(text: string): readonly TemplateNode[] {
 
 type Piece = { readonly text: string } | { readonly action: string; readonly tokens: Token[] };
 
-/** Text and actions in turn, with what `{{-` and `-}}` trim taken off. */
+/** Splits a template into text and actions. Removes the space that `{{-` and `-}}` trim. */
 function pieces(text: string): Piece[] {
   const found: Piece[] = [];
   const action =
@@ -103,7 +105,7 @@ function tokensOf(text: string, action: string): Token[] {
       joined = !isGap;
     }
   } catch {
-    throw templateError(`${action} cannot be read`);
+    throw templateError(`the syntax of ${action} is not valid`);
   }
   return tokens;
 }
@@ -118,11 +120,11 @@ class Parser {
 
   nodes(): readonly TemplateNode[] {
     const { nodes, ending } = this.#block();
-    if (ending) throw templateError(`${ending.action} without a beginning`);
+    if (ending) throw templateError(`${ending.action} has no matching if, range or with`);
     return nodes;
   }
 
-  /** Up to the `else` or `end` that belongs to it. */
+  /** Parses nodes up to the `else` or `end` of the block, which it returns as `ending`. */
   #block(): { readonly nodes: TemplateNode[]; readonly ending: Action | undefined } {
     const nodes: TemplateNode[] = [];
     for (; this.#at < this.#pieces.length; ) {
@@ -145,8 +147,7 @@ class Parser {
       return this.#branches(word, action.after(1));
     if (action.isEmpty) return undefined;
     const [name, ...more] = action.assigned();
-    if (more.length > 0)
-      throw templateError(`${action.action} gives a value to more than one variable`);
+    if (more.length > 0) throw templateError(`${action.action} assigns more than one variable`);
     const value = action.whole();
     return name === undefined ? { kind: 'print', value } : { kind: 'assign', name, value };
   }
@@ -158,7 +159,7 @@ class Parser {
     if (ending?.word === 'end') return { kind, names, value, body, otherwise: [] };
     if (!ending) throw templateError(`${action.action} has no {{end}}`);
     const rest = ending.after(1);
-    // `else if` is an if in the else, that shares the end.
+    // `else if` is an if inside the else branch. The two share one end.
     if (rest.word === 'if' || rest.word === 'with')
       return { kind, names, value, body, otherwise: [this.#branches(rest.word, rest.after(1))] };
     const { nodes: otherwise, ending: last } = this.#block();
@@ -167,7 +168,7 @@ class Parser {
   }
 }
 
-/** What stands in one pair of braces. */
+/** Parses the content of one pair of double braces. */
 class Action {
   readonly action: string;
   readonly #tokens: readonly Token[];
@@ -191,7 +192,7 @@ class Action {
     return new Action(this.action, this.#tokens.slice(count));
   }
 
-  /** The names before `:=`, if there are any. */
+  /** Parses the names of the variables before `:=`. Returns an empty list when there is none. */
   assigned(): string[] {
     const at = this.#tokens.findIndex(({ type }) => type === 'assign');
     if (at < 0) return [];
@@ -202,7 +203,7 @@ class Action {
     return names.map(({ text }) => text.slice(1));
   }
 
-  /** The rest, as one pipeline. */
+  /** Parses the rest of the action as one pipeline. */
   whole(): Expression {
     const value = this.#pipeline();
     if (this.#at < this.#tokens.length) throw this.#wrong();
@@ -214,7 +215,7 @@ class Action {
     while (this.#next('pipe')) {
       const call = this.#command();
       if (call.kind !== 'call') throw this.#wrong();
-      // What comes through the pipe is the last argument.
+      // The value before the pipe is the last argument of the function after it.
       value = { ...call, args: [...call.args, value] };
     }
     return value;
@@ -268,7 +269,7 @@ class Action {
     }
   }
 
-  /** The fields that follow without a space: `.A.B`. */
+  /** Parses fields that follow without a space, such as `.A.B`. */
   #fields(): string[] {
     const fields: string[] = [];
     for (;;) {
@@ -295,7 +296,7 @@ class Action {
   }
 
   #wrong(): KilnError {
-    return templateError(`${this.action} is not understood`);
+    return templateError(`the expression ${this.action} is not valid`);
   }
 }
 
@@ -305,18 +306,18 @@ function isConstant(word: string): word is keyof typeof CONSTANTS {
   return Object.hasOwn(CONSTANTS, word);
 }
 
-/** The error for a template that cannot be used. */
+/** Returns the error for a template that is not valid. `why` is the reason. */
 export function templateError(why: string, hint?: string): KilnError {
   return new KilnError('KILN_TEMPLATE_INVALID', `the template is not valid: ${why}`, {
     place: { kind: 'flag', flag: '--format' },
-    hint: hint ?? "write it as a Go template, such as '{{json .}}' or '{{.Name}}'",
+    hint: hint ?? "write a Go template, such as '{{json .}}' or '{{.Name}}'",
     exitCode: 2,
   });
 }
 
 /**
- * True when a field of this name of the whole (or of what a range or with makes the current value)
- * is asked for; '' stands for the whole itself, as in `{{json .}}`.
+ * Says whether the template uses the field `field` of the current value or of a variable. The field
+ * '' stands for the value itself, as in `{{json .}}`.
  */
 export function mentions(nodes: readonly TemplateNode[], field: string): boolean {
   const inValue = (value: Expression): boolean => {

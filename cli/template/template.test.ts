@@ -21,7 +21,7 @@ const DATA = {
   },
 };
 
-/* What Go 1.22's text/template makes of them, unless said. */
+/* The expected results are those of Go 1.22's text/template. */
 const rendered: readonly [template: string, expected: string][] = [
   ['plain {text}', 'plain {text}'],
   ['{{.Name}}', 'app:1'],
@@ -58,12 +58,12 @@ for (const [template, expected] of rendered)
 const wrong: readonly [template: string, why: RegExp][] = [
   ['{{.Nope}}', /no field Nope/],
   ['{{.Name', /not closed/],
-  ['{{end}}', /without a beginning/],
+  ['{{end}}', /no matching if/],
   ['{{range .Name}}', /no \{\{end\}\}/],
-  ['{{range .Name}}{{end}}', /goes over lists/],
+  ['{{range .Name}}{{end}}', /range cannot iterate/],
   ['{{nope .Name}}', /no function nope/],
-  ['{{.Name ! }}', /cannot be read/],
-  ['{{.Name .Name}}', /not understood/],
+  ['{{.Name ! }}', /the syntax of/],
+  ['{{.Name .Name}}', /the expression/],
   ['{{$x}}', /no variable \$x/],
   ['{{index .Manifest.Manifests 7}}', /out of range/],
   ['{{.Name.More}}', /has no field More/],
@@ -79,13 +79,13 @@ for (const [template, why] of wrong) {
     ));
 }
 
-test('a template tells which fields it wants', () => {
-  const wants = (template: string) => mentions(parseTemplate(template), 'SBOM');
-  assert.ok(wants('{{json .SBOM}}'));
-  assert.ok(wants('{{range .Name}}{{else}}{{(index $.SBOM "x").SPDX}}{{end}}'));
+test('mentions finds the fields that a template uses', () => {
+  const usesSbom = (template: string) => mentions(parseTemplate(template), 'SBOM');
+  assert.ok(usesSbom('{{json .SBOM}}'));
+  assert.ok(usesSbom('{{range .Name}}{{else}}{{(index $.SBOM "x").SPDX}}{{end}}'));
   assert.ok(mentions(parseTemplate('{{json .}}'), ''));
   assert.not.ok(mentions(parseTemplate('{{json .Name}}'), ''));
-  assert.not.ok(wants('{{.Name}} SBOM {{.Image.SBOM}}'));
+  assert.not.ok(usesSbom('{{.Name}} SBOM {{.Image.SBOM}}'));
 });
 
 test.run();
