@@ -114,6 +114,15 @@ test('values that grow too much with each instruction are refused', async () => 
   assert.is(error?.code, 'KILN_DOCKERFILE_TOO_COMPLEX');
   assert.is(await code('ARG A%=v\nRUN x'), 'KILN_DOCKERFILE_TOO_COMPLEX');
   assert.is(await code('ENV a=${a}xx'), 'KILN_DOCKERFILE_TOO_COMPLEX');
+  const ranges = '1-65535 '.repeat(40_000);
+  const doubled = Array.from({ length: 60 }, (_, at) => `ARG A${at + 1}=$A${at}$A${at}\n`).join('');
+  for (const text of [
+    `ARG A0=x\n${doubled}FROM scratch\n`,
+    `FROM scratch\nARG A0=x\n${doubled}`,
+    `FROM scratch\nARG A=${'x'.repeat(100_000)}\nENV B=${'$A'.repeat(100_000)}\n`,
+    `FROM scratch\nEXPOSE ${ranges}\n`,
+  ])
+    assert.is(await convertedTo(text), 'KILN_DOCKERFILE_TOO_COMPLEX', text.slice(0, 60));
 });
 
 test.run();

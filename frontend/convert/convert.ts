@@ -147,7 +147,8 @@ function begin(
   const { buildArgs } = request;
   const stageName = request.target ?? dockerfile.stages.at(-1)?.from.name ?? '';
   const predefined = platformArgs(request.buildPlatform, target, stageName, buildArgs);
-  warnInvalidDefaults(dockerfile, predefined, words, warn);
+  // With a budget of its own, so that an error is found where it is without this check.
+  warnInvalidDefaults(dockerfile, predefined, wordExpansion(dockerfile.escape), warn);
   const globals = globalArgs(predefined, dockerfile.globalArgs, buildArgs, words);
   const contextPaths = new Set<string>();
   return {

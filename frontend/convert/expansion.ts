@@ -1,15 +1,21 @@
-import { type ExpandedText, type ExpandOptions, expandWord } from '../expand/expand.ts';
+import {
+  type ExpandedText,
+  type ExpandOptions,
+  expandWord,
+  expansionBudget,
+} from '../expand/expand.ts';
 import type { WordMode, Words } from './words.ts';
 
 /**
  * Word expansion for a Dockerfile with this escape character. In the body of a heredoc the escape
- * is always `\`.
+ * is always `\`. All words have one budget together.
  */
 export function wordExpansion(escapeWith: '\\' | '`'): Words {
+  const budget = expansionBudget();
   const modes: Readonly<Record<WordMode, ExpandOptions>> = {
-    plain: { escape: escapeWith },
-    name: { escape: escapeWith, rawQuotes: true, keepUnset: true },
-    body: { escape: '\\', plainQuotes: true },
+    plain: { escape: escapeWith, budget },
+    name: { escape: escapeWith, rawQuotes: true, keepUnset: true, budget },
+    body: { escape: '\\', plainQuotes: true, budget },
   };
   return {
     word: (text, env, mode = 'plain') => {

@@ -149,6 +149,9 @@ export function lowerHealthcheck(step: Step, instruction: ins.HealthcheckInstruc
   remember(step, `HEALTHCHECK &{${quoteList(command)} ${times} ${quoteRune(retries)}}`);
 }
 
+/** As many as there are: each port of tcp, udp and sctp. */
+const MOST_PORTS = 3 * 65_536;
+
 export function lowerExpose(step: Step, { ports, range }: ins.ExposeInstruction): void {
   const specs = ports.flatMap((port) => {
     const expanded = step.expandAll(port);
@@ -156,7 +159,16 @@ export function lowerExpose(step: Step, { ports, range }: ins.ExposeInstruction)
     for (const { rule, message } of findings) step.conversion.warn(rule.name, message, range);
     return expanded;
   });
-  const found = specs.flatMap(parsePorts);
+  const found: string[] = [];
+  for (const spec of specs) {
+    found.push(...parsePorts(spec));
+    if (found.length > MOST_PORTS)
+      throw new KilnError(
+        'KILN_DOCKERFILE_TOO_COMPLEX',
+        `EXPOSE names more than ${MOST_PORTS} ports`,
+        { hint: 'write each range of ports once' },
+      );
+  }
   addPorts(step.stage.image, found);
   remember(step, `EXPOSE ${goList(found)}`);
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KilnError } from '../../base/errors.ts';
-import { environmentOf, expandWord } from './expand.ts';
+import { environmentOf, expandWord, expansionBudget } from './expand.ts';
 import { replacePattern, trimPrefix, trimSuffix } from './pattern.ts';
 
 interface Table {
@@ -130,16 +130,55 @@ test('a substitution of many thousand parts is refused without being parsed', ()
   );
 });
 
+test('values that grow with each line, and patterns on long values, are refused early', () => {
+  const code = (lines: readonly (readonly [name: string, word: string])[]) => {
+    const budget = expansionBudget();
+    const variables = new Map<string, string>();
+    try {
+      for (const [name, word] of lines)
+        variables.set(name, expandWord(word, variables, { budget }).text);
+    } catch (error) {
+      return (error as KilnError).code;
+    }
+    return 'expanded';
+  };
+  const begun = process.cpuUsage();
+  const long = ['V', 'a'.repeat(100_000)] as const;
+  const doubled = Array.from({ length: 60 }, (_, at) => [`A${at + 1}`, `$A${at}$A${at}`] as const);
+  for (const lines of [
+    [['A0', 'x'] as const, ...doubled],
+    [long, ['W', '$V'.repeat(100_000)] as const],
+    [long, ['W', `\${V//a/${'b'.repeat(30_000)}}`] as const],
+    [long, ['W', `\${V//${'?'.repeat(900)}c/y}`] as const],
+    [long, ...Array.from({ length: 1000 }, () => ['W', '${V%?}'] as const)],
+  ])
+    assert.is(code(lines), 'KILN_DOCKERFILE_TOO_COMPLEX', lines.at(-1)?.join('=').slice(0, 40));
+  assert.ok(process.cpuUsage(begun).user < 2_000_000);
+  assert.is(code([long, ...Array.from({ length: 100 }, () => ['W', '$V'] as const)]), 'expanded');
+});
+
+test('a word that is too long for a message is shortened in it', () => {
+  try {
+    expandWord(`\${${'x'.repeat(10_000)}`, env);
+    assert.unreachable();
+  } catch (error) {
+    assert.match((error as KilnError).message, /^failed to process "\$\{x+…": [^x]+$/);
+    assert.ok((error as KilnError).message.length < 400);
+  }
+});
+
+const free = () => undefined;
+
 test('patterns that cause backtracking are matched fast', () => {
   const value = 'a'.repeat(5000);
-  assert.is(trimPrefix(`${'a*'.repeat(50)}b`, value, true), value);
-  assert.is(trimSuffix(`b${'*a'.repeat(50)}`, value, false), value);
-  assert.is(replacePattern('*a*a*a*b', value, 'x', true), value);
+  assert.is(trimPrefix(`${'a*'.repeat(50)}b`, value, true, free), value);
+  assert.is(trimSuffix(`b${'*a'.repeat(50)}`, value, false, free), value);
+  assert.is(replacePattern('*a*a*a*b', value, 'x', true, free), value);
 });
 
 test('wildcards of a pattern do not match a line break', () => {
-  assert.is(trimPrefix('*b', 'a\nb', true), 'a\nb');
-  assert.is(replacePattern('?', 'a\nb', '-', true), '-\n-');
+  assert.is(trimPrefix('*b', 'a\nb', true, free), 'a\nb');
+  assert.is(replacePattern('?', 'a\nb', '-', true, free), '-\n-');
 });
 
 test.run();

@@ -27,6 +27,8 @@ export interface ExpandOptions {
   readonly keepUnset?: boolean;
   /** White space after `<<` does not end a word, so that `<< EOF` is one. */
   readonly heredocWords?: boolean;
+  /** What is left for all words of the file. Each word has a whole budget by default. */
+  readonly budget?: ExpansionBudget;
 }
 
 export interface ExpandedText {
@@ -43,14 +45,32 @@ export interface Variables {
   get(name: string): string | undefined;
 }
 
+/**
+ * How much work the words of one file may still make. A value counts with its characters each time
+ * that it is looked up or put in the place of a match. A pattern counts with the product of its
+ * length and that of the value. Without this limit, sixty lines such as `ARG B=$A$A` would fill the
+ * memory.
+ */
+export interface ExpansionBudget {
+  left: number;
+}
+
+/** Ordinary files need less than a thousandth of this. */
+const MOST_WORK = 64 << 20;
+
+/** The budget of a new file. */
+export function expansionBudget(): ExpansionBudget {
+  return { left: MOST_WORK };
+}
+
 /** Finds words that have a `$`, quote or escape. Most words have none. */
 const SPECIAL = { '\\': /[$'"\\]/, '`': /[$'"`]/ };
 
 /**
  * Expands `word`. Throws KILN_DOCKERFILE_EXPANSION for a malformed word, and
  * KILN_DOCKERFILE_VARIABLE_REQUIRED for `${x:?message}`. Both have no place, which the caller adds.
- * Time is linear in the word. A single `${…}` of more than 4,000 parts is
- * KILN_DOCKERFILE_TOO_COMPLEX.
+ * Time is linear in the word and in the values that it names. Throws KILN_DOCKERFILE_TOO_COMPLEX
+ * for a single `${…}` of more than 4,000 parts, and when the budget does not suffice.
  */
 export function expandWord(
   word: string,
@@ -77,12 +97,19 @@ export function expandWord(
     if (error instanceof Fault)
       throw problem(
         error.code,
-        `failed to process ${quote(word)}: ${error.message}`,
+        `failed to process ${quote(shortened(word))}: ${error.message}`,
         undefined,
         error.hint ?? hintFor(error),
       );
     throw error;
   }
+}
+
+/** A word may be as long as the file. Its beginning shows which one is meant. */
+const SHOWN = 200;
+
+function shortened(word: string): string {
+  return word.length > SHOWN ? `${word.slice(0, SHOWN)}…` : word;
 }
 
 function hintFor({ message }: Fault): string {
@@ -152,6 +179,7 @@ class Expander {
   readonly #lexer: WordLexer;
   readonly #used = new Set<string>();
   readonly #unmatched = new Set<string>();
+  readonly #budget: ExpansionBudget;
 
   constructor(
     word: string,
@@ -161,6 +189,7 @@ class Expander {
     this.#word = word;
     this.#environment = environment;
     this.#options = options;
+    this.#budget = options.budget ?? expansionBudget();
     this.#lexer = wordLexer({
       escape: options.escape,
       quotes: !options.plainQuotes,
@@ -292,8 +321,19 @@ class Expander {
   #lookUp(name: string): string | undefined {
     const value = this.#environment.get(name);
     (value === undefined ? this.#unmatched : this.#used).add(name);
+    this.#spend(value?.length ?? 0);
     return value;
   }
+
+  readonly #spend = (work: number): void => {
+    this.#budget.left -= work;
+    if (this.#budget.left >= 0) return;
+    throw new Fault(
+      'the variables of this file make too much text, or their patterns too much work',
+      'KILN_DOCKERFILE_TOO_COMPLEX',
+      'use values that do not grow with each instruction, and put long texts into files',
+    );
+  };
 
   #join(parts: readonly Part[], rawEscapes: boolean): string {
     return parts.map((part) => this.#part(part, rawEscapes)).join('');
@@ -335,7 +375,7 @@ class Expander {
     const to = this.#join(replacement, true);
     const value = this.#lookUp(name);
     if (value === undefined && this.#options.keepUnset) return `\${${name}/${from}/${to}}`;
-    return withPattern(from, () => replacePattern(from, value ?? '', to, all));
+    return withPattern(from, () => replacePattern(from, value ?? '', to, all, this.#spend));
   }
 
   /**
@@ -358,7 +398,7 @@ class Expander {
         throw required(name, word, value === undefined);
       case '#':
       case '%':
-        return trim(symbol as '#' | '%', word, value ?? '');
+        return trim(symbol as '#' | '%', word, value ?? '', this.#spend);
       default:
         throw new Fault(`unsupported modifier (${op}) in substitution`);
     }
@@ -366,11 +406,16 @@ class Expander {
 }
 
 /** A second `#` or `%` at the beginning of the operand asks for the longest match. */
-function trim(symbol: '#' | '%', operand: string, value: string): string {
+function trim(
+  symbol: '#' | '%',
+  operand: string,
+  value: string,
+  spend: (work: number) => void,
+): string {
   const greedy = operand.startsWith(symbol);
   const pattern = greedy ? operand.slice(1) : operand;
   return withPattern(pattern, () =>
-    (symbol === '#' ? trimPrefix : trimSuffix)(pattern, value, greedy),
+    (symbol === '#' ? trimPrefix : trimSuffix)(pattern, value, greedy, spend),
   );
 }
 

@@ -31,8 +31,11 @@ function piecesOf(pattern: readonly string[]): Piece[] {
   return pieces;
 }
 
-/** The work is the product of both lengths. Real patterns and values have a few characters. */
-const MAX_WORK = 50_000_000;
+/** Is told of work before it is done, and throws when that is too much. */
+export type Spend = (work: number) => void;
+
+/** To split a value into characters and join them again takes as long as to match 15 pieces. */
+const SPLITTING = 15;
 
 /**
  * For each start in `value` (including its end): where a match ends that begins there, or -1. A
@@ -44,9 +47,10 @@ function matchEnds(
   pattern: readonly string[],
   value: readonly string[],
   greedy: boolean,
+  spend: Spend,
 ): Int32Array {
   const pieces = piecesOf(pattern);
-  if (pieces.length * value.length > MAX_WORK) throw new PatternError('too long for this value');
+  spend((pieces.length + SPLITTING) * value.length);
   let after = new Int32Array(value.length + 1).map((_, i) => i);
   for (let p = pieces.length - 1; p >= 0; p--) {
     const piece = pieces[p]!;
@@ -68,18 +72,18 @@ function matchEnds(
 }
 
 /** `value` without the shortest (longest when `greedy`) match of `pattern` at its beginning. */
-export function trimPrefix(pattern: string, value: string, greedy: boolean): string {
+export function trimPrefix(pattern: string, value: string, greedy: boolean, spend: Spend): string {
   const chars = [...value];
-  const end = matchEnds([...pattern], chars, greedy)[0]!;
+  const end = matchEnds([...pattern], chars, greedy, spend)[0]!;
   return end < 0 ? value : chars.slice(end).join('');
 }
 
 /**
  * The same at the end of `value`. Both texts are reversed, so that the nearest end is found first.
  */
-export function trimSuffix(pattern: string, value: string, greedy: boolean): string {
+export function trimSuffix(pattern: string, value: string, greedy: boolean, spend: Spend): string {
   const chars = [...value].reverse();
-  const end = matchEnds(reversed([...pattern]), chars, greedy)[0]!;
+  const end = matchEnds(reversed([...pattern]), chars, greedy, spend)[0]!;
   return end < 0 ? value : chars.slice(end).reverse().join('');
 }
 
@@ -103,10 +107,11 @@ export function replacePattern(
   value: string,
   replacement: string,
   all: boolean,
+  spend: Spend,
 ): string {
   const chars = [...value];
-  const ends = matchEnds([...pattern], chars, true);
-  return all ? replaceAll(chars, ends, replacement) : replaceFirst(chars, ends, replacement);
+  const ends = matchEnds([...pattern], chars, true, spend);
+  return all ? replaceAll(chars, ends, replacement, spend) : replaceFirst(chars, ends, replacement);
 }
 
 function replaceFirst(chars: readonly string[], ends: Int32Array, replacement: string): string {
@@ -116,7 +121,12 @@ function replaceFirst(chars: readonly string[], ends: Int32Array, replacement: s
 }
 
 /** An empty match right after another match does not count, as in Go. */
-function replaceAll(chars: readonly string[], ends: Int32Array, replacement: string): string {
+function replaceAll(
+  chars: readonly string[],
+  ends: Int32Array,
+  replacement: string,
+  spend: Spend,
+): string {
   const out: string[] = [];
   let copied = 0;
   let lastEnd = 0;
@@ -127,7 +137,10 @@ function replaceAll(chars: readonly string[], ends: Int32Array, replacement: str
       continue;
     }
     for (; copied < start; copied++) out.push(chars[copied]!);
-    if (end > lastEnd || start === 0) out.push(expandTemplate(replacement, chars, start, end));
+    if (end > lastEnd || start === 0) {
+      spend(replacement.length);
+      out.push(expandTemplate(replacement, chars, start, end));
+    }
     copied = end;
     lastEnd = end;
     start = Math.max(end, start + 1);
