@@ -100,7 +100,7 @@ function factsOf(
   return {
     dockerfile: {
       name:
-        request.dockerfile.kind === 'file'
+        request.dockerfile.kind === 'file' || request.dockerfile.kind === 'lent'
           ? basename(request.dockerfile.name)
           : nameOf(request.dockerfile),
       text: dockerfile.text,

@@ -1,10 +1,9 @@
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { isDigest } from '../../base/digest.ts';
 import type { WarningEvent } from '../../base/progress.ts';
-import type { Bridge } from '../../builder/bridge.ts';
+import type { Bridge, BuildAnswer } from '../../builder/bridge.ts';
 import { solveEdge } from '../../builder/gateway.ts';
 import { askFrontend } from '../../builder/opened-frontend.ts';
-import type { BuildRequest } from '../../builder/request.ts';
 import type { SolvedTree } from '../../frontend/gateway.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
@@ -28,8 +27,8 @@ const MAX_FILE = 15 << 20;
 interface DrivenBuild {
   readonly open: OpenBuild;
   readonly refs: Refs;
-  /** The request of the frontend that was asked last. */
-  request: BuildRequest | undefined;
+  /** What the frontend that was asked last has answered. */
+  answer: BuildAnswer | undefined;
 }
 
 /**
@@ -47,7 +46,7 @@ export function bridgeService(
     const ref = context.requestHeader.get(BUILD_ID) ?? '';
     const open = await builds.find(ref, context.signal);
     let build = driven.get(open);
-    if (!build) driven.set(open, (build = { open, refs: new Refs(), request: undefined }));
+    if (!build) driven.set(open, (build = { open, refs: new Refs(), answer: undefined }));
     return build;
   };
   return {
@@ -74,8 +73,8 @@ export function bridgeService(
       const question = request.frontendOpt['requestid'];
       if (question)
         return { result: { metadata: await answerSubrequest(question, bridge, asked) } };
-      build.request = asked;
-      const { targets } = await askFrontend(bridge, asked);
+      build.answer = await askFrontend(bridge, asked);
+      const { targets } = build.answer;
       if (request.evaluate) for (const { edge } of targets) if (edge) await evaluate(edge, bridge);
       return { result: resultMessage(targets, build.refs) };
     },
@@ -134,9 +133,9 @@ export function bridgeService(
         else {
           const { context: opened } = await driver.bridge();
           driver.finish({
-            request: build.request ?? opened.request,
+            request: build.answer?.request ?? opened.request,
             targets,
-            dockerfile: undefined,
+            dockerfile: build.answer?.dockerfile,
           });
         }
       }

@@ -21,6 +21,7 @@ const FRONTEND = [
   'gateway.solve.evaluate',
   'gateway.warnings',
   'importcaches',
+  'reference.attestations',
 ];
 
 /** What graphs may ask of the solver. */
@@ -47,7 +48,8 @@ const LLB = [
   'source.http',
   'source.http.checksum',
   'source.http.perm',
-  'source.http.uidgid',
+  // Spelled so by the clients.
+  'soruce.http.uidgid',
   'source.http.auth',
   'source.http.header',
   'source.ocilayout',
@@ -88,6 +90,10 @@ const LLB = [
   'meta.exportcache',
   'mergeop',
   'diffop',
+  'exporter.image.annotations',
+  'exporter.image.attestations',
+  'exporter.multiple',
+  'exporter.sourcedateepoch',
 ];
 
 export const FRONTEND_CAPS: readonly Cap[] = FRONTEND.map(enabled);

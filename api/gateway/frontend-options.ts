@@ -51,7 +51,7 @@ export function readFrontendOptions(
     ulimits: ulimitsOf(options),
     cgroupParent: options['cgroup-parent'] ?? '',
     epoch: epochOf(buildArgs.get('SOURCE_DATE_EPOCH')),
-    attest: attestOf(options) ?? base.attest,
+    attest: attestOf(options, base) ?? base.attest,
   };
 }
 
@@ -198,21 +198,28 @@ function epochOf(value: string | undefined): number | undefined {
   return Number(value);
 }
 
-function attestOf(options: FrontendOptions): BuildRequest['attest'] | undefined {
-  const given = [...prefixed(options, 'attest:')];
+/** An attestation that is `inline-only` belongs into images, not beside files. */
+function attestOf(
+  options: FrontendOptions,
+  { outputs }: BuildRequest,
+): BuildRequest['attest'] | undefined {
+  const hasImage = outputs.some(({ type }) => type !== 'local' && type !== 'tar');
+  const given = [...prefixed(options, 'attest:')].flatMap(([type, text]) => {
+    const fields = text.split(',').filter(Boolean);
+    const isInline = fields.includes('inline-only=true');
+    const rest = fields.filter((field) => !field.startsWith('inline-only='));
+    return isInline && !hasImage ? [] : [[type, rest] as const];
+  });
   if (given.length === 0) return undefined;
   return parseAttestations(
-    given.map(([type, text]) => ({
+    given.map(([type, fields]) => ({
       flag: '--attest',
       fields: new Map([
         ['type', type],
-        ...text
-          .split(',')
-          .filter(Boolean)
-          .map((field): [string, string] => {
-            const equals = field.indexOf('=');
-            return equals < 0 ? [field, 'true'] : [field.slice(0, equals), field.slice(equals + 1)];
-          }),
+        ...fields.map((field): [string, string] => {
+          const equals = field.indexOf('=');
+          return equals < 0 ? [field, 'true'] : [field.slice(0, equals), field.slice(equals + 1)];
+        }),
       ]),
     })),
   );
