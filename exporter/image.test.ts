@@ -24,7 +24,7 @@ function imageOptions(text: string, tags: readonly string[] = []): ImageOptions 
     new Map(text.split(';').map((field) => field.split('=') as [string, string])),
     tags,
   );
-  if (spec.type === 'tar' || spec.type === 'local') throw new Error('no image');
+  if (!('image' in spec)) throw new Error('no image');
   return spec.image;
 }
 

@@ -82,41 +82,72 @@ export interface TreeOptions {
 /** What `type=` may be. `registry` is an image that is pushed. */
 export type ExportType = OutputSpec['type'] | 'registry';
 
-type Reader = (reader: FlagAttributes, tags: readonly string[], type: ExportType) => OutputSpec;
+interface ExportTraits {
+  /** True for an image, which has annotations. */
+  readonly isImage: boolean;
+  /** What `dest` names. An `optional file` may be left out, and the bytes go elsewhere. */
+  readonly dest: 'file' | 'optional file' | 'directory' | 'none';
+}
 
-const READERS: { readonly [type in ExportType]: Reader } = {
-  image: imageOutput,
-  registry: imageOutput,
-  oci: (reader, tags) => {
-    const image = imageOptions(reader, tags);
-    const dest = reader.required('dest', 'PATH');
-    return (reader.flag('tar') ?? true)
-      ? { type: 'oci', image, tar: true, destination: destinationOf(dest) }
-      : { type: 'oci', image, tar: false, directory: directoryOf(reader, dest) };
+interface ExportReader extends ExportTraits {
+  /** Reads the other attributes. */
+  readonly read: (reader: FlagAttributes, tags: readonly string[], type: ExportType) => OutputSpec;
+}
+
+const EXPORTS: { readonly [type in ExportType]: ExportReader } = {
+  image: { isImage: true, dest: 'none', read: imageOutput },
+  registry: { isImage: true, dest: 'none', read: imageOutput },
+  oci: {
+    isImage: true,
+    dest: 'file',
+    read: (reader, tags) => {
+      const image = imageOptions(reader, tags);
+      const dest = reader.required('dest', 'PATH');
+      return (reader.flag('tar') ?? true)
+        ? { type: 'oci', image, tar: true, destination: destinationOf(dest) }
+        : { type: 'oci', image, tar: false, directory: directoryOf(reader, dest) };
+    },
   },
-  docker: (reader, tags) => {
-    const path = reader.text('dest');
-    return {
-      type: 'docker',
-      image: imageOptions(reader, tags),
-      destination: path === undefined ? undefined : destinationOf(path),
-    };
+  docker: {
+    isImage: true,
+    dest: 'optional file',
+    read: (reader, tags) => {
+      const path = reader.text('dest');
+      return {
+        type: 'docker',
+        image: imageOptions(reader, tags),
+        destination: path === undefined ? undefined : destinationOf(path),
+      };
+    },
   },
-  tar: (reader) => ({
-    type: 'tar',
-    destination: destinationOf(reader.required('dest', 'PATH')),
-    attestationPrefix: prefixOf(reader),
-  }),
-  local: (reader) => ({
-    type: 'local',
-    directory: directoryOf(reader, reader.required('dest', 'PATH')),
-    platformSplit: reader.flag('platform-split'),
-    attestationPrefix: prefixOf(reader),
-  }),
+  tar: {
+    isImage: false,
+    dest: 'file',
+    read: (reader) => ({
+      type: 'tar',
+      destination: destinationOf(reader.required('dest', 'PATH')),
+      attestationPrefix: prefixOf(reader),
+    }),
+  },
+  local: {
+    isImage: false,
+    dest: 'directory',
+    read: (reader) => ({
+      type: 'local',
+      directory: directoryOf(reader, reader.required('dest', 'PATH')),
+      platformSplit: reader.flag('platform-split'),
+      attestationPrefix: prefixOf(reader),
+    }),
+  },
 };
 
 /** In the order of help texts. */
-export const EXPORT_TYPES = Object.keys(READERS) as readonly ExportType[];
+export const EXPORT_TYPES = Object.keys(EXPORTS) as readonly ExportType[];
+
+/** Undefined for a type that there is not. */
+export function exportTraits(type: string): ExportTraits | undefined {
+  return Object.hasOwn(EXPORTS, type) ? EXPORTS[type as ExportType] : undefined;
+}
 
 /**
  * Parses the attributes of one `--output` (`type=oci,dest=out.tar,…` as a map). `-` as `dest` is
@@ -130,7 +161,7 @@ export function parseOutput(
 ): OutputSpec {
   const reader = new FlagAttributes('--output', 'KILN_OUTPUT_INVALID', attributes);
   const type = reader.type(EXPORT_TYPES);
-  const spec = READERS[type](reader, tags, type);
+  const spec = EXPORTS[type].read(reader, tags, type);
   reader.end();
   return spec;
 }

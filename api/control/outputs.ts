@@ -1,5 +1,5 @@
 import type { ExportResponse } from '../../exporter/exporter.ts';
-import { type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
+import { exportTraits, type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { sendFile } from '../session/filesend/send-bytes.ts';
@@ -27,8 +27,9 @@ export function readOutputs(
   const asked = exporters.length > 0 || type === '' ? exporters : [{ type, attrs }];
   const finishing: (() => Promise<void>)[] = [];
   const specs = asked.map((exporter, id): OutputSpec => {
-    const isSent = ['oci', 'docker', 'tar'].includes(exporter.type);
-    const directory = exporter.type === 'local' ? scratch() : undefined;
+    const dest = exportTraits(exporter.type)?.dest;
+    const isSent = dest === 'file' || dest === 'optional file';
+    const directory = dest === 'directory' ? scratch() : undefined;
     const attributes = new Map([
       ...Object.entries(exporter.attrs),
       ['type', exporter.type],

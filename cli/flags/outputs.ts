@@ -2,15 +2,17 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
-import { EXPORT_TYPES, type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
+import {
+  EXPORT_TYPES,
+  exportTraits,
+  type OutputSpec,
+  parseOutput,
+} from '../../exporter/output-spec.ts';
 import { splitCsv } from '../arguments.ts';
 import { annotationAttributes } from './annotations.ts';
 
 /** The types of `--output`. `cacheonly` discards the result. */
 export const OUTPUT_TYPES: readonly string[] = [...EXPORT_TYPES, 'cacheonly'];
-/** The types whose result is an image. Only images have annotations. */
-const IMAGE_TYPES: ReadonlySet<string> = new Set(['image', 'registry', 'oci', 'docker']);
-
 /** The values of the flags about outputs. */
 export interface OutputFlags {
   readonly outputs: readonly string[];
@@ -43,7 +45,7 @@ export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpe
   return outputs.flatMap((attributes) => {
     const type = attributes.get('type') ?? '';
     if (type === 'cacheonly') return [];
-    const all = IMAGE_TYPES.has(type) ? new Map([...attributes, ...annotations]) : attributes;
+    const all = exportTraits(type)?.isImage ? new Map([...attributes, ...annotations]) : attributes;
     const output = parseOutput(all, flags.tags);
     check(output, isTerminal);
     return [absolute(output)];
@@ -70,10 +72,14 @@ function attributesOf(text: string): Map<string, string> {
   }
   const type = attributes.get('type') ?? '';
   checkType(type);
-  const dest = attributes.get('dest') ?? attributes.get('output') ?? defaultDest(type);
+  const wanted = exportTraits(type)?.dest;
+  // As in buildx, an archive without `dest` is written to standard output, and `type=docker` goes
+  // to the Docker engine.
+  const usual = wanted === 'file' ? '-' : undefined;
+  const dest = attributes.get('dest') ?? attributes.get('output') ?? usual;
   attributes.delete('output');
   if (dest !== undefined) attributes.set('dest', dest);
-  if (type === 'local' && !dest)
+  if (wanted === 'directory' && !dest)
     throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
   return attributes;
 }
@@ -87,14 +93,6 @@ function checkType(type: string): void {
     `unknown output type: ${type}`,
     close ? `did you mean type=${close}?` : `write one of ${OUTPUT_TYPES.join(', ')}`,
   );
-}
-
-/**
- * Returns `dest` of an output that has none. As in buildx, a tar is then written to standard
- * output, and `type=docker` goes to the Docker engine.
- */
-function defaultDest(type: string): string | undefined {
-  return type === 'oci' || type === 'tar' ? '-' : undefined;
 }
 
 function check(output: OutputSpec, isTerminal: boolean): void {
