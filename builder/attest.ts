@@ -16,7 +16,7 @@ import { provenanceArguments } from './request-fields.ts';
 /** The parts of a solved build that attestations are made from. */
 export interface AttestedBuild {
   readonly dockerfile: LoadedContext['dockerfile'];
-  /** The platform of image sources that name none. */
+  /** The platform of image sources without a platform. */
   readonly platform: Platform;
   /** The session of the steps. It knows the commits and files that sources resolved to. */
   readonly session: StepSession;

@@ -41,7 +41,7 @@ export async function solveTree(
   return await solveEdge(seal(tree, solving.worker.platforms[0]), solving, context);
 }
 
-/** The same for a graph that is sealed. */
+/** Like `solveTree`, for a tree whose graph is sealed. */
 export async function solveEdge(
   edge: LlbEdge,
   { solver, worker, session }: Solving,

@@ -6,8 +6,9 @@ import type { World } from '../solver/world.ts';
 import type { Engine } from './engine.ts';
 
 /**
- * The images of the store of an engine and of registries, for the build that has a session. They
- * are fetched with the logins of that build, and what was looked up is known to that build alone.
+ * Returns the function that gives each build its images, by its session: those of the store and of
+ * registries. They are fetched with the logins of the build. Look-ups are not shared between
+ * builds, because logins differ.
  */
 export function imageSourcesOf(engine: Engine): World['images'] {
   return engine.shared(makeImageSources);

@@ -12,7 +12,7 @@ import { build, buildRequest, type Engine, memorySession, openKiln, output } fro
 
 const USERS = ['one', 'two'] as const;
 
-/** What repository `one/app` and others hold: a file that says so. */
+/** The images of the repositories `one/app`, `two/app` and `shared/app`. Each has a file. */
 const IMAGES = new Map(
   [...USERS, 'shared'].map((name) => [name, makeImage([{ name, text: `of ${name}` }])]),
 );
@@ -20,10 +20,10 @@ const IMAGES = new Map(
 const tokenOf = (user: string) => `Basic ${Buffer.from(`${user}:secret`).toString('base64')}`;
 
 /**
- * A registry in this process. Only its user may see a user's repository, and every user the shared
- * one. It answers manifests when `meanwhile` users have asked for one.
+ * Starts a registry in this process. A user can read its own repository and the shared one. No
+ * manifest is sent until `count` users have requested something, so that builds overlap.
  */
-async function registryOfUsers(meanwhile: number): Promise<FaultServer> {
+async function registryOfUsers(count: number): Promise<FaultServer> {
   const asked = new Set<string>();
   const all = Promise.withResolvers<void>();
   return await faultServer(async ({ method, path, headers }, response) => {
@@ -36,7 +36,7 @@ async function registryOfUsers(meanwhile: number): Promise<FaultServer> {
     const image = owner === user || owner === 'shared' ? IMAGES.get(owner) : undefined;
     if (!image) return void response.writeHead(path === '/v2/' ? 200 : 403).end();
     asked.add(user);
-    if (asked.size === meanwhile) all.resolve();
+    if (asked.size === count) all.resolve();
     if (kind === 'manifests') await all.promise;
     answer(image, kind, what, method === 'HEAD', response);
   });
@@ -60,7 +60,7 @@ function answer(
   response.end(isHead ? undefined : body);
 }
 
-/** Builds for a user, or for nobody, and returns the names of the files in the result. */
+/** Builds with the login of `user`, if any. Returns the names of the files in the result. */
 async function built(engine: Engine, user: string | undefined, lines: string): Promise<string[]> {
   const chunks: Uint8Array[] = [];
   using session = memorySession({
@@ -94,7 +94,7 @@ const usersOf = (seen: readonly SeenRequest[], owner: string) => [
   ),
 ];
 
-test('two builds at once in one engine: each reaches the registry with its own login', async () => {
+test('two builds at once in one engine use their own logins for the registry', async () => {
   await using registry = await registryOfUsers(2);
   await withEngine(async (engine) => {
     const lines = (user: string) =>
@@ -110,7 +110,7 @@ test('two builds at once in one engine: each reaches the registry with its own l
   assert.equal(usersOf(registry.seen, 'shared').sort(), ['one', 'two']);
 });
 
-test('an image that one login has brought into the store is refused to others', async () => {
+test('a private image that is in the store is refused to a build without its login', async () => {
   await using registry = await registryOfUsers(1);
   await withEngine(async (engine) => {
     const lines = `FROM ${registry.host}/one/app:1\n`;

@@ -83,8 +83,8 @@ export type NamedContextSource =
   | { readonly kind: 'git'; readonly url: string }
   | { readonly kind: 'http'; readonly url: string }
   /**
-   * What a graph makes: a pb.Definition in base64, and the image config when it is an image, as
-   * JSON.
+   * The result of a graph, a pb.Definition in base64. `config` is the image config as JSON, when
+   * the result is an image.
    */
   | { readonly kind: 'graph'; readonly definition: string; readonly config: string | undefined };
 

@@ -16,8 +16,8 @@ import type { FailedStep, WantedFiles } from '../solver/step-session.ts';
  */
 export interface Session {
   /**
-   * By which graphs name the session that lends a directory. Undefined when no other build can ask
-   * this one for a directory.
+   * The ID by which graphs name the session that has a directory. Undefined when graphs of other
+   * builds cannot name this session.
    */
   readonly id?: string | undefined;
   /**
@@ -46,7 +46,7 @@ export interface Session {
   readonly ssh: SessionAgents;
   /** The name of the context in the list of builds. */
   readonly shownContext?: string | undefined;
-  /** Logins for registries. Without them the build reaches registries as nobody. */
+  /** Logins for registries. Without them the build uses registries anonymously. */
   readonly credentials?: RegistryOptions['credentials'] | undefined;
   /** Writes the next bytes of an output that goes to the caller, such as `dest=-`. */
   readonly output?: ((bytes: Uint8Array, signal: AbortSignal) => Promise<void>) | undefined;

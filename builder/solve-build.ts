@@ -150,7 +150,7 @@ async function solveTargets(
   return targets.map((target) => target.edge && byEdge.get(target.edge));
 }
 
-/** Where the base images of a build are found. */
+/** The services that look up the base images of a build. */
 function basesOf({ images, session, worker }: Solving) {
   return { images, layout: session.layout, platform: worker.platforms[0] };
 }

@@ -29,11 +29,11 @@ export interface Solving extends SolvingParts {
   readonly rest: () => void;
 }
 
-/** What a build has opened before it has a graph. */
+/** The parts of `Solving` that a build opens before it has a graph. */
 interface SolvingParts {
   /** The session of the steps. */
   readonly session: StepSession;
-  /** Images, with the logins of the build. */
+  /** Looks up and fetches images, with the logins of the build. */
   readonly images: ImageSources;
   readonly caches: BuildCaches | undefined;
   /** The steps that an emulator has run so far. */
@@ -68,7 +68,7 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
   };
 }
 
-/** A build may run more or fewer steps at once than the worker would. */
+/** The limits of the worker, with the parallelism of the request instead of the worker's. */
 function limitsOf({ limits }: Worker, parallelism: number | undefined): Worker['limits'] {
   return parallelism === undefined ? limits : { ...limits, process: parallelism, cpu: parallelism };
 }

@@ -7,7 +7,7 @@ import { KILN, type Ran, Rig, ROOT, type RunOptions, run } from './rig.ts';
 const CLIENTS = join(ROOT, '.cache/clients');
 const BUILDX = join(CLIENTS, 'usr/libexec/docker/cli-plugins/docker-buildx');
 
-/** A rig with a running `kiln serve` over its store, and docker-buildx as the client of it. */
+/** A rig in which `kiln serve` runs on its store, with docker-buildx as the client. */
 export class ServeRig implements AsyncDisposable {
   readonly rig: Rig;
   readonly socket: string;
@@ -36,7 +36,7 @@ export class ServeRig implements AsyncDisposable {
     return made;
   }
 
-  /** What the server has printed: its address, and errors that are bugs. */
+  /** The output of the server: its address, and bugs. */
   get printed(): string {
     return this.#stderr;
   }
@@ -45,7 +45,7 @@ export class ServeRig implements AsyncDisposable {
     return this.#server.pid!;
   }
 
-  /** `docker buildx`, with a configuration of its own. It has to succeed unless `expect` says. */
+  /** Runs `docker buildx` with its own configuration. It must succeed, or exit with `expect`. */
   buildx(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
     return run([BUILDX, ...args], {
       cwd: this.rig.directory,
@@ -59,7 +59,7 @@ export class ServeRig implements AsyncDisposable {
     });
   }
 
-  /** `docker buildx build --progress=plain`; answers what was printed. */
+  /** Runs `docker buildx build --progress=plain`. Returns its progress. */
   async build(args: readonly string[], options: RunOptions = {}): Promise<string> {
     return (await this.buildx(['build', '--progress=plain', ...args], options)).stderr;
   }

@@ -8,9 +8,9 @@ import { topological } from '../../solver/llb/walk.ts';
 import { type ImagePlaces, isImageSource, resolveSource } from '../../solver/ops/source-image.ts';
 import type { BuildContext } from '../build-context.ts';
 
-/** Where base images are found. */
+/** The services that look up base images. */
 interface Bases extends ImagePlaces {
-  /** The platform of image sources that name none. */
+  /** The platform of image sources without a platform. */
   readonly platform: Platform;
 }
 
