@@ -90,13 +90,16 @@ export interface EngineSettings {
    */
   readonly collect: (store: Collectable) => Promise<void>;
   /**
-   * Makes the worker that runs the steps of all builds. `local` makes the one of this host, which
-   * runs them when this is undefined.
+   * Makes the worker that runs the steps of all builds, at the first step. `local` makes the one of
+   * this host, which runs them when this is undefined. A worker that can be disposed is disposed
+   * with the engine.
    */
-  readonly stepWorker?: ((services: StoreServices, local: () => Worker) => Worker) | undefined;
+  readonly stepWorker?: ((services: StoreServices, local: () => Worker) => StepWorker) | undefined;
   /** The network that a step gets when its own network cannot be set up. */
   readonly networkFallback: () => Promise<NetworkFallback>;
 }
+
+export type StepWorker = Worker & Partial<AsyncDisposable>;
 
 export interface EngineOptions extends EngineSettings {
   /** The directory of the store. It is created when it does not exist. */

@@ -11,7 +11,7 @@ import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
 import { perSession } from '../solver/step-session.ts';
 import type { Worker } from '../solver/worker.ts';
 import type { World } from '../solver/world.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, StepWorker } from './engine.ts';
 import { imageSourcesOf } from './image-sources.ts';
 import { openRemotes } from './remotes.ts';
 import { secretDirectory } from './session/secret-memory.ts';
@@ -28,7 +28,13 @@ function makeWorker(engine: Engine): Worker {
   const processors = availableParallelism();
   const limits = { process: processors, network: TRANSFERS, cpu: processors };
   const local = () => localWorker(localWorld(engine), limits);
-  return engine.settings.stepWorker?.(engine, local) ?? local();
+  const worker = engine.settings.stepWorker?.(engine, local) ?? local();
+  if (isDisposable(worker)) engine.scope.use(worker);
+  return worker;
+}
+
+function isDisposable(worker: StepWorker): worker is Worker & AsyncDisposable {
+  return worker[Symbol.asyncDispose] !== undefined;
 }
 
 /**

@@ -11,6 +11,7 @@ import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, MapReport, Op, RunContext } from '../solver.ts';
 import { type StepSession, sessionOf, stepSession } from '../step-session.ts';
 import type { Worker, WorkerVertex } from '../worker.ts';
+import type { World } from '../world.ts';
 import { type TunnelMethods, tunnelEnd, tunnelSocket } from './agent-tunnel.ts';
 import type { TestHost } from './host.ts';
 import { LayerExchange, type WireLayer } from './layer-exchange.ts';
@@ -107,11 +108,16 @@ type NearMethods = TunnelMethods & {
   readonly layer: { readonly ask: Digest; readonly answer: WireLayer };
 };
 
+/** What the host that solves has for the worker. */
+export type NearHost = Pick<TestHost, 'snapshotter' | 'content' | 'packer'> & {
+  readonly world: Pick<World, 'snapshotter' | 'hasher' | 'copyPool'>;
+};
+
 /**
  * Makes the worker. The solver runs on the host `near`; `behind` runs the ops on the host `far`.
  */
 export function loopbackWorker(
-  near: TestHost,
+  near: NearHost,
   far: TestHost,
   behind: Worker,
 ): Worker & AsyncDisposable {
@@ -148,7 +154,7 @@ const RESOURCES = {
 
 /** The host that solves. It sends vertices to the other one, and serves what the caller lends. */
 class NearSide {
-  readonly #host: TestHost;
+  readonly #host: NearHost;
   readonly #layers: LayerExchange;
   readonly #far: Connected<FarMethods>;
   readonly #sessions = new Map<number, StepSession>();
@@ -157,7 +163,7 @@ class NearSide {
   #ops = 0;
   #count = 0;
 
-  constructor(host: TestHost, connect: (handlers: Handlers<NearMethods>) => Connected<FarMethods>) {
+  constructor(host: NearHost, connect: (handlers: Handlers<NearMethods>) => Connected<FarMethods>) {
     this.#host = host;
     this.#layers = new LayerExchange(host);
     this.#far = connect({
