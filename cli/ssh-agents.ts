@@ -1,10 +1,7 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { secretDirectory } from '../builder/session/secret-memory.ts';
+import { statSync } from 'node:fs';
+import { agentForGit, agentForStep } from '../builder/session/placed-agents.ts';
 import type { SessionAgents } from '../builder/session.ts';
 import type { SshAgentSource } from '../executor/ssh/agent.ts';
-import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { Store } from '../snapshotter/store/root.ts';
 import type { SshAgent } from '../solver/ops/git/host.ts';
 import type { SshSpec } from './build-options.ts';
@@ -23,20 +20,13 @@ export function openSshAgents(
     (opened ??= import('./ssh-sources.ts').then(({ readSshSources }) =>
       readSshSources(specs, env),
     ));
-  const forward = async (
-    source: SshAgentSource,
-    place: { readonly path: string },
-    access: SocketAccess,
-  ) => await (await import('../executor/ssh/forward.ts')).forwardAgent(source, place.path, access);
   return {
     async check() {
       if (specs.length > 0) await sources();
     },
     async forStep(id, access) {
       const source = specs.length > 0 ? (await sources()).get(id) : undefined;
-      return (
-        source && (await placed(secretDirectory(store), (place) => forward(source, place, access)))
-      );
+      return source && (await agentForStep(source, access, store));
     },
     async forGit(id) {
       const spec = specs.find((one) => one.id === id);
@@ -44,8 +34,7 @@ export function openSshAgents(
       const direct = socketAt(spec.paths.length === 0 ? env['SSH_AUTH_SOCK'] : spec.paths[0]);
       if (direct) return direct;
       const source = (await sources()).get(id);
-      const own = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, mode: 0o600 };
-      return source && (await placed(shortDirectory(), (place) => forward(source, place, own)));
+      return source && (await agentForGit(source));
     },
   };
 }
@@ -53,21 +42,4 @@ export function openSshAgents(
 function socketAt(path: string | undefined): SshAgent | undefined {
   if (!path || !statSync(path, { throwIfNoEntry: false })?.isSocket()) return undefined;
   return { socket: path, [Symbol.asyncDispose]: async () => {} };
-}
-
-/** Opens an agent in the directory `place`, and removes the directory together with the agent. */
-async function placed<T extends Disposable>(
-  place: T,
-  open: (place: T) => Promise<ForwardedAgent>,
-): Promise<ForwardedAgent> {
-  await using scope = new AsyncDisposableStack();
-  const { socket } = scope.use(await open(scope.use(place)));
-  const held = scope.move();
-  return { socket, [Symbol.asyncDispose]: () => held.disposeAsync() };
-}
-
-/** Makes a directory with a short path, because the path of a socket has at most 108 bytes. */
-function shortDirectory(): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), 'kiln-ssh-'));
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }

@@ -2,6 +2,7 @@ import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { ByteStream } from '../grpc/byte-stream.ts';
 import type { Control } from '../proto/control.gen.ts';
 import { openClientSession } from '../session/client-session.ts';
+import { pruned, usageRecords } from './disk-usage.ts';
 import type { OpenBuilds } from './open-builds.ts';
 import { type SolveHost, solve } from './solve.ts';
 import { statusMessage } from './status-messages.ts';
@@ -45,6 +46,14 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
 
     async listWorkers() {
       return { record: [...workers()] };
+    },
+
+    async diskUsage(request) {
+      return { record: usageRecords(host.engine, request) };
+    },
+
+    async *prune(request, { signal }) {
+      yield* await pruned(host.engine, request, signal);
     },
 
     async info() {

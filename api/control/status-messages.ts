@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Timestamp, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import type { Timestamp } from '@bufbuild/protobuf/wkt';
 import type { ProgressEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
 import {
   type StatusResponse,
@@ -9,6 +9,7 @@ import {
   type VertexStatusSchema,
   type VertexWarningSchema,
 } from '../proto/control.gen.ts';
+import { instant } from './instant.ts';
 
 /** The events as clients of BuildKit are told them. Reasons of misses have no message there. */
 export function statusMessage(events: readonly ProgressEvent[]): StatusResponse {
@@ -28,7 +29,7 @@ export function statusMessage(events: readonly ProgressEvent[]): StatusResponse 
           name: event.name,
           current: BigInt(Math.floor(event.current)),
           total: BigInt(Math.floor(event.total)),
-          timestamp: timestampFromMs(event.timestamp),
+          timestamp: instant(event.timestamp),
           ...times(event),
         });
         break;
@@ -37,7 +38,7 @@ export function statusMessage(events: readonly ProgressEvent[]): StatusResponse 
           vertex: event.vertex,
           stream: BigInt(event.stream),
           msg: event.data,
-          timestamp: timestampFromMs(event.timestamp),
+          timestamp: instant(event.timestamp),
         });
         break;
       case 'warning':
@@ -82,7 +83,7 @@ function times(event: {
   readonly completed?: number | undefined;
 }): { started?: Timestamp; completed?: Timestamp } {
   return {
-    ...(event.started !== undefined && { started: timestampFromMs(event.started) }),
-    ...(event.completed !== undefined && { completed: timestampFromMs(event.completed) }),
+    ...(event.started !== undefined && { started: instant(event.started) }),
+    ...(event.completed !== undefined && { completed: instant(event.completed) }),
   };
 }

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { KilnError } from '../../base/errors.ts';
-import { type LentDirectory, NO_AGENTS, type Session } from '../../builder/session.ts';
+import type { LentDirectory, Session } from '../../builder/session.ts';
 import type { Credential } from '../../registry/credentials.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import type { WantedFiles } from '../../solver/step-session.ts';
@@ -9,6 +9,7 @@ import { Secrets } from '../proto/secrets.gen.ts';
 import type { ClientSession } from './client-session.ts';
 import { bringDirectory } from './filesync/bring-directory.ts';
 import type { Sessions } from './sessions.ts';
+import { clientAgents } from './ssh/client-agents.ts';
 
 /**
  * What a client behind a connection lends to one build. What is brought of its directories stays as
@@ -17,7 +18,7 @@ import type { Sessions } from './sessions.ts';
 export function remoteSession(
   client: ClientSession,
   sessions: Sessions,
-  store: Pick<Store, 'root' | 'scratchPath'>,
+  store: Store,
   signal: AbortSignal,
 ): Session & Disposable {
   const held = new DisposableStack();
@@ -54,7 +55,7 @@ export function remoteSession(
       throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'a client lends no input');
     },
     secret: (id) => secretOf(client, id, signal),
-    ssh: NO_AGENTS,
+    ssh: clientAgents(client, store, signal),
     credentials: (host, asking) => loginOf(client, host, AbortSignal.any([signal, asking])),
     [Symbol.dispose]: () => held.dispose(),
   };

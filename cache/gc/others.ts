@@ -14,6 +14,7 @@ export function otherItems({ root }: Pick<Store, 'root'>): Item[] {
   return [
     ...cacheMountItems(join(root, 'caches')),
     ...gitItems(join(root, 'git')),
+    ...clientItems(join(root, 'mirrors')),
     ...memoryItems(join(root, 'statcache'), 'digests of the files of a context'),
     ...memoryItems(join(root, 'copies'), 'results of large copies'),
     ...logItems(join(root, 'logs')),
@@ -89,6 +90,27 @@ function gitItems(directory: string): Item[] {
     });
 }
 
+/** Copies of directories of clients (api/session/filesync), each with a lock. */
+function clientItems(directory: string): Item[] {
+  return names(directory).flatMap((name) => {
+    const home = join(directory, name);
+    return names(home).flatMap((file) => {
+      const number = /^(\d+)\.lock$/.exec(file)?.[1];
+      if (number === undefined) return [];
+      const [place, lock] = [join(home, number), join(home, file)];
+      const list = `${place}.json`;
+      const item = plain(`${name.slice(0, 24)}-${number}`, 'source.local', 'files of a client', [
+        place,
+        list,
+      ]);
+      const used = timeOf(lock);
+      return [
+        { ...item, used, inUse: isLocked(lock), content: { paths: [place, list, lock], lock } },
+      ];
+    });
+  });
+}
+
 /**
  * Data about the files of a context, by their time stamps. Without it the files are read and copied
  * again.
@@ -135,7 +157,7 @@ function lastLine(path: string, size: number): string {
 }
 
 /** Names in the store whose size other items count. */
-const OTHER_ITEMS = /^(kiln\.db.*|blobs|layers|caches|git|statcache|copies|logs)$/;
+const OTHER_ITEMS = /^(kiln\.db.*|blobs|layers|caches|git|mirrors|statcache|copies|logs)$/;
 
 function fixedItems(root: string): Item[] {
   const all = names(root);
