@@ -22,9 +22,9 @@ if [ -n "${1:-}" ] && [ -f "test/soak/$1.ts" ]; then
   setup_bundle
   exec node_modules/.bin/node "$program" "$@"
 fi
-rooms='base frontend solver cache snapshotter executor exporter registry builder cli test'
+folders='base frontend solver cache snapshotter executor exporter registry builder api cli test'
 # shellcheck disable=SC2086
-files=$(grep -rl KILN_SOAK --include='*.test.ts' $rooms)
+files=$(grep -rl KILN_SOAK --include='*.test.ts' $folders)
 for file in $files; do
   wanted=${1:+no}
   for part in "$@"; do case $file in *"$part"*) wanted=yes ;; esac; done
