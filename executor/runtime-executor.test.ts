@@ -220,15 +220,24 @@ test('secret variables reach the process and are on no disk while it runs', asyn
           readFileSync(path, 'latin1').includes(token),
       )
       .map((path) => ({ path, inMemory: IN_MEMORY.includes(statfsSync(path).type) }));
-  // This search is synchronous, so that nothing is removed while it runs.
   const found: ReturnType<typeof holding> = [];
+  const searched = join(tree.root, 'searched');
+  // The process waits for the end of the search, so that nothing is removed meanwhile.
+  const script =
+    'echo ready; until [ -e /searched ]; do sleep 0.02; done; test "$TOKEN" = "$EXPECTED"';
   const { exitCode } = await executor.run(
-    specFor(tree.root, ['/bin/sh', '-c', 'echo ready; test "$TOKEN" = "$EXPECTED"'], {
+    specFor(tree.root, ['/bin/sh', '-c', script], {
       secretEnv: [`TOKEN=${token}`, `EXPECTED=${token}`],
     }),
-    { output: () => void found.push(...holding()) },
+    {
+      output: () => {
+        found.push(...holding());
+        writeFileSync(searched, '');
+      },
+    },
     new AbortController().signal,
   );
+  rmSync(searched);
   assert.is(exitCode, 0);
   assert.ok(found.length > 0, 'the search finds the bundle');
   assert.equal(
