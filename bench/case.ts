@@ -6,38 +6,31 @@ export interface Case {
   readonly title: string;
   /** Images (by their test image name) that must be in each engine's store. */
   readonly images: readonly string[];
-  /** What this machine must offer, or a sentence saying what is missing. */
+  /** Returns a sentence about what this machine lacks for the case, or undefined. */
   readonly unavailable?: (context: CaseContext) => string | undefined;
   /** Fills the context directory. */
   readonly prepare: (context: CaseContext) => void;
-  /** Before each timed run: makes what must be cold cold. `run` counts from 0. */
+  /** Prepares a timed run, such as by removing caches. `run` counts from 0. */
   readonly before?: (context: CaseContext, engine: Engine, run: number) => Promise<void>;
-  /** Undefined where only the floor is of interest. */
+  /** The timed run. Undefined when only the floor is measured. */
   readonly run: ((context: CaseContext, engine: Engine, run: number) => Promise<Run>) | undefined;
-  /** When all runs are done, or one has failed: ends what `before` made. */
+  /** Removes what `before` made, after all runs or after a run that failed. */
   readonly after?: (context: CaseContext) => Promise<void>;
-  /**
-   * The same work by the plainest tool there is, on the same disk: what no engine can beat.
-   * Measured in the same session.
-   */
+  /** The same work by the simplest tool, on the same disk. No engine can be faster. */
   readonly floor?: (context: CaseContext) => Promise<Run>;
-  /** To reach, when a target is set: seconds, or a multiple of the floor. Shown in the table. */
+  /** The target in seconds, or as a multiple of the floor. It is shown in the table. */
   readonly target?: number | { readonly floors: number };
-  /** Why an engine has nothing like it. */
+  /** For each engine that cannot run the case: the reason. */
   readonly without?: Readonly<Record<string, string>>;
-  /**
-   * Time that is no engine's doing (the step's own work), taken off before comparing with the
-   * target.
-   */
-  readonly beyond?: string;
 }
 
+/** What a case gets for one engine. */
 export interface CaseContext {
-  /** A directory of its own for this case and engine. */
+  /** A separate directory for this case and engine. */
   readonly directory: string;
-  /** Unlike any other in this session: what makes a step new. */
+  /** Returns a text that is unique in this session. With it in its text, a step is not cached. */
   readonly nonce: (run: number) => string;
-  /** Kiln's store, on whose file system a floor does its work. */
+  /** Kiln's store. Floors work on its file system. */
   readonly store: string;
   /** `host:port` of a registry on loopback that serves the test images, when one runs. */
   readonly registry: string | undefined;

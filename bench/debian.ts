@@ -5,9 +5,9 @@ import { join } from 'node:path';
 export const TAG = '12';
 
 /**
- * Pushes the Debian test image as one layer that nobody has seen before: a peer whose store has the
- * usual one, for whatever reason, would have nothing to pull. `store` is a directory for Kiln's use
- * meanwhile.
+ * Pushes the Debian test image to a registry as one new layer. An engine whose store already has
+ * the layer of the test image would have nothing to pull. `store` is a directory for a temporary
+ * store.
  */
 export function pushDebian(kiln: string, store: string, registry: string): void {
   const context = join(store, 'context');

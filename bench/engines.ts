@@ -8,77 +8,82 @@ import { bind } from '../snapshotter/sys/native.ts';
 const ROOT = join(import.meta.dirname, '..');
 
 /**
- * One image builder under test. Every method runs a command to its end and throws with its output
- * when it fails.
+ * An image builder that is measured. Each method runs a command to its end. When the command fails,
+ * it throws an error with the output of the command.
  */
 export interface Engine {
   readonly name: string;
-  /**
-   * Builds the context in `directory` (its Dockerfile), optionally as a gzip OCI archive at
-   * `archive` (relative to it), or pushed to `push` for `platforms`.
-   */
+  /** Builds the context in `directory`. Paths in `options` are relative to it. */
   build(directory: string, options?: BuildOptions): Promise<Run>;
-  /** Makes the image in an OCI archive known as `name`. */
+  /** Loads the image of an OCI archive under the name `name`. */
   load(directory: string, archive: string, name: string): Promise<void>;
-  /** Forgets an image and what was built, so that the next pull starts from nothing. */
+  /** Removes an image and the build cache, so that the next pull downloads everything. */
   forget(directory: string, name: string): Promise<void>;
-  /** Forgets what was built and keeps the images. */
+  /** Removes the build cache and keeps the images. */
   forgetSteps(directory: string): Promise<void>;
-  /** Fetches an image from a registry and unpacks it. */
+  /** Downloads an image from a registry and unpacks it. */
   pull(directory: string, name: string): Promise<Run>;
   version(directory: string): Promise<Run>;
 }
 
 export interface BuildOptions {
+  /** Write a gzip OCI archive to this file. */
   readonly archive?: string;
   readonly tag?: string;
+  /** Push the image under this name. */
   readonly push?: string;
+  /** Platforms, separated by commas. */
   readonly platforms?: string;
-  /** Makes no image. */
+  /** Make no image. */
   readonly cacheOnly?: boolean;
-  /** A cache of every step, in this directory. */
+  /** Export a cache of all steps to this directory. */
   readonly cacheTo?: string;
+  /** Import a cache from this directory. */
   readonly cacheFrom?: string;
 }
 
+/** The result of one run. */
 export interface Run {
+  /** Wall time in milliseconds. 0 when memory was measured. */
   readonly ms: number;
-  /** Peak of the resident memory of the client's process tree, in MB; a daemon's is not in it. */
+  /**
+   * The peak memory of the process tree in MB, without that of a daemon. 0 when time was measured.
+   */
   readonly peakMb: number;
 }
 
 /**
- * Whether memory is measured. Not while time is: the kernel holds up a process whose pages it
- * counts (60 % on a build of 80 ms).
+ * Whether memory is measured instead of time. Time is not measured then, because the kernel slows
+ * down a process while its pages are counted (by 60 % for a build of 80 ms).
  */
 export const memory = { isMeasured: false };
 
 /**
- * Runs a command line (no shell) in `cwd`; measures wall time, or the peak memory of its process
- * tree.
+ * Runs a command without a shell in the directory `cwd`. Measures the wall time, or the peak memory
+ * of its process tree. Throws when the command fails.
  */
 export function timed(
   command: readonly string[],
   cwd: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<Run> {
-  return memory.isMeasured ? weighed(command, cwd, env) : clocked(command, cwd, env);
+  return memory.isMeasured ? measureMemory(command, cwd, env) : measureTime(command, cwd, env);
 }
 
 const wait4 = bind('int wait4(int, void *, int, void *)');
 
 /**
- * By posix_spawn(3) and a wait that does nothing else: Node's own spawn copies the page tables of
- * this process, 10 ms that are nobody's but the bench's.
+ * Runs a command with posix_spawn(3) and waits for it. Node's own spawn would add 10 ms, because it
+ * copies the page tables of this process.
  */
-async function clocked(
+async function measureTime(
   command: readonly string[],
   cwd: string,
   env: NodeJS.ProcessEnv,
 ): Promise<Run> {
   const [name = '', ...args] = command;
-  const said = join(tmpdir(), `kiln-bench-${process.pid}.out`);
-  const [input, output] = [openSync('/dev/null', 'r'), openSync(said, 'w')];
+  const outputPath = join(tmpdir(), `kiln-bench-${process.pid}.out`);
+  const [input, output] = [openSync('/dev/null', 'r'), openSync(outputPath, 'w')];
   const home = process.cwd();
   const status = Buffer.alloc(4);
   let ms: number;
@@ -97,8 +102,8 @@ async function clocked(
     closeSync(input);
     closeSync(output);
   }
-  const text = readFileSync(said, 'utf8');
-  rmSync(said);
+  const text = readFileSync(outputPath, 'utf8');
+  rmSync(outputPath);
   if (status.readInt32LE(0) !== 0)
     throw new Error(
       `${command.join(' ')} ended with status ${status.readInt32LE(0)}:\n${text.slice(-4000)}`,
@@ -112,7 +117,7 @@ function programOf(name: string): string {
   return found.find((path) => existsSync(path)) ?? name;
 }
 
-async function weighed(
+async function measureMemory(
   command: readonly string[],
   cwd: string,
   env: NodeJS.ProcessEnv,
@@ -136,8 +141,8 @@ async function weighed(
 }
 
 /**
- * Sums the proportional set size of a process and its descendants every 50 ms: pages shared between
- * them count once.
+ * Measures the memory of a process and its descendants every 50 ms. It sums their proportional set
+ * sizes, so that shared pages count once.
  */
 class MemorySampler {
   #peak = 0;
@@ -166,13 +171,13 @@ function treeMemory(pid: number): number {
       for (const file of globSync(`/proc/${at}/task/*/children`))
         queue.push(...readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number));
     } catch {
-      // The process ended while it was looked at.
+      // The process has ended meanwhile.
     }
   }
   return sum;
 }
 
-/** In the words that Kiln and Docker share. */
+/** Returns the flags of a build, which are the same for Kiln and Docker. */
 function outputOf({
   archive,
   tag,
@@ -182,20 +187,20 @@ function outputOf({
   cacheTo,
   cacheFrom,
 }: BuildOptions): string[] {
-  const wanted = [
+  const flags = [
     ...(platforms === undefined ? [] : ['--platform', platforms]),
     ...(cacheTo === undefined ? [] : ['--cache-to', `type=local,dest=${cacheTo},mode=max`]),
     ...(cacheFrom === undefined ? [] : ['--cache-from', `type=local,src=${cacheFrom}`]),
   ];
-  if (cacheOnly) return [...wanted, '--output', 'type=cacheonly'];
-  if (push !== undefined) return [...wanted, '--push', '-t', push];
+  if (cacheOnly) return [...flags, '--output', 'type=cacheonly'];
+  if (push !== undefined) return [...flags, '--push', '-t', push];
   return [
-    ...wanted,
+    ...flags,
     ...(archive ? ['--output', `type=oci,dest=${archive}`] : ['-t', tag ?? 'bench']),
   ];
 }
 
-/** One command after the other, as one measurement. */
+/** Runs one command after the other and returns one measurement. */
 async function both(first: Promise<Run>, second: () => Promise<Run>): Promise<Run> {
   const one = await first;
   const two = await second();
@@ -255,16 +260,16 @@ export function buildah(prefix: readonly string[]): Engine {
             ? (tag ?? 'bench')
             : 'bench-push';
       const common = ['build', '--layers', '--quiet', '--network', 'host', '--tls-verify=false'];
-      // Several platforms are a list, which a build only adds to: so the one of the last build goes
-      // first.
+      // A build for several platforms adds its images to a manifest list, so the list of the last
+      // build is removed first.
       if (platforms !== undefined)
         await timed([...prefix, 'manifest', 'rm', name], directory).catch(() => {});
       const target =
         platforms === undefined
           ? ['-t', archive ? `oci-archive:${archive}` : name]
           : ['--manifest', name];
-      const wanted = platforms === undefined ? [] : ['--platform', platforms];
-      const built = timed([...prefix, ...common, ...wanted, ...target, '.'], directory);
+      const flags = platforms === undefined ? [] : ['--platform', platforms];
+      const built = timed([...prefix, ...common, ...flags, ...target, '.'], directory);
       if (push === undefined) return built;
       const send = platforms === undefined ? ['push'] : ['manifest', 'push', '--all'];
       return both(built, () =>

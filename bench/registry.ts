@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 /**
- * A real docker-registry on loopback, or undefined when the program is not installed. Ends with its
- * scope.
+ * Starts docker-registry on loopback with its data in `directory`. Returns undefined when the
+ * program is not installed. Disposing the returned value ends it.
  */
 export async function startRegistry(
   directory: string,

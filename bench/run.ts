@@ -1,5 +1,5 @@
 /**
- * Measures Kiln and its peers on the same work in one session; prints a table with ratios and
+ * Measures Kiln and its peers with the same work in one session. Prints a table with ratios and
  * writes bench/RESULTS.md.
  *
  *   node bench/run.ts [--peer NAME='command prefix']… [--runs N] \
@@ -32,7 +32,7 @@ const CASES: readonly Case[] = [
   ...byteCases,
 ];
 
-/** The column of what no engine can beat. */
+/** The column for the same work by the simplest tool. */
 const FLOOR = 'floor';
 
 interface Cell {
@@ -67,14 +67,14 @@ function peers(): Engine[] {
       : undefined;
   };
   const engines: Engine[] = [];
-  const wanted = (name: string) => !values.without.includes(name);
-  const dockerPrefix = wanted('docker') && found('docker', ['version']);
+  const isSelected = (name: string) => !values.without.includes(name);
+  const dockerPrefix = isSelected('docker') && found('docker', ['version']);
   if (dockerPrefix) engines.push(docker(dockerPrefix));
-  const buildahPrefix = wanted('buildah') && found('buildah', ['--version']);
+  const buildahPrefix = isSelected('buildah') && found('buildah', ['--version']);
   if (buildahPrefix) engines.push(buildah(buildahPrefix));
   for (const name of given.keys())
     if (!['docker', 'buildah'].includes(name))
-      throw new Error(`--peer ${name}: only docker and buildah are known`);
+      throw new Error(`--peer ${name}: use docker or buildah`);
   return engines;
 }
 
@@ -83,7 +83,10 @@ function median(numbers: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-/** A measurement in a directory of its own; a sentence where it cannot be had. */
+/**
+ * Prepares a case in a separate directory and measures it with `work`. Returns the medians, or a
+ * sentence that says why the case could not be measured.
+ */
 async function measured(
   name: string,
   test: Case,
@@ -110,20 +113,20 @@ async function measured(
 }
 
 /**
- * As often as was asked for; what is short three times as often, as a moment of somebody else's
- * weighs more in it.
+ * Runs `once` as often as --runs says. Short runs are repeated three times as often, because other
+ * processes on the machine disturb them more.
  */
 async function repeated(once: (run: number) => Promise<Cell>): Promise<Cell[]> {
   const runs: Cell[] = [];
-  const wanted = () => Number(values.runs) * ((runs[0]?.ms ?? 0) < SHORT_MS ? 3 : 1);
+  const count = () => Number(values.runs) * ((runs[0]?.ms ?? 0) < SHORT_MS ? 3 : 1);
   do runs.push(await once(runs.length));
-  while (runs.length < wanted());
+  while (runs.length < count());
   return runs;
 }
 
 const SHORT_MS = 600;
 
-/** What was written beforehand is not to be written to disk while a run is timed. */
+/** Writes pending data to disk, so that it is not written during a timed run. */
 function settle(): void {
   execFileSync('sync');
 }
@@ -139,12 +142,12 @@ function measureEngine(test: Case, engine: Engine): Promise<Cell | string> | und
       return timedRun(context, engine, run);
     };
     const runs = await repeated(once);
-    return engine.name === 'Kiln' ? [...runs, await weighed(() => once(runs.length))] : runs;
+    return engine.name === 'Kiln' ? [...runs, await memoryRun(() => once(runs.length))] : runs;
   });
 }
 
-/** A run more, for its memory. */
-async function weighed(once: () => Promise<Cell>): Promise<Cell> {
+/** Runs `once` again and measures its memory instead of its time. */
+async function memoryRun(once: () => Promise<Cell>): Promise<Cell> {
   memory.isMeasured = true;
   try {
     return await once();
@@ -159,8 +162,8 @@ function measureFloor(test: Case): Promise<Cell | string> | undefined {
 }
 
 /**
- * Each engine gets a base image once, as an archive beside its context (a peer may see only that
- * directory).
+ * Engines that have a base image already. An engine gets each image only once. The archive is in
+ * the directory of the context, because a peer may see only that directory.
  */
 const loaded = new Set<string>();
 async function loadImage(engine: Engine, directory: string, image: string): Promise<void> {
@@ -247,7 +250,7 @@ for (const test of CASES.filter(
 )) {
   const cells = new Map<string, Cell | string>();
   rows.set(test, cells);
-  const tell = (name: string, cell: Cell | string | undefined) => {
+  const record = (name: string, cell: Cell | string | undefined) => {
     if (cell === undefined) return;
     cells.set(name, cell);
     if (typeof cell === 'string') failures.push(`${test.title}, ${name}: ${cell}`);
@@ -255,8 +258,8 @@ for (const test of CASES.filter(
       `${test.title}: ${name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`,
     );
   };
-  tell(FLOOR, await measureFloor(test));
-  for (const engine of engines) tell(engine.name, await measureEngine(test, engine));
+  record(FLOOR, await measureFloor(test));
+  for (const engine of engines) record(engine.name, await measureEngine(test, engine));
 }
 
 const result = table(engines, rows);
@@ -275,12 +278,12 @@ function report(body: string): string {
   const missing = failures.length > 0 ? `Not measured: ${failed}.\n` : '';
   return `# Results
 
-Medians of ${values.runs} runs (three times as many of what takes less than ${SHORT_MS} ms) in one
-session, wall time, on ${cpus().length} × ${model},
+Medians of ${values.runs} runs (three times as many for less than ${SHORT_MS} ms) in one session,
+wall time, on ${cpus().length} × ${model},
 Linux ${release()}, ${new Date().toISOString().slice(0, 10)}.
-A number in brackets says how many times longer the peer took; the floor is the same work by the
-plainest tool. ${store.note}
-A machine that others use is noisy: read the ratios.
+A number in brackets says how many times longer the peer took. The floor is the same work by the
+simplest tool. ${store.note}
+Other work on the machine disturbs the times, so compare the ratios.
 
 ${body}
 

@@ -2,8 +2,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 
 /**
- * A directory for Kiln's store on a journaled ext4 file of its own where that can be mounted, else
- * a plain directory.
+ * Makes the directory `path` for Kiln's store. It is the mount point of a new ext4 file system with
+ * a journal where that can be mounted. Disposing the returned value unmounts it.
  */
 export function mountStore(
   path: string,

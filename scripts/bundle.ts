@@ -1,10 +1,12 @@
 /**
- * Bundles the command line into dist/: CommonJS files for the commands, by what is needed
- * together (split.ts), and one for worker threads. Modules that are imported lazily stay lazy:
- * their code runs at the first import. Few files because each ES module costs its own look-up,
- * read and link at start-up (45 chunks: 80 ms of a cached build; one file: 25 ms; 2-core VM,
- * 2026-11). koffi stays outside: it is a native addon; yaml too, which only device descriptions
- * need.
+ * Bundles the sources into CommonJS files in dist/: files for the commands, by what is needed
+ * together (split.ts), one for the worker threads and one for the library. A module that is
+ * imported dynamically still runs at its first import.
+ *
+ * There are few files because finding, reading and linking each ES module takes time at start-up:
+ * 45 chunks took 80 ms of a cached build, one file takes 25 ms (2-core VM, 2026-11). koffi is not
+ * in the bundle because it is a native addon. yaml is not either, because only device descriptions
+ * need it.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -16,10 +18,11 @@ const root = join(import.meta.dirname, '..');
 const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
 
 /**
- * Modules of Node that a cached build never calls, though many files import them: compiled at
- * the first use of one of their functions (10 of 110 ms together; 2-core VM, 2026-11). They
- * seem to have no keys: esbuild copies the keys of what is imported as a whole, which keeps the
- * module itself as `default`.
+ * Modules of Node that many files import but a cached build never calls. The bundle replaces each
+ * by a proxy that loads the module at the first use of one of its exports. That saves 10 of 110 ms
+ * (2-core VM, 2026-11). The proxies report no keys, because esbuild copies the keys of a module
+ * that is imported as a whole, and that would load the module. Its `default` is then the proxy
+ * itself.
  */
 const LAZY = [
   'child_process',
@@ -39,17 +42,17 @@ const LAZY_REQUIRE =
   'has:(_,key)=>key in real(id),ownKeys:()=>[]}):real(id),real);}';
 
 /**
- * The monotonic clock in milliseconds, which lru-cache and the scheduler ask `performance` for:
- * that would load perf_hooks (1 ms of a cached build).
+ * A monotonic clock in milliseconds that replaces `performance`, which lru-cache and the scheduler
+ * use. `performance` would load perf_hooks, which takes 1 ms of a cached build.
  */
 const CLOCK = 'const __kilnClock={now:()=>Number(process.hrtime.bigint())/1e6};';
 
 /**
- * The http client has a file of its own: a build that needs no network should not have to read
- * it, nor what V8 has compiled of it.
+ * Puts the http client into a separate file, so that a build that needs no network does not read it
+ * and its compiled code.
  */
-const apart: Plugin = {
-  name: 'apart',
+const separateHttpClient: Plugin = {
+  name: 'separate http client',
   setup: (made) =>
     made.onResolve({ filter: /^\.\/undici\.ts$/ }, () => ({
       path: './undici.cjs',
@@ -58,30 +61,31 @@ const apart: Plugin = {
 };
 
 /**
- * lru-cache tells Node's channels for diagnostics of what it does, and asks them at each call
- * whether anybody listens (1 ms of a cached build): nobody does.
+ * Replaces node:diagnostics_channel by channels without subscribers. lru-cache asks at each call
+ * whether a channel has subscribers, which takes 1 ms of a cached build, and Kiln has none.
  */
-const unheard: Plugin = {
-  name: 'unheard',
+const noDiagnostics: Plugin = {
+  name: 'no diagnostics',
   setup(made) {
     made.onResolve({ filter: /^node:diagnostics_channel$/ }, ({ path }) => ({
       path,
-      namespace: 'unheard',
+      namespace: 'no-diagnostics',
     }));
-    made.onLoad({ filter: /.*/, namespace: 'unheard' }, () => ({
+    made.onLoad({ filter: /.*/, namespace: 'no-diagnostics' }, () => ({
       contents:
-        'const nobody={hasSubscribers:false};export const channel=()=>nobody,' +
+        'const none={hasSubscribers:false};export const channel=()=>none,' +
         'tracingChannel=channel;',
     }));
   },
 };
 
 /**
- * A module of Node that is imported lazily anyhow is asked for by its short name, which is not
- * in LAZY: it has keys. So are those that a server's packages import as a whole.
+ * Makes dynamic imports of Node's modules load the module itself and not the proxy of LAZY, which
+ * has no keys: it removes `node:` from the name, so that LAZY does not contain it. The same is done
+ * for the packages of the server, which import modules as a whole.
  */
-const byNow: Plugin = {
-  name: 'by now',
+const realModules: Plugin = {
+  name: 'real modules',
   setup: (made) =>
     made.onResolve({ filter: /^node:/ }, ({ path, kind, importer }) =>
       kind === 'dynamic-import' || importer.includes('/node_modules/@connectrpc/')
@@ -91,8 +95,8 @@ const byNow: Plugin = {
 };
 
 /**
- * Where the bundle is made: it takes the place of the old one as a whole, which somebody may be
- * starting from.
+ * The directory that the new bundle is written to. It replaces dist/ at the end, because a process
+ * may be starting from the old bundle meanwhile.
  */
 const NEW = 'dist.new';
 
@@ -115,9 +119,9 @@ const bundled = {
 const lazily = {
   ...bundled,
   external: ['koffi', 'yaml'],
-  plugins: [apart, byNow, unheard],
-  // Modules of Node and what stays outside are required too when they are imported lazily: code
-  // that V8 has kept (entry.cts) cannot import.
+  plugins: [separateHttpClient, realModules, noDiagnostics],
+  // Dynamic imports of modules outside the bundle become calls of require, because code from V8's
+  // code cache (entry.cts) cannot import.
   supported: { 'dynamic-import': false },
   define: {
     KILN_VERSION: JSON.stringify(version),
@@ -138,14 +142,14 @@ const parts = await buildParts(root, lazily, [
     name: 'main',
     roots: ['cli/main.ts', 'cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
   },
-  // What only a server needs. No build loads it.
+  // The modules that only `kiln serve` needs. No build loads them.
   { name: 'serve', roots: ['cli/commands/serve.ts'], only: ['api/', 'cli/commands/serve.ts'] },
 ]);
 await build({ ...lazily, entryPoints: { worker: 'cli/worker-thread.ts' } });
-// What the package exports: nothing of the command line is in it.
+// The library that the package exports. It contains nothing of the command line.
 await build({ ...lazily, entryPoints: { library: 'builder/library.ts' } });
 await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });
-// Functions, as entry.cts wants them: to put a file into one there costs two copies.
+// entry.cts needs each file as a function. Wrapping the text there would copy it twice.
 const texts = parts.map((name) => {
   const path = join(root, NEW, `${name}.cjs`);
   const code = readFileSync(path, 'utf8');

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Types, lint and format, import directions: seconds, no root needed.
+# Checks types, lint, format, import directions, licences and generated files. Takes seconds and
+# needs no root.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -8,7 +9,7 @@ say 'types'
 node_modules/.bin/tsc -p .
 say 'lint and format'
 node_modules/.bin/biome check --error-on-warnings .
-say 'import directions, licences, pages made from the code'
+say 'import directions, licences, generated files'
 node_modules/.bin/node scripts/directions.ts
 node_modules/.bin/node scripts/rules.ts --check
 node_modules/.bin/node scripts/reference.ts --check

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fetches the clients that the tests of `kiln serve` run: docker, docker-buildx and docker-compose,
-# from a suite of Debian that has them. They are unpacked into .cache/clients, nothing is installed.
+# Downloads the clients that the tests of `kiln serve` run: docker, docker-buildx and
+# docker-compose, from a Debian suite that has them. Unpacks them into .cache/clients and installs
+# nothing.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -10,19 +11,19 @@ plugins=$root/usr/libexec/docker/cli-plugins
 if [ -x "$plugins/docker-buildx" ] && [ -x "$plugins/docker-compose" ]; then exit 0; fi
 say "fetching docker-buildx and docker-compose (Debian $suite)"
 command -v apt-get >/dev/null ||
-  die "this is no Debian or Ubuntu: put docker-buildx and docker-compose below $plugins by hand"
+  die "this is not Debian or Ubuntu: put docker-buildx and docker-compose below $plugins by hand"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
   sed -n 's/^Debian //p' | head -n 1)
-[ -n "$mirror" ] || die 'apt knows no mirror of Debian: run apt-get update, or add one'
+[ -n "$mirror" ] || die 'apt has no Debian mirror: run apt-get update, or add a mirror'
 key=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -f "$key" ] || die "Debian's keys are missing: apt-get install debian-archive-keyring"
 mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/debs"
 : >"$work/status"
 echo "deb [signed-by=$key] $mirror $suite main" >"$work/sources.list"
 
-# apt-get over this one suite, with a state of its own.
+# Runs apt-get for this suite only, with a separate state.
 fetch() {
   apt-get -qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
     -o Dir::State="$work/state" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \

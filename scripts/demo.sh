@@ -1,5 +1,5 @@
 #!/bin/sh
-# The README's first command: sets up, builds examples/hello and runs it.
+# Runs the first example of the README: sets up Kiln, builds examples/hello and runs it.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

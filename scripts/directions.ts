@@ -1,24 +1,24 @@
 /**
- * Holds the sources to docs/architecture.md, a rule to a file of `directions/`: where imports may
- * point and that they make no circle, that nothing below the doors reaches around them, one meaning
- * to a name, how wide lines are, how trees of others are walked, which licences dependencies
- * have. Prints each breach; exit 1 when there is one.
+ * Checks the sources against the rules of docs/architecture.md. Each rule is in a file of
+ * `directions/`: directions and cycles of imports, access to the process outside entry points,
+ * exported names, file names, the width of lines, walks of untrusted trees, licences of
+ * dependencies. Prints each violation. Exits with 1 when there is one.
  */
 import { importCycles } from './directions/cycles.ts';
 import { wrongImports } from './directions/imports.ts';
 import { wrongLicences } from './directions/licences.ts';
 import { doubleNames, genericFileNames } from './directions/names.ts';
+import { processAccesses } from './directions/process-access.ts';
 import { readSources } from './directions/sources.ts';
-import { reachesAround } from './directions/surroundings.ts';
-import { rawWalks } from './directions/walks.ts';
+import { unsafeWalks } from './directions/walks.ts';
 import { wideLinesOfAll } from './directions/width.ts';
 
 const sources = readSources();
-const breaches = [
+const violations = [
   ...sources.flatMap((source) => [
     ...wrongImports(source),
-    ...reachesAround(source),
-    ...rawWalks(source),
+    ...processAccesses(source),
+    ...unsafeWalks(source),
   ]),
   ...importCycles(sources),
   ...doubleNames(sources),
@@ -27,5 +27,5 @@ const breaches = [
   ...wrongLicences(),
 ];
 
-for (const breach of breaches) console.error(breach);
-process.exitCode = breaches.length > 0 ? 1 : 0;
+for (const violation of violations) console.error(violation);
+process.exitCode = violations.length > 0 ? 1 : 0;

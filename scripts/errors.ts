@@ -1,22 +1,22 @@
 /**
- * The error codes that the sources can throw, by folder: `node scripts/errors.ts` prints them.
- * docs/errors.md explains each; the test base/errors.test.ts holds the two to each other. A code is
- * found as a quoted `KILN_…` that is not the name of an environment variable.
+ * Finds the error codes that the sources can throw, by folder. `node scripts/errors.ts` prints
+ * them. docs/errors.md explains each code, and base/errors.test.ts compares the two lists. An error
+ * code is a quoted `KILN_…` that is not the name of an environment variable.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FOLDER_NAMES } from './directions/sources.ts';
 
 const ROOT = join(import.meta.dirname, '..');
-/** The folders from the bottom up, as docs/errors.md has them. */
+/** The folders from the bottom up, in the order of docs/errors.md. */
 export const ERROR_FOLDERS = FOLDER_NAMES.toReversed();
-/** The type that lists the codes: what it names is not yet thrown by anybody. */
+/** The file that only lists the codes. It throws none. */
 const UNION = 'base/codes.ts';
-/** What it names are environment variables. */
+/** The file that lists environment variables. */
 const VARIABLES = 'cli/reference/environment.ts';
 const TESTS = /\.(test|contract|fixture|child)\.ts$|\/(testing|testdata)\/|\/testing\.ts$/;
 
-/** Each code with the folders whose sources name it. */
+/** Returns each code with the folders whose sources contain it. */
 export function codesInSources(): Map<string, Set<string>> {
   const codes = new Map<string, Set<string>>();
   for (const folder of ERROR_FOLDERS) {
@@ -30,14 +30,20 @@ export function codesInSources(): Map<string, Set<string>> {
   return codes;
 }
 
-/** The codes quoted in one source text. `env['KILN_ROOT']` is none; a code in a list is. */
+/**
+ * Returns the codes in the text of a source. `env['KILN_ROOT']` is not a code, but a code may be an
+ * element of a list.
+ */
 export function codesIn(text: string): string[] {
   return [...text.matchAll(/(?<!\w\[)(['"`])(KILN_[A-Z0-9_]*[A-Z0-9])\1/g)].map(
     (match) => match[2]!,
   );
 }
 
-/** What docs/errors.md explains, in order: each line of a list under the heading of a folder. */
+/**
+ * Returns the codes that docs/errors.md explains, in its order, with the folder in whose section
+ * each is.
+ */
 export function codesInDocument(): { readonly code: string; readonly folder: string }[] {
   let folder = '';
   const found: { code: string; folder: string }[] = [];
@@ -49,7 +55,7 @@ export function codesInDocument(): { readonly code: string; readonly folder: str
   return found;
 }
 
-/** The members of the union KilnErrorCode. */
+/** Returns the members of the type KilnErrorCode. */
 export function codesInUnion(): string[] {
   return codesIn(readFileSync(join(ROOT, UNION), 'utf8'));
 }

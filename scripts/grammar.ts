@@ -1,7 +1,7 @@
 /**
  * Compiles the nearley grammars of the frontend (`frontend/grammar/NAME.ne`) to `NAME.gen.ts`,
  * which is committed so that a checkout runs without a build. `node scripts/grammar.ts --check`
- * only tells whether the committed files are in step.
+ * writes nothing, and fails when a committed file is stale.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -25,8 +25,8 @@ interface Compiled {
 }
 
 /**
- * The TypeScript text for a grammar's source. Every terminal is a token type (`%name`): literals
- * would bypass the lexers.
+ * Compiles the source of a grammar to TypeScript. Throws for a terminal that is not a token type
+ * (`%name`), because a literal would bypass the lexer.
  */
 export function compileGrammar(source: string, name: string): string {
   const require = createRequire(import.meta.url);
@@ -40,8 +40,8 @@ export function compileGrammar(source: string, name: string): string {
   );
   const parser = new nearley.Parser(language);
   parser.feed(source);
-  // nearley's own grammar reads blank lines and comments in several ways that mean the same; its
-  // compiler takes the first, too.
+  // nearley's own grammar is ambiguous about blank lines and comments, with equal meanings. Like
+  // nearley's compiler, this uses the first result.
   if (parser.results.length === 0) throw new Error(`${name}.ne: unexpected end`);
   const compiled = compile(parser.results[0], { version: 'kiln', args: [], alreadycompiled: [] });
   const rules = compiled.rules.map((rule) => `    ${printRule(rule)},`);
@@ -75,10 +75,7 @@ function printRule(rule: CompiledRule): string {
   );
 }
 
-/**
- * The grammars whose committed form differs from what the source compiles to; writes it when
- * `write`.
- */
+/** Returns the names of the grammars whose `.gen.ts` is stale. Updates the files when `write`. */
 export function staleGrammars(write: boolean): string[] {
   const stale: string[] = [];
   for (const file of readdirSync(FOLDER).sort()) {
@@ -105,8 +102,6 @@ if (process.argv[1] === import.meta.filename) {
   const check = process.argv.includes('--check');
   const stale = staleGrammars(!check);
   for (const name of stale)
-    console.log(
-      check ? `${name}.gen.ts is not what ${name}.ne compiles to` : `wrote ${name}.gen.ts`,
-    );
+    console.log(check ? `${name}.gen.ts is stale: run 'npm run grammar'` : `wrote ${name}.gen.ts`);
   if (check && stale.length > 0) process.exitCode = 1;
 }

@@ -3,14 +3,13 @@ import { basename, dirname, join, relative } from 'node:path';
 import type { Plugin } from 'esbuild';
 
 /**
- * Modules that a build which finds everything cached never calls, though modules that it needs
- * import them: what runs steps, copies files, packs and unpacks layers. In the bundle they are
- * loaded at the first call of one of their functions; with them, a cached build would load 40 %
- * more. The list decides about time alone: a module that is wrongly in it, or not in it, works
- * the same.
+ * Modules that a cached build imports but never calls: they run steps, copy files, pack and unpack
+ * layers. The bundle loads each at the first call of one of its functions. Otherwise a cached build
+ * would load 40 % more code. The list only affects the time: Kiln works the same whether a module
+ * is in it or not.
  *
- * A module that is listed exports functions and types, nothing else, as only a call can be put
- * off; the bundler holds it to that.
+ * A listed module may export only functions and types, because only a call can be deferred. The
+ * bundler checks it.
  */
 const LAZY = [
   'builder/explain-failure.ts',
@@ -53,43 +52,44 @@ const LAZY = [
   'solver/ops/merge.ts',
 ];
 
-/** Behind the path of a module of LAZY: the module itself, not what stands in its place. */
+/** A suffix of the path of a module in LAZY. It means the module itself, not its replacement. */
 export const ITSELF = '?itself';
 
 const listed: ReadonlySet<string> = new Set(LAZY);
 
-/** Throws for a module of the list that is not in the bundle (any more). */
-export function checkPutOff(modules: Readonly<Record<string, unknown>>): void {
+/** Throws when a module of the list is not in the bundle. `modules` are the bundle's by path. */
+export function checkDeferred(modules: Readonly<Record<string, unknown>>): void {
   for (const module of LAZY)
     if (!(module in modules))
       throw new Error(`scripts/lazy.ts lists ${module}, which is not in the bundle`);
 }
 
-export function isPutOff(module: string): boolean {
+/** Says whether the module with this path in the checkout is loaded at its first call. */
+export function isDeferred(module: string): boolean {
   return listed.has(module);
 }
 
 /**
- * Puts functions of the same names in the place of the modules of LAZY; they load the module
- * itself.
+ * Replaces each module of LAZY by functions of the same names that load the module and call it.
  */
-export function putOff(root: string): Plugin {
+export function deferModules(root: string): Plugin {
   return {
-    name: 'put off',
+    name: 'defer modules',
     setup(made) {
       made.onResolve({ filter: /\?itself$/ }, ({ path, resolveDir }) => ({
         path: join(resolveDir, path.slice(0, -ITSELF.length)),
         suffix: ITSELF,
       }));
       made.onLoad({ filter: /\.ts$/ }, ({ path, suffix }) => {
-        if (suffix !== '' || !isPutOff(relative(root, path))) return undefined;
-        return { contents: standIn(path), loader: 'js', resolveDir: dirname(path) };
+        if (suffix !== '' || !isDeferred(relative(root, path))) return undefined;
+        return { contents: replacement(path), loader: 'js', resolveDir: dirname(path) };
       });
     },
   };
 }
 
-function standIn(path: string): string {
+/** Returns the code that replaces a module of LAZY. */
+function replacement(path: string): string {
   const calls = functionsOf(path).map(
     (name) => `export function ${name}(...args){return itself().${name}(...args)}`,
   );
@@ -99,6 +99,9 @@ function standIn(path: string): string {
   ].join('\n');
 }
 
+/**
+ * Returns the names of the functions that a module exports. Throws when it exports other values.
+ */
 function functionsOf(path: string): string[] {
   return readFileSync(path, 'utf8')
     .split('\n')

@@ -1,9 +1,9 @@
-# Shared by the set-up, demo and test scripts. POSIX sh; sourced from the root of the checkout.
+# Functions for the other scripts, in POSIX sh. Source this file from the root of the checkout.
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# npm packages, exactly as locked; nothing is done when they are as the lock file says.
+# Installs the npm packages of the lock file. Does nothing when they are installed already.
 setup_npm() {
   stamp=node_modules/.kiln-lock
   shipped=node_modules/.bin/node
@@ -15,8 +15,8 @@ setup_npm() {
     "npm needs the optional dependency node-linux-$(uname -m)"
 }
 
-# setup_debian PROGRAM=PACKAGE…: installs the packages whose program, or library that a file pattern
-# names, is missing.
+# setup_debian PROGRAM=PACKAGE…: installs each package whose PROGRAM is missing. PROGRAM is the name
+# of a program, or a pattern for the path of a library.
 setup_debian() {
   missing=
   for pair in "$@"; do
@@ -41,7 +41,7 @@ setup_debian() {
   }
 }
 
-# The bundle, when a source is newer than it.
+# Builds the bundle when a source is newer than it.
 setup_bundle() {
   sources='api base frontend solver cache snapshotter executor exporter registry builder cli'
   sources="$sources scripts/bundle.ts scripts/lazy.ts scripts/namespaces.ts scripts/split.ts"

@@ -1,16 +1,17 @@
 /**
- * Holds the cache format to Docker 28:
+ * Compares the format of caches with Docker 28:
  *
  *   node scripts/oracle-cache.ts 'COMMAND PREFIX docker' ['PATH PREFIX']
  *
- * 1. Docker exports caches of a small build; their documents (no layer) are frozen in
- *    cache/remote/testdata/, for the tests.
- * 2. Docker imports what Kiln exports, of each form, and must neither warn nor fail, and build the
- *    right image.
- * 3. Kiln imports what Docker exports, with its layers.
+ * 1. Docker exports caches of a small build. Their documents, without layers, are saved in
+ *    cache/remote/testdata/ for the tests.
+ * 2. Docker imports caches that Kiln exports, in each form. It must not warn or fail, and must
+ * build
+ *    the right image.
+ * 3. Kiln imports caches that Docker exports, with their layers.
  *
- * PATH PREFIX is where the engine's client sees this host's files, `/host` for one in a tree of its
- * own.
+ * COMMAND PREFIX is the command before docker's arguments. PATH PREFIX is put before paths of this
+ * host when docker runs in another root directory, such as `/host`.
  */
 import {
   cpSync,
@@ -30,7 +31,7 @@ import { KILN, ROOT, run, testImage } from '../test/rig.ts';
 const [prefixText = 'docker', pathPrefix = ''] = process.argv.slice(2);
 const prefix = prefixText.split(/\s+/);
 const work = mkdtempSync(join(tmpdir(), 'kiln-oracle-cache-'));
-// A name of its own: BuildKit remembers contexts by their base name.
+// The name is unique, because BuildKit caches contexts by their base name.
 const context = join(work, `context-${basename(work)}`);
 const store = { KILN_ROOT: join(work, 'store') };
 
@@ -49,7 +50,7 @@ RUN cat /app/b.txt /linked/a.txt > /both
 );
 writeFileSync(join(context, 'a.txt'), 'hello\n');
 
-/** Not synchronously: the registry's log must be read while the command runs. */
+/** Runs a command asynchronously, because the log of the registry must be read meanwhile. */
 async function command(
   argv: readonly string[],
   env: NodeJS.ProcessEnv = process.env,
@@ -57,7 +58,7 @@ async function command(
   const { stdout, stderr } = await run(argv, { cwd: work, env, expect: 0 });
   return `${stdout}${stderr}`;
 }
-const seen = (path: string) => `${pathPrefix}${join(work, path)}`;
+const dockerPath = (path: string) => `${pathPrefix}${join(work, path)}`;
 const docker = (...args: string[]) =>
   command([
     ...prefix,
@@ -67,19 +68,19 @@ const docker = (...args: string[]) =>
     '--network=host',
     '--provenance=false',
     ...args,
-    seen(basename(context)),
+    dockerPath(basename(context)),
   ]);
 const kiln = (...args: string[]) =>
   command([KILN, 'build', '--progress=plain', ...args, context], store);
-const expect = (what: string, said: string, wanted: RegExp, unwanted: RegExp) => {
-  if (!wanted.test(said) || unwanted.test(said)) throw new Error(`${what}:\n${said}`);
+const expect = (what: string, output: string, wanted: RegExp, unwanted: RegExp) => {
+  if (!wanted.test(output) || unwanted.test(output)) throw new Error(`${what}:\n${output}`);
   console.log(`ok: ${what}`);
 };
 
 try {
   await using registry = await startRegistry();
   cpSync(testImage('busybox'), join(work, 'busybox.tar'));
-  await command([...prefix, 'load', '--input', seen('busybox.tar')]);
+  await command([...prefix, 'load', '--input', dockerPath('busybox.tar')]);
   await command([KILN, 'load', '--quiet', '--input', testImage('busybox')], store);
   await freeze();
   const { host } = registry;
@@ -92,17 +93,17 @@ try {
     );
     for (const from of [
       `type=registry,ref=${host}/cache:${form.replace('=', '-')}`,
-      `type=local,src=${seen(form)}`,
+      `type=local,src=${dockerPath(form)}`,
     ]) {
-      const said = await docker(
+      const output = await docker(
         '--cache-from',
         from,
         '--output',
-        `type=local,dest=${seen('docker-out')}`,
+        `type=local,dest=${dockerPath('docker-out')}`,
       );
       expect(
         `Docker imports Kiln's cache, ${from}`,
-        said,
+        output,
         /importing cache manifest from[\s\S]*DONE/,
         /ERROR|WARN|failed/i,
       );
@@ -116,7 +117,7 @@ try {
       '--output',
       'type=cacheonly',
     );
-    const said = await kiln(
+    const output = await kiln(
       '--no-cache',
       '--cache-from',
       `type=registry,ref=${host}/docker:${form.replace('=', '-')}`,
@@ -125,7 +126,7 @@ try {
     );
     expect(
       `Kiln imports Docker's cache, ${form}`,
-      said,
+      output,
       /importing cache manifest from[\s\S]*records/,
       /ERROR|WARN|not used/,
     );
@@ -133,15 +134,15 @@ try {
       throw new Error('the image is wrong');
   }
   await kiln('--cache-to', 'type=inline', '--output', `type=registry,name=${host}/inline:kiln`);
-  const said = await docker(
+  const output = await docker(
     '--cache-from',
     `${host}/inline:kiln`,
     '--output',
-    `type=local,dest=${seen('docker-out')}`,
+    `type=local,dest=${dockerPath('docker-out')}`,
   );
   expect(
     "Docker imports Kiln's inline cache",
-    said,
+    output,
     /importing cache manifest from[\s\S]*DONE/,
     /ERROR|WARN|failed/i,
   );
@@ -149,7 +150,10 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 
-/** One cache per build: two of one build get each other's manifest in their index. */
+/**
+ * Saves the documents of caches that Docker exports. Each build exports one cache, because the
+ * indexes of two caches of one build contain the manifests of both.
+ */
 async function freeze(): Promise<void> {
   const frozen = join(ROOT, 'cache/remote/testdata');
   rmSync(frozen, { recursive: true, force: true });
@@ -158,7 +162,7 @@ async function freeze(): Promise<void> {
     await docker(
       '--no-cache',
       '--cache-to',
-      `type=local,dest=${seen(name)},${options}`,
+      `type=local,dest=${dockerPath(name)},${options}`,
       '--output',
       'type=cacheonly',
     );
@@ -169,12 +173,12 @@ async function freeze(): Promise<void> {
     '--cache-to',
     'type=inline',
     '--output',
-    `type=oci,dest=${seen('inline')},tar=false`,
+    `type=oci,dest=${dockerPath('inline')},tar=false`,
   );
   keepDocuments(join(work, 'inline'), join(frozen, 'inline'));
 }
 
-/** A layout without its layers. */
+/** Copies the documents of an OCI layout, without its layers. */
 function keepDocuments(from: string, to: string): void {
   mkdirSync(join(to, 'blobs/sha256'), { recursive: true });
   for (const name of ['index.json', 'oci-layout']) cpSync(join(from, name), join(to, name));

@@ -1,6 +1,6 @@
 /**
- * Asks Docker 28 the questions of frontend/call/testdata/cases.ts and freezes its answers in
- * answers.json beside it:
+ * Runs the calls of frontend/call/testdata/cases.ts (`--call=check`, `outline` and `targets`) with
+ * Docker 28 and saves its output in answers.json beside it:
  *
  *   node scripts/oracle-calls.ts 'COMMAND PREFIX docker' [CASE…]
  */
@@ -42,7 +42,7 @@ for (const { name, dockerfile, ignore, target, buildArgs = {}, calls } of CASES)
     const text = ask(context, [`--call=${call}`, ...flags]);
     const json = ask(context, [`--call=${call},format=json`, ...flags]);
     const document = json.stdout === '' ? null : JSON.parse(json.stdout);
-    // The graph that reads the Dockerfile: it names the session.
+    // This is the graph that reads the Dockerfile. It contains the id of the session.
     for (const source of document?.sources ?? [])
       if (typeof source === 'object') delete source.definition;
     answers[name][call] = {

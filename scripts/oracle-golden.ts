@@ -1,10 +1,10 @@
 /**
- * Asks Docker 28 what the golden Dockerfiles of test/golden/cases/ come to, and freezes its answers
- * in test/golden/expected/:
+ * Builds the golden Dockerfiles of test/golden/cases/ with Docker 28 and saves the results in
+ * test/golden/expected/:
  *
  *   node scripts/oracle-golden.ts 'COMMAND PREFIX docker' [CASE…]
  *
- * The test images are loaded into the engine first, so that both engines start from the same bytes.
+ * Loads the test images into the engine first, so that Docker and Kiln start from the same bytes.
  */
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { treeReader } from '../test/golden/trees.ts';
 import { ROOT, run, testImage } from '../test/rig.ts';
 
 const [prefix = 'docker', ...only] = process.argv.slice(2);
-const wanted = CASES.filter(
+const selected = CASES.filter(
   ({ name, byHand }) => !byHand && (only.length === 0 || only.includes(name)),
 );
 const work = mkdtempSync(join(tmpdir(), 'kiln-oracle-'));
@@ -30,7 +30,7 @@ try {
   const tools = await loadTools();
   const odd = await loadOdd();
   mkdirSync(expected, { recursive: true });
-  for (const golden of wanted) {
+  for (const golden of selected) {
     const home = join(work, golden.name);
     mkdirSync(home);
     const answer = await docker.build(prepare(home, golden, `-${Date.now()}`), {
@@ -75,8 +75,8 @@ async function loadOdd(): Promise<string> {
 }
 
 /**
- * The stand-in has the bytes that Kiln gives it, in both engines; Docker's names for it are taken
- * back at the end.
+ * Builds the image of tools with Kiln, so that both engines have the same bytes, and loads it into
+ * Docker under the names that it stands in for. The names are removed at the end.
  */
 async function loadTools(): Promise<string> {
   const archive = join(work, 'tools.tar');
@@ -93,7 +93,7 @@ async function loadTools(): Promise<string> {
   );
   copyFileSync(archive, join(work, 'load.tar'));
   await docker.load(archive);
-  for (const name of new Set(wanted.flatMap(({ standsInFor = [] }) => standsInFor)))
+  for (const name of new Set(selected.flatMap(({ standsInFor = [] }) => standsInFor)))
     await docker.tag(TOOLS, name);
   return archive;
 }

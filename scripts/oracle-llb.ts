@@ -1,15 +1,16 @@
 /*
- * Asks Docker's BuildKit what graph and image config it makes of the Dockerfiles in
- * frontend/convert/testdata/cases.ts, and freezes the answers beside them. buildx hands the
- * frontend's result back to the engine whole (LLBBridge/Return), so a proxy on the engine's socket
- * sees the definition as it is, with session id, capabilities, names and places. Whether the build
+ * Records the graph and image config that Docker's BuildKit makes of the Dockerfiles in
+ * frontend/convert/testdata/cases.ts, and saves them beside the cases. buildx sends the result of
+ * the frontend back to the engine (LLBBridge/Return). So a proxy on the engine's socket sees the
+ * whole definition, with session id, capabilities, names and source locations. Whether the build
  * then succeeds does not matter.
  *
  *   node scripts/oracle-llb.ts --docker-socket PATH [--peer 'COMMAND PREFIX'] \
  *                              [--peer-root PREFIX] [CASE...]
  *
- * PATH is the engine's socket as seen from here. The peer prefix is what `docker` is run with, when
- * it lives elsewhere; the peer root is where this machine's files are for it (`/host`).
+ * PATH is the path of the engine's socket on this machine. COMMAND PREFIX is put before `docker`,
+ * such as the command that enters its container. PREFIX is put before paths of this machine when
+ * docker runs in another root directory, such as `/host`.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -50,16 +51,18 @@ interface Image {
 async function main(): Promise<void> {
   if (!values['docker-socket']) throw new Error('--docker-socket is needed');
   const images = buildBases();
-  const wanted = CASES.filter((one) => positionals.length === 0 || positionals.includes(one.name));
-  for (const one of wanted) {
-    const golden = await ask(one, images);
+  const selected = CASES.filter(
+    (one) => positionals.length === 0 || positionals.includes(one.name),
+  );
+  for (const one of selected) {
+    const golden = await record(one, images);
     if (!golden) continue;
     fs.writeFileSync(path.join(out, `${one.name}.golden`), `${JSON.stringify(golden, null, 1)}\n`);
     console.log(`${one.name}: ${golden.targets.map((t) => `${t.ops.length} ops`).join(', ')}`);
   }
 }
 
-/** Runs docker in the peer. */
+/** Runs docker with the command prefix. Returns its standard output. */
 function docker(args: readonly string[], input?: string): string {
   const [command = 'docker', ...rest] = [...prefix, 'docker', ...args];
   const done = spawnSync(command, rest, { encoding: 'utf8', input, maxBuffer: 1 << 28 });
@@ -69,7 +72,7 @@ function docker(args: readonly string[], input?: string): string {
 
 const seenByPeer = (file: string): string => values['peer-root'] + file;
 
-/** Builds the base images in the engine's store; the same bytes each time. */
+/** Builds the base images in the engine's store. Their bytes are the same each time. */
 function buildBases(): Record<string, Image> {
   const context = path.join(work, 'base');
   fs.mkdirSync(context);
@@ -100,7 +103,10 @@ function savedImage(name: string): Image {
   return { digest, config: blob(blob(digest).config.digest) };
 }
 
-async function ask({ name, dockerfile, options = {} }: OracleCase, images: Record<string, Image>) {
+async function record(
+  { name, dockerfile, options = {} }: OracleCase,
+  images: Record<string, Image>,
+) {
   const context = path.join(work, name);
   fs.mkdirSync(context);
   fs.writeFileSync(path.join(context, 'Dockerfile'), dockerfile);
@@ -177,7 +183,7 @@ function flags(options: OracleOptions, context: string): string[] {
   ];
 }
 
-/** The build may fail: what is wanted has been said before it starts. */
+/** Runs a command and ignores its exit code: the definition is sent before a step can fail. */
 function run([command = '', ...args]: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
@@ -189,8 +195,8 @@ function run([command = '', ...args]: readonly string[]): Promise<void> {
 }
 
 /**
- * Passes everything to the engine while `work` runs; answers with what clients sent, per
- * connection.
+ * Forwards all connections to the engine while `work` runs. Returns the bytes that clients sent,
+ * for each connection.
  */
 async function listen(work: () => Promise<void>): Promise<Buffer[]> {
   const streams: Buffer[][] = [];
@@ -212,7 +218,7 @@ async function listen(work: () => Promise<void>): Promise<Buffer[]> {
   return streams.map((chunks) => Buffer.concat(chunks));
 }
 
-/** The gRPC messages in the client's half of an HTTP/2 connection. */
+/** Returns the gRPC messages in the client's half of an HTTP/2 connection. */
 function grpcMessages(stream: Buffer): Buffer[] {
   const preface = stream.indexOf('PRI * HTTP/2.0');
   if (preface < 0) return [];
@@ -242,7 +248,7 @@ const key = (entry: Uint8Array): string =>
   [...readFields(entry)].filter((f) => f.number === 1).map(asText)[0] ?? '';
 const value = (entry: Uint8Array): Uint8Array => all(entry, 2)[0] ?? new Uint8Array();
 
-/** moby.buildkit.v1.frontend.ReturnRequest, or undefined for any other message. */
+/** Parses moby.buildkit.v1.frontend.ReturnRequest. Returns undefined for any other message. */
 function readReturn(message: Buffer) {
   if (!message.includes('containerimage.config')) return undefined;
   const result = all(message, 1)[0];
@@ -283,8 +289,8 @@ function readReturn(message: Buffer) {
 }
 
 /**
- * What the goldens do not hold: the order of the definition, and the metadata of its last entry.
- * Both must be what we would write.
+ * Checks what the saved results do not contain: the order of the definition, and the metadata of
+ * its last entry. Both must be equal to those that Kiln writes.
  */
 function checkWhole(definition: Uint8Array, edge: LlbEdge): void {
   const ours = toDefinition(edge);

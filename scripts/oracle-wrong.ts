@@ -1,10 +1,10 @@
 /**
- * Asks Docker 28 which Dockerfiles of frontend/testdata/wrong.json it rejects, and on which lines,
- * and writes that beside each:
+ * Checks the Dockerfiles of frontend/testdata/wrong.json with Docker 28, and writes Docker's error
+ * and its lines into the file:
  *
  *   node scripts/oracle-wrong.ts 'COMMAND PREFIX docker' [NAME…]
  *
- * What Kiln is to say about them is written there by hand.
+ * The errors that Kiln should report are written there by hand.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

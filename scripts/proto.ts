@@ -1,6 +1,6 @@
 /**
- * Writes api/proto/NAME.gen.ts for each NAME.proto there. With --check it writes nothing, and fails
- * when a file is not what it would write.
+ * Generates api/proto/NAME.gen.ts for each NAME.proto there. With --check it writes nothing, and
+ * fails when a file is stale.
  */
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { basename, join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const protos = join(root, 'api/proto');
 
-/** The generated files by their names, under the names that generated files have here. */
+/** Returns the texts of the generated files by name. Their names end in `.gen.ts`, as elsewhere. */
 function generate(): Map<string, string> {
   const out = mkdtempSync(join(tmpdir(), 'kiln-proto-'));
   try {
@@ -51,7 +51,7 @@ for (const name of new Set([...wanted.keys(), ...found])) {
     if (text === undefined) rmSync(path);
     else writeFileSync(path, text);
   } else if (text === undefined || !found.includes(name) || readFileSync(path, 'utf8') !== text) {
-    console.error(`api/proto/${name} is not what the messages come to: run scripts/proto.ts`);
+    console.error(`api/proto/${name} is stale: run 'node scripts/proto.ts'`);
     process.exitCode = 1;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Writes what is made of the commands themselves (cli/reference/): the pages of docs/reference/,
- * man/kiln.1 and the scripts of completions/. With --check it writes nothing and fails when a file
- * is not what it would write.
+ * Generates files from the declarations of the commands (cli/reference/): the pages of
+ * docs/reference/, man/kiln.1 and the scripts of completions/. With --check it writes nothing, and
+ * fails when a file is stale.
  */
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,7 +15,7 @@ import { zshCompletion } from '../cli/reference/zsh.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Every file, by its path in the checkout, with what it should hold. */
+/** Returns the texts of all generated files by their paths in the checkout. */
 async function files(): Promise<Map<string, string>> {
   const commands = await describeCommands();
   const pages = [...referencePages(commands)].map(([name, text]): [string, string] => [
@@ -31,16 +31,16 @@ async function files(): Promise<Map<string, string>> {
   ]);
 }
 
-const wanted = await files();
+const generated = await files();
 const read = (path: string) =>
   existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : undefined;
-const stale = [...wanted].filter(([path, text]) => read(path) !== text);
+const stale = [...generated].filter(([path, text]) => read(path) !== text);
 const left = globSync('{docs/reference,man,completions}/*', { cwd: ROOT }).filter(
-  (path) => !wanted.has(path),
+  (path) => !generated.has(path),
 );
 if (process.argv.includes('--check')) {
   for (const path of [...stale.map(([name]) => name), ...left])
-    console.error(`${path} is not what the commands say: run 'node scripts/reference.ts'`);
+    console.error(`${path} is stale: run 'node scripts/reference.ts'`);
   process.exitCode = stale.length + left.length > 0 ? 1 : 0;
 } else {
   for (const path of left) rmSync(join(ROOT, path));
@@ -48,5 +48,5 @@ if (process.argv.includes('--check')) {
     mkdirSync(dirname(join(ROOT, path)), { recursive: true });
     writeFileSync(join(ROOT, path), text);
   }
-  console.log(`${stale.length} of ${wanted.size} files written`);
+  console.log(`${stale.length} of ${generated.size} files written`);
 }

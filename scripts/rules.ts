@@ -1,7 +1,7 @@
 /**
- * Writes docs/rules/ from the rule definitions (frontend/check/rules.ts, examples.ts): a page per
- * rule and the list. With --check it writes nothing and fails when a page is not what it would
- * write.
+ * Generates docs/rules/ from the definitions of the rules (frontend/check/rules.ts, examples.ts): a
+ * page for each rule, and the list of rules. With --check it writes nothing, and fails when a page
+ * is stale.
  */
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { RULES, type Rule } from '../frontend/check/rules.ts';
 const FOLDER = join(import.meta.dirname, '../docs/rules');
 const GENERATED = '<!-- Written by scripts/rules.ts. -->\n';
 
-/** Every file of docs/rules/ with what it should hold. */
+/** Returns the texts of the files of docs/rules/ by name. */
 export function rulePages(): Map<string, string> {
   const pages = new Map([['README.md', index()]]);
   for (const rule of Object.values(RULES)) pages.set(`${rule.slug}.md`, page(rule));
@@ -52,7 +52,7 @@ function fenced(language: string, text: string): string {
   return `\`\`\`${language}\n${shortened(text)}\`\`\`\n`;
 }
 
-/** Many equal lines are one, and their number. */
+/** Replaces ten or more equal lines by one line and their number. */
 function shortened(text: string): string {
   return text.replace(
     /^(.+\n)\1{9,}/gm,
@@ -76,22 +76,21 @@ ${list('kiln')}`;
 }
 
 const ABOUT =
-  '`kiln build --check` shows what these rules find, and ends with a non-zero ' +
-  'exit code when that ' +
-  'is anything. A build shows it at its end.';
+  '`kiln build --check` shows what these rules find, and ends with a non-zero exit code when ' +
+  'they find something. A build shows it at its end.';
 const CHOICE =
-  'The first lines of a Dockerfile, or the build argument `BUILDKIT_DOCKERFILE_CHECK`, choose ' +
-  'among the rules: `# check=skip=A,B` or `skip=all`, `error=true` (findings fail the build), ' +
+  'The first lines of a Dockerfile, or the build argument `BUILDKIT_DOCKERFILE_CHECK`, select ' +
+  'rules: `# check=skip=A,B` or `skip=all`, `error=true` (findings fail the build), ' +
   "`experimental=A,B` or `experimental=all`, joined by `;`. Findings of Kiln's own rules fail a " +
-  'build only where `experimental=` names the rule, as Kiln builds what Docker builds.';
+  'build only if `experimental=` names the rule, because Kiln builds what Docker builds.';
 
 function list(by: Rule['by']): string {
   return Object.values(RULES)
     .filter((rule) => rule.by === by)
     .map(({ name, slug, level, description }) => {
       const text = description.split('. ')[0]!;
-      const asked = level === 'experimental' ? ' Only when asked for.' : '';
-      return `${wrap(`- [${name}](${slug}.md): ${text}.${asked}`, '  ')}\n`;
+      const note = level === 'experimental' ? ' Off by default.' : '';
+      return `${wrap(`- [${name}](${slug}.md): ${text}.${note}`, '  ')}\n`;
     })
     .join('');
 }
@@ -105,7 +104,7 @@ if (import.meta.main) {
   const left = [...known].filter((name) => !pages.has(name));
   if (process.argv.includes('--check')) {
     for (const name of [...stale, ...left])
-      console.error(`docs/rules/${name} is not what the rules say: run 'node scripts/rules.ts'`);
+      console.error(`docs/rules/${name} is stale: run 'node scripts/rules.ts'`);
     process.exitCode = stale.length + left.length > 0 ? 1 : 0;
   } else {
     mkdirSync(FOLDER, { recursive: true });

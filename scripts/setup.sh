@@ -1,10 +1,9 @@
 #!/bin/sh
-# Installs what Kiln needs on a Debian or Ubuntu machine: npm packages (Node 24 is one of them),
-# Debian packages and the bundle.
+# Installs what Kiln needs on Debian or Ubuntu: npm packages (including Node 24), Debian packages
+# and the bundle. Does not change what is installed already.
 #   npm run setup            what a build needs: crun, libdeflate for fast gzip, iproute2 and
-#                            nftables for networks of steps
-#   npm run setup -- tests   also the programs that the tests read results with
-# What is installed already stays as it is: a second run does nothing.
+#                            nftables for the network of steps
+#   npm run setup -- tests   also the programs that the tests use
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The long tests: every test file that has a long form, run with KILN_SOAK=1 (fuzzing, random
+# Runs the long tests: each test file that has a long form, with KILN_SOAK=1 (fuzzing, random
 # graphs, racing processes, killed builds).
 #   npm run soak [-- SUBSTRING...]     only files whose path contains one of the substrings;
 #                                      KILN_SEED=N repeats a run of `-- fuzz`
 #   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N]
-#                                      made-up Dockerfiles, built by Kiln and by Docker and compared
+#                                      builds random Dockerfiles with Kiln and Docker and compares
 #   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent, storm
 set -eu
 cd "$(dirname "$0")/.."
@@ -26,9 +26,9 @@ folders='base frontend solver cache snapshotter executor exporter registry build
 # shellcheck disable=SC2086
 files=$(grep -rl KILN_SOAK --include='*.test.ts' $folders)
 for file in $files; do
-  wanted=${1:+no}
-  for part in "$@"; do case $file in *"$part"*) wanted=yes ;; esac; done
-  [ "$wanted" = no ] && continue
+  selected=${1:+no}
+  for part in "$@"; do case $file in *"$part"*) selected=yes ;; esac; done
+  [ "$selected" = no ] && continue
   say "$file"
   KILN_SOAK=1 node_modules/.bin/node "$file"
 done

@@ -8,28 +8,30 @@ import {
   type Plugin,
   transform,
 } from 'esbuild';
-import { checkPutOff, ITSELF, isPutOff, putOff } from './lazy.ts';
+import { checkDeferred, deferModules, ITSELF, isDeferred } from './lazy.ts';
 import { lazyNamespaces } from './namespaces.ts';
 
-/** A file of the bundle: the modules that are loaded with `roots` and are in no file before it. */
+/**
+ * A file of the bundle. It contains the modules that `roots` import, except those of parts before.
+ */
 export interface Part {
   readonly name: string;
   readonly roots: readonly string[];
-  /** Only modules in these folders or of these paths; all when undefined. */
+  /** Paths of modules, or of folders with `/`. When given, other modules are left out. */
   readonly only?: readonly string[];
 }
 
-/** The file of all other modules. */
+/** The name of the file with all other modules. */
 const REST = 'rest';
 
 /**
- * The bundle in files, `main.cjs` first, which exports `main`. V8 reads what it has kept of a
- * file as a whole, so what is not needed as a rule stands in a file of its own: a build that
- * finds everything cached would wait for twice the code that it runs.
+ * Writes the bundle as several files. The first one exports `main`. V8 reads the code cache of a
+ * file as a whole, so modules that are rarely needed are in separate files. In a single file, a
+ * cached build would wait for twice the code that it runs.
  *
- * A module of Kiln is in exactly one file. Where a module is imported lazily, is put off
- * (lazy.ts) or stands in a file before, it is asked for by name, through the function `module`
- * that its file exports. Answers the names of the files.
+ * Each module of Kiln is in exactly one file. A module in another file, one that is imported
+ * dynamically, and one that is deferred (lazy.ts) is looked up by its path, through the function
+ * `module` that its file exports. Returns the names of the files.
  */
 export async function buildParts(
   root: string,
@@ -41,12 +43,12 @@ export async function buildParts(
     ...options,
     entryPoints,
     outdir: `${outdir}`,
-    plugins: [...plugins, putOff(root)],
+    plugins: [...plugins, deferModules(root)],
   });
-  checkPutOff(inputs);
-  const fileOf = places(inputs, parts);
+  checkDeferred(inputs);
+  const fileOf = assignFiles(inputs, parts);
   const names = [...parts.map(({ name }) => name), REST];
-  const asked = (name: string) =>
+  const importedFrom = (name: string) =>
     Object.keys(inputs).flatMap((module) =>
       inputs[module]!.imports.map(({ path }) => path).filter(
         (path) => fileOf(path) === name && fileOf(module) !== name,
@@ -55,16 +57,17 @@ export async function buildParts(
   const seen = new Map<string, string>();
   for (const name of names) {
     const main = name === names[0] ? `export{main}from"./${entryPoints[0]}";` : '';
-    const modules = await written(join(root, `${outdir}`, `${name}.cjs`), {
+    const modules = await writeFile(join(root, `${outdir}`, `${name}.cjs`), {
       ...options,
-      stdin: { resolveDir: root, contents: `${main}${byName(asked(name))}` },
+      stdin: { resolveDir: root, contents: `${main}${lookUpFunction(importedFrom(name))}` },
       plugins: [
         ...plugins,
-        elsewhere(root, name, fileOf),
-        ...(name === REST ? [] : [putOff(root)]),
+        otherFiles(root, name, fileOf),
+        ...(name === REST ? [] : [deferModules(root)]),
       ],
     });
-    for (const module of modules.filter((path) => fileOf(path) !== undefined && !isPutOff(path))) {
+    const own = modules.filter((path) => fileOf(path) !== undefined && !isDeferred(path));
+    for (const module of own) {
       if (seen.has(module))
         throw new Error(`${module} is in ${seen.get(module)}.cjs and in ${name}.cjs`);
       seen.set(module, name);
@@ -74,11 +77,12 @@ export async function buildParts(
 }
 
 /**
- * The file that a module stands in. Undefined for packages: they are in each file that needs
- * them, as they share no state, and what a default export of theirs is would differ between the
- * files; also for what stands in the place of a module that is put off.
+ * Returns a function that tells which file a module is in. It returns undefined for packages: each
+ * file that needs a package contains a copy, because packages share no state and because their
+ * default exports would differ between files. It returns undefined for replacements of deferred
+ * modules, too.
  */
-function places(
+function assignFiles(
   inputs: Metafile['inputs'],
   parts: readonly Part[],
 ): (module: string) => string | undefined {
@@ -92,7 +96,7 @@ function places(
       !(module in inputs) ||
       module.startsWith('node_modules/') ||
       module.includes(':') ||
-      isPutOff(module)
+      isDeferred(module)
     )
       return undefined;
     return found.get(module) ?? REST;
@@ -103,8 +107,8 @@ async function graph(options: BuildOptions): Promise<Metafile> {
   return (await build({ ...options, metafile: true, write: false })).metafile;
 }
 
-/** Writes the file `outfile`; which modules are in it. */
-async function written(outfile: string, options: BuildOptions): Promise<string[]> {
+/** Writes the file `outfile`. Returns the paths of the modules in it. */
+async function writeFile(outfile: string, options: BuildOptions): Promise<string[]> {
   const { outputFiles, metafile } = await build({
     ...options,
     outfile,
@@ -123,11 +127,11 @@ async function written(outfile: string, options: BuildOptions): Promise<string[]
   return Object.keys(metafile.inputs);
 }
 
-function withoutMark(path: string): string {
+function withoutSuffix(path: string): string {
   return path.endsWith(ITSELF) ? path.slice(0, -ITSELF.length) : path;
 }
 
-/** The modules that are loaded with `roots`. */
+/** Returns the modules that are loaded together with `roots`. */
 function closure(inputs: Metafile['inputs'], roots: readonly string[]): ReadonlySet<string> {
   const found = new Set<string>();
   const queue = [...roots];
@@ -141,42 +145,42 @@ function closure(inputs: Metafile['inputs'], roots: readonly string[]): Readonly
 }
 
 /**
- * The function by which the other files ask for modules. Not an object, which would be made of
- * hundreds of functions at each start.
+ * Returns the code of the function by which other files look up modules. An object would be slower,
+ * because its hundreds of functions would be made at each start.
  */
-function byName(modules: readonly string[]): string {
-  const cases = [...new Set(modules.map(withoutMark))].map(
+function lookUpFunction(modules: readonly string[]): string {
+  const cases = [...new Set(modules.map(withoutSuffix))].map(
     (path) => `case ${JSON.stringify(path)}:return require(${JSON.stringify(`./${path}`)})`,
   );
   return `export function module(path){switch(path){${cases.join(';')}}}`;
 }
 
-/** Modules that are in another file than `here`: asked for by name. */
-function elsewhere(
+/** Replaces imports of modules in other files than `here` by look-ups. */
+function otherFiles(
   root: string,
   here: string,
   fileOf: (module: string) => string | undefined,
 ): Plugin {
   return {
-    name: 'elsewhere',
+    name: 'other files',
     setup(made) {
       made.onResolve({ filter: /^[^:]+$/ }, async (args) => {
         if (args.pluginData === SEEN || args.namespace !== 'file') return undefined;
         const { path, suffix, external, errors } = await made.resolve(args.path, {
-          ...asked(args),
+          ...optionsOf(args),
           pluginData: SEEN,
         });
         const module = relative(root, path) + suffix;
         const there = fileOf(module);
         if (external || errors.length > 0 || there === undefined || there === here)
           return undefined;
-        return { path: withoutMark(module), namespace: 'elsewhere', pluginData: there };
+        return { path: withoutSuffix(module), namespace: 'other-file', pluginData: there };
       });
-      made.onResolve({ filter: /.*/, namespace: 'elsewhere' }, ({ path }) => ({
+      made.onResolve({ filter: /.*/, namespace: 'other-file' }, ({ path }) => ({
         path,
         external: true,
       }));
-      made.onLoad({ filter: /.*/, namespace: 'elsewhere' }, ({ path, pluginData }) => ({
+      made.onLoad({ filter: /.*/, namespace: 'other-file' }, ({ path, pluginData }) => ({
         contents: `module.exports=require('./${pluginData}.cjs').module(${JSON.stringify(path)})`,
         loader: 'js',
       }));
@@ -184,8 +188,9 @@ function elsewhere(
   };
 }
 
+/** Marks a resolution that this plugin started itself. */
 const SEEN = {};
 
-function asked({ importer, kind, namespace, resolveDir }: OnResolveArgs) {
+function optionsOf({ importer, kind, namespace, resolveDir }: OnResolveArgs) {
   return { importer, kind, namespace, resolveDir };
 }

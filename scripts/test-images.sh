@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the test images with Kiln and tags them in the local store (see test-images/README.md).
+# Builds the test images with Kiln and tags them in the local store (see test-images/README.md).
 #   npm run test-images [-- busybox|debian|node|debian-arm64 …]
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,7 +9,8 @@ sh scripts/setup.sh
 cache=.cache/test-images
 mkdir -p "$cache"
 
-# make NAME RECIPE ARCHES TAG…: builds, keeps the archive, loads it.
+# make NAME RECIPE ARCHES TAG…: builds an image, caches it as an archive, and loads it into the
+# store.
 make() {
   name=$1 recipe=$2 arches=$3; shift 3
   key=$(cat test-images/lib.sh test-images/"$recipe"/* | sha256sum | cut -c1-16)
@@ -62,6 +63,6 @@ for image in "$@"; do
     debian-arm64) setup_debian mmdebstrap=mmdebstrap qemu-aarch64-static=qemu-user-static
       with_emulator qemu-aarch64 make debian-arm64 debian arm64 debian-arm64:12 ;;
     node) make node node "$(dpkg --print-architecture)" node:24 node:latest ;;
-    *) die "no such test image: $image (there are busybox, debian, node, debian-arm64)" ;;
+    *) die "no such test image: $image (use busybox, debian, node or debian-arm64)" ;;
   esac
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The README's second command: sets up, makes the test images, and runs every test.
-# Arguments select test files by substring: npm test -- solver/
+# Sets up Kiln, makes the test images, and runs the tests. Arguments select test files by substring:
+#   npm test -- solver/
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

@@ -1,7 +1,4 @@
-/**
- * Writes dist/types/: the declarations of what the package exports, for whoever imports it. Run
- * when the package is packed.
- */
+/** Writes the type declarations of the library to dist/types/. npm runs it to pack the package. */
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -17,9 +14,7 @@ const { status } = spawnSync(
 if (status === 0) keepReachable(join(out, 'builder/library.d.ts'));
 process.exitCode = status ?? 1;
 
-/**
- * Takes away the declarations that nothing of the library's speaks of: most modules are behind it.
- */
+/** Removes the declarations that `entry` does not import, directly or indirectly. */
 function keepReachable(entry: string): void {
   const reached = new Set<string>();
   const open = [entry];

@@ -5,7 +5,8 @@ import { TAG } from '../debian.ts';
 import { type Run, timed } from '../engines.ts';
 
 /**
- * Writes 1 GB that gzip -6 brings to about 43 %: text made by busybox's own awk, no two runs alike.
+ * Writes a Dockerfile whose step makes a file of 1 GB: random text by busybox's awk, different in
+ * each run. gzip -6 compresses it to about 43 %.
  */
 function gigabyte(context: CaseContext, run: number): void {
   const script = [
@@ -31,14 +32,14 @@ function gigabyte(context: CaseContext, run: number): void {
 const unavailable = (context: CaseContext) =>
   context.registry ? undefined : 'no docker-registry program';
 
-/** One repository for each engine and session. */
+/** A repository that no other engine or session uses. */
 const pushed = (context: CaseContext) => `${context.registry}/bench/${context.nonce(0)}:1`;
 
 const debian = (context: CaseContext) => `${context.registry}/debian:${TAG}`;
 
 /**
- * The layers of the Debian image, downloaded beforehand, into one directory on the disk of the
- * store.
+ * The floor of a pull: unpacks the layers of the Debian image with tar, on the disk of the store.
+ * They are downloaded before the time is measured.
  */
 async function unpackedByTar(context: CaseContext): Promise<Run> {
   const base = `http://${context.registry}/v2/debian`;
@@ -87,7 +88,7 @@ export const byteCases: readonly Case[] = [
     before: async (context, engine, run) => {
       rmSync(join(context.directory, 'out.tar'), { force: true });
       gigabyte(context, run);
-      // The step itself is run beforehand: what is timed is everything beyond the RUN.
+      // The step runs before the measurement, which is about everything except the RUN.
       await engine.build(context.directory);
     },
     run: (context, engine) => engine.build(context.directory, { archive: 'out.tar' }),

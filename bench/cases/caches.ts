@@ -6,8 +6,8 @@ const STAGES = 3;
 const STEPS = 100;
 
 /**
- * Three chains of a hundred steps, as no engine stacks three hundred layers everywhere, and a stage
- * that reads them all.
+ * Returns a Dockerfile with three chains of a hundred steps and a stage that copies from all of
+ * them. On some hosts the engines cannot stack three hundred layers.
  */
 function dockerfile(nonce: string): string {
   const stages = Array.from({ length: STAGES }, (_, stage) => {
@@ -24,10 +24,10 @@ function dockerfile(nonce: string): string {
 export const cacheCases: readonly Case[] = [
   {
     name: 'import-300',
-    title: 'nothing cached here, all 300 steps in an imported cache (`type=local`), no image made',
+    title: 'empty local cache, all 300 steps in an imported cache (`type=local`), no image made',
     images: ['busybox'],
     target: 0.3,
-    without: { buildah: 'it has caches in registries only, an image for each step' },
+    without: { buildah: 'it only has caches in registries, with an image for each step' },
     prepare: (context) =>
       writeFileSync(join(context.directory, 'Dockerfile'), dockerfile(context.nonce(0))),
     before: async (context, engine, run) => {

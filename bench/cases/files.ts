@@ -6,7 +6,10 @@ import type { Case, CaseContext } from '../case.ts';
 const FILES = 20_000;
 const FILE_BYTES = 10_400;
 
-/** 20,000 files, 208 MB, in 200 directories; half text, half noise, the same bytes every time. */
+/**
+ * Writes 20,000 files (208 MB) in 200 directories. Each file is half text, half pseudo-random
+ * bytes, which are the same every time.
+ */
 function writeTree(directory: string): void {
   let noise = createHash('sha256').update('bench').digest();
   for (let dir = 0; dir < 200; dir++) {
@@ -24,7 +27,7 @@ function writeTree(directory: string): void {
 }
 
 function copyDockerfile(context: CaseContext, run: number): void {
-  // Another destination makes another step; the context stays as it is.
+  // Another destination makes the step new, while the context stays the same.
   writeFileSync(
     join(context.directory, 'Dockerfile'),
     `FROM busybox\nCOPY tree /data-${context.nonce(run)}\n`,
@@ -68,7 +71,7 @@ export const fileCases: readonly Case[] = [
       if (run !== 0) return;
       copyDockerfile(context, -1);
       await engine.build(context.directory);
-      // Once more: an engine may learn on the second sight.
+      // The second build may save what a third one needs to be fast.
       await engine.build(context.directory);
     },
     run: (context, engine) => engine.build(context.directory),

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { Case, CaseContext } from '../case.ts';
 
 /**
- * A row over a Dockerfile whose text carries a nonce: new to every engine when cold, built once
- * before when cached.
+ * Returns a case for a Dockerfile. `text` returns its text with a nonce in each step. A cold case
+ * uses a new nonce for each run. A cached one builds the Dockerfile once before the runs.
  */
 function graphCase(
   name: string,
@@ -49,7 +49,9 @@ FROM scratch
 ${lines(50, (index) => `COPY --from=from /f${index} /`)}
 `;
 
-/** Ten stages of a hundred steps each: a chain of a thousand is deeper than overlay mounts go. */
+/**
+ * Ten stages of a hundred steps each. Overlay mounts do not support a chain of a thousand layers.
+ */
 const thousand = (nonce: string) =>
   `${lines(
     10,

@@ -5,14 +5,14 @@ import { asUser, done, prepared } from '../../test/user.ts';
 import type { Case, CaseContext } from '../case.ts';
 import type { Run } from '../engines.ts';
 
-/**
- * What one more RUN costs: namespaces, a network, the mount of its tree, the commit. Of two cold
- * builds the one has so many more of them.
+/*
+ * These cases measure the overhead of one RUN: namespaces, a network, the mount of its root file
+ * system, the commit. It is the difference of two cold builds with different numbers of RUNs.
  */
 const FEW = 10;
 const MANY = 40;
 
-/** Builds the context of a case to its end. */
+/** Builds the context in a directory. */
 type Build = (directory: string) => Promise<Run>;
 
 function dockerfile(directory: string, count: number, nonce: string): void {
@@ -30,13 +30,14 @@ async function perStep({ directory, nonce }: CaseContext, run: number, build: Bu
   return { ms: (many.ms - few.ms) / (MANY - FEW), peakMb: Math.max(few.peakMb, many.peakMb) };
 }
 
-/** The user of the rootless case, while it runs. */
+/** The ordinary user of the rootless case, while the case runs. */
 let user: (AsyncDisposable & { readonly build: Build }) | undefined;
 
-/** An ordinary user with a copy of Kiln and a store of their own, as in the tests. */
+/** Returns an ordinary user with a separate copy of Kiln and a separate store, as in the tests. */
 async function ordinaryUser(): Promise<NonNullable<typeof user>> {
   const rig = await prepared('FROM scratch\n');
-  // Not every host lets them open it, and without it there is no network of their own.
+  // On some hosts ordinary users cannot open /dev/net/tun, and without it steps have no private
+  // network.
   if (existsSync('/dev/net/tun'))
     execFileSync('mknod', ['-m', '666', rig.path('tun'), 'c', '10', '200']);
   await done(asUser(rig, 'with ids', 'load', '-q', '-i', 'busybox.tar'));
@@ -62,7 +63,7 @@ export const overheadCases: readonly Case[] = [
   {
     name: 'run-overhead',
     title:
-      "one more `RUN true`, cold; Kiln with a network of the step's own, the peers with the host's",
+      'one more `RUN true`, cold; Kiln with a private network, the peers with the host network',
     images: ['busybox'],
     target: 0.025,
     prepare: () => {},

@@ -8,7 +8,7 @@ function dockerfile(context: CaseContext, lines: readonly string[]): void {
 }
 
 function trueSteps(count: number, nonce: string): string[] {
-  // The step's text carries the nonce: each run is new to every engine.
+  // With the nonce in the text of the step, no engine has it in its cache.
   return [
     'FROM busybox',
     ...Array.from({ length: count }, (_, index) => `RUN true ${nonce} ${index}`),
@@ -33,7 +33,7 @@ function stepCase(count: number, cold: boolean, target: number): Case {
 export const stepCases: readonly Case[] = [
   {
     name: 'empty-process',
-    title: 'start of an empty Node process: how fast the machine was',
+    title: 'start of an empty Node process (shows how fast the machine was)',
     images: [],
     prepare: (context) => writeFileSync(join(context.directory, 'empty.js'), ''),
     floor: (context) => timed([process.execPath, 'empty.js'], context.directory),

@@ -1,19 +1,19 @@
 import type { Source } from './sources.ts';
 
 /**
- * Files that import one another in a circle, types included: none of them can be read, tested or
- * moved without all the others.
+ * Returns the cycles of imports, including imports of types. No file of a cycle can be understood,
+ * tested or moved without the others.
  */
 export function importCycles(sources: readonly Source[]): string[] {
   const graph = new Map(sources.map(({ file, imports }) => [file, imports]));
   return components(graph)
     .filter((files) => files.length > 1 || graph.get(files[0]!)!.includes(files[0]!))
-    .map((files) => `a circle of imports: ${circleIn(files, graph).join(' → ')}`);
+    .map((files) => `a cycle of imports: ${cycleIn(files, graph).join(' → ')}`);
 }
 
 type Graph = ReadonlyMap<string, readonly string[]>;
 
-/** The strongly connected components, by Tarjan's algorithm. */
+/** Returns the strongly connected components, by Tarjan's algorithm. */
 function components(graph: Graph): string[][] {
   const found: string[][] = [];
   const index = new Map<string, number>();
@@ -40,18 +40,18 @@ function components(graph: Graph): string[][] {
   return found;
 }
 
-/** A shortest way from the first file back to itself. */
-function circleIn(files: readonly string[], graph: Graph): string[] {
+/** Returns a shortest path from the first file back to itself. */
+function cycleIn(files: readonly string[], graph: Graph): string[] {
   const [first = ''] = files;
   const inside = new Set(files);
-  const ways: string[][] = [[first]];
+  const paths: string[][] = [[first]];
   const seen = new Set<string>();
-  for (let way = ways.shift(); way; way = ways.shift()) {
-    for (const next of graph.get(way.at(-1)!) ?? []) {
-      if (next === first) return [...way, first];
+  for (let path = paths.shift(); path; path = paths.shift()) {
+    for (const next of graph.get(path.at(-1)!) ?? []) {
+      if (next === first) return [...path, first];
       if (!inside.has(next) || seen.has(next)) continue;
       seen.add(next);
-      ways.push([...way, next]);
+      paths.push([...path, next]);
     }
   }
   return [first];

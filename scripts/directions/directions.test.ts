@@ -6,13 +6,13 @@ import * as assert from 'uvu/assert';
 import { importCycles } from './cycles.ts';
 import { wrongImports } from './imports.ts';
 import { doubleNames, genericFileNames } from './names.ts';
+import { processAccesses } from './process-access.ts';
 import { parseSource } from './sources.ts';
-import { reachesAround } from './surroundings.ts';
 import { wideLines, wideLinesOfAll } from './width.ts';
 
 const at = (file: string, ...lines: string[]) => parseSource(file, lines.join('\n'));
 
-test('what reaches around the doors is found wherever it is written', () => {
+test('access to the process is found outside entry points, tests and comments', () => {
   for (const line of [
     "const path = process.env['PATH'];",
     'const { env } = process;',
@@ -27,40 +27,40 @@ test('what reaches around the doors is found wherever it is written', () => {
     "const fd = openSync('/dev/stdout', 'w');",
     'const here = process.cwd();',
   ]) {
-    assert.is(reachesAround(at('solver/a.ts', line)).length, 1, line);
-    assert.equal(reachesAround(at('cli/a.ts', line)), [], `${line} at a door`);
-    assert.equal(reachesAround(at('solver/a.test.ts', line)), [], `${line} in a test`);
-    assert.equal(reachesAround(at('solver/a.ts', `// ${line}`)), [], `${line} in a comment`);
+    assert.is(processAccesses(at('solver/a.ts', line)).length, 1, line);
+    assert.equal(processAccesses(at('cli/a.ts', line)), [], `${line} in an entry point`);
+    assert.equal(processAccesses(at('solver/a.test.ts', line)), [], `${line} in a test`);
+    assert.equal(processAccesses(at('solver/a.ts', `// ${line}`)), [], `${line} in a comment`);
   }
   const path = "import { join, resolve } from 'node:path';";
-  assert.is(reachesAround(at('cache/a.ts', path, 'const a = resolve(join(b, c));')).length, 1);
-  assert.equal(reachesAround(at('cache/a.ts', path, 'const a = resolve(root, b);')), []);
+  assert.is(processAccesses(at('cache/a.ts', path, 'const a = resolve(join(b, c));')).length, 1);
+  assert.equal(processAccesses(at('cache/a.ts', path, 'const a = resolve(root, b);')), []);
   assert.equal(
-    reachesAround(at('cache/a.ts', 'const a = sources.resolve(b); file.readSync(0, 10);')),
+    processAccesses(at('cache/a.ts', 'const a = sources.resolve(b); file.readSync(0, 10);')),
     [],
   );
 });
 
-test('a circle of imports is shown as one, types and later imports included', () => {
-  const circle = [
+test('a cycle of imports is found, including types and dynamic imports', () => {
+  const cycle = [
     at('base/a.ts', "import type { B } from './b.ts';"),
     at('base/b.ts', "const c = await import('./c.ts');"),
     at('base/c.ts', "export { a } from './a.ts';"),
     at('base/d.ts', "import { a } from './a.ts';"),
   ];
-  assert.equal(importCycles(circle), [
-    'a circle of imports: base/a.ts → base/b.ts → base/c.ts → base/a.ts',
+  assert.equal(importCycles(cycle), [
+    'a cycle of imports: base/a.ts → base/b.ts → base/c.ts → base/a.ts',
   ]);
-  assert.equal(importCycles(circle.slice(1)), []);
+  assert.equal(importCycles(cycle.slice(1)), []);
 });
 
-test('an import points downwards', () => {
-  const breach = ['base/a.ts: imports solver/b.ts, which base/ must not know'];
-  assert.equal(wrongImports(at('base/a.ts', "import { b } from '../solver/b.ts';")), breach);
+test('an import that points upwards is found', () => {
+  const violation = ['base/a.ts: imports solver/b.ts, but base/ must not depend on it'];
+  assert.equal(wrongImports(at('base/a.ts', "import { b } from '../solver/b.ts';")), violation);
   assert.equal(wrongImports(at('solver/a.ts', "import { b } from '../base/b.ts';")), []);
 });
 
-test('a name that two files declare is told, not one that is handed on', () => {
+test('a name that two files declare is found, a re-exported name is not', () => {
   const one = at('base/a.ts', 'export interface Limits {}');
   assert.is(
     doubleNames([one, at('solver/b.ts', 'type Limits = number;', 'export type { Limits };')])
@@ -75,13 +75,13 @@ test('a name that two files declare is told, not one that is handed on', () => {
   assert.equal(doubleNames([one, at('solver/b.ts', 'interface Limits {}')]), []);
 });
 
-test('a file name that says nothing stands in one folder', () => {
+test('a file name that says nothing is found when several folders use it', () => {
   assert.is(genericFileNames([at('base/options.ts'), at('solver/ops/options.ts')]).length, 1);
   assert.equal(genericFileNames([at('base/digest.ts'), at('solver/digest.ts')]), []);
   assert.equal(genericFileNames([at('cli/commands/push.ts'), at('exporter/push.ts')]), []);
 });
 
-test('a line of code, of a comment or of a template has 100 columns', () => {
+test('a line of code, comment or template with more than 100 columns is found', () => {
   const words = 'word '.repeat(30);
   for (const line of [`// ${words}`, ` * ${words}`, `const text = '${words}';`, `RUN ${words}`])
     assert.is(wideLines(at('base/a.ts', line)).length, 1, line);
@@ -106,7 +106,7 @@ test('wide lines are found in every folder, but not in generated or installed fi
       writeFileSync(join(root, file), 'x'.repeat(101));
     }
     assert.equal(
-      wideLinesOfAll(root).map((breach) => breach.split(':')[0]),
+      wideLinesOfAll(root).map((violation) => violation.split(':')[0]),
       files,
     );
   } finally {

@@ -1,6 +1,6 @@
 import { FOLDER_NAMES, FOLDERS, type Source } from './sources.ts';
 
-/** An import never points upwards. A test may import what it likes. */
+/** Returns the imports that point upwards. Tests may import everything. */
 export function wrongImports({ file, folder, imports, role }: Source): string[] {
   if (role === 'test') return [];
   const allowed = allowedFor(folder);
@@ -9,7 +9,7 @@ export function wrongImports({ file, folder, imports, role }: Source): string[] 
     if (targetFolder === folder || !Object.hasOwn(FOLDERS, targetFolder)) return [];
     return allowed.some((name) => target === name || target.startsWith(`${name}/`))
       ? []
-      : [`${file}: imports ${target}, which ${folder}/ must not know`];
+      : [`${file}: imports ${target}, but ${folder}/ must not depend on it`];
   });
 }
 

@@ -15,7 +15,7 @@ const LICENCES = new Set([
   'MIT OR Apache-2.0',
 ]);
 
-/** Dependencies whose licence is not one that we accept. */
+/** Returns the dependencies whose licence Kiln does not accept. */
 export function wrongLicences(): string[] {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, { license?: string }>;

@@ -1,18 +1,16 @@
 import { basename } from 'node:path';
 import type { Source } from './sources.ts';
 
-/**
- * Every module of a command has these: they are the interface `CommandModule` (cli/commands.ts).
- */
-const OF_A_COMMAND: ReadonlySet<string> = new Set(['run', 'declareCommand']);
+/** The names that each module of a command exports (`CommandModule` in cli/commands.ts). */
+const COMMAND_MODULE: ReadonlySet<string> = new Set(['run', 'declareCommand']);
 
-/** Exported names that two files declare: a reader who searches for one has to ask which. */
+/** Returns the exported names that several files declare. Such a name is ambiguous for a reader. */
 export function doubleNames(sources: readonly Source[]): string[] {
   const declared = new Map<string, string[]>();
   for (const { file, code, role } of sources) {
     if (role !== 'product' || file.endsWith('.gen.ts')) continue;
     for (const name of exportsOf(code)) {
-      if (file.startsWith('cli/commands/') && OF_A_COMMAND.has(name)) continue;
+      if (file.startsWith('cli/commands/') && COMMAND_MODULE.has(name)) continue;
       declared.set(name, [...(declared.get(name) ?? []), file]);
     }
   }
@@ -22,8 +20,8 @@ export function doubleNames(sources: readonly Source[]): string[] {
 }
 
 /**
- * What a file declares and exports, each name once: overloads, and a type beside a value of its
- * name, are one. What it re-exports is another's.
+ * Returns the names that a file declares and exports, each once, even when it has overloads or is
+ * both a type and a value. Leaves out re-exports.
  */
 function exportsOf(code: string): ReadonlySet<string> {
   const declaration =
@@ -39,8 +37,8 @@ function exportsOf(code: string): ReadonlySet<string> {
 }
 
 /**
- * Names of files that say nothing about what is in them unless one knows the folder: each may stand
- * in one of the folders at the top.
+ * File names that say little about the content of the file. Each may be used in only one of the
+ * top-level folders.
  */
 const GENERIC: ReadonlySet<string> = new Set([
   ...[
@@ -90,7 +88,10 @@ const GENERIC: ReadonlySet<string> = new Set([
   ...['util', 'utils', 'view'],
 ]);
 
-/** In `cli/commands/` a file is named by what the user types. */
+/**
+ * Returns the generic file names that several folders use. Files in `cli/commands/` are named after
+ * the command and are left out.
+ */
 export function genericFileNames(sources: readonly Source[]): string[] {
   const generic = new Map<string, Source[]>();
   for (const source of sources) {
@@ -103,7 +104,7 @@ export function genericFileNames(sources: readonly Source[]): string[] {
     .filter(([, found]) => new Set(found.map(({ folder }) => folder)).size > 1)
     .map(
       ([name, found]) =>
-        `${name}.ts says too little to stand in several folders: ` +
+        `${name}.ts is too generic a name to be used in several folders: ` +
         `${found.map(({ file }) => file).join(', ')}`,
     );
 }

@@ -4,19 +4,19 @@ import { dirname, join, relative } from 'node:path';
 export const ROOT = join(import.meta.dirname, '../..');
 
 interface Folder {
-  /** What it may import besides itself. */
+  /** The folders that it may import besides itself. */
   readonly imports: 'all below' | readonly string[];
   /**
-   * True for a door: a folder that stands between Kiln and its callers, and may ask the process
-   * about its surroundings.
+   * True for an entry point: a folder that callers use directly. Only entry points may use the
+   * environment, arguments and standard streams of the process.
    */
-  readonly isDoor?: true;
+  readonly isEntryPoint?: true;
 }
 
-/** The folders of the sources, from the top down. Scripts and tests take their lists from here. */
+/** The folders of the sources, from the top down. Scripts and tests use this list. */
 export const FOLDERS: Readonly<Record<string, Folder>> = {
-  cli: { imports: 'all below', isDoor: true },
-  api: { imports: 'all below', isDoor: true },
+  cli: { imports: 'all below', isEntryPoint: true },
+  api: { imports: 'all below', isEntryPoint: true },
   builder: { imports: 'all below' },
   frontend: { imports: ['solver/llb', 'base'] },
   exporter: { imports: ['solver', 'cache', 'registry', 'snapshotter', 'base'] },
@@ -30,16 +30,16 @@ export const FOLDERS: Readonly<Record<string, Folder>> = {
 export const FOLDER_NAMES: readonly string[] = Object.keys(FOLDERS);
 
 export interface Source {
-  /** Relative to the checkout. */
+  /** The path relative to the checkout. */
   readonly file: string;
-  /** The folder at the top that it is in. */
+  /** The top-level folder. */
   readonly folder: string;
   readonly text: string;
   /** `text` without comments; every line keeps its number. */
   readonly code: string;
-  /** The files it imports, types and later imports included. */
+  /** The files that it imports, including imports of types and dynamic imports. */
   readonly imports: readonly string[];
-  /** `test`: only tests run it. `program`: it is started as a process of its own by a test. */
+  /** `test`: code that only tests run. `program`: a program that tests start as a process. */
   readonly role: 'product' | 'test' | 'program';
 }
 
@@ -61,7 +61,7 @@ export function parseSource(file: string, text: string): Source {
   };
 }
 
-const OF_TESTS = [
+const TEST_FILES = [
   /\.(?:test|contract|fixture)\.ts$/,
   /-fixture\.ts$/,
   /(?:^|\/)(?:fixture|testing)(?:\/|\.ts$)/,
@@ -70,7 +70,7 @@ const OF_TESTS = [
 
 function roleOf(file: string): Source['role'] {
   if (/\.child\.ts$|oracle\.ts$/.test(file)) return 'program';
-  return OF_TESTS.some((pattern) => pattern.test(file)) ? 'test' : 'product';
+  return TEST_FILES.some((pattern) => pattern.test(file)) ? 'test' : 'product';
 }
 
 function importsOf(file: string, text: string): string[] {
@@ -79,7 +79,7 @@ function importsOf(file: string, text: string): string[] {
   );
 }
 
-/** By lines, as the formatter leaves them: a comment begins its line or follows a blank. */
+/** Removes comments. It relies on the formatter: a comment starts a line or follows a blank. */
 function withoutComments(text: string): string {
   return text
     .split('\n')

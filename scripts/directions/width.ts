@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { ROOT, type Source } from './sources.ts';
 
 /**
- * The formatter keeps code to its width, but does not touch comments, literals and regular
- * expressions.
+ * The maximum width of a line in columns. The formatter breaks wider code, but not comments,
+ * literals and regular expressions.
  */
 export const WIDTH = 100;
 
-/** The lines of a file that have more columns than allowed, comments and literals included. */
+/** Returns the lines of a file that are wider than `WIDTH`, including comments and literals. */
 export function wideLines({ file, text }: Pick<Source, 'file' | 'text'>): string[] {
   return text.split('\n').flatMap((line, index) => {
     const width = [...line].length;
@@ -18,12 +18,12 @@ export function wideLines({ file, text }: Pick<Source, 'file' | 'text'>): string
 }
 
 /**
- * Folders and files that are installed or generated. The test images are cached under a digest of
- * their recipes, so a change of layout there would make all of them again.
+ * Installed and generated files, and the recipes of the test images. Test images are cached by a
+ * digest of their recipes, so reformatting a recipe would rebuild the image.
  */
 const LEFT_OUT = /^(?:node_modules|dist|test-images|.*\.gen\.ts)$/;
 
-/** As `wideLines` for every TypeScript file, grammar and shell script of the checkout. */
+/** Returns the wide lines of all TypeScript files, grammars and shell scripts of the checkout. */
 export function wideLinesOfAll(root = ROOT): string[] {
   const files = globSync(['kiln', '**/*.{ts,cts,ne,sh}'], {
     cwd: root,
@@ -34,7 +34,7 @@ export function wideLinesOfAll(root = ROOT): string[] {
     .flatMap((file) => wideLines({ file, text: readFileSync(join(root, file), 'utf8') }));
 }
 
-/** A comment that is a single URL cannot be broken. A literal can be. */
+/** Says whether a line is a comment with only a URL, which cannot be broken. */
 function isLongAddress(line: string): boolean {
   return /^\s*(?:\/\/|\/?\*+) \w+:\/\/\S+$/.test(line);
 }

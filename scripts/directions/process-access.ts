@@ -1,11 +1,11 @@
 import { FOLDERS, type Source } from './sources.ts';
 
 /**
- * What a door hands down as a value: environment, arguments, standard streams, the working
- * directory, the end of the process. Whoever reaches around the door for it cannot be used by
- * another door, or twice in one process.
+ * Patterns of code that uses the environment, arguments, standard streams or working directory of
+ * the process, or ends it. Only entry points may do so, and pass values down. Other code that does
+ * so could not be used by another entry point, or twice in one process.
  */
-const REACHES: readonly (readonly [RegExp, string])[] = [
+const ACCESSES: readonly (readonly [RegExp, string])[] = [
   [/\bprocess\??\.env\b/, 'reads the environment of the process'],
   [/\bprocess\??\.(?:argv0?|execArgv)\b/, 'reads the arguments of the process'],
   [/\bprocess\??\.(?:stdin|stdout|stderr)\b/, 'uses a standard stream of the process'],
@@ -13,7 +13,7 @@ const REACHES: readonly (readonly [RegExp, string])[] = [
   [/\bprocess\??\.(?:exit|exitCode|reallyExit|abort)\b/, 'ends the process'],
   [
     /\bprocess\[|[=(,]\s*process\s*[;,)]|\bglobalThis\.process\b|'node:process'/,
-    'hands on the process as a whole',
+    'passes on the process as a whole',
   ],
   [/\bconsole\.|'node:console'/, 'writes to the console'],
   [
@@ -27,10 +27,11 @@ const REACHES: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-export function reachesAround({ file, folder, code, role }: Source): string[] {
-  if (role !== 'product' || FOLDERS[folder]?.isDoor) return [];
+/** Returns the places outside entry points and tests that use the process. */
+export function processAccesses({ file, folder, code, role }: Source): string[] {
+  if (role !== 'product' || FOLDERS[folder]?.isEntryPoint) return [];
   const lines = code.split('\n');
-  const found = REACHES.flatMap(([pattern, what]) =>
+  const found = ACCESSES.flatMap(([pattern, what]) =>
     lines.flatMap((line, index) =>
       pattern.test(line) ? [`${file}:${index + 1}: ${what}; take it as a value from above`] : [],
     ),
@@ -38,7 +39,7 @@ export function reachesAround({ file, folder, code, role }: Source): string[] {
   return [...found, ...relativePaths(file, code)];
 }
 
-/** `resolve` of node:path with one argument makes a path absolute by the working directory. */
+/** Returns calls of `resolve` of node:path with one argument. They use the working directory. */
 function relativePaths(file: string, code: string): string[] {
   const named = /import \{[^}]*\bresolve(?: as (\w+))?\b[^}]*\} from 'node:path'/.exec(code);
   const call = new RegExp(
@@ -50,13 +51,13 @@ function relativePaths(file: string, code: string): string[] {
     .map(({ index }) => {
       const line = code.slice(0, index).split('\n').length;
       return (
-        `${file}:${line}: makes a path absolute by the working directory; take an absolute ` +
+        `${file}:${line}: resolves a path against the working directory; take an absolute ` +
         'path from above'
       );
     });
 }
 
-/** How many arguments the call has whose opening parenthesis is before `start`. */
+/** Counts the arguments of a call. `start` is the index after its opening parenthesis. */
 function argumentsAt(code: string, start: number): number {
   let depth = 0;
   let count = 1;
