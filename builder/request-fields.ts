@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Platform } from '../base/platform.ts';
 import { formatReference, type Reference, tryParseReference } from '../base/reference.ts';
+import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
 import type { ImageOptions, OutputSpec } from '../exporter/output-spec.ts';
 import type { GraphOptions } from '../frontend/graph-options.ts';
@@ -50,6 +51,17 @@ const image = fields<ImageOptions>({
   annotations: listOf(object),
   alwaysIndex: flag,
   rewriteTimestamp: flag,
+});
+
+const limits = fields<ResourceLimits>({
+  memory: optional(count),
+  memorySwap: optional(integer),
+  cpuQuota: optional(integer),
+  cpuPeriod: optional(count),
+  cpuShares: optional(count),
+  cpusetCpus: optional(text),
+  cpusetMems: optional(text),
+  pids: optional(count),
 });
 
 const CACHE_FORM: { readonly [name in keyof CacheToOptions]: FieldCheck } = {
@@ -159,7 +171,7 @@ export const REQUEST_FIELDS: {
     }),
   },
   cgroupParent: { form: text, provenance: 'omitted' },
-  limits: { form: optional(object), provenance: 'omitted' },
+  limits: { form: optional(limits), provenance: 'omitted' },
   allow: { form: listOf(text), provenance: 'omitted' },
   devices: { form: listOf(text), provenance: 'omitted' },
   epoch: { form: optional(count), provenance: 'omitted' },

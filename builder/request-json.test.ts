@@ -32,6 +32,7 @@ const FULL = buildRequest({
   platforms: [{ os: 'linux', architecture: 'arm', variant: 'v7' }],
   noCache: ['end'],
   ulimits: [{ name: 'nofile', soft: 1, hard: -1 }],
+  limits: { memory: 1 << 20, memorySwap: -1, cpusetCpus: '0-1' },
   epoch: 5,
   outputs: [
     output('type=oci,dest=a.tar,compression=zstd', ['app:1']),
@@ -95,6 +96,7 @@ test('an error names the field that is unknown or has a wrong value', () => {
     ['{"cacheTo":[{"type":"local","dest":"/cache"}]}', 'cacheTo[0].tag is missing'],
     ['{"noCache":"some"}', 'noCache is "some", not one of none, all'],
     ['{"outputs":[{"type":"image","image":{}}]}', 'outputs[0].image.names is missing'],
+    ['{"limits":{"pids":"many"}}', 'limits.pids is "many", not an integer'],
     ['{"epoch":-1}', 'epoch is -1, which is below 0'],
   ])
     assert.match(refused(text!), name!);

@@ -12,7 +12,7 @@ _kiln_words() {
 
 _kiln_flags() {
   case $1 in
-    'build') echo '--root --add-host --allow --annotation --build-arg --build-context --call --check --builder --compress --isolation --security-opt --debug --cache-from --cache-to --cgroup-parent --device --file --iidfile --label --load --max-parallelism --explain --metadata-file --network --no-cache --no-cache-filter --on-error --output --output-on-error --platform --progress --provenance --sbom --attest --pull --push --quiet --secret --shm-size --ssh --tag --target --ulimit --squash --rm --force-rm --memory --memory-swap --cpus --cpu-quota --cpu-period --cpu-shares --cpuset-cpus --cpuset-mems --pids --help' ;;
+    'build') echo '--root --add-host --allow --annotation --attest --build-arg --build-context --builder --cache-from --cache-to --call --cgroup-parent --check --compress --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --debug --device --explain --file --force-rm --iidfile --isolation --label --load --max-parallelism --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter --on-error --output --output-on-error --pids --platform --progress --provenance --pull --push --quiet --rm --sbom --secret --security-opt --shm-size --squash --ssh --tag --target --ulimit --help' ;;
     'run') echo '--root --env --workdir --user --entrypoint --network --platform --interactive --tty --rm --help' ;;
     'images') echo '--root --all --quiet --filter --no-trunc --help' ;;
     'image prune') echo '--root --force --filter --help' ;;
@@ -49,7 +49,7 @@ _kiln_flags() {
 # Flags whose value is the next word.
 _kiln_valued() {
   case $1 in
-    'build') echo '--root --add-host --allow --annotation --build-arg --build-context --call --builder --isolation --security-opt --cache-from --cache-to --cgroup-parent --device --file -f --iidfile --label --max-parallelism --metadata-file --network --no-cache-filter --on-error --output -o --output-on-error --platform --progress --provenance --sbom --attest --secret --shm-size --ssh --tag -t --target --ulimit --memory -m --memory-swap --cpus --cpu-quota --cpu-period --cpu-shares -c --cpuset-cpus --cpuset-mems --pids' ;;
+    'build') echo '--root --add-host --allow --annotation --attest --build-arg --build-context --builder --cache-from --cache-to --call --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --device --file -f --iidfile --isolation --label --max-parallelism --memory -m --memory-swap --metadata-file --network --no-cache-filter --on-error --output -o --output-on-error --pids --platform --progress --provenance --sbom --secret --security-opt --shm-size --ssh --tag -t --target --ulimit' ;;
     'run') echo '--root --env -e --workdir -w --user -u --entrypoint --network --platform' ;;
     'images') echo '--root --filter -f' ;;
     'image prune') echo '--root --filter' ;;
@@ -86,9 +86,10 @@ _kiln_valued() {
 _kiln_values() {
   case $1 in
     'build --allow') echo 'network.host security.insecure device device=' ;;
-    'build --call') echo 'build check lint outline targets' ;;
+    'build --attest') echo 'type=provenance type=sbom' ;;
     'build --cache-from') echo 'type=registry,ref= type=local,src=' ;;
     'build --cache-to') echo 'type=registry,ref= type=local,dest= type=inline' ;;
+    'build --call') echo 'build check lint outline targets' ;;
     'build --network') echo 'default none host' ;;
     'build --on-error') echo 'shell' ;;
     'build --output') echo 'type=image type=registry type=oci type=docker type=tar type=local type=cacheonly' ;;
@@ -96,7 +97,6 @@ _kiln_values() {
     'build --progress') echo 'auto tty plain quiet none rawjson' ;;
     'build --provenance') echo 'true false mode=min mode=max' ;;
     'build --sbom') echo 'true false' ;;
-    'build --attest') echo 'type=provenance type=sbom' ;;
     'run --network') echo 'default none host' ;;
     'imagetools create --prefer-index') echo 'true false 1 0 t f' ;;
     'imagetools create --progress') echo 'auto tty plain quiet none rawjson' ;;

@@ -1,26 +1,32 @@
 import { type Command, collect, newCommand, Option, suggestValues } from '../arguments.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { METHODS } from './call-spec.ts';
-import { ENTITLEMENTS } from './entitlement.ts';
-import { NETWORK_MODES } from './hosts.ts';
-import { addLimitFlags } from './limits.ts';
 import { OUTPUT_TYPES } from './outputs.ts';
+import { addStepFlags } from './step-flags.ts';
 
 /** Declares `kiln build` with all its flags. */
 export function declareBuild(): Command {
-  return suggestValues(addLimitFlags(buildCommand()), {
-    '--allow': [...ENTITLEMENTS, 'device='],
+  const command = sortFlags(addStepFlags(buildCommand()));
+  return suggestValues(command, {
     '--attest': ['type=provenance', 'type=sbom'],
     '--cache-from': ['type=registry,ref=', 'type=local,src='],
     '--cache-to': ['type=registry,ref=', 'type=local,dest=', 'type=inline'],
     '--call': METHODS,
-    '--network': NETWORK_MODES,
     '--on-error': ['shell'],
     '--output': OUTPUT_TYPES.map((type) => `type=${type}`),
     '--progress': PROGRESS_MODES,
     '--provenance': ['true', 'false', 'mode=min', 'mode=max'],
     '--sbom': ['true', 'false'],
   });
+}
+
+/** Sorts the flags by name, as docker's help has them, wherever they are declared. */
+function sortFlags(command: Command): Command {
+  const [root, ...flags] = command.options as Option[];
+  const name = ({ long }: Option) => long ?? '';
+  flags.sort((a, b) => (name(a) < name(b) ? -1 : 1));
+  (command.options as Option[]).splice(0, Infinity, root!, ...flags);
+  return command;
 }
 
 const NO_CACHE_FILTER = 'do not cache specified stages';
@@ -35,13 +41,6 @@ function buildCommand(): Command {
       .argument(
         '<context>',
         'a directory, a URL, or - for a Dockerfile or an archive on standard input',
-      )
-      .option('--add-host <host:ip>', 'add a custom host-to-IP mapping', collect)
-      .option(
-        '--allow <entitlement>',
-        'allow an extra privileged entitlement: network.host, security.insecure, device or ' +
-          'device=NAME',
-        collect,
       )
       .option(
         '--annotation <[target:]name=value>',
@@ -88,12 +87,6 @@ function buildCommand(): Command {
           'type=inline; mode=max exports all steps',
         collect,
       )
-      .option('--cgroup-parent <path>', 'set the parent cgroup for RUN instructions')
-      .option(
-        '--device <name>',
-        'give RUN instructions a device of this host, by its CDI name (vendor.com/class=name)',
-        collect,
-      )
       .option('-f, --file <path>', 'name of the Dockerfile (default: CONTEXT/Dockerfile)')
       .option('--iidfile <file>', 'write the image ID to a file')
       .option('--label <name=value>', 'set metadata for an image', collect)
@@ -102,17 +95,8 @@ function buildCommand(): Command {
         'shorthand for --output=type=docker: load the image into the local store, and into a ' +
           'Docker engine if one is running',
       )
-      .option(
-        '--max-parallelism <count>',
-        'maximum number of steps that run at once (default: 4 for each CPU, at least 8)',
-      )
       .option('--explain', 'print at the end why each step that ran was not cached')
       .option('--metadata-file <file>', 'write build result metadata to a file')
-      .option(
-        '--network <mode>',
-        'set the networking mode for RUN instructions: default, none or host',
-        'default',
-      )
       .option('--no-cache', 'do not use cache when building the image')
       // Commander knows --no-cache-filter by another name (flagwords.ts).
       .addOption(
@@ -157,7 +141,6 @@ function buildCommand(): Command {
         'secret to expose to the build: id=NAME[,src=FILE|,env=NAME][,invalidate=true]',
         collect,
       )
-      .option('--shm-size <bytes>', 'shared memory size for RUN instructions, such as 64m')
       .option(
         '--ssh <spec>',
         'SSH agent socket or keys to expose to the build: default, NAME=SOCKET or ' +
@@ -166,7 +149,6 @@ function buildCommand(): Command {
       )
       .option('-t, --tag <name>', 'image identifier (format: [registry/]repository[:tag])', collect)
       .option('--target <stage>', 'set the target build stage to build (default: the last)')
-      .option('--ulimit <type=soft[:hard]>', 'ulimit options, such as nofile=1024:4096', collect)
       .option('--squash', 'squash newly built layers into a single new layer')
       .addOption(new Option('--rm', 'no effect: Kiln keeps no intermediate containers').hideHelp())
       .addOption(

@@ -3,7 +3,7 @@ import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
 import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
-import { parseArguments, parseBytes } from '../arguments.ts';
+import { parseArguments } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { progressMode } from '../progress-mode.ts';
 import { attestFlags } from './attestations.ts';
@@ -11,14 +11,12 @@ import { declareBuild, MAY_BE_EMPTY } from './build-command.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './call-spec.ts';
 import { parseContexts } from './contexts.ts';
-import { parseEntitlement } from './entitlement.ts';
 import { parseFailureOutput } from './failure-output.ts';
-import { parseExtraHost, parseNetwork } from './hosts.ts';
-import { parseLimits } from './limits.ts';
+import type { GivenFlags } from './given-flags.ts';
 import { namedValues } from './named-values.ts';
 import { parseOutputs } from './outputs.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
-import { parseUlimit } from './ulimits.ts';
+import { parseStepFlags } from './step-flags.ts';
 import { warningsWithoutEffect } from './without-effect.ts';
 
 /** What parsing needs to know about this process and host. */
@@ -40,13 +38,6 @@ interface ParsedFlags {
   readonly options: BuildOptions;
   /** Sentences about flags and variables that have no effect. */
   readonly warnings: readonly string[];
-}
-
-/** The flags that the user gave, by their names in commander, such as `buildArg`. */
-interface GivenFlags {
-  readonly has: (name: string) => boolean;
-  readonly text: (name: string) => string | undefined;
-  readonly list: (name: string) => readonly string[];
 }
 
 /**
@@ -73,7 +64,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   const request = buildRequest({
     ...contexts,
     ...resultFlags({ has, list, text }, host, warn),
-    ...stepFlags({ has, list, text }, host),
+    ...parseStepFlags({ has, list, text }, host.cpus),
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
     secretsInKeys: secrets.flatMap(({ id, invalidate }) => (invalidate ? [id] : [])),
@@ -129,21 +120,6 @@ function resultFlags(
     cacheFrom: parseCacheFrom(list('cacheFrom')),
     cacheTo: cacheTo(list('cacheTo'), buildArgs),
     squash: has('squash'),
-  };
-}
-
-/** Parses the flags about how steps run. */
-function stepFlags({ list, text }: GivenFlags, { cpus }: Host): Partial<BuildRequest> {
-  return {
-    network: parseNetwork(text('network')),
-    extraHosts: list('addHost').map((spec) => parseExtraHost(spec)),
-    shmSize: text('shmSize') === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
-    ulimits: list('ulimit').map(parseUlimit),
-    cgroupParent: text('cgroupParent') ?? '',
-    limits: parseLimits(text),
-    allow: list('allow').map(parseEntitlement),
-    devices: list('device'),
-    parallelism: parallelism(text('maxParallelism'), cpus),
   };
 }
 
@@ -245,18 +221,6 @@ function epoch(value: string | undefined): number | undefined {
       },
     );
   return Number(value);
-}
-
-function parallelism(value: string | undefined, cpus: number): number {
-  // Steps often wait for the network, so more steps than CPUs are needed to keep all CPUs busy.
-  if (value === undefined) return Math.max(8, cpus * 4);
-  const count = Number(value);
-  if (!Number.isInteger(count) || count < 1)
-    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is not a number of steps`, {
-      place: { kind: 'flag', flag: '--max-parallelism' },
-      exitCode: 2,
-    });
-  return count;
 }
 
 /** Parses `--cache-to`, and the build argument BUILDKIT_INLINE_CACHE, as buildx does. */

@@ -1,0 +1,6 @@
+/** The flags that the user gave, by their names in commander, such as `buildArg`. */
+export interface GivenFlags {
+  readonly has: (name: string) => boolean;
+  readonly text: (name: string) => string | undefined;
+  readonly list: (name: string) => readonly string[];
+}

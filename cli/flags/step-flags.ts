@@ -1,0 +1,73 @@
+import { KilnError } from '../../base/errors.ts';
+import type { BuildRequest } from '../../builder/request.ts';
+import { type Command, collect, parseBytes, suggestValues } from '../arguments.ts';
+import { ENTITLEMENTS, parseEntitlement } from './entitlement.ts';
+import type { GivenFlags } from './given-flags.ts';
+import { NETWORK_MODES, parseExtraHost, parseNetwork } from './hosts.ts';
+import { addLimitFlags, parseLimits } from './limits.ts';
+import { parseUlimit } from './ulimits.ts';
+
+/** Adds the flags about how steps run. Those of `docker build` have its names. */
+export function addStepFlags(command: Command): Command {
+  const step = addLimitFlags(
+    command
+      .option('--add-host <host:ip>', 'add a custom host-to-IP mapping', collect)
+      .option(
+        '--allow <entitlement>',
+        'allow an extra privileged entitlement: network.host, security.insecure, device or ' +
+          'device=NAME',
+        collect,
+      )
+      .option('--cgroup-parent <path>', 'set the parent cgroup for RUN instructions')
+      .option(
+        '--device <name>',
+        'give RUN instructions a device of this host, by its CDI name (vendor.com/class=name)',
+        collect,
+      )
+      .option(
+        '--max-parallelism <count>',
+        'maximum number of steps that run at once (default: 4 for each CPU, at least 8)',
+      )
+      .option(
+        '--network <mode>',
+        'set the networking mode for RUN instructions: default, none or host',
+        'default',
+      )
+      .option('--shm-size <bytes>', 'shared memory size for RUN instructions, such as 64m')
+      .option('--ulimit <type=soft[:hard]>', 'ulimit options, such as nofile=1024:4096', collect),
+  );
+  return suggestValues(step, {
+    '--allow': [...ENTITLEMENTS, 'device='],
+    '--network': NETWORK_MODES,
+  });
+}
+
+/**
+ * Parses the flags of `addStepFlags`. `cpus` is the number of CPUs of this host. Throws
+ * KILN_FLAG_VALUE.
+ */
+export function parseStepFlags({ list, text }: GivenFlags, cpus: number): Partial<BuildRequest> {
+  return {
+    network: parseNetwork(text('network')),
+    extraHosts: list('addHost').map((spec) => parseExtraHost(spec)),
+    shmSize: text('shmSize') === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
+    ulimits: list('ulimit').map(parseUlimit),
+    cgroupParent: text('cgroupParent') ?? '',
+    limits: parseLimits(text),
+    allow: list('allow').map(parseEntitlement),
+    devices: list('device'),
+    parallelism: parallelism(text('maxParallelism'), cpus),
+  };
+}
+
+function parallelism(value: string | undefined, cpus: number): number {
+  // Steps often wait for the network, so more steps than CPUs are needed to keep all CPUs busy.
+  if (value === undefined) return Math.max(8, cpus * 4);
+  const count = Number(value);
+  if (!Number.isInteger(count) || count < 1)
+    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is not a number of steps`, {
+      place: { kind: 'flag', flag: '--max-parallelism' },
+      exitCode: 2,
+    });
+  return count;
+}
