@@ -117,12 +117,13 @@ export async function askFrontend(
 
 function directoryOf({ find, filter, onRead }: LocalSource): LocalDirectory {
   return async (wanted) => {
-    const { path, remembered } = await find(wanted);
+    const { path, remembered, received } = await find(wanted);
     return {
       kind: 'directory',
       root: path,
       ...(filter && { filter: withReasons(filter) }),
       ...(remembered && { memory: path }),
+      received,
       ...(onRead && { onRead }),
     };
   };

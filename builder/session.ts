@@ -72,6 +72,8 @@ export function onlyFiles(follow: readonly string[]): WantedFiles {
 
 /** A directory of a session. */
 export interface LentDirectory {
+  /** How many bytes of its files were brought for this. Undefined when it is read in its place. */
+  readonly received?: number | undefined;
   /** Absolute, on this host. Its files must not change while the build reads them. */
   readonly path: string;
   /** The next build may have the same directory, so the digests of its files are remembered. */

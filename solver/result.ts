@@ -19,6 +19,8 @@ export type BuildResult =
  */
 export interface DirectoryResult {
   readonly kind: 'directory';
+  /** How many bytes were brought here for it. Undefined when it is read in its place. */
+  readonly received?: number | undefined;
   /** An absolute path. */
   readonly root: string;
   /** Files that the build does not see (`.dockerignore`). */

@@ -45,8 +45,8 @@ export async function lendToSteps(
       const local = isOurs ? locals.get(name) : undefined;
       if (local) return await local(wanted);
       // A graph that no frontend made names directories of the caller as they are.
-      const { path, remembered } = await session.directory(name, wanted);
-      return { kind: 'directory', root: path, ...(remembered && { memory: path }) };
+      const { path, remembered, received } = await session.directory(name, wanted);
+      return { kind: 'directory', root: path, received, ...(remembered && { memory: path }) };
     },
     layout: (name) => layouts.get(name),
     registry: await registryOf(context),

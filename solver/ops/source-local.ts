@@ -1,4 +1,6 @@
+import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
+import type { StatusEvent } from '../../base/progress.ts';
 import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
@@ -20,15 +22,26 @@ export function sourceLocalOp({ identifier, attrs }: SourceOp): Op<BuildResult> 
       volatile: true,
     }),
     run: async (_inputs, context) => {
+      const started = Date.now();
       const directory = await sessionOf(context).directory(name, wanted);
       if (!directory)
         throw new KilnError(
           'KILN_CONTEXT_NOT_FOUND',
           `the build graph names a local directory ${JSON.stringify(name)} that was not given`,
         );
+      if (directory.received !== undefined)
+        context.progress(transferred(name, directory.received, started, context.vertex));
       return [directory];
     },
   };
+}
+
+/** What was brought of a directory, under BuildKit's name for it. */
+function transferred(name: string, received: number, started: number, vertex: Digest): StatusEvent {
+  const id = `transferring ${name}:`;
+  const now = Date.now();
+  const times = { started, completed: now, timestamp: now };
+  return { kind: 'status', vertex, id, name: id, current: received, total: 0, ...times };
 }
 
 /** Throws KILN_GRAPH_INVALID when a list of the graph is not one. */

@@ -13,6 +13,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { type Timespec, utimensat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import type { FileReceiver } from './diff-copy.ts';
@@ -165,7 +166,8 @@ export class DirectoryCopy implements FileReceiver {
   /** Another name of a file that was told before: never of anything else. */
   #link({ path, linkname }: FileStat): void {
     const target = this.#now.get(linkname);
-    if (!target || typeOf(target.mode) !== 0) throw new TypeError(`no file ${linkname} was told`);
+    if (!target || typeOf(target.mode) !== 0)
+      throw new ConnectError(`the client told no file ${linkname}`, Code.InvalidArgument);
     const place = this.#place(path);
     removeOther(place);
     linkSync(this.#place(linkname), place);
