@@ -1,9 +1,7 @@
-import { statSync } from 'node:fs';
-import { agentForGit, agentForStep } from '../builder/session/placed-agents.ts';
+import { lendAgents } from '../builder/session/lend-agents.ts';
 import type { SessionAgents } from '../builder/session.ts';
 import type { SshAgentSource } from '../executor/ssh/agent.ts';
 import type { Store } from '../snapshotter/store/root.ts';
-import type { SshAgent } from '../solver/ops/git/host.ts';
 import type { SshSpec } from './build-options.ts';
 
 /**
@@ -20,26 +18,18 @@ export function openSshAgents(
     (opened ??= import('./ssh-sources.ts').then(({ readSshSources }) =>
       readSshSources(specs, env),
     ));
-  return {
-    async check() {
-      if (specs.length > 0) await sources();
+  return lendAgents(
+    {
+      async check() {
+        if (specs.length > 0) await sources();
+      },
+      find: async (id) => (specs.length > 0 ? (await sources()).get(id) : undefined),
+      socketForGit(id) {
+        const spec = specs.find((one) => one.id === id);
+        if (!spec) return id === 'default' ? env['SSH_AUTH_SOCK'] : undefined;
+        return spec.paths.length === 0 ? env['SSH_AUTH_SOCK'] : spec.paths[0];
+      },
     },
-    async forStep(id, access) {
-      const source = specs.length > 0 ? (await sources()).get(id) : undefined;
-      return source && (await agentForStep(source, access, store));
-    },
-    async forGit(id) {
-      const spec = specs.find((one) => one.id === id);
-      if (!spec) return id === 'default' ? socketAt(env['SSH_AUTH_SOCK']) : undefined;
-      const direct = socketAt(spec.paths.length === 0 ? env['SSH_AUTH_SOCK'] : spec.paths[0]);
-      if (direct) return direct;
-      const source = (await sources()).get(id);
-      return source && (await agentForGit(source));
-    },
-  };
-}
-
-function socketAt(path: string | undefined): SshAgent | undefined {
-  if (!path || !statSync(path, { throwIfNoEntry: false })?.isSocket()) return undefined;
-  return { socket: path, [Symbol.asyncDispose]: async () => {} };
+    store,
+  );
 }

@@ -1,16 +1,8 @@
-import { readFileSync, type Stats, statSync } from 'node:fs';
-import { basename } from 'node:path';
-import { errnoOf, KilnError } from '../base/errors.ts';
-import { osError } from '../base/oserror.ts';
+import { KilnError } from '../base/errors.ts';
 import type { SshAgentSource } from '../executor/ssh/agent.ts';
-import { keyAgent } from '../executor/ssh/key-agent.ts';
-import { readSigningKey, type SigningKey } from '../executor/ssh/signing-key.ts';
+import { agentOfKeys, isAgentSocket } from '../executor/ssh/agent-files.ts';
 import { socketAgent } from '../executor/ssh/socket-agent.ts';
-import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
 import type { SshSpec } from './build-options.ts';
-
-/** The most bytes that a key file may have. Real ones are far smaller. */
-const KEY_LIMIT = 100 * 1024;
 
 const PLACE = { kind: 'flag', flag: '--ssh' } as const;
 
@@ -29,7 +21,10 @@ export function readSshSources(
         `the id ${JSON.stringify(id)} is given twice`,
         'give all keys of one id in one flag: id=KEY,KEY',
       );
-    agents.set(id, paths.length === 0 ? environmentAgent(env) : agentOf(id, paths));
+    agents.set(
+      id,
+      atFlag(() => (paths.length === 0 ? environmentAgent(env) : agentOf(id, paths))),
+    );
   }
   return agents;
 }
@@ -42,21 +37,20 @@ function environmentAgent(env: Readonly<Record<string, string | undefined>>): Ss
       'KILN_SSH_AGENT',
       'there is no ssh agent to lend: SSH_AUTH_SOCK is not set',
       {
-        place: PLACE,
         hint:
           'start ssh-agent and ssh-add a key (under sudo, keep the variable: sudo ' +
           '--preserve-env=SSH_AUTH_SOCK), or give a key file: --ssh default=PATH',
-        exitCode: 2,
       },
     );
-  if (!statOf(path).isSocket())
-    throw noAgent(`${path}, which SSH_AUTH_SOCK names, is not a socket`);
+  if (!isAgentSocket(path))
+    throw new KilnError('KILN_SSH_AGENT', `${path}, which SSH_AUTH_SOCK names, is not a socket`, {
+      hint: 'give the socket of an agent, or files with private keys',
+    });
   return socketAgent(path);
 }
 
 function agentOf(id: string, paths: readonly string[]): SshAgentSource {
-  const sockets = paths.filter((path) => statOf(path).isSocket());
-  if (sockets.length === 0) return keyAgent(paths.map(keyAt));
+  if (!paths.some(isAgentSocket)) return agentOfKeys(paths);
   if (paths.length > 1)
     throw flagError(
       `the id ${JSON.stringify(id)} has a socket and other paths`,
@@ -65,50 +59,15 @@ function agentOf(id: string, paths: readonly string[]): SshAgentSource {
   return socketAgent(paths[0] ?? '');
 }
 
-function keyAt(path: string): SigningKey {
-  const stat = statOf(path);
-  // A pipe, such as `<(command)`, is accepted like a file.
-  if (!(stat.isFile() || stat.isFIFO()) || stat.size > KEY_LIMIT)
-    throw noAgent(`${path} is neither a socket nor a key file`);
+/** Gives the errors of `work` the flag as their place, and the exit code of a wrong flag. */
+function atFlag<T>(work: () => T): T {
   try {
-    return readSigningKey(readFileSync(path), basename(path));
+    return work();
   } catch (error) {
-    if (!(error instanceof KilnError)) throw unreadable(path, error);
+    if (!(error instanceof KilnError)) throw error;
     const { code, message, hint } = error;
-    throw new KilnError(code, `${message}: ${path}`, { place: PLACE, hint, exitCode: 2 });
+    throw new KilnError(code, message, { place: PLACE, hint, exitCode: 2 });
   }
-}
-
-function statOf(path: string): Stats {
-  try {
-    return statSync(path);
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw unreadable(path, error);
-    const target = brokenLink(path);
-    const missing =
-      target === undefined
-        ? 'there is no such socket or key file'
-        : `it is a link to ${JSON.stringify(target)}, which does not exist`;
-    throw noAgent(`${path}: ${missing}`);
-  }
-}
-
-function unreadable(path: string, error: unknown): unknown {
-  return osError(error, {
-    code: 'KILN_SSH_AGENT',
-    what: `${path} cannot be read`,
-    path,
-    place: PLACE,
-    exitCode: 2,
-  });
-}
-
-function noAgent(what: string): KilnError {
-  return new KilnError('KILN_SSH_AGENT', what, {
-    place: PLACE,
-    hint: 'give the socket of an agent, or files with private keys',
-    exitCode: 2,
-  });
 }
 
 function flagError(what: string, hint: string): KilnError {

@@ -16,6 +16,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { FAILURE, MESSAGE, type SshAgentSource } from './agent.ts';
+import { agentOfKeys, isAgentSocket } from './agent-files.ts';
 import { forwardAgent } from './forward.ts';
 import { keyAgent } from './key-agent.ts';
 import { readSigningKey } from './signing-key.ts';
@@ -369,5 +370,36 @@ function thrown(body: () => unknown): KilnError {
   }
   throw new Error('expected an error');
 }
+
+test('what is neither a socket nor a key file is refused by its path', () => {
+  using bench = new Bench();
+  const code = (work: () => unknown) => {
+    try {
+      work();
+    } catch (error) {
+      assert.instance(error, KilnError);
+      return `${(error as KilnError).code} ${(error as KilnError).message}`;
+    }
+    return assert.unreachable() as never;
+  };
+  assert.match(
+    code(() => isAgentSocket(bench.at('none'))),
+    /^KILN_SSH_AGENT .*none: there is no/,
+  );
+  symlinkSync('nowhere', bench.at('link'));
+  assert.match(
+    code(() => isAgentSocket(bench.at('link'))),
+    /it is a link to "nowhere"/,
+  );
+  assert.match(
+    code(() => agentOfKeys([bench.directory])),
+    /neither a socket nor a key file/,
+  );
+  writeFileSync(bench.at('text'), 'not a key');
+  assert.match(
+    code(() => agentOfKeys([bench.at('text')])),
+    /^KILN_SSH_KEY .*text$/,
+  );
+});
 
 test.run();

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { agentForGit, agentForStep } from '../../../builder/session/placed-agents.ts';
+import { lendAgents } from '../../../builder/session/lend-agents.ts';
 import type { SessionAgents } from '../../../builder/session.ts';
 import type { SshAgentSource } from '../../../executor/ssh/agent.ts';
 import { MAX_MESSAGE, string } from '../../../executor/ssh/wire.ts';
@@ -18,17 +18,9 @@ export function clientAgents(
   store: Store,
   signal: AbortSignal,
 ): SessionAgents {
-  return {
-    check: async () => {},
-    async forStep(id, access) {
-      if (!(await isLent(client, id, signal))) return undefined;
-      return await agentForStep(agentOf(client, id, signal), access, store);
-    },
-    async forGit(id) {
-      if (!(await isLent(client, id, signal))) return undefined;
-      return await agentForGit(agentOf(client, id, signal));
-    },
-  };
+  const find = async (id: string) =>
+    (await isLent(client, id, signal)) ? agentOf(client, id, signal) : undefined;
+  return lendAgents({ find }, store);
 }
 
 async function isLent(client: ClientSession, id: string, signal: AbortSignal): Promise<boolean> {

@@ -1,0 +1,62 @@
+import { readFileSync, type Stats, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { errnoOf, KilnError } from '../../base/errors.ts';
+import { osError } from '../../base/oserror.ts';
+import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
+import type { SshAgentSource } from './agent.ts';
+import { keyAgent } from './key-agent.ts';
+import { readSigningKey, type SigningKey } from './signing-key.ts';
+
+/** The most bytes that a key file may have. Real ones are far smaller. */
+const KEY_LIMIT = 100 * 1024;
+
+/** True for the socket of an agent. Throws KILN_SSH_AGENT when nothing is at `path`. */
+export function isAgentSocket(path: string): boolean {
+  return statOf(path).isSocket();
+}
+
+/**
+ * Returns an agent with the private keys of these files. They are read now. Throws KILN_SSH_AGENT
+ * or KILN_SSH_KEY.
+ */
+export function agentOfKeys(paths: readonly string[]): SshAgentSource {
+  return keyAgent(paths.map(keyAt));
+}
+
+function keyAt(path: string): SigningKey {
+  const stat = statOf(path);
+  // A pipe, such as `<(command)`, is accepted like a file.
+  if (!(stat.isFile() || stat.isFIFO()) || stat.size > KEY_LIMIT)
+    throw noAgent(`${path} is neither a socket nor a key file`);
+  try {
+    return readSigningKey(readFileSync(path), basename(path));
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw unreadable(path, error);
+    const { code, message, hint } = error;
+    throw new KilnError(code, `${message}: ${path}`, { hint });
+  }
+}
+
+function statOf(path: string): Stats {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw unreadable(path, error);
+    const target = brokenLink(path);
+    const missing =
+      target === undefined
+        ? 'there is no such socket or key file'
+        : `it is a link to ${JSON.stringify(target)}, which does not exist`;
+    throw noAgent(`${path}: ${missing}`);
+  }
+}
+
+function unreadable(path: string, error: unknown): unknown {
+  return osError(error, { code: 'KILN_SSH_AGENT', what: `${path} cannot be read`, path });
+}
+
+function noAgent(what: string): KilnError {
+  return new KilnError('KILN_SSH_AGENT', what, {
+    hint: 'give the socket of an agent, or files with private keys',
+  });
+}
