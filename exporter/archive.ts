@@ -94,7 +94,13 @@ async function* bytesOf(entry: ArchiveEntry, blobs: BlobSource): AsyncGenerator<
 
 /** Resolves when the member takes more bytes, or when the archive has failed and never will. */
 function drained(member: ReturnType<Pack['entry']>): Promise<void> {
-  return new Promise((done) => member.once('drain', done).once('close', done));
+  return new Promise((done) => {
+    const resume = () => {
+      member.off('drain', resume).off('close', resume);
+      done();
+    };
+    member.on('drain', resume).on('close', resume);
+  });
 }
 
 export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {

@@ -27,7 +27,10 @@ export interface RunOptions {
   readonly watch?: (output: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
 
-/** Runs a command and waits for its end. Rejects when it ends with another code than expected. */
+/**
+ * Runs a command and waits for its end. Rejects when it ends with another code than expected, and
+ * when Kiln shows a warning of Node, which means nothing to its users.
+ */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return new Promise((done, fail) => {
     const child = spawn(command[0]!, command.slice(1), {
@@ -68,6 +71,8 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
               `${ran.stdout}${stderr}`,
           ),
         );
+      else if (command[0] === KILN && /^\(node:\d+\) /m.test(stderr))
+        fail(new Error(`${command.join(' ')} shows a warning of Node:\n${stderr}`));
       else done(ran);
     });
   });
