@@ -38,69 +38,94 @@ export async function writeArchive(
 ): Promise<void> {
   // Loaded here because only an archive needs it.
   const { pack } = await import('tar-stream');
-  const archive = pack();
-  let failure: { readonly error: unknown } | undefined;
-  // Only the first failure counts: later ones follow from it, because the archive no longer exists.
-  const fail = (error: unknown): void => {
-    failure ??= { error };
-    archive.destroy();
-  };
-  archive.on('error', fail);
+  const writing = new Writing(pack());
   await Promise.all([
-    send(archive, sink).catch(fail),
-    addAll(archive, sorted(entries), blobs, progress, () => failure !== undefined).catch(fail),
+    writing.send(sink),
+    writing.addAll(sorted(entries), blobs, progress).catch((error) => writing.fail(error)),
   ]);
-  if (failure) throw (failure as { readonly error: unknown }).error;
+  if (writing.failure) throw writing.failure.error;
 }
 
-/** Passes the archive's bytes to the sink, as fast as the sink takes them. */
-async function send(archive: Pack, sink: ByteSink): Promise<void> {
-  for await (const bytes of archive as AsyncIterable<Uint8Array>) await sink.write(bytes);
-}
+/**
+ * An archive while it is written: one side adds members, the other one passes the bytes on to the
+ * sink. Either side may fail. Only the first failure counts: later ones follow from it, because the
+ * archive no longer exists.
+ */
+class Writing {
+  readonly #archive: Pack;
+  /** Ends the wait of the side that adds members. */
+  #wake: () => void = () => undefined;
+  failure: { readonly error: unknown } | undefined;
 
-/** Adds the members one after the other. Stops when the archive has failed. */
-async function addAll(
-  archive: Pack,
-  members: readonly ArchiveEntry[],
-  blobs: BlobSource,
-  progress: (current: number, total: number) => void,
-  isOver: () => boolean,
-): Promise<void> {
-  const total = members.reduce((sum, entry) => sum + (entry.kind === 'blob' ? entry.size : 0), 0);
-  let current = 0;
-  for (const entry of members) {
-    const size = sizeOf(entry);
-    const member = archive.entry(header(entry, size));
-    member.on('error', () => undefined);
-    let left = size;
-    for await (const bytes of bytesOf(entry, blobs)) {
-      // The header has stated the number of bytes.
-      if (isOver() || (left -= bytes.byteLength) < 0) break;
-      if (!member.write(bytes)) await drained(member);
-      if (entry.kind === 'blob') progress((current += bytes.byteLength), total);
-    }
-    if (isOver()) return;
-    if (left !== 0) throw otherSize(entry.name, size);
-    member.end(undefined);
+  constructor(archive: Pack) {
+    this.#archive = archive.on('error', (error) => this.fail(error));
   }
-  archive.finalize();
+
+  fail(error: unknown): void {
+    this.failure ??= { error };
+    this.#archive.destroy();
+    this.#wake();
+  }
+
+  /** Passes the archive's bytes to the sink, as fast as the sink takes them. */
+  async send(sink: ByteSink): Promise<void> {
+    try {
+      // The failure has to be known before the loop ends: its end destroys the archive.
+      for await (const bytes of this.#archive as AsyncIterable<Uint8Array>)
+        await sink.write(bytes).catch((error) => {
+          this.fail(error);
+          throw error;
+        });
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Adds the members one after the other. Stops when the archive has failed. */
+  async addAll(
+    members: readonly ArchiveEntry[],
+    blobs: BlobSource,
+    progress: (current: number, total: number) => void,
+  ): Promise<void> {
+    const total = members.reduce((sum, entry) => sum + (entry.kind === 'blob' ? entry.size : 0), 0);
+    let current = 0;
+    for (const entry of members) {
+      if (this.failure) return;
+      const size = sizeOf(entry);
+      const member = this.#archive.entry(header(entry, size));
+      member.on('error', () => undefined);
+      let left = size;
+      for await (const bytes of bytesOf(entry, blobs)) {
+        // The header has stated the number of bytes.
+        if (this.failure || (left -= bytes.byteLength) < 0) break;
+        if (!member.write(bytes)) await this.#drained(member);
+        if (entry.kind === 'blob') progress((current += bytes.byteLength), total);
+      }
+      if (this.failure) return;
+      if (left !== 0) throw otherSize(entry.name, size);
+      member.end(undefined);
+    }
+    this.#archive.finalize();
+  }
+
+  /** Resolves when the member takes more bytes, or when the archive has failed and never will. */
+  #drained(member: ReturnType<Pack['entry']>): Promise<void> {
+    return new Promise((done) => {
+      const resume = () => {
+        member.off('drain', resume);
+        done();
+      };
+      member.on('drain', resume);
+      this.#wake = resume;
+      if (this.failure) resume();
+    });
+  }
 }
 
 async function* bytesOf(entry: ArchiveEntry, blobs: BlobSource): AsyncGenerator<Uint8Array> {
   if (entry.kind === 'blob') yield* blobs.open(entry.digest);
   else if (entry.kind === 'stream') yield* entry.open();
   else if (entry.kind === 'bytes') yield entry.bytes;
-}
-
-/** Resolves when the member takes more bytes, or when the archive has failed and never will. */
-function drained(member: ReturnType<Pack['entry']>): Promise<void> {
-  return new Promise((done) => {
-    const resume = () => {
-      member.off('drain', resume).off('close', resume);
-      done();
-    };
-    member.on('drain', resume).on('close', resume);
-  });
 }
 
 export function sorted(entries: readonly ArchiveEntry[]): ArchiveEntry[] {
