@@ -7,11 +7,12 @@ import { type About, descriptorSink, outputFailure } from '../exporter/destinati
 /**
  * Returns a function that writes bytes to standard output, for a result such as an archive. It
  * opens standard output at the first call. It throws KILN_OUTPUT_TERMINAL for a terminal, an error
- * of the system when writing fails, and CancelledError when the signal is aborted.
+ * of the system when writing fails, and CancelledError when the signal is aborted. `flag` is the
+ * flag or argument by which the user chose standard output.
  */
-export function standardOutput(): NonNullable<Session['output']> {
+export function standardOutput(flag = '--output'): NonNullable<Session['output']> {
   let write: NonNullable<Session['output']> | undefined;
-  return (bytes, signal) => (write ??= open(signal))(bytes, signal);
+  return (bytes, signal) => (write ??= open(signal, flag))(bytes, signal);
 }
 
 const STDOUT: About = {
@@ -25,11 +26,11 @@ const STDOUT: About = {
 
 let listening = false;
 
-function open(signal: AbortSignal): NonNullable<Session['output']> {
+function open(signal: AbortSignal, flag: string): NonNullable<Session['output']> {
   if (process.stdout.isTTY) {
     throw new KilnError('KILN_OUTPUT_TERMINAL', 'an archive is not written to a terminal', {
-      place: { kind: 'flag', flag: '--output' },
-      hint: 'redirect standard output, or name a file with dest=',
+      place: { kind: 'flag', flag },
+      hint: 'redirect standard output, or name a file',
     });
   }
   const stat = fstatSync(1);

@@ -65,6 +65,8 @@ export interface FetchedDocument {
 }
 
 const ACCEPT = [...INDEX_TYPES, ...MANIFEST_TYPES].join(', ');
+/** An origin that sent wrong bytes of so many blobs is asked for no other, either. */
+const LIES_OF_A_LIAR = 2;
 /** Failures of an endpoint after which the next one is asked. */
 const NEXT_MIRROR = /^KILN_(REGISTRY_|IMAGE_NOT_FOUND|BLOB_NOT_FOUND|MANIFEST_|DIGEST_MISMATCH)/;
 
@@ -77,8 +79,8 @@ export class RegistryClient implements AsyncDisposable {
   readonly #exchange: Exchange;
   readonly #hosts: HostsConfig;
   readonly #retry: RetryPolicy;
-  /** The origins that sent wrong bytes for a blob. */
-  readonly #liars = new Set<string>();
+  /** The blobs of which an origin sent wrong bytes, by the origin. */
+  readonly #lies = new Map<string, Set<Digest>>();
 
   constructor(options: RegistryOptions = {}) {
     this.#hosts = options.hosts ?? new Map();
@@ -292,7 +294,7 @@ export class RegistryClient implements AsyncDisposable {
   ): AsyncGenerator<Uint8Array> {
     const { digest } = descriptor;
     const all = endpointsOf(repository.domain, 'pull', this.#hosts);
-    const honest = all.filter(({ origin }) => !this.#liars.has(`${origin} ${digest}`));
+    const honest = all.filter(({ origin }) => !this.#isLiar(origin, digest));
     const endpoints = honest.length > 0 ? honest : all;
     const whole = start === 0 && end === descriptor.size ? createHash('sha256') : undefined;
     const asked = new Set<Endpoint>();
@@ -330,7 +332,8 @@ export class RegistryClient implements AsyncDisposable {
       { digest: asDigest(`sha256:${whole.digest('hex')}`) },
     );
     if (wrong === undefined) return;
-    for (const { origin } of asked) this.#liars.add(`${origin} ${digest}`);
+    for (const { origin } of asked)
+      this.#lies.set(origin, (this.#lies.get(origin) ?? new Set()).add(digest));
     throw new KilnError(
       'KILN_DIGEST_MISMATCH',
       `blob ${digest} of ${repository.domain}/${repository.path} arrived with ` +
@@ -339,6 +342,12 @@ export class RegistryClient implements AsyncDisposable {
         hint: 'the registry, or a proxy on the way, sends damaged data',
       },
     );
+  }
+
+  /** True for an origin that sent wrong bytes of this blob, or of several others. */
+  #isLiar(origin: string, digest: Digest): boolean {
+    const lies = this.#lies.get(origin);
+    return lies !== undefined && (lies.has(digest) || lies.size >= LIES_OF_A_LIAR);
   }
 
   /**

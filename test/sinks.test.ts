@@ -44,6 +44,8 @@ const PIPED: Readonly<Record<string, string>> = {
   'docker archive': 'build -o type=docker,dest=- c',
   tar: 'build -o - c',
   save: 'save img',
+  'copy to an oci archive': 'copy store:img oci-archive:-',
+  'copy to a docker archive': 'copy store:img docker-archive:-:img:1',
   'standard output by its path': 'build -o type=oci,dest=/dev/stdout c',
 };
 

@@ -1,4 +1,5 @@
 import type { Engine } from '../../builder/engine.ts';
+import { destinationOf } from '../../exporter/output-spec.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
@@ -14,13 +15,17 @@ export function declareCommand(): Command {
       'where the image is: NAME in a registry, store:NAME, oci:DIRECTORY[:TAG], ' +
         'oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]',
     )
-    .argument('<destination>', 'where to copy it, in the same form')
+    .argument(
+      '<destination>',
+      'where to copy it, in the same form; an archive may go to - (standard output)',
+    )
     .option('-q, --quiet', 'suppress the progress output');
 }
 
 /**
  * `kiln copy SOURCE DESTINATION`: copies an image with all its platforms between registries,
- * archives, OCI layouts and the store. Its digest stays the same.
+ * archives, OCI layouts and the store. Its digest stays the same. An archive may go to standard
+ * output, which then has nothing else.
  */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
@@ -32,9 +37,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   const engine = () => (opened ??= scope.use(openLocalEngine()));
   using cancel = cancelOnSignals();
   const name = `copying ${describePlace(from)} to ${describePlace(to)}`;
+  const isStream = 'path' in to && to.kind !== 'oci' && destinationOf(to.path).kind === 'stdout';
   const digest = await withTransferProgress('Copying', name, { quiet }, (report) =>
     copyImage(from, to, { engine, signal: cancel.signal, report }),
   );
-  stdout.write(`${digest}\n`);
+  if (!isStream) stdout.write(`${digest}\n`);
   return 0;
 }

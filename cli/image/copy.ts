@@ -8,12 +8,15 @@ import { type CopySource, readTree } from '../../exporter/copy/copy-source.ts';
 import { layoutSource } from '../../exporter/copy/layout-source.ts';
 import { registrySource } from '../../exporter/copy/registry-source.ts';
 import { storeSource } from '../../exporter/copy/store-source.ts';
-import { copyToLayout } from '../../exporter/copy/to-layout.ts';
+import { copyToLayout, type LayoutDestination } from '../../exporter/copy/to-layout.ts';
 import { copyToStore } from '../../exporter/copy/to-store.ts';
 import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
+import { type Destination, destinationOf } from '../../exporter/output-spec.ts';
 import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
+import { standardOutput } from '../binary-output.ts';
+import { closedOutputError, isClosed } from '../output.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { TransferReport } from '../transfer-progress.ts';
 import { findImage, fullName } from './find-image.ts';
@@ -37,20 +40,68 @@ export async function copyImage(
   destination: ImagePlace,
   world: CopyWorld,
 ): Promise<Digest> {
-  const [from, to] = [absolute(source), absolute(destination)];
+  if (isStandardStream(source)) throw notFromInput();
+  const [from, to] = [absolute(source), destinationAt(absolute(destination), world.signal)];
   await using client = new RegistryClient(await registryOptions(process.env));
-  if ('path' in to && to.kind !== 'oci') tryFile({ path: to.path, flag: 'DESTINATION' });
-  else if (to.kind === 'oci') tryDirectory({ path: to.path, flag: 'DESTINATION' });
-  return await withSoundBlobs(() => copyOnce(from, to, client, world));
+  const copy = () => copyOnce(from, to, client, world);
+  // Bytes that were written to a stream cannot be taken back.
+  const isStream = 'destination' in to && to.destination.kind === 'stream';
+  return await (isStream ? copy() : withSoundBlobs(copy));
 }
 
+type Archive = Extract<LayoutDestination, { readonly destination: Destination }>;
+type CopyDestination = Exclude<ImagePlace, { readonly kind: Archive['kind'] }> | Archive;
+
 function absolute(place: ImagePlace): ImagePlace {
-  return 'path' in place ? { ...place, path: resolve(place.path) } : place;
+  return 'path' in place && !isStandardStream(place)
+    ? { ...place, path: resolve(place.path) }
+    : place;
+}
+
+/** True for an archive whose path is `-` or another name of standard output. */
+function isStandardStream(place: ImagePlace): boolean {
+  return (
+    (place.kind === 'oci-archive' || place.kind === 'docker-archive') &&
+    destinationOf(place.path).kind === 'stdout'
+  );
+}
+
+function notFromInput(): KilnError {
+  return new KilnError(
+    'KILN_REFERENCE_INVALID',
+    'the source of a copy cannot be standard input: an archive is not read in order',
+    {
+      place: { kind: 'flag', flag: 'SOURCE' },
+      hint: 'write it to a file first, or load it into the store with kiln load',
+      exitCode: 2,
+    },
+  );
+}
+
+/** Checks that the copy can be written. Throws KILN_OUTPUT_INVALID and KILN_OUTPUT_UNWRITABLE. */
+function destinationAt(place: ImagePlace, signal: AbortSignal): CopyDestination {
+  if (place.kind === 'oci') tryDirectory({ path: place.path, flag: 'DESTINATION' });
+  if (place.kind !== 'oci-archive' && place.kind !== 'docker-archive') return place;
+  const destination = archiveAt(place.path, signal);
+  return place.kind === 'oci-archive'
+    ? { kind: place.kind, destination, tag: place.tag }
+    : { kind: place.kind, destination, name: place.name };
+}
+
+function archiveAt(path: string, signal: AbortSignal): Destination {
+  const destination = destinationOf(path);
+  if (destination.kind === 'file') {
+    tryFile({ path, flag: 'DESTINATION' });
+    return destination;
+  }
+  if (isClosed(1)) throw closedOutputError();
+  const write = standardOutput('DESTINATION');
+  return { kind: 'stream', write: (bytes) => write(bytes, signal) };
 }
 
 async function copyOnce(
   from: ImagePlace,
-  to: ImagePlace,
+  to: CopyDestination,
   client: RegistryClient,
   world: CopyWorld,
 ): Promise<Digest> {
@@ -79,7 +130,7 @@ async function copyOnce(
 
 async function openSource(
   from: ImagePlace,
-  to: ImagePlace,
+  to: CopyDestination,
   client: RegistryClient,
   world: CopyWorld,
 ): Promise<CopySource> {

@@ -7,17 +7,14 @@ import { fullName } from './find-image.ts';
 export type ImagePlace =
   | { readonly kind: 'registry'; readonly reference: Reference }
   | { readonly kind: 'store'; readonly name: string }
-  | {
-      readonly kind: 'oci' | 'oci-archive';
-      readonly path: string;
-      readonly tag: string | undefined;
-    }
+  | { readonly kind: 'oci'; readonly path: string; readonly tag: string | undefined }
+  | { readonly kind: 'oci-archive'; readonly path: string; readonly tag: string | undefined }
   | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
 
 /**
  * Parses `NAME` and `docker://NAME` (a registry), `store:NAME`, `oci:DIRECTORY[:TAG]`,
- * `oci-archive:FILE[:TAG]` and `docker-archive:FILE[:NAME]`, as skopeo writes them. Throws
- * KILN_REFERENCE_INVALID.
+ * `oci-archive:FILE[:TAG]` and `docker-archive:FILE[:NAME]`, as skopeo writes them. The file `-` is
+ * standard output. Throws KILN_REFERENCE_INVALID.
  */
 export function parsePlace(text: string): ImagePlace {
   const [, kind, rest = ''] =

@@ -13,6 +13,7 @@ import { makeImage } from '../../registry/testing/images.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { pushImage } from '../push-image.ts';
 import { readTree } from './copy-source.ts';
+import { layoutSource } from './layout-source.ts';
 import { registrySource } from './registry-source.ts';
 import { copyToLayout } from './to-layout.ts';
 import { copyToStore } from './to-store.ts';
@@ -48,10 +49,10 @@ function sink() {
   return Object.assign(server, { got });
 }
 
-test('a mirror with wrong bytes damages no copy to store, directory or registry', async () => {
+test('a mirror with wrong bytes damages no copy, wherever it goes', async () => {
   const root = mkdtempSync(join(tmpdir(), 'kiln-copy-'));
   try {
-    for (const to of ['store', 'directory', 'registry']) {
+    for (const to of ['store', 'directory', 'archive', 'registry']) {
       await using mirror = await registry((bytes) => Buffer.alloc(bytes.length, 'lies'));
       await using honest = await registry((bytes) => bytes);
       const taker = sink();
@@ -88,6 +89,14 @@ test('a mirror with wrong bytes damages no copy to store, directory or registry'
         );
         for (const [digest, bytes] of IMAGE.blobs)
           assert.ok(readFileSync(join(root, 'out/blobs/sha256', hexOf(digest))).equals(bytes));
+      } else if (to === 'archive') {
+        const path = join(root, 'out.tar');
+        const destination = { kind: 'file', path } as const;
+        await copyToLayout(image, { kind: 'oci-archive', destination, tag: undefined }, options);
+        const archived = layoutSource(path, undefined, never());
+        await using _archive = archived;
+        for (const { descriptor, open } of (await readTree(archived)).blobs)
+          for await (const _ of open()) assert.ok(IMAGE.blobs.has(descriptor.digest));
       } else {
         await pushImage(client, image, [parseReference(`${taking.host}/b`)], {
           ...options,

@@ -1,4 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
 import type { Descriptor, Manifest } from '../../base/oci.ts';
 import { bestManifest } from '../../base/platformmatch.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
@@ -8,17 +9,23 @@ import { writeTo } from '../destination.ts';
 import { compactJson } from '../image-documents.ts';
 import { blobBytes, blobName, dockerElement, layoutFrame } from '../layout.ts';
 import { writeLayoutDirectory } from '../layout-directory.ts';
+import type { Destination } from '../output-spec.ts';
 import { failMissing, type PushBlob, type PushImage } from '../push-image.ts';
 
-/** The path of a copy in the file system, and its name there. */
+/** Where a copy is written, and its name there. */
 export type LayoutDestination =
+  | { readonly kind: 'oci'; readonly path: string; readonly tag: string | undefined }
   | {
-      readonly kind: 'oci' | 'oci-archive';
-      readonly path: string;
+      readonly kind: 'oci-archive';
+      readonly destination: Destination;
       readonly tag: string | undefined;
     }
   /** An archive with a `manifest.json` for `docker load`. `name` is a full image name. */
-  | { readonly kind: 'docker-archive'; readonly path: string; readonly name: string | undefined };
+  | {
+      readonly kind: 'docker-archive';
+      readonly destination: Destination;
+      readonly name: string | undefined;
+    };
 
 export interface CopyReport {
   readonly signal: AbortSignal;
@@ -62,9 +69,27 @@ export async function copyToLayout(
   const docker =
     destination.kind === 'docker-archive' ? dockerEntry(image, destination.name) : undefined;
   const all = [...layoutFrame(index), ...entries, ...(docker ? [docker] : [])];
-  await writeTo({ kind: 'file', path: destination.path }, signal, (sink) =>
-    writeArchive(all, NO_BLOBS, sink),
-  );
+  const write = () =>
+    writeTo(destination.destination, signal, (sink) => writeArchive(all, NO_BLOBS, sink));
+  await (destination.destination.kind === 'file' ? afterWrongBytes(write) : write());
+}
+
+/** After a few blobs with wrong bytes a mirror is no longer asked. More attempts do not help. */
+const ATTEMPTS = 4;
+
+/**
+ * Runs `write` again when a blob arrived with wrong bytes: the source is then asked again, at
+ * another mirror if there is one.
+ */
+async function afterWrongBytes(write: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await write();
+    } catch (error) {
+      const isWrong = error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH';
+      if (!isWrong || attempt === ATTEMPTS) throw error;
+    }
+  }
 }
 
 /** All bytes come from the source of the copy, which verifies them. */
