@@ -200,10 +200,11 @@ export function splitCsv(text: string, flag: string): string[] {
 
 /**
  * Parses `k=v,k2=v2,word` into a map. Keys are lowercased and trimmed. A word without `=` has the
- * value ''. Throws KILN_FLAG_VALUE as `splitCsv` does.
+ * value ''. Throws KILN_FLAG_VALUE as `splitCsv` and `fieldMap` do.
  */
 export function keyValues(text: string, flag: string): Map<string, string> {
-  return new Map(
+  return fieldMap(
+    flag,
     splitCsv(text, flag).map((field) => {
       const equals = field.indexOf('=');
       return equals < 0
@@ -214,17 +215,47 @@ export function keyValues(text: string, flag: string): Map<string, string> {
 }
 
 /**
+ * Makes a map of the fields of one value of `flag`. Throws KILN_FLAG_VALUE for a field that is
+ * given twice with different values, because one of them would have no effect.
+ */
+export function fieldMap(
+  flag: string,
+  fields: readonly (readonly [name: string, value: string])[],
+): Map<string, string> {
+  const map = new Map<string, string>();
+  for (const [name, value] of fields) {
+    const earlier = map.get(name);
+    if (earlier !== undefined && earlier !== value)
+      throw new KilnError(
+        'KILN_FLAG_VALUE',
+        `${JSON.stringify(name)} is given twice in one value, and not the same`,
+        {
+          place: { kind: 'flag', flag },
+          hint: `leave out one of the two ${name}=…`,
+          exitCode: 2,
+        },
+      );
+    map.set(name, value);
+  }
+  return map;
+}
+
+/**
  * Parses a size as docker's flags take it, such as `64m`, `1.5GB` or `4096`. Returns bytes. Units
  * are powers of 1024. Throws KILN_FLAG_VALUE, naming `flag`.
  */
 export function parseBytes(text: string, flag: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
-  if (!match)
-    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(text)} is not a size`, {
+  const power = ' kmgtp'.indexOf((match?.[2] ?? '').toLowerCase() || ' ');
+  const size = Math.floor(Number(match?.[1]) * 1024 ** power);
+  if (Number.isSafeInteger(size)) return size;
+  throw new KilnError(
+    'KILN_FLAG_VALUE',
+    `${JSON.stringify(text)} is not a size${match ? ' that a computer has' : ''}`,
+    {
       place: { kind: 'flag', flag },
       hint: 'write it like 64m or 1g',
       exitCode: 2,
-    });
-  const power = ' kmgtp'.indexOf((match[2] ?? '').toLowerCase() || ' ');
-  return Math.floor(Number(match[1]) * 1024 ** power);
+    },
+  );
 }

@@ -1,8 +1,10 @@
 import { accessSync, constants, lstatSync, rmSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { errnoOf } from '../base/errors.ts';
+import { errnoOf, KilnError } from '../base/errors.ts';
 import { attempt, osError, writing } from '../base/oserror.ts';
-import { writeFile } from '../exporter/destination.ts';
+import type { BuildRequest } from '../builder/request.ts';
+import { isDevice, writeFile } from '../exporter/destination.ts';
+import type { OutputSpec } from '../exporter/output-spec.ts';
 
 /**
  * The paths of `--iidfile` and `--metadata-file`. The files are written after the build. Before it,
@@ -11,20 +13,47 @@ import { writeFile } from '../exporter/destination.ts';
 interface ResultFiles {
   readonly iidFile: string | undefined;
   readonly metadataFile: string | undefined;
+  readonly request: Pick<BuildRequest, 'outputs'>;
 }
 
 /**
- * Throws KILN_FILE_UNWRITABLE for a file that cannot be written after the build. Removes an
- * existing image ID file at once, as buildx does, so that a script does not read the ID of an
+ * Throws KILN_FILE_UNWRITABLE for a file that cannot be written after the build, and KILN_USAGE for
+ * one that would replace another result of the build. Removes an existing image ID file at once, as buildx does, so that a script does not read the ID of an
  * earlier build after a build that failed.
  */
-export function checkResultFiles({ iidFile, metadataFile }: ResultFiles): void {
+export function checkResultFiles({ iidFile, metadataFile, request }: ResultFiles): void {
+  requireOwnPaths(iidFile, metadataFile, request.outputs);
   if (metadataFile !== undefined) attempt(metadataAt(metadataFile), () => checkFile(metadataFile));
   if (iidFile === undefined) return;
   attempt(iidAt(iidFile), () => {
     checkFile(iidFile);
     if (lstatSync(iidFile, { throwIfNoEntry: false })?.isFile()) rmSync(iidFile, { force: true });
   });
+}
+
+function requireOwnPaths(
+  iidFile: string | undefined,
+  metadataFile: string | undefined,
+  outputs: readonly OutputSpec[],
+): void {
+  const taken = new Map<string, string>();
+  for (const output of outputs)
+    if ('destination' in output && output.destination?.kind === 'file')
+      taken.set(output.destination.path, '--output');
+  for (const [flag, file] of [
+    ['--iidfile', iidFile],
+    ['--metadata-file', metadataFile],
+  ] as const) {
+    if (file === undefined || isDevice(file)) continue;
+    const other = taken.get(resolve(file));
+    if (other !== undefined)
+      throw new KilnError('KILN_USAGE', `${flag} and ${other} are both to be written to ${file}`, {
+        place: { kind: 'flag', flag },
+        hint: `give ${flag} a path of its own`,
+        exitCode: 2,
+      });
+    taken.set(resolve(file), flag);
+  }
 }
 
 /** Writes the image ID file, without a newline at its end. Throws KILN_FILE_UNWRITABLE. */

@@ -681,6 +681,7 @@ test('/dev/shm has the requested size, and 64 MiB by default', async () => {
     /size=(\d+)k/.exec((await sh('grep " /dev/shm " /proc/mounts', { shmSize })).stdout)?.[1];
   assert.is(await size(0), '65536');
   assert.is(await size(1 << 20), '1024');
+  assert.is(await size(1500), '4');
 });
 
 test('an insecure process has every capability and no filter', async () => {

@@ -218,7 +218,7 @@ function idMappings(): object {
 
 function mountsOf(spec: ProcessSpec, context: SpecContext): Mount[] {
   const access = spec.security === 'insecure' ? 'rw' : 'ro';
-  const shm = `size=${(spec.shmSize || DEFAULT_SHM) / 1024}k`;
+  const shm = `size=${BigInt(spec.shmSize || DEFAULT_SHM)}`;
   const mounts: Mount[] = [
     { destination: '/proc', type: 'proc', source: 'proc', options: NO_DEVICE_NO_EXEC },
     {

@@ -40,10 +40,21 @@ export function parseAnnotation(name: string, value: string): Annotation | undef
   }
   return {
     target,
-    platform: match[2] === undefined ? undefined : parsePlatformForHost(match[2]),
+    platform: match[2] === undefined ? undefined : platformOf(match[2]),
     key: match[3] as string,
     value,
   };
+}
+
+function platformOf(text: string): Platform {
+  try {
+    return parsePlatformForHost(text);
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    const { code, message, hint } = error;
+    const place = { kind: 'flag', flag: '--annotation' } as const;
+    throw new KilnError(code, message, { place, hint, exitCode: 2 });
+  }
 }
 
 /**

@@ -89,9 +89,10 @@ export function tryFile({ path, flag }: WantedFile): void {
   const about = { ...outputFile(path), place };
   const stat = statOf(path, about);
   if (stat?.isDirectory()) throw isDirectory(path, flag);
+  const file = sinking(about, () => followed(path));
   try {
     if (stat && !stat.isFile()) return accessSync(path, constants.W_OK);
-    const temporary = temporaryName(followed(path));
+    const temporary = temporaryName(file);
     rmSync(temporary, { force: true });
     closeSync(
       openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644),
@@ -101,10 +102,10 @@ export function tryFile({ path, flag }: WantedFile): void {
     if (errnoOf(error) === 'ENOENT')
       throw new KilnError(
         'KILN_OUTPUT_INVALID',
-        `the directory ${dirname(path)} for the output ${path} does not exist`,
+        `the directory ${dirname(file)} for the output ${path} does not exist`,
         {
           place,
-          hint: `correct the path, or make the directory: mkdir -p ${dirname(path)}`,
+          hint: `correct the path, or make the directory: mkdir -p ${dirname(file)}`,
           exitCode: 2,
         },
       );
@@ -137,6 +138,16 @@ export function tryDirectory({ path: given, flag }: WantedFile): void {
       throw outputFailure(error, about);
     }
     return;
+  }
+}
+
+/** True for a device such as /dev/null, which any number of outputs may be written to. */
+export function isDevice(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isCharacterDevice() ?? false;
+  } catch {
+    // What is wrong with the path is reported when it is tried.
+    return false;
   }
 }
 

@@ -1,5 +1,4 @@
 import { type Digest, digestOf } from '../base/digest.ts';
-import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, MEDIA } from '../base/oci.ts';
 import type { RemoteLayer } from '../cache/remote/record.ts';
 import { compressionOf } from '../registry/unpack.ts';
@@ -8,6 +7,7 @@ import { annotationsFor } from './annotations.ts';
 import type { Attestor } from './attest/attestation.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import { configJson, indexJson, manifestJson } from './image-documents.ts';
+import { indexNeeded } from './image-errors.ts';
 import type { ImageOptions } from './output-spec.ts';
 import { type LayerPart, layerType } from './parts.ts';
 import type { BuiltTarget } from './target.ts';
@@ -97,14 +97,7 @@ async function attested(
 
 function single(manifest: AssembledManifest, { image }: AssembleOptions): Descriptor {
   if (image.annotations.some(({ target }) => target === 'index' || target === 'index-descriptor')) {
-    throw new KilnError(
-      'KILN_OUTPUT_INVALID',
-      'index annotations need an index, and a build for one platform has none',
-      {
-        place: { kind: 'flag', flag: '--output' },
-        hint: 'annotate the manifest, or build for several platforms',
-      },
-    );
+    throw indexNeeded();
   }
   return manifest.descriptor;
 }

@@ -1,9 +1,9 @@
-import { KilnError } from '../base/errors.ts';
 import { writeArchive } from './archive.ts';
 import { imageResponse, packedImage } from './assembling.ts';
 import { writeTo } from './destination.ts';
 import { reported } from './export-report.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
+import { severalPlatforms } from './image-errors.ts';
 import { dockerManifest, layoutEntries, layoutIndex } from './layout.ts';
 import { writeLayoutDirectory } from './layout-directory.ts';
 import type { Destination, ImageOptions, OutputSpec } from './output-spec.ts';
@@ -112,16 +112,4 @@ function tellZstd({ progress }: ExportContext): void {
 /** The time of an export, in milliseconds since 1970. */
 function timeOf(epoch: number | undefined): number {
   return epoch === undefined ? Date.now() : epoch * 1000;
-}
-
-function severalPlatforms(): KilnError {
-  return new KilnError(
-    'KILN_OUTPUT_INVALID',
-    'type=docker cannot hold an image for several platforms',
-    {
-      place: { kind: 'flag', flag: '--output' },
-      hint: 'use type=oci, or build for one platform',
-      exitCode: 2,
-    },
-  );
 }

@@ -1,4 +1,5 @@
-import { formatReference, parseReference } from '../base/reference.ts';
+import { KilnError } from '../base/errors.ts';
+import { formatReference, parseReference, type Reference } from '../base/reference.ts';
 import type { Compression } from '../snapshotter/content.ts';
 import { type Annotation, parseAnnotation } from './annotations.ts';
 import { FlagAttributes } from './flag-attributes.ts';
@@ -112,7 +113,7 @@ const EXPORTS: { readonly [type in ExportType]: ExportReader } = {
     isImage: true,
     dest: 'optional file',
     read: (reader, tags) => {
-      const path = reader.text('dest');
+      const path = reader.text('dest') || undefined;
       return {
         type: 'docker',
         image: imageOptions(reader, tags),
@@ -191,7 +192,7 @@ function imageOptions(
   const name = reader.text('name');
   const given = name === undefined || name === '' ? tags : name.split(',');
   const full = (text: string) =>
-    byDigest ? untagged(reader, text) : formatReference(parseReference(text));
+    byDigest ? untagged(reader, text) : formatReference(nameOf(reader, text));
   return {
     names: [...new Set(given.map((text) => full(text.trim())))],
     ...reader.compression(),
@@ -203,9 +204,18 @@ function imageOptions(
   };
 }
 
+function nameOf(reader: FlagAttributes, text: string): Reference {
+  try {
+    return parseReference(text);
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    throw reader.fail(error.message, error.hint, error.code);
+  }
+}
+
 /** A name for a push by digest. It must not have a tag, because no tag is written. */
 function untagged(reader: FlagAttributes, text: string): string {
-  const { tag: _, ...named } = parseReference(text);
+  const { tag: _, ...named } = nameOf(reader, text);
   if (/:[^/]*$/.test(text)) {
     throw reader.fail(
       `a push by digest writes no tag, but ${JSON.stringify(text)} has one`,

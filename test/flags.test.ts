@@ -1,3 +1,4 @@
+import { existsSync, symlinkSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -155,6 +156,40 @@ for (const [words, sentence] of REFUSED) {
   });
 }
 
+test('two results of a build cannot go to one place', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
+  for (const [words, message] of [
+    [['-o', 'type=oci,dest=m', '-o', 'type=tar,dest=m'], 'two outputs are to be written to'],
+    [['-o', '-', '-o', 'type=oci,dest=/dev/stdout'], 'two outputs are to be written to standard'],
+    [['-o', 'type=oci,dest=m', '--iidfile', './m'], '--iidfile and --output are both'],
+    [['--iidfile', 'm', '--metadata-file', 'm'], '--metadata-file and --iidfile are both'],
+  ] as const) {
+    const { stderr } = await rig.kiln(['build', '--progress=plain', ...words, 'c'], { expect: 2 });
+    assert.match(stderr, message);
+    assert.not.match(stderr, /^#\d/m);
+  }
+  assert.not(existsSync(rig.path('m')));
+});
+
+test('an output path that leads to itself, or to a missing directory, is named', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
+  symlinkSync('loop', rig.path('loop'));
+  symlinkSync('/no/such/file', rig.path('dangling'));
+  for (const type of ['oci', 'docker', 'tar']) {
+    const loop = await rig.kiln(['build', '-o', `type=${type},dest=loop`, 'c'], { expect: 1 });
+    assert.match(loop.stderr, /loop cannot be written: it is .* itself.*KILN_OUTPUT_UNWRITABLE/);
+    const nowhere = await rig.kiln(['build', '-o', `type=${type},dest=dangling`, 'c'], {
+      expect: 2,
+    });
+    assert.match(
+      nowhere.stderr,
+      /the directory \/no\/such for the output .*dangling does not exist/,
+    );
+  }
+});
+
 test('an empty argument is refused', async () => {
   await using rig = await Rig.create();
   for (const words of [
@@ -177,6 +212,21 @@ test('kiln run passes the words after the image to the container', async () => {
   assert.is(stdout, '--quiet=true -t=x --rm=false\n');
   const wrong = await rig.kiln(['run', '--network', 'foo', 'busybox', 'true'], { expect: 2 });
   assert.match(wrong.stderr, 'network mode "foo"');
+  const nameless = await rig.kiln(['run', '-e', '=x', 'busybox', 'true'], { expect: 2 });
+  assert.match(nameless.stderr, '"=x" has no name');
+  const nothing = await rig.kiln(['run', '--entrypoint=', 'busybox'], { expect: 2 });
+  assert.match(nothing.stderr, 'no command is given');
+});
+
+test('what is wrong with a filter or a template is told in its own words', async () => {
+  await using rig = await Rig.create();
+  for (const [words, message] of [
+    [['du', '--filter', 'inuse=maybe'], '"inuse=maybe" is not a valid filter'],
+    [['image', 'prune', '-f', '--filter', 'bogus=x'], '"bogus=x" is not a valid filter'],
+    [['imagetools', 'inspect', '--format', '{{', 'localhost:1/x'], 'an action is not closed'],
+    [['copy', 'oci-archive:-', 'store:x'], 'cannot be standard input'],
+  ] as const)
+    assert.match((await rig.kiln(words, { expect: 2 })).stderr, message);
 });
 
 test.run();

@@ -1,14 +1,11 @@
-import { KilnError } from '../../base/errors.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import type { Attestor } from '../../exporter/attest/attestation.ts';
-import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import type { Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import type { OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
 import { fullDiskError } from '../../snapshotter/store/store-errors.ts';
 import type { BuildContext } from '../build-context.ts';
-import type { BuildRequest } from '../request.ts';
 import type { Session } from '../session.ts';
 import type { Outcomes } from './outcomes.ts';
 
@@ -74,46 +71,6 @@ function toSession(spec: ExportSpec, { output }: Session, signal: AbortSignal): 
     ...spec,
     destination: { kind: 'stream', write: (bytes) => output(bytes, signal) },
   } as ExportSpec;
-}
-
-/**
- * Checks that all outputs can be written, before the build begins. So a mistyped path fails at
- * once, and not after the last step. Creates nothing. Throws KILN_OUTPUT_INVALID for an output that
- * cannot work, and KILN_OUTPUT_UNWRITABLE for a path that cannot be written.
- */
-export function tryOutputs({ outputs, cacheTo }: BuildRequest, session: Session): void {
-  for (const output of outputs) {
-    if (output.type === 'image' && output.push) requireName(output.image.names);
-    if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
-    else if ('destination' in output && output.destination?.kind === 'file')
-      tryFile({ path: output.destination.path, flag: '--output' });
-    else if ('destination' in output && output.destination?.kind === 'stdout' && !session.output)
-      throw noCallerOutput(output.type);
-  }
-  for (const cache of cacheTo)
-    if (cache.type === 'local' && !cache.ignoreError)
-      tryDirectory({ path: cache.dest, flag: '--cache-to' });
-}
-
-function noCallerOutput(type: string): KilnError {
-  return new KilnError(
-    'KILN_OUTPUT_INVALID',
-    `the output of type ${type} goes to the session, which has no output`,
-    {
-      place: { kind: 'flag', flag: '--output' },
-      hint: 'name a file with dest=, or give the session an output',
-      exitCode: 2,
-    },
-  );
-}
-
-function requireName(names: readonly string[]): void {
-  if (names.length > 0) return;
-  throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
-    place: { kind: 'flag', flag: '--push' },
-    hint: 'name the image with -t',
-    exitCode: 2,
-  });
 }
 
 /** Loads each exporter only when it is used. Most builds use only that of the local store. */

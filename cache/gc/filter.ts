@@ -27,7 +27,12 @@ function flag(value: boolean): string | undefined {
  */
 export function parseFilters(texts: readonly string[]): Filter {
   if (texts.length === 0) return () => true;
-  const filters = texts.map((text) => text.split(',').filter(Boolean).map(parseTerm));
+  const filters = texts.map((text) =>
+    text
+      .split(',')
+      .filter(Boolean)
+      .map((term) => parseTerm(term)),
+  );
   return (item) => filters.some((terms) => terms.every((term) => term(item)));
 }
 
@@ -45,7 +50,7 @@ export function parseFilterFlags(values: readonly string[]): {
   for (const value of values) {
     const match = /^(until|unused-for)=(.*)$/.exec(value);
     if (match) keepMs = parseDuration(match[2] ?? '', '--filter');
-    else terms.push(parseTerm(withOperator(value)));
+    else terms.push(parseTerm(withOperator(value), value));
   }
   return { filter: (item) => terms.every((term) => term(item)), keepMs };
 }
@@ -59,17 +64,18 @@ function withOperator(text: string): string {
   if (!match) return text;
   const [, key = '', value = ''] = match;
   if (key === 'id') return `id~=${value}`;
-  const isFlag = /^(inuse|mutable|immutable|shared|private)$/.test(key);
-  if (isFlag && /^(true|1)$/.test(value)) return key;
-  if (isFlag && /^(false|0)$/.test(value)) return `${key}!=`;
-  return `${key}==${value}`;
+  if (!/^(inuse|mutable|immutable|shared|private)$/.test(key)) return `${key}==${value}`;
+  if (/^(true|1)$/.test(value)) return key;
+  if (/^(false|0)$/.test(value)) return `${key}!=`;
+  throw invalid(text, `write ${key}=true or ${key}=false`);
 }
 
-function parseTerm(text: string): Filter {
+/** `shown` is the term as the user wrote it. */
+function parseTerm(text: string, shown = text): Filter {
   const match = /^\s*(\w+)\s*(?:(==|!=|~=)\s*(.*?)\s*)?$/.exec(text);
   const read = match?.[1] === undefined ? undefined : FIELDS[match[1]];
   if (!match || !read)
-    throw invalid(text, `the fields are ${Object.keys(FIELDS).join(', ')} and until`);
+    throw invalid(shown, `the fields are ${Object.keys(FIELDS).join(', ')} and until`);
   const [, , operator] = match;
   const value = unquoted(match[3] ?? '');
   switch (operator) {

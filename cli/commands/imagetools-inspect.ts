@@ -1,4 +1,3 @@
-import { KilnError } from '../../base/errors.ts';
 import { parseReference } from '../../base/reference.ts';
 import { describeRemote } from '../../exporter/imagetools/describe.ts';
 import {
@@ -9,12 +8,12 @@ import {
   remoteStatements,
 } from '../../exporter/imagetools/inspect.ts';
 import { RegistryClient } from '../../registry/client.ts';
-import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments, rejectCombination } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { stdout } from '../output.ts';
 import { registryOptions } from '../registry-options.ts';
 import { renderTemplate } from '../template/evaluate.ts';
-import { mentions, parseTemplate } from '../template/parse.ts';
+import { mentions, parseTemplate, type TemplateNode } from '../template/parse.ts';
 
 export function declareCommand(): Command {
   return newCommand('imagetools inspect', 'Show details of an image in a registry')
@@ -31,17 +30,15 @@ export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const { raw, format } = command.opts<{ raw?: boolean; format?: string }>();
-  if (raw && format !== undefined)
-    throw new KilnError('KILN_USAGE', '--raw and --format cannot be used together', {
-      exitCode: 2,
-    });
+  rejectCombination(command, '--raw', ['--format']);
+  const template = format === undefined ? undefined : parseTemplate(format);
   const reference = parseReference(command.args[0] ?? '');
   using cancel = cancelOnSignals();
   await using client = new RegistryClient(await registryOptions(process.env));
   const image = await openRemote(client, reference, cancel.signal);
   if (raw) stdout.write(image.root.bytes);
-  else if (format !== undefined)
-    stdout.write(await formatted(client, image, format, cancel.signal));
+  else if (template !== undefined)
+    stdout.write(await formatted(client, image, template, cancel.signal));
   else
     stdout.write(
       describeRemote(image, await client.referrers(reference, image.root.digest, cancel.signal)),
@@ -53,10 +50,9 @@ export async function run(argv: readonly string[]): Promise<number> {
 async function formatted(
   client: RegistryClient,
   image: RemoteImage,
-  format: string,
+  template: readonly TemplateNode[],
   signal: AbortSignal,
 ): Promise<string> {
-  const template = parseTemplate(format);
   const needs = (field: string) => mentions(template, field);
   const manifest = remoteManifest(image);
   const data = {

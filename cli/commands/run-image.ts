@@ -156,6 +156,14 @@ function checkPlatform(
   stderr.write(`WARNING: ${printable(what)}\n`);
 }
 
+function wrong(flag: string, message: string, hint: string): KilnError {
+  return new KilnError('KILN_FLAG_VALUE', message, {
+    place: { kind: 'flag', flag },
+    hint,
+    exitCode: 2,
+  });
+}
+
 function specOf(
   image: ImageConfig,
   rootfs: string,
@@ -173,6 +181,8 @@ function specOf(
   const env = new Map((config.Env ?? []).map((entry) => [entry.split('=', 1)[0] ?? '', entry]));
   for (const entry of flags.env ?? []) {
     const variable = entry.split('=', 1)[0] ?? '';
+    if (variable === '')
+      throw wrong('--env', `${JSON.stringify(entry)} has no name`, 'write NAME=value');
     const value = entry.includes('=')
       ? entry
       : process.env[variable] === undefined
@@ -187,9 +197,16 @@ function specOf(
   if (!env.has('PATH'))
     env.set('PATH', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin');
   if (flags.tty && !env.has('TERM')) env.set('TERM', `TERM=${process.env['TERM'] ?? 'xterm'}`);
+  const words = [...entrypoint, ...command];
+  if (words.length === 0)
+    throw wrong(
+      'IMAGE',
+      'no command is given, and the image has none',
+      'write it after the image: kiln run IMAGE COMMAND',
+    );
   return {
     rootfs,
-    args: [...entrypoint, ...command],
+    args: words,
     env: [...env.values()],
     cwd: flags.workdir ?? (config.WorkingDir || '/'),
     user: flags.user || (config.User ?? ''),

@@ -59,12 +59,13 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     shownContext,
     text('file'),
     list('buildContext'),
+    warn,
   );
   const secrets = parseSecrets(list('secret'), host.env, contexts, warn);
   const request = buildRequest({
     ...contexts,
     ...resultFlags({ has, list, text }, host, warn),
-    ...parseStepFlags({ has, list, text }, host.cpus),
+    ...parseStepFlags({ has, list, text }, host.cpus, warn),
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
     secretsInKeys: secrets.flatMap(({ id, invalidate }) => (invalidate ? [id] : [])),
@@ -82,7 +83,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     metadataFile: text('metadataFile'),
     onError: onError(text('onError')),
     outputOnError: parseFailureOutput(text('outputOnError')),
-    call: has('check') ? parseCall('check') : parseCall(text('call') ?? ''),
+    call: callOf(has('check'), parseCall(text('call') ?? '')),
   };
   return {
     options,
@@ -96,7 +97,8 @@ function resultFlags(
   host: Host,
   warn: (sentence: string) => void,
 ): Partial<BuildRequest> {
-  const buildArgs = namedValues(list('buildArg'), (name) => environmentValue(name, host.env, warn));
+  const alone = (name: string) => environmentValue(name, host.env, warn);
+  const buildArgs = namedValues(list('buildArg'), { flag: '--build-arg', alone, warn });
   if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
     buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
   const tags = list('tag').map((name) => asFlag('--tag', () => checkedName(name)));
@@ -112,7 +114,7 @@ function resultFlags(
     target: text('target') || undefined,
     buildArgs,
     proxies: host.proxies?.(buildArgs, warn) ?? new Map(),
-    labels: namedValues(list('label'), () => '', '--label'),
+    labels: namedValues(list('label'), { flag: '--label', alone: () => '', warn }),
     platforms: platforms(list('platform'), host.env['DOCKER_DEFAULT_PLATFORM']),
     outputs: parseOutputs(outputFlags, host.stdoutIsTerminal),
     pull: has('pull'),
@@ -134,6 +136,17 @@ function environmentValue(
   if (value === undefined && !/_proxy$/i.test(name))
     warn(`--build-arg ${name} has no effect: the environment variable is not set`);
   return value;
+}
+
+/** `--check` is a short form of `--call=check`. */
+function callOf(check: boolean, call: BuildOptions['call']): BuildOptions['call'] {
+  if (!check) return call;
+  if (call === undefined || call.method === 'check') return call ?? parseCall('check');
+  throw new KilnError('KILN_USAGE', `--check and --call=${call.method} cannot be used together`, {
+    place: { kind: 'flag', flag: '--call' },
+    hint: 'use only one of them',
+    exitCode: 2,
+  });
 }
 
 function onError(value: string | undefined): BuildOptions['onError'] {

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { cacheAttributes, cacheFromOf, cacheToOf } from '../../builder/caches/cache-attributes.ts';
 import type { CacheFromSpec, CacheToSpec } from '../../builder/request.ts';
 import type { FlagAttributes } from '../../exporter/flag-attributes.ts';
-import { splitCsv } from '../arguments.ts';
+import { fieldMap, splitCsv } from '../arguments.ts';
 
 /**
  * Parses the values of `--cache-from` as buildx does: `type=…,…`, or an image reference alone.
@@ -30,7 +30,8 @@ function absolute(path: string): string {
  * is an image reference.
  */
 function readersOf(text: string, flag: string): FlagAttributes[] {
-  const reader = (fields: readonly (readonly [string, string])[]) => cacheAttributes(flag, fields);
+  const reader = (fields: readonly (readonly [string, string])[]) =>
+    cacheAttributes(flag, [...fieldMap(flag, fields)]);
   const fields = splitCsv(text, flag).map((field) => field.trim());
   if (fields.every((field) => !field.includes('=')))
     return fields.map((ref) =>
@@ -46,7 +47,7 @@ function readersOf(text: string, flag: string): FlagAttributes[] {
         `invalid value ${JSON.stringify(field)} in ${JSON.stringify(text)}`,
         'write NAME=VALUE',
       );
-    return [field.slice(0, equals), field.slice(equals + 1)] as const;
+    return [field.slice(0, equals).toLowerCase(), field.slice(equals + 1)] as const;
   });
   return [reader(pairs)];
 }

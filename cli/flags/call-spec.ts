@@ -32,7 +32,13 @@ export function parseCall(text: string): CallSpec | undefined {
     const [key, value = ''] = field.split(/=(.*)/s, 2);
     // As in buildx, any format other than json means text.
     if (key === 'format') format = value === 'json' ? 'json' : 'text';
-    else if (key === 'ignorestatus') ignoreStatus = /^(?:1|t|true)$/i.test(value);
+    else if (key === 'ignorestatus' && /^(?:1|t|true|0|f|false)$/i.test(value))
+      ignoreStatus = /^(?:1|t|true)$/i.test(value);
+    else if (key === 'ignorestatus')
+      fail(
+        `ignorestatus=${value} is neither true nor false`,
+        'write ignorestatus=true, or leave it out',
+      );
     else
       fail(
         `${JSON.stringify(field)} is not a field of --call`,

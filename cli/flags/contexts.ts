@@ -28,10 +28,12 @@ export function parseContexts(
   context: string,
   file: string | undefined,
   specs: readonly string[],
+  warn: (sentence: string) => void,
 ): Contexts {
   const lentPaths = new Map<string, LentPath>();
   const namedContexts = new Map<string, NamedContextSource>();
-  for (const [name, value] of namedValues(specs, () => '', '--build-context'))
+  const flag = '--build-context';
+  for (const [name, value] of namedValues(specs, { flag, alone: () => '', warn }))
     namedContexts.set(
       name,
       namedContextSource(name, value, (path) => lentPaths.set(name, path)),

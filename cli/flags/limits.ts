@@ -52,7 +52,7 @@ export function parseLimits(
     return given === undefined || given === '' ? undefined : parse(given);
   };
   const cpus = value('cpus', parseCpus);
-  const cpuQuota = value('cpuQuota', (given) => whole(given, '--cpu-quota', -1));
+  const cpuQuota = value('cpuQuota', parseQuota);
   if (cpus !== undefined && cpuQuota !== undefined)
     throw wrong('--cpus', '--cpus and --cpu-quota cannot be used together', 'use only one of them');
   const cpuPeriod = value('cpuPeriod', (given) => whole(given, '--cpu-period', 1000));
@@ -103,6 +103,19 @@ function parseCpus(text: string): number {
   return count;
 }
 
+/** The kernel's least quota is a millisecond. -1 and 0 mean no quota, as with docker. */
+function parseQuota(text: string): number {
+  const quota = whole(text, '--cpu-quota', -1);
+  if (quota <= 0 || quota >= LEAST_QUOTA) return quota;
+  throw wrong(
+    '--cpu-quota',
+    `a quota of ${quota} microseconds is less than the kernel allows`,
+    `write at least ${LEAST_QUOTA}`,
+  );
+}
+
+const LEAST_QUOTA = 1000;
+
 function whole(text: string, flag: string, least: number): number {
   if (!/^-?\d{1,15}$/.test(text) || Number(text) < least)
     throw wrong(
@@ -114,7 +127,8 @@ function whole(text: string, flag: string, least: number): number {
 }
 
 function list(text: string, flag: string): string {
-  if (!/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text))
+  const ranges = text.split(',').map((range) => /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(range));
+  if (ranges.some((range) => !range || Number(range[1]) > Number(range[2] ?? range[1])))
     throw wrong(
       flag,
       `${JSON.stringify(text)} is not a list of numbers`,

@@ -8,7 +8,7 @@ import {
   type OutputSpec,
   parseOutput,
 } from '../../exporter/output-spec.ts';
-import { splitCsv } from '../arguments.ts';
+import { fieldMap, splitCsv } from '../arguments.ts';
 import { annotationAttributes } from './annotations.ts';
 
 /** The types of `--output`. `cacheonly` discards the result. */
@@ -44,12 +44,25 @@ export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpe
   if (outputs.length === 0) outputs.push(new Map([['type', 'image']]));
   return outputs.flatMap((attributes) => {
     const type = attributes.get('type') ?? '';
-    if (type === 'cacheonly') return [];
+    if (type === 'cacheonly') {
+      refuseAttributes(attributes);
+      return [];
+    }
     const all = exportTraits(type)?.isImage ? new Map([...attributes, ...annotations]) : attributes;
     const output = parseOutput(all, flags.tags);
     check(output, isTerminal);
     return [absolute(output)];
   });
+}
+
+/** Nothing is written for `type=cacheonly`, so its attributes would have no effect. */
+function refuseAttributes(attributes: ReadonlyMap<string, string>): void {
+  const [first] = [...attributes.keys()].filter((name) => name !== 'type');
+  if (first !== undefined)
+    throw wrong(
+      `type=cacheonly takes no ${first}, because it writes nothing`,
+      `leave out ${first}, or choose another type`,
+    );
 }
 
 /**
@@ -64,12 +77,7 @@ function attributesOf(text: string): Map<string, string> {
       ['type', only === '-' ? 'tar' : 'local'],
       ['dest', only],
     ]);
-  const attributes = new Map<string, string>();
-  for (const field of fields) {
-    const equals = field.indexOf('=');
-    if (equals < 0) throw wrong(`invalid value ${field}`, 'write --output type=TYPE,dest=PATH');
-    attributes.set(field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1));
-  }
+  const attributes = fieldMap('--output', fields.map(attributeOf));
   const type = attributes.get('type') ?? '';
   checkType(type);
   const wanted = exportTraits(type)?.dest;
@@ -82,6 +90,12 @@ function attributesOf(text: string): Map<string, string> {
   if (wanted === 'directory' && !dest)
     throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
   return attributes;
+}
+
+function attributeOf(field: string): readonly [name: string, value: string] {
+  const equals = field.indexOf('=');
+  if (equals < 0) throw wrong(`invalid value ${field}`, 'write --output type=TYPE,dest=PATH');
+  return [field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1)];
 }
 
 function checkType(type: string): void {
@@ -103,11 +117,17 @@ function check(output: OutputSpec, isTerminal: boolean): void {
       `dest file is required for ${type} output: refusing to write to a terminal`,
       `write --output type=${type},dest=FILE`,
     );
-  if (
-    destination?.kind === 'file' &&
-    statSync(destination.path, { throwIfNoEntry: false })?.isDirectory()
-  )
+  if (destination?.kind === 'file' && isDirectory(destination.path))
     throw wrong(`destination file ${destination.path} is a directory`, 'give a file in it');
+}
+
+/** False also when the system refuses to say: the build then reports why, with the path. */
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch {
+    return false;
+  }
 }
 
 /** Makes paths absolute, because a request must not depend on the working directory. */

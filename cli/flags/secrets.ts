@@ -86,7 +86,10 @@ function sourceOf(
   if (!['', 'file', 'env'].includes(type))
     throw secretError(`${JSON.stringify(type)} is not a type of secret`);
   const path = fields.get('src') ?? fields.get('source');
+  if (path !== undefined && fields.has('env'))
+    throw secretError(`the secret ${id} is given a file and a variable`);
   const name = fields.get('env') ?? (type === 'env' ? (path ?? id) : undefined);
+  if (name === '' || path === '') throw secretError(`the source of the secret ${id} is empty`);
   if (name !== undefined) return { kind: 'env', name };
   // Without a source, buildx looks for an environment variable with the id as its name, and then
   // for a file.
@@ -152,10 +155,19 @@ function secretError(what: string): KilnError {
 export function parseSsh(spec: string): SshSpec {
   const equals = spec.indexOf('=');
   if (equals < 0) return { id: spec === '' ? 'default' : spec, paths: [] };
-  return {
-    id: spec.slice(0, equals),
-    paths: splitCsv(spec.slice(equals + 1), '--ssh').map(expandHome),
-  };
+  const id = spec.slice(0, equals);
+  const paths = splitCsv(spec.slice(equals + 1), '--ssh');
+  if (id === '' || paths.includes(''))
+    throw new KilnError(
+      'KILN_FLAG_VALUE',
+      `--ssh ${JSON.stringify(spec)} does not name an agent and a socket or key`,
+      {
+        place: { kind: 'flag', flag: '--ssh' },
+        hint: 'write default, NAME=SOCKET or NAME=KEY[,KEY]',
+        exitCode: 2,
+      },
+    );
+  return { id, paths: paths.map(expandHome) };
 }
 
 function expandHome(path: string): string {

@@ -1,11 +1,12 @@
 import { KilnError } from '../../base/errors.ts';
 import type { BuildRequest } from '../../builder/request.ts';
+import { checkDeviceName } from '../../executor/cdi/device-name.ts';
 import { type Command, collect, parseBytes, suggestValues } from '../arguments.ts';
 import { ENTITLEMENTS, parseEntitlement } from './entitlement.ts';
 import type { GivenFlags } from './given-flags.ts';
 import { NETWORK_MODES, parseExtraHost, parseNetwork } from './hosts.ts';
 import { addLimitFlags, parseLimits } from './limits.ts';
-import { parseUlimit } from './ulimits.ts';
+import { parseUlimits } from './ulimits.ts';
 
 /** Adds the flags about how steps run. Those of `docker build` have its names. */
 export function addStepFlags(command: Command): Command {
@@ -43,21 +44,38 @@ export function addStepFlags(command: Command): Command {
 }
 
 /**
- * Parses the flags of `addStepFlags`. `cpus` is the number of CPUs of this host. Throws
- * KILN_FLAG_VALUE.
+ * Parses the flags of `addStepFlags`. `cpus` is the number of CPUs of this host. `warn` is called
+ * for a value that another one replaces. Throws KILN_FLAG_VALUE and KILN_DEVICE_NAME.
  */
-export function parseStepFlags({ list, text }: GivenFlags, cpus: number): Partial<BuildRequest> {
+export function parseStepFlags(
+  { list, text }: GivenFlags,
+  cpus: number,
+  warn: (sentence: string) => void,
+): Partial<BuildRequest> {
   return {
     network: parseNetwork(text('network')),
     extraHosts: list('addHost').map((spec) => parseExtraHost(spec)),
     shmSize: text('shmSize') === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
-    ulimits: list('ulimit').map(parseUlimit),
+    ulimits: parseUlimits(list('ulimit'), warn),
     cgroupParent: text('cgroupParent') ?? '',
     limits: parseLimits(text),
     allow: list('allow').map(parseEntitlement),
-    devices: list('device'),
+    devices: list('device').map(checkedDevice),
     parallelism: parallelism(text('maxParallelism'), cpus),
   };
+}
+
+/** Returns `name`. Throws KILN_DEVICE_NAME when it is not the name of a device. */
+function checkedDevice(name: string): string {
+  try {
+    checkDeviceName(name);
+    return name;
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    const { code, message, hint } = error;
+    const place = { kind: 'flag', flag: '--device' } as const;
+    throw new KilnError(code, message, { place, hint, exitCode: 2 });
+  }
 }
 
 function parallelism(value: string | undefined, cpus: number): number {

@@ -3,9 +3,27 @@ import type { BuildRequest } from '../../builder/request.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
 
 /**
+ * Parses the values of `--ulimit`. Of two values for the same limit the last one is used, as docker
+ * does, with a warning. Throws KILN_FLAG_VALUE.
+ */
+export function parseUlimits(
+  specs: readonly string[],
+  warn: (sentence: string) => void,
+): BuildRequest['ulimits'] {
+  const limits = new Map<string, BuildRequest['ulimits'][number]>();
+  for (const limit of specs.map(parseUlimit)) {
+    const earlier = limits.get(limit.name);
+    if (earlier && (earlier.soft !== limit.soft || earlier.hard !== limit.hard))
+      warn(`--ulimit ${limit.name} is given more than once: the last value is used`);
+    limits.set(limit.name, limit);
+  }
+  return [...limits.values()];
+}
+
+/**
  * Parses a value of `--ulimit`: `type=soft[:hard]`. -1 means unlimited. Throws KILN_FLAG_VALUE.
  */
-export function parseUlimit(spec: string): BuildRequest['ulimits'][number] {
+function parseUlimit(spec: string): BuildRequest['ulimits'][number] {
   const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(spec);
   if (!match)
     throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}`, {

@@ -1,3 +1,4 @@
+import { formatReference, parseReference } from '../../base/reference.ts';
 import type { OutputSpec } from '../../exporter/output-spec.ts';
 
 /**
@@ -21,6 +22,7 @@ export function warningsWithoutEffect(
   const results = ['output', 'push', 'load', 'iidfile', 'metadataFile'].filter(
     (name) => flags[name] !== undefined,
   );
+  const unusedTags = tagsWithoutEffect((flags['tag'] as string[] | undefined) ?? [], outputs);
   const warnings: readonly (readonly [boolean, string])[] = [
     [
       !DEFAULT_BUILDERS.has(builder),
@@ -43,6 +45,13 @@ export function warningsWithoutEffect(
     [
       flags['annotation'] !== undefined && !outputs.some((output) => 'image' in output),
       '--annotation has no effect: no output of this build is an image',
+    ],
+    [
+      callFlag === undefined && unusedTags.length > 0,
+      `--tag ${unusedTags.join(', ')} has no effect: ` +
+        (outputs.some((output) => 'image' in output)
+          ? 'each image is named by name= of its --output'
+          : 'no output of this build is an image'),
     ],
     [flags['compress'] === true, '--compress has no effect: the context is not sent to a daemon'],
     [
@@ -71,6 +80,18 @@ export function warningsWithoutEffect(
     ],
   ];
   return warnings.flatMap(([applies, sentence]) => (applies ? [sentence] : []));
+}
+
+/** Returns the tags that name no image, such as those that `name=` of an `--output` replaces. */
+function tagsWithoutEffect(
+  tags: readonly string[],
+  outputs: readonly OutputSpec[],
+): readonly string[] {
+  const images = outputs.flatMap((output) => ('image' in output ? [output] : []));
+  // The names of a push by digest have no tag.
+  if (images.some((output) => output.type === 'image' && output.byDigest)) return [];
+  const names = new Set(images.flatMap(({ image }) => image.names));
+  return tags.filter((tag) => !names.has(formatReference(parseReference(tag))));
 }
 
 function flagOf(name: string): string {

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { checkDeviceName } from './device-name.ts';
 import type { DeviceEdits } from './edits.ts';
 import { type CdiDevice, loadDevices } from './load-devices.ts';
 
@@ -20,7 +21,6 @@ export interface DeviceRequest {
 export const CDI_DIRECTORIES: readonly string[] = ['/etc/cdi', '/var/run/cdi'];
 
 const CLASS_ANNOTATION = 'org.mobyproject.buildkit.device.class';
-const NAME = /^[A-Za-z0-9][\w.-]*[A-Za-z0-9]\/[A-Za-z0-9][\w.-]*(=(\*|[\w.:-]+))?$/;
 
 /**
  * What the requested devices change in a sandbox. Throws KILN_DEVICE_NAME, KILN_DEVICE_UNKNOWN,
@@ -30,7 +30,7 @@ export async function findDevices(
   requests: readonly DeviceRequest[],
   directories: readonly string[] = CDI_DIRECTORIES,
 ): Promise<readonly DeviceEdits[]> {
-  for (const { name } of requests) checkName(name);
+  for (const { name } of requests) checkDeviceName(name);
   if (requests.length === 0) return [];
   const devices = await loadDevices(directories);
   const found = new Map<string, CdiDevice>();
@@ -42,14 +42,6 @@ export async function findDevices(
   }
   // The edits that a file has for all of its devices are applied once.
   return [...new Set([...found.values()].flatMap(({ edits }) => edits))];
-}
-
-/** Checks a name: `vendor.com/class`, also with `=name` or `=*`. */
-export function checkName(name: string): void {
-  if (NAME.test(name)) return;
-  throw new KilnError('KILN_DEVICE_NAME', `${JSON.stringify(name)} is not the name of a device`, {
-    hint: 'write it like vendor.com/class=name',
-  });
 }
 
 function matches(name: string, devices: readonly CdiDevice[]): readonly CdiDevice[] {

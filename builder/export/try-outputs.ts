@@ -1,0 +1,88 @@
+import { KilnError } from '../../base/errors.ts';
+import { isDevice, tryDirectory, tryFile } from '../../exporter/destination.ts';
+import { indexNeeded, severalPlatforms } from '../../exporter/image-errors.ts';
+import type { OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
+import type { BuildRequest } from '../request.ts';
+import type { Session } from '../session.ts';
+
+/**
+ * Checks that all outputs can be written, before the build begins. So a mistyped path fails at
+ * once, and not after the last step. Creates nothing. Throws KILN_OUTPUT_INVALID for an output that
+ * cannot work, and KILN_OUTPUT_UNWRITABLE for a path that cannot be written.
+ */
+export function tryOutputs(request: BuildRequest, session: Session): void {
+  const { outputs, cacheTo } = request;
+  requireDistinctPlaces(outputs);
+  for (const output of outputs) {
+    requireFittingPlatforms(output, request);
+    if (output.type === 'image' && output.push) requireName(output.image.names);
+    if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
+    else if ('destination' in output && output.destination?.kind === 'file')
+      tryFile({ path: output.destination.path, flag: '--output' });
+    else if ('destination' in output && output.destination?.kind === 'stdout' && !session.output)
+      throw noCallerOutput(output.type);
+  }
+  for (const cache of cacheTo)
+    if (cache.type === 'local' && !cache.ignoreError)
+      tryDirectory({ path: cache.dest, flag: '--cache-to' });
+}
+
+/**
+ * Refuses an output whose form does not fit the platforms of the request. The exporter would refuse
+ * it, too, but only after the last step.
+ */
+function requireFittingPlatforms(output: ExportSpec, { platforms, attest }: BuildRequest): void {
+  if (!('image' in output)) return;
+  const { annotations, alwaysIndex } = output.image;
+  const several = platforms.length > 1 || alwaysIndex;
+  if (output.type === 'docker' && output.destination && several) throw severalPlatforms();
+  const attested = output.type !== 'docker' && (attest.provenance !== undefined || attest.sbom);
+  const forIndex = annotations.some(({ target }) => target.startsWith('index'));
+  if (forIndex && !several && !attested) throw indexNeeded();
+}
+
+/** Two outputs in one place would overwrite each other, or be mixed in one stream. */
+function requireDistinctPlaces(outputs: readonly ExportSpec[]): void {
+  const places = new Set<string>();
+  for (const output of outputs) {
+    const place = placeOf(output);
+    if (place === undefined) continue;
+    if (places.has(place))
+      throw new KilnError('KILN_OUTPUT_INVALID', `two outputs are to be written to ${place}`, {
+        place: { kind: 'flag', flag: '--output' },
+        hint: 'give each output a destination of its own',
+        exitCode: 2,
+      });
+    places.add(place);
+  }
+}
+
+/** Undefined for an output that may share its place: an image in the store, or a device. */
+function placeOf(output: ExportSpec): string | undefined {
+  if ('directory' in output) return output.directory;
+  if (!('destination' in output)) return undefined;
+  const { destination } = output;
+  if (destination?.kind === 'stdout') return 'standard output';
+  return destination?.kind === 'file' && !isDevice(destination.path) ? destination.path : undefined;
+}
+
+function noCallerOutput(type: string): KilnError {
+  return new KilnError(
+    'KILN_OUTPUT_INVALID',
+    `the output of type ${type} goes to the session, which has no output`,
+    {
+      place: { kind: 'flag', flag: '--output' },
+      hint: 'name a file with dest=, or give the session an output',
+      exitCode: 2,
+    },
+  );
+}
+
+function requireName(names: readonly string[]): void {
+  if (names.length > 0) return;
+  throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
+    place: { kind: 'flag', flag: '--push' },
+    hint: 'name the image with -t',
+    exitCode: 2,
+  });
+}
