@@ -18,8 +18,8 @@ interface ResultFiles {
 
 /**
  * Throws KILN_FILE_UNWRITABLE for a file that cannot be written after the build, and KILN_USAGE for
- * one that would replace another result of the build. Removes an existing image ID file at once, as buildx does, so that a script does not read the ID of an
- * earlier build after a build that failed.
+ * one that would replace another result of the build. Removes an existing image ID file at once, as
+ * buildx does, so that a script does not read the ID of an earlier build after a build that failed.
  */
 export function checkResultFiles({ iidFile, metadataFile, request }: ResultFiles): void {
   requireOwnPaths(iidFile, metadataFile, request.outputs);
