@@ -20,8 +20,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
  * The first build that succeeds writes the code cache beside the bundle. A later build that needed
  * more modules writes it again, because code that did not run was not compiled. The file's name
  * contains the version of the bundle and of Node, because V8 itself compares only the length of
- * the source.
- * Kiln works without a code cache where the directory cannot be written.
+ * the source. Kiln works without a code cache where the directory cannot be written.
  *
  * The bundle consists of several files (scripts/split.ts), each with its own code cache. They load
  * each other by name.
@@ -40,9 +39,12 @@ interface LoadedFile {
   readonly crossings: number;
 }
 
-/** The number of modules that one file of the bundle has asked the other for. */
+/** How often a file of the bundle has required a module of another file in this process. */
 let crossings = 0;
-/** A code cache begins with the `crossings` of its build, in as many bytes. V8 wants eight. */
+/**
+ * The size in bytes of the header of a code cache. It contains the `crossings` of the build that
+ * wrote the cache. V8 requires that the data after it is aligned to eight bytes.
+ */
 const HEADER = 8;
 
 function load(name: string): unknown {

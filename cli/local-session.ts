@@ -15,8 +15,7 @@ import { standardInput } from './stdin.ts';
 /**
  * Returns the session of a build that the command line runs. It lends the directories, files,
  * secrets and ssh agents that the flags name, the environment, standard input and output, and the
- * logins of the user.
- * `failure` is called when a step fails. Reading ends when `signal` is aborted.
+ * logins of the user. `failure` is called when a step fails. Reading ends when `signal` is aborted.
  */
 export function localSession(
   options: BuildOptions,

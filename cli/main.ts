@@ -37,7 +37,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   if (first === undefined || HELP.has(first)) return await help(rest, first === undefined);
   if (first === '--version' || first === '-v' || first === 'version') return version(first, rest);
   if (first.startsWith('-'))
-    throw new KilnError('KILN_UNKNOWN_COMMAND', `there is no command in front of ${first}`, {
+    throw new KilnError('KILN_UNKNOWN_COMMAND', `${first} is given without a command`, {
       hint: `write flags after the command: 'kiln COMMAND ${first}'`,
       exitCode: 2,
     });
@@ -109,6 +109,6 @@ function overview(): string {
     'Builds container images from Dockerfiles, without a daemon.\n\n' +
     'Commands:\n' +
     `${lines.join('\n')}\n\n` +
-    "'kiln COMMAND --help' says more about a command.\n"
+    "Run 'kiln COMMAND --help' for more information on a command.\n"
   );
 }

@@ -46,8 +46,8 @@ export function dataDirectory(env: NodeJS.ProcessEnv): {
   readonly path: string;
   readonly substitute: boolean;
 } {
-  const wanted = env['XDG_DATA_HOME'] || join(homeDirectory(env), '.local/share');
-  if (env['XDG_DATA_HOME'] || isWritable(wanted)) return { path: wanted, substitute: false };
+  const usual = env['XDG_DATA_HOME'] || join(homeDirectory(env), '.local/share');
+  if (env['XDG_DATA_HOME'] || isWritable(usual)) return { path: usual, substitute: false };
   return { path: ownTemporary(outerUser()), substitute: true };
 }
 
@@ -85,7 +85,7 @@ function ownTemporary(uid: number): string {
 function noPlace(path: string, cause?: unknown): KilnError {
   return new KilnError(
     'KILN_STORE_UNWRITABLE',
-    `there is no home directory that can be written, and ${path} cannot be used instead`,
+    `the home directory cannot be written, and ${path} cannot be used instead`,
     {
       place: { kind: 'path', path },
       hint: 'set KILN_ROOT to a directory for the store, or HOME to one that can be written',

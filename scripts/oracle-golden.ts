@@ -41,11 +41,11 @@ try {
     if ('refused' in answer) {
       console.log(
         `${golden.name}: ` +
-          `refused${golden.refused ? '' : ', WHICH THE CASE DOES NOT SAY'}: ${answer.why}`,
+          `refused${golden.refused ? '' : ', BUT THE CASE EXPECTS A RESULT'}: ${answer.why}`,
       );
       continue;
     }
-    console.log(`${golden.name}${golden.refused ? ': built, BUT THE CASE SAYS REFUSED' : ''}`);
+    console.log(`${golden.name}${golden.refused ? ': built, BUT THE CASE EXPECTS A REFUSAL' : ''}`);
     if (!golden.refused)
       writeFileSync(join(expected, `${golden.name}.json`), `${JSON.stringify(answer, null, 1)}\n`);
   }

@@ -132,7 +132,7 @@ async function record(
     .map(readReturn)
     .find((found) => found !== undefined);
   if (!answer) {
-    console.log(`${name}: no answer; run with ORACLE_VERBOSE=1 to see why`);
+    console.log(`${name}: no result; run with ORACLE_VERBOSE=1 to see why`);
     return undefined;
   }
   const used = Object.entries(images).filter(([image]) => mentions(dockerfile, options, image));

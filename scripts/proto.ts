@@ -42,11 +42,11 @@ function renamed(text: string): string {
   return text.replaceAll('_pb.ts', '.gen.ts');
 }
 
-const wanted = generate();
+const generated = generate();
 const found = globSync(join(protos, '*.gen.ts')).map((path) => basename(path));
-for (const name of new Set([...wanted.keys(), ...found])) {
+for (const name of new Set([...generated.keys(), ...found])) {
   const path = join(protos, name);
-  const text = wanted.get(name);
+  const text = generated.get(name);
   if (!process.argv.includes('--check')) {
     if (text === undefined) rmSync(path);
     else writeFileSync(path, text);

@@ -23,11 +23,11 @@ function page(rule: Rule): string {
   const { why, bad, good } = PAGES[rule.name];
   const origin =
     rule.by === 'kiln' ? "One of Kiln's own rules." : `A rule of BuildKit: ${rule.url}`;
-  const wanted =
+  const howToSwitch =
     rule.level === 'experimental'
       ? `Experimental: \`# check=experimental=${rule.name}\` as the first line switches it on.`
       : `\`# check=skip=${rule.name}\` as the first line of a file switches it off.`;
-  const paragraphs = [`${rule.description.replace(/\.$/, '')}.`, why, `${origin} ${wanted}`];
+  const paragraphs = [`${rule.description.replace(/\.$/, '')}.`, why, `${origin} ${howToSwitch}`];
   const text = paragraphs.map((paragraph) => `${wrap(paragraph)}\n`).join('\n');
   return (
     `${GENERATED}# ${rule.name}\n\n` +

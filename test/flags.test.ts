@@ -57,7 +57,7 @@ test('directives without effect are reported, and BUILDKIT_SYNTAX takes preceden
     rig.write('c', { Dockerfile: text(line) });
     return (await rig.kiln(['build', ...words, 'c'], { expect: 0 })).stderr;
   };
-  assert.match(await build('docker/dockerfile:99'), 'the syntax docker/dockerfile:99 is read by');
+  assert.match(await build('docker/dockerfile:99'), 'is used for the syntax docker/dockerfile:99');
   const usual = await build('docker/dockerfile:1');
   assert.not.match(usual, 'the syntax');
   assert.match(usual, 'there is no check named "Nothing"');

@@ -181,9 +181,9 @@ async function restore(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const { importMounts } = await import('../../cache/saved/import.ts');
-  const wanted = ({ id }: { readonly id: string }) =>
+  const isSelected = ({ id }: { readonly id: string }) =>
     names.length === 0 || names.some((name) => sameId(id, name));
-  const restored = await importMounts(engine.store, directory, wanted, cancel.signal);
+  const restored = await importMounts(engine.store, directory, isSelected, cancel.signal);
   for (const name of names)
     requireFound(
       restored.filter(({ id }) => sameId(id, name)),

@@ -17,7 +17,7 @@ export function declareCommand(): Command {
   );
 }
 
-/** `kiln serve`: until a signal ends it. */
+/** `kiln serve`: serves builds until a signal ends it. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
@@ -53,7 +53,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Beside what steps have in memory: /run/kiln, or the same of an ordinary user. */
+/**
+ * Returns the address of a socket in the directory for the state of sandboxes, such as /run/kiln.
+ */
 function defaultAddress(): string {
   return `unix://${stateDirectory()}/buildkitd.sock`;
 }

@@ -13,6 +13,7 @@ import { annotationAttributes } from './annotations.ts';
 
 /** The types of `--output`. `cacheonly` discards the result. */
 export const OUTPUT_TYPES: readonly string[] = [...EXPORT_TYPES, 'cacheonly'];
+
 /** The values of the flags about outputs. */
 export interface OutputFlags {
   readonly outputs: readonly string[];
@@ -80,14 +81,14 @@ function attributesOf(text: string): Map<string, string> {
   const attributes = fieldMap('--output', fields.map(attributeOf));
   const type = attributes.get('type') ?? '';
   checkType(type);
-  const wanted = exportTraits(type)?.dest;
+  const destKind = exportTraits(type)?.dest;
   // As in buildx, an archive without `dest` is written to standard output, and `type=docker` goes
   // to the Docker engine.
-  const usual = wanted === 'file' ? '-' : undefined;
-  const dest = attributes.get('dest') ?? attributes.get('output') ?? usual;
+  const defaultDest = destKind === 'file' ? '-' : undefined;
+  const dest = attributes.get('dest') ?? attributes.get('output') ?? defaultDest;
   attributes.delete('output');
   if (dest !== undefined) attributes.set('dest', dest);
-  if (wanted === 'directory' && !dest)
+  if (destKind === 'directory' && !dest)
     throw wrong('dest is required for local output', 'write --output type=local,dest=DIR');
   return attributes;
 }
