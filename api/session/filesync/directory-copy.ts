@@ -1,12 +1,12 @@
 import {
   chmodSync,
   closeSync,
+  fchmodSync,
   linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
   rmSync,
   symlinkSync,
   unlinkSync,
@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { type Timespec, utimensat } from '../../../snapshotter/sys/calls.ts';
+import { futimens, type Timespec, utimensat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import type { FileReceiver } from './diff-copy.ts';
 import { FEW, isBelieved, type KnownFile, type KnownFiles } from './known-files.ts';
@@ -24,7 +24,6 @@ import { type FileStat, GO_MODE, isDirectoryStat, typeOf } from './packet.ts';
 const COMPARED = 1 << 20;
 /** Content that waits in memory to be compared, of all files together. */
 const MAX_WAITING = 16 << 20;
-const TEMPORARY = '.kiln-receiving-';
 
 /**
  * Makes a directory of ours the same as one of a client, from what the client tells and sends.
@@ -43,7 +42,6 @@ export class DirectoryCopy implements FileReceiver {
   readonly #links: FileStat[] = [];
   readonly #incoming = new Map<FileStat, Incoming>();
   #waiting = 0;
-  #temporary = 0;
   /** Bytes of content that came. */
   received = 0;
 
@@ -93,7 +91,7 @@ export class DirectoryCopy implements FileReceiver {
       incoming.pieces.push(bytes);
       incoming.size += bytes.byteLength;
       this.#waiting += bytes.byteLength;
-      if (incoming.size > COMPARED || this.#waiting > MAX_WAITING) this.#toFile(incoming);
+      if (incoming.size > COMPARED || this.#waiting > MAX_WAITING) this.#toFile(stat, incoming);
       return;
     }
     writeAll(incoming.fd, bytes);
@@ -102,17 +100,16 @@ export class DirectoryCopy implements FileReceiver {
   end(stat: FileStat): void {
     const incoming = this.#incomingOf(stat);
     this.#incoming.delete(stat);
-    const place = this.#place(stat.path);
     if (incoming.fd === undefined) {
       this.#waiting -= incoming.size;
-      if (this.#isSame(stat, place, incoming)) return;
-      this.#toFile(incoming);
+      if (this.#isSame(stat, this.#place(stat.path), incoming)) return;
+      this.#toFile(stat, incoming);
     }
-    closeSync(incoming.fd!);
-    chmodSync(incoming.path, permissionsOf(stat.mode));
-    utimensat(AT.FDCWD, incoming.path, timeOf(stat), timeOf(stat));
-    removeOther(place);
-    renameSync(incoming.path, place);
+    const fd = incoming.fd!;
+    // What a new file gets of its mode depends on the umask.
+    fchmodSync(fd, permissionsOf(stat.mode));
+    futimens(fd, timeOf(stat), timeOf(stat));
+    closeSync(fd);
     this.#keep(stat, { ...stat, received: Date.now() });
   }
 
@@ -125,13 +122,9 @@ export class DirectoryCopy implements FileReceiver {
     return this.#now;
   }
 
-  /** Removes what was not received to its end. */
+  /** Closes what was not received to its end. */
   abandon(): void {
-    for (const { fd, path } of this.#incoming.values()) {
-      if (fd === undefined) continue;
-      closeSync(fd);
-      rmSync(path, { force: true });
-    }
+    for (const { fd } of this.#incoming.values()) if (fd !== undefined) closeSync(fd);
     this.#incoming.clear();
   }
 
@@ -176,7 +169,7 @@ export class DirectoryCopy implements FileReceiver {
   #incomingOf(stat: FileStat): Incoming {
     let incoming = this.#incoming.get(stat);
     if (!incoming) {
-      incoming = { pieces: [], size: 0, fd: undefined, path: '' };
+      incoming = { pieces: [], size: 0, fd: undefined };
       this.#incoming.set(stat, incoming);
     }
     return incoming;
@@ -194,10 +187,11 @@ export class DirectoryCopy implements FileReceiver {
     return true;
   }
 
-  #toFile(incoming: Incoming): void {
-    // Beside the copy, where no file of the client is.
-    incoming.path = `${this.#root}${TEMPORARY}${this.#temporary++}`;
-    incoming.fd = openSync(incoming.path, 'wx', 0o600);
+  /** A new file in the place of what is there. It has to be whole only when all has come. */
+  #toFile(stat: FileStat, incoming: Incoming): void {
+    const place = this.#place(stat.path);
+    if (this.#before.has(stat.path)) removeOther(place);
+    incoming.fd = openSync(place, 'wx', 0o600);
     for (const piece of incoming.pieces) writeAll(incoming.fd, piece);
     incoming.pieces = [];
   }
@@ -217,7 +211,6 @@ interface Incoming {
   size: number;
   /** The file that it is written to, once it is too much for memory or known to be new. */
   fd: number | undefined;
-  path: string;
 }
 
 function removeOther(place: string): void {
