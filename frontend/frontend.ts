@@ -18,7 +18,6 @@ import type { IgnoreFile } from './ignore.ts';
 export interface FrontendRequest extends GraphOptions {
   readonly dockerfile: SourceText;
   readonly buildPlatform: Platform;
-  readonly hostname?: string | undefined;
   /** `--build-context` by name. */
   readonly namedContexts: ReadonlyMap<string, NamedContext>;
   readonly mainContext: MainContext;

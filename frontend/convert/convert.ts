@@ -236,7 +236,7 @@ function startStage({ request }: Conversion, stage: StageWork): void {
   if (!stage.image.env.has('PATH') && stage.platform?.os !== 'windows')
     setEnv(stage.image, ...splitEnv(DEFAULT_PATH));
   stage.state = { ...stage.state, env: stage.state.env.over(stage.image.env) };
-  const hostname = request.hostname ?? request.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME');
+  const hostname = request.buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME');
   if (hostname) stage.state = { ...stage.state, hostname };
   if (config.WorkingDir) setWorkdir(stage, config.WorkingDir);
   if (config.User) stage.state = { ...stage.state, user: config.User };

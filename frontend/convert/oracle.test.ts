@@ -9,6 +9,7 @@ import { redactUrl } from '../../base/redact.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
 import { definitionJson, type JsonVertex } from '../../solver/llb/definition.ts';
 import type { FrontendRequest, FrontendResult, NamedContext } from '../frontend.ts';
+import { PLAIN_GRAPH } from '../graph-options.ts';
 import { parseDockerfile } from '../parse.ts';
 import { convertDockerfile } from './convert.ts';
 import { gitRefOf } from './gitref.ts';
@@ -51,15 +52,16 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
     ([name, value]) => [name, contextOf(name, value)] as const,
   );
   return {
+    ...PLAIN_GRAPH,
     dockerfile: { name: 'Dockerfile', text: dockerfile },
     target: options.target,
     buildArgs: new Map(Object.entries(options.buildArgs ?? {})),
     labels: new Map(Object.entries(options.labels ?? {})),
     platforms: (options.platforms ?? []).map((platform) => parsePlatform(platform, AMD64)),
     buildPlatform: AMD64,
-    noCache: options.noCache ?? 'none',
-    pull: options.pull ?? false,
-    network: options.network ?? 'default',
+    noCache: options.noCache ?? PLAIN_GRAPH.noCache,
+    pull: options.pull ?? PLAIN_GRAPH.pull,
+    network: options.network ?? PLAIN_GRAPH.network,
     extraHosts: (options.addHosts ?? []).map((entry) => ({
       host: entry.slice(0, entry.indexOf(':')),
       ip: entry.slice(entry.indexOf(':') + 1),
@@ -69,7 +71,7 @@ function request({ dockerfile, options, images, session }: Golden): FrontendRequ
       const [name = '', soft = '', hard = soft] = entry.split(/[=:]/);
       return { name, soft: Number(soft), hard: Number(hard) };
     }),
-    cgroupParent: options.cgroupParent ?? '',
+    cgroupParent: options.cgroupParent ?? PLAIN_GRAPH.cgroupParent,
     namedContexts: new Map(contexts),
     mainContext: {
       kind: 'local',
