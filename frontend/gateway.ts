@@ -32,6 +32,24 @@ export interface SolvedTree extends AsyncDisposable {
   readonly find: (path: string, max: number) => FoundFile;
   /** The first `length` bytes of a regular file that exists. */
   readonly readStart: (path: string, length: number) => Buffer;
+  /** What is at a path, links followed. Undefined when there is nothing. */
+  readonly stat: (path: string) => TreeEntry | undefined;
+  /** What is in a directory, by the bytes of the names. Undefined when the path is not one. */
+  readonly list: (path: string) => readonly TreeEntry[] | undefined;
+}
+
+/** A file of a solved tree. */
+export interface TreeEntry {
+  readonly name: string;
+  /** As the kernel has it: type and permissions. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  /** Nanoseconds since 1970. */
+  readonly modTime: bigint;
+  /** Where a symbolic link leads; empty for anything else. */
+  readonly linkname: string;
 }
 
 /** What is at a path of a tree. */

@@ -1,17 +1,21 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
 import { isDigest } from '../../base/digest.ts';
+import { compileMatch } from '../../base/gomatch.ts';
 import type { WarningEvent } from '../../base/progress.ts';
 import type { Bridge, BuildAnswer } from '../../builder/bridge.ts';
 import { solveEdge } from '../../builder/gateway.ts';
 import { askFrontend } from '../../builder/opened-frontend.ts';
-import type { SolvedTree } from '../../frontend/gateway.ts';
+import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
 import type { OpenBuild, OpenBuilds } from '../control/open-builds.ts';
 import type { WorkerRecord } from '../control/workers.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
+import type { StatSchema } from '../proto/filesync.gen.ts';
 import type { LLBBridge, ReadFileRequest, WarnRequest } from '../proto/gateway.gen.ts';
 import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
+import { goMode } from '../session/filesend/send-directory.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import { readFrontendOptions } from './frontend-options.ts';
 import { Refs } from './refs.ts';
@@ -92,6 +96,36 @@ export function bridgeService(
       return { data: readFrom(tree, request) };
     },
 
+    async statFile({ ref, path }, context) {
+      const { bridge, held } = await heldBy(await find(context), ref);
+      if (!held) throw noFile(path);
+      await using tree = await solveEdge(held.edge, bridge.solving(), bridge.context);
+      const entry = tree.stat(path);
+      if (!entry) throw noFile(path);
+      return { stat: statMessage(entry) };
+    },
+
+    async readDir({ ref, dirPath, includePattern }, context) {
+      const { bridge, held } = await heldBy(await find(context), ref);
+      if (!held) throw noFile(dirPath);
+      await using tree = await solveEdge(held.edge, bridge.solving(), bridge.context);
+      const entries = tree.list(dirPath);
+      if (!entries) throw noFile(dirPath);
+      const wanted = includePattern === '' ? () => true : compileMatch(includePattern);
+      return { entries: entries.filter(({ name }) => wanted(name)).map(statMessage) };
+    },
+
+    async resolveSourceMeta({ source, platform, resolveMode }, context) {
+      const bridge = await (await find(context)).open.driver.bridge();
+      const image = /^docker-image:\/\/(.+)$/.exec(source?.identifier ?? '')?.[1];
+      // Of other sources there is nothing to tell before they are solved.
+      if (!source || image === undefined) return { ...(source && { source }) };
+      const pull = resolveMode === 'pull';
+      const found = await bridge.resolveImage(image, platformOf(platform), { pull });
+      const config = Buffer.from(JSON.stringify(found.config));
+      return { source, image: { digest: found.digest, config } };
+    },
+
     async resolveImageConfig({ ref, platform, resolveMode }, context) {
       const bridge = await (await find(context)).open.driver.bridge();
       const found = await bridge.resolveImage(
@@ -161,6 +195,11 @@ function readFrom(tree: SolvedTree, { filePath, range }: ReadFileRequest): Uint8
   if (!range) return found.bytes;
   const start = Math.max(0, Number(range.offset));
   return found.bytes.subarray(start, range.length > 0n ? start + Number(range.length) : undefined);
+}
+
+function statMessage(entry: TreeEntry): MessageInitShape<typeof StatSchema> {
+  const { name, mode, uid, gid, size, modTime, linkname } = entry;
+  return { path: name, mode: goMode(mode), uid, gid, size: BigInt(size), modTime, linkname };
 }
 
 function noFile(path: string): ConnectError {

@@ -1,7 +1,8 @@
 import { closeSync, readSync } from 'node:fs';
-import type { SolvedTree } from '../../frontend/gateway.ts';
+import { basename, join } from 'node:path';
+import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import type { Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
-import { O } from '../../snapshotter/sys/constants.ts';
+import { O, S } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 import { readInRoot } from './tree-file.ts';
 
@@ -34,9 +35,39 @@ function overRoot(root: Root, close: () => PromiseLike<void>): SolvedTree {
         closeSync(fd);
       }
     },
+    stat: (path) => entryAt(root, path, true),
+    list(path) {
+      const found = root.stat(path);
+      if (!found || !isA(found.mode, S.IFDIR)) return undefined;
+      return root.readdir(path).flatMap((name) => {
+        const entry = entryAt(root, join(path, name), false);
+        return entry ? [entry] : [];
+      });
+    },
     async [Symbol.asyncDispose]() {
       root[Symbol.dispose]();
       await close();
     },
   };
+}
+
+const SECOND = 1_000_000_000n;
+
+function entryAt(root: Root, path: string, follow: boolean): TreeEntry | undefined {
+  const stat = root.stat(path, { follow });
+  if (!stat) return undefined;
+  const { mode, uid, gid, size, mtime } = stat;
+  return {
+    name: basename(path) || '/',
+    mode,
+    uid,
+    gid,
+    size,
+    modTime: BigInt(mtime.sec) * SECOND + BigInt(mtime.nsec),
+    linkname: isA(mode, S.IFLNK) ? root.readlink(path) : '',
+  };
+}
+
+function isA(mode: number, type: number): boolean {
+  return (mode & S.IFMT) === type;
 }
