@@ -106,6 +106,22 @@ test("two builds with the same digests at once: each step gets its build's secre
   assert.equal([/two/.test(one!.log), /one/.test(two!.log)], [false, false]);
 });
 
+test('outputs to the caller come under the names that the request has for them', async () => {
+  await using at = testEngine();
+  const received = new Map<string, Buffer>();
+  using session = memorySession({
+    directories: { context: { Dockerfile: 'FROM scratch\nCOPY file /file\n', file: 'text' } },
+    output: async (bytes, _signal, name) =>
+      void received.set(name, Buffer.concat([received.get(name) ?? Buffer.alloc(0), bytes])),
+  });
+  const lent = (name: string) => ({ kind: 'lent', name }) as const;
+  const outputs = ['one', 'two'].map((name) => ({ type: 'tar', destination: lent(name) }) as const);
+  const { signal } = new AbortController();
+  await build(at.engine, buildRequest({ outputs }), session, () => {}, signal);
+  assert.equal([...received.keys()], ['one', 'two']);
+  assert.equal(received.get('one'), received.get('two'));
+});
+
 test('two builds with a step of the same key run it once, and both get its result', async () => {
   await using at = testEngine();
   const steps = 'RUN sleep 0.5; echo ran; cat /proc/sys/kernel/random/uuid >/once\n';

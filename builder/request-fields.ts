@@ -3,7 +3,7 @@ import type { Platform } from '../base/platform.ts';
 import { formatReference, type Reference, tryParseReference } from '../base/reference.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
-import type { ImageOptions, OutputSpec } from '../exporter/output-spec.ts';
+import type { ImageOptions, OutputPlace, OutputSpec } from '../exporter/output-spec.ts';
 import type { GraphOptions } from '../frontend/graph-options.ts';
 import { type FieldCheck, flag, integer, listOf, shown, text } from '../registry/json-fields.ts';
 import { count, fields, object, oneOf, optional, pairsOf, union } from './json-forms.ts';
@@ -74,17 +74,27 @@ const CACHE_FORM: { readonly [name in keyof CacheToOptions]: FieldCheck } = {
   ignoreError: flag,
 };
 
-const output = union<'type', OutputSpec>('type', {
+const place = union<'kind', OutputPlace>('kind', { file: { path: text }, lent: { name: text } });
+
+const typedOutput = union<'type', OutputSpec>('type', {
   image: { image, push: flag, store: flag, canonical: flag, byDigest: flag },
   oci: { image, tar: flag },
-  docker: { image, destination: optional(object) },
-  tar: { destination: object, attestationPrefix: optional(text) },
+  docker: { image, destination: optional(place) },
+  tar: { destination: place, attestationPrefix: optional(text) },
   local: {
     directory: text,
     platformSplit: optional(flag),
     attestationPrefix: optional(text),
   },
 });
+
+const output: FieldCheck = (value, field, invalid) => {
+  typedOutput(value, field, invalid);
+  const spec = value as OutputSpec;
+  if (spec.type !== 'oci') return;
+  if (spec.tar) place(spec.destination, `${field}.destination`, invalid);
+  else text(spec.directory, `${field}.directory`, invalid);
+};
 
 /** The forms of every field of a request. */
 export const REQUEST_FIELDS: {

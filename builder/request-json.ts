@@ -3,16 +3,9 @@ import { type BuildRequest, buildRequest } from './request.ts';
 import { REQUEST_FIELDS } from './request-fields.ts';
 
 /**
- * Writes a request as JSON. `requestFromJson` reads the same request from it. Throws a TypeError
- * when an output is a stream of this process.
+ * Writes a request as JSON. `requestFromJson` reads the same request from it.
  */
 export function requestToJson(request: BuildRequest): string {
-  if (
-    request.outputs.some(
-      (output) => 'destination' in output && output.destination?.kind === 'stream',
-    )
-  )
-    throw new TypeError('an output that is a stream of this process has no JSON form');
   // A map is a list of pairs, so that its order stays.
   const fields = Object.entries(request).map(([name, value]) => [
     name,

@@ -48,8 +48,13 @@ export interface Session {
   readonly shownContext?: string | undefined;
   /** Logins for registries. Without them the build uses registries anonymously. */
   readonly credentials?: RegistryOptions['credentials'] | undefined;
-  /** Writes the next bytes of an output that goes to the caller, such as `dest=-`. */
-  readonly output?: ((bytes: Uint8Array, signal: AbortSignal) => Promise<void>) | undefined;
+  /**
+   * Writes the next bytes of the output that the request calls `name`. That of `dest=-` is called
+   * `stdout`.
+   */
+  readonly output?:
+    | ((bytes: Uint8Array, signal: AbortSignal, name: string) => Promise<void>)
+    | undefined;
   /** Called with a step that failed. Its tree and mounts are kept until the promise settles. */
   readonly onStepFailed?:
     | ((step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>)

@@ -12,7 +12,7 @@ import { type About, descriptorSink, outputFailure } from '../exporter/destinati
  */
 export function standardOutput(flag = '--output'): NonNullable<Session['output']> {
   let write: NonNullable<Session['output']> | undefined;
-  return (bytes, signal) => (write ??= open(signal, flag))(bytes, signal);
+  return (bytes, signal, name) => (write ??= open(signal, flag))(bytes, signal, name);
 }
 
 const STDOUT: About = {

@@ -41,8 +41,6 @@ export async function writeTo(
   signal: AbortSignal,
   body: Body,
 ): Promise<void> {
-  if (destination.kind === 'stdout')
-    throw new Error('the caller has to provide its standard output as a stream');
   if (destination.kind === 'stream') return body(destination);
   await writeAt(destination.path, signal, body, outputFile(destination.path));
 }

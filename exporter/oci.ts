@@ -15,7 +15,7 @@ import type { ExportServices } from './services.ts';
  */
 export function ociExporter(
   services: ExportServices,
-  spec: OutputSpec & { readonly type: 'oci' },
+  spec: OutputSpec<Destination> & { readonly type: 'oci' },
 ): Exporter {
   const name = 'exporting to oci image format';
   const { names } = spec.image;

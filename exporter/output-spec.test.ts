@@ -57,7 +57,7 @@ test('a flag may stand alone, and takes true and false', () => {
 
 test('a dash means standard output for an archive, and is refused for a directory', () => {
   const tar = parse('type=tar,dest=-');
-  assert.equal(tar.type === 'tar' && tar.destination, { kind: 'stdout' });
+  assert.equal(tar.type === 'tar' && tar.destination, { kind: 'lent', name: 'stdout' });
   assert.is(refused('type=local,dest=-').code, 'KILN_OUTPUT_INVALID');
   assert.is(refused('type=oci,tar=false,dest=-').code, 'KILN_OUTPUT_INVALID');
 });

@@ -27,15 +27,25 @@ export interface ImageOptions {
   readonly rewriteTimestamp: boolean;
 }
 
+/** A file at an absolute path. */
+interface FileDestination {
+  readonly kind: 'file';
+  readonly path: string;
+}
+
+/** Where the bytes of an output go, as a request says it: a file, or a place the caller lends. */
+export type OutputPlace = FileDestination | { readonly kind: 'lent'; readonly name: string };
+
 /**
- * The destination of the bytes. `stdout` is the output of the caller, who provides it as a stream
- * before an exporter writes to it. Other streams belong to another program, such as standard input
- * of `docker load` or a connection. The path of a file is absolute.
+ * Where an exporter writes bytes. A stream belongs to the caller or to another program, such as
+ * standard input of `docker load` or a connection.
  */
 export type Destination =
-  | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'stdout' }
+  | FileDestination
   | { readonly kind: 'stream'; readonly write: (bytes: Uint8Array) => Promise<void> };
+
+/** The name under which the caller lends standard output, or what it has in its place. */
+export const STANDARD_OUTPUT = 'stdout';
 
 /** The names under which `type=image` leaves its result. */
 export interface ImageNaming {
@@ -47,14 +57,17 @@ export interface ImageNaming {
   readonly byDigest: boolean;
 }
 
-/** One `--output`, parsed. */
-export type OutputSpec =
+/**
+ * One `--output`, parsed. Exporters get it with the `Destination` in the place of what the request
+ * names.
+ */
+export type OutputSpec<Place = OutputPlace> =
   | ({ readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean } & ImageNaming)
   | {
       readonly type: 'oci';
       readonly image: ImageOptions;
       readonly tar: true;
-      readonly destination: Destination;
+      readonly destination: Place;
     }
   | {
       readonly type: 'oci';
@@ -65,9 +78,9 @@ export type OutputSpec =
   | {
       readonly type: 'docker';
       readonly image: ImageOptions;
-      readonly destination: Destination | undefined;
+      readonly destination: Place | undefined;
     }
-  | ({ readonly type: 'tar'; readonly destination: Destination } & TreeOptions)
+  | ({ readonly type: 'tar'; readonly destination: Place } & TreeOptions)
   | ({
       readonly type: 'local';
       readonly directory: string;
@@ -105,7 +118,7 @@ const EXPORTS: { readonly [type in ExportType]: ExportReader } = {
       const image = imageOptions(reader, tags);
       const dest = reader.required('dest', 'PATH');
       return (reader.flag('tar') ?? true)
-        ? { type: 'oci', image, tar: true, destination: destinationOf(dest) }
+        ? { type: 'oci', image, tar: true, destination: outputPlace(dest) }
         : { type: 'oci', image, tar: false, directory: directoryOf(reader, dest) };
     },
   },
@@ -117,7 +130,7 @@ const EXPORTS: { readonly [type in ExportType]: ExportReader } = {
       return {
         type: 'docker',
         image: imageOptions(reader, tags),
-        destination: path === undefined ? undefined : destinationOf(path),
+        destination: path === undefined ? undefined : outputPlace(path),
       };
     },
   },
@@ -126,7 +139,7 @@ const EXPORTS: { readonly [type in ExportType]: ExportReader } = {
     dest: 'file',
     read: (reader) => ({
       type: 'tar',
-      destination: destinationOf(reader.required('dest', 'PATH')),
+      destination: outputPlace(reader.required('dest', 'PATH')),
       attestationPrefix: prefixOf(reader),
     }),
   },
@@ -228,8 +241,12 @@ function untagged(reader: FlagAttributes, text: string): string {
 /** Other names of standard output. They must not be opened again, nor replaced by a file. */
 const STDOUT = new Set(['-', '/dev/stdout', '/dev/fd/1', '/proc/self/fd/1']);
 
-export function destinationOf(path: string): Destination {
-  return STDOUT.has(path) ? { kind: 'stdout' } : { kind: 'file', path };
+export function isStandardOutput(path: string): boolean {
+  return STDOUT.has(path);
+}
+
+function outputPlace(path: string): OutputPlace {
+  return isStandardOutput(path) ? { kind: 'lent', name: STANDARD_OUTPUT } : { kind: 'file', path };
 }
 
 function directoryOf(reader: FlagAttributes, path: string): string {

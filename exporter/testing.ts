@@ -6,7 +6,7 @@ import { openServices, type StoreServices } from '../snapshotter/overlay/service
 import { SCRATCH, type Snapshot } from '../snapshotter/snapshotter.ts';
 import { openStore } from '../snapshotter/store/root.ts';
 import type { ExportContext, Exporter, ExportResponse } from './exporter.ts';
-import { type OutputSpec, parseOutput } from './output-spec.ts';
+import { type Destination, type OutputSpec, parseOutput } from './output-spec.ts';
 import type { BuiltTarget } from './target.ts';
 
 /** A temporary store for tests, with an output directory beside it. */
@@ -69,13 +69,15 @@ export function targetOf(snapshot: Snapshot = SCRATCH, architecture = 'amd64'): 
   };
 }
 
-/** Parses an output such as `type=oci,dest=x`. `T` narrows the result. */
+/** Parses an output such as `type=oci,dest=x`, to a file. `T` narrows the result. */
 export function output<T extends OutputSpec['type']>(
   type: T,
   text = '',
   tags: readonly string[] = [],
-): OutputSpec & { type: T } {
+): OutputSpec<Destination> & { type: T } {
   const fields =
     text === '' ? [] : text.split(',').map((field) => field.split('=') as [string, string]);
-  return parseOutput(new Map([['type', type], ...fields]), tags) as OutputSpec & { type: T };
+  return parseOutput(new Map([['type', type], ...fields]), tags) as OutputSpec<Destination> & {
+    type: T;
+  };
 }

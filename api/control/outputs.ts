@@ -1,13 +1,16 @@
+import type { Session } from '../../builder/session.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { exportTraits, type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
-import { sendFile } from '../session/filesend/send-bytes.ts';
+import { type SentFile, sendFile } from '../session/filesend/send-bytes.ts';
 import { sendDirectory } from '../session/filesend/send-directory.ts';
 
 /** Where the results of a build go, and what is done when they are there. */
 export interface Outputs {
   readonly specs: readonly OutputSpec[];
+  /** Sends the bytes of the output `name` to the client: `Session.output`. */
+  readonly write: NonNullable<Session['output']>;
   /** Settles when the client has everything. */
   finish(): Promise<void>;
 }
@@ -26,6 +29,7 @@ export function readOutputs(
   // A client sends the first one both ways.
   const asked = exporters.length > 0 || type === '' ? exporters : [{ type, attrs }];
   const finishing: (() => Promise<void>)[] = [];
+  const files = new Map<string, SentFile>();
   const specs = asked.map((exporter, id): OutputSpec => {
     const dest = exportTraits(exporter.type)?.dest;
     const isSent = dest === 'file' || dest === 'optional file';
@@ -44,10 +48,12 @@ export function readOutputs(
     if (!('destination' in spec)) return spec;
     const file = sendFile(session(), String(id), signal);
     finishing.push(file.finish);
-    return { ...spec, destination: { kind: 'stream', write: file.write } };
+    files.set(String(id), file);
+    return { ...spec, destination: { kind: 'lent', name: String(id) } };
   });
   return {
     specs,
+    write: async (bytes, _signal, name) => await files.get(name)?.write(bytes),
     async finish() {
       for (const finish of finishing) await finish();
     },

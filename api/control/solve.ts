@@ -53,11 +53,11 @@ export async function solve(
       open.status.event({ kind: 'warning', short, detail: [] }),
     ),
   });
-  using session = client ? remoteSession(client, sessions, engine.store, ended) : memorySession({});
+  using lent = client ? remoteSession(client, sessions, engine.store, ended) : memorySession({});
   const { response } = await build(
     engine,
     request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
-    session,
+    { ...lent, output: outputs.write },
     open.status.event,
     ended,
     { driver: isDriven ? open.driver.drive : driverOf(request, base) },

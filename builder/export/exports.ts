@@ -2,12 +2,13 @@ import { withSoundBlobs } from '../../exporter/again.ts';
 import type { Attestor } from '../../exporter/attest/attestation.ts';
 import type { Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
-import type { OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
+import type { Destination, OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
 import { fullDiskError } from '../../snapshotter/store/store-errors.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { Session } from '../session.ts';
 import type { Outcomes } from './outcomes.ts';
+import { noCallerOutput } from './try-outputs.ts';
 
 /**
  * True for an output that needs no layers on this host. That is a push that keeps their
@@ -33,15 +34,15 @@ export async function exportBuild(
   const { epoch } = request;
   const response: Record<string, unknown> = {};
   for (const asked of request.outputs) {
-    const spec = toSession(asked, session, signal);
     try {
+      const spec = writable(asked, session, signal);
       const exporter = await exporterFor(spec, context);
       const work = () => exporter.export(targets, { signal, progress, epoch, attest });
       Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));
-      outcomes.done(displayName(spec));
+      outcomes.done(displayName(asked));
     } catch (error) {
       if (signal.aborted) throw error;
-      outcomes.failed(displayName(spec), fullDiskError(error, engine.store.root));
+      outcomes.failed(displayName(asked), fullDiskError(error, engine.store.root));
     }
   }
   return response;
@@ -58,23 +59,31 @@ function displayName(spec: ExportSpec): string {
 }
 
 /** True for an output to a stream: bytes that were written to it cannot be taken back. */
-function writesOnce(spec: ExportSpec): boolean {
+function writesOnce(spec: ExportSpec<Destination>): boolean {
   return (
     'destination' in spec && spec.destination !== undefined && spec.destination.kind !== 'file'
   );
 }
 
-/** Sends an output that is meant for standard output to the session, when the session takes it. */
-function toSession(spec: ExportSpec, { output }: Session, signal: AbortSignal): ExportSpec {
-  if (!output || !('destination' in spec) || spec.destination?.kind !== 'stdout') return spec;
-  return {
-    ...spec,
-    destination: { kind: 'stream', write: (bytes) => output(bytes, signal) },
-  } as ExportSpec;
+/** An output with what the session lends in the place of its name. */
+function writable(
+  spec: ExportSpec,
+  { output }: Session,
+  signal: AbortSignal,
+): ExportSpec<Destination> {
+  if (!('destination' in spec)) return spec;
+  const { destination: place } = spec;
+  if (place?.kind !== 'lent') return { ...spec, destination: place } as ExportSpec<Destination>;
+  if (!output) throw noCallerOutput(spec.type);
+  const write = (bytes: Uint8Array) => output(bytes, signal, place.name);
+  return { ...spec, destination: { kind: 'stream', write } };
 }
 
 /** Loads each exporter only when it is used. Most builds use only that of the local store. */
-async function exporterFor(spec: ExportSpec, context: BuildContext): Promise<Exporter> {
+async function exporterFor(
+  spec: ExportSpec<Destination>,
+  context: BuildContext,
+): Promise<Exporter> {
   const { engine } = context;
   switch (spec.type) {
     case 'image':

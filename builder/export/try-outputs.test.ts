@@ -9,7 +9,9 @@ import { memorySession } from '../session/memory-session.ts';
 import { tryOutputs } from './try-outputs.ts';
 
 test('an output to the session is refused before the build when the session has no output', () => {
-  const request = buildRequest({ outputs: [{ type: 'tar', destination: { kind: 'stdout' } }] });
+  const request = buildRequest({
+    outputs: [{ type: 'tar', destination: { kind: 'lent', name: 'stdout' } }],
+  });
   using without = memorySession({});
   assert.throws(
     () => tryOutputs(request, without),

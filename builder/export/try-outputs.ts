@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import { isDevice, tryDirectory, tryFile } from '../../exporter/destination.ts';
 import { indexNeeded, severalPlatforms } from '../../exporter/image-errors.ts';
-import type { OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
+import { type OutputSpec as ExportSpec, STANDARD_OUTPUT } from '../../exporter/output-spec.ts';
 import type { BuildRequest } from '../request.ts';
 import type { Session } from '../session.ts';
 
@@ -19,7 +19,7 @@ export function tryOutputs(request: BuildRequest, session: Session): void {
     if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'file')
       tryFile({ path: output.destination.path, flag: '--output' });
-    else if ('destination' in output && output.destination?.kind === 'stdout' && !session.output)
+    else if ('destination' in output && output.destination?.kind === 'lent' && !session.output)
       throw noCallerOutput(output.type);
   }
   for (const cache of cacheTo)
@@ -62,11 +62,14 @@ function placeOf(output: ExportSpec): string | undefined {
   if ('directory' in output) return output.directory;
   if (!('destination' in output)) return undefined;
   const { destination } = output;
-  if (destination?.kind === 'stdout') return 'standard output';
+  if (destination?.kind === 'lent')
+    return destination.name === STANDARD_OUTPUT
+      ? 'standard output'
+      : `the output ${JSON.stringify(destination.name)} of the caller`;
   return destination?.kind === 'file' && !isDevice(destination.path) ? destination.path : undefined;
 }
 
-function noCallerOutput(type: string): KilnError {
+export function noCallerOutput(type: string): KilnError {
   return new KilnError(
     'KILN_OUTPUT_INVALID',
     `the output of type ${type} goes to the session, which has no output`,

@@ -85,7 +85,7 @@ export async function run(argv: readonly string[]): Promise<number> {
  */
 function checkOutputs({ request, outputOnError }: BuildOptions): void {
   const toStdout = request.outputs.some(
-    (output) => 'destination' in output && output.destination?.kind === 'stdout',
+    (output) => 'destination' in output && output.destination?.kind === 'lent',
   );
   if (toStdout && isClosed(1)) throw closedOutputError();
   if (outputOnError) tryDirectory({ path: outputOnError.directory, flag: '--output-on-error' });

@@ -1,5 +1,5 @@
 import type { Engine } from '../../builder/engine.ts';
-import { destinationOf } from '../../exporter/output-spec.ts';
+import { isStandardOutput } from '../../exporter/output-spec.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
@@ -37,7 +37,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const engine = () => (opened ??= scope.use(openLocalEngine()));
   using cancel = cancelOnSignals();
   const name = `copying ${describePlace(from)} to ${describePlace(to)}`;
-  const isStream = 'path' in to && to.kind !== 'oci' && destinationOf(to.path).kind === 'stdout';
+  const isStream = 'path' in to && to.kind !== 'oci' && isStandardOutput(to.path);
   const digest = await withTransferProgress('Copying', name, { quiet }, (report) =>
     copyImage(from, to, { engine, signal: cancel.signal, report }),
   );

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { tryFile } from '../../exporter/destination.ts';
-import { type Destination, destinationOf } from '../../exporter/output-spec.ts';
+import { type Destination, isStandardOutput, STANDARD_OUTPUT } from '../../exporter/output-spec.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { standardOutput } from '../binary-output.ts';
@@ -37,13 +37,12 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 function destinationFor(output: string, signal: AbortSignal): Destination {
-  const destination = destinationOf(output);
-  if (destination.kind === 'file') {
-    const path = resolve(destination.path);
+  if (!isStandardOutput(output)) {
+    const path = resolve(output);
     tryFile({ path, flag: '--output' });
     return { kind: 'file', path };
   }
   if (isClosed(1)) throw closedOutputError();
   const write = standardOutput();
-  return { kind: 'stream', write: (bytes) => write(bytes, signal) };
+  return { kind: 'stream', write: (bytes) => write(bytes, signal, STANDARD_OUTPUT) };
 }

@@ -113,7 +113,7 @@ function checkType(type: string): void {
 function check(output: OutputSpec, isTerminal: boolean): void {
   if (!('destination' in output)) return;
   const { type, destination } = output;
-  if (destination?.kind === 'stdout' && isTerminal)
+  if (destination?.kind === 'lent' && isTerminal)
     throw wrong(
       `dest file is required for ${type} output: refusing to write to a terminal`,
       `write --output type=${type},dest=FILE`,

@@ -12,7 +12,7 @@ import { copyToLayout, type LayoutDestination } from '../../exporter/copy/to-lay
 import { copyToStore } from '../../exporter/copy/to-store.ts';
 import { tryDirectory, tryFile } from '../../exporter/destination.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
-import { type Destination, destinationOf } from '../../exporter/output-spec.ts';
+import { type Destination, isStandardOutput, STANDARD_OUTPUT } from '../../exporter/output-spec.ts';
 import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { standardOutput } from '../binary-output.ts';
@@ -62,7 +62,7 @@ function absolute(place: ImagePlace): ImagePlace {
 function isStandardStream(place: ImagePlace): boolean {
   return (
     (place.kind === 'oci-archive' || place.kind === 'docker-archive') &&
-    destinationOf(place.path).kind === 'stdout'
+    isStandardOutput(place.path)
   );
 }
 
@@ -89,14 +89,13 @@ function destinationAt(place: ImagePlace, signal: AbortSignal): CopyDestination 
 }
 
 function archiveAt(path: string, signal: AbortSignal): Destination {
-  const destination = destinationOf(path);
-  if (destination.kind === 'file') {
+  if (!isStandardOutput(path)) {
     tryFile({ path, flag: 'DESTINATION' });
-    return destination;
+    return { kind: 'file', path };
   }
   if (isClosed(1)) throw closedOutputError();
   const write = standardOutput('DESTINATION');
-  return { kind: 'stream', write: (bytes) => write(bytes, signal) };
+  return { kind: 'stream', write: (bytes) => write(bytes, signal, STANDARD_OUTPUT) };
 }
 
 async function copyOnce(
