@@ -1,3 +1,4 @@
+import { CancelledError } from '../base/errors.ts';
 import type { Engine } from '../builder/engine.ts';
 import { controlService } from './control/control-service.ts';
 import { OpenBuilds } from './control/open-builds.ts';
@@ -25,8 +26,8 @@ export interface ServeOptions {
  * # BuildKit's services over an engine
  *
  * Clients of BuildKit (buildx, buildctl) find here what they expect of a daemon. All of it runs on
- * the one engine, by `build` of builder/. Disposed, it ends all connections, and with them the
- * builds of their clients.
+ * the one engine, by `build` of builder/. Disposed, it cancels what runs, tells the clients, and
+ * ends all connections.
  */
 export async function serve({
   engine,
@@ -37,7 +38,15 @@ export async function serve({
   const version = serverVersion(own);
   const builds = new OpenBuilds();
   const workers = () => workersOf(engine, version);
-  const host = { engine, builds, sessions: new Sessions(), version, workers };
+  const stopping = new AbortController();
+  const host = {
+    engine,
+    builds,
+    sessions: new Sessions(),
+    version,
+    workers,
+    stopping: stopping.signal,
+  };
   await using scope = new AsyncDisposableStack();
   for (const address of addresses)
     scope.use(
@@ -47,5 +56,9 @@ export async function serve({
         router.service(Health, served(healthService, tell));
       }),
     );
+  scope.defer(async () => {
+    stopping.abort(new CancelledError());
+    await builds.idle();
+  });
   return scope.move();
 }

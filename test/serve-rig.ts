@@ -64,11 +64,17 @@ export class ServeRig implements AsyncDisposable {
     return (await this.buildx(['build', '--progress=plain', ...args], options)).stderr;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Ends the server by SIGTERM; answers its exit code. */
+  async end(): Promise<number | null> {
     if (this.#server.exitCode === null && this.#server.signalCode === null) {
       this.#server.kill('SIGTERM');
       await once(this.#server, 'close');
     }
+    return this.#server.exitCode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.end();
     await this.rig[Symbol.asyncDispose]();
   }
 }

@@ -104,6 +104,24 @@ test('a build whose client is gone ends within seconds', async () => {
   }
 });
 
+test('a server that is ended cancels what runs, and leaves the store whole', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const mark = `sleep ${3600 + Math.floor(Math.random() * 1e6)}`;
+  const context = serve.rig.write('c', { Dockerfile: `FROM busybox\nRUN echo up; ${mark}\n` });
+  let ended: Promise<number | null> | undefined;
+  const told = await serve.build([context], {
+    expect: 130,
+    watch: (output) => {
+      if (/^#\d+ [\d.]+ up$/m.test(output)) ended ??= serve.end();
+    },
+  });
+  assert.match(told, /the build was cancelled/);
+  assert.is(await ended, 0, serve.printed);
+  assert.equal(processesWith(mark), []);
+  assert.is(serve.printed.split('\n').length, 2, serve.printed);
+  await serve.rig.kiln(['fsck'], { expect: 0 });
+});
+
 const missing = registryMissing();
 if (missing) console.log(`SKIP a push with the login of the client: ${missing}`);
 else

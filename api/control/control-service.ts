@@ -13,6 +13,8 @@ export interface ControlHost extends SolveHost {
   readonly builds: OpenBuilds;
   readonly version: ServerVersion;
   readonly workers: () => readonly WorkerRecord[];
+  /** Aborts when the server ends. */
+  readonly stopping: AbortSignal;
 }
 
 /** # Control: builds, their progress, and the sessions of clients */
@@ -22,7 +24,8 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
     async solve(request, { signal }) {
       const open = builds.begin(request.ref);
       try {
-        return { exporterResponse: await solve(request, open, host, signal) };
+        const ended = AbortSignal.any([signal, host.stopping]);
+        return { exporterResponse: await solve(request, open, host, ended) };
       } catch (error) {
         open.driver.fail(error);
         throw error;

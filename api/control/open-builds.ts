@@ -23,19 +23,32 @@ export class OpenBuild {
 /** The builds that are open, by the refs that clients give them. */
 export class OpenBuilds {
   readonly #open = new OpenByName<OpenBuild>('build', WAIT_MS);
+  readonly #running = new Set<OpenBuild>();
+  #idle: (() => void) | undefined;
 
   /** Begins a build. Throws a ConnectError when the ref is in use. */
   begin(ref: string): OpenBuild {
     if (ref === '') throw new ConnectError('the build has no ref', Code.InvalidArgument);
     const build = new OpenBuild(ref);
     this.#open.add(ref, build);
+    this.#running.add(build);
     return build;
   }
 
   /** The build is over. Its progress can be asked for a little longer. */
   end(build: OpenBuild): void {
     build.status.end();
+    this.#running.delete(build);
+    if (this.#running.size === 0) this.#idle?.();
     setTimeout(() => this.#open.delete(build.ref), KEPT_MS).unref();
+  }
+
+  /** Settles when no build runs. */
+  async idle(): Promise<void> {
+    if (this.#running.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
   }
 
   /** The build of that ref, waited for. Throws a ConnectError when it does not begin. */

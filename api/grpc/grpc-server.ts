@@ -13,6 +13,8 @@ const MAX_MESSAGE = (16 << 20) + (64 << 10);
 /** What may be under way to us on a connection, and on each of its streams, in bytes. */
 const CONNECTION_WINDOW = 16 << 20;
 const STREAM_WINDOW = 4 << 20;
+/** How long the last answers may take when the server ends. */
+const CLOSING_MS = 500;
 
 /**
  * A gRPC server over HTTP/2 without TLS: clients know that it speaks HTTP/2 (prior knowledge).
@@ -49,8 +51,13 @@ export async function serveGrpc(
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const session of open) session.destroy();
+      // What is being answered gets its time; streams of sessions would never end.
+      for (const session of open) session.close();
+      const late = setTimeout(() => {
+        for (const session of open) session.destroy();
+      }, CLOSING_MS);
       await closed;
+      clearTimeout(late);
     },
   };
 }
