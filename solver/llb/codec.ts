@@ -1,7 +1,6 @@
-import type { PbfWriter } from 'pbf';
 import { type Digest, isDigest } from '../../base/digest.ts';
 import * as wire from './wire.ts';
-import { malformedGraph, type WireField } from './wire.ts';
+import { type MessageWriter, malformedGraph, type WireField } from './wire.ts';
 
 /**
  * # Messages as tables
@@ -26,7 +25,7 @@ interface Found {
 
 /** How one field of a value is written and read. */
 export interface Field<T> {
-  readonly write: (out: PbfWriter, value: T) => void;
+  readonly write: (out: MessageWriter, value: T) => void;
   /** The zero value of the type when the message does not have the field. */
   readonly read: (found: Found) => T;
   /** Whether `optionalField` leaves out the value that `read` has returned. */
@@ -41,7 +40,7 @@ export interface Field<T> {
 type Numbered<T> = Field<T> & { readonly number: number };
 
 export interface Message<T> {
-  readonly write: (out: PbfWriter, value: T) => void;
+  readonly write: (out: MessageWriter, value: T) => void;
   readonly read: (bytes: Uint8Array) => T;
   readonly json: (value: T) => Readonly<Record<string, unknown>>;
 }

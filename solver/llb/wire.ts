@@ -12,8 +12,25 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
+/**
+ * What is used of pbf's writer. It has a type of its own because declarations of the package refer
+ * to it, and pbf is not a dependency of the package.
+ */
+export interface MessageWriter {
+  buf: Uint8Array;
+  pos: number;
+  realloc(min: number): void;
+  writeTag(field: number, type: number): void;
+  writeVarint(value: number): void;
+  writeBooleanField(field: number, value: boolean): void;
+  writeStringField(field: number, value: string): void;
+  writeBytesField(field: number, value: Uint8Array): void;
+  writePackedVarint(field: number, values: number[]): void;
+  writeMessage<T>(field: number, write: (value: T, out: MessageWriter) => void, value: T): void;
+}
+
 /** The bytes of a message, without a tag around them. */
-export function encode(write: (out: PbfWriter) => void): Uint8Array {
+export function encode(write: (out: MessageWriter) => void): Uint8Array {
   const out = new PbfWriter();
   write(out);
   return out.finish();
@@ -23,18 +40,22 @@ export function encode(write: (out: PbfWriter) => void): Uint8Array {
  * Writes an int32, int64, uint32 or enum field, unless it is zero. Negative values take ten bytes,
  * as 64-bit two's complement.
  */
-export function writeInt(out: PbfWriter, field: number, value: number | bigint | undefined): void {
+export function writeInt(
+  out: MessageWriter,
+  field: number,
+  value: number | bigint | undefined,
+): void {
   if (value === undefined || value === 0 || value === 0n) return;
   writeIntAlways(out, field, value);
 }
 
 /** Like `writeInt`, but also writes a zero, as a member of a oneof requires. */
-export function writeIntAlways(out: PbfWriter, field: number, value: number | bigint): void {
+export function writeIntAlways(out: MessageWriter, field: number, value: number | bigint): void {
   out.writeTag(field, VARINT);
   writeVarint(out, value);
 }
 
-function writeVarint(out: PbfWriter, value: number | bigint): void {
+function writeVarint(out: MessageWriter, value: number | bigint): void {
   if (typeof value === 'number' && value >= 0 && value <= 0xfffffff) {
     out.writeVarint(value);
     return;
@@ -49,42 +70,42 @@ function writeVarint(out: PbfWriter, value: number | bigint): void {
   out.buf[out.pos++] = Number(rest);
 }
 
-export function writeBool(out: PbfWriter, field: number, value: boolean | undefined): void {
+export function writeBool(out: MessageWriter, field: number, value: boolean | undefined): void {
   if (value) out.writeBooleanField(field, true);
 }
 
-export function writeText(out: PbfWriter, field: number, value: string | undefined): void {
+export function writeText(out: MessageWriter, field: number, value: string | undefined): void {
   if (value) out.writeStringField(field, value);
 }
 
 /**
  * Writes a string even if it is empty: an element of a repeated field, or a key or value of a map.
  */
-export function writeTextAlways(out: PbfWriter, field: number, value: string): void {
+export function writeTextAlways(out: MessageWriter, field: number, value: string): void {
   out.writeStringField(field, value);
 }
 
 export function writeTexts(
-  out: PbfWriter,
+  out: MessageWriter,
   field: number,
   values: readonly string[] | undefined,
 ): void {
   for (const value of values ?? []) out.writeStringField(field, value);
 }
 
-export function writeBytes(out: PbfWriter, field: number, value: Uint8Array | undefined): void {
+export function writeBytes(out: MessageWriter, field: number, value: Uint8Array | undefined): void {
   if (value && value.length > 0) out.writeBytesField(field, value);
 }
 
 /** Writes a nested message, even if it is empty. Writes nothing if `value` is undefined. */
 export function writeMessage<T>(
-  out: PbfWriter,
+  out: MessageWriter,
   field: number,
-  write: (out: PbfWriter, value: T) => void,
+  write: (out: MessageWriter, value: T) => void,
   value: T | undefined,
 ): void {
   if (value !== undefined)
-    out.writeMessage(field, (inside: T, inner: PbfWriter) => write(inner, inside), value);
+    out.writeMessage(field, (inside: T, inner: MessageWriter) => write(inner, inside), value);
 }
 
 /**
@@ -92,10 +113,10 @@ export function writeMessage<T>(
  * marshalling does.
  */
 export function writeMap<T>(
-  out: PbfWriter,
+  out: MessageWriter,
   field: number,
   map: Readonly<Record<string, T>> | undefined,
-  writeValue: (out: PbfWriter, value: T) => void,
+  writeValue: (out: MessageWriter, value: T) => void,
 ): void {
   for (const key of Object.keys(map ?? {}).sort(compareUtf8)) {
     const value = (map as Readonly<Record<string, T>>)[key] as T;
