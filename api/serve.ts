@@ -4,7 +4,7 @@ import { controlService } from './control/control-service.ts';
 import { OpenBuilds } from './control/open-builds.ts';
 import { serverVersion, workersOf } from './control/workers.ts';
 import { bridgeService } from './gateway/bridge-service.ts';
-import { serveGrpc } from './grpc/grpc-server.ts';
+import { type GrpcServerOptions, serveGrpc } from './grpc/grpc-server.ts';
 import type { ListenAddress } from './grpc/listen-address.ts';
 import { served } from './grpc/served.ts';
 import { healthService } from './health-service.ts';
@@ -18,6 +18,10 @@ export interface ServeOptions {
   readonly addresses: readonly ListenAddress[];
   /** The version of Kiln. */
   readonly version: string;
+  /** The entitlements that builds may have when their clients ask for them: none by default. */
+  readonly entitlements?: readonly string[] | undefined;
+  /** How connections are accepted. */
+  readonly connections?: GrpcServerOptions | undefined;
   /** Told of errors that are bugs of ours. */
   readonly tell: (error: unknown) => void;
 }
@@ -33,6 +37,8 @@ export async function serve({
   engine,
   addresses,
   version: own,
+  entitlements = [],
+  connections = {},
   tell,
 }: ServeOptions): Promise<AsyncDisposable> {
   const version = serverVersion(own);
@@ -45,12 +51,13 @@ export async function serve({
     sessions: new Sessions(),
     version,
     workers,
+    granted: entitlements,
     stopping: stopping.signal,
   };
   await using scope = new AsyncDisposableStack();
   for (const address of addresses)
     scope.use(
-      await serveGrpc(address, (router) => {
+      await serveGrpc(address, connections, (router) => {
         router.service(Control, served(controlService(host), tell));
         router.service(LLBBridge, served(bridgeService(builds, workers), tell));
         router.service(Health, served(healthService, tell));

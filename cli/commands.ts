@@ -90,4 +90,15 @@ export const COMMANDS = {
   debug: { summary: 'Debugging commands: dump-llb', load: () => import('./commands/debug.ts') },
 } satisfies Record<string, CommandEntry>;
 
+/**
+ * Commands that exist for programs which expect BuildKit's. The launcher calls them when it is
+ * called by their name, such as through a link `buildkitd`. Help and reference leave them out.
+ */
+export const PROGRAMS = {
+  buildkitd: {
+    summary: "Serve the API of BuildKit with buildkitd's defaults",
+    load: () => import('./commands/buildkitd.ts'),
+  },
+} satisfies Record<string, CommandEntry>;
+
 export type CommandName = keyof typeof COMMANDS;

@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { COMMANDS, type CommandEntry, type CommandName } from './commands.ts';
+import { COMMANDS, type CommandEntry, PROGRAMS } from './commands.ts';
 import { beginOutcome } from './outcome.ts';
 import { stdout } from './output.ts';
 import { VERSION } from './version.ts';
@@ -41,7 +41,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
       hint: `write flags after the command: 'kiln COMMAND ${first}'`,
       exitCode: 2,
     });
-  if (!Object.hasOwn(COMMANDS, first)) {
+  const entry = entryOf(first);
+  if (!entry) {
     const { isGroupHelp, dockerGroupHelp, translateDockerCommand } = await import(
       './docker-commands.ts'
     );
@@ -51,8 +52,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const words = subcommandHelp(first, rest);
-  const onlyHelp = words.length > 0 && words.every((word) => word === '--help' || word === '-h');
-  const { subcommands, load }: CommandEntry = COMMANDS[first as CommandName];
+  const onlyHelp = words.length > 0 && words.every((word) => NEEDS_NOTHING.has(word));
+  const { subcommands, load } = entry;
   if (subcommands && !onlyHelp && !subcommands.includes(words[0] ?? ''))
     return await dispatch(
       (await import('./docker-commands.ts')).translateDockerCommand([first, ...words], []),
@@ -60,6 +61,14 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp)
     (await import('./rootless.ts')).enterUserNamespace();
   return await (await load()).run(words);
+}
+
+/** A command whose words are all of these opens no store. */
+const NEEDS_NOTHING: ReadonlySet<string> = new Set(['--help', '-h', '--version']);
+
+function entryOf(name: string): CommandEntry | undefined {
+  const all: Readonly<Record<string, CommandEntry>> = { ...COMMANDS, ...PROGRAMS };
+  return Object.hasOwn(all, name) ? all[name] : undefined;
 }
 
 const HELP: ReadonlySet<string> = new Set(['help', '--help', '-h']);

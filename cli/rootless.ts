@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { programsOn } from '../executor/find-program.ts';
 import { installCommand } from '../executor/probe.ts';
+import { keepOnExec } from '../snapshotter/sys/descriptors.ts';
 import { stderr } from './output.ts';
+import { passedSockets } from './passed-sockets.ts';
 import { homeDirectory, userName } from './user-directories.ts';
 
 /**
@@ -203,6 +205,7 @@ export function enterUserNamespace(): never {
   }
   const ids = map === 'all' ? ['--map-auto', '--map-root-user'] : ['--map-root-user'];
   const program = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  keepPassedSockets();
   process.execve?.(unshare, [unshare, '--user', ...ids, '--', ...program], {
     ...process.env,
     // Without HOME, programs would use the home directory of root.
@@ -213,6 +216,11 @@ export function enterUserNamespace(): never {
     'this version of Node cannot replace its process',
     'use the Node that Kiln ships, or run Kiln with sudo',
   );
+}
+
+/** Node closes inherited descriptors on exec, but sockets of systemd are for `kiln serve`. */
+function keepPassedSockets(): void {
+  for (const { fd } of passedSockets(process.env, process.pid)) keepOnExec(fd);
 }
 
 /** Returns the current user and this host. */

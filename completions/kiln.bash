@@ -39,7 +39,7 @@ _kiln_flags() {
     'cache import') echo '--root --help' ;;
     'fsck') echo '--root --repair --help' ;;
     'logs') echo '--root --list --json --usage --help' ;;
-    'serve') echo '--root --addr --help' ;;
+    'serve') echo '--root --addr --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --insecure --idle-timeout --version --debug --trace --debugaddr --log-format --save-cache-debug --rootless --otel-socket-path --cdi-disabled --cdi-spec-dir --oci-worker --oci-worker-rootless --oci-worker-no-process-sandbox --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-selinux --oci-worker-gc --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-selinux --containerd-worker-gc --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism --help' ;;
     'doctor') echo '--root --help' ;;
     'completion') echo '--root --help' ;;
     'debug dump-llb') echo '--root --file --target --build-arg --platform --format --output --help' ;;
@@ -76,7 +76,7 @@ _kiln_valued() {
     'cache import') echo '--root' ;;
     'fsck') echo '--root' ;;
     'logs') echo '--root' ;;
-    'serve') echo '--root --addr' ;;
+    'serve') echo '--root --addr --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --idle-timeout --debugaddr --log-format --otel-socket-path --cdi-spec-dir --oci-worker --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism' ;;
     'doctor') echo '--root' ;;
     'completion') echo '--root' ;;
     'debug dump-llb') echo '--root --file -f --target --build-arg --platform --format --output -o' ;;

@@ -143,7 +143,11 @@ const parts = await buildParts(root, lazily, [
     roots: ['cli/main.ts', 'cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
   },
   // The modules that only `kiln serve` needs. No build loads them.
-  { name: 'serve', roots: ['cli/commands/serve.ts'], only: ['api/', 'cli/commands/serve.ts'] },
+  {
+    name: 'serve',
+    roots: ['cli/commands/serve.ts', 'cli/commands/buildkitd.ts'],
+    only: ['api/', 'cli/daemon/', 'cli/commands/serve.ts', 'cli/commands/buildkitd.ts'],
+  },
 ]);
 await build({ ...lazily, entryPoints: { worker: 'cli/worker-thread.ts' } });
 // The library that the package exports. It contains nothing of the command line.

@@ -27,6 +27,7 @@ const GUIDES = [
   'library',
   'rootless-and-containers',
   'saved-caches',
+  'server',
   'troubleshooting',
   'uninstalling',
 ].map((name) => `docs/${name}.md`);

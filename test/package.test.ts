@@ -50,6 +50,8 @@ test('the packed tarball installs globally and its kiln starts with the shipped 
     assert.match(readFileSync(join(prefix, 'share/man/man1/kiln.1'), 'utf8'), /^\.TH KILN 1 /m);
     for (const name of ['getting-started.md', 'reference/build.md', 'rules/README.md'])
       assert.ok(existsSync(join(prefix, 'lib/node_modules/kiln/docs', name)), name);
+    for (const unit of ['kiln.socket', 'kiln.service'])
+      assert.ok(existsSync(join(prefix, 'lib/node_modules/kiln/systemd', unit)), unit);
     const completion = await run([join(prefix, 'bin/kiln'), 'completion', 'bash'], { expect: 0 });
     assert.match(completion.stdout, /^complete -F _kiln kiln$/m);
     const node = await run([join(prefix, 'bin/kiln'), 'doctor'], {

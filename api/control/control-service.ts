@@ -23,8 +23,9 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
   return {
     async solve(request, { signal }) {
       const open = builds.begin(request.ref);
+      const ended = AbortSignal.any([signal, host.stopping]);
+      ended.addEventListener('abort', () => open.driver.fail(ended.reason), { once: true });
       try {
-        const ended = AbortSignal.any([signal, host.stopping]);
         return { exporterResponse: await solve(request, open, host, ended) };
       } catch (error) {
         open.driver.fail(error);

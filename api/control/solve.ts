@@ -13,6 +13,7 @@ import type { ClientSession } from '../session/client-session.ts';
 import { remoteSession } from '../session/remote-session.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { readCacheOptions } from './cache-options.ts';
+import { refuseUngranted } from './entitlements.ts';
 import type { OpenBuild } from './open-builds.ts';
 import { exporterResponse, readOutputs } from './outputs.ts';
 
@@ -20,6 +21,8 @@ import { exporterResponse, readOutputs } from './outputs.ts';
 export interface SolveHost {
   readonly engine: Engine;
   readonly sessions: Sessions;
+  /** The entitlements that builds may have when their clients ask for them. */
+  readonly granted: readonly string[];
 }
 
 /**
@@ -29,11 +32,12 @@ export interface SolveHost {
 export async function solve(
   request: SolveRequest,
   open: OpenBuild,
-  { engine, sessions }: SolveHost,
+  { engine, sessions, granted }: SolveHost,
   signal: AbortSignal,
 ): Promise<Record<string, string>> {
   if (request.sourcePolicy.byteLength > 0)
     throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'source policies are not served');
+  refuseUngranted(request.entitlements, granted);
   const isDriven = request.frontend === '' && request.definition.byteLength === 0;
   if (isDriven && (await open.driver.first()) === 'nothing') return {};
   const client = request.session === '' ? undefined : await sessions.find(request.session, signal);

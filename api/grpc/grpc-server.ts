@@ -1,60 +1,95 @@
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
-import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import { connect } from 'node:net';
+import { chmodSync, chownSync, lstatSync, rmSync } from 'node:fs';
+import {
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type ServerHttp2Session,
+} from 'node:http2';
+import { connect, type Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
 import { MAX_HEADERS } from './grpc-status.ts';
-import type { ListenAddress } from './listen-address.ts';
+import { isNetworkAddress, type ListenAddress, listenAddressText } from './listen-address.ts';
+import type { TlsIdentity } from './tls.ts';
 
 /** BuildKit's limit of a message, with room for what is around one of that size. */
 const MAX_MESSAGE = (16 << 20) + (64 << 10);
 /** What may be under way to us on a connection, and on each of its streams, in bytes. */
 const CONNECTION_WINDOW = 16 << 20;
 const STREAM_WINDOW = 4 << 20;
-/** How long the last answers may take when the server ends. */
+/** How long the last answers may take when the server ends, in milliseconds. */
 const CLOSING_MS = 500;
 
+export interface GrpcServerOptions {
+  /** For connections over a network. Without it they are not encrypted. */
+  readonly tls?: TlsIdentity | undefined;
+  /** The group that may connect to a socket in the file system: its id. */
+  readonly group?: number | undefined;
+  /** Called for each connection when it opens, and when it has closed. */
+  readonly opened?: (() => void) | undefined;
+  readonly closed?: (() => void) | undefined;
+}
+
 /**
- * A gRPC server over HTTP/2 without TLS: clients know that it speaks HTTP/2 (prior knowledge).
+ * A gRPC server over HTTP/2. Without TLS, clients know that it speaks HTTP/2 (prior knowledge).
  * Disposed, it takes no more connections and ends those that are open.
  */
 export async function serveGrpc(
   address: ListenAddress,
+  { tls, group, opened, closed }: GrpcServerOptions,
   routes: (router: ConnectRouter) => void,
 ): Promise<AsyncDisposable> {
   const open = new Set<ServerHttp2Session>();
-  const server = createServer(
-    {
-      settings: { initialWindowSize: STREAM_WINDOW, maxConcurrentStreams: 1000 },
-      maxSendHeaderBlockLength: MAX_HEADERS,
-    },
-    connectNodeAdapter({
-      routes,
-      connect: false,
-      grpcWeb: false,
-      acceptCompression: [],
-      readMaxBytes: MAX_MESSAGE,
-    }),
-  );
-  server.on('session', (session) => {
+  const settings = {
+    settings: { initialWindowSize: STREAM_WINDOW, maxConcurrentStreams: 1000 },
+    maxSendHeaderBlockLength: MAX_HEADERS,
+  };
+  const handler = connectNodeAdapter({
+    routes,
+    connect: false,
+    grpcWeb: false,
+    acceptCompression: [],
+    readMaxBytes: MAX_MESSAGE,
+  });
+  const server =
+    tls && isNetworkAddress(address)
+      ? createSecureServer({ ...settings, ...tls, requestCert: tls.ca !== undefined }, handler)
+      : createServer(settings, handler);
+  server.on('session', (session: ServerHttp2Session) => {
     open.add(session);
+    opened?.();
     session.setLocalWindowSize(CONNECTION_WINDOW);
     session.on('error', () => {});
-    session.once('close', () => open.delete(session));
+    session.once('close', () => {
+      open.delete(session);
+      closed?.();
+    });
+  });
+  // buildx names no protocol in its TLS handshake, for which Node would expect HTTP/1.1.
+  server.prependListener('secureConnection', (socket: TLSSocket) => {
+    socket.alpnProtocol ||= 'h2';
+  });
+  // A connection whose handshake has not ended belongs to no session.
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
   // What a client does wrong ends its own connection or stream, and nothing else.
   server.on('sessionError', () => {});
   server.on('stream', (stream) => void stream.on('error', () => {}));
-  await listening(server, address);
+  await listening(server, address, group);
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // What is being answered gets its time; streams of sessions would never end.
       for (const session of open) session.close();
       const late = setTimeout(() => {
-        for (const session of open) session.destroy();
+        for (const socket of sockets) socket.destroy();
       }, CLOSING_MS);
       await closed;
       clearTimeout(late);
@@ -62,7 +97,11 @@ export async function serveGrpc(
   };
 }
 
-async function listening(server: Http2Server, address: ListenAddress): Promise<void> {
+async function listening(
+  server: Http2Server | Http2SecureServer,
+  address: ListenAddress,
+  group: number | undefined,
+): Promise<void> {
   if (address.kind === 'unix') await removeStale(address.path);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once('error', reject);
@@ -71,23 +110,32 @@ async function listening(server: Http2Server, address: ListenAddress): Promise<v
     const before = process.umask(0o117);
     server.listen(address.path, resolve);
     process.umask(before);
-  } else server.listen(address.port, address.host, resolve);
+  } else if (address.kind === 'fd') server.listen({ fd: address.socket.fd }, resolve);
+  else server.listen(address.port, address.host, resolve);
   try {
     await promise;
   } catch (error) {
     throw osError(error, {
       code: 'KILN_ADDRESS_UNUSABLE',
-      what: `cannot listen on ${addressText(address)}`,
+      what: `cannot listen on ${listenAddressText(address)}`,
       place: { kind: 'flag', flag: '--addr' },
     });
   }
-  if (address.kind === 'unix') chmodSync(address.path, 0o660);
+  if (address.kind !== 'unix') return;
+  if (group !== undefined) giveToGroup(address.path, group);
+  chmodSync(address.path, 0o660);
 }
 
-function addressText(address: ListenAddress): string {
-  return address.kind === 'unix'
-    ? `unix://${address.path}`
-    : `tcp://${address.host}:${address.port}`;
+function giveToGroup(path: string, group: number): void {
+  try {
+    chownSync(path, -1, group);
+  } catch (error) {
+    throw osError(error, {
+      code: 'KILN_ADDRESS_UNUSABLE',
+      what: `the socket ${path} cannot be given to the group ${group}`,
+      place: { kind: 'flag', flag: '--group' },
+    });
+  }
 }
 
 /** A server that was killed leaves its socket, which nobody answers at. */

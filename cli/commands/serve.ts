@@ -1,61 +1,173 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { isLocalAddress, parseListenAddress } from '../../api/grpc/listen-address.ts';
+import { GRANTABLE } from '../../api/control/entitlements.ts';
+import { serverVersion } from '../../api/control/workers.ts';
+import { IdleClock } from '../../api/grpc/idle-clock.ts';
+import {
+  isLocalAddress,
+  type ListenAddress,
+  listenAddressText,
+  parseListenAddress,
+} from '../../api/grpc/listen-address.ts';
+import { readTlsFiles, type TlsIdentity } from '../../api/grpc/tls.ts';
 import { serve } from '../../api/serve.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
-import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
+import { attempt, writing } from '../../base/oserror.ts';
+import { parseDuration } from '../../cache/gc/filter.ts';
+import { type Command, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
-import { openLocalEngine, stateDirectory } from '../engine.ts';
-import { stderr } from '../output.ts';
+import { configPath } from '../config-path.ts';
+import { kilnSocket } from '../daemon/default-socket.ts';
+import { readServerConfig, type ServerConfig } from '../daemon/server-config.ts';
+import { declareServer, type ServerFlags, unusedFlags } from '../daemon/server-flags.ts';
+import { groupId } from '../daemon/socket-group.ts';
+import { openLocalEngine } from '../engine.ts';
+import { stderr, stdout } from '../output.ts';
+import { passedSockets } from '../passed-sockets.ts';
 import { VERSION } from '../version.ts';
 
-export function declareCommand(): Command {
-  return newCommand('serve', 'Serve the API of BuildKit, for buildx and other clients').option(
-    '--addr <address>',
-    'listen on this address: unix://PATH or tcp://HOST:PORT (default: a socket in /run/kiln)',
-    collect,
-  );
-}
+export { declareServer as declareCommand };
+
+/** How long a server that systemd's socket has started waits for a client, in milliseconds. */
+const IDLE_MS = 10 * 60_000;
 
 /** `kiln serve`: serves builds until a signal ends it. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const command = declareCommand();
+  return await serveAs(argv, { socket: kilnSocket });
+}
+
+/** What differs when Kiln is called as buildkitd. */
+export interface ServerDefaults {
+  /** Returns the path of the socket that is listened on without `--addr`. */
+  readonly socket: () => string;
+}
+
+export async function serveAs(argv: readonly string[], defaults: ServerDefaults): Promise<number> {
+  const command = declareServer();
   if (!parseArguments(command, argv)) return 0;
-  const { addr = [defaultAddress()] } = command.opts<{ addr?: string[] }>();
-  const addresses = addr.map(parseListenAddress);
-  const open = addresses.find((address) => !isLocalAddress(address));
-  if (open)
-    throw new KilnError(
-      'KILN_ADDRESS_INVALID',
-      'a server without TLS listens on addresses of this host only',
-      {
-        place: { kind: 'flag', flag: '--addr' },
-        hint: 'listen on unix://PATH or tcp://127.0.0.1:PORT',
-        exitCode: 2,
-      },
-    );
+  const flags = command.opts<ServerFlags>();
+  if (flags.version) return printVersion();
+  if (flags.config !== undefined) process.env['KILN_CONFIG'] = flags.config;
+  const config = await readServerConfig(configPath(process.env));
+  if (config.root !== undefined && flags.root === undefined) process.env['KILN_ROOT'] = config.root;
+  warnUnused(command, config);
+  const addresses = chosenAddresses(flags, config, defaults);
+  const tls = tlsOf(flags, config);
+  refuseOpen(addresses, flags, tls);
+  const group = flags.group ?? config.group;
+  const connections = { tls, group: group === undefined ? undefined : groupId(group) };
+  const entitlements = entitlementsOf(flags, config);
   for (const address of addresses)
-    if (address.kind === 'unix') mkdirSync(dirname(address.path), { recursive: true });
+    if (address.kind === 'unix') makeDirectory(dirname(address.path));
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
+  const ended = Promise.withResolvers<void>();
+  using idle = idleClock(flags, addresses, ended.resolve);
   await using _server = await serve({
     engine,
     addresses,
     version: VERSION,
+    entitlements,
+    connections: { ...connections, opened: idle?.opened, closed: idle?.closed },
     tell: (error) =>
       void stderr.write(`ERROR: ${error instanceof Error ? error.stack : messageOf(error)}\n`),
   });
-  for (const address of addr) stderr.write(`listening on ${address}\n`);
-  if (!cancel.signal.aborted)
-    await new Promise((resolve) =>
-      cancel.signal.addEventListener('abort', resolve, { once: true }),
-    );
+  for (const address of addresses) stderr.write(`listening on ${listenAddressText(address)}\n`);
+  cancel.signal.addEventListener('abort', () => ended.resolve(), { once: true });
+  if (!cancel.signal.aborted) await ended.promise;
   return 0;
 }
 
-/**
- * Returns the address of a socket in the directory for the state of sandboxes, such as /run/kiln.
- */
-function defaultAddress(): string {
-  return `unix://${stateDirectory()}/buildkitd.sock`;
+/** Prints the line of which buildx reads the third word. */
+function printVersion(): number {
+  const { package: name, version, revision } = serverVersion(VERSION);
+  stdout.write(`buildkitd ${name} ${version} ${revision}\n`);
+  return 0;
+}
+
+function warnUnused(command: Command, { unread }: ServerConfig): void {
+  const flags = unusedFlags(command);
+  if (flags.length > 0)
+    stderr.write(`WARNING: Kiln accepts and ignores these flags: ${flags.join(', ')}\n`);
+  if (unread.length > 0)
+    stderr.write(`WARNING: Kiln ignores these keys of the configuration: ${unread.join(', ')}\n`);
+}
+
+function chosenAddresses(
+  flags: ServerFlags,
+  config: ServerConfig,
+  { socket }: ServerDefaults,
+): readonly ListenAddress[] {
+  const passed = passedSockets(process.env, process.pid);
+  // Programs that Kiln starts must not take the sockets for theirs.
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete process.env[name];
+  const given = flags.addr ?? (config.addresses.length > 0 ? config.addresses : undefined);
+  const texts = given ?? [passed.length > 0 ? 'fd://' : `unix://${socket()}`];
+  return texts.flatMap((text) => parseListenAddress(text, passed));
+}
+
+function tlsOf(flags: ServerFlags, config: ServerConfig): TlsIdentity | undefined {
+  const cert = flags.tlscert ?? config.tlsCert;
+  const key = flags.tlskey ?? config.tlsKey;
+  const ca = flags.tlscacert ?? config.tlsCa;
+  if (cert === undefined && key === undefined && ca === undefined) return undefined;
+  if (cert === undefined || key === undefined)
+    throw new KilnError('KILN_USAGE', 'TLS needs a certificate and its key', {
+      place: { kind: 'flag', flag: cert === undefined ? '--tlscert' : '--tlskey' },
+      hint: 'give both --tlscert and --tlskey',
+      exitCode: 2,
+    });
+  return readTlsFiles({ cert, key, ca });
+}
+
+/** Whoever reaches the server can run programs as it, so other hosts must prove who they are. */
+function refuseOpen(
+  addresses: readonly ListenAddress[],
+  { insecure = false }: ServerFlags,
+  tls: TlsIdentity | undefined,
+): void {
+  const open = addresses.find((address) => !isLocalAddress(address));
+  if (!open || insecure || tls?.ca !== undefined) return;
+  const why = tls ? 'without a CA for the certificates of clients' : 'without TLS';
+  throw new KilnError(
+    'KILN_ADDRESS_INVALID',
+    `every host that reaches ${listenAddressText(open)} could run programs here: it is ${why}`,
+    {
+      place: { kind: 'flag', flag: '--addr' },
+      hint: 'give --tlscert, --tlskey and --tlscacert; --insecure serves everybody',
+      exitCode: 2,
+    },
+  );
+}
+
+function entitlementsOf(flags: ServerFlags, config: ServerConfig): readonly string[] {
+  const given = flags.allowInsecureEntitlement ?? config.entitlements;
+  const names = given.flatMap((text) => text.split(','));
+  const wrong = names.find((name) => !GRANTABLE.some((known) => known === name));
+  if (wrong === undefined) return names;
+  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(wrong)} is not an entitlement`, {
+    place: { kind: 'flag', flag: '--allow-insecure-entitlement' },
+    hint: `use ${GRANTABLE.join(', ')}`,
+    exitCode: 2,
+  });
+}
+
+function makeDirectory(path: string): void {
+  attempt(writing('the directory of the socket', path), () => mkdirSync(path, { recursive: true }));
+}
+
+/** A server that systemd can start again ends by itself when nobody needs it. */
+function idleClock(
+  { idleTimeout }: ServerFlags,
+  addresses: readonly ListenAddress[],
+  ended: () => void,
+): IdleClock | undefined {
+  const isStarted = addresses.every(({ kind }) => kind === 'fd');
+  const limit =
+    idleTimeout === undefined
+      ? isStarted
+        ? IDLE_MS
+        : 0
+      : parseDuration(idleTimeout, '--idle-timeout');
+  return limit > 0 ? new IdleClock(limit, ended) : undefined;
 }

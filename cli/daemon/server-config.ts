@@ -1,0 +1,105 @@
+import { KilnError, messageOf } from '../../base/errors.ts';
+import { textIfThere } from '../../registry/textfile.ts';
+
+/** What the configuration says about the server itself. */
+export interface ServerConfig {
+  readonly root?: string | undefined;
+  readonly addresses: readonly string[];
+  readonly group?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+  readonly tlsCa?: string | undefined;
+  readonly entitlements: readonly string[];
+  /** The keys of the file that Kiln does not read, such as `worker.oci.snapshotter`. */
+  readonly unread: readonly string[];
+}
+
+/**
+ * Reads what the file at `path` says about the server. It has the form of buildkitd.toml:
+ *
+ *     root = "/var/lib/kiln"
+ *     insecure-entitlements = ["network.host"]
+ *     [grpc]
+ *       address = ["unix:///run/kiln/buildkitd.sock", "tcp://0.0.0.0:1234"]
+ *       gid = 998
+ *       [grpc.tls]
+ *         cert = "/etc/kiln/server.pem"
+ *         key = "/etc/kiln/server.key"
+ *         ca = "/etc/kiln/clients.pem"
+ *
+ * A missing file configures nothing. Throws KILN_SERVER_CONFIG_INVALID.
+ */
+export async function readServerConfig(path: string): Promise<ServerConfig> {
+  const text = textIfThere('the configuration', path) ?? '';
+  const { parse } = await import('smol-toml');
+  try {
+    const file: Table = parse(text);
+    const grpc = table(file, 'grpc');
+    const tls = table(grpc, 'tls');
+    const gid = grpc['gid'];
+    if (gid !== undefined && !Number.isInteger(gid)) throw new Error('grpc.gid is not a number');
+    return {
+      root: word(file, 'root'),
+      addresses: words(grpc, 'address'),
+      group: gid === undefined ? undefined : String(gid),
+      tlsCert: word(tls, 'cert'),
+      tlsKey: word(tls, 'key'),
+      tlsCa: word(tls, 'ca'),
+      entitlements: words(file, 'insecure-entitlements'),
+      unread: keysOf(file).filter((key) => !READ.some((pattern) => pattern.test(key))),
+    };
+  } catch (error) {
+    throw new KilnError(
+      'KILN_SERVER_CONFIG_INVALID',
+      `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
+      {
+        place: { kind: 'path', path },
+        hint: 'write it in the form of buildkitd.toml',
+        cause: error,
+      },
+    );
+  }
+}
+
+/** The keys that Kiln reads, here or where a build needs them. */
+const READ: readonly RegExp[] = [
+  /^(root|insecure-entitlements|grpc\.(address|gid|tls\.(cert|key|ca)))$/,
+  /^registry\./,
+  /^emulators\./,
+  /^worker\.(oci|containerd)\.(gc|gcpolicy|reservedSpace|gckeepstorage|maxUsedSpace)$/,
+  /^worker\.(oci|containerd)\.(minFreeSpace|networkFallback)$/,
+];
+
+type Table = Readonly<Record<string, unknown>>;
+
+/** Returns the paths of all values. A list of tables counts as a value. */
+function keysOf(file: Table): readonly string[] {
+  return Object.entries(file).flatMap(([key, value]) =>
+    isTable(value) ? keysOf(value).map((inner) => `${key}.${inner}`) : [key],
+  );
+}
+
+function table(file: Table, key: string): Table {
+  const value = file[key] ?? {};
+  if (!isTable(value)) throw new Error(`${key} is not a table`);
+  return value;
+}
+
+function word(file: Table, key: string): string | undefined {
+  const value = file[key];
+  if (value === undefined || value === '') return undefined;
+  if (typeof value !== 'string') throw new Error(`${key} is not a string`);
+  return value;
+}
+
+function words(file: Table, key: string): readonly string[] {
+  const value = file[key] ?? [];
+  if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
+  throw new Error(`${key} is not a list of strings`);
+}
+
+function isTable(value: unknown): value is Table {
+  return (
+    typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
+  );
+}
