@@ -55,7 +55,7 @@ RUN test ! -e /dev/net && echo without
   rig.write('d', { Dockerfile: 'FROM busybox\nRUN --device=test.com/other,required true\n' });
   assert.match(
     (await build(rig, '--allow=device', 'd')).stderr,
-    /KILN_DEVICE_UNKNOWN(.|\n)*it has test\.com\/tun=a/,
+    /KILN_DEVICE_UNKNOWN(.|\n)*its devices are test\.com\/tun=a/,
   );
 });
 

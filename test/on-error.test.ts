@@ -184,7 +184,7 @@ real('the hint of a failed build is a command without values that look like secr
 test('the error for a wrong value names the flag', async () => {
   const shell = await run([KILN, 'build', '--on-error=vim', '.']);
   assert.is(shell.code, 2);
-  assert.match(shell.stderr, /--on-error[\s\S]*use shell/);
+  assert.match(shell.stderr, /--on-error[\s\S]*write --on-error=shell/);
   const output = await run([KILN, 'build', '--output-on-error=dir', '.']);
   assert.is(output.code, 2);
   assert.match(output.stderr, /--output-on-error[\s\S]*DIR,PATH/);
