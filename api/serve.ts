@@ -4,6 +4,7 @@ import { controlService } from './control/control-service.ts';
 import { OpenBuilds } from './control/open-builds.ts';
 import { serverVersion, workersOf } from './control/workers.ts';
 import { bridgeService } from './gateway/bridge-service.ts';
+import { clientBuilds } from './gateway/driven-builds.ts';
 import { type GrpcServerOptions, serveGrpc } from './grpc/grpc-server.ts';
 import type { ListenAddress } from './grpc/listen-address.ts';
 import { served } from './grpc/served.ts';
@@ -59,7 +60,7 @@ export async function serve({
     scope.use(
       await serveGrpc(address, connections, (router) => {
         router.service(Control, served(controlService(host), tell));
-        router.service(LLBBridge, served(bridgeService(builds, workers), tell));
+        router.service(LLBBridge, served(bridgeService(clientBuilds(builds), workers), tell));
         router.service(Health, served(healthService, tell));
       }),
     );

@@ -27,6 +27,8 @@ export interface Bridge {
   readonly layouts: Map<string, string>;
   /** The directories for `local://NAME` in graphs. Each frontend adds its own. */
   readonly locals: Map<string, LocalDirectory>;
+  /** How many frontends in images stand between the build and this bridge: one may ask another. */
+  readonly depth: number;
 }
 
 /** The graphs that are to be solved and exported, as a frontend or a client returns them. */
@@ -39,6 +41,8 @@ export interface BuildAnswer {
   readonly targets: readonly TargetResult[];
   /** The text of the build file. Undefined when a client gives a graph without one. */
   readonly dockerfile: SourceText | undefined;
+  /** What a frontend in an image says of its result, by BuildKit's names. */
+  readonly metadata?: Readonly<Record<string, Uint8Array>> | undefined;
 }
 
 /** Makes the graphs of a build, in place of the frontend that its request names. */
@@ -75,6 +79,7 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
     solving: () => (opened ??= openSolving(context, { session, images, caches, emulated })),
     layouts,
     locals,
+    depth: 0,
   };
 }
 

@@ -1,4 +1,3 @@
-import type { KilnError } from '../base/errors.ts';
 import { redactData } from '../base/redact.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
 import {
@@ -11,27 +10,9 @@ import { requestOver } from '../frontend/gateway.ts';
 import { openBridge } from './bridge.ts';
 import { withoutLogins } from './build.ts';
 import type { BuildContext } from './build-context.ts';
+import type { CallAnswer, CallSpec } from './call-spec.ts';
+import type { ImageFrontend } from './image-frontend.ts';
 import { type OpenedFrontend, openFrontend } from './opened-frontend.ts';
-
-/** A question about a Dockerfile, asked instead of building it. */
-export interface CallSpec {
-  readonly method: 'check' | 'outline' | 'targets';
-  readonly format: 'text' | 'json';
-  /** Warnings of a check do not change the exit code. */
-  readonly ignoreStatus: boolean;
-  /** The name of the Dockerfile in the text of a check. The default is its name in the context. */
-  readonly shownName?: string | undefined;
-}
-
-/**
- * The text for standard output, and the exit code. `error` is a mistake in the Dockerfile that a
- * check found. It is to be shown after the text.
- */
-export interface CallAnswer {
-  readonly text: string;
-  readonly exitCode: number;
-  readonly error: KilnError | undefined;
-}
 
 /**
  * Answers a question about the Dockerfile. Builds nothing and writes no log. The arguments and the
@@ -50,9 +31,12 @@ export async function answerCall(
 
 /** The same about a Dockerfile that is loaded. */
 export async function answerCallAbout(
-  { gateway, inputs }: OpenedFrontend,
+  opened: OpenedFrontend | ImageFrontend,
   call: CallSpec,
 ): Promise<CallAnswer> {
+  if (opened.kind === 'image')
+    return await (await import('./image-call.ts')).answerImageCall(opened, call);
+  const { gateway, inputs } = opened;
   const request = requestOver(gateway, inputs);
   // Logins in URLs are removed before the Dockerfile is put into documents as base64.
   const source = redactData(request.dockerfile);

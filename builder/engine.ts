@@ -13,6 +13,7 @@ import { openServices, type StoreServices } from '../snapshotter/overlay/service
 import { openStore } from '../snapshotter/store/root.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 import type { Worker } from '../solver/worker.ts';
+import type { ImageFrontends } from './image-frontends.ts';
 import { Upkeep } from './upkeep.ts';
 
 /**
@@ -84,6 +85,11 @@ export interface EngineSettings {
   readonly emulation: EmulationOptions;
   /** Frontends in addition to the one for Dockerfiles, by their names in a request. */
   readonly frontends?: Readonly<Record<string, Frontend>> | undefined;
+  /**
+   * Loads what runs frontends from images. Called when a build asks for one. Undefined means that
+   * such builds are refused.
+   */
+  readonly imageFrontends?: (() => Promise<ImageFrontends>) | undefined;
   /**
    * Collects the cache of the store, or starts a process that does. Called after builds that made
    * layers, when a collection is due.

@@ -6,7 +6,7 @@ import type { ImageResolver, NamedContext } from '../frontend/frontend.ts';
 import type { FrontendInputs } from '../frontend/gateway.ts';
 import { graphOptions } from '../frontend/graph-options.ts';
 import { ignoreFilter } from '../frontend/ignore.ts';
-import { checkSyntax } from '../frontend/syntax.ts';
+import { noImageFrontends, requestedSyntax, type SyntaxImage } from '../frontend/syntax.ts';
 import { parseConfig } from '../registry/parse-document.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { parseDefinition } from '../solver/llb/parse.ts';
@@ -45,10 +45,22 @@ export async function layoutsOf(
 }
 
 /**
+ * Returns the frontend in an image that must read the Dockerfile, if it requests one. A frontend
+ * that got the request for its own `# syntax` line (`cmdline`) does not request another one.
+ */
+export function syntaxImageOf(
+  { frontend, frontendOptions, buildArgs }: BuildRequest,
+  { dockerfile }: Pick<LoadedContext, 'dockerfile'>,
+): SyntaxImage | undefined {
+  if (frontend !== DOCKERFILE_FRONTEND || frontendOptions.has('cmdline')) return undefined;
+  return requestedSyntax(dockerfile, buildArgs.get('BUILDKIT_SYNTAX')).image;
+}
+
+/**
  * Makes the inputs of a frontend from the request and its loaded context. For Dockerfiles it warns
- * of another `# syntax` and of unknown rules in `# check`. Throws KILN_FRONTEND_UNSUPPORTED when
- * `# syntax` names a frontend that Kiln cannot replace, and the errors of the session and of ignore
- * files.
+ * of a `# syntax` of another version and of unknown rules in `# check`. Throws
+ * KILN_FRONTEND_UNSUPPORTED when the Dockerfile needs the frontend of an image, and the errors of
+ * the session and of ignore files.
  */
 export async function prepareRequest(
   options: BuildRequest,
@@ -57,9 +69,11 @@ export async function prepareRequest(
   warn: ProgressSink,
 ): Promise<PreparedRequest> {
   const isDockerfile = options.frontend === DOCKERFILE_FRONTEND;
+  const image = syntaxImageOf(options, context);
+  if (image) throw noImageFrontends(image);
   for (const warning of isDockerfile
     ? [
-        ...checkSyntax(context.dockerfile, options.buildArgs.get('BUILDKIT_SYNTAX')),
+        ...requestedSyntax(context.dockerfile, options.buildArgs.get('BUILDKIT_SYNTAX')).warnings,
         ...unknownRules(context.dockerfile, options.buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')),
       ]
     : [])

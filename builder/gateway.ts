@@ -5,6 +5,7 @@ import { hostPlatform } from '../registry/platforms.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
+import type { BuildResult } from '../solver/result.ts';
 import type { BuildContext } from './build-context.ts';
 import { explainingFailures, type Solving } from './solving.ts';
 
@@ -44,18 +45,28 @@ export async function solveTree(
 /** Like `solveTree`, for a tree whose graph is sealed. */
 export async function solveEdge(
   edge: LlbEdge,
+  solving: Solving,
+  context: BuildContext,
+): Promise<SolvedTree> {
+  const result = await resultOf(edge, solving, context);
+  const { openSnapshotTree, openDirectoryTree } = await import('./context/solved-tree.ts');
+  if (result?.kind === 'directory') return openDirectoryTree(result.root);
+  if (result?.kind !== 'snapshot')
+    throw new Error('a tree that is solved is a snapshot or a directory');
+  return await openSnapshotTree(context.engine.snapshotter, result.snapshot);
+}
+
+/** Solves one graph. Throws the explained error of the step that failed. */
+export async function resultOf(
+  edge: LlbEdge,
   { solver, worker, session }: Solving,
   { engine, signal }: BuildContext,
-): Promise<SolvedTree> {
+): Promise<BuildResult | undefined> {
   const [result] = await explainingFailures(
     [edge],
     () => solver.solve(loadGraphs([edge], worker, session.allowed), signal),
     engine.store.root,
     signal,
   );
-  const { openSnapshotTree, openDirectoryTree } = await import('./context/solved-tree.ts');
-  if (result?.kind === 'directory') return openDirectoryTree(result.root);
-  if (result?.kind !== 'snapshot')
-    throw new Error('a tree that is solved is a snapshot or a directory');
-  return await openSnapshotTree(engine.snapshotter, result.snapshot);
+  return result;
 }

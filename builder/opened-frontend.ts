@@ -2,7 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { TreeFilter } from '../cache/contenthash.ts';
 import { dockerfileFrontend } from '../frontend/dockerfile-frontend.ts';
-import type { Gateway } from '../frontend/gateway.ts';
+import type { Frontend, Gateway } from '../frontend/gateway.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import type { Bridge, BuildAnswer } from './bridge.ts';
@@ -15,15 +15,18 @@ import {
   layoutsOf,
   type PreparedRequest,
   prepareRequest,
+  syntaxImageOf,
 } from './frontend-request.ts';
 import { openGateway, solveTree } from './gateway.ts';
+import type { ImageFrontend } from './image-frontend.ts';
 import { internalStep } from './internal-step.ts';
-import { type BuildRequest, DOCKERFILE_FRONTEND } from './request.ts';
+import { type BuildRequest, DOCKERFILE_FRONTEND, IMAGE_FRONTEND } from './request.ts';
 import type { LocalDirectory } from './session/lend.ts';
 import type { Solving } from './solving.ts';
 
 /** The inputs and the gateway of a frontend, and the solver for its graph. */
 export interface OpenedFrontend extends PreparedRequest {
+  readonly kind: 'here';
   readonly gateway: Gateway;
   /** The step that loaded the Dockerfile. Warnings about its text are shown there. */
   readonly vertex: Digest;
@@ -32,24 +35,31 @@ export interface OpenedFrontend extends PreparedRequest {
 }
 
 /**
- * Loads what `request` names: the context, the Dockerfile and named contexts. One bridge can open
- * several frontends.
+ * Loads what `request` names: the context, the Dockerfile and named contexts. Returns a frontend
+ * in an image when the request or the Dockerfile names one. One bridge can open several frontends.
  */
 export async function openFrontend(
-  { context, resolveImage, solving, layouts, locals }: Bridge,
-  request: BuildRequest = context.request,
-): Promise<OpenedFrontend> {
+  bridge: Bridge,
+  request: BuildRequest = bridge.context.request,
+): Promise<OpenedFrontend | ImageFrontend> {
+  const { context, resolveImage, solving, layouts, locals } = bridge;
+  if (request.frontend === IMAGE_FRONTEND)
+    return (await import('./image-frontend.ts')).gatewayFrontend(bridge, request);
   const { session, progress } = context;
   const asked: BuildContext = { ...context, request };
   for (const [name, path] of await layoutsOf(request, session)) layouts.set(name, path);
   const fetch = (tree: DraftEdge) => solveTree(tree, solving(), context);
   const { loaded, vertex } = await loadWithProgress(asked, fetch);
+  const image = context.engine.settings.imageFrontends && syntaxImageOf(request, loaded);
+  if (image)
+    return (await import('./image-frontend.ts')).syntaxFrontend(bridge, request, image, loaded);
   const prepared = await prepareRequest(request, session, loaded, progress);
   const withLocals = () => {
     for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
     return solving();
   };
   return {
+    kind: 'here',
     ...prepared,
     gateway: openGateway(context, resolveImage, withLocals, vertex),
     vertex,
@@ -96,23 +106,30 @@ export async function askFrontend(
   bridge: Bridge,
   request: BuildRequest = bridge.context.request,
 ): Promise<BuildAnswer> {
-  const { frontends = {} } = bridge.context.engine.settings;
-  const name = request.frontend;
-  const frontend =
-    name === DOCKERFILE_FRONTEND
-      ? dockerfileFrontend
-      : Object.hasOwn(frontends, name)
-        ? frontends[name]
-        : undefined;
-  if (!frontend)
-    throw new KilnError('KILN_REQUEST_INVALID', `there is no frontend ${JSON.stringify(name)}`, {
-      hint: `use one of: ${[DOCKERFILE_FRONTEND, ...Object.keys(frontends)].join(', ')}`,
-    });
-  const { gateway, inputs, solving } = await openFrontend(bridge, request);
+  const frontend = frontendFor(request, bridge);
+  const opened = await openFrontend(bridge, request);
+  if (opened.kind === 'image')
+    return { request, dockerfile: opened.dockerfile, ...(await opened.ask()) };
+  const { gateway, inputs, solving } = opened;
   const { targets } = await frontend.solve(gateway, inputs);
   // The graph may name directories of this frontend. This call gives them to the solver.
   solving();
   return { request, targets, dockerfile: inputs.dockerfile };
+}
+
+/** The frontend that has the name in the request. One in an image is opened instead of it. */
+function frontendFor(
+  { frontend: name }: BuildRequest,
+  { context: { engine } }: Pick<Bridge, 'context'>,
+): Frontend {
+  const { frontends = {} } = engine.settings;
+  if (name === DOCKERFILE_FRONTEND || name === IMAGE_FRONTEND) return dockerfileFrontend;
+  const frontend = Object.hasOwn(frontends, name) ? frontends[name] : undefined;
+  if (frontend) return frontend;
+  const names = Object.keys(frontends);
+  throw new KilnError('KILN_REQUEST_INVALID', `there is no frontend ${JSON.stringify(name)}`, {
+    hint: `use one of: ${[DOCKERFILE_FRONTEND, IMAGE_FRONTEND, ...names].join(', ')}`,
+  });
 }
 
 function directoryOf({ find, filter, onRead }: LocalSource): LocalDirectory {

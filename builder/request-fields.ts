@@ -101,6 +101,8 @@ export const REQUEST_FIELDS: {
   readonly [name in keyof BuildRequest]: RequestField<BuildRequest[name]>;
 } = {
   frontend: { form: text, provenance: 'omitted' },
+  frontendOptions: { form: pairsOf(text), provenance: 'omitted' },
+  frontendInputs: { form: pairsOf(text), provenance: 'omitted' },
   context: {
     form: union<'kind', ContextSource>('kind', {
       directory: { name: text },

@@ -16,6 +16,13 @@ import type { Compression } from '../snapshotter/content.ts';
 export interface BuildRequest extends GraphOptions {
   /** The frontend that turns the build file into a graph, by its name in the engine. */
   readonly frontend: string;
+  /**
+   * Options for a frontend in an image, by BuildKit's names, besides those that the other fields
+   * make. `source` names the image when `frontend` is `gateway.v0`.
+   */
+  readonly frontendOptions: ReadonlyMap<string, string>;
+  /** Graphs for a frontend in an image, by name: each a pb.Definition in base64. */
+  readonly frontendInputs: ReadonlyMap<string, string>;
   readonly context: ContextSource;
   readonly dockerfile: DockerfileSource;
   /** `--build-context`, by name. */
@@ -115,10 +122,15 @@ export interface CacheToOptions {
 /** The name of the built-in frontend. */
 export const DOCKERFILE_FRONTEND = 'dockerfile.v0';
 
+/** The name under which the frontend of an image is asked. The option `source` names the image. */
+export const IMAGE_FRONTEND = 'gateway.v0';
+
 /** Builds the directory `context` with its `Dockerfile`, and leaves the result in the cache. */
 const PLAIN: BuildRequest = {
   ...PLAIN_GRAPH,
   frontend: DOCKERFILE_FRONTEND,
+  frontendOptions: new Map(),
+  frontendInputs: new Map(),
   context: { kind: 'directory', name: 'context' },
   dockerfile: { kind: 'default' },
   namedContexts: new Map(),

@@ -9,6 +9,7 @@ import type { ImageSources } from '../registry/pull.ts';
 import { SCRATCH } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
+import { isImageSource } from '../solver/ops/source-image.ts';
 import type { AttestedBuild } from './attest.ts';
 import { type BuildDriver, openBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
@@ -124,7 +125,8 @@ async function solveTargets(
   const { request, engine, signal, progress } = context;
   const { solver, settings, session, images, caches, worker, memory, emulated } = solving;
   const all = targets.flatMap((target) => (target.edge ? [target.edge] : []));
-  const isBase = ({ vertex }: LlbEdge) => vertex.op.kind === 'source';
+  const isBase = ({ vertex: { op } }: LlbEdge) =>
+    op.kind === 'source' && isImageSource(op.source.identifier);
   const remote =
     mayStayRemote && !caches && all.some(isBase)
       ? await (await import('./export/remote-bases.ts')).remoteBases(all, basesOf(solving), context)

@@ -1,4 +1,4 @@
-import type { CallSpec } from '../builder/call.ts';
+import type { CallSpec } from '../builder/call-spec.ts';
 import type { BuildRequest } from '../builder/request.ts';
 import type { ProgressMode } from './progress/view.ts';
 

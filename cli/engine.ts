@@ -11,6 +11,7 @@ import { stderr } from './output.ts';
 import { registrySettings } from './registry-options.ts';
 import { rootlessMap } from './rootless.ts';
 import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
+import { VERSION } from './version.ts';
 
 /**
  * Opens the engine of this process. The environment and kiln.toml decide where its store is and how
@@ -39,6 +40,8 @@ export function openLocalEngine(): Engine {
     emulation: configuredEmulation(env),
     collect: async ({ store }) => (await import('./gc-later.ts')).collectLater(store.root),
     networkFallback: configuredNetwork(env),
+    imageFrontends: async () =>
+      (await import('../api/frontends/image-frontend.ts')).imageFrontends(VERSION),
   });
   if (hasNoHome(env))
     warn(

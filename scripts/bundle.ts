@@ -142,10 +142,14 @@ const parts = await buildParts(root, lazily, [
     name: 'main',
     roots: ['cli/main.ts', 'cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
   },
-  // The modules that only `kiln serve` needs. No build loads them.
+  // The modules that only a server and the frontends of images need. No other build loads them.
   {
-    name: 'serve',
-    roots: ['cli/commands/serve.ts', 'cli/commands/buildkitd.ts'],
+    name: 'api',
+    roots: [
+      'cli/commands/serve.ts',
+      'cli/commands/buildkitd.ts',
+      'api/frontends/image-frontend.ts',
+    ],
     only: ['api/', 'cli/daemon/', 'cli/commands/serve.ts', 'cli/commands/buildkitd.ts'],
   },
 ]);

@@ -61,11 +61,11 @@ test('no context directory', async () => {
 });
 
 withDockerfile(
-  'a file for a frontend of its own',
+  'a frontend whose image cannot be fetched, with the line that names it',
   '# syntax=acme.invalid/custom:1\nFROM busybox\n',
   {
-    code: 'KILN_FRONTEND_UNSUPPORTED',
-    says: ['Dockerfile:1', 'acme.invalid/custom:1', 'does not run frontends from images'],
+    code: 'KILN_REGISTRY_UNREACHABLE',
+    says: ['Dockerfile:1', '>>> # syntax=acme.invalid/custom:1'],
   },
 );
 withDockerfile('an empty Dockerfile', '\n# nothing\n', { code: 'KILN_DOCKERFILE_EMPTY', says: [] });

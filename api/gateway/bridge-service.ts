@@ -1,15 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Code, ConnectError, type HandlerContext, type ServiceImpl } from '@connectrpc/connect';
+import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { isDigest } from '../../base/digest.ts';
 import { compileMatch } from '../../base/gomatch.ts';
 import type { WarningEvent } from '../../base/progress.ts';
-import type { Bridge, BuildAnswer } from '../../builder/bridge.ts';
+import type { Bridge } from '../../builder/bridge.ts';
 import { solveEdge } from '../../builder/gateway.ts';
 import { askFrontend } from '../../builder/opened-frontend.ts';
 import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
-import type { OpenBuild, OpenBuilds } from '../control/open-builds.ts';
 import type { WorkerRecord } from '../control/workers.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
@@ -17,42 +16,24 @@ import type { LLBBridge, ReadFileRequest, WarnRequest } from '../proto/gateway.g
 import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
 import { goMode } from '../session/filesend/send-directory.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
+import type { DrivenBuild, FindBuild } from './driven-builds.ts';
 import { readFrontendOptions } from './frontend-options.ts';
-import { Refs } from './refs.ts';
 import { refMessage, resultMessage, returnedTargets } from './result-messages.ts';
 import { answerSubrequest } from './subrequests.ts';
 
-/** In which the client names the build that a call belongs to. */
-const BUILD_ID = 'buildkit-controlapi-buildid';
 /** A client reads short files: a message has a limit. */
 const MAX_FILE = 15 << 20;
 
-/** What the calls of one build have in common. */
-interface DrivenBuild {
-  readonly open: OpenBuild;
-  readonly refs: Refs;
-  /** What the frontend that was asked last has answered. */
-  answer: BuildAnswer | undefined;
-}
-
 /**
- * # LLBBridge: a client drives its build
+ * # LLBBridge: a client, or a frontend in an image, drives a build
  *
- * Every call names its build by a header. `ClientDriver` is how it reaches the build, `Bridge` what
- * it finds there.
+ * `find` says to which build a call belongs. `DrivenBuild.driver` is how the call reaches the
+ * build, `Bridge` what it finds there.
  */
 export function bridgeService(
-  builds: OpenBuilds,
+  find: FindBuild,
   workers: () => readonly WorkerRecord[],
 ): Partial<ServiceImpl<typeof LLBBridge>> {
-  const driven = new WeakMap<OpenBuild, DrivenBuild>();
-  const find = async (context: HandlerContext): Promise<DrivenBuild> => {
-    const ref = context.requestHeader.get(BUILD_ID) ?? '';
-    const open = await builds.find(ref, context.signal);
-    let build = driven.get(open);
-    if (!build) driven.set(open, (build = { open, refs: new Refs(), answer: undefined }));
-    return build;
-  };
   return {
     async ping(_request, context) {
       await find(context);
@@ -65,7 +46,7 @@ export function bridgeService(
 
     async solve(request, context) {
       const build = await find(context);
-      const bridge = await build.open.driver.bridge();
+      const bridge = await build.driver.bridge();
       if (request.frontend === '') {
         const edge = parseDefinition(request.definition);
         if (edge && request.evaluate) await evaluate(edge, bridge);
@@ -76,11 +57,11 @@ export function bridgeService(
       const asked = readFrontendOptions({ frontend, options, inputs }, bridge.context.request);
       const question = request.frontendOpt['requestid'];
       if (question)
-        return { result: { metadata: await answerSubrequest(question, bridge, asked) } };
+        return { result: { metadata: { ...(await answerSubrequest(question, bridge, asked)) } } };
       build.answer = await askFrontend(bridge, asked);
       const { targets } = build.answer;
       if (request.evaluate) for (const { edge } of targets) if (edge) await evaluate(edge, bridge);
-      return { result: resultMessage(targets, build.refs) };
+      return { result: resultMessage(build.answer, build.refs) };
     },
 
     async evaluate({ ref }, context) {
@@ -116,7 +97,7 @@ export function bridgeService(
     },
 
     async resolveSourceMeta({ source, platform, resolveMode }, context) {
-      const bridge = await (await find(context)).open.driver.bridge();
+      const bridge = await (await find(context)).driver.bridge();
       const image = /^docker-image:\/\/(.+)$/.exec(source?.identifier ?? '')?.[1];
       // Of other sources there is nothing to tell before they are solved.
       if (!source || image === undefined) return { ...(source && { source }) };
@@ -127,7 +108,7 @@ export function bridgeService(
     },
 
     async resolveImageConfig({ ref, platform, resolveMode }, context) {
-      const bridge = await (await find(context)).open.driver.bridge();
+      const bridge = await (await find(context)).driver.bridge();
       const found = await bridge.resolveImage(
         ref.replace(/^docker-image:\/\//, ''),
         platformOf(platform),
@@ -141,7 +122,7 @@ export function bridgeService(
     },
 
     async warn(request, context) {
-      const bridge = await (await find(context)).open.driver.bridge();
+      const bridge = await (await find(context)).driver.bridge();
       bridge.context.progress({
         kind: 'warning',
         ...(isDigest(request.digest) && { vertex: request.digest }),
@@ -153,24 +134,26 @@ export function bridgeService(
       return {};
     },
 
-    async inputs() {
-      return { definitions: {} };
+    async inputs(_request, context) {
+      return { definitions: { ...(await find(context)).inputs } };
     },
 
     async return({ result, error }, context) {
       const build = await find(context);
-      const { driver } = build.open;
+      const { driver } = build;
       if (error) driver.fail(new ReturnedError(error));
       else {
         const targets = result ? returnedTargets(result, build.refs) : [];
-        if (targets.length === 0) driver.finish(undefined);
+        const metadata = result?.metadata ?? {};
+        if (targets.length === 0) driver.finish(undefined, metadata);
         else {
           const { context: opened } = await driver.bridge();
-          driver.finish({
+          const answer = {
             request: build.answer?.request ?? opened.request,
             targets,
             dockerfile: build.answer?.dockerfile,
-          });
+          };
+          driver.finish(answer, metadata);
         }
       }
       return {};
@@ -178,9 +161,9 @@ export function bridgeService(
   };
 }
 
-async function heldBy({ open, refs }: DrivenBuild, id: string) {
+async function heldBy({ driver, refs }: DrivenBuild, id: string) {
   const held = refs.get(id);
-  return { bridge: await open.driver.bridge(), held };
+  return { bridge: await driver.bridge(), held };
 }
 
 async function evaluate(edge: Parameters<typeof solveEdge>[0], bridge: Bridge): Promise<void> {

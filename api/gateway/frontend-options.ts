@@ -1,14 +1,17 @@
 import { KilnError } from '../../base/errors.ts';
+import { tryParseReference } from '../../base/reference.ts';
 import {
   type BuildRequest,
   type ContextSource,
   DOCKERFILE_FRONTEND,
   type DockerfileSource,
+  IMAGE_FRONTEND,
   type NamedContextSource,
 } from '../../builder/request.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
 import { parseAttestations } from '../../exporter/attest/attest-options.ts';
 import { gitRefOf } from '../../frontend/convert/gitref.ts';
+import { isBuiltIn } from '../../frontend/syntax.ts';
 import { parsePlatformForHost } from '../../registry/platforms.ts';
 
 /** The options of a frontend as a client sends them, by BuildKit's names. */
@@ -32,16 +35,31 @@ export function readFrontendOptions(
   base: BuildRequest,
 ): BuildRequest {
   const buildArgs = prefixed(options, 'build-arg:');
-  const context = contextOf(options);
-  return {
+  const name = frontendOf(frontend, options);
+  const common: BuildRequest = {
     ...base,
-    frontend: frontendOf(frontend, options),
-    context,
-    dockerfile: dockerfileOf(options, context),
-    namedContexts: namedContextsOf(options, inputs),
+    frontend: name,
+    frontendOptions: new Map(Object.entries(options)),
+    frontendInputs: new Map(
+      Object.entries(inputs).map(([input, graph]) => [
+        input,
+        Buffer.from(graph).toString('base64'),
+      ]),
+    ),
     target: options['target'] || undefined,
     buildArgs,
     labels: new Map([...prefixed(options, 'label:')].sort(([a], [b]) => (a < b ? -1 : 1))),
+    epoch: epochOf(buildArgs.get('SOURCE_DATE_EPOCH')),
+    attest: attestOf(options, base) ?? base.attest,
+  };
+  // What the other options mean is for that frontend to say.
+  if (name === IMAGE_FRONTEND) return common;
+  const context = contextOf(options);
+  return {
+    ...common,
+    context,
+    dockerfile: dockerfileOf(options, context),
+    namedContexts: namedContextsOf(options, inputs),
     platforms: platformsOf(options),
     noCache: noCacheOf(options),
     pull: options['image-resolve-mode'] === 'pull',
@@ -50,18 +68,14 @@ export function readFrontendOptions(
     shmSize: countOf(options, 'shm-size'),
     ulimits: ulimitsOf(options),
     cgroupParent: options['cgroup-parent'] ?? '',
-    epoch: epochOf(buildArgs.get('SOURCE_DATE_EPOCH')),
-    attest: attestOf(options, base) ?? base.attest,
   };
 }
 
-/** A frontend in an image that is the Dockerfile frontend is the one that is built in. */
+/** The built-in frontend takes the place of an image that has the same. */
 function frontendOf(frontend: string, options: FrontendOptions): string {
-  if (frontend !== 'gateway.v0') return frontend;
-  const source = options['source'] ?? '';
-  if (/^(?:docker\.io\/)?docker\/dockerfile(?:-upstream)?(?::[^@]*)?$/.test(source))
-    return DOCKERFILE_FRONTEND;
-  return source;
+  if (frontend !== IMAGE_FRONTEND) return frontend;
+  const reference = tryParseReference(options['source'] ?? '');
+  return reference && isBuiltIn(reference) ? DOCKERFILE_FRONTEND : IMAGE_FRONTEND;
 }
 
 function prefixed(options: FrontendOptions, prefix: string): Map<string, string> {

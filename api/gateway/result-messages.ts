@@ -2,7 +2,9 @@ import { create } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ImageConfig } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
+import type { BuildAnswer } from '../../builder/bridge.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
+import { parseConfig } from '../../registry/parse-document.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
@@ -24,9 +26,17 @@ const PLATFORMS = 'refs.platforms';
 /** A definition beyond this size is not sent along with its ref: a message has a limit. */
 const MAX_DEFINITION = 8 << 20;
 
-export function resultMessage(targets: readonly TargetResult[], refs: Refs): Result {
+/** The result of a frontend. What one in an image says of its result is sent along. */
+export function resultMessage(
+  { targets, metadata: said = {} }: Pick<BuildAnswer, 'targets' | 'metadata'>,
+  refs: Refs,
+): Result {
   const [only] = targets;
-  const metadata: Record<string, Uint8Array> = {};
+  const metadata: Record<string, Uint8Array> = Object.fromEntries(
+    Object.entries(said).filter(
+      ([name]) => name !== PLATFORMS && !/^containerimage\.(?:base\.)?config(?:\/|$)/.test(name),
+    ),
+  );
   const tell = (name: string, value: unknown) => {
     metadata[name] = Buffer.from(JSON.stringify(value));
   };
@@ -81,13 +91,13 @@ export function returnedTargets(result: Result, refs: Refs): TargetResult[] {
       (id === '' ? platforms[0] : platforms.find((known) => known.id === id))?.platform ??
       ref?.target?.platform ??
       hostPlatform();
-    const config = jsonIn(metadata, `${CONFIG}${suffix}`) ?? ref?.target?.config;
-    const base = jsonIn(metadata, `${BASE_CONFIG}${suffix}`) ?? ref?.target?.base;
+    const config = configIn(metadata, `${CONFIG}${suffix}`) ?? ref?.target?.config;
+    const base = configIn(metadata, `${BASE_CONFIG}${suffix}`) ?? ref?.target?.base;
     return {
       platform,
       edge: ref?.edge,
-      config: (config ?? { ...platform, config: {}, history: [] }) as ImageConfig,
-      ...(base !== undefined && { base: base as ImageConfig }),
+      config: config ?? { ...platform, config: {}, history: [] },
+      ...(base !== undefined && { base }),
     };
   });
 }
@@ -136,6 +146,14 @@ function platformsIn(metadata: Result['metadata']): { id: string; platform: Plat
 
 function platformJson({ os, architecture, variant }: Platform) {
   return { architecture, os, ...(variant && { variant }) };
+}
+
+/** An image config. Its layers are those of the result, whatever it says of them. */
+function configIn(metadata: Result['metadata'], name: string): ImageConfig | undefined {
+  const bytes = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
+  if (!bytes) return undefined;
+  const { rootfs: _, ...config } = parseConfig(bytes, `${name} of the result`);
+  return config;
 }
 
 function jsonIn(metadata: Result['metadata'], name: string): object | undefined {

@@ -1,6 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Bridge } from '../../builder/bridge.ts';
-import { answerCallAbout, type CallSpec } from '../../builder/call.ts';
+import { answerCallAbout } from '../../builder/call.ts';
+import type { CallSpec } from '../../builder/call-spec.ts';
 import { openFrontend } from '../../builder/opened-frontend.ts';
 import type { BuildRequest } from '../../builder/request.ts';
 
@@ -23,14 +24,15 @@ export async function answerSubrequest(
   id: string,
   bridge: Bridge,
   request: BuildRequest,
-): Promise<Record<string, Uint8Array>> {
+): Promise<Readonly<Record<string, Uint8Array>>> {
+  const opened = await openFrontend(bridge, request);
+  if (opened.kind === 'image') return (await opened.ask({ requestid: id })).metadata;
   if (id === DESCRIBE) return described();
   const known = Object.hasOwn(METHODS, id) ? METHODS[id] : undefined;
   if (!known)
     throw new KilnError('KILN_REQUEST_UNSUPPORTED', `the frontend does not answer ${id}`, {
       hint: `it answers ${[...Object.keys(METHODS), DESCRIBE].join(', ')}`,
     });
-  const opened = await openFrontend(bridge, request);
   const ask = (format: CallSpec['format']) =>
     answerCallAbout(opened, { method: known.method, format, ignoreStatus: false });
   const json = await ask('json');

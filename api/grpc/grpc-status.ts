@@ -4,6 +4,7 @@ import { CancelledError, KilnError, messageOf, type SourcePlace } from '../../ba
 import { redactUrl } from '../../base/redact.ts';
 import { VertexError } from '../../solver/failure.ts';
 import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
+import { MissingCap } from './missing-cap.ts';
 import { ReturnedError } from './returned-error.ts';
 
 /**
@@ -26,6 +27,7 @@ function codeOf(error: unknown): Code {
   if (error instanceof CancelledError) return Code.Canceled;
   if (!(error instanceof KilnError)) return Code.Unknown;
   switch (error.code) {
+    case 'KILN_FRONTEND_UNSUPPORTED':
     case 'KILN_OP_UNSUPPORTED':
     case 'KILN_SOURCE_UNSUPPORTED':
     case 'KILN_REQUEST_UNSUPPORTED':
@@ -49,7 +51,8 @@ export function refuse(
   tell: (error: unknown) => void,
 ): never {
   if (error instanceof ConnectError) throw error;
-  if (error instanceof ReturnedError) return refuseAs(error.status, context);
+  const returned = error instanceof KilnError ? error.cause : error;
+  if (returned instanceof ReturnedError) return refuseAs(returned.status, context);
   if (!(error instanceof KilnError)) tell(error);
   const code = codeOf(error);
   const message = sentenceOf(error);
@@ -84,6 +87,7 @@ function detailsOf(error: unknown): Detail[] {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
     if (cause instanceof VertexError)
       details.push(detail('Vertex', { digest: cause.vertex.digest }));
+    else if (cause instanceof MissingCap) details.push(detail('FrontendCap', { name: cause.cap }));
   return details;
 }
 

@@ -4,7 +4,7 @@ import { CancelledError, KilnError } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
 import { redactData, redactUrl } from '../../base/redact.ts';
 import { build } from '../../builder/build.ts';
-import type { CallSpec } from '../../builder/call.ts';
+import type { CallSpec } from '../../builder/call-spec.ts';
 import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { Command } from '../arguments.ts';

@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
-import type { CallSpec } from '../../builder/call.ts';
+import type { CallSpec } from '../../builder/call-spec.ts';
 
 /** The methods of `--call`. `lint` is another name of `check`. */
 export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;

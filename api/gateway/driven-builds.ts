@@ -1,0 +1,47 @@
+import type { HandlerContext } from '@connectrpc/connect';
+import type { Bridge, BuildAnswer } from '../../builder/bridge.ts';
+import type { OpenBuild, OpenBuilds } from '../control/open-builds.ts';
+import type { Result } from '../proto/gateway.gen.ts';
+import { Refs } from './refs.ts';
+
+/** In which the client names the build that a call belongs to. */
+const BUILD_ID = 'buildkit-controlapi-buildid';
+
+/** The way to a build, and what ends it. A client has it, or a frontend in an image. */
+export interface Driver {
+  /** What the calls work with. */
+  bridge(): Promise<Bridge>;
+  /** Nothing comes after it. `answer` is undefined when there is nothing to export. */
+  finish(answer: BuildAnswer | undefined, metadata: Result['metadata']): void;
+  fail(error: unknown): void;
+}
+
+/** What the calls of one build have in common. */
+export interface DrivenBuild {
+  readonly driver: Driver;
+  readonly refs: Refs;
+  /** The graphs that the caller was given (`Inputs`), each a pb.Definition. */
+  readonly inputs: Readonly<Record<string, Uint8Array>>;
+  /** What the frontend that was asked last has answered. */
+  answer: BuildAnswer | undefined;
+}
+
+/** Finds the build of a call. Throws a ConnectError when there is none. */
+export type FindBuild = (context: HandlerContext) => Promise<DrivenBuild>;
+
+/** Makes the state of a build that nobody has called yet. */
+export function drivenBuild(driver: Driver, inputs: DrivenBuild['inputs'] = {}): DrivenBuild {
+  return { driver, refs: new Refs(), inputs, answer: undefined };
+}
+
+/** Finds the builds that clients of a server have begun: a header of each call names one. */
+export function clientBuilds(builds: OpenBuilds): FindBuild {
+  const driven = new WeakMap<OpenBuild, DrivenBuild>();
+  return async (context) => {
+    const ref = context.requestHeader.get(BUILD_ID) ?? '';
+    const open = await builds.find(ref, context.signal);
+    let build = driven.get(open);
+    if (!build) driven.set(open, (build = drivenBuild(open.driver)));
+    return build;
+  };
+}

@@ -1,0 +1,218 @@
+import { writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { KilnError, type SourceText } from '../base/errors.ts';
+import { formatPlatform } from '../base/platform.ts';
+import type { SyntaxImage } from '../frontend/syntax.ts';
+import type { Bridge } from './bridge.ts';
+import type { BuildContext } from './build-context.ts';
+import { contextHost } from './context/context-host.ts';
+import type { LoadedContext, LocalContext } from './context/loaded-context.ts';
+import type { AskedImageFrontend, ImageFrontendAnswer } from './image-frontends.ts';
+import { type BuildRequest, IMAGE_FRONTEND, type NamedContextSource } from './request.ts';
+import { type Session, WHOLE } from './session.ts';
+
+/** A frontend in an image, with the inputs of the build that asks it. */
+export interface ImageFrontend {
+  readonly kind: 'image';
+  /** The text of the build file. Undefined when only the frontend reads it. */
+  readonly dockerfile: SourceText | undefined;
+  /** Asks it. `more` are options in addition to those of the build. */
+  readonly ask: (more?: Readonly<Record<string, string>>) => Promise<ImageFrontendAnswer>;
+}
+
+/** The frontend that `# syntax` names, for a Dockerfile that is loaded. */
+export function syntaxFrontend(
+  bridge: Bridge,
+  request: BuildRequest,
+  { name, cmdline, place }: SyntaxImage,
+  loaded: LoadedContext,
+): ImageFrontend {
+  return {
+    kind: 'image',
+    dockerfile: loaded.dockerfile,
+    async ask(more) {
+      const own = ownDirectories(loaded, request, bridge.context);
+      const options = withMore(
+        {
+          ...optionsOf(request),
+          ...(own.filename !== undefined && { filename: own.filename }),
+          ...Object.fromEntries(request.frontendOptions),
+          cmdline,
+          source: name,
+        },
+        more,
+      );
+      try {
+        const asked = { image: name, options, inputs: inputsOf(request) };
+        return await run(lending(bridge, own.directories), asked);
+      } catch (error) {
+        throw error instanceof KilnError ? error.at(place) : error;
+      }
+    },
+  };
+}
+
+/** The frontend `gateway.v0`: the options of the request name the image. */
+export function gatewayFrontend(bridge: Bridge, request: BuildRequest): ImageFrontend {
+  return {
+    kind: 'image',
+    dockerfile: undefined,
+    async ask(more) {
+      const given = { ...optionsOf(request), ...Object.fromEntries(request.frontendOptions) };
+      const options = withMore(given, more);
+      const image = options['source'];
+      if (!image)
+        throw new KilnError(
+          'KILN_REQUEST_INVALID',
+          `the frontend ${IMAGE_FRONTEND} needs the option source, the name of an image`,
+        );
+      return await run(bridge, { image, options, inputs: inputsOf(request) });
+    },
+  };
+}
+
+/** Adds `more` to `options`. Of both, the frontend must have all `frontend.caps`. */
+function withMore(
+  options: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const caps = [options['frontend.caps'], more['frontend.caps']].filter(Boolean).join();
+  return { ...options, ...more, ...(caps && { 'frontend.caps': caps }) };
+}
+
+async function run(bridge: Bridge, asked: AskedImageFrontend): Promise<ImageFrontendAnswer> {
+  const { imageFrontends } = bridge.context.engine.settings;
+  if (!imageFrontends)
+    throw new KilnError(
+      'KILN_FRONTEND_UNSUPPORTED',
+      `the frontend ${asked.image} is in an image, and frontends from images are not run here`,
+    );
+  return await (await imageFrontends()).run(bridge, asked);
+}
+
+/**
+ * The same bridge, with directories for `local://NAME`. Frontends that this one asks find them too.
+ */
+function lending(bridge: Bridge, directories: ReadonlyMap<string, LocalContext['find']>): Bridge {
+  const { context, locals } = bridge;
+  for (const [name, find] of directories)
+    locals.set(name, async (wanted) => {
+      const { path, remembered } = await find(wanted);
+      return { kind: 'directory', root: path, ...(remembered && { memory: path }) };
+    });
+  const { session } = context;
+  const lent: Session = {
+    ...session,
+    directory: (name, wanted) => directories.get(name)?.(wanted) ?? session.directory(name, wanted),
+  };
+  return { ...bridge, context: { ...context, session: lent } };
+}
+
+interface OwnDirectories {
+  readonly directories: ReadonlyMap<string, LocalContext['find']>;
+  /** The name of the build file in the directory `dockerfile`, or in a fetched context. */
+  readonly filename: string | undefined;
+}
+
+/**
+ * The directories `context` and `dockerfile`, by the names that the frontend expects. A client of a
+ * server lends them itself. A build file that is not in a directory is written into one.
+ */
+function ownDirectories(
+  { from, dockerfile }: LoadedContext,
+  { dockerfile: source }: BuildRequest,
+  context: BuildContext,
+): OwnDirectories {
+  if (source.kind === 'lent') return { directories: new Map(), filename: undefined };
+  const directories = new Map<string, LocalContext['find']>();
+  if (from.kind === 'local') directories.set('context', from.find);
+  if (source.kind === 'default' || source.kind === 'file') {
+    if (from.kind === 'remote') {
+      const filename = source.kind === 'file' ? source.name : undefined;
+      return { directories, filename };
+    }
+    const path = source.kind === 'file' ? source.path : dockerfile.name;
+    directories.set('dockerfile', async () => {
+      const { path: root } = await from.find(WHOLE);
+      return { path: dirname(resolve(root, path)), remembered: true };
+    });
+    return { directories, filename: basename(path) };
+  }
+  const directory = contextHost(context).scratch('dockerfile');
+  writeFileSync(join(directory, 'Dockerfile'), dockerfile.text);
+  directories.set('dockerfile', async () => ({ path: directory, remembered: false }));
+  return { directories, filename: 'Dockerfile' };
+}
+
+/** The options that the fields of a request make, by BuildKit's names. */
+function optionsOf(request: BuildRequest): Record<string, string> {
+  const { context, noCache, network, target, namedContexts } = request;
+  const options: Record<string, string | undefined> = {
+    ...(context.kind === 'remote' && { context: context.url }),
+    ...(request.dockerfile.kind === 'input' && { dockerfilekey: 'dockerfile' }),
+    target,
+    ...prefixed('build-arg', request.proxies),
+    ...prefixed('build-arg', request.buildArgs),
+    ...prefixed('label', request.labels),
+    platform: request.platforms.map(formatPlatform).join() || undefined,
+    'no-cache': noCache === 'none' ? undefined : noCache === 'all' ? '' : noCache.join(),
+    'image-resolve-mode': request.pull ? 'pull' : undefined,
+    'force-network-mode': network === 'default' ? undefined : network,
+    'add-hosts': request.extraHosts.map(({ host, ip }) => `${host}=${ip}`).join() || undefined,
+    'shm-size': request.shmSize > 0 ? String(request.shmSize) : undefined,
+    ulimit:
+      request.ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard}`).join() || undefined,
+    'cgroup-parent': request.cgroupParent || undefined,
+    ...(namedContexts.size > 0 && { 'frontend.caps': 'moby.buildkit.frontend.contexts+forward' }),
+  };
+  for (const [name, source] of namedContexts)
+    Object.assign(options, namedContextOptions(name, source));
+  return Object.fromEntries(
+    Object.entries(options).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+function prefixed(
+  prefix: string,
+  values: ReadonlyMap<string, string>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries([...values].map(([name, value]) => [`${prefix}:${name}`, value]));
+}
+
+function namedContextOptions(name: string, source: NamedContextSource): Record<string, string> {
+  const option = `context:${name}`;
+  switch (source.kind) {
+    case 'directory':
+      return { [option]: `local:${source.name}` };
+    case 'image':
+      return { [option]: `docker-image://${source.ref}` };
+    case 'oci-layout':
+      return { [option]: `oci-layout://${name}${source.suffix}` };
+    case 'git':
+    case 'http':
+      return { [option]: source.url };
+    case 'graph': {
+      const { config } = source;
+      const metadata =
+        config === undefined
+          ? undefined
+          : JSON.stringify({ 'containerimage.config': Buffer.from(config).toString('base64') });
+      return {
+        [option]: `input:${name}`,
+        ...(metadata !== undefined && { [`input-metadata:${name}`]: metadata }),
+      };
+    }
+  }
+}
+
+function inputsOf({
+  namedContexts,
+  frontendInputs,
+}: BuildRequest): Readonly<Record<string, Uint8Array>> {
+  const graphs = [...namedContexts].flatMap(([name, source]): [string, string][] =>
+    source.kind === 'graph' ? [[name, source.definition]] : [],
+  );
+  return Object.fromEntries(
+    [...graphs, ...frontendInputs].map(([name, text]) => [name, Buffer.from(text, 'base64')]),
+  );
+}
