@@ -106,7 +106,7 @@ export const REQUEST_FIELDS: {
   context: {
     form: union<'kind', ContextSource>('kind', {
       directory: { name: text },
-      input: {},
+      input: { name: optional(text) },
       remote: { url: text },
     }),
     provenance: 'omitted',

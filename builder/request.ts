@@ -57,8 +57,11 @@ export interface BuildRequest extends GraphOptions {
 export type ContextSource =
   /** The directory that the session has under this name. */
   | { readonly kind: 'directory'; readonly name: string }
-  /** The session's input: an archive, or a Dockerfile without a context. */
-  | { readonly kind: 'input' }
+  /**
+   * An input of the session: an archive, or a Dockerfile without a context. A session that has
+   * several inputs finds it by its name.
+   */
+  | { readonly kind: 'input'; readonly name?: string | undefined }
   /** A git repository, an archive or a Dockerfile at a URL. */
   | { readonly kind: 'remote'; readonly url: string };
 

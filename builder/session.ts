@@ -38,9 +38,12 @@ export interface Session {
   /**
    * Reads all of the input. A build calls it at most once. `max` is a number of bytes, or a
    * function of the first bytes that returns the number. Returns undefined when the input is
-   * longer, without reading the rest.
+   * longer, without reading the rest. `name` says which input is meant when there are several.
    */
-  input(max: number | ((start: Buffer) => number)): Promise<Buffer | undefined>;
+  input(
+    max: number | ((start: Buffer) => number),
+    name?: string | undefined,
+  ): Promise<Buffer | undefined>;
   /** The bytes of a secret. Undefined when the session has no secret with this ID. */
   secret(id: string): Promise<Uint8Array | undefined>;
   readonly ssh: SessionAgents;

@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { KilnError } from '../base/errors.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
-import type { Credential, CredentialSource } from './credentials.ts';
+import type { BearerToken, Credential, CredentialSource } from './credentials.ts';
 import { networkFailure, statusFailure } from './failures.ts';
 import { type Endpoint, isLoopback, tlsTowards } from './hosts.ts';
 import { type RetryPolicy, retrying } from './retry.ts';
@@ -100,8 +100,10 @@ export class Authorizer {
     scopes: readonly Scope[],
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    const credential = await this.#credentials(endpoint.credentialHost, signal);
-    if (challenge.scheme === 'basic') {
+    const found = await this.#credentials(endpoint.credentialHost, signal);
+    const isBasic = challenge.scheme === 'basic';
+    const credential = isBasic && found?.kind === 'owner' ? await found.login(signal) : found;
+    if (isBasic) {
       return credential?.kind === 'basic'
         ? basic(credential.username, credential.password)
         : undefined;
@@ -145,6 +147,10 @@ export class Authorizer {
   ): Promise<string> {
     const url = tokenUrl(realm, endpoint, credential !== undefined);
     const service = challenge.parameters.get('service');
+    if (credential?.kind === 'owner') {
+      const { token, lifetime } = await credential.token({ realm, service, scopes }, signal);
+      return this.#keep(key, checkedToken(token, url), lifetime);
+    }
     const request = tokenRequest(url, service, scopes, credential);
     const body = await retrying(this.#retry, signal, async () => {
       try {
@@ -165,6 +171,11 @@ export class Authorizer {
       }
     });
     const { token, lifetime } = parseToken(body, url);
+    return this.#keep(key, token, lifetime);
+  }
+
+  /** Keeps a token as long as it is good, and returns it. */
+  #keep(key: string, token: string, lifetime: number): string {
     const ttl = Math.floor(Math.min(MAX_LIFETIME, Math.max(0, lifetime - MARGIN)) * 1000);
     if (ttl > 0) this.#tokens.set(key, token, { ttl });
     return token;
@@ -256,7 +267,7 @@ function tokenRequest(
 /**
  * Parses the answer of the token server: `token` or `access_token`, and `expires_in` in seconds.
  */
-function parseToken(body: Buffer | undefined, url: URL): { token: string; lifetime: number } {
+function parseToken(body: Buffer | undefined, url: URL): BearerToken {
   let json: { token?: unknown; access_token?: unknown; expires_in?: unknown } | null = null;
   try {
     json = JSON.parse(body?.toString() ?? '');
@@ -264,16 +275,18 @@ function parseToken(body: Buffer | undefined, url: URL): { token: string; lifeti
     // A token that cannot be parsed is reported below.
   }
   // A string or a list has no such fields and is reported below, too.
-  const token = json?.token || json?.access_token;
-  // A line break in the token would let the server add headers to Kiln's requests.
-  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) {
-    throw new KilnError('KILN_REGISTRY_ERROR', `token server ${url.host} answered without a token`);
-  }
+  const token = checkedToken(json?.token || json?.access_token, url);
   const seconds = json?.expires_in;
   return {
     token,
     lifetime: typeof seconds === 'number' && seconds > 0 ? seconds : DEFAULT_LIFETIME,
   };
+}
+
+function checkedToken(token: unknown, url: URL): string {
+  // A line break in the token would let the server add headers to Kiln's requests.
+  if (typeof token === 'string' && /^[\x21-\x7e]+$/.test(token)) return token;
+  throw new KilnError('KILN_REGISTRY_ERROR', `token server ${url.host} answered without a token`);
 }
 
 /** True for an answer that asks for a login. */

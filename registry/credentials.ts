@@ -13,7 +13,28 @@ export type Credential =
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
   | { readonly kind: 'identity'; readonly token: string }
   /** A bearer token that is sent as it is. */
-  | { readonly kind: 'registry'; readonly token: string };
+  | { readonly kind: 'registry'; readonly token: string }
+  /** The login stays with its owner, who gets tokens with it. */
+  | {
+      readonly kind: 'owner';
+      /** Gets a token. Rejects when the token server refuses. */
+      readonly token: (asked: TokenQuestion, signal: AbortSignal) => Promise<BearerToken>;
+      /** The login itself, for a registry that takes no tokens. */
+      readonly login: (signal: AbortSignal) => Promise<Credential | undefined>;
+    };
+
+/** What a token is asked for: its server, and what it is to allow there. */
+export interface TokenQuestion {
+  readonly realm: string;
+  readonly service: string | undefined;
+  readonly scopes: readonly string[];
+}
+
+export interface BearerToken {
+  readonly token: string;
+  /** Seconds. */
+  readonly lifetime: number;
+}
 
 /** Returns the login for exactly this host (with port), or undefined for anonymous access. */
 export type CredentialSource = (

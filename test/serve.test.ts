@@ -2,6 +2,7 @@ import { readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry, TEST_LOGIN } from '../registry/testing/registry.ts';
+import { startTokenServer } from '../registry/testing/tokens.ts';
 import { processesWith, run, steps, testImage } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 
@@ -86,6 +87,17 @@ target "app" {
   assert.match((await serve.buildx(['prune', '--all', '--force'])).stdout, /Total:\s+[1-9]/);
 });
 
+test('a Dockerfile or an archive on standard input is built', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  const text = await serve.build(['-'], { stdin: 'FROM busybox\nRUN echo from text\n' });
+  assert.match(text, /^#\d+ [\d.]+ from text$/m);
+  rig.write('c', { 'in/Other': 'FROM busybox\nCOPY in/f /\nRUN cat /f\n', 'in/f': 'packed\n' });
+  const { stdout } = await run(['sh', '-c', 'tar -C c -cz . | base64'], { cwd: rig.directory });
+  const stdin = Buffer.from(stdout, 'base64');
+  assert.match(await serve.build(['-f', 'in/Other', '-'], { stdin }), /^#\d+ [\d.]+ packed$/m);
+});
+
 test('a build whose client is gone ends within seconds', async () => {
   await using serve = await ServeRig.create('busybox');
   const mark = `sleep ${3600 + Math.floor(Math.random() * 1e6)}`;
@@ -123,7 +135,7 @@ test('a server that is ended cancels what runs, and leaves the store whole', asy
 });
 
 const missing = registryMissing();
-if (missing) console.log(`SKIP a push with the login of the client: ${missing}`);
+if (missing) console.log(`SKIP pushes with the login of the client: ${missing}`);
 else
   test('a push uses the login of the client', async () => {
     await using registry = await startRegistry({ login: true });
@@ -143,6 +155,27 @@ else
     await serve.build(['--push', '-t', name, context]);
     const shown = await serve.buildx(['imagetools', 'inspect', name]);
     assert.match(shown.stdout, /MediaType:\s+application\/vnd\.oci\.image/);
+  });
+
+if (!missing)
+  test('a client that keeps its login gets the tokens for a push', async () => {
+    await using tokens = await startTokenServer(TEST_LOGIN);
+    await using registry = await startRegistry({ tokens });
+    await using serve = await ServeRig.create();
+    const { rig } = serve;
+    const auth = Buffer.from(Object.values(TEST_LOGIN).join(':')).toString('base64');
+    rig.write('docker', {
+      'config.json': JSON.stringify({ auths: { [registry.host]: { auth } } }),
+    });
+    const context = rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
+    const push = ['--push', '-t', `${registry.host}/private/app:1`, context];
+    assert.not.match(await serve.build(push), /sharing credentials/);
+    const askedByKiln = () => tokens.seen.some(({ headers }) => headers['user-agent'] === 'kiln');
+    assert.ok(tokens.seen.length > 0 && !askedByKiln());
+    // This client is told to fetch no tokens, and so tells its login.
+    const env = { BUILDKIT_NO_CLIENT_TOKEN: '1' };
+    assert.match(await serve.build(push, { env }), /sharing credentials/);
+    assert.ok(askedByKiln());
   });
 
 test.run();

@@ -12,6 +12,8 @@ const KEPT_MS = 10_000;
 export class OpenBuild {
   readonly ref: string;
   readonly status = new StatusHub();
+  /** The sessions that lend directories, by the names of the directories, as the client tells. */
+  readonly lenders = new Map<string, string>();
   /** By which the client drives the build, when it names no frontend. */
   readonly driver = new ClientDriver();
 

@@ -7,7 +7,7 @@ import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { memorySession } from '../../builder/session/memory-session.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
-import { type AskedFrontend, readFrontendOptions } from '../gateway/frontend-options.ts';
+import { type AskedFrontend, lendersOf, readFrontendOptions } from '../gateway/frontend-options.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { remoteSession } from '../session/remote-session.ts';
@@ -50,6 +50,7 @@ export async function solve(
     () => scratch.use(engine.store.scratch('output')).path,
     ended,
   );
+  for (const [name, id] of lendersOf(request.frontendAttrs)) open.lenders.set(name, id);
   const base = buildRequest({
     outputs: outputs.specs,
     allow: [...request.entitlements],
@@ -57,7 +58,9 @@ export async function solve(
       open.status.event({ kind: 'warning', short, detail: [] }),
     ),
   });
-  using lent = client ? remoteSession(client, sessions, engine.store, ended) : memorySession({});
+  using lent = client
+    ? remoteSession(client, sessions, open.lenders, engine.store, ended)
+    : memorySession({});
   const { response } = await build(
     engine,
     request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),

@@ -17,7 +17,7 @@ import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
 import { goMode } from '../session/filesend/send-directory.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
-import { readFrontendOptions } from './frontend-options.ts';
+import { lendersOf, readFrontendOptions } from './frontend-options.ts';
 import { refMessage, resultMessage, returnedTargets } from './result-messages.ts';
 import { answerSubrequest } from './subrequests.ts';
 
@@ -54,6 +54,7 @@ export function bridgeService(
         return { ref: value.id, result: { result: { case: 'ref', value } } };
       }
       const { frontend, frontendOpt: options, frontendInputs: inputs } = request;
+      for (const [name, id] of lendersOf(options)) build.lenders.set(name, id);
       const asked = readFrontendOptions({ frontend, options, inputs }, bridge.context.request);
       const question = request.frontendOpt['requestid'];
       if (question)

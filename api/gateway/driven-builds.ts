@@ -22,6 +22,8 @@ export interface DrivenBuild {
   readonly refs: Refs;
   /** The graphs that the caller was given (`Inputs`), each a pb.Definition. */
   readonly inputs: Readonly<Record<string, Uint8Array>>;
+  /** The IDs of the sessions that lend directories, by the names of the directories. */
+  readonly lenders: Map<string, string>;
   /** What the frontend that was asked last has answered. */
   answer: BuildAnswer | undefined;
 }
@@ -30,8 +32,12 @@ export interface DrivenBuild {
 export type FindBuild = (context: HandlerContext) => Promise<DrivenBuild>;
 
 /** Makes the state of a build that nobody has called yet. */
-export function drivenBuild(driver: Driver, inputs: DrivenBuild['inputs'] = {}): DrivenBuild {
-  return { driver, refs: new Refs(), inputs, answer: undefined };
+export function drivenBuild(
+  driver: Driver,
+  inputs: DrivenBuild['inputs'] = {},
+  lenders: DrivenBuild['lenders'] = new Map(),
+): DrivenBuild {
+  return { driver, refs: new Refs(), inputs, lenders, answer: undefined };
 }
 
 /** Finds the builds that clients of a server have begun: a header of each call names one. */
@@ -41,7 +47,7 @@ export function clientBuilds(builds: OpenBuilds): FindBuild {
     const ref = context.requestHeader.get(BUILD_ID) ?? '';
     const open = await builds.find(ref, context.signal);
     let build = driven.get(open);
-    if (!build) driven.set(open, (build = drivenBuild(open.driver)));
+    if (!build) driven.set(open, (build = drivenBuild(open.driver, {}, open.lenders)));
     return build;
   };
 }

@@ -86,13 +86,21 @@ function prefixed(options: FrontendOptions, prefix: string): Map<string, string>
   );
 }
 
+/** How the address of something begins that the client uploads inside its session. */
+const UPLOADED = 'http://buildkit-session/';
+
 function contextOf(options: FrontendOptions): ContextSource {
   const context = options['context'] ?? '';
   if (context === '' || context.startsWith('local:'))
     return { kind: 'directory', name: context.replace(/^local:/, '') || contextKey(options) };
-  if (context.startsWith('http://buildkit-session/'))
-    throw unsupported('context', 'the client uploads its context, which is not supported yet');
+  // The client sends its standard input when it is asked for this address.
+  if (context.startsWith(UPLOADED)) return { kind: 'input', name: context };
   return { kind: 'remote', url: context };
+}
+
+/** The IDs of the sessions that lend directories, by the names of the directories. */
+export function lendersOf(options: FrontendOptions): ReadonlyMap<string, string> {
+  return prefixed(options, 'local-sessionid:');
 }
 
 function contextKey(options: FrontendOptions): string {
@@ -103,7 +111,7 @@ function dockerfileOf(options: FrontendOptions, context: ContextSource): Dockerf
   const name = options['filename'] || 'Dockerfile';
   const key = options['dockerfilekey'];
   // A context that is fetched has its own Dockerfile, unless the client lends one beside it.
-  if (context.kind === 'remote' && !key)
+  if (context.kind !== 'directory' && !key)
     return options['filename'] ? { kind: 'file', path: name, name } : { kind: 'default' };
   return { kind: 'lent', directory: key || 'dockerfile', name };
 }

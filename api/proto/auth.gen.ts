@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth.proto.
  */
 export const file_auth: GenFile = /*@__PURE__*/
-  fileDesc("CgphdXRoLnByb3RvEhBtb2J5LmZpbGVzeW5jLnYxIiIKEkNyZWRlbnRpYWxzUmVxdWVzdBIMCgRob3N0GAEgASgJIjcKE0NyZWRlbnRpYWxzUmVzcG9uc2USEAoIdXNlcm5hbWUYASABKAkSDgoGc2VjcmV0GAIgASgJImQKEUZldGNoVG9rZW5SZXF1ZXN0EhEKCWNsaWVudF9pZBgBIAEoCRIMCgRob3N0GAIgASgJEg0KBXJlYWxtGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSDgoGc2NvcGVzGAUgAygJIkoKEkZldGNoVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRISCgpleHBpcmVzX2luGAIgASgDEhEKCWlzc3VlZF9hdBgDIAEoAzK7AQoEQXV0aBJaCgtDcmVkZW50aWFscxIkLm1vYnkuZmlsZXN5bmMudjEuQ3JlZGVudGlhbHNSZXF1ZXN0GiUubW9ieS5maWxlc3luYy52MS5DcmVkZW50aWFsc1Jlc3BvbnNlElcKCkZldGNoVG9rZW4SIy5tb2J5LmZpbGVzeW5jLnYxLkZldGNoVG9rZW5SZXF1ZXN0GiQubW9ieS5maWxlc3luYy52MS5GZXRjaFRva2VuUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CgphdXRoLnByb3RvEhBtb2J5LmZpbGVzeW5jLnYxIiIKEkNyZWRlbnRpYWxzUmVxdWVzdBIMCgRob3N0GAEgASgJIjcKE0NyZWRlbnRpYWxzUmVzcG9uc2USEAoIdXNlcm5hbWUYASABKAkSDgoGc2VjcmV0GAIgASgJImQKEUZldGNoVG9rZW5SZXF1ZXN0EhEKCWNsaWVudF9pZBgBIAEoCRIMCgRob3N0GAIgASgJEg0KBXJlYWxtGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSDgoGc2NvcGVzGAUgAygJIkoKEkZldGNoVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRISCgpleHBpcmVzX2luGAIgASgDEhEKCWlzc3VlZF9hdBgDIAEoAyI2ChhHZXRUb2tlbkF1dGhvcml0eVJlcXVlc3QSDAoEaG9zdBgBIAEoCRIMCgRzYWx0GAIgASgMIi8KGUdldFRva2VuQXV0aG9yaXR5UmVzcG9uc2USEgoKcHVibGljX2tleRgBIAEoDDKpAgoEQXV0aBJaCgtDcmVkZW50aWFscxIkLm1vYnkuZmlsZXN5bmMudjEuQ3JlZGVudGlhbHNSZXF1ZXN0GiUubW9ieS5maWxlc3luYy52MS5DcmVkZW50aWFsc1Jlc3BvbnNlElcKCkZldGNoVG9rZW4SIy5tb2J5LmZpbGVzeW5jLnYxLkZldGNoVG9rZW5SZXF1ZXN0GiQubW9ieS5maWxlc3luYy52MS5GZXRjaFRva2VuUmVzcG9uc2USbAoRR2V0VG9rZW5BdXRob3JpdHkSKi5tb2J5LmZpbGVzeW5jLnYxLkdldFRva2VuQXV0aG9yaXR5UmVxdWVzdBorLm1vYnkuZmlsZXN5bmMudjEuR2V0VG9rZW5BdXRob3JpdHlSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message moby.filesync.v1.CredentialsRequest
@@ -122,6 +122,45 @@ export const FetchTokenResponseSchema: GenMessage<FetchTokenResponse> = /*@__PUR
   messageDesc(file_auth, 3);
 
 /**
+ * @generated from message moby.filesync.v1.GetTokenAuthorityRequest
+ */
+export type GetTokenAuthorityRequest = Message<"moby.filesync.v1.GetTokenAuthorityRequest"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: bytes salt = 2;
+   */
+  salt: Uint8Array;
+};
+
+/**
+ * Describes the message moby.filesync.v1.GetTokenAuthorityRequest.
+ * Use `create(GetTokenAuthorityRequestSchema)` to create a new message.
+ */
+export const GetTokenAuthorityRequestSchema: GenMessage<GetTokenAuthorityRequest> = /*@__PURE__*/
+  messageDesc(file_auth, 4);
+
+/**
+ * @generated from message moby.filesync.v1.GetTokenAuthorityResponse
+ */
+export type GetTokenAuthorityResponse = Message<"moby.filesync.v1.GetTokenAuthorityResponse"> & {
+  /**
+   * @generated from field: bytes public_key = 1;
+   */
+  publicKey: Uint8Array;
+};
+
+/**
+ * Describes the message moby.filesync.v1.GetTokenAuthorityResponse.
+ * Use `create(GetTokenAuthorityResponseSchema)` to create a new message.
+ */
+export const GetTokenAuthorityResponseSchema: GenMessage<GetTokenAuthorityResponse> = /*@__PURE__*/
+  messageDesc(file_auth, 5);
+
+/**
  * @generated from service moby.filesync.v1.Auth
  */
 export const Auth: GenService<{
@@ -140,6 +179,16 @@ export const Auth: GenService<{
     methodKind: "unary";
     input: typeof FetchTokenRequestSchema;
     output: typeof FetchTokenResponseSchema;
+  },
+  /**
+   * Answered by clients that fetch tokens with logins which they keep.
+   *
+   * @generated from rpc moby.filesync.v1.Auth.GetTokenAuthority
+   */
+  getTokenAuthority: {
+    methodKind: "unary";
+    input: typeof GetTokenAuthorityRequestSchema;
+    output: typeof GetTokenAuthorityResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth, 0);

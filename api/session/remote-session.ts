@@ -4,31 +4,42 @@ import type { LentDirectory, Session } from '../../builder/session.ts';
 import type { Credential } from '../../registry/credentials.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import type { WantedFiles } from '../../solver/step-session.ts';
-import { Auth } from '../proto/auth.gen.ts';
 import { Secrets } from '../proto/secrets.gen.ts';
+import { clientError, unlessMissing } from './client-error.ts';
 import type { ClientSession } from './client-session.ts';
 import { bringDirectory } from './filesync/bring-directory.ts';
+import { loginOf } from './logins.ts';
 import type { Sessions } from './sessions.ts';
 import { clientAgents } from './ssh/client-agents.ts';
+import { readUpload } from './upload.ts';
 
 /**
  * What a client behind a connection lends to one build. What is brought of its directories stays as
  * it is until the session is disposed, when the build is over.
+ *
+ * A client may have several sessions for one build. A graph names the session of a directory, and
+ * `lenders` has the IDs of those that the client told by the name of the directory. Secrets and
+ * logins are asked of the first session, then of the others that the build has used.
  */
 export function remoteSession(
   client: ClientSession,
   sessions: Sessions,
+  lenders: ReadonlyMap<string, string>,
   store: Store,
   signal: AbortSignal,
 ): Session & Disposable {
   const held = new DisposableStack();
+  const logins = new Map<string, Promise<Credential | undefined>>();
+  const used = new Map([[client.id, client]]);
+  const use = async (id: string): Promise<ClientSession> => {
+    const session = used.get(id === '' ? client.id : id) ?? (await sessions.find(id, signal));
+    used.set(session.id, session);
+    return session;
+  };
   const brought = new Map<string, Promise<LentDirectory>>();
   const bring = async (name: string, wanted: WantedFiles): Promise<LentDirectory> => {
     try {
-      const { session } = wanted;
-      const lender = ['', client.id].includes(session)
-        ? client
-        : await sessions.find(session, signal);
+      const lender = await use(wanted.session || (lenders.get(name) ?? ''));
       return held.use(await bringDirectory(lender, name, wanted, store, signal));
     } catch (error) {
       throw isMissing(error) ? notLent(name) : clientError(error);
@@ -51,12 +62,24 @@ export function remoteSession(
         { hint: 'name a file of the context' },
       );
     },
-    async input() {
-      throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'a client lends no input');
+    async input(max, url) {
+      try {
+        return await readUpload(client, url, max, signal);
+      } catch (error) {
+        throw clientError(error);
+      }
     },
-    secret: (id) => secretOf(client, id, signal),
+    secret: (id) => firstOf(used.values(), (session) => secretOf(session, id, signal)),
     ssh: clientAgents(client, store, signal),
-    credentials: (host, asking) => loginOf(client, host, AbortSignal.any([signal, asking])),
+    credentials(host) {
+      let login = logins.get(host);
+      if (!login) {
+        login = firstOf(used.values(), (session) => loginOf(session, host, signal));
+        logins.set(host, login);
+        login.catch(() => logins.delete(host));
+      }
+      return login;
+    },
     [Symbol.dispose]: () => held.dispose(),
   };
 }
@@ -68,25 +91,20 @@ function notLent(name: string): KilnError {
   );
 }
 
-/** What went wrong at the client, as its user is told it. */
-function clientError(error: unknown): unknown {
-  if (!(error instanceof ConnectError)) return error;
-  return new KilnError('KILN_CLIENT_FAILED', error.rawMessage, { cause: error });
-}
-
 function isMissing(error: unknown): boolean {
   return error instanceof ConnectError && error.code === Code.NotFound;
 }
 
-/** What a client does not answer is not there; anything else is an error. */
-async function unlessMissing<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    const { code } = ConnectError.from(error);
-    if (code === Code.NotFound || code === Code.Unimplemented) return undefined;
-    throw clientError(error);
+/** The first answer of several sessions, asked one after the other. */
+async function firstOf<T>(
+  sessions: Iterable<ClientSession>,
+  ask: (session: ClientSession) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  for (const session of sessions) {
+    const answer = await ask(session);
+    if (answer !== undefined) return answer;
   }
+  return undefined;
 }
 
 async function secretOf(
@@ -95,22 +113,4 @@ async function secretOf(
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
   return (await unlessMissing(client.unary(Secrets.method.getSecret, { id }, signal)))?.data;
-}
-
-async function loginOf(
-  { client }: ClientSession,
-  host: string,
-  signal: AbortSignal,
-): Promise<Credential | undefined> {
-  const asked = client.unary(Auth.method.credentials, { host: authHost(host) }, signal);
-  const login = await unlessMissing(asked);
-  if (!login?.secret) return undefined;
-  return login.username === ''
-    ? { kind: 'identity', token: login.secret }
-    : { kind: 'basic', username: login.username, password: login.secret };
-}
-
-/** The client keeps the login of Docker Hub under the name of its registry. */
-function authHost(host: string): string {
-  return host === 'docker.io' ? 'registry-1.docker.io' : host;
 }

@@ -21,7 +21,7 @@ export async function loadContext(
   host: FetchingHost,
 ): Promise<LoadedContext> {
   const { context } = request;
-  if (context.kind === 'input') return await fromInput(request, host);
+  if (context.kind === 'input') return await fromInput(request, context.name, host);
   if (context.kind === 'remote') {
     const { loadRemote } = await import('./remote-context.ts');
     return await loadRemote(request, context.url, host);
@@ -105,6 +105,7 @@ function within(directory: string, path: string): string | undefined {
  */
 async function fromInput(
   { dockerfile: source }: BuildRequest,
+  input: string | undefined,
   host: ContextHost,
 ): Promise<LoadedContext> {
   if (source.kind === 'input')
@@ -116,8 +117,9 @@ async function fromInput(
         exitCode: 2,
       },
     );
-  const bytes = await host.session.input((start) =>
-    looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT,
+  const bytes = await host.session.input(
+    (start) => (looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT),
+    input,
   );
   const directory = host.scratch('context');
   const found = { path: directory, remembered: false };

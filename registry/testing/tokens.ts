@@ -25,7 +25,8 @@ export async function startTokenServer(user: {
   const { certificate, key } = selfSigned(directory, 'tokens');
   const issue = issuer(readFileSync(certificate), readFileSync(key));
   const basic = `Basic ${Buffer.from(`${user.username}:${user.password}`).toString('base64')}`;
-  const server = await faultServer(({ path, headers }, response) => {
+  const server = await faultServer(({ path, method, headers }, response) => {
+    if (method !== 'GET') return void response.writeHead(405).end();
     const known = headers.authorization === basic;
     if (headers.authorization !== undefined && !known) return void response.writeHead(401).end();
     const asked = new URL(path, 'http://x').searchParams
