@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createContentHasher } from '../cache/contenthash/hasher.ts';
 import { hashFilesJob } from '../cache/contenthash/jobs.ts';
 import { createCacheMounts } from '../cache/mounts.ts';
 import { hostPlatform } from '../registry/platforms.ts';
+import { makeOwn } from '../snapshotter/store/own-file.ts';
 import { localWorker } from '../solver/local-worker.ts';
 import { openEarlierCopies } from '../solver/ops/file/earlier.ts';
 import { copyFilesJob, linkFilesJob } from '../solver/ops/file/jobs.ts';
@@ -45,7 +45,7 @@ function localWorld(engine: Engine): World {
   const { pool, store, snapshotter } = engine;
   const directory = (name: string) => {
     const path = join(store.root, name);
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeOwn(path);
     return path;
   };
   const statCaches = directory('statcache');

@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOfParts, hexOf } from '../base/digest.ts';
 import { errnoOf } from '../base/errors.ts';
 import { osError, writing } from '../base/oserror.ts';
 import { type HeldLock, lockFile, tryLockFile } from '../snapshotter/overlay/filelock.ts';
+import { readOwn } from '../snapshotter/store/own-file.ts';
 import { removeTree } from '../snapshotter/sys/removal.ts';
 
 /** How several steps share one cache mount (Dockerfile reference, RUN --mount=type=cache). */
@@ -93,7 +94,7 @@ export function cacheName({ id, base }: Pick<CacheRequest, 'id' | 'base'>): stri
 /** Reads about the cache mount in `home`. Undefined when the file cannot be read. */
 export function readAbout(home: string): CacheAbout | undefined {
   try {
-    const about = JSON.parse(readFileSync(join(home, 'about.json'), 'utf8')) as Partial<CacheAbout>;
+    const about = JSON.parse(String(readOwn(join(home, 'about.json')))) as Partial<CacheAbout>;
     if (
       typeof about.id !== 'string' ||
       typeof about.base !== 'string' ||

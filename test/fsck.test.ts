@@ -1,18 +1,22 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   globSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cat, Rig, run, steps } from './rig.ts';
+import { cat, Rig, run, steps, testImage } from './rig.ts';
 
 async function prepared(): Promise<Rig> {
   const rig = await Rig.create('busybox');
@@ -132,6 +136,67 @@ test('without its layers the store says so, steps run again, and it is sound', a
   assert.is(steps(built).get('[2/3] COPY a /a'), 'DONE');
   assert.is((await rig.kiln(['run', 'x', 'cat', '/a'], { expect: 0 })).stdout, 'a');
   await isSound(rig);
+});
+
+/** What may be found in the place of a file or a directory of the store. */
+const STRANGERS: Readonly<Record<string, (path: string) => void>> = {
+  FIFO: (path) => execFileSync('mkfifo', [path]),
+  'link to itself': (path) => symlinkSync(path, path),
+  'link that leads nowhere': (path) => symlinkSync('/nowhere/at/all', path),
+  'directory or file': (path) => {
+    if (path.endsWith('.directory')) writeFileSync(path, 'x');
+    else mkdirSync(`${path}/x`, { recursive: true });
+  },
+};
+
+function replaceBy(make: (path: string) => void, path: string): void {
+  const made = `${path}.${statSync(path).isDirectory() ? 'directory' : 'file'}`;
+  make(made);
+  rmSync(path, { recursive: true });
+  renameSync(made, path);
+}
+
+for (const [stranger, make] of Object.entries(STRANGERS))
+  test(`a ${stranger} in place of parts of the store is found, and a repair mends it`, async () => {
+    await using rig = await Rig.create('busybox');
+    rig.write('c', {
+      Dockerfile: 'FROM busybox\nCOPY a /a\nRUN --mount=type=cache,target=/c date >/c/d\n',
+      a: 'a',
+    });
+    await rig.build('c', '-t', 'x');
+    await rig.build('c', '-t', 'y');
+    const inStore = (pattern: string) =>
+      globSync(`${rig.store}/${pattern}`).map((path) => relative(rig.store, path));
+    const [layer, other] = stepLayers(rig).map((path) => relative(rig.store, path));
+    const parts = [
+      ...['images.json', 'snapshotter', 'statcache', `${layer}/layer.json`, `${other}`],
+      ...inStore('blobs/sha256/*').slice(0, 2),
+      ...inStore('caches/*/about.json'),
+    ];
+    // Without these two the store cannot be opened, and opening it makes them again.
+    for (const part of [...parts, 'VERSION', 'logs']) replaceBy(make, join(rig.store, part));
+    const { stdout } = await rig.kiln(['fsck'], { expect: 1 });
+    for (const part of parts) assert.match(stdout, `${part} in the store is not a `);
+    await rig.kiln(['fsck', '--repair'], { expect: 0 });
+    await isSound(rig);
+    await rig.kiln(['load', '--quiet', '--input', testImage('busybox')], { expect: 0 });
+    await rig.build('c', '-t', 'x');
+    assert.is(await cat(rig, 'x', '/a'), 'a');
+    await isSound(rig);
+  });
+
+test('a VERSION file of other bytes is written again, and one of a later format is not', async () => {
+  await using rig = await prepared();
+  for (const text of ['1\u001a', '', 'x', '0']) {
+    writeFileSync(`${rig.store}/VERSION`, text);
+    const { stderr } = await rig.kiln(['images'], { expect: 0 });
+    assert.match(stderr, /the store's VERSION file was damaged and was written again/);
+  }
+  for (const text of ['2\n', '2.1\n']) {
+    writeFileSync(`${rig.store}/VERSION`, text);
+    await rig.kiln(['images'], { expect: 1 });
+    assert.is(readFileSync(`${rig.store}/VERSION`, 'utf8'), text);
+  }
 });
 
 /** Makes a store with a copy of it, so that it can be damaged many times. */

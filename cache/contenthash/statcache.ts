@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { putOwn, readOwn } from '../../snapshotter/store/own-file.ts';
 import type { FileIdentity } from '../select/entry.ts';
 
 /**
@@ -226,13 +227,13 @@ function buildTable(old: Table, kept: readonly number[], fresh: readonly Fresh[]
 }
 
 function readTable(file: string): Table {
-  let bytes: Buffer;
+  let bytes: Buffer | undefined;
   try {
-    bytes = readFileSync(file);
+    bytes = readOwn(file);
   } catch {
     return makeTable(0);
   }
-  if (bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC)) return makeTable(0);
+  if (!bytes || bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC)) return makeTable(0);
   const count = bytes.readUInt32LE(8);
   const body = bytes.subarray(HEADER);
   if (body.length !== count * ROW || crc32(body) !== bytes.readUInt32LE(12)) return makeTable(0);
@@ -254,7 +255,7 @@ function writeTable(file: string, table: Table): void {
   mkdirSync(dirname(file), { recursive: true });
   try {
     writeFileSync(temporary, Buffer.concat([header, body]));
-    renameSync(temporary, file);
+    putOwn(temporary, file);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;

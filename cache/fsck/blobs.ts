@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, fstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
@@ -77,7 +85,8 @@ interface HashedFile {
   readonly digest: string;
   /** Bytes. */
   readonly size: number;
-  readonly inode: number;
+  /** Undefined when it could not be opened. */
+  readonly inode: number | undefined;
 }
 
 function soundForms(store: Store): FormRow[] {
@@ -110,10 +119,10 @@ async function tarDigest(
 function hashFile(path: string, buffer: Buffer, check: () => void): HashedFile | undefined {
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
-    throw error;
+    return { digest: 'unreadable', size: 0, inode: undefined };
   }
   const inode = fstatSync(fd).ino;
   try {

@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { errnoOf } from '../../base/errors.ts';
 import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
+import { readOwn } from '../../snapshotter/store/own-file.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { removeTree } from '../../snapshotter/sys/removal.ts';
 import { readAbout } from '../mounts.ts';
@@ -50,7 +51,8 @@ function checkMemories(directory: string, what: string, report: FsckReport): voi
 
 function isWholeMemory(path: string): boolean {
   try {
-    const bytes = readFileSync(path);
+    const bytes = readOwn(path);
+    if (!bytes) return false;
     const at = SUM_AT[bytes.toString('latin1', 0, 8)];
     return (
       at !== undefined &&
@@ -120,7 +122,8 @@ function namesIn(directory: string): string[] {
   try {
     return readdirSync(directory);
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
+    // Another check reports something that is not a directory.
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(error) ?? '')) return [];
     throw error;
   }
 }

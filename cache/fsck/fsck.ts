@@ -6,6 +6,7 @@ import { prepareRecords } from '../records.ts';
 import { checkBlobs, checkForms } from './blobs.ts';
 import { checkFiles } from './check-files.ts';
 import { checkLayers, type LayerWorld } from './check-layers.ts';
+import { shapeProblems } from './check-shape.ts';
 import { type FsckReport, isUnchanged, type Problem } from './fsck-report.ts';
 import { checkImages } from './references.ts';
 import { checkRows, countRecords } from './rows.ts';
@@ -24,7 +25,7 @@ export interface FsckWorld extends LayerWorld {
  */
 export async function fsck(world: FsckWorld, signal: AbortSignal): Promise<FsckReport> {
   const { store } = world;
-  const report: FsckReport = { problems: [], verified: new Map(), unproven: [] };
+  const report: FsckReport = { problems: shapeProblems(store), verified: new Map(), unproven: [] };
   prepareRecords(store);
   if (!checkDatabase(world, report)) return report;
   checkRows(store, report);
@@ -52,14 +53,19 @@ export interface Repaired {
  * removed, too. The remaining store is like a fresh one, or its missing parts are made again.
  */
 export async function repair(world: FsckWorld, signal: AbortSignal): Promise<Repaired> {
-  const first = await fsck(world, signal);
-  const index = first.problems.filter(isIndexProblem);
-  if (index.length === 0) return { report: first, left: await mend(world, first, signal) };
-  // Nothing in a damaged index is trusted.
-  for (const problem of index) problem.mend?.();
-  const second = await fsck(world, signal);
-  const left = await mend(world, second, signal);
-  return { report: { ...second, problems: [...index, ...second.problems] }, left };
+  // What is checked after these relies on them.
+  const mended = shapeProblems(world.store);
+  for (const problem of mended) problem.mend?.();
+  let report = await fsck(world, signal);
+  const index = report.problems.filter(isIndexProblem);
+  if (index.length > 0) {
+    // Nothing in a damaged index is trusted.
+    for (const problem of index) problem.mend?.();
+    mended.push(...index);
+    report = await fsck(world, signal);
+  }
+  const left = await mend(world, report, signal);
+  return { report: { ...report, problems: [...mended, ...report.problems] }, left };
 }
 
 async function mend(

@@ -15,6 +15,7 @@ const WALKERS = new Set([
 ]);
 /** Files that list directories in which Kiln chooses all names. */
 const OWN_NAMES = new Set([
+  'cache/fsck/check-shape.ts',
   'cache/gc/inventory.ts',
   'cache/gc/others.ts',
   'snapshotter/copying/filesystem.ts',

@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import type { MarkForm } from '../layer/marks.ts';
 import { Folds } from '../overlay/folds.ts';
 import type { LayerJobs } from '../overlay/jobs.ts';
 import { OverlayTrees, type TreeKind, type Trees } from '../overlay/trees.ts';
+import { putOwn, readOwn } from '../store/own-file.ts';
 import type { Store } from '../store/root.ts';
 import type { ScratchDir } from '../store/scratch.ts';
 import { mayMount, NO_MOUNTS } from '../sys/namespace.ts';
@@ -59,15 +60,10 @@ export function predictTrees(root: string, scratch: () => ScratchDir): TreeChoic
 
 /** The recorded choice of the store, if it has one. */
 export function remembered(root: string): TreeChoice | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(root, MEMORY), 'utf8').trim();
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error;
-    return holdsLayers(root) ? OVERLAY : undefined;
-  }
+  const text = readOwn(join(root, MEMORY))?.toString().trim();
+  if (text === undefined) return holdsLayers(root) ? OVERLAY : undefined;
   const [kind, marks, ...reason] = text.split(' ');
-  if (kind !== 'copy') return OVERLAY;
+  if (kind !== 'copy') return kind === 'overlay' ? OVERLAY : undefined;
   return { kind, marks: marks === 'overlay' ? marks : 'socket', reason: reason.join(' ') };
 }
 
@@ -90,7 +86,7 @@ function remember(root: string, choice: TreeChoice): TreeChoice {
     choice.kind === 'overlay' ? 'overlay\n' : `copy ${choice.marks} ${choice.reason}\n`,
     { mode: 0o600 },
   );
-  renameSync(temporary, join(root, MEMORY));
+  putOwn(temporary, join(root, MEMORY));
   return choice;
 }
 

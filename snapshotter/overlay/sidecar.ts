@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { isDigest } from '../../base/digest.ts';
 import type { BlobForm } from '../content.ts';
 import type { LayerId, LayerInfo } from '../snapshotter.ts';
+import { readOwn } from '../store/own-file.ts';
 
 /**
  * What is known of a committed layer: it is stored as a row of the table, and as `layer.json` (the
@@ -44,7 +44,7 @@ export function sidecarOf(record: LayerRecord): string {
 export function readSidecar(path: string, name: string): LayerRecord | undefined {
   let record: Partial<LayerRecord>;
   try {
-    record = JSON.parse(readFileSync(path, 'utf8')) as Partial<LayerRecord>;
+    record = JSON.parse(String(readOwn(path))) as Partial<LayerRecord>;
   } catch {
     // It is missing or torn: the layer was not complete, or a power cut destroyed it.
     return undefined;

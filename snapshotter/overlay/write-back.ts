@@ -1,6 +1,6 @@
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf } from '../../base/errors.ts';
+import { readOwn } from '../store/own-file.ts';
 import { hasEnded, launch } from '../sys/launch.ts';
 
 /** This file holds a time in milliseconds since 1970. Everything older in the store is on disk. */
@@ -49,11 +49,6 @@ async function ended(pid: number): Promise<void> {
 
 /** The time of the last mark. It is 0 when there is none. */
 export function writtenBack(root: string): number {
-  try {
-    const time = Number(readFileSync(join(root, MARK), 'utf8'));
-    return Number.isFinite(time) ? time : 0;
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return 0;
-    throw error;
-  }
+  const time = Number(readOwn(join(root, MARK)));
+  return Number.isFinite(time) ? time : 0;
 }

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { suite, test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
@@ -39,13 +39,32 @@ test('of many names that are put at once none is put when images.json cannot be 
   const images = openImages(temporary.store);
   images.put(image('a', 'one'));
   const mirror = join(temporary.store.root, 'images.json');
-  rmSync(mirror);
-  mkdirSync(join(mirror, 'in the way'), { recursive: true });
+  // The new mirror is first written here.
+  const scratch = dirname(temporary.store.scratchPath('any'));
+  rmSync(scratch, { recursive: true });
   assert.throws(() => images.put(image('a', 'two'), image('b', 'two')));
   assert.equal(images.list(), [image('a', 'one')]);
-  rmSync(mirror, { recursive: true });
+  mkdirSync(scratch);
   images.put(image('a', 'two'), image('b', 'two'));
   assert.is(JSON.parse(readFileSync(mirror, 'utf8')).length, 2);
+});
+
+test('a blob and images.json are written also where a directory stands in their place', () => {
+  using temporary = temporaryStore();
+  const { store } = temporary;
+  const content = openContent(store);
+  const digest = content.put(Buffer.from('bytes'));
+  const mirror = join(store.root, 'images.json');
+  for (const path of [join(store.blobs, digest.slice('sha256:'.length)), mirror]) {
+    rmSync(path, { force: true });
+    mkdirSync(join(path, 'in the way'), { recursive: true });
+  }
+  assert.is(content.size(digest), undefined);
+  assert.equal([...content.list()], []);
+  content.put(Buffer.from('bytes'));
+  assert.is(content.read(digest).toString(), 'bytes');
+  openImages(store).put(image('a', 'one'));
+  assert.is(JSON.parse(readFileSync(mirror, 'utf8')).length, 1);
 });
 
 test('image names survive the loss of the database', () => {

@@ -8,7 +8,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   writeSync,
@@ -21,6 +20,7 @@ import { osError } from '../../base/oserror.ts';
 import type { BlobWriter, ContentStore } from '../content.ts';
 import { openHash } from '../layer/hash.ts';
 import { blobHold } from './leases.ts';
+import { putOwn, removeOwn } from './own-file.ts';
 import type { Store } from './root.ts';
 import { guarded, storeError } from './store-errors.ts';
 
@@ -51,11 +51,7 @@ class BlobDirectory implements ContentStore {
 
   size(digest: Digest): number | undefined {
     const path = this.#file(digest);
-    return this.#store.lease.claim(
-      [blobHold(digest)],
-      'restore',
-      () => statSync(path, { throwIfNoEntry: false })?.size,
-    );
+    return this.#store.lease.claim([blobHold(digest)], 'restore', () => sizeOfFile(path));
   }
 
   path(digest: Digest): string {
@@ -136,19 +132,19 @@ class BlobDirectory implements ContentStore {
   writer(): BlobWriter {
     return new FileWriter(this.#store.scratchPath('blob'), (path, digest) =>
       this.#store.lease.claim([blobHold(digest)], 'restore', () =>
-        renameSync(path, this.#file(digest)),
+        putOwn(path, this.#file(digest)),
       ),
     );
   }
 
   remove(digest: Digest): void {
-    rmSync(this.#file(digest), { force: true });
+    removeOwn(this.#file(digest));
   }
 
   *list(): Iterable<{ digest: Digest; size: number }> {
     for (const name of readdirSync(this.#store.blobs)) {
       if (!/^[0-9a-f]{64}$/.test(name)) continue;
-      const size = statSync(join(this.#store.blobs, name), { throwIfNoEntry: false })?.size;
+      const size = sizeOfFile(join(this.#store.blobs, name));
       if (size !== undefined) yield { digest: asDigest(`sha256:${name}`), size };
     }
   }
@@ -157,6 +153,17 @@ class BlobDirectory implements ContentStore {
     // A digest is typed, but it may come from a manifest. Its form is checked again where it
     // becomes a path.
     return join(this.#store.blobs, hexOf(asDigest(digest)));
+  }
+}
+
+/** Undefined when there is no file: also when something else is in its place. */
+function sizeOfFile(path: string): number | undefined {
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat?.isFile() ? stat.size : undefined;
+  } catch (error) {
+    if (errnoOf(error) === 'ELOOP') return undefined;
+    throw error;
   }
 }
 

@@ -1,9 +1,9 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, isDigest } from '../../base/digest.ts';
-import { errnoOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import type { MirroredImages, StoredImage } from '../images.ts';
+import { putOwn, readOwn } from './own-file.ts';
 import type { Store } from './root.ts';
 import { guarded } from './store-errors.ts';
 
@@ -130,18 +130,18 @@ class ImageTable implements MirroredImages {
         mode: 0o600,
         flush: true,
       });
-      renameSync(temporary, this.#mirrorPath);
+      putOwn(temporary, this.#mirrorPath);
     });
   }
 
   /** Reads what is readable. A mirror that was torn by a power cut counts as missing. */
   #readMirror(): StoredImage[] {
+    const bytes = readOwn(this.#mirrorPath);
     let entries: unknown;
     try {
-      entries = JSON.parse(readFileSync(this.#mirrorPath, 'utf8'));
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || error instanceof SyntaxError) return [];
-      throw error;
+      entries = JSON.parse(bytes?.toString() ?? '[]');
+    } catch {
+      return [];
     }
     return Array.isArray(entries) ? entries.flatMap((entry) => checked(entry) ?? []) : [];
   }

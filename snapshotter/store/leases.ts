@@ -4,7 +4,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   rmSync,
   writeSync,
 } from 'node:fs';
@@ -12,6 +11,7 @@ import { join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { errnoOf } from '../../base/errors.ts';
 import type { Database } from './database.ts';
+import { readOwn } from './own-file.ts';
 import { isAlive, thisOwner } from './owner.ts';
 import { guarded } from './store-errors.ts';
 
@@ -193,10 +193,5 @@ export function heldNames(root: string): Set<string> {
 }
 
 function linesOf(path: string): string[] {
-  try {
-    return readFileSync(path, 'latin1').split('\n').filter(Boolean);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return [];
-    throw error;
-  }
+  return (readOwn(path)?.toString('latin1') ?? '').split('\n').filter(Boolean);
 }

@@ -13,6 +13,7 @@ import { osError } from '../../base/oserror.ts';
 import { makeDirectory } from '../sys/makedirectory.ts';
 import { Database, damageMarker } from './database.ts';
 import { CONDEMNED_TABLES, Lease } from './leases.ts';
+import { makeOwn, putOwn, readOwn } from './own-file.ts';
 import { thisOwner } from './owner.ts';
 import { leftovers, Scratch, type ScratchDir, sweep } from './scratch.ts';
 import { guarded, unwritable } from './store-errors.ts';
@@ -323,23 +324,17 @@ function writeVersion(root: string): void {
   guarded(root, () => {
     const temporary = join(root, `VERSION.${thisOwner()}`);
     writeFileSync(temporary, `${FORMAT}\n`);
-    renameSync(temporary, join(root, 'VERSION'));
+    putOwn(temporary, join(root, 'VERSION'));
   });
 }
 
 /**
  * What happened to the VERSION file of a directory that is otherwise a store, such as a power cut
- * that left the file empty. A number in it is trusted. A store that another process is just making
- * holds only its first files.
+ * that left the file empty. A store that another process is just making holds only its first files.
  */
 function lostVersion(root: string): string | undefined {
-  let text: string | undefined;
-  try {
-    text = readFileSync(join(root, 'VERSION'), 'latin1');
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') return undefined;
-  }
-  if (text !== undefined && /^\s*\d/.test(text)) return undefined;
+  const text = versionText(root);
+  if (text !== undefined && isTrusted(text)) return undefined;
   if (!['blobs/sha256', 'layers', 'tmp'].every((name) => existsSync(join(root, name))))
     return undefined;
   const used = readdirSync(root).some((name) =>
@@ -349,19 +344,36 @@ function lostVersion(root: string): string | undefined {
   return text === undefined ? 'was missing' : 'was damaged';
 }
 
+/** Undefined for a file that cannot be read, which is reported later. */
+function versionText(root: string): string | undefined {
+  try {
+    return readOwn(join(root, 'VERSION'))?.toString('latin1');
+  } catch {
+    return '0';
+  }
+}
+
+/** Trusts a whole number, and what seems to be from a later format, whatever its form. */
+function isTrusted(text: string): boolean {
+  const number = Number(/^\s*(\d+)/.exec(text)?.[1] ?? Number.NaN);
+  return number > FORMAT || VERSION.test(text.trim());
+}
+
+const VERSION = /^[1-9]\d{0,5}$/;
+
 /**
  * Makes the directories. Returns those that were missing although the index refers to their files.
  */
 function makeDirectories(root: string): string[] {
-  const make = (name: string) => makeDirectory(join(root, name), 0o700);
-  for (const name of ['tmp', 'logs', 'leases']) make(name);
+  const make = (name: string) => makeOwn(join(root, name));
+  for (const name of ['tmp', 'logs', 'leases', 'blobs']) make(name);
   return ['blobs/sha256', 'layers'].filter(make);
 }
 
 function readVersion(root: string): number | undefined {
   try {
     const text = readFileSync(join(root, 'VERSION'), 'latin1').trim();
-    if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
+    if (VERSION.test(text)) return Number(text);
     throw notAStore(root, 'its VERSION file does not hold a number');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;

@@ -1,9 +1,10 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { type Digest, digestOfParts, hexOf } from '../../../base/digest.ts';
 import { sameIdentity } from '../../../cache/select/entry.ts';
 import type { LayerId, Snapshotter } from '../../../snapshotter/snapshotter.ts';
+import { putOwn, readOwn } from '../../../snapshotter/store/own-file.ts';
 import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
 import type { FileStep } from './steps.ts';
@@ -88,13 +89,13 @@ export function openEarlierCopies(
 function readIndex(
   file: string,
 ): { readonly layer: LayerId; readonly has: EarlierCopy['has'] } | undefined {
-  let bytes: Buffer;
+  let bytes: Buffer | undefined;
   try {
-    bytes = readFileSync(file);
+    bytes = readOwn(file);
   } catch {
     return undefined;
   }
-  if (bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC)) return undefined;
+  if (!bytes || bytes.length < HEADER || !bytes.subarray(0, 8).equals(MAGIC)) return undefined;
   const body = bytes.subarray(12);
   if (crc32(body) !== bytes.readUInt32LE(8)) return undefined;
   const count = bytes.readUInt32LE(12);
@@ -133,7 +134,7 @@ function writeIndex(file: string, layer: LayerId, files: readonly FileStep[]): v
   mkdirSync(dirname(file), { recursive: true });
   try {
     writeFileSync(temporary, Buffer.concat([MAGIC, sum, body]));
-    renameSync(temporary, file);
+    putOwn(temporary, file);
   } catch {
     // Most likely the disk is full. The next run then copies.
     rmSync(temporary, { force: true });
