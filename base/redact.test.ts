@@ -20,6 +20,39 @@ test('logins are removed from URLs, and nothing else is', () => {
     redactUrl('docker-image://docker.io/a@sha256:1'),
     'docker-image://docker.io/a@sha256:1',
   );
+  for (const image of ['docker-image://a:1.2@sha256:1', 'oci-layout://a@sha256:1'])
+    assert.is(redactUrl(image), image);
+});
+
+test('a login whose password has a slash is removed, and a port with a path is not a login', () => {
+  assert.is(redactUrl('get http://u:p/ss@host:80/x@y'), 'get http://xxxxx@host:80/x@y');
+  for (const url of [
+    'http://h:80/a@b',
+    'http://[::1]:80/a@b',
+    'see http://h:80, a@b',
+    'a://b:/c@d',
+  ])
+    assert.is(redactUrl(url), url);
+});
+
+test('the login of a proxy is removed also where the value has no scheme', () => {
+  for (const [text, told] of [
+    ['--build-arg HTTP_PROXY=u:p@h:3128 .', '--build-arg HTTP_PROXY=xxxxx@h:3128 .'],
+    ['https_proxy=token@h', 'https_proxy=xxxxx@h'],
+    ['all_proxy="//u:p@h"', 'all_proxy="//xxxxx@h"'],
+    ['http_proxy=http://u:p@h/', 'http_proxy=http://xxxxx@h/'],
+    ['proxy=h:1 mail=a@b', 'proxy=h:1 mail=a@b'],
+  ] as const)
+    assert.is(redactUrl(text), told);
+  assert.equal(
+    redactData({
+      'build-arg:HTTP_PROXY': 'u:p@h:1',
+      httpProxy: '//t@h',
+      other: 'a:b@c',
+      proxy: 'h',
+    }),
+    { 'build-arg:HTTP_PROXY': 'xxxxx@h:1', httpProxy: '//xxxxx@h', other: 'a:b@c', proxy: 'h' },
+  );
 });
 
 test('every text in plain data loses its logins; data without logins is the same object', () => {
@@ -38,7 +71,17 @@ test('every text in plain data loses its logins; data without logins is the same
 });
 
 test('the cost is linear in the length, whatever the text is', () => {
-  for (const part of ['a://', '://@', 'x@', 'a://b:c', '@', 'a://b@c@']) {
+  for (const part of [
+    'a://',
+    '://@',
+    'x@',
+    'a://b:c',
+    '@',
+    'a://b@c@',
+    'proxy=',
+    'proxy=@',
+    'a://b:/',
+  ]) {
     const cpu = (count: number) => {
       const text = part.repeat(count);
       const before = process.cpuUsage();

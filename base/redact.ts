@@ -12,8 +12,9 @@ import { KilnError } from './errors.ts';
 
 /**
  * The text without the logins of its URLs: `https://user:password@host` becomes
- * `https://xxxxx@host`. A plain ssh user is kept. The time is linear in the length, because the
- * text may be a whole RUN instruction.
+ * `https://xxxxx@host`. A plain ssh user is kept. The value of a proxy variable may have a login
+ * without a scheme, as in `HTTP_PROXY=user:password@host:3128`. The time is linear in the length,
+ * because the text may be a whole RUN instruction.
  */
 export function redactUrl(text: string): string {
   if (text.length < LONG) return redacted(text);
@@ -26,21 +27,34 @@ const LONG = 1000;
 let lastLong: { readonly text: string; readonly told: string } | undefined;
 
 function redacted(text: string): string {
-  return !text.includes('@') || !text.includes(':/')
-    ? text
-    : text.replace(LOGIN, (whole: string, slashes: string, login: string, at: number) =>
-        !login.includes(':') && PLAIN_SSH.test(text.slice(Math.max(0, at - 8), at))
-          ? whole
-          : `${slashes}xxxxx@`,
-      );
+  if (!text.includes('@')) return text;
+  const told = PROXY.test(text) ? text.replace(PROXY_LOGIN, '$1xxxxx@') : text;
+  if (!told.includes(':/')) return told;
+  return told.replace(LOGIN, (whole: string, slashes: string, login: string, at: number) => {
+    const before = told.slice(Math.max(0, at - 13), at);
+    const isPlain = IMAGE.test(before) || (!login.includes(':') && PLAIN_SSH.test(before));
+    return isPlain ? whole : `${slashes}xxxxx@`;
+  });
 }
 
 /**
  * A login stands after `scheme:`. A URL with a single slash is one that was cleaned as if it were a
- * path.
+ * path. A password may have a slash that ought to be written as %2F. Then what stands in the place
+ * of the port is not a number.
  */
-const LOGIN =
-  /((?<=[a-z0-9+.-]):\/\/|(?<=\b(?:https?|ftp|git|ssh)):\/)([^/?#\s@]*(?:@[^/?#\s@]*)*)@/gi;
+const LOGIN = new RegExp(
+  '((?<=[a-z0-9+.-])://|(?<=\\b(?:https?|ftp|git|ssh)):/)' +
+    '((?:[^/?#\\s@]*|[^/?#\\s@:[]*:(?!\\d*(?:[/?#\\s"\'`,;)\\]}]|$))[^\\s@]{0,300})' +
+    '(?:@[^/?#\\s@]*)*)@',
+  'gi',
+);
+
+const PROXY = /proxy/i;
+/** The value of a variable such as HTTP_PROXY. A login in it has at most 300 characters. */
+const PROXY_LOGIN = /(proxy["'\]]{0,2}[:=]["']?(?:\/\/)?)[^\s"'@/]{1,300}@/gi;
+
+/** Matches the text before `://` when a name of an image follows, such as `a:1@sha256:…`. */
+const IMAGE = /(?:docker-image|oci-layout)$/i;
 
 /** Matches the text before `://` when the scheme is ssh. */
 const PLAIN_SSH = /(?:^|[^a-z0-9+.-])(?:git\+)?ssh$/i;
@@ -61,7 +75,7 @@ export function redactData<T>(value: T): T {
   let changed: Record<string, unknown> | undefined;
   for (const name of Object.keys(value)) {
     const field: unknown = value[name as keyof typeof value];
-    const told = redactData(field);
+    const told = redactField(name, field);
     if (told !== field) {
       changed ??= { ...value } as Record<string, unknown>;
       changed[name] = told;
@@ -69,6 +83,14 @@ export function redactData<T>(value: T): T {
   }
   return (changed as T | undefined) ?? value;
 }
+
+/** The value of a field such as `build-arg:HTTP_PROXY` may be a login without a scheme. */
+function redactField(name: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !name.toLowerCase().endsWith('proxy')) return redactData(value);
+  return redactUrl(value).replace(BARE_LOGIN, '$1xxxxx@');
+}
+
+const BARE_LOGIN = /^((?:\/\/)?)[^\s@/]{1,300}@/;
 
 /**
  * Messages quote commands and their sources; the excerpt at the place of an error quotes the

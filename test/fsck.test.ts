@@ -185,7 +185,7 @@ for (const [stranger, make] of Object.entries(STRANGERS))
     await isSound(rig);
   });
 
-test('a VERSION file of other bytes is written again, and one of a later format is not', async () => {
+test('a VERSION file of other bytes is written again, that of a later format is kept', async () => {
   await using rig = await prepared();
   for (const text of ['1\u001a', '', 'x', '0']) {
     writeFileSync(`${rig.store}/VERSION`, text);

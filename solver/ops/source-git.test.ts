@@ -23,6 +23,7 @@ import { never } from '../../registry/testing/client.ts';
 import type { BuildResult } from '../result.ts';
 import { stepSession } from '../step-session.ts';
 import { copyingSnapshotter, listTree } from './file/testing.ts';
+import { remoteOf } from './git/git-source.ts';
 import {
   COMMIT_TIME,
   close,
@@ -319,6 +320,18 @@ for (const url of URLS)
       (error: unknown) => error instanceof KilnError && error.code === 'KILN_GIT_URL',
     );
   });
+
+git('a password is passed on to http only, because the others take none from a URL', () => {
+  for (const [url, remote] of [
+    ['ssh://user:pw@host/r.git', 'ssh://user@host/r.git'],
+    ['ssh://git@host/r.git', 'ssh://git@host/r.git'],
+    ['git://user:pw@host/r.git', 'git://host/r.git'],
+    ['git://token@host:1/r.git', 'git://host:1/r.git'],
+    ['git@host:r.git', 'git@host:r.git'],
+  ] as const)
+    assert.equal(remoteOf(url), { remote, login: undefined });
+  assert.is(remoteOf('https://user:pw@host/r.git').remote, 'https://host/r.git');
+});
 
 git('a missing ref and a missing repository are different errors', async () => {
   await using at = await setting();

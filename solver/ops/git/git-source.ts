@@ -87,12 +87,24 @@ export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   // option of the program on the other side.
   if (/^-/.test(parsed.hostname) || /^(-|%2d)/i.test(parsed.username) || parsed.hostname === '')
     throw bad('has no valid host');
-  if (!/^https?:/.test(url) || (parsed.username === '' && parsed.password === ''))
-    return { remote: url, login: undefined };
+  if (!/^https?:/.test(url)) return { remote: withoutPassword(parsed, url), login: undefined };
+  if (parsed.username === '' && parsed.password === '') return { remote: url, login: undefined };
   const login = [parsed.username, parsed.password].map(decodeURIComponent).join(':');
   parsed.username = '';
   parsed.password = '';
   return { remote: parsed.href, login: `basic ${Buffer.from(login).toString('base64')}` };
+}
+
+/**
+ * ssh takes no password from a URL, and git's own protocol no login at all. git would pass it on as
+ * a part of the name, and say it in its messages.
+ */
+function withoutPassword(parsed: URL, url: string): string {
+  const useless = parsed.protocol === 'git:' ? parsed.username + parsed.password : parsed.password;
+  if (useless === '') return url;
+  parsed.password = '';
+  if (parsed.protocol === 'git:') parsed.username = '';
+  return parsed.href;
 }
 
 /** The URL without user and password, for messages. */
