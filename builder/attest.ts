@@ -1,20 +1,26 @@
 import { basename } from 'node:path';
 import type { Platform } from '../base/platform.ts';
+import type { ProgressSink } from '../base/progress.ts';
 import type { Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../exporter/target.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
 import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
+import type { StoreServices } from '../snapshotter/overlay/services.ts';
 import { materialsOf } from '../solver/materials.ts';
 import type { StepSession } from '../solver/step-session.ts';
-import type { BuildContext } from './build-context.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
 import type { BuildRequest } from './request.ts';
 import { provenanceArguments } from './request-fields.ts';
 
 /** The parts of a solved build that attestations are made from. */
 export interface AttestedBuild {
+  readonly request: BuildRequest;
+  /** The ID of the build. Undefined when it has no log. */
+  readonly id: string | undefined;
+  readonly services: Pick<StoreServices, 'snapshotter' | 'store'>;
+  readonly progress: ProgressSink;
   readonly dockerfile: LoadedContext['dockerfile'];
   /** The platform of image sources without a platform. */
   readonly platform: Platform;
@@ -32,42 +38,38 @@ export interface AttestedBuild {
  * Makes the function that returns the predicates of a target, as `--provenance` and `--sbom` ask.
  * They are made when an exporter first asks for them, and once for each target.
  */
-export function openAttestor(build: AttestedBuild, context: BuildContext): Attestor {
+export function openAttestor(build: AttestedBuild): Attestor {
   const made = new Map<BuiltTarget, Promise<readonly Predicate[]>>();
   return (target) => {
     let predicates = made.get(target);
-    if (!predicates) made.set(target, (predicates = attest(build, context, target)));
+    if (!predicates) made.set(target, (predicates = attest(build, target)));
     return predicates;
   };
 }
 
-async function attest(
-  build: AttestedBuild,
-  context: BuildContext,
-  target: BuiltTarget,
-): Promise<readonly Predicate[]> {
-  const { attest: asked } = context.request;
+async function attest(build: AttestedBuild, target: BuiltTarget): Promise<readonly Predicate[]> {
+  const { attest: asked } = build.request;
   const predicates: Predicate[] = [];
-  if (asked.sbom) predicates.push(await sbom(context, target));
+  if (asked.sbom) predicates.push(await sbom(build, target));
   if (asked.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
     const edge = build.results.get(target)?.edge;
     const materials = await materialsOf(edge, build.platform, build.session);
-    predicates.push(provenance(asked.provenance, factsOf(build, context), { edge, materials }));
+    predicates.push(provenance(asked.provenance, factsOf(build), { edge, materials }));
   }
   return predicates;
 }
 
 async function sbom(
-  { request, engine, progress }: BuildContext,
+  { request, services: { snapshotter, store }, progress }: AttestedBuild,
   target: BuiltTarget,
 ): Promise<Predicate> {
   const [{ scanTree }, { spdx }] = await Promise.all([
     import('../exporter/sbom/scan.ts'),
     import('../exporter/sbom/spdx.ts'),
   ]);
-  await using view = await engine.snapshotter.view(target.snapshot);
-  const scan = scanTree(view.root, (label) => engine.store.scratch(label));
+  await using view = await snapshotter.view(target.snapshot);
+  const scan = scanTree(view.root, (label) => store.scratch(label));
   if (scan.unread.length > 0)
     progress({
       kind: 'warning',
@@ -91,10 +93,7 @@ function shortList(paths: readonly string[]): string {
   );
 }
 
-function factsOf(
-  { dockerfile, started, finished }: AttestedBuild,
-  { request, buildId }: BuildContext,
-): BuildFacts {
+function factsOf({ request, id, dockerfile, started, finished }: AttestedBuild): BuildFacts {
   const { epoch, context } = request;
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   return {
@@ -109,7 +108,7 @@ function factsOf(
     args: provenanceArguments(request),
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),
-    invocation: fixed === undefined ? buildId : undefined,
+    invocation: fixed === undefined ? id : undefined,
     started: fixed ?? started,
     finished: fixed ?? finished,
   };

@@ -1,5 +1,6 @@
 import type { SourceText } from '../base/errors.ts';
 import type { ImageResolver, TargetResult } from '../frontend/frontend.ts';
+import type { RegistryOptions } from '../registry/client.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
 import type { EmulatedStep } from '../solver/step-session.ts';
@@ -71,7 +72,7 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
     ),
   );
   const images = imageSourcesOf(engine)(session);
-  caches = await openCaches(context, images);
+  caches = await openCaches(context, images, session.registry);
   let opened: Solving | undefined;
   return {
     context,
@@ -87,9 +88,10 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
 async function openCaches(
   context: BuildContext,
   sources: ImageSources,
+  registry: RegistryOptions,
 ): Promise<BuildCaches | undefined> {
   const { request, scope } = context;
   if (request.cacheFrom.length + request.cacheTo.length === 0) return undefined;
   const { BuildCaches } = await import('./caches/caches.ts');
-  return scope.use(new BuildCaches(context, sources));
+  return scope.use(new BuildCaches(context, sources, registry));
 }

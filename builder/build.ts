@@ -103,12 +103,10 @@ async function runBuild(
     pushes: outputs.some((output) => output.type === 'image' && output.push),
   };
   const solved = await solveBuild(context, needs, driver);
-  const { targets, attest, exportCaches } = solved;
   const outcomes = new Outcomes();
-  const exported =
-    targets.length > 0 ? await exportBuild(targets, attest, solved.context, outcomes) : {};
+  const exported = solved.targets.length > 0 ? await exportBuild(solved, outcomes) : {};
   // The caches are written even when an output failed, because the steps have succeeded.
-  const cached = await exportCaches(outcomes);
+  const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
   return { ...exported, ...cached };
 }

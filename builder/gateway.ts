@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import type { ProgressSink } from '../base/progress.ts';
 import type { ImageResolver } from '../frontend/frontend.ts';
 import type { Gateway, SolvedTree } from '../frontend/gateway.ts';
 import { hostPlatform } from '../registry/platforms.ts';
@@ -6,25 +7,29 @@ import { type DraftEdge, seal } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
 import type { BuildResult } from '../solver/result.ts';
-import type { BuildContext } from './build-context.ts';
-import { explainingFailures, type Solving } from './solving.ts';
+import type { Solving } from './solving.ts';
+
+/** How a gateway tells of its calls, and when they end. */
+interface GatewayCalls {
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+}
 
 /**
  * Makes the gateway of a frontend. Warnings about the text of the Dockerfile are shown at `vertex`,
  * the step that loaded it.
  */
 export function openGateway(
-  context: BuildContext,
   resolveImage: ImageResolver,
   solving: () => Solving,
   vertex: Digest | undefined,
+  { progress, signal }: GatewayCalls,
 ): Gateway {
-  const { progress, signal } = context;
   return {
     buildPlatform: hostPlatform(),
     signal,
     resolveImage,
-    solve: (tree) => solveTree(tree, solving(), context),
+    solve: (tree) => solveTree(tree, solving()),
     // A warning without a source is about the whole build and belongs to no step.
     warn: (warning) => progress(warning.source && vertex ? { ...warning, vertex } : warning),
   };
@@ -34,39 +39,27 @@ export function openGateway(
  * Solves one tree, so that its files can be read before the rest of the graph is known. Throws the
  * explained error of the step that failed.
  */
-export async function solveTree(
-  tree: DraftEdge,
-  solving: Solving,
-  context: BuildContext,
-): Promise<SolvedTree> {
-  return await solveEdge(seal(tree, solving.worker.platforms[0]), solving, context);
+export async function solveTree(tree: DraftEdge, solving: Solving): Promise<SolvedTree> {
+  return await solveEdge(seal(tree, solving.worker.platforms[0]), solving);
 }
 
 /** Like `solveTree`, for a tree whose graph is sealed. */
-export async function solveEdge(
-  edge: LlbEdge,
-  solving: Solving,
-  context: BuildContext,
-): Promise<SolvedTree> {
-  const result = await resultOf(edge, solving, context);
+export async function solveEdge(edge: LlbEdge, solving: Solving): Promise<SolvedTree> {
+  const result = await resultOf(edge, solving);
   const { openSnapshotTree, openDirectoryTree } = await import('./context/solved-tree.ts');
   if (result?.kind === 'directory') return openDirectoryTree(result.root);
   if (result?.kind !== 'snapshot')
     throw new Error('a tree that is solved is a snapshot or a directory');
-  return await openSnapshotTree(context.engine.snapshotter, result.snapshot);
+  return await openSnapshotTree(solving.snapshotter, result.snapshot);
 }
 
 /** Solves one graph. Throws the explained error of the step that failed. */
 export async function resultOf(
   edge: LlbEdge,
-  { solver, worker, session }: Solving,
-  { engine, signal }: BuildContext,
+  { solver, worker, session, signal, explained }: Solving,
 ): Promise<BuildResult | undefined> {
-  const [result] = await explainingFailures(
-    [edge],
-    () => solver.solve(loadGraphs([edge], worker, session.allowed), signal),
-    engine.store.root,
-    signal,
+  const [result] = await explained([edge], () =>
+    solver.solve(loadGraphs([edge], worker, session.allowed), signal),
   );
   return result;
 }

@@ -48,7 +48,7 @@ export async function openFrontend(
   const { session, progress } = context;
   const asked: BuildContext = { ...context, request };
   for (const [name, path] of await layoutsOf(request, session)) layouts.set(name, path);
-  const fetch = (tree: DraftEdge) => solveTree(tree, solving(), context);
+  const fetch = (tree: DraftEdge) => solveTree(tree, solving());
   const { loaded, vertex } = await loadWithProgress(asked, fetch);
   const image = context.engine.settings.imageFrontends && syntaxImageOf(request, loaded);
   if (image)
@@ -61,7 +61,7 @@ export async function openFrontend(
   return {
     kind: 'here',
     ...prepared,
-    gateway: openGateway(context, resolveImage, withLocals, vertex),
+    gateway: openGateway(resolveImage, withLocals, vertex, context),
     vertex,
     solving: withLocals,
   };

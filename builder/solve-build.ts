@@ -5,6 +5,7 @@ import type { Attestor } from '../exporter/attest/attestation.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
 import type { BuiltTarget, ElsewhereLayers } from '../exporter/target.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
+import type { RegistryOptions } from '../registry/client.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import { SCRATCH } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
@@ -17,7 +18,7 @@ import type { SolvedTarget } from './caches/cached-target.ts';
 import type { Outcomes } from './export/outcomes.ts';
 import { askFrontend } from './opened-frontend.ts';
 import type { BuildRequest } from './request.ts';
-import { explainingFailures, type Solving } from './solving.ts';
+import type { Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { refuseWindows } from './windows.ts';
 
@@ -26,6 +27,8 @@ export interface SolvedBuild {
   /** The build, with the request that the graphs were made from. */
   readonly context: BuildContext;
   readonly targets: readonly BuiltTarget[];
+  /** How registries are reached for it. */
+  readonly registry: RegistryOptions;
   /** Makes the attestations. Undefined when the request has none. */
   readonly attest: Attestor | undefined;
   /**
@@ -88,6 +91,10 @@ export async function solveBuild(
     })),
   );
   const facts = {
+    request,
+    id: given.buildId,
+    services: given.engine,
+    progress: given.progress,
     platform: solving.worker.platforms[0],
     session: solving.session,
     dockerfile: dockerfile ?? { name: 'Dockerfile', text: '' },
@@ -98,21 +105,19 @@ export async function solveBuild(
   return {
     context,
     targets: built,
-    attest: await attestorFor({ ...facts, results: graphs }, context),
+    registry: solving.session.registry,
+    attest: await attestorFor({ ...facts, results: graphs }),
     exportCaches: async (outcomes) =>
       (await solving.caches?.export(targets, results, outcomes)) ?? {},
   };
 }
 
 /** Loads the code for attestations only when the request has some. */
-async function attestorFor(
-  build: AttestedBuild,
-  context: BuildContext,
-): Promise<Attestor | undefined> {
-  const { attest } = context.request;
+async function attestorFor(build: AttestedBuild): Promise<Attestor | undefined> {
+  const { attest } = build.request;
   if (!attest.provenance && !attest.sbom) return undefined;
   const { openAttestor } = await import('./attest.ts');
-  return openAttestor(build, context);
+  return openAttestor(build);
 }
 
 /** Solves the targets. Returns one result per target, and undefined for an empty image. */
@@ -122,14 +127,20 @@ async function solveTargets(
   solving: Solving,
   mayStayRemote: boolean,
 ): Promise<(SolvedTarget | undefined)[]> {
-  const { request, engine, signal, progress } = context;
-  const { solver, settings, session, images, caches, worker, memory, emulated } = solving;
+  const { request, signal, progress } = context;
+  const { solver, settings, session, snapshotter, caches, worker, memory, emulated } = solving;
   const all = targets.flatMap((target) => (target.edge ? [target.edge] : []));
   const isBase = ({ vertex: { op } }: LlbEdge) =>
     op.kind === 'source' && isImageSource(op.source.identifier);
   const remote =
     mayStayRemote && !caches && all.some(isBase)
-      ? await (await import('./export/remote-bases.ts')).remoteBases(all, basesOf(solving), context)
+      ? await (await import('./export/remote-bases.ts')).remoteBases(
+          all,
+          basesOf(solving),
+          snapshotter,
+          progress,
+          signal,
+        )
       : new Map<LlbEdge, RemoteStack>();
   const edges = all.filter((edge) => !remote.has(edge));
   const solvedTargets = targets.filter(({ edge }) => edge && !remote.has(edge));
@@ -138,13 +149,10 @@ async function solveTargets(
     const wanted = request.squash
       ? loaded.map((edge, index) => squashed(edge, solvedTargets[index]!, worker))
       : loaded;
-    if (caches)
-      return await caches.solve({ settings, images, edges: wanted, mayStayRemote }, targets);
+    if (caches) return await caches.solve({ settings, edges: wanted, mayStayRemote }, targets);
     return (await solver.solve(wanted, signal)).map((result) => ({ result }));
   };
-  const results = await explainingFailures(edges, solve, engine.store.root, signal).finally(() =>
-    memory.settle(),
-  );
+  const results = await solving.explained(edges, solve).finally(() => memory.settle());
   if (emulated.length > 0)
     (await import('./warn-emulated.ts')).warnEmulated(emulated, edges, progress);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));

@@ -4,6 +4,7 @@ import { openMissMemory } from '../cache/explain/memory.ts';
 import { openRecords } from '../cache/records.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import { withLockFile } from '../snapshotter/overlay/lockfile.ts';
+import type { Snapshotter } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { type BuildResult, resultCodec } from '../solver/result.ts';
 import { createSolver } from '../solver/solve.ts';
@@ -25,6 +26,12 @@ export interface Solving extends SolvingParts {
   /** Runs the steps. */
   readonly worker: Worker;
   readonly memory: ReturnType<typeof openMissMemory>;
+  /** Holds the layers of results. */
+  readonly snapshotter: Snapshotter;
+  /** Aborts when the build is cancelled. */
+  readonly signal: AbortSignal;
+  /** Runs `solve`, and explains the failure of a step of `edges` with its lines. */
+  readonly explained: <T>(edges: readonly LlbEdge[], solve: () => Promise<T>) => Promise<T>;
   /** To be called when no more steps will run. It releases what the sandboxes share. */
   readonly rest: () => void;
 }
@@ -64,6 +71,15 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
     settings,
     worker,
     memory,
+    snapshotter: engine.snapshotter,
+    signal,
+    async explained(edges, solve) {
+      try {
+        return await solve();
+      } catch (error) {
+        throw explainFailure(error, edges, store.root, signal);
+      }
+    },
     rest: () => held[Symbol.dispose](),
   };
 }
@@ -93,18 +109,4 @@ function projectOf({ context, dockerfile, target }: BuildRequest, session: Sessi
           ? '-'
           : '';
   return digestOfParts([place, file, target ?? '']);
-}
-
-/** Runs `solve`. An error that it throws is converted by `explainFailure`. */
-export async function explainingFailures<T>(
-  edges: readonly LlbEdge[],
-  solve: () => Promise<T>,
-  store: string,
-  signal: AbortSignal,
-): Promise<T> {
-  try {
-    return await solve();
-  } catch (error) {
-    throw explainFailure(error, edges, store, signal);
-  }
 }

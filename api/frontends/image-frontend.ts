@@ -63,11 +63,11 @@ export function imageFrontends(version: string): ImageFrontends {
 }
 
 /** The image that the name stands for, unpacked. */
-async function openImage({ context, resolveImage, solving }: Bridge, image: string) {
+async function openImage({ resolveImage, solving }: Bridge, image: string) {
   const platform = hostPlatform();
   const { name, digest, config } = await resolveImage(image, platform, { pull: false });
   const tree = imageSource(`${name}@${digest}`, { platform, note: {} });
-  const result = await resultOf(seal(tree, platform), solving(), context);
+  const result = await resultOf(seal(tree, platform), solving());
   return { config, snapshot: result?.kind === 'snapshot' ? result.snapshot : SCRATCH };
 }
 

@@ -74,14 +74,14 @@ export function bridgeService(
     async readFile(request, context) {
       const { bridge, held } = await heldBy(await find(context), request.ref);
       if (!held) throw noFile(request.filePath);
-      await using tree = await solveEdge(held.edge, bridge.solving(), bridge.context);
+      await using tree = await solveEdge(held.edge, bridge.solving());
       return { data: readFrom(tree, request) };
     },
 
     async statFile({ ref, path }, context) {
       const { bridge, held } = await heldBy(await find(context), ref);
       if (!held) throw noFile(path);
-      await using tree = await solveEdge(held.edge, bridge.solving(), bridge.context);
+      await using tree = await solveEdge(held.edge, bridge.solving());
       const entry = tree.stat(path);
       if (!entry) throw noFile(path);
       return { stat: statMessage(entry) };
@@ -90,7 +90,7 @@ export function bridgeService(
     async readDir({ ref, dirPath, includePattern }, context) {
       const { bridge, held } = await heldBy(await find(context), ref);
       if (!held) throw noFile(dirPath);
-      await using tree = await solveEdge(held.edge, bridge.solving(), bridge.context);
+      await using tree = await solveEdge(held.edge, bridge.solving());
       const entries = tree.list(dirPath);
       if (!entries) throw noFile(dirPath);
       const wanted = includePattern === '' ? () => true : compileMatch(includePattern);
@@ -168,7 +168,7 @@ async function heldBy({ driver, refs }: DrivenBuild, id: string) {
 }
 
 async function evaluate(edge: Parameters<typeof solveEdge>[0], bridge: Bridge): Promise<void> {
-  await using _solved = await solveEdge(edge, bridge.solving(), bridge.context);
+  await using _solved = await solveEdge(edge, bridge.solving());
 }
 
 function readFrom(tree: SolvedTree, { filePath, range }: ReadFileRequest): Uint8Array {

@@ -1,12 +1,8 @@
 import type { ExportResponse } from '../../exporter/exporter.ts';
-import type { ImageSources } from '../../registry/pull.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
-import type { BuildContext } from '../build-context.ts';
 import type { CacheFileSpec } from '../request.ts';
 import { EarlyBlobs } from './early-blobs.ts';
-import type { LazyRegistry } from './lazy-registry.ts';
-import { packContext } from './pack-context.ts';
-import { type CachesToWrite, writeCaches } from './write-caches.ts';
+import { type CachesToWrite, type CacheWriting, writeCaches } from './write-caches.ts';
 
 /**
  * The caches of `--cache-to` that are not inline. Blobs for `mode=max` are sent while steps run.
@@ -14,16 +10,12 @@ import { type CachesToWrite, writeCaches } from './write-caches.ts';
  */
 export class CacheFiles implements AsyncDisposable {
   readonly #specs: readonly CacheFileSpec[];
-  readonly #context: BuildContext;
-  readonly #registry: LazyRegistry;
-  readonly #sources: ImageSources;
+  readonly #writing: CacheWriting;
   #early: EarlyBlobs | undefined;
 
-  constructor(context: BuildContext, registry: LazyRegistry, sources: ImageSources) {
-    this.#specs = context.request.cacheTo.flatMap((spec) => (spec.type === 'inline' ? [] : [spec]));
-    this.#context = context;
-    this.#registry = registry;
-    this.#sources = sources;
+  constructor(specs: readonly CacheFileSpec[], writing: CacheWriting) {
+    this.#specs = specs;
+    this.#writing = writing;
   }
 
   /**
@@ -33,23 +25,24 @@ export class CacheFiles implements AsyncDisposable {
   layerMade(layer: LayerId): boolean {
     const specs = this.#specs.filter(({ mode }) => mode === 'max');
     if (specs.length === 0) return false;
+    const { packing, registry, content, signal } = this.#writing;
     this.#early ??= new EarlyBlobs(
       specs.map((spec) => ({
-        context: packContext(spec, this.#context),
+        context: packing(spec),
         repository: spec.type === 'registry' ? spec.ref : undefined,
       })),
-      () => this.#registry.client(),
-      this.#context,
+      () => registry.client(),
+      content,
+      signal,
     );
     this.#early.add(layer);
     return true;
   }
 
   /** Writes all of them, as `writeCaches` does. */
-  async write(written: Omit<CachesToWrite, 'sources' | 'registry'>): Promise<ExportResponse> {
+  async write(written: CachesToWrite): Promise<ExportResponse> {
     await this.#early?.settled();
-    const all = { ...written, sources: this.#sources, registry: this.#registry };
-    return await writeCaches(this.#specs, all, this.#context);
+    return await writeCaches(this.#specs, written, this.#writing);
   }
 
   /** Waits for background work to end. */

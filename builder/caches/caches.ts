@@ -1,7 +1,9 @@
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
 import type { TargetResult } from '../../frontend/frontend.ts';
+import type { RegistryOptions } from '../../registry/client.ts';
 import type { ImageSources } from '../../registry/pull.ts';
+import type { UnpackWorld } from '../../registry/unpack.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { Outcomes } from '../export/outcomes.ts';
@@ -11,6 +13,7 @@ import { cachedTarget, type KeyedSteps, type SolvedTarget } from './cached-targe
 import { Imports } from './imports.ts';
 import { inlineField } from './inline-field.ts';
 import { LazyRegistry } from './lazy-registry.ts';
+import { packContext } from './pack-context.ts';
 import { type CachedSolve, solveImported } from './solve-imported.ts';
 
 /**
@@ -20,17 +23,33 @@ import { type CachedSolve, solveImported } from './solve-imported.ts';
  */
 export class BuildCaches implements AsyncDisposable {
   readonly #context: BuildContext;
+  readonly #layers: UnpackWorld;
   readonly #registry: LazyRegistry;
   readonly #imports: Imports;
   readonly #files: CacheFiles;
   /** The steps that have a key after the last solve. Undefined until solving begins. */
   #steps: KeyedSteps | undefined;
 
-  constructor(context: BuildContext, sources: ImageSources) {
+  /** `options` says how registries are reached, also by `sources`. */
+  constructor(context: BuildContext, sources: ImageSources, options: RegistryOptions) {
+    const { request, engine, progress, signal } = context;
+    const { content, snapshotter } = engine;
+    const registry = new LazyRegistry(options);
     this.#context = context;
-    this.#registry = new LazyRegistry(context);
-    this.#imports = new Imports(context, this.#registry);
-    this.#files = new CacheFiles(context, this.#registry, sources);
+    this.#layers = { sources, snapshotter };
+    this.#registry = registry;
+    this.#imports = new Imports(request.cacheFrom, registry, progress, signal);
+    this.#files = new CacheFiles(
+      request.cacheTo.flatMap((spec) => (spec.type === 'inline' ? [] : [spec])),
+      {
+        content,
+        sources,
+        registry,
+        packing: (spec) => packContext(spec, engine, request.epoch, signal),
+        progress,
+        signal,
+      },
+    );
   }
 
   /**
@@ -48,7 +67,8 @@ export class BuildCaches implements AsyncDisposable {
       const solved = await solveImported(
         asked,
         imports,
-        this.#context,
+        this.#layers,
+        signal,
         (steps) => (this.#steps = steps),
       );
       if (this.#steps) adoptImported(asked.settings.cache, this.#steps, engine.snapshotter);
@@ -72,9 +92,10 @@ export class BuildCaches implements AsyncDisposable {
     const isInline = this.#context.request.cacheTo.some(({ type }) => type === 'inline');
     const [cached] = cachedTarget(target, solved);
     if (!isInline || !cached || !this.#steps) return { config: target.config };
-    return {
-      config: { ...target.config, ...(await inlineField(cached, this.#steps, this.#context)) },
-    };
+    const { snapshotter } = this.#layers;
+    const { signal } = this.#context;
+    const field = await inlineField(cached, this.#steps, snapshotter, signal);
+    return { config: { ...target.config, ...field } };
   }
 
   /**

@@ -32,10 +32,12 @@ real('a layer is packed and sent in the background as soon as it is added', asyn
   await using client = quickClient();
   await using shop = openWorkshop();
   const repository = { domain: registry.host, path: 'cache' };
-  const early = new EarlyBlobs([{ context: contextOf(shop), repository }], async () => client, {
-    engine: shop,
-    signal: never(),
-  });
+  const early = new EarlyBlobs(
+    [{ context: contextOf(shop), repository }],
+    async () => client,
+    shop.content,
+    never(),
+  );
   const layers = [await made(shop, 'a'), await made(shop, 'b'), await made(shop, 'c')];
   for (const layer of layers) early.add(layer);
   await early.settled();
@@ -52,10 +54,12 @@ real('a registry that refuses a layer gets no further layers, and nothing fails'
   await using client = quickClient();
   await using shop = openWorkshop();
   const repository = { domain: server.host, path: 'cache' };
-  const early = new EarlyBlobs([{ context: contextOf(shop), repository }], async () => client, {
-    engine: shop,
-    signal: never(),
-  });
+  const early = new EarlyBlobs(
+    [{ context: contextOf(shop), repository }],
+    async () => client,
+    shop.content,
+    never(),
+  );
   early.add(await made(shop, 'a'));
   await early.settled();
   const asked = server.seen.length;

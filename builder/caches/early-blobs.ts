@@ -3,12 +3,6 @@ import type { RegistryClient, Repository } from '../../registry/client.ts';
 import type { ContentStore } from '../../snapshotter/content.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 
-/** The parts of a build that `EarlyBlobs` uses. */
-interface EarlyBuild {
-  readonly engine: { readonly content: Pick<ContentStore, 'open'> };
-  readonly signal: AbortSignal;
-}
-
 interface EarlyTarget {
   readonly context: PackContext;
   /** The repository for the blobs. Undefined for a directory: a copy at the end is cheap. */
@@ -23,7 +17,8 @@ interface EarlyTarget {
 export class EarlyBlobs {
   readonly #targets: Set<EarlyTarget>;
   readonly #client: () => Promise<RegistryClient>;
-  readonly #build: EarlyBuild;
+  readonly #content: Pick<ContentStore, 'open'>;
+  readonly #signal: AbortSignal;
   readonly #waiting: LayerId[] = [];
   #lanes: Promise<void>[] = [];
   #running = 0;
@@ -31,11 +26,13 @@ export class EarlyBlobs {
   constructor(
     targets: readonly EarlyTarget[],
     client: () => Promise<RegistryClient>,
-    build: EarlyBuild,
+    content: Pick<ContentStore, 'open'>,
+    signal: AbortSignal,
   ) {
     this.#targets = new Set(targets);
     this.#client = client;
-    this.#build = build;
+    this.#content = content;
+    this.#signal = signal;
   }
 
   /** Adds a layer that is to be packed and sent. */
@@ -63,15 +60,14 @@ export class EarlyBlobs {
   }
 
   async #send(layer: LayerId, { context, repository }: EarlyTarget): Promise<void> {
-    const { signal, engine } = this.#build;
     const packed = await packedOutput({ layers: [layer] }, context);
     for (const { descriptor } of repository ? packed : []) {
       const open = (start?: number, end?: number) =>
-        engine.content.open(descriptor.digest, start, end);
+        this.#content.open(descriptor.digest, start, end);
       await (await this.#client()).pushBlob(
         repository!,
         { digest: descriptor.digest, size: descriptor.size, open },
-        { signal },
+        { signal: this.#signal },
       );
     }
   }

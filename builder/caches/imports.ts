@@ -1,7 +1,7 @@
 import { CancelledError, errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+import type { ProgressSink } from '../../base/progress.ts';
 import { familiarName, withoutLatest } from '../../base/reference.ts';
 import { type ReadCache, readCache } from '../../cache/remote/source.ts';
-import type { BuildContext } from '../build-context.ts';
 import { internalStep } from '../internal-step.ts';
 import type { CacheFromSpec } from '../request.ts';
 import type { LazyRegistry } from './lazy-registry.ts';
@@ -14,12 +14,15 @@ export class Imports implements AsyncDisposable {
   readonly read: Promise<readonly ReadCache[]>;
   readonly #ended = new AbortController();
 
-  constructor(context: BuildContext, registry: LazyRegistry) {
+  constructor(
+    specs: readonly CacheFromSpec[],
+    registry: LazyRegistry,
+    progress: ProgressSink,
+    cancelled: AbortSignal,
+  ) {
     // A build that fails early, such as for a wrong Dockerfile, does not wait for a registry.
-    const signal = AbortSignal.any([context.signal, this.#ended.signal]);
-    const all = context.request.cacheFrom.map((spec) =>
-      readOne(spec, { ...context, signal }, registry),
-    );
+    const signal = AbortSignal.any([cancelled, this.#ended.signal]);
+    const all = specs.map((spec) => readOne(spec, registry, progress, signal));
     this.read = Promise.all(all).then((read) => read.flatMap((one) => one ?? []));
     this.read.catch(() => {});
   }
@@ -33,8 +36,9 @@ export class Imports implements AsyncDisposable {
 /** Reads one cache. A cache that cannot be read is a warning, because a build can do without it. */
 async function readOne(
   spec: CacheFromSpec,
-  { progress, signal }: Pick<BuildContext, 'progress' | 'signal'>,
   registry: LazyRegistry,
+  progress: ProgressSink,
+  signal: AbortSignal,
 ): Promise<ReadCache | undefined> {
   const name = spec.type === 'registry' ? familiarName(withoutLatest(spec.ref)) : spec.src;
   try {

@@ -7,7 +7,7 @@ import {
   type StepOutput,
   seenRecords,
 } from '../../exporter/cache/collect.ts';
-import type { BuildContext } from '../build-context.ts';
+import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
 
 /**
@@ -17,7 +17,8 @@ import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-targe
 export async function inlineField(
   target: CachedTarget,
   keyed: KeyedSteps,
-  { engine: { snapshotter }, signal }: BuildContext,
+  snapshotter: Snapshotter,
+  signal: AbortSignal,
 ): Promise<Record<string, string>> {
   if (!target.output) return {};
   const whole = await diffIdsOf(target.output, snapshotter, signal);

@@ -1,19 +1,18 @@
-import type { RegistryClient } from '../../registry/client.ts';
-import { type BuildContext, registryOf } from '../build-context.ts';
+import type { RegistryClient, RegistryOptions } from '../../registry/client.ts';
 
 /** One registry client for all caches of a build. It is made when it is first used. */
 export class LazyRegistry implements AsyncDisposable {
-  readonly #context: BuildContext;
+  readonly #options: RegistryOptions;
   #client: Promise<RegistryClient> | undefined;
 
-  constructor(context: BuildContext) {
-    this.#context = context;
+  constructor(options: RegistryOptions) {
+    this.#options = options;
   }
 
   client(): Promise<RegistryClient> {
     this.#client ??= (async () => {
       const { RegistryClient } = await import('../../registry/client.ts');
-      return new RegistryClient(await registryOf(this.#context));
+      return new RegistryClient(this.#options);
     })();
     return this.#client;
   }

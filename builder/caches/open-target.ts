@@ -5,12 +5,14 @@ import { registryTarget } from '../../exporter/cache/registry.ts';
 import type { CacheTarget } from '../../exporter/cache/target.ts';
 import type { PushBlob } from '../../exporter/push-image.ts';
 import type { ImageOrigin, ImageSources } from '../../registry/pull.ts';
-import type { BuildContext } from '../build-context.ts';
+import type { ContentStore } from '../../snapshotter/content.ts';
 import type { CacheFileSpec } from '../request.ts';
 import type { LazyRegistry } from './lazy-registry.ts';
 
-/** The places of blobs that are not in the store. */
+/** The places of blobs. */
 export interface BlobSources {
+  /** The store. */
+  readonly content: ContentStore;
   readonly sources: ImageSources;
   readonly registry: LazyRegistry;
   /** By the digest of a blob, the place from which its imported cache can fetch it. */
@@ -20,8 +22,8 @@ export interface BlobSources {
 /** Opens the directory or repository to which the cache `spec` is written. */
 export async function openTarget(
   spec: CacheFileSpec,
-  { sources, registry, origins }: BlobSources,
-  { engine: { content }, signal }: BuildContext,
+  { content, sources, registry, origins }: BlobSources,
+  signal: AbortSignal,
 ): Promise<CacheTarget> {
   const fetchMissing = async ({ descriptor }: RemoteLayer) => {
     const origin = origins.get(descriptor.digest);

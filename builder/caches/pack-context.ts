@@ -1,15 +1,16 @@
 import type { PackContext } from '../../exporter/cache/collect.ts';
-import type { BuildContext } from '../build-context.ts';
 import type { CacheFileSpec } from '../request.ts';
 
 /** Says how layers are packed into blobs for the cache `spec`. */
 export function packContext(
   spec: CacheFileSpec,
-  { engine, request: { epoch }, signal }: BuildContext,
+  { packer, snapshotter }: Pick<PackContext, 'packer' | 'snapshotter'>,
+  epoch: number | undefined,
+  signal: AbortSignal,
 ): PackContext {
   return {
-    packer: engine.packer,
-    snapshotter: engine.snapshotter,
+    packer,
+    snapshotter,
     wanted: {
       compression: spec.compression,
       level: spec.level,

@@ -4,7 +4,7 @@ import {
   positionsIn,
   type StepOutput,
 } from '../../exporter/cache/collect.ts';
-import type { BuildContext } from '../build-context.ts';
+import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { CachedTarget, KeyedSteps } from './cached-target.ts';
 
 /**
@@ -16,9 +16,10 @@ export async function stepsOfResult(
   steps: readonly FinishedStep[],
   { keyed }: KeyedSteps,
   targets: readonly CachedTarget[],
-  { engine, signal }: BuildContext,
+  snapshotter: Snapshotter,
+  signal: AbortSignal,
 ): Promise<FinishedStep[]> {
-  const diffIds = (output: StepOutput) => diffIdsOf(output, engine.snapshotter, signal);
+  const diffIds = (output: StepOutput) => diffIdsOf(output, snapshotter, signal);
   const keys = new Map(keyed.map(({ vertex, key }) => [vertex.digest, key]));
   const lastFinished = ({ spine }: CachedTarget) =>
     spine

@@ -1,28 +1,36 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatform } from '../../base/platform.ts';
+import type { ProgressSink } from '../../base/progress.ts';
 import { familiarName, withoutLatest } from '../../base/reference.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { cacheDocuments } from '../../exporter/cache/cache-documents.ts';
 import {
   finishedSteps,
   originsOf,
+  type PackContext,
   packedRecords,
   seenRecords,
 } from '../../exporter/cache/collect.ts';
 import { exportCache } from '../../exporter/cache/target.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
-import type { BuildContext } from '../build-context.ts';
 import type { Outcomes } from '../export/outcomes.ts';
 import type { CacheFileSpec } from '../request.ts';
 import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
 import { type BlobSources, openTarget } from './open-target.ts';
-import { packContext } from './pack-context.ts';
 import { stepsOfResult } from './result-steps.ts';
 
+/** How the caches of one build are written. */
+export interface CacheWriting extends Omit<BlobSources, 'origins'> {
+  /** Says how layers are packed into blobs for a cache. */
+  readonly packing: (spec: CacheFileSpec) => PackContext;
+  readonly progress: ProgressSink;
+  readonly signal: AbortSignal;
+}
+
 /** What the caches are written from, when no more steps run. */
-export interface CachesToWrite extends Omit<BlobSources, 'origins'> {
+export interface CachesToWrite {
   readonly steps: KeyedSteps;
   readonly targets: readonly CachedTarget[];
   /** The build has failed. A cache that cannot be written is then only a warning. */
@@ -38,20 +46,20 @@ export interface CachesToWrite extends Omit<BlobSources, 'origins'> {
 export async function writeCaches(
   specs: readonly CacheFileSpec[],
   written: CachesToWrite,
-  context: BuildContext,
+  writing: CacheWriting,
 ): Promise<ExportResponse> {
   const { failed, outcomes } = written;
   const response: Record<string, unknown> = {};
   for (const spec of specs) {
     const place = spec.type === 'registry' ? familiarName(withoutLatest(spec.ref)) : spec.dest;
     try {
-      const manifest = await withSoundBlobs(() => writeCache(spec, written, context));
+      const manifest = await withSoundBlobs(() => writeCache(spec, written, writing));
       if (manifest) response['cache.manifest'] = manifest;
       outcomes?.done(`cache to ${place}`);
     } catch (error) {
-      if (context.signal.aborted) throw error;
+      if (writing.signal.aborted) throw error;
       if (!failed && !spec.ignoreError) outcomes?.failed(`cache to ${place}`, error);
-      else warn(context, `the cache was not exported to ${place}: ${messageOf(error)}`);
+      else warn(writing, `the cache was not exported to ${place}: ${messageOf(error)}`);
     }
   }
   return response;
@@ -59,28 +67,32 @@ export async function writeCaches(
 
 async function writeCache(
   spec: CacheFileSpec,
-  { steps: keyed, targets, failed, ...blobs }: CachesToWrite,
-  context: BuildContext,
+  { steps: keyed, targets, failed }: CachesToWrite,
+  writing: CacheWriting,
 ): Promise<Descriptor | undefined> {
   const { mode, imageManifest, ociTypes } = spec;
+  const { signal } = writing;
+  const packing = writing.packing(spec);
+  const { snapshotter } = packing;
   const name =
     spec.type === 'local' ? 'exporting cache to client directory' : 'exporting cache to registry';
-  return await reported(name, context, async (report) => {
+  return await reported(name, writing, async (report) => {
     const candidates = candidatesOf(keyed, targets);
-    const all = finishedSteps(candidates, keyed.cache, context.engine.snapshotter);
-    const steps = mode === 'max' ? all : await stepsOfResult(all, keyed, targets, context);
+    const all = finishedSteps(candidates, keyed.cache, snapshotter);
+    const steps =
+      mode === 'max' ? all : await stepsOfResult(all, keyed, targets, snapshotter, signal);
     const packed = await report.task('preparing build cache for export', () =>
-      packedRecords(steps, packContext(spec, context)),
+      packedRecords(steps, packing),
     );
     // After a failure the steps that are not in `steps` may not have run, so they are left out.
     const records = failed ? packed : [...packed, ...seenRecords(candidates, steps)];
-    const target = await openTarget(spec, { ...blobs, origins: originsOf(all) }, context);
+    const target = await openTarget(spec, { ...writing, origins: originsOf(all) }, signal);
     const platforms = targets.map(({ platform }) => formatPlatform(platform));
     const wanted = { records, platforms, failed, form: { imageManifest, ociTypes } };
-    return await exportCache(target, wanted, cacheDocuments, report, (text) => warn(context, text));
+    return await exportCache(target, wanted, cacheDocuments, report, (text) => warn(writing, text));
   });
 }
 
-function warn({ progress }: BuildContext, short: string): void {
+function warn({ progress }: CacheWriting, short: string): void {
   progress({ kind: 'warning', short, detail: [] });
 }

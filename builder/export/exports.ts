@@ -1,12 +1,12 @@
 import { withSoundBlobs } from '../../exporter/again.ts';
-import type { Attestor } from '../../exporter/attest/attestation.ts';
 import type { Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import type { Destination, OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
-import type { BuiltTarget } from '../../exporter/target.ts';
+import type { RegistryOptions } from '../../registry/client.ts';
 import { fullDiskError } from '../../snapshotter/store/store-errors.ts';
-import type { BuildContext } from '../build-context.ts';
+import type { Engine } from '../engine.ts';
 import type { Session } from '../session.ts';
+import type { SolvedBuild } from '../solve-build.ts';
 import type { Outcomes } from './outcomes.ts';
 import { noCallerOutput } from './try-outputs.ts';
 
@@ -25,9 +25,7 @@ export function needsNoLayers(spec: ExportSpec): boolean {
  * Throws only when the build has been cancelled.
  */
 export async function exportBuild(
-  targets: readonly BuiltTarget[],
-  attest: Attestor | undefined,
-  context: BuildContext,
+  { context, targets, attest, registry }: SolvedBuild,
   outcomes: Outcomes,
 ): Promise<ExportResponse> {
   const { request, engine, session, progress, signal } = context;
@@ -36,7 +34,7 @@ export async function exportBuild(
   for (const asked of request.outputs) {
     try {
       const spec = writable(asked, session, signal);
-      const exporter = await exporterFor(spec, context);
+      const exporter = await exporterFor(spec, engine, registry);
       const work = () => exporter.export(targets, { signal, progress, epoch, attest });
       Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));
       outcomes.done(displayName(asked));
@@ -82,13 +80,13 @@ function writable(
 /** Loads each exporter only when it is used. Most builds use only that of the local store. */
 async function exporterFor(
   spec: ExportSpec<Destination>,
-  context: BuildContext,
+  engine: Engine,
+  registry: RegistryOptions,
 ): Promise<Exporter> {
-  const { engine } = context;
   switch (spec.type) {
     case 'image':
       return spec.push
-        ? (await import('./push-exporter.ts')).pushExporter(context, spec)
+        ? (await import('./push-exporter.ts')).pushExporter(engine, registry, spec)
         : imageStoreExporter(engine, spec);
     case 'oci':
       return (await import('../../exporter/oci.ts')).ociExporter(engine, spec);

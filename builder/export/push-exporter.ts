@@ -7,8 +7,7 @@ import { nameImage, putDocuments, storedNames } from '../../exporter/image-store
 import type { ImageNaming, ImageOptions } from '../../exporter/output-spec.ts';
 import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push-image.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
-import { RegistryClient } from '../../registry/client.ts';
-import { type BuildContext, registryOf } from '../build-context.ts';
+import { RegistryClient, type RegistryOptions } from '../../registry/client.ts';
 import type { Engine } from '../engine.ts';
 
 /**
@@ -74,10 +73,10 @@ interface PushSpec extends ImageNaming {
  * layers to the registry of each of its names. With `store`, the local store gets the image, too.
  */
 export function pushExporter(
-  build: BuildContext,
+  engine: Engine,
+  registry: RegistryOptions,
   { image: options, store, canonical, byDigest }: PushSpec,
 ): Exporter {
-  const { engine } = build;
   const name = 'exporting to image';
   return {
     name,
@@ -96,7 +95,7 @@ export function pushExporter(
           const naming = { canonical, byDigest };
           nameImage(engine.images, storedNames(options.names, image.target.digest, naming), image);
         }
-        await using client = new RegistryClient(await registryOf(build));
+        await using client = new RegistryClient(registry);
         const references = options.names.map(parseReference);
         const missing = elsewhereBlob(engine, client, targets, context.signal);
         const stored = storedImage(engine.content, image.target, missing);

@@ -1,12 +1,13 @@
 import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
+import type { ProgressSink } from '../../base/progress.ts';
 import { RemoteStack } from '../../cache/remote/imported.ts';
 import type { Repository } from '../../registry/client.ts';
 import type { SourceImage } from '../../registry/pull.ts';
+import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import { type ImagePlaces, isImageSource, resolveSource } from '../../solver/ops/source-image.ts';
-import type { BuildContext } from '../build-context.ts';
 
 /** The services that look up base images. */
 interface Bases extends ImagePlaces {
@@ -23,14 +24,15 @@ interface Bases extends ImagePlaces {
 export async function remoteBases(
   edges: readonly LlbEdge[],
   bases: Bases,
-  { engine, signal, progress }: BuildContext,
+  snapshotter: Pick<Snapshotter, 'find'>,
+  progress: ProgressSink,
+  signal: AbortSignal,
 ): Promise<ReadonlyMap<LlbEdge, RemoteStack>> {
   const stacks = new Map<LlbEdge, RemoteStack>();
   for (const edge of edges) {
     const { vertex } = edge;
     const image = await sourceOf(vertex, bases, signal);
-    if (!image || image.diffIds.every((diffId) => engine.snapshotter.find(diffId) !== undefined))
-      continue;
+    if (!image || image.diffIds.every((diffId) => snapshotter.find(diffId) !== undefined)) continue;
     // Only used for a base without a history. A history has the time of each layer.
     const created = Date.parse(image.config.created ?? '') || 0;
     const layers = image.manifest.layers.map((descriptor, index) => ({
