@@ -67,6 +67,8 @@ export interface FetchedDocument {
 const ACCEPT = [...INDEX_TYPES, ...MANIFEST_TYPES].join(', ');
 /** An origin that sent wrong bytes of so many blobs is asked for no other, either. */
 const LIES_OF_A_LIAR = 2;
+/** The answers of a server that does not know the method HEAD. It is asked with GET instead. */
+const NO_HEAD = [405, 501];
 /** Failures of an endpoint after which the next one is asked. */
 const NEXT_MIRROR = /^KILN_(REGISTRY_|IMAGE_NOT_FOUND|BLOB_NOT_FOUND|MANIFEST_|DIGEST_MISMATCH)/;
 
@@ -113,7 +115,8 @@ export class RegistryClient implements AsyncDisposable {
   }
 
   /**
-   * Looks up a tag or digest by HEAD. Returns undefined when the registry does not know it. `size`
+   * Looks up a tag or digest by HEAD. Returns undefined when the registry does not know it, or does
+   * not answer HEAD. `size`
    * is the size of the document. `attempts` is for callers that can do without the answer.
    */
   async head(
@@ -138,11 +141,11 @@ export class RegistryClient implements AsyncDisposable {
     const response = await this.#exchange.send({
       ...this.#manifestRequest(endpoint, repository, reference, signal),
       method: 'HEAD',
-      accept: [200, 404],
+      accept: [200, 404, ...NO_HEAD],
     });
     await discard(response);
     const digest =
-      response.status === 404 ? undefined : promisedDigest(response, repository, reference);
+      response.status === 200 ? promisedDigest(response, repository, reference) : undefined;
     const size = Number(header(response, 'content-length'));
     const mediaType = typeOf(response);
     if (digest === undefined || !Number.isSafeInteger(size) || mediaType === '') return undefined;

@@ -37,9 +37,9 @@ const BATCH = 64 << 10;
 
 /**
  * Downloads one blob and commits it. A broken transfer is resumed by Range (RFC 9110, 14.2). When
- * the digest is wrong, the blob may be requested once more from the beginning: its pieces may come
- * from different contents, or the network may have damaged them. Returns true, so that callers can
- * tell it from undefined.
+ * the digest or the size is wrong, the blob may be requested once more from the beginning: its
+ * pieces may come from different contents, or the network may have damaged them. Returns true, so
+ * that callers can tell it from undefined.
  */
 export async function download(task: Download): Promise<true> {
   if ((await attempt(task)) === 'again') await attempt({ ...task, onceMore: false });
@@ -74,27 +74,45 @@ async function attempt(task: Download): Promise<'done' | 'again'> {
 }
 
 async function transfer(task: Download): Promise<'done' | 'again'> {
-  const { descriptor, signal } = task;
+  const { signal } = task;
   using sink = task.open();
   const state = { received: 0 };
-  await retrying(
-    task.retry,
-    signal,
-    async () => {
-      const response = await request(task, state.received);
-      await receive(task, response, sink, state);
-    },
-    () => state.received,
-  );
   try {
-    sink.commit({ digest: descriptor.digest, size: descriptor.size });
+    await retrying(
+      task.retry,
+      signal,
+      async () => {
+        const response = await request(task, state.received);
+        await receive(task, response, sink, state);
+      },
+      () => state.received,
+    );
+    commit(task, sink);
     return 'done';
   } catch (error) {
-    if (error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH') {
-      if (task.onceMore) return 'again';
-      throw mismatch(task, 'sent bytes that do not match the digest', error);
-    }
-    throw error;
+    if (!(error instanceof WrongBytes)) throw error;
+    if (task.onceMore) return 'again';
+    throw error.failure;
+  }
+}
+
+/** The bytes that came have another digest or size than the ones that were asked for. */
+class WrongBytes extends Error {
+  readonly failure: KilnError;
+
+  constructor(failure: KilnError) {
+    super(failure.message, { cause: failure });
+    this.failure = failure;
+  }
+}
+
+function commit(task: Download, sink: BlobSink): void {
+  const { digest, size } = task.descriptor;
+  try {
+    sink.commit({ digest, size });
+  } catch (error) {
+    if (!(error instanceof KilnError && error.code === 'KILN_DIGEST_MISMATCH')) throw error;
+    throw new WrongBytes(mismatch(task, 'sent bytes that do not match the digest', error));
   }
 }
 
@@ -134,7 +152,9 @@ async function receive(
   const announced = announcedSize(response, state.received);
   if (announced !== undefined && announced !== descriptor.size) {
     await discard(response);
-    throw mismatch(task, `announces ${announced} bytes instead of ${descriptor.size}`);
+    throw new WrongBytes(
+      mismatch(task, `announces ${announced} bytes instead of ${descriptor.size}`),
+    );
   }
   // A server without range support starts from the beginning. The bytes that are already there are
   // skipped.
@@ -146,9 +166,8 @@ async function receive(
       skip = Math.max(0, skip - chunk.length);
       if (!fresh) continue;
       if (state.received + fresh.length > descriptor.size)
-        throw mismatch(
-          task,
-          `sent more than the ${descriptor.size} bytes that its manifest states`,
+        throw new WrongBytes(
+          mismatch(task, `sent more than the ${descriptor.size} bytes that its manifest states`),
         );
       batch.add(fresh);
       state.received += fresh.length;

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import { KilnError } from '../base/errors.ts';
 import { Authorizer, requiresLogin, type Scope } from './auth.ts';
 import type { CredentialSource } from './credentials.ts';
@@ -35,7 +34,7 @@ export interface ApiRequest {
   readonly scopes: readonly Scope[];
   readonly headers?: Readonly<Record<string, string>>;
   /** The request body. A stream is made again each time the request is sent. */
-  readonly body?: Uint8Array | string | (() => Readable);
+  readonly body?: Uint8Array | string | (() => AsyncIterable<Uint8Array>);
   /** Statuses that the caller handles. All others become errors. */
   readonly accept: readonly number[];
   readonly subject: Omit<RequestSubject, 'authenticated'>;
@@ -194,7 +193,12 @@ function urlOf(endpoint: Endpoint, path: string | URL): URL {
  * be read and changed on the way.
  */
 export function redirectTarget(response: HttpResponse): URL {
-  const location = header(response, 'location') ?? '';
+  const location = header(response, 'location');
+  if (!location)
+    throw new KilnError(
+      'KILN_REGISTRY_ERROR',
+      `registry ${response.url.host} redirects without saying where`,
+    );
   let target: URL;
   try {
     target = new URL(location, response.url);

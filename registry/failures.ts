@@ -1,5 +1,5 @@
 import { CancelledError, errnoOf, KilnError, messageOf } from '../base/errors.ts';
-import { SlowTransfer } from './pace.ts';
+import { SlowTransfer, StalledUpload } from './pace.ts';
 import { ClientFailure, type HttpResponse, header, readLimited } from './transport.ts';
 
 /**
@@ -97,6 +97,14 @@ export function networkFailure(
       hint: `check the network and the proxy settings; ${party.slow}`,
       cause: error,
     });
+  }
+  if (error instanceof StalledUpload) {
+    return new TransientFailure(
+      new KilnError(party.timeout, `${party.noun} ${host} ${error.message}`, {
+        hint: 'check the network and the proxy settings, then run the command again',
+        cause: error,
+      }),
+    );
   }
   const code = codeOf(error);
   const timeout = TIMEOUT.get(code);

@@ -1,3 +1,4 @@
+import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer, type Socket } from 'node:net';
 import { test } from 'uvu';
@@ -355,6 +356,99 @@ test('an upload that is refused twice at the same offset (416) starts over', asy
   await using client = quickClient({ hosts: plain(server.host) });
   await client.pushBlob(repositoryAt(server.host), source, { chunkSize: 150_000, signal: never() });
   assert.ok(Buffer.concat(got).equals(BLOB));
+});
+
+for (const [what, sent] of [
+  ['too few', BLOB.subarray(0, 1000)],
+  ['too many', Buffer.concat([BLOB, BLOB])],
+] as const)
+  for (const length of ['announced', 'not announced'] as const)
+    test(`${what} bytes, ${length}, are requested once more`, async () => {
+      await using server = await faultServer((request, response, count) => {
+        const from = Number(/^bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+        const bytes = count === 1 ? sent : BLOB.subarray(from);
+        response.writeHead(from > 0 ? 206 : 200, {
+          ...(length === 'announced' && { 'content-length': bytes.length }),
+          ...(from > 0 && { 'content-range': `bytes ${from}-${BLOB.length - 1}/${BLOB.length}` }),
+        });
+        response.end(bytes);
+      });
+      await using client = quickClient({ hosts: plain(server.host) });
+      const content = memoryContent();
+      await client.fetchBlob(repositoryAt(server.host), LAYER, content, never());
+      assert.is(content.size(LAYER.digest), LAYER.size);
+    });
+
+test('a registry that does not know the method HEAD is asked with GET', async () => {
+  for (const status of [405, 501]) {
+    await using server = await faultServer((_, response) => void response.writeHead(status).end());
+    await using client = quickClient({ hosts: plain(server.host) });
+    assert.is(await client.head(repositoryAt(server.host), 'latest', never()), undefined);
+  }
+});
+
+test('a redirect without a target says so', async () => {
+  await using server = await faultServer((_, response) => void response.writeHead(302).end());
+  await using client = quickClient({ hosts: plain(server.host) });
+  const error = await failure(client.manifest(repositoryAt(server.host), 'latest', never()));
+  assert.match(error.message, 'redirects without saying where');
+});
+
+test('interim answers without end are given up as no answer in time', async () => {
+  await using server = await faultServer((_, response) => {
+    const timer = setInterval(() => response.writeProcessing(), 10);
+    response.once('close', () => clearInterval(timer));
+  });
+  const impatient = { ...DEFAULT_TIMEOUTS, headers: 100 };
+  await using client = quickClient({ hosts: plain(server.host), timeouts: impatient });
+  const error = await failure(client.manifest(repositoryAt(server.host), 'latest', never()));
+  assert.is(error.code, 'KILN_REGISTRY_TIMEOUT');
+});
+
+test('a registry that stops taking an upload is reported as too slow', async () => {
+  const huge = Buffer.alloc(32 << 20);
+  const large = {
+    digest: digestOf(huge),
+    size: huge.length,
+    open: async function* (start = 0, end = huge.length) {
+      yield huge.subarray(start, end);
+    },
+  };
+  const server = createHttpServer((request, response) => {
+    request.on('error', () => {});
+    if (request.method === 'POST')
+      response.writeHead(202, { location: '/v2/a/blobs/uploads/u' }).end();
+    // The body of a PUT is never read.
+    else if (request.method !== 'PUT') response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const impatient = { ...DEFAULT_TIMEOUTS, headers: 1000 };
+    const retry = { attempts: 2 };
+    await using client = quickClient({ hosts: plain(host), timeouts: impatient, retry });
+    const error = await failure(client.pushBlob(repositoryAt(host), large, { signal: never() }));
+    assert.is(error.code, 'KILN_REGISTRY_TIMEOUT');
+    assert.match(error.message, /takes too slowly: \d+ bytes in \d+ seconds/);
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
+test('a registry that takes an upload byte by byte is given up', async () => {
+  let stored = 0;
+  await using server = await faultServer((request, response) => {
+    const location = '/v2/a/blobs/uploads/u';
+    if (request.method === 'HEAD') response.writeHead(404).end();
+    else if (request.method === 'POST') response.writeHead(202, { location }).end();
+    else response.writeHead(202, { location, range: `0-${++stored}` }).end();
+  });
+  await using client = quickClient({ hosts: plain(server.host) });
+  const options = { chunkSize: 1000, signal: never() };
+  const error = await failure(client.pushBlob(repositoryAt(server.host), source, options));
+  assert.match(error.message, 'accepts no more bytes');
+  assert.ok(server.seen.length < 200, String(server.seen.length));
 });
 
 test('a mirror that lies in a stream is not asked for that blob again', async () => {

@@ -22,6 +22,17 @@ export class SlowTransfer extends Error {
 }
 
 /**
+ * The other side has taken no bytes for a whole timeout, in the middle of a request. It may be
+ * busy, so the request may be sent again.
+ */
+export class StalledUpload extends Error {
+  constructor(bytes: number, waited: number) {
+    super(`takes too slowly: ${bytes} bytes in ${Math.round(waited / 1000)} seconds`);
+    this.name = 'StalledUpload';
+  }
+}
+
+/**
  * Watches one transfer. Only the time spent waiting for bytes counts: when the reader is slow,
  * because it writes to a slow disk or to another server, the sender is not to blame. No timer is
  * needed: a sender that sends nothing at all meets the idle timeout.

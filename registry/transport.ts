@@ -1,8 +1,8 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { messageOf } from '../base/errors.ts';
+import { errnoOf, messageOf } from '../base/errors.ts';
 import type { TlsPolicy } from './hosts.ts';
-import { DEFAULT_FLOOR, type Floor, Pace, SlowTransfer } from './pace.ts';
+import { DEFAULT_FLOOR, type Floor, Pace, SlowTransfer, StalledUpload } from './pace.ts';
 import { type ProxySettings, proxyFor } from './proxy.ts';
 
 /** Timeouts in milliseconds. */
@@ -38,7 +38,8 @@ export interface HttpRequest {
   readonly url: URL;
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string | Uint8Array | Readable;
+  /** A stream is sent as fast as the server takes it. */
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
   readonly tls: TlsPolicy;
   readonly signal: AbortSignal;
 }
@@ -90,24 +91,30 @@ export class Transport implements AsyncDisposable {
     request.signal.throwIfAborted();
     const { loadRequest } = await import('./undici.ts');
     const { default: send } = await loadRequest();
-    const ownFailure = failureOf(request.body);
+    const sending = isStream(request.body) ? new SentBody(request.body) : undefined;
     try {
-      const response = await this.#ask(send, request);
+      const response = await this.#ask(send, request, sending?.stream);
       return { ...response, body: watched(response.body, this.#timeouts.floor) };
     } catch (error) {
-      const own = ownFailure();
-      throw own === undefined ? new ClientFailure(error) : own.error;
+      throw sending?.failure(error) ?? new ClientFailure(error);
     }
   }
 
-  async #ask(send: Send, request: HttpRequest) {
+  async #ask(send: Send, request: HttpRequest, stream: Readable | undefined) {
+    const begun = performance.now();
+    const abort = new AbortController();
     const response = await send.call(await this.#dispatcher(request), {
       origin: request.url.origin,
       path: request.url.pathname + request.url.search,
       method: request.method,
       headers: request.headers,
-      body: request.body ?? null,
-      signal: request.signal,
+      body: stream ?? (isStream(request.body) ? null : (request.body ?? null)),
+      signal: AbortSignal.any([request.signal, abort.signal]),
+      // Each 1xx answer starts the timeout of the client anew.
+      onInfo: () => {
+        if (!stream && performance.now() - begun > this.#timeouts.headers)
+          abort.abort(new EndlessAnswer());
+      },
       headersTimeout: this.#timeouts.headers,
       bodyTimeout: this.#timeouts.idle,
       highWaterMark: 1 << 20,
@@ -190,16 +197,63 @@ async function tlsOptions({ verify, ca, keypairs = [] }: TlsPolicy): Promise<Tls
 
 type Send = Awaited<ReturnType<typeof import('./undici.ts').loadRequest>>['default'];
 
-/** Returns the error that the source of a request's body threw, once there is one. */
-function failureOf(body: HttpRequest['body']): () => { readonly error: unknown } | undefined {
-  let failure: { readonly error: unknown } | undefined;
-  if (body && typeof body === 'object' && 'once' in body) {
-    body.once('error', (error) => {
+/** The server sends interim answers (1xx) and never the answer itself. */
+class EndlessAnswer extends Error {
+  readonly code = 'UND_ERR_HEADERS_TIMEOUT';
+
+  constructor() {
+    super('only interim answers came');
+    this.name = 'EndlessAnswer';
+  }
+}
+
+function isStream(body: HttpRequest['body']): body is AsyncIterable<Uint8Array> {
+  return typeof body === 'object' && Symbol.asyncIterator in body;
+}
+
+/**
+ * The size of the pieces in which a body is sent. The client gives up a server that does not take a
+ * whole piece within the timeout, which is then slower than 1 KB per second.
+ */
+const PIECE = 64 << 10;
+
+/** The body of a request on its way. It knows whether its source or the server failed. */
+class SentBody {
+  readonly stream: Readable;
+  #sourceFailure: { readonly error: unknown } | undefined;
+  #taken = 0;
+  #isOver = false;
+  readonly #begun = performance.now();
+
+  constructor(source: AsyncIterable<Uint8Array>) {
+    this.stream = Readable.from(this.#pieces(source), {
+      objectMode: false,
+      highWaterMark: 1 << 20,
+    });
+    this.stream.once('error', (error) => {
       // When the connection breaks, the client destroys the body with its own error.
-      if (!isClientError(error)) failure = { error };
+      if (!isClientError(error)) this.#sourceFailure = { error };
     });
   }
-  return () => failure;
+
+  /** The cause of a failed request, when it is not one of the client. */
+  failure(error: unknown): unknown {
+    if (this.#sourceFailure) return this.#sourceFailure.error;
+    const isTimeout = errnoOf(error) === 'UND_ERR_HEADERS_TIMEOUT';
+    return isTimeout && !this.#isOver
+      ? new StalledUpload(this.#taken, performance.now() - this.#begun)
+      : undefined;
+  }
+
+  async *#pieces(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source)
+      for (let at = 0; at < chunk.length; at += PIECE) {
+        const piece = chunk.subarray(at, at + PIECE);
+        yield piece;
+        this.#taken += piece.length;
+      }
+    this.#isOver = true;
+  }
 }
 
 function isClientError(error: unknown): boolean {

@@ -1,4 +1,3 @@
-import { Readable } from 'node:stream';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { repositoryScope, type Scope } from './auth.ts';
@@ -38,6 +37,10 @@ interface Target {
   readonly repository: { readonly domain: string; readonly path: string };
 }
 
+/** Fewer bytes than this from one attempt to the next are not progress. */
+const LEAST_PROGRESS = 32 << 10;
+/** The number of times that a registry may take only a part of what it was sent. */
+const MAX_PARTIAL = 100;
 /** The size of pieces for a registry that refuses the whole blob in one request (413). */
 const FALLBACK_CHUNK = 32 << 20;
 
@@ -78,7 +81,7 @@ async function send(target: Target, source: UploadSource, options: UploadOptions
     target.retry,
     options.signal,
     () => upload.goOn(),
-    () => upload.furthest,
+    () => Math.floor(upload.furthest / LEAST_PROGRESS),
   );
 }
 
@@ -208,10 +211,11 @@ class Upload {
       this.#location = undefined;
       location = await this.#begin();
     }
-    while (this.#sent < size) {
+    for (let partial = 0; this.#sent < size; ) {
       const before = this.#sent;
-      location = await this.#patch(location, Math.min(size, before + (this.#chunk ?? size)));
-      if (this.#sent <= before)
+      const end = Math.min(size, before + (this.#chunk ?? size));
+      location = await this.#patch(location, end);
+      if (this.#sent <= before || (this.#sent < end && ++partial > MAX_PARTIAL))
         throw new KilnError(
           'KILN_REGISTRY_ERROR',
           `registry ${location.host} accepts no more bytes of blob ${this.#source.digest}`,
@@ -330,15 +334,9 @@ function body(
   from: number,
   to: number,
   options: UploadOptions,
-): (() => Readable) | Uint8Array {
+): (() => AsyncIterable<Uint8Array>) | Uint8Array {
   if (from === to) return new Uint8Array(0);
-  return () => {
-    const bytes = source.open(from, to);
-    return Readable.from(counted(bytes, from, options), {
-      objectMode: false,
-      highWaterMark: 1 << 20,
-    });
-  };
+  return () => counted(source.open(from, to), from, options);
 }
 
 async function* counted(
