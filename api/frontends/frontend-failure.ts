@@ -1,3 +1,4 @@
+import { ConnectError } from '@connectrpc/connect';
 import { KilnError, messageOf, type Place } from '../../base/errors.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 
@@ -37,7 +38,8 @@ export function returnedFailure(error: unknown, failure: FrontendFailure): KilnE
 export function silentFailure(how: string, failure: FrontendFailure): KilnError {
   const { image, refused, output } = failure;
   const last = refused.at(-1);
-  const told = last === undefined ? '' : `; its last call was refused: ${shown(messageOf(last))}`;
+  const why = last instanceof ConnectError ? last.rawMessage : messageOf(last);
+  const told = last === undefined ? '' : `; its last call was refused: ${shown(why)}`;
   return new KilnError('KILN_FRONTEND_FAILED', `the frontend ${image} ${how}${told}`, {
     hint: hintFor(output, failure),
     ...(last !== undefined && { cause: last }),
