@@ -18,7 +18,9 @@ await serve(async () => {
   let tree = source(`docker-image://${file.base}`);
   for (const [from, to] of Object.entries<string>(file.copy ?? {}))
     tree = copied(tree, local('context'), from, to);
-  for (const command of file.run ?? []) tree = executed(tree, command, image.config.Env ?? []);
+  const network = options.get('force-network-mode') === 'host' ? 1 : 0;
+  for (const command of file.run ?? [])
+    tree = executed(tree, command, image.config.Env ?? [], network);
   const config = message([1, 'containerimage.config'], [2, JSON.stringify(image)]);
   return message([3, await solve(definitionOf(tree))], [10, config]);
 });

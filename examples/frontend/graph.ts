@@ -52,11 +52,11 @@ export function copied(to: Tree, tree: Tree, from: string, path: string): Tree {
   return op([4, message([2, message([1, 0], [2, 1], [3, 0], [4, copy])])], to, tree);
 }
 
-/** `tree` after a shell command. */
-export function executed(tree: Tree, command: string, env: readonly string[]): Tree {
+/** `tree` after a shell command. `network` is a number of pb.NetMode: 0, or 1 for the host's. */
+export function executed(tree: Tree, command: string, env: readonly string[], network = 0): Tree {
   const args = ['/bin/sh', '-c', command].map((text): Field => [1, text]);
   const meta = message(...args, ...env.map((text): Field => [2, text]), [3, '/']);
-  return op([2, message([1, meta], [2, message([1, 0], [3, '/'], [4, 0])])], tree);
+  return op([2, message([1, meta], [2, message([1, 0], [3, '/'], [4, 0])], [3, network])], tree);
 }
 
 /** A pb.Definition: all ops, inputs first, each once. The last one only names the result. */
