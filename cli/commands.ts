@@ -95,6 +95,10 @@ export const COMMANDS = {
  * called by their name, such as through a link `buildkitd`. Help and reference leave them out.
  */
 export const PROGRAMS = {
+  buildctl: {
+    summary: 'The commands of buildctl, for programs that call it',
+    load: () => import('./commands/buildctl.ts'),
+  },
   buildkitd: {
     summary: "Serve the API of BuildKit with buildkitd's defaults",
     load: () => import('./commands/buildkitd.ts'),

@@ -9,6 +9,7 @@ import { VERSION } from './version.ts';
  * credential helper has to run as the real user.
  */
 const NEEDS_NO_STORE: ReadonlySet<string> = new Set([
+  'buildctl',
   'completion',
   'doctor',
   'imagetools',

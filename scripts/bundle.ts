@@ -149,8 +149,18 @@ const parts = await buildParts(root, lazily, [
       'cli/commands/serve.ts',
       'cli/commands/buildkitd.ts',
       'api/frontends/image-frontend.ts',
+      'cli/buildctl/disk.ts',
+      'cli/buildctl/workers.ts',
     ],
-    only: ['api/', 'cli/daemon/', 'cli/commands/serve.ts', 'cli/commands/buildkitd.ts'],
+    only: [
+      'api/',
+      'cli/daemon/server-',
+      'cli/commands/serve.ts',
+      'cli/commands/buildkitd.ts',
+      'cli/buildctl/control-client.ts',
+      'cli/buildctl/disk.ts',
+      'cli/buildctl/workers.ts',
+    ],
   },
 ]);
 await build({ ...lazily, entryPoints: { worker: 'cli/worker-thread.ts' } });

@@ -108,7 +108,8 @@ function isReclaimable(item: Item): boolean {
   return !item.inUse && !item.shared && !item.fixed;
 }
 
-function totals(items: readonly Item[]): string {
+/** Returns the lines with the sums of the sizes. */
+export function totals(items: readonly Item[]): string {
   const shared = items.filter((item) => item.shared);
   const rows = [
     ['Shared:', bytes(totalSize(shared))],
