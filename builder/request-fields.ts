@@ -43,7 +43,7 @@ const noCache: FieldCheck = (value, field, invalid) =>
   (typeof value === 'string' ? oneOf('none', 'all') : listOf(text))(value, field, invalid);
 
 const image = fields<ImageOptions>({
-  names: listOf(text),
+  names: listOf(reference),
   compression: optional(oneOf('gzip', 'zstd', 'uncompressed')),
   level: optional(count),
   forceCompression: flag,

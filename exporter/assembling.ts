@@ -1,3 +1,4 @@
+import { formatReference, type Reference } from '../base/reference.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { Report } from './export-report.ts';
 import type { ExportContext, ExportResponse } from './exporter.ts';
@@ -62,7 +63,7 @@ export function usesOciTypes(wanted: boolean, { attest }: ExportContext): boolea
  */
 export function imageResponse(
   image: AssembledImage,
-  names: readonly string[],
+  names: readonly Reference[],
   time?: number,
 ): ExportResponse {
   const [first] = image.manifests;
@@ -72,6 +73,6 @@ export function imageResponse(
     ...(single && first ? { 'containerimage.config.digest': first.config.digest } : {}),
     'containerimage.descriptor':
       time === undefined ? image.target : layoutIndex(image.target, [], time)[0],
-    ...(names.length > 0 ? { 'image.name': names.join(',') } : {}),
+    ...(names.length > 0 ? { 'image.name': names.map(formatReference).join(',') } : {}),
   };
 }

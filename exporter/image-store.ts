@@ -1,5 +1,5 @@
 import type { Digest } from '../base/digest.ts';
-import { parseReference, repositoryOf } from '../base/reference.ts';
+import { formatReference, type Reference, repositoryOf } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import type { ImageStore } from '../snapshotter/images.ts';
 import { assembledImage, imageResponse, packedImage, usesOciTypes } from './assembling.ts';
@@ -49,15 +49,13 @@ export function imageStoreExporter(
 
 /** The names in the local store: as given, and with the digest where that was requested. */
 export function storedNames(
-  names: readonly string[],
+  names: readonly Reference[],
   digest: Digest,
   { canonical, byDigest }: Partial<ImageNaming>,
 ): string[] {
-  const tagged = byDigest ? [] : names;
+  const tagged = byDigest ? [] : names.map(formatReference);
   const pinned =
-    canonical || byDigest
-      ? names.map((name) => `${repositoryOf(parseReference(name))}@${digest}`)
-      : [];
+    canonical || byDigest ? names.map((name) => `${repositoryOf(name)}@${digest}`) : [];
   return [...new Set([...tagged, ...pinned])];
 }
 

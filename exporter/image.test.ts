@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { asDigest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor, HistoryEntry, ImageConfig, Manifest } from '../base/oci.ts';
+import { parseReference } from '../base/reference.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import { type AssembledImage, assemble } from './image.ts';
@@ -118,7 +119,11 @@ test("index.json is Docker's, byte for byte", async () => {
     options: 'type=oci;dest=x;annotation.k=v;annotation.j.k=2;annotation-manifest-descriptor.i=j',
     epoch: 1000,
   });
-  const index = layoutIndex(image.target, ['docker.io/library/foo:latest'], 1_000_000);
+  const index = layoutIndex(
+    image.target,
+    [parseReference('docker.io/library/foo:latest')],
+    1_000_000,
+  );
   const text = layoutIndexJson({
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.index.v1+json',
@@ -128,7 +133,7 @@ test("index.json is Docker's, byte for byte", async () => {
 });
 
 test("the archive for docker load has Docker's manifest.json and index.json", () => {
-  const names = ['docker.io/library/app:1', 'docker.io/library/app:2'];
+  const names = ['docker.io/library/app:1', 'docker.io/library/app:2'].map(parseReference);
   const manifest = parse<Manifest>('docker.image');
   const entry = dockerManifest(manifest.config, manifest.layers, names);
   assert.is(
@@ -178,7 +183,7 @@ test("an index over platforms is Docker's, byte for byte", async () => {
   });
   assert.is(image.documents.get(list.manifests[1]!.digest), golden('platforms.arm64.manifest'));
   assert.is(image.documents.get(image.target.digest), golden('platforms.list'));
-  const index = layoutIndex(image.target, ['docker.io/library/bar:2'], 1_000_000);
+  const index = layoutIndex(image.target, [parseReference('docker.io/library/bar:2')], 1_000_000);
   assert.is(
     layoutIndexJson({
       schemaVersion: 2,

@@ -1,6 +1,6 @@
 import { type Digest, hexOf } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
-import { familiarName, parseReference } from '../base/reference.ts';
+import { familiarName, formatReference, type Reference } from '../base/reference.ts';
 import type { ArchiveEntry } from './archive.ts';
 import { rfc3339 } from './history.ts';
 import type { AssembledImage } from './image.ts';
@@ -57,19 +57,19 @@ export function blobName(digest: Digest): string {
  */
 export function layoutIndex(
   target: Descriptor,
-  names: readonly string[],
+  names: readonly Reference[],
   time: number,
 ): Descriptor[] {
   const created = { 'org.opencontainers.image.created': rfc3339(Math.floor(time / 1000) * 1000) };
   if (names.length === 0)
     return [{ ...target, annotations: { ...target.annotations, ...created } }];
   return names.map((name) => {
-    const tag = parseReference(name).tag;
+    const { tag } = name;
     return {
       ...target,
       annotations: {
         ...target.annotations,
-        'io.containerd.image.name': name,
+        'io.containerd.image.name': formatReference(name),
         ...created,
         ...(tag === undefined ? {} : { 'org.opencontainers.image.ref.name': tag }),
       },
@@ -81,7 +81,7 @@ export function layoutIndex(
 export function dockerManifest(
   config: Descriptor,
   layers: readonly Descriptor[],
-  names: readonly string[],
+  names: readonly Reference[],
 ): ArchiveEntry {
   const bytes = Buffer.from(compactJson([dockerElement(config, layers, names)]));
   return { name: 'manifest.json', kind: 'bytes', mode: 0o644, bytes };
@@ -91,9 +91,9 @@ export function dockerManifest(
 export function dockerElement(
   config: Descriptor,
   layers: readonly Descriptor[],
-  names: readonly string[],
+  names: readonly Reference[],
 ): object {
-  const tags = names.map((name) => familiarName(parseReference(name)));
+  const tags = names.map(familiarName);
   return {
     Config: blobName(config.digest),
     RepoTags: tags.length > 0 ? tags : null,

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
+import { formatReference } from '../base/reference.ts';
 import { type OutputSpec, parseOutput } from './output-spec.ts';
 
 const parse = (text: string, tags: readonly string[] = []): OutputSpec =>
@@ -27,7 +28,7 @@ function refused(text: string): KilnError {
 test('names are full, each once, and name= takes precedence over -t', () => {
   const named = (text: string, tags: readonly string[]) => {
     const spec = parse(text, tags);
-    return spec.type === 'image' ? spec.image.names : undefined;
+    return spec.type === 'image' ? spec.image.names.map(formatReference) : undefined;
   };
   assert.equal(named('type=image', ['a', 'a:latest', 'localhost:5000/b:2']), [
     'docker.io/library/a:latest',

@@ -6,8 +6,8 @@ import { FlagAttributes } from './flag-attributes.ts';
 
 /** How the image is written: the options that `--output type=image|oci|docker` have in common. */
 export interface ImageOptions {
-  /** Full names (`docker.io/library/app:latest`), each once, in the order given. */
-  readonly names: readonly string[];
+  /** Each once, in the order given. */
+  readonly names: readonly Reference[];
   /**
    * Undefined when the user did not choose: gzip where bytes are needed, uncompressed where they
    * are not.
@@ -204,10 +204,10 @@ function imageOptions(
 ): ImageOptions {
   const name = reader.text('name');
   const given = name === undefined || name === '' ? tags : name.split(',');
-  const full = (text: string) =>
-    byDigest ? untagged(reader, text) : formatReference(nameOf(reader, text));
+  const parse = byDigest ? untagged : nameOf;
+  const names = given.map((text) => parse(reader, text.trim()));
   return {
-    names: [...new Set(given.map((text) => full(text.trim())))],
+    names: [...new Map(names.map((one) => [formatReference(one), one])).values()],
     ...reader.compression(),
     forceCompression: reader.flag('force-compression') ?? false,
     ociTypes: reader.flag('oci-mediatypes'),
@@ -227,7 +227,7 @@ function nameOf(reader: FlagAttributes, text: string): Reference {
 }
 
 /** A name for a push by digest. It must not have a tag, because no tag is written. */
-function untagged(reader: FlagAttributes, text: string): string {
+function untagged(reader: FlagAttributes, text: string): Reference {
   const { tag: _, ...named } = nameOf(reader, text);
   if (/:[^/]*$/.test(text)) {
     throw reader.fail(
@@ -235,7 +235,7 @@ function untagged(reader: FlagAttributes, text: string): string {
       'leave the tag out, or push-by-digest',
     );
   }
-  return formatReference(named);
+  return named;
 }
 
 /** Other names of standard output. They must not be opened again, nor replaced by a file. */

@@ -2,6 +2,7 @@ import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import type { Descriptor, Manifest } from '../base/oci.ts';
 import { bestManifest } from '../base/platformmatch.ts';
+import { parseReference } from '../base/reference.ts';
 import { MAX_MANIFEST, parseDocument } from '../registry/parse-document.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
@@ -48,10 +49,12 @@ async function writeImages(
   const elements: object[] = [];
   for (const { name, target, created } of images) {
     const found = await collect(services, target, signal, entries);
-    index.push(...layoutIndex(target, [name], created));
+    // An image without a name is stored under its digest.
+    const names = name === target.digest ? [] : [parseReference(name)];
+    index.push(...layoutIndex(target, names, created));
     const { descriptor, manifest } = forDocker(services.content, target) ?? {};
     if (descriptor && manifest && found.has(descriptor.digest))
-      elements.push(dockerElement(manifest.config, manifest.layers, [name]));
+      elements.push(dockerElement(manifest.config, manifest.layers, names));
   }
   const docker: ArchiveEntry = {
     name: 'manifest.json',

@@ -1,5 +1,5 @@
 import type { Descriptor } from '../../base/oci.ts';
-import { parseReference } from '../../base/reference.ts';
+import { formatReference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
@@ -96,19 +96,18 @@ export function pushExporter(
           nameImage(engine.images, storedNames(options.names, image.target.digest, naming), image);
         }
         await using client = new RegistryClient(registry);
-        const references = options.names.map(parseReference);
         const missing = elsewhereBlob(engine, client, targets, context.signal);
         const stored = storedImage(engine.content, image.target, missing);
         const parts = { ...stored, blobs: locatedBlobs(stored.blobs, targets) };
         await report.task('pushing layers', () =>
-          pushImage(client, parts, references, {
+          pushImage(client, parts, options.names, {
             signal: context.signal,
             byDigest,
             locations: engine.locations(),
           }),
         );
         for (const full of options.names)
-          report.done(`pushing manifest for ${full}@${image.target.digest}`);
+          report.done(`pushing manifest for ${formatReference(full)}@${image.target.digest}`);
         return imageResponse(image, options.names);
       }),
   };

@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import type { Reference } from '../../base/reference.ts';
 import { isDevice, tryDirectory, tryFile } from '../../exporter/destination.ts';
 import { indexNeeded, severalPlatforms } from '../../exporter/image-errors.ts';
 import { type OutputSpec as ExportSpec, STANDARD_OUTPUT } from '../../exporter/output-spec.ts';
@@ -81,7 +82,7 @@ export function noCallerOutput(type: string): KilnError {
   );
 }
 
-function requireName(names: readonly string[]): void {
+function requireName(names: readonly Reference[]): void {
   if (names.length > 0) return;
   throw new KilnError('KILN_OUTPUT_INVALID', 'a push needs a name', {
     place: { kind: 'flag', flag: '--push' },

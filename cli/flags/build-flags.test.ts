@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
+import { parseReference } from '../../base/reference.ts';
 import type { BuildRequest } from '../../builder/request.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { parseBuildFlags } from './build-flags.ts';
@@ -132,7 +133,7 @@ const STORED = {
 test('without an output flag the result is an image in the store', () => {
   assert.equal(requested(['.']).outputs, [STORED]);
   assert.equal(requested(['-t', 'a', '.']).outputs, [
-    { ...STORED, image: { ...IMAGE, names: ['docker.io/library/a:latest'] } },
+    { ...STORED, image: { ...IMAGE, names: [parseReference('a')] } },
   ]);
   assert.equal(requested(['-o', 'type=cacheonly', '.']).outputs, []);
 });

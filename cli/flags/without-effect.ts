@@ -90,7 +90,7 @@ function tagsWithoutEffect(
   const images = outputs.flatMap((output) => ('image' in output ? [output] : []));
   // The names of a push by digest have no tag.
   if (images.some((output) => output.type === 'image' && output.byDigest)) return [];
-  const names = new Set(images.flatMap(({ image }) => image.names));
+  const names = new Set(images.flatMap(({ image }) => image.names.map(formatReference)));
   return tags.filter((tag) => !names.has(formatReference(parseReference(tag))));
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { asDigest, type Digest, digestOf } from '../../base/digest.ts';
+import { parseReference } from '../../base/reference.ts';
 import { indexJson } from '../image-documents.ts';
 import type { ProvenanceOptions } from './attestation.ts';
 import { type BuildFacts, provenance } from './provenance.ts';
@@ -58,7 +59,7 @@ for (const version of ['v1', 'v0.2'] as const) {
     const digest = asDigest(`sha256:${JSON.parse(expected).subject[0].digest.sha256}`);
     const subjects = imageSubjects(
       { mediaType: '', digest, size: 0 },
-      ['reg.example/app:1'],
+      [parseReference('reg.example/app:1')],
       AMD64,
     );
     const said = provenance({ ...MIN, version }, FACTS, {
@@ -133,11 +134,15 @@ test('a build of only a commit is complete, and without a network it is hermetic
 
 test('package URLs', () => {
   assert.is(
-    imagePurl('docker', 'localhost:5000/team/app:1', AMD64),
+    imagePurl('docker', parseReference('localhost:5000/team/app:1'), AMD64),
     'pkg:docker/localhost:5000/team/app@1?platform=linux%2Famd64',
   );
   assert.is(
-    imagePurl('docker', 'app:x', { os: 'linux', architecture: 'arm', variant: 'v7' }),
+    imagePurl('docker', parseReference('app:x'), {
+      os: 'linux',
+      architecture: 'arm',
+      variant: 'v7',
+    }),
     'pkg:docker/app@x?platform=linux%2Farm%2Fv7',
   );
   assert.is(

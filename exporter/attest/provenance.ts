@@ -1,6 +1,7 @@
 import { hexOf } from '../../base/digest.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { redactUrl } from '../../base/redact.ts';
+import { parseReference } from '../../base/reference.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import { type Material, reachesNetwork } from '../../solver/materials.ts';
@@ -173,7 +174,7 @@ function dependency(material: Material, mode: Mode): object | undefined {
     case 'layout': {
       const type = material.kind === 'image' ? 'docker' : 'oci';
       return {
-        uri: imagePurl(type, material.name, material.platform),
+        uri: imagePurl(type, parseReference(material.name), material.platform),
         digest: { sha256: hexOf(material.digest) },
       };
     }

@@ -1,5 +1,5 @@
 import { formatPlatform, type Platform } from '../../base/platform.ts';
-import { familiarName, parseReference } from '../../base/reference.ts';
+import { familiarName, type Reference } from '../../base/reference.ts';
 
 /** Package URLs (package-url/purl-spec): `pkg:TYPE/NAMESPACE/NAME@VERSION?QUALIFIERS`. */
 export interface Purl {
@@ -31,8 +31,11 @@ function escaped(text: string): string {
  * The package URL of an image, as BuildKit writes it: with the tag as version, or with the digest
  * as a qualifier.
  */
-export function imagePurl(type: 'docker' | 'oci', name: string, platform: Platform): string {
-  const { domain, path, tag, digest } = parseReference(name);
+export function imagePurl(
+  type: 'docker' | 'oci',
+  { domain, path, tag, digest }: Reference,
+  platform: Platform,
+): string {
   const repository = familiarName({ domain, path });
   return formatPurl({
     type,

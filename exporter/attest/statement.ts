@@ -2,6 +2,7 @@ import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import { redactData } from '../../base/redact.ts';
+import type { Reference } from '../../base/reference.ts';
 import { compactJson, indentedJson, manifestJson } from '../image-documents.ts';
 import type { Predicate } from './attestation.ts';
 import { imagePurl } from './purl.ts';
@@ -39,7 +40,7 @@ function statement({ type, body }: Predicate, subject: readonly Subject[]): obje
 /** The image as the subject, once for each of its names. */
 export function imageSubjects(
   manifest: Descriptor,
-  names: readonly string[],
+  names: readonly Reference[],
   platform: Platform,
 ): Subject[] {
   const digest = { sha256: hexOf(manifest.digest) };

@@ -2,6 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor, Manifest } from '../../base/oci.ts';
 import { bestManifest } from '../../base/platformmatch.ts';
+import { parseReference } from '../../base/reference.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { type ArchiveEntry, writeArchive } from '../archive.ts';
@@ -139,7 +140,8 @@ function dockerEntry(
   };
   const manifest = manifestOf(root.digest);
   if (!manifest) return undefined;
-  const element = dockerElement(manifest.config, manifest.layers, name === undefined ? [] : [name]);
+  const names = name === undefined ? [] : [parseReference(name)];
+  const element = dockerElement(manifest.config, manifest.layers, names);
   return {
     name: 'manifest.json',
     kind: 'bytes',
