@@ -16,6 +16,7 @@ import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import type { KilnError } from '../../base/errors.ts';
 import type { LayerId } from '../snapshotter.ts';
+import { raiseGate } from '../store/leases.ts';
 import { bootId, thisOwner } from '../store/owner.ts';
 import { openStore, type Store } from '../store/root.ts';
 import { LayerTable } from './layers.ts';
@@ -59,26 +60,48 @@ function ended(store: Store): void {
       renameSync(join(store.tmp, name), join(store.tmp, `${'0'.repeat(32)}-1-1-1`));
 }
 
-test('a layer whose row found no room on the disk gets it when the store is opened next', ({
+for (const when of ['', ', while a collection decides'])
+  test(`a layer whose row finds no room on the disk gets it at the next opening${when}`, ({
+    root,
+    store,
+    table,
+  }) => {
+    // Rows are then written in a transaction, and its end finds the disk full.
+    using _gate = when === '' ? undefined : raiseGate(root);
+    const { page_count: pages } = store.db.get<{ page_count: number }>('PRAGMA page_count')!;
+    store.db.exec(`PRAGMA max_page_count = ${pages}`);
+    const added: LayerId[] = [];
+    assert.throws(
+      () => {
+        for (let n = 1; n < 1000; n++) added.push(add(store, table, n));
+      },
+      (error: KilnError) => error.code === 'KILN_DISK_FULL',
+    );
+    const last = id(added.length + 1);
+    assert.ok(existsSync(join(store.layers, last)));
+    ended(store);
+    using next = openStore(root);
+    const found = new LayerTable(next);
+    assert.is(found.missing([...added, last]), undefined);
+  });
+
+test('a layer is not forgotten when the transaction that writes its row cannot end', ({
   root,
   store,
   table,
 }) => {
-  const { page_count: pages } = store.db.get<{ page_count: number }>('PRAGMA page_count')!;
-  store.db.exec(`PRAGMA max_page_count = ${pages}`);
-  const added: LayerId[] = [];
-  assert.throws(
-    () => {
-      for (let n = 1; n < 1000; n++) added.push(add(store, table, n));
-    },
-    (error: KilnError) => error.code === 'KILN_DISK_FULL',
-  );
-  const last = id(added.length + 1);
-  assert.ok(existsSync(join(store.layers, last)));
+  using _gate = raiseGate(root);
+  // A constraint that is checked when the transaction ends.
+  store.db.exec(`CREATE TABLE one (n INTEGER PRIMARY KEY);
+    CREATE TABLE two (n INTEGER REFERENCES one DEFERRABLE INITIALLY DEFERRED);
+    CREATE TRIGGER fails AFTER INSERT ON layers BEGIN INSERT INTO two VALUES (7); END;
+    PRAGMA foreign_keys = ON`);
+  assert.throws(() => add(store, table, 1));
+  assert.is(store.db.get('SELECT 1 FROM layers'), undefined);
+  store.db.exec('DROP TRIGGER fails');
   ended(store);
   using next = openStore(root);
-  const found = new LayerTable(next);
-  assert.is(found.missing([...added, last]), undefined);
+  assert.is(new LayerTable(next).missing([id(1)]), undefined);
 });
 
 test('the directory of a removed layer that cannot be moved is not forgotten', ({

@@ -133,23 +133,26 @@ export class LayerTable {
    * layer exists already, this succeeds and `directory` is left to the caller.
    */
   add(record: LayerRecord, directory: string): void {
-    guarded(directory, () => {
-      writeFileSync(join(directory, SIDECAR), sidecarOf(record));
-      this.#store.lease.claim([layerHold(record.id)], 'restore', () => {
-        try {
-          renameSync(directory, this.directory(record.id));
-        } catch (error) {
-          if (!existsSync(join(this.directory(record.id), SIDECAR))) throw error;
-        }
-        try {
+    let isInPlace = false;
+    try {
+      guarded(directory, () => {
+        writeFileSync(join(directory, SIDECAR), sidecarOf(record));
+        this.#store.lease.claim([layerHold(record.id)], 'restore', () => {
+          try {
+            renameSync(directory, this.directory(record.id));
+            isInPlace = true;
+          } catch (error) {
+            if (!existsSync(join(this.directory(record.id), SIDECAR))) throw error;
+          }
           this.#insert(record);
-        } catch (error) {
-          // The layer is whole. A recovery writes its row when there is room for it.
-          this.#store.recoverLater();
-          throw error;
-        }
+        });
       });
-    });
+    } catch (error) {
+      // The layer is whole, but its row could not be written, or its transaction not be ended. A
+      // recovery writes the row when there is room for it.
+      if (isInPlace) this.#store.recoverLater();
+      throw error;
+    }
   }
 
   get(id: LayerId): LayerRecord | undefined {
