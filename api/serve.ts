@@ -9,6 +9,9 @@ import { type GrpcServerOptions, serveGrpc } from './grpc/grpc-server.ts';
 import type { ListenAddress } from './grpc/listen-address.ts';
 import { served } from './grpc/served.ts';
 import { healthService } from './health-service.ts';
+import { BuildHistory } from './history/build-history.ts';
+import { contentService } from './history/content-service.ts';
+import { Content } from './proto/content.gen.ts';
 import { Control } from './proto/control.gen.ts';
 import { LLBBridge } from './proto/gateway.gen.ts';
 import { Health } from './proto/health.gen.ts';
@@ -50,6 +53,7 @@ export async function serve({
     engine,
     builds,
     sessions: new Sessions(),
+    history: new BuildHistory(engine.store.logs),
     version,
     workers,
     granted: entitlements,
@@ -61,6 +65,7 @@ export async function serve({
       await serveGrpc(address, connections, (router) => {
         router.service(Control, served(controlService(host), tell));
         router.service(LLBBridge, served(bridgeService(clientBuilds(builds), workers), tell));
+        router.service(Content, served(contentService(host.history), tell));
         router.service(Health, served(healthService, tell));
       }),
     );

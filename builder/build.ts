@@ -30,11 +30,24 @@ export interface BuildExtras {
    */
   readonly leftover?: readonly string[] | undefined;
   /**
+   * What the log of the build says besides: in its first line, and in the last one of a build that
+   * failed.
+   *
+   * @internal
+   */
+  readonly logged?: LoggedExtras | undefined;
+  /**
    * Makes the result that is exported, in place of the frontend of the request.
    *
    * @internal
    */
   readonly driver?: BuildDriver | undefined;
+}
+
+/** What a caller adds to the log of its build. */
+export interface LoggedExtras {
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly failure: (error: unknown) => Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -59,7 +72,10 @@ export async function build(
   extras: BuildExtras = {},
 ): Promise<BuildOutcome> {
   using _use = engine.begin();
-  using log = new BuildLog(engine.store.logs, headerOf(request, session));
+  using log = new BuildLog(engine.store.logs, {
+    ...headerOf(request, session),
+    ...extras.logged?.header,
+  });
   const report = withoutLogins((event) => {
     log.event(event);
     progress(event);
@@ -77,7 +93,11 @@ export async function build(
       signal.aborted && !(thrown instanceof KilnError)
         ? new CancelledError(thrown)
         : fullDiskError(thrown, engine.store.root);
-    log.end({ error: messageOf(error), ...(error instanceof KilnError && { code: error.code }) });
+    log.end({
+      error: messageOf(error),
+      ...(error instanceof KilnError && { code: error.code }),
+      ...extras.logged?.failure(error),
+    });
     engine.afterBuild(signal.aborted ? 'cancelled' : 'ended');
     throw error;
   }

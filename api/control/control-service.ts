@@ -1,5 +1,7 @@
-import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { ProgressEvent } from '../../base/progress.ts';
 import { ByteStream } from '../grpc/byte-stream.ts';
+import { historyMethods } from '../history/history-service.ts';
 import type { Control } from '../proto/control.gen.ts';
 import { openClientSession } from '../session/client-session.ts';
 import { pruned, usageRecords } from './disk-usage.ts';
@@ -19,7 +21,7 @@ export interface ControlHost extends SolveHost {
 
 /** # Control: builds, their progress, and the sessions of clients */
 export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Control>> {
-  const { builds, sessions, version, workers } = host;
+  const { builds, history, sessions, version, workers } = host;
   return {
     async solve(request, { signal }) {
       const open = builds.begin(request.ref);
@@ -36,6 +38,11 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
     },
 
     async *status({ ref }, { signal }) {
+      const past = builds.isRunning(ref) ? undefined : history.find(ref);
+      if (past?.ended) {
+        yield* pastStatus(history.events(past));
+        return;
+      }
       const open = await builds.find(ref, signal);
       for await (const events of open.status.listen(signal)) yield statusMessage(events);
     },
@@ -64,9 +71,14 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
       return { buildkitVersion: version };
     },
 
-    // biome-ignore lint/correctness/useYield: there is nothing to tell
-    async *listenBuildHistory() {
-      throw new ConnectError('the history of builds is not served yet', Code.Unimplemented);
-    },
+    ...historyMethods(history, host.stopping),
   };
+}
+
+/** So many events of a build that has ended are told at once. */
+const TOGETHER = 500;
+
+function* pastStatus(events: readonly ProgressEvent[]) {
+  for (let at = 0; at < events.length; at += TOGETHER)
+    yield statusMessage(events.slice(at, at + TOGETHER));
 }

@@ -53,6 +53,10 @@ export class OpenBuilds {
     });
   }
 
+  isRunning(ref: string): boolean {
+    return this.#running.values().some((build) => build.ref === ref);
+  }
+
   /** The build of that ref, waited for. Throws a ConnectError when it does not begin. */
   find(ref: string, signal: AbortSignal): Promise<OpenBuild> {
     return this.#open.find(ref, signal);

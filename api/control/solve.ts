@@ -1,5 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { KilnError } from '../../base/errors.ts';
+import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildDriver } from '../../builder/bridge.ts';
 import { build } from '../../builder/build.ts';
 import type { Engine } from '../../builder/engine.ts';
@@ -8,6 +9,8 @@ import { memorySession } from '../../builder/session/memory-session.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
 import { type AskedFrontend, lendersOf, readFrontendOptions } from '../gateway/frontend-options.ts';
+import type { BuildHistory } from '../history/build-history.ts';
+import { loggedOf } from '../history/history-messages.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { remoteSession } from '../session/remote-session.ts';
@@ -21,6 +24,7 @@ import { exporterResponse, readOutputs } from './outputs.ts';
 export interface SolveHost {
   readonly engine: Engine;
   readonly sessions: Sessions;
+  readonly history: BuildHistory;
   /** The entitlements that builds may have when their clients ask for them. */
   readonly granted: readonly string[];
 }
@@ -32,7 +36,7 @@ export interface SolveHost {
 export async function solve(
   request: SolveRequest,
   open: OpenBuild,
-  { engine, sessions, granted }: SolveHost,
+  { engine, sessions, history, granted }: SolveHost,
   signal: AbortSignal,
 ): Promise<Record<string, string>> {
   if (request.sourcePolicy.byteLength > 0)
@@ -61,16 +65,30 @@ export async function solve(
   using lent = client
     ? remoteSession(client, sessions, open.lenders, engine.store, ended)
     : memorySession({});
-  const { response } = await build(
-    engine,
-    request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
-    { ...lent, output: outputs.write },
-    open.status.event,
-    ended,
-    { driver: isDriven ? open.driver.drive : driverOf(request, base) },
-  );
-  await outputs.finish();
-  return exporterResponse(response);
+  let isTold = false;
+  const progress: ProgressSink = (event) => {
+    if (!isTold && !request.internal) history.changed(request.ref, 'started');
+    isTold = true;
+    open.status.event(event);
+  };
+  try {
+    const { response } = await build(
+      engine,
+      request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
+      { ...lent, output: outputs.write },
+      progress,
+      ended,
+      {
+        driver: isDriven ? open.driver.drive : driverOf(request, base),
+        logged: loggedOf(request),
+      },
+    );
+    await outputs.finish();
+    return exporterResponse(response);
+  } finally {
+    if (request.internal) history.forget(request.ref);
+    else history.changed(request.ref, 'complete');
+  }
 }
 
 function askedOf({ frontend, frontendAttrs, frontendInputs }: SolveRequest): AskedFrontend {

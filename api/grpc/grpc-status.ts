@@ -54,10 +54,14 @@ export function refuse(
   const returned = error instanceof KilnError ? error.cause : error;
   if (returned instanceof ReturnedError) return refuseAs(returned.status, context);
   if (!(error instanceof KilnError)) tell(error);
+  refuseAs(errorStatus(error), context);
+}
+
+/** An error as a message with its code, sentence and details. */
+export function errorStatus(error: unknown): Status {
+  if (error instanceof ReturnedError) return error.status;
   const code = codeOf(error);
-  const message = sentenceOf(error);
-  const details = detailsOf(error);
-  refuseAs(create(StatusSchema, { code, message, details }), context);
+  return create(StatusSchema, { code, message: sentenceOf(error), details: detailsOf(error) });
 }
 
 function refuseAs(status: Status, context: Pick<HandlerContext, 'responseTrailer'>): never {

@@ -1,4 +1,15 @@
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { attempt, osError, reading, writing } from '../../base/oserror.ts';
@@ -31,6 +42,8 @@ export class BuildLog implements Disposable {
     const begun = now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
     [this.id, this.#fd] = openNew(directory, `${begun}-${process.pid}`);
     this.#write(JSON.stringify(redactData({ build: this.id, ...header })));
+    // Others can see what runs.
+    this.#flush();
   }
 
   event(event: ProgressEvent): void {
@@ -98,9 +111,62 @@ function openNew(directory: string, begun: string): [id: string, fd: number] {
 }
 
 function prune(directory: string): void {
-  const names = logNames(directory);
+  const names = logNames(directory).filter((id) => !isPinned(directory, id));
   for (const name of names.slice(0, Math.max(0, names.length - KEPT + 1)))
     rmSync(join(directory, name + SUFFIX), { force: true });
+}
+
+const pinOf = (directory: string, id: string) => join(directory, `${id}.pin`);
+
+/** True for a log that is kept however many builds follow. */
+export function isPinned(directory: string, id: string): boolean {
+  return existsSync(pinOf(directory, id));
+}
+
+/** Has a log kept however many builds follow, or no longer. */
+export function pinLog(directory: string, id: string, pinned: boolean): void {
+  const path = pinOf(directory, id);
+  if (pinned) attempt(writing('the mark of a log', path), () => writeFileSync(path, ''));
+  else rmSync(path, { force: true });
+}
+
+export function removeLog(directory: string, id: string): void {
+  rmSync(join(directory, id + SUFFIX), { force: true });
+  rmSync(pinOf(directory, id), { force: true });
+}
+
+/** A first line of more bytes is not read apart from its log. */
+const MAX_HEADER = 1 << 20;
+
+/** Reads the first line of a log alone. Returns an empty object for one that cannot be read. */
+export function readHeader(directory: string, id: string): Readonly<Record<string, unknown>> {
+  try {
+    const fd = openSync(join(directory, id + SUFFIX), 'r');
+    try {
+      let text = Buffer.alloc(0);
+      while (!text.includes(10) && text.byteLength < MAX_HEADER) {
+        const chunk = Buffer.alloc(4096);
+        const length = readSync(fd, chunk);
+        if (length === 0) break;
+        text = Buffer.concat([text, chunk.subarray(0, length)]);
+      }
+      return JSON.parse(text.toString().split('\n', 1)[0] ?? '');
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return {};
+  }
+}
+
+/** When a log was written last, in milliseconds since 1970. Undefined when there is none. */
+export function lastWritten(directory: string, id: string): number | undefined {
+  return statSync(join(directory, id + SUFFIX), { throwIfNoEntry: false })?.mtimeMs;
+}
+
+/** The process that makes the build, as the ID tells it. */
+export function processOfLog(id: string): number {
+  return Number(id.split('-')[2]);
 }
 
 /** The IDs of the builds whose logs are kept, oldest first. */
