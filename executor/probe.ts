@@ -136,6 +136,7 @@ export interface PackageNames {
   readonly apt: string;
   readonly dnf?: string;
   readonly apk?: string;
+  readonly pacman?: string;
 }
 
 /** The command that installs a package on this distribution. */
@@ -143,12 +144,17 @@ export function installCommand(
   names: string | PackageNames,
   osRelease: string = readOsRelease(),
 ): string {
-  const { apt, dnf = apt, apk = apt } = typeof names === 'string' ? { apt: names } : names;
+  const {
+    apt,
+    dnf = apt,
+    apk = apt,
+    pacman = dnf,
+  } = typeof names === 'string' ? { apt: names } : names;
   const family = [...osRelease.matchAll(/^ID(?:_LIKE)?=.*$/gm)].map((match) => match[0]).join(' ');
   if (/suse/.test(family)) return `zypper install -y ${dnf}`;
   if (/fedora|rhel|centos/.test(family)) return `dnf install -y ${dnf}`;
   if (/alpine/.test(family)) return `apk add ${apk}`;
-  if (/arch/.test(family)) return `pacman -S --noconfirm ${dnf}`;
+  if (/arch/.test(family)) return `pacman -S --noconfirm ${pacman}`;
   return `apt-get install -y ${apt}`;
 }
 

@@ -24,6 +24,7 @@ function host(
   return {
     read: (path) => files[path],
     hasLibrary: () => true,
+    program: (name) => `/usr/bin/${name}`,
     libdeflate: '/usr/lib/libdeflate.so.0',
     emulators: () => ({ registered: ['aarch64', 'arm'], installed: [], isTableMounted: true }),
     runtime: (name) => findRuntime(programsIn(directory), name),
@@ -62,8 +63,11 @@ test('on a host that has everything all findings are ok', () => {
     'emulation',
     'libdeflate',
     'libseccomp',
+    'git',
+    'ssh',
   ])
     assert.ok(finding(findings, name).ok, name);
+  assert.is(finding(findings, 'ssh').value, '/usr/bin/ssh');
   assert.is(finding(findings, 'emulation').value, 'qemu for aarch64, arm');
   assert.match(finding(findings, 'store').value, /not\/made\/yet, \d+\.\d GiB free/);
 });
@@ -85,6 +89,7 @@ test('each finding that is not ok says how to fix it', () => {
       {
         emulators: () => ({ registered: [], installed: [], isTableMounted: false }),
         hasLibrary: () => false,
+        program: () => undefined,
         libdeflate: undefined,
         trees: () => {
           throw new KilnError('KILN_STORE_FILE_SYSTEM', 'the store lies on vfat', {
@@ -104,6 +109,8 @@ test('each finding that is not ok says how to fix it', () => {
     assert.ok(finding(findings, name).needed, name);
   }
   for (const { ok, fix, name } of findings) if (!ok) assert.ok(fix, name);
+  for (const name of ['git', 'ssh']) assert.not(finding(findings, name).needed, name);
+  assert.is(finding(findings, 'git').value, 'not installed: builds cannot read git repositories');
   assert.is(finding(findings, 'snapshotter').value, 'the store lies on vfat');
   assert.is(
     finding(findings, 'user namespaces').fix,

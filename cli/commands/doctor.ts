@@ -15,7 +15,7 @@ import { ARCHITECTURES, machineOf } from '../../executor/emulation/elf.ts';
 import { findEmulator, isNative } from '../../executor/emulation/find-emulator.ts';
 import { cgroupMode } from '../../executor/enter-cgroups.ts';
 import { LIBSECCOMP } from '../../executor/filter.ts';
-import { programsOn } from '../../executor/find-program.ts';
+import { programsIn, programsOn } from '../../executor/find-program.ts';
 import {
   diagnoseNetwork,
   type NetworkDiagnosis,
@@ -62,6 +62,8 @@ export interface DoctorHost {
   /** Returns the text of a file, or undefined when it cannot be read. */
   read(path: string): string | undefined;
   hasLibrary(soname: string): boolean;
+  /** The path of a program that builds run by its name, or undefined when PATH has none. */
+  program(name: string): string | undefined;
   /** The path of libdeflate, which compresses layers faster, or undefined. */
   readonly libdeflate: string | undefined;
   /** Finds the emulators for programs of other architectures. */
@@ -117,22 +119,7 @@ export function doctor(storePath: string, host: DoctorHost = thisHost()): readon
     network(host),
     ...runtimes(host),
     emulation(host),
-    library(host, 'libdeflate', host.libdeflate, 'gzip layers are compressed faster', {
-      apt: 'libdeflate0',
-      dnf: 'libdeflate',
-      apk: 'libdeflate',
-    }),
-    library(
-      host,
-      'libseccomp',
-      host.hasLibrary(LIBSECCOMP) ? LIBSECCOMP : undefined,
-      'a step starts 20 ms sooner',
-      {
-        apt: 'libseccomp2',
-        dnf: 'libseccomp',
-        apk: 'libseccomp',
-      },
-    ),
+    ...optionalPackages(host),
     store(storePath),
   ];
 }
@@ -164,6 +151,7 @@ export function thisHost(): DoctorHost {
       }
     },
     hasLibrary: (soname) => openLibrary(soname) !== undefined,
+    program: programsIn(process.env['PATH'] ?? ''),
     get libdeflate() {
       return libdeflatePath();
     },
@@ -437,22 +425,39 @@ function summary(names: readonly string[]): string {
     : `${names.slice(0, 3).join(', ')} and ${names.length - 3} more`;
 }
 
-/** Checks for an optional library. `gain` is a sentence about the benefit of installing it. */
-function library(
-  host: DoctorHost,
-  name: string,
-  found: string | undefined,
-  gain: string,
-  names: PackageNames,
-): Finding {
-  if (found !== undefined) return { name, ok: true, needed: false, value: found };
-  return {
-    name,
-    ok: false,
-    needed: false,
-    value: `not installed; with it, ${gain}`,
-    fix: asRoot(host, installCommand(names)),
+/** Checks for libraries and programs that some builds use. */
+function optionalPackages(host: DoctorHost): readonly Finding[] {
+  const packageFinding = (
+    name: string,
+    found: string | undefined,
+    without: string,
+    names: PackageNames,
+  ): Finding => {
+    if (found !== undefined) return { name, ok: true, needed: false, value: found };
+    const fix = asRoot(host, installCommand(names));
+    return { name, ok: false, needed: false, value: `not installed${without}`, fix };
   };
+  return [
+    packageFinding('libdeflate', host.libdeflate, '; with it, gzip layers are compressed faster', {
+      apt: 'libdeflate0',
+      dnf: 'libdeflate',
+      apk: 'libdeflate',
+    }),
+    packageFinding(
+      'libseccomp',
+      host.hasLibrary(LIBSECCOMP) ? LIBSECCOMP : undefined,
+      '; with it, a step starts 20 ms sooner',
+      { apt: 'libseccomp2', dnf: 'libseccomp', apk: 'libseccomp' },
+    ),
+    packageFinding('git', host.program('git'), ': builds cannot read git repositories', {
+      apt: 'git',
+    }),
+    packageFinding('ssh', host.program('ssh'), ': builds cannot read git repositories by ssh', {
+      apt: 'openssh-client',
+      dnf: 'openssh-clients',
+      pacman: 'openssh',
+    }),
+  ];
 }
 
 /** Adds sudo to a command that needs root, unless the user is root. */
