@@ -98,6 +98,26 @@ test('a Dockerfile or an archive on standard input is built', async () => {
   assert.match(await serve.build(['-f', 'in/Other', '-'], { stdin }), /^#\d+ [\d.]+ packed$/m);
 });
 
+test('caches and OCI layouts in directories of the client are written and read', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  const context = rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo made >/made\n' });
+  const layout = ['-o', 'type=oci,tar=false,dest=layout', '--provenance=false'];
+  await serve.build([...layout, '--cache-to', 'type=local,dest=cache,mode=max', context]);
+  assert.ok(statSync(rig.path('layout/blobs/sha256')).isDirectory());
+  await serve.buildx(['prune', '--all', '--force']);
+  const cached = await serve.build(['--cache-from', 'type=local,src=cache', context]);
+  const ends = [...steps(cached)].filter(([name]) => name.includes('RUN')).map(([, end]) => end);
+  assert.equal(ends, ['CACHED'], cached);
+  const told = await serve.build(
+    ['--build-context', 'made=oci-layout://layout', '-f', '-', context],
+    {
+      stdin: 'FROM made\nRUN cat /made\n',
+    },
+  );
+  assert.match(told, /^#\d+ [\d.]+ made$/m);
+});
+
 test('the history lists builds, shows their logs and forgets them', async () => {
   await using serve = await ServeRig.create('busybox');
   const { rig } = serve;

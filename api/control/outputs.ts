@@ -3,8 +3,12 @@ import type { ExportResponse } from '../../exporter/exporter.ts';
 import { exportTraits, type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
+import { sendLayout } from '../session/content/send-layout.ts';
 import { type SentFile, sendFile } from '../session/filesend/send-bytes.ts';
 import { sendDirectory } from '../session/filesend/send-directory.ts';
+
+/** The store of the client into which an OCI layout goes that is not an archive. */
+const EXPORT_STORE = 'export';
 
 /** Where the results of a build go, and what is done when they are there. */
 export interface Outputs {
@@ -32,8 +36,9 @@ export function readOutputs(
   const files = new Map<string, SentFile>();
   const specs = asked.map((exporter, id): OutputSpec => {
     const dest = exportTraits(exporter.type)?.dest;
-    const isSent = dest === 'file' || dest === 'optional file';
-    const directory = dest === 'directory' ? scratch() : undefined;
+    const isLayout = exporter.type === 'oci' && exporter.attrs['tar'] === 'false';
+    const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
+    const directory = isLayout || dest === 'directory' ? scratch() : undefined;
     const attributes = new Map([
       ...Object.entries(exporter.attrs),
       ['type', exporter.type],
@@ -43,7 +48,11 @@ export function readOutputs(
     const spec = parseOutput(attributes);
     if (directory !== undefined) {
       const to = session();
-      finishing.push(() => sendDirectory(to, String(id), directory, signal));
+      finishing.push(() =>
+        isLayout
+          ? sendLayout(to, EXPORT_STORE, directory, signal)
+          : sendDirectory(to, String(id), directory, signal),
+      );
     }
     if (!('destination' in spec)) return spec;
     const file = sendFile(session(), String(id), signal);

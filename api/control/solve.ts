@@ -13,9 +13,11 @@ import type { BuildHistory } from '../history/build-history.ts';
 import { loggedOf } from '../history/history-messages.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
 import type { ClientSession } from '../session/client-session.ts';
+import { bringLayout } from '../session/content/bring-layout.ts';
+import { sendLayout } from '../session/content/send-layout.ts';
 import { remoteSession } from '../session/remote-session.ts';
 import type { Sessions } from '../session/sessions.ts';
-import { readCacheOptions } from './cache-options.ts';
+import { type ClientCaches, readCacheOptions } from './cache-options.ts';
 import { refuseUngranted } from './entitlements.ts';
 import type { OpenBuild } from './open-builds.ts';
 import { exporterResponse, readOutputs } from './outputs.ts';
@@ -55,12 +57,25 @@ export async function solve(
     ended,
   );
   for (const [name, id] of lendersOf(request.frontendAttrs)) open.lenders.set(name, id);
+  const written: { readonly store: string; readonly root: string }[] = [];
+  const caches: ClientCaches = {
+    async bring(directory, digest) {
+      const from = required(client);
+      const store = `local:${directory}`;
+      return scratch.use(await bringLayout(from, store, digest, engine.store, ended)).path;
+    },
+    take(directory) {
+      const root = scratch.use(engine.store.scratch('cache')).path;
+      written.push({ store: `local:${directory}`, root });
+      return root;
+    },
+  };
   const base = buildRequest({
     outputs: outputs.specs,
     allow: [...request.entitlements],
-    ...readCacheOptions(request.cache, (short) =>
+    ...(await readCacheOptions(request.cache, caches, (short) =>
       open.status.event({ kind: 'warning', short, detail: [] }),
-    ),
+    )),
   });
   using lent = client
     ? remoteSession(client, sessions, open.lenders, engine.store, ended)
@@ -84,6 +99,7 @@ export async function solve(
       },
     );
     await outputs.finish();
+    for (const { store, root } of written) await sendLayout(required(client), store, root, ended);
     return exporterResponse(response);
   } finally {
     if (request.internal) history.forget(request.ref);

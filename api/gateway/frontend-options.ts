@@ -161,6 +161,10 @@ function namedContext(name: string, value: string): NamedContextSource {
   const [, scheme = '', rest = ''] = /^([a-z+-]+):(.*)$/s.exec(value) ?? [];
   if (scheme === 'local') return { kind: 'directory', name: rest };
   if (scheme === 'docker-image') return { kind: 'image', ref: rest.replace(/^\/\//, '') };
+  // `//STORE:TAG@DIGEST`: the client has the layout in a store, and tells what it means of it.
+  const [, store, digest] = /^\/\/([^@:/]+)(?::[^@:/]+)?@(sha256:[0-9a-f]{64})$/.exec(rest) ?? [];
+  if (scheme === 'oci-layout' && store !== undefined)
+    return { kind: 'oci-layout', name: `oci:${store}@${digest}`, suffix: `@${digest}` };
   if (gitRefOf(value)) return { kind: 'git', url: value };
   if (scheme === 'http' || scheme === 'https') return { kind: 'http', url: value };
   throw unsupported(`context:${name}`, `contexts of the kind ${scheme || 'unknown'}: are not yet`);

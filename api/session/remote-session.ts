@@ -1,4 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import { isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { LentDirectory, Session } from '../../builder/session.ts';
 import type { Credential } from '../../registry/credentials.ts';
@@ -7,11 +8,15 @@ import type { WantedFiles } from '../../solver/step-session.ts';
 import { Secrets } from '../proto/secrets.gen.ts';
 import { clientError, unlessMissing } from './client-error.ts';
 import type { ClientSession } from './client-session.ts';
+import { bringLayout } from './content/bring-layout.ts';
 import { bringDirectory } from './filesync/bring-directory.ts';
 import { loginOf } from './logins.ts';
 import type { Sessions } from './sessions.ts';
 import { clientAgents } from './ssh/client-agents.ts';
 import { readUpload } from './upload.ts';
+
+/** How the directory of an OCI layout is named: the client's store of it, and what is wanted. */
+const LAYOUT = /^(oci:[^@]+)@(.+)$/;
 
 /**
  * What a client behind a connection lends to one build. What is brought of its directories stays as
@@ -39,6 +44,9 @@ export function remoteSession(
   const brought = new Map<string, Promise<LentDirectory>>();
   const bring = async (name: string, wanted: WantedFiles): Promise<LentDirectory> => {
     try {
+      const [, layout, digest = ''] = LAYOUT.exec(name) ?? [];
+      if (layout !== undefined && isDigest(digest))
+        return held.use(await bringLayout(client, layout, digest, store, signal));
       const lender = await use(wanted.session || (lenders.get(name) ?? ''));
       return held.use(await bringDirectory(lender, name, wanted, store, signal));
     } catch (error) {
