@@ -21,6 +21,7 @@ import { seal } from '../solver/llb/draft.ts';
 import { Control } from './proto/control.gen.ts';
 import { LLBBridge } from './proto/gateway.gen.ts';
 import { Health } from './proto/health.gen.ts';
+import { TraceService } from './proto/trace.gen.ts';
 import { serve } from './serve.ts';
 
 /** Another implementation of gRPC as the client. */
@@ -50,6 +51,17 @@ class TestClient implements Disposable {
         (error, answer) => (error ? reject(error) : resolve(answer!)),
       );
     });
+  }
+
+  /** The statuses that Health.Watch tells. */
+  async *watch(): AsyncGenerator<number, void, void> {
+    const stream = this.#client.makeServerStreamRequest(
+      '/grpc.health.v1.Health/Watch',
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => fromBinary(Health.method.watch.output, bytes).status,
+      Buffer.alloc(0),
+    );
+    for await (const status of stream) yield status as number;
   }
 
   async refused(answer: Promise<unknown>): Promise<ServiceError> {
@@ -152,11 +164,7 @@ test('what is wrong in a request is an error of that call, and the server goes o
   assert.match(garbage.details, /KILN_LLB_MALFORMED/);
   const huge = await solve({ ref: 'b', definition: Buffer.alloc(17 << 20) });
   assert.is(huge.code, status.RESOURCE_EXHAUSTED);
-  const frontend = await solve({
-    ref: 'c',
-    frontend: 'gateway.v0',
-    frontendAttrs: { source: 'x' },
-  });
+  const frontend = await solve({ ref: 'c', frontend: 'x' });
   assert.match(frontend.details, /there is no frontend "x"/);
   const exporters = [{ type: 'image', attrs: { compression: 'none' } }];
   const output = await solve({ ref: 'd', definition: graph('x'), exporters });
@@ -164,6 +172,16 @@ test('what is wrong in a request is an error of that call, and the server goes o
   assert.is((await solve({ ref: '' })).code, status.INVALID_ARGUMENT);
   assert.is((await client.call(Health.method.check, {})).status, 1);
   assert.equal(bugs, []);
+});
+
+test('a client that watches is told when the server ends', async () => {
+  using client = new TestClient(socket);
+  const told = client.watch();
+  assert.is((await told.next()).value, 1);
+  await client.call(TraceService.method.export, {});
+  const ending = running.disposeAsync();
+  assert.is((await told.next()).value, 2);
+  await ending;
 });
 
 test.run();

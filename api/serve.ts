@@ -15,7 +15,9 @@ import { Content } from './proto/content.gen.ts';
 import { Control } from './proto/control.gen.ts';
 import { LLBBridge } from './proto/gateway.gen.ts';
 import { Health } from './proto/health.gen.ts';
+import { TraceService } from './proto/trace.gen.ts';
 import { Sessions } from './session/sessions.ts';
+import { traceService } from './trace-service.ts';
 
 export interface ServeOptions {
   readonly engine: Engine;
@@ -66,7 +68,8 @@ export async function serve({
         router.service(Control, served(controlService(host), tell));
         router.service(LLBBridge, served(bridgeService(clientBuilds(builds), workers), tell));
         router.service(Content, served(contentService(host.history), tell));
-        router.service(Health, served(healthService, tell));
+        router.service(TraceService, served(traceService, tell));
+        router.service(Health, served(healthService(stopping.signal), tell));
       }),
     );
   scope.defer(async () => {

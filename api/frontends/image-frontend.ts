@@ -114,7 +114,7 @@ async function runFrontend(
         LLBBridge,
         served(calls.methods, (bug) => bugs.push(bug)),
       );
-      router.service(Health, healthService);
+      router.service(Health, healthService(signal));
     };
     serveStream(stdio, routes, {
       spoken: () => {
