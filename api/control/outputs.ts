@@ -20,6 +20,12 @@ export interface Outputs {
 }
 
 /**
+ * Attributes that change nothing here. buildx sends `prefer-image-digest` when it loads an image
+ * into Docker: the digest it is answered is that of the image anyway when there is one platform.
+ */
+const WISHES: ReadonlySet<string> = new Set(['prefer-image-digest']);
+
+/**
  * Reads the exporters of a request. What goes to the client is sent to `session`; directories are
  * made in `scratch` before. Throws KILN_OUTPUT_INVALID.
  */
@@ -40,7 +46,7 @@ export function readOutputs(
     const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
     const directory = isLayout || dest === 'directory' ? scratch() : undefined;
     const attributes = new Map([
-      ...Object.entries(exporter.attrs),
+      ...Object.entries(exporter.attrs).filter(([name]) => !WISHES.has(name)),
       ['type', exporter.type],
       ...(isSent ? [['dest', '-'] as const] : []),
       ...(directory === undefined ? [] : [['dest', directory] as const]),
