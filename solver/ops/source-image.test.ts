@@ -64,10 +64,18 @@ const layersOf = ([result]: readonly BuildResult[]) =>
   result?.kind === 'snapshot' ? result.snapshot.layers : [];
 const named = async (layer: ImageLayer) => `new-${layer.diffId}` as LayerId;
 const opOver = (directory: string, world: ReturnType<typeof worldOver>) =>
-  sourceImageOp({ identifier: `oci-layout://${directory}:v1`, attrs: {} }, AMD64, world);
+  sourceImageOp(
+    { identifier: 'oci-layout://x:v1', attrs: { 'oci.store': directory } },
+    AMD64,
+    world,
+  );
+/** Its layouts have their paths as names. */
+const session = stepSession({ layout: (name) => name });
 const context = (signal = never(), events: StatusEvent[] = []) => ({
   signal,
   vertex: digestOf('vertex'),
+  session,
+  started: () => {},
   progress: (event: unknown) => void events.push(event as StatusEvent),
 });
 
@@ -75,7 +83,7 @@ test(
   'the key is the chain of diffIDs and needs no layer',
   inDirectory(async (directory) => {
     const world = worldOver(directory, named);
-    const { parts, volatile } = await opOver(directory, world).cacheMap(never());
+    const { parts, volatile } = await opOver(directory, world).cacheMap(never(), context());
     const pair = digestOf(`${DIFF_IDS[0]} ${DIFF_IDS[1]}`);
     assert.equal(parts, [{ name: 'image layers', value: digestOf(`${pair} ${DIFF_IDS[2]}`) }]);
     assert.not.ok(volatile);
@@ -178,8 +186,8 @@ test(
       );
     };
     const op = opOver(directory, { ...world, images: () => ({ ...world.sources, resolve }) });
-    const first = op.cacheMap(cancel.signal).catch((error: unknown) => error);
-    const second = op.cacheMap(never());
+    const first = op.cacheMap(cancel.signal, context()).catch((error: unknown) => error);
+    const second = op.cacheMap(never(), context());
     cancel.abort(new CancelledError());
     assert.instance(await first, CancelledError);
     assert.is((await second).parts.length, 1);
@@ -188,12 +196,29 @@ test(
 );
 
 test(
+  'a graph cannot name a layout by its path',
+  inDirectory(async (directory) => {
+    const world = worldOver(directory, named);
+    const told = { ...context(), session: stepSession({ layout: () => undefined }) };
+    const wanted = (error: KilnError) => error.code === 'KILN_GRAPH_INVALID';
+    for (const attrs of [{}, { 'oci.store': directory }]) {
+      const op = sourceImageOp({ identifier: `oci-layout://${directory}:v1`, attrs }, AMD64, world);
+      const refused = await op.cacheMap(never(), told).catch((error) => error);
+      assert.ok(wanted(refused), String(refused));
+    }
+    const resolve = imageResolver(world.sources, never(), new Map());
+    const ref = `oci-layout://${directory}:v1`;
+    assert.ok(wanted(await resolve(ref, AMD64, { pull: false }).catch((error) => error)));
+  }),
+);
+
+test(
   'the resolver returns name, digest and config',
   inDirectory(async (directory) => {
     const { sources } = worldOver(directory, named);
-    const answer = await imageResolver(sources, never())(`oci-layout://${directory}:v1`, AMD64, {
-      pull: false,
-    });
+    const layouts = new Map([['here', directory]]);
+    const resolve = imageResolver(sources, never(), layouts);
+    const answer = await resolve('oci-layout://here:v1', AMD64, { pull: false });
     assert.equal(answer, {
       name: `oci-layout://${directory}`,
       digest: IMAGE.target.digest,

@@ -1,4 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
+import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
@@ -82,13 +83,20 @@ export function resolveSource(
  * says which image it replaces.
  */
 function imageText(source: SourceOp, layout: StepSession['layout']): string {
-  const store = source.attrs['oci.store'];
-  if (store === undefined || !source.identifier.startsWith(LAYOUT)) return source.identifier;
+  if (!source.identifier.startsWith(LAYOUT)) return source.identifier;
+  const store = source.attrs['oci.store'] ?? '';
+  const path = layout(store);
+  if (path === undefined) throw noLayout(store);
   // The identifier has the form of an image reference, with a digest or a tag.
   const { tag, digest } = parseReference(source.identifier.slice(LAYOUT.length));
-  return (
-    `${LAYOUT}${layout(store) ?? store}` +
-    `${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`
+  return `${LAYOUT}${path}` + `${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`;
+}
+
+/** A graph of a stranger must not read directories of this host by their paths. */
+function noLayout(name: string): KilnError {
+  return new KilnError(
+    'KILN_GRAPH_INVALID',
+    `the build has no OCI layout with the name ${JSON.stringify(name)}`,
   );
 }
 
@@ -131,7 +139,7 @@ export interface ResolvedReference {
 
 /**
  * Makes an image resolver on `sources` for one build. Its requests end when `signal` aborts. In
- * `oci-layout://NAME…`, a NAME of `layouts` is the layout at that path; any other is itself a path.
+ * `oci-layout://NAME…`, NAME is one of `layouts`, and means the layout at that path.
  */
 export function imageResolver(
   sources: ImageSources,
@@ -150,7 +158,8 @@ export function imageResolver(
       (name) => rest.startsWith(name) && /^([:@]|$)/.test(rest.slice(name.length)),
     );
     const name = names.toSorted((a, b) => b.length - a.length)[0];
-    return name === undefined ? ref : `${LAYOUT}${layouts.get(name)}${rest.slice(name.length)}`;
+    if (name === undefined) throw noLayout(rest);
+    return `${LAYOUT}${layouts.get(name)}${rest.slice(name.length)}`;
   };
   return async (ref, platform, { pull }) => {
     const { name, digest, config, local } = await sources.resolve(located(ref), platform, {

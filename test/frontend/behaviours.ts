@@ -66,6 +66,13 @@ if (how === 'garbage') {
       );
       await serve(async () => message([3, message([1, 'no such ref'])]));
       break;
+    case 'layout': {
+      // A directory of the host, in place of a layout that the build has.
+      const attributes = { 'oci.store': '/etc', 'oci.session': '' };
+      const graph = definitionOf(source(`oci-layout://x@sha256:${'0'.repeat(64)}`, attributes));
+      await serve(async () => message([3, await solve(graph)]));
+      break;
+    }
     case 'config':
       await serve(async () =>
         message(
