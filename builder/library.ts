@@ -36,7 +36,9 @@ export {
   buildRequest,
   type ContextSource,
   type DockerfileSource,
+  imageContext,
   type NamedContextSource,
+  remoteContext,
 } from './request.ts';
 export { requestFromJson, requestToJson } from './request-json.ts';
 export { type MemorySessionOptions, memorySession } from './session/memory-session.ts';

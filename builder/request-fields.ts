@@ -1,9 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Platform } from '../base/platform.ts';
-import { formatReference, type Reference, tryParseReference } from '../base/reference.ts';
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  tryParseReference,
+} from '../base/reference.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
 import type { ImageOptions, OutputPlace, OutputSpec } from '../exporter/output-spec.ts';
+import { gitRefOf } from '../frontend/convert/gitref.ts';
 import type { GraphOptions } from '../frontend/graph-options.ts';
 import { type FieldCheck, flag, integer, listOf, shown, text } from '../registry/json-fields.ts';
 import { count, fields, object, oneOf, optional, pairsOf, union } from './json-forms.ts';
@@ -96,6 +102,48 @@ const output: FieldCheck = (value, field, invalid) => {
   else text(spec.directory, `${field}.directory`, invalid);
 };
 
+/** A value that is in the request beside the text that it was parsed from. */
+function parsedFrom(parse: (text: string) => unknown, value: unknown, text: unknown): boolean {
+  try {
+    // JSON has no undefined fields.
+    const parsed = JSON.parse(JSON.stringify(parse(String(text)) ?? null));
+    return isDeepStrictEqual(parsed, value ?? null);
+  } catch {
+    return false;
+  }
+}
+
+const isGitOf = (url: unknown, git: unknown) => parsedFrom(gitRefOf, git, url);
+const isNameOf = (ref: unknown, reference: unknown) =>
+  parsedFrom((text) => (text === 'scratch' ? undefined : parseReference(text)), reference, ref);
+
+const contextForm: FieldCheck = (value, field, invalid) => {
+  union<'kind', ContextSource>('kind', {
+    directory: { name: text },
+    input: { name: optional(text) },
+    remote: { url: text, git: optional(object) },
+  })(value, field, invalid);
+  const source = value as ContextSource;
+  if (source.kind === 'remote' && !isGitOf(source.url, source.git))
+    throw invalid(`${field}.git is not the repository of ${shown(source.url)}`);
+};
+
+const namedContextForm: FieldCheck = (value, field, invalid) => {
+  union<'kind', NamedContextSource>('kind', {
+    directory: { name: text },
+    image: { ref: text, reference: optional(object) },
+    'oci-layout': { name: text, suffix: text },
+    git: { url: text, git: object },
+    http: { url: text },
+    graph: { definition: text, config: optional(text) },
+  })(value, field, invalid);
+  const source = value as NamedContextSource;
+  if (source.kind === 'git' && !isGitOf(source.url, source.git))
+    throw invalid(`${field}.git is not the repository of ${shown(source.url)}`);
+  if (source.kind === 'image' && !isNameOf(source.ref, source.reference))
+    throw invalid(`${field}.reference is not the image ${shown(source.ref)}`);
+};
+
 /** The forms of every field of a request. */
 export const REQUEST_FIELDS: {
   readonly [name in keyof BuildRequest]: RequestField<BuildRequest[name]>;
@@ -104,11 +152,7 @@ export const REQUEST_FIELDS: {
   frontendOptions: { form: pairsOf(text), provenance: 'omitted' },
   frontendInputs: { form: pairsOf(text), provenance: 'omitted' },
   context: {
-    form: union<'kind', ContextSource>('kind', {
-      directory: { name: text },
-      input: { name: optional(text) },
-      remote: { url: text },
-    }),
+    form: contextForm,
     provenance: 'omitted',
   },
   dockerfile: {
@@ -123,16 +167,7 @@ export const REQUEST_FIELDS: {
     provenance: 'omitted',
   },
   namedContexts: {
-    form: pairsOf(
-      union<'kind', NamedContextSource>('kind', {
-        directory: { name: text },
-        image: { ref: text },
-        'oci-layout': { name: text, suffix: text },
-        git: { url: text },
-        http: { url: text },
-        graph: { definition: text, config: optional(text) },
-      }),
-    ),
+    form: pairsOf(namedContextForm),
     provenance: (contexts) => prefixed('context', contexts, withoutPath),
   },
   tags: { form: listOf(text), provenance: 'omitted' },

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
 import { parseReference } from '../base/reference.ts';
 import { output } from './output-text.ts';
-import { buildRequest } from './request.ts';
+import { buildRequest, imageContext, remoteContext } from './request.ts';
 import { requestFromJson, requestToJson } from './request-json.ts';
 
 const CACHE_FORM = {
@@ -17,10 +17,10 @@ const CACHE_FORM = {
 } as const;
 
 const FULL = buildRequest({
-  context: { kind: 'remote', url: 'https://example.com/app.git#main' },
+  context: remoteContext('https://example.com/app.git#main'),
   dockerfile: { kind: 'file', path: '/src/D', name: 'D' },
   namedContexts: new Map([
-    ['base', { kind: 'image', ref: 'alpine:3.22' }],
+    ['base', imageContext('alpine:3.22')],
     ['1', { kind: 'directory', name: '1' }],
   ]),
   tags: ['app:1'],
@@ -94,6 +94,14 @@ test('an error names the field that is unknown or has a wrong value', () => {
       'cacheFrom',
     ],
     ['{"cacheTo":[{"type":"local","dest":"/cache"}]}', 'cacheTo[0].tag is missing'],
+    [
+      '{"context":{"kind":"remote","url":"https://h/a.git#main"}}',
+      'context.git is not the repository of "https://h/a.git#main"',
+    ],
+    [
+      '{"namedContexts":[["a",{"kind":"image","ref":"alpine"}]]}',
+      'namedContexts[0][1].reference is not the image "alpine"',
+    ],
     ['{"noCache":"some"}', 'noCache is "some", not one of none, all'],
     ['{"outputs":[{"type":"image","image":{}}]}', 'outputs[0].image.names is missing'],
     [

@@ -3,6 +3,8 @@ import type { CacheSource } from '../cache/remote/source.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions } from '../exporter/attest/attestation.ts';
 import type { OutputSpec } from '../exporter/output-spec.ts';
+import { type GitRef, gitRefOf } from '../frontend/convert/gitref.ts';
+import { imageNamed } from '../frontend/convert/imagename.ts';
 import { type GraphOptions, PLAIN_GRAPH } from '../frontend/graph-options.ts';
 import type { Compression } from '../snapshotter/content.ts';
 
@@ -62,8 +64,15 @@ export type ContextSource =
    * several inputs finds it by its name.
    */
   | { readonly kind: 'input'; readonly name?: string | undefined }
-  /** A git repository, an archive or a Dockerfile at a URL. */
-  | { readonly kind: 'remote'; readonly url: string };
+  /** A git repository, or an archive or a Dockerfile at a URL: see `remoteContext`. */
+  | RemoteContextSource;
+
+interface RemoteContextSource {
+  readonly kind: 'remote';
+  readonly url: string;
+  /** The git repository that `url` names. Undefined for a file of an HTTP server. */
+  readonly git: GitRef | undefined;
+}
 
 /** Where the Dockerfile comes from. */
 export type DockerfileSource =
@@ -84,13 +93,14 @@ export type DockerfileSource =
 /** A named context. It takes the place of the image or stage with its name. */
 export type NamedContextSource =
   | { readonly kind: 'directory'; readonly name: string }
-  | { readonly kind: 'image'; readonly ref: string }
+  /** An image, or the empty one, whose `reference` is undefined. `ref` is how it was written. */
+  | { readonly kind: 'image'; readonly ref: string; readonly reference: Reference | undefined }
   /**
    * An image in an OCI layout, which is the session's directory `name`. `suffix` is `:TAG`,
    * `@DIGEST`, both or empty.
    */
   | { readonly kind: 'oci-layout'; readonly name: string; readonly suffix: string }
-  | { readonly kind: 'git'; readonly url: string }
+  | { readonly kind: 'git'; readonly url: string; readonly git: GitRef }
   | { readonly kind: 'http'; readonly url: string }
   /**
    * The result of a graph, a pb.Definition in base64. `config` is the image config as JSON, when
@@ -154,4 +164,14 @@ const PLAIN: BuildRequest = {
 /** Makes a request. Fields that are not given are those of a plain build of `context`. */
 export function buildRequest(given: Partial<BuildRequest>): BuildRequest {
   return { ...PLAIN, ...given };
+}
+
+/** The context at a URL. Throws KILN_ADD_GIT when it names a git repository with a wrong query. */
+export function remoteContext(url: string): ContextSource {
+  return { kind: 'remote', url, git: gitRefOf(url) };
+}
+
+/** A named context that is an image, or `scratch`. Throws KILN_IMAGE_NAME. */
+export function imageContext(ref: string): NamedContextSource {
+  return { kind: 'image', ref, reference: ref === 'scratch' ? undefined : imageNamed(ref) };
 }

@@ -301,6 +301,18 @@ test('a saved image loads into another store with the same digest', async ({ sho
   assert.equal(members(again), members(saved));
 });
 
+test('an image without a name is saved without one', async ({ shop }) => {
+  await shop.run(imageStoreExporter(shop, output('image')), [targetOf(await twoLayers(shop))]);
+  const saved = join(shop.out, 's.tar');
+  await saveImages(shop, shop.images.list(), { kind: 'file', path: saved }, { signal });
+  const manifest = execFileSync('tar', ['-xOf', saved, 'manifest.json'], { encoding: 'utf8' });
+  assert.is(JSON.parse(manifest)[0].RepoTags, null);
+  await using other = openWorkshop();
+  const [loaded] = await loadArchive(other, saved, { signal });
+  assert.equal(loaded?.names, []);
+  assert.is(loaded?.target.digest, shop.images.list()[0]?.target.digest);
+});
+
 test("an archive in docker's old format loads; its layers are verified", async ({ shop }) => {
   if (!has('skopeo'))
     return console.log("SKIP an archive in docker's old format loads: skopeo is not installed");

@@ -3,8 +3,10 @@ import type { SourceText } from '../base/errors.ts';
 import type { ImageConfig } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import type { WarningEvent } from '../base/progress.ts';
+import type { Reference } from '../base/reference.ts';
 import type { DraftEdge } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
+import type { GitRef } from './convert/gitref.ts';
 import type { GraphOptions } from './graph-options.ts';
 import type { IgnoreFile } from './ignore.ts';
 
@@ -42,10 +44,11 @@ export type MainContext = {
 );
 
 export type NamedContext =
-  | { readonly kind: 'git'; readonly url: string }
+  | { readonly kind: 'git'; readonly url: string; readonly git: GitRef }
   | { readonly kind: 'http'; readonly url: string }
   | { readonly kind: 'local'; readonly name: string; readonly ignore: readonly string[] }
-  | { readonly kind: 'image'; readonly ref: string }
+  /** `ref` is how the image was written. The empty one has no reference. */
+  | { readonly kind: 'image'; readonly ref: string; readonly reference: Reference | undefined }
   | { readonly kind: 'oci-layout'; readonly ref: string; readonly store: string }
   /** A tree that a graph makes, with its config when it is an image. */
   | {

@@ -6,7 +6,9 @@ import {
   DOCKERFILE_FRONTEND,
   type DockerfileSource,
   IMAGE_FRONTEND,
+  imageContext,
   type NamedContextSource,
+  remoteContext,
 } from '../../builder/request.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
 import { parseAttestations } from '../../exporter/attest/attest-options.ts';
@@ -95,7 +97,7 @@ function contextOf(options: FrontendOptions): ContextSource {
     return { kind: 'directory', name: context.replace(/^local:/, '') || contextKey(options) };
   // The client sends its standard input when it is asked for this address.
   if (context.startsWith(UPLOADED)) return { kind: 'input', name: context };
-  return { kind: 'remote', url: context };
+  return remoteContext(context);
 }
 
 /** The IDs of the sessions that lend directories, by the names of the directories. */
@@ -160,12 +162,13 @@ function configIn(metadata: string | undefined): string | undefined {
 function namedContext(name: string, value: string): NamedContextSource {
   const [, scheme = '', rest = ''] = /^([a-z+-]+):(.*)$/s.exec(value) ?? [];
   if (scheme === 'local') return { kind: 'directory', name: rest };
-  if (scheme === 'docker-image') return { kind: 'image', ref: rest.replace(/^\/\//, '') };
+  if (scheme === 'docker-image') return imageContext(rest.replace(/^\/\//, ''));
   // `//STORE:TAG@DIGEST`: the client has the layout in a store, and tells what it means of it.
   const [, store, digest] = /^\/\/([^@:/]+)(?::[^@:/]+)?@(sha256:[0-9a-f]{64})$/.exec(rest) ?? [];
   if (scheme === 'oci-layout' && store !== undefined)
     return { kind: 'oci-layout', name: `oci:${store}@${digest}`, suffix: `@${digest}` };
-  if (gitRefOf(value)) return { kind: 'git', url: value };
+  const git = gitRefOf(value);
+  if (git) return { kind: 'git', url: value, git };
   if (scheme === 'http' || scheme === 'https') return { kind: 'http', url: value };
   throw unsupported(`context:${name}`, `contexts of the kind ${scheme || 'unknown'}: are not yet`);
 }

@@ -24,7 +24,7 @@ export async function loadContext(
   if (context.kind === 'input') return await fromInput(request, context.name, host);
   if (context.kind === 'remote') {
     const { loadRemote } = await import('./remote-context.ts');
-    return await loadRemote(request, context.url, host);
+    return await loadRemote(request, context, host);
   }
   const find: LocalContext['find'] = (wanted) => host.session.directory(context.name, wanted);
   const from = { kind: 'local', find, place: host.session.placeOf(context.name) } as const;

@@ -1,9 +1,9 @@
-import { type GitRef, gitRefOf } from '../../frontend/convert/gitref.ts';
+import type { GitRef } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
 import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import type { BuildRequest } from '../request.ts';
+import type { BuildRequest, ContextSource } from '../request.ts';
 import { dockerfileElsewhere } from './dockerfile-elsewhere.ts';
 import { DOCKERFILE_LIMIT } from './dockerfile-file.ts';
 import { readFetched } from './fetched-dockerfile.ts';
@@ -17,10 +17,9 @@ import { looksLikeArchive } from './looks-like-archive.ts';
  */
 export async function loadRemote(
   request: BuildRequest,
-  url: string,
+  { url, git }: Extract<ContextSource, { kind: 'remote' }>,
   host: FetchingHost,
 ): Promise<LoadedContext> {
-  const git = gitRefOf(url);
   if (git) return await inTree(gitContext(withGitDir(git, request), url), request, host);
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);

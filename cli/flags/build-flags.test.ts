@@ -4,6 +4,8 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../../base/errors.ts';
 import { parseReference } from '../../base/reference.ts';
 import type { BuildRequest } from '../../builder/request.ts';
+import { imageContext, remoteContext } from '../../builder/request.ts';
+import { gitRefOf } from '../../frontend/convert/gitref.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { parseBuildFlags } from './build-flags.ts';
 
@@ -194,12 +196,8 @@ test('--output is parsed as in buildx', () => {
 });
 
 test('the request has only the names of contexts, and the paths are lent', () => {
-  const given = [
-    'img=docker-image://alpine',
-    'dir=sub',
-    'git=https://host/a.git#v1',
-    'file=https://host/a.tar',
-  ];
+  const git = 'https://host/a.git#v1';
+  const given = ['img=docker-image://alpine', 'dir=sub', `git=${git}`, 'file=https://host/a.tar'];
   const flags = [...given, 'oci=oci-layout://lay:v1'].flatMap((value) => [
     '--build-context',
     value,
@@ -209,9 +207,9 @@ test('the request has only the names of contexts, and the paths are lent', () =>
   assert.equal(
     [...request.namedContexts],
     [
-      ['img', { kind: 'image', ref: 'alpine' }],
+      ['img', imageContext('alpine')],
       ['dir', { kind: 'directory', name: 'dir' }],
-      ['git', { kind: 'git', url: 'https://host/a.git#v1' }],
+      ['git', { kind: 'git', url: git, git: gitRefOf(git)! }],
       ['file', { kind: 'http', url: 'https://host/a.tar' }],
       ['oci', { kind: 'oci-layout', name: 'oci', suffix: ':v1' }],
     ],
@@ -225,10 +223,9 @@ test('the request has only the names of contexts, and the paths are lent', () =>
     ],
   );
   assert.equal(requested(['-']).context, { kind: 'input' });
-  assert.equal(requested(['https://host/a.git']).context, {
-    kind: 'remote',
-    url: 'https://host/a.git',
-  });
+  assert.equal(requested(['https://host/a.git']).context, remoteContext('https://host/a.git'));
+  const wrong = refused(['--build-context', 'img=docker-image://UPPER', '.']);
+  assert.equal([wrong.code, wrong.place?.kind], ['KILN_IMAGE_NAME', 'flag']);
 });
 
 test('a secret comes from a file or from the environment', () => {

@@ -1,6 +1,12 @@
 import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
-import type { BuildRequest, DockerfileSource, NamedContextSource } from '../../builder/request.ts';
+import {
+  type BuildRequest,
+  type DockerfileSource,
+  imageContext,
+  type NamedContextSource,
+  remoteContext,
+} from '../../builder/request.ts';
 import { gitRefOf } from '../../frontend/convert/gitref.ts';
 import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
 import type { LentPath } from '../build-options.ts';
@@ -40,7 +46,7 @@ export function parseContexts(
     );
   const sources = { dockerfile: dockerfileSource(file), namedContexts, lentPaths };
   if (context === '-') return { ...sources, context: { kind: 'input' } };
-  if (isRemote(context)) return { ...sources, context: { kind: 'remote', url: context } };
+  if (isRemote(context)) return { ...sources, context: remoteContext(context) };
   lentPaths.set('context', { kind: 'directory', path: context });
   return { ...sources, context: { kind: 'directory', name: 'context' } };
 }
@@ -63,7 +69,7 @@ function namedContextSource(
   lend: (path: LentPath) => void,
 ): NamedContextSource {
   if (value === '') throw noSource(name);
-  if (value.startsWith(IMAGE)) return { kind: 'image', ref: value.slice(IMAGE.length) };
+  if (value.startsWith(IMAGE)) return namedImage(value.slice(IMAGE.length));
   if (value.startsWith(LAYOUT)) {
     const layout = parseLayoutReference(value);
     lend({ kind: 'oci-layout', path: layout.path });
@@ -71,11 +77,19 @@ function namedContextSource(
   }
   if (isRemote(value)) {
     const git = gitRefOf(value);
-    if (git && !git.looksLocal) return { kind: 'git', url: value };
+    if (git && !git.looksLocal) return { kind: 'git', url: value, git };
     if (/^https?:/.test(value)) return { kind: 'http', url: value };
   }
   lend({ kind: 'directory', path: value });
   return { kind: 'directory', name };
+}
+
+function namedImage(ref: string): NamedContextSource {
+  try {
+    return imageContext(ref);
+  } catch (error) {
+    throw error instanceof KilnError ? error.at({ kind: 'flag', flag: '--build-context' }) : error;
+  }
 }
 
 function layoutSuffix({ tag, digest }: LayoutReference): string {

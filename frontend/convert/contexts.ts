@@ -11,8 +11,6 @@ import { imageSource, localSource, ociLayoutSource } from '../../solver/llb/buil
 import { type DraftEdge, drafted } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, NamedContext } from '../frontend.ts';
 import { followPaths } from './conversion.ts';
-import { gitRefOf } from './gitref.ts';
-import { imageNamed } from './imagename.ts';
 import { gitContext, httpTree } from './remote.ts';
 import type { FoundContext } from './stage.ts';
 import { emptyState, type StageState, splitEnv, withEnv } from './stage-state.ts';
@@ -78,7 +76,7 @@ export async function loadNamedContext(
   const { name, context } = found;
   switch (context.kind) {
     case 'image':
-      return loadImage(request, name, context.ref, platform);
+      return loadImage(request, name, context, platform);
     case 'oci-layout':
       return loadLayout(request, name, context, platform);
     case 'local': {
@@ -114,26 +112,22 @@ export async function loadNamedContext(
  */
 function namedRemote(
   name: string,
-  { kind, url }: Extract<NamedContext, { kind: 'git' | 'http' }>,
+  context: Extract<NamedContext, { kind: 'git' | 'http' }>,
 ): DraftEdge {
-  if (kind === 'http') return httpTree(url, `[context ${name}] ${url}`);
-  const ref = gitRefOf(url);
-  if (!ref)
-    throw new KilnError(
-      'KILN_CONTEXT_NAME',
-      `the context ${name} is not a git repository: ${JSON.stringify(url)}`,
-    );
-  return gitContext(ref, url);
+  const { url } = context;
+  return context.kind === 'git'
+    ? gitContext(context.git, url)
+    : httpTree(url, `[context ${name}] ${url}`);
 }
 
 async function loadImage(
   request: FrontendRequest,
   name: string,
-  ref: string,
+  { ref, reference }: Extract<NamedContext, { kind: 'image' }>,
   platform: Platform,
 ): Promise<LoadedNamedContext> {
-  if (ref === 'scratch') return { state: emptyState(undefined), config: undefined };
-  const full = formatReference(imageNamed(ref));
+  if (!reference) return { state: emptyState(undefined), config: undefined };
+  const full = formatReference(reference);
   const { config } = await request.resolveImage(full, platform, {
     pull: request.pull,
     stageName: name,

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
+import { parseReference } from '../../base/reference.ts';
 import type { LlbVertex } from '../../solver/llb/graph.ts';
 import type { LlbOp } from '../../solver/llb/ops.ts';
 import { topological } from '../../solver/llb/walk.ts';
@@ -261,7 +262,7 @@ test('an OCI layout stands for an image', async () => {
 });
 
 test('a named context for one platform takes precedence over one for all', async () => {
-  const image = (ref: string) => ({ kind: 'image', ref }) as const;
+  const image = (ref: string) => ({ kind: 'image', ref, reference: parseReference(ref) }) as const;
   const namedContexts = new Map([
     ['base::linux/arm64', image('for-arm')],
     ['docker.io/library/base:latest', image('for-all')],

@@ -41,9 +41,12 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 
 function contextOf(name: string, value: string): NamedContext {
   if (value === 'local') return { kind: 'local', name, ignore: [] };
-  if (value.startsWith('docker-image://'))
-    return { kind: 'image', ref: value.slice('docker-image://'.length) };
-  return { kind: gitRefOf(value) ? 'git' : 'http', url: value };
+  if (value.startsWith('docker-image://')) {
+    const ref = value.slice('docker-image://'.length);
+    return { kind: 'image', ref, reference: parseReference(ref) };
+  }
+  const git = gitRefOf(value);
+  return git ? { kind: 'git', url: value, git } : { kind: 'http', url: value };
 }
 
 function request({ dockerfile, options, images, session }: Golden): FrontendRequest {
