@@ -150,4 +150,17 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       },
     ],
   },
+  {
+    title: 'The server and its clients',
+    variables: [
+      {
+        names: ['LISTEN_FDS', 'LISTEN_PID'],
+        text: 'Set by systemd: the sockets that it has opened for `kiln serve`.',
+      },
+      {
+        names: ['BUILDKIT_HOST'],
+        text: 'The address of the server that Kiln connects to when it is called `buildctl`.',
+      },
+    ],
+  },
 ];
