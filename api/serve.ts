@@ -1,5 +1,6 @@
 import { CancelledError } from '../base/errors.ts';
 import type { Engine } from '../builder/engine.ts';
+import { releaseMemory } from '../snapshotter/sys/release.ts';
 import { controlService } from './control/control-service.ts';
 import { OpenBuilds } from './control/open-builds.ts';
 import { serverVersion, workersOf } from './control/workers.ts';
@@ -48,7 +49,7 @@ export async function serve({
   tell,
 }: ServeOptions): Promise<AsyncDisposable> {
   const version = serverVersion(own);
-  const builds = new OpenBuilds();
+  const builds = new OpenBuilds(releaseMemory);
   const workers = () => workersOf(engine, version);
   const stopping = new AbortController();
   const host = {

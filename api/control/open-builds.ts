@@ -8,6 +8,9 @@ const WAIT_MS = 6_000;
 /** Whoever asks for the progress of a build that has just ended gets it. */
 const KEPT_MS = 10_000;
 
+/** After so long without a build, a server is quiet. */
+const QUIET_MS = 2_000;
+
 /** A build that a client has begun, as other calls find it. */
 export class OpenBuild {
   readonly ref: string;
@@ -26,7 +29,14 @@ export class OpenBuild {
 export class OpenBuilds {
   readonly #open = new OpenByName<OpenBuild>('build', WAIT_MS);
   readonly #running = new Set<OpenBuild>();
+  readonly #quiet: () => void;
   #idle: (() => void) | undefined;
+
+  /** `quiet` is called when no build has run for some time. */
+  constructor(quiet: () => void = () => {}) {
+    this.#quiet = quiet;
+    this.#whenQuiet();
+  }
 
   /** Begins a build. Throws a ConnectError when the ref is in use. */
   begin(ref: string): OpenBuild {
@@ -41,7 +51,10 @@ export class OpenBuilds {
   end(build: OpenBuild): void {
     build.status.end();
     this.#running.delete(build);
-    if (this.#running.size === 0) this.#idle?.();
+    if (this.#running.size === 0) {
+      this.#idle?.();
+      this.#whenQuiet();
+    }
     setTimeout(() => this.#open.delete(build.ref), KEPT_MS).unref();
   }
 
@@ -51,6 +64,12 @@ export class OpenBuilds {
     await new Promise<void>((resolve) => {
       this.#idle = resolve;
     });
+  }
+
+  #whenQuiet(): void {
+    setTimeout(() => {
+      if (this.#running.size === 0) this.#quiet();
+    }, QUIET_MS).unref();
   }
 
   isRunning(ref: string): boolean {
