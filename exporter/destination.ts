@@ -2,6 +2,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  fdatasync,
   lstatSync,
   openSync,
   readlinkSync,
@@ -223,13 +224,15 @@ async function writeNewFile(
 
 /**
  * Calls `make` to write a new file, and renames it to `path` when it is complete. An incomplete
- * file is removed, however the process ends.
+ * file is removed, however the process ends. Unless the caller syncs the file `later`, its bytes
+ * are on the disk before it has its name, so that a crash leaves no incomplete file there.
  */
 export async function appear(
   path: string,
   temporary: string,
   about: About,
   make: (temporary: string) => Promise<void>,
+  sync: 'now' | 'later' = 'now',
 ): Promise<void> {
   if (!watched) process.on('exit', removeUnfinished);
   watched = true;
@@ -239,10 +242,23 @@ export async function appear(
     // be a link of another user.
     sinking(about, () => rmSync(temporary, { force: true }));
     await make(temporary);
+    if (sync === 'now') await syncFile(temporary, about);
     sinking(about, () => renameSync(temporary, path));
   } finally {
     discard(temporary);
     unfinished.delete(temporary);
+  }
+}
+
+/** Waits until the bytes of a file are on the disk. The disk may report an error only then. */
+export async function syncFile(path: string, about: About): Promise<void> {
+  const fd = sinking(about, () => openSync(path, constants.O_RDONLY));
+  try {
+    await new Promise<void>((done, fail) =>
+      fdatasync(fd, (error) => (error ? fail(outputFailure(error, about)) : done())),
+    );
+  } finally {
+    closeSync(fd);
   }
 }
 

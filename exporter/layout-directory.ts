@@ -1,7 +1,6 @@
 import {
   closeSync,
   constants,
-  lstatSync,
   mkdirSync,
   openSync,
   rmSync,
@@ -9,16 +8,16 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { contentMismatch } from '../base/content-mismatch.ts';
 import { asDigest, type Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
 import { indexedManifests } from '../registry/layout.ts';
-import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
-import { appear, outputError, outputFile } from './destination.ts';
+import { isBlobThere } from './blob-there.ts';
+import { appear, outputError, outputFile, syncFile } from './destination.ts';
 import { layoutFrame } from './layout.ts';
 
+const INDEX = 'index.json';
 const NAME = 'io.containerd.image.name';
 const REF = 'org.opencontainers.image.ref.name';
 
@@ -43,12 +42,17 @@ export async function writeLayoutDirectory(
     mkdirSync(root, { recursive: true });
     const merged = mergedIndex(indexedManifests(root), index);
     const frame = layoutFrame(merged);
+    const written: string[] = [];
     for (const entry of [
-      ...sorted(entries).filter(({ name }) => name !== 'index.json'),
-      ...frame.filter(({ name }) => name === 'index.json'),
+      ...sorted(entries).filter(({ name }) => name !== INDEX),
+      ...frame.filter(({ name }) => name === INDEX),
     ]) {
       if (signal.aborted) throw new CancelledError(signal.reason);
-      await writeEntry(join(root, entry.name), entry, blobs);
+      const path = join(root, entry.name);
+      // The index comes last. What it names is on the disk before it.
+      if (entry.name === INDEX)
+        await Promise.all(written.map((file) => syncFile(file, outputFile(file))));
+      if (await writeEntry(path, entry, blobs)) written.push(path);
       await new Promise(setImmediate);
     }
   } catch (error) {
@@ -73,31 +77,32 @@ function takesPlaceOf(added: Descriptor, old: Descriptor): boolean {
     : tag !== undefined && tag === oldTag;
 }
 
-/** An existing blob that matches its name is kept. Every other file appears complete, by rename. */
-async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier): Promise<void> {
+/**
+ * An existing blob that matches its name is kept. Every other file appears complete, by rename, and
+ * is synced later. Returns true when a file was written.
+ */
+async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier): Promise<boolean> {
   if (entry.kind === 'directory') {
     mkdirSync(path, { recursive: true });
-    return;
+    return false;
   }
-  if (isThere(path, entry)) return;
+  if (isThere(path, entry)) return false;
   mkdirSync(dirname(path), { recursive: true });
-  await appear(path, `${path}.${process.pid}.part`, outputFile(path), async (temporary) => {
+  const make = async (temporary: string) => {
     if (entry.kind === 'bytes')
       writeFileSync(temporary, entry.bytes, { flag: 'wx', mode: entry.mode });
     else if (entry.kind === 'stream') await writeVerified(temporary, entry.mode, entry.open);
     else await blobs.copy(entry.digest, temporary);
-  });
+  };
+  const sync = entry.name === INDEX ? 'now' : 'later';
+  await appear(path, `${path}.${process.pid}.part`, outputFile(path), make, sync);
+  return true;
 }
 
 function isThere(path: string, entry: ArchiveEntry): boolean {
   const [, hex] = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(entry.name) ?? [];
   if (hex === undefined) return false;
-  const there = lstatSync(path, { throwIfNoEntry: false });
-  if (!there?.isFile() || there.size !== sizeOf(entry)) return false;
-  return (
-    contentMismatch({ digest: asDigest(`sha256:${hex}`) }, { digest: digestOfFile(path) }) ===
-    undefined
-  );
+  return isBlobThere(path, { digest: asDigest(`sha256:${hex}`), size: sizeOf(entry) });
 }
 
 /** Wrong bytes are requested once more, from another mirror if there is one. */

@@ -1,15 +1,16 @@
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { zstdCompressSync } from 'node:zlib';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { attempt, writing } from '../../base/oserror.ts';
 import { tarStream } from '../../snapshotter/layer/tarstream.ts';
 import { lockFile } from '../../snapshotter/overlay/filelock.ts';
 import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import type { CacheMountPlace } from '../gc/others.ts';
-import { Chunker } from './chunker.ts';
+import { CHUNK, Chunker } from './chunker.ts';
 import {
   chunkPath,
+  MAX_CHUNK_FILE,
   putWhole,
   readSaved,
   type SavedChunk,
@@ -71,7 +72,7 @@ function saveTree(
   const keep = (chunk: Buffer) => {
     const digest = digestOf(chunk);
     chunks.push({ digest, size: chunk.length });
-    wrote(writeChunk(chunkPath(destination, digest), chunk));
+    wrote(writeChunk(destination, digest, chunk));
   };
   const buffer = Buffer.allocUnsafeSlow(PIECE);
   const options = { check: () => signal.throwIfAborted(), buffer: () => buffer, plain: true };
@@ -81,15 +82,28 @@ function saveTree(
   return chunks;
 }
 
-/** Returns the number of bytes written: none when the chunk exists. */
-function writeChunk(path: string, chunk: Buffer): number {
-  if (existsSync(path)) return 0;
+/** Returns the number of bytes written: none when the chunk is there and undamaged. */
+function writeChunk(destination: string, digest: Digest, chunk: Buffer): number {
+  const path = chunkPath(destination, digest);
+  if (isThere(destination, digest, chunk)) return 0;
   const bytes = zstdCompressSync(chunk);
   attempt(writing('the saved chunk', path), () => {
     mkdirSync(dirname(path), { recursive: true });
     putWhole(path, bytes);
   });
   return bytes.length;
+}
+
+function isThere(destination: string, digest: Digest, chunk: Buffer): boolean {
+  const path = chunkPath(destination, digest);
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (!stat?.isFile() || stat.size > MAX_CHUNK_FILE) return false;
+  try {
+    return zstdDecompressSync(readFileSync(path), { maxOutputLength: CHUNK.most }).equals(chunk);
+  } catch {
+    // A damaged chunk is written anew.
+    return false;
+  }
 }
 
 function sweep(destination: string, mounts: readonly SavedMount[]): void {

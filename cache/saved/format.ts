@@ -35,6 +35,9 @@ export interface SavedChunk {
   readonly size: number;
 }
 
+/** The size of a compressed chunk. One that zstd cannot compress grows by a few bytes. */
+export const MAX_CHUNK_FILE = CHUNK.most + 4096;
+
 const INDEX = 'kiln-caches.json';
 const MAX_INDEX = 64 << 20;
 

@@ -14,6 +14,7 @@ import {
   chunkName,
   chunkPath,
   invalid,
+  MAX_CHUNK_FILE,
   readSaved,
   readSavedFile,
   type SavedMount,
@@ -83,8 +84,7 @@ function unpack(source: string, mount: SavedMount, data: string, signal: AbortSi
 
 function readChunk(source: string, { digest, size }: SavedMount['chunks'][number]): Buffer {
   const path = chunkPath(source, digest);
-  // A chunk that zstd cannot compress grows by a few bytes.
-  const packed = readSavedFile(source, chunkName(digest), CHUNK.most + 4096, 'the saved chunk');
+  const packed = readSavedFile(source, chunkName(digest), MAX_CHUNK_FILE, 'the saved chunk');
   if (packed === undefined) throw invalid(path, 'the chunk is missing');
   let bytes: Buffer;
   try {

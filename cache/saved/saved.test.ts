@@ -130,6 +130,26 @@ test('a second export writes only new chunks, and removes those that are not nee
   assert.ok(stored < 17_000_000, 'the old chunks are removed');
 });
 
+test('a chunk of an earlier export that is damaged is written again', async ({
+  store,
+  other,
+  saved,
+}) => {
+  await inMount(store, '/m', (directory) =>
+    writeFileSync(join(directory, 'big'), noise(3_000_000)),
+  );
+  await exportMounts(places(store), saved, never);
+  const chunks = join(saved, 'chunks');
+  const [first, second] = readdirSync(chunks).flatMap((name) =>
+    readdirSync(join(chunks, name)).map((file) => join(chunks, name, file)),
+  );
+  writeFileSync(first!, zstdCompressSync(noise(1000)));
+  writeFileSync(second!, '');
+  assert.ok((await exportMounts(places(store), saved, never)).written > 0);
+  assert.is((await exportMounts(places(store), saved, never)).written, 0);
+  assert.is((await importMounts(other, saved, () => true, never)).length, 1);
+});
+
 test('the same bytes give the same chunks however they arrive; an insertion changes few', () => {
   const cut = (bytes: Buffer, piece: number) => {
     const chunker = new Chunker();

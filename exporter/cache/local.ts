@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { CancelledError, KilnError } from '../../base/errors.ts';
@@ -6,7 +6,8 @@ import { type Descriptor, type Index, MEDIA } from '../../base/oci.ts';
 import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { readCache } from '../../cache/remote/source.ts';
 import { indexedManifests } from '../../registry/layout.ts';
-import { appear, outputError, outputFile } from '../destination.ts';
+import { isBlobThere } from '../blob-there.ts';
+import { appear, outputError, outputFile, syncFile } from '../destination.ts';
 import { layoutIndexJson } from '../image-documents.ts';
 import { type CacheTarget, oldCache } from './target.ts';
 
@@ -14,7 +15,7 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
  * A cache in a directory: an OCI layout whose index names it by the tag `tag`. Blobs are only
- * added, and the index changes last. `copy` writes the verified bytes of a layer to a new file.
+ * added, and the index changes last. A blob that is there is kept only when its bytes are right. `copy` writes the verified bytes of a layer to a new file.
  */
 export function localTarget(
   root: string,
@@ -25,6 +26,7 @@ export function localTarget(
   const noRegistry = () => Promise.reject(new Error('a directory needs no registry'));
   return {
     name: root,
+    keepsBlobs: false,
     old: () =>
       oldCache(() =>
         readCache({ type: 'local', src: root, tag, digest: undefined }, noRegistry, signal),
@@ -32,18 +34,23 @@ export function localTarget(
     async write({ config, manifest }, layers, _old, report) {
       try {
         mkdirSync(join(root, 'blobs/sha256'), { recursive: true });
+        const written: string[] = [];
         for (const layer of layers) {
           if (signal.aborted) throw new CancelledError(signal.reason);
-          const { digest, size } = layer.descriptor;
-          if (sizeOf(blobPath(root, digest)) === size) continue;
-          await place(blobPath(root, digest), async (path) => {
+          const { digest } = layer.descriptor;
+          const blob = blobPath(root, digest);
+          if (isBlobThere(blob, layer.descriptor)) continue;
+          const make = async (path: string) => {
             await copy(layer, path);
             // Blobs in the store are readable by their owner only. A cache must be readable by
             // anyone who copies it to another machine.
             chmodSync(path, 0o644);
-          });
+          };
+          await place(blob, make, 'later');
+          written.push(blob);
           report.done(`writing layer ${digest}`);
         }
+        await Promise.all(written.map((path) => syncFile(path, outputFile(path))));
         await write(blobPath(root, config.descriptor.digest), config.bytes);
         report.done(`writing config ${config.descriptor.digest}`);
         await write(blobPath(root, manifest.digest), manifest.bytes);
@@ -80,15 +87,15 @@ function blobPath(root: string, digest: Digest): string {
   return join(root, 'blobs/sha256', hexOf(digest));
 }
 
-function sizeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.size;
-}
-
 async function write(path: string, bytes: Uint8Array): Promise<void> {
-  await place(path, async (temporary) => writeFileSync(temporary, bytes, { flag: 'wx' }));
+  await place(path, async (temporary) => writeFileSync(temporary, bytes, { flag: 'wx' }), 'now');
 }
 
 /** Writes a file completely or not at all, by rename. */
-async function place(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
-  await appear(path, join(dirname(path), `.${process.pid}.part`), outputFile(path), make);
+async function place(
+  path: string,
+  make: (temporary: string) => Promise<void>,
+  sync: 'now' | 'later',
+): Promise<void> {
+  await appear(path, join(dirname(path), `.${process.pid}.part`), outputFile(path), make, sync);
 }

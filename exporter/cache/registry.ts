@@ -22,6 +22,7 @@ export function registryTarget(
   let seen: Digest | undefined;
   return {
     name,
+    keepsBlobs: true,
     async old() {
       seen = await current();
       return (

@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -185,6 +193,30 @@ test('a directory holds caches under several tags, and only what a layout has', 
     assert.equal(await read('one'), [digestOf('key a')]);
     assert.equal(await read('two'), [digestOf('key b')]);
     assert.equal(await read(undefined, index.manifests[0].digest), [digestOf('key a')]);
+  }));
+
+test('a blob of the directory that is damaged or missing is written again', () =>
+  inDirectory(async (root, copy) => {
+    const target = () => localTarget(root, 'one', copy, never());
+    await write(target(), 'a', 'linux/amd64');
+    const blob = (name: string) =>
+      join(root, 'blobs/sha256', digestOf(bytesOf(name)).slice('sha256:'.length));
+    const elsewhere = join(root, '..', 'elsewhere');
+    for (const damage of [
+      () => writeFileSync(blob('base'), Buffer.alloc(bytesOf('base').length)),
+      () => rmSync(blob('base')),
+      () => {
+        writeFileSync(elsewhere, Buffer.alloc(bytesOf('base').length));
+        rmSync(blob('base'));
+        symlinkSync(elsewhere, blob('base'));
+      },
+    ])
+      for (const name of ['a', 'b']) {
+        damage();
+        await write(target(), name, 'linux/amd64');
+        assert.equal(readFileSync(blob('base')), bytesOf('base'));
+        assert.ok(lstatSync(blob('base')).isFile());
+      }
   }));
 
 test('content of the directory that is not a cache is not overwritten', () =>

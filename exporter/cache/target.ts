@@ -12,6 +12,11 @@ import type { CacheDocuments, CacheForm } from './cache-documents.ts';
 /** A destination of a cache. */
 export interface CacheTarget {
   readonly name: string;
+  /**
+   * True for a place that has all blobs of a cache as long as it has the cache. A registry keeps
+   * them. In a directory anything may have been damaged or removed.
+   */
+  readonly keepsBlobs: boolean;
   /** The cache that is there now. Undefined when there is none, or none that can be read. */
   old(): Promise<ReadCache | undefined>;
   /**
@@ -61,8 +66,8 @@ export async function exportCache(
         `the cache config of ${target.name} is larger than 1 MiB: Kiln reads it, BuildKit does not`,
       );
     const { mediaType, digest, bytes } = documents.manifest;
-    const written =
-      old?.digest === digest || (await target.write(documents, layersOf(merged), old, report));
+    const isSame = target.keepsBlobs && old?.digest === digest;
+    const written = isSame || (await target.write(documents, layersOf(merged), old, report));
     report.done(`writing cache manifest ${digest}`);
     if (written) return { mediaType, digest, size: bytes.byteLength };
   }
