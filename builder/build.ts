@@ -2,7 +2,7 @@ import { CancelledError, KilnError, messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { redactData } from '../base/redact.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
-import { fullDiskError } from '../snapshotter/store/store-errors.ts';
+import { storeFailure } from '../snapshotter/store/store-errors.ts';
 import type { BuildDriver } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Engine } from './engine.ts';
@@ -92,7 +92,7 @@ export async function build(
     const error =
       signal.aborted && !(thrown instanceof KilnError)
         ? new CancelledError(thrown)
-        : fullDiskError(thrown, engine.store.root);
+        : storeFailure(thrown, engine.store.root);
     log.end({
       error: messageOf(error),
       ...(error instanceof KilnError && { code: error.code }),

@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError, messageOf, type Place } from '../base/errors.ts';
 import { unhandledOsError } from '../base/oserror.ts';
-import { fullDiskError, isFull } from '../snapshotter/store/store-errors.ts';
+import { isFull, storeFailure } from '../snapshotter/store/store-errors.ts';
 import { VertexError } from '../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';
@@ -19,7 +19,7 @@ export function explainFailure(
 ): unknown {
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
-  const cause = unhandledOsError(fullDiskError(error.cause, store), error.vertex.name);
+  const cause = unhandledOsError(storeFailure(error.cause, store), error.vertex.name);
   const place = placeOf(withPlace(edges.flatMap(topological), error.vertex.digest));
   if (cause instanceof KilnError) return withDiskHint(cause, store).at(place);
   // An unknown error is a bug. It is reported as one, with the name of the vertex.

@@ -10,6 +10,7 @@ import { configuredNetwork } from './network-options.ts';
 import { stderr } from './output.ts';
 import { registrySettings } from './registry-options.ts';
 import { rootlessMap } from './rootless.ts';
+import { storeRoot } from './store-root.ts';
 import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
 import { VERSION } from './version.ts';
 
@@ -62,18 +63,6 @@ function workerEntry(): URL {
  */
 function enterMountNamespace(): void {
   if (process.getuid?.() === 0) mayMount();
-}
-
-/**
- * Returns the directory of the store for user `uid`: KILN_ROOT, else /var/lib/kiln for root, else
- * one in the user's data directory. A user without subordinate ids has a separate store
- * (rootless.ts).
- */
-export function storeRoot(env: NodeJS.ProcessEnv, uid: number): string {
-  if (env['KILN_ROOT']) return env['KILN_ROOT'];
-  const map = rootlessMap(env);
-  if (uid === 0 && map === undefined) return '/var/lib/kiln';
-  return join(dataDirectory(env).path, map === 'own' ? 'kiln-own-ids' : 'kiln');
 }
 
 /** Says whether an ordinary user's store is outside the home directory, which is not writable. */

@@ -1,8 +1,11 @@
+import { resolve } from 'node:path';
 import { KilnError, messageOf } from '../base/errors.ts';
 import { unhandledOsError } from '../base/oserror.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import { redactError, redactUrl } from '../base/redact.ts';
+import { storeFailure } from '../snapshotter/store/store-errors.ts';
 import { stderr } from './output.ts';
+import { storeRoot } from './store-root.ts';
 import { plainLine } from './terminal/text.ts';
 
 /**
@@ -11,7 +14,7 @@ import { plainLine } from './terminal/text.ts';
  * printed with its stack. Passwords in URLs are left out.
  */
 export async function printError(thrown: unknown): Promise<void> {
-  const error = unhandledOsError(originalError(thrown));
+  const error = forUser(thrown);
   if (!(error instanceof KilnError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
@@ -41,8 +44,17 @@ function withCleanNotes(error: KilnError): KilnError {
 
 /** Returns the exit code of a command that threw `thrown`. It is 70 for a bug. */
 export function exitCodeOf(thrown: unknown): number {
-  const error = unhandledOsError(originalError(thrown));
+  const error = forUser(thrown);
   return error instanceof KilnError ? error.exitCode : 70;
+}
+
+/** Returns the error that the user is told: an error of the system has become a KilnError. */
+function forUser(thrown: unknown): unknown {
+  const error = originalError(thrown);
+  if (error instanceof KilnError) return error;
+  return unhandledOsError(
+    storeFailure(error, resolve(storeRoot(process.env, process.getuid?.() ?? 0))),
+  );
 }
 
 /**

@@ -93,10 +93,13 @@ export function tryFile({ path, flag }: WantedFile): void {
     if (stat && !stat.isFile()) return accessSync(path, constants.W_OK);
     const temporary = temporaryName(file);
     rmSync(temporary, { force: true });
-    closeSync(
-      openSync(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644),
-    );
-    rmSync(temporary);
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+    const fd = openSync(temporary, flags, 0o644);
+    try {
+      closeSync(fd);
+    } finally {
+      discard(temporary);
+    }
   } catch (error) {
     if (errnoOf(error) === 'ENOENT')
       throw new KilnError(
@@ -258,7 +261,7 @@ export async function syncFile(path: string, about: About): Promise<void> {
       fdatasync(fd, (error) => (error ? fail(outputFailure(error, about)) : done())),
     );
   } finally {
-    closeSync(fd);
+    sinking(about, () => closeSync(fd));
   }
 }
 

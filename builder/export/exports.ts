@@ -3,7 +3,7 @@ import type { Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import type { Destination, OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
 import type { RegistryOptions } from '../../registry/client.ts';
-import { fullDiskError } from '../../snapshotter/store/store-errors.ts';
+import { storeFailure } from '../../snapshotter/store/store-errors.ts';
 import type { Engine } from '../engine.ts';
 import type { Session } from '../session.ts';
 import type { SolvedBuild } from '../solve-build.ts';
@@ -40,7 +40,7 @@ export async function exportBuild(
       outcomes.done(displayName(asked));
     } catch (error) {
       if (signal.aborted) throw error;
-      outcomes.failed(displayName(asked), fullDiskError(error, engine.store.root));
+      outcomes.failed(displayName(asked), storeFailure(error, engine.store.root));
     }
   }
   return response;

@@ -90,7 +90,11 @@ export class BuildLog implements Disposable {
 
   [Symbol.dispose](): void {
     this.#flush();
-    closeSync(this.#fd);
+    try {
+      closeSync(this.#fd);
+    } catch {
+      // As for a write.
+    }
   }
 }
 

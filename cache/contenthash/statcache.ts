@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { isOsError } from '../../base/oserror.ts';
 import { putOwn, readOwn } from '../../snapshotter/store/own-file.ts';
 import type { FileIdentity } from '../select/entry.ts';
 
@@ -44,7 +45,10 @@ export interface StatCache {
   lookup(file: FileIdentity, into: Contents, index: number): boolean;
   /** Stores the digest that `from` has at `index`. */
   remember(file: FileIdentity, from: Contents, index: number): void;
-  /** Writes the new digests to disk, atomically. Does nothing when there are none. */
+  /**
+   * Writes the new digests to disk, atomically. Does nothing when there are none, nor when the disk
+   * refuses: the file only saves work.
+   */
   save(): void;
 }
 
@@ -252,12 +256,20 @@ function writeTable(file: string, table: Table): void {
   header.writeUInt32LE(table.count, 8);
   header.writeUInt32LE(crc32(body), 12);
   const temporary = `${file}.${process.pid}.tmp`;
-  mkdirSync(dirname(file), { recursive: true });
   try {
+    mkdirSync(dirname(file), { recursive: true });
     writeFileSync(temporary, Buffer.concat([header, body]));
     putOwn(temporary, file);
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw error;
+    if (!isOsError(error)) throw error;
+    removeQuietly(temporary);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The next build that saves its digests has another name.
   }
 }

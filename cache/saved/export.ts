@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
@@ -9,10 +9,12 @@ import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import type { CacheMountPlace } from '../gc/others.ts';
 import { CHUNK, Chunker } from './chunker.ts';
 import {
+  chunkName,
   chunkPath,
   MAX_CHUNK_FILE,
   putWhole,
   readSaved,
+  readSavedFile,
   type SavedChunk,
   type SavedMount,
   writeSaved,
@@ -95,11 +97,12 @@ function writeChunk(destination: string, digest: Digest, chunk: Buffer): number 
 }
 
 function isThere(destination: string, digest: Digest, chunk: Buffer): boolean {
-  const path = chunkPath(destination, digest);
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (!stat?.isFile() || stat.size > MAX_CHUNK_FILE) return false;
   try {
-    return zstdDecompressSync(readFileSync(path), { maxOutputLength: CHUNK.most }).equals(chunk);
+    const packed = readSavedFile(destination, chunkName(digest), MAX_CHUNK_FILE, 'the saved chunk');
+    return (
+      packed !== undefined &&
+      zstdDecompressSync(packed, { maxOutputLength: CHUNK.most }).equals(chunk)
+    );
   } catch {
     // A damaged chunk is written anew.
     return false;

@@ -1,6 +1,6 @@
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
-import { storeRoot } from '../engine.ts';
 import { stdout } from '../output.ts';
+import { storeRoot } from '../store-root.ts';
 import { doctor, doctorTable, isHealthy } from './doctor.ts';
 
 export function declareCommand(): Command {

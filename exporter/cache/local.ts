@@ -15,7 +15,8 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 
 /**
  * A cache in a directory: an OCI layout whose index names it by the tag `tag`. Blobs are only
- * added, and the index changes last. A blob that is there is kept only when its bytes are right. `copy` writes the verified bytes of a layer to a new file.
+ * added, and the index changes last. A blob that is there is kept only when its bytes are right.
+ * `copy` writes the verified bytes of a layer to a new file.
  */
 export function localTarget(
   root: string,

@@ -1,7 +1,7 @@
 import { statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, isAbsolute } from 'node:path';
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
-import { osError } from '../../base/oserror.ts';
+import { isOsError, osError } from '../../base/oserror.ts';
 
 /**
  * The error for the user when `error` happened while writing at `path`. A full disk, a disk quota
@@ -22,11 +22,32 @@ export function storeError(error: unknown, path: string): unknown {
 }
 
 /**
- * Like `storeError`, for an error that happened anywhere: only a full disk or quota is recognised.
+ * Like `storeError`, for an error that happened anywhere in work on the store in the directory
+ * `root`. A full disk or quota is recognised, an error about a file of the store, and one of a
+ * disk that names no file: whoever touches a file elsewhere reports it as that of its own file. Any
+ * other error is returned unchanged.
  */
-export function fullDiskError(error: unknown, path: string): unknown {
-  return errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT' ? diskFull(path, error) : error;
+export function storeFailure(error: unknown, root: string): unknown {
+  if (!isOsError(error)) return error;
+  if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return diskFull(root, error);
+  const { path, syscall } = error as { path?: unknown; syscall?: unknown };
+  const ours = typeof path === 'string' && (path === root || path.startsWith(`${root}/`));
+  const nameless = typeof path !== 'string' || !isAbsolute(path);
+  if (!ours && !(nameless && DISK_ERRORS.has(error.code))) return error;
+  const isRead = !ON_WRITING.has(error.code) && READS.test(String(syscall));
+  return osError(error, {
+    code: isRead ? 'KILN_STORE_UNREADABLE' : 'KILN_STORE_UNWRITABLE',
+    what: `the store cannot be ${isRead ? 'read' : 'written'}`,
+    path: ours ? path : root,
+    doing: isRead ? 'read' : 'write',
+    hint: { EACCES: OWNER, EPERM: OWNER, EROFS: OWNER },
+  });
 }
+
+/** What the system says of a disk, whatever file was read or written. */
+const DISK_ERRORS = new Set(['EFBIG', 'EIO', 'EROFS', 'ESTALE', 'ENOTCONN']);
+const ON_WRITING = new Set(['EFBIG', 'EROFS']);
+const READS = /^(read\w*|scandir|[fl]?stat\w*|access|realpath|open|close|opendir|getdents\w*)$/;
 
 /** KILN_DISK_FULL with the free space of the file system of `path`. */
 export function diskFull(path: string, cause?: unknown): KilnError {
