@@ -1,4 +1,4 @@
-import { existsSync, statfsSync } from 'node:fs';
+import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { MS } from '../snapshotter/sys/constants.ts';
 import { mount, unmount } from '../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
@@ -30,6 +30,7 @@ export function cgroupMode(): CgroupMode {
  * does so in the current mount namespace, which must belong to this process alone.
  */
 export function suitCrun(): void {
+  makeCgroupRoot();
   const mode = cgroupMode();
   // A tmpfs without controllers, which crun takes for cgroup v1.
   if (mode === 'none' && existsSync(CGROUP_ROOT) && fileSystem(CGROUP_ROOT) !== TMPFS_MAGIC)
@@ -38,6 +39,18 @@ export function suitCrun(): void {
   // A mount that was made outside of a user namespace cannot be removed inside it, only covered.
   if (inUserNamespace()) mount('none', UNIFIED, 'tmpfs', MS.RDONLY);
   else unmount(UNIFIED);
+}
+
+/**
+ * Makes a directory for control groups where the host has none: in a chroot without /sys, or with a
+ * kernel without control groups.
+ */
+function makeCgroupRoot(): void {
+  if (existsSync(CGROUP_ROOT)) return;
+  const above = ['/sys/fs', '/sys'].find((path) => existsSync(path));
+  if (above === undefined) return;
+  mount('none', above, 'tmpfs', 0);
+  mkdirSync(CGROUP_ROOT, { recursive: true });
 }
 
 /**

@@ -52,6 +52,7 @@ import {
 } from './sandbox-tree.ts';
 import { type Spawned, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
+import { inState } from './state-files.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
 /** The whole environment that a runtime gets. */
@@ -222,7 +223,7 @@ async function runBundle(
 ): Promise<ProcessResult> {
   const id = host.nextId();
   const bundle = `${host.directory}/${id}`;
-  mkdirSync(bundle, { mode: 0o700 });
+  inState(host.directory, () => mkdirSync(bundle, { mode: 0o700 }));
   const inMemory = (spec.secretEnv ?? []).length > 0 && isOnDisk(host.directory);
   const place = host.cgroups.place(id, {
     own: spec.security === 'insecure' || (spec.devices ?? []).some(({ nodes }) => nodes.length > 0),
@@ -239,11 +240,8 @@ async function runBundle(
   }
   const staged = stageMounts(host, spec, bundle, scope);
   const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
-  writeFileSync(
-    `${bundle}/config.json`,
-    configFor(host, staged, { user, place, io, network, sysfs }),
-    { mode: 0o600 },
-  );
+  const config = configFor(host, staged, { user, place, io, network, sysfs });
+  inState(host.directory, () => writeFileSync(`${bundle}/config.json`, config, { mode: 0o600 }));
   // The runtime copies the config into its state directory.
   const state = inMemory ? `${bundle}/runtime` : host.runtimeRoot;
   const result = await supervise(host, { id, bundle, state, place, args: spec.args }, io, signal);

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   closeSync,
+  fstatSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
-  renameSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -26,7 +26,8 @@ import { type Network, type NetworkKind, NetworkUnavailable } from './network/ne
 import { type NetworkOptions, openNetwork } from './network/open-network.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { newProcessDirectory, staleDirectories } from './process-directories.ts';
-import { defaultSeccomp } from './seccomp.ts';
+import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
+import { inState, keepForLater } from './state-files.ts';
 import { startWatchdog, type Watchdog } from './watchdog.ts';
 
 /**
@@ -89,11 +90,13 @@ export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   requireCapabilities();
   const runtime = findRuntime(options.findProgram, options.runtime);
   if (runtime.name === 'crun') suitCrun();
-  const stateDir = ownDirectory(options.stateDir);
+  const stateDir = inState(options.stateDir, () => ownDirectory(options.stateDir));
   const runtimeRoot = `${stateDir}/runtime`;
-  mkdirSync(runtimeRoot, { recursive: true, mode: 0o700 });
   const directory = `${stateDir}/${newProcessDirectory()}`;
-  mkdirSync(directory, { mode: 0o700 });
+  inState(stateDir, () => {
+    mkdirSync(runtimeRoot, { recursive: true, mode: 0o700 });
+    mkdirSync(directory, { mode: 0o700 });
+  });
   const unique = `kiln-${directory.slice(stateDir.length + 1)}`;
   // The watchdog starts before the control group is joined: it must be outside of the group to
   // remove it.
@@ -106,7 +109,7 @@ export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
   const ownLater = (group: string) => {
     watchdog.own('group', group);
     // Recorded for a later process, which cleans up if the watchdog dies too.
-    appendFileSync(`${directory}/cgroups`, `${group}\n`, { mode: 0o600 });
+    inState(stateDir, () => appendFileSync(`${directory}/cgroups`, `${group}\n`, { mode: 0o600 }));
   };
   const enter = async () => {
     const cgroups = await enterCgroups(
@@ -175,7 +178,7 @@ function makeSandboxHost({
       const known = files.get(kind + text);
       if (known !== undefined) return known;
       const path = `${shared.directory}/${kind}-${digest(text)}`;
-      writeFileSync(path, text, { mode: 0o644 });
+      inState(stateDir, () => writeFileSync(path, text, { mode: 0o644 }));
       files.set(kind + text, path);
       return path;
     },
@@ -205,7 +208,9 @@ function networkOptions(
     own(table) {
       watchdog.own('table', table);
       // Recorded for a later process, which cleans up if the watchdog dies too.
-      appendFileSync(`${directory}/tables`, `${table}\n`, { mode: 0o600 });
+      inState(directory, () =>
+        appendFileSync(`${directory}/tables`, `${table}\n`, { mode: 0o600 }),
+      );
     },
     warn,
     outside,
@@ -231,9 +236,9 @@ function warnOfRuntime(
   try {
     version = readFileSync(path, 'utf8');
   } catch {
-    version = probeRuntime(runtime).version;
-    writeFileSync(`${path}.${process.pid}`, version, { mode: 0o600 });
-    renameSync(`${path}.${process.pid}`, path);
+    const found = probeRuntime(runtime).version;
+    keepForLater(path, (temporary) => writeFileSync(temporary, found, { mode: 0o600 }));
+    version = found;
   }
   const known = knownVulnerabilities(runtime.name, version).flatMap(
     (sentence) => sentence.match(/CVE-\d+-\d+/g) ?? [],
@@ -375,23 +380,29 @@ function compiledSeccomp(stateDir: string, guardDevices: boolean): string | unde
   try {
     return readFileSync(path, 'base64');
   } catch {
-    return compileTo(path, (fd) => compileSeccomp(profile, fd));
+    return keepForLater(path, (temporary) => compileTo(temporary, profile));
   }
 }
 
-function compileTo(path: string, compile: (fd: number) => boolean): string | undefined {
-  const temporary = `${path}.${process.pid}`;
-  const fd = openSync(temporary, 'wx', 0o600);
+/** Throws when the profile cannot be compiled here. The runtime then compiles it itself. */
+function compileTo(path: string, profile: SeccompProfile): string {
+  const fd = openSync(path, 'wx', 0o600);
   try {
+    const compiled = compileSeccomp(profile, fd);
+    const { size } = fstatSync(fd);
+    // libseccomp does not notice that only the beginning of a program was written to a full disk.
+    // More bytes than a program has can then not be written either.
+    writeFileSync(fd, Buffer.alloc(LONGER_THAN_A_PROGRAM));
+    ftruncateSync(fd, size);
     // A BPF program is a sequence of 8-byte instructions.
-    if (!compile(fd) || statSync(temporary).size % 8 !== 0) return undefined;
-    renameSync(temporary, path);
+    if (!compiled || size % 8 !== 0) throw new Error('the profile was not compiled');
     return readFileSync(path, 'base64');
   } finally {
     closeSync(fd);
-    rmSync(temporary, { force: true });
   }
 }
+
+const LONGER_THAN_A_PROGRAM = 1 << 16;
 
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 24);

@@ -32,6 +32,7 @@ async function withStep(): Promise<Rig> {
 for (const [what, script] of [
   ['/proc mounted with hidepid', 'mount -t proc -o hidepid=2 proc /proc'],
   ['nothing mounted for control groups', 'umount -R /sys/fs/cgroup || true'],
+  ['no /sys', 'mount -t tmpfs none /sys'],
   ['a /run that cannot be written', 'mount -t tmpfs -o ro none /run'],
   ['a /sys that cannot be written', 'mount -o remount,bind,ro /sys'],
   ['no passwd file', 'mount --bind /dev/null /etc/passwd; unset HOME'],
@@ -43,6 +44,27 @@ for (const [what, script] of [
     assert.is(readFileSync(rig.path('out/b'), 'utf8'), 'a');
   });
 }
+
+test('a /run without space is the disk that is named, and the store is not', async () => {
+  await using rig = await withStep();
+  const full = (bytes: number) =>
+    `mount -t tmpfs -o size=16k none /run; head -c ${bytes} /dev/zero >/run/x || true`;
+  for (const bytes of [16_384, 4000]) {
+    const built = await changed(rig, full(bytes), 'build', '--no-cache', 'c');
+    assert.is(built.code, 1, built.stderr);
+    assert.match(
+      built.stderr,
+      /^ERROR: no space left for \/run\/kiln.* \[KILN_DISK_FULL\]\nhint: free some space there/m,
+    );
+  }
+});
+
+test('without /proc one sentence says so', async () => {
+  await using rig = await withStep();
+  const built = await changed(rig, 'mount -t tmpfs none /proc', 'build', 'c');
+  assert.is(built.code, 1, built.stderr);
+  assert.match(built.stderr, /^ERROR: Kiln needs \/proc.*\nhint: run 'mount -t proc proc \/proc'/m);
+});
 
 test('a capability that a sandbox needs is named before the step, by doctor too', async () => {
   await using rig = await withStep();

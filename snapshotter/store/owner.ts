@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
+import { attempt } from '../../base/oserror.ts';
 
 /**
  * The owner of a temporary directory: one process of one boot. The start time tells a process from
@@ -39,9 +40,18 @@ export function isAlive(name: string, directory: string): boolean {
   return startTime(match[3] as string) === match[4];
 }
 
+const PROC = {
+  code: 'KILN_SYSTEM',
+  what: 'Kiln needs /proc, which cannot be read here',
+  path: '/proc',
+  hint: { ENOENT: "run 'mount -t proc proc /proc'; in a container, start it with its own /proc" },
+} as const;
+
 function identity(): { boot: string; namespace: string; owner: ScratchOwner } {
   if (self) return self;
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim().replaceAll('-', '');
+  const boot = attempt(PROC, () => readFileSync(`${PROC.path}/sys/kernel/random/boot_id`, 'latin1'))
+    .trim()
+    .replaceAll('-', '');
   const namespace = /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
   self = {
     boot,
