@@ -116,6 +116,24 @@ test('a truncated blob is found, and the next build rewrites a damaged document'
   assert.equal((await rig.kiln(['images', '-q'], { expect: 0 })).stdout, '');
 });
 
+test('an image that lost the manifest of one of its platforms is found, not kept as half', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY a /a\n', a: 'a' });
+  await rig.build('c', '-t', 'two', '--platform=linux/amd64,linux/arm64', '--provenance=false');
+  await isSound(rig);
+  const manifest = globSync(`${rig.store}/blobs/sha256/*`).find((path) =>
+    readFileSync(path, 'utf8').includes('"layers"'),
+  );
+  rmSync(manifest!);
+  assert.match(
+    (await rig.kiln(['fsck'], { expect: 1 })).stdout,
+    /the image docker\.io\/library\/two:latest lacks the manifest of sha256:/,
+  );
+  await rig.kiln(['fsck', '--repair'], { expect: 0 });
+  await isSound(rig);
+  assert.is((await rig.kiln(['images', '-q'], { expect: 0 })).stdout, '');
+});
+
 test('without its index the store is sound again, and images keep their names', async () => {
   await using rig = await prepared();
   for (const path of globSync(`${rig.store}/kiln.db*`)) rmSync(path);

@@ -64,5 +64,8 @@ export function needsOf(
     }
   };
   walk(target.digest, true);
+  // Without its manifest nothing leads to a config, and the platform would be forgotten silently.
+  const lost = configs.find((config) => !documents.has(config));
+  if (lost !== undefined) lacking(`the manifest of ${lost}`);
   return { documents, layers, lacks };
 }
