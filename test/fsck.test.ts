@@ -116,7 +116,7 @@ test('a truncated blob is found, and the next build rewrites a damaged document'
   assert.equal((await rig.kiln(['images', '-q'], { expect: 0 })).stdout, '');
 });
 
-test('an image that lost the manifest of one of its platforms is found, not kept as half', async () => {
+test('an image that lost the manifest of one of its platforms is found, and not kept', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nCOPY a /a\n', a: 'a' });
   await rig.build('c', '-t', 'two', '--platform=linux/amd64,linux/arm64', '--provenance=false');
