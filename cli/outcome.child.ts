@@ -32,7 +32,7 @@ const WORK: Readonly<Record<string, () => Promise<number>>> = {
   },
   'rejects where nothing catches': async () => {
     void Promise.reject(
-      Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO', syscall: 'write' }),
+      Object.assign(new Error('EPIPE: broken pipe, write'), { code: 'EPIPE', syscall: 'write' }),
     );
     await never();
     return 0;

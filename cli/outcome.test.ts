@@ -22,7 +22,7 @@ for (const [work, code, says] of [
     /^ERROR: the thing could not be closed within .*\[KILN_UNFINISHED\]\n/,
   ],
   ['throws where nothing catches', 70, /^ERROR: this is a bug in Kiln, please report it: a bug\n/],
-  ['rejects where nothing catches', 1, /^ERROR: write: input\/output error \[KILN_SYSTEM\]\n/],
+  ['rejects where nothing catches', 1, /^ERROR: write: the reader has gone \[KILN_SYSTEM\]\n/],
   ['calls exit', 1, /^ERROR: kiln ended before its work was done/],
 ] as const) {
   test(`a command that ${work} ends with ${code}`, () => {

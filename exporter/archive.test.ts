@@ -1,5 +1,5 @@
-import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
 import { type ArchiveEntry, writeArchive } from './archive.ts';
 
 const none = {
@@ -32,7 +32,7 @@ test('a large member that waits for a slow sink many times causes no warning of 
     },
   });
   assert.ok(received > 10_000_000);
-  assert.deepEqual(warnings, []);
+  assert.equal(warnings, []);
 });
 
 test('the error of a sink is thrown wherever in the archive it happens', async () => {
@@ -60,3 +60,5 @@ test('the error of a sink is thrown wherever in the archive it happens', async (
       );
     }
 });
+
+test.run();
