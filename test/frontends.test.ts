@@ -156,6 +156,13 @@ test('a frontend without the capability is refused, with the line that names it'
   assert.match(client.stderr, /does not support named contexts|unsupported frontend capability/);
 });
 
+test('a frontend whose image cannot be had is named, with its line', async () => {
+  rig.write('c', { Dockerfile: '# syntax=acme.invalid/custom-frontend:1\nFROM busybox\n' });
+  const { stderr } = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
+  assert.match(stderr, /^ERROR: the frontend acme\.invalid\/custom-frontend:1 cannot be loaded: /m);
+  assert.match(stderr, />>> # syntax=acme\.invalid\/custom-frontend:1/);
+});
+
 test('a frontend that ends or speaks wrongly is an error with its output', async () => {
   const crash = await failed('crash', 'ended with exit code 3', 'KILN_FRONTEND_FAILED');
   assert.match(crash.stderr, /the end of its output:\n.*cannot go on/);

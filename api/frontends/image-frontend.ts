@@ -63,9 +63,19 @@ export function imageFrontends(version: string): ImageFrontends {
 }
 
 /** The image that the name stands for, unpacked. */
+/** The error says which image was wanted: the line of `# syntax` is all that the user wrote. */
+function ofFrontend(image: string, error: unknown): unknown {
+  if (!(error instanceof KilnError)) return error;
+  const { code, place, hint, exitCode, notes } = error;
+  const message = `the frontend ${image} cannot be loaded: ${error.message}`;
+  return new KilnError(code, message, { place, hint, exitCode, notes, cause: error });
+}
+
 async function openImage({ resolveImage, solving }: Bridge, image: string) {
   const platform = hostPlatform();
-  const { name, digest, config } = await resolveImage(image, platform, { pull: false });
+  const { name, digest, config } = await resolveImage(image, platform, { pull: false }).catch(
+    (error: unknown) => Promise.reject(ofFrontend(image, error)),
+  );
   const tree = imageSource(`${name}@${digest}`, { platform, note: {} });
   const result = await resultOf(seal(tree, platform), solving());
   return { config, snapshot: result?.kind === 'snapshot' ? result.snapshot : SCRATCH };
