@@ -49,6 +49,8 @@ terminal(
       ['logs'],
       ['logs', '--json'],
       ['build', '--call=outline', 'c'],
+      ['debug', 'dump-llb', 'c'],
+      ['debug', 'dump-llb', '--format=binary', 'c'],
     ])
       assert.not.match(await onTerminal(rig, args), OBEYED, args.join(' '));
     assert.match(
@@ -57,6 +59,21 @@ terminal(
     );
   },
 );
+
+terminal('names of a program or directory in an image are not sent to the terminal', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', {
+    Dockerfile: `FROM busybox AS program\nCMD [${JSON.stringify(`/x${HOSTILE}`)}]\n`,
+    Directory: `FROM busybox\nWORKDIR "/x${HOSTILE}"\nRUN chmod 0 .\nUSER 1\nCMD ["true"]\n`,
+  });
+  await rig.build('c', '-t', 'program');
+  await rig.build('c', '-t', 'directory', '-f', 'c/Directory');
+  for (const args of [['program'], ['-it', 'program'], ['directory'], ['-it', 'directory']]) {
+    const shown = await onTerminal(rig, ['run', ...args]);
+    assert.not.match(shown, OBEYED, args.join(' '));
+    assert.match(shown, /has control characters in its name \[KILN_PROCESS_START\]/);
+  }
+});
 
 terminal('a terminal that cannot move its cursor gets plain lines without an escape', async () => {
   await using rig = await Rig.create('busybox');

@@ -75,7 +75,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { output } = flags;
   if (output !== undefined) await writeFile(resolve(output), bytes, writing('the graph', output));
   else {
-    stdout.write(bytes);
+    // A terminal is shown text, in which control characters of the Dockerfile are made visible.
+    stdout.write(stdout.isTTY ? Buffer.from(bytes).toString() : bytes);
     requireWholeOutput();
   }
   return 0;

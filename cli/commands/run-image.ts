@@ -21,6 +21,7 @@ import { platformFlag } from '../platform-flag.ts';
 import type { Output } from '../progress/view.ts';
 import { registryOptions } from '../registry-options.ts';
 import { standardStreams } from '../terminal/standard-streams.ts';
+import { escapeControls } from '../terminal/text.ts';
 
 /** As in docker, an empty entrypoint means none, and an empty user means the user of the image. */
 const MAY_BE_EMPTY: ReadonlySet<string> = new Set(['--entrypoint', '--user']);
@@ -93,6 +94,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const interactive = flags.interactive === true || flags.tty === true;
   const unread = new AbortController();
   const spec = specOf(source.config, active.root, args, flags);
+  if (interactive || stderr.isTTY === true) refuseControls(spec);
   const output = (stream: 1 | 2, data: Uint8Array) => {
     const failure = written(stream === 1 ? stdout : stderr, data);
     if (failure !== undefined) unread.abort(failure);
@@ -154,6 +156,24 @@ function checkPlatform(
       hint: `run it with --platform ${formatPlatform(own)}`,
     });
   stderr.write(`WARNING: ${printable(what)}\n`);
+}
+
+/**
+ * Refuses names from the image that hold control characters. The runtime writes its errors to the
+ * terminal itself, and quotes such names in them.
+ */
+function refuseControls({ args: [program = ''], cwd }: ProcessSpec): void {
+  for (const [what, name, flag] of [
+    ['the program', program, '--entrypoint'],
+    ['the working directory', cwd, '--workdir'],
+  ] as const) {
+    if (escapeControls(name) === name && !name.includes('\n')) continue;
+    throw new KilnError(
+      'KILN_PROCESS_START',
+      `${what} ${JSON.stringify(name)} has control characters in its name`,
+      { hint: `name another one with ${flag}, or run it without a terminal` },
+    );
+  }
 }
 
 function wrong(flag: string, message: string, hint: string): KilnError {
