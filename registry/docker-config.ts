@@ -1,4 +1,15 @@
-import { mkdirSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading, reasonOf, writing } from '../base/oserror.ts';
@@ -76,17 +87,6 @@ function read(
   empty: readonly string[],
   tell?: (reason: string) => void,
 ): DockerConfig {
-  let written: string;
-  try {
-    written = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
-    const target = errnoOf(error) === 'ENOENT' ? brokenLink(path) : undefined;
-    if (target !== undefined)
-      tell?.(`${path} is a link to ${JSON.stringify(target)}, which does not exist`);
-    if (empty.includes(errnoOf(error) ?? '')) return {};
-    throw osError(error, reading("docker's configuration", path));
-  }
   const invalid = (why: string) =>
     new KilnError(
       'KILN_DOCKER_CONFIG_INVALID',
@@ -96,12 +96,35 @@ function read(
         hint: 'repair or remove the file, or point DOCKER_CONFIG to another directory',
       },
     );
+  let written: string | undefined;
+  try {
+    written = textOfFile(path);
+  } catch (error) {
+    if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
+    const target = errnoOf(error) === 'ENOENT' ? brokenLink(path) : undefined;
+    if (target !== undefined)
+      tell?.(`${path} is a link to ${JSON.stringify(target)}, which does not exist`);
+    if (empty.includes(errnoOf(error) ?? '')) return {};
+    throw osError(error, reading("docker's configuration", path));
+  }
+  if (written === undefined) throw invalid('it is not a regular file');
   // The file holds logins, so no parser message may quote it.
   const parsed = jsonOf(Buffer.from(written))?.value;
   if (!isObject(parsed)) throw invalid('it is not a JSON object');
   FIELDS(parsed, '', invalid);
   // Go writes an absent value as null.
   return Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== null));
+}
+
+/** Undefined for a FIFO or a device: reading it might wait for ever, or never come to an end. */
+function textOfFile(path: string): string | undefined {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFile() || stat.isDirectory() ? readFileSync(fd, 'utf8') : undefined;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 const FIELDS = record({

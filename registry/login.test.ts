@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   mkdtempSync,
@@ -93,6 +94,17 @@ test('a damaged file is left unchanged', () =>
       'KILN_DOCKER_CONFIG_INVALID',
     );
     assert.is(readFileSync(path, 'utf8'), '{');
+  }));
+
+test('a file that is a pipe or a device is refused at once', () =>
+  inDirectory(async (directory) => {
+    const pipe = join(directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [pipe, '/dev/zero'])
+      assert.is(
+        await codeOf(saveLogin('h', LOGIN, { path, env: {} }, never())),
+        'KILN_DOCKER_CONFIG_INVALID',
+      );
   }));
 
 test('a helper stores the login, and the file only says that one exists', () =>
