@@ -14,30 +14,26 @@ import { type MessageWriter, malformedGraph, type WireField } from './wire.ts';
  * of a oneof come last.
  */
 
-/** The fields of a message that is read. */
-interface Found {
-  /** In the order of the bytes. */
-  readonly fields: readonly WireField[];
-  /** The field of this number that counts where it may not be repeated: the last one. */
-  one(number: number): WireField | undefined;
-  all(number: number): readonly WireField[];
-}
+/** The fields of a message that is read, in the order of the bytes. */
+type Found = readonly WireField[];
 
 /** How one field of a value is written and read. */
 export interface Field<T> {
   readonly write: (out: MessageWriter, value: T) => void;
   /** The zero value of the type when the message does not have the field. */
   readonly read: (found: Found) => T;
-  /** Whether `optionalField` leaves out the value that `read` has returned. */
-  readonly isAbsent: (value: T, found: Found) => boolean;
   /** Its name in JSON when that is not the name in the table. */
   readonly jsonName: string | undefined;
   /** Its value in JSON. Undefined when Go leaves it out. */
   readonly json: (value: T) => unknown;
 }
 
-/** A field that is one field of the message, too. */
-type Numbered<T> = Field<T> & { readonly number: number };
+/** A field of the value that is one field of the message. */
+interface Numbered<T> extends Field<T> {
+  readonly number: number;
+  /** Whether `optionalField` leaves out this value of a field that the message has. */
+  readonly isEmpty: (value: T) => boolean;
+}
 
 export interface Message<T> {
   readonly write: (out: MessageWriter, value: T) => void;
@@ -57,7 +53,7 @@ export function message<T extends object>(table: Table<T>): Message<T> {
       for (const [name, field] of fields) field.write(out, value[name]);
     },
     read: (bytes) => {
-      const found = foundIn(bytes);
+      const found = wire.allFields(bytes);
       const value: Record<string, unknown> = {};
       for (const [name, field] of fields) {
         const part = field.read(found);
@@ -76,36 +72,28 @@ export function message<T extends object>(table: Table<T>): Message<T> {
   };
 }
 
-const NONE: readonly WireField[] = [];
+/** The field of this number that counts where it may not be repeated: the last one. */
+function lastOf(found: Found, number: number): WireField | undefined {
+  for (let at = found.length - 1; at >= 0; at--) if (found[at]?.number === number) return found[at];
+  return undefined;
+}
 
-function foundIn(bytes: Uint8Array): Found {
-  const fields: WireField[] = [];
-  const byNumber = new Map<number, WireField[]>();
-  for (const field of wire.readFields(bytes)) {
-    fields.push(field);
-    const others = byNumber.get(field.number);
-    if (others) others.push(field);
-    else byNumber.set(field.number, [field]);
-  }
-  return {
-    fields,
-    one: (number) => byNumber.get(number)?.at(-1),
-    all: (number) => byNumber.get(number) ?? NONE,
-  };
+function allOf(found: Found, number: number): readonly WireField[] {
+  return found.filter((field) => field.number === number);
 }
 
 /** A field that a message may lack: then, and for a zero or an empty list, it is undefined. */
-export function optionalField<T>(field: Field<T>): Field<T | undefined> {
+export function optionalField<T>(field: Numbered<T>): Field<T | undefined> {
   return {
     ...field,
     write: (out, value) => {
       if (value !== undefined) field.write(out, value);
     },
     read: (found) => {
+      if (!lastOf(found, field.number)) return undefined;
       const value = field.read(found);
-      return field.isAbsent(value, found) ? undefined : value;
+      return field.isEmpty(value) ? undefined : value;
     },
-    isAbsent: (value) => value === undefined,
     json: (value) => (value === undefined ? undefined : field.json(value)),
   };
 }
@@ -139,10 +127,10 @@ function scalar<T>(number: number, jsonName: string | undefined, of: Scalar<T>):
     jsonName,
     write: of.write,
     read: (found) => {
-      const field = found.one(number);
+      const field = lastOf(found, number);
       return field ? of.parse(field) : of.zero;
     },
-    isAbsent: (value) => !value,
+    isEmpty: (value) => !value,
     json: of.json ?? ((value) => value || undefined),
   };
 }
@@ -189,7 +177,7 @@ export function flagField(number: number, jsonName?: string): Numbered<boolean> 
 export function choiceField<T extends number>(
   number: number,
   numbers: Readonly<Record<string, T>>,
-): Field<T> {
+): Numbered<T> {
   const known = (value: number): T => {
     const found = Object.values(numbers).find((one) => one === value);
     if (found === undefined) throw malformedGraph(`${value} is not one of its choices`);
@@ -214,7 +202,7 @@ export function timeField(number: number): Field<number | bigint> {
   });
 }
 
-export function bytesField(number: number): Field<Uint8Array> {
+export function bytesField(number: number): Numbered<Uint8Array> {
   return {
     ...scalar<Uint8Array>(number, undefined, {
       zero: new Uint8Array(),
@@ -222,7 +210,7 @@ export function bytesField(number: number): Field<Uint8Array> {
       parse: wire.asBytes,
       json: (value) => Buffer.from(value).toString('base64') || undefined,
     }),
-    isAbsent: (value) => value.length === 0,
+    isEmpty: (value) => value.length === 0,
   };
 }
 
@@ -235,17 +223,18 @@ function repeated<T>(
   number: number,
   jsonName: string | undefined,
   { write, parse, json = (value) => value }: Repeated<T>,
-): Field<readonly T[]> {
+): Numbered<readonly T[]> {
   return {
+    number,
     jsonName,
     write,
-    read: (found) => found.all(number).flatMap(parse),
-    isAbsent: (value) => value.length === 0,
+    read: (found) => allOf(found, number).flatMap(parse),
+    isEmpty: (value) => value.length === 0,
     json: (value) => (value.length > 0 ? value.map(json) : undefined),
   };
 }
 
-export function textList(number: number, jsonName?: string): Field<readonly string[]> {
+export function textList(number: number, jsonName?: string): Numbered<readonly string[]> {
   return repeated(number, jsonName, {
     write: (out, value) => wire.writeTexts(out, number, value),
     parse: wire.asText,
@@ -253,7 +242,7 @@ export function textList(number: number, jsonName?: string): Field<readonly stri
 }
 
 /** Written packed. Read packed, or with one value per field. */
-export function intList(number: number): Field<readonly number[]> {
+export function intList(number: number): Numbered<readonly number[]> {
   return repeated(number, undefined, {
     write: (out, value) => {
       if (value.length > 0) out.writePackedVarint(number, [...value]);
@@ -271,7 +260,7 @@ export function bytesList(number: number): Field<readonly Uint8Array[]> {
   });
 }
 
-export function messageList<T>(number: number, of: Message<T>): Field<readonly T[]> {
+export function messageList<T>(number: number, of: Message<T>): Numbered<readonly T[]> {
   return repeated<T>(number, undefined, {
     write: (out, value) => {
       for (const item of value) wire.writeMessage(out, number, of.write, item);
@@ -289,10 +278,10 @@ export function messageField<T>(number: number, of: Message<T>, jsonName?: strin
     jsonName,
     write: (out, value) => wire.writeMessage(out, number, of.write, value),
     read: (found) => {
-      const field = found.one(number);
+      const field = lastOf(found, number);
       return of.read(field ? wire.asBytes(field) : new Uint8Array());
     },
-    isAbsent: (_, found) => found.one(number) === undefined,
+    isEmpty: () => false,
     json: of.json,
   };
 }
@@ -303,10 +292,9 @@ export function mapField<T>(number: number, value: Field<T>): Field<Readonly<Rec
     jsonName: undefined,
     write: (out, entries) => wire.writeMap(out, number, entries, value.write),
     read: (found) => {
-      const entries = found.all(number).map((field) => foundIn(wire.asBytes(field)));
+      const entries = allOf(found, number).map((field) => wire.allFields(wire.asBytes(field)));
       return Object.fromEntries(entries.map((entry) => [MAP_KEY.read(entry), value.read(entry)]));
     },
-    isAbsent: (entries) => Object.keys(entries).length === 0,
     json: (entries) => {
       const shown = Object.entries(entries).map(([key, item]) => [key, value.json(item)]);
       return shown.length > 0 ? Object.fromEntries(shown) : undefined;
@@ -323,7 +311,6 @@ export function nameSet(number: number): Field<readonly string[]> {
     write: (out, names) =>
       entries.write(out, Object.fromEntries(names.map((name) => [name, true]))),
     read: (found) => Object.keys(entries.read(found)).sort(),
-    isAbsent: (names) => names.length === 0,
     jsonName: undefined,
     json: (names) => (names.length > 0 ? names : undefined),
   };
@@ -346,19 +333,17 @@ export function oneofField<T extends { readonly kind: string }>(
   jsonName: string,
 ): Field<T | undefined> {
   const kinds = Object.entries(table) as [T['kind'], Numbered<unknown>][];
+  const kindOf = new Map(kinds.map(([kind, { number }]) => [number, kind]));
   const memberOf = (value: T) => (value as Record<string, unknown>)[value.kind];
   return {
     write: (out, value) => {
       if (value) table[value.kind as T['kind']].write(out, memberOf(value) as never);
     },
     read: (found) => {
-      const last = found.fields.findLast((field) =>
-        kinds.some(([, { number }]) => number === field.number),
-      );
-      const member = kinds.find(([, { number }]) => number === last?.number);
-      return member && ({ kind: member[0], [member[0]]: member[1].read(found) } as unknown as T);
+      const last = found.findLast((field) => kindOf.has(field.number));
+      const kind = last && kindOf.get(last.number);
+      return kind && ({ kind, [kind]: table[kind].read(found) } as unknown as T);
     },
-    isAbsent: (value) => value === undefined,
     jsonName,
     json: (value) =>
       value && { [value.kind]: table[value.kind as T['kind']].json(memberOf(value) as never) },
