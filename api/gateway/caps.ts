@@ -3,7 +3,7 @@ import type { APICapSchema } from '../proto/caps.gen.ts';
 
 type Cap = MessageInitShape<typeof APICapSchema>;
 
-/** What of LLBBridge is served. A client that needs something else says which. */
+/** The capabilities of LLBBridge that are served. A client names the one that it misses. */
 const FRONTEND = [
   'solve.base',
   'solve.inlinereturn',
@@ -24,7 +24,6 @@ const FRONTEND = [
   'gateway.solve.evaluate',
   'gateway.warnings',
   'importcaches',
-  'reference.attestations',
 ];
 
 /** What graphs may ask of the solver. */

@@ -4,8 +4,8 @@
 // @generated from file gateway.proto (package moby.buildkit.v1.frontend, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { APICap } from "./caps.gen.ts";
 import { file_caps } from "./caps.gen.ts";
 import type { Stat } from "./filesync.gen.ts";
@@ -16,13 +16,13 @@ import type { Status } from "./rpc-status.gen.ts";
 import { file_rpc_status } from "./rpc-status.gen.ts";
 import type { WorkerRecord } from "./worker.gen.ts";
 import { file_worker } from "./worker.gen.ts";
-import type { Message, UnknownEnum } from "@bufbuild/protobuf";
+import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gateway.proto.
  */
 export const file_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIvMDCgZSZXN1bHQSGAoOcmVmX2RlcHJlY2F0ZWQYASABKAlIABJGCg9yZWZzX2RlcHJlY2F0ZWQYAiABKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWRIABItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRJJCgxhdHRlc3RhdGlvbnMYDCADKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5BdHRlc3RhdGlvbnNFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEaXAoRQXR0ZXN0YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEjYKBXZhbHVlGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbnM6AjgBQggKBnJlc3VsdCKEAQoQUmVmTWFwRGVwcmVjYXRlZBJDCgRyZWZzGAEgAygLMjUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXBEZXByZWNhdGVkLlJlZnNFbnRyeRorCglSZWZzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIeCgNSZWYSCgoCaWQYASABKAkSCwoDZGVmGAIgASgMIpABCgZSZWZNYXASOQoEcmVmcxgBIAMoCzIrLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwLlJlZnNFbnRyeRpLCglSZWZzRW50cnkSCwoDa2V5GAEgASgJEi0KBXZhbHVlGAIgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWY6AjgBIksKDEF0dGVzdGF0aW9ucxI7CgthdHRlc3RhdGlvbhgBIAMoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb24i3wIKC0F0dGVzdGF0aW9uEjgKBGtpbmQYASABKA4yKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uS2luZBJGCghtZXRhZGF0YRgCIAMoCzI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb24uTWV0YWRhdGFFbnRyeRIrCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZhIMCgRwYXRoGAQgASgJEh4KFmluX3RvdG9fcHJlZGljYXRlX3R5cGUYBSABKAkSQgoQaW5fdG90b19zdWJqZWN0cxgGIAMoCzIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5Ub3RvU3ViamVjdBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEiaQoNSW5Ub3RvU3ViamVjdBI6CgRraW5kGAEgASgOMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JblRvdG9TdWJqZWN0S2luZBIOCgZkaWdlc3QYAiADKAkSDAoEbmFtZRgDIAEoCSJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIq0BChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCRIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIQCghsb2dfbmFtZRgEIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhIKCnNlc3Npb25faWQYBiABKAkSEAoIc3RvcmVfaWQYByABKAkiSQoaUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBILCgNyZWYYAyABKAkigAEKGFJlc29sdmVTb3VyY2VNZXRhUmVxdWVzdBIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhAKCGxvZ19uYW1lGAMgASgJEhQKDHJlc29sdmVfbW9kZRgEIAEoCSJ/ChlSZXNvbHZlU291cmNlTWV0YVJlc3BvbnNlEhwKBnNvdXJjZRgBIAEoCzIMLnBiLlNvdXJjZU9wEkQKBWltYWdlGAIgASgLMjUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZSI8ChpSZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMIv8DCgxTb2x2ZVJlcXVlc3QSEgoKZGVmaW5pdGlvbhgBIAEoDBIQCghmcm9udGVuZBgCIAEoCRJOCgxmcm9udGVuZF9vcHQYAyADKAsyOC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZE9wdEVudHJ5EhsKE2FsbG93X3Jlc3VsdF9yZXR1cm4YBSABKAgSHgoWYWxsb3dfcmVzdWx0X2FycmF5X3JlZhgGIAEoCBINCgVmaW5hbBgKIAEoCBIVCg1leHBvcnRlcl9hdHRyGAsgASgMEkMKDWNhY2hlX2ltcG9ydHMYDCADKAsyLC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkNhY2hlT3B0aW9uc0VudHJ5ElQKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzI7Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkSEAoIZXZhbHVhdGUYDiABKAgaMgoQRnJvbnRlbmRPcHRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjUKE0Zyb250ZW5kSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASKXAQoRQ2FjaGVPcHRpb25zRW50cnkSDAoEdHlwZRgBIAEoCRJGCgVhdHRycxgCIAMoCzI3Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FjaGVPcHRpb25zRW50cnkuQXR0cnNFbnRyeRosCgpBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTwoNU29sdmVSZXNwb25zZRILCgNyZWYYASABKAkSMQoGcmVzdWx0GAMgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQiZgoPUmVhZEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIRCglmaWxlX3BhdGgYAiABKAkSMwoFcmFuZ2UYAyABKAsyJC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVSYW5nZSIrCglGaWxlUmFuZ2USDgoGb2Zmc2V0GAEgASgDEg4KBmxlbmd0aBgCIAEoAyIgChBSZWFkRmlsZVJlc3BvbnNlEgwKBGRhdGEYASABKAwiSAoOUmVhZERpclJlcXVlc3QSCwoDcmVmGAEgASgJEhAKCGRpcl9wYXRoGAIgASgJEhcKD2luY2x1ZGVfcGF0dGVybhgDIAEoCSI2Cg9SZWFkRGlyUmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmZzdXRpbC50eXBlcy5TdGF0IiwKD1N0YXRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSDAoEcGF0aBgCIAEoCSI0ChBTdGF0RmlsZVJlc3BvbnNlEiAKBHN0YXQYASABKAsyEi5mc3V0aWwudHlwZXMuU3RhdCIeCg9FdmFsdWF0ZVJlcXVlc3QSCwoDcmVmGAEgASgJIhIKEEV2YWx1YXRlUmVzcG9uc2UiDQoLUGluZ1JlcXVlc3QitgEKDFBvbmdSZXNwb25zZRI7ChFmcm9udGVuZF9hcGlfY2FwcxgBIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASMgoIbGxiX2NhcHMYAiADKAsyIC5tb2J5LmJ1aWxka2l0LnYxLmFwaWNhcHMuQVBJQ2FwEjUKB3dvcmtlcnMYAyADKAsyJC5tb2J5LmJ1aWxka2l0LnYxLnR5cGVzLldvcmtlclJlY29yZCKRAQoLV2FyblJlcXVlc3QSDgoGZGlnZXN0GAEgASgJEg0KBWxldmVsGAIgASgDEg0KBXNob3J0GAMgASgMEg4KBmRldGFpbBgEIAMoDBILCgN1cmwYBSABKAkSHAoEaW5mbxgGIAEoCzIOLnBiLlNvdXJjZUluZm8SGQoGcmFuZ2VzGAcgAygLMgkucGIuUmFuZ2UiDgoMV2FyblJlc3BvbnNlIqgBChNOZXdDb250YWluZXJSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCRIOCgZtb3VudHMYAiADKAwSDwoHbmV0d29yaxgDIAEoBRIeCghwbGF0Zm9ybRgEIAEoCzIMLnBiLlBsYXRmb3JtEhMKC2NvbnN0cmFpbnRzGAUgASgMEhMKC2V4dHJhX2hvc3RzGAYgAygMEhAKCGhvc3RuYW1lGAcgASgJIhYKFE5ld0NvbnRhaW5lclJlc3BvbnNlIi8KF1JlbGVhc2VDb250YWluZXJSZXF1ZXN0EhQKDGNvbnRhaW5lcl9pZBgBIAEoCSIaChhSZWxlYXNlQ29udGFpbmVyUmVzcG9uc2UivgMKC0V4ZWNNZXNzYWdlEhIKCnByb2Nlc3NfaWQYASABKAkSNgoEaW5pdBgCIAEoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5pdE1lc3NhZ2VIABI0CgRmaWxlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GZE1lc3NhZ2VIABI6CgZyZXNpemUYBCABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc2l6ZU1lc3NhZ2VIABI8CgdzdGFydGVkGAUgASgLMikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGFydGVkTWVzc2FnZUgAEjYKBGV4aXQYBiABKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4aXRNZXNzYWdlSAASNgoEZG9uZRgHIAEoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRG9uZU1lc3NhZ2VIABI6CgZzaWduYWwYCCABKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNpZ25hbE1lc3NhZ2VIAEIHCgVpbnB1dCJwCgtJbml0TWVzc2FnZRIUCgxjb250YWluZXJfaWQYASABKAkSDAoEbWV0YRgCIAEoDBILCgNmZHMYAyADKA0SCwoDdHR5GAQgASgIEhAKCHNlY3VyaXR5GAUgASgFEhEKCXNlY3JldGVudhgGIAMoDCIQCg5TdGFydGVkTWVzc2FnZSINCgtEb25lTWVzc2FnZSI+CgtFeGl0TWVzc2FnZRIMCgRjb2RlGAEgASgNEiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiMgoJRmRNZXNzYWdlEgoKAmZkGAEgASgNEgsKA2VvZhgCIAEoCBIMCgRkYXRhGAMgASgMIisKDVJlc2l6ZU1lc3NhZ2USDAoEcm93cxgBIAEoDRIMCgRjb2xzGAIgASgNIh0KDVNpZ25hbE1lc3NhZ2USDAoEbmFtZRgBIAEoCSopCg9BdHRlc3RhdGlvbktpbmQSCgoGSW5Ub3RvEAASCgoGQnVuZGxlEAEqJgoRSW5Ub3RvU3ViamVjdEtpbmQSCAoEU2VsZhAAEgcKA1JhdxABMr0LCglMTEJCcmlkZ2USgQEKElJlc29sdmVJbWFnZUNvbmZpZxI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBo1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USfgoRUmVzb2x2ZVNvdXJjZU1ldGESMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVxdWVzdBo0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRJaCgVTb2x2ZRInLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0GigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlc3BvbnNlEmMKCFJlYWRGaWxlEioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlcXVlc3QaKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWRGaWxlUmVzcG9uc2USYAoHUmVhZERpchIpLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZERpclJlcXVlc3QaKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXNwb25zZRJjCghTdGF0RmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGF0RmlsZVJlc3BvbnNlEmMKCEV2YWx1YXRlEioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlcXVlc3QaKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV2YWx1YXRlUmVzcG9uc2USVwoEUGluZxImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUGluZ1JlcXVlc3QaJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBvbmdSZXNwb25zZRJdCgZSZXR1cm4SKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblJlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJldHVyblJlc3BvbnNlEl0KBklucHV0cxIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5wdXRzUmVxdWVzdBopLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5wdXRzUmVzcG9uc2USbwoMTmV3Q29udGFpbmVyEi4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5OZXdDb250YWluZXJSZXF1ZXN0Gi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5OZXdDb250YWluZXJSZXNwb25zZRJ7ChBSZWxlYXNlQ29udGFpbmVyEjIubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWxlYXNlQ29udGFpbmVyUmVxdWVzdBozLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVsZWFzZUNvbnRhaW5lclJlc3BvbnNlEmEKC0V4ZWNQcm9jZXNzEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FeGVjTWVzc2FnZRomLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXhlY01lc3NhZ2UoATABElcKBFdhcm4SJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLldhcm5SZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVzcG9uc2ViBnByb3RvMw", [file_caps, file_filesync, file_llb, file_rpc_status, file_worker]);
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIsoCCgZSZXN1bHQSGAoOcmVmX2RlcHJlY2F0ZWQYASABKAlIABJGCg9yZWZzX2RlcHJlY2F0ZWQYAiABKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWRIABItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAFCCAoGcmVzdWx0IoQBChBSZWZNYXBEZXByZWNhdGVkEkMKBHJlZnMYASADKAsyNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWQuUmVmc0VudHJ5GisKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIh4KA1JlZhIKCgJpZBgBIAEoCRILCgNkZWYYAiABKAwikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiZQoNUmV0dXJuUmVxdWVzdBIxCgZyZXN1bHQYASABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdBIhCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzIhAKDlJldHVyblJlc3BvbnNlIg8KDUlucHV0c1JlcXVlc3QilQEKDklucHV0c1Jlc3BvbnNlEk8KC2RlZmluaXRpb25zGAEgAygLMjoubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JbnB1dHNSZXNwb25zZS5EZWZpbml0aW9uc0VudHJ5GjIKEERlZmluaXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASKtAQoZUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBILCgNyZWYYASABKAkSHgoIcGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRIUCgxyZXNvbHZlX21vZGUYAyABKAkSEAoIbG9nX25hbWUYBCABKAkSFQoNcmVzb2x2ZXJfdHlwZRgFIAEoBRISCgpzZXNzaW9uX2lkGAYgASgJEhAKCHN0b3JlX2lkGAcgASgJIkkKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwSCwoDcmVmGAMgASgJIoABChhSZXNvbHZlU291cmNlTWV0YVJlcXVlc3QSHAoGc291cmNlGAEgASgLMgwucGIuU291cmNlT3ASHgoIcGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRIQCghsb2dfbmFtZRgDIAEoCRIUCgxyZXNvbHZlX21vZGUYBCABKAkifwoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBJECgVpbWFnZRgCIAEoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2UiPAoaUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDCL/AwoMU29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSTgoMZnJvbnRlbmRfb3B0GAMgAygLMjgubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlcXVlc3QuRnJvbnRlbmRPcHRFbnRyeRIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSDQoFZmluYWwYCiABKAgSFQoNZXhwb3J0ZXJfYXR0chgLIAEoDBJDCg1jYWNoZV9pbXBvcnRzGAwgAygLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeRJUCg9mcm9udGVuZF9pbnB1dHMYDSADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIGjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEilwEKEUNhY2hlT3B0aW9uc0VudHJ5EgwKBHR5cGUYASABKAkSRgoFYXR0cnMYAiADKAsyNy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkNhY2hlT3B0aW9uc0VudHJ5LkF0dHJzRW50cnkaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIk8KDVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0ImYKD1JlYWRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSEQoJZmlsZV9wYXRoGAIgASgJEjMKBXJhbmdlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GaWxlUmFuZ2UiKwoJRmlsZVJhbmdlEg4KBm9mZnNldBgBIAEoAxIOCgZsZW5ndGgYAiABKAMiIAoQUmVhZEZpbGVSZXNwb25zZRIMCgRkYXRhGAEgASgMIkgKDlJlYWREaXJSZXF1ZXN0EgsKA3JlZhgBIAEoCRIQCghkaXJfcGF0aBgCIAEoCRIXCg9pbmNsdWRlX3BhdHRlcm4YAyABKAkiNgoPUmVhZERpclJlc3BvbnNlEiMKB2VudHJpZXMYASADKAsyEi5mc3V0aWwudHlwZXMuU3RhdCIsCg9TdGF0RmlsZVJlcXVlc3QSCwoDcmVmGAEgASgJEgwKBHBhdGgYAiABKAkiNAoQU3RhdEZpbGVSZXNwb25zZRIgCgRzdGF0GAEgASgLMhIuZnN1dGlsLnR5cGVzLlN0YXQiHgoPRXZhbHVhdGVSZXF1ZXN0EgsKA3JlZhgBIAEoCSISChBFdmFsdWF0ZVJlc3BvbnNlIg0KC1BpbmdSZXF1ZXN0IrYBCgxQb25nUmVzcG9uc2USOwoRZnJvbnRlbmRfYXBpX2NhcHMYASADKAsyIC5tb2J5LmJ1aWxka2l0LnYxLmFwaWNhcHMuQVBJQ2FwEjIKCGxsYl9jYXBzGAIgAygLMiAubW9ieS5idWlsZGtpdC52MS5hcGljYXBzLkFQSUNhcBI1Cgd3b3JrZXJzGAMgAygLMiQubW9ieS5idWlsZGtpdC52MS50eXBlcy5Xb3JrZXJSZWNvcmQikQEKC1dhcm5SZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRINCgVsZXZlbBgCIAEoAxINCgVzaG9ydBgDIAEoDBIOCgZkZXRhaWwYBCADKAwSCwoDdXJsGAUgASgJEhwKBGluZm8YBiABKAsyDi5wYi5Tb3VyY2VJbmZvEhkKBnJhbmdlcxgHIAMoCzIJLnBiLlJhbmdlIg4KDFdhcm5SZXNwb25zZSIVChNOZXdDb250YWluZXJSZXF1ZXN0IhYKFE5ld0NvbnRhaW5lclJlc3BvbnNlIhkKF1JlbGVhc2VDb250YWluZXJSZXF1ZXN0IhoKGFJlbGVhc2VDb250YWluZXJSZXNwb25zZSINCgtFeGVjTWVzc2FnZTK9CwoJTExCQnJpZGdlEoEBChJSZXNvbHZlSW1hZ2VDb25maWcSNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QaNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEn4KEVJlc29sdmVTb3VyY2VNZXRhEjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlcXVlc3QaNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USWgoFU29sdmUSJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdBooLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXNwb25zZRJjCghSZWFkRmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlc3BvbnNlEmAKB1JlYWREaXISKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXF1ZXN0GioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVzcG9uc2USYwoIU3RhdEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXNwb25zZRJjCghFdmFsdWF0ZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlc3BvbnNlElcKBFBpbmcSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBpbmdSZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Qb25nUmVzcG9uc2USXQoGUmV0dXJuEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXNwb25zZRJdCgZJbnB1dHMSKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1JlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlEm8KDE5ld0NvbnRhaW5lchIuLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVxdWVzdBovLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVzcG9uc2USewoQUmVsZWFzZUNvbnRhaW5lchIyLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QaMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlbGVhc2VDb250YWluZXJSZXNwb25zZRJhCgtFeGVjUHJvY2VzcxImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXhlY01lc3NhZ2UaJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4ZWNNZXNzYWdlKAEwARJXCgRXYXJuEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVxdWVzdBonLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuV2FyblJlc3BvbnNlYgZwcm90bzM", [file_caps, file_filesync, file_llb, file_rpc_status, file_worker]);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -61,11 +61,6 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
    * @generated from field: map<string, bytes> metadata = 10;
    */
   metadata: { [key: string]: Uint8Array };
-
-  /**
-   * @generated from field: map<string, moby.buildkit.v1.frontend.Attestations> attestations = 12;
-   */
-  attestations: { [key: string]: Attestations };
 };
 
 /**
@@ -134,92 +129,6 @@ export const RefMapSchema: GenMessage<RefMap> = /*@__PURE__*/
   messageDesc(file_gateway, 3);
 
 /**
- * @generated from message moby.buildkit.v1.frontend.Attestations
- */
-export type Attestations = Message<"moby.buildkit.v1.frontend.Attestations"> & {
-  /**
-   * @generated from field: repeated moby.buildkit.v1.frontend.Attestation attestation = 1;
-   */
-  attestation: Attestation[];
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.Attestations.
- * Use `create(AttestationsSchema)` to create a new message.
- */
-export const AttestationsSchema: GenMessage<Attestations> = /*@__PURE__*/
-  messageDesc(file_gateway, 4);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.Attestation
- */
-export type Attestation = Message<"moby.buildkit.v1.frontend.Attestation"> & {
-  /**
-   * @generated from field: moby.buildkit.v1.frontend.AttestationKind kind = 1;
-   */
-  kind: AttestationKind;
-
-  /**
-   * @generated from field: map<string, bytes> metadata = 2;
-   */
-  metadata: { [key: string]: Uint8Array };
-
-  /**
-   * @generated from field: moby.buildkit.v1.frontend.Ref ref = 3;
-   */
-  ref?: Ref | undefined;
-
-  /**
-   * @generated from field: string path = 4;
-   */
-  path: string;
-
-  /**
-   * @generated from field: string in_toto_predicate_type = 5;
-   */
-  inTotoPredicateType: string;
-
-  /**
-   * @generated from field: repeated moby.buildkit.v1.frontend.InTotoSubject in_toto_subjects = 6;
-   */
-  inTotoSubjects: InTotoSubject[];
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.Attestation.
- * Use `create(AttestationSchema)` to create a new message.
- */
-export const AttestationSchema: GenMessage<Attestation> = /*@__PURE__*/
-  messageDesc(file_gateway, 5);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.InTotoSubject
- */
-export type InTotoSubject = Message<"moby.buildkit.v1.frontend.InTotoSubject"> & {
-  /**
-   * @generated from field: moby.buildkit.v1.frontend.InTotoSubjectKind kind = 1;
-   */
-  kind: InTotoSubjectKind;
-
-  /**
-   * @generated from field: repeated string digest = 2;
-   */
-  digest: string[];
-
-  /**
-   * @generated from field: string name = 3;
-   */
-  name: string;
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.InTotoSubject.
- * Use `create(InTotoSubjectSchema)` to create a new message.
- */
-export const InTotoSubjectSchema: GenMessage<InTotoSubject> = /*@__PURE__*/
-  messageDesc(file_gateway, 6);
-
-/**
  * @generated from message moby.buildkit.v1.frontend.ReturnRequest
  */
 export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> & {
@@ -239,7 +148,7 @@ export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> &
  * Use `create(ReturnRequestSchema)` to create a new message.
  */
 export const ReturnRequestSchema: GenMessage<ReturnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 7);
+  messageDesc(file_gateway, 4);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnResponse
@@ -252,7 +161,7 @@ export type ReturnResponse = Message<"moby.buildkit.v1.frontend.ReturnResponse">
  * Use `create(ReturnResponseSchema)` to create a new message.
  */
 export const ReturnResponseSchema: GenMessage<ReturnResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 8);
+  messageDesc(file_gateway, 5);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.InputsRequest
@@ -265,7 +174,7 @@ export type InputsRequest = Message<"moby.buildkit.v1.frontend.InputsRequest"> &
  * Use `create(InputsRequestSchema)` to create a new message.
  */
 export const InputsRequestSchema: GenMessage<InputsRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 9);
+  messageDesc(file_gateway, 6);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.InputsResponse
@@ -284,7 +193,7 @@ export type InputsResponse = Message<"moby.buildkit.v1.frontend.InputsResponse">
  * Use `create(InputsResponseSchema)` to create a new message.
  */
 export const InputsResponseSchema: GenMessage<InputsResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 10);
+  messageDesc(file_gateway, 7);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigRequest
@@ -331,7 +240,7 @@ export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveImageConfigRequestSchema)` to create a new message.
  */
 export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 11);
+  messageDesc(file_gateway, 8);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigResponse
@@ -358,7 +267,7 @@ export type ResolveImageConfigResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveImageConfigResponseSchema)` to create a new message.
  */
 export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 12);
+  messageDesc(file_gateway, 9);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaRequest
@@ -390,7 +299,7 @@ export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.Resolv
  * Use `create(ResolveSourceMetaRequestSchema)` to create a new message.
  */
 export const ResolveSourceMetaRequestSchema: GenMessage<ResolveSourceMetaRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 13);
+  messageDesc(file_gateway, 10);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaResponse
@@ -412,7 +321,7 @@ export type ResolveSourceMetaResponse = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveSourceMetaResponseSchema)` to create a new message.
  */
 export const ResolveSourceMetaResponseSchema: GenMessage<ResolveSourceMetaResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 14);
+  messageDesc(file_gateway, 11);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceImageResponse
@@ -434,7 +343,7 @@ export type ResolveSourceImageResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveSourceImageResponseSchema)` to create a new message.
  */
 export const ResolveSourceImageResponseSchema: GenMessage<ResolveSourceImageResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 15);
+  messageDesc(file_gateway, 12);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveRequest
@@ -500,7 +409,7 @@ export type SolveRequest = Message<"moby.buildkit.v1.frontend.SolveRequest"> & {
  * Use `create(SolveRequestSchema)` to create a new message.
  */
 export const SolveRequestSchema: GenMessage<SolveRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 16);
+  messageDesc(file_gateway, 13);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.CacheOptionsEntry
@@ -522,7 +431,7 @@ export type CacheOptionsEntry = Message<"moby.buildkit.v1.frontend.CacheOptionsE
  * Use `create(CacheOptionsEntrySchema)` to create a new message.
  */
 export const CacheOptionsEntrySchema: GenMessage<CacheOptionsEntry> = /*@__PURE__*/
-  messageDesc(file_gateway, 17);
+  messageDesc(file_gateway, 14);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveResponse
@@ -544,7 +453,7 @@ export type SolveResponse = Message<"moby.buildkit.v1.frontend.SolveResponse"> &
  * Use `create(SolveResponseSchema)` to create a new message.
  */
 export const SolveResponseSchema: GenMessage<SolveResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 18);
+  messageDesc(file_gateway, 15);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileRequest
@@ -571,7 +480,7 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
  * Use `create(ReadFileRequestSchema)` to create a new message.
  */
 export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 19);
+  messageDesc(file_gateway, 16);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileRange
@@ -593,7 +502,7 @@ export type FileRange = Message<"moby.buildkit.v1.frontend.FileRange"> & {
  * Use `create(FileRangeSchema)` to create a new message.
  */
 export const FileRangeSchema: GenMessage<FileRange> = /*@__PURE__*/
-  messageDesc(file_gateway, 20);
+  messageDesc(file_gateway, 17);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileResponse
@@ -610,7 +519,7 @@ export type ReadFileResponse = Message<"moby.buildkit.v1.frontend.ReadFileRespon
  * Use `create(ReadFileResponseSchema)` to create a new message.
  */
 export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 21);
+  messageDesc(file_gateway, 18);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirRequest
@@ -637,7 +546,7 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
  * Use `create(ReadDirRequestSchema)` to create a new message.
  */
 export const ReadDirRequestSchema: GenMessage<ReadDirRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 22);
+  messageDesc(file_gateway, 19);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirResponse
@@ -654,7 +563,7 @@ export type ReadDirResponse = Message<"moby.buildkit.v1.frontend.ReadDirResponse
  * Use `create(ReadDirResponseSchema)` to create a new message.
  */
 export const ReadDirResponseSchema: GenMessage<ReadDirResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 23);
+  messageDesc(file_gateway, 20);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileRequest
@@ -676,7 +585,7 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
  * Use `create(StatFileRequestSchema)` to create a new message.
  */
 export const StatFileRequestSchema: GenMessage<StatFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 24);
+  messageDesc(file_gateway, 21);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileResponse
@@ -693,7 +602,7 @@ export type StatFileResponse = Message<"moby.buildkit.v1.frontend.StatFileRespon
  * Use `create(StatFileResponseSchema)` to create a new message.
  */
 export const StatFileResponseSchema: GenMessage<StatFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 25);
+  messageDesc(file_gateway, 22);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateRequest
@@ -710,7 +619,7 @@ export type EvaluateRequest = Message<"moby.buildkit.v1.frontend.EvaluateRequest
  * Use `create(EvaluateRequestSchema)` to create a new message.
  */
 export const EvaluateRequestSchema: GenMessage<EvaluateRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 26);
+  messageDesc(file_gateway, 23);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateResponse
@@ -723,7 +632,7 @@ export type EvaluateResponse = Message<"moby.buildkit.v1.frontend.EvaluateRespon
  * Use `create(EvaluateResponseSchema)` to create a new message.
  */
 export const EvaluateResponseSchema: GenMessage<EvaluateResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 27);
+  messageDesc(file_gateway, 24);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PingRequest
@@ -736,7 +645,7 @@ export type PingRequest = Message<"moby.buildkit.v1.frontend.PingRequest"> & {
  * Use `create(PingRequestSchema)` to create a new message.
  */
 export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 28);
+  messageDesc(file_gateway, 25);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PongResponse
@@ -763,7 +672,7 @@ export type PongResponse = Message<"moby.buildkit.v1.frontend.PongResponse"> & {
  * Use `create(PongResponseSchema)` to create a new message.
  */
 export const PongResponseSchema: GenMessage<PongResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 29);
+  messageDesc(file_gateway, 26);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnRequest
@@ -810,7 +719,7 @@ export type WarnRequest = Message<"moby.buildkit.v1.frontend.WarnRequest"> & {
  * Use `create(WarnRequestSchema)` to create a new message.
  */
 export const WarnRequestSchema: GenMessage<WarnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 30);
+  messageDesc(file_gateway, 27);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnResponse
@@ -823,52 +732,14 @@ export type WarnResponse = Message<"moby.buildkit.v1.frontend.WarnResponse"> & {
  * Use `create(WarnResponseSchema)` to create a new message.
  */
 export const WarnResponseSchema: GenMessage<WarnResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 31);
+  messageDesc(file_gateway, 28);
 
 /**
+ * Containers are not served: their methods answer Unimplemented, and no field of theirs is read.
+ *
  * @generated from message moby.buildkit.v1.frontend.NewContainerRequest
  */
 export type NewContainerRequest = Message<"moby.buildkit.v1.frontend.NewContainerRequest"> & {
-  /**
-   * @generated from field: string container_id = 1;
-   */
-  containerId: string;
-
-  /**
-   * Each a pb.Mount.
-   *
-   * @generated from field: repeated bytes mounts = 2;
-   */
-  mounts: Uint8Array[];
-
-  /**
-   * @generated from field: int32 network = 3;
-   */
-  network: number;
-
-  /**
-   * @generated from field: pb.Platform platform = 4;
-   */
-  platform?: Platform | undefined;
-
-  /**
-   * A pb.WorkerConstraints.
-   *
-   * @generated from field: bytes constraints = 5;
-   */
-  constraints: Uint8Array;
-
-  /**
-   * Each a pb.HostIP.
-   *
-   * @generated from field: repeated bytes extra_hosts = 6;
-   */
-  extraHosts: Uint8Array[];
-
-  /**
-   * @generated from field: string hostname = 7;
-   */
-  hostname: string;
 };
 
 /**
@@ -876,7 +747,7 @@ export type NewContainerRequest = Message<"moby.buildkit.v1.frontend.NewContaine
  * Use `create(NewContainerRequestSchema)` to create a new message.
  */
 export const NewContainerRequestSchema: GenMessage<NewContainerRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 32);
+  messageDesc(file_gateway, 29);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.NewContainerResponse
@@ -889,16 +760,12 @@ export type NewContainerResponse = Message<"moby.buildkit.v1.frontend.NewContain
  * Use `create(NewContainerResponseSchema)` to create a new message.
  */
 export const NewContainerResponseSchema: GenMessage<NewContainerResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 33);
+  messageDesc(file_gateway, 30);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReleaseContainerRequest
  */
 export type ReleaseContainerRequest = Message<"moby.buildkit.v1.frontend.ReleaseContainerRequest"> & {
-  /**
-   * @generated from field: string container_id = 1;
-   */
-  containerId: string;
 };
 
 /**
@@ -906,7 +773,7 @@ export type ReleaseContainerRequest = Message<"moby.buildkit.v1.frontend.Release
  * Use `create(ReleaseContainerRequestSchema)` to create a new message.
  */
 export const ReleaseContainerRequestSchema: GenMessage<ReleaseContainerRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 34);
+  messageDesc(file_gateway, 31);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReleaseContainerResponse
@@ -919,63 +786,12 @@ export type ReleaseContainerResponse = Message<"moby.buildkit.v1.frontend.Releas
  * Use `create(ReleaseContainerResponseSchema)` to create a new message.
  */
 export const ReleaseContainerResponseSchema: GenMessage<ReleaseContainerResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 35);
+  messageDesc(file_gateway, 32);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ExecMessage
  */
 export type ExecMessage = Message<"moby.buildkit.v1.frontend.ExecMessage"> & {
-  /**
-   * @generated from field: string process_id = 1;
-   */
-  processId: string;
-
-  /**
-   * @generated from oneof moby.buildkit.v1.frontend.ExecMessage.input
-   */
-  input: {
-    /**
-     * @generated from field: moby.buildkit.v1.frontend.InitMessage init = 2;
-     */
-    value: InitMessage;
-    case: "init";
-  } | {
-    /**
-     * @generated from field: moby.buildkit.v1.frontend.FdMessage file = 3;
-     */
-    value: FdMessage;
-    case: "file";
-  } | {
-    /**
-     * @generated from field: moby.buildkit.v1.frontend.ResizeMessage resize = 4;
-     */
-    value: ResizeMessage;
-    case: "resize";
-  } | {
-    /**
-     * @generated from field: moby.buildkit.v1.frontend.StartedMessage started = 5;
-     */
-    value: StartedMessage;
-    case: "started";
-  } | {
-    /**
-     * @generated from field: moby.buildkit.v1.frontend.ExitMessage exit = 6;
-     */
-    value: ExitMessage;
-    case: "exit";
-  } | {
-    /**
-     * @generated from field: moby.buildkit.v1.frontend.DoneMessage done = 7;
-     */
-    value: DoneMessage;
-    case: "done";
-  } | {
-    /**
-     * @generated from field: moby.buildkit.v1.frontend.SignalMessage signal = 8;
-     */
-    value: SignalMessage;
-    case: "signal";
-  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -983,219 +799,7 @@ export type ExecMessage = Message<"moby.buildkit.v1.frontend.ExecMessage"> & {
  * Use `create(ExecMessageSchema)` to create a new message.
  */
 export const ExecMessageSchema: GenMessage<ExecMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 36);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.InitMessage
- */
-export type InitMessage = Message<"moby.buildkit.v1.frontend.InitMessage"> & {
-  /**
-   * @generated from field: string container_id = 1;
-   */
-  containerId: string;
-
-  /**
-   * A pb.Meta.
-   *
-   * @generated from field: bytes meta = 2;
-   */
-  meta: Uint8Array;
-
-  /**
-   * @generated from field: repeated uint32 fds = 3;
-   */
-  fds: number[];
-
-  /**
-   * @generated from field: bool tty = 4;
-   */
-  tty: boolean;
-
-  /**
-   * @generated from field: int32 security = 5;
-   */
-  security: number;
-
-  /**
-   * Each a pb.SecretEnv.
-   *
-   * @generated from field: repeated bytes secretenv = 6;
-   */
-  secretenv: Uint8Array[];
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.InitMessage.
- * Use `create(InitMessageSchema)` to create a new message.
- */
-export const InitMessageSchema: GenMessage<InitMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 37);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.StartedMessage
- */
-export type StartedMessage = Message<"moby.buildkit.v1.frontend.StartedMessage"> & {
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.StartedMessage.
- * Use `create(StartedMessageSchema)` to create a new message.
- */
-export const StartedMessageSchema: GenMessage<StartedMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 38);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.DoneMessage
- */
-export type DoneMessage = Message<"moby.buildkit.v1.frontend.DoneMessage"> & {
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.DoneMessage.
- * Use `create(DoneMessageSchema)` to create a new message.
- */
-export const DoneMessageSchema: GenMessage<DoneMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 39);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.ExitMessage
- */
-export type ExitMessage = Message<"moby.buildkit.v1.frontend.ExitMessage"> & {
-  /**
-   * @generated from field: uint32 code = 1;
-   */
-  code: number;
-
-  /**
-   * @generated from field: google.rpc.Status error = 2;
-   */
-  error?: Status | undefined;
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.ExitMessage.
- * Use `create(ExitMessageSchema)` to create a new message.
- */
-export const ExitMessageSchema: GenMessage<ExitMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 40);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.FdMessage
- */
-export type FdMessage = Message<"moby.buildkit.v1.frontend.FdMessage"> & {
-  /**
-   * @generated from field: uint32 fd = 1;
-   */
-  fd: number;
-
-  /**
-   * @generated from field: bool eof = 2;
-   */
-  eof: boolean;
-
-  /**
-   * @generated from field: bytes data = 3;
-   */
-  data: Uint8Array;
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.FdMessage.
- * Use `create(FdMessageSchema)` to create a new message.
- */
-export const FdMessageSchema: GenMessage<FdMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 41);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.ResizeMessage
- */
-export type ResizeMessage = Message<"moby.buildkit.v1.frontend.ResizeMessage"> & {
-  /**
-   * @generated from field: uint32 rows = 1;
-   */
-  rows: number;
-
-  /**
-   * @generated from field: uint32 cols = 2;
-   */
-  cols: number;
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.ResizeMessage.
- * Use `create(ResizeMessageSchema)` to create a new message.
- */
-export const ResizeMessageSchema: GenMessage<ResizeMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 42);
-
-/**
- * @generated from message moby.buildkit.v1.frontend.SignalMessage
- */
-export type SignalMessage = Message<"moby.buildkit.v1.frontend.SignalMessage"> & {
-  /**
-   * @generated from field: string name = 1;
-   */
-  name: string;
-};
-
-/**
- * Describes the message moby.buildkit.v1.frontend.SignalMessage.
- * Use `create(SignalMessageSchema)` to create a new message.
- */
-export const SignalMessageSchema: GenMessage<SignalMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 43);
-
-/**
- * @generated from enum moby.buildkit.v1.frontend.AttestationKind
- */
-export const AttestationKind = {
-  /**
-   * @generated from enum value: InToto = 0;
-   */
-  InToto: 0,
-
-  /**
-   * @generated from enum value: Bundle = 1;
-   */
-  Bundle: 1,
-} as const;
-
-/**
- * @generated from enum moby.buildkit.v1.frontend.AttestationKind
- */
-export type AttestationKind = (typeof AttestationKind)[keyof typeof AttestationKind] | UnknownEnum;
-
-/**
- * Describes the enum moby.buildkit.v1.frontend.AttestationKind.
- */
-export const AttestationKindSchema: GenEnum<AttestationKind> = /*@__PURE__*/
-  enumDesc(file_gateway, 0);
-
-/**
- * @generated from enum moby.buildkit.v1.frontend.InTotoSubjectKind
- */
-export const InTotoSubjectKind = {
-  /**
-   * @generated from enum value: Self = 0;
-   */
-  Self: 0,
-
-  /**
-   * @generated from enum value: Raw = 1;
-   */
-  Raw: 1,
-} as const;
-
-/**
- * @generated from enum moby.buildkit.v1.frontend.InTotoSubjectKind
- */
-export type InTotoSubjectKind = (typeof InTotoSubjectKind)[keyof typeof InTotoSubjectKind] | UnknownEnum;
-
-/**
- * Describes the enum moby.buildkit.v1.frontend.InTotoSubjectKind.
- */
-export const InTotoSubjectKindSchema: GenEnum<InTotoSubjectKind> = /*@__PURE__*/
-  enumDesc(file_gateway, 1);
+  messageDesc(file_gateway, 33);
 
 /**
  * @generated from service moby.buildkit.v1.frontend.LLBBridge
