@@ -16,6 +16,9 @@ export const MEDIA = {
   dockerLayerGzip: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
 } as const;
 
+/** The PATH of an image that sets none (not on Windows, where the system has one). */
+export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 /** image-spec descriptor.md. `size` in bytes. */
 export interface Descriptor {
   readonly mediaType: string;

@@ -2,13 +2,13 @@ import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { AskedImageFrontend } from '../../builder/image-frontends.ts';
 import type { ProcessSpec } from '../../executor/executor.ts';
+import { imageProcess } from '../../executor/image-process.ts';
 import type { WorkerRecord } from '../control/workers.ts';
 import { MissingCap } from '../grpc/missing-cap.ts';
 
 const CAPS = 'moby.buildkit.frontend.caps';
 const NO_NETWORK = 'moby.buildkit.frontend.network.none';
 const INPUTS = 'moby.buildkit.frontend.inputs';
-const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** What the process of a frontend is told of its build. */
 export interface FrontendSurroundings {
@@ -64,13 +64,13 @@ export function frontendSpec(
   { options }: AskedImageFrontend,
   surroundings: FrontendSurroundings,
 ): ProcessSpec {
-  const config = image.config ?? {};
-  const env = config.Env ?? [];
+  const entrypoint = image.config?.Entrypoint ?? [];
+  const spec = imageProcess(rootfs, image);
   return {
-    rootfs,
-    args: config.Entrypoint?.length ? config.Entrypoint : ['/run'],
+    ...spec,
+    args: entrypoint.length > 0 ? entrypoint : ['/run'],
     env: [
-      ...(env.some((entry) => entry.startsWith('PATH=')) ? env : [...env, PATH]),
+      ...spec.env,
       ...Object.entries(options).map(
         ([name, value], index) => `BUILDKIT_FRONTEND_OPT_${index}=${name}=${value}`,
       ),
@@ -78,18 +78,7 @@ export function frontendSpec(
       `BUILDKIT_WORKERS=${JSON.stringify(surroundings.workers.map(workerInfo))}`,
       'BUILDKIT_EXPORTEDPRODUCT=kiln',
     ],
-    cwd: config.WorkingDir || '/',
-    user: config.User ?? '',
-    hostname: 'kiln',
     network: asksForNetwork(image) ? 'default' : 'none',
-    security: 'sandbox',
-    mounts: [],
-    extraHosts: [],
-    ulimits: [],
-    shmSize: 0,
-    cgroupParent: '',
-    readonlyRootfs: false,
-    platform: { os: image.os, architecture: image.architecture },
   };
 }
 

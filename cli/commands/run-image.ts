@@ -4,6 +4,7 @@ import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { runsOn } from '../../base/platformmatch.ts';
 import type { ProcessSpec } from '../../executor/executor.ts';
 import { programsOn } from '../../executor/find-program.ts';
+import { imageProcess } from '../../executor/image-process.ts';
 import { createExecutor } from '../../executor/runtime-executor.ts';
 import { printable } from '../../registry/failures.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
@@ -198,7 +199,8 @@ function specOf(
         ? []
         : [flags.entrypoint];
   const command = args.length > 0 ? args : flags.entrypoint === undefined ? (config.Cmd ?? []) : [];
-  const env = new Map((config.Env ?? []).map((entry) => [entry.split('=', 1)[0] ?? '', entry]));
+  const spec = imageProcess(rootfs, image);
+  const env = new Map(spec.env.map((entry) => [entry.split('=', 1)[0] ?? '', entry]));
   for (const entry of flags.env ?? []) {
     const variable = entry.split('=', 1)[0] ?? '';
     if (variable === '')
@@ -214,8 +216,6 @@ function specOf(
         `WARNING: --env ${variable} has no effect: the environment variable is not set\n`,
       );
   }
-  if (!env.has('PATH'))
-    env.set('PATH', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin');
   if (flags.tty && !env.has('TERM')) env.set('TERM', `TERM=${process.env['TERM'] ?? 'xterm'}`);
   const words = [...entrypoint, ...command];
   if (words.length === 0)
@@ -225,20 +225,11 @@ function specOf(
       'write it after the image: kiln run IMAGE COMMAND',
     );
   return {
-    rootfs,
+    ...spec,
     args: words,
     env: [...env.values()],
-    cwd: flags.workdir ?? (config.WorkingDir || '/'),
-    user: flags.user || (config.User ?? ''),
-    hostname: 'kiln',
+    cwd: flags.workdir ?? spec.cwd,
+    user: flags.user || spec.user,
     network: parseNetwork(flags.network),
-    security: 'sandbox',
-    mounts: [],
-    extraHosts: [],
-    ulimits: [],
-    shmSize: 0,
-    cgroupParent: '',
-    readonlyRootfs: false,
-    platform: { os: image.os, architecture: image.architecture },
   };
 }

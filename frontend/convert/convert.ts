@@ -1,4 +1,4 @@
-import type { ImageConfig } from '../../base/oci.ts';
+import { DEFAULT_PATH, type ImageConfig } from '../../base/oci.ts';
 import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import { tryParseReference } from '../../base/reference.ts';
 import { localSource } from '../../solver/llb/builder.ts';
@@ -13,7 +13,7 @@ import { Findings } from './checks.ts';
 import { platformOfImage } from './contexts.ts';
 import { type Conversion, checkGraph, followPaths } from './conversion.ts';
 import { wordExpansion } from './expansion.ts';
-import { DEFAULT_PATH, finishImage, type Image, setEnv, setLabels } from './image.ts';
+import { finishImage, type Image, setEnv, setLabels } from './image.ts';
 import { lowerStep } from './lower-step.ts';
 import { type Outline, outlineOf } from './outline.ts';
 import { placed } from './placed.ts';

@@ -1,13 +1,15 @@
 import { KilnError } from '../../base/errors.ts';
-import type { ContainerConfig, HistoryEntry, ImageConfig } from '../../base/oci.ts';
+import {
+  type ContainerConfig,
+  DEFAULT_PATH,
+  type HistoryEntry,
+  type ImageConfig,
+} from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import { redactUrl } from '../../base/redact.ts';
 import { jsonTime } from './goformat.ts';
 import { envOf } from './stage-state.ts';
 import { Versions } from './versions.ts';
-
-/** The PATH of an image that sets none (not on Windows, where the system has one). */
-export const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const COMMENT = 'buildkit.dockerfile.v0';
 
