@@ -9,16 +9,14 @@ import {
 import { connect, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ConnectRouter } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
+import { containErrors, grpcHandler } from './grpc-handler.ts';
 import { MAX_HEADERS } from './grpc-status.ts';
 import { isNetworkAddress, type ListenAddress, listenAddressText } from './listen-address.ts';
 import type { TlsIdentity } from './tls.ts';
 
-/** BuildKit's limit of a message, with room for what is around one of that size. */
-const MAX_MESSAGE = (16 << 20) + (64 << 10);
-/** What may be under way to us on a connection, and on each of its streams, in bytes. */
+/** What a client may send before it is read, on a connection and on each stream, in bytes. */
 const CONNECTION_WINDOW = 16 << 20;
 const STREAM_WINDOW = 4 << 20;
 /** How long the last answers may take when the server ends, in milliseconds. */
@@ -48,13 +46,7 @@ export async function serveGrpc(
     settings: { initialWindowSize: STREAM_WINDOW, maxConcurrentStreams: 1000 },
     maxSendHeaderBlockLength: MAX_HEADERS,
   };
-  const handler = connectNodeAdapter({
-    routes,
-    connect: false,
-    grpcWeb: false,
-    acceptCompression: [],
-    readMaxBytes: MAX_MESSAGE,
-  });
+  const handler = grpcHandler(routes);
   const server =
     tls && isNetworkAddress(address)
       ? createSecureServer({ ...settings, ...tls, requestCert: tls.ca !== undefined }, handler)
@@ -63,7 +55,6 @@ export async function serveGrpc(
     open.add(session);
     opened?.();
     session.setLocalWindowSize(CONNECTION_WINDOW);
-    session.on('error', () => {});
     session.once('close', () => {
       open.delete(session);
       closed?.();
@@ -73,20 +64,18 @@ export async function serveGrpc(
   server.prependListener('secureConnection', (socket: TLSSocket) => {
     socket.alpnProtocol ||= 'h2';
   });
-  // A connection whose handshake has not ended belongs to no session.
+  // Includes connections whose handshake has not ended: those belong to no session yet.
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  // What a client does wrong ends its own connection or stream, and nothing else.
-  server.on('sessionError', () => {});
-  server.on('stream', (stream) => void stream.on('error', () => {}));
+  containErrors(server);
   await listening(server, address, group);
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      // What is being answered gets its time; streams of sessions would never end.
+      // Calls that are being answered get some time. The streams of sessions would never end.
       for (const session of open) session.close();
       const late = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
@@ -138,16 +127,17 @@ function giveToGroup(path: string, group: number): void {
   }
 }
 
-/** A server that was killed leaves its socket, which nobody answers at. */
+/** Removes the socket file of a server that was killed. Throws when a server answers there. */
 async function removeStale(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isSocket()) return;
   const answered = await new Promise<boolean>((resolve) => {
     const probe = connect(path);
-    probe.once('connect', () => resolve(true));
+    probe.once('connect', () => {
+      resolve(true);
+      probe.destroy();
+    });
     probe.once('error', (error) => resolve(errnoOf(error) !== 'ECONNREFUSED'));
-    probe.once('close', () => resolve(false));
-    probe.once('connect', () => probe.destroy());
   });
   if (answered)
     throw new KilnError('KILN_ADDRESS_UNUSABLE', `another server listens on unix://${path}`, {
