@@ -9,6 +9,7 @@ import { contextHost } from './context/context-host.ts';
 import type { LoadedContext, LocalContext } from './context/loaded-context.ts';
 import type { AskedImageFrontend, ImageFrontendAnswer } from './image-frontends.ts';
 import { type BuildRequest, IMAGE_FRONTEND, type NamedContextSource } from './request.ts';
+import { provenanceArguments } from './request-fields.ts';
 import { type Session, WHOLE } from './session.ts';
 
 /** A frontend in an image, with the inputs of the build that asks it. */
@@ -34,7 +35,7 @@ export function syntaxFrontend(
       const own = ownDirectories(loaded, request, bridge.context);
       const options = withMore(
         {
-          ...optionsOf(request),
+          ...frontendOptionsOf(request),
           ...(own.filename !== undefined && { filename: own.filename }),
           ...Object.fromEntries(request.frontendOptions),
           cmdline,
@@ -58,7 +59,10 @@ export function gatewayFrontend(bridge: Bridge, request: BuildRequest): ImageFro
     kind: 'image',
     dockerfile: undefined,
     async ask(more) {
-      const given = { ...optionsOf(request), ...Object.fromEntries(request.frontendOptions) };
+      const given = {
+        ...frontendOptionsOf(request),
+        ...Object.fromEntries(request.frontendOptions),
+      };
       const options = withMore(given, more);
       const image = options['source'];
       if (!image)
@@ -144,39 +148,29 @@ function ownDirectories(
   return { directories, filename: 'Dockerfile' };
 }
 
-/** The options that the fields of a request make, by BuildKit's names. */
-function optionsOf(request: BuildRequest): Record<string, string> {
-  const { context, noCache, network, target, namedContexts } = request;
-  const options: Record<string, string | undefined> = {
+/**
+ * The options that the fields of a request make, by BuildKit's names: those that are arguments in
+ * provenance, and those that provenance omits.
+ */
+export function frontendOptionsOf(request: BuildRequest): Record<string, string> {
+  const { context, namedContexts } = request;
+  const proxies = [...request.proxies].map(([name, value]) => [`build-arg:${name}`, value]);
+  const options: Record<string, string> = {
+    ...Object.fromEntries(proxies),
+    ...provenanceArguments(request),
     ...(context.kind === 'remote' && { context: context.url }),
     ...(request.dockerfile.kind === 'input' && { dockerfilekey: 'dockerfile' }),
-    target,
-    ...prefixed('build-arg', request.proxies),
-    ...prefixed('build-arg', request.buildArgs),
-    ...prefixed('label', request.labels),
-    platform: request.platforms.map(formatPlatform).join() || undefined,
-    'no-cache': noCache === 'none' ? undefined : noCache === 'all' ? '' : noCache.join(),
-    'image-resolve-mode': request.pull ? 'pull' : undefined,
-    'force-network-mode': network === 'default' ? undefined : network,
-    'add-hosts': request.extraHosts.map(({ host, ip }) => `${host}=${ip}`).join() || undefined,
-    'shm-size': request.shmSize > 0 ? String(request.shmSize) : undefined,
-    ulimit:
-      request.ulimits.map(({ name, soft, hard }) => `${name}=${soft}:${hard}`).join() || undefined,
-    'cgroup-parent': request.cgroupParent || undefined,
+    ...(request.platforms.length > 0 && {
+      platform: request.platforms.map(formatPlatform).join(),
+    }),
+    ...(request.pull && { 'image-resolve-mode': 'pull' }),
+    ...(request.cgroupParent !== '' && { 'cgroup-parent': request.cgroupParent }),
     ...(namedContexts.size > 0 && { 'frontend.caps': 'moby.buildkit.frontend.contexts+forward' }),
   };
+  // In provenance, these do not say which directory or layout they are.
   for (const [name, source] of namedContexts)
     Object.assign(options, namedContextOptions(name, source));
-  return Object.fromEntries(
-    Object.entries(options).filter((entry): entry is [string, string] => entry[1] !== undefined),
-  );
-}
-
-function prefixed(
-  prefix: string,
-  values: ReadonlyMap<string, string>,
-): Readonly<Record<string, string>> {
-  return Object.fromEntries([...values].map(([name, value]) => [`${prefix}:${name}`, value]));
+  return options;
 }
 
 function namedContextOptions(name: string, source: NamedContextSource): Record<string, string> {

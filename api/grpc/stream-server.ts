@@ -17,7 +17,7 @@ export interface StreamEvents {
   readonly closed: () => void;
 }
 
-/** Serves gRPC on one byte stream, whose other side is the client. The caller destroys the stream. */
+/** Serves gRPC on a byte stream, whose other side is the client. The caller destroys the stream. */
 export function serveStream(
   bytes: Duplex,
   routes: (router: ConnectRouter) => void,

@@ -1,0 +1,63 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { frontendOptionsOf } from '../../builder/image-frontend.ts';
+import { type BuildRequest, buildRequest, imageContext } from '../../builder/request.ts';
+import { gitRefOf } from '../../frontend/convert/gitref.ts';
+import { readFrontendOptions } from './frontend-options.ts';
+
+const REPOSITORY = 'https://example.com/team/app.git#main';
+
+/** The fields that options of a frontend carry, each with a value that is not the default. */
+const CARRIED: Partial<BuildRequest> = {
+  target: 'end',
+  buildArgs: new Map([
+    ['A', 'b=c,d'],
+    ['EMPTY', ''],
+  ]),
+  labels: new Map([['l', 'v']]),
+  platforms: [
+    { os: 'linux', architecture: 'arm64' },
+    { os: 'linux', architecture: 'amd64' },
+  ],
+  noCache: ['base', 'end'],
+  pull: true,
+  network: 'host',
+  extraHosts: [
+    { host: 'db', ip: '10.0.0.1' },
+    { host: 'web', ip: '::1' },
+  ],
+  shmSize: 64 << 20,
+  ulimits: [{ name: 'nofile', soft: 1024, hard: -1 }],
+  cgroupParent: 'parent',
+  namedContexts: new Map([
+    ['assets', { kind: 'directory', name: 'assets' }],
+    ['base', imageContext('busybox:1')],
+    ['empty', imageContext('scratch')],
+    ['app', { kind: 'git', url: REPOSITORY, git: gitRefOf(REPOSITORY)! }],
+    ['file', { kind: 'http', url: 'https://example.com/file.tar' }],
+    ['graph', { kind: 'graph', definition: 'AAEC', config: '{"os":"linux"}' }],
+  ]),
+};
+
+function readBack(request: BuildRequest): BuildRequest {
+  const options = frontendOptionsOf(request);
+  const inputs = { graph: Buffer.from('AAEC', 'base64') };
+  return readFrontendOptions({ frontend: 'dockerfile.v0', options, inputs }, buildRequest({}));
+}
+
+test('options are read into the fields that they were written from', () => {
+  const read = readBack(buildRequest(CARRIED));
+  for (const [field, value] of Object.entries(CARRIED))
+    assert.equal(read[field as keyof BuildRequest], value, field);
+  assert.is(readBack(buildRequest({ noCache: 'all' })).noCache, 'all');
+  assert.is(readBack(buildRequest({ network: 'none' })).network, 'none');
+});
+
+test('a request of defaults writes no option', () => {
+  const request = buildRequest({});
+  assert.equal(frontendOptionsOf(request), {});
+  for (const field of Object.keys(CARRIED) as (keyof BuildRequest)[])
+    assert.equal(readBack(request)[field], request[field], field);
+});
+
+test.run();
