@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type Engine, openEngine } from '../builder/engine.ts';
 import { proxySettings } from '../registry/proxy.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
@@ -10,7 +10,7 @@ import { configuredNetwork } from './network-options.ts';
 import { stderr } from './output.ts';
 import { registrySettings } from './registry-options.ts';
 import { rootlessMap } from './rootless.ts';
-import { storeRoot } from './store-root.ts';
+import { ownStoreRoot } from './store-root.ts';
 import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
 import { VERSION } from './version.ts';
 
@@ -21,7 +21,7 @@ import { VERSION } from './version.ts';
  */
 export function openLocalEngine(): Engine {
   const { env } = process;
-  const root = resolve(storeRoot(env, process.getuid?.() ?? 0));
+  const root = ownStoreRoot();
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
   const engine = openEngine({
     root,
@@ -75,5 +75,5 @@ export function stateDirectory(): string {
   const runtime = rootlessMap() === undefined ? '/run' : process.env['XDG_RUNTIME_DIR'];
   // In a container /run may not be writable, and XDG_RUNTIME_DIR may belong to another user.
   if (runtime && isWritable(join(runtime, 'kiln'))) return join(runtime, 'kiln');
-  return resolve(storeRoot(process.env, process.getuid?.() ?? 0), 'run');
+  return join(ownStoreRoot(), 'run');
 }

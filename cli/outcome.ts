@@ -1,6 +1,6 @@
 import { CancelledError } from '../base/errors.ts';
 import { closedOutputError, stderr, stdout } from './output.ts';
-import { exitCodeOf, printError } from './report.ts';
+import { printError } from './report.ts';
 
 /**
  * # The exit code of the process
@@ -47,11 +47,11 @@ export function beginOutcome(): Outcome {
       succeed();
     },
     async threw(error) {
-      await printError(error);
+      const code = await printError(error);
       // A user who cancels does not want to wait. Bytes that a stalled reader has not taken would
       // keep the event loop alive.
       if (error instanceof CancelledError) endNow(error.exitCode);
-      setOutcome(exitCodeOf(error));
+      setOutcome(code);
     },
   };
 }
@@ -95,5 +95,5 @@ function unfinished(): void {
 /** Handles an error that nothing caught. Other work in progress is abandoned, as in a crash. */
 function lastResort(error: unknown): void {
   if (known) return;
-  void printError(error).finally(() => endNow(exitCodeOf(error)));
+  printError(error).then(endNow, () => endNow(SOFTWARE));
 }

@@ -1,20 +1,18 @@
-import { resolve } from 'node:path';
 import { KilnError, messageOf } from '../base/errors.ts';
 import { unhandledOsError } from '../base/oserror.ts';
 import type { WarningEvent } from '../base/progress.ts';
 import { redactError, redactUrl } from '../base/redact.ts';
-import { storeFailure } from '../snapshotter/store/store-errors.ts';
 import { stderr } from './output.ts';
-import { storeRoot } from './store-root.ts';
 import { plainLine } from './terminal/text.ts';
 
 /**
  * Prints an error to standard error: the place with an excerpt of the file, the message with its
  * code, and a hint about the next step. An error that is not a KilnError is a bug in Kiln and is
- * printed with its stack. Passwords in URLs are left out.
+ * printed with its stack. Passwords in URLs are left out. Returns the exit code of a command that
+ * fails with the error. It is 70 for a bug.
  */
-export async function printError(thrown: unknown): Promise<void> {
-  const error = forUser(thrown);
+export async function printError(thrown: unknown): Promise<number> {
+  const error = await errorForUser(thrown);
   if (!(error instanceof KilnError)) {
     const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
     const cause =
@@ -26,11 +24,12 @@ export async function printError(thrown: unknown): Promise<void> {
         `ERROR: this is a bug in Kiln, please report it: ${messageOf(error)}\n${stack}${cause}\n`,
       ),
     );
-    return;
+    return 70;
   }
   const { renderError } = await import('../frontend/diagnostics.ts');
   const redacted = redactError(error);
   stderr.write(`${renderError(stderr.isTTY ? withCleanNotes(redacted) : redacted)}\n`);
+  return error.exitCode;
 }
 
 /**
@@ -42,19 +41,16 @@ function withCleanNotes(error: KilnError): KilnError {
   return new KilnError(code, message, { place, hint, exitCode, notes: error.notes.map(plainLine) });
 }
 
-/** Returns the exit code of a command that threw `thrown`. It is 70 for a bug. */
-export function exitCodeOf(thrown: unknown): number {
-  const error = forUser(thrown);
-  return error instanceof KilnError ? error.exitCode : 70;
-}
-
-/** Returns the error that the user is told: an error of the system has become a KilnError. */
-function forUser(thrown: unknown): unknown {
+/**
+ * Returns the error that the user sees: an error of the system becomes a KilnError. Only here, when
+ * something has failed, the modules are loaded that know where the store is.
+ */
+async function errorForUser(thrown: unknown): Promise<unknown> {
   const error = originalError(thrown);
   if (error instanceof KilnError) return error;
-  return unhandledOsError(
-    storeFailure(error, resolve(storeRoot(process.env, process.getuid?.() ?? 0))),
-  );
+  const { ownStoreRoot } = await import('./store-root.ts');
+  const { storeFailure } = await import('../snapshotter/store/store-errors.ts');
+  return unhandledOsError(storeFailure(error, ownStoreRoot()));
 }
 
 /**

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { rootlessMap } from './rootless.ts';
 import { dataDirectory } from './user-directories.ts';
 
@@ -12,4 +12,9 @@ export function storeRoot(env: NodeJS.ProcessEnv, uid: number): string {
   const map = rootlessMap(env);
   if (uid === 0 && map === undefined) return '/var/lib/kiln';
   return join(dataDirectory(env).path, map === 'own' ? 'kiln-own-ids' : 'kiln');
+}
+
+/** Returns the absolute path of the store of this process. */
+export function ownStoreRoot(): string {
+  return resolve(storeRoot(process.env, process.getuid?.() ?? 0));
 }

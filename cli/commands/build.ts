@@ -25,7 +25,7 @@ import {
   type ViewOptions,
 } from '../progress/view.ts';
 import { dockerConfigPath } from '../registry-options.ts';
-import { exitCodeOf, printError, printWarnings } from '../report.ts';
+import { printError, printWarnings } from '../report.ts';
 import { colorEnabled } from '../terminal/terminal-size.ts';
 
 export function declareCommand(): Command {
@@ -257,6 +257,5 @@ async function printFailure(
 ): Promise<number> {
   view.close(error instanceof CancelledError ? 'cancelled' : 'failed');
   if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
-  await printError(error);
-  return exitCodeOf(error);
+  return await printError(error);
 }

@@ -4,6 +4,7 @@ import { KilnError } from '../../base/errors.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { mount, unmount } from '../../snapshotter/sys/mount.ts';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
+import { installCommand } from '../probe.ts';
 import {
   BINFMT,
   type Registration,
@@ -12,7 +13,7 @@ import {
   registrationFor,
 } from './binfmt.ts';
 import { isStatic, type Machine, machineOf } from './elf.ts';
-import { findEmulator, INSTALL_EMULATORS, isEmulator, isNative } from './find-emulator.ts';
+import { findEmulator, isEmulator, isNative } from './find-emulator.ts';
 import { type EmulationNamespace, openEmulationNamespace } from './namespace.ts';
 
 /**
@@ -168,7 +169,7 @@ function noEmulator(platform: Platform, machine: Machine): KilnError {
     'KILN_NO_EMULATION',
     `steps for ${formatPlatform(platform)} cannot run here: no emulator is installed (a ` +
       `static qemu-${machine.qemu})`,
-    { hint: INSTALL_EMULATORS, notes: [CROSS] },
+    { hint: installCommand(EMULATORS), notes: [CROSS] },
   );
 }
 
@@ -196,3 +197,6 @@ function foreign(platform: Platform): KilnError {
     },
   );
 }
+
+/** The packages that bring emulators. */
+const EMULATORS = { apt: 'qemu-user-static', dnf: 'qemu-user-static', apk: 'qemu-aarch64' };

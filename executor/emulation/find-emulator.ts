@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { arch, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { installCommand } from '../probe.ts';
 import { elfHeader, isStatic, type Machine, machineOf } from './elf.ts';
 
 const DEFAULT_PATH =
@@ -93,9 +92,3 @@ export function armProgram(): Buffer {
     program.writeUInt16LE(half, at);
   return program;
 }
-
-export const INSTALL_EMULATORS = installCommand({
-  apt: 'qemu-user-static',
-  dnf: 'qemu-user-static',
-  apk: 'qemu-aarch64',
-});

@@ -1,0 +1,413 @@
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { posix } from 'node:path';
+import { CancelledError, KilnError } from '../base/errors.ts';
+import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
+import type { SpawnOptions } from '../snapshotter/sys/launch.ts';
+import { mountMemory } from '../snapshotter/sys/memory.ts';
+import {
+  changeMount,
+  cloneMount,
+  createMount,
+  type DetachedMount,
+  unmount,
+} from '../snapshotter/sys/mount.ts';
+import { openRoot } from '../snapshotter/sys/rooted.ts';
+import type { Placement } from './cgroups.ts';
+import type { EmulationPlan } from './emulation/emulation.ts';
+import { hostOomKills } from './enter-cgroups.ts';
+import type { ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
+import { killSandbox } from './kill.ts';
+import { within } from './network/namespace.ts';
+import { closeAll, drain, feed, makePipe } from './pipes.ts';
+import {
+  type JoinedNetwork,
+  type JoinedSandboxHost,
+  joinNetwork,
+  networkFiles,
+  type SandboxHost,
+} from './sandbox-host.ts';
+import {
+  makeKernelTrees,
+  makeMountPoints,
+  makeWorkingDirectory,
+  tmpfsModes,
+} from './sandbox-tree.ts';
+import { type Spawned, spawnProcess } from './spawn.ts';
+import { deviceMounts, runtimeConfig } from './spec.ts';
+import { inState } from './state-files.ts';
+import { type ResolvedUser, resolveUser } from './user.ts';
+
+/** The whole environment that a runtime gets. */
+const RUNTIME_ENV = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
+
+/** A process, and how its programs are run. */
+export interface PlannedSpec extends ProcessSpec {
+  readonly plan: EmulationPlan;
+}
+
+/**
+ * Runs one process in a sandbox of its own, and waits until everything in the sandbox has ended.
+ * Rejects with a CancelledError after `signal` was aborted.
+ */
+export async function runSandbox(
+  opened: SandboxHost,
+  request: PlannedSpec,
+  io: ProcessIO,
+  signal: AbortSignal,
+): Promise<ProcessResult> {
+  if (signal.aborted) throw new CancelledError(signal.reason);
+  const host = await opened.join();
+  const spec = withEmulator(withCleanTargets(withDevices(request, host.cgroups.guardDevices)));
+  using scope = new DisposableStack();
+  // The network comes before anything is made in the tree, because others may use the tree during
+  // this wait.
+  const network = await joinNetwork(host, spec, scope);
+  if (signal.aborted) throw new CancelledError(signal.reason);
+  using root = openRoot(spec.rootfs);
+  const user = resolveUser(root, spec.user);
+  makeKernelTrees(root);
+  const moded = {
+    ...spec,
+    mounts: tmpfsModes(root, spec.mounts),
+    cwd: makeWorkingDirectory(root, spec),
+  };
+  using stubs = makeMountPoints(root, spec, isFile);
+  try {
+    return await runBundle(host, moded, { user, network }, io, signal);
+  } finally {
+    stubs.remove();
+  }
+}
+
+function withDevices(spec: PlannedSpec, guardDevices: boolean): PlannedSpec {
+  return spec.devices?.length
+    ? { ...spec, mounts: [...spec.mounts, ...deviceMounts(spec, guardDevices)] }
+    : spec;
+}
+
+/** Runs one sandbox, from making its bundle directory to removing it. */
+async function runBundle(
+  host: JoinedSandboxHost,
+  spec: PlannedSpec,
+  { user, network }: Pick<Surroundings, 'user' | 'network'>,
+  io: ProcessIO,
+  signal: AbortSignal,
+): Promise<ProcessResult> {
+  const id = host.nextId();
+  const bundle = `${host.directory}/${id}`;
+  inState(host.directory, () => mkdirSync(bundle, { mode: 0o700 }));
+  const inMemory = (spec.secretEnv ?? []).length > 0 && isOnDisk(host.directory);
+  const place = host.cgroups.place(id, {
+    own: spec.security === 'insecure' || (spec.devices ?? []).some(({ nodes }) => nodes.length > 0),
+    parent: spec.cgroupParent,
+    limits: spec.limits,
+  });
+  using scope = new DisposableStack();
+  // This also covers a runtime that was never started. A second call does nothing.
+  scope.defer(() => void place.finish());
+  scope.defer(() => rmSync(bundle, { recursive: true, force: true }));
+  if (inMemory) {
+    mountMemory(bundle, '16m');
+    scope.defer(() => unmount(bundle));
+  }
+  const staged = stageMounts(host, spec, bundle, scope);
+  const sysfs = spec.plan.kind === 'private' ? stageSysfs(network, bundle, scope) : undefined;
+  const config = configFor(host, staged, { user, place, io, network, sysfs });
+  inState(host.directory, () => writeFileSync(`${bundle}/config.json`, config, { mode: 0o600 }));
+  // The runtime copies the config into its state directory.
+  const state = inMemory ? `${bundle}/runtime` : host.runtimeRoot;
+  const result = await supervise(host, { id, bundle, state, place, args: spec.args }, io, signal);
+  return spec.plan.kind === 'native'
+    ? result
+    : { ...result, emulator: posix.basename(spec.plan.emulator) };
+}
+
+const IN_MEMORY = [0x01021994, 0x858458f6];
+
+/** True when the file system is neither tmpfs nor ramfs (statfs(2)). */
+function isOnDisk(path: string): boolean {
+  return !IN_MEMORY.includes(statfsSync(path).type);
+}
+
+interface Surroundings {
+  readonly user: ResolvedUser;
+  readonly place: Placement;
+  readonly io: ProcessIO;
+  readonly network: JoinedNetwork;
+  readonly sysfs: string | undefined;
+}
+
+function configFor(
+  host: JoinedSandboxHost,
+  spec: PlannedSpec,
+  { user, place, io, network, sysfs }: Surroundings,
+): string {
+  return runtimeConfig(spec, {
+    user,
+    network: network.namespace,
+    ...networkFiles(host, spec, network),
+    cgroupsPath: place.path,
+    ownGroups: place.groups,
+    resources: place.resources,
+    cgroupMount: host.cgroups.mode !== 'none',
+    guardDevices: host.cgroups.guardDevices,
+    seccompBpf: host.seccompBpf,
+    warn: io.warn ?? host.warnings.warn,
+    terminal: io.lent?.terminal ?? false,
+    sysfs,
+    userNamespace: spec.plan.kind === 'private' ? spec.plan.userNamespace : undefined,
+  });
+}
+
+interface Sandbox {
+  readonly id: string;
+  readonly bundle: string;
+  /** The runtime's `--root`. */
+  readonly state: string;
+  readonly place: Placement;
+  readonly args: readonly string[];
+}
+
+/**
+ * Starts the runtime, waits until it and everything in the sandbox has ended, and says how it
+ * ended.
+ */
+async function supervise(
+  host: JoinedSandboxHost,
+  sandbox: Sandbox,
+  io: ProcessIO,
+  signal: AbortSignal,
+): Promise<ProcessResult> {
+  const oomBefore = hostOomKills();
+  const child = start(host, sandbox, io);
+  let release: (() => void) | undefined;
+  const abort = () => {
+    release ??= killSandbox(child.pid, `${sandbox.bundle}/pid`);
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  try {
+    const exit = await child.exited;
+    const { code } = exit;
+    release?.();
+    await child.drained;
+    await removeState(host, sandbox);
+    const counters = sandbox.place.finish();
+    if (signal.aborted) throw new CancelledError(signal.reason);
+    if (code !== 0) throwStartFailure(sandbox);
+    // Without a counter for this process alone, the counter of the whole host decides.
+    const oomKilled =
+      counters.oomKills === undefined
+        ? code === 137 && hostOomKills() > oomBefore
+        : counters.oomKills > 0;
+    const usage = {
+      cpuMs: counters.cpuMs ?? exit.cpuMs,
+      peakMemory: counters.peakMemory ?? exit.peakMemory,
+    };
+    return { exitCode: code, oomKilled, usage };
+  } finally {
+    signal.removeEventListener('abort', abort);
+    release?.();
+  }
+}
+
+interface Running extends Spawned {
+  readonly drained: Promise<unknown>;
+}
+
+function start(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO): Running {
+  const program = {
+    path: host.runtime.path,
+    args: runtimeArguments(host, sandbox),
+    env: RUNTIME_ENV,
+  };
+  const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
+    sandbox.place.start(() => spawnProcess({ ...program, ...more }));
+  if (io.lent)
+    return { ...spawn({ stdio: io.lent.descriptors, session: false }), drained: Promise.resolve() };
+  const [out, err] = [makePipe(), makePipe()];
+  const input = io.stdin ? makePipe() : { read: openSync('/dev/null', 'r') };
+  // The runtime gets its own session, so that Ctrl-C reaches only Kiln.
+  const child = spawn({ stdio: [input.read, out.write, err.write] });
+  closeAll([input.read, out.write, err.write]);
+  if ('write' in input && io.stdin) feed(input.write, io.stdin);
+  const drained = Promise.all([
+    drain(out.read, (data) => io.output(1, data)),
+    drain(err.read, (data) => io.output(2, data)),
+  ]);
+  drained.catch(() => {});
+  return { ...child, drained };
+}
+
+function runtimeArguments(
+  host: JoinedSandboxHost,
+  { id, bundle, state, place }: Sandbox,
+): string[] {
+  const log = [`--log=${bundle}/log`, '--log-format=json'];
+  const manager = host.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
+  return [
+    '--root',
+    state,
+    ...log,
+    ...manager,
+    'run',
+    '--bundle',
+    bundle,
+    '--pid-file',
+    `${bundle}/pid`,
+    id,
+  ];
+}
+
+/** The runtime removes its own state unless it was killed. */
+async function removeState(host: JoinedSandboxHost, { id, state }: Sandbox): Promise<void> {
+  if (!existsSync(`${state}/${id}`)) return;
+  const nothing = openSync('/dev/null', 'r+');
+  try {
+    const args = ['--root', state, 'delete', '--force', id];
+    await spawnProcess({
+      path: host.runtime.path,
+      args,
+      env: RUNTIME_ENV,
+      stdio: [nothing, nothing, nothing],
+    }).exited;
+  } finally {
+    closeSync(nothing);
+  }
+}
+
+/** Throws when the runtime itself failed, so that the process never ran. */
+function throwStartFailure({ bundle, args }: Sandbox): void {
+  const messages = [];
+  for (const line of readLines(`${bundle}/log`)) {
+    const { level, msg } = JSON.parse(line) as { level?: string; msg?: string };
+    if (level === 'error' && msg) messages.push(msg);
+  }
+  if (messages.length === 0) return;
+  const missing = /executable file|no such file/i.test(messages.join());
+  throw new KilnError(
+    'KILN_PROCESS_START',
+    `cannot start ${args[0] ?? 'the process'}: ${messages.join('; ')}`,
+    {
+      hint: missing
+        ? `Check that the image has ${args[0]}, built for its own architecture.`
+        : undefined,
+    },
+  );
+}
+
+function readLines(path: string): readonly string[] {
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
+}
+
+/**
+ * Changes the mount sources of the spec that the runtime cannot use directly. They are mounted
+ * below `bundle` until `scope` ends.
+ */
+function stageMounts(
+  host: JoinedSandboxHost,
+  spec: PlannedSpec,
+  bundle: string,
+  scope: DisposableStack,
+): PlannedSpec {
+  const { guardDevices } = host.cgroups;
+  const rootfs = guardDevices
+    ? stage(spec.rootfs, `${bundle}/rootfs`, scope, MOUNT_ATTR.NODEV)
+    : spec.rootfs;
+  const mounts = spec.mounts.map((mount, at) =>
+    mount.kind === 'bind' && DESCRIPTOR.test(mount.source)
+      ? { ...mount, source: stage(mount.source, `${bundle}/${at}`, scope) }
+      : mount,
+  );
+  return { ...spec, rootfs, mounts };
+}
+
+/**
+ * A source by descriptor, which belongs to this process's mount namespace. A bind mount of it from
+ * inside the sandbox's own namespace would be refused.
+ */
+const DESCRIPTOR = /^\/proc\/(self|\d+)\/fd\/\d+$/;
+
+function stage(source: string, path: string, scope: DisposableStack, attributes = 0): string {
+  if (isFile(source)) writeFileSync(path, '', { mode: 0o600 });
+  else mkdirSync(path, { mode: 0o700 });
+  using copy = cloneMount(source, { recursive: true });
+  if (attributes !== 0) changeMount(copy.fd, { set: attributes, recursive: true });
+  copy.attach(path);
+  // The mount is removed before the bundle, because the stack unwinds from the top.
+  scope.defer(() => unmount(path));
+  return path;
+}
+
+/**
+ * Mounts a sysfs for the sandbox. A sysfs shows the network namespace in which it is mounted, and
+ * the mount needs rights over that namespace. The user namespace of an emulation has such rights
+ * only over a network that the runtime makes alone. This is a fresh mount, because the host's /sys
+ * has other file systems below it.
+ */
+function stageSysfs(
+  { namespace }: JoinedNetwork,
+  bundle: string,
+  scope: DisposableStack,
+): string | undefined {
+  if (namespace === 'none') return undefined;
+  const path = `${bundle}/sys`;
+  mkdirSync(path, { mode: 0o700 });
+  using sysfs = namespace === 'host' ? newSysfs() : sysfsOf(namespace.path);
+  sysfs.attach(path);
+  scope.defer(() => unmount(path));
+  return path;
+}
+
+function sysfsOf(network: string): DetachedMount {
+  const fd = openSync(network, 'r');
+  try {
+    return within(fd, newSysfs);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function newSysfs(): DetachedMount {
+  return createMount(
+    'sysfs',
+    [],
+    MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC,
+  );
+}
+
+/**
+ * Normalises mount targets as the mount table will show them: absolute, without `.`, `..` and
+ * doubled slashes.
+ */
+function withCleanTargets(spec: PlannedSpec): PlannedSpec {
+  const clean = (path: string) => posix.resolve('/', path);
+  return {
+    ...spec,
+    mounts: spec.mounts.map((mount) => ({ ...mount, target: clean(mount.target) })),
+  };
+}
+
+/** Mounts the emulator into the sandbox when the kernel looks for it there. */
+function withEmulator(spec: PlannedSpec): PlannedSpec {
+  if (spec.plan.kind !== 'host' || !spec.plan.mountEmulator) return spec;
+  const { emulator } = spec.plan;
+  return {
+    ...spec,
+    mounts: [{ kind: 'bind', source: emulator, target: emulator, readonly: true }, ...spec.mounts],
+  };
+}
+
+function isFile(path: string): boolean {
+  return !statSync(path).isDirectory();
+}
