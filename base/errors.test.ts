@@ -64,4 +64,17 @@ test('an error keeps the first place it is given and all its other fields', () =
   assert.is(new CancelledError().exitCode, 130);
 });
 
+test('an error with other parts keeps the rest', () => {
+  const place: Place = { kind: 'flag', flag: '--tag' };
+  const options = { place, hint: 'mend it', exitCode: 2, notes: ['a'], cause: 'why' };
+  const error = new KilnError('KILN_USAGE', 'wrong', options).with({
+    message: 'very wrong',
+    notes: ['a', 'b'],
+  });
+  assert.equal(
+    [error.code, error.message, error.place, error.hint, error.exitCode, error.notes, error.cause],
+    ['KILN_USAGE', 'very wrong', place, 'mend it', 2, ['a', 'b'], 'why'],
+  );
+});
+
 test.run();

@@ -69,14 +69,14 @@ export class KilnError extends Error {
 
   /** The same error with a place. An error that already has a place keeps it. */
   at(place: Place | undefined): KilnError {
-    if (this.place || !place) return this;
-    return new KilnError(this.code, this.message, {
-      place,
-      hint: this.hint,
-      exitCode: this.exitCode,
-      notes: this.notes,
-      cause: this.cause,
-    });
+    return this.place || !place ? this : this.with({ place });
+  }
+
+  /** The same error with some parts replaced. */
+  with(changes: KilnErrorOptions & { readonly message?: string }): KilnError {
+    const { message = this.message, ...options } = changes;
+    const { code, place, hint, exitCode, notes, cause } = this;
+    return new KilnError(code, message, { place, hint, exitCode, notes, cause, ...options });
   }
 }
 

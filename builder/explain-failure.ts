@@ -1,6 +1,7 @@
 import type { Digest } from '../base/digest.ts';
-import { CancelledError, KilnError, messageOf, type Place } from '../base/errors.ts';
+import { CancelledError, KilnError, messageOf } from '../base/errors.ts';
 import { unhandledOsError } from '../base/oserror.ts';
+import { placeOf } from '../frontend/problem.ts';
 import { isFull, storeFailure } from '../snapshotter/store/store-errors.ts';
 import { VertexError } from '../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../solver/llb/graph.ts';
@@ -20,8 +21,8 @@ export function explainFailure(
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
   const cause = unhandledOsError(storeFailure(error.cause, store), error.vertex.name);
-  const place = placeOf(withPlace(edges.flatMap(topological), error.vertex.digest));
-  if (cause instanceof KilnError) return withDiskHint(cause, store).at(place);
+  const range = withPlace(edges.flatMap(topological), error.vertex.digest)?.metadata.locations[0];
+  if (cause instanceof KilnError) return withDiskHint(cause, store).at(range && placeOf(range));
   // An unknown error is a bug. It is reported as one, with the name of the vertex.
   return new Error(`${error.vertex.name}: ${messageOf(cause)}`, { cause });
 }
@@ -32,12 +33,7 @@ export function explainFailure(
  */
 function withDiskHint(error: KilnError, store: string): KilnError {
   if (error.code !== 'KILN_STEP_FAILED' || !isFull(store)) return error;
-  const { code, message, place, exitCode, notes, cause } = error;
-  return new KilnError(code, message, {
-    place,
-    exitCode,
-    notes,
-    cause,
+  return error.with({
     hint: `the disk that holds ${store} is full: make room, or name another store with KILN_ROOT`,
   });
 }
@@ -52,15 +48,4 @@ function withPlace(vertices: readonly LlbVertex[], digest: Digest): LlbVertex | 
   return vertices.find(({ inputs, metadata }) => {
     return metadata.locations.length > 0 && inputs.some((input) => input.vertex.digest === digest);
   });
-}
-
-function placeOf(vertex: LlbVertex | undefined): Place | undefined {
-  const range = vertex?.metadata.locations[0];
-  if (!range) return undefined;
-  return {
-    kind: 'source',
-    source: range.source,
-    start: { line: range.start.line, column: 0 },
-    end: { line: range.end.line, column: 0 },
-  };
 }

@@ -240,18 +240,11 @@ async function describeStored(
     );
   } catch (error) {
     if (!(error instanceof KilnError) || error.code === 'KILN_CANCELLED') throw error;
-    const { code, message, place, exitCode, notes } = error;
     const here = `${naming.where} is ${target.digest}; the name is not looked up elsewhere`;
     const hint = [error.hint, `--pull uses the image that the registry has under that name`]
       .filter(Boolean)
       .join('; ');
-    throw new KilnError(code, message, {
-      place,
-      hint,
-      exitCode,
-      notes: [...notes, here],
-      cause: error,
-    });
+    throw error.with({ hint, notes: [...error.notes, here], cause: error });
   }
 }
 

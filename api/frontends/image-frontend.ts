@@ -66,9 +66,8 @@ export function imageFrontends(version: string): ImageFrontends {
 /** The error says which image was wanted: the line of `# syntax` is all that the user wrote. */
 function ofFrontend(image: string, error: unknown): unknown {
   if (!(error instanceof KilnError)) return error;
-  const { code, place, hint, exitCode, notes } = error;
   const message = `the frontend ${image} cannot be loaded: ${error.message}`;
-  return new KilnError(code, message, { place, hint, exitCode, notes, cause: error });
+  return error.with({ message, cause: error });
 }
 
 async function openImage({ resolveImage, solving }: Bridge, image: string) {

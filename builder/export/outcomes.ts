@@ -27,13 +27,6 @@ export class Outcomes {
     const error = unhandledOsError(this.#failures[0]);
     const lines = [...this.#lines, ...notBegun.map((name) => `not done: ${name}`)];
     if (!(error instanceof KilnError) || lines.length === 1) throw error;
-    const { code, message, place, hint, exitCode, notes, cause } = error;
-    throw new KilnError(code, message, {
-      place,
-      hint,
-      exitCode,
-      cause,
-      notes: [...notes, ...lines],
-    });
+    throw error.with({ notes: [...error.notes, ...lines] });
   }
 }

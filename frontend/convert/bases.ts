@@ -240,17 +240,13 @@ async function suggesting<T>(
     const { registered, steps } = nearestStage(conversion, written) ?? {};
     const label = steps?.label;
     if (label === undefined) throw error;
-    const { code, message, place, hint, exitCode, notes, cause } = error;
     const meant =
       registered && label === written.toLowerCase()
         ? ` (the stage ${label} comes later)`
         : ` (did you mean ${label}?)`;
-    throw new KilnError(code, message + meant, {
-      place,
-      hint: hint ?? `the stages are: ${conversion.stages.names().join(', ')}`,
-      exitCode,
-      notes,
-      cause,
+    throw error.with({
+      message: error.message + meant,
+      hint: error.hint ?? `the stages are: ${conversion.stages.names().join(', ')}`,
     });
   }
 }

@@ -27,13 +27,12 @@ export function inTrigger<T>(expression: string, range: SourceRange, work: () =>
     return work();
   } catch (error) {
     if (!(error instanceof KilnError)) throw error;
-    const { code, message, hint, exitCode, notes } = error;
+    const { message, hint } = error;
     const [line = ''] = expression.split('\n');
-    throw new KilnError(code, `${message}, in the base's trigger "ONBUILD ${line}"`, {
+    throw error.with({
+      message: `${message}, in the base's trigger "ONBUILD ${line}"`,
       place: placeOf(range),
       hint: `the base image has to be corrected${hint ? `: ${hint}` : ''}`,
-      exitCode,
-      notes,
       cause: error,
     });
   }
