@@ -11,7 +11,7 @@ import type { StoreServices } from '../snapshotter/overlay/services.ts';
 import { materialsOf } from '../solver/materials.ts';
 import type { StepSession } from '../solver/step-session.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
-import type { BuildRequest } from './request.ts';
+import { type BuildRequest, dockerfileName } from './request.ts';
 import { provenanceArguments } from './request-fields.ts';
 
 /** The parts of a solved build that attestations are made from. */
@@ -87,10 +87,8 @@ async function sbom(
 
 function shortList(paths: readonly string[]): string {
   const shown = paths.slice(0, 3).map((path) => `/${printable(path)}`);
-  return (
-    `${shown.join(', ')}` +
-    `${paths.length > shown.length ? ` and ${paths.length - shown.length} more` : ''}`
-  );
+  const more = paths.length - shown.length;
+  return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
 function factsOf({ request, id, dockerfile, started, finished }: AttestedBuild): BuildFacts {
@@ -98,10 +96,7 @@ function factsOf({ request, id, dockerfile, started, finished }: AttestedBuild):
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   return {
     dockerfile: {
-      name:
-        request.dockerfile.kind === 'file' || request.dockerfile.kind === 'lent'
-          ? basename(request.dockerfile.name)
-          : nameOf(request.dockerfile),
+      name: basename(dockerfileName(request.dockerfile) ?? 'Dockerfile'),
       text: dockerfile.text,
     },
     context: context.kind === 'remote' ? context.url : undefined,
@@ -112,8 +107,4 @@ function factsOf({ request, id, dockerfile, started, finished }: AttestedBuild):
     started: fixed ?? started,
     finished: fixed ?? finished,
   };
-}
-
-function nameOf(dockerfile: BuildRequest['dockerfile']): string {
-  return dockerfile.kind === 'remote' ? basename(dockerfile.url) : 'Dockerfile';
 }

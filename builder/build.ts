@@ -10,7 +10,7 @@ import { exportBuild, needsNoLayers } from './export/exports.ts';
 import { Outcomes } from './export/outcomes.ts';
 import { tryOutputs } from './export/try-outputs.ts';
 import { BuildLog } from './history/build-log.ts';
-import type { BuildRequest } from './request.ts';
+import { type BuildRequest, dockerfileName } from './request.ts';
 import type { Session } from './session.ts';
 import { solveBuild } from './solve-build.ts';
 
@@ -150,13 +150,6 @@ function headerOf(
       : context.kind === 'input'
         ? '-'
         : (session.shownContext ?? context.name);
-  const file =
-    dockerfile.kind === 'file' || dockerfile.kind === 'lent'
-      ? dockerfile.name
-      : dockerfile.kind === 'input'
-        ? '-'
-        : dockerfile.kind === 'remote'
-          ? dockerfile.url
-          : undefined;
+  const file = dockerfile.kind === 'input' ? '-' : dockerfileName(dockerfile);
   return { started: Date.now(), context: place, file, target, tags };
 }

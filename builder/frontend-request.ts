@@ -160,9 +160,7 @@ export function resolverWithProgress(
 }
 
 function fullName(ref: string): string {
-  if (ref.startsWith('oci-layout://')) return ref;
-  const reference = parseReference(ref);
-  return formatReference(reference);
+  return ref.startsWith('oci-layout://') ? ref : formatReference(parseReference(ref));
 }
 
 function graphContext(

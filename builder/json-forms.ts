@@ -1,4 +1,12 @@
-import { type FieldCheck, integer, isObject, shown, text } from '../registry/json-fields.ts';
+import {
+  type FieldCheck,
+  type Invalid,
+  integer,
+  isObject,
+  type Json,
+  shown,
+  text,
+} from '../registry/json-fields.ts';
 
 /*
  * More checks like those of `json-fields.ts`, for JSON that Kiln itself writes. Such JSON has every
@@ -13,9 +21,12 @@ export const count: FieldCheck = (value, field, invalid) => {
   if ((value as number) < 0) throw invalid(`${field} is ${shown(value)}, which is below 0`);
 };
 
-export const object: FieldCheck = (value, field, invalid) => {
+function objectAt(value: unknown, field: string, invalid: Invalid): Json {
   if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
-};
+  return value;
+}
+
+export const object: FieldCheck = objectAt;
 
 export function optional(check: FieldCheck): FieldCheck {
   return (value, field, invalid) => {
@@ -47,9 +58,9 @@ export function pairsOf(check: FieldCheck): FieldCheck {
 /** An object that has all fields of `T`. */
 export function fields<T>(forms: FormsOf<T>): FieldCheck {
   return (value, field, invalid) => {
-    if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
+    const given = objectAt(value, field, invalid);
     for (const [name, check] of Object.entries<FieldCheck>(forms))
-      check(value[name], `${field}.${name}`, invalid);
+      check(given[name], `${field}.${name}`, invalid);
   };
 }
 
@@ -62,8 +73,7 @@ export function union<Tag extends string, T extends { readonly [tag in Tag]: str
 ): FieldCheck {
   const kinds = Object.keys(members);
   return (value, field, invalid) => {
-    if (!isObject(value)) throw invalid(`${field} is ${shown(value)}, not an object`);
-    const kind = value[tag];
+    const kind = objectAt(value, field, invalid)[tag];
     oneOf(...kinds)(kind, `${field}.${tag}`, invalid);
     fields(members[kind as T[Tag]] as FormsOf<unknown>)(value, field, invalid);
   };

@@ -20,7 +20,12 @@ import {
 import { openGateway, solveTree } from './gateway.ts';
 import type { ImageFrontend } from './image-frontend.ts';
 import { internalStep } from './internal-step.ts';
-import { type BuildRequest, DOCKERFILE_FRONTEND, IMAGE_FRONTEND } from './request.ts';
+import {
+  type BuildRequest,
+  DOCKERFILE_FRONTEND,
+  dockerfileName,
+  IMAGE_FRONTEND,
+} from './request.ts';
 import type { LocalDirectory } from './session/lend.ts';
 import type { Solving } from './solving.ts';
 
@@ -80,13 +85,7 @@ async function loadWithProgress(
     if (loaded.from.kind === 'remote')
       return { loaded, vertex: seal(loaded.from.tree, hostPlatform()).vertex.digest };
   }
-  const { dockerfile } = request;
-  const name =
-    dockerfile.kind === 'file' || dockerfile.kind === 'lent'
-      ? dockerfile.name
-      : dockerfile.kind === 'remote'
-        ? dockerfile.url
-        : 'Dockerfile';
+  const name = dockerfileName(request.dockerfile) ?? 'Dockerfile';
   return await internalStep(
     progress,
     `[internal] load build definition from ${name}`,

@@ -166,6 +166,12 @@ export function buildRequest(given: Partial<BuildRequest>): BuildRequest {
   return { ...PLAIN, ...given };
 }
 
+/** The path or URL of a Dockerfile as the user wrote it. Undefined for one without such a name. */
+export function dockerfileName(source: DockerfileSource): string | undefined {
+  if (source.kind === 'remote') return source.url;
+  return source.kind === 'file' || source.kind === 'lent' ? source.name : undefined;
+}
+
 /** The context at a URL. Throws KILN_ADD_GIT when it names a git repository with a wrong query. */
 export function remoteContext(url: string): ContextSource {
   return { kind: 'remote', url, git: gitRefOf(url) };

@@ -15,7 +15,7 @@ import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { describingCodec } from './describing-codec.ts';
 import { explainFailure } from './explain-failure.ts';
-import type { BuildRequest } from './request.ts';
+import { type BuildRequest, dockerfileName } from './request.ts';
 import type { Session } from './session.ts';
 import { workerOf } from './step-worker.ts';
 
@@ -100,13 +100,6 @@ function projectOf({ context, dockerfile, target }: BuildRequest, session: Sessi
       : context.kind === 'input'
         ? '-'
         : session.placeOf(context.name);
-  const file =
-    dockerfile.kind === 'file' || dockerfile.kind === 'lent'
-      ? dockerfile.name
-      : dockerfile.kind === 'remote'
-        ? dockerfile.url
-        : dockerfile.kind === 'input'
-          ? '-'
-          : '';
+  const file = dockerfile.kind === 'input' ? '-' : (dockerfileName(dockerfile) ?? '');
   return digestOfParts([place, file, target ?? '']);
 }

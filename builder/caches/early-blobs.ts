@@ -61,14 +61,12 @@ export class EarlyBlobs {
 
   async #send(layer: LayerId, { context, repository }: EarlyTarget): Promise<void> {
     const packed = await packedOutput({ layers: [layer] }, context);
-    for (const { descriptor } of repository ? packed : []) {
-      const open = (start?: number, end?: number) =>
-        this.#content.open(descriptor.digest, start, end);
-      await (await this.#client()).pushBlob(
-        repository!,
-        { digest: descriptor.digest, size: descriptor.size, open },
-        { signal: this.#signal },
-      );
+    if (!repository) return;
+    const client = await this.#client();
+    for (const { descriptor } of packed) {
+      const { digest, size } = descriptor;
+      const open = (start?: number, end?: number) => this.#content.open(digest, start, end);
+      await client.pushBlob(repository, { digest, size, open }, { signal: this.#signal });
     }
   }
 }

@@ -59,10 +59,13 @@ export function tooLarge(name: string): KilnError {
 }
 
 /** The name of the default Dockerfile: `dockerfile` when only that exists, else `Dockerfile`. */
+export function defaultName(has: (name: string) => boolean): string {
+  return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
+}
+
+/** The name of the default Dockerfile of a directory. */
 export function defaultDockerfile(directory: string): string {
-  return !isThere(directory, 'Dockerfile') && isThere(directory, 'dockerfile')
-    ? 'dockerfile'
-    : 'Dockerfile';
+  return defaultName((name) => isThere(directory, name));
 }
 
 function suggestion(path: string, directory: string | undefined): string {

@@ -4,7 +4,7 @@ import type { ProgressSink } from '../../base/progress.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DockerfileSource } from '../request.ts';
 import { onlyFiles, type Session } from '../session.ts';
-import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
+import { DOCKERFILE_LIMIT, defaultName, dockerfileFrom } from './dockerfile-file.ts';
 import { ignoreOf } from './ignore-file.ts';
 import type { LocalContext } from './loaded-context.ts';
 import { readInTree } from './tree-file.ts';
@@ -28,8 +28,8 @@ export async function readLentDockerfile(
 ): Promise<SourceText> {
   const { path } = await session.directory(directory, wantedFor(name));
   const read = (file: string) => readInTree(path, file, DOCKERFILE_LIMIT);
-  const lower = name === 'Dockerfile' && read(name).kind === 'absent' ? 'dockerfile' : name;
-  const found = read(lower).kind === 'absent' ? name : lower;
+  const has = (file: string) => read(file).kind !== 'absent';
+  const found = name === 'Dockerfile' ? defaultName(has) : name;
   return dockerfileFrom({ path: join(path, found), name: found, directory: path }, () =>
     read(found),
   );

@@ -1,11 +1,10 @@
 import type { GitRef } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
-import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildRequest, ContextSource } from '../request.ts';
 import { dockerfileElsewhere } from './dockerfile-elsewhere.ts';
-import { DOCKERFILE_LIMIT } from './dockerfile-file.ts';
+import { DOCKERFILE_LIMIT, defaultName } from './dockerfile-file.ts';
 import { readFetched } from './fetched-dockerfile.ts';
 import type { FetchingHost, LoadedContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
@@ -44,14 +43,10 @@ async function inTree(
   await using fetched = await host.fetch(tree);
   const elsewhere = await dockerfileElsewhere(request, host);
   const { dockerfile: source } = request;
-  const name = source.kind === 'file' ? source.name : defaultName(fetched);
+  const has = (file: string) => fetched.find(file, DOCKERFILE_LIMIT).kind !== 'absent';
+  const name = source.kind === 'file' ? source.name : defaultName(has);
   const dockerfile = elsewhere ?? readFetched(fetched, name, name);
   // A `.dockerignore` lists files that a client does not send to the builder. Nothing is sent here,
   // so it is not applied. BuildKit does the same.
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
-}
-
-function defaultName(tree: SolvedTree): string {
-  const has = (name: string) => tree.find(name, DOCKERFILE_LIMIT).kind !== 'absent';
-  return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
 }

@@ -4,7 +4,7 @@ import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import type { Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import { O, S } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
-import { readInRoot } from './tree-file.ts';
+import { isA, readInRoot } from './tree-file.ts';
 
 /**
  * Opens a snapshot for reading. Its files are untrusted, so every path is resolved inside it.
@@ -66,8 +66,4 @@ function entryAt(root: Root, path: string, follow: boolean): TreeEntry | undefin
     modTime: BigInt(mtime.sec) * SECOND + BigInt(mtime.nsec),
     linkname: isA(mode, S.IFLNK) ? root.readlink(path) : '',
   };
-}
-
-function isA(mode: number, type: number): boolean {
-  return (mode & S.IFMT) === type;
 }

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
+import { namesIn } from '../../base/links.ts';
 import type { FoundFile } from '../../frontend/gateway.ts';
 import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { fstat } from '../../snapshotter/sys/calls.ts';
@@ -101,7 +102,7 @@ const READ = FS.O_RDONLY | FS.O_NONBLOCK | FS.O_NOCTTY;
  * when another process changes the path meanwhile.
  */
 function readPlain(tree: string, path: string, max: number): FoundFile | undefined {
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  const parts = namesIn(path);
   if (parts.length === 0 || parts.includes('..')) return undefined;
   let stat: Stats | undefined;
   for (let count = 1; count <= parts.length; count++) {
@@ -181,7 +182,8 @@ const KINDS: Readonly<Record<number, string>> = {
   [S.IFBLK]: 'a device',
 };
 
-function isA(mode: number, type: number): boolean {
+/** True when a mode is that of a file of this type, one of `S.IF…`. */
+export function isA(mode: number, type: number): boolean {
   return (mode & S.IFMT) === type;
 }
 
