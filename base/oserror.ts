@@ -177,6 +177,7 @@ function missing({ doing }: Attempt): string {
 function nextStep(code: string, { path, doing = 'read' }: Attempt): string | undefined {
   const it = path ?? 'it';
   const write = doing === 'write';
+  const elsewhere = write ? ', or choose a place on another disk' : '';
   switch (code) {
     case 'EACCES':
       return write
@@ -202,15 +203,9 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
     case 'ENAMETOOLONG':
       return 'use a shorter name: a file name may have 255 bytes, a path 4095';
     case 'ENOSPC':
-      return (
-        `make room (df -h ${it}; df -i for inodes)` +
-        `${write ? ', or choose a place on another disk' : ''}`
-      );
+      return `make room (df -h ${it}; df -i for inodes)${elsewhere}`;
     case 'EDQUOT':
-      return (
-        'make room within the quota (quota ' +
-        `-s)${write ? ', or choose a place on another disk' : ''}`
-      );
+      return `make room within the quota (quota -s)${elsewhere}`;
     case 'EROFS':
       return 'choose a place that can be written, or mount that file system read-write';
     case 'EMFILE':

@@ -9,8 +9,8 @@ const REQUESTS: Readonly<Record<CallSpec['method'], string>> = {
   targets: 'frontend.targets',
 };
 
-/** By which a frontend in an image says that it answers questions. */
-export const SUBREQUESTS = { 'frontend.caps': 'moby.buildkit.frontend.subrequests+forward' };
+/** The option that asks a frontend in an image for the capability to answer questions. */
+const SUBREQUESTS = { 'frontend.caps': 'moby.buildkit.frontend.subrequests+forward' };
 
 /**
  * Has a frontend in an image answer a question. Throws KILN_FRONTEND_UNSUPPORTED when it answers

@@ -143,8 +143,8 @@ export interface RunInstruction extends Base {
 }
 
 /**
- * One `--mount` with unexpanded values. `raw` is the text after `--mount=`. The converter expands
- * and validates values and adds defaults.
+ * One `--mount` with unexpanded values. `raw` is the text after `--mount=`. The keys of its fields
+ * are in lower case. The converter expands and validates values and adds defaults.
  */
 export interface MountFlag {
   readonly raw: string;

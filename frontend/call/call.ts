@@ -11,7 +11,7 @@ import { parseDockerfile } from '../parse.ts';
  *
  * What `--call` asks instead of building: is anything wrong with it (`check`), what can be given to
  * a target (`outline`), which targets are there (`targets`). Images that are named are looked up,
- * nothing is run. Answers as documents and texts: documents.ts, texts.ts.
+ * and nothing is run. `call-documents.ts` and `texts.ts` write the answers as JSON and as text.
  */
 export interface CheckReport {
   readonly source: SourceText;

@@ -1,4 +1,5 @@
 import type { KilnError } from '../../base/errors.ts';
+import { parseBool } from '../convert/goformat.ts';
 import { quote, trimSpace } from '../gotext.ts';
 import type { Directive } from '../instructions.ts';
 import { problem } from '../problem.ts';
@@ -31,7 +32,7 @@ export function parseCheckOptions(directive: Directive): CheckOptions {
     const value = trimSpace(at < 0 ? '' : part.slice(at + 1));
     if (at >= 0 && (key === 'skip' || key === 'experimental'))
       options[key] = value === 'all' ? 'all' : new Set(value.split(',').map(trimSpace));
-    else if (at >= 0 && key === 'error') options.error = parseBool(value, part, directive);
+    else if (at >= 0 && key === 'error') options.error = truthOf(value, part, directive);
     else throw invalid(`invalid check option ${quote(at < 0 ? part : key)}`, directive);
   }
   return options;
@@ -46,9 +47,9 @@ function splitAtMost(text: string, separator: string, count: number): string[] {
   ];
 }
 
-function parseBool(value: string, part: string, directive: Directive): boolean {
-  if (/^(1|t|T|TRUE|true|True)$/.test(value)) return true;
-  if (/^(0|f|F|FALSE|false|False)$/.test(value)) return false;
+function truthOf(value: string, part: string, directive: Directive): boolean {
+  const found = parseBool(value);
+  if (found !== undefined) return found;
   throw invalid(
     `failed to parse check option ${quote(part)}: parsing ${quote(value)}: invalid syntax`,
     directive,

@@ -17,7 +17,7 @@ export type { Check, Warning } from './warning.ts';
  * All checks that need only the text. The converter has those that need the values of variables and
  * the images.
  */
-export const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks, ...pitfallChecks];
+const CHECKS: readonly Check[] = [...namingChecks, ...usageChecks, ...pitfallChecks];
 
 /**
  * The options that apply: those of the file unless `override` (BUILDKIT_DOCKERFILE_CHECK) is given.

@@ -61,7 +61,7 @@ export function readMount(flag: MountFlag, expand: (text: string) => string): Pa
     env: undefined,
   };
   for (const field of flag.fields) {
-    const key = field.key.toLowerCase();
+    const { key } = field;
     if (!Object.hasOwn(FIELDS, key))
       throw mountError(
         spec,

@@ -235,8 +235,7 @@ export function toCommand(
 function sourcesOf(instruction: StageInstruction, list: StageList, words: Words): StageNode[] {
   if (instruction.kind === 'run') {
     return instruction.mounts.map((mount) => {
-      const from =
-        mount.fields.find((field) => field.key.toLowerCase() === 'from')?.value || 'scratch';
+      const from = mount.fields.find(({ key }) => key === 'from')?.value || 'scratch';
       if (/\$./.test(from)) throw noVariable("a mount's from");
       return list.find(from) ?? unregisteredStage(from, instruction.range, undefined);
     });

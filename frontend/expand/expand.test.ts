@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { KilnError } from '../../base/errors.ts';
-import { environmentOf, expandWord, expansionBudget } from './expand.ts';
+import { expandWord, expansionBudget } from './expand.ts';
 import { replacePattern, trimPrefix, trimSuffix } from './pattern.ts';
 
 interface Table {
@@ -55,7 +55,12 @@ for (const { escape: escapeChar, environment, cases } of tables) {
   }
 }
 
-const env = environmentOf(['a=1', 'b=two words', 'e=', 'n', 'a=2']);
+const env = new Map([
+  ['a', '2'],
+  ['b', 'two words'],
+  ['e', ''],
+  ['n', ''],
+]);
 
 test('an environment takes the last value of a name, and a name alone as empty', () => {
   assert.is(env.get('a'), '2');

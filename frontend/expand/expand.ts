@@ -121,20 +121,6 @@ function hintFor({ message }: Fault): string {
   return 'write ${NAME}, or the escape character before a dollar that is not a variable';
 }
 
-/**
- * A map made of `NAME=value` lines, as in an image config. A line without `=` gives its name an
- * empty value. The last line for a name counts.
- */
-export function environmentOf(lines: Iterable<string>): Map<string, string> {
-  const environment = new Map<string, string>();
-  for (const line of lines) {
-    const at = line.indexOf('=');
-    if (at < 0) environment.set(line, '');
-    else environment.set(line.slice(0, at), line.slice(at + 1));
-  }
-  return environment;
-}
-
 const NOT_ASCII = /[^\0-\x7f]/;
 
 const NOTHING: ReadonlySet<string> = new Set();
@@ -152,7 +138,6 @@ class Fault extends Error {
 type Part =
   | { readonly kind: 'text' | 'single' | 'quotedEscape'; readonly text: string }
   | { readonly kind: 'escape'; readonly char: string }
-  | { readonly kind: 'variable'; readonly name: string; readonly braces: boolean }
   | { readonly kind: 'double'; readonly parts: readonly Part[] }
   | Substitution;
 
