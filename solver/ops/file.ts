@@ -10,7 +10,7 @@ import { sessionOf } from '../step-session.ts';
 import type { World } from '../world.ts';
 import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';
 import { type FileServices, type HashedDirectories, runActions } from './file/run-actions.ts';
-import { treeOf } from './file/tree.ts';
+import { openTreeOf } from './file/tree.ts';
 import { wire } from './file/wiring.ts';
 
 /** The services that file ops use. */
@@ -65,10 +65,7 @@ function inputKey(
     selector: selectorOf(reads),
     digest: async (input, signal) => {
       await using scope = new AsyncDisposableStack();
-      const tree =
-        input.kind === 'directory'
-          ? treeOf(input)
-          : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
+      const tree = await openTreeOf(input, world.snapshotter, scope);
       const digests: Digest[] = [];
       const selected: SelectedContents[] = [];
       for (const { action, selection } of reads.selections) {

@@ -1,7 +1,7 @@
 import type { BuildResult } from '../../result.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/tree.ts';
+import { openTreeOf } from '../file/tree.ts';
 
 /**
  * A name for the initial content of a cache mount, which the same tree always gets: the layers of
@@ -17,10 +17,7 @@ export async function cacheBase(
   if (base.kind === 'snapshot' && base.snapshot.layers.every(isOfImage))
     return base.snapshot.layers.join(' ');
   await using scope = new AsyncDisposableStack();
-  const tree =
-    base.kind === 'directory'
-      ? treeOf(base)
-      : { root: scope.use(await world.snapshotter.view(base.snapshot)).root };
+  const tree = await openTreeOf(base, world.snapshotter, scope);
   return await world
     .hasher(session)
     .digest(tree, { paths: ['/'], wildcard: false, followLinks: true }, signal);

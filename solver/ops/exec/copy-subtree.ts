@@ -5,7 +5,7 @@ import { viewTree } from '../../../cache/select/tree-view.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/tree.ts';
+import { openTreeOf, treeOf } from '../file/tree.ts';
 import { copyWhole } from '../file/whole.ts';
 
 /** The host and the build for which something is copied. */
@@ -26,10 +26,7 @@ export async function copySubtree(
   { world, session, signal }: CopyContext,
 ): Promise<void> {
   await using scope = new AsyncDisposableStack();
-  const tree =
-    input.kind === 'directory'
-      ? treeOf(input)
-      : { root: scope.use(await world.snapshotter.view(input.snapshot)).root };
+  const tree = await openTreeOf(input, world.snapshotter, scope);
   await copyWhole(
     { tree, path, to, hasher: world.hasher(session), pool: world.copyPool, mountedOnly: true },
     signal,

@@ -7,7 +7,7 @@ import type { BuildResult } from '../../result.ts';
 import type { InputKey } from '../../solver.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
-import { treeOf } from '../file/tree.ts';
+import { openTreeOf } from '../file/tree.ts';
 import { mountTypeName, STEP_MOUNTS } from './mount-types.ts';
 import { outputOf } from './opening.ts';
 
@@ -123,10 +123,7 @@ export function inputKeys(
       selector: JSON.stringify(sources),
       digest: async (result, signal) => {
         await using scope = new AsyncDisposableStack();
-        const tree =
-          result.kind === 'directory'
-            ? treeOf(result)
-            : { root: scope.use(await world.snapshotter.view(result.snapshot)).root };
+        const tree = await openTreeOf(result, world.snapshotter, scope);
         const read = await world
           .hasher(session)
           .read(tree, { paths: sources, wildcard: false, followLinks: true }, signal);

@@ -28,7 +28,7 @@ import type { CopyPool } from './inparts.ts';
 import { lookupGroup, lookupUser, type OwnerIds } from './owner.ts';
 import { performCopy, selectionOf } from './perform.ts';
 import type { FileStep } from './steps.ts';
-import { treeOf } from './tree.ts';
+import { openTreeOf, treeOf } from './tree.ts';
 import { copyWhole } from './whole.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -216,11 +216,11 @@ class Runner {
   /** The tree at a position, to read from. */
   async #tree(position: number, scope: AsyncDisposableStack): Promise<Tree> {
     const { inputs, world } = this.#run;
-    const input = inputs[position];
-    if (input?.kind === 'directory') return treeOf(input);
-    const snapshot =
-      position === -1 ? SCRATCH : input ? input.snapshot : await this.commit(position);
-    return { root: scope.use(await world.snapshotter.view(snapshot)).root };
+    const result = inputs[position] ?? {
+      kind: 'snapshot',
+      snapshot: position === -1 ? SCRATCH : await this.commit(position),
+    };
+    return await openTreeOf(result, world.snapshotter, scope);
   }
 
   async #overrides({ action, input }: FileAction, active: ActiveSnapshot): Promise<Overrides> {

@@ -1,11 +1,12 @@
 import type { Tree } from '../../../cache/contenthash.ts';
-import type { BuildResult } from '../../result.ts';
+import type { Snapshotter } from '../../../snapshotter/snapshotter.ts';
+import type { BuildResult, DirectoryResult } from '../../result.ts';
 
 /**
  * A local directory as a tree. In the image its files belong to root, whoever owns them on the
  * host.
  */
-export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tree {
+export function treeOf(input: DirectoryResult): Tree {
   return {
     root: input.root,
     rootOwned: true,
@@ -13,4 +14,14 @@ export function treeOf(input: BuildResult & { readonly kind: 'directory' }): Tre
     ...(input.memory === undefined ? {} : { memory: input.memory }),
     ...(input.onRead === undefined ? {} : { onRead: input.onRead }),
   };
+}
+
+/** The tree of a result, to read from until `scope` ends. */
+export async function openTreeOf(
+  input: BuildResult,
+  snapshotter: Pick<Snapshotter, 'view'>,
+  scope: AsyncDisposableStack,
+): Promise<Tree> {
+  if (input.kind === 'directory') return treeOf(input);
+  return { root: scope.use(await snapshotter.view(input.snapshot)).root };
 }
