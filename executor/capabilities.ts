@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { capabilitySet } from '../snapshotter/sys/capabilities.ts';
 
 /** Docker's default capabilities. */
 export const DEFAULT_CAPABILITIES: readonly string[] = [
@@ -42,9 +42,7 @@ let host: readonly string[] | undefined;
  */
 export function hostCapabilities(): readonly string[] {
   if (host) return host;
-  const text =
-    /^CapBnd:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
-  const bounding = BigInt(`0x${text}`);
+  const bounding = capabilitySet('CapBnd');
   host = ALL_CAPABILITIES.split(' ')
     .filter((_, bit) => (bounding >> BigInt(bit)) & 1n)
     .map((name) => `CAP_${name}`);

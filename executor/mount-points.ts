@@ -6,7 +6,7 @@ import type { ProcessSpec } from './executor.ts';
  */
 export function mountPoints(spec: ProcessSpec): readonly string[] {
   const targets = ['/etc/resolv.conf', '/etc/hosts', ...spec.mounts.map((mount) => mount.target)];
-  const covers = ['/proc', '/sys', '/dev', ...spec.mounts.map((mount) => mount.target)];
+  const covers = [...KERNEL_TREES, ...spec.mounts.map((mount) => mount.target)];
   return targets.filter(
     (target) => !covers.some((cover) => isBelow(target, cover)) && !KERNEL_TREES.includes(target),
   );

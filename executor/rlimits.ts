@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
+import { capabilitySet } from '../snapshotter/sys/capabilities.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import type { ProcessSpec } from './executor.ts';
 
@@ -84,9 +85,7 @@ function unlimited(value: number): number {
  * limits in a user namespace.
  */
 export function mayRaiseLimits(): boolean {
-  const effective =
-    /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
-  return !inUserNamespace() && ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+  return !inUserNamespace() && ((capabilitySet('CapEff') >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }
 
 /** The hard limit: the second number of a row of /proc/self/limits. */

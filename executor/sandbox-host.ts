@@ -106,19 +106,21 @@ export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
     directory,
     stale: staleDirectories(stateDir),
   });
-  const ownLater = (group: string) => {
-    watchdog.own('group', group);
+  const own: Watchdog['own'] = (kind, name) => {
+    watchdog.own(kind, name);
     // Recorded for a later process, which cleans up if the watchdog dies too.
-    inState(stateDir, () => appendFileSync(`${directory}/cgroups`, `${group}\n`, { mode: 0o600 }));
+    const list = `${directory}/${kind === 'group' ? 'cgroups' : 'tables'}`;
+    inState(stateDir, () => appendFileSync(list, `${name}\n`, { mode: 0o600 }));
   };
+  const ownGroup = (group: string) => own('group', group);
   const enter = async () => {
     const cgroups = await enterCgroups(
       options.cgroups === 'none' ? 'none' : cgroupMode(),
       runtime.name,
       unique,
-      ownLater,
+      ownGroup,
     );
-    for (const group of cgroups.directories) ownLater(group);
+    for (const group of cgroups.directories) ownGroup(group);
     return cgroups;
   };
   return makeSandboxHost({
@@ -127,6 +129,7 @@ export function openSandboxHost(options: SandboxHostOptions): SandboxHost {
     directory,
     unique,
     enter,
+    own,
     watchdog,
     stateDir,
     options,
@@ -137,6 +140,8 @@ interface Parts extends Pick<SandboxHost, 'runtime' | 'runtimeRoot' | 'directory
   /** Joins the control groups. */
   readonly enter: () => Promise<Cgroups>;
   readonly unique: string;
+  /** Has the watchdog, or a later process, remove something at the end. */
+  readonly own: Watchdog['own'];
   readonly watchdog: Watchdog;
   readonly stateDir: string;
   readonly options: SandboxHostOptions;
@@ -148,6 +153,7 @@ function makeSandboxHost({
   stateDir,
   options,
   enter,
+  own,
   ...shared
 }: Parts): SandboxHost {
   const warnings = new HostWarnings();
@@ -159,13 +165,14 @@ function makeSandboxHost({
   let joined: Promise<JoinedSandboxHost> | undefined;
   const join = async (): Promise<JoinedSandboxHost> => {
     const cgroups = await enter();
-    if (defaultSeccomp(sandboxCapabilities(cgroups.guardDevices)) === undefined)
+    const profile = defaultSeccomp(sandboxCapabilities(cgroups.guardDevices));
+    if (!profile)
       warn(
         'steps may make every system call: no seccomp filter exists for this processor',
         'steps',
       );
     const seccompBpf =
-      shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, cgroups.guardDevices) : undefined;
+      profile && shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, profile) : undefined;
     return { ...host, cgroups, seccompBpf };
   };
   const outside = async () => (await host.join()).cgroups.outside;
@@ -183,7 +190,7 @@ function makeSandboxHost({
       return path;
     },
     network: () =>
-      (network ??= openNetwork(networkOptions(shared.directory, outside, watchdog, options, warn))),
+      (network ??= openNetwork(networkOptions(shared.directory, outside, own, options, warn))),
     join: () => (joined ??= join()),
     async close() {
       // A failure to open it has already been reported to the caller of `network`.
@@ -198,20 +205,14 @@ function makeSandboxHost({
 function networkOptions(
   directory: string,
   outside: NetworkOptions['outside'],
-  watchdog: Watchdog,
+  own: Watchdog['own'],
   { networks: kinds, networkFallback: fallback, findProgram }: SandboxHostOptions,
   warn: WarnUser,
 ): NetworkOptions {
   return {
     // The random end of the directory's name.
     mark: directory.slice(-6),
-    own(table) {
-      watchdog.own('table', table);
-      // Recorded for a later process, which cleans up if the watchdog dies too.
-      inState(directory, () =>
-        appendFileSync(`${directory}/tables`, `${table}\n`, { mode: 0o600 }),
-      );
-    },
+    own: (table) => own('table', table),
     warn,
     outside,
     findProgram,
@@ -373,9 +374,7 @@ function ownDirectory(path: string): string {
  * The compiled profile. It is compiled once per host and profile, and then read: 30 ms against 0.1
  * ms (2-core VM, 2026-11).
  */
-function compiledSeccomp(stateDir: string, guardDevices: boolean): string | undefined {
-  const profile = defaultSeccomp(sandboxCapabilities(guardDevices));
-  if (!profile) return undefined;
+function compiledSeccomp(stateDir: string, profile: SeccompProfile): string | undefined {
   const path = `${stateDir}/seccomp-${digest(JSON.stringify(profile))}`;
   try {
     return readFileSync(path, 'base64');

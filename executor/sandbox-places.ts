@@ -5,7 +5,7 @@ import { resolveLinks } from '../base/links.ts';
 import { S } from '../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import type { MountSpec } from './executor.ts';
-import { isBelow } from './mount-points.ts';
+import { isBelow, KERNEL_TREES } from './mount-points.ts';
 
 /**
  * # Where a path of the sandbox really is
@@ -59,7 +59,7 @@ const PROCESS = /^\/proc\/(self|thread-self|\d+)(\/|$)/;
 
 /** The places of a sandbox over `tree`. `mounts` are in the order in which they are made. */
 export function sandboxPlaces(tree: Root, mounts: readonly MountSpec[]): SandboxPlaces {
-  const placed: PlacedMount[] = ['/proc', '/sys', '/dev'].map((target) => ({
+  const placed: PlacedMount[] = KERNEL_TREES.map((target) => ({
     target,
     root: undefined,
     isFile: false,
@@ -91,10 +91,10 @@ class Places implements SandboxPlaces {
   resolve(path: string, code: KilnErrorCode): string {
     const targetOf = (at: string) => {
       if (PROCESS.test(`/${at}`))
-        throw refusal(code, path, 'leads to the descriptors of a process, below /proc');
+        throw pathError(code, path, 'leads to the descriptors of a process, below /proc');
       return this.#linkAt(`/${at}`);
     };
-    const tooMany = () => refusal(code, path, 'leads through too many links');
+    const tooMany = () => pathError(code, path, 'leads through too many links');
     return `/${resolveLinks(path, targetOf, tooMany)}`;
   }
 
@@ -130,7 +130,8 @@ function rootOf(source: string): Root | undefined {
   return statSync(source, { throwIfNoEntry: false })?.isDirectory() ? openRoot(source) : undefined;
 }
 
-function refusal(code: KilnErrorCode, path: string, why: string): KilnError {
+/** The error of a working directory (KILN_CWD), or of the target of a mount. */
+export function pathError(code: KilnErrorCode, path: string, why: string): KilnError {
   const isDirectory = code === 'KILN_CWD';
   return new KilnError(
     code,

@@ -4,7 +4,7 @@ import { S } from '../snapshotter/sys/constants.ts';
 import { type Root, statAt } from '../snapshotter/sys/rooted.ts';
 import type { MountSpec, ProcessSpec } from './executor.ts';
 import { isBelow, KERNEL_TREES, mountPoints } from './mount-points.ts';
-import { sandboxPlaces } from './sandbox-places.ts';
+import { pathError, sandboxPlaces } from './sandbox-places.ts';
 import { makeStubs, type Stubs, type StubTarget } from './stubs.ts';
 
 /** Prepares the tree for one process: what must exist, and what exists only during the run. */
@@ -33,14 +33,14 @@ export function makeKernelTrees(root: Root): void {
  * there are ways out of the sandbox (CVE-2024-21626).
  */
 export function makeWorkingDirectory(root: Root, spec: ProcessSpec): string {
-  if (!spec.cwd.startsWith('/')) throw badDirectory(spec.cwd, 'is not an absolute path');
+  if (!spec.cwd.startsWith('/')) throw pathError('KILN_CWD', spec.cwd, 'is not an absolute path');
   using places = sandboxPlaces(root, spec.mounts);
   const path = places.resolve(spec.cwd, 'KILN_CWD');
-  if (isBelow(path, '/proc')) throw badDirectory(spec.cwd, 'leads into /proc');
+  if (isBelow(path, '/proc')) throw pathError('KILN_CWD', spec.cwd, 'leads into /proc');
   const mount = places.over(path);
   const shown = mount ? mount.root?.stat(path.slice(mount.target.length)) : root.stat(path);
   if (mount?.isFile || (shown && !isDirectory(shown)))
-    throw badDirectory(spec.cwd, 'is not a directory');
+    throw pathError('KILN_CWD', spec.cwd, 'is not a directory');
   // Nothing is made inside a mount. The runtime reports a directory that is missing there.
   if (!mount && !shown) root.mkdirAll(path, 0o755, ({ dir, name }) => fchmodat(dir, name, 0o755));
   return path;
@@ -85,10 +85,4 @@ function makeDirectory(dir: number, name: string): void {
 
 function isDirectory(stat: Stat): boolean {
   return (stat.mode & S.IFMT) === S.IFDIR;
-}
-
-function badDirectory(cwd: string, why: string): KilnError {
-  return new KilnError('KILN_CWD', `the working directory ${cwd} ${why}`, {
-    hint: 'Change WORKDIR in the Dockerfile.',
-  });
 }

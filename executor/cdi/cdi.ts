@@ -18,7 +18,7 @@ export interface DeviceRequest {
   readonly optional: boolean;
 }
 
-export const CDI_DIRECTORIES: readonly string[] = ['/etc/cdi', '/var/run/cdi'];
+const CDI_DIRECTORIES: readonly string[] = ['/etc/cdi', '/var/run/cdi'];
 
 const CLASS_ANNOTATION = 'org.mobyproject.buildkit.device.class';
 

@@ -35,7 +35,7 @@ export function isEmulator(path: string): boolean {
 }
 
 /** OCI's name of the architecture this process runs on. */
-export function hostArchitecture(): string {
+function hostArchitecture(): string {
   const name = arch();
   return name === 'x64' ? 'amd64' : name === 'ia32' ? '386' : name;
 }

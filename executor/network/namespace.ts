@@ -150,7 +150,7 @@ function connectionsOf(process: string): boolean {
  * their minute to end. `orphan` counts those of all namespaces, so it is ignored; orphans of this
  * namespace are in `inuse`.
  */
-export function hasTcp(sockstat: string): boolean {
+function hasTcp(sockstat: string): boolean {
   const line = /^TCP6?:.*$/m.exec(sockstat)?.[0] ?? '';
   return [...line.matchAll(/(?:inuse|tw) (\d+)/g)].some(([, count]) => count !== '0');
 }

@@ -6,7 +6,6 @@ import {
   lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   rmdirSync,
   statfsSync,
   symlinkSync,
@@ -17,6 +16,7 @@ import { join } from 'node:path';
 import { errnoOf, messageOf } from '../../base/errors.ts';
 import { isOpaque, isWhiteout } from '../layer/marks.ts';
 import { mknodat, openat, tryStat } from '../sys/calls.ts';
+import { capabilitySet } from '../sys/capabilities.ts';
 import { AT, O, S } from '../sys/constants.ts';
 import { unmount } from '../sys/mount.ts';
 import { mountOverlay } from '../sys/overlay.ts';
@@ -95,9 +95,7 @@ export const OWNERS = 'the owners of files';
 
 /** CAP_CHOWN is capability number 0. Only with it can a failure be blamed on the file system. */
 export function mayChown(): boolean {
-  const effective =
-    /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
-  return (BigInt(`0x${effective}`) & 1n) === 1n;
+  return (capabilitySet('CapEff') & 1n) === 1n;
 }
 
 /** What images need from a file system, each with a test for it. */

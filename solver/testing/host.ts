@@ -109,7 +109,7 @@ export async function testHost(
   };
 }
 
-export function filesIn(root: string): Record<string, string> {
+function filesIn(root: string): Record<string, string> {
   const names = readdirSync(root, { recursive: true, encoding: 'utf8' }).sort();
   const files = names.filter((name) => statSync(join(root, name)).isFile());
   return Object.fromEntries(files.map((name) => [name, readFileSync(join(root, name), 'utf8')]));

@@ -69,7 +69,7 @@ function readSettings(text: string): Map<string, string>[] {
  * The URL of a submodule. As in git-submodule(1), `./x` and `../x` are relative to the URL of the
  * repository above. Throws KILN_GIT_SUBMODULE if the result leaves the host.
  */
-export function relativeUrl(remote: string, url: string): string {
+function relativeUrl(remote: string, url: string): string {
   if (!/^\.\.?\//.test(url)) return url;
   let base = remote.replace(/\/+$/, '');
   let rest = url;
