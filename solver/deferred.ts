@@ -43,6 +43,11 @@ export class Deferred<R> {
 /** A result that is either here, or known and not downloaded yet. */
 export type MaybeDeferred<R> = R | Deferred<R>;
 
+/** The result, downloaded first if it is deferred. */
+export async function downloaded<R>(held: MaybeDeferred<R>, context: DownloadContext): Promise<R> {
+  return held instanceof Deferred ? await held.download(context) : held;
+}
+
 /**
  * A deferred result could not be downloaded. Its record has been dropped, so a new solve executes
  * the step instead.

@@ -1,10 +1,10 @@
-import { Deferred, type MaybeDeferred } from './deferred.ts';
+import { downloaded, type MaybeDeferred } from './deferred.ts';
 import { createExplaining } from './explain/explaining.ts';
 import { createLimits } from './limits.ts';
 import { loadRecord } from './loading.ts';
 import type { Reporter } from './reporter.ts';
 import type { CacheMap, InputKey, RunContext, SolverOptions } from './solver.ts';
-import type { Content, Identity, Node } from './state.ts';
+import { type Content, type Identity, type Node, resultAt } from './state.ts';
 
 /**
  * The slow work of a solver: computing cache maps, reading inputs, running ops. Each promise
@@ -51,9 +51,8 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
   /** The result of input `index` of the node, downloaded first if it is deferred. */
   async function downloadInput(node: Node<R>, index: number, signal: AbortSignal): Promise<R> {
     const edge = node.vertex.inputs[index]!;
-    const held = outputOf(node.inputs[index]!, edge.output);
-    if (!(held instanceof Deferred)) return held;
-    return await held.download({ signal, progress, vertex: edge.vertex.digest });
+    const held = resultAt(node.inputs[index]!, edge.output);
+    return await downloaded(held, { signal, progress, vertex: edge.vertex.digest });
   }
 
   /** Runs the op once the limit of its resource allows it, and saves its record. */
@@ -146,11 +145,4 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       });
     },
   };
-}
-
-function outputOf<R>(node: Node<R>, output: number): MaybeDeferred<R> {
-  if (node.state.kind !== 'done') throw new TypeError(`${node.vertex.name} is not done`);
-  const result = node.state.results[output];
-  if (result === undefined) throw new RangeError(`${node.vertex.name} has no output ${output}`);
-  return result;
 }

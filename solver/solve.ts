@@ -1,10 +1,10 @@
 import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import { Deferred, type MaybeDeferred } from './deferred.ts';
+import { downloaded, type MaybeDeferred } from './deferred.ts';
 import { verticesOf } from './graph.ts';
 import { createScheduler, type Scheduler } from './scheduler.ts';
 import type { Edge, Solver, SolverOptions } from './solver.ts';
-import { type Node, WANT } from './state.ts';
+import { resultAt, WANT } from './state.ts';
 
 /**
  * Makes a solver. Its solves share their results, also while they run at the same time: a vertex
@@ -49,9 +49,7 @@ export async function downloadAll<R>(
   progress: ProgressSink,
 ): Promise<readonly R[]> {
   const download = (held: MaybeDeferred<R>, index: number) =>
-    held instanceof Deferred
-      ? held.download({ signal, progress, vertex: edges[index]!.vertex.digest })
-      : held;
+    downloaded(held, { signal, progress, vertex: edges[index]!.vertex.digest });
   return await Promise.all(results.map(download));
 }
 
@@ -82,7 +80,7 @@ function settle<R>(
       } else if (roots.every((root) => root.state.kind === 'done')) {
         end();
         try {
-          resolve(edges.map((edge, index) => resultOf(roots[index]!, edge)));
+          resolve(edges.map((edge, index) => resultAt(roots[index]!, edge.output)));
         } catch (error) {
           reject(error);
         }
@@ -94,12 +92,4 @@ function settle<R>(
     scheduler.pump();
     look();
   });
-}
-
-function resultOf<R>(node: Node<R>, edge: Edge<R>): MaybeDeferred<R> {
-  if (node.state.kind !== 'done') throw new TypeError(`${edge.vertex.name} is not done`);
-  const result = node.state.results[edge.output];
-  if (result === undefined)
-    throw new RangeError(`${edge.vertex.name} has no output ${edge.output}`);
-  return result;
 }

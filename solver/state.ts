@@ -158,6 +158,14 @@ export function identityOf<R>(state: State<R>): Identity | undefined {
   }
 }
 
+/** The result of an output of a node, which must be done. Throws a RangeError if it has none. */
+export function resultAt<R>({ state, vertex }: Node<R>, output: number): MaybeDeferred<R> {
+  if (state.kind !== 'done') throw new TypeError(`${vertex.name} is not done`);
+  const result = state.results[output];
+  if (result === undefined) throw new RangeError(`${vertex.name} has no output ${output}`);
+  return result;
+}
+
 /** The default case of a switch over a union: the compiler reports it if a member has no case. */
 export function unreachable(value: never): never {
   throw new TypeError(`no such state: ${JSON.stringify(value)}`);
