@@ -1,5 +1,6 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { KilnError } from '../base/errors.ts';
+import { flagError } from './flag-error.ts';
 import { commanderName, readFlagWords } from './flagwords.ts';
 import { stderr, stdout } from './output.ts';
 
@@ -181,11 +182,7 @@ export function splitCsv(text: string, flag: string): string[] {
       const match = /"((?:[^"]|"")*)"(,|$)/y;
       match.lastIndex = at;
       const found = match.exec(text);
-      if (!found)
-        throw new KilnError('KILN_FLAG_VALUE', `a quote in ${JSON.stringify(text)} is not closed`, {
-          place: { kind: 'flag', flag },
-          exitCode: 2,
-        });
+      if (!found) throw flagError(flag, `a quote in ${JSON.stringify(text)} is not closed`);
       fields.push((found[1] ?? '').replaceAll('""', '"'));
       at = match.lastIndex;
       if (found[2] === '') return fields;
@@ -226,14 +223,10 @@ export function fieldMap(
   for (const [name, value] of fields) {
     const earlier = map.get(name);
     if (earlier !== undefined && earlier !== value)
-      throw new KilnError(
-        'KILN_FLAG_VALUE',
+      throw flagError(
+        flag,
         `${JSON.stringify(name)} is given twice in one value, and not the same`,
-        {
-          place: { kind: 'flag', flag },
-          hint: `leave out one of the two ${name}=…`,
-          exitCode: 2,
-        },
+        `leave out one of the two ${name}=…`,
       );
     map.set(name, value);
   }
@@ -249,13 +242,9 @@ export function parseBytes(text: string, flag: string): number {
   const power = ' kmgtp'.indexOf((match?.[2] ?? '').toLowerCase() || ' ');
   const size = Math.floor(Number(match?.[1]) * 1024 ** power);
   if (Number.isSafeInteger(size)) return size;
-  throw new KilnError(
-    'KILN_FLAG_VALUE',
+  throw flagError(
+    flag,
     `${JSON.stringify(text)} is not a size${match ? ' that a computer has' : ''}`,
-    {
-      place: { kind: 'flag', flag },
-      hint: 'write it like 64m or 1g',
-      exitCode: 2,
-    },
+    'write it like 64m or 1g',
   );
 }

@@ -1,6 +1,6 @@
-import { KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import { hostPlatform, parsePlatformForHost } from '../registry/platforms.ts';
+import { atFlag } from './flag-error.ts';
 
 /**
  * Returns the platform of `--platform`, else of DOCKER_DEFAULT_PLATFORM, as docker does. Undefined
@@ -13,14 +13,6 @@ export function platformFlag(
   const text = flag ?? (env['DOCKER_DEFAULT_PLATFORM'] || undefined);
   if (text === undefined) return undefined;
   if (text === 'local') return hostPlatform();
-  try {
-    return parsePlatformForHost(text);
-  } catch (error) {
-    if (!(error instanceof KilnError)) throw error;
-    const place = {
-      kind: 'flag',
-      flag: flag === undefined ? 'DOCKER_DEFAULT_PLATFORM' : '--platform',
-    } as const;
-    throw new KilnError(error.code, error.message, { place, hint: error.hint, exitCode: 2 });
-  }
+  const source = flag === undefined ? 'DOCKER_DEFAULT_PLATFORM' : '--platform';
+  return atFlag(source, () => parsePlatformForHost(text));
 }

@@ -1,4 +1,4 @@
-import { KilnError } from '../base/errors.ts';
+import { flagError } from './flag-error.ts';
 import { PROGRESS_MODES, type ProgressMode } from './progress/view.ts';
 
 /**
@@ -13,13 +13,9 @@ export function progressMode(
   const mode = PROGRESS_MODES.find((known) => known === text);
   if (mode) return mode;
   const source = flag ? '--progress' : 'BUILDKIT_PROGRESS';
-  throw new KilnError(
-    'KILN_FLAG_VALUE',
+  throw flagError(
+    source,
     `${source} is ${JSON.stringify(text)}, which is not a type of progress output`,
-    {
-      place: { kind: 'flag', flag: source },
-      hint: `use one of ${PROGRESS_MODES.join(', ')}`,
-      exitCode: 2,
-    },
+    `use one of ${PROGRESS_MODES.join(', ')}`,
   );
 }

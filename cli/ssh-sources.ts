@@ -3,8 +3,9 @@ import type { SshAgentSource } from '../executor/ssh/agent.ts';
 import { agentOfKeys, isAgentSocket } from '../executor/ssh/agent-files.ts';
 import { socketAgent } from '../executor/ssh/socket-agent.ts';
 import type { SshSpec } from './build-options.ts';
+import { atFlag, flagError } from './flag-error.ts';
 
-const PLACE = { kind: 'flag', flag: '--ssh' } as const;
+const FLAG = '--ssh';
 
 /**
  * Returns the agents that `--ssh` lends, by id: the agent at a socket, or an agent with keys from
@@ -18,12 +19,13 @@ export function readSshSources(
   for (const { id, paths } of specs) {
     if (agents.has(id))
       throw flagError(
+        FLAG,
         `the id ${JSON.stringify(id)} is given twice`,
         'give all keys of one id in one flag: id=KEY,KEY',
       );
     agents.set(
       id,
-      atFlag(() => (paths.length === 0 ? environmentAgent(env) : agentOf(id, paths))),
+      atFlag(FLAG, () => (paths.length === 0 ? environmentAgent(env) : agentOf(id, paths))),
     );
   }
   return agents;
@@ -53,23 +55,9 @@ function agentOf(id: string, paths: readonly string[]): SshAgentSource {
   if (!paths.some(isAgentSocket)) return agentOfKeys(paths);
   if (paths.length > 1)
     throw flagError(
+      FLAG,
       `the id ${JSON.stringify(id)} has a socket and other paths`,
       'give one socket, or only key files',
     );
   return socketAgent(paths[0] ?? '');
-}
-
-/** Gives the errors of `work` the flag as their place, and the exit code of a wrong flag. */
-function atFlag<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof KilnError)) throw error;
-    const { code, message, hint } = error;
-    throw new KilnError(code, message, { place: PLACE, hint, exitCode: 2 });
-  }
-}
-
-function flagError(what: string, hint: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', what, { place: PLACE, hint, exitCode: 2 });
 }

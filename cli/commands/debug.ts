@@ -4,6 +4,7 @@ import { writing } from '../../base/oserror.ts';
 import { writeFile } from '../../exporter/destination.ts';
 import {
   type Command,
+  collect,
   groupUsage,
   newCommand,
   newGroup,
@@ -11,6 +12,7 @@ import {
   suggestValues,
 } from '../arguments.ts';
 import { dumpLlb } from '../dump-llb.ts';
+import { flagError } from '../flag-error.ts';
 import { requireWholeOutput, stdout } from '../output.ts';
 
 export function declareCommand(): Command {
@@ -23,11 +25,7 @@ function declareDump(): Command {
       .argument('[path]', 'the context directory', '.')
       .option('-f, --file <file>', 'name of the Dockerfile (default: PATH/Dockerfile)')
       .option('--target <stage>', 'set the target build stage')
-      .option(
-        '--build-arg <name=value>',
-        'set build-time variables',
-        (value: string, all: string[] = []) => [...all, value],
-      )
+      .option('--build-arg <name=value>', 'set build-time variables', collect)
       .option('--platform <platform>', 'set the target platform')
       .option('--format <format>', 'json or binary (a protobuf Definition)', 'json')
       .option('-o, --output <file>', 'write to a file instead of standard output'),
@@ -63,11 +61,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     output?: string;
   }>();
   if (flags.format !== 'json' && flags.format !== 'binary')
-    throw new KilnError('KILN_FLAG_VALUE', `unknown format: ${flags.format}`, {
-      place: { kind: 'flag', flag: '--format' },
-      hint: 'write json or binary',
-      exitCode: 2,
-    });
+    throw flagError('--format', `unknown format: ${flags.format}`, 'write json or binary');
   const bytes = await dumpLlb(command.processedArgs[0] as string, {
     ...flags,
     format: flags.format,

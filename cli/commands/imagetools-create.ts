@@ -16,6 +16,7 @@ import {
   suggestValues,
 } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { flagError } from '../flag-error.ts';
 import { stdout } from '../output.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { progressMode } from '../progress-mode.ts';
@@ -118,14 +119,10 @@ function annotationOf(text: string): Annotation {
     /^(index|manifest-descriptor(?:\[[^\]]+\])?):([^=]+)=(.*)$/s.exec(text) ?? [];
   const parsed = target === '' ? undefined : parseAnnotation(`annotation-${target}.${key}`, value);
   if (parsed) return parsed;
-  throw new KilnError(
-    'KILN_FLAG_VALUE',
+  throw flagError(
+    '--annotation',
     `${JSON.stringify(text)} is not an annotation for an index of existing images`,
-    {
-      place: { kind: 'flag', flag: '--annotation' },
-      hint: 'write index:KEY=VALUE or manifest-descriptor:KEY=VALUE',
-      exitCode: 2,
-    },
+    'write index:KEY=VALUE or manifest-descriptor:KEY=VALUE',
   );
 }
 

@@ -14,6 +14,7 @@ import { type Command, collect, newCommand, parseArguments, suggestValues } from
 import { cancelOnSignals } from '../cancel.ts';
 import { configuredEmulation } from '../emulation-options.ts';
 import { openLocalEngine, stateDirectory } from '../engine.ts';
+import { flagError } from '../flag-error.ts';
 import { NETWORK_MODES, parseNetwork } from '../flags/hosts.ts';
 import { findImage } from '../image/find-image.ts';
 import { configuredNetwork } from '../network-options.ts';
@@ -150,11 +151,11 @@ function checkPlatform(
     ...(config.variant && { variant: config.variant }),
   };
   if (runsOn(own, platform)) return;
-  const what =
-    `${name} is an image for ${formatPlatform(own)}, ` + `not for ${formatPlatform(platform)}`;
+  const [is, wanted] = [formatPlatform(own), formatPlatform(platform)];
+  const what = `${name} is an image for ${is}, not for ${wanted}`;
   if (isRequested)
     throw new KilnError('KILN_PLATFORM_NOT_FOUND', what, {
-      hint: `run it with --platform ${formatPlatform(own)}`,
+      hint: `run it with --platform ${is}`,
     });
   stderr.write(`WARNING: ${printable(what)}\n`);
 }
@@ -177,14 +178,6 @@ function refuseControls({ args: [program = ''], cwd }: ProcessSpec): void {
   }
 }
 
-function wrong(flag: string, message: string, hint: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', message, {
-    place: { kind: 'flag', flag },
-    hint,
-    exitCode: 2,
-  });
-}
-
 function specOf(
   image: ImageConfig,
   rootfs: string,
@@ -204,7 +197,7 @@ function specOf(
   for (const entry of flags.env ?? []) {
     const variable = entry.split('=', 1)[0] ?? '';
     if (variable === '')
-      throw wrong('--env', `${JSON.stringify(entry)} has no name`, 'write NAME=value');
+      throw flagError('--env', `${JSON.stringify(entry)} has no name`, 'write NAME=value');
     const value = entry.includes('=')
       ? entry
       : process.env[variable] === undefined
@@ -219,7 +212,7 @@ function specOf(
   if (flags.tty && !env.has('TERM')) env.set('TERM', `TERM=${process.env['TERM'] ?? 'xterm'}`);
   const words = [...entrypoint, ...command];
   if (words.length === 0)
-    throw wrong(
+    throw flagError(
       'IMAGE',
       'no command is given, and the image has none',
       'write it after the image: kiln run IMAGE COMMAND',

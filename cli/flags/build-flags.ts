@@ -5,6 +5,7 @@ import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
 import { parseArguments } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
+import { atFlag, flagError } from '../flag-error.ts';
 import { progressMode } from '../progress-mode.ts';
 import { attestFlags } from './attestations.ts';
 import { declareBuild, MAY_BE_EMPTY } from './build-command.ts';
@@ -101,7 +102,7 @@ function resultFlags(
   const buildArgs = namedValues(list('buildArg'), { flag: '--build-arg', alone, warn });
   if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
     buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
-  const tags = list('tag').map((name) => asFlag('--tag', () => checkedName(name)));
+  const tags = list('tag').map((name) => atFlag('--tag', () => checkedName(name)));
   const outputFlags = {
     outputs: list('output'),
     annotations: list('annotation'),
@@ -151,14 +152,10 @@ function callOf(check: boolean, call: BuildOptions['call']): BuildOptions['call'
 
 function onError(value: string | undefined): BuildOptions['onError'] {
   if (value === undefined || value === 'shell') return value;
-  throw new KilnError(
-    'KILN_FLAG_VALUE',
+  throw flagError(
+    '--on-error',
     `${JSON.stringify(value)} is not an action for --on-error`,
-    {
-      place: { kind: 'flag', flag: '--on-error' },
-      hint: 'write --on-error=shell',
-      exitCode: 2,
-    },
+    'write --on-error=shell',
   );
 }
 
@@ -172,25 +169,11 @@ function platforms(values: readonly string[], fallback: string | undefined): Pla
   const parsed = names
     .map((name) => name.trim())
     .map((name) =>
-      name === 'local' ? hostPlatform() : asFlag('--platform', () => parsePlatformForHost(name)),
+      name === 'local' ? hostPlatform() : atFlag('--platform', () => parsePlatformForHost(name)),
     );
   return [
     ...new Map(parsed.map((platform) => [formatPlatformInFull(platform), platform])).values(),
   ];
-}
-
-/** Runs `parse`, and makes its KilnError a usage error with the flag as its place. */
-function asFlag<T>(flag: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof KilnError)) throw error;
-    throw new KilnError(error.code, error.message, {
-      place: { kind: 'flag', flag },
-      hint: error.hint,
-      exitCode: 2,
-    });
-  }
 }
 
 function checkedName(name: string): string {

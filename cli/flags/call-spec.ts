@@ -1,6 +1,6 @@
-import { KilnError } from '../../base/errors.ts';
 import { nearest } from '../../base/suggest.ts';
 import type { CallSpec } from '../../builder/call-spec.ts';
+import { flagError } from '../flag-error.ts';
 
 /** The methods of `--call`. `lint` is another name of `check`. */
 export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;
@@ -11,11 +11,7 @@ export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const
  */
 export function parseCall(text: string): CallSpec | undefined {
   const fail = (message: string, hint: string): never => {
-    throw new KilnError('KILN_FLAG_VALUE', message, {
-      place: { kind: 'flag', flag: '--call' },
-      hint,
-      exitCode: 2,
-    });
+    throw flagError('--call', message, hint);
   };
   const [name = '', ...fields] = text.split(',');
   const method = METHODS.find((known) => known === name.toLowerCase());

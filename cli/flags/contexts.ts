@@ -11,6 +11,7 @@ import { gitRefOf } from '../../frontend/convert/gitref.ts';
 import { type LayoutReference, parseLayoutReference } from '../../registry/layout.ts';
 import type { LentPath } from '../build-options.ts';
 import { isRemote } from '../context-directory.ts';
+import { flagError } from '../flag-error.ts';
 import { namedValues } from './named-values.ts';
 import { STDIN } from './secrets.ts';
 
@@ -97,9 +98,9 @@ function layoutSuffix({ tag, digest }: LayoutReference): string {
 }
 
 function noSource(name: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', `--build-context ${name} has no source`, {
-    place: { kind: 'flag', flag: '--build-context' },
-    hint: 'write NAME=SOURCE with a directory, docker-image://…, oci-layout://… or a URL',
-    exitCode: 2,
-  });
+  return flagError(
+    '--build-context',
+    `--build-context ${name} has no source`,
+    'write NAME=SOURCE with a directory, docker-image://…, oci-layout://… or a URL',
+  );
 }

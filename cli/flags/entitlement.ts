@@ -1,5 +1,5 @@
-import { KilnError } from '../../base/errors.ts';
 import { didYouMean } from '../../base/suggest.ts';
+import { flagError } from '../flag-error.ts';
 
 /** The entitlements of `--allow`. One device may be allowed as `device=NAME`. */
 export const ENTITLEMENTS = ['network.host', 'security.insecure', 'device'];
@@ -7,11 +7,10 @@ export const ENTITLEMENTS = ['network.host', 'security.insecure', 'device'];
 /** Checks one value of `--allow` and returns it. Throws KILN_FLAG_VALUE. */
 export function parseEntitlement(value: string): string {
   if (ENTITLEMENTS.includes(value.replace(/^device=.+$/, 'device'))) return value;
-  throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is not an entitlement`, {
-    place: { kind: 'flag', flag: '--allow' },
-    hint:
-      'write one of network.host, security.insecure, device and ' +
+  throw flagError(
+    '--allow',
+    `${JSON.stringify(value)} is not an entitlement`,
+    'write one of network.host, security.insecure, device and ' +
       `device=NAME${didYouMean(value, ENTITLEMENTS)}`,
-    exitCode: 2,
-  });
+  );
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { KilnError } from '../../base/errors.ts';
+import type { KilnError } from '../../base/errors.ts';
 import type { BuildRequest } from '../../builder/request.ts';
+import { flagError } from '../flag-error.ts';
 
 type ExtraHost = BuildRequest['extraHosts'][number];
 
@@ -37,11 +38,11 @@ export const NETWORK_MODES: readonly string[] = ['default', 'none', 'host'];
 export function parseNetwork(value = ''): BuildRequest['network'] {
   if (value === '' || value === 'default' || value === 'bridge') return 'default';
   if (value === 'none' || value === 'host') return value;
-  throw new KilnError('KILN_FLAG_VALUE', `network mode ${JSON.stringify(value)} is not supported`, {
-    place: { kind: 'flag', flag: '--network' },
-    hint: 'use default, none or host',
-    exitCode: 2,
-  });
+  throw flagError(
+    '--network',
+    `network mode ${JSON.stringify(value)} is not supported`,
+    'use default, none or host',
+  );
 }
 
 /**
@@ -76,13 +77,5 @@ function wrong(
   why: string,
   hint = 'write NAME:ADDRESS, such as db:10.0.0.5, db=::1 or db:host-gateway',
 ): KilnError {
-  return new KilnError(
-    'KILN_FLAG_VALUE',
-    `--add-host ${JSON.stringify(spec)} is not valid: ${why}`,
-    {
-      place: { kind: 'flag', flag: '--add-host' },
-      hint,
-      exitCode: 2,
-    },
-  );
+  return flagError('--add-host', `--add-host ${JSON.stringify(spec)} is not valid: ${why}`, hint);
 }

@@ -1,6 +1,6 @@
-import { KilnError } from '../../base/errors.ts';
 import { hasLimits, type ResourceLimits } from '../../executor/limits.ts';
 import { type Command, Option, parseBytes } from '../arguments.ts';
+import { flagError } from '../flag-error.ts';
 
 /** The default of `--cpu-period` in microseconds, as in the kernel. */
 const PERIOD = 100_000;
@@ -54,7 +54,11 @@ export function parseLimits(
   const cpus = value('cpus', parseCpus);
   const cpuQuota = value('cpuQuota', parseQuota);
   if (cpus !== undefined && cpuQuota !== undefined)
-    throw wrong('--cpus', '--cpus and --cpu-quota cannot be used together', 'use only one of them');
+    throw flagError(
+      '--cpus',
+      '--cpus and --cpu-quota cannot be used together',
+      'use only one of them',
+    );
   const cpuPeriod = value('cpuPeriod', (given) => whole(given, '--cpu-period', 1000));
   const memory = value('memory', (given) => parseBytes(given, '--memory'));
   const memorySwap = value('memorySwap', (given) =>
@@ -79,13 +83,13 @@ const LEAST_MEMORY = 6 << 20;
 
 function checkMemory(memory: number | undefined, memorySwap: number | undefined): void {
   if (memory && memory < LEAST_MEMORY)
-    throw wrong(
+    throw flagError(
       '--memory',
       'less than 6m of memory is not enough to start a process',
       'set --memory to at least 6m',
     );
   if (memorySwap && memorySwap > 0 && memorySwap < (memory ?? Number.POSITIVE_INFINITY))
-    throw wrong(
+    throw flagError(
       '--memory-swap',
       '--memory-swap is memory plus swap, so it cannot be less than --memory',
       'set --memory, and set --memory-swap to at least the same value',
@@ -95,7 +99,7 @@ function checkMemory(memory: number | undefined, memorySwap: number | undefined)
 function parseCpus(text: string): number {
   const count = Number(text);
   if (!/^\d*\.?\d+$/.test(text) || count < 0.01)
-    throw wrong(
+    throw flagError(
       '--cpus',
       `${JSON.stringify(text)} is not a number of CPUs`,
       'write a number like 1.5',
@@ -107,7 +111,7 @@ function parseCpus(text: string): number {
 function parseQuota(text: string): number {
   const quota = whole(text, '--cpu-quota', -1);
   if (quota <= 0 || quota >= LEAST_QUOTA) return quota;
-  throw wrong(
+  throw flagError(
     '--cpu-quota',
     `a quota of ${quota} microseconds is less than the kernel allows`,
     `write at least ${LEAST_QUOTA}`,
@@ -118,7 +122,7 @@ const LEAST_QUOTA = 1000;
 
 function whole(text: string, flag: string, least: number): number {
   if (!/^-?\d{1,15}$/.test(text) || Number(text) < least)
-    throw wrong(
+    throw flagError(
       flag,
       `${JSON.stringify(text)} is not a valid value of ${flag}`,
       `write a whole number of at least ${least}`,
@@ -129,18 +133,10 @@ function whole(text: string, flag: string, least: number): number {
 function list(text: string, flag: string): string {
   const ranges = text.split(',').map((range) => /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(range));
   if (ranges.some((range) => !range || Number(range[1]) > Number(range[2] ?? range[1])))
-    throw wrong(
+    throw flagError(
       flag,
       `${JSON.stringify(text)} is not a list of numbers`,
       'write a list like 0-2,4',
     );
   return text;
-}
-
-function wrong(flag: string, message: string, hint: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', message, {
-    place: { kind: 'flag', flag },
-    hint,
-    exitCode: 2,
-  });
 }

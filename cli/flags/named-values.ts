@@ -1,4 +1,4 @@
-import { KilnError } from '../../base/errors.ts';
+import { flagError } from '../flag-error.ts';
 
 interface NamedValues {
   /** The flag that has these values, for messages. */
@@ -21,11 +21,7 @@ export function namedValues(
     const equals = spec.indexOf('=');
     const name = equals < 0 ? spec : spec.slice(0, equals);
     if (name === '')
-      throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(spec)} has no name`, {
-        place: { kind: 'flag', flag },
-        hint: 'write NAME=value',
-        exitCode: 2,
-      });
+      throw flagError(flag, `${JSON.stringify(spec)} has no name`, 'write NAME=value');
     const value = equals < 0 ? alone(name) : spec.slice(equals + 1);
     if (value === undefined) continue;
     if (values.has(name) && values.get(name) !== value)

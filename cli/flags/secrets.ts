@@ -5,11 +5,13 @@ import type { BuildRequest } from '../../builder/request.ts';
 import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import { keyValues, splitCsv } from '../arguments.ts';
 import type { SecretSpec, SshSpec } from '../build-options.ts';
+import { flagError } from '../flag-error.ts';
 import { homeDirectory } from '../user-directories.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const PLACE = { kind: 'flag', flag: '--secret' } as const;
+const FLAG = '--secret';
+const PLACE = { kind: 'flag', flag: FLAG } as const;
 const KEYS = ['type', 'id', 'src', 'source', 'env', 'invalidate'];
 /** The paths that mean standard input. */
 export const STDIN: readonly string[] = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
@@ -64,7 +66,7 @@ function distinct(secrets: readonly SecretSpec[]): SecretSpec[] {
 }
 
 function parseSecret(spec: string, env: Environment): SecretSpec {
-  const fields = keyValues(spec, '--secret');
+  const fields = keyValues(spec, FLAG);
   for (const key of fields.keys())
     if (!KEYS.includes(key))
       throw secretError(`unexpected key ${JSON.stringify(key)} in ${JSON.stringify(spec)}`);
@@ -144,11 +146,7 @@ function isTrue(value: string | undefined): boolean {
 }
 
 function secretError(what: string): KilnError {
-  return new KilnError('KILN_FLAG_VALUE', what, {
-    place: PLACE,
-    hint: 'write id=NAME,src=FILE or id=NAME,env=NAME',
-    exitCode: 2,
-  });
+  return flagError(FLAG, what, 'write id=NAME,src=FILE or id=NAME,env=NAME');
 }
 
 /** Parses a value of `--ssh`: `default`, `ID=SOCKET` or `ID=KEY[,KEY]`. Expands `~` in paths. */
@@ -158,14 +156,10 @@ export function parseSsh(spec: string): SshSpec {
   const id = spec.slice(0, equals);
   const paths = splitCsv(spec.slice(equals + 1), '--ssh');
   if (id === '' || paths.includes(''))
-    throw new KilnError(
-      'KILN_FLAG_VALUE',
+    throw flagError(
+      '--ssh',
       `--ssh ${JSON.stringify(spec)} does not name an agent and a socket or key`,
-      {
-        place: { kind: 'flag', flag: '--ssh' },
-        hint: 'write default, NAME=SOCKET or NAME=KEY[,KEY]',
-        exitCode: 2,
-      },
+      'write default, NAME=SOCKET or NAME=KEY[,KEY]',
     );
   return { id, paths: paths.map(expandHome) };
 }

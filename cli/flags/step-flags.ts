@@ -1,7 +1,7 @@
-import { KilnError } from '../../base/errors.ts';
 import type { BuildRequest } from '../../builder/request.ts';
 import { checkDeviceName } from '../../executor/cdi/device-name.ts';
 import { type Command, collect, parseBytes, suggestValues } from '../arguments.ts';
+import { atFlag, flagError } from '../flag-error.ts';
 import { ENTITLEMENTS, parseEntitlement } from './entitlement.ts';
 import type { GivenFlags } from './given-flags.ts';
 import { NETWORK_MODES, parseExtraHost, parseNetwork } from './hosts.ts';
@@ -67,15 +67,8 @@ export function parseStepFlags(
 
 /** Returns `name`. Throws KILN_DEVICE_NAME when it is not the name of a device. */
 function checkedDevice(name: string): string {
-  try {
-    checkDeviceName(name);
-    return name;
-  } catch (error) {
-    if (!(error instanceof KilnError)) throw error;
-    const { code, message, hint } = error;
-    const place = { kind: 'flag', flag: '--device' } as const;
-    throw new KilnError(code, message, { place, hint, exitCode: 2 });
-  }
+  atFlag('--device', () => checkDeviceName(name));
+  return name;
 }
 
 function parallelism(value: string | undefined, cpus: number): number {
@@ -83,9 +76,6 @@ function parallelism(value: string | undefined, cpus: number): number {
   if (value === undefined) return Math.max(8, cpus * 4);
   const count = Number(value);
   if (!Number.isInteger(count) || count < 1)
-    throw new KilnError('KILN_FLAG_VALUE', `${JSON.stringify(value)} is not a number of steps`, {
-      place: { kind: 'flag', flag: '--max-parallelism' },
-      exitCode: 2,
-    });
+    throw flagError('--max-parallelism', `${JSON.stringify(value)} is not a number of steps`);
   return count;
 }

@@ -1,6 +1,7 @@
-import { KilnError } from '../../base/errors.ts';
+import type { KilnError } from '../../base/errors.ts';
 import type { BuildRequest } from '../../builder/request.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
+import { flagError } from '../flag-error.ts';
 
 /**
  * Parses the values of `--ulimit`. Of two values for the same limit the last one is used, as docker
@@ -25,27 +26,24 @@ export function parseUlimits(
  */
 function parseUlimit(spec: string): BuildRequest['ulimits'][number] {
   const match = /^([a-z]+)=(-?\d+)(?::(-?\d+))?$/.exec(spec);
-  if (!match)
-    throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}`, {
-      place: { kind: 'flag', flag: '--ulimit' },
-      hint: 'write type=soft[:hard], such as nofile=1024:4096',
-      exitCode: 2,
-    });
+  if (!match) throw invalid(spec, '');
   const soft = Number(match[2]);
   const limit = {
     name: match[1] ?? '',
     soft,
     hard: match[3] === undefined ? soft : Number(match[3]),
   };
-  const why = !isUlimit(limit.name)
-    ? `${JSON.stringify(limit.name)} is not a type of ulimit`
-    : limit.hard >= 0 && (soft < 0 || soft > limit.hard)
-      ? 'the soft limit is above the hard limit'
-      : undefined;
-  if (why === undefined) return limit;
-  throw new KilnError('KILN_FLAG_VALUE', `invalid ulimit ${JSON.stringify(spec)}: ${why}`, {
-    place: { kind: 'flag', flag: '--ulimit' },
-    hint: 'write type=soft[:hard], such as nofile=1024:4096',
-    exitCode: 2,
-  });
+  if (!isUlimit(limit.name))
+    throw invalid(spec, `: ${JSON.stringify(limit.name)} is not a type of ulimit`);
+  if (limit.hard >= 0 && (soft < 0 || soft > limit.hard))
+    throw invalid(spec, ': the soft limit is above the hard limit');
+  return limit;
+}
+
+function invalid(spec: string, why: string): KilnError {
+  return flagError(
+    '--ulimit',
+    `invalid ulimit ${JSON.stringify(spec)}${why}`,
+    'write type=soft[:hard], such as nofile=1024:4096',
+  );
 }
