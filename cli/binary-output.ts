@@ -2,7 +2,9 @@ import { fstatSync } from 'node:fs';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { isOsError } from '../base/oserror.ts';
 import type { Session } from '../builder/session.ts';
-import { type About, descriptorSink, outputFailure } from '../exporter/destination.ts';
+import { type About, descriptorSink, outputFailure, tryFile } from '../exporter/destination.ts';
+import { type Destination, isStandardOutput, STANDARD_OUTPUT } from '../exporter/output-spec.ts';
+import { closedOutputError, isClosed } from './output.ts';
 
 /**
  * Returns a function that writes bytes to standard output, for a result such as an archive. It
@@ -13,6 +15,20 @@ import { type About, descriptorSink, outputFailure } from '../exporter/destinati
 export function standardOutput(flag = '--output'): NonNullable<Session['output']> {
   let write: NonNullable<Session['output']> | undefined;
   return (bytes, signal, name) => (write ??= open(signal, flag))(bytes, signal, name);
+}
+
+/**
+ * Returns the destination of an archive at the absolute `path`, or for one of the names of standard
+ * output. `flag` is the flag or argument that names it. Throws when it cannot be written.
+ */
+export function archiveDestination(path: string, flag: string, signal: AbortSignal): Destination {
+  if (!isStandardOutput(path)) {
+    tryFile({ path, flag });
+    return { kind: 'file', path };
+  }
+  if (isClosed(1)) throw closedOutputError();
+  const write = standardOutput(flag);
+  return { kind: 'stream', write: (bytes) => write(bytes, signal, STANDARD_OUTPUT) };
 }
 
 const STDOUT: About = {

@@ -6,17 +6,17 @@ import type { ProgressEvent } from '../base/progress.ts';
  */
 export function renderExplanation(events: readonly ProgressEvent[]): string {
   const reasons = new Map<string, { name: string; reason: string }>();
-  const cached = new Map<string, boolean>();
+  const cached = new Set<string>();
   for (const event of events) {
     if (event.kind === 'miss') reasons.set(event.vertex, event);
     else if (
       event.kind === 'vertex' &&
+      event.cached &&
       !/^(\[internal\]|exporting |importing |pushing )/.test(event.name)
-    ) {
-      if (event.cached) cached.set(event.vertex, true);
-    }
+    )
+      cached.add(event.vertex);
   }
-  const hits = [...cached.keys()].filter((vertex) => !reasons.has(vertex)).length;
+  const hits = [...cached].filter((vertex) => !reasons.has(vertex)).length;
   if (reasons.size === 0)
     return hits === 0 ? 'no step ran\n' : `nothing ran: all ${hits} steps were cached\n`;
   const lines = [...reasons.values()].map(

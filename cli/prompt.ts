@@ -38,9 +38,8 @@ export async function readInput(): Promise<string> {
 
 /**
  * Prints a warning that something will be deleted and asks the user to confirm it. Returns true
- * only when the answer is `y` or `yes`. At the end of standard input it returns false, so scripts
- * need
- * --force.
+ * only when the answer is `y` or `yes`. At the end of standard input it returns false, so that
+ * scripts need `--force`.
  */
 export async function confirmed(what: string): Promise<boolean> {
   const { createInterface } = await import('node:readline');

@@ -50,6 +50,9 @@ export interface SpaceLimits {
   readonly minFree: number;
 }
 
+/** No limits: all items that match are removed. */
+export const NO_LIMITS: SpaceLimits = { reserved: 0, maxUsed: 0, minFree: 0 };
+
 /**
  * BuildKit's defaults: a tenth of the disk, at most 10 GB, is always kept; at most three quarters
  * are used; a fifth stays free.

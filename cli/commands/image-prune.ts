@@ -3,6 +3,7 @@ import { prune } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { totalSize } from '../../cache/gc/plan.ts';
+import { NO_LIMITS } from '../../cache/gc/policy.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
@@ -32,9 +33,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     filter: (item: Item) => item.content.image !== undefined && filter(item),
     keepMs,
     all: false,
-    reserved: 0,
-    maxUsed: 0,
-    minFree: 0,
+    ...NO_LIMITS,
   };
   const removed = await prune(engine, [images], cancel.signal);
   const unused = await prune(engine, [], cancel.signal);

@@ -60,14 +60,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   rejectCombination(command, '--keep-storage', ['--reserved-space']);
   rejectCombination(command, '--auto', [
-    ...[
-      '--all',
-      '--filter',
-      '--reserved-space',
-      '--keep-storage',
-      '--max-used-space',
-      '--min-free-space',
-    ],
+    '--all',
+    '--filter',
+    '--reserved-space',
+    '--keep-storage',
+    '--max-used-space',
+    '--min-free-space',
   ]);
   const flags = command.opts<Flags>();
   await using engine = openLocalEngine();

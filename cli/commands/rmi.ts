@@ -60,9 +60,10 @@ export async function run(argv: readonly string[]): Promise<number> {
  * build cache: 'kiln prune' removes those.
  */
 async function freeUnused(engine: Engine, nameless: ReadonlySet<string>): Promise<void> {
-  const [{ prune }, { totalSize }] = await Promise.all([
+  const [{ prune }, { totalSize }, { NO_LIMITS }] = await Promise.all([
     import('../../cache/gc/collect.ts'),
     import('../../cache/gc/plan.ts'),
+    import('../../cache/gc/policy.ts'),
   ]);
   using cancel = cancelOnSignals();
   const images = {
@@ -70,9 +71,7 @@ async function freeUnused(engine: Engine, nameless: ReadonlySet<string>): Promis
     filter: ({ content }: Item) => content.image !== undefined && nameless.has(content.image),
     keepMs: 0,
     all: false,
-    reserved: 0,
-    maxUsed: 0,
-    minFree: 0,
+    ...NO_LIMITS,
   };
   const removed = nameless.size > 0 ? await prune(engine, [images], cancel.signal) : [];
   // An image that a process is using keeps its data, and only its entry is removed.

@@ -34,11 +34,7 @@ export function onFailure(
     if (outputOnError) {
       const { saveFailureOutput } = await import('./save-output.ts');
       // A failure to save the files must not hide the failure of the step, so it becomes a note.
-      notes.push(
-        await saveFailureOutput(outputOnError, step, signal).catch((error: unknown) =>
-          messageOf(error),
-        ),
-      );
+      notes.push(await saveFailureOutput(outputOnError, step, signal).catch(messageOf));
     }
     if (onError === undefined) return;
     if (!terminal.interactive) {

@@ -10,13 +10,12 @@ import { registrySource } from '../../exporter/copy/registry-source.ts';
 import { storeSource } from '../../exporter/copy/store-source.ts';
 import { copyToLayout, type LayoutDestination } from '../../exporter/copy/to-layout.ts';
 import { copyToStore } from '../../exporter/copy/to-store.ts';
-import { tryDirectory, tryFile } from '../../exporter/destination.ts';
+import { tryDirectory } from '../../exporter/destination.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
-import { type Destination, isStandardOutput, STANDARD_OUTPUT } from '../../exporter/output-spec.ts';
+import { type Destination, isStandardOutput } from '../../exporter/output-spec.ts';
 import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
-import { standardOutput } from '../binary-output.ts';
-import { closedOutputError, isClosed } from '../output.ts';
+import { archiveDestination } from '../binary-output.ts';
 import { registryOptions } from '../registry-options.ts';
 import type { TransferReport } from '../transfer-progress.ts';
 import { findImage, fullName } from './find-image.ts';
@@ -82,20 +81,10 @@ function notFromInput(): KilnError {
 function destinationAt(place: ImagePlace, signal: AbortSignal): CopyDestination {
   if (place.kind === 'oci') tryDirectory({ path: place.path, flag: 'DESTINATION' });
   if (place.kind !== 'oci-archive' && place.kind !== 'docker-archive') return place;
-  const destination = archiveAt(place.path, signal);
+  const destination = archiveDestination(place.path, 'DESTINATION', signal);
   return place.kind === 'oci-archive'
     ? { kind: place.kind, destination, tag: place.tag }
     : { kind: place.kind, destination, name: place.name };
-}
-
-function archiveAt(path: string, signal: AbortSignal): Destination {
-  if (!isStandardOutput(path)) {
-    tryFile({ path, flag: 'DESTINATION' });
-    return { kind: 'file', path };
-  }
-  if (isClosed(1)) throw closedOutputError();
-  const write = standardOutput('DESTINATION');
-  return { kind: 'stream', write: (bytes) => write(bytes, signal, STANDARD_OUTPUT) };
 }
 
 async function copyOnce(

@@ -20,7 +20,24 @@ export interface ConfigurationKey {
   readonly text: string;
 }
 
-const SIZE = 'size';
+/** The keys about disk space. `old` is the old name of the first one. */
+function spaceKeys(old: string): readonly ConfigurationKey[] {
+  const type = 'size';
+  return [
+    {
+      name: 'reservedSpace',
+      type,
+      text: 'Amount of disk space always allowed to keep for cache.',
+    },
+    { name: old, type, text: 'The old name of `reservedSpace`.' },
+    {
+      name: 'maxUsedSpace',
+      type,
+      text: 'Maximum amount of disk space allowed to keep for cache.',
+    },
+    { name: 'minFreeSpace', type, text: 'Target amount of free disk space after collection.' },
+  ];
+}
 
 export const CONFIGURATION: readonly ConfigurationTable[] = [
   {
@@ -84,22 +101,7 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
         fallback: 'true',
         text: 'Collect the store after builds.',
       },
-      {
-        name: 'reservedSpace',
-        type: SIZE,
-        text: 'Amount of disk space always allowed to keep for cache.',
-      },
-      { name: 'gckeepstorage', type: SIZE, text: 'The old name of `reservedSpace`.' },
-      {
-        name: 'maxUsedSpace',
-        type: SIZE,
-        text: 'Maximum amount of disk space allowed to keep for cache.',
-      },
-      {
-        name: 'minFreeSpace',
-        type: SIZE,
-        text: 'Target amount of free disk space after collection.',
-      },
+      ...spaceKeys('gckeepstorage'),
       {
         name: 'gcpolicy',
         type: 'tables',
@@ -140,22 +142,7 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
         type: 'duration',
         text: 'Keep items that were used within this time: `"48h"`, or a number of seconds.',
       },
-      {
-        name: 'reservedSpace',
-        type: SIZE,
-        text: 'Amount of disk space always allowed to keep for cache.',
-      },
-      { name: 'keepBytes', type: SIZE, text: 'The old name of `reservedSpace`.' },
-      {
-        name: 'maxUsedSpace',
-        type: SIZE,
-        text: 'Maximum amount of disk space allowed to keep for cache.',
-      },
-      {
-        name: 'minFreeSpace',
-        type: SIZE,
-        text: 'Target amount of free disk space after collection.',
-      },
+      ...spaceKeys('keepBytes'),
     ],
     example: `[[worker.oci.gcpolicy]]
   filters = ["type==exec.cachemount"]
