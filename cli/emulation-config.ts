@@ -1,6 +1,6 @@
-import { KilnError, messageOf } from '../base/errors.ts';
 import { type Platform, parsePlatform } from '../base/platform.ts';
 import { textIfThere } from '../registry/textfile.ts';
+import { readToml } from './kiln-toml.ts';
 
 /**
  * Returns the path of the emulator that the kiln.toml at `path` names for an architecture, or
@@ -17,9 +17,7 @@ export async function configuredEmulator(
 ): Promise<string | undefined> {
   const text = textIfThere('the configuration', path);
   if (text === undefined) return undefined;
-  const { parse } = await import('smol-toml');
-  try {
-    const emulators: unknown = parse(text)['emulators'];
+  return await readToml(text, path, INVALID, ({ emulators }) => {
     if (emulators === undefined) return undefined;
     if (typeof emulators !== 'object' || emulators === null)
       throw new Error('emulators is not a table');
@@ -29,17 +27,12 @@ export async function configuredEmulator(
       if (parsePlatform(`linux/${name}`, LINUX).architecture === architecture) return value;
     }
     return undefined;
-  } catch (error) {
-    throw new KilnError(
-      'KILN_EMULATORS_INVALID',
-      `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
-      {
-        place: { kind: 'path', path },
-        hint: 'write [emulators], and below it ARCHITECTURE = "/path/of/a/static/qemu"',
-        cause: error,
-      },
-    );
-  }
+  });
 }
+
+const INVALID = {
+  code: 'KILN_EMULATORS_INVALID',
+  hint: 'write [emulators], and below it ARCHITECTURE = "/path/of/a/static/qemu"',
+} as const;
 
 const LINUX: Platform = { os: 'linux', architecture: 'amd64' };

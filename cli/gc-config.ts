@@ -1,4 +1,3 @@
-import { KilnError, messageOf } from '../base/errors.ts';
 import { didYouMean } from '../base/suggest.ts';
 import { parseDuration, parseFilters } from '../cache/gc/filter.ts';
 import {
@@ -10,6 +9,7 @@ import {
 } from '../cache/gc/policy.ts';
 import { textIfThere } from '../registry/textfile.ts';
 import { parseBytes } from './arguments.ts';
+import { isTable, readToml, type TomlTable } from './kiln-toml.ts';
 
 /** The policies of automatic collection. Undefined when it is switched off. */
 export type GcPolicies = readonly PrunePolicy[] | undefined;
@@ -40,9 +40,8 @@ export async function readGcPolicies(path: string, disk: Disk): Promise<GcPolici
 
 /** As `readGcPolicies`, from the text of the file. `path` is named in errors. */
 export async function parseGcPolicies(text: string, path: string, disk: Disk): Promise<GcPolicies> {
-  const { parse } = await import('smol-toml');
-  try {
-    const workers = table(parse(text)['worker']);
+  return await readToml(text, path, INVALID, (file) => {
+    const workers = table(file['worker']);
     const worker = table(workers['oci'] ?? workers['containerd']);
     if (worker['gc'] !== undefined && typeof worker['gc'] !== 'boolean')
       throw new Error('gc is neither true nor false');
@@ -52,24 +51,19 @@ export async function parseGcPolicies(text: string, path: string, disk: Disk): P
     return worker['gcpolicy'].map((policy, index) =>
       policyOf(table(policy), `policy ${index + 1}`, disk),
     );
-  } catch (error) {
-    throw new KilnError(
-      'KILN_GC_CONFIG_INVALID',
-      `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
-      {
-        place: { kind: 'path', path },
-        hint: 'write it in the form of buildkitd.toml: [worker.oci] and [[worker.oci.gcpolicy]]',
-        cause: error,
-      },
-    );
-  }
+  });
 }
+
+const INVALID = {
+  code: 'KILN_GC_CONFIG_INVALID',
+  hint: 'write it in the form of buildkitd.toml: [worker.oci] and [[worker.oci.gcpolicy]]',
+} as const;
 
 /**
  * Returns the limits that the configuration sets. When it sets one, none of the default limits
  * apply, as in BuildKit.
  */
-function limitsOf(worker: Table, disk: Disk): SpaceLimits {
+function limitsOf(worker: TomlTable, disk: Disk): SpaceLimits {
   const configured = {
     reserved: size(worker['reservedSpace'] ?? worker['gckeepstorage'], disk),
     maxUsed: size(worker['maxUsedSpace'], disk),
@@ -90,7 +84,7 @@ export const POLICY_KEYS = [
   'reservedSpace',
 ];
 
-function policyOf(policy: Table, name: string, disk: Disk): PrunePolicy {
+function policyOf(policy: TomlTable, name: string, disk: Disk): PrunePolicy {
   const stray = Object.keys(policy).find((key) => !POLICY_KEYS.includes(key));
   if (stray !== undefined)
     throw new Error(
@@ -127,10 +121,8 @@ function duration(value: unknown, name: string): number {
   return parseDuration(String(value), `keepDuration of ${name}`);
 }
 
-type Table = Readonly<Record<string, unknown>>;
-
-function table(value: unknown): Table {
+function table(value: unknown): TomlTable {
   if (value === undefined) return {};
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Table;
+  if (isTable(value)) return value;
   throw new Error(`${JSON.stringify(value)} is not a table`);
 }

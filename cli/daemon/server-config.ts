@@ -1,5 +1,5 @@
-import { KilnError, messageOf } from '../../base/errors.ts';
 import { textIfThere } from '../../registry/textfile.ts';
+import { readToml, type TomlTable } from '../kiln-toml.ts';
 
 /** What the configuration says about the server itself. */
 export interface ServerConfig {
@@ -31,9 +31,7 @@ export interface ServerConfig {
  */
 export async function readServerConfig(path: string): Promise<ServerConfig> {
   const text = textIfThere('the configuration', path) ?? '';
-  const { parse } = await import('smol-toml');
-  try {
-    const file: Table = parse(text);
+  return await readToml(text, path, INVALID, (file) => {
     const grpc = table(file, 'grpc');
     const tls = table(grpc, 'tls');
     const gid = grpc['gid'];
@@ -48,18 +46,13 @@ export async function readServerConfig(path: string): Promise<ServerConfig> {
       entitlements: words(file, 'insecure-entitlements'),
       unread: keysOf(file).filter((key) => !READ.some((pattern) => pattern.test(key))),
     };
-  } catch (error) {
-    throw new KilnError(
-      'KILN_SERVER_CONFIG_INVALID',
-      `${path} is not valid: ${messageOf(error).split('\n', 1)[0]}`,
-      {
-        place: { kind: 'path', path },
-        hint: 'write it in the form of buildkitd.toml',
-        cause: error,
-      },
-    );
-  }
+  });
 }
+
+const INVALID = {
+  code: 'KILN_SERVER_CONFIG_INVALID',
+  hint: 'write it in the form of buildkitd.toml',
+} as const;
 
 /** The keys that Kiln reads, here or where a build needs them. */
 const READ: readonly RegExp[] = [
@@ -70,35 +63,33 @@ const READ: readonly RegExp[] = [
   /^worker\.(oci|containerd)\.(minFreeSpace|networkFallback)$/,
 ];
 
-type Table = Readonly<Record<string, unknown>>;
-
 /** Returns the paths of all values. A list of tables counts as a value. */
-function keysOf(file: Table): readonly string[] {
+function keysOf(file: TomlTable): readonly string[] {
   return Object.entries(file).flatMap(([key, value]) =>
     isTable(value) ? keysOf(value).map((inner) => `${key}.${inner}`) : [key],
   );
 }
 
-function table(file: Table, key: string): Table {
+function table(file: TomlTable, key: string): TomlTable {
   const value = file[key] ?? {};
   if (!isTable(value)) throw new Error(`${key} is not a table`);
   return value;
 }
 
-function word(file: Table, key: string): string | undefined {
+function word(file: TomlTable, key: string): string | undefined {
   const value = file[key];
   if (value === undefined || value === '') return undefined;
   if (typeof value !== 'string') throw new Error(`${key} is not a string`);
   return value;
 }
 
-function words(file: Table, key: string): readonly string[] {
+function words(file: TomlTable, key: string): readonly string[] {
   const value = file[key] ?? [];
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
   throw new Error(`${key} is not a list of strings`);
 }
 
-function isTable(value: unknown): value is Table {
+function isTable(value: unknown): value is TomlTable {
   return (
     typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)
   );
