@@ -35,6 +35,8 @@ export interface Tree {
   readonly filter?: TreeFilter;
   /** True for a local directory: all files count as owned by 0:0, whoever owns them on the host. */
   readonly rootOwned?: boolean;
+  /** True for a copy of a directory that has only the files that the build named. */
+  readonly isPartial?: boolean;
   /** Called with the files of each selection that is read. */
   readonly onRead?: (sources: readonly SelectedSource[]) => void;
 }

@@ -51,6 +51,10 @@ test('a step that fails is shown with its output, its lines and its exit code', 
   });
   assert.match(wrong, />>> RUNN$/m);
   assert.match(wrong, /unknown instruction: RUNN/);
+  serve.rig.write('c', { Dockerfile: 'FROM busybox\nCOPY gone /\n', there: '' });
+  const missing = await serve.build([context], { expect: 1 });
+  assert.match(missing, /"\/gone": not found/);
+  assert.not.match(missing, /source is empty|there is/);
 });
 
 test('directories come back, questions are answered, and bake links its targets', async () => {

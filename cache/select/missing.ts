@@ -7,12 +7,13 @@ import { below, type TreeView, viewTree } from './tree-view.ts';
 
 /**
  * The error `"/x": not found`. Its hint is the reason when the filter hides the path, or else
- * similar names, or else the names that exist.
+ * similar names, or else the names that exist. Of a partial tree nobody can say what exists.
  */
 export function missingSource(tree: Tree, source: string): KilnError {
   const path = cleanPath(`/${source}`);
   using view = viewTree(tree);
-  const hint = hiddenHint(tree, view, path.slice(1)) ?? nearHint(view, path.slice(1));
+  const name = path.slice(1);
+  const hint = hiddenHint(tree, view, name) ?? (tree.isPartial ? undefined : nearHint(view, name));
   return new KilnError('KILN_COPY_SOURCE_MISSING', `"${path}": not found`, { hint });
 }
 

@@ -11,6 +11,8 @@ export function treeOf(input: DirectoryResult): Tree {
     root: input.root,
     rootOwned: true,
     ...(input.filter === undefined ? {} : { filter: input.filter }),
+    // A client sends what the graph names of a directory, and no more.
+    ...(input.received === undefined ? {} : { isPartial: true }),
     ...(input.memory === undefined ? {} : { memory: input.memory }),
     ...(input.onRead === undefined ? {} : { onRead: input.onRead }),
   };
