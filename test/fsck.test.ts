@@ -116,23 +116,34 @@ test('a truncated blob is found, and the next build rewrites a damaged document'
   assert.equal((await rig.kiln(['images', '-q'], { expect: 0 })).stdout, '');
 });
 
-test('an image that lost the manifest of one of its platforms is found, and not kept', async () => {
-  await using rig = await Rig.create();
-  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY a /a\n', a: 'a' });
-  await rig.build('c', '-t', 'two', '--platform=linux/amd64,linux/arm64', '--provenance=false');
-  await isSound(rig);
-  const manifest = globSync(`${rig.store}/blobs/sha256/*`).find((path) =>
-    readFileSync(path, 'utf8').includes('"layers"'),
-  );
-  rmSync(manifest!);
-  assert.match(
-    (await rig.kiln(['fsck'], { expect: 1 })).stdout,
-    /the image docker\.io\/library\/two:latest lacks the manifest of sha256:/,
-  );
-  await rig.kiln(['fsck', '--repair'], { expect: 0 });
-  await isSound(rig);
-  assert.is((await rig.kiln(['images', '-q'], { expect: 0 })).stdout, '');
-});
+/** The documents of an image that it cannot do without, each by the field that only it has. */
+const DOCUMENTS: readonly [name: string, field: string, message: string][] = [
+  ['manifest', 'layers', 'manifest of sha256:'],
+  ['config', 'rootfs', 'document sha256:'],
+];
+
+for (const [document, field, message] of DOCUMENTS)
+  test(`an image without the ${document} of one platform is found, and not kept`, async () => {
+    await using rig = await Rig.create();
+    rig.write('c', { Dockerfile: 'FROM scratch\nCOPY a /a\n', a: 'a' });
+    await rig.build('c', '-t', 'two', '--platform=linux/amd64,linux/arm64', '--provenance=false');
+    await isSound(rig);
+    const path = globSync(`${rig.store}/blobs/sha256/*`).find((blob) => hasField(blob, field));
+    rmSync(path!);
+    assert.match(
+      (await rig.kiln(['fsck'], { expect: 1 })).stdout,
+      `the image docker.io/library/two:latest lacks the ${message}`,
+    );
+    await rig.kiln(['fsck', '--repair'], { expect: 0 });
+    await isSound(rig);
+    assert.is((await rig.kiln(['images', '-q'], { expect: 0 })).stdout, '');
+  });
+
+/** True for a blob that is a JSON object with this field. */
+function hasField(blob: string, field: string): boolean {
+  const text = readFileSync(blob, 'utf8');
+  return text.startsWith('{') && field in JSON.parse(text);
+}
 
 test('without its index the store is sound again, and images keep their names', async () => {
   await using rig = await prepared();

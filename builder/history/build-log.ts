@@ -115,12 +115,16 @@ function openNew(directory: string, begun: string): [id: string, fd: number] {
 }
 
 function prune(directory: string): void {
-  const names = logNames(directory).filter((id) => !isPinned(directory, id));
-  for (const name of names.slice(0, Math.max(0, names.length - KEPT + 1)))
-    rmSync(join(directory, name + SUFFIX), { force: true });
+  const files = readdirSync(directory);
+  const all = new Set(files);
+  const ids = logsAmong(files).filter((id) => !all.has(id + PIN));
+  for (const id of ids.slice(0, Math.max(0, ids.length - KEPT + 1)))
+    rmSync(join(directory, id + SUFFIX), { force: true });
 }
 
-const pinOf = (directory: string, id: string) => join(directory, `${id}.pin`);
+const PIN = '.pin';
+
+const pinOf = (directory: string, id: string) => join(directory, id + PIN);
 
 /** True for a log that is kept however many builds follow. */
 export function isPinned(directory: string, id: string): boolean {
@@ -175,7 +179,11 @@ export function processOfLog(id: string): number {
 
 /** The IDs of the builds whose logs are kept, oldest first. */
 export function logNames(directory: string): string[] {
-  return readdirSync(directory)
+  return logsAmong(readdirSync(directory));
+}
+
+function logsAmong(files: readonly string[]): string[] {
+  return files
     .filter((name) => name.endsWith(SUFFIX))
     .map((name) => name.slice(0, -SUFFIX.length))
     .sort();
