@@ -14,7 +14,7 @@ import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
 import type { LLBBridge, ReadFileRequest, WarnRequest } from '../proto/gateway.gen.ts';
 import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
-import { goMode } from '../session/filesend/send-directory.ts';
+import { goMode } from '../session/filesync/go-mode.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
 import { lendersOf, readFrontendOptions } from './frontend-options.ts';

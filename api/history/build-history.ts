@@ -1,3 +1,4 @@
+import { errnoOf } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import {
   isPinned,
@@ -10,7 +11,7 @@ import {
   removeLog,
 } from '../../builder/history/build-log.ts';
 
-/** A build as its log tells it. */
+/** A build, as its log has it. */
 export interface BuildRecord {
   /** The name that its client gave it, or else the ID of its log. */
   readonly ref: string;
@@ -30,8 +31,8 @@ export type HistoryEvent =
 /**
  * # The history of builds
  *
- * Each build has a log in the store, whoever asked for it, and the logs are the history. What is
- * read of the log of a build that has ended is kept, since it does not change.
+ * Each build has a log in the store, of the command line or of a client, and the logs are the
+ * history. The record of a build that has ended is cached, because its log does not change.
  */
 export class BuildHistory {
   readonly #directory: string;
@@ -39,27 +40,25 @@ export class BuildHistory {
   readonly #ended = new Map<string, BuildRecord>();
   readonly #listeners = new Set<(event: HistoryEvent) => void>();
 
-  /** `directory` has the logs. */
+  /** `directory` is where the logs are. */
   constructor(directory: string) {
     this.#directory = directory;
   }
 
   /** All builds, the newest first. */
   records(): BuildRecord[] {
-    const names = logNames(this.#directory);
-    for (const id of this.#ended.keys()) if (!names.includes(id)) this.#ended.delete(id);
-    return names.reverse().flatMap((id) => this.#read(id) ?? []);
+    return this.#logs()
+      .reverse()
+      .flatMap((id) => this.#read(id) ?? []);
   }
 
-  /** The newest build of that ref. Reads the first lines of logs, and that one log. */
+  /** The newest build with that ref. Reads the first line of each log, and one whole log. */
   find(ref: string): BuildRecord | undefined {
-    const names = logNames(this.#directory);
-    for (const id of this.#refs.keys()) if (!names.includes(id)) this.#refs.delete(id);
-    const id = names.findLast((id) => this.#refOf(id) === ref);
+    const id = this.#logs().findLast((log) => this.#refOf(log) === ref);
     return id === undefined ? undefined : this.#read(id);
   }
 
-  /** What a build told while it ran. */
+  /** The progress of a build. */
   events({ id }: BuildRecord): readonly ProgressEvent[] {
     return readLog(this.#directory, id).events;
   }
@@ -77,20 +76,20 @@ export class BuildHistory {
     this.#tell({ kind: 'deleted', ref });
   }
 
-  /** Removes a build that its client did for itself, such as a look at what is served. */
+  /** Removes a build that is not for the history, such as one that only asks what is served. */
   forget(ref: string): void {
     const record = this.find(ref);
     if (record) this.#remove(record.id);
   }
 
-  /** Tells those who listen that a build of this server has begun, or has ended. */
+  /** Notifies the listeners that a build of this server has begun or ended. */
   changed(ref: string, kind: 'started' | 'complete'): void {
     if (this.#listeners.size === 0) return;
     const record = this.find(ref);
     if (record) this.#tell({ kind, record });
   }
 
-  /** Calls `listener` for what happens to builds of this server, until the answer is disposed. */
+  /** Calls `listener` with the events of builds, until the result is disposed. */
   listen(listener: (event: HistoryEvent) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -100,7 +99,16 @@ export class BuildHistory {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** A build that begins in the same second may get the same ID. */
+  /** The IDs of all logs, the oldest first. Drops what is cached of logs that are gone. */
+  #logs(): string[] {
+    const ids = logNames(this.#directory);
+    const there = new Set(ids);
+    for (const cached of [this.#refs, this.#ended])
+      for (const id of cached.keys()) if (!there.has(id)) cached.delete(id);
+    return ids;
+  }
+
+  /** Drops what is cached at once: a build that begins in the same second may get the same ID. */
   #remove(id: string): void {
     removeLog(this.#directory, id);
     this.#refs.delete(id);
@@ -140,7 +148,7 @@ export class BuildHistory {
       process.kill(processOfLog(id), 0);
       return undefined;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EPERM') return undefined;
+      if (errnoOf(error) === 'EPERM') return undefined;
       return { ended: lastWritten(this.#directory, id), error: 'the build was killed' };
     }
   }

@@ -1,10 +1,15 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { KilnError } from '../../base/errors.ts';
 
-/** What went wrong at the client, as its user is told it. Other errors are returned unchanged. */
+/** Makes an error of the client into one for its user. Other errors are returned unchanged. */
 export function clientError(error: unknown): unknown {
   if (!(error instanceof ConnectError)) return error;
   return new KilnError('KILN_CLIENT_FAILED', error.rawMessage, { cause: error });
+}
+
+/** True for the error of a client that does not have what was asked for. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.NotFound;
 }
 
 /**

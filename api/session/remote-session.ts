@@ -1,4 +1,3 @@
-import { Code, ConnectError } from '@connectrpc/connect';
 import { isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { LentDirectory, Session } from '../../builder/session.ts';
@@ -6,7 +5,7 @@ import type { Credential } from '../../registry/credentials.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import type { WantedFiles } from '../../solver/step-session.ts';
 import { Secrets } from '../proto/secrets.gen.ts';
-import { clientError, unlessMissing } from './client-error.ts';
+import { clientError, isMissing, unlessMissing } from './client-error.ts';
 import type { ClientSession } from './client-session.ts';
 import { bringLayout } from './content/bring-layout.ts';
 import { bringDirectory } from './filesync/bring-directory.ts';
@@ -97,10 +96,6 @@ function notLent(name: string): KilnError {
     'KILN_CONTEXT_NOT_FOUND',
     `the client lends no directory ${JSON.stringify(name)}`,
   );
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof ConnectError && error.code === Code.NotFound;
 }
 
 /** The first answer of several sessions, asked one after the other. */

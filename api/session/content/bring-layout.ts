@@ -17,13 +17,14 @@ import { type Digest, hexOf, isDigest } from '../../../base/digest.ts';
 import type { LentDirectory } from '../../../builder/session.ts';
 import { INDEX_TYPES, MANIFEST_TYPES, mediaTypeOf } from '../../../registry/parse-document.ts';
 import type { Store } from '../../../snapshotter/store/root.ts';
+import { isMissing } from '../client-error.ts';
 import type { ClientSession } from '../client-session.ts';
 import { borrowCopy } from '../filesync/directory-copies.ts';
 import { readClientBlob } from './client-store.ts';
 
-/** A document has at most so many bytes. */
+/** The maximum size of a manifest or an index, in bytes. */
 const MAX_DOCUMENT = 4 << 20;
-/** So many blobs may hang on one document. */
+/** The maximum number of blobs of one layout. */
 const MAX_BLOBS = 10_000;
 
 interface Entry {
@@ -34,9 +35,9 @@ interface Entry {
 
 /**
  * Copies an image or a cache from a store of the client into an OCI layout of ours: the blob
- * `digest` and all that it names. Blobs are kept for the next time. What the store does not have
- * (other platforms of an image, for instance) is left out, except the blob itself. The layout stays
- * as it is until the answer is disposed.
+ * `digest`, and all blobs that it names, directly or through others. Blobs are kept for the next
+ * build. A named blob that the store lacks, such as of another platform, is left out. The layout
+ * does not change until the result is disposed. Throws a ConnectError.
  */
 export async function bringLayout(
   session: ClientSession,
@@ -45,8 +46,7 @@ export async function bringLayout(
   store: Pick<Store, 'root' | 'scratchPath'>,
   signal: AbortSignal,
 ): Promise<LentDirectory & Disposable> {
-  const owner = session.sharedKey === '' ? `session ${session.id}` : session.sharedKey;
-  const borrowed = borrowCopy(store, [owner, storeId, 'layout']);
+  const borrowed = borrowCopy(session, [storeId, 'layout'], store);
   try {
     const { root } = borrowed;
     mkdirSync(join(root, 'blobs/sha256'), { recursive: true, mode: 0o700 });
@@ -61,7 +61,12 @@ export async function bringLayout(
       if (seen.has(entry.digest)) continue;
       if (seen.add(entry.digest).size > MAX_BLOBS)
         throw new ConnectError(`${digest} names too many blobs`, Code.ResourceExhausted);
-      if (!(await unlessMissing(bring(entry)))) continue;
+      try {
+        await bring(entry);
+      } catch (error) {
+        if (isMissing(error)) continue;
+        throw error;
+      }
       if ([...INDEX_TYPES, ...MANIFEST_TYPES].includes(entry.mediaType))
         pending.push(...namedBy(readFileSync(blobPath(root, entry.digest))));
     }
@@ -84,16 +89,6 @@ function blobPath(root: string, digest: Digest): string {
   return join(root, 'blobs/sha256', hexOf(digest));
 }
 
-async function unlessMissing(brought: Promise<void>): Promise<boolean> {
-  try {
-    await brought;
-    return true;
-  } catch (error) {
-    if (error instanceof ConnectError && error.code === Code.NotFound) return false;
-    throw error;
-  }
-}
-
 async function bringBlob(
   session: ClientSession,
   storeId: string,
@@ -101,7 +96,7 @@ async function bringBlob(
   path: string,
   signal: AbortSignal,
 ): Promise<void> {
-  // What a crash has left short is brought again.
+  // A crash may have left a file that is too short.
   const there = statSync(path, { throwIfNoEntry: false });
   if (there && (there.size === size || size === MAX_DOCUMENT)) return;
   const part = `${path}.part`;
@@ -124,7 +119,7 @@ async function bringBlob(
   }
 }
 
-/** What a manifest or an index names. */
+/** The blobs that a manifest or an index names. */
 function namedBy(bytes: Buffer): Entry[] {
   const { config, layers = [], manifests = [] } = JSON.parse(bytes.toString());
   return [config, ...layers, ...manifests].filter(

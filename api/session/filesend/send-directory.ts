@@ -1,17 +1,10 @@
 import { closeSync, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { S } from '../../../snapshotter/sys/constants.ts';
 import type { InnerStream } from '../../grpc/inner-client.ts';
 import type { ClientSession } from '../client-session.ts';
-import {
-  type FileStat,
-  GO_MODE,
-  PACKET,
-  packetBytes,
-  readPacket,
-  statPacket,
-} from '../filesync/packet.ts';
+import { goMode } from '../filesync/go-mode.ts';
+import { type FileStat, PACKET, packetBytes, readPacket, statPacket } from '../filesync/packet.ts';
 import { EXPORTER_ID, FILE_SEND } from './send-bytes.ts';
 
 /** A packet carries so many bytes of a file. */
@@ -109,23 +102,4 @@ function* walk(root: string): Generator<FileStat> {
     };
     if (stat.isDirectory()) below(path);
   }
-}
-
-const TYPES: Readonly<Record<number, number>> = {
-  [S.IFDIR]: GO_MODE.directory,
-  [S.IFLNK]: GO_MODE.symlink,
-  [S.IFIFO]: GO_MODE.fifo,
-  [S.IFSOCK]: GO_MODE.socket,
-  [S.IFBLK]: GO_MODE.device,
-  [S.IFCHR]: GO_MODE.device,
-};
-
-/** A mode of the kernel as Go has it. */
-export function goMode(mode: number): number {
-  const type = TYPES[mode & S.IFMT] ?? 0;
-  const bits =
-    (mode & 0o4000 ? GO_MODE.setuid : 0) |
-    (mode & 0o2000 ? GO_MODE.setgid : 0) |
-    (mode & 0o1000 ? GO_MODE.sticky : 0);
-  return ((mode & 0o777) | bits | type) >>> 0;
 }

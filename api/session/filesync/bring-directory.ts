@@ -8,13 +8,13 @@ import { borrowCopy } from './directory-copies.ts';
 import { DirectoryCopy } from './directory-copy.ts';
 import { forgetKnownFiles, readKnownFiles, writeKnownFiles } from './known-files.ts';
 
-/** A directory of a client as it is in a copy of ours, until it is disposed. */
+/** A copy of a client's directory in the store. It does not change until it is disposed. */
 export interface BroughtDirectory extends LentDirectory, Disposable {
   /** Bytes of content that the client sent. */
   readonly received: number;
 }
 
-/** Brings what is wanted of a client's directory into a copy, and of that what has changed. */
+/** Updates the copy of a client's directory: receives the wanted files that have changed. */
 export async function bringDirectory(
   session: ClientSession,
   name: string,
@@ -22,9 +22,7 @@ export async function bringDirectory(
   store: Pick<Store, 'root' | 'scratchPath'>,
   signal: AbortSignal,
 ): Promise<BroughtDirectory> {
-  // A client that does not say who it is has no copies that another could see.
-  const owner = session.sharedKey === '' ? `session ${session.id}` : session.sharedKey;
-  const borrowed = borrowCopy(store, [owner, name, wanted.purpose]);
+  const borrowed = borrowCopy(session, [name, wanted.purpose], store);
   try {
     const before = readKnownFiles(borrowed.known);
     if (!before) empty(borrowed.root);

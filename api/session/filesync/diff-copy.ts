@@ -2,14 +2,8 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { WantedFiles } from '../../../solver/step-session.ts';
 import type { InnerStream } from '../../grpc/inner-client.ts';
 import type { ClientSession } from '../client-session.ts';
-import {
-  type FileStat,
-  isDirectoryStat,
-  PACKET,
-  type Packet,
-  packetBytes,
-  readPacket,
-} from './packet.ts';
+import { isDirectoryStat } from './go-mode.ts';
+import { type FileStat, PACKET, type Packet, packetBytes, readPacket } from './packet.ts';
 
 const METHOD = '/moby.filesync.v1.FileSync/DiffCopy';
 

@@ -3,34 +3,40 @@ import { join } from 'node:path';
 import { digestOfParts, hexOf } from '../../../base/digest.ts';
 import { tryLockFile } from '../../../snapshotter/overlay/filelock.ts';
 import type { Store } from '../../../snapshotter/store/root.ts';
+import type { ClientSession } from '../client-session.ts';
 
 /** A copy of a client's directory, held until it is disposed. */
 export interface BorrowedCopy extends Disposable {
   /** The directory of the copy. */
   readonly root: string;
-  /** The place of its list of files. */
+  /** The path of its list of files. */
   readonly known: string;
 }
 
-/** So many builds of one directory have copies that later builds begin with. */
+/** How many copies of one directory are kept. More builds at once get temporary copies. */
 const MAX_KEPT = 8;
 
 /**
  * # Copies of the directories of clients
  *
- * What a client lends is kept in the store between its builds, so that only what changed is asked
- * for. A copy is named by what the client says of itself and the directory. A build holds its copy:
- * another build of the same directory at the same time gets one of its own.
+ * The files that a client lends are kept in the store between its builds, so that only changed ones
+ * are requested. HASH is made of the shared key of the client and of `name`, which says what the
+ * copy is of. A build holds its copy: another build of the same directory at the same time gets
+ * another one.
  *
  *     mirrors/HASH/N/      the files
- *     mirrors/HASH/N.json  what the client told of them
+ *     mirrors/HASH/N.json  the list of them that the client sent
  *     mirrors/HASH/N.lock
  */
 export function borrowCopy(
+  { id, sharedKey }: Pick<ClientSession, 'id' | 'sharedKey'>,
+  name: readonly string[],
   store: Pick<Store, 'root' | 'scratchPath'>,
-  key: readonly string[],
 ): BorrowedCopy {
-  const directory = join(store.root, 'mirrors', hexOf(digestOfParts([...key])).slice(0, 32));
+  // A client without a shared key gets copies that no other session can find.
+  const owner = sharedKey === '' ? `session ${id}` : sharedKey;
+  const hash = hexOf(digestOfParts([owner, ...name])).slice(0, 32);
+  const directory = join(store.root, 'mirrors', hash);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (let number = 0; number < MAX_KEPT; number++) {
     const lock = tryLockFile(join(directory, `${number}.lock`), 'exclusive');

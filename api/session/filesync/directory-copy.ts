@@ -17,8 +17,9 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { futimens, type Timespec, utimensat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import type { FileReceiver } from './diff-copy.ts';
+import { GO_MODE, isDirectoryStat, permissionsOf, typeOf } from './go-mode.ts';
 import { FEW, isBelieved, type KnownFile, type KnownFiles } from './known-files.ts';
-import { type FileStat, GO_MODE, isDirectoryStat, typeOf } from './packet.ts';
+import type { FileStat } from './packet.ts';
 
 /** Content up to this size is compared with what we have before it takes its place. */
 const COMPARED = 1 << 20;
@@ -221,16 +222,6 @@ function removeOther(place: string): void {
 
 function writeAll(fd: number, bytes: Uint8Array): void {
   for (let rest = bytes; rest.byteLength > 0; ) rest = rest.subarray(writeSync(fd, rest));
-}
-
-/** The permissions of a file, as the kernel has them. */
-export function permissionsOf(mode: number): number {
-  return (
-    (mode & 0o777) |
-    (mode & GO_MODE.setuid ? 0o4000 : 0) |
-    (mode & GO_MODE.setgid ? 0o2000 : 0) |
-    (mode & GO_MODE.sticky ? 0o1000 : 0)
-  );
 }
 
 const SECOND = 1_000_000_000n;

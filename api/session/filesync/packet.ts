@@ -37,36 +37,6 @@ export interface FileStat {
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
 }
 
-export const GO_MODE = {
-  directory: 0x8000_0000,
-  symlink: 0x0800_0000,
-  device: 0x0400_0000,
-  fifo: 0x0200_0000,
-  socket: 0x0100_0000,
-  setuid: 0x0080_0000,
-  setgid: 0x0040_0000,
-  sticky: 0x0010_0000,
-  irregular: 0x0008_0000,
-} as const;
-
-/** The bits that make a file something else than a regular one. */
-export const GO_TYPE =
-  GO_MODE.directory |
-  GO_MODE.symlink |
-  GO_MODE.device |
-  GO_MODE.fifo |
-  GO_MODE.socket |
-  GO_MODE.irregular;
-
-export function isDirectoryStat({ mode }: Pick<FileStat, 'mode'>): boolean {
-  return typeOf(mode) === GO_MODE.directory;
-}
-
-/** The bits of `GO_TYPE`, unsigned. */
-export function typeOf(mode: number): number {
-  return (mode & GO_TYPE) >>> 0;
-}
-
 export interface Packet {
   readonly type: number;
   readonly stat: FileStat | undefined;

@@ -1,6 +1,7 @@
 import type { InnerStream } from '../../grpc/inner-client.ts';
 import type { ClientSession } from '../client-session.ts';
-import { type FileStat, GO_MODE, PACKET, packetBytes, readPacket, statPacket } from './packet.ts';
+import { GO_MODE } from './go-mode.ts';
+import { type FileStat, PACKET, packetBytes, readPacket, statPacket } from './packet.ts';
 
 /** A file of a client in a test. */
 export interface TestFile {
