@@ -1,16 +1,8 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from '@bufbuild/protobuf';
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { status } from '@grpc/grpc-js';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openKiln } from '../builder/library.ts';
@@ -18,65 +10,12 @@ import { hostPlatform } from '../registry/platforms.ts';
 import { fileChanges } from '../solver/llb/builder.ts';
 import { marshalDefinition, toDefinition } from '../solver/llb/definition.ts';
 import { seal } from '../solver/llb/draft.ts';
+import { TestGrpcClient } from './grpc/test-client-fixture.ts';
 import { Control } from './proto/control.gen.ts';
 import { LLBBridge } from './proto/gateway.gen.ts';
 import { Health } from './proto/health.gen.ts';
 import { TraceService } from './proto/trace.gen.ts';
 import { serve } from './serve.ts';
-
-/** Another implementation of gRPC as the client. */
-class TestClient implements Disposable {
-  readonly #client: Client;
-
-  constructor(socket: string) {
-    this.#client = new Client(`unix://${socket}`, credentials.createInsecure(), {
-      'grpc.max_send_message_length': -1,
-    });
-  }
-
-  call<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
-    headers: Readonly<Record<string, string>> = {},
-  ): Promise<MessageShape<O>> {
-    const metadata = new Metadata();
-    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
-        `/${method.parent.typeName}/${method.name}`,
-        (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
-        (bytes: Buffer) => fromBinary(method.output, bytes),
-        create(method.input, request) as MessageShape<I>,
-        metadata,
-        (error, answer) => (error ? reject(error) : resolve(answer!)),
-      );
-    });
-  }
-
-  /** The statuses that Health.Watch tells. */
-  async *watch(): AsyncGenerator<number, void, void> {
-    const stream = this.#client.makeServerStreamRequest(
-      '/grpc.health.v1.Health/Watch',
-      (bytes: Buffer) => bytes,
-      (bytes: Buffer) => fromBinary(Health.method.watch.output, bytes).status,
-      Buffer.alloc(0),
-    );
-    for await (const status of stream) yield status as number;
-  }
-
-  async refused(answer: Promise<unknown>): Promise<ServiceError> {
-    try {
-      await answer;
-    } catch (error) {
-      return error as ServiceError;
-    }
-    throw new Error('the call was answered');
-  }
-
-  [Symbol.dispose](): void {
-    this.#client.close();
-  }
-}
 
 let directory: string;
 let socket: string;
@@ -112,7 +51,7 @@ test('only the owner and the group of the socket may connect', () => {
 });
 
 test('a client drives a build by graphs, and looks into their results', async () => {
-  using client = new TestClient(socket);
+  using client = new TestGrpcClient(socket);
   const build = { 'buildkit-controlapi-buildid': 'ref1' };
   // The first calls may come before the build is begun.
   const ping = client.call(LLBBridge.method.ping, {}, build);
@@ -144,7 +83,7 @@ test('a client drives a build by graphs, and looks into their results', async ()
 });
 
 test('a probe ends at once, and an error that a client returns comes back to it', async () => {
-  using client = new TestClient(socket);
+  using client = new TestGrpcClient(socket);
   const probe = client.call(Control.method.solve, { ref: 'p', internal: true });
   await client.call(LLBBridge.method.return, {}, { 'buildkit-controlapi-buildid': 'p' });
   assert.equal((await probe).exporterResponse, {});
@@ -156,7 +95,7 @@ test('a probe ends at once, and an error that a client returns comes back to it'
 });
 
 test('what is wrong in a request is an error of that call, and the server goes on', async () => {
-  using client = new TestClient(socket);
+  using client = new TestGrpcClient(socket);
   const solve = (request: MessageInitShape<typeof Control.method.solve.input>) =>
     client.refused(client.call(Control.method.solve, request));
   const garbage = await solve({ ref: 'a', definition: Buffer.from([1, 2, 3]) });
@@ -175,7 +114,7 @@ test('what is wrong in a request is an error of that call, and the server goes o
 });
 
 test('a client that watches is told when the server ends', async () => {
-  using client = new TestClient(socket);
+  using client = new TestGrpcClient(socket);
   const told = client.watch();
   assert.is((await told.next()).value, 1);
   await client.call(TraceService.method.export, {});

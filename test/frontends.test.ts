@@ -1,14 +1,9 @@
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { credentials, Client as GrpcClient } from '@grpc/grpc-js';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  type SolveRequest,
-  SolveRequestSchema,
-  SolveResponseSchema,
-} from '../api/proto/control.gen.ts';
+import { TestGrpcClient } from '../api/grpc/test-client-fixture.ts';
+import { Control } from '../api/proto/control.gen.ts';
 import { ociContents } from './frontend/oci-contents.ts';
 import PEER from './frontend/peer.json' with { type: 'json' };
 import {
@@ -50,29 +45,6 @@ await rig.build('f', '-f', 'f/Behaviours', '-t', IMAGE);
 function build(behaviour: string, args: readonly string[] = [], options: RunOptions = {}) {
   rig.write('c', { Dockerfile: `# syntax=${IMAGE} ${behaviour}\nFROM busybox\n` });
   return rig.kiln(['build', '--progress=plain', ...args, 'c'], options);
-}
-
-/** A client of the server that asks for a whole build in one call, as buildctl does. */
-class Client extends GrpcClient implements Disposable {
-  constructor(socket: string) {
-    super(`unix://${socket}`, credentials.createInsecure());
-  }
-
-  solve(request: MessageInitShape<typeof SolveRequestSchema>): Promise<string> {
-    return new Promise((resolve, reject) => {
-      this.makeUnaryRequest(
-        '/moby.buildkit.v1.Control/Solve',
-        (message: SolveRequest) => Buffer.from(toBinary(SolveRequestSchema, message)),
-        (bytes) => fromBinary(SolveResponseSchema, bytes),
-        create(SolveRequestSchema, request),
-        (error, answer) => (error ? reject(error) : resolve(String(answer))),
-      );
-    });
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
 }
 
 /** Nothing of a frontend is left when its build has ended. */
@@ -203,9 +175,9 @@ test('a frontend asks the built-in one, and not itself for ever', async () => {
 });
 
 test('gateway.v0 of a client names an image, and the built-in frontend by its name', async () => {
-  using client = new Client(serve.socket);
+  using client = new TestGrpcClient(serve.socket);
   const solve = (ref: string, frontendAttrs: Record<string, string>) =>
-    client.solve({
+    client.call(Control.method.solve, {
       ref,
       frontend: 'gateway.v0',
       frontendAttrs,
@@ -215,11 +187,11 @@ test('gateway.v0 of a client names an image, and the built-in frontend by its na
   await solve('gateway', { source: IMAGE, cmdline: `${IMAGE} `, ...attrs });
   const shown = await rig.kiln(['inspect', 'gateway'], { expect: 0 });
   assert.match(JSON.stringify(JSON.parse(shown.stdout)), '"own":"told"');
-  const refused = await solve('none', {}).catch(String);
-  assert.match(refused, 'gateway.v0 needs the option source');
+  const refused = await client.refused(solve('none', {}));
+  assert.match(refused.message, 'gateway.v0 needs the option source');
   // It wants a Dockerfile, and this client lends none.
-  const own = await solve('own', { source: 'docker/dockerfile:1' }).catch(String);
-  assert.match(own, 'no directory "dockerfile" [KILN_CONTEXT_NOT_FOUND]');
+  const own = await client.refused(solve('own', { source: 'docker/dockerfile:1' }));
+  assert.match(own.message, 'no directory "dockerfile" [KILN_CONTEXT_NOT_FOUND]');
 });
 
 test('a build that is cancelled ends a frontend that hangs', async () => {

@@ -1,0 +1,66 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf';
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { Health } from '../proto/health.gen.ts';
+
+/** A client of the server at a socket, by another implementation of gRPC than the server's. */
+export class TestGrpcClient implements Disposable {
+  readonly #client: Client;
+
+  constructor(socket: string) {
+    this.#client = new Client(`unix://${socket}`, credentials.createInsecure(), {
+      'grpc.max_send_message_length': -1,
+    });
+  }
+
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<MessageShape<O>> {
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        `/${method.parent.typeName}/${method.name}`,
+        (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
+        (bytes: Buffer) => fromBinary(method.output, bytes),
+        create(method.input, request) as MessageShape<I>,
+        metadata,
+        (error, answer) => (error ? reject(error) : resolve(answer!)),
+      );
+    });
+  }
+
+  /** The statuses that Health.Watch sends. */
+  async *watch(): AsyncGenerator<number, void, void> {
+    const stream = this.#client.makeServerStreamRequest(
+      '/grpc.health.v1.Health/Watch',
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => fromBinary(Health.method.watch.output, bytes).status,
+      Buffer.alloc(0),
+    );
+    for await (const status of stream) yield status as number;
+  }
+
+  /** Returns the error of a call that must fail. */
+  async refused(answer: Promise<unknown>): Promise<ServiceError> {
+    try {
+      await answer;
+    } catch (error) {
+      return error as ServiceError;
+    }
+    throw new Error('the call was answered');
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+}
