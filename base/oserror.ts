@@ -138,6 +138,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EDQUOT: 'disk quota exceeded',
   EEXIST: 'it already exists',
   EFBIG: 'file too large',
+  EFTYPE: 'it is not a regular file',
   EHOSTUNREACH: 'no route to the host',
   EINVAL: 'invalid argument',
   EIO: 'input/output error',
@@ -194,6 +195,8 @@ function nextStep(code: string, { path, doing = 'read' }: Attempt): string | und
       return write
         ? 'name a file, not a directory'
         : `a file is needed there: name another, or remove or rename the directory ${it}`;
+    case 'EFTYPE':
+      return `name a regular file: ${it} is a pipe, a socket or a device`;
     case 'EEXIST':
       return `something else is at ${it}: move it out of the way`;
     case 'ENOTDIR':

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { reasonOf } from '../base/oserror.ts';
+import { readRegularFile } from '../base/regular-file.ts';
 import type { Keypair } from './hosts.ts';
 
 /** The certificates that a directory holds for one host. */
@@ -68,7 +69,7 @@ export function readPem(
 ): string {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readRegularFile(file).toString();
   } catch (cause) {
     throw complain(`${file} cannot be read: ${reasonOf(cause)}`, cause);
   }

@@ -1,19 +1,9 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading, reasonOf, writing } from '../base/oserror.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
+import { readRegularFile } from '../base/regular-file.ts';
 import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
 import { isObject, jsonOf, mapOf, record, text } from './json-fields.ts';
 
@@ -96,10 +86,11 @@ function read(
         hint: 'repair or remove the file, or point DOCKER_CONFIG to another directory',
       },
     );
-  let written: string | undefined;
+  let written: Buffer;
   try {
-    written = textOfFile(path);
+    written = readRegularFile(path);
   } catch (error) {
+    if (errnoOf(error) === 'EFTYPE') throw invalid(reasonOf(error));
     if (errnoOf(error) === 'EACCES') tell?.(`${path} cannot be read: ${reasonOf(error)}`);
     const target = errnoOf(error) === 'ENOENT' ? brokenLink(path) : undefined;
     if (target !== undefined)
@@ -107,24 +98,12 @@ function read(
     if (empty.includes(errnoOf(error) ?? '')) return {};
     throw osError(error, reading("docker's configuration", path));
   }
-  if (written === undefined) throw invalid('it is not a regular file');
   // The file holds logins, so no parser message may quote it.
-  const parsed = jsonOf(Buffer.from(written))?.value;
+  const parsed = jsonOf(written)?.value;
   if (!isObject(parsed)) throw invalid('it is not a JSON object');
   FIELDS(parsed, '', invalid);
   // Go writes an absent value as null.
   return Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== null));
-}
-
-/** Undefined for a FIFO or a device: reading it might wait for ever, or never come to an end. */
-function textOfFile(path: string): string | undefined {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const stat = fstatSync(fd);
-    return stat.isFile() || stat.isDirectory() ? readFileSync(fd, 'utf8') : undefined;
-  } finally {
-    closeSync(fd);
-  }
 }
 
 const FIELDS = record({

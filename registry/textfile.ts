@@ -1,13 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { attempt, reading } from '../base/oserror.ts';
+import { readRegularFile } from '../base/regular-file.ts';
 import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
 
 /** The text of an optional file. `what` names it in messages. Throws KILN_FILE_UNREADABLE. */
 export function textIfThere(what: string, path: string): string | undefined {
   return attempt(reading(what, path), () => {
     try {
-      return readFileSync(path, 'utf8');
+      return readRegularFile(path).toString();
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error;
       refuseBrokenLink(what, path);

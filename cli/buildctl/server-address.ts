@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { KilnError } from '../../base/errors.ts';
 import { attempt, osError, reading } from '../../base/oserror.ts';
+import { readRegularFile } from '../../base/regular-file.ts';
 import { buildkitSocket, kilnSocket } from '../daemon/default-socket.ts';
 
 /** The flags of buildctl that say how to reach the server. */
@@ -68,14 +69,14 @@ function usesTls({ tlscacert, tlscert, tlskey }: ConnectFlags): boolean {
 }
 
 function overTls(to: { host?: string; port?: number }, flags: ConnectFlags): Socket {
-  const text = (what: string, path: string | undefined) =>
-    path === undefined ? undefined : attempt(reading(what, path), () => readFileSync(path, 'utf8'));
+  const bytes = (what: string, path: string | undefined) =>
+    path === undefined ? undefined : attempt(reading(what, path), () => readRegularFile(path));
   return connectTls({
     ...to,
     ALPNProtocols: ['h2'],
     servername: flags.tlsservername ?? to.host ?? '',
-    ca: text('the CA', flags.tlscacert),
-    cert: text('the certificate', flags.tlscert),
-    key: text('the key', flags.tlskey),
+    ca: bytes('the CA', flags.tlscacert),
+    cert: bytes('the certificate', flags.tlscert),
+    key: bytes('the key', flags.tlskey),
   });
 }

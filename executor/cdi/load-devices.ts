@@ -1,14 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  type Stats,
-} from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 import { isOsError, osError, reading, reasonOf } from '../../base/oserror.ts';
+import { readRegularFile } from '../../base/regular-file.ts';
 import { type DeviceEdits, parseEdits, Reader } from './edits.ts';
 
 /** One device of this host. */
@@ -68,24 +61,12 @@ async function parse(path: string): Promise<unknown> {
   }
 }
 
-/** Reads only a regular file: a FIFO would block, and a device may be endless. */
 function textOf(path: string, reader: Reader): string {
-  let fd: number | undefined;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    const { size } = regular(fstatSync(fd), reader);
-    if (size > MAX_FILE) throw reader.wrong(`it has ${size} bytes, ${MAX_FILE} are allowed`);
-    return readFileSync(fd, 'utf8');
+    return readRegularFile(path, MAX_FILE).toString();
   } catch (error) {
     throw isOsError(error) ? reader.wrong(reasonOf(error)) : error;
-  } finally {
-    if (fd !== undefined) closeSync(fd);
   }
-}
-
-function regular(stat: Stats, reader: Reader): Stats {
-  if (stat.isFile()) return stat;
-  throw reader.wrong('it is not a regular file');
 }
 
 /** The devices of a large machine take a few hundred KiB. */

@@ -1,4 +1,12 @@
-import { readFileSync, type Stats, statSync } from 'node:fs';
+import {
+  closeSync,
+  constants as FS,
+  openSync,
+  readFileSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { basename } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
@@ -29,11 +37,53 @@ function keyAt(path: string): SigningKey {
   if (!(stat.isFile() || stat.isFIFO()) || stat.size > KEY_LIMIT)
     throw noAgent(`${path} is neither a socket nor a key file`);
   try {
-    return readSigningKey(readFileSync(path), basename(path));
+    return readSigningKey(stat.isFIFO() ? readPipe(path) : readFileSync(path), basename(path));
   } catch (error) {
     if (!(error instanceof KilnError)) throw unreadable(path, error);
     const { code, message, hint } = error;
     throw new KilnError(code, `${message}: ${path}`, { hint });
+  }
+}
+
+/**
+ * Reads a pipe to its end. A pipe that nobody writes to is refused after three seconds: a plain
+ * read would wait for a writer, and the process could not be interrupted meanwhile.
+ */
+function readPipe(path: string): Buffer {
+  const fd = openSync(path, FS.O_RDONLY | FS.O_NONBLOCK);
+  const bytes = Buffer.alloc(KEY_LIMIT + 1);
+  let [length, rounds] = [0, 0];
+  try {
+    while (length <= KEY_LIMIT) {
+      const read = tryRead(fd, bytes.subarray(length));
+      if (read === 0 && length > 0) return bytes.subarray(0, length);
+      length += read ?? 0;
+      if (read) continue;
+      rounds++;
+      const limit = read === 0 ? WRITER_ROUNDS : KEY_ROUNDS;
+      if (rounds >= limit) throw noAgent(`${path} is a pipe that nobody writes a key to`);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ROUND_MS);
+    }
+    throw noAgent(`${path} is neither a socket nor a key file`);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The pause between two reads of a pipe. */
+const ROUND_MS = 10;
+/** How often a pipe without a writer is read: for three seconds. */
+const WRITER_ROUNDS = 300;
+/** How often a pipe is read whose writer is silent: for a minute, as it may ask for a password. */
+const KEY_ROUNDS = 6000;
+
+/** The number of bytes read, 0 without a writer, undefined while the writer says nothing. */
+function tryRead(fd: number, into: Uint8Array): number | undefined {
+  try {
+    return readSync(fd, into);
+  } catch (error) {
+    if (errnoOf(error) === 'EAGAIN') return undefined;
+    throw error;
   }
 }
 

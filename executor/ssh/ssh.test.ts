@@ -371,6 +371,19 @@ function thrown(body: () => unknown): KilnError {
   throw new Error('expected an error');
 }
 
+real('a key comes through a pipe, and a pipe without a writer is refused', async () => {
+  using bench = new Bench();
+  const key = bench.key('key', '-t', 'ed25519');
+  execFileSync('mkfifo', [bench.at('written'), bench.at('silent')]);
+  const writer = spawn('sh', ['-c', 'cat "$0" > "$1"', key, bench.at('written')]);
+  assert.ok(agentOfKeys([bench.at('written')]));
+  writer.kill();
+  assert.throws(
+    () => agentOfKeys([bench.at('silent')]),
+    (error: KilnError) => error.code === 'KILN_SSH_AGENT' && /nobody writes/.test(error.message),
+  );
+});
+
 test('what is neither a socket nor a key file is refused by its path', () => {
   using bench = new Bench();
   const code = (work: () => unknown) => {
