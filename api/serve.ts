@@ -49,7 +49,7 @@ export async function serve({
   tell,
 }: ServeOptions): Promise<AsyncDisposable> {
   const version = serverVersion(own);
-  const builds = new OpenBuilds(() => void rest(engine));
+  const builds = new OpenBuilds(releaseMemory);
   const workers = () => workersOf(engine, version);
   const stopping = new AbortController();
   const host = {
@@ -78,10 +78,4 @@ export async function serve({
     await builds.idle();
   });
   return scope.move();
-}
-
-/** Gives back what a server without builds does not need. */
-async function rest(engine: Engine): Promise<void> {
-  await engine.pool.rest();
-  releaseMemory();
 }

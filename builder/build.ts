@@ -112,7 +112,7 @@ async function runBuild(
   const context: BuildContext = { ...given, scope };
   const { request } = context;
   const { outputs } = request;
-  tryOutputs(request, context.session);
+  tryOutputs(request, context.session, driver !== undefined);
   const needs = {
     mayStayRemote:
       !driver &&
@@ -128,7 +128,7 @@ async function runBuild(
   // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
-  return { ...solved.response, ...exported, ...cached };
+  return { ...exported, ...cached };
 }
 
 /**
@@ -147,7 +147,7 @@ function headerOf(
   const place =
     context.kind === 'remote'
       ? context.url
-      : context.kind === 'input'
+      : context.kind === 'input' || context.kind === 'graph'
         ? '-'
         : (session.shownContext ?? context.name);
   const file = dockerfile.kind === 'input' ? '-' : dockerfileName(dockerfile);

@@ -120,14 +120,15 @@ interface OwnDirectories {
 
 /**
  * The directories `context` and `dockerfile`, by the names that the frontend expects. A client of a
- * server lends them itself. A build file that is not in a directory is written into one.
+ * server lends or sends them itself. A build file that is not in a directory is written into one.
  */
 function ownDirectories(
   { from, dockerfile }: LoadedContext,
   { dockerfile: source }: BuildRequest,
   context: BuildContext,
 ): OwnDirectories {
-  if (source.kind === 'lent') return { directories: new Map(), filename: undefined };
+  if (source.kind === 'lent' || source.kind === 'graph')
+    return { directories: new Map(), filename: undefined };
   const directories = new Map<string, LocalContext['find']>();
   if (from.kind === 'local') directories.set('context', from.find);
   if (source.kind === 'default' || source.kind === 'file') {

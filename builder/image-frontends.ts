@@ -1,4 +1,4 @@
-import type { AnsweredTarget } from './answered-target.ts';
+import type { TargetResult } from '../frontend/frontend.ts';
 
 /**
  * # Frontends in images
@@ -28,7 +28,7 @@ export interface AskedImageFrontend {
 
 export interface ImageFrontendAnswer {
   /** Empty when a question was asked that needs no build. */
-  readonly targets: readonly AnsweredTarget[];
+  readonly targets: readonly TargetResult[];
   /** What the frontend says of its result, by BuildKit's names. Its values are untrusted. */
   readonly metadata: Readonly<Record<string, Uint8Array>>;
 }

@@ -79,7 +79,7 @@ async function loadWithProgress(
 ): Promise<{ readonly loaded: LoadedContext; readonly vertex: Digest }> {
   const { request, progress } = context;
   const host = { ...contextHost(context), fetch };
-  if (request.context.kind === 'remote') {
+  if (request.context.kind === 'remote' || request.context.kind === 'graph') {
     // A fetched context is shown as the step that fetches it.
     const loaded = await loadContext(request, host);
     if (loaded.from.kind === 'remote')

@@ -122,6 +122,7 @@ const contextForm: FieldCheck = (value, field, invalid) => {
     directory: { name: text },
     input: { name: optional(text) },
     remote: { url: text, git: optional(object) },
+    graph: { definition: text },
   })(value, field, invalid);
   const source = value as ContextSource;
   if (source.kind === 'remote' && !isGitOf(source.url, source.git))
@@ -163,6 +164,7 @@ export const REQUEST_FIELDS: {
       input: {},
       remote: { url: text },
       text: { text: text },
+      graph: { definition: text, name: text },
     }),
     provenance: 'omitted',
   },
@@ -227,7 +229,12 @@ export const REQUEST_FIELDS: {
     form: listOf(
       union<'type', CacheFromSpec>('type', {
         registry: { ref: reference },
-        local: { src: text, tag: optional(text), digest: optional(text) },
+        local: {
+          src: text,
+          tag: optional(text),
+          digest: optional(text),
+          shownAs: optional(text),
+        },
       }),
     ),
     provenance: 'omitted',

@@ -102,6 +102,7 @@ test('an error names the field that is unknown or has a wrong value', () => {
       '{"namedContexts":[["a",{"kind":"image","ref":"alpine"}]]}',
       'namedContexts[0][1].reference is not the image "alpine"',
     ],
+    ['{"dockerfile":{"kind":"graph","name":"F"}}', 'dockerfile.definition is missing'],
     ['{"noCache":"some"}', 'noCache is "some", not one of none, all'],
     ['{"outputs":[{"type":"image","image":{}}]}', 'outputs[0].image.names is missing'],
     [

@@ -65,7 +65,14 @@ export type ContextSource =
    */
   | { readonly kind: 'input'; readonly name?: string | undefined }
   /** A git repository, or an archive or a Dockerfile at a URL: see `remoteContext`. */
-  | RemoteContextSource;
+  | RemoteContextSource
+  | GraphSource;
+
+/** The result of a graph, a pb.Definition in base64. */
+interface GraphSource {
+  readonly kind: 'graph';
+  readonly definition: string;
+}
 
 interface RemoteContextSource {
   readonly kind: 'remote';
@@ -88,7 +95,9 @@ export type DockerfileSource =
   /** The session's input. */
   | { readonly kind: 'input' }
   | { readonly kind: 'remote'; readonly url: string }
-  | { readonly kind: 'text'; readonly text: string };
+  | { readonly kind: 'text'; readonly text: string }
+  /** The file `name` in the result of a graph. */
+  | (GraphSource & { readonly name: string });
 
 /** A named context. It takes the place of the image or stage with its name. */
 export type NamedContextSource =
@@ -102,11 +111,8 @@ export type NamedContextSource =
   | { readonly kind: 'oci-layout'; readonly name: string; readonly suffix: string }
   | { readonly kind: 'git'; readonly url: string; readonly git: GitRef }
   | { readonly kind: 'http'; readonly url: string }
-  /**
-   * The result of a graph, a pb.Definition in base64. `config` is the image config as JSON, when
-   * the result is an image.
-   */
-  | { readonly kind: 'graph'; readonly definition: string; readonly config: string | undefined };
+  /** `config` is the image config as JSON, when the result is an image. */
+  | (GraphSource & { readonly config: string | undefined });
 
 /** A cache that is read. */
 export type CacheFromSpec = CacheSource;
@@ -169,7 +175,7 @@ export function buildRequest(given: Partial<BuildRequest>): BuildRequest {
 /** The path or URL of a Dockerfile as the user wrote it. Undefined for one without such a name. */
 export function dockerfileName(source: DockerfileSource): string | undefined {
   if (source.kind === 'remote') return source.url;
-  return source.kind === 'file' || source.kind === 'lent' ? source.name : undefined;
+  return 'name' in source ? source.name : undefined;
 }
 
 /** The context at a URL. Throws KILN_ADD_GIT when it names a git repository with a wrong query. */

@@ -97,7 +97,7 @@ function projectOf({ context, dockerfile, target }: BuildRequest, session: Sessi
   const place =
     context.kind === 'remote'
       ? context.url
-      : context.kind === 'input'
+      : context.kind === 'input' || context.kind === 'graph'
         ? '-'
         : session.placeOf(context.name);
   const file = dockerfile.kind === 'input' ? '-' : (dockerfileName(dockerfile) ?? '');

@@ -102,9 +102,14 @@ export class FlagAttributes {
     });
   }
 
+  /** The attributes that were given and not asked for. */
+  get unasked(): string[] {
+    return [...this.#map.keys()].filter((name) => !this.#asked.has(name));
+  }
+
   /** Refuses the first attribute that was given and not asked for. */
   end(): void {
-    const unknown = [...this.#map.keys()].find((name) => !this.#asked.has(name));
+    const [unknown] = this.unasked;
     if (unknown === undefined) return;
     const known = [...this.#asked].filter((name) => name !== 'type');
     throw this.fail(

@@ -166,17 +166,20 @@ export function exportTraits(type: string): ExportTraits | undefined {
 /**
  * Parses the attributes of one `--output` (`type=oci,dest=out.tar,…` as a map). `-` as `dest` is
  * standard output. `tags` are the values of `-t`, which name the image unless `name=` is given.
+ * `ignore` is told the unknown attributes; without it, one is an error.
  *
  * Throws KILN_OUTPUT_INVALID, which names the attribute, and KILN_REFERENCE_INVALID.
  */
 export function parseOutput(
   attributes: ReadonlyMap<string, string>,
   tags: readonly string[] = [],
+  ignore?: (unknown: readonly string[]) => void,
 ): OutputSpec {
   const reader = new FlagAttributes('--output', 'KILN_OUTPUT_INVALID', attributes);
   const type = reader.type(EXPORT_TYPES);
   const spec = EXPORTS[type].read(reader, tags, type);
-  reader.end();
+  if (ignore) ignore(reader.unasked);
+  else reader.end();
   return spec;
 }
 

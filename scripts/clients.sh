@@ -8,8 +8,9 @@ cd "$(dirname "$0")/.."
 suite=forky
 root=.cache/clients
 plugins=$root/usr/libexec/docker/cli-plugins
-if [ -x "$plugins/docker-buildx" ] && [ -x "$plugins/docker-compose" ]; then exit 0; fi
-say "fetching docker-buildx and docker-compose (Debian $suite)"
+if [ -x "$root/usr/bin/docker" ] && [ -x "$plugins/docker-buildx" ] &&
+  [ -x "$plugins/docker-compose" ]; then exit 0; fi
+say "fetching docker, docker-buildx and docker-compose (Debian $suite)"
 command -v apt-get >/dev/null ||
   die "this is not Debian or Ubuntu: put docker-buildx and docker-compose below $plugins by hand"
 work=$(mktemp -d)

@@ -1,23 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { KILN, type Ran, Rig, ROOT, type RunOptions, run } from './rig.ts';
 
-const CLIENTS = join(ROOT, '.cache/clients');
-const BUILDX = join(CLIENTS, 'usr/libexec/docker/cli-plugins/docker-buildx');
+const CLIENTS = join(ROOT, '.cache/clients/usr');
+const PLUGINS = join(CLIENTS, 'libexec/docker/cli-plugins');
+const BUILDX = join(PLUGINS, 'docker-buildx');
+const DOCKER = join(CLIENTS, 'bin/docker');
 
-/** A rig in which `kiln serve` runs on its store, with docker-buildx as the client. */
+/** A rig in which `kiln serve` runs on its store, with docker-buildx and docker as the clients. */
 export class ServeRig implements AsyncDisposable {
   readonly rig: Rig;
   readonly socket: string;
   readonly #server: ChildProcess;
   #stderr = '';
 
-  private constructor(rig: Rig) {
+  private constructor(rig: Rig, flags: readonly string[]) {
     this.rig = rig;
     this.socket = rig.path('buildkitd.sock');
-    this.#server = spawn(KILN, ['serve', '--addr', `unix://${this.socket}`], {
+    this.#server = spawn(KILN, ['serve', '--addr', `unix://${this.socket}`, ...flags], {
       env: { ...process.env, KILN_ROOT: rig.store },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -26,11 +28,19 @@ export class ServeRig implements AsyncDisposable {
     });
   }
 
-  static async create(...images: readonly string[]): Promise<ServeRig> {
-    if (!existsSync(BUILDX))
-      throw new Error("docker-buildx is not there: run 'sh scripts/clients.sh'");
+  static create(...images: readonly string[]): Promise<ServeRig> {
+    return ServeRig.with([], ...images);
+  }
+
+  /** The same, with more flags of `kiln serve`. */
+  static async with(flags: readonly string[], ...images: readonly string[]): Promise<ServeRig> {
+    for (const client of [BUILDX, DOCKER])
+      if (!existsSync(client))
+        throw new Error(`${client} is not there: run 'sh scripts/clients.sh'`);
     const rig = await Rig.create(...images);
-    const made = new ServeRig(rig);
+    mkdirSync(rig.path('docker'));
+    symlinkSync(PLUGINS, rig.path('docker/cli-plugins'));
+    const made = new ServeRig(rig, flags);
     while (!made.#stderr.includes('listening on')) await once(made.#server.stderr!, 'data');
     await made.buildx(['create', '--name', 'k', '--driver', 'remote', `unix://${made.socket}`]);
     return made;
@@ -47,13 +57,23 @@ export class ServeRig implements AsyncDisposable {
 
   /** Runs `docker buildx` with its own configuration. It must succeed, or exit with `expect`. */
   buildx(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    return run([BUILDX, ...args], {
+    return this.#client([BUILDX, ...args], options);
+  }
+
+  /** Runs `docker`, such as `docker compose`, in the same way. There is no Docker engine. */
+  docker(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+    return this.#client([DOCKER, ...args], options);
+  }
+
+  #client(command: readonly string[], options: RunOptions): Promise<Ran> {
+    return run(command, {
       cwd: this.rig.directory,
       expect: 0,
       ...options,
       env: {
-        BUILDX_BUILDER: args[0] === 'create' ? '' : 'k',
+        BUILDX_BUILDER: command[1] === 'create' ? '' : 'k',
         DOCKER_CONFIG: this.rig.path('docker'),
+        DOCKER_HOST: `unix://${this.rig.path('no-engine.sock')}`,
         ...options.env,
       },
     });

@@ -46,10 +46,11 @@ async function importOf(entry: CacheOptionsEntry, places: ClientCaches): Promise
   // The client tells by its digest which of the caches in the directory it means.
   const path =
     entry.type === 'local' && isDigest(digest) ? await places.bring(src, digest) : undefined;
-  return cacheFromOf(attributesOf(entry, '--cache-from'), () => {
+  const spec = cacheFromOf(attributesOf(entry, '--cache-from'), () => {
     if (path !== undefined) return path;
     throw new KilnError('KILN_CACHE_INVALID', 'a cache in a directory needs the attribute digest');
   });
+  return spec.type === 'local' ? { ...spec, shownAs: src } : spec;
 }
 
 function attributesOf({ type, attrs }: CacheOptionsEntry, flag: string): FlagAttributes {

@@ -1,7 +1,10 @@
+import { KilnError } from '../../base/errors.ts';
 import type { Session } from '../../builder/session.ts';
+import { parseAnnotation } from '../../exporter/annotations.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import { exportTraits, type OutputSpec, parseOutput } from '../../exporter/output-spec.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
+import { clientError } from '../session/client-error.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { sendLayout } from '../session/content/send-layout.ts';
 import { type SentFile, sendFile } from '../session/filesend/send-bytes.ts';
@@ -25,21 +28,29 @@ export interface Outputs {
  */
 const WISHES: ReadonlySet<string> = new Set(['prefer-image-digest']);
 
+/** What the outputs of a request need. */
+export interface OutputHost {
+  /** Returns the session that results are sent to. */
+  readonly session: () => ClientSession;
+  /** Makes a directory for a result that is sent as files. */
+  readonly scratch: () => string;
+  readonly warn: (sentence: string) => void;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Reads the exporters of a request. What goes to the client is sent to `session`; directories are
- * made in `scratch` before. Throws KILN_OUTPUT_INVALID.
+ * Reads the exporters of a request. As with BuildKit, unknown attributes change nothing; a warning
+ * names them. Throws KILN_OUTPUT_INVALID.
  */
 export function readOutputs(
   request: Pick<SolveRequest, 'exporters' | 'exporterDeprecated' | 'exporterAttrsDeprecated'>,
-  session: () => ClientSession,
-  scratch: () => string,
-  signal: AbortSignal,
+  { session, scratch, warn, signal }: OutputHost,
 ): Outputs {
   const { exporters, exporterDeprecated: type, exporterAttrsDeprecated: attrs } = request;
   // A client sends the first one both ways.
   const asked = exporters.length > 0 || type === '' ? exporters : [{ type, attrs }];
   const finishing: (() => Promise<void>)[] = [];
-  const files = new Map<string, SentFile>();
+  const files = new Map<string, SentFile['write']>();
   const specs = asked.map((exporter, id): OutputSpec => {
     const dest = exportTraits(exporter.type)?.dest;
     const isLayout = exporter.type === 'oci' && exporter.attrs['tar'] === 'false';
@@ -51,7 +62,12 @@ export function readOutputs(
       ...(isSent ? [['dest', '-'] as const] : []),
       ...(directory === undefined ? [] : [['dest', directory] as const]),
     ] as [string, string][]);
-    const spec = parseOutput(attributes);
+    const spec = parseOutput(attributes, [], (names) => {
+      // A client gives all outputs the annotations, also those that are no images.
+      const unknown = names.filter((name) => !parseAnnotation(name, ''));
+      if (unknown.length > 0)
+        warn(`type=${exporter.type} has no attribute ${unknown.join(', ')}, which is ignored`);
+    });
     if (directory !== undefined) {
       const to = session();
       finishing.push(() =>
@@ -62,17 +78,34 @@ export function readOutputs(
     }
     if (!('destination' in spec)) return spec;
     const file = sendFile(session(), String(id), signal);
-    finishing.push(file.finish);
-    files.set(String(id), file);
+    const told = (sent: Promise<void>) =>
+      sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, spec)));
+    finishing.push(() => told(file.finish()));
+    files.set(String(id), (bytes) => told(file.write(bytes)));
     return { ...spec, destination: { kind: 'lent', name: String(id) } };
   });
   return {
     specs,
-    write: async (bytes, _signal, name) => await files.get(name)?.write(bytes),
+    write: async (bytes, _signal, name) => await files.get(name)?.(bytes),
     async finish() {
       for (const finish of finishing) await finish();
     },
   };
+}
+
+/**
+ * The error of a client that does not take a result. With `--load` the reason is mostly that the
+ * client reaches no Docker engine, of which it says nothing here.
+ */
+function refused(error: unknown, { type }: OutputSpec): unknown {
+  const told = clientError(error);
+  if (!(told instanceof KilnError) || told.code !== 'KILN_CLIENT_FAILED') return told;
+  return told.with({
+    message: `the client did not take the output of type=${type}: ${told.message}`,
+    ...(type === 'docker' && {
+      hint: 'with --load, the client needs a Docker engine; without one, use --push or --output',
+    }),
+  });
 }
 
 /** What the exporters tell, as texts. */

@@ -50,12 +50,13 @@ export async function solve(
   // A client that goes away needs no result any more.
   const ended = client ? AbortSignal.any([signal, client.client.closed]) : signal;
   using scratch = new DisposableStack();
-  const outputs = readOutputs(
-    request,
-    () => required(client),
-    () => scratch.use(engine.store.scratch('output')).path,
-    ended,
-  );
+  const warn = (short: string) => open.status.event({ kind: 'warning', short, detail: [] });
+  const outputs = readOutputs(request, {
+    session: () => required(client),
+    scratch: () => scratch.use(engine.store.scratch('output')).path,
+    warn,
+    signal: ended,
+  });
   for (const [name, id] of lendersOf(request.frontendAttrs)) open.lenders.set(name, id);
   const written: { readonly store: string; readonly root: string }[] = [];
   const caches: ClientCaches = {
@@ -73,9 +74,7 @@ export async function solve(
   const base = buildRequest({
     outputs: outputs.specs,
     allow: [...request.entitlements],
-    ...(await readCacheOptions(request.cache, caches, (short) =>
-      open.status.event({ kind: 'warning', short, detail: [] }),
-    )),
+    ...(await readCacheOptions(request.cache, caches, warn)),
   });
   using lent = client
     ? remoteSession(client, sessions, open.lenders, engine.store, ended)

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { normalisePlatform, type Platform } from '../../base/platform.ts';
 import type { Engine } from '../../builder/engine.ts';
+import { runnableArchitectures } from '../../executor/emulation/found-emulators.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import type { WorkerRecordSchema } from '../proto/worker.gen.ts';
 
@@ -26,7 +28,6 @@ export function workersOf(
   { store }: Pick<Engine, 'store'>,
   version: ServerVersion,
 ): readonly WorkerRecord[] {
-  const { os, architecture, variant = '' } = hostPlatform();
   const id = createHash('sha256').update(`${hostname()}\0${store.root}`).digest('hex');
   return [
     {
@@ -37,8 +38,24 @@ export function workersOf(
         'org.mobyproject.buildkit.worker.network': 'host',
         'org.mobyproject.buildkit.worker.snapshotter': 'overlayfs',
       },
-      platforms: [{ os, architecture, variant }],
+      platforms: platforms().map(({ os, architecture, variant = '' }) => ({
+        os,
+        architecture,
+        variant,
+      })),
       buildkitVersion: version,
     },
   ];
+}
+
+let found: readonly Platform[] | undefined;
+
+/** The platforms whose steps run here, this host's first. They are looked up once. */
+function platforms(): readonly Platform[] {
+  const host = hostPlatform();
+  const others = () =>
+    runnableArchitectures()
+      .filter((architecture) => architecture !== host.architecture)
+      .map((architecture) => normalisePlatform({ os: 'linux', architecture }));
+  return (found ??= [host, ...others()]);
 }

@@ -24,7 +24,6 @@ const FRONTEND = [
   'gateway.solve.evaluate',
   'gateway.warnings',
   'importcaches',
-  'reference.attestations',
 ];
 
 /** What graphs may ask of the solver. */

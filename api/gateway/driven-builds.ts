@@ -26,6 +26,8 @@ export interface DrivenBuild {
   readonly lenders: Map<string, string>;
   /** What the frontend that was asked last has answered. */
   answer: BuildAnswer | undefined;
+  /** True once a frontend was asked a question (`--call`), as long as nothing else was asked. */
+  isQuestion: boolean | undefined;
 }
 
 /** Finds the build of a call. Throws a ConnectError when there is none. */
@@ -37,7 +39,7 @@ export function drivenBuild(
   inputs: DrivenBuild['inputs'] = {},
   lenders: DrivenBuild['lenders'] = new Map(),
 ): DrivenBuild {
-  return { driver, refs: new Refs(), inputs, lenders, answer: undefined };
+  return { driver, refs: new Refs(), inputs, lenders, answer: undefined, isQuestion: undefined };
 }
 
 /** Finds the builds that clients of a server have begun: a header of each call names one. */

@@ -60,4 +60,32 @@ test('a request of defaults writes no option', () => {
     assert.equal(readBack(request)[field], request[field], field);
 });
 
+/** Reads options with the graphs that a client sends along. */
+function read(options: Record<string, string>, ...graphs: readonly string[]): BuildRequest {
+  const inputs = Object.fromEntries(graphs.map((name) => [name, Buffer.from(name)]));
+  return readFrontendOptions({ frontend: 'dockerfile.v0', options, inputs }, buildRequest({}));
+}
+
+test('a graph takes the place of the context and of the directory of the Dockerfile', () => {
+  const graph = (name: string) => ({
+    kind: 'graph',
+    definition: Buffer.from(name).toString('base64'),
+  });
+  const both = read({ filename: 'F' }, 'context', 'dockerfile');
+  assert.equal(both.context, graph('context'));
+  assert.equal(both.dockerfile, { ...graph('dockerfile'), name: 'F' });
+  const lent = { kind: 'lent', directory: 'dockerfile', name: 'Dockerfile' };
+  assert.equal(read({}, 'context').dockerfile, lent);
+  assert.equal(read({ dockerfilekey: 'dockerfile' }, 'context', 'dockerfile').dockerfile, lent);
+  const url = { context: REPOSITORY, filename: 'F' };
+  assert.is(read(url, 'context').context.kind, 'remote');
+});
+
+test('a question is answered without the targets of bake that the Dockerfile is built on', () => {
+  const options = { 'context:base': 'target:base' };
+  assert.throws(() => read(options), /context:base/);
+  const asked = read({ ...options, requestid: 'frontend.lint' });
+  assert.equal(asked.namedContexts.get('base'), imageContext('scratch'));
+});
+
 test.run();

@@ -52,15 +52,15 @@ export function readFrontendOptions(
     buildArgs,
     labels: new Map([...prefixed(options, 'label:')].sort(([a], [b]) => (a < b ? -1 : 1))),
     epoch: epochOf(buildArgs.get('SOURCE_DATE_EPOCH')),
-    attest: attestOf(options, base) ?? base.attest,
+    attest: attestOf(options) ?? base.attest,
   };
   // What the other options mean is for that frontend to say.
   if (name === IMAGE_FRONTEND) return common;
-  const context = contextOf(options);
+  const context = contextOf(options, inputs);
   return {
     ...common,
     context,
-    dockerfile: dockerfileOf(options, context),
+    dockerfile: dockerfileOf(options, context, inputs),
     namedContexts: namedContextsOf(options, inputs),
     platforms: platformsOf(options),
     noCache: noCacheOf(options),
@@ -91,8 +91,10 @@ function prefixed(options: FrontendOptions, prefix: string): Map<string, string>
 /** How the address of something begins that the client uploads inside its session. */
 const UPLOADED = 'http://buildkit-session/';
 
-function contextOf(options: FrontendOptions): ContextSource {
+function contextOf(options: FrontendOptions, inputs: AskedFrontend['inputs']): ContextSource {
   const context = options['context'] ?? '';
+  const graph = graphNamed(contextKey(options), inputs);
+  if (context === '' && graph !== undefined) return { kind: 'graph', definition: graph };
   if (context === '' || context.startsWith('local:'))
     return { kind: 'directory', name: context.replace(/^local:/, '') || contextKey(options) };
   // The client sends its standard input when it is asked for this address.
@@ -109,14 +111,27 @@ function contextKey(options: FrontendOptions): string {
   return options['contextkey'] || 'context';
 }
 
-function dockerfileOf(options: FrontendOptions, context: ContextSource): DockerfileSource {
+function dockerfileOf(
+  options: FrontendOptions,
+  context: ContextSource,
+  inputs: AskedFrontend['inputs'],
+): DockerfileSource {
   const name = options['filename'] || 'Dockerfile';
   const key = options['dockerfilekey'];
+  // A client that names its directory of the Dockerfile means that, whatever graphs it sends.
+  const definition = key ? undefined : graphNamed('dockerfile', inputs);
+  if (definition !== undefined) return { kind: 'graph', definition, name };
   // A context that is fetched has its own Dockerfile, unless the client lends one beside it.
-  if (context.kind !== 'directory' && !key)
+  if ((context.kind === 'remote' || context.kind === 'input') && !key)
     return options['filename'] ? { kind: 'file', path: name, name } : { kind: 'default' };
   return { kind: 'lent', directory: key || 'dockerfile', name };
 }
+
+/**
+ * In place of another target of bake, whose graph a client has only when it builds: questions are
+ * answered about the rest of the Dockerfile.
+ */
+const UNKNOWN = imageContext('scratch');
 
 function namedContextsOf(
   options: FrontendOptions,
@@ -127,7 +142,9 @@ function namedContextsOf(
       name,
       value.startsWith('input:')
         ? inputContext(value.slice('input:'.length), options, inputs)
-        : namedContext(name, value),
+        : value.startsWith('target:') && options['requestid']
+          ? UNKNOWN
+          : namedContext(name, value),
     ]),
   );
 }
@@ -138,13 +155,18 @@ function inputContext(
   options: FrontendOptions,
   inputs: AskedFrontend['inputs'],
 ): NamedContextSource {
-  const graph = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
-  if (!graph) throw invalid('context', `input:${name}`);
+  const definition = graphNamed(name, inputs);
+  if (definition === undefined) throw invalid('context', `input:${name}`);
   return {
     kind: 'graph',
-    definition: Buffer.from(graph).toString('base64'),
+    definition,
     config: configIn(options[`input-metadata:${name}`]),
   };
+}
+
+function graphNamed(name: string, inputs: AskedFrontend['inputs']): string | undefined {
+  const graph = Object.hasOwn(inputs, name) ? inputs[name] : undefined;
+  return graph && Buffer.from(graph).toString('base64');
 }
 
 /** Metadata is a JSON object of texts, in which the config is JSON again, in base64. */
@@ -227,28 +249,21 @@ function epochOf(value: string | undefined): number | undefined {
   return Number(value);
 }
 
-/** An attestation that is `inline-only` belongs into images, not beside files. */
-function attestOf(
-  options: FrontendOptions,
-  { outputs }: BuildRequest,
-): BuildRequest['attest'] | undefined {
-  const hasImage = outputs.some(({ type }) => type !== 'local' && type !== 'tar');
-  const given = [...prefixed(options, 'attest:')].flatMap(([type, text]) => {
-    const fields = text.split(',').filter(Boolean);
-    const isInline = fields.includes('inline-only=true');
-    const rest = fields.filter((field) => !field.startsWith('inline-only='));
-    return isInline && !hasImage ? [] : [[type, rest] as const];
-  });
+function attestOf(options: FrontendOptions): BuildRequest['attest'] | undefined {
+  const given = [...prefixed(options, 'attest:')];
   if (given.length === 0) return undefined;
   return parseAttestations(
-    given.map(([type, fields]) => ({
+    given.map(([type, text]) => ({
       flag: '--attest',
       fields: new Map([
         ['type', type],
-        ...fields.map((field): [string, string] => {
-          const equals = field.indexOf('=');
-          return equals < 0 ? [field, 'true'] : [field.slice(0, equals), field.slice(equals + 1)];
-        }),
+        ...text
+          .split(',')
+          .filter(Boolean)
+          .map((field): [string, string] => {
+            const equals = field.indexOf('=');
+            return equals < 0 ? [field, 'true'] : [field.slice(0, equals), field.slice(equals + 1)];
+          }),
       ]),
     })),
   );

@@ -40,7 +40,8 @@ async function readOne(
   progress: ProgressSink,
   signal: AbortSignal,
 ): Promise<ReadCache | undefined> {
-  const name = spec.type === 'registry' ? familiarName(withoutLatest(spec.ref)) : spec.src;
+  const name =
+    spec.type === 'registry' ? familiarName(withoutLatest(spec.ref)) : (spec.shownAs ?? spec.src);
   try {
     return await internalStep(progress, `importing cache manifest from ${name}`, async (step) => {
       const cache = await readCache(spec, () => registry.client(), signal);

@@ -26,6 +26,10 @@ export async function loadContext(
     const { loadRemote } = await import('./remote-context.ts');
     return await loadRemote(request, context, host);
   }
+  if (context.kind === 'graph') {
+    const { loadGraph } = await import('./remote-context.ts');
+    return await loadGraph(request, context, host);
+  }
   const find: LocalContext['find'] = (wanted) => host.session.directory(context.name, wanted);
   const from = { kind: 'local', find, place: host.session.placeOf(context.name) } as const;
   const elsewhere = await dockerfileElsewhere(request, host);

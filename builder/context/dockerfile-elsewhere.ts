@@ -6,8 +6,8 @@ import type { FetchingHost } from './loaded-context.ts';
 
 /**
  * Reads a Dockerfile that comes from the session's input, from a URL, as text in the request, or
- * from a directory of its own. Returns undefined when the request names a file of the context or
- * nothing. Throws KILN_DOCKERFILE_TOO_LARGE, and the errors of a fetch.
+ * from a directory or a graph of its own. Returns undefined when the request names a file of the
+ * context or nothing. Throws KILN_DOCKERFILE_TOO_LARGE, and the errors of a fetch.
  */
 export async function dockerfileElsewhere(
   { dockerfile }: BuildRequest,
@@ -16,6 +16,10 @@ export async function dockerfileElsewhere(
   if (dockerfile.kind === 'input') return textOfInput(await host.session.input(DOCKERFILE_LIMIT));
   if (dockerfile.kind === 'text') return { name: 'Dockerfile', text: dockerfile.text };
   if (dockerfile.kind === 'lent') return await readLentDockerfile(dockerfile, host.session);
+  if (dockerfile.kind === 'graph') {
+    const { dockerfileInGraph } = await import('./fetched-dockerfile.ts');
+    return await dockerfileInGraph(dockerfile, host);
+  }
   if (dockerfile.kind !== 'remote') return undefined;
   const { fetchDockerfile } = await import('./fetched-dockerfile.ts');
   return await fetchDockerfile(dockerfile.url, host);

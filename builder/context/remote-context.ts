@@ -5,7 +5,7 @@ import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildRequest, ContextSource } from '../request.ts';
 import { dockerfileElsewhere } from './dockerfile-elsewhere.ts';
 import { DOCKERFILE_LIMIT, defaultName } from './dockerfile-file.ts';
-import { readFetched } from './fetched-dockerfile.ts';
+import { readFetched, treeOfGraph } from './fetched-dockerfile.ts';
 import type { FetchingHost, LoadedContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
 
@@ -22,11 +22,20 @@ export async function loadRemote(
   if (git) return await inTree(gitContext(withGitDir(git, request), url), request, host);
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
-  if (looksLikeArchive(fetched.readPart(HTTP_FILE, 0, 1024) ?? Buffer.alloc(0)))
+  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024)))
     return await inTree(unpacked(tree), request, host);
   const dockerfile =
     (await dockerfileElsewhere(request, host)) ?? readFetched(fetched, HTTP_FILE, 'Dockerfile');
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
+}
+
+/** Loads a context that a graph of the caller makes. Throws as `loadRemote` does. */
+export async function loadGraph(
+  request: BuildRequest,
+  { definition }: Extract<ContextSource, { kind: 'graph' }>,
+  host: FetchingHost,
+): Promise<LoadedContext> {
+  return await inTree(treeOfGraph(definition), request, host);
 }
 
 /** The context keeps its `.git` directory when its URL or this build argument asks for it. */

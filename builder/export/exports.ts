@@ -1,4 +1,5 @@
 import { withSoundBlobs } from '../../exporter/again.ts';
+import type { AttestOptions, Attestor } from '../../exporter/attest/attestation.ts';
 import type { Exporter, ExportResponse } from '../../exporter/exporter.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import type { Destination, OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
@@ -35,7 +36,8 @@ export async function exportBuild(
     try {
       const spec = writable(asked, session, signal);
       const exporter = await exporterFor(spec, engine, registry);
-      const work = () => exporter.export(targets, { signal, progress, epoch, attest });
+      const shown = attestorOf(spec.type, request.attest, attest);
+      const work = () => exporter.export(targets, { signal, progress, epoch, attest: shown });
       Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));
       outcomes.done(displayName(asked));
     } catch (error) {
@@ -44,6 +46,20 @@ export async function exportBuild(
     }
   }
   return response;
+}
+
+/**
+ * What is attested in an output of `type`. Provenance that is `inline-only` belongs in images, not
+ * beside files, and an archive for Docker has no place for it.
+ */
+function attestorOf(
+  type: ExportSpec['type'],
+  { provenance, sbom }: AttestOptions,
+  attest: Attestor | undefined,
+): Attestor | undefined {
+  if (!attest || !provenance?.inlineOnly || type === 'image' || type === 'oci') return attest;
+  if (!sbom) return undefined;
+  return async (target) => (await attest(target)).filter(({ inlineOnly }) => !inlineOnly);
 }
 
 /** The name of an output in messages. */

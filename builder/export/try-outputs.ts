@@ -9,13 +9,14 @@ import type { Session } from '../session.ts';
 /**
  * Checks that all outputs can be written, before the build begins. So a mistyped path fails at
  * once, and not after the last step. Creates nothing. Throws KILN_OUTPUT_INVALID for an output that
- * cannot work, and KILN_OUTPUT_UNWRITABLE for a path that cannot be written.
+ * cannot work, and KILN_OUTPUT_UNWRITABLE for a path that cannot be written. `isDriven`: what the
+ * result will be is not known yet, so its form is left to the exporters.
  */
-export function tryOutputs(request: BuildRequest, session: Session): void {
+export function tryOutputs(request: BuildRequest, session: Session, isDriven = false): void {
   const { outputs, cacheTo } = request;
   requireDistinctPlaces(outputs);
   for (const output of outputs) {
-    requireFittingPlatforms(output, request);
+    if (!isDriven) requireFittingPlatforms(output, request);
     if (output.type === 'image' && output.push) requireName(output.image.names);
     if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'file')

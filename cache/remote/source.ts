@@ -26,6 +26,8 @@ export type CacheSource =
       readonly src: string;
       readonly tag: string | undefined;
       readonly digest: Digest | undefined;
+      /** What messages call it in place of `src`: it may be a copy of somebody's directory. */
+      readonly shownAs?: string | undefined;
     };
 
 /** The number of images of one index that are searched for inline caches. */

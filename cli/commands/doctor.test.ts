@@ -26,7 +26,7 @@ function host(
     hasLibrary: () => true,
     program: (name) => `/usr/bin/${name}`,
     libdeflate: '/usr/lib/libdeflate.so.0',
-    emulators: () => ({ registered: ['aarch64', 'arm'], installed: [], isTableMounted: true }),
+    emulators: () => ({ registered: ['arm64', 'arm'], installed: [], isTableMounted: true }),
     runtime: (name) => findRuntime(programsIn(directory), name),
     mayMount: () => true,
     missingCapabilities: () => [],
@@ -157,7 +157,7 @@ test('an ordinary user needs subordinate ids, and the fix says how to get them',
 test('an installed emulator is enough on a kernel with a table for each namespace', () => {
   const emulators = () => ({
     registered: [],
-    installed: ['aarch64', 'arm'],
+    installed: ['arm64', 'arm'],
     isTableMounted: false,
   });
   const emulation = (kernel: string) =>

@@ -10,9 +10,14 @@ import {
 import { arch, release } from 'node:os';
 import { dirname, join } from 'node:path';
 import { KilnError, messageOf } from '../../base/errors.ts';
-import { BINFMT, readRegistrations, registrationFor } from '../../executor/emulation/binfmt.ts';
-import { ARCHITECTURES, machineOf } from '../../executor/emulation/elf.ts';
-import { findEmulator, isNative } from '../../executor/emulation/find-emulator.ts';
+import { isAtLeast } from '../../base/versions.ts';
+import { BINFMT } from '../../executor/emulation/binfmt.ts';
+import { machineOf } from '../../executor/emulation/elf.ts';
+import {
+  type FoundEmulators,
+  foundEmulators,
+  PRIVATE_BINFMT,
+} from '../../executor/emulation/found-emulators.ts';
 import { cgroupMode } from '../../executor/enter-cgroups.ts';
 import { LIBSECCOMP } from '../../executor/filter.ts';
 import { programsIn, programsOn } from '../../executor/find-program.ts';
@@ -89,16 +94,6 @@ export interface DoctorHost {
   readonly nodeVersion: string;
 }
 
-/** Emulators for other architectures. Both lists contain qemu's names, such as `aarch64`. */
-export interface FoundEmulators {
-  /** Architectures whose emulator is registered with the kernel (binfmt_misc). */
-  readonly registered: readonly string[];
-  /** Architectures whose emulator is installed. */
-  readonly installed: readonly string[];
-  /** Whether binfmt_misc is mounted. */
-  readonly isTableMounted: boolean;
-}
-
 const OLDEST_KERNEL = '5.12';
 const OLDEST_NODE = '22.19';
 /** Bytes of free disk space below which the store is reported. */
@@ -155,7 +150,7 @@ export function thisHost(): DoctorHost {
     get libdeflate() {
       return libdeflatePath();
     },
-    emulators: findEmulators,
+    emulators: foundEmulators,
     runtime: (name) => findRuntime(programsOn(process.env['PATH']), name),
     mayMount,
     missingCapabilities,
@@ -366,16 +361,13 @@ function runtimes(host: DoctorHost): readonly Finding[] {
   ]);
 }
 
-/** The first version of Linux that has a binfmt_misc table for each user namespace. */
-const PRIVATE_BINFMT = '6.7';
-
 function emulation(host: DoctorHost): Finding {
   const { registered, installed, isTableMounted } = host.emulators();
   const name = 'emulation';
   if (registered.length > 0)
-    return { name, ok: true, needed: false, value: `qemu for ${summary(registered)}` };
+    return { name, ok: true, needed: false, value: `qemu for ${emulated(registered)}` };
   if (installed.length > 0 && isAtLeast(host.kernel, PRIVATE_BINFMT)) {
-    const value = `qemu for ${summary(installed)}, registered only for the steps that need it`;
+    const value = `qemu for ${emulated(installed)}, registered only for the steps that need it`;
     return { name, ok: true, needed: false, value };
   }
   const fix = emulationFix(installed.length > 0, isTableMounted);
@@ -400,23 +392,9 @@ function emulationFix(isInstalled: boolean, isTableMounted: boolean): string {
   return 'systemctl restart systemd-binfmt';
 }
 
-/** Finds the emulators that a step for another architecture could use on this host. */
-function findEmulators(): FoundEmulators {
-  const registrations = readRegistrations(BINFMT);
-  const foreign = ARCHITECTURES.filter((name) => !isNative(name)).flatMap(
-    (name) => machineOf(name) ?? [],
-  );
-  return {
-    registered: foreign
-      .filter((machine) => registrationFor(registrations, machine))
-      .map(({ qemu }) => qemu)
-      .toSorted(),
-    installed: foreign
-      .filter((machine) => findEmulator(machine))
-      .map(({ qemu }) => qemu)
-      .toSorted(),
-    isTableMounted: existsSync(join(BINFMT, 'status')),
-  };
+/** QEMU's names of architectures, such as `aarch64`. */
+function emulated(architectures: readonly string[]): string {
+  return summary(architectures.map((name) => machineOf(name)?.qemu ?? name).toSorted());
 }
 
 function summary(names: readonly string[]): string {
@@ -496,11 +474,4 @@ function nearest(path: string): string {
   let at = path;
   while (!existsSync(at) && at !== dirname(at)) at = dirname(at);
   return at;
-}
-
-/** Compares the first two numbers of versions: `6.18.44-x` is at least `5.12`. */
-function isAtLeast(version: string, least: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map((part) => Number.parseInt(part, 10));
-  const [leastMajor = 0, leastMinor = 0] = least.split('.').map(Number);
-  return major > leastMajor || (major === leastMajor && minor >= leastMinor);
 }

@@ -46,5 +46,6 @@ function provenanceOf(reader: FlagAttributes): ProvenanceOptions {
     version: reader.choice('version', ['v1', 'v0.2']) ?? 'v1',
     builderId: reader.text('builder-id') ?? '',
     reproducible: reader.flag('reproducible') ?? false,
+    inlineOnly: reader.flag('inline-only') ?? false,
   };
 }

@@ -14,7 +14,13 @@ const golden = (name: string) => readFileSync(join(import.meta.dirname, 'golden'
 const AMD64 = { os: 'linux', architecture: 'amd64' };
 const BUSYBOX = asDigest('sha256:ff6ca8d4eedbbd13a9bafbe30cd8693ae06c408abad56ad0f44729a4073bdc01');
 
-const MIN: ProvenanceOptions = { mode: 'min', version: 'v1', builderId: '', reproducible: false };
+const MIN: ProvenanceOptions = {
+  mode: 'min',
+  version: 'v1',
+  builderId: '',
+  reproducible: false,
+  inlineOnly: false,
+};
 const FACTS: BuildFacts = {
   dockerfile: { name: 'Dockerfile', text: golden('Dockerfile') },
   context: undefined,

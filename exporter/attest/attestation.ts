@@ -8,16 +8,9 @@ export interface Predicate {
   readonly body: object;
   /** The name of the file, where the statement is written as a file. */
   readonly fileName: string;
-  /** What it is about. Undefined for the result itself. */
-  readonly subjects?: readonly StatementSubject[] | undefined;
-  /** It is written into images, not beside files. */
-  readonly inlineOnly?: boolean | undefined;
+  /** True for one that belongs in images, not beside files. */
+  readonly inlineOnly?: boolean;
 }
-
-/** What a statement is about. `self` stands for the result: the image, or each of its files. */
-export type StatementSubject =
-  | 'self'
-  | { readonly name: string; readonly digest: Readonly<Record<string, string>> };
 
 /**
  * Makes the predicates for a target. Called once for each target; nothing is computed before that.
@@ -40,6 +33,8 @@ export interface ProvenanceOptions {
   readonly builderId: string;
   /** The user states that the build is reproducible. */
   readonly reproducible: boolean;
+  /** Belongs in images, not beside files. */
+  readonly inlineOnly: boolean;
 }
 
 export const SPDX = 'https://spdx.dev/Document';

@@ -1,0 +1,163 @@
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
+import { cat, run, steps } from './rig.ts';
+import { ServeRig } from './serve-rig.ts';
+
+/** Two services. `app` is built on `base`, with all that Compose can say about a build. */
+const COMPOSE = `
+name: shop
+services:
+  base:
+    image: \${REGISTRY:-example.com}/shop/base
+    build:
+      dockerfile_inline: |
+        FROM busybox
+        RUN echo base >/base
+  app:
+    image: \${REGISTRY:-example.com}/shop/app:1
+    build:
+      context: app
+      dockerfile: Other
+      target: final
+      args:
+        WORD: from-file
+        UNSET:
+      labels:
+        shop.label: yes-please
+      tags: ["\${REGISTRY:-example.com}/shop/app:extra"]
+      secrets:
+        - token
+        - source: variable
+          target: renamed
+      ssh: ["default=key"]
+      platforms: [linux/amd64]
+      cache_from: ["type=local,src=cache"]
+      cache_to: ["type=local,dest=cache,mode=max"]
+      extra_hosts: ["db=10.1.2.3"]
+      shm_size: 32m
+      ulimits: { nofile: { soft: 111, hard: 222 } }
+      network: none
+      no_cache: false
+      additional_contexts:
+        parent: service:base
+        files: ./files
+        tools: docker-image://busybox
+secrets:
+  token: { file: token }
+  variable: { environment: SECRET }
+`;
+
+const OTHER = `
+FROM parent AS first
+ARG WORD
+ARG UNSET
+RUN --mount=type=secret,id=token --mount=type=secret,id=renamed --mount=type=ssh \\
+  --mount=from=files,target=/files \\
+  test -S "$SSH_AUTH_SOCK" && cat /base /files/f /run/secrets/token /run/secrets/renamed && \\
+  echo "word $WORD, unset $UNSET, files $(ulimit -n)" && cat /etc/hosts && \\
+  grep shm /proc/mounts && echo "interfaces:" $(ls /sys/class/net)
+FROM first AS final
+COPY --from=tools /bin/busybox /tool
+FROM final AS never
+RUN false
+`;
+
+async function shop(...images: readonly string[]): Promise<ServeRig> {
+  const serve = await ServeRig.create(...images);
+  const { rig } = serve;
+  rig.write('.', {
+    'compose.yaml': COMPOSE,
+    'app/Other': OTHER,
+    'files/f': 'file of a context\n',
+    token: 'secret of a file\n',
+  });
+  await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', rig.path('key')], { expect: 0 });
+  return serve;
+}
+
+const ENV = { SECRET: 'secret of a variable\n', UNSET: 'from-environment' };
+
+test('docker compose build without a Docker engine: every service stays in the store', async () => {
+  await using serve = await shop('busybox');
+  const { rig } = serve;
+  const bake = (await serve.docker(['compose', 'build', '--print'], { env: ENV })).stdout;
+  const told = await serve.buildx(['bake', '-f', '-', '--set=*.output=type=image'], {
+    stdin: bake,
+    env: { ...ENV, BUILDKIT_PROGRESS: 'plain' },
+  });
+  for (const said of [
+    'base',
+    'file of a context',
+    'secret of a file',
+    'secret of a variable',
+    'word from-file, unset from-environment, files 111',
+    '10.1.2.3\tdb',
+    'shm /dev/shm tmpfs rw,nosuid,nodev,noexec,relatime,size=32768k 0 0',
+    'interfaces: lo',
+  ])
+    assert.match(told.stderr, new RegExp(`^#\\d+ [\\d.]+ ${said}$`, 'm'));
+  assert.is(await cat(rig, 'example.com/shop/app:extra', '/base'), 'base\n');
+  const label =
+    '{{index .Config.Labels "shop.label"}} {{index .Config.Labels "com.docker.compose.service"}}';
+  const shown = await rig.kiln(['inspect', '--format', label, 'example.com/shop/app:1'], {
+    expect: 0,
+  });
+  assert.is(shown.stdout, 'yes-please app\n');
+  assert.match(readFileSync(rig.path('cache/index.json'), 'utf8'), 'sha256:');
+});
+
+test('docker compose build says what is missing when there is no engine to load into', async () => {
+  await using serve = await shop('busybox');
+  const failed = await serve.docker(['compose', 'build', 'base'], { env: ENV, expect: 1 });
+  assert.match(failed.stderr, 'the client did not take the output of type=docker');
+  assert.match(failed.stderr, 'the client needs a Docker engine');
+});
+
+test('docker compose build --check checks services, also one built on another', async () => {
+  await using serve = await shop('busybox');
+  await serve.docker(['compose', 'build', '--check'], { env: ENV });
+  serve.rig.write('app', { Other: OTHER.replace('COPY', 'copy') });
+  const checked = await serve.docker(['compose', 'build', '--check'], { env: ENV, expect: 1 });
+  assert.match(checked.stdout, 'ConsistentInstructionCasing');
+});
+
+const missing = registryMissing();
+if (missing) console.log(`SKIP docker compose build --push: ${missing}`);
+else
+  test('docker compose build --push pushes all tags, and takes the flags of its help', async () => {
+    await using registry = await startRegistry();
+    await using serve = await shop('busybox');
+    const env = { ...ENV, REGISTRY: registry.host };
+    const build = async (...args: string[]) => {
+      const ran = await serve.docker(['compose', '--progress', 'plain', 'build', ...args], { env });
+      return ran.stdout + ran.stderr;
+    };
+    await build('--push');
+    const digests = await Promise.all(
+      ['app:1', 'app:extra', 'base:latest'].map(async (name) => {
+        const of = ['imagetools', 'inspect', '--format', '{{json .Manifest}}'];
+        const { stdout } = await serve.buildx([...of, `${registry.host}/shop/${name}`]);
+        return JSON.parse(stdout).digest;
+      }),
+    );
+    assert.is(digests[0], digests[1]);
+    assert.is.not(digests[0], digests[2]);
+    const stepsOf = (told: string) =>
+      [...steps(told)].filter(([name]) => / (RUN|COPY) /.test(name));
+    const again = stepsOf(await build('--push', 'app'));
+    assert.is(again.length, 3);
+    for (const [name, end] of again) assert.is(end, 'CACHED', name);
+    const flags = ['--no-cache', '--with-dependencies', '--build-arg', 'WORD=flag'];
+    const rebuilt = await build('--push', ...flags, 'app');
+    assert.match(rebuilt, 'word flag, unset from-environment');
+    for (const [name, end] of stepsOf(rebuilt)) assert.is(end, 'DONE', name);
+    await build('--quiet', '--push');
+    await build('--push', '--provenance', 'mode=max', '--sbom', 'true', 'base');
+    const sbom = ['imagetools', 'inspect', '--format', '{{json .SBOM.SPDX.spdxVersion}}'];
+    const { stdout } = await serve.buildx([...sbom, `${registry.host}/shop/base`]);
+    assert.is(stdout, '"SPDX-2.3"');
+  });
+
+test.run();
