@@ -65,6 +65,8 @@ export interface TreeFilter {
 export interface Selection {
   readonly paths: readonly string[];
   readonly wildcard: boolean;
+  /** True for sources that could not have wildcards. It decides what is said of a missing one. */
+  readonly exact?: boolean;
   /** Follow a symlink that is the last component of a source path, inside the root. */
   readonly followLinks: boolean;
   readonly include?: readonly string[];

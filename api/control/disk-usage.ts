@@ -11,7 +11,10 @@ type UsageRecord = MessageInitShape<typeof UsageRecordSchema>;
 
 const NS_PER_MS = 1_000_000n;
 
-/** What takes space in the store. Throws KILN_FILTER_INVALID. */
+/**
+ * What takes space in the store and can be pruned. What a named image needs is no cache of the
+ * client: it goes with the image. Throws KILN_FILTER_INVALID.
+ */
 export function usageRecords(
   engine: Engine,
   { filter, ageLimit }: Pick<DiskUsageRequest, 'filter' | 'ageLimit'>,
@@ -19,7 +22,8 @@ export function usageRecords(
   const matches = parseFilters(filter);
   const before = Date.now() - Number(ageLimit / NS_PER_MS);
   return survey(engine)
-    .filter((item) => !item.fixed && matches(item) && (ageLimit === 0n || item.used <= before))
+    .filter(({ fixed, shared }) => !fixed && !shared)
+    .filter((item) => matches(item) && (ageLimit === 0n || item.used <= before))
     .map(recordOf);
 }
 

@@ -6,15 +6,18 @@ import { isDirectory, isSymlink } from './entry.ts';
 import { below, type TreeView, viewTree } from './tree-view.ts';
 
 /**
- * The error `"/x": not found`. Its hint is the reason when the filter hides the path, or else
- * similar names, or else the names that exist. Of a partial tree nobody can say what exists.
+ * The error `"/x": not found`, in BuildKit's words for a source that may have wildcards, as all of
+ * a Dockerfile may. An `exact` source gets the words of the system. The hint is the reason when the
+ * filter hides the path, or else similar names, or else the names that exist. Of a partial tree
+ * nobody can say what exists.
  */
-export function missingSource(tree: Tree, source: string): KilnError {
+export function missingSource(tree: Tree, source: string, exact = false): KilnError {
   const path = cleanPath(`/${source}`);
   using view = viewTree(tree);
   const name = path.slice(1);
   const hint = hiddenHint(tree, view, name) ?? (tree.isPartial ? undefined : nearHint(view, name));
-  return new KilnError('KILN_COPY_SOURCE_MISSING', `"${path}": not found`, { hint });
+  const message = exact ? `lstat ${path}: no such file or directory` : `"${path}": not found`;
+  return new KilnError('KILN_COPY_SOURCE_MISSING', message, { hint });
 }
 
 function hiddenHint(tree: Tree, view: TreeView, path: string): string | undefined {

@@ -121,6 +121,14 @@ test('a required pattern has to match something', () => {
   );
 });
 
+test('a source that cannot have wildcards is missing in the words of the system', () => {
+  const { code, message } = failure('nope', { exact: true });
+  assert.equal(
+    [code, message],
+    ['KILN_COPY_SOURCE_MISSING', 'lstat /nope: no such file or directory'],
+  );
+});
+
 test('a wildcard may match nothing only when that is allowed', () => {
   assert.equal(show('*.none', { allowEmpty: true }), []);
   assert.is(failure('*.none').message, '"/*.none": not found');

@@ -100,7 +100,7 @@ function walkSource(
 ): SelectedSource {
   const real = resolveVisible(view, path, selection.followLinks);
   const stat = real === undefined ? undefined : view.lstat(real);
-  if (real === undefined || stat === undefined) throw missingSource(tree, path);
+  if (real === undefined || stat === undefined) throw missingSource(tree, path, selection.exact);
   const walk = new Walk(
     view,
     patterns,

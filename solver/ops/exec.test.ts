@@ -213,7 +213,7 @@ test('the process gets its command, environment, proxies, user, hosts and limits
   using b = bench();
   const meta: Partial<ExecMeta> = {
     args: ['/bin/sh', '-c', 'x'],
-    env: ['A=1'],
+    env: ['PATH=/bin'],
     cwd: '/work',
     user: 'alice',
     proxyEnv: { httpProxy: 'http://p' },
@@ -222,7 +222,7 @@ test('the process gets its command, environment, proxies, user, hosts and limits
   };
   await b.run(exec(meta, { network: 2 }), [b.tree(() => {})], (spec) => {
     assert.equal(spec.args, meta.args);
-    assert.equal(spec.env, ['A=1', 'HTTP_PROXY=http://p', 'http_proxy=http://p']);
+    assert.equal(spec.env, ['PATH=/bin', 'HTTP_PROXY=http://p', 'http_proxy=http://p']);
     assert.equal(
       [spec.cwd, spec.user, spec.hostname, spec.network],
       ['/work', 'alice', 'buildkitsandbox', 'none'],
@@ -231,6 +231,22 @@ test('the process gets its command, environment, proxies, user, hosts and limits
     assert.equal(spec.ulimits, meta.ulimit);
     return 0;
   });
+});
+
+test('a process whose graph sets no PATH gets the usual one, which is not in the key', async () => {
+  using b = bench();
+  const env: (readonly string[])[] = [];
+  const kept = (spec: ProcessSpec) => {
+    env.push(spec.env);
+    return 0;
+  };
+  await b.run(exec({ env: ['A=1'] }), [b.tree(() => {})], kept);
+  await b.run(exec({ env: ['PATH=/own'] }), [b.tree(() => {})], kept);
+  assert.equal(env, [
+    ['A=1', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+    ['PATH=/own'],
+  ]);
+  assert.not.match(await partsOf(b.world, exec()), 'environment PATH');
 });
 
 test('the output of the process is reported as it is written', async () => {
@@ -383,7 +399,7 @@ test('a secret is a file or a variable; an optional one may be missing', async (
     secret: { id, uid: 0, gid: 0, mode: 0o400, optional },
   });
   const op = exec(
-    {},
+    { env: ['PATH=/bin'] },
     {
       mounts: [ROOT, secret('token', false), secret('none', true)],
       secretenv: [
@@ -393,7 +409,7 @@ test('a secret is a file or a variable; an optional one may be missing', async (
     },
   );
   await b.run(op, [b.tree(() => {})], (spec) => {
-    assert.equal(spec.env, []);
+    assert.equal(spec.env, ['PATH=/bin']);
     assert.equal(spec.secretEnv, ['TOKEN=hunter2', 'NONE=']);
     assert.equal(
       spec.mounts.map((mount) => mount.target),

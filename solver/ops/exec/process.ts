@@ -1,3 +1,4 @@
+import { DEFAULT_PATH } from '../../../base/oci.ts';
 import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
 import { enumName, NET_MODE, SECURITY_MODE } from '../../llb/enums.ts';
@@ -31,7 +32,7 @@ export async function processSpec(
   return {
     rootfs: mounts.root,
     args: meta.args,
-    env: [...meta.env, ...proxyVariables(meta.proxyEnv)],
+    env: [...withPath(meta.env, platform), ...proxyVariables(meta.proxyEnv)],
     secretEnv: await secretVariables(op, session),
     cwd: meta.cwd || '/',
     user: meta.user ?? '',
@@ -48,6 +49,15 @@ export async function processSpec(
     readonlyRootfs: mounts.readonlyRoot,
     platform,
   };
+}
+
+/**
+ * A program that makes graphs leaves PATH to whoever runs them (`exec.meta.setsdefaultpath`). As it
+ * follows from the platform, it is not in the key.
+ */
+function withPath(env: readonly string[], platform: Platform | undefined): readonly string[] {
+  const hasPath = env.some((entry) => entry.startsWith('PATH='));
+  return hasPath || platform?.os === 'windows' ? env : [...env, DEFAULT_PATH];
 }
 
 /**

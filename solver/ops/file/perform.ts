@@ -19,6 +19,7 @@ export function selectionOf(copy: FileActionCopy): Selection {
   return {
     paths: [copy.src],
     wildcard: copy.allowWildcard && hasWildcard(copy.src),
+    ...(!copy.allowWildcard && { exact: true }),
     followLinks: copy.followSymlink,
     allowEmpty: copy.allowEmptyWildcard,
     ...(copy.includePatterns?.length ? { include: copy.includePatterns } : {}),
