@@ -28,10 +28,18 @@ export interface AttestedBuild {
   readonly session: StepSession;
   /** The graph of each target. */
   readonly results: ReadonlyMap<BuiltTarget, TargetResult>;
+  /** What came with the result: the predicates of each target, and whether they include an SBOM. */
+  readonly returned: ReadonlyMap<BuiltTarget, ReturnedPredicates>;
   /** Milliseconds since 1970. */
   readonly started: number;
   /** Milliseconds since 1970. */
   readonly finished: number;
+}
+
+/** The predicates that a client or a frontend in an image returned with a target. */
+export interface ReturnedPredicates {
+  readonly predicates: readonly Predicate[];
+  readonly hasSbom: boolean;
 }
 
 /**
@@ -49,8 +57,9 @@ export function openAttestor(build: AttestedBuild): Attestor {
 
 async function attest(build: AttestedBuild, target: BuiltTarget): Promise<readonly Predicate[]> {
   const { attest: asked } = build.request;
-  const predicates: Predicate[] = [];
-  if (asked.sbom) predicates.push(await sbom(build, target));
+  const returned = build.returned.get(target);
+  const predicates: Predicate[] = [...(returned?.predicates ?? [])];
+  if (asked.sbom && !returned?.hasSbom) predicates.push(await sbom(build, target));
   if (asked.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
     const edge = build.results.get(target)?.edge;

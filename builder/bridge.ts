@@ -1,9 +1,10 @@
 import type { SourceText } from '../base/errors.ts';
-import type { ImageResolver, TargetResult } from '../frontend/frontend.ts';
+import type { ImageResolver } from '../frontend/frontend.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { ImageSources } from '../registry/pull.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
 import type { EmulatedStep } from '../solver/step-session.ts';
+import type { AnsweredTarget } from './answered-target.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { resolverWithProgress } from './frontend-request.ts';
@@ -39,7 +40,7 @@ export interface BuildAnswer {
    * outputs and caches are always those of the build's request.
    */
   readonly request: BuildRequest;
-  readonly targets: readonly TargetResult[];
+  readonly targets: readonly AnsweredTarget[];
   /** The text of the build file. Undefined when a client gives a graph without one. */
   readonly dockerfile: SourceText | undefined;
   /** What a frontend in an image says of its result, by BuildKit's names. */

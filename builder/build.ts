@@ -128,7 +128,7 @@ async function runBuild(
   // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
-  return { ...exported, ...cached };
+  return { ...solved.response, ...exported, ...cached };
 }
 
 /**

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { hostPlatform } from '../registry/platforms.ts';
+import { localSource } from '../solver/llb/builder.ts';
+import { seal } from '../solver/llb/draft.ts';
 import type { BuildDriver } from './bridge.ts';
 import { build, buildRequest, memorySession, openKiln, output } from './library.ts';
 import { askFrontend } from './opened-frontend.ts';
@@ -50,6 +53,18 @@ test('a driver may ask for several graphs and export the one that it chooses', a
   };
   assert.equal(await listed({ context: files }, TAR, driver), ['a']);
   assert.equal(asked, [1, 1]);
+});
+
+test('a directory of the caller that is the result itself is exported with its files', async () => {
+  const driver: BuildDriver = async ({ context: { request } }) => {
+    const platform = hostPlatform();
+    const options = () => ({ sessionId: '', sharedKeyHint: '' });
+    const edge = seal(localSource('files', options, {}), platform);
+    const config = { ...platform, config: {}, history: [] };
+    return { request, targets: [{ platform, edge, config }], dockerfile: undefined };
+  };
+  const files = { a: '1', b: '2' };
+  assert.equal(await listed({ files }, TAR, driver), ['a', 'b']);
 });
 
 test('a driver that returns no target exports nothing', async () => {

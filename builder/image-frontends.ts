@@ -1,4 +1,4 @@
-import type { TargetResult } from '../frontend/frontend.ts';
+import type { AnsweredTarget } from './answered-target.ts';
 
 /**
  * # Frontends in images
@@ -28,7 +28,7 @@ export interface AskedImageFrontend {
 
 export interface ImageFrontendAnswer {
   /** Empty when a question was asked that needs no build. */
-  readonly targets: readonly TargetResult[];
+  readonly targets: readonly AnsweredTarget[];
   /** What the frontend says of its result, by BuildKit's names. Its values are untrusted. */
   readonly metadata: Readonly<Record<string, Uint8Array>>;
 }

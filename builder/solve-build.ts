@@ -1,3 +1,4 @@
+import { KilnError } from '../base/errors.ts';
 import type { ImageConfig } from '../base/oci.ts';
 import type { RemoteStack } from '../cache/remote/imported.ts';
 import { INLINE_FIELD } from '../cache/remote/record.ts';
@@ -11,7 +12,8 @@ import { SCRATCH } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
 import { isImageSource } from '../solver/ops/source-image.ts';
-import type { AttestedBuild } from './attest.ts';
+import type { AnsweredTarget } from './answered-target.ts';
+import type { AttestedBuild, ReturnedPredicates } from './attest.ts';
 import { type BuildDriver, openBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/cached-target.ts';
@@ -20,6 +22,7 @@ import { askFrontend } from './opened-frontend.ts';
 import type { BuildRequest } from './request.ts';
 import type { Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
+import { exportable } from './whole-directory.ts';
 import { refuseWindows } from './windows.ts';
 
 /** The targets of a build that has been solved, before the export. */
@@ -29,6 +32,8 @@ export interface SolvedBuild {
   readonly targets: readonly BuiltTarget[];
   /** How registries are reached for it. */
   readonly registry: RegistryOptions;
+  /** What the frontend says for the caller, beside what the exporters report. */
+  readonly response: ExportResponse;
   /** Makes the attestations. Undefined when the request has none. */
   readonly attest: Attestor | undefined;
   /**
@@ -61,14 +66,26 @@ export async function solveBuild(
   const { session, signal } = given;
   await session.ssh.check();
   const bridge = await openBridge(given);
-  const { request: answered, targets, dockerfile } = await answer(bridge);
+  const {
+    request: answered,
+    targets: returnedTargets,
+    dockerfile,
+    metadata,
+  } = await answer(bridge);
+  const targets = returnedTargets.map((target) =>
+    target.edge ? { ...target, edge: exportable(target.edge) } : target,
+  );
   const { outputs, cacheFrom, cacheTo } = given.request;
-  const request: BuildRequest = { ...answered, outputs, cacheFrom, cacheTo };
+  const asked: BuildRequest = { ...answered, outputs, cacheFrom, cacheTo };
+  const said = await saidOfResult(asked, metadata);
+  const { request } = said;
+  refuseUnmapped(targets, request);
   const context: BuildContext = { ...given, request };
   refuseWindows(targets);
   const solving = bridge.solving();
   const started = Date.now();
   const results = await solveTargets(context, targets, solving, wanted.mayStayRemote);
+  const returned = await returnedPredicates(targets, solving);
   solving.rest();
   const knownIn = async ({ edge }: TargetResult) =>
     wanted.pushes && edge
@@ -102,22 +119,66 @@ export async function solveBuild(
     finished: Date.now(),
   };
   const graphs = new Map(built.map((target, index) => [target, targets[index]!]));
+  const told = new Map(built.map((target, index) => [target, returned[index]!]));
   return {
     context,
     targets: built,
     registry: solving.session.registry,
-    attest: await attestorFor({ ...facts, results: graphs }),
+    response: said.response,
+    attest: await attestorFor({ ...facts, results: graphs, returned: told }),
     exportCaches: async (outcomes) =>
       (await solving.caches?.export(targets, results, outcomes)) ?? {},
   };
 }
 
+/** What whoever returned the result says of it: most builds have a frontend that says nothing. */
+async function saidOfResult(
+  request: BuildRequest,
+  metadata: Readonly<Record<string, Uint8Array>> = {},
+): Promise<{ readonly request: BuildRequest; readonly response: ExportResponse }> {
+  if (Object.keys(metadata).length === 0) return { request, response: {} };
+  const { withMetadata } = await import('./result-metadata.ts');
+  return withMetadata(request, metadata);
+}
+
+/** Throws KILN_REQUEST_INVALID for several targets of which nothing says the platforms. */
+function refuseUnmapped(
+  targets: readonly AnsweredTarget[],
+  { outputs }: Pick<BuildRequest, 'outputs'>,
+): void {
+  if (outputs.length === 0 || targets.length < 2) return;
+  if (targets.some(({ isUnmapped }) => isUnmapped))
+    throw new KilnError(
+      'KILN_REQUEST_INVALID',
+      'unable to export multiple refs, missing platforms mapping',
+      { hint: 'a result with several refs says in refs.platforms which is of which platform' },
+    );
+}
+
 /** Loads the code for attestations only when the request has some. */
 async function attestorFor(build: AttestedBuild): Promise<Attestor | undefined> {
   const { attest } = build.request;
-  if (!attest.provenance && !attest.sbom) return undefined;
+  const hasReturned = build.returned.values().some(({ predicates }) => predicates.length > 0);
+  if (!attest.provenance && !attest.sbom && !hasReturned) return undefined;
   const { openAttestor } = await import('./attest.ts');
   return openAttestor(build);
+}
+
+/** Reads what is said about each target by whoever returned it. */
+async function returnedPredicates(
+  targets: readonly AnsweredTarget[],
+  solving: Solving,
+): Promise<readonly ReturnedPredicates[]> {
+  return await Promise.all(
+    targets.map(async ({ attestations = [] }) => {
+      if (attestations.length === 0) return { predicates: [], hasSbom: false };
+      const { haveSbom, treePredicates } = await import('./tree-attestations.ts');
+      return {
+        predicates: await treePredicates(attestations, solving),
+        hasSbom: haveSbom(attestations),
+      };
+    }),
+  );
 }
 
 /** Solves the targets. Returns one result per target, and undefined for an empty image. */
@@ -171,11 +232,11 @@ function elsewhereLayers({ layers, origin }: RemoteStack, images: ImageSources):
 }
 
 async function builtTarget(
-  target: TargetResult,
+  target: AnsweredTarget,
   solved: SolvedTarget | undefined,
   { caches, images }: Pick<Solving, 'caches' | 'images'>,
 ): Promise<BuiltTarget> {
-  const { platform, base } = target;
+  const { platform, base, id } = target;
   // An inline cache in the config of the base image is about the layers of that image only.
   const { [INLINE_FIELD]: _, ...config } = target.config;
   const snapshot = solved?.result?.kind === 'snapshot' ? solved.result.snapshot : SCRATCH;
@@ -183,6 +244,7 @@ async function builtTarget(
   const elsewhere = solved?.elsewhere && elsewhereLayers(solved.elsewhere, images);
   return {
     platform,
+    ...(id !== undefined && { id }),
     config: own.config,
     base,
     snapshot,

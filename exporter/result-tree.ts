@@ -1,4 +1,3 @@
-import type { Platform } from '../base/platform.ts';
 import { type Entry, isDirectory, isSymlink, WalkedEntries } from '../cache/select/entry.ts';
 import { below, viewTree } from '../cache/select/tree-view.ts';
 import { DEEPEST, tooDeep } from '../snapshotter/sys/treepaths.ts';
@@ -53,10 +52,11 @@ export function placesOf(
   split: boolean | undefined,
 ): ReadonlyMap<BuiltTarget, string> {
   const divided = split ?? targets.length > 1;
-  return new Map(targets.map((target) => [target, divided ? platformName(target.platform) : '']));
+  return new Map(targets.map((target) => [target, divided ? targetName(target) : '']));
 }
 
-/** A platform as a part of a file name, such as `linux_arm_v7`. */
-export function platformName({ os, architecture, variant }: Platform): string {
-  return [os, architecture, variant].filter((part) => part).join('_');
+/** A target as a part of a file name: what it is called, or its platform: `linux_arm_v7`. */
+export function targetName({ id, platform }: Pick<BuiltTarget, 'id' | 'platform'>): string {
+  const { os, architecture, variant } = platform;
+  return id?.replaceAll('/', '_') ?? [os, architecture, variant].filter((part) => part).join('_');
 }

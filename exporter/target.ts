@@ -9,6 +9,11 @@ import type { Snapshot } from '../snapshotter/snapshotter.ts';
 /** The result of a build for one platform. */
 export interface BuiltTarget {
   readonly platform: Platform;
+  /**
+   * What the target is called in an output that is a tree, when that is not its platform. With `_`
+   * in the place of `/` it is the name of a file.
+   */
+  readonly id?: string | undefined;
   readonly snapshot: Snapshot;
   /** The config from the frontend. The exporter sets `rootfs` and `created`. */
   readonly config: ImageConfig;

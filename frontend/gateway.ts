@@ -30,8 +30,11 @@ export interface Gateway {
 export interface SolvedTree extends AsyncDisposable {
   /** Says what is at a path, with up to `max` bytes of a file. */
   readonly find: (path: string, max: number) => FoundFile;
-  /** The first `length` bytes of a regular file that exists. */
-  readonly readStart: (path: string, length: number) => Buffer;
+  /**
+   * At most `length` bytes of a regular file, from `offset` on. Undefined when there is no such
+   * file.
+   */
+  readonly readPart: (path: string, offset: number, length: number) => Buffer | undefined;
   /** What is at a path, links followed. Undefined when there is nothing. */
   readonly stat: (path: string) => TreeEntry | undefined;
   /** What is in a directory, by the bytes of the names. Undefined when the path is not one. */

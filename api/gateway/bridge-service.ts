@@ -12,13 +12,14 @@ import { parseDefinition } from '../../solver/llb/parse.ts';
 import type { WorkerRecord } from '../control/workers.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
-import type { LLBBridge, ReadFileRequest, WarnRequest } from '../proto/gateway.gen.ts';
+import type { LLBBridge, ReadFileRequest, Result, WarnRequest } from '../proto/gateway.gen.ts';
 import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
 import { goMode } from '../session/filesync/go-mode.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
 import { lendersOf, readFrontendOptions } from './frontend-options.ts';
-import { refMessage, resultMessage, returnedTargets } from './result-messages.ts';
+import { refMessage, resultMessage } from './result-messages.ts';
+import { returnedTargets } from './returned-result.ts';
 import { answerSubrequest } from './subrequests.ts';
 
 /** A client reads short files: a message has a limit. */
@@ -144,24 +145,30 @@ export function bridgeService(
       const build = await find(context);
       const { driver } = build;
       if (error) driver.fail(new ReturnedError(error));
-      else {
-        // An answer to a question is no image: a client that gives its outputs along wants none.
-        const targets = result && !build.isQuestion ? returnedTargets(result, build.refs) : [];
-        const metadata = result?.metadata ?? {};
-        if (targets.length === 0) driver.finish(undefined, metadata);
-        else {
-          const { context: opened } = await driver.bridge();
-          const answer = {
-            request: build.answer?.request ?? opened.request,
-            targets,
-            dockerfile: build.answer?.dockerfile,
-          };
-          driver.finish(answer, metadata);
+      else
+        try {
+          await returned(build, result);
+        } catch (refused) {
+          // Nothing else ends the build: the call that began it is told why.
+          driver.fail(refused);
         }
-      }
       return {};
     },
   };
+}
+
+/** Hands a result to the build that waits for it. */
+async function returned(build: DrivenBuild, result: Result | undefined): Promise<void> {
+  const { driver, refs, answer } = build;
+  const metadata = result?.metadata ?? {};
+  // An answer to a question is no image: a client that gives its outputs along wants none.
+  if (build.isQuestion) return driver.finish(undefined, metadata);
+  const targets = result ? returnedTargets(result, refs) : [];
+  if (targets.length === 0 && Object.keys(metadata).length === 0)
+    return driver.finish(undefined, {});
+  const { context } = await driver.bridge();
+  const { request = context.request, dockerfile } = answer ?? {};
+  driver.finish({ request, targets, dockerfile, metadata }, metadata);
 }
 
 async function heldBy({ driver, refs }: DrivenBuild, id: string) {
@@ -174,13 +181,25 @@ async function evaluate(edge: Parameters<typeof solveEdge>[0], bridge: Bridge): 
 }
 
 function readFrom(tree: SolvedTree, { filePath, range }: ReadFileRequest): Uint8Array {
+  if (range) {
+    const { offset, length } = range;
+    if (offset < 0n || length < 0n)
+      throw new ConnectError('a range of a file begins at 0 or later', Code.InvalidArgument);
+    const size = tree.stat(filePath)?.size ?? 0;
+    const wanted = Math.min(Number(length), Math.max(0, size - Number(offset)));
+    if (wanted > MAX_FILE)
+      throw new ConnectError(`${wanted} bytes are too many for an answer`, Code.ResourceExhausted);
+    const part = tree.readPart(filePath, Number(offset), wanted);
+    if (!part) throw noFile(filePath);
+    return part;
+  }
   const found = tree.find(filePath, MAX_FILE);
   if (found.kind === 'large')
     throw new ConnectError(`${filePath} has more than ${MAX_FILE} bytes`, Code.ResourceExhausted);
+  if (found.kind === 'other')
+    throw new ConnectError(`read ${filePath}: is ${found.what}`, Code.Unknown);
   if (found.kind !== 'file') throw noFile(filePath);
-  if (!range) return found.bytes;
-  const start = Math.max(0, Number(range.offset));
-  return found.bytes.subarray(start, range.length > 0n ? start + Number(range.length) : undefined);
+  return found.bytes;
 }
 
 function statMessage(entry: TreeEntry): MessageInitShape<typeof StatSchema> {

@@ -24,6 +24,7 @@ const FRONTEND = [
   'gateway.solve.evaluate',
   'gateway.warnings',
   'importcaches',
+  'reference.attestations',
 ];
 
 /** What graphs may ask of the solver. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { TargetResult } from '../../frontend/frontend.ts';
+import type { AnsweredTarget } from '../../builder/answered-target.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 
 /** A client that asks for more results than this in one build has gone wrong. */
@@ -10,7 +10,7 @@ const MAX_REFS = 10_000;
 export interface HeldRef {
   readonly edge: LlbEdge;
   /** What the frontend that made it says of it. */
-  readonly target: TargetResult | undefined;
+  readonly target: AnsweredTarget | undefined;
 }
 
 /** The results of one build that its client may name. An empty result has no id. */

@@ -4,8 +4,8 @@
 // @generated from file gateway.proto (package moby.buildkit.v1.frontend, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { APICap } from "./caps.gen.ts";
 import { file_caps } from "./caps.gen.ts";
 import type { Stat } from "./filesync.gen.ts";
@@ -16,13 +16,13 @@ import type { Status } from "./rpc-status.gen.ts";
 import { file_rpc_status } from "./rpc-status.gen.ts";
 import type { WorkerRecord } from "./worker.gen.ts";
 import { file_worker } from "./worker.gen.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file gateway.proto.
  */
 export const file_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIsoCCgZSZXN1bHQSGAoOcmVmX2RlcHJlY2F0ZWQYASABKAlIABJGCg9yZWZzX2RlcHJlY2F0ZWQYAiABKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWRIABItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAFCCAoGcmVzdWx0IoQBChBSZWZNYXBEZXByZWNhdGVkEkMKBHJlZnMYASADKAsyNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWQuUmVmc0VudHJ5GisKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIh4KA1JlZhIKCgJpZBgBIAEoCRILCgNkZWYYAiABKAwikAEKBlJlZk1hcBI5CgRyZWZzGAEgAygLMisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWZNYXAuUmVmc0VudHJ5GksKCVJlZnNFbnRyeRILCgNrZXkYASABKAkSLQoFdmFsdWUYAiABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZjoCOAEiZQoNUmV0dXJuUmVxdWVzdBIxCgZyZXN1bHQYASABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdBIhCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzIhAKDlJldHVyblJlc3BvbnNlIg8KDUlucHV0c1JlcXVlc3QilQEKDklucHV0c1Jlc3BvbnNlEk8KC2RlZmluaXRpb25zGAEgAygLMjoubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JbnB1dHNSZXNwb25zZS5EZWZpbml0aW9uc0VudHJ5GjIKEERlZmluaXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASKtAQoZUmVzb2x2ZUltYWdlQ29uZmlnUmVxdWVzdBILCgNyZWYYASABKAkSHgoIcGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRIUCgxyZXNvbHZlX21vZGUYAyABKAkSEAoIbG9nX25hbWUYBCABKAkSFQoNcmVzb2x2ZXJfdHlwZRgFIAEoBRISCgpzZXNzaW9uX2lkGAYgASgJEhAKCHN0b3JlX2lkGAcgASgJIkkKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwSCwoDcmVmGAMgASgJIoABChhSZXNvbHZlU291cmNlTWV0YVJlcXVlc3QSHAoGc291cmNlGAEgASgLMgwucGIuU291cmNlT3ASHgoIcGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRIQCghsb2dfbmFtZRgDIAEoCRIUCgxyZXNvbHZlX21vZGUYBCABKAkifwoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBJECgVpbWFnZRgCIAEoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2UiPAoaUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDCL/AwoMU29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSTgoMZnJvbnRlbmRfb3B0GAMgAygLMjgubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlcXVlc3QuRnJvbnRlbmRPcHRFbnRyeRIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSDQoFZmluYWwYCiABKAgSFQoNZXhwb3J0ZXJfYXR0chgLIAEoDBJDCg1jYWNoZV9pbXBvcnRzGAwgAygLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeRJUCg9mcm9udGVuZF9pbnB1dHMYDSADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIGjIKEEZyb250ZW5kT3B0RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARo1ChNGcm9udGVuZElucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEilwEKEUNhY2hlT3B0aW9uc0VudHJ5EgwKBHR5cGUYASABKAkSRgoFYXR0cnMYAiADKAsyNy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkNhY2hlT3B0aW9uc0VudHJ5LkF0dHJzRW50cnkaLAoKQXR0cnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIk8KDVNvbHZlUmVzcG9uc2USCwoDcmVmGAEgASgJEjEKBnJlc3VsdBgDIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0ImYKD1JlYWRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSEQoJZmlsZV9wYXRoGAIgASgJEjMKBXJhbmdlGAMgASgLMiQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5GaWxlUmFuZ2UiKwoJRmlsZVJhbmdlEg4KBm9mZnNldBgBIAEoAxIOCgZsZW5ndGgYAiABKAMiIAoQUmVhZEZpbGVSZXNwb25zZRIMCgRkYXRhGAEgASgMIkgKDlJlYWREaXJSZXF1ZXN0EgsKA3JlZhgBIAEoCRIQCghkaXJfcGF0aBgCIAEoCRIXCg9pbmNsdWRlX3BhdHRlcm4YAyABKAkiNgoPUmVhZERpclJlc3BvbnNlEiMKB2VudHJpZXMYASADKAsyEi5mc3V0aWwudHlwZXMuU3RhdCIsCg9TdGF0RmlsZVJlcXVlc3QSCwoDcmVmGAEgASgJEgwKBHBhdGgYAiABKAkiNAoQU3RhdEZpbGVSZXNwb25zZRIgCgRzdGF0GAEgASgLMhIuZnN1dGlsLnR5cGVzLlN0YXQiHgoPRXZhbHVhdGVSZXF1ZXN0EgsKA3JlZhgBIAEoCSISChBFdmFsdWF0ZVJlc3BvbnNlIg0KC1BpbmdSZXF1ZXN0IrYBCgxQb25nUmVzcG9uc2USOwoRZnJvbnRlbmRfYXBpX2NhcHMYASADKAsyIC5tb2J5LmJ1aWxka2l0LnYxLmFwaWNhcHMuQVBJQ2FwEjIKCGxsYl9jYXBzGAIgAygLMiAubW9ieS5idWlsZGtpdC52MS5hcGljYXBzLkFQSUNhcBI1Cgd3b3JrZXJzGAMgAygLMiQubW9ieS5idWlsZGtpdC52MS50eXBlcy5Xb3JrZXJSZWNvcmQikQEKC1dhcm5SZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoCRINCgVsZXZlbBgCIAEoAxINCgVzaG9ydBgDIAEoDBIOCgZkZXRhaWwYBCADKAwSCwoDdXJsGAUgASgJEhwKBGluZm8YBiABKAsyDi5wYi5Tb3VyY2VJbmZvEhkKBnJhbmdlcxgHIAMoCzIJLnBiLlJhbmdlIg4KDFdhcm5SZXNwb25zZSIVChNOZXdDb250YWluZXJSZXF1ZXN0IhYKFE5ld0NvbnRhaW5lclJlc3BvbnNlIhkKF1JlbGVhc2VDb250YWluZXJSZXF1ZXN0IhoKGFJlbGVhc2VDb250YWluZXJSZXNwb25zZSINCgtFeGVjTWVzc2FnZTK9CwoJTExCQnJpZGdlEoEBChJSZXNvbHZlSW1hZ2VDb25maWcSNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QaNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEn4KEVJlc29sdmVTb3VyY2VNZXRhEjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlcXVlc3QaNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USWgoFU29sdmUSJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdBooLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXNwb25zZRJjCghSZWFkRmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlc3BvbnNlEmAKB1JlYWREaXISKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXF1ZXN0GioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVzcG9uc2USYwoIU3RhdEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXNwb25zZRJjCghFdmFsdWF0ZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlc3BvbnNlElcKBFBpbmcSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBpbmdSZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Qb25nUmVzcG9uc2USXQoGUmV0dXJuEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXNwb25zZRJdCgZJbnB1dHMSKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1JlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlEm8KDE5ld0NvbnRhaW5lchIuLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVxdWVzdBovLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVzcG9uc2USewoQUmVsZWFzZUNvbnRhaW5lchIyLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QaMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlbGVhc2VDb250YWluZXJSZXNwb25zZRJhCgtFeGVjUHJvY2VzcxImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXhlY01lc3NhZ2UaJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4ZWNNZXNzYWdlKAEwARJXCgRXYXJuEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVxdWVzdBonLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuV2FyblJlc3BvbnNlYgZwcm90bzM", [file_caps, file_filesync, file_llb, file_rpc_status, file_worker]);
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIvMDCgZSZXN1bHQSGAoOcmVmX2RlcHJlY2F0ZWQYASABKAlIABJGCg9yZWZzX2RlcHJlY2F0ZWQYAiABKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWRIABItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRJJCgxhdHRlc3RhdGlvbnMYDCADKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5BdHRlc3RhdGlvbnNFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEaXAoRQXR0ZXN0YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEjYKBXZhbHVlGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbnM6AjgBQggKBnJlc3VsdCJLCgxBdHRlc3RhdGlvbnMSOwoLYXR0ZXN0YXRpb24YASADKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uIt8CCgtBdHRlc3RhdGlvbhI4CgRraW5kGAEgASgOMioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbktpbmQSRgoIbWV0YWRhdGEYAiADKAsyNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uLk1ldGFkYXRhRW50cnkSKwoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWYSDAoEcGF0aBgEIAEoCRIeChZpbl90b3RvX3ByZWRpY2F0ZV90eXBlGAUgASgJEkIKEGluX3RvdG9fc3ViamVjdHMYBiADKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkluVG90b1N1YmplY3QaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBImkKDUluVG90b1N1YmplY3QSOgoEa2luZBgBIAEoDjIsLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5Ub3RvU3ViamVjdEtpbmQSDgoGZGlnZXN0GAIgAygJEgwKBG5hbWUYAyABKAkihAEKEFJlZk1hcERlcHJlY2F0ZWQSQwoEcmVmcxgBIAMoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwRGVwcmVjYXRlZC5SZWZzRW50cnkaKwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiHgoDUmVmEgoKAmlkGAEgASgJEgsKA2RlZhgCIAEoDCKQAQoGUmVmTWFwEjkKBHJlZnMYASADKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcC5SZWZzRW50cnkaSwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRItCgV2YWx1ZRgCIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmOgI4ASJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIq0BChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCRIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIQCghsb2dfbmFtZRgEIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhIKCnNlc3Npb25faWQYBiABKAkSEAoIc3RvcmVfaWQYByABKAkiSQoaUmVzb2x2ZUltYWdlQ29uZmlnUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBILCgNyZWYYAyABKAkigAEKGFJlc29sdmVTb3VyY2VNZXRhUmVxdWVzdBIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhAKCGxvZ19uYW1lGAMgASgJEhQKDHJlc29sdmVfbW9kZRgEIAEoCSJ/ChlSZXNvbHZlU291cmNlTWV0YVJlc3BvbnNlEhwKBnNvdXJjZRgBIAEoCzIMLnBiLlNvdXJjZU9wEkQKBWltYWdlGAIgASgLMjUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZSI8ChpSZXNvbHZlU291cmNlSW1hZ2VSZXNwb25zZRIOCgZkaWdlc3QYASABKAkSDgoGY29uZmlnGAIgASgMIv8DCgxTb2x2ZVJlcXVlc3QSEgoKZGVmaW5pdGlvbhgBIAEoDBIQCghmcm9udGVuZBgCIAEoCRJOCgxmcm9udGVuZF9vcHQYAyADKAsyOC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZE9wdEVudHJ5EhsKE2FsbG93X3Jlc3VsdF9yZXR1cm4YBSABKAgSHgoWYWxsb3dfcmVzdWx0X2FycmF5X3JlZhgGIAEoCBINCgVmaW5hbBgKIAEoCBIVCg1leHBvcnRlcl9hdHRyGAsgASgMEkMKDWNhY2hlX2ltcG9ydHMYDCADKAsyLC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkNhY2hlT3B0aW9uc0VudHJ5ElQKD2Zyb250ZW5kX2lucHV0cxgNIAMoCzI7Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXF1ZXN0LkZyb250ZW5kSW5wdXRzRW50cnkSEAoIZXZhbHVhdGUYDiABKAgaMgoQRnJvbnRlbmRPcHRFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjUKE0Zyb250ZW5kSW5wdXRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgMOgI4ASKXAQoRQ2FjaGVPcHRpb25zRW50cnkSDAoEdHlwZRgBIAEoCRJGCgVhdHRycxgCIAMoCzI3Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQ2FjaGVPcHRpb25zRW50cnkuQXR0cnNFbnRyeRosCgpBdHRyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiTwoNU29sdmVSZXNwb25zZRILCgNyZWYYASABKAkSMQoGcmVzdWx0GAMgASgLMiEubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQiZgoPUmVhZEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIRCglmaWxlX3BhdGgYAiABKAkSMwoFcmFuZ2UYAyABKAsyJC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZpbGVSYW5nZSIrCglGaWxlUmFuZ2USDgoGb2Zmc2V0GAEgASgDEg4KBmxlbmd0aBgCIAEoAyIgChBSZWFkRmlsZVJlc3BvbnNlEgwKBGRhdGEYASABKAwiSAoOUmVhZERpclJlcXVlc3QSCwoDcmVmGAEgASgJEhAKCGRpcl9wYXRoGAIgASgJEhcKD2luY2x1ZGVfcGF0dGVybhgDIAEoCSI2Cg9SZWFkRGlyUmVzcG9uc2USIwoHZW50cmllcxgBIAMoCzISLmZzdXRpbC50eXBlcy5TdGF0IiwKD1N0YXRGaWxlUmVxdWVzdBILCgNyZWYYASABKAkSDAoEcGF0aBgCIAEoCSI0ChBTdGF0RmlsZVJlc3BvbnNlEiAKBHN0YXQYASABKAsyEi5mc3V0aWwudHlwZXMuU3RhdCIeCg9FdmFsdWF0ZVJlcXVlc3QSCwoDcmVmGAEgASgJIhIKEEV2YWx1YXRlUmVzcG9uc2UiDQoLUGluZ1JlcXVlc3QitgEKDFBvbmdSZXNwb25zZRI7ChFmcm9udGVuZF9hcGlfY2FwcxgBIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASMgoIbGxiX2NhcHMYAiADKAsyIC5tb2J5LmJ1aWxka2l0LnYxLmFwaWNhcHMuQVBJQ2FwEjUKB3dvcmtlcnMYAyADKAsyJC5tb2J5LmJ1aWxka2l0LnYxLnR5cGVzLldvcmtlclJlY29yZCKRAQoLV2FyblJlcXVlc3QSDgoGZGlnZXN0GAEgASgJEg0KBWxldmVsGAIgASgDEg0KBXNob3J0GAMgASgMEg4KBmRldGFpbBgEIAMoDBILCgN1cmwYBSABKAkSHAoEaW5mbxgGIAEoCzIOLnBiLlNvdXJjZUluZm8SGQoGcmFuZ2VzGAcgAygLMgkucGIuUmFuZ2UiDgoMV2FyblJlc3BvbnNlIhUKE05ld0NvbnRhaW5lclJlcXVlc3QiFgoUTmV3Q29udGFpbmVyUmVzcG9uc2UiGQoXUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QiGgoYUmVsZWFzZUNvbnRhaW5lclJlc3BvbnNlIg0KC0V4ZWNNZXNzYWdlKikKD0F0dGVzdGF0aW9uS2luZBIKCgZJblRvdG8QABIKCgZCdW5kbGUQASomChFJblRvdG9TdWJqZWN0S2luZBIICgRTZWxmEAASBwoDUmF3EAEyvQsKCUxMQkJyaWRnZRKBAQoSUmVzb2x2ZUltYWdlQ29uZmlnEjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0GjUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlSW1hZ2VDb25maWdSZXNwb25zZRJ+ChFSZXNvbHZlU291cmNlTWV0YRIzLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZU1ldGFSZXF1ZXN0GjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlc3BvbnNlEloKBVNvbHZlEicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlcXVlc3QaKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVzcG9uc2USYwoIUmVhZEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXNwb25zZRJgCgdSZWFkRGlyEikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVxdWVzdBoqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZERpclJlc3BvbnNlEmMKCFN0YXRGaWxlEioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGF0RmlsZVJlcXVlc3QaKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVzcG9uc2USYwoIRXZhbHVhdGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV2YWx1YXRlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXNwb25zZRJXCgRQaW5nEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5QaW5nUmVxdWVzdBonLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUG9uZ1Jlc3BvbnNlEl0KBlJldHVybhIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmV0dXJuUmVxdWVzdBopLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmV0dXJuUmVzcG9uc2USXQoGSW5wdXRzEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JbnB1dHNSZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JbnB1dHNSZXNwb25zZRJvCgxOZXdDb250YWluZXISLi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLk5ld0NvbnRhaW5lclJlcXVlc3QaLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLk5ld0NvbnRhaW5lclJlc3BvbnNlEnsKEFJlbGVhc2VDb250YWluZXISMi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlbGVhc2VDb250YWluZXJSZXF1ZXN0GjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWxlYXNlQ29udGFpbmVyUmVzcG9uc2USYQoLRXhlY1Byb2Nlc3MSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4ZWNNZXNzYWdlGiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FeGVjTWVzc2FnZSgBMAESVwoEV2FybhImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuV2FyblJlcXVlc3QaJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLldhcm5SZXNwb25zZWIGcHJvdG8z", [file_caps, file_filesync, file_llb, file_rpc_status, file_worker]);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -61,6 +61,13 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
    * @generated from field: map<string, bytes> metadata = 10;
    */
   metadata: { [key: string]: Uint8Array };
+
+  /**
+   * By the IDs of platforms.
+   *
+   * @generated from field: map<string, moby.buildkit.v1.frontend.Attestations> attestations = 12;
+   */
+  attestations: { [key: string]: Attestations };
 };
 
 /**
@@ -69,6 +76,92 @@ export type Result = Message<"moby.buildkit.v1.frontend.Result"> & {
  */
 export const ResultSchema: GenMessage<Result> = /*@__PURE__*/
   messageDesc(file_gateway, 0);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.Attestations
+ */
+export type Attestations = Message<"moby.buildkit.v1.frontend.Attestations"> & {
+  /**
+   * @generated from field: repeated moby.buildkit.v1.frontend.Attestation attestation = 1;
+   */
+  attestation: Attestation[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.Attestations.
+ * Use `create(AttestationsSchema)` to create a new message.
+ */
+export const AttestationsSchema: GenMessage<Attestations> = /*@__PURE__*/
+  messageDesc(file_gateway, 1);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.Attestation
+ */
+export type Attestation = Message<"moby.buildkit.v1.frontend.Attestation"> & {
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.AttestationKind kind = 1;
+   */
+  kind: AttestationKind;
+
+  /**
+   * @generated from field: map<string, bytes> metadata = 2;
+   */
+  metadata: { [key: string]: Uint8Array };
+
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.Ref ref = 3;
+   */
+  ref?: Ref | undefined;
+
+  /**
+   * @generated from field: string path = 4;
+   */
+  path: string;
+
+  /**
+   * @generated from field: string in_toto_predicate_type = 5;
+   */
+  inTotoPredicateType: string;
+
+  /**
+   * @generated from field: repeated moby.buildkit.v1.frontend.InTotoSubject in_toto_subjects = 6;
+   */
+  inTotoSubjects: InTotoSubject[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.Attestation.
+ * Use `create(AttestationSchema)` to create a new message.
+ */
+export const AttestationSchema: GenMessage<Attestation> = /*@__PURE__*/
+  messageDesc(file_gateway, 2);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.InTotoSubject
+ */
+export type InTotoSubject = Message<"moby.buildkit.v1.frontend.InTotoSubject"> & {
+  /**
+   * @generated from field: moby.buildkit.v1.frontend.InTotoSubjectKind kind = 1;
+   */
+  kind: InTotoSubjectKind;
+
+  /**
+   * @generated from field: repeated string digest = 2;
+   */
+  digest: string[];
+
+  /**
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.InTotoSubject.
+ * Use `create(InTotoSubjectSchema)` to create a new message.
+ */
+export const InTotoSubjectSchema: GenMessage<InTotoSubject> = /*@__PURE__*/
+  messageDesc(file_gateway, 3);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.RefMapDeprecated
@@ -85,7 +178,7 @@ export type RefMapDeprecated = Message<"moby.buildkit.v1.frontend.RefMapDeprecat
  * Use `create(RefMapDeprecatedSchema)` to create a new message.
  */
 export const RefMapDeprecatedSchema: GenMessage<RefMapDeprecated> = /*@__PURE__*/
-  messageDesc(file_gateway, 1);
+  messageDesc(file_gateway, 4);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Ref
@@ -109,7 +202,7 @@ export type Ref = Message<"moby.buildkit.v1.frontend.Ref"> & {
  * Use `create(RefSchema)` to create a new message.
  */
 export const RefSchema: GenMessage<Ref> = /*@__PURE__*/
-  messageDesc(file_gateway, 2);
+  messageDesc(file_gateway, 5);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.RefMap
@@ -126,7 +219,7 @@ export type RefMap = Message<"moby.buildkit.v1.frontend.RefMap"> & {
  * Use `create(RefMapSchema)` to create a new message.
  */
 export const RefMapSchema: GenMessage<RefMap> = /*@__PURE__*/
-  messageDesc(file_gateway, 3);
+  messageDesc(file_gateway, 6);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnRequest
@@ -148,7 +241,7 @@ export type ReturnRequest = Message<"moby.buildkit.v1.frontend.ReturnRequest"> &
  * Use `create(ReturnRequestSchema)` to create a new message.
  */
 export const ReturnRequestSchema: GenMessage<ReturnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 4);
+  messageDesc(file_gateway, 7);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReturnResponse
@@ -161,7 +254,7 @@ export type ReturnResponse = Message<"moby.buildkit.v1.frontend.ReturnResponse">
  * Use `create(ReturnResponseSchema)` to create a new message.
  */
 export const ReturnResponseSchema: GenMessage<ReturnResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 5);
+  messageDesc(file_gateway, 8);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.InputsRequest
@@ -174,7 +267,7 @@ export type InputsRequest = Message<"moby.buildkit.v1.frontend.InputsRequest"> &
  * Use `create(InputsRequestSchema)` to create a new message.
  */
 export const InputsRequestSchema: GenMessage<InputsRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 6);
+  messageDesc(file_gateway, 9);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.InputsResponse
@@ -193,7 +286,7 @@ export type InputsResponse = Message<"moby.buildkit.v1.frontend.InputsResponse">
  * Use `create(InputsResponseSchema)` to create a new message.
  */
 export const InputsResponseSchema: GenMessage<InputsResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 7);
+  messageDesc(file_gateway, 10);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigRequest
@@ -240,7 +333,7 @@ export type ResolveImageConfigRequest = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveImageConfigRequestSchema)` to create a new message.
  */
 export const ResolveImageConfigRequestSchema: GenMessage<ResolveImageConfigRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 8);
+  messageDesc(file_gateway, 11);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveImageConfigResponse
@@ -267,7 +360,7 @@ export type ResolveImageConfigResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveImageConfigResponseSchema)` to create a new message.
  */
 export const ResolveImageConfigResponseSchema: GenMessage<ResolveImageConfigResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 9);
+  messageDesc(file_gateway, 12);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaRequest
@@ -299,7 +392,7 @@ export type ResolveSourceMetaRequest = Message<"moby.buildkit.v1.frontend.Resolv
  * Use `create(ResolveSourceMetaRequestSchema)` to create a new message.
  */
 export const ResolveSourceMetaRequestSchema: GenMessage<ResolveSourceMetaRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 10);
+  messageDesc(file_gateway, 13);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceMetaResponse
@@ -321,7 +414,7 @@ export type ResolveSourceMetaResponse = Message<"moby.buildkit.v1.frontend.Resol
  * Use `create(ResolveSourceMetaResponseSchema)` to create a new message.
  */
 export const ResolveSourceMetaResponseSchema: GenMessage<ResolveSourceMetaResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 11);
+  messageDesc(file_gateway, 14);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ResolveSourceImageResponse
@@ -343,7 +436,7 @@ export type ResolveSourceImageResponse = Message<"moby.buildkit.v1.frontend.Reso
  * Use `create(ResolveSourceImageResponseSchema)` to create a new message.
  */
 export const ResolveSourceImageResponseSchema: GenMessage<ResolveSourceImageResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 12);
+  messageDesc(file_gateway, 15);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveRequest
@@ -409,7 +502,7 @@ export type SolveRequest = Message<"moby.buildkit.v1.frontend.SolveRequest"> & {
  * Use `create(SolveRequestSchema)` to create a new message.
  */
 export const SolveRequestSchema: GenMessage<SolveRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 13);
+  messageDesc(file_gateway, 16);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.CacheOptionsEntry
@@ -431,7 +524,7 @@ export type CacheOptionsEntry = Message<"moby.buildkit.v1.frontend.CacheOptionsE
  * Use `create(CacheOptionsEntrySchema)` to create a new message.
  */
 export const CacheOptionsEntrySchema: GenMessage<CacheOptionsEntry> = /*@__PURE__*/
-  messageDesc(file_gateway, 14);
+  messageDesc(file_gateway, 17);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.SolveResponse
@@ -453,7 +546,7 @@ export type SolveResponse = Message<"moby.buildkit.v1.frontend.SolveResponse"> &
  * Use `create(SolveResponseSchema)` to create a new message.
  */
 export const SolveResponseSchema: GenMessage<SolveResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 15);
+  messageDesc(file_gateway, 18);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileRequest
@@ -480,7 +573,7 @@ export type ReadFileRequest = Message<"moby.buildkit.v1.frontend.ReadFileRequest
  * Use `create(ReadFileRequestSchema)` to create a new message.
  */
 export const ReadFileRequestSchema: GenMessage<ReadFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 16);
+  messageDesc(file_gateway, 19);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.FileRange
@@ -502,7 +595,7 @@ export type FileRange = Message<"moby.buildkit.v1.frontend.FileRange"> & {
  * Use `create(FileRangeSchema)` to create a new message.
  */
 export const FileRangeSchema: GenMessage<FileRange> = /*@__PURE__*/
-  messageDesc(file_gateway, 17);
+  messageDesc(file_gateway, 20);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadFileResponse
@@ -519,7 +612,7 @@ export type ReadFileResponse = Message<"moby.buildkit.v1.frontend.ReadFileRespon
  * Use `create(ReadFileResponseSchema)` to create a new message.
  */
 export const ReadFileResponseSchema: GenMessage<ReadFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 18);
+  messageDesc(file_gateway, 21);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirRequest
@@ -546,7 +639,7 @@ export type ReadDirRequest = Message<"moby.buildkit.v1.frontend.ReadDirRequest">
  * Use `create(ReadDirRequestSchema)` to create a new message.
  */
 export const ReadDirRequestSchema: GenMessage<ReadDirRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 19);
+  messageDesc(file_gateway, 22);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReadDirResponse
@@ -563,7 +656,7 @@ export type ReadDirResponse = Message<"moby.buildkit.v1.frontend.ReadDirResponse
  * Use `create(ReadDirResponseSchema)` to create a new message.
  */
 export const ReadDirResponseSchema: GenMessage<ReadDirResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 20);
+  messageDesc(file_gateway, 23);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileRequest
@@ -585,7 +678,7 @@ export type StatFileRequest = Message<"moby.buildkit.v1.frontend.StatFileRequest
  * Use `create(StatFileRequestSchema)` to create a new message.
  */
 export const StatFileRequestSchema: GenMessage<StatFileRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 21);
+  messageDesc(file_gateway, 24);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.StatFileResponse
@@ -602,7 +695,7 @@ export type StatFileResponse = Message<"moby.buildkit.v1.frontend.StatFileRespon
  * Use `create(StatFileResponseSchema)` to create a new message.
  */
 export const StatFileResponseSchema: GenMessage<StatFileResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 22);
+  messageDesc(file_gateway, 25);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateRequest
@@ -619,7 +712,7 @@ export type EvaluateRequest = Message<"moby.buildkit.v1.frontend.EvaluateRequest
  * Use `create(EvaluateRequestSchema)` to create a new message.
  */
 export const EvaluateRequestSchema: GenMessage<EvaluateRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 23);
+  messageDesc(file_gateway, 26);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.EvaluateResponse
@@ -632,7 +725,7 @@ export type EvaluateResponse = Message<"moby.buildkit.v1.frontend.EvaluateRespon
  * Use `create(EvaluateResponseSchema)` to create a new message.
  */
 export const EvaluateResponseSchema: GenMessage<EvaluateResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 24);
+  messageDesc(file_gateway, 27);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PingRequest
@@ -645,7 +738,7 @@ export type PingRequest = Message<"moby.buildkit.v1.frontend.PingRequest"> & {
  * Use `create(PingRequestSchema)` to create a new message.
  */
 export const PingRequestSchema: GenMessage<PingRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 25);
+  messageDesc(file_gateway, 28);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.PongResponse
@@ -672,7 +765,7 @@ export type PongResponse = Message<"moby.buildkit.v1.frontend.PongResponse"> & {
  * Use `create(PongResponseSchema)` to create a new message.
  */
 export const PongResponseSchema: GenMessage<PongResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 26);
+  messageDesc(file_gateway, 29);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnRequest
@@ -719,7 +812,7 @@ export type WarnRequest = Message<"moby.buildkit.v1.frontend.WarnRequest"> & {
  * Use `create(WarnRequestSchema)` to create a new message.
  */
 export const WarnRequestSchema: GenMessage<WarnRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 27);
+  messageDesc(file_gateway, 30);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.WarnResponse
@@ -732,7 +825,7 @@ export type WarnResponse = Message<"moby.buildkit.v1.frontend.WarnResponse"> & {
  * Use `create(WarnResponseSchema)` to create a new message.
  */
 export const WarnResponseSchema: GenMessage<WarnResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 28);
+  messageDesc(file_gateway, 31);
 
 /**
  * Containers are not served: their methods answer Unimplemented, and no field of theirs is read.
@@ -747,7 +840,7 @@ export type NewContainerRequest = Message<"moby.buildkit.v1.frontend.NewContaine
  * Use `create(NewContainerRequestSchema)` to create a new message.
  */
 export const NewContainerRequestSchema: GenMessage<NewContainerRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 29);
+  messageDesc(file_gateway, 32);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.NewContainerResponse
@@ -760,7 +853,7 @@ export type NewContainerResponse = Message<"moby.buildkit.v1.frontend.NewContain
  * Use `create(NewContainerResponseSchema)` to create a new message.
  */
 export const NewContainerResponseSchema: GenMessage<NewContainerResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 30);
+  messageDesc(file_gateway, 33);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReleaseContainerRequest
@@ -773,7 +866,7 @@ export type ReleaseContainerRequest = Message<"moby.buildkit.v1.frontend.Release
  * Use `create(ReleaseContainerRequestSchema)` to create a new message.
  */
 export const ReleaseContainerRequestSchema: GenMessage<ReleaseContainerRequest> = /*@__PURE__*/
-  messageDesc(file_gateway, 31);
+  messageDesc(file_gateway, 34);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ReleaseContainerResponse
@@ -786,7 +879,7 @@ export type ReleaseContainerResponse = Message<"moby.buildkit.v1.frontend.Releas
  * Use `create(ReleaseContainerResponseSchema)` to create a new message.
  */
 export const ReleaseContainerResponseSchema: GenMessage<ReleaseContainerResponse> = /*@__PURE__*/
-  messageDesc(file_gateway, 32);
+  messageDesc(file_gateway, 35);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.ExecMessage
@@ -799,7 +892,59 @@ export type ExecMessage = Message<"moby.buildkit.v1.frontend.ExecMessage"> & {
  * Use `create(ExecMessageSchema)` to create a new message.
  */
 export const ExecMessageSchema: GenMessage<ExecMessage> = /*@__PURE__*/
-  messageDesc(file_gateway, 33);
+  messageDesc(file_gateway, 36);
+
+/**
+ * @generated from enum moby.buildkit.v1.frontend.AttestationKind
+ */
+export const AttestationKind = {
+  /**
+   * @generated from enum value: InToto = 0;
+   */
+  InToto: 0,
+
+  /**
+   * @generated from enum value: Bundle = 1;
+   */
+  Bundle: 1,
+} as const;
+
+/**
+ * @generated from enum moby.buildkit.v1.frontend.AttestationKind
+ */
+export type AttestationKind = (typeof AttestationKind)[keyof typeof AttestationKind] | UnknownEnum;
+
+/**
+ * Describes the enum moby.buildkit.v1.frontend.AttestationKind.
+ */
+export const AttestationKindSchema: GenEnum<AttestationKind> = /*@__PURE__*/
+  enumDesc(file_gateway, 0);
+
+/**
+ * @generated from enum moby.buildkit.v1.frontend.InTotoSubjectKind
+ */
+export const InTotoSubjectKind = {
+  /**
+   * @generated from enum value: Self = 0;
+   */
+  Self: 0,
+
+  /**
+   * @generated from enum value: Raw = 1;
+   */
+  Raw: 1,
+} as const;
+
+/**
+ * @generated from enum moby.buildkit.v1.frontend.InTotoSubjectKind
+ */
+export type InTotoSubjectKind = (typeof InTotoSubjectKind)[keyof typeof InTotoSubjectKind] | UnknownEnum;
+
+/**
+ * Describes the enum moby.buildkit.v1.frontend.InTotoSubjectKind.
+ */
+export const InTotoSubjectKindSchema: GenEnum<InTotoSubjectKind> = /*@__PURE__*/
+  enumDesc(file_gateway, 1);
 
 /**
  * @generated from service moby.buildkit.v1.frontend.LLBBridge

@@ -22,7 +22,7 @@ export async function loadRemote(
   if (git) return await inTree(gitContext(withGitDir(git, request), url), request, host);
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
-  if (looksLikeArchive(fetched.readStart(HTTP_FILE, 1024)))
+  if (looksLikeArchive(fetched.readPart(HTTP_FILE, 0, 1024) ?? Buffer.alloc(0)))
     return await inTree(unpacked(tree), request, host);
   const dockerfile =
     (await dockerfileElsewhere(request, host)) ?? readFetched(fetched, HTTP_FILE, 'Dockerfile');

@@ -26,11 +26,19 @@ export function openDirectoryTree(directory: string): SolvedTree {
 function overRoot(root: Root, close: () => PromiseLike<void>): SolvedTree {
   return {
     find: (path, max) => readInRoot(root, path, max),
-    readStart(path, length) {
+    readPart(path, offset, length) {
+      const found = root.stat(path);
+      if (!found || !isA(found.mode, S.IFREG)) return undefined;
       const fd = root.open(path, O.RDONLY);
       try {
-        const buffer = Buffer.alloc(length);
-        return buffer.subarray(0, readSync(fd, buffer));
+        const buffer = Buffer.alloc(Math.max(0, Math.min(length, found.size - offset)));
+        let filled = 0;
+        while (filled < buffer.length) {
+          const read = readSync(fd, buffer, filled, buffer.length - filled, offset + filled);
+          if (read === 0) break;
+          filled += read;
+        }
+        return buffer.subarray(0, filled);
       } finally {
         closeSync(fd);
       }

@@ -8,9 +8,16 @@ export interface Predicate {
   readonly body: object;
   /** The name of the file, where the statement is written as a file. */
   readonly fileName: string;
-  /** True for one that belongs in images, not beside files. */
-  readonly inlineOnly?: boolean;
+  /** What it is about. Undefined for the result itself. */
+  readonly subjects?: readonly StatementSubject[] | undefined;
+  /** It is written into images, not beside files. */
+  readonly inlineOnly?: boolean | undefined;
 }
+
+/** What a statement is about. `self` stands for the result: the image, or each of its files. */
+export type StatementSubject =
+  | 'self'
+  | { readonly name: string; readonly digest: Readonly<Record<string, string>> };
 
 /**
  * Makes the predicates for a target. Called once for each target; nothing is computed before that.

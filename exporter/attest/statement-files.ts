@@ -6,7 +6,7 @@ import { fstat } from '../../snapshotter/sys/calls.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 import type { ExportContext } from '../exporter.ts';
-import { platformName, walkTree } from '../result-tree.ts';
+import { targetName, walkTree } from '../result-tree.ts';
 import type { BuiltTarget } from '../target.ts';
 import { type Subject, statementText } from './statement.ts';
 
@@ -38,12 +38,13 @@ export async function statementFiles(
   { attest, signal }: ExportContext,
   { prefix = '', shared }: StatementNames,
 ): Promise<readonly StatementFile[]> {
-  const predicates = (await attest?.(target)) ?? [];
+  const all = (await attest?.(target)) ?? [];
+  const predicates = all.filter(({ inlineOnly }) => !inlineOnly);
   if (predicates.length === 0) return [];
   const subjects = await subjectsIn(root, signal);
   return predicates.map((predicate) => {
     const [stem, extension] = divided(predicate.fileName);
-    const name = `${prefix}${stem}${shared ? `.${platformName(target.platform)}` : ''}${extension}`;
+    const name = `${prefix}${stem}${shared ? `.${targetName(target)}` : ''}${extension}`;
     return { name, text: statementText(predicate, subjects) };
   });
 }

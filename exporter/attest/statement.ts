@@ -12,7 +12,7 @@ const IN_TOTO = 'application/vnd.in-toto+json';
 /** The subject of a statement: in-toto's ResourceDescriptor. */
 export interface Subject {
   readonly name: string;
-  readonly digest: { readonly sha256: string };
+  readonly digest: Readonly<Record<string, string>>;
 }
 
 /**
@@ -28,7 +28,11 @@ export function statementText(predicate: Predicate, subjects: readonly Subject[]
   return indentedJson(statement(predicate, subjects));
 }
 
-function statement({ type, body }: Predicate, subject: readonly Subject[]): object {
+function statement(
+  { type, body, subjects = ['self'] }: Predicate,
+  self: readonly Subject[],
+): object {
+  const subject = subjects.flatMap((one) => (one === 'self' ? self : [one]));
   return {
     _type: 'https://in-toto.io/Statement/v0.1',
     predicateType: type,

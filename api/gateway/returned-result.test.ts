@@ -1,0 +1,223 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { status } from '@grpc/grpc-js';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { ImageConfig } from '../../base/oci.ts';
+import {
+  AttestationKind,
+  InTotoSubjectKind,
+  LLBBridge,
+  type ResultSchema,
+} from '../proto/gateway.gen.ts';
+import { filesGraph, type ImageDocument, Served } from '../served-fixture.ts';
+
+type ResultInit = MessageInitShape<typeof ResultSchema>;
+
+let served: Served;
+test.before(async () => {
+  served = await Served.open();
+});
+test.after(async () => {
+  assert.equal(served.bugs, []);
+  await served[Symbol.asyncDispose]();
+});
+
+const bytes = (value: unknown) => Buffer.from(JSON.stringify(value));
+const inline = (files: Readonly<Record<string, string>>) => ({ def: filesGraph(files) });
+const IMAGE = { exporters: [{ type: 'image', attrs: { name: 'example.com/a:1' } }] };
+const PLATFORMS = bytes({
+  Platforms: [
+    { ID: 'small', Platform: { os: 'linux', architecture: 'arm', variant: 'v6' } },
+    { ID: 'linux/amd64', Platform: { os: 'linux', architecture: 'amd64' } },
+  ],
+});
+
+const export_ = (result: ResultInit, request = {}) =>
+  served.drive({ ...IMAGE, ...request }, async () => ({ result }));
+
+const refused = (result: ResultInit, request = {}) => served.refused(export_(result, request));
+
+test('attestations of a result are in its image, about what they say', async () => {
+  const response = await served.drive(IMAGE, async (bridge) => {
+    const { ref } = await bridge.call(LLBBridge.method.solve, {
+      definition: filesGraph({ '/f': 'text' }),
+    });
+    const bundle = {
+      '/one.json': JSON.stringify({
+        _type: 'https://in-toto.io/Statement/v0.1',
+        predicateType: 'https://example.com/bundled',
+        subject: [{ name: 'ignored', digest: { sha256: 'aa' } }],
+        predicate: { is: 'bundled' },
+      }),
+    };
+    return {
+      result: {
+        result: { case: 'ref', value: { id: ref } },
+        metadata: {
+          'refs.platforms': bytes({
+            Platforms: [{ ID: 'x', Platform: { os: 'linux', architecture: 'amd64' } }],
+          }),
+        },
+        attestations: {
+          x: {
+            attestation: [
+              {
+                kind: AttestationKind.InToto,
+                ref: inline({ '/p.json': '{"is":"plain"}' }),
+                path: '/p.json',
+                inTotoPredicateType: 'https://example.com/plain',
+                inTotoSubjects: [
+                  { kind: InTotoSubjectKind.Self },
+                  { kind: InTotoSubjectKind.Raw, name: 'x', digest: ['sha256:bb', 'sha512:cc'] },
+                ],
+              },
+              { kind: AttestationKind.Bundle, ref: inline(bundle), path: '/' },
+            ],
+          },
+        },
+      },
+    };
+  });
+  const index = served.document(response['containerimage.digest']);
+  assert.is(index.manifests.length, 2);
+  const { layers } = served.document(index.manifests[1]!.digest);
+  const statements = layers.map(({ digest }) => served.document<Statement>(digest));
+  const own = index.manifests[0]!.digest.slice('sha256:'.length);
+  assert.equal(
+    statements.map(({ predicateType, predicate }) => [predicateType, predicate]),
+    [
+      ['https://example.com/plain', { is: 'plain' }],
+      ['https://example.com/bundled', { is: 'bundled' }],
+    ],
+  );
+  assert.equal(
+    statements.map(({ subject }) => subject.map(({ digest }) => digest)),
+    [[{ sha256: own }, { sha256: 'bb', sha512: 'cc' }], [{ sha256: own }]],
+  );
+});
+
+interface Statement {
+  readonly predicateType: string;
+  readonly predicate: object;
+  readonly subject: readonly { readonly name: string; readonly digest: object }[];
+}
+
+test('an SBOM that comes with a result takes the place of the one asked for', async () => {
+  const request = { ...IMAGE, frontendAttrs: { 'attest:sbom': '' } };
+  const sbom = (reason: string) => ({
+    '': {
+      attestation: [
+        {
+          ref: inline({ '/s.json': '{}' }),
+          path: 's.json',
+          inTotoPredicateType: 'https://spdx.dev/Document',
+          metadata: { reason: Buffer.from(reason) },
+        },
+      ],
+    },
+  });
+  const result = (reason: string): ResultInit => ({
+    result: { case: 'ref', value: inline({ '/f': 'x' }) },
+    attestations: sbom(reason),
+  });
+  const types = async (reason: string) => {
+    const response = await export_(result(reason), request);
+    const { manifests } = served.document(response['containerimage.digest']);
+    return served
+      .document(manifests[1]!.digest)
+      .layers.map(({ digest }) => served.document<Statement>(digest).predicateType);
+  };
+  assert.equal(await types('sbom'), ['https://spdx.dev/Document']);
+});
+
+test('what is no attestation is an error of the build', async () => {
+  const attested = (attestation: object): ResultInit => ({
+    result: { case: 'ref', value: inline({ '/f': 'x' }) },
+    attestations: { '': { attestation: [attestation] } },
+  });
+  const messageOf = async (attestation: object) => {
+    const error = await refused(attested(attestation));
+    assert.is(error.code, status.INVALID_ARGUMENT);
+    return error.text;
+  };
+  assert.match(await messageOf({ path: '/p' }), /it has no tree/);
+  const ref = inline({ '/p': 'no json' });
+  assert.match(await messageOf({ ref, path: '/p' }), /"\/p" .* it is not JSON/);
+  assert.match(await messageOf({ ref, path: '/../../etc/passwd' }), /no such file/);
+  const statement = inline({ '/s.json': '{"predicateType":"a","predicate":{}}' });
+  const kind = AttestationKind.Bundle;
+  const bundle = { ref: statement, path: '/', kind, inTotoPredicateType: 'b' };
+  assert.match(await messageOf(bundle), /bundle entry a does not match .* type b/);
+  assert.match(await messageOf({ ref, path: '/', kind: 7 }), /unknown attestation kind 7/);
+  const inTotoSubjects = [{ kind: InTotoSubjectKind.Raw, digest: ['sha256'] }];
+  assert.match(await messageOf({ ref, path: '/p', inTotoSubjects }), /digest "sha256"/);
+});
+
+test('refs are of platforms by IDs, whatever these are', async () => {
+  const refs = { small: inline({ '/f': 'small' }), 'linux/amd64': inline({ '/f': 'amd64' }) };
+  const config = { os: 'linux', architecture: 'arm', config: { Env: ['A=1'] } };
+  const response = await export_({
+    result: { case: 'refs', value: { refs } },
+    metadata: { 'refs.platforms': PLATFORMS, 'containerimage.config/small': bytes(config) },
+  });
+  const { manifests } = served.document(response['containerimage.digest']);
+  const byPlatform = new Map(
+    manifests.map(({ digest, platform }) => [
+      platform?.architecture,
+      served.document<ImageDocument>(digest),
+    ]),
+  );
+  const small = served.document<ImageConfig>(byPlatform.get('arm')!.config.digest);
+  assert.equal(small.config, { Env: ['A=1'] });
+  assert.equal([...byPlatform.keys()].sort(), ['amd64', 'arm']);
+});
+
+test('refs without platforms are refused when they are exported', async () => {
+  const refs = { a: inline({ '/f': '1' }), b: inline({ '/f': '2' }) };
+  const result: ResultInit = { result: { case: 'refs', value: { refs } } };
+  const error = await refused(result);
+  assert.match(error.text, /unable to export multiple refs, missing platforms mapping/);
+  assert.equal(await export_(result, { exporters: [] }), {});
+  const missing = await refused({
+    result: { case: 'refs', value: { refs: { small: refs.a } } },
+    metadata: { 'refs.platforms': PLATFORMS },
+  });
+  assert.match(missing.text, /failed to find ref for ID linux\/amd64/);
+});
+
+test('a result annotates its image, dates it, and tells its caller things', async () => {
+  const response = await export_({
+    result: { case: 'ref', value: inline({ '/f': 'x' }) },
+    metadata: {
+      'annotation.own': Buffer.from('1'),
+      'annotation-manifest[linux/s390x].other': Buffer.from('2'),
+      'source.date.epoch': Buffer.from('1000000000'),
+      'frontend.told': Buffer.from('yes'),
+      'containerimage.buildinfo': Buffer.from('{}'),
+      other: Buffer.from('no'),
+    },
+  });
+  assert.is(response['frontend.told'], 'yes');
+  assert.is(response['other'], undefined);
+  const manifest = served.document(response['containerimage.digest']);
+  assert.equal(manifest.annotations, { own: '1' });
+  const config = served.document<{ created: string }>(manifest.config.digest);
+  assert.is(config.created, '2001-09-09T01:46:40Z');
+});
+
+test('a config that is none, and metadata that is no UTF-8, are errors', async () => {
+  const result: ResultInit['result'] = { case: 'ref', value: inline({ '/f': 'x' }) };
+  const bad = await refused({ result, metadata: { 'containerimage.config': Buffer.from('[') } });
+  assert.match(bad.text, /containerimage.config of the result/);
+  const platforms = await refused({ result, metadata: { 'refs.platforms': Buffer.from([0xff]) } });
+  assert.match(platforms.text, /refs.platforms of the result is not a JSON object/);
+  for (const name of ['..', 'a\0b', 'a'.repeat(300)]) {
+    const refs = { [name]: inline({ '/f': 'x' }) };
+    const named = await refused({ result: { case: 'refs', value: { refs } } });
+    assert.match(named.text, /cannot name a directory/);
+  }
+  const unknown = await refused({ result: { case: 'ref', value: { id: 'none' } } });
+  assert.is(unknown.code, status.NOT_FOUND);
+});
+
+test.run();
