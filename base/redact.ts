@@ -86,8 +86,10 @@ export function redactData<T>(value: T): T {
 
 /** The value of a field such as `build-arg:HTTP_PROXY` may be a login without a scheme. */
 function redactField(name: string, value: unknown): unknown {
-  if (typeof value !== 'string' || !name.toLowerCase().endsWith('proxy')) return redactData(value);
-  return redactUrl(value).replace(BARE_LOGIN, '$1xxxxx@');
+  if (typeof value !== 'string') return redactData(value);
+  if (!value.includes('@')) return value;
+  const told = redactUrl(value);
+  return name.toLowerCase().endsWith('proxy') ? told.replace(BARE_LOGIN, '$1xxxxx@') : told;
 }
 
 const BARE_LOGIN = /^((?:\/\/)?)[^\s@/]{1,300}@/;

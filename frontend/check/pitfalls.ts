@@ -16,8 +16,14 @@ import { type Check, type Warning, warning } from './warning.ts';
 /** The commands of a RUN. Empty when it does not use a shell. */
 function commandsIn(run: RunInstruction): readonly SimpleCommand[] {
   const text = shellTextOf(run);
-  return text === undefined ? [] : commandsOf(text);
+  // Most scripts have none of the commands that are looked for, and need not be split into words.
+  return text === undefined || !LOOKED_FOR.test(text.replaceAll(/["']/g, ''))
+    ? []
+    : commandsOf(text);
 }
+
+/** What a script contains that has a command of SHELL_STATE or UPDATE. */
+const LOOKED_FOR = /cd|pushd|export|alias|umask|source|apt|apk|(?<![^\s;&|])\.(?!\S)/;
 
 /** Commands whose effect ends with their shell, and the instruction whose effect remains. */
 const SHELL_STATE: Readonly<Record<string, string>> = {
