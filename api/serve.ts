@@ -3,7 +3,7 @@ import type { Engine } from '../builder/engine.ts';
 import { releaseMemory } from '../snapshotter/sys/release.ts';
 import { controlService } from './control/control-service.ts';
 import { OpenBuilds } from './control/open-builds.ts';
-import { serverVersion, workersOf } from './control/workers.ts';
+import { describedWorkers, serverVersion, type WorkerSettings } from './control/workers.ts';
 import { bridgeService } from './gateway/bridge-service.ts';
 import { clientBuilds } from './gateway/driven-builds.ts';
 import { type GrpcServerOptions, serveGrpc } from './grpc/grpc-server.ts';
@@ -18,7 +18,9 @@ import { LLBBridge } from './proto/gateway.gen.ts';
 import { Health } from './proto/health.gen.ts';
 import { TraceService } from './proto/trace.gen.ts';
 import { Sessions } from './session/sessions.ts';
-import { traceService } from './trace-service.ts';
+import { BuildTraces } from './trace/build-traces.ts';
+import { openSpanSender, type TraceCollector } from './trace/otlp-export.ts';
+import { traceService } from './trace/trace-service.ts';
 
 export interface ServeOptions {
   readonly engine: Engine;
@@ -29,6 +31,10 @@ export interface ServeOptions {
   readonly entitlements?: readonly string[] | undefined;
   /** How connections are accepted. */
   readonly connections?: GrpcServerOptions | undefined;
+  /** What clients are told of this host. */
+  readonly worker?: WorkerSettings | undefined;
+  /** Where the traces of builds and clients are sent, beside being kept with the history. */
+  readonly traces?: TraceCollector | undefined;
   /** Told of errors that are bugs of ours. */
   readonly tell: (error: unknown) => void;
 }
@@ -46,36 +52,44 @@ export async function serve({
   version: own,
   entitlements = [],
   connections = {},
+  worker = {},
+  traces: collector,
   tell,
 }: ServeOptions): Promise<AsyncDisposable> {
   const version = serverVersion(own);
-  const builds = new OpenBuilds(releaseMemory);
-  const workers = () => workersOf(engine, version);
+  const builds = new OpenBuilds(() => void rest(engine));
+  const workers = () => describedWorkers(engine, version, worker);
   const stopping = new AbortController();
+  await using scope = new AsyncDisposableStack();
+  const sender =
+    collector && scope.use(openSpanSender(collector, (sentence) => engine.store.warn(sentence)));
+  const history = new BuildHistory(engine.store.logs, own);
+  const traces = new BuildTraces(history, sender?.send);
   const host = {
     engine,
     builds,
     sessions: new Sessions(),
-    history: new BuildHistory(engine.store.logs),
+    history,
+    traces,
     version,
     workers,
     granted: entitlements,
     stopping: stopping.signal,
   };
-  await using scope = new AsyncDisposableStack();
   for (const address of addresses)
     scope.use(
       await serveGrpc(address, connections, (router) => {
         router.service(Control, served(controlService(host), tell));
         router.service(LLBBridge, served(bridgeService(clientBuilds(builds), workers), tell));
-        router.service(Content, served(contentService(host.history), tell));
-        router.service(TraceService, served(traceService, tell));
+        router.service(Content, served(contentService(history), tell));
+        router.service(TraceService, served(traceService(traces, sender?.send), tell));
         router.service(Health, served(healthService(stopping.signal), tell));
       }),
     );
   scope.defer(async () => {
     stopping.abort(new CancelledError());
     await builds.idle();
+    traces.finalizeAll();
   });
   return scope.move();
 }

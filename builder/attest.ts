@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Platform } from '../base/platform.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import type { Attestor, Predicate } from '../exporter/attest/attestation.ts';
+import type { AttestOptions, Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../exporter/target.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
@@ -50,13 +50,17 @@ export function openAttestor(build: AttestedBuild): Attestor {
   const made = new Map<BuiltTarget, Promise<readonly Predicate[]>>();
   return (target) => {
     let predicates = made.get(target);
-    if (!predicates) made.set(target, (predicates = attest(build, target)));
+    if (!predicates) made.set(target, (predicates = attest(build, target, build.request.attest)));
     return predicates;
   };
 }
 
-async function attest(build: AttestedBuild, target: BuiltTarget): Promise<readonly Predicate[]> {
-  const { attest: asked } = build.request;
+/** Makes the predicates that `asked` names. */
+export async function attest(
+  build: AttestedBuild,
+  target: BuiltTarget,
+  asked: AttestOptions,
+): Promise<readonly Predicate[]> {
   const returned = build.returned.get(target);
   const predicates: Predicate[] = [...(returned?.predicates ?? [])];
   if (asked.sbom && !returned?.hasSbom) predicates.push(await sbom(build, target));

@@ -2,6 +2,7 @@ import { CancelledError, KilnError, messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { redactData } from '../base/redact.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
+import type { AssembledImage } from '../exporter/image.ts';
 import { storeFailure } from '../snapshotter/store/store-errors.ts';
 import type { BuildDriver } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
@@ -10,9 +11,10 @@ import { exportBuild, needsNoLayers } from './export/exports.ts';
 import { Outcomes } from './export/outcomes.ts';
 import { tryOutputs } from './export/try-outputs.ts';
 import { BuildLog } from './history/build-log.ts';
+import type { KeptResult } from './history/kept-result.ts';
 import { type BuildRequest, dockerfileName } from './request.ts';
 import type { Session } from './session.ts';
-import { solveBuild } from './solve-build.ts';
+import { type SolvedBuild, solveBuild } from './solve-build.ts';
 
 /** The outcome of a build that succeeded. */
 export interface BuildOutcome {
@@ -30,8 +32,8 @@ export interface BuildExtras {
    */
   readonly leftover?: readonly string[] | undefined;
   /**
-   * What the log of the build says besides: in its first line, and in the last one of a build that
-   * failed.
+   * What the log of the build says besides, in its first line and in its last one. What the
+   * history of a server shows of the result is kept with such a log.
    *
    * @internal
    */
@@ -48,6 +50,8 @@ export interface BuildExtras {
 export interface LoggedExtras {
   readonly header: Readonly<Record<string, unknown>>;
   readonly failure: (error: unknown) => Readonly<Record<string, unknown>>;
+  /** Returns what the last line of a build that succeeded says besides. */
+  readonly success: (response: ExportResponse) => Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -81,11 +85,16 @@ export async function build(
     progress(event);
   });
   try {
-    const response = await runBuild(
+    const { response, kept } = await runBuild(
       { request, engine, session, progress: report, signal, buildId: log.id },
       extras,
+      log,
     );
-    log.end({ digest: response['containerimage.digest'] });
+    log.end({
+      digest: response['containerimage.digest'],
+      ...(kept && { result: kept }),
+      ...extras.logged?.success(response),
+    });
     engine.afterBuild('ended');
     return { id: log.id, response: { ...response, 'buildx.build.ref': `kiln/kiln/${log.id}` } };
   } catch (thrown) {
@@ -105,8 +114,9 @@ export async function build(
 
 async function runBuild(
   given: Omit<BuildContext, 'scope'>,
-  { leftover = [], driver }: BuildExtras,
-): Promise<ExportResponse> {
+  { leftover = [], driver, logged }: BuildExtras,
+  log: BuildLog,
+): Promise<{ readonly response: ExportResponse; readonly kept: KeptResult | undefined }> {
   const scope = new AsyncDisposableStack();
   await using _closing = given.engine.closing('what the build opened', scope);
   const context: BuildContext = { ...given, scope };
@@ -124,11 +134,35 @@ async function runBuild(
   };
   const solved = await solveBuild(context, needs, driver);
   const outcomes = new Outcomes();
-  const exported = solved.targets.length > 0 ? await exportBuild(solved, outcomes) : {};
+  const images = new Map<number, AssembledImage>();
+  const keep = logged && ((image: AssembledImage, output: number) => images.set(output, image));
+  const exported = solved.targets.length > 0 ? await exportBuild(solved, outcomes, keep) : {};
   // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
-  return { ...solved.response, ...exported, ...cached };
+  const kept = logged && (await keptWith(log, solved, images));
+  return { response: { ...solved.response, ...exported, ...cached }, kept };
+}
+
+/** A build does not fail because its history cannot be kept: the log says so. */
+async function keptWith(
+  log: BuildLog,
+  solved: SolvedBuild,
+  images: ReadonlyMap<number, AssembledImage>,
+): Promise<KeptResult | undefined> {
+  const { progress, signal } = solved.context;
+  try {
+    const { keepResult } = await import('./history/kept-result.ts');
+    return await keepResult(solved, images, log.attach);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    progress({
+      kind: 'warning',
+      short: `the history keeps nothing of the result: ${messageOf(error)}`,
+      detail: [],
+    });
+    return undefined;
+  }
 }
 
 /**

@@ -36,6 +36,8 @@ export interface SolvedBuild {
   readonly response: ExportResponse;
   /** Makes the attestations. Undefined when the request has none. */
   readonly attest: Attestor | undefined;
+  /** The parts that attestations are made from. */
+  readonly facts: AttestedBuild;
   /**
    * Writes the caches of the request. To be called after the export, whether or not it succeeded.
    */
@@ -107,7 +109,9 @@ export async function solveBuild(
       ...(await knownIn(target)),
     })),
   );
-  const facts = {
+  const graphs = new Map(built.map((target, index) => [target, targets[index]!]));
+  const told = new Map(built.map((target, index) => [target, returned[index]!]));
+  const facts: AttestedBuild = {
     request,
     id: given.buildId,
     services: given.engine,
@@ -117,15 +121,16 @@ export async function solveBuild(
     dockerfile: dockerfile ?? { name: 'Dockerfile', text: '' },
     started,
     finished: Date.now(),
+    results: graphs,
+    returned: told,
   };
-  const graphs = new Map(built.map((target, index) => [target, targets[index]!]));
-  const told = new Map(built.map((target, index) => [target, returned[index]!]));
   return {
     context,
     targets: built,
     registry: solving.session.registry,
     response: said.response,
-    attest: await attestorFor({ ...facts, results: graphs, returned: told }),
+    attest: await attestorFor(facts),
+    facts,
     exportCaches: async (outcomes) =>
       (await solving.caches?.export(targets, results, outcomes)) ?? {},
   };

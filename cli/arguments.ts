@@ -1,4 +1,5 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { csvFields } from '../base/csv.ts';
 import { KilnError } from '../base/errors.ts';
 import { flagError } from './flag-error.ts';
 import { commanderName, readFlagWords } from './flagwords.ts';
@@ -170,29 +171,13 @@ export function collect(value: string, previous: readonly string[] | undefined):
 }
 
 /**
- * Splits a value such as `type=oci,dest=out.tar,"annotation.x=a,b"` at its commas, as Go's
- * encoding/csv does: a field may be in double quotes, and `""` inside them is one quote. Throws
+ * Splits a value such as `type=oci,dest=out.tar` at its commas (base/csv.ts). Throws
  * KILN_FLAG_VALUE, naming `flag`, when a quote is not closed.
  */
 export function splitCsv(text: string, flag: string): string[] {
-  const fields: string[] = [];
-  let at = 0;
-  for (;;) {
-    if (text[at] === '"') {
-      const match = /"((?:[^"]|"")*)"(,|$)/y;
-      match.lastIndex = at;
-      const found = match.exec(text);
-      if (!found) throw flagError(flag, `a quote in ${JSON.stringify(text)} is not closed`);
-      fields.push((found[1] ?? '').replaceAll('""', '"'));
-      at = match.lastIndex;
-      if (found[2] === '') return fields;
-    } else {
-      const comma = text.indexOf(',', at);
-      fields.push(comma < 0 ? text.slice(at) : text.slice(at, comma));
-      if (comma < 0) return fields;
-      at = comma + 1;
-    }
-  }
+  const fields = csvFields(text);
+  if (fields) return fields;
+  throw flagError(flag, `a quote in ${JSON.stringify(text)} is not closed`);
 }
 
 /**

@@ -96,6 +96,7 @@ function policyOf(policy: TomlTable, name: string, disk: Disk): PrunePolicy {
   return {
     name,
     filter: parseFilters(filters),
+    filters,
     all: policy['all'] === true,
     keepMs: duration(policy['keepDuration'], name),
     reserved: size(policy['reservedSpace'] ?? policy['keepBytes'], disk),

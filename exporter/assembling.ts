@@ -29,6 +29,7 @@ export async function assembledImage(
   }
   if (image.manifests[0]?.descriptor.digest !== image.target.digest)
     report.done(`exporting manifest list ${image.target.digest}`);
+  context.assembled?.(image);
   return image;
 }
 

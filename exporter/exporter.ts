@@ -1,5 +1,6 @@
 import type { ProgressSink } from '../base/progress.ts';
 import type { Attestor } from './attest/attestation.ts';
+import type { AssembledImage } from './image.ts';
 import type { BuiltTarget } from './target.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface ExportContext {
   readonly epoch?: number | undefined;
   /** Makes the attestations of each target, when there are any. */
   readonly attest?: Attestor | undefined;
+  /** Told of each image whose documents are complete. */
+  readonly assembled?: ((image: AssembledImage) => void) | undefined;
 }
 
 /**

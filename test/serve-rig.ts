@@ -13,19 +13,37 @@ const DOCKER = join(CLIENTS, 'bin/docker');
 export class ServeRig implements AsyncDisposable {
   readonly rig: Rig;
   readonly socket: string;
-  readonly #server: ChildProcess;
+  #server: ChildProcess;
   #stderr = '';
 
   private constructor(rig: Rig, flags: readonly string[]) {
     this.rig = rig;
     this.socket = rig.path('buildkitd.sock');
-    this.#server = spawn(KILN, ['serve', '--addr', `unix://${this.socket}`, ...flags], {
-      env: { ...process.env, KILN_ROOT: rig.store },
+    this.#server = this.#start(flags);
+  }
+
+  #start(flags: readonly string[]): ChildProcess {
+    const server = spawn(KILN, ['serve', '--addr', `unix://${this.socket}`, ...flags], {
+      env: { ...process.env, KILN_ROOT: this.rig.store },
       stdio: ['ignore', 'ignore', 'pipe'],
     });
-    this.#server.stderr!.on('data', (data: Buffer) => {
+    server.stderr.on('data', (data: Buffer) => {
       this.#stderr += data.toString();
     });
+    return server;
+  }
+
+  async #listening(): Promise<void> {
+    while (!this.#stderr.includes('listening on')) await once(this.#server.stderr!, 'data');
+  }
+
+  /** Kills the server, and starts another one with these flags on the same store. */
+  async restart(flags: readonly string[] = []): Promise<void> {
+    this.#server.kill('SIGKILL');
+    await once(this.#server, 'close');
+    this.#stderr = '';
+    this.#server = this.#start(flags);
+    await this.#listening();
   }
 
   static create(...images: readonly string[]): Promise<ServeRig> {
@@ -41,7 +59,7 @@ export class ServeRig implements AsyncDisposable {
     mkdirSync(rig.path('docker'));
     symlinkSync(PLUGINS, rig.path('docker/cli-plugins'));
     const made = new ServeRig(rig, flags);
-    while (!made.#stderr.includes('listening on')) await once(made.#server.stderr!, 'data');
+    await made.#listening();
     await made.buildx(['create', '--name', 'k', '--driver', 'remote', `unix://${made.socket}`]);
     return made;
   }

@@ -142,36 +142,6 @@ test('a server that is idle again gives memory back, and holds no descriptor mor
   }
 });
 
-test('the history lists builds, shows their logs and forgets them', async () => {
-  await using serve = await ServeRig.create('busybox');
-  const { rig } = serve;
-  const history = async (...args: string[]) => await serve.buildx(['history', ...args]);
-  const context = rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo told >&2\n' });
-  await serve.build(['--build-arg', 'WORD=x', context]);
-  await serve.build(['-f', '-', context], {
-    stdin: 'FROM busybox\nRUN echo why; exit 7\n',
-    expect: 1,
-  });
-  const list = (await history('ls', '--format', '{{json .}}')).stdout.trim().split('\n');
-  assert.equal(
-    list.map((line) => JSON.parse(line).status),
-    ['Error', 'Completed'],
-    list.join('\n'),
-  );
-  const good = JSON.parse(list[1]!).ref.split('/').at(-1);
-  assert.match((await history('logs', good)).stderr, /^#\d+ [\d.]+ told$/m);
-  const shown = (await history('inspect', good)).stdout;
-  assert.match(shown, /Build Steps:\s+[1-9]\d*\/[1-9]/);
-  assert.match(shown, /WORD\s+x/);
-  const failed = (await history('inspect')).stdout;
-  assert.match(failed, />>> RUN echo why; exit 7/);
-  assert.match(failed, /exit code: 7/);
-  await history('rm', good);
-  assert.is((await history('ls', '--format', '{{.Ref}}')).stdout.trim().split('\n').length, 1);
-  await history('rm', '--all');
-  assert.is((await history('ls', '--format', '{{.Ref}}')).stdout.trim(), '');
-});
-
 test('a build whose client is gone ends within seconds', async () => {
   await using serve = await ServeRig.create('busybox');
   const mark = `sleep ${3600 + Math.floor(Math.random() * 1e6)}`;

@@ -1,20 +1,22 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { ProgressEvent } from '../../base/progress.ts';
 import { ByteStream } from '../grpc/byte-stream.ts';
 import { historyMethods } from '../history/history-service.ts';
+import { pastStatus } from '../history/status-blob.ts';
 import type { Control } from '../proto/control.gen.ts';
+import type { WorkerRecord } from '../proto/worker.gen.ts';
 import { openClientSession } from '../session/client-session.ts';
 import { pruned, usageRecords } from './disk-usage.ts';
 import type { OpenBuilds } from './open-builds.ts';
 import { type SolveHost, solve } from './solve.ts';
 import { statusMessage } from './status-messages.ts';
-import type { ServerVersion, WorkerRecord } from './workers.ts';
+import { workerFilter } from './worker-filter.ts';
+import type { ServerVersion } from './workers.ts';
 
 /** What the service works on. */
 export interface ControlHost extends SolveHost {
   readonly builds: OpenBuilds;
   readonly version: ServerVersion;
-  readonly workers: () => readonly WorkerRecord[];
+  readonly workers: () => Promise<readonly WorkerRecord[]>;
   /** Aborts when the server ends. */
   readonly stopping: AbortSignal;
 }
@@ -23,12 +25,13 @@ export interface ControlHost extends SolveHost {
 export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Control>> {
   const { builds, history, sessions, version, workers } = host;
   return {
-    async solve(request, { signal }) {
+    async solve(request, { signal, requestHeader }) {
       const open = builds.begin(request.ref);
       const ended = AbortSignal.any([signal, host.stopping]);
+      const traceparent = requestHeader.get('traceparent') ?? undefined;
       ended.addEventListener('abort', () => open.driver.fail(ended.reason), { once: true });
       try {
-        return { exporterResponse: await solve(request, open, host, ended) };
+        return { exporterResponse: await solve(request, open, host, ended, traceparent) };
       } catch (error) {
         open.driver.fail(error);
         throw error;
@@ -55,8 +58,9 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
       yield* bytes.outgoing();
     },
 
-    async listWorkers() {
-      return { record: [...workers()] };
+    async listWorkers({ filter }) {
+      const matches = workerFilter(filter);
+      return { record: (await workers()).filter((worker) => matches(worker)) };
     },
 
     async diskUsage(request) {
@@ -71,14 +75,6 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
       return { buildkitVersion: version };
     },
 
-    ...historyMethods(history, host.stopping),
+    ...historyMethods(history, host.traces, host.stopping),
   };
-}
-
-/** So many events of a build that has ended are told at once. */
-const TOGETHER = 500;
-
-function* pastStatus(events: readonly ProgressEvent[]) {
-  for (let at = 0; at < events.length; at += TOGETHER)
-    yield statusMessage(events.slice(at, at + TOGETHER));
 }

@@ -17,6 +17,7 @@ import { bringLayout } from '../session/content/bring-layout.ts';
 import { sendLayout } from '../session/content/send-layout.ts';
 import { remoteSession } from '../session/remote-session.ts';
 import type { Sessions } from '../session/sessions.ts';
+import type { BuildTraces } from '../trace/build-traces.ts';
 import { type ClientCaches, readCacheOptions } from './cache-options.ts';
 import { refuseUngranted } from './entitlements.ts';
 import type { OpenBuild } from './open-builds.ts';
@@ -27,6 +28,7 @@ export interface SolveHost {
   readonly engine: Engine;
   readonly sessions: Sessions;
   readonly history: BuildHistory;
+  readonly traces: BuildTraces;
   /** The entitlements that builds may have when their clients ask for them. */
   readonly granted: readonly string[];
 }
@@ -34,12 +36,14 @@ export interface SolveHost {
 /**
  * Builds what a client asks for, in one of three ways: it names a frontend, it sends a graph, or it
  * drives the build itself. Answers what the exporters tell. The build ends when `signal` aborts.
+ * `traceparent` is the header with which the client tells its trace.
  */
 export async function solve(
   request: SolveRequest,
   open: OpenBuild,
-  { engine, sessions, history, granted }: SolveHost,
+  { engine, sessions, history, traces, granted }: SolveHost,
   signal: AbortSignal,
+  traceparent?: string,
 ): Promise<Record<string, string>> {
   if (request.sourcePolicy.byteLength > 0)
     throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'source policies are not served');
@@ -85,6 +89,7 @@ export async function solve(
     isTold = true;
     open.status.event(event);
   };
+  if (!request.internal) traces.begin(request.ref, traceparent);
   try {
     const { response } = await build(
       engine,
@@ -94,7 +99,7 @@ export async function solve(
       ended,
       {
         driver: isDriven ? open.driver.drive : driverOf(request, base),
-        logged: loggedOf(request),
+        logged: loggedOf(request, traceparent),
       },
     );
     await outputs.finish();
@@ -102,7 +107,10 @@ export async function solve(
     return exporterResponse(response);
   } finally {
     if (request.internal) history.forget(request.ref);
-    else history.changed(request.ref, 'complete');
+    else {
+      history.changed(request.ref, 'complete');
+      traces.end(request.ref);
+    }
   }
 }
 

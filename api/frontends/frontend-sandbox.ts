@@ -3,8 +3,8 @@ import type { ImageConfig } from '../../base/oci.ts';
 import type { AskedImageFrontend } from '../../builder/image-frontends.ts';
 import type { ProcessSpec } from '../../executor/executor.ts';
 import { imageProcess } from '../../executor/image-process.ts';
-import type { WorkerRecord } from '../control/workers.ts';
 import { MissingCap } from '../grpc/missing-cap.ts';
+import type { WorkerRecord } from '../proto/worker.gen.ts';
 
 const CAPS = 'moby.buildkit.frontend.caps';
 const NO_NETWORK = 'moby.buildkit.frontend.network.none';

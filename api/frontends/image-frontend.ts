@@ -103,9 +103,14 @@ async function runFrontend(
   const driver = new FrontendDriver(lent, () => {
     patience = setTimeout(() => over.abort(), LEAVE_MS);
   });
-  const workers = () => workersOf(engine, serverVersion(version));
+  const workers = workersOf(engine, serverVersion(version));
   const build = drivenBuild(driver, asked.inputs);
-  const calls = watchedMethods(bridgeService(async () => build, workers));
+  const calls = watchedMethods(
+    bridgeService(
+      async () => build,
+      async () => workers,
+    ),
+  );
   const bugs: unknown[] = [];
   await using active = await engine.snapshotter.prepare(snapshot);
   const stdio = new StdioStream();
@@ -135,7 +140,7 @@ async function runFrontend(
     });
     const spec = frontendSpec(active.root, config, asked, {
       sessionId: session.id ?? randomBytes(12).toString('hex'),
-      workers: workers(),
+      workers,
     });
     const streams = [...stdio.descriptors, errors.write] as const;
     const io = { lent: { descriptors: streams, terminal: false }, output: () => {} };

@@ -9,11 +9,11 @@ import { askFrontend } from '../../builder/opened-frontend.ts';
 import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
-import type { WorkerRecord } from '../control/workers.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
 import type { LLBBridge, ReadFileRequest, Result, WarnRequest } from '../proto/gateway.gen.ts';
 import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
+import type { WorkerRecord } from '../proto/worker.gen.ts';
 import { goMode } from '../session/filesync/go-mode.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
@@ -33,7 +33,7 @@ const MAX_FILE = 15 << 20;
  */
 export function bridgeService(
   find: FindBuild,
-  workers: () => readonly WorkerRecord[],
+  workers: () => Promise<readonly WorkerRecord[]>,
 ): Partial<ServiceImpl<typeof LLBBridge>> {
   return {
     async ping(_request, context) {
@@ -41,7 +41,7 @@ export function bridgeService(
       return {
         frontendApiCaps: [...FRONTEND_CAPS],
         llbCaps: [...LLB_CAPS],
-        workers: [...workers()],
+        workers: [...(await workers())],
       };
     },
 

@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  type DescMethodServerStreaming,
   type DescMethodUnary,
   fromBinary,
   type MessageInitShape,
@@ -39,15 +40,27 @@ export class TestGrpcClient implements Disposable {
     });
   }
 
+  /** The messages of a call that the server answers with a stream. */
+  async *stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+  ): AsyncGenerator<MessageShape<O>, void, void> {
+    const stream = this.#client.makeServerStreamRequest(
+      `/${method.parent.typeName}/${method.name}`,
+      (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
+      (bytes: Buffer) => fromBinary(method.output, bytes),
+      create(method.input, request) as MessageShape<I>,
+    );
+    try {
+      for await (const message of stream) yield message as MessageShape<O>;
+    } finally {
+      stream.cancel();
+    }
+  }
+
   /** The statuses that Health.Watch sends. */
   async *watch(): AsyncGenerator<number, void, void> {
-    const stream = this.#client.makeServerStreamRequest(
-      '/grpc.health.v1.Health/Watch',
-      (bytes: Buffer) => bytes,
-      (bytes: Buffer) => fromBinary(Health.method.watch.output, bytes).status,
-      Buffer.alloc(0),
-    );
-    for await (const status of stream) yield status as number;
+    for await (const { status } of this.stream(Health.method.watch, {})) yield status;
   }
 
   /** Returns the error of a call that must fail. */

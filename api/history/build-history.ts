@@ -1,32 +1,35 @@
-import { errnoOf } from '../../base/errors.ts';
+import { existsSync } from 'node:fs';
+import { type Digest, hexOf, isDigest } from '../../base/digest.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
+import { attachedDocuments, attachedPath } from '../../builder/history/attached.ts';
 import {
   isPinned,
+  isRunning,
   lastWritten,
   logNames,
   pinLog,
-  processOfLog,
+  pruneLogs,
   readHeader,
   readLog,
   removeLog,
 } from '../../builder/history/build-log.ts';
-
-/** A build, as its log has it. */
-export interface BuildRecord {
-  /** The name that its client gave it, or else the ID of its log. */
-  readonly ref: string;
-  /** The ID of its log. */
-  readonly id: string;
-  readonly header: Readonly<Record<string, unknown>>;
-  /** The last line. Undefined while the build runs. */
-  readonly ended: Readonly<Record<string, unknown>> | undefined;
-  readonly steps: { readonly total: number; readonly completed: number; readonly cached: number };
-  readonly warnings: number;
-}
+import type { KeptResult } from '../../builder/history/kept-result.ts';
+import type { TraceSpan } from '../trace/trace-span.ts';
+import type { BuildRecord } from './build-record.ts';
+import { RecordDocuments } from './record-documents.ts';
 
 export type HistoryEvent =
   | { readonly kind: 'started' | 'complete'; readonly record: BuildRecord }
   | { readonly kind: 'deleted'; readonly ref: string };
+
+/** A document of the history. */
+export interface HistoryBlob {
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+}
 
 /**
  * # The history of builds
@@ -36,20 +39,32 @@ export type HistoryEvent =
  */
 export class BuildHistory {
   readonly #directory: string;
+  readonly #documents: RecordDocuments;
   readonly #refs = new Map<string, string>();
   readonly #ended = new Map<string, BuildRecord>();
   readonly #listeners = new Set<(event: HistoryEvent) => void>();
 
-  /** `directory` is where the logs are. */
-  constructor(directory: string) {
+  /** `directory` is where the logs are. `version` is that of Kiln. */
+  constructor(directory: string, version: string) {
     this.#directory = directory;
+    this.#documents = new RecordDocuments(directory, version);
   }
 
-  /** All builds, the newest first. */
+  /** All builds, the newest first. Those that need not be kept any more are removed. */
   records(): BuildRecord[] {
+    this.prune();
     return this.#logs()
       .reverse()
       .flatMap((id) => this.#read(id) ?? []);
+  }
+
+  /** Removes the builds that need not be kept any more. */
+  prune(): void {
+    pruneLogs(this.#directory, (id) => {
+      const ref = this.#refOf(id);
+      this.#forget(id);
+      this.#tell({ kind: 'deleted', ref });
+    });
   }
 
   /** The newest build with that ref. Reads the first line of each log, and one whole log. */
@@ -63,12 +78,20 @@ export class BuildHistory {
     return readLog(this.#directory, id).events;
   }
 
+  /** The trace of a build that has ended, without that of its client. */
+  spans(record: BuildRecord): readonly TraceSpan[] {
+    return this.#documents.spans(record, this.events(record));
+  }
+
   isPinned({ id }: BuildRecord): boolean {
     return isPinned(this.#directory, id);
   }
 
-  pin({ id }: BuildRecord, pinned: boolean): void {
-    pinLog(this.#directory, id, pinned);
+  /** Keeps a build however many follow, or no longer. */
+  pin(record: BuildRecord, pinned: boolean): void {
+    if (this.isPinned(record) === pinned) return;
+    pinLog(this.#directory, record.id, pinned);
+    if (record.ended) this.#tell({ kind: 'complete', record });
   }
 
   remove({ id, ref }: BuildRecord): void {
@@ -87,6 +110,49 @@ export class BuildHistory {
     if (this.#listeners.size === 0) return;
     const record = this.find(ref);
     if (record) this.#tell({ kind, record });
+  }
+
+  /** The record of a build has no trace until `completeTrace`. */
+  holdTrace(ref: string): void {
+    this.#documents.holdTrace(ref);
+  }
+
+  /** `clientSpans` are those that its client sent, in the form of `spansJson`. */
+  completeTrace(ref: string, clientSpans: string): void {
+    const record = this.find(ref);
+    this.#documents.completeTrace(ref, record?.id, clientSpans);
+    if (!record) return;
+    this.#ended.delete(record.id);
+    this.changed(ref, 'complete');
+  }
+
+  /** Returns the path of a document. Undefined when no record has it. */
+  blob(digest: string): string | undefined {
+    if (!isDigest(digest)) return undefined;
+    for (const id of logNames(this.#directory)) {
+      const path = attachedPath(this.#directory, id, hexOf(digest));
+      if (existsSync(path)) return path;
+    }
+    for (const record of this.records()) {
+      const path = this.#documents.keep(record, digest, () => this.events(record));
+      if (path !== undefined) return path;
+    }
+    return undefined;
+  }
+
+  /** All documents of the records there are. */
+  blobs(): HistoryBlob[] {
+    const found = new Map<string, HistoryBlob>();
+    for (const { id, documents, ended } of this.records()) {
+      const created = Number(ended?.['ended'] ?? Date.now());
+      for (const { digest, size } of Object.values(documents))
+        found.set(digest, { digest, size, created });
+      for (const { name, size } of attachedDocuments(this.#directory, id)) {
+        const digest = `sha256:${name}`;
+        if (isDigest(digest)) found.set(digest, { digest, size, created });
+      }
+    }
+    return [...found.values()];
   }
 
   /** Calls `listener` with the events of builds, until the result is disposed. */
@@ -111,6 +177,10 @@ export class BuildHistory {
   /** Drops what is cached at once: a build that begins in the same second may get the same ID. */
   #remove(id: string): void {
     removeLog(this.#directory, id);
+    this.#forget(id);
+  }
+
+  #forget(id: string): void {
     this.#refs.delete(id);
     this.#ended.delete(id);
   }
@@ -125,17 +195,21 @@ export class BuildHistory {
     const known = this.#ended.get(id);
     if (known) return known;
     try {
-      const { header, events, ended = this.#killed(id) } = readLog(this.#directory, id);
-      const record = {
+      const { header, events, ended = this.#killed(id, header) } = readLog(this.#directory, id);
+      const record: BuildRecord = {
         ref: refIn(header, id),
         id,
         header,
         ended,
         steps: stepsOf(events),
         warnings: events.filter(({ kind }) => kind === 'warning').length,
+        documents: {},
+        result: ended?.['result'] as KeptResult | undefined,
       };
-      if (ended) this.#ended.set(id, record);
-      return record;
+      if (!ended) return record;
+      const whole = { ...record, documents: this.#documents.describe(record, events) };
+      this.#ended.set(id, whole);
+      return whole;
     } catch {
       // Another process has removed the log.
       return undefined;
@@ -143,14 +217,9 @@ export class BuildHistory {
   }
 
   /** The last line of a build whose process is gone. Undefined while it runs. */
-  #killed(id: string): BuildRecord['ended'] {
-    try {
-      process.kill(processOfLog(id), 0);
-      return undefined;
-    } catch (error) {
-      if (errnoOf(error) === 'EPERM') return undefined;
-      return { ended: lastWritten(this.#directory, id), error: 'the build was killed' };
-    }
+  #killed(id: string, header: BuildRecord['header']): BuildRecord['ended'] {
+    if (isRunning(this.#directory, id, header)) return undefined;
+    return { ended: lastWritten(this.#directory, id), error: 'the build was killed' };
   }
 }
 
@@ -159,12 +228,13 @@ function refIn({ ref }: BuildRecord['header'], id: string): string {
   return typeof ref === 'string' && ref !== '' ? ref : id;
 }
 
+/** A step that failed has been completed, too, as BuildKit counts them. */
 function stepsOf(events: readonly ProgressEvent[]): BuildRecord['steps'] {
   const steps = new Map<string, { completed: boolean; cached: boolean }>();
   for (const event of events)
     if (event.kind === 'vertex')
       steps.set(event.vertex, {
-        completed: event.completed !== undefined && event.error === undefined,
+        completed: event.completed !== undefined,
         cached: event.cached === true,
       });
   const all = [...steps.values()];

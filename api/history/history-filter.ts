@@ -1,12 +1,14 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { BuildRecord } from './build-history.ts';
+import { csvFields } from '../../base/csv.ts';
+import type { BuildRecord } from './build-record.ts';
+import { recordedError } from './error-blob.ts';
 
 type Test = (record: BuildRecord) => boolean;
 
 const MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
 
 /**
- * Reads the filters of a request for the history. All terms of a text, joined by commas, must
+ * Reads the filters of a request for the history. All terms of a text, which is a line of CSV, must
  * match; of several texts one must match. A term is FIELD, an operator and a value: `ref`,
  * `repository` and `status` (running, completed, error, canceled) with `==`, `!=` and `~=`
  * (contains), `startedAt`, `completedAt` and `duration` with `<`, `<=`, `>` and `>=`. Throws a
@@ -14,8 +16,14 @@ const MS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000,
  */
 export function historyFilter(texts: readonly string[]): Test {
   if (texts.length === 0) return () => true;
-  const filters = texts.map((text) => text.split(',').filter(Boolean).map(term));
+  const filters = texts.map((text) => fieldsOf(text).filter(Boolean).map(term));
   return (record) => filters.some((tests) => tests.every((test) => test(record)));
+}
+
+function fieldsOf(text: string): string[] {
+  const fields = csvFields(text);
+  if (fields) return fields;
+  throw invalid(text);
 }
 
 function term(text: string): Test {
@@ -32,7 +40,11 @@ function term(text: string): Test {
     const limit = field === 'duration' ? milliseconds(value) : timeOf(value);
     if (limit !== undefined) return (record) => compared(of(record), operator, limit);
   }
-  throw new ConnectError(
+  throw invalid(text);
+}
+
+function invalid(text: string): ConnectError {
+  return new ConnectError(
     `${JSON.stringify(text)} is not a valid filter of the history`,
     Code.InvalidArgument,
   );
@@ -54,10 +66,11 @@ const TIMES: Readonly<Record<string, (record: BuildRecord) => number>> = {
     ended ? Number(ended['ended']) - Number(header['started'] ?? 0) : 0,
 };
 
-function statusName({ ended }: BuildRecord): string {
-  if (!ended) return 'running';
-  if (ended['error'] === undefined) return 'completed';
-  return ended['code'] === 'KILN_CANCELLED' ? 'canceled' : 'error';
+function statusName(record: BuildRecord): string {
+  if (!record.ended) return 'running';
+  const status = recordedError(record);
+  if (!status) return 'completed';
+  return status.code === Code.Canceled ? 'canceled' : 'error';
 }
 
 function compared(value: number, operator: string, limit: number): boolean {

@@ -1,28 +1,36 @@
-import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
-import { digestOf } from '../../base/digest.ts';
+import type { Descriptor } from '../../base/oci.ts';
 import type { LoggedExtras } from '../../builder/build.ts';
 import { instant } from '../control/instant.ts';
+import { exporterResponse } from '../control/outputs.ts';
 import { errorStatus } from '../grpc/grpc-status.ts';
 import {
   type BuildHistoryEventSchema,
   BuildHistoryEventType,
   type BuildHistoryRecordSchema,
+  type DescriptorSchema,
   type SolveRequest,
 } from '../proto/control.gen.ts';
 import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
-import type { BuildHistory, BuildRecord, HistoryEvent } from './build-history.ts';
+import type { BuildHistory, HistoryEvent } from './build-history.ts';
+import type { BuildRecord } from './build-record.ts';
+import { recordedError } from './error-blob.ts';
 
 /** What the log of a client's build says besides, for the history. */
-export function loggedOf(request: SolveRequest): LoggedExtras {
-  const { ref, frontend, frontendAttrs, exporters } = request;
+export function loggedOf(
+  { ref, frontend, frontendAttrs, exporters }: SolveRequest,
+  traceparent: string | undefined,
+): LoggedExtras {
   return {
     header: {
       ref,
       frontend,
       frontendAttrs,
+      traceparent,
       exporters: exporters.map(({ type, attrs }) => ({ type, attrs })),
     },
+    success: (response) => ({ response: exporterResponse(response) }),
     failure: (error) => ({
       status: Buffer.from(toBinary(StatusSchema, errorStatus(error))).toString('base64'),
     }),
@@ -45,9 +53,8 @@ function recordMessage(
   pinned: boolean,
 ): MessageInitShape<typeof BuildHistoryRecordSchema> {
   const { ref, header, ended, steps } = record;
-  const error = errorOf(ended);
-  const blob = errorBlob(record);
-  const digest = ended?.['digest'];
+  const { logs, trace, error: externalError } = record.documents;
+  const error = errorOf(record);
   return {
     ref,
     frontend: textOf(header['frontend']),
@@ -56,21 +63,59 @@ function recordMessage(
     createdAt: instant(Number(header['started'] ?? 0)),
     ...(ended && { completedAt: instant(Number(ended['ended'])) }),
     ...(error && { error: { code: error.code, message: error.message } }),
-    ...(blob && {
-      externalError: {
-        // Spelled so by the clients.
-        mediaType: 'application/vnd.googeapis.google.rpc.status+proto',
-        digest: digestOf(blob),
-        size: BigInt(blob.byteLength),
-      },
-    }),
-    exporterResponse: typeof digest === 'string' ? { 'containerimage.digest': digest } : {},
+    ...(externalError && { externalError: descriptorMessage(externalError) }),
+    ...(logs && { logs: descriptorMessage(logs) }),
+    ...(trace && { trace: descriptorMessage(trace) }),
+    exporterResponse: responseOf(ended),
+    ...resultsOf(record),
+    generation: trace ? 1 : 0,
     pinned,
     numTotalSteps: steps.total,
     numCompletedSteps: steps.completed,
     numCachedSteps: steps.cached,
     numWarnings: record.warnings,
   };
+}
+
+/** What is known of the result: images and attestations, by platform when there are several. */
+function resultsOf({
+  result,
+}: BuildRecord): Pick<MessageInitShape<typeof BuildHistoryRecordSchema>, 'result' | 'results'> {
+  if (!result) return {};
+  const { images, attestations } = result;
+  const numbered = Object.entries(images).map(([output, image]) => [
+    output,
+    descriptorMessage(image),
+  ]);
+  const [first] = numbered;
+  const ofPlatform = (wanted: string | undefined) =>
+    attestations
+      .filter(({ platform }) => platform === wanted)
+      .map(({ descriptor }) => descriptorMessage(descriptor));
+  const platforms = new Set(attestations.flatMap(({ platform }) => platform ?? []));
+  return {
+    result: {
+      attestations: ofPlatform(undefined),
+      results: Object.fromEntries(numbered),
+      ...(first && { resultDeprecated: first[1] as DescriptorInit }),
+    },
+    results: Object.fromEntries(
+      [...platforms].map((platform) => [platform, { attestations: ofPlatform(platform) }]),
+    ),
+  };
+}
+
+type DescriptorInit = MessageInitShape<typeof DescriptorSchema>;
+
+function descriptorMessage({ mediaType, digest, size, annotations }: Descriptor): DescriptorInit {
+  return { mediaType, digest, size: BigInt(size), annotations: { ...annotations } };
+}
+
+/** What the client was answered. A build of the command line has told the digest alone. */
+function responseOf(ended: BuildRecord['ended']): Record<string, string> {
+  const { response, digest } = ended ?? {};
+  if (typeof response === 'object' && response !== null) return texts(response);
+  return texts({ 'containerimage.digest': digest });
 }
 
 /** A build of the command line has no attributes of a frontend, but something to show instead. */
@@ -93,17 +138,13 @@ function exportersOf(list: unknown): { type: string; attrs: Record<string, strin
   return list.map(({ type, attrs }) => ({ type: textOf(type), attrs: texts(attrs ?? {}) }));
 }
 
-function errorOf(ended: BuildRecord['ended']): Status | undefined {
-  const { error, status } = ended ?? {};
-  if (typeof status === 'string') return fromBinary(StatusSchema, Buffer.from(status, 'base64'));
-  if (typeof error !== 'string') return undefined;
-  return create(StatusSchema, { code: Code.Unknown, message: error });
-}
+/** Clients look for these words in the error of a build that was cancelled. */
+const CANCELLED = 'context canceled';
 
-/** The error of a client's build with its details, a google.rpc.Status. */
-export function errorBlob({ ended }: BuildRecord): Uint8Array | undefined {
-  const status = ended?.['status'];
-  return typeof status === 'string' ? Buffer.from(status, 'base64') : undefined;
+function errorOf(record: BuildRecord): Status | undefined {
+  const status = recordedError(record);
+  if (status?.code !== Code.Canceled || status.message.includes(CANCELLED)) return status;
+  return { ...status, message: `${status.message}: ${CANCELLED}` };
 }
 
 function textOf(value: unknown): string {

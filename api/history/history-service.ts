@@ -1,19 +1,26 @@
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import type { Control } from '../proto/control.gen.ts';
-import type { BuildHistory, BuildRecord, HistoryEvent } from './build-history.ts';
+import type { BuildTraces } from '../trace/build-traces.ts';
+import type { BuildHistory, HistoryEvent } from './build-history.ts';
+import type { BuildRecord } from './build-record.ts';
 import { historyFilter } from './history-filter.ts';
 import { historyMessage } from './history-messages.ts';
+
+const CURRENT_TIME = 'buildkit-current-timestamp';
 
 type HistoryMethods = 'listenBuildHistory' | 'updateBuildHistory';
 
 /** # The methods of Control for the history of builds */
 export function historyMethods(
   history: BuildHistory,
+  traces: BuildTraces,
   stopping: AbortSignal,
 ): Pick<ServiceImpl<typeof Control>, HistoryMethods> {
   return {
     async *listenBuildHistory({ activeOnly, ref, earlyExit, filter, limit }, context) {
       const matches = historyFilter(filter);
+      // By the clock of this host, a client tells how long a build has been running.
+      context.responseHeader.set(CURRENT_TIME, new Date().toISOString());
       const isWanted = (record: BuildRecord) =>
         (ref === '' || record.ref === ref) && matches(record);
       const live = new EventQueue(AbortSignal.any([context.signal, stopping]));
@@ -29,6 +36,10 @@ export function historyMethods(
     },
 
     async updateBuildHistory({ ref, pinned, delete: remove, finalize }) {
+      if (finalize) {
+        traces.finalize(ref);
+        return {};
+      }
       const record = history.find(ref);
       if (!record)
         throw new ConnectError(`there is no build ${JSON.stringify(ref)}`, Code.NotFound);
@@ -36,7 +47,7 @@ export function historyMethods(
         if (!record.ended)
           throw new ConnectError(`the build ${ref} has not ended`, Code.FailedPrecondition);
         history.remove(record);
-      } else if (!finalize) history.pin(record, pinned);
+      } else history.pin(record, pinned);
       return {};
     },
   };

@@ -1,6 +1,7 @@
 import { withSoundBlobs } from '../../exporter/again.ts';
 import type { AttestOptions, Attestor } from '../../exporter/attest/attestation.ts';
 import type { Exporter, ExportResponse } from '../../exporter/exporter.ts';
+import type { AssembledImage } from '../../exporter/image.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import type { Destination, OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
 import type { RegistryOptions } from '../../registry/client.ts';
@@ -23,21 +24,25 @@ export function needsNoLayers(spec: ExportSpec): boolean {
 /**
  * Writes the outputs of the request, one after the other, and returns the merged responses of their
  * exporters. An output that fails does not stop the others: `outcomes` records the outcome of each.
- * Throws only when the build has been cancelled.
+ * Throws only when the build has been cancelled. `assembled` is told of the image of each output
+ * that makes one.
  */
 export async function exportBuild(
   { context, targets, attest, registry }: SolvedBuild,
   outcomes: Outcomes,
+  assembled?: (image: AssembledImage, output: number) => void,
 ): Promise<ExportResponse> {
   const { request, engine, session, progress, signal } = context;
   const { epoch } = request;
   const response: Record<string, unknown> = {};
-  for (const asked of request.outputs) {
+  for (const [output, asked] of request.outputs.entries()) {
     try {
       const spec = writable(asked, session, signal);
       const exporter = await exporterFor(spec, engine, registry);
       const shown = attestorOf(spec.type, request.attest, attest);
-      const work = () => exporter.export(targets, { signal, progress, epoch, attest: shown });
+      const tell = assembled && ((image: AssembledImage) => assembled(image, output));
+      const given = { signal, progress, epoch, attest: shown, assembled: tell };
+      const work = () => exporter.export(targets, given);
       Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));
       outcomes.done(displayName(asked));
     } catch (error) {

@@ -11,13 +11,15 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { type Digest, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { attempt, osError, reading, writing } from '../../base/oserror.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import { redactData } from '../../base/redact.ts';
+import { isAlive, thisOwner } from '../../snapshotter/store/owner.ts';
+import { attachDocument, removeAttached } from './attached.ts';
+import { LIMITS_FILE, logLimits, logsBeyond, USUAL_LIMITS } from './log-limits.ts';
 
-/** The logs of this many builds are kept. */
-const KEPT = 100;
 /** Lines are written to the file when they have this many characters together. */
 const FLUSH_LENGTH = 64 * 1024;
 const SUFFIX = '.jsonl';
@@ -31,6 +33,7 @@ const SAME_TEXT = 'sameText';
  */
 export class BuildLog implements Disposable {
   readonly id: string;
+  readonly #directory: string;
   readonly #fd: number;
   #buffer: string[] = [];
   #size = 0;
@@ -38,10 +41,11 @@ export class BuildLog implements Disposable {
 
   /** Begins a log and removes old ones. Throws KILN_FILE_UNWRITABLE when it cannot be created. */
   constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
-    prune(directory);
+    pruneLogs(directory, undefined, 1);
+    this.#directory = directory;
     const begun = now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
     [this.id, this.#fd] = openNew(directory, `${begun}-${process.pid}`);
-    this.#write(JSON.stringify(redactData({ build: this.id, ...header })));
+    this.#write(JSON.stringify(redactData({ build: this.id, owner: thisOwner(), ...header })));
     // Others can see what runs.
     this.#flush();
   }
@@ -64,6 +68,11 @@ export class BuildLog implements Disposable {
     }
     return { ...event, source: { ...event.source, text: '', [SAME_TEXT]: true } };
   }
+
+  /** Keeps a document with the log, under its digest. Throws KILN_FILE_UNWRITABLE. */
+  readonly attach = (digest: Digest, bytes: Uint8Array): void => {
+    attachDocument(this.#directory, this.id, hexOf(digest), bytes);
+  };
 
   /** Writes the last line. */
   end(outcome: Readonly<Record<string, unknown>>): void {
@@ -114,12 +123,20 @@ function openNew(directory: string, begun: string): [id: string, fd: number] {
   }
 }
 
-function prune(directory: string): void {
+/**
+ * Removes the logs that need not be kept any more (log-limits.ts). `removing` is told of each
+ * before. `more` logs are about to be added.
+ */
+export function pruneLogs(directory: string, removing?: (id: string) => void, more = 0): void {
   const files = readdirSync(directory);
   const all = new Set(files);
   const ids = logsAmong(files).filter((id) => !all.has(id + PIN));
-  for (const id of ids.slice(0, Math.max(0, ids.length - KEPT + 1)))
-    rmSync(join(directory, id + SUFFIX), { force: true });
+  const limits = all.has(LIMITS_FILE) ? logLimits(directory) : USUAL_LIMITS;
+  const writtenAt = (id: string) => lastWritten(directory, id) ?? 0;
+  for (const id of logsBeyond(limits, ids, writtenAt, more)) {
+    removing?.(id);
+    removeLog(directory, id);
+  }
 }
 
 const PIN = '.pin';
@@ -138,9 +155,11 @@ export function pinLog(directory: string, id: string, pinned: boolean): void {
   else rmSync(path, { force: true });
 }
 
+/** Removes a log with all that is kept with it. */
 export function removeLog(directory: string, id: string): void {
   rmSync(join(directory, id + SUFFIX), { force: true });
   rmSync(pinOf(directory, id), { force: true });
+  removeAttached(directory, id);
 }
 
 /** A first line of more bytes is not read apart from its log. */
@@ -172,9 +191,13 @@ export function lastWritten(directory: string, id: string): number | undefined {
   return statSync(join(directory, id + SUFFIX), { throwIfNoEntry: false })?.mtimeMs;
 }
 
-/** The process that makes the build, as the ID tells it. */
-export function processOfLog(id: string): number {
-  return Number(id.split('-')[2]);
+/** True when the process that makes the build of a log exists. `header` is the first line. */
+export function isRunning(
+  directory: string,
+  id: string,
+  { owner }: Readonly<Record<string, unknown>>,
+): boolean {
+  return typeof owner === 'string' && isAlive(owner, join(directory, id + SUFFIX));
 }
 
 /** The IDs of the builds whose logs are kept, oldest first. */

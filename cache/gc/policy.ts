@@ -1,4 +1,4 @@
-import type { Filter } from './filter.ts';
+import { type Filter, parseFilters } from './filter.ts';
 
 /**
  * A rule for removal, like BuildKit's PruneInfo: items that match are removed in the order of their
@@ -8,6 +8,8 @@ export interface PrunePolicy {
   /** The name shown with each removed item: `policy 2`, or '' for a command. */
   readonly name: string;
   readonly filter: Filter;
+  /** The filter as it is written, of which one text must match. */
+  readonly filters?: readonly string[] | undefined;
   /** Also remove internal items, and records whose layers an image keeps. */
   readonly all: boolean;
   /** Items used within this time are kept. */
@@ -71,14 +73,12 @@ export function defaultLimits(disk: Disk): SpaceLimits {
  */
 export function defaultPolicies(limits: SpaceLimits): PrunePolicy[] {
   const everything: Filter = () => true;
-  const easy: Filter = (item) =>
-    item.type === 'source.local' ||
-    item.type === 'exec.cachemount' ||
-    item.type === 'source.git.checkout';
+  const easy = ['type==source.local', 'type==exec.cachemount', 'type==source.git.checkout'];
   return [
     {
       name: 'policy 1',
-      filter: easy,
+      filter: parseFilters(easy),
+      filters: easy,
       all: false,
       keepMs: 48 * HOUR,
       reserved: 0,

@@ -13,6 +13,8 @@ import { readTlsFiles, type TlsIdentity } from '../../api/grpc/tls.ts';
 import { serve } from '../../api/serve.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { attempt, writing } from '../../base/oserror.ts';
+import { setLogLimits } from '../../builder/history/log-limits.ts';
+import { diskOf } from '../../cache/gc/collect.ts';
 import { parseDuration } from '../../cache/gc/filter.ts';
 import { type Command, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
@@ -21,7 +23,9 @@ import { kilnSocket } from '../daemon/default-socket.ts';
 import { readServerConfig, type ServerConfig } from '../daemon/server-config.ts';
 import { declareServer, type ServerFlags, unusedFlags } from '../daemon/server-flags.ts';
 import { groupId } from '../daemon/socket-group.ts';
+import { traceCollector } from '../daemon/trace-collector.ts';
 import { openLocalEngine } from '../engine.ts';
+import { readGcPolicies } from '../gc-config.ts';
 import { stderr, stdout } from '../output.ts';
 import { passedSockets } from '../passed-sockets.ts';
 import { VERSION } from '../version.ts';
@@ -59,7 +63,9 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
   const entitlements = entitlementsOf(flags, config);
   for (const address of addresses)
     if (address.kind === 'unix') makeDirectory(dirname(address.path));
+  const traces = traceCollector(process.env);
   await using engine = openLocalEngine();
+  setLogLimits(engine.store.logs, config.history);
   using cancel = cancelOnSignals();
   const ended = Promise.withResolvers<void>();
   using idle = idleClock(flags, addresses, ended.resolve);
@@ -68,6 +74,12 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
     addresses,
     version: VERSION,
     entitlements,
+    traces,
+    worker: {
+      policies: await readGcPolicies(configPath(process.env), diskOf(engine.store.root)),
+      labels: config.labels,
+      allowsDevices: entitlements.includes('device'),
+    },
     connections: { ...connections, opened: idle?.opened, closed: idle?.closed },
     tell: (error) =>
       void stderr.write(`ERROR: ${error instanceof Error ? error.stack : messageOf(error)}\n`),

@@ -1,3 +1,5 @@
+import type { LogLimits } from '../../builder/history/log-limits.ts';
+import { parseDuration } from '../../cache/gc/filter.ts';
 import { textIfThere } from '../../registry/textfile.ts';
 import { readToml, type TomlTable } from '../kiln-toml.ts';
 
@@ -10,6 +12,10 @@ export interface ServerConfig {
   readonly tlsKey?: string | undefined;
   readonly tlsCa?: string | undefined;
   readonly entitlements: readonly string[];
+  /** How long builds stay in the history. Undefined when the file does not say it. */
+  readonly history: LogLimits | undefined;
+  /** What clients are told about the worker, beside what Kiln says. */
+  readonly labels: Readonly<Record<string, string>>;
   /** The keys of the file that Kiln does not read, such as `worker.oci.snapshotter`. */
   readonly unread: readonly string[];
 }
@@ -26,6 +32,11 @@ export interface ServerConfig {
  *         cert = "/etc/kiln/server.pem"
  *         key = "/etc/kiln/server.key"
  *         ca = "/etc/kiln/clients.pem"
+ *     [history]
+ *       maxAge = "48h"
+ *       maxEntries = 50
+ *     [worker.oci.labels]
+ *       disk = "fast"
  *
  * A missing file configures nothing. Throws KILN_SERVER_CONFIG_INVALID.
  */
@@ -44,6 +55,8 @@ export async function readServerConfig(path: string): Promise<ServerConfig> {
       tlsKey: word(tls, 'key'),
       tlsCa: word(tls, 'ca'),
       entitlements: words(file, 'insecure-entitlements'),
+      history: historyLimits(file),
+      labels: labelsOf(file),
       unread: keysOf(file).filter((key) => !READ.some((pattern) => pattern.test(key))),
     };
   });
@@ -57,10 +70,11 @@ const INVALID = {
 /** The keys that Kiln reads, here or where a build needs them. */
 const READ: readonly RegExp[] = [
   /^(root|insecure-entitlements|grpc\.(address|gid|tls\.(cert|key|ca)))$/,
+  /^history\.(maxAge|maxEntries)$/,
   /^registry\./,
   /^emulators\./,
   /^worker\.(oci|containerd)\.(gc|gcpolicy|reservedSpace|gckeepstorage|maxUsedSpace)$/,
-  /^worker\.(oci|containerd)\.(minFreeSpace|networkFallback)$/,
+  /^worker\.(oci|containerd)\.(minFreeSpace|networkFallback|labels\..*)$/,
 ];
 
 /** Returns the paths of all values. A list of tables counts as a value. */
@@ -68,6 +82,22 @@ function keysOf(file: TomlTable): readonly string[] {
   return Object.entries(file).flatMap(([key, value]) =>
     isTable(value) ? keysOf(value).map((inner) => `${key}.${inner}`) : [key],
   );
+}
+
+/** A limit that the file does not set is none, as in BuildKit: a build stays for the other one. */
+function historyLimits(file: TomlTable): LogLimits | undefined {
+  if (file['history'] === undefined) return undefined;
+  const { maxAge, maxEntries = 0 } = table(file, 'history');
+  if (typeof maxEntries !== 'number' || !Number.isInteger(maxEntries) || maxEntries < 0)
+    throw new Error('history.maxEntries is not a number of builds');
+  const ageMs = maxAge === undefined ? 0 : parseDuration(String(maxAge), 'history.maxAge');
+  return { entries: maxEntries, ageMs };
+}
+
+function labelsOf(file: TomlTable): Record<string, string> {
+  const workers = table(file, 'worker');
+  const labels = table(table(workers, workers['oci'] ? 'oci' : 'containerd'), 'labels');
+  return Object.fromEntries(Object.keys(labels).map((name) => [name, word(labels, name) ?? '']));
 }
 
 function table(file: TomlTable, key: string): TomlTable {

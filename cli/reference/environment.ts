@@ -158,6 +158,25 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
         text: 'Set by systemd: the sockets that it has opened for `kiln serve`.',
       },
       {
+        names: ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'],
+        text:
+          'Where `kiln serve` sends the traces of builds and of clients, such as ' +
+          '`http://collector:4317`. To an endpoint for all signals over HTTP, `/v1/traces` ' +
+          'is added.',
+      },
+      {
+        names: ['OTEL_EXPORTER_OTLP_PROTOCOL', 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'],
+        text: 'How traces are sent: `grpc` (default) or `http/protobuf`.',
+      },
+      {
+        names: ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_TRACES_HEADERS'],
+        text: 'Headers that are sent with traces: `NAME=VALUE,NAME=VALUE`, values percent-encoded.',
+      },
+      {
+        names: ['OTEL_TRACES_EXPORTER', 'OTEL_SDK_DISABLED'],
+        text: '`none` and `true`: no traces are sent.',
+      },
+      {
         names: ['BUILDKIT_HOST'],
         text: 'The address of the server that Kiln connects to when it is called `buildctl`.',
       },

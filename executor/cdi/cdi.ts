@@ -44,6 +44,11 @@ export async function findDevices(
   return [...new Set([...found.values()].flatMap(({ edits }) => edits))];
 }
 
+/** All devices of this host, by name. Throws KILN_DEVICE_FILE. */
+export async function listDevices(): Promise<readonly CdiDevice[]> {
+  return await loadDevices(CDI_DIRECTORIES);
+}
+
 function matches(name: string, devices: readonly CdiDevice[]): readonly CdiDevice[] {
   const [kind = '', own] = name.split('=');
   const ofKind = devices.filter((device) => device.name.startsWith(`${kind}=`));

@@ -7,7 +7,10 @@ import { compactJson, indentedJson, manifestJson } from '../image-documents.ts';
 import type { Predicate } from './attestation.ts';
 import { imagePurl } from './purl.ts';
 
-const IN_TOTO = 'application/vnd.in-toto+json';
+/** The media type of a statement or predicate. */
+export const IN_TOTO = 'application/vnd.in-toto+json';
+/** The annotation of a descriptor that tells the type of the predicate. */
+export const PREDICATE_TYPE = 'in-toto.io/predicate-type';
 
 /** The subject of a statement: in-toto's ResourceDescriptor. */
 export interface Subject {
@@ -69,7 +72,7 @@ export function attestationManifest(
   };
   const layers = statements.map(({ type, text }) => ({
     ...put(IN_TOTO, text),
-    annotations: { 'in-toto.io/predicate-type': type },
+    annotations: { [PREDICATE_TYPE]: type },
   }));
   const config = put(MEDIA.ociConfig, configOf(layers.map(({ digest }) => digest)));
   const mediaType = MEDIA.ociManifest;
