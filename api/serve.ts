@@ -93,3 +93,9 @@ export async function serve({
   });
   return scope.move();
 }
+
+/** Gives back what a server without builds does not need. */
+async function rest(engine: Engine): Promise<void> {
+  await engine.pool.rest();
+  releaseMemory();
+}

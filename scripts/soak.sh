@@ -5,7 +5,7 @@
 #                                      KILN_SEED=N repeats a run of `-- fuzz`
 #   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N]
 #                                      builds random Dockerfiles with Kiln and Docker and compares
-#   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent, storm
+#   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent, storm, serve
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -18,6 +18,7 @@ if [ "${1:-}" = differential ]; then
 fi
 if [ -n "${1:-}" ] && [ -f "test/soak/$1.ts" ]; then
   program=test/soak/$1.ts
+  [ "$1" = serve ] && sh scripts/clients.sh
   shift
   setup_bundle
   exec node_modules/.bin/node "$program" "$@"

@@ -43,6 +43,7 @@ export function inlineJobs(): LayerJobs {
     threads: 0,
     run: runInline,
     warm: () => undefined,
+    rest: async () => undefined,
     [Symbol.asyncDispose]: async () => undefined,
   });
 }

@@ -52,6 +52,22 @@ test('more jobs than threads all get their own answer', async ({ pool }) => {
   );
 });
 
+test('idle threads end at rest, busy ones do not, and the next job starts one', async ({
+  pool,
+}) => {
+  const first = await pool.run(whereJob, null);
+  await pool.rest();
+  const second = await pool.run(whereJob, null);
+  assert.is.not(second, first);
+  const [started, busy] = [flag(), new AbortController()];
+  const running = failure(pool.run(endlessJob, started, busy.signal));
+  await Atomics.waitAsync(started, 0, 0).value;
+  await pool.rest();
+  busy.abort();
+  assert.instance(await running, CancelledError);
+  assert.is(await pool.run(whereJob, null), second);
+});
+
 test('an error for the user arrives complete', async ({ pool }) => {
   const error = await failure(pool.run(failJob, 'kiln'));
   assert.instance(error, KilnError);

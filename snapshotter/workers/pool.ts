@@ -12,6 +12,11 @@ export interface WorkerPool extends AsyncDisposable {
   run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O>;
   /** Starts all threads now, for callers that will soon have work for them. */
   warm(): void;
+  /**
+   * Ends the threads that have no job, for a process that goes on and has no work for now. The next
+   * job starts one again. Settles when they have ended.
+   */
+  rest(): Promise<void>;
 }
 
 export interface PoolOptions {
@@ -61,6 +66,7 @@ class Pool implements WorkerPool {
   readonly #prepare: () => void;
   readonly #all: Thread[] = [];
   readonly #waiting: Task[] = [];
+  readonly #ending = new Set<Promise<unknown>>();
   #nextId = 1;
   #closed = false;
 
@@ -98,7 +104,19 @@ class Pool implements WorkerPool {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     for (const task of this.#waiting.splice(0)) task.reject(new CancelledError());
-    await Promise.all(this.#all.splice(0).map((thread) => thread.worker.terminate()));
+    for (const thread of [...this.#all]) this.#end(thread);
+    await Promise.all(this.#ending);
+  }
+
+  async rest(): Promise<void> {
+    for (const thread of [...this.#all]) if (!thread.task) this.#end(thread);
+    await Promise.all(this.#ending);
+  }
+
+  #end(thread: Thread): void {
+    this.#all.splice(this.#all.indexOf(thread), 1);
+    const ended = thread.worker.terminate().finally(() => this.#ending.delete(ended));
+    this.#ending.add(ended);
   }
 
   /** A waiting task is removed; a running one is told to stop. */
