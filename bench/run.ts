@@ -18,7 +18,7 @@ import { graphCases } from './cases/graphs.ts';
 import { overheadCases } from './cases/overhead.ts';
 import { stepCases } from './cases/steps.ts';
 import { pushDebian } from './debian.ts';
-import { buildah, docker, type Engine, kiln, memory } from './engines.ts';
+import { buildah, docker, type Engine, kiln, memory, served } from './engines.ts';
 import { startRegistry } from './registry.ts';
 import { mountStore } from './store.ts';
 
@@ -46,9 +46,24 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '3' },
     only: { type: 'string', multiple: true, default: [] },
     without: { type: 'string', multiple: true, default: [] },
+    'client-root': { type: 'string', default: '' },
+    'only-served': { type: 'boolean', default: false },
     'no-write': { type: 'boolean', default: false },
   },
 });
+
+/** The rows that are measured again through the buildx of the Docker peer. */
+const SERVED: ReadonlySet<string> = new Set([
+  'run-true-10-cold',
+  'run-true-10-cached',
+  'run-true-100-cached',
+  'parallel-sleep',
+  'copy-unchanged',
+  'copy-one-changed',
+]);
+
+/** The command prefix of the Docker peer. Undefined when there is none. */
+let dockerClient: readonly string[] | undefined;
 
 function peers(): Engine[] {
   const given = new Map(
@@ -69,7 +84,10 @@ function peers(): Engine[] {
   const engines: Engine[] = [];
   const isSelected = (name: string) => !values.without.includes(name);
   const dockerPrefix = isSelected('docker') && found('docker', ['version']);
-  if (dockerPrefix) engines.push(docker(dockerPrefix));
+  if (dockerPrefix) {
+    dockerClient = dockerPrefix;
+    engines.push(docker(dockerPrefix));
+  }
   const buildahPrefix = isSelected('buildah') && found('buildah', ['--version']);
   if (buildahPrefix) engines.push(buildah(buildahPrefix));
   for (const name of given.keys())
@@ -203,6 +221,7 @@ function targetOf({ target }: Case, floor: Cell | string | undefined): string {
 
 function table(
   engines: readonly Engine[],
+  our: string,
   rows: ReadonlyMap<Case, ReadonlyMap<string, Cell | string>>,
 ): string {
   const head = [
@@ -213,9 +232,9 @@ function table(
     "Kiln's peak memory",
   ];
   const lines = [...rows].map(([test, cells]) => {
-    const ours = cells.get('Kiln');
+    const ours = cells.get(our);
     const columns = engines.map((engine) =>
-      engine.name === 'Kiln'
+      engine.name === our
         ? format(ours)
         : `${format(cells.get(engine.name))}${ratio(ours, cells.get(engine.name))}`,
     );
@@ -241,34 +260,74 @@ await using store = mountStore(join(workspace, 'store'));
 await using registry = await startRegistry(join(workspace, 'registry'));
 if (registry) pushDebian(join(ROOT, 'kiln'), join(workspace, 'debian'), registry.host);
 
-const engines = [kiln(store.path), ...peers()];
-const rows = new Map<Case, Map<string, Cell | string>>();
+type Rows = ReadonlyMap<Case, ReadonlyMap<string, Cell | string>>;
+
 const failures: string[] = [];
-for (const test of CASES.filter(
-  (candidate) =>
-    values.only.length === 0 || values.only.some((part) => candidate.name.includes(part)),
-)) {
-  const cells = new Map<string, Cell | string>();
-  rows.set(test, cells);
-  const record = (name: string, cell: Cell | string | undefined) => {
-    if (cell === undefined) return;
-    cells.set(name, cell);
-    if (typeof cell === 'string') failures.push(`${test.title}, ${name}: ${cell}`);
-    console.error(
-      `${test.title}: ${name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`,
-    );
-  };
-  record(FLOOR, await measureFloor(test));
-  for (const engine of engines) record(engine.name, await measureEngine(test, engine));
+
+/** Measures each case with each engine, and its floor. Prints each number as it comes. */
+async function measureAll(cases: readonly Case[], engines: readonly Engine[]): Promise<Rows> {
+  const rows = new Map<Case, Map<string, Cell | string>>();
+  for (const test of cases) {
+    const cells = new Map<string, Cell | string>();
+    rows.set(test, cells);
+    const record = (name: string, cell: Cell | string | undefined) => {
+      if (cell === undefined) return;
+      cells.set(name, cell);
+      if (typeof cell === 'string') failures.push(`${test.title}, ${name}: ${cell}`);
+      console.error(
+        `${test.title}: ${name} ${format(cell)}${typeof cell === 'string' ? ` ${cell}` : ''}`,
+      );
+    };
+    record(FLOOR, await measureFloor(test));
+    for (const engine of engines) record(engine.name, await measureEngine(test, engine));
+  }
+  return rows;
 }
 
-const result = table(engines, rows);
+/** The rows of SERVED with one buildx, against `kiln serve` and against Docker's daemon. */
+async function measureServed(cases: readonly Case[], docker: Engine): Promise<string> {
+  await using ours = mountStore(join(workspace, 'served'));
+  await using server = await served(dockerClient!, {
+    seenAt: values['client-root'],
+    store: ours.path,
+    socket: join(workspace, 'serve.sock'),
+  });
+  const engines = [server, docker];
+  const rows = await measureAll(cases, engines);
+  const ratios = [...rows.values()].flatMap((cells) => {
+    const [fast, slow] = engines.map(({ name }) => cells.get(name));
+    return typeof fast === 'object' && typeof slow === 'object' ? [slow.ms / fast.ms] : [];
+  });
+  const mean = Math.exp(ratios.reduce((sum, one) => sum + Math.log(one), 0) / ratios.length);
+  return (
+    `The same \`docker buildx build\` against \`kiln serve\` and against Docker's daemon:\n\n` +
+    `${table(engines, server.name, rows)}\n\n` +
+    `Docker takes ${mean.toFixed(1)} times as long (geometric mean of ${ratios.length} rows).\n`
+  );
+}
+
+const engines = [kiln(store.path), ...peers()];
+const selected = CASES.filter(
+  (candidate) =>
+    values.only.length === 0 || values.only.some((part) => candidate.name.includes(part)),
+);
+const rows = values['only-served'] ? new Map() : await measureAll(selected, engines);
+const dockerEngine = engines.find(({ name }) => name === 'Docker');
+// The targets are those of `kiln build`.
+const servedCases = selected
+  .filter(({ name }) => SERVED.has(name))
+  .map(({ target: _, ...test }): Case => test);
+const result = [
+  table(engines, 'Kiln', rows),
+  ...(dockerEngine && servedCases.length > 0
+    ? [await measureServed(servedCases, dockerEngine)]
+    : []),
+].join('\n\n');
 console.log(result);
 for (const failure of failures) console.log(`not measured: ${failure.split('\n')[0]}`);
-if (!values['no-write'] && values.only.length === 0)
+if (!values['no-write'] && !values['only-served'] && values.only.length === 0)
   writeFileSync(join(ROOT, 'bench/RESULTS.md'), report(result));
-if (engines.length > 0 && [...rows.values()].some((cells) => typeof cells.get('Kiln') === 'string'))
-  process.exitCode = 1;
+if ([...rows.values()].some((cells) => typeof cells.get('Kiln') === 'string')) process.exitCode = 1;
 
 function report(body: string): string {
   const model =
