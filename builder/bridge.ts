@@ -1,4 +1,5 @@
 import type { SourceText } from '../base/errors.ts';
+import type { OutputSpec } from '../exporter/output-spec.ts';
 import type { ImageResolver } from '../frontend/frontend.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { ImageSources } from '../registry/pull.ts';
@@ -45,6 +46,8 @@ export interface BuildAnswer {
   readonly dockerfile: SourceText | undefined;
   /** What a frontend in an image says of its result, by BuildKit's names. */
   readonly metadata?: Readonly<Record<string, Uint8Array>> | undefined;
+  /** Outputs that the caller names when it knows the result, beside those of the request. */
+  readonly outputs?: readonly OutputSpec[] | undefined;
 }
 
 /** Makes the graphs of a build, in place of the frontend that its request names. */

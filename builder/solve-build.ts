@@ -18,6 +18,7 @@ import { type BuildDriver, openBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/cached-target.ts';
 import type { Outcomes } from './export/outcomes.ts';
+import { tryOutputs } from './export/try-outputs.ts';
 import { askFrontend } from './opened-frontend.ts';
 import type { BuildRequest } from './request.ts';
 import type { Solving } from './solving.ts';
@@ -73,12 +74,15 @@ export async function solveBuild(
     targets: returnedTargets,
     dockerfile,
     metadata,
+    outputs: more = [],
   } = await answer(bridge);
   const targets = returnedTargets.map((target) =>
     target.edge ? { ...target, edge: exportable(target.edge) } : target,
   );
-  const { outputs, cacheFrom, cacheTo } = given.request;
+  const { cacheFrom, cacheTo } = given.request;
+  const outputs = [...given.request.outputs, ...more];
   const asked: BuildRequest = { ...answered, outputs, cacheFrom, cacheTo };
+  if (more.length > 0) tryOutputs(asked, session, true);
   const said = await saidOfResult(asked, metadata);
   const { request } = said;
   refuseUnmapped(targets, request);

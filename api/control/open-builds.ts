@@ -1,5 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ClientDriver } from '../gateway/client-driver.ts';
+import { Refs } from '../gateway/refs.ts';
 import { OpenByName } from '../open-by-name.ts';
 import { StatusHub } from './status-hub.ts';
 
@@ -17,6 +18,8 @@ export class OpenBuild {
   readonly status = new StatusHub();
   /** The sessions that lend directories, by the names of the directories, as the client tells. */
   readonly lenders = new Map<string, string>();
+  /** The results of the build that the client may name. */
+  readonly refs = new Refs();
   /** By which the client drives the build, when it names no frontend. */
   readonly driver = new ClientDriver();
 

@@ -18,8 +18,16 @@ export interface Outputs {
   readonly specs: readonly OutputSpec[];
   /** Sends the bytes of the output `name` to the client: `Session.output`. */
   readonly write: NonNullable<Session['output']>;
+  /** Reads more exporters. What they send has the numbers after those before. */
+  add(exporters: readonly AskedExporter[]): readonly OutputSpec[];
   /** Settles when the client has everything. */
   finish(): Promise<void>;
+}
+
+/** An output as a client asks for it. */
+export interface AskedExporter {
+  readonly type: string;
+  readonly attrs: Readonly<Record<string, string>>;
 }
 
 /**
@@ -44,53 +52,67 @@ export interface OutputHost {
  */
 export function readOutputs(
   request: Pick<SolveRequest, 'exporters' | 'exporterDeprecated' | 'exporterAttrsDeprecated'>,
-  { session, scratch, warn, signal }: OutputHost,
+  host: OutputHost,
 ): Outputs {
   const { exporters, exporterDeprecated: type, exporterAttrsDeprecated: attrs } = request;
   // A client sends the first one both ways.
   const asked = exporters.length > 0 || type === '' ? exporters : [{ type, attrs }];
-  const finishing: (() => Promise<void>)[] = [];
-  const files = new Map<string, SentFile['write']>();
-  const specs = asked.map((exporter, id): OutputSpec => {
-    const dest = exportTraits(exporter.type)?.dest;
-    const isLayout = exporter.type === 'oci' && exporter.attrs['tar'] === 'false';
-    const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
-    const directory = isLayout || dest === 'directory' ? scratch() : undefined;
-    const attributes = new Map([
-      ...Object.entries(exporter.attrs).filter(([name]) => !WISHES.has(name)),
-      ['type', exporter.type],
-      ...(isSent ? [['dest', '-'] as const] : []),
-      ...(directory === undefined ? [] : [['dest', directory] as const]),
-    ] as [string, string][]);
-    const spec = parseOutput(attributes, [], (names) => {
-      // A client gives all outputs the annotations, also those that are no images.
-      const unknown = names.filter((name) => !parseAnnotation(name, ''));
-      if (unknown.length > 0)
-        warn(`type=${exporter.type} has no attribute ${unknown.join(', ')}, which is ignored`);
-    });
-    if (directory !== undefined) {
-      const to = session();
-      finishing.push(() =>
-        isLayout
-          ? sendLayout(to, EXPORT_STORE, directory, signal)
-          : sendDirectory(to, String(id), directory, signal),
-      );
-    }
-    if (!('destination' in spec)) return spec;
-    const file = sendFile(session(), String(id), signal);
-    const told = (sent: Promise<void>) =>
-      sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, spec)));
-    finishing.push(() => told(file.finish()));
-    files.set(String(id), (bytes) => told(file.write(bytes)));
-    return { ...spec, destination: { kind: 'lent', name: String(id) } };
-  });
+  const sending: Sending = { finishing: [], files: new Map() };
+  const specs = asked.map((exporter, id) => readOutput(exporter, String(id), host, sending));
+  let count = specs.length;
   return {
     specs,
-    write: async (bytes, _signal, name) => await files.get(name)?.(bytes),
+    write: async (bytes, _signal, name) => await sending.files.get(name)?.(bytes),
+    add: (more) => more.map((exporter) => readOutput(exporter, String(count++), host, sending)),
     async finish() {
-      for (const finish of finishing) await finish();
+      for (const finish of sending.finishing) await finish();
     },
   };
+}
+
+/** What is sent to the client, by the numbers of the outputs, and what is done at the end. */
+interface Sending {
+  readonly finishing: (() => Promise<void>)[];
+  readonly files: Map<string, SentFile['write']>;
+}
+
+function readOutput(
+  exporter: AskedExporter,
+  id: string,
+  { session, scratch, warn, signal }: OutputHost,
+  { finishing, files }: Sending,
+): OutputSpec {
+  const dest = exportTraits(exporter.type)?.dest;
+  const isLayout = exporter.type === 'oci' && exporter.attrs['tar'] === 'false';
+  const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
+  const directory = isLayout || dest === 'directory' ? scratch() : undefined;
+  const attributes = new Map([
+    ...Object.entries(exporter.attrs).filter(([name]) => !WISHES.has(name)),
+    ['type', exporter.type],
+    ...(isSent ? [['dest', '-'] as const] : []),
+    ...(directory === undefined ? [] : [['dest', directory] as const]),
+  ] as [string, string][]);
+  const spec = parseOutput(attributes, [], (names) => {
+    // A client gives all outputs the annotations, also those that are no images.
+    const unknown = names.filter((name) => !parseAnnotation(name, ''));
+    if (unknown.length > 0)
+      warn(`type=${exporter.type} has no attribute ${unknown.join(', ')}, which is ignored`);
+  });
+  if (directory !== undefined) {
+    const to = session();
+    finishing.push(() =>
+      isLayout
+        ? sendLayout(to, EXPORT_STORE, directory, signal)
+        : sendDirectory(to, id, directory, signal),
+    );
+  }
+  if (!('destination' in spec)) return spec;
+  const file = sendFile(session(), id, signal);
+  const told = (sent: Promise<void>) =>
+    sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, spec)));
+  finishing.push(() => told(file.finish()));
+  files.set(id, (bytes) => told(file.write(bytes)));
+  return { ...spec, destination: { kind: 'lent', name: id } };
 }
 
 /**

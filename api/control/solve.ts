@@ -4,6 +4,7 @@ import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildDriver } from '../../builder/bridge.ts';
 import { build } from '../../builder/build.ts';
 import type { Engine } from '../../builder/engine.ts';
+import { askFrontend } from '../../builder/opened-frontend.ts';
 import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { memorySession } from '../../builder/session/memory-session.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
@@ -22,6 +23,7 @@ import { type ClientCaches, readCacheOptions } from './cache-options.ts';
 import { refuseUngranted } from './entitlements.ts';
 import type { OpenBuild } from './open-builds.ts';
 import { exporterResponse, readOutputs } from './outputs.ts';
+import { SessionExporters } from './session-exporters.ts';
 
 /** What builds of clients run on. */
 export interface SolveHost {
@@ -83,6 +85,10 @@ export async function solve(
   using lent = client
     ? remoteSession(client, sessions, open.lenders, engine.store, ended)
     : memorySession({});
+  const exporters = request.enableSessionExporter
+    ? new SessionExporters(required(client), open, outputs, ended)
+    : undefined;
+  const driver = isDriven ? open.driver.drive : driverOf(request, base);
   let isTold = false;
   const progress: ProgressSink = (event) => {
     if (!isTold && !request.internal) history.changed(request.ref, 'started');
@@ -98,13 +104,15 @@ export async function solve(
       progress,
       ended,
       {
-        driver: isDriven ? open.driver.drive : driverOf(request, base),
+        driver: exporters ? exporters.asked(driver ?? askFrontend) : driver,
         logged: loggedOf(request, traceparent),
       },
     );
     await outputs.finish();
     for (const { store, root } of written) await sendLayout(required(client), store, root, ended);
-    return exporterResponse(response);
+    const answer = exporterResponse(response);
+    await exporters?.finalize(answer);
+    return answer;
   } finally {
     if (request.internal) history.forget(request.ref);
     else {

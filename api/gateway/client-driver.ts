@@ -34,6 +34,11 @@ export class ClientDriver {
     return this.#bridge.promise;
   }
 
+  /** Calls of the client can look into a build that it does not drive. */
+  lend(bridge: Bridge): void {
+    this.#bridge.resolve(bridge);
+  }
+
   /** The client is done. Undefined: there is nothing to export. */
   finish(answer: BuildAnswer | undefined): void {
     this.#answer.resolve(answer);

@@ -38,8 +38,9 @@ export function drivenBuild(
   driver: Driver,
   inputs: DrivenBuild['inputs'] = {},
   lenders: DrivenBuild['lenders'] = new Map(),
+  refs = new Refs(),
 ): DrivenBuild {
-  return { driver, refs: new Refs(), inputs, lenders, answer: undefined, isQuestion: undefined };
+  return { driver, refs, inputs, lenders, answer: undefined, isQuestion: undefined };
 }
 
 /** Finds the builds that clients of a server have begun: a header of each call names one. */
@@ -49,7 +50,7 @@ export function clientBuilds(builds: OpenBuilds): FindBuild {
     const ref = context.requestHeader.get(BUILD_ID) ?? '';
     const open = await builds.find(ref, context.signal);
     let build = driven.get(open);
-    if (!build) driven.set(open, (build = drivenBuild(open.driver, {}, open.lenders)));
+    if (!build) driven.set(open, (build = drivenBuild(open.driver, {}, open.lenders, open.refs)));
     return build;
   };
 }
