@@ -1,5 +1,6 @@
 import type { CallSpec } from '../builder/call-spec.ts';
 import type { BuildRequest } from '../builder/request.ts';
+import type { BuilderAddress } from './builder-address.ts';
 import type { ProgressMode } from './progress/view.ts';
 
 /**
@@ -13,6 +14,8 @@ export interface BuildOptions {
   readonly shownContext: string;
   /** Directories and OCI layouts of this machine, by the names that the request uses for them. */
   readonly lentPaths: ReadonlyMap<string, LentPath>;
+  /** The builder elsewhere that is asked for the build. Undefined when this process builds. */
+  readonly builder?: BuilderAddress | undefined;
   readonly secrets: readonly SecretSpec[];
   readonly ssh: readonly SshSpec[];
   readonly progress: ProgressMode;

@@ -24,6 +24,25 @@ export function localSession(
   failure?: OnFailure | undefined,
 ): Session {
   const { env } = process;
+  const loans = localLoans(options, signal);
+  return {
+    ...loans,
+    directory: async (name) => ({ path: loans.placeOf(name), remembered: true }),
+    ssh: openSshAgents(options.ssh, env, engine.store),
+    credentials: userCredentials(env),
+    onStepFailed:
+      failure && ((step, executor, stepSignal) => failure.step(step, executor, stepSignal)),
+  };
+}
+
+/** What the process lends to a build, wherever that runs. */
+export function localLoans(
+  options: BuildOptions,
+  signal: AbortSignal,
+): Pick<Session, 'shownContext' | 'placeOf' | 'file' | 'input' | 'secret'> & {
+  readonly output: NonNullable<Session['output']>;
+} {
+  const { env } = process;
   const input: Session['input'] = (max) => readUpTo(standardInput(), max, signal);
   const file = (path: string, max: number) => readFifo(path, max, signal);
   const pathOf = (name: string): string => {
@@ -34,15 +53,10 @@ export function localSession(
   };
   return {
     shownContext: options.shownContext,
-    directory: async (name) => ({ path: pathOf(name), remembered: true }),
     placeOf: pathOf,
     file,
     input,
     output: standardOutput(),
     secret: localSecrets(options.secrets, { env, readStdin: input, readPipe: file }),
-    ssh: openSshAgents(options.ssh, env, engine.store),
-    credentials: userCredentials(env),
-    onStepFailed:
-      failure && ((step, executor, stepSignal) => failure.step(step, executor, stepSignal)),
   };
 }

@@ -1,4 +1,5 @@
 import { KilnError } from '../base/errors.ts';
+import { builderIn } from './builder-address.ts';
 import { COMMANDS, type CommandEntry, PROGRAMS } from './commands.ts';
 import { beginOutcome } from './outcome.ts';
 import { stdout } from './output.ts';
@@ -59,7 +60,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
     return await dispatch(
       (await import('./docker-commands.ts')).translateDockerCommand([first, ...words], []),
     );
-  if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp)
+  const isElsewhere = first === 'build' && builderIn(words, process.env) !== undefined;
+  if (process.getuid?.() !== 0 && !NEEDS_NO_STORE.has(first) && !onlyHelp && !isElsewhere)
     (await import('./rootless.ts')).enterUserNamespace();
   return await (await load()).run(words);
 }

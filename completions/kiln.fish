@@ -54,7 +54,7 @@ complete -c kiln -n '__kiln_is "build"' -l annotation -r -d 'add an annotation t
 complete -c kiln -n '__kiln_is "build"' -l attest -x -a 'type=provenance type=sbom' -d 'attestation parameters: type=provenance|sbom,NAME=VALUE'
 complete -c kiln -n '__kiln_is "build"' -l build-arg -r -d 'set build-time variables'
 complete -c kiln -n '__kiln_is "build"' -l build-context -r -d 'additional build context: a directory, a URL, docker-image://NAME or oci-layout://DIRECTORY'
-complete -c kiln -n '__kiln_is "build"' -l builder -r -d 'no effect: Kiln has no other builders'
+complete -c kiln -n '__kiln_is "build"' -l builder -r -d 'build at a server of the API of BuildKit: unix://PATH, tcp://HOST:PORT, docker-container://NAME or ssh://HOST (default: BUILDX_BUILDER or BUILDKIT_HOST)'
 complete -c kiln -n '__kiln_is "build"' -l cache-from -x -a 'type=registry,ref= type=local,src=' -d 'external cache source: type=registry,ref=NAME or type=local,src=DIR'
 complete -c kiln -n '__kiln_is "build"' -l cache-to -x -a 'type=registry,ref= type=local,dest= type=inline' -d 'cache export destination: type=registry,ref=NAME, type=local,dest=DIR or type=inline; mode=max exports all steps'
 complete -c kiln -n '__kiln_is "build"' -l call -x -a 'build check lint outline targets' -d 'set method for evaluating build: check, outline or targets (with ,format=json for JSON)'

@@ -7,7 +7,7 @@ import type { ContentStore } from '../snapshotter/content.ts';
 import { repositoryScope } from './auth.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
 import { download, memorySink } from './download.ts';
-import { Exchange } from './exchange.ts';
+import { type ApiRequest, Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
 import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
 import {
@@ -99,19 +99,38 @@ export class RegistryClient implements AsyncDisposable {
    * Checks that the registry answers, and that it accepts our login if it wants one. Throws
    * KILN_REGISTRY_UNAUTHORIZED and KILN_REGISTRY_DENIED.
    */
-  async ping(domain: string, signal: AbortSignal): Promise<void> {
+  async ping(
+    domain: string,
+    signal: AbortSignal,
+    scopes: ApiRequest['scopes'] = [],
+  ): Promise<void> {
     await retrying(this.#retry, signal, async () => {
       const response = await this.#exchange.send({
         endpoint: endpointsOf(domain, 'push', this.#hosts)[0] as Endpoint,
         method: 'GET',
         path: '/',
-        scopes: [],
+        scopes,
         accept: [200],
         subject: { what: 'the registry', kind: 'token' },
         signal,
       });
       await discard(response);
     });
+  }
+
+  /**
+   * The Authorization header by which the registry is asked for `scopes`, with our login: `Bearer`
+   * and a token, or `Basic` and the login. Undefined when the registry wants none. What it wants,
+   * and where it has its tokens, it says itself. Throws what `ping` does.
+   */
+  async authorization(
+    domain: string,
+    scopes: ApiRequest['scopes'],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    await this.ping(domain, signal, scopes);
+    const endpoint = endpointsOf(domain, 'push', this.#hosts)[0] as Endpoint;
+    return await this.#exchange.authorization(endpoint, scopes, signal);
   }
 
   /**

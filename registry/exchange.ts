@@ -121,6 +121,18 @@ export class Exchange implements AsyncDisposable {
     }
   }
 
+  /**
+   * The Authorization header of the requests for `scopes`, as far as the endpoint has said in
+   * earlier answers what it wants.
+   */
+  async authorization(
+    endpoint: Endpoint,
+    scopes: readonly Scope[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    return await this.#authorizer.header(this.#effective(endpoint), scopes, signal);
+  }
+
   /** Undefined when the endpoint has just been found to speak plain http. */
   async #attempt(
     request: ApiRequest,

@@ -151,9 +151,12 @@ const parts = await buildParts(root, lazily, [
       'api/frontends/image-frontend.ts',
       'cli/buildctl/disk.ts',
       'cli/buildctl/workers.ts',
+      'cli/builds-elsewhere.ts',
     ],
     only: [
       'api/',
+      'remote/',
+      'cli/builds-elsewhere.ts',
       'cli/daemon/server-',
       'cli/commands/serve.ts',
       'cli/commands/buildkitd.ts',

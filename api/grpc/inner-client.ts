@@ -1,10 +1,4 @@
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-} from 'node:http2';
+import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import {
   create,
@@ -16,22 +10,30 @@ import {
   toBinary,
 } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
+import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
+import { type GrpcStream, messagesOf, sendMessages } from './grpc-frames.ts';
+import { MAX_HEADERS } from './grpc-status.ts';
 
 /**
- * # The connection inside a session
+ * # gRPC over a byte stream, as the client
  *
  * A client of BuildKit opens one stream to the server, and is itself the gRPC server on the
- * connection that runs inside it. This is our end: HTTP/2 over a byte stream, and gRPC on it as
- * bytes, so that whoever moves files decides how messages are read.
+ * connection that runs inside it. This is the other end: HTTP/2 over a byte stream, and gRPC on it
+ * as bytes, so that whoever moves files decides how messages are read. A connection to a server
+ * elsewhere is one, too (remote/).
  */
 export interface InnerClient extends Disposable {
   /** Aborts when the connection is over. */
   readonly closed: AbortSignal;
-  /** Calls a method of one message each way. Throws a ConnectError with the code of the client. */
+  /**
+   * Calls a method of one message each way. Throws a ConnectError with the code and the details of
+   * the other side.
+   */
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
     signal: AbortSignal,
+    metadata?: Readonly<Record<string, string>>,
   ): Promise<MessageShape<O>>;
   /** Opens a stream to the method at `path`, such as `/moby.filesync.v1.FileSync/DiffCopy`. */
   stream(
@@ -42,27 +44,23 @@ export interface InnerClient extends Disposable {
 }
 
 /** One call: messages both ways, as bytes. */
-export interface InnerStream {
-  /** Settles when there is room for more. */
-  send(...messages: readonly Uint8Array[]): Promise<void>;
-  /** Says that no message follows. */
-  end(): void;
-  /**
-   * The messages of the other side, as many at once as have come. Ends with its success; throws a
-   * ConnectError with its code otherwise.
-   */
-  receive(): AsyncGenerator<readonly Buffer[]>;
-}
+export type InnerStream = GrpcStream;
 
-/** A message of the other side may have so many bytes. */
-const MAX_MESSAGE = 16 << 20;
+/** Who is at the other end of the connection, as messages call it. */
+type Peer = 'client' | 'server';
+
 const STREAM_WINDOW = 4 << 20;
 const CONNECTION_WINDOW = 16 << 20;
 
-export function openInnerClient(bytes: Duplex): InnerClient {
+export function openInnerClient(bytes: Duplex, peer: Peer = 'client'): InnerClient {
   const session = connect('http://localhost', {
     createConnection: () => bytes,
-    settings: { initialWindowSize: STREAM_WINDOW, enablePush: false },
+    settings: {
+      initialWindowSize: STREAM_WINDOW,
+      enablePush: false,
+      // An error of a server comes with the text of the Dockerfile in a trailer.
+      ...(peer === 'server' && { maxHeaderListSize: MAX_HEADERS }),
+    },
   });
   session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW));
   const closed = new AbortController();
@@ -72,17 +70,17 @@ export function openInnerClient(bytes: Duplex): InnerClient {
   bytes.on('error', end);
   bytes.once('close', () => session.destroy());
   const open: InnerClient['stream'] = (path, metadata, signal) =>
-    openStream(session, path, metadata, AbortSignal.any([signal, closed.signal]));
+    openStream(session, path, metadata, AbortSignal.any([signal, closed.signal]), peer);
   return {
     closed: closed.signal,
     stream: open,
-    async unary(method, request, signal) {
-      const stream = open(`/${method.parent.typeName}/${method.name}`, {}, signal);
+    async unary(method, request, signal, metadata = {}) {
+      const stream = open(`/${method.parent.typeName}/${method.name}`, metadata, signal);
       await stream.send(toBinary(method.input, create(method.input, request)));
       stream.end();
       let answer: Buffer | undefined;
       for await (const messages of stream.receive()) answer ??= messages[0];
-      if (!answer) throw new ConnectError('the client answered nothing', Code.Internal);
+      if (!answer) throw new ConnectError(`the ${peer} answered nothing`, Code.Internal);
       return fromBinary(method.output, answer);
     },
     [Symbol.dispose]() {
@@ -97,8 +95,9 @@ function openStream(
   path: string,
   metadata: Readonly<Record<string, string | readonly string[]>>,
   signal: AbortSignal,
+  peer: Peer,
 ): InnerStream {
-  if (signal.aborted || session.destroyed) throw gone();
+  if (signal.aborted || session.destroyed) throw gone(peer);
   const stream = session.request(
     {
       ':method': 'POST',
@@ -119,22 +118,23 @@ function openStream(
     if (flags & constants.NGHTTP2_FLAG_END_STREAM) status.resolve(statusOf(headers));
   });
   stream.once('trailers', (headers) => status.resolve(statusOf(headers)));
-  stream.once('close', () => status.resolve(gone()));
+  stream.once('close', () => status.resolve(gone(peer)));
   return {
     async send(...messages) {
-      if (stream.destroyed || stream.closed) return;
-      if (!stream.write(framed(messages))) await drained(stream);
+      await sendMessages(stream, messages);
     },
     end: () => void stream.end(),
     async *receive() {
+      let isRead = false;
       try {
-        yield* messagesOf(stream);
+        yield* messagesOf(stream, peer);
+        isRead = true;
       } catch (error) {
-        if (error instanceof ConnectError) {
-          abort();
-          throw error;
-        }
+        if (error instanceof ConnectError) throw error;
         // The status says why.
+        isRead = true;
+      } finally {
+        if (!isRead) abort();
       }
       const failed = await status.promise;
       if (failed) throw failed;
@@ -142,68 +142,29 @@ function openStream(
   };
 }
 
-function gone(): ConnectError {
-  return new ConnectError('the client has gone away', Code.Unavailable);
-}
-
-function framed(messages: readonly Uint8Array[]): Buffer {
-  return Buffer.concat(
-    messages.flatMap((message) => {
-      const head = Buffer.alloc(5);
-      head.writeUInt32BE(message.byteLength, 1);
-      return [head, message];
-    }),
-  );
-}
-
-async function drained(stream: ClientHttp2Stream): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      stream.off('drain', done);
-      stream.off('close', done);
-      resolve();
-    };
-    stream.on('drain', done);
-    stream.on('close', done);
-  });
-}
-
-/** Cuts the bytes of a stream into messages. What is not whole yet is joined once, when it is. */
-async function* messagesOf(stream: ClientHttp2Stream): AsyncGenerator<readonly Buffer[]> {
-  let waiting: Buffer[] = [];
-  let have = 0;
-  let need = 5;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    waiting.push(chunk);
-    have += chunk.byteLength;
-    if (have < need) continue;
-    let rest = waiting.length === 1 ? chunk : Buffer.concat(waiting, have);
-    const messages: Buffer[] = [];
-    for (need = 5; rest.byteLength >= 5; need = 5) {
-      need += lengthOf(rest);
-      if (rest.byteLength < need) break;
-      messages.push(rest.subarray(5, need));
-      rest = rest.subarray(need);
-    }
-    waiting = [rest];
-    have = rest.byteLength;
-    if (messages.length > 0) yield messages;
-  }
-}
-
-function lengthOf(head: Buffer): number {
-  if (head[0] !== 0) throw new ConnectError('the client compresses', Code.Unimplemented);
-  const length = head.readUInt32BE(1);
-  if (length > MAX_MESSAGE)
-    throw new ConnectError('the client sent too long a message', Code.ResourceExhausted);
-  return length;
+function gone(peer: Peer): ConnectError {
+  return new ConnectError(`the ${peer} has gone away`, Code.Unavailable);
 }
 
 function statusOf(headers: IncomingHttpHeaders): ConnectError | undefined {
   const code = Number(headers['grpc-status'] ?? Code.Unknown);
   if (code === 0) return undefined;
   const text = String(headers['grpc-message'] ?? '');
-  return new ConnectError(decoded(text), code in Code ? code : Code.Unknown);
+  const error = new ConnectError(decoded(text), code in Code ? code : Code.Unknown);
+  for (const { typeUrl, value } of statusIn(headers)?.details ?? [])
+    error.details.push({ type: typeUrl, value });
+  return error;
+}
+
+/** The typed details of an error. Undefined when there are none, or they cannot be read. */
+function statusIn(headers: IncomingHttpHeaders): Status | undefined {
+  const text = headers['grpc-status-details-bin'];
+  if (typeof text !== 'string') return undefined;
+  try {
+    return fromBinary(StatusSchema, Buffer.from(text, 'base64'));
+  } catch {
+    return undefined;
+  }
 }
 
 function decoded(text: string): string {

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file auth.proto.
  */
 export const file_auth: GenFile = /*@__PURE__*/
-  fileDesc("CgphdXRoLnByb3RvEhBtb2J5LmZpbGVzeW5jLnYxIiIKEkNyZWRlbnRpYWxzUmVxdWVzdBIMCgRob3N0GAEgASgJIjcKE0NyZWRlbnRpYWxzUmVzcG9uc2USEAoIdXNlcm5hbWUYASABKAkSDgoGc2VjcmV0GAIgASgJImQKEUZldGNoVG9rZW5SZXF1ZXN0EhEKCWNsaWVudF9pZBgBIAEoCRIMCgRob3N0GAIgASgJEg0KBXJlYWxtGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSDgoGc2NvcGVzGAUgAygJIkoKEkZldGNoVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRISCgpleHBpcmVzX2luGAIgASgDEhEKCWlzc3VlZF9hdBgDIAEoAyI2ChhHZXRUb2tlbkF1dGhvcml0eVJlcXVlc3QSDAoEaG9zdBgBIAEoCRIMCgRzYWx0GAIgASgMIi8KGUdldFRva2VuQXV0aG9yaXR5UmVzcG9uc2USEgoKcHVibGljX2tleRgBIAEoDDKpAgoEQXV0aBJaCgtDcmVkZW50aWFscxIkLm1vYnkuZmlsZXN5bmMudjEuQ3JlZGVudGlhbHNSZXF1ZXN0GiUubW9ieS5maWxlc3luYy52MS5DcmVkZW50aWFsc1Jlc3BvbnNlElcKCkZldGNoVG9rZW4SIy5tb2J5LmZpbGVzeW5jLnYxLkZldGNoVG9rZW5SZXF1ZXN0GiQubW9ieS5maWxlc3luYy52MS5GZXRjaFRva2VuUmVzcG9uc2USbAoRR2V0VG9rZW5BdXRob3JpdHkSKi5tb2J5LmZpbGVzeW5jLnYxLkdldFRva2VuQXV0aG9yaXR5UmVxdWVzdBorLm1vYnkuZmlsZXN5bmMudjEuR2V0VG9rZW5BdXRob3JpdHlSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CgphdXRoLnByb3RvEhBtb2J5LmZpbGVzeW5jLnYxIiIKEkNyZWRlbnRpYWxzUmVxdWVzdBIMCgRob3N0GAEgASgJIjcKE0NyZWRlbnRpYWxzUmVzcG9uc2USEAoIdXNlcm5hbWUYASABKAkSDgoGc2VjcmV0GAIgASgJImQKEUZldGNoVG9rZW5SZXF1ZXN0EhEKCWNsaWVudF9pZBgBIAEoCRIMCgRob3N0GAIgASgJEg0KBXJlYWxtGAMgASgJEg8KB3NlcnZpY2UYBCABKAkSDgoGc2NvcGVzGAUgAygJIkoKEkZldGNoVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRISCgpleHBpcmVzX2luGAIgASgDEhEKCWlzc3VlZF9hdBgDIAEoAyI2ChhHZXRUb2tlbkF1dGhvcml0eVJlcXVlc3QSDAoEaG9zdBgBIAEoCRIMCgRzYWx0GAIgASgMIi8KGUdldFRva2VuQXV0aG9yaXR5UmVzcG9uc2USEgoKcHVibGljX2tleRgBIAEoDCJKChtWZXJpZnlUb2tlbkF1dGhvcml0eVJlcXVlc3QSDAoEaG9zdBgBIAEoCRIPCgdwYXlsb2FkGAIgASgMEgwKBHNhbHQYAyABKAwiLgocVmVyaWZ5VG9rZW5BdXRob3JpdHlSZXNwb25zZRIOCgZzaWduZWQYASABKAwyoAMKBEF1dGgSWgoLQ3JlZGVudGlhbHMSJC5tb2J5LmZpbGVzeW5jLnYxLkNyZWRlbnRpYWxzUmVxdWVzdBolLm1vYnkuZmlsZXN5bmMudjEuQ3JlZGVudGlhbHNSZXNwb25zZRJXCgpGZXRjaFRva2VuEiMubW9ieS5maWxlc3luYy52MS5GZXRjaFRva2VuUmVxdWVzdBokLm1vYnkuZmlsZXN5bmMudjEuRmV0Y2hUb2tlblJlc3BvbnNlEmwKEUdldFRva2VuQXV0aG9yaXR5EioubW9ieS5maWxlc3luYy52MS5HZXRUb2tlbkF1dGhvcml0eVJlcXVlc3QaKy5tb2J5LmZpbGVzeW5jLnYxLkdldFRva2VuQXV0aG9yaXR5UmVzcG9uc2USdQoUVmVyaWZ5VG9rZW5BdXRob3JpdHkSLS5tb2J5LmZpbGVzeW5jLnYxLlZlcmlmeVRva2VuQXV0aG9yaXR5UmVxdWVzdBouLm1vYnkuZmlsZXN5bmMudjEuVmVyaWZ5VG9rZW5BdXRob3JpdHlSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message moby.filesync.v1.CredentialsRequest
@@ -161,6 +161,52 @@ export const GetTokenAuthorityResponseSchema: GenMessage<GetTokenAuthorityRespon
   messageDesc(file_auth, 5);
 
 /**
+ * @generated from message moby.filesync.v1.VerifyTokenAuthorityRequest
+ */
+export type VerifyTokenAuthorityRequest = Message<"moby.filesync.v1.VerifyTokenAuthorityRequest"> & {
+  /**
+   * @generated from field: string host = 1;
+   */
+  host: string;
+
+  /**
+   * @generated from field: bytes payload = 2;
+   */
+  payload: Uint8Array;
+
+  /**
+   * @generated from field: bytes salt = 3;
+   */
+  salt: Uint8Array;
+};
+
+/**
+ * Describes the message moby.filesync.v1.VerifyTokenAuthorityRequest.
+ * Use `create(VerifyTokenAuthorityRequestSchema)` to create a new message.
+ */
+export const VerifyTokenAuthorityRequestSchema: GenMessage<VerifyTokenAuthorityRequest> = /*@__PURE__*/
+  messageDesc(file_auth, 6);
+
+/**
+ * @generated from message moby.filesync.v1.VerifyTokenAuthorityResponse
+ */
+export type VerifyTokenAuthorityResponse = Message<"moby.filesync.v1.VerifyTokenAuthorityResponse"> & {
+  /**
+   * The signature, and the payload behind it.
+   *
+   * @generated from field: bytes signed = 1;
+   */
+  signed: Uint8Array;
+};
+
+/**
+ * Describes the message moby.filesync.v1.VerifyTokenAuthorityResponse.
+ * Use `create(VerifyTokenAuthorityResponseSchema)` to create a new message.
+ */
+export const VerifyTokenAuthorityResponseSchema: GenMessage<VerifyTokenAuthorityResponse> = /*@__PURE__*/
+  messageDesc(file_auth, 7);
+
+/**
  * @generated from service moby.filesync.v1.Auth
  */
 export const Auth: GenService<{
@@ -189,6 +235,14 @@ export const Auth: GenService<{
     methodKind: "unary";
     input: typeof GetTokenAuthorityRequestSchema;
     output: typeof GetTokenAuthorityResponseSchema;
+  },
+  /**
+   * @generated from rpc moby.filesync.v1.Auth.VerifyTokenAuthority
+   */
+  verifyTokenAuthority: {
+    methodKind: "unary";
+    input: typeof VerifyTokenAuthorityRequestSchema;
+    output: typeof VerifyTokenAuthorityResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_auth, 0);

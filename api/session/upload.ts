@@ -3,10 +3,10 @@ import type { Session } from '../../builder/session.ts';
 import { asBytes, readFields } from '../../solver/llb/wire.ts';
 import type { ClientSession } from './client-session.ts';
 
-const PULL = '/moby.upload.v1.Upload/Pull';
+export const PULL = '/moby.upload.v1.Upload/Pull';
 /** In which a call names what it wants. */
 const URL_HOST = 'urlhost';
-const URL_PATH = 'urlpath';
+export const URL_PATH = 'urlpath';
 /** The least that is read before `max` is asked for the limit: the header of a tar archive. */
 const START = 512;
 

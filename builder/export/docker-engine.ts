@@ -43,7 +43,8 @@ export function engineExporter(engine: Engine, image: ImageOptions): Exporter {
   };
 }
 
-function engineRuns(): boolean {
+/** True when a Docker engine answers. */
+export function engineRuns(): boolean {
   return (
     spawnSync('docker', ['version', '--format', '{{.Server.Version}}'], {
       stdio: 'ignore',
@@ -52,7 +53,12 @@ function engineRuns(): boolean {
   );
 }
 
-async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
+/** Loads an archive into the Docker engine. Throws KILN_ENGINE_LOAD when it refuses. */
+export async function dockerLoad(
+  archive: string,
+  signal: AbortSignal,
+  hint = 'the image is in the local store: mend the engine, then build again with --load',
+): Promise<void> {
   // The archive goes through standard input, because the client may not see Kiln's files: it may
   // run in a container or from a snap package.
   const input = openSync(archive, 'r');
@@ -74,6 +80,6 @@ async function dockerLoad(archive: string, signal: AbortSignal): Promise<void> {
     throw new KilnError(
       'KILN_ENGINE_LOAD',
       `the Docker engine did not load the image: ${stderr.trim()}`,
-      { hint: 'the image is in the local store: mend the engine, then build again with --load' },
+      { hint },
     );
 }

@@ -12,7 +12,11 @@ import type { Session } from '../session.ts';
  * cannot work, and KILN_OUTPUT_UNWRITABLE for a path that cannot be written. `isDriven`: what the
  * result will be is not known yet, so its form is left to the exporters.
  */
-export function tryOutputs(request: BuildRequest, session: Session, isDriven = false): void {
+export function tryOutputs(
+  request: BuildRequest,
+  session: Pick<Session, 'output'>,
+  isDriven = false,
+): void {
   const { outputs, cacheTo } = request;
   requireDistinctPlaces(outputs);
   for (const output of outputs) {

@@ -9,6 +9,7 @@ import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { Command } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
+import type { Builds } from '../builds.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { dockerProxies } from '../docker-proxies.ts';
 import { openLocalEngine } from '../engine.ts';
@@ -48,7 +49,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../result-files.ts')).checkResultFiles(options);
   checkOutputs(options);
-  await using engine = openLocalEngine();
+  await using builds = await openBuilds(options);
   using cancel = cancelOnSignals();
   const view = lendingView(await createView(options.progress, stderr, viewOptions()));
   const failure = await openFailure(options, view);
@@ -62,10 +63,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   };
   for (const event of flagWarnings) progress(event);
   try {
-    const session = localSession(options, engine, cancel.signal, failure);
-    const { response } = await build(engine, options.request, session, progress, cancel.signal, {
-      leftover: resultFiles(options),
-    });
+    const response = await builds.build(progress, cancel.signal, failure);
     await writeResultFiles(options, response);
     view.close('done');
     await printResult(options, response, warnings);
@@ -77,6 +75,28 @@ export async function run(argv: readonly string[]): Promise<number> {
     await printNextSteps(argv, error, options, failure);
     return code;
   }
+}
+
+/** Opens the builder elsewhere that the options name, or else the store of this host. */
+async function openBuilds(options: BuildOptions): Promise<Builds> {
+  const { builder } = options;
+  if (builder)
+    return await (await import('../builds-elsewhere.ts')).buildsElsewhere(options, builder);
+  const engine = openLocalEngine();
+  const { request } = options;
+  return {
+    async build(progress, signal, failure) {
+      const session = localSession(options, engine, signal, failure);
+      const leftover = resultFiles(options);
+      return (await build(engine, request, session, progress, signal, { leftover })).response;
+    },
+    async call(call, progress, signal) {
+      const { answerCall } = await import('../../builder/call.ts');
+      const session = localSession(options, engine, signal);
+      return await answerCall(call, { request, engine, session, progress, signal });
+    },
+    [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+  };
 }
 
 /**
@@ -131,6 +151,7 @@ async function openFailure(
   { lend }: LendingView,
 ): Promise<OnFailure | undefined> {
   if (options.onError === undefined && options.outputOnError === undefined) return undefined;
+  if (options.builder) return undefined;
   const { onFailure } = await import('../failure/on-failure.ts');
   const interactive = process.stdin.isTTY === true && stdout.isTTY === true;
   return onFailure(options, { interactive, lend });
@@ -146,7 +167,7 @@ async function printNextSteps(
   if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none')
     return;
   for (const note of failure?.notes ?? []) stderr.write(`${redactUrl(note)}\n`);
-  if (!(error instanceof KilnError)) return;
+  if (!(error instanceof KilnError) || options.builder) return;
   const { reproduction } = await import('../reproduce.ts');
   const command = reproduction(argv, error);
   if (command !== undefined) stderr.write(`\nTo open a shell in the failed step:\n  ${command}\n`);
@@ -166,7 +187,7 @@ async function runCall(
   call: CallSpec,
   flagWarnings: readonly WarningEvent[],
 ): Promise<number> {
-  await using engine = openLocalEngine();
+  await using builds = await openBuilds(options);
   using cancel = cancelOnSignals();
   const view = await createView(options.progress, stderr, viewOptions());
   const warnings: WarningEvent[] = [];
@@ -176,19 +197,8 @@ async function runCall(
   };
   for (const event of flagWarnings) progress(event);
   try {
-    const { answerCall } = await import('../../builder/call.ts');
-    const { signal } = cancel;
-    const session = localSession(options, engine, signal);
-    const result = await answerCall(
-      { ...call, shownName: shownName(options) },
-      {
-        request: options.request,
-        engine,
-        session,
-        progress,
-        signal,
-      },
-    );
+    const asked = { ...call, shownName: shownName(options) };
+    const result = await builds.call(asked, progress, cancel.signal);
     view.close('done');
     if (options.progress !== 'quiet' && options.progress !== 'rawjson')
       await printWarnings(warnings);

@@ -60,7 +60,11 @@ function buildCommand(): Command {
         'set method for evaluating build: check, outline or targets (with ,format=json for JSON)',
       )
       .option('--check', 'shorthand for --call=check')
-      .addOption(new Option('--builder <name>', 'no effect: Kiln has no other builders'))
+      .option(
+        '--builder <address>',
+        'build at a server of the API of BuildKit: unix://PATH, tcp://HOST:PORT, ' +
+          'docker-container://NAME or ssh://HOST (default: BUILDX_BUILDER or BUILDKIT_HOST)',
+      )
       .addOption(
         new Option('--compress', 'no effect: the context is not sent to a daemon').hideHelp(),
       )

@@ -5,6 +5,7 @@ import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
 import { parseArguments } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
+import { builderAddress } from '../builder-address.ts';
 import { atFlag, flagError } from '../flag-error.ts';
 import { progressMode } from '../progress-mode.ts';
 import { attestFlags } from './attestations.ts';
@@ -15,7 +16,7 @@ import { parseContexts } from './contexts.ts';
 import { parseFailureOutput } from './failure-output.ts';
 import type { GivenFlags } from './given-flags.ts';
 import { namedValues } from './named-values.ts';
-import { parseOutputs } from './outputs.ts';
+import { type OutputFlags, parseOutputs } from './outputs.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
 import { parseStepFlags } from './step-flags.ts';
 import { warningsWithoutEffect } from './without-effect.ts';
@@ -62,10 +63,11 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     list('buildContext'),
     warn,
   );
+  const builder = builderAddress(text('builder'), host.env);
   const secrets = parseSecrets(list('secret'), host.env, contexts, warn);
   const request = buildRequest({
     ...contexts,
-    ...resultFlags({ has, list, text }, host, warn),
+    ...resultFlags({ has, list, text }, host, builder ? 'nowhere' : 'store', warn),
     ...parseStepFlags({ has, list, text }, host.cpus, warn),
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
@@ -75,11 +77,12 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     request,
     shownContext,
     lentPaths,
+    builder,
     secrets,
     ssh: list('ssh').map(parseSsh),
     progress: has('quiet') ? 'quiet' : progressMode(text('progress'), host.env),
     quiet: has('quiet'),
-    explain: has('explain'),
+    explain: has('explain') && !builder,
     iidFile: text('iidfile'),
     metadataFile: text('metadataFile'),
     onError: onError(text('onError')),
@@ -88,7 +91,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   };
   return {
     options,
-    warnings: [...warnings, ...warningsWithoutEffect(flags, host.env, request.outputs)],
+    warnings: [...warnings, ...warningsWithoutEffect(flags, host.env, request.outputs, builder)],
   };
 }
 
@@ -96,6 +99,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
 function resultFlags(
   { has, list, text }: GivenFlags,
   host: Host,
+  otherwise: OutputFlags['otherwise'],
   warn: (sentence: string) => void,
 ): Partial<BuildRequest> {
   const alone = (name: string) => environmentValue(name, host.env, warn);
@@ -109,6 +113,7 @@ function resultFlags(
     tags,
     push: has('push'),
     load: has('load'),
+    otherwise,
   };
   return {
     tags,

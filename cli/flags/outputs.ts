@@ -21,12 +21,15 @@ export interface OutputFlags {
   readonly tags: readonly string[];
   readonly push: boolean;
   readonly load: boolean;
+  /** Where the result goes without a flag about it. */
+  readonly otherwise: 'store' | 'nowhere';
 }
 
 /**
  * Parses `--output` as buildx does, together with `--push`, `--load`, `--annotation` and `--tag`.
  * An output is `type=…,dest=…`, or just a directory, or `-` for a tar on standard output. Without
- * any output the result is an image in the local store. Paths become absolute.
+ * any output the result is an image in the local store, or it is
+ * nowhere (`otherwise`). Paths become absolute.
  *
  * `isTerminal` says whether standard output is a terminal, to which no archive is written. Throws
  * KILN_OUTPUT_INVALID and KILN_ANNOTATION_INVALID.
@@ -42,7 +45,8 @@ export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpe
     else outputs.push(new Map([['type', 'registry']]));
   }
   if (flags.load) outputs.push(new Map([['type', 'docker']]));
-  if (outputs.length === 0) outputs.push(new Map([['type', 'image']]));
+  if (outputs.length === 0 && flags.otherwise === 'store')
+    outputs.push(new Map([['type', 'image']]));
   return outputs.flatMap((attributes) => {
     const type = attributes.get('type') ?? '';
     if (type === 'cacheonly') {

@@ -1,5 +1,6 @@
 import { formatReference, parseReference } from '../../base/reference.ts';
 import type { OutputSpec } from '../../exporter/output-spec.ts';
+import type { BuilderAddress } from '../builder-address.ts';
 
 /**
  * Returns warnings about flags and variables of docker that have no effect in Kiln, so that nothing
@@ -10,7 +11,9 @@ export function warningsWithoutEffect(
   flags: Readonly<Record<string, unknown>>,
   env: Readonly<Record<string, string | undefined>>,
   outputs: readonly OutputSpec[],
+  elsewhere?: BuilderAddress | undefined,
 ): readonly string[] {
+  if (elsewhere) return warningsElsewhere(flags, outputs, elsewhere);
   const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
   const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
   const callFlag =
@@ -80,6 +83,44 @@ export function warningsWithoutEffect(
     ],
   ];
   return warnings.flatMap(([applies, sentence]) => (applies ? [sentence] : []));
+}
+
+/** Flags that BuildKit's API has no words for. Without them, the result is the same. */
+const NOT_SENT = [
+  ['explain', '--explain'],
+  ['onError', '--on-error'],
+  ['outputOnError', '--output-on-error'],
+  ['maxParallelism', '--max-parallelism'],
+  ['memory', '--memory'],
+  ['memorySwap', '--memory-swap'],
+  ['cpus', '--cpus'],
+  ['pids', '--pids'],
+  ['cpuPeriod', '--cpu-period'],
+  ['cpuQuota', '--cpu-quota'],
+  ['cpuShares', '--cpu-shares'],
+  ['cpusetCpus', '--cpuset-cpus'],
+  ['cpusetMems', '--cpuset-mems'],
+] as const;
+
+/** The same for a build that is sent to a builder elsewhere. */
+function warningsElsewhere(
+  flags: Readonly<Record<string, unknown>>,
+  outputs: readonly OutputSpec[],
+  { address }: BuilderAddress,
+): readonly string[] {
+  const isCall = flags['check'] === true || flags['call'] !== undefined;
+  const isCacheOnly = flags['output'] !== undefined;
+  return [
+    ...NOT_SENT.filter(([name]) => flags[name] !== undefined && flags[name] !== false).map(
+      ([, flag]) => `${flag} has no effect: it cannot be sent to ${address}`,
+    ),
+    ...(outputs.length === 0 && !isCall && !isCacheOnly
+      ? [
+          'no output is given: the result stays in the cache of the builder, without a name; ' +
+            'use --push, --load or --output',
+        ]
+      : []),
+  ];
 }
 
 /** Returns the tags that name no image, such as those that `name=` of an `--output` replaces. */

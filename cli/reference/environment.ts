@@ -123,7 +123,6 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
   {
     title: 'No effect, with a warning',
     variables: [
-      { names: ['BUILDX_BUILDER'], text: 'Kiln has no other builders.' },
       { names: ['DOCKER_BUILDKIT'], text: "Kiln does not have docker's legacy builder (`0`)." },
       { names: ['DOCKER_CONTENT_TRUST'], text: 'Kiln does not verify image signatures.' },
       { names: ['BUILDX_GIT_LABELS'], text: 'Set labels with `--label`.' },
@@ -177,8 +176,16 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
         text: '`none` and `true`: no traces are sent.',
       },
       {
+        names: ['BUILDX_BUILDER'],
+        text:
+          'The address of the server that `kiln build` builds at, without `--builder`. A name ' +
+          'that is no address has no effect, with a warning.',
+      },
+      {
         names: ['BUILDKIT_HOST'],
-        text: 'The address of the server that Kiln connects to when it is called `buildctl`.',
+        text:
+          'The address of the server that Kiln connects to when it is called `buildctl`, and ' +
+          'that `kiln build` builds at, without `--builder` and BUILDX_BUILDER.',
       },
     ],
   },

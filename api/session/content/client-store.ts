@@ -11,7 +11,7 @@ import type { ClientSession } from '../client-session.ts';
 
 const SERVICE = '/containerd.services.content.v1.Content';
 /** In which a call names the store. */
-const STORE_ID = 'buildkit-attachable-store-id';
+export const STORE_ID = 'buildkit-attachable-store-id';
 
 type Named = Pick<Descriptor, 'digest' | 'size'>;
 

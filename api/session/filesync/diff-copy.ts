@@ -5,7 +5,17 @@ import type { ClientSession } from '../client-session.ts';
 import { isDirectoryStat } from './go-mode.ts';
 import { type FileStat, PACKET, type Packet, packetBytes, readPacket } from './packet.ts';
 
-const METHOD = '/moby.filesync.v1.FileSync/DiffCopy';
+/** The method by which a client sends its directories. */
+export const FILE_SYNC = '/moby.filesync.v1.FileSync/DiffCopy';
+
+/** The headers in which a call names what is wanted. */
+const WANTED = {
+  directory: 'dir-name',
+  include: 'include-patterns',
+  exclude: 'exclude-patterns',
+  follow: 'followpaths',
+} as const;
+const ENCODED = '-encoded';
 
 /** More files than this are not a build context. */
 const MAX_FILES = 5_000_000;
@@ -36,18 +46,36 @@ export async function receiveDirectory(
   receiver: FileReceiver,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!session.supports(METHOD))
+  if (!session.supports(FILE_SYNC))
     throw new ConnectError('the client lends no directories', Code.Unimplemented);
   const done = new AbortController();
   const stream = session.client.stream(
-    METHOD,
+    FILE_SYNC,
     metadataFor(name, wanted),
     AbortSignal.any([signal, done.signal]),
   );
   try {
-    await new Receiving(stream, receiver).run();
+    await receiveFiles(stream, receiver, 'the directory of the client cannot be read');
   } finally {
     done.abort();
+  }
+}
+
+/**
+ * Receives a tree by the protocol of packet.ts, from whichever end. What the sender tells is
+ * hostile, see `receiveDirectory`. Errors begin with `failed`.
+ */
+export async function receiveFiles(
+  stream: InnerStream,
+  receiver: FileReceiver,
+  failed: string,
+): Promise<void> {
+  try {
+    await new Receiving(stream, receiver).run();
+  } catch (error) {
+    throw error instanceof WrongTalk
+      ? new ConnectError(`${failed}: ${error.message}`, Code.Unknown)
+      : error;
   }
 }
 
@@ -163,8 +191,11 @@ function isAfter(name: string, other: string): boolean {
   return Buffer.compare(Buffer.from(name), Buffer.from(other)) > 0;
 }
 
-function wrong(why: string): ConnectError {
-  return new ConnectError(`the directory of the client cannot be read: ${why}`, Code.Unknown);
+/** The sender does not keep to the protocol, or says itself what went wrong. */
+class WrongTalk extends Error {}
+
+function wrong(why: string): WrongTalk {
+  return new WrongTalk(why);
 }
 
 function metadataFor(
@@ -173,16 +204,16 @@ function metadataFor(
 ): Record<string, string | readonly string[]> {
   return Object.fromEntries(
     [
-      ['dir-name', [name]] as const,
-      ['include-patterns', include] as const,
-      ['exclude-patterns', exclude] as const,
-      ['followpaths', follow] as const,
+      [WANTED.directory, [name]] as const,
+      [WANTED.include, include] as const,
+      [WANTED.exclude, exclude] as const,
+      [WANTED.follow, follow] as const,
     ].flatMap(([key, values]): [string, string | readonly string[]][] => {
       if (values.length === 0) return [];
       if (values.every(isPlain)) return [[key, values]];
       return [
         [key, values.map(encoded)],
-        [`${key}-encoded`, '1'],
+        [`${key}${ENCODED}`, '1'],
       ];
     }),
   );
@@ -196,4 +227,31 @@ function isPlain(text: string): boolean {
 /** As Go's url.QueryUnescape reads it. */
 function encoded(text: string): string {
   return encodeURIComponent(text).replace(/%20/g, '+');
+}
+
+/**
+ * Reads what a call wants of which directory, as `metadataFor` writes it. `values` are those of a
+ * header. Throws a ConnectError for a text that cannot be decoded.
+ */
+export function wantedIn(
+  values: (header: string) => readonly string[],
+): { readonly name: string } & Pick<WantedFiles, 'include' | 'exclude' | 'follow'> {
+  const read = (header: string): readonly string[] => {
+    const texts = values(header);
+    return values(`${header}${ENCODED}`)[0] === '1' ? texts.map(decoded) : texts;
+  };
+  return {
+    name: read(WANTED.directory)[0] ?? '',
+    include: read(WANTED.include),
+    exclude: read(WANTED.exclude),
+    follow: read(WANTED.follow),
+  };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    throw new ConnectError(`${JSON.stringify(text)} is not encoded`, Code.InvalidArgument);
+  }
 }

@@ -14,12 +14,12 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { futimens, type Timespec, utimensat } from '../../../snapshotter/sys/calls.ts';
+import { futimens, utimensat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import type { FileReceiver } from './diff-copy.ts';
 import { GO_MODE, isDirectoryStat, permissionsOf, typeOf } from './go-mode.ts';
 import { FEW, isBelieved, type KnownFile, type KnownFiles } from './known-files.ts';
-import type { FileStat } from './packet.ts';
+import { type FileStat, modTimeOf } from './packet.ts';
 
 /** Content up to this size is compared with what we have before it takes its place. */
 const COMPARED = 1 << 20;
@@ -109,7 +109,7 @@ export class DirectoryCopy implements FileReceiver {
     const fd = incoming.fd!;
     // What a new file gets of its mode depends on the umask.
     fchmodSync(fd, permissionsOf(stat.mode));
-    futimens(fd, timeOf(stat), timeOf(stat));
+    futimens(fd, modTimeOf(stat), modTimeOf(stat));
     closeSync(fd);
     this.#keep(stat, { ...stat, received: Date.now() });
   }
@@ -119,7 +119,7 @@ export class DirectoryCopy implements FileReceiver {
     for (const stat of this.#links) this.#link(stat);
     // The innermost first: nothing is made in a directory after its time is set.
     for (const stat of this.#directories.reverse())
-      utimensat(AT.FDCWD, this.#place(stat.path), timeOf(stat), timeOf(stat));
+      utimensat(AT.FDCWD, this.#place(stat.path), modTimeOf(stat), modTimeOf(stat));
     return this.#now;
   }
 
@@ -154,7 +154,7 @@ export class DirectoryCopy implements FileReceiver {
     const place = this.#place(stat.path);
     removeOther(place);
     symlinkSync(stat.linkname, place);
-    utimensat(AT.FDCWD, place, timeOf(stat), timeOf(stat));
+    utimensat(AT.FDCWD, place, modTimeOf(stat), modTimeOf(stat));
   }
 
   /** Another name of a file that was told before: never of anything else. */
@@ -183,7 +183,8 @@ export class DirectoryCopy implements FileReceiver {
       return false;
     if (!readFileSync(place).equals(Buffer.concat(pieces))) return false;
     if (before.mode !== stat.mode) chmodSync(place, permissionsOf(stat.mode));
-    if (before.modTime !== stat.modTime) utimensat(AT.FDCWD, place, timeOf(stat), timeOf(stat));
+    if (before.modTime !== stat.modTime)
+      utimensat(AT.FDCWD, place, modTimeOf(stat), modTimeOf(stat));
     this.#keep(stat, { ...stat, received: Date.now() });
     return true;
   }
@@ -222,11 +223,4 @@ function removeOther(place: string): void {
 
 function writeAll(fd: number, bytes: Uint8Array): void {
   for (let rest = bytes; rest.byteLength > 0; ) rest = rest.subarray(writeSync(fd, rest));
-}
-
-const SECOND = 1_000_000_000n;
-
-function timeOf({ modTime }: FileStat): Timespec {
-  const nsec = ((modTime % SECOND) + SECOND) % SECOND;
-  return { sec: Number((modTime - nsec) / SECOND), nsec: Number(nsec) };
 }

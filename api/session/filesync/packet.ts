@@ -1,3 +1,4 @@
+import type { Timespec } from '../../../snapshotter/sys/calls.ts';
 import {
   asBigInt,
   asBytes,
@@ -145,4 +146,12 @@ export function statPacket(stat: FileStat | undefined): Uint8Array {
       stat,
     );
   });
+}
+
+const SECOND = 1_000_000_000n;
+
+/** The time of a file, as the kernel has it. */
+export function modTimeOf({ modTime }: FileStat): Timespec {
+  const nsec = ((modTime % SECOND) + SECOND) % SECOND;
+  return { sec: Number((modTime - nsec) / SECOND), nsec: Number(nsec) };
 }

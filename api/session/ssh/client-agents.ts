@@ -2,11 +2,12 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import { lendAgents } from '../../../builder/session/lend-agents.ts';
 import type { SessionAgents } from '../../../builder/session.ts';
 import type { SshAgentSource } from '../../../executor/ssh/agent.ts';
-import { MAX_MESSAGE, string } from '../../../executor/ssh/wire.ts';
+import { string } from '../../../executor/ssh/wire.ts';
 import type { Store } from '../../../snapshotter/store/root.ts';
-import { asBytes, encode, readFields, writeBytes } from '../../../solver/llb/wire.ts';
+import { encode, writeBytes } from '../../../solver/llb/wire.ts';
 import { SSH } from '../../proto/ssh.gen.ts';
 import type { ClientSession } from '../client-session.ts';
+import { agentMessages } from './agent-messages.ts';
 
 const FORWARD = '/moby.sshforward.v1.SSH/ForwardAgent';
 /** In which a call names the agent. */
@@ -45,7 +46,7 @@ function agentOf(client: ClientSession, id: string, signal: AbortSignal): SshAge
         { [AGENT_ID]: id },
         AbortSignal.any([signal, closed.signal]),
       );
-      const answers = messagesIn(stream.receive());
+      const answers = agentMessages(stream.receive());
       return {
         async ask(request) {
           await stream.send(encode((out) => writeBytes(out, 1, string(request))));
@@ -57,24 +58,4 @@ function agentOf(client: ClientSession, id: string, signal: AbortSignal): SshAge
       };
     },
   };
-}
-
-/** The messages of the agent, which the pieces of the stream may cut anywhere. */
-async function* messagesIn(
-  pieces: AsyncIterable<readonly Buffer[]>,
-): AsyncGenerator<Buffer, void, void> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const messages of pieces) {
-    const data = messages.flatMap((message) =>
-      [...readFields(message)].filter(({ number }) => number === 1).map(asBytes),
-    );
-    rest = Buffer.concat([rest, ...data]);
-    while (rest.byteLength >= 4) {
-      const length = rest.readUInt32BE(0);
-      if (length > MAX_MESSAGE) throw new Error('the ssh agent of the client answers too much');
-      if (rest.byteLength < 4 + length) break;
-      yield rest.subarray(4, 4 + length);
-      rest = rest.subarray(4 + length);
-    }
-  }
 }

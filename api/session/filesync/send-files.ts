@@ -1,0 +1,78 @@
+import { closeSync, readSync } from 'node:fs';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { messageOf } from '../../../base/errors.ts';
+import type { GrpcStream } from '../../grpc/grpc-frames.ts';
+import { type FileStat, PACKET, packetBytes, readPacket, statPacket } from './packet.ts';
+
+/** A packet carries so many bytes of a file. */
+const CHUNK = 256 << 10;
+/** So many files are told at once. */
+const TOLD_TOGETHER = 200;
+
+/** The files that are sent, in the order of the protocol. */
+export interface SentTree {
+  readonly files: Iterable<FileStat>;
+  /** Opens one of them for reading. The descriptor is closed by the caller. */
+  readonly open: (path: string) => number;
+}
+
+/**
+ * Sends a tree by the protocol of packet.ts, from whichever end. Settles when the other side has it
+ * whole. Throws a ConnectError for an error of the other side.
+ */
+export async function sendFiles(stream: GrpcStream, tree: SentTree): Promise<void> {
+  const told: FileStat[] = [];
+  const telling = tell(stream, tree.files, told);
+  // The other side is told, ends the stream, and the error is thrown below.
+  telling.catch((error) =>
+    stream.send(packetBytes(PACKET.error, 0, Buffer.from(messageOf(error)))),
+  );
+  for await (const messages of stream.receive())
+    for (const message of messages) {
+      const packet = readPacket(message);
+      if (packet.type === PACKET.request) await sendContent(stream, tree, told, packet.id);
+      else if (packet.type === PACKET.fin) {
+        await stream.send(packetBytes(PACKET.fin));
+        stream.end();
+      } else if (packet.type === PACKET.error)
+        throw new ConnectError(Buffer.from(packet.data).toString(), Code.Unknown);
+    }
+  await telling;
+}
+
+async function tell(
+  stream: GrpcStream,
+  files: Iterable<FileStat>,
+  told: FileStat[],
+): Promise<void> {
+  let together: Uint8Array[] = [];
+  for (const stat of files) {
+    told.push(stat);
+    together.push(statPacket(stat));
+    if (together.length < TOLD_TOGETHER) continue;
+    await stream.send(...together);
+    together = [];
+  }
+  await stream.send(...together, statPacket(undefined));
+}
+
+async function sendContent(
+  stream: GrpcStream,
+  tree: SentTree,
+  told: readonly FileStat[],
+  id: number,
+): Promise<void> {
+  const stat = told[id];
+  if (!stat) throw new ConnectError('a file is asked for that is not there', Code.Unknown);
+  const fd = tree.open(stat.path);
+  try {
+    for (;;) {
+      const buffer = Buffer.allocUnsafe(CHUNK);
+      const data = buffer.subarray(0, readSync(fd, buffer));
+      await stream.send(packetBytes(PACKET.data, id, data));
+      if (data.byteLength === 0) return;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,85 @@
+import { formatPlatform } from '../base/platform.ts';
+import { formatReference } from '../base/reference.ts';
+import type { BuildRequest } from '../builder/request.ts';
+import type { ImageOptions, OutputSpec } from '../exporter/output-spec.ts';
+
+type Attributes = Record<string, string>;
+
+/** An output as a server is asked for it: the inverse of `parseOutput`, without places of here. */
+export interface ExporterWords {
+  readonly type: string;
+  readonly attrs: Attributes;
+}
+
+export function exporterWords(
+  output: OutputSpec,
+  { epoch }: Pick<BuildRequest, 'epoch'>,
+): ExporterWords {
+  const { type } = output;
+  switch (output.type) {
+    case 'image':
+      return {
+        type,
+        attrs: defined({
+          ...imageAttributes(output.image, epoch),
+          push: onlyTrue(output.push),
+          store: output.store ? undefined : 'false',
+          'name-canonical': onlyTrue(output.canonical),
+          'push-by-digest': onlyTrue(output.byDigest),
+        }),
+      };
+    case 'oci':
+      return {
+        type,
+        attrs: defined({
+          ...imageAttributes(output.image, epoch),
+          tar: output.tar ? undefined : 'false',
+        }),
+      };
+    case 'docker':
+      return { type, attrs: defined(imageAttributes(output.image, epoch)) };
+    case 'tar':
+      return { type, attrs: defined({ 'attestation-prefix': output.attestationPrefix }) };
+    case 'local':
+      return {
+        type,
+        attrs: defined({
+          'platform-split': flag(output.platformSplit),
+          'attestation-prefix': output.attestationPrefix,
+        }),
+      };
+  }
+}
+
+function imageAttributes(image: ImageOptions, epoch: number | undefined) {
+  return {
+    name: image.names.map(formatReference).join(',') || undefined,
+    compression: image.compression,
+    'compression-level': image.level === undefined ? undefined : String(image.level),
+    'force-compression': onlyTrue(image.forceCompression),
+    'oci-mediatypes': flag(image.ociTypes),
+    'multi-platform': onlyTrue(image.alwaysIndex),
+    // Only with a time to rewrite them to: other servers do more for it than Kiln does.
+    'rewrite-timestamp': epoch === undefined ? undefined : String(image.rewriteTimestamp),
+    ...Object.fromEntries(
+      image.annotations.map(({ target, platform, key, value }) => [
+        `annotation-${target}${platform ? `[${formatPlatform(platform)}]` : ''}.${key}`,
+        value,
+      ]),
+    ),
+  };
+}
+
+function onlyTrue(value: boolean): string | undefined {
+  return value ? 'true' : undefined;
+}
+
+function flag(value: boolean | undefined): string | undefined {
+  return value === undefined ? undefined : String(value);
+}
+
+function defined(attributes: Readonly<Record<string, string | undefined>>): Attributes {
+  return Object.fromEntries(
+    Object.entries(attributes).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}

@@ -1,0 +1,48 @@
+import type { InnerClient } from '../api/grpc/inner-client.ts';
+import type { ProgressSink } from '../base/progress.ts';
+import { withoutLogins } from '../builder/build.ts';
+import { tryOutputs } from '../builder/export/try-outputs.ts';
+import type { BuildRequest } from '../builder/request.ts';
+import type { ExportResponse } from '../exporter/exporter.ts';
+import { layOut } from './lay-out.ts';
+import type { Loans } from './lend/loans.ts';
+import { remoteSolve } from './remote-solve.ts';
+
+/**
+ * Builds at a server of BuildKit's API: the twin of `build`, which builds here. The server asks for
+ * what `loans` lends, and what it makes comes where the request says. Rejects with a KilnError when
+ * the user can correct what went wrong, and with a CancelledError after `signal` was aborted. When
+ * the promise settles, nothing is lent any more.
+ */
+export async function remoteBuild(
+  server: InnerClient,
+  request: BuildRequest,
+  loans: Loans,
+  progress: ProgressSink,
+  signal: AbortSignal,
+): Promise<ExportResponse> {
+  tryOutputs(request, loans);
+  await using scope = new AsyncDisposableStack();
+  const report = withoutLogins(progress);
+  const { solve, finish } = await layOut(request, loans, scope, report, signal);
+  const { ref, response } = await remoteSolve(server, solve, report, signal);
+  await finish(response);
+  return { ...decoded(response), 'buildx.build.ref': `remote/remote/${ref}` };
+}
+
+/** What exporters tell are texts. Some are JSON in base64, which a reader wants as it was. */
+function decoded(response: Readonly<Record<string, string>>): ExportResponse {
+  return Object.fromEntries(
+    Object.entries(response).map(([name, text]) => [name, jsonIn(text) ?? text]),
+  );
+}
+
+function jsonIn(text: string): object | undefined {
+  if (!/^[A-Za-z0-9+/]{4,}=*$/.test(text)) return undefined;
+  try {
+    const value: unknown = JSON.parse(Buffer.from(text, 'base64').toString());
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
