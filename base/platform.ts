@@ -40,21 +40,22 @@ const OS_PART = /^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)
  * other one is that of `host`. Throws KILN_PLATFORM_INVALID.
  */
 export function parsePlatform(text: string, host: Platform): Platform {
-  const fail = (why: string): never => {
-    throw new KilnError(
-      'KILN_PLATFORM_INVALID',
-      `${JSON.stringify(text)} is not a platform: ${why}`,
-      {
-        hint: 'a platform is OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64 or linux/arm/v7',
-      },
-    );
+  const refuse = (sentence: string): never => {
+    throw new KilnError('KILN_PLATFORM_INVALID', sentence, {
+      hint: 'a platform is OS/ARCH or OS/ARCH/VARIANT, such as linux/amd64 or linux/arm/v7',
+    });
   };
+  const fail = (why: string) => refuse(`${JSON.stringify(text)} is not a platform: ${why}`);
   if (text.includes('*')) fail('wildcards are not supported');
   const parts = text.split('/');
   const first =
     OS_PART.exec(parts[0] ?? '') ?? fail(`${JSON.stringify(parts[0])} is not an operating system`);
   for (const part of parts.slice(1))
-    if (!PART.test(part)) fail(`${JSON.stringify(part)} is not a valid part`);
+    if (!PART.test(part))
+      refuse(
+        `${JSON.stringify(part)} is an invalid component of ${JSON.stringify(text)}: platform ` +
+          `specifier component must match "${PART.source}": invalid argument`,
+      );
   const osVersion = decode(first[2] ?? '');
   const osFeatures = (first[3] ?? '').split('+').slice(1).map(decode);
   const extra = {

@@ -12,7 +12,7 @@ import { Outcomes } from './export/outcomes.ts';
 import { tryOutputs } from './export/try-outputs.ts';
 import { BuildLog } from './history/build-log.ts';
 import type { KeptResult } from './history/kept-result.ts';
-import { type BuildRequest, dockerfileName } from './request.ts';
+import { type BuildRequest, dockerfileName, placeOfContext } from './request.ts';
 import type { Session } from './session.ts';
 import { type SolvedBuild, solveBuild } from './solve-build.ts';
 
@@ -178,12 +178,7 @@ function headerOf(
   { context, dockerfile, target, tags }: BuildRequest,
   session: Session,
 ): Readonly<Record<string, unknown>> {
-  const place =
-    context.kind === 'remote'
-      ? context.url
-      : context.kind === 'input' || context.kind === 'graph'
-        ? '-'
-        : (session.shownContext ?? context.name);
+  const place = placeOfContext(context, (name) => session.shownContext ?? name);
   const file = dockerfile.kind === 'input' ? '-' : dockerfileName(dockerfile);
   return { started: Date.now(), context: place, file, target, tags };
 }

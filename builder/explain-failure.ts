@@ -22,7 +22,12 @@ export function explainFailure(
   if (!(error instanceof VertexError)) return error;
   const cause = unhandledOsError(storeFailure(error.cause, store), error.vertex.name);
   const range = withPlace(edges.flatMap(topological), error.vertex.digest)?.metadata.locations[0];
-  if (cause instanceof KilnError) return withDiskHint(cause, store).at(range && placeOf(range));
+  if (cause instanceof CancelledError) return cause;
+  // The vertex stays among the causes: clients of the API are told which one it was.
+  if (cause instanceof KilnError)
+    return withDiskHint(cause, store)
+      .at(range && placeOf(range))
+      .with({ cause: error });
   // An unknown error is a bug. It is reported as one, with the name of the vertex.
   return new Error(`${error.vertex.name}: ${messageOf(cause)}`, { cause });
 }

@@ -120,9 +120,9 @@ const isNameOf = (ref: unknown, reference: unknown) =>
 const contextForm: FieldCheck = (value, field, invalid) => {
   union<'kind', ContextSource>('kind', {
     directory: { name: text },
-    input: { name: optional(text) },
-    remote: { url: text, git: optional(object) },
+    input: { name: optional(text), subdir: optional(text) },
     graph: { definition: text },
+    remote: { url: text, git: optional(object), subdir: optional(text) },
   })(value, field, invalid);
   const source = value as ContextSource;
   if (source.kind === 'remote' && !isGitOf(source.url, source.git))
@@ -224,6 +224,7 @@ export const REQUEST_FIELDS: {
   allow: { form: listOf(text), provenance: 'omitted' },
   devices: { form: listOf(text), provenance: 'omitted' },
   epoch: { form: optional(count), provenance: 'omitted' },
+  checks: { form: oneOf('kiln', 'buildkit'), provenance: 'omitted' },
   outputs: { form: listOf(output), provenance: 'omitted' },
   cacheFrom: {
     form: listOf(

@@ -63,7 +63,7 @@ export type ContextSource =
    * An input of the session: an archive, or a Dockerfile without a context. A session that has
    * several inputs finds it by its name.
    */
-  | { readonly kind: 'input'; readonly name?: string | undefined }
+  | InputContextSource
   /** A git repository, or an archive or a Dockerfile at a URL: see `remoteContext`. */
   | RemoteContextSource
   | GraphSource;
@@ -74,9 +74,18 @@ interface GraphSource {
   readonly definition: string;
 }
 
+interface InputContextSource {
+  readonly kind: 'input';
+  readonly name?: string | undefined;
+  /** The directory in the archive that is the context. Undefined means all of it. */
+  readonly subdir?: string | undefined;
+}
+
 interface RemoteContextSource {
   readonly kind: 'remote';
   readonly url: string;
+  /** The directory in an archive that is the context. Undefined means all of it. */
+  readonly subdir?: string | undefined;
   /** The git repository that `url` names. Undefined for a file of an HTTP server. */
   readonly git: GitRef | undefined;
 }
@@ -92,6 +101,8 @@ export type DockerfileSource =
   | { readonly kind: 'file'; readonly path: string; readonly name: string }
   /** The file `name` in the session's `directory`, which is not the context. */
   | { readonly kind: 'lent'; readonly directory: string; readonly name: string }
+  /** The file `name` in the result of a graph, a pb.Definition in base64. */
+  | { readonly kind: 'graph'; readonly definition: string; readonly name: string }
   /** The session's input. */
   | { readonly kind: 'input' }
   | { readonly kind: 'remote'; readonly url: string }
@@ -176,6 +187,15 @@ export function buildRequest(given: Partial<BuildRequest>): BuildRequest {
 export function dockerfileName(source: DockerfileSource): string | undefined {
   if (source.kind === 'remote') return source.url;
   return 'name' in source ? source.name : undefined;
+}
+
+/** Where a context is: its URL, what `placeOf` says of its directory, or `-` for what was sent. */
+export function placeOfContext(
+  context: ContextSource,
+  placeOf: (directory: string) => string,
+): string {
+  if (context.kind === 'remote') return context.url;
+  return context.kind === 'directory' ? placeOf(context.name) : '-';
 }
 
 /** The context at a URL. Throws KILN_ADD_GIT when it names a git repository with a wrong query. */

@@ -15,7 +15,7 @@ import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { describingCodec } from './describing-codec.ts';
 import { explainFailure } from './explain-failure.ts';
-import { type BuildRequest, dockerfileName } from './request.ts';
+import { type BuildRequest, dockerfileName, placeOfContext } from './request.ts';
 import type { Session } from './session.ts';
 import { workerOf } from './step-worker.ts';
 
@@ -94,12 +94,7 @@ function limitsOf({ limits }: Worker, parallelism: number | undefined): Worker['
  * found by comparing the step with its earlier results in the same project.
  */
 function projectOf({ context, dockerfile, target }: BuildRequest, session: Session): string {
-  const place =
-    context.kind === 'remote'
-      ? context.url
-      : context.kind === 'input' || context.kind === 'graph'
-        ? '-'
-        : session.placeOf(context.name);
+  const place = placeOfContext(context, (name) => session.placeOf(name));
   const file = dockerfile.kind === 'input' ? '-' : (dockerfileName(dockerfile) ?? '');
   return digestOfParts([place, file, target ?? '']);
 }

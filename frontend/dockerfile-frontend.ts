@@ -1,14 +1,19 @@
+import { KilnError } from '../base/errors.ts';
+import { toEvent } from './check/warning.ts';
 import { Findings } from './convert/checks.ts';
+import { warningsBefore } from './convert/checks-before.ts';
 import { convertDockerfile } from './convert/convert.ts';
 import { unusedBuildArgs, unusedContexts, unusedFilters } from './convert/unused.ts';
-import { type Frontend, requestOver } from './gateway.ts';
+import type { FrontendRequest } from './frontend.ts';
+import { type Frontend, type Gateway, requestOver } from './gateway.ts';
+import type { Dockerfile } from './instructions.ts';
 import { parseDockerfile } from './parse.ts';
 
 /** `dockerfile.v0`. Its findings are reported as soon as the lowering ends, even when it fails. */
 export const dockerfileFrontend: Frontend = {
   async solve(gateway, inputs) {
     const request = requestOver(gateway, inputs);
-    const dockerfile = parseDockerfile(request.dockerfile);
+    const dockerfile = parsed(gateway, request);
     const findings = new Findings(request, dockerfile);
     try {
       const result = await convertDockerfile(request, dockerfile, findings);
@@ -25,3 +30,14 @@ export const dockerfileFrontend: Frontend = {
     }
   },
 };
+
+/** Reports what was found above a syntax error. */
+function parsed(gateway: Gateway, request: FrontendRequest): Dockerfile {
+  try {
+    return parseDockerfile(request.dockerfile);
+  } catch (error) {
+    if (error instanceof KilnError)
+      for (const found of warningsBefore(error, request)) gateway.warn(toEvent(found));
+    throw error;
+  }
+}

@@ -28,6 +28,11 @@ export interface GraphOptions {
   readonly cgroupParent: string;
   /** SOURCE_DATE_EPOCH, in seconds since 1970. */
   readonly epoch: number | undefined;
+  /**
+   * `buildkit` leaves Kiln's own checks out, unless the Dockerfile names them, and has those that
+   * BuildKit's present frontend applies to every file.
+   */
+  readonly checks: 'kiln' | 'buildkit';
 }
 
 /** The options of a plain build. */
@@ -44,6 +49,7 @@ export const PLAIN_GRAPH: GraphOptions = {
   ulimits: [],
   cgroupParent: '',
   epoch: undefined,
+  checks: 'kiln',
 };
 const NAMES = Object.keys(PLAIN_GRAPH) as (keyof GraphOptions)[];
 

@@ -6,6 +6,7 @@ import type { KilnError } from '../base/errors.ts';
 import { expandWord } from './expand/expand.ts';
 import type { CommandLine, Dockerfile, Instruction, RunInstruction } from './instructions.ts';
 import { parseDockerfile, parseInstruction } from './parse.ts';
+import { asBuildKitSays } from './problem.ts';
 
 const parse = (text: string): Dockerfile => parseDockerfile({ name: 'Dockerfile', text });
 const only = <K extends Instruction['kind']>(
@@ -79,7 +80,11 @@ for (const { dockerfile, error, config } of GOLDENS.filter(
       const [, line, words] = /^(?:dockerfile parse error on line (\d+): )?([\s\S]*)$/.exec(error)!;
       assert.match(code, /^KILN_DOCKERFILE_/);
       if (LONGER.includes(error)) assert.ok(message.startsWith(error), message);
-      else assert.is(message, honest(words!, dockerfile));
+      else {
+        assert.is(message, honest(words!, dockerfile));
+        const said = asBuildKitSays(failureOf(() => parse(dockerfile)));
+        assert.is(said, honest(error, dockerfile));
+      }
       if (line) assert.is(place?.kind === 'source' && place.start.line, Number(line));
     });
   } else {

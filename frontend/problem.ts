@@ -47,3 +47,25 @@ export function problem(
   const place = where === undefined || 'kind' in where ? where : placeOf(where);
   return new KilnError(code, message, { place, hint });
 }
+
+/** The errors that BuildKit makes where it reads one instruction. It says the line in them. */
+const WITH_LINE: ReadonlySet<string> = new Set<DockerfileCode>([
+  'KILN_DOCKERFILE_UNKNOWN_INSTRUCTION',
+  'KILN_DOCKERFILE_UNKNOWN_FLAG',
+  'KILN_DOCKERFILE_FLAG',
+  'KILN_DOCKERFILE_SYNTAX',
+  'KILN_DOCKERFILE_JSON',
+  'KILN_DOCKERFILE_HEREDOC',
+  'KILN_DOCKERFILE_ONBUILD',
+  'KILN_DOCKERFILE_STAGE_NAME',
+]);
+/** These it finds before, in the text of a line. */
+const WITHOUT_LINE =
+  /must have two arguments$|^Syntax error|^unterminated heredoc|^when using JSON array syntax/;
+
+/** The sentence of an error in the words of BuildKit, for its clients and for documents. */
+export function asBuildKitSays({ code, message, place }: KilnError): string {
+  if (place?.kind !== 'source' || !WITH_LINE.has(code) || WITHOUT_LINE.test(message))
+    return message;
+  return `dockerfile parse error on line ${place.start.line}: ${message}`;
+}

@@ -36,14 +36,16 @@ export interface FetchRequest {
    * elsewhere.
    */
   readonly headers: Readonly<Record<string, string>>;
+  /** HEAD asks about a file without downloading it. The default is GET. */
+  readonly method?: 'GET' | 'HEAD';
   readonly signal: AbortSignal;
 }
 
 /** Downloads files by http(s) from any server. undici is loaded with the first request. */
 export interface Fetcher extends AsyncDisposable {
   /**
-   * GETs the URL, follows redirects, and passes an answer of status 2xx or 304 to `consume`, which
-   * reads or discards its body. After a temporary failure (a broken connection, 5xx, 429)
+   * Requests the URL, follows redirects, and passes an answer of status 2xx or 304 to `consume`,
+   * which reads or discards its body. After a temporary failure (a broken connection, 5xx, 429)
    * everything starts over, `consume` included. Throws KILN_HTTP_STATUS, KILN_HTTP_UNREACHABLE,
    * KILN_HTTP_TIMEOUT, KILN_HTTP_TLS, KILN_HTTP_REDIRECT, KILN_HTTP_PROTOCOL.
    */
@@ -66,7 +68,8 @@ const SERVER: Party = {
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** The same limit as in Go's client, and therefore in Docker. */
 const MAX_REDIRECTS = 10;
-const USER_AGENT = 'kiln/0.1';
+/** Servers that make an exception for BuildKit find its name. */
+const USER_AGENT = 'kiln/0.1 buildkit/v0.25';
 
 export function createFetcher({
   proxies,
@@ -95,12 +98,12 @@ async function follow(transport: Transport, request: FetchRequest): Promise<Http
     // A login is sent only to the host it was given for. It is not sent again after a redirect
     // through another host.
     const trusted = authorization !== undefined && url.origin === request.url.origin;
-    const response = await send(
-      transport,
+    const response = await send(transport, {
       url,
-      { ...headers, ...(trusted && { authorization }) },
+      method: request.method ?? 'GET',
+      headers: { ...headers, ...(trusted && { authorization }) },
       signal,
-    );
+    });
     // A partial answer without a range request is not the file.
     const isWhole = response.status >= 200 && response.status < 300 && response.status !== 206;
     if (isWhole || response.status === 304) return response;
@@ -114,14 +117,12 @@ async function follow(transport: Transport, request: FetchRequest): Promise<Http
 
 async function send(
   transport: Transport,
-  url: URL,
-  headers: Readonly<Record<string, string>>,
-  signal: AbortSignal,
+  { url, method, headers, signal }: Required<FetchRequest>,
 ): Promise<HttpResponse> {
   try {
     return await transport.send({
       url,
-      method: 'GET',
+      method,
       // The file is requested as the server stores it, because its digest and its ETag describe
       // these bytes.
       headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },

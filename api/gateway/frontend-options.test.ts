@@ -1,7 +1,13 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseReference } from '../../base/reference.ts';
 import { frontendOptionsOf } from '../../builder/image-frontend.ts';
-import { type BuildRequest, buildRequest, imageContext } from '../../builder/request.ts';
+import {
+  type BuildRequest,
+  buildRequest,
+  imageContext,
+  remoteContext,
+} from '../../builder/request.ts';
 import { gitRefOf } from '../../frontend/convert/gitref.ts';
 import { readFrontendOptions } from './frontend-options.ts';
 
@@ -86,6 +92,45 @@ test('a question is answered without the targets of bake that the Dockerfile is 
   assert.throws(() => read(options), /context:base/);
   const asked = read({ ...options, requestid: 'frontend.lint' });
   assert.equal(asked.namedContexts.get('base'), imageContext('scratch'));
+});
+
+test('options of clients that buildx does not send are read, too', () => {
+  const cache = { type: 'registry', ref: parseReference('r.example/c:1') };
+  assert.equal(read({ 'cache-from': 'r.example/c:1' }).cacheFrom, [cache]);
+  const imports = JSON.stringify([{ Type: 'registry', Attrs: { ref: 'r.example/c:1' } }]);
+  assert.equal(read({ 'cache-imports': imports, 'cache-from': 'r.example/c:1' }).cacheFrom, [
+    cache,
+  ]);
+  assert.throws(() => read({ 'cache-imports': '{' }), /cache-imports/);
+  assert.is(read({ hostname: 'h' }).buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME'), 'h');
+  const argument = { 'build-arg:BUILDKIT_SANDBOX_HOSTNAME': 'a' };
+  assert.is(read({ hostname: 'h', ...argument }).buildArgs.get('BUILDKIT_SANDBOX_HOSTNAME'), 'a');
+  assert.is(read({ memory: '1048576', 'cpu-quota': '-1' }).limits?.memory, 1 << 20);
+  assert.is(read({}).limits, undefined);
+  const archive = { context: 'https://example.com/a.tar', contextsubdir: 'sub' };
+  assert.equal(read(archive).context, { ...remoteContext(archive.context), subdir: 'sub' });
+  const layout = { 'context:l': `oci-layout:store@sha256:${'0'.repeat(64)}` };
+  assert.is(read(layout).namedContexts.get('l')?.kind, 'oci-layout');
+});
+
+test('the built-in frontend is named in three ways, and says what it does not have', () => {
+  const ask = (frontend: string, options: Record<string, string>) =>
+    readFrontendOptions({ frontend, options, inputs: {} }, buildRequest({})).frontend;
+  assert.is(ask('gateway.v0', { source: 'dockerfile.v0' }), 'dockerfile.v0');
+  assert.is(ask('gateway.v0', { source: 'docker/dockerfile:1' }), 'dockerfile.v0');
+  assert.is(ask('gateway.v0', { source: 'example.com/frontend' }), 'gateway.v0');
+  ask('dockerfile.v0', { 'frontend.caps': 'moby.buildkit.frontend.inputs,x+forward' });
+  assert.throws(
+    () => ask('dockerfile.v0', { 'frontend.caps': 'x' }),
+    /unsupported .* capability x/,
+  );
+});
+
+test('provenance that a client does not describe is what BuildKit makes', () => {
+  const of = (text: string) => read({ 'attest:provenance': text }).attest.provenance;
+  assert.equal([of('')?.mode, of('')?.version], ['max', 'v0.2']);
+  assert.equal([of('mode=min,version=v1')?.mode, of('version=v1')?.version], ['min', 'v1']);
+  assert.is(of('mode=full')?.mode, 'max');
 });
 
 test.run();

@@ -4,6 +4,7 @@ import { answerCallAbout } from '../../builder/call.ts';
 import type { CallSpec } from '../../builder/call-spec.ts';
 import { openFrontend } from '../../builder/opened-frontend.ts';
 import type { BuildRequest } from '../../builder/request.ts';
+import { MissingSubrequest } from '../grpc/missing-cap.ts';
 
 /**
  * # Questions to the frontend (subrequests)
@@ -30,8 +31,9 @@ export async function answerSubrequest(
   if (id === DESCRIBE) return described();
   const known = Object.hasOwn(METHODS, id) ? METHODS[id] : undefined;
   if (!known)
-    throw new KilnError('KILN_REQUEST_UNSUPPORTED', `the frontend does not answer ${id}`, {
-      hint: `it answers ${[...Object.keys(METHODS), DESCRIBE].join(', ')}`,
+    throw new KilnError('KILN_REQUEST_UNSUPPORTED', `unsupported request ${id}`, {
+      hint: `the frontend answers ${[...Object.keys(METHODS), DESCRIBE].join(', ')}`,
+      cause: new MissingSubrequest(id),
     });
   const ask = (format: CallSpec['format']) =>
     answerCallAbout(opened, { method: known.method, format, ignoreStatus: false });

@@ -2,9 +2,10 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import { CancelledError, KilnError, messageOf, type SourcePlace } from '../../base/errors.ts';
 import { redactUrl } from '../../base/redact.ts';
+import { asBuildKitSays } from '../../frontend/problem.ts';
 import { VertexError } from '../../solver/failure.ts';
 import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
-import { MissingCap } from './missing-cap.ts';
+import { MissingCap, MissingSubrequest } from './missing-cap.ts';
 import { ReturnedError } from './returned-error.ts';
 
 /**
@@ -76,7 +77,24 @@ function refuseAs(status: Status, context: Pick<HandlerContext, 'responseTrailer
 function sentenceOf(error: unknown): string {
   if (!(error instanceof KilnError)) return redactUrl(messageOf(error));
   const hint = error.hint === undefined ? '' : `\n${error.hint}`;
-  return redactUrl(`${error.message} [${error.code}]${hint}`);
+  return redactUrl(`${wordsOf(error)} [${error.code}]${hint}`);
+}
+
+/**
+ * The sentence in the words of BuildKit, where its clients look for them. A source of COPY that is
+ * missing is found where BuildKit computes the digest of what is copied.
+ */
+function wordsOf(error: KilnError): string {
+  if (error.code !== 'KILN_COPY_SOURCE_MISSING') return asBuildKitSays(error);
+  const vertex = vertexOf(error) ?? 'source';
+  const what = `failed to calculate checksum of ref ${vertex}`;
+  return `failed to compute cache key: ${what}: ${error.message}`;
+}
+
+function vertexOf(error: unknown): string | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (cause instanceof VertexError) return cause.vertex.digest;
+  return undefined;
 }
 
 interface Detail {
@@ -92,6 +110,8 @@ function detailsOf(error: unknown): Detail[] {
     if (cause instanceof VertexError)
       details.push(detail('Vertex', { digest: cause.vertex.digest }));
     else if (cause instanceof MissingCap) details.push(detail('FrontendCap', { name: cause.cap }));
+    else if (cause instanceof MissingSubrequest)
+      details.push(detail('Subrequest', { name: cause.request }));
   return details;
 }
 
@@ -99,14 +119,24 @@ function detail(name: string, value: unknown): Detail {
   return { typeUrl: `${DETAILS}${name}+json`, value: Buffer.from(JSON.stringify(value)) };
 }
 
+/** BuildKit tells a range for each line. Of a longer place its first and last line are told. */
+const MAX_LINES = 500;
+
 function sourceOf({ source, start, end }: SourcePlace) {
   const text = Buffer.from(redactUrl(source.text));
+  const count = end.line - start.line + 1;
+  const lines = count > 1 && count <= MAX_LINES ? count : 1;
   return {
     info: {
       filename: source.name,
       ...(text.byteLength <= MAX_SOURCE && { data: text.toString('base64') }),
+      // Clients expect a graph that reads the file. Kiln tells the text only.
+      definition: {},
       language: 'Dockerfile',
     },
-    ranges: [{ start: { line: start.line }, end: { line: end.line } }],
+    ranges: Array.from({ length: lines }, (_, index) => ({
+      start: { line: start.line + index },
+      end: { line: lines === 1 ? end.line : start.line + index },
+    })),
   };
 }

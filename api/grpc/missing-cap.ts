@@ -8,3 +8,14 @@ export class MissingCap extends Error {
     this.cap = cap;
   }
 }
+
+/** The cause of an error for a question (subrequest) that the frontend does not answer. */
+export class MissingSubrequest extends Error {
+  readonly request: string;
+
+  constructor(request: string) {
+    super(`the frontend does not answer ${request}`);
+    this.name = 'MissingSubrequest';
+    this.request = request;
+  }
+}

@@ -1,3 +1,4 @@
+import { ConnectError } from '@connectrpc/connect';
 import { isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { LentDirectory, Session } from '../../builder/session.ts';
@@ -49,7 +50,7 @@ export function remoteSession(
       const lender = await use(wanted.session || (lenders.get(name) ?? ''));
       return held.use(await bringDirectory(lender, name, wanted, store, signal));
     } catch (error) {
-      throw isMissing(error) ? notLent(name) : clientError(error);
+      throw isMissing(error) || isGone(error) ? notLent(name) : clientError(error);
     }
   };
   return {
@@ -89,6 +90,11 @@ export function remoteSession(
     },
     [Symbol.dispose]: () => held.dispose(),
   };
+}
+
+/** True when the directory itself was removed after the client had begun to lend it. */
+function isGone(error: unknown): boolean {
+  return error instanceof ConnectError && error.rawMessage.includes('no such file or directory');
 }
 
 function notLent(name: string): KilnError {

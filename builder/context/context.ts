@@ -1,13 +1,15 @@
-import { realpathSync, statSync } from 'node:fs';
+import { closeSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
-import type { BuildRequest } from '../request.ts';
+import { O } from '../../snapshotter/sys/constants.ts';
+import { openRoot } from '../../snapshotter/sys/rooted.ts';
+import type { BuildRequest, ContextSource } from '../request.ts';
 import { WHOLE } from '../session.ts';
 import { dockerfileElsewhere, pipedText, textOfInput } from './dockerfile-elsewhere.ts';
 import { DOCKERFILE_LIMIT, defaultDockerfile, dockerfileFrom } from './dockerfile-file.ts';
 import { ignoreOf } from './ignore-file.ts';
-import { ignoreBesideLent } from './lent-dockerfile.ts';
-import type { ContextHost, FetchingHost, LoadedContext, LocalContext } from './loaded-context.ts';
+import { ignoreBesideLent, ignoreOfContext } from './lent-dockerfile.ts';
+import type { FetchingHost, LoadedContext, LocalContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
 import { readInTree, readNamed } from './tree-file.ts';
 
@@ -21,7 +23,7 @@ export async function loadContext(
   host: FetchingHost,
 ): Promise<LoadedContext> {
   const { context } = request;
-  if (context.kind === 'input') return await fromInput(request, context.name, host);
+  if (context.kind === 'input') return await fromInput(request, context, host);
   if (context.kind === 'remote') {
     const { loadRemote } = await import('./remote-context.ts');
     return await loadRemote(request, context, host);
@@ -35,6 +37,10 @@ export async function loadContext(
   const elsewhere = await dockerfileElsewhere(request, host);
   if (request.dockerfile.kind === 'lent' && elsewhere) {
     const ignore = await ignoreBesideLent(request.dockerfile, from, host.session, host.warn);
+    return { from, dockerfile: elsewhere, ignore };
+  }
+  if (request.dockerfile.kind === 'graph' && elsewhere) {
+    const ignore = await ignoreOfContext(from, {}, host.warn);
     return { from, dockerfile: elsewhere, ignore };
   }
   const { path: directory } = await find(WHOLE);
@@ -108,10 +114,11 @@ function within(directory: string, path: string): string | undefined {
  * text of a Dockerfile, and the context is empty.
  */
 async function fromInput(
-  { dockerfile: source }: BuildRequest,
-  input: string | undefined,
-  host: ContextHost,
+  request: BuildRequest,
+  { name: input, subdir }: Extract<ContextSource, { kind: 'input' }>,
+  host: FetchingHost,
 ): Promise<LoadedContext> {
+  const { dockerfile: source } = request;
   if (source.kind === 'input')
     throw new KilnError(
       'KILN_STDIN_TWICE',
@@ -126,17 +133,39 @@ async function fromInput(
     input,
   );
   const directory = host.scratch('context');
-  const found = { path: directory, remembered: false };
+  const isArchive = bytes !== undefined && looksLikeArchive(bytes);
+  if (isArchive) await host.unpackTar(bytes, directory);
+  const path = isArchive && subdir ? directoryIn(directory, subdir) : directory;
+  const found = { path, remembered: false };
   const from = { kind: 'local', find: async () => found, place: directory } as const;
-  if (!bytes || !looksLikeArchive(bytes))
-    return { from, dockerfile: textOfInput(bytes), ignore: undefined };
-  await host.unpackTar(bytes, directory);
-  const name = source.kind === 'file' ? source.name : defaultDockerfile(directory);
+  if (!isArchive) return { from, dockerfile: textOfInput(bytes), ignore: undefined };
+  const elsewhere = await dockerfileElsewhere(request, host);
+  if (elsewhere) return { from, dockerfile: elsewhere, ignore: undefined };
+  const name = source.kind === 'file' ? source.name : defaultDockerfile(path);
   // The archive is untrusted, so the Dockerfile is resolved inside the directory. As with BuildKit,
   // a `.dockerignore` in the archive is not applied: its author has already chosen the files.
   const dockerfile = dockerfileFrom(
     { path: name, name, hint: 'name the file in the archive with -f' },
-    () => readInTree(directory, name, DOCKERFILE_LIMIT),
+    () => readInTree(path, name, DOCKERFILE_LIMIT),
   );
   return { from, dockerfile, ignore: undefined };
+}
+
+/** The path of a directory in an untrusted tree, without links. Throws KILN_CONTEXT_NOT_FOUND. */
+function directoryIn(root: string, path: string): string {
+  using tree = openRoot(root);
+  try {
+    const fd = tree.open(path, O.RDONLY | O.DIRECTORY);
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (cause) {
+    throw new KilnError(
+      'KILN_CONTEXT_NOT_FOUND',
+      `the context has no directory ${JSON.stringify(path)}`,
+      { cause },
+    );
+  }
 }

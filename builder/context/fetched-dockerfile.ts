@@ -4,7 +4,7 @@ import type { SolvedTree } from '../../frontend/gateway.ts';
 import { type DraftEdge, drafted } from '../../solver/llb/draft.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
 import type { DockerfileSource } from '../request.ts';
-import { DOCKERFILE_LIMIT, dockerfileFrom } from './dockerfile-file.ts';
+import { DOCKERFILE_LIMIT, defaultName, dockerfileFrom } from './dockerfile-file.ts';
 import type { FetchingHost } from './loaded-context.ts';
 
 /**
@@ -23,7 +23,10 @@ export function readFetched(tree: SolvedTree, path: string, name: string): Sourc
 export function treeOfGraph(definition: string): DraftEdge {
   const edge = parseDefinition(Buffer.from(definition, 'base64'));
   if (edge) return drafted(edge);
-  throw new KilnError('KILN_REQUEST_INVALID', 'the graph of the context has an empty result');
+  throw new KilnError(
+    'KILN_REQUEST_INVALID',
+    'invalid nil input definition to definition op: the graph of the context has an empty result',
+  );
 }
 
 /** Reads the Dockerfile that is in the result of a graph. */
@@ -32,7 +35,9 @@ export async function dockerfileInGraph(
   host: FetchingHost,
 ): Promise<SourceText> {
   await using fetched = await host.fetch(treeOfGraph(definition));
-  return readFetched(fetched, name, name);
+  const has = (file: string) => fetched.find(file, DOCKERFILE_LIMIT).kind !== 'absent';
+  const found = name === 'Dockerfile' ? defaultName(has) : name;
+  return readFetched(fetched, found, found);
 }
 
 /** Fetches the Dockerfile that `-f URL` names. */

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import type { SourceText } from '../../base/errors.ts';
+import { KilnError, type SourceText } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DockerfileSource } from '../request.ts';
 import { onlyFiles, type Session } from '../session.ts';
 import { DOCKERFILE_LIMIT, defaultName, dockerfileFrom } from './dockerfile-file.ts';
-import { ignoreOf } from './ignore-file.ts';
+import { type DockerfilePlace, ignoreOf } from './ignore-file.ts';
 import type { LocalContext } from './loaded-context.ts';
 import { readInTree } from './tree-file.ts';
 
@@ -43,8 +43,30 @@ export async function ignoreBesideLent(
   warn: ProgressSink,
 ): Promise<IgnoreFile | undefined> {
   const beside = { directory: (await session.directory(directory, wantedFor(name))).path, name };
-  const { path } = await context.find(onlyFiles(['.dockerignore']));
-  return ignoreOf(path, { beside }, warn);
+  return await ignoreOfContext(context, { beside }, warn);
+}
+
+/** Reads the ignore file of a context that a client lends. Undefined when it lends none. */
+export async function ignoreOfContext(
+  context: LocalContext,
+  place: DockerfilePlace,
+  warn: ProgressSink,
+): Promise<IgnoreFile | undefined> {
+  const path = await contextOf(context);
+  return path === undefined ? undefined : ignoreOf(path, place, warn);
+}
+
+/**
+ * The directory with the ignore file of the context. A client may lend no context, or one that is
+ * not there any more. Then nothing is to be ignored, and a step that copies from it fails.
+ */
+async function contextOf(context: LocalContext): Promise<string | undefined> {
+  try {
+    return (await context.find(onlyFiles(['.dockerignore']))).path;
+  } catch (error) {
+    if (error instanceof KilnError && error.code === 'KILN_CONTEXT_NOT_FOUND') return undefined;
+    throw error;
+  }
 }
 
 function wantedFor(name: string) {

@@ -1,6 +1,12 @@
 import type { GitRef } from '../../frontend/convert/gitref.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
-import { gitContext, HTTP_FILE, httpTree, unpacked } from '../../frontend/convert/remote.ts';
+import {
+  gitContext,
+  HTTP_FILE,
+  httpTree,
+  scoped,
+  unpacked,
+} from '../../frontend/convert/remote.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildRequest, ContextSource } from '../request.ts';
 import { dockerfileElsewhere } from './dockerfile-elsewhere.ts';
@@ -16,14 +22,14 @@ import { looksLikeArchive } from './looks-like-archive.ts';
  */
 export async function loadRemote(
   request: BuildRequest,
-  { url, git }: Extract<ContextSource, { kind: 'remote' }>,
+  { url, git, subdir }: Extract<ContextSource, { kind: 'remote' }>,
   host: FetchingHost,
 ): Promise<LoadedContext> {
   if (git) return await inTree(gitContext(withGitDir(git, request), url), request, host);
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
   if (looksLikeArchive(fetched.readPart(HTTP_FILE, 0, 1024) ?? Buffer.alloc(0)))
-    return await inTree(unpacked(tree), request, host);
+    return await inTree(scoped(unpacked(tree), subdir), request, host);
   const dockerfile =
     (await dockerfileElsewhere(request, host)) ?? readFetched(fetched, HTTP_FILE, 'Dockerfile');
   return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };

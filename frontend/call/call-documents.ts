@@ -2,6 +2,7 @@ import type { KilnError, SourceText } from '../../base/errors.ts';
 import type { SourceRange } from '../../solver/llb/graph.ts';
 import type { Outline } from '../convert/outline.ts';
 import { lastLineOf } from '../lines.ts';
+import { asBuildKitSays } from '../problem.ts';
 import type { CheckReport, Target } from './call.ts';
 
 /*
@@ -65,7 +66,9 @@ export function checkDocument({ source, warnings, error }: CheckReport): unknown
       data: base64(text),
       ...(text === source.text && name === source.name && { language: 'Dockerfile' }),
     })),
-    ...(error && { buildError: { message: error.message, location: placeOf(error, source) } }),
+    ...(error && {
+      buildError: { message: asBuildKitSays(error), location: placeOf(error, source) },
+    }),
   };
 }
 

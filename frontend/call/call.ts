@@ -1,6 +1,7 @@
 import { KilnError, type SourceText } from '../../base/errors.ts';
 import type { Warning } from '../check/warning.ts';
 import { Findings } from '../convert/checks.ts';
+import { warningsBefore } from '../convert/checks-before.ts';
 import { checkStages, outlineDockerfile } from '../convert/convert.ts';
 import type { Outline } from '../convert/outline.ts';
 import type { FrontendRequest } from '../frontend.ts';
@@ -39,20 +40,6 @@ export async function checkBuild(request: FrontendRequest): Promise<CheckReport>
   } catch (error) {
     if (!(error instanceof KilnError) || request.signal.aborted) throw error;
     return { source, warnings: findings?.warnings() ?? warningsBefore(error, request), error };
-  }
-}
-
-/** The findings in the lines above a syntax error. */
-function warningsBefore({ place }: KilnError, request: FrontendRequest): Warning[] {
-  const { dockerfile: source } = request;
-  if (place?.kind !== 'source' || place.source.name !== source.name) return [];
-  const above = source.text.split('\n').slice(0, place.start.line - 1);
-  try {
-    const findings = new Findings(request, parseDockerfile({ ...source, text: above.join('\n') }));
-    return findings.warningsOfParsing().map((one) => ({ ...one, range: { ...one.range, source } }));
-  } catch {
-    // These lines hold no stage yet.
-    return [];
   }
 }
 

@@ -10,6 +10,8 @@ export interface CheckOptions {
   readonly experimental: ReadonlySet<string> | 'all';
   /** True when a violation fails the build. */
   readonly error: boolean;
+  /** Whose rules apply without being named: BuildKit's alone, or Kiln's as well. */
+  readonly only?: 'buildkit' | undefined;
 }
 
 export const DEFAULT_OPTIONS: CheckOptions = {

@@ -49,12 +49,16 @@ export function checkDockerfile(
     ...CHECKS.flatMap((check) => check(dockerfile)),
     ...(ignore ? ignoreFileCheck(ignore) : []),
   ];
-  return inOrder(found.filter(({ rule }) => isEnabled(rule, options)));
+  const isShown = ({ rule, isFormer = false }: Warning) =>
+    isEnabled(rule, options) && !(isFormer && options.only === 'buildkit');
+  return inOrder(found.filter(isShown));
 }
 
 export function isEnabled(rule: Rule, options: CheckOptions): boolean {
-  if (rule.level === 'experimental')
-    return options.experimental === 'all' || options.experimental.has(rule.name);
+  const named = options.experimental !== 'all' && options.experimental.has(rule.name);
+  if (options.only === 'buildkit' && rule.by === 'kiln') return named;
+  if (rule.level === 'experimental' && !(options.only === 'buildkit' && rule.isGeneral))
+    return named || options.experimental === 'all';
   return options.skip !== 'all' && !options.skip.has(rule.name);
 }
 

@@ -11,6 +11,7 @@ import {
 import type { CheckOptions } from '../check/check-options.ts';
 import { inOrder, isFromLowering, isFromParsing } from '../check/phases.ts';
 import { RULES, type Rule, type RuleName } from '../check/rules.ts';
+import { SkipComments } from '../check/skip-comments.ts';
 import { toEvent, type Warning, warning } from '../check/warning.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
@@ -34,15 +35,20 @@ const CHECKED_HERE: ReadonlySet<RuleName> = new Set([
 export class Findings {
   readonly #dockerfile: Dockerfile;
   readonly #options: CheckOptions;
+  readonly #skips: SkipComments;
   readonly #ignore: FrontendRequest['mainContext']['ignoreFile'];
   readonly #lowered: Warning[] = [];
   readonly #collector = new Collector();
   #inText: FromText | undefined;
 
-  constructor({ buildArgs, mainContext }: FrontendRequest, dockerfile: Dockerfile) {
+  constructor({ buildArgs, mainContext, checks }: FrontendRequest, dockerfile: Dockerfile) {
     this.#dockerfile = dockerfile;
     this.#ignore = mainContext.ignoreFile;
-    this.#options = checkOptionsOf(dockerfile, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK'));
+    this.#options = {
+      ...checkOptionsOf(dockerfile, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')),
+      only: checks === 'buildkit' ? checks : undefined,
+    };
+    this.#skips = new SkipComments(dockerfile);
   }
 
   readonly warn: Warn = (rule, message, range) => {
@@ -78,7 +84,8 @@ export class Findings {
   }
 
   #add(found: Warning): void {
-    const shown = this.#isShown(found.rule) ? this.#collector.take(found) : undefined;
+    const isShown = this.#isShown(found.rule) && !this.#skips.skip(found);
+    const shown = isShown ? this.#collector.take(found) : undefined;
     if (shown) this.#lowered.push(shown);
   }
 
@@ -89,7 +96,7 @@ export class Findings {
   #fromText(): FromText {
     if (this.#inText) return this.#inText;
     const found = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(
-      ({ rule }) => !CHECKED_HERE.has(rule.name),
+      (one) => !CHECKED_HERE.has(one.rule.name) && !this.#skips.skip(one),
     );
     const firstStage = this.#dockerfile.stages[0]?.from.range.start.line ?? 0;
     // Lines before the first FROM belong to no stage.

@@ -19,7 +19,9 @@ export function chmodOf(text: string): { mode: number; modeStr?: string } {
 }
 
 function bad(text: string, why: string): KilnError {
-  return new KilnError('KILN_CHMOD', `--chmod=${text} is not a mode: ${why}`, {
-    hint: 'write --chmod=755 or --chmod=u=rwX,go=rX',
-  });
+  return new KilnError(
+    'KILN_CHMOD',
+    `invalid chmod parameter: '${text}'. it should be octal string and between 0 and 07777`,
+    { hint: `${why}; write --chmod=755 or --chmod=u=rwX,go=rX` },
+  );
 }

@@ -172,8 +172,8 @@ test('a mistake in an instruction is refused at its line', async () => {
   const after = (line: string) => `FROM a\nRUN x\n${line}\n`;
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['COPY --chmod=9 a /', 'KILN_CHMOD', /octal/],
-    ['COPY --chmod=17777 a /', 'KILN_CHMOD', /at most 7777/],
-    ['COPY --chmod=z+x a /', 'KILN_CHMOD', /clauses/],
+    ['COPY --chmod=17777 a /', 'KILN_CHMOD', /invalid chmod parameter: '17777'/],
+    ['COPY --chmod=z+x a /', 'KILN_CHMOD', /invalid chmod parameter: 'z\+x'/],
     ['COPY http://h/x /', 'KILN_COPY_SOURCE', /cannot fetch a URL/],
     ['COPY https://h/x.git /', 'KILN_COPY_SOURCE', /git/],
     ['ADD --checksum=sha256:00 http://h/x /', 'KILN_ADD_CHECKSUM', /not a digest/],

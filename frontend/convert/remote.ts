@@ -1,3 +1,4 @@
+import { cleanPath } from '../../base/gopath.ts';
 import { fileChanges, gitSource, httpSource } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { GitRef } from './gitref.ts';
@@ -43,6 +44,15 @@ export function unpacked(tree: DraftEdge): DraftEdge {
   };
   return fileChanges(undefined, [{ kind: 'copy', from: tree, copy }], {
     name: `copy /${HTTP_FILE} /`,
+  });
+}
+
+/** The directory `subdir` of a tree as a tree of its own. Undefined means the whole tree. */
+export function scoped(tree: DraftEdge, subdir: string | undefined): DraftEdge {
+  if (!subdir) return tree;
+  const copy = { ...WHOLE, src: cleanPath(`/${subdir}`) };
+  return fileChanges(undefined, [{ kind: 'copy', from: tree, copy }], {
+    name: `copy ${copy.src} /`,
   });
 }
 

@@ -111,11 +111,9 @@ function stagePlatform(
   warnUndeclared(word, declared, range, scope.warn);
   warnPlatform(written, word, name, range, scope);
   if (word.result === '') {
-    const unknown = [...word.unmatched][0];
-    const meant = unknown ? didYouMean(unknown, scope.globals.keys()) : '';
     throw new KilnError(
       'KILN_PLATFORM_INVALID',
-      `--platform=${written} names no platform: it expands to nothing${meant}`,
+      `empty platform value from expression ${written}${meantBy(word, scope)}`,
       {
         hint:
           'declare the ARG before the first FROM; BUILDPLATFORM and TARGETPLATFORM ' +
@@ -123,10 +121,22 @@ function stagePlatform(
       },
     );
   }
-  return {
-    platform: parsePlatform(word.result, scope.request.buildPlatform),
-    matched: word.matched,
-  };
+  try {
+    return {
+      platform: parsePlatform(word.result, scope.request.buildPlatform),
+      matched: word.matched,
+    };
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    const message = `failed to parse platform ${written}: ${error.message}${meantBy(word, scope)}`;
+    throw error.with({ message });
+  }
+}
+
+/** Suggests a name for the first variable that is not there. */
+function meantBy({ unmatched }: ExpandedWord, { globals }: FromScope): string {
+  const [unknown] = unmatched;
+  return unknown === undefined ? '' : didYouMean(unknown, globals.keys());
 }
 
 function warnPlatform(
@@ -256,11 +266,16 @@ function sourcesOf(instruction: StageInstruction, list: StageList, words: Words)
 }
 
 function noVariable(where: string): KilnError {
-  return new KilnError('KILN_DOCKERFILE_FROM_VARIABLE', `${where} cannot hold a variable`, {
-    hint:
-      'name the image in a stage of its own (FROM $IMAGE AS name), with its ARG before the ' +
-      'first FROM, and use that name',
-  });
+  return new KilnError(
+    'KILN_DOCKERFILE_FROM_VARIABLE',
+    `variable expansion is not supported for ${where}, define a new stage with FROM using ARG ` +
+      'from global scope as a workaround',
+    {
+      hint:
+        'name the image in a stage of its own (FROM $IMAGE AS name), with its ARG before the ' +
+        'first FROM, and use that name',
+    },
+  );
 }
 
 /** A stage on the way from one to the next, with what it reads. */

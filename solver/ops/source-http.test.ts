@@ -160,7 +160,27 @@ http('an unchanged file is not downloaded again and keeps its key', async () => 
   ]);
   assert.is(warm, cold);
   assert.equal(store.list(result), ['f.txt file 0600 0:0 0 "bytes"']);
-  assert.is(server.seen.length, 2, 'one question in each build');
+  assert.equal(
+    server.seen.map(({ method }) => method),
+    ['GET', 'HEAD'],
+    'one question in each build',
+  );
+});
+
+http('a server that answers no HEAD is asked by GET', async () => {
+  using store = new Store();
+  await using server = await faultServer((request, response) => {
+    response.setHeader('etag', '"1"');
+    if (request.method === 'HEAD') response.writeHead(405).end();
+    else if (request.headers['if-none-match'] === '"1"') response.writeHead(304).end();
+    else response.end('bytes');
+  });
+  const cold = await store.build((build) => build.key(urlOf(server)));
+  assert.is(await store.build((build) => build.key(urlOf(server))), cold);
+  assert.equal(
+    server.seen.map(({ method }) => method),
+    ['GET', 'HEAD', 'GET'],
+  );
 });
 
 http('a full response with the known ETag means that the file is unchanged', async () => {
@@ -174,10 +194,12 @@ http('a full response with the known ETag means that the file is unchanged', asy
 
 http('a changed file has another key and other bytes', async () => {
   using store = new Store();
+  let version = 1;
   await using server = await faultServer(
-    (_, response, count) => void response.setHeader('etag', `"${count}"`).end(`bytes ${count}`),
+    (_, response) => void response.setHeader('etag', `"${version}"`).end(`bytes ${version}`),
   );
   const cold = await store.build((build) => build.key(urlOf(server)));
+  version = 2;
   const [warm, result] = await store.build(async (build) => [
     await build.key(urlOf(server)),
     await build.run(urlOf(server)),

@@ -90,6 +90,8 @@ async function request(
     ...validators(remembered),
   };
   const get: FetchRequest = { url: source.url, headers, signal: context.signal };
+  if (remembered?.file.etag !== undefined && (await isUnchanged(get, remembered, world.fetcher)))
+    return remembered;
   return await world.fetcher.get(get, async (response) => {
     if (remembered && isSame(response, remembered)) {
       await discard(response);
@@ -114,6 +116,26 @@ async function request(
       world.fetched.save(id, { ...file, layers: snapshot.layers });
     return { file, snapshot };
   });
+}
+
+/**
+ * Asks about a file that has an ETag without downloading it, as BuildKit does. A server that does
+ * not answer such requests is asked again by GET.
+ */
+async function isUnchanged(
+  request: FetchRequest,
+  remembered: Answer,
+  fetcher: Fetcher,
+): Promise<boolean> {
+  try {
+    return await fetcher.get({ ...request, method: 'HEAD' }, async (response) => {
+      await discard(response);
+      return isSame(response, remembered);
+    });
+  } catch {
+    request.signal.throwIfAborted();
+    return false;
+  }
 }
 
 /** The remembered file, if it has the wanted checksum and its layer is in the store. */

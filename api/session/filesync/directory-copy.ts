@@ -65,7 +65,13 @@ export class DirectoryCopy implements FileReceiver {
       this.#symlink(stat, before);
       return 'known';
     }
-    // Sockets, pipes and devices are of the client's machine: they mean nothing here.
+    if (type === GO_MODE.socket) {
+      const file = { ...stat, mode: (stat.mode & ~GO_MODE.socket) >>> 0, size: 0 };
+      this.#keep(file, { ...file, received: known.received });
+      this.#empty(file, before);
+      return 'known';
+    }
+    // Pipes and devices are of the client's machine: they mean nothing here.
     if (type !== 0) return 'known';
     this.#keep(stat, known);
     if (stat.linkname !== '') {
@@ -155,6 +161,18 @@ export class DirectoryCopy implements FileReceiver {
     removeOther(place);
     symlinkSync(stat.linkname, place);
     utimensat(AT.FDCWD, place, modTimeOf(stat), modTimeOf(stat));
+  }
+
+  /** A socket of the client becomes an empty file, as with BuildKit. */
+  #empty(stat: FileStat, before: KnownFile | undefined): void {
+    const { mode, size, modTime, path } = stat;
+    if (before && before.mode === mode && before.size === size && before.modTime === modTime)
+      return;
+    removeOther(this.#place(path));
+    const fd = openSync(this.#place(path), 'wx', 0o600);
+    fchmodSync(fd, permissionsOf(mode));
+    futimens(fd, modTimeOf(stat), modTimeOf(stat));
+    closeSync(fd);
   }
 
   /** Another name of a file that was told before: never of anything else. */

@@ -16,6 +16,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WHOLE } from '../../../builder/session.ts';
 import { bringDirectory } from './bring-directory.ts';
+import { GO_MODE } from './go-mode.ts';
 import { FEW, isBelieved } from './known-files.ts';
 import { PACKET, packetBytes, statPacket } from './packet.ts';
 import {
@@ -135,6 +136,16 @@ test('hostile clients are refused, and leave nothing outside their copy', async 
   const stranger = [...told({ path: 'g', linkname: '/etc/passwd' }), statPacket(undefined)];
   assert.match(await refused([...stranger, packetBytes(PACKET.fin)]), /told no file \/etc\/passwd/);
   assert.equal(readdirSync(place), ['store']);
+});
+
+test('a socket of the client is an empty file here', async () => {
+  const socket = { path: 's', mode: GO_MODE.socket | 0o751 };
+  const first = await brought([socket]);
+  const { size, mode } = statSync(join(first.path, 's'));
+  assert.equal([size, mode & 0o7777, first.asked], [0, 0o751, []]);
+  const file = await brought([{ path: 's', text: 'now a file' }]);
+  assert.is(readFileSync(join(file.path, 's'), 'utf8'), 'now a file');
+  assert.is(statSync(join((await brought([socket])).path, 's')).size, 0);
 });
 
 test.run();
