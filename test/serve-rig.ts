@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 import { KILN, type Ran, Rig, ROOT, type RunOptions, run } from './rig.ts';
 
 const CLIENTS = join(ROOT, '.cache/clients/usr');
@@ -75,7 +76,23 @@ export class ServeRig implements AsyncDisposable {
 
   /** Runs `docker buildx` with its own configuration. It must succeed, or exit with `expect`. */
   buildx(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    return this.#client([BUILDX, ...args], options);
+    const isNew = args[0] === 'create';
+    const env = { ...(isNew && { BUILDX_BUILDER: '' }), ...options.env };
+    return this.#client([BUILDX, ...args], { ...options, env });
+  }
+
+  /** Runs `docker buildx` on a terminal, whose output is in `stdout`. */
+  buildxOnTerminal(args: readonly string[]): Promise<Ran> {
+    const command = [BUILDX, ...args].join(' ');
+    return this.#client(['script', '--quiet', '--return', '--command', command, '/dev/null'], {});
+  }
+
+  /** Starts `docker buildx` with pipes at its standard input and output. */
+  startBuildx(args: readonly string[]): ChildProcessByStdio<Writable, Readable, null> {
+    return spawn(BUILDX, args, {
+      env: { ...process.env, ...this.#env },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
   }
 
   /** Runs `docker`, such as `docker compose`, in the same way. There is no Docker engine. */
@@ -83,18 +100,17 @@ export class ServeRig implements AsyncDisposable {
     return this.#client([DOCKER, ...args], options);
   }
 
+  get #env(): NodeJS.ProcessEnv {
+    return {
+      BUILDX_BUILDER: 'k',
+      DOCKER_CONFIG: this.rig.path('docker'),
+      DOCKER_HOST: `unix://${this.rig.path('no-engine.sock')}`,
+    };
+  }
+
   #client(command: readonly string[], options: RunOptions): Promise<Ran> {
-    return run(command, {
-      cwd: this.rig.directory,
-      expect: 0,
-      ...options,
-      env: {
-        BUILDX_BUILDER: command[1] === 'create' ? '' : 'k',
-        DOCKER_CONFIG: this.rig.path('docker'),
-        DOCKER_HOST: `unix://${this.rig.path('no-engine.sock')}`,
-        ...options.env,
-      },
-    });
+    const env = { ...this.#env, ...options.env };
+    return run(command, { cwd: this.rig.directory, expect: 0, ...options, env });
   }
 
   /** Runs `docker buildx build --progress=plain`. Returns its progress. */

@@ -31,7 +31,10 @@ export function returnedTargets(result: Result, refs: Refs): AnsweredTarget[] {
   const platforms = platformsIn(metadata);
   for (const { id } of platforms)
     if (!held.has(id) && !held.has(ONLY)) throw invalid(`failed to find ref for ID ${id}`);
-  return [...held].map(([id, ref]) => {
+  // A map comes in any order. That of the platforms is the order of the request.
+  const place = (id: string) => platforms.findIndex((known) => known.id === id);
+  const ordered = [...held].toSorted(([a], [b]) => place(a) - place(b) || (a < b ? -1 : 1));
+  return ordered.map(([id, ref]) => {
     const suffix = id === ONLY ? '' : `/${id}`;
     const mapped = id === ONLY ? platforms[0] : platforms.find((known) => known.id === id);
     const platform = mapped?.platform ?? ref?.target?.platform ?? hostPlatform();

@@ -1,0 +1,97 @@
+import { once } from 'node:events';
+import { connect } from 'node:http2';
+import { duplexPair } from 'node:stream';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
+import { ServeRig } from './serve-rig.ts';
+
+test('buildx inspect, ls, use and rm manage a builder that is kiln serve', async () => {
+  await using serve = await ServeRig.create();
+  const buildx = async (...args: string[]) =>
+    (await serve.buildx(args, { env: { BUILDX_BUILDER: '' } })).stdout;
+  const shown = await buildx('inspect', '--bootstrap', 'k');
+  assert.match(shown, /^Driver:\s+remote$/m);
+  assert.match(shown, /^Status:\s+running$/m);
+  assert.match(shown, /^BuildKit version:\s+v\d+\.\d+\.\d+$/m);
+  assert.match(shown, /^Platforms:\s+linux\/\w+/m);
+  await buildx('use', 'k');
+  const names = (await buildx('ls', '--format', '{{json .}}')).trim().split('\n');
+  const k = names.map((line) => JSON.parse(line)).find(({ Name }) => Name === 'k');
+  assert.is(k.Current, true);
+  assert.is(k.Nodes[0].Status, 'running');
+  const second = ['--name', 'second', '--driver', 'remote', '--use', `unix://${serve.socket}`];
+  await buildx('create', ...second);
+  assert.match(await buildx('inspect'), /^Name:\s+second$/m);
+  await buildx('rm', 'second');
+  assert.not.match(await buildx('ls', '--format', '{{.Name}}'), 'second');
+});
+
+test('a builder whose server has ended is shown as inactive', async () => {
+  await using serve = await ServeRig.create();
+  await serve.end();
+  assert.match((await serve.buildx(['inspect', 'k'])).stdout, /^Status:\s+inactive$/m);
+});
+
+test('buildx dial-stdio passes calls on to the server', async () => {
+  await using serve = await ServeRig.create();
+  const child = serve.startBuildx(['dial-stdio']);
+  const [near, far] = duplexPair();
+  far.pipe(child.stdin);
+  child.stdout.pipe(far);
+  const session = connect('http://localhost', { createConnection: () => near });
+  const call = session.request({
+    ':method': 'POST',
+    ':path': '/moby.buildkit.v1.Control/Info',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  // A message of no bytes.
+  call.end(Buffer.alloc(5));
+  const answer = Buffer.concat(await call.toArray()).toString();
+  assert.match(answer, 'github.com/moby/buildkit');
+  session.destroy();
+  child.stdin.end();
+  await once(child, 'close');
+});
+
+const missing = registryMissing();
+if (missing) console.log(`SKIP buildx imagetools: ${missing}`);
+else
+  test('buildx imagetools shows what was pushed, and puts images together', async () => {
+    await using registry = await startRegistry();
+    await using serve = await ServeRig.create();
+    const name = (tag: string) => `${registry.host}/team/app:${tag}`;
+    serve.rig.write('c', {
+      Dockerfile: 'FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY Dockerfile /\n',
+    });
+    for (const arch of ['amd64', 'arm64']) {
+      const platform = `linux/${arch}`;
+      await serve.build(['--push', '--platform', platform, '-t', name(arch), 'c']);
+    }
+    const imagetools = async (...args: string[]) =>
+      (await serve.buildx(['imagetools', ...args])).stdout;
+    await imagetools('create', '-t', name('both'), name('amd64'), name('arm64'));
+    const inspect = async (format: string) =>
+      JSON.parse(await imagetools('inspect', '--format', `{{json ${format}}}`, name('both')));
+    const { manifests } = await inspect('.Manifest');
+    assert.equal(
+      manifests.map(
+        ({ platform }: { platform: { architecture: string } }) => platform.architecture,
+      ),
+      ['amd64', 'unknown', 'arm64', 'unknown'],
+    );
+    const images = await inspect('.Image');
+    for (const arch of ['amd64', 'arm64'])
+      assert.is(images[`linux/${arch}`].config.Labels.arch, arch);
+    const provenance = await inspect('.Provenance');
+    assert.equal(Object.keys(provenance), ['linux/amd64', 'linux/arm64']);
+    const raw = await imagetools('inspect', '--raw', name('amd64'));
+    assert.match(JSON.parse(raw).mediaType, 'application/vnd.oci.image.index');
+    const text = await imagetools('inspect', name('both'));
+    assert.match(text, /^ {2}Platform: {4}linux\/arm64$/m);
+    const dry = JSON.parse(await imagetools('create', '--dry-run', name('amd64'), name('arm64')));
+    assert.is(dry.manifests.length, 4);
+  });
+
+test.run();
