@@ -64,7 +64,10 @@ export class Served implements AsyncDisposable {
     const bridge: DrivingClient = {
       call: (method, message) => this.client.call(method, message, headers),
     };
-    const result = await drive(bridge);
+    const result = await drive(bridge).catch(async (error: unknown) => {
+      await bridge.call(LLBBridge.method.return, { error: { code: 2, message: 'it failed' } });
+      throw error;
+    });
     await this.client.call(LLBBridge.method.return, result, headers);
     return (await solving).exporterResponse;
   }

@@ -13,6 +13,8 @@ import { imageSourcesOf } from './image-sources.ts';
 import type { BuildRequest } from './request.ts';
 import { type LocalDirectory, lendToSteps } from './session/lend.ts';
 import { openSolving, type Solving } from './solving.ts';
+import type { MetaServices } from './source-meta.ts';
+import type { SourceGate } from './sources-admitted.ts';
 
 /**
  * # What the frontends of one build share
@@ -30,6 +32,8 @@ export interface Bridge {
   readonly layouts: Map<string, string>;
   /** The directories for `local://NAME` in graphs. Each frontend adds its own. */
   readonly locals: Map<string, LocalDirectory>;
+  /** What decides about sources. Undefined when the build has no policies. */
+  readonly gate: SourceGate | undefined;
   /** How many frontends in images stand between the build and this bridge: one may ask another. */
   readonly depth: number;
 }
@@ -78,14 +82,29 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
   const images = imageSourcesOf(engine)(session);
   caches = await openCaches(context, images, session.registry);
   let opened: Solving | undefined;
+  const resolve = imageResolver(images, signal, layouts);
+  const solving = () =>
+    (opened ??= openSolving(context, { session, images, caches, emulated, gate }));
+  const gate = await openGate({ context, resolveImage: resolve, solving });
   return {
     context,
-    resolveImage: resolverWithProgress(imageResolver(images, signal, layouts), progress),
-    solving: () => (opened ??= openSolving(context, { session, images, caches, emulated })),
+    resolveImage: resolverWithProgress(gate ? gate.images(resolve) : resolve, progress),
+    solving,
     layouts,
     locals,
+    gate,
     depth: 0,
   };
+}
+
+/** Opens the gate of a build that has policies. `services` know no policy. */
+async function openGate(
+  services: MetaServices & { readonly context: BuildContext },
+): Promise<SourceGate | undefined> {
+  const { request, session } = services.context;
+  if (request.sourcePolicies.length === 0 && !session.verifySource) return undefined;
+  const { sourceGate } = await import('./source-gate.ts');
+  return sourceGate(request.sourcePolicies, session.verifySource, services);
 }
 
 /** Opens the caches, if the request has any. The imported ones begin to be read at once. */

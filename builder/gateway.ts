@@ -55,9 +55,10 @@ export async function solveEdge(edge: LlbEdge, solving: Solving): Promise<Solved
 
 /** Solves one graph. Throws the explained error of the step that failed. */
 export async function resultOf(
-  edge: LlbEdge,
-  { solver, worker, session, signal, explained }: Solving,
+  asked: LlbEdge,
+  { solver, worker, session, signal, explained, gate }: Solving,
 ): Promise<BuildResult | undefined> {
+  const edge = gate ? await gate.graph(asked) : asked;
   const [result] = await explained([edge], () =>
     solver.solve(loadGraphs([edge], worker, session.allowed), signal),
   );

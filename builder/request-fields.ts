@@ -12,6 +12,16 @@ import type { ImageOptions, OutputPlace, OutputSpec } from '../exporter/output-s
 import { gitRefOf } from '../frontend/convert/gitref.ts';
 import type { GraphOptions } from '../frontend/graph-options.ts';
 import { type FieldCheck, flag, integer, listOf, shown, text } from '../registry/json-fields.ts';
+import {
+  ATTRIBUTE_CONDITIONS,
+  type AttributeConstraint,
+  MATCH_TYPES,
+  POLICY_ACTIONS,
+  type PolicyRule,
+  type PolicySelector,
+  type PolicyUpdates,
+  type SourcePolicy,
+} from '../solver/source-policy/policy.ts';
 import { count, fields, object, oneOf, optional, pairsOf, union } from './json-forms.ts';
 import type {
   BuildRequest,
@@ -59,6 +69,11 @@ const image = fields<ImageOptions>({
   rewriteTimestamp: flag,
 });
 
+const textsByName: FieldCheck = (value, field, invalid) => {
+  object(value, field, invalid);
+  for (const [name, one] of Object.entries(value as object)) text(one, `${field}.${name}`, invalid);
+};
+
 const limits = fields<ResourceLimits>({
   memory: optional(count),
   memorySwap: optional(integer),
@@ -79,6 +94,26 @@ const CACHE_FORM: { readonly [name in keyof CacheToOptions]: FieldCheck } = {
   forceCompression: flag,
   ignoreError: flag,
 };
+
+const policy = fields<SourcePolicy>({
+  rules: listOf(
+    fields<PolicyRule>({
+      action: oneOf(...POLICY_ACTIONS),
+      selector: fields<PolicySelector>({
+        identifier: text,
+        matchType: oneOf(...MATCH_TYPES),
+        constraints: listOf(
+          fields<AttributeConstraint>({
+            key: text,
+            value: text,
+            condition: oneOf(...ATTRIBUTE_CONDITIONS),
+          }),
+        ),
+      }),
+      updates: optional(fields<PolicyUpdates>({ identifier: text, attrs: textsByName })),
+    }),
+  ),
+});
 
 const place = union<'kind', OutputPlace>('kind', { file: { path: text }, lent: { name: text } });
 
@@ -251,6 +286,7 @@ export const REQUEST_FIELDS: {
     provenance: 'omitted',
   },
   squash: { form: flag, provenance: 'omitted' },
+  sourcePolicies: { form: listOf(policy), provenance: 'omitted' },
   attest: {
     form: fields<AttestOptions>({ sbom: flag, provenance: optional(object) }),
     provenance: 'omitted',

@@ -7,6 +7,7 @@ import { type GitRef, gitRefOf } from '../frontend/convert/gitref.ts';
 import { imageNamed } from '../frontend/convert/imagename.ts';
 import { type GraphOptions, PLAIN_GRAPH } from '../frontend/graph-options.ts';
 import type { Compression } from '../snapshotter/content.ts';
+import type { SourcePolicy } from '../solver/source-policy/policy.ts';
 
 /**
  * # What is to be built
@@ -49,6 +50,8 @@ export interface BuildRequest extends GraphOptions {
   /** All layers above the base image become one. */
   readonly squash: boolean;
   readonly attest: AttestOptions;
+  /** Which sources may be used, and which are replaced. */
+  readonly sourcePolicies: readonly SourcePolicy[];
   /** The IDs of secrets whose bytes are part of keys: when one changes, its steps run again. */
   readonly secretsInKeys: readonly string[];
   /** The most steps that run at once. Undefined means the number of processors. */
@@ -174,6 +177,7 @@ const PLAIN: BuildRequest = {
   cacheTo: [],
   squash: false,
   attest: { provenance: undefined, sbom: false },
+  sourcePolicies: [],
   secretsInKeys: [],
   parallelism: undefined,
 };

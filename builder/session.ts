@@ -3,6 +3,7 @@ import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { SshAgent } from '../solver/ops/git/host.ts';
 import type { FailedStep, WantedFiles } from '../solver/step-session.ts';
+import type { SourceVerifier } from './source-verifier.ts';
 
 /**
  * # What a caller lends to one build
@@ -58,6 +59,8 @@ export interface Session {
   readonly output?:
     | ((bytes: Uint8Array, signal: AbortSignal, name: string) => Promise<void>)
     | undefined;
+  /** Decides about the sources of the build, after the policies of the request. */
+  readonly verifySource?: SourceVerifier | undefined;
   /** Called with a step that failed. Its tree and mounts are kept until the promise settles. */
   readonly onStepFailed?:
     | ((step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>)

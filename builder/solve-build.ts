@@ -76,8 +76,12 @@ export async function solveBuild(
     metadata,
     outputs: more = [],
   } = await answer(bridge);
-  const targets = returnedTargets.map((target) =>
-    target.edge ? { ...target, edge: exportable(target.edge) } : target,
+  const targets = await Promise.all(
+    returnedTargets.map(async (target) => {
+      if (!target.edge) return target;
+      const { gate } = bridge;
+      return { ...target, edge: exportable(gate ? await gate.graph(target.edge) : target.edge) };
+    }),
   );
   const { cacheFrom, cacheTo } = given.request;
   const outputs = [...given.request.outputs, ...more];

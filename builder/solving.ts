@@ -17,6 +17,7 @@ import { describingCodec } from './describing-codec.ts';
 import { explainFailure } from './explain-failure.ts';
 import { type BuildRequest, dockerfileName, placeOfContext } from './request.ts';
 import type { Session } from './session.ts';
+import type { SourceGate } from './sources-admitted.ts';
 import { workerOf } from './step-worker.ts';
 
 /** The solver of one build, and what it runs on. */
@@ -43,6 +44,8 @@ interface SolvingParts {
   /** Looks up and fetches images, with the logins of the build. */
   readonly images: ImageSources;
   readonly caches: BuildCaches | undefined;
+  /** What decides about the sources of graphs. Undefined when the build has no policies. */
+  readonly gate: SourceGate | undefined;
   /** The steps that an emulator has run so far. */
   readonly emulated: readonly EmulatedStep[];
 }

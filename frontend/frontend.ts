@@ -75,6 +75,8 @@ export interface ResolvedImage {
   readonly config: ImageConfig;
   /** True when the image is in the local store or a layout rather than in a registry. */
   readonly local: boolean;
+  /** The image that a source policy puts in the place of the one that was asked for. */
+  readonly replaced?: Reference | undefined;
 }
 
 export interface FrontendResult {

@@ -63,6 +63,7 @@ const LAZY = [
   'solver/ops/file/run-actions.ts',
   'solver/ops/file/steps.ts',
   'solver/ops/merge.ts',
+  'solver/source-policy/read-policy.ts',
 ];
 
 /** A suffix of the path of a module in LAZY. It means the module itself, not its replacement. */

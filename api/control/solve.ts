@@ -1,5 +1,4 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { KilnError } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildDriver } from '../../builder/bridge.ts';
 import { build } from '../../builder/build.ts';
@@ -12,6 +11,7 @@ import { parseDefinition } from '../../solver/llb/parse.ts';
 import { lendersOf } from '../gateway/context-options.ts';
 import { readFrontendOptions } from '../gateway/frontend-options.ts';
 import type { AskedFrontend } from '../gateway/option-maps.ts';
+import { readPolicies } from '../gateway/source-policies.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import { loggedOf } from '../history/history-messages.ts';
 import type { SolveRequest } from '../proto/control.gen.ts';
@@ -20,6 +20,7 @@ import { bringLayout } from '../session/content/bring-layout.ts';
 import { sendLayout } from '../session/content/send-layout.ts';
 import { remoteSession } from '../session/remote-session.ts';
 import type { Sessions } from '../session/sessions.ts';
+import { clientVerifier } from '../session/source-verifier.ts';
 import type { BuildTraces } from '../trace/build-traces.ts';
 import { type ClientCaches, readCacheOptions } from './cache-options.ts';
 import { refuseUngranted } from './entitlements.ts';
@@ -49,8 +50,6 @@ export async function solve(
   signal: AbortSignal,
   traceparent?: string,
 ): Promise<Record<string, string>> {
-  if (request.sourcePolicy.byteLength > 0)
-    throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'source policies are not served');
   refuseUngranted(request.entitlements, granted);
   const isDriven = request.frontend === '' && request.definition.byteLength === 0;
   if (isDriven && (await open.driver.first()) === 'nothing') return {};
@@ -82,6 +81,7 @@ export async function solve(
   const base = buildRequest({
     outputs: outputs.specs,
     allow: [...request.entitlements],
+    sourcePolicies: readPolicies([request.sourcePolicy]),
     ...(await readCacheOptions(request.cache, caches, warn)),
   });
   using lent = client
@@ -91,6 +91,9 @@ export async function solve(
     ? new SessionExporters(required(client), open, outputs, ended)
     : undefined;
   const driver = isDriven ? open.driver.drive : driverOf(request, base);
+  const { sourcePolicySession: verifier } = request;
+  const verifySource =
+    verifier === '' ? undefined : clientVerifier(await sessions.find(verifier, ended));
   let isTold = false;
   const progress: ProgressSink = (event) => {
     if (!isTold && !request.internal) history.changed(request.ref, 'started');
@@ -102,7 +105,7 @@ export async function solve(
     const { response } = await build(
       engine,
       request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
-      { ...lent, output: outputs.write },
+      { ...lent, output: outputs.write, verifySource },
       progress,
       ended,
       {

@@ -6,21 +6,23 @@ import type { WarningEvent } from '../../base/progress.ts';
 import type { Bridge } from '../../builder/bridge.ts';
 import { solveEdge } from '../../builder/gateway.ts';
 import { askFrontend } from '../../builder/opened-frontend.ts';
+import { sourceMeta } from '../../builder/source-meta.ts';
 import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
 import type { LLBBridge, ReadFileRequest, Result, WarnRequest } from '../proto/gateway.gen.ts';
-import type { Platform as PlatformMessage } from '../proto/llb.gen.ts';
 import type { WorkerRecord } from '../proto/worker.gen.ts';
 import { goMode } from '../session/filesync/go-mode.ts';
+import { gateFor, ofPolicies } from './call-policies.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import { lendersOf } from './context-options.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
 import { readFrontendOptions } from './frontend-options.ts';
 import { refMessage, resultMessage } from './result-messages.ts';
 import { returnedTargets } from './returned-result.ts';
+import { metaMessage, platformIn, sourceIn, wantedMeta } from './source-meta-messages.ts';
 import { answerSubrequest } from './subrequests.ts';
 
 /** A client reads short files: a message has a limit. */
@@ -52,7 +54,8 @@ export function bridgeService(
       const question = request.frontendOpt['requestid'];
       build.isQuestion = Boolean(question) && build.isQuestion !== false;
       if (request.frontend === '') {
-        const edge = parseDefinition(request.definition);
+        const given = parseDefinition(request.definition);
+        const edge = await ofPolicies(given, request.sourcePolicies, bridge);
         if (edge && request.evaluate) await evaluate(edge, bridge);
         const value = refMessage(edge, build.refs);
         return { ref: value.id, result: { result: { case: 'ref', value } } };
@@ -62,8 +65,14 @@ export function bridgeService(
       const asked = readFrontendOptions({ frontend, options, inputs }, bridge.context.request);
       if (question)
         return { result: { metadata: { ...(await answerSubrequest(question, bridge, asked)) } } };
-      build.answer = await askFrontend(bridge, asked);
-      const { targets } = build.answer;
+      const answer = await askFrontend(bridge, asked);
+      const targets = await Promise.all(
+        answer.targets.map(async (target) => ({
+          ...target,
+          edge: await ofPolicies(target.edge, request.sourcePolicies, bridge),
+        })),
+      );
+      build.answer = { ...answer, targets };
       if (request.evaluate) for (const { edge } of targets) if (edge) await evaluate(edge, bridge);
       return { result: resultMessage(build.answer, build.refs) };
     },
@@ -100,24 +109,23 @@ export function bridgeService(
       return { entries: entries.filter(({ name }) => wanted(name)).map(statMessage) };
     },
 
-    async resolveSourceMeta({ source, platform, resolveMode }, context) {
+    async resolveSourceMeta(request, context) {
       const bridge = await (await find(context)).driver.bridge();
-      const image = /^docker-image:\/\/(.+)$/.exec(source?.identifier ?? '')?.[1];
-      // Of other sources there is nothing to tell before they are solved.
-      if (!source || image === undefined) return { ...(source && { source }) };
-      const pull = resolveMode === 'pull';
-      const found = await bridge.resolveImage(image, platformOf(platform), { pull });
-      const config = Buffer.from(JSON.stringify(found.config));
-      return { source, image: { digest: found.digest, config } };
+      if (!request.source) return {};
+      const platform = platformIn(request.platform);
+      const gate = gateFor(bridge, request.sourcePolicies);
+      const asked = sourceIn(request.source);
+      const source = gate ? await gate.source(asked, platform) : asked;
+      return metaMessage(source, await sourceMeta(source, platform, wantedMeta(request), bridge));
     },
 
-    async resolveImageConfig({ ref, platform, resolveMode }, context) {
+    async resolveImageConfig({ ref, platform, resolveMode, sourcePolicies }, context) {
       const bridge = await (await find(context)).driver.bridge();
-      const found = await bridge.resolveImage(
-        ref.replace(/^docker-image:\/\//, ''),
-        platformOf(platform),
-        { pull: resolveMode === 'pull' },
-      );
+      const gate = sourcePolicies.length > 0 ? gateFor(bridge, sourcePolicies) : undefined;
+      const resolve = gate ? gate.images(bridge.resolveImage) : bridge.resolveImage;
+      const name = ref.replace(/^docker-image:\/\//, '');
+      const wanted = platformIn(platform) ?? hostPlatform();
+      const found = await resolve(name, wanted, { pull: resolveMode === 'pull' });
       return {
         digest: found.digest,
         config: Buffer.from(JSON.stringify(found.config)),
@@ -210,12 +218,6 @@ function statMessage(entry: TreeEntry): MessageInitShape<typeof StatSchema> {
 
 function noFile(path: string): ConnectError {
   return new ConnectError(`open ${path}: no such file or directory`, Code.NotFound);
-}
-
-function platformOf(platform: PlatformMessage | undefined) {
-  if (!platform || platform.os === '') return hostPlatform();
-  const { os, architecture, variant } = platform;
-  return { os, architecture, ...(variant !== '' && { variant }) };
 }
 
 function text(bytes: Uint8Array): string {

@@ -5,6 +5,7 @@ import { redactUrl } from '../../base/redact.ts';
 import { asBuildKitSays } from '../../frontend/problem.ts';
 import { VertexError } from '../../solver/failure.ts';
 import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
+import { DenialMessages } from './denial-messages.ts';
 import { MissingCap, MissingSubrequest } from './missing-cap.ts';
 import { ReturnedError } from './returned-error.ts';
 
@@ -109,10 +110,20 @@ function detailsOf(error: unknown): Detail[] {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
     if (cause instanceof VertexError)
       details.push(detail('Vertex', { digest: cause.vertex.digest }));
+    else if (cause instanceof DenialMessages) details.push(denial(cause));
     else if (cause instanceof MissingCap) details.push(detail('FrontendCap', { name: cause.cap }));
     else if (cause instanceof MissingSubrequest)
       details.push(detail('Subrequest', { name: cause.request }));
   return details;
+}
+
+/** BuildKit has it under a name of its own. */
+function denial({ messages }: DenialMessages): Detail {
+  const denyMessages = messages.map((message) => ({ message }));
+  return {
+    typeUrl: 'github.com/moby/buildkit/policysession.DecisionResponse+json',
+    value: Buffer.from(JSON.stringify({ action: 'DENY', denyMessages })),
+  };
 }
 
 function detail(name: string, value: unknown): Detail {

@@ -8,8 +8,12 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf';
+import type { ConnectRouter } from '@connectrpc/connect';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { BytesMessageSchema } from '../proto/control.gen.ts';
 import { Health } from '../proto/health.gen.ts';
+import { ByteStream } from './byte-stream.ts';
+import { serveStream } from './stream-server.ts';
 
 /** A client of the server at a socket, by another implementation of gRPC than the server's. */
 export class TestGrpcClient implements Disposable {
@@ -61,6 +65,35 @@ export class TestGrpcClient implements Disposable {
   /** The statuses that Health.Watch sends. */
   async *watch(): AsyncGenerator<number, void, void> {
     for await (const { status } of this.stream(Health.method.watch, {})) yield status;
+  }
+
+  /**
+   * Opens a session of the client with this ID, in which the client answers calls: `routes` are its
+   * services. Disposed, it is over.
+   */
+  openSession(id: string, routes: (router: ConnectRouter) => void): Disposable {
+    const metadata = new Metadata();
+    metadata.set('x-docker-expose-session-uuid', id);
+    const stream = this.#client.makeBidiStreamRequest(
+      '/moby.buildkit.v1.Control/Session',
+      (data: Uint8Array) =>
+        Buffer.from(toBinary(BytesMessageSchema, create(BytesMessageSchema, { data }))),
+      (bytes: Buffer) => fromBinary(BytesMessageSchema, bytes),
+      metadata,
+    );
+    stream.on('error', () => {});
+    const bytes = new ByteStream(stream);
+    void (async () => {
+      for await (const { data } of bytes.outgoing()) stream.write(data);
+      stream.end();
+    })();
+    serveStream(bytes, routes, { spoken: () => {}, closed: () => {} });
+    return {
+      [Symbol.dispose]() {
+        bytes.destroy();
+        stream.cancel();
+      },
+    };
   }
 
   /** Returns the error of a call that must fail. */

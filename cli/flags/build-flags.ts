@@ -18,6 +18,7 @@ import type { GivenFlags } from './given-flags.ts';
 import { namedValues } from './named-values.ts';
 import { type OutputFlags, parseOutputs } from './outputs.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
+import { sourcePolicies } from './source-policy.ts';
 import { parseStepFlags } from './step-flags.ts';
 import { warningsWithoutEffect } from './without-effect.ts';
 
@@ -71,6 +72,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     ...parseStepFlags({ has, list, text }, host.cpus, warn),
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
+    sourcePolicies: sourcePolicies(host.env),
     secretsInKeys: secrets.flatMap(({ id, invalidate }) => (invalidate ? [id] : [])),
   });
   const options: BuildOptions = {

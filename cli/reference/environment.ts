@@ -46,6 +46,12 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
           'this time, too. It can also be given as a build argument.',
       },
       {
+        names: ['EXPERIMENTAL_BUILDKIT_SOURCE_POLICY'],
+        text:
+          'A JSON file with a source policy. It says which images, repositories, files and ' +
+          'directories the build may use, and which are replaced by others.',
+      },
+      {
         names: ['DOCKER_DEFAULT_PLATFORM'],
         text: "The platform if `--platform` is not given. Default: the host's.",
       },

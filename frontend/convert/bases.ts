@@ -179,7 +179,8 @@ function takeImage(
   const chosen = implicit
     ? detectPlatform(config, platform, conversion.request.buildPlatform)
     : platform;
-  const name = formatReference({ ...reference, digest: resolved.digest });
+  const used = resolved.replaced ?? reference;
+  const name = formatReference({ ...used, digest: resolved.digest });
   const base = { name, platform: chosen, image: imageOn(config), config };
   if (hasNoLayers(config)) return { ...base, state: emptyState(undefined) };
   const shown = stepName(stage.steps, `FROM ${name}`, {

@@ -107,6 +107,16 @@ function withoutPassword(parsed: URL, url: string): string {
   return parsed.href;
 }
 
+/**
+ * Host and path of a repository, however its URL is written. Two URLs that have these in common may
+ * differ in the protocol and the login.
+ */
+export function withoutScheme(url: string): string {
+  const rest = url.replace(/^[a-z+]+:\/\//i, '');
+  const [, host, path] = /^(?:[^@/]*@)?([^/:]*(?::\d+(?=\/))?)[:/]\/*(.*)$/s.exec(rest) ?? [];
+  return host === undefined ? rest : `${host.toLowerCase()}/${path}`;
+}
+
 /** The URL without user and password, for messages. */
 export function withoutUserinfo(url: string): string {
   return url.replace(/^([a-z]+:\/\/)[^@/]*@/i, '$1');

@@ -1,0 +1,97 @@
+import type { Platform } from '../base/platform.ts';
+import type { ImageResolver } from '../frontend/frontend.ts';
+import { hostPlatform } from '../registry/platforms.ts';
+import { seal } from '../solver/llb/draft.ts';
+import type { SourceOp } from '../solver/llb/ops.ts';
+import { loadGraphs } from '../solver/load-graphs.ts';
+import type { BuildContext } from './build-context.ts';
+import type { Solving } from './solving.ts';
+import type { SourceMeta, WantedMeta } from './source-verifier.ts';
+
+/** What looks sources up: without policies. */
+export interface MetaServices {
+  readonly context: Pick<BuildContext, 'progress' | 'signal'>;
+  readonly resolveImage: ImageResolver;
+  readonly solving: () => Solving;
+}
+
+/**
+ * Looks up a source as a step would: the digest of an image, the commit of a ref, the digest of a
+ * file, which is downloaded for it. What is found stays the same for the rest of the build. Throws
+ * the errors of the sources.
+ */
+export async function sourceMeta(
+  source: SourceOp,
+  platform: Platform | undefined,
+  wanted: WantedMeta,
+  services: MetaServices,
+): Promise<SourceMeta> {
+  const [, scheme = '', rest = ''] = /^([a-z-]+):\/\/(.*)$/s.exec(source.identifier) ?? [];
+  switch (scheme) {
+    case 'docker-image':
+    case 'oci-layout': {
+      const ref = scheme === 'docker-image' ? rest : source.identifier;
+      const { pull = false, noConfig = false } = wanted;
+      const found = await services.resolveImage(ref, platform ?? hostPlatform(), { pull });
+      const config = noConfig ? undefined : Buffer.from(JSON.stringify(found.config));
+      return { image: { digest: found.digest, name: found.name, config } };
+    }
+    case 'git':
+      return await gitMeta(source, services);
+    case 'http':
+    case 'https':
+      return await httpMeta(source, services);
+    default:
+      return {};
+  }
+}
+
+async function gitMeta(source: SourceOp, services: MetaServices): Promise<SourceMeta> {
+  const { readGitSource } = await import('../solver/ops/git/git-source.ts');
+  const { remote, ref, checksum } = readGitSource(source);
+  const { found } = await lookedUp(source, services);
+  const resolved = await found.refs.get(JSON.stringify([remote, ref, checksum]));
+  if (!resolved) return {};
+  const { object, commit, name } = resolved;
+  return {
+    git: {
+      ref: name ?? object,
+      checksum: object,
+      commitChecksum: commit === object ? undefined : commit,
+    },
+  };
+}
+
+async function httpMeta(source: SourceOp, services: MetaServices): Promise<SourceMeta> {
+  const { readHttpSource, requestId } = await import('../solver/ops/http/http-source.ts');
+  const { checksum: _, ...read } = readHttpSource(source);
+  // Its checksum is that of the file that the server has, whatever the graph expects.
+  const { 'http.checksum': _expected, ...attrs } = source.attrs;
+  const { found } = await lookedUp({ ...source, attrs }, services);
+  const answer = await found.answers.get(requestId({ ...read, checksum: undefined }));
+  if (!answer) return {};
+  const { digest, filename, modified } = answer.file;
+  const time = Date.parse(modified ?? '');
+  const lastModified = Number.isNaN(time) ? undefined : new Date(time);
+  return { http: { digest, filename, lastModified } };
+}
+
+/** Has the worker make the key of the source: for that it is looked up. Answers the session. */
+async function lookedUp(source: SourceOp, { context, solving }: MetaServices) {
+  const { worker, session } = solving();
+  const { progress, signal } = context;
+  const draft = {
+    parents: [],
+    make: () => ({
+      op: { kind: 'source', source } as const,
+      inputs: [],
+      metadata: { description: {}, caps: [], locations: [] },
+    }),
+  };
+  const edge = seal({ draft, output: 0 }, worker.platforms[0]);
+  const [loaded] = loadGraphs([edge], worker, session.allowed);
+  const { digest: vertex } = edge.vertex;
+  const started = () => {};
+  await loaded?.vertex.op.cacheMap(signal, { progress, vertex, started, session });
+  return session;
+}
