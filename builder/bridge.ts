@@ -30,7 +30,10 @@ export interface Bridge {
   readonly solving: () => Solving;
   /** Paths of OCI layouts by the name of their named context. Each frontend adds its own. */
   readonly layouts: Map<string, string>;
-  /** The directories for `local://NAME` in graphs. Each frontend adds its own. */
+  /**
+   * The directories for `local://NAME` in graphs, by NAME and also by `localKey`. Each frontend
+   * adds its own.
+   */
   readonly locals: Map<string, LocalDirectory>;
   /** What decides about sources. Undefined when the build has no policies. */
   readonly gate: SourceGate | undefined;

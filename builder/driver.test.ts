@@ -55,6 +55,26 @@ test('a driver may ask for several graphs and export the one that it chooses', a
   assert.equal(asked, [1, 1]);
 });
 
+test('two frontends of one build ignore different files of one context', async () => {
+  const files = {
+    A: 'FROM scratch\nCOPY . /\n',
+    'A.dockerignore': 'a\n',
+    B: 'FROM scratch\nCOPY . /\n',
+    'B.dockerignore': 'b\n',
+    a: '',
+    b: '',
+  };
+  const from = (path: string) =>
+    buildRequest({ dockerfile: { kind: 'file', path, name: path } } as const);
+  const first: BuildDriver = async (bridge) => {
+    const answer = await askFrontend(bridge, from('A'));
+    await askFrontend(bridge, from('B'));
+    return answer;
+  };
+  const of = (names: readonly string[]) => names.filter((name) => /^[ab]$/.test(name));
+  assert.equal(of(await listed({ context: files }, TAR, first)), ['b']);
+});
+
 test('a directory of the caller that is the result itself is exported with its files', async () => {
   const driver: BuildDriver = async ({ context: { request } }) => {
     const platform = hostPlatform();

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { ProgressSink } from '../base/progress.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import { unknownRules } from '../frontend/check/unknown.ts';
+import { namedContextHint } from '../frontend/convert/contexts.ts';
 import type { ImageResolver, NamedContext } from '../frontend/frontend.ts';
 import type { FrontendInputs } from '../frontend/gateway.ts';
 import { graphOptions } from '../frontend/graph-options.ts';
@@ -23,6 +24,9 @@ import { type LentDirectory, onlyFiles, type Session, WHOLE } from './session.ts
 export interface LocalSource {
   readonly find: (wanted: WantedFiles) => Promise<LentDirectory>;
   readonly filter: ReturnType<typeof ignoreFilter> | undefined;
+  /** `local.sharedkeyhint` and `local.excludepatterns` of the graph. */
+  readonly hint: string;
+  readonly exclude: readonly string[];
   readonly onRead?: DirectoryResult['onRead'];
 }
 
@@ -84,6 +88,8 @@ export async function prepareRequest(
     locals.set('context', {
       find: from.find,
       filter: ignore && ignoreFilter(ignore),
+      hint: from.place,
+      exclude: patternsOf(ignore),
       onRead: bulkWarnings(ignore, warn),
     });
   const namedContexts = new Map<string, NamedContext>();
@@ -98,11 +104,15 @@ export async function prepareRequest(
     mainContext: {
       ...(from.kind === 'local' ? { kind: 'local', sharedKeyHint: from.place } : from),
       sessionId: session.id ?? randomBytes(12).toString('hex'),
-      ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [],
+      ignore: patternsOf(ignore),
       ignoreFile: ignore,
     },
   };
   return { inputs, locals };
+}
+
+function patternsOf(ignore: LoadedContext['ignore']): readonly string[] {
+  return ignore?.patterns.map((pattern) => pattern.text) ?? [];
 }
 
 /** What `namedContext` uses of its build. */
@@ -130,8 +140,10 @@ async function namedContext(
     case 'directory': {
       const find: LocalSource['find'] = (wanted) => session.directory(source.name, wanted);
       const ignore = ignoreOf((await find(onlyFiles(['.dockerignore']))).path, {}, warn);
-      locals.set(name, { find, filter: ignore && ignoreFilter(ignore) });
-      return { kind: 'local', name, ignore: ignore?.patterns.map((pattern) => pattern.text) ?? [] };
+      const exclude = patternsOf(ignore);
+      const hint = namedContextHint(name);
+      locals.set(name, { find, filter: ignore && ignoreFilter(ignore), hint, exclude });
+      return { kind: 'local', name, ignore: exclude };
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
+import type { ProgressSink } from '../base/progress.ts';
 import type { TreeFilter } from '../cache/contenthash.ts';
 import { dockerfileFrontend } from '../frontend/dockerfile-frontend.ts';
 import type { Frontend, Gateway } from '../frontend/gateway.ts';
@@ -19,19 +20,21 @@ import {
 } from './frontend-request.ts';
 import { openGateway, solveTree } from './gateway.ts';
 import type { ImageFrontend } from './image-frontend.ts';
-import { internalStep } from './internal-step.ts';
+import { finishedStep, internalStep } from './internal-step.ts';
 import {
   type BuildRequest,
   DOCKERFILE_FRONTEND,
   dockerfileName,
   IMAGE_FRONTEND,
 } from './request.ts';
-import type { LocalDirectory } from './session/lend.ts';
+import { type LocalDirectory, localKey } from './session/lend.ts';
 import type { Solving } from './solving.ts';
 
 /** The inputs and the gateway of a frontend, and the solver for its graph. */
 export interface OpenedFrontend extends PreparedRequest {
   readonly kind: 'here';
+  /** Shows as a step of its own how the ignore file was asked for, if it was. */
+  readonly showIgnore: () => void;
   readonly gateway: Gateway;
   /** The step that loaded the Dockerfile. Warnings about its text are shown there. */
   readonly vertex: Digest;
@@ -60,16 +63,28 @@ export async function openFrontend(
     return (await import('./image-frontend.ts')).syntaxFrontend(bridge, request, image, loaded);
   const prepared = await prepareRequest(request, session, loaded, progress);
   const withLocals = () => {
-    for (const [name, source] of prepared.locals) locals.set(name, directoryOf(source));
+    for (const [name, source] of prepared.locals) {
+      const directory = directoryOf(source);
+      locals.set(name, directory);
+      locals.set(localKey(name, source.hint, source.exclude), directory);
+    }
     return solving();
   };
   return {
     kind: 'here',
+    showIgnore: () => showIgnore(loaded, progress),
     ...prepared,
     gateway: openGateway(resolveImage, withLocals, vertex, context),
     vertex,
     solving: withLocals,
   };
+}
+
+/** As BuildKit, it is shown after the look-ups of base images, though it was loaded before. */
+function showIgnore({ ignoreAsked }: LoadedContext, progress: ProgressSink): void {
+  if (ignoreAsked === undefined) return;
+  const transferred = { what: 'transferring context:', bytes: ignoreAsked };
+  finishedStep(progress, '[internal] load .dockerignore', transferred);
 }
 
 /** Loads the context and the Dockerfile, and shows that as a step in the progress. */
@@ -91,7 +106,7 @@ async function loadWithProgress(
     `[internal] load build definition from ${name}`,
     async (step) => {
       const loaded = await loadContext(request, host);
-      step.done(`transferring dockerfile: ${Buffer.byteLength(loaded.dockerfile.text)}B`);
+      step.transferred('transferring dockerfile:', Buffer.byteLength(loaded.dockerfile.text));
       return { loaded, vertex: step.vertex };
     },
   );
@@ -109,8 +124,9 @@ export async function askFrontend(
   const opened = await openFrontend(bridge, request);
   if (opened.kind === 'image')
     return { request, dockerfile: opened.dockerfile, ...(await opened.ask()) };
-  const { gateway, inputs, solving } = opened;
+  const { gateway, inputs, solving, showIgnore } = opened;
   const { targets } = await frontend.solve(gateway, inputs);
+  showIgnore();
   // The graph may name directories of this frontend. This call gives them to the solver.
   solving();
   return { request, targets, dockerfile: inputs.dockerfile };

@@ -26,12 +26,18 @@ export async function assembledImage(
   for (const { descriptor, config } of image.manifests) {
     report.done(`exporting manifest ${descriptor.digest}`);
     report.done(`exporting config ${config.digest}`);
+    for (const { digest, annotations } of image.attestations)
+      if (annotations?.[SUBJECT] === descriptor.digest)
+        report.done(`exporting attestation manifest ${digest}`);
   }
   if (image.manifests[0]?.descriptor.digest !== image.target.digest)
     report.done(`exporting manifest list ${image.target.digest}`);
   context.assembled?.(image);
   return image;
 }
+
+/** The annotation of the manifest of attestations that names the manifest of their image. */
+const SUBJECT = 'vnd.docker.reference.digest';
 
 /** Like `assembledImage`, with a blob in the content store for every layer. */
 export function packedImage(

@@ -24,6 +24,8 @@ export interface AssembledImage {
   /** The manifest, or the index over several manifests. */
   readonly target: Descriptor;
   readonly manifests: readonly AssembledManifest[];
+  /** The manifests of the attestations. */
+  readonly attestations: readonly Descriptor[];
   /** Every document by its digest: configs, manifests, the index. */
   readonly documents: ReadonlyMap<Digest, string>;
 }
@@ -62,6 +64,7 @@ export async function assemble(
   return {
     target: several ? indexOver(entries, options, documents) : single(only, options),
     manifests,
+    attestations,
     documents,
   };
 }

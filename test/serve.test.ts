@@ -21,6 +21,13 @@ test('docker buildx builds a context with steps and secrets, and finds it cached
   const first = await serve.build(args);
   assert.match(first, /^#\d+ [\d.]+ one$/m);
   assert.equal([...steps(first).values()].slice(-3, -1), ['DONE', 'DONE'], first);
+  // As BuildKit names them, and in its order where it has one.
+  const names = [...first.matchAll(/^#\d+ (\[internal\].*)$/gm)].map(([, name]) => name);
+  assert.equal(names.slice(0, 3), [
+    '[internal] load build definition from Dockerfile',
+    '[internal] load metadata for docker.io/library/busybox:latest',
+    '[internal] load .dockerignore',
+  ]);
   assert.match((await run(['tar', '-tf', rig.path('out.tar')])).stdout, /^index\.json$/m);
   const second = [...steps(await serve.build(args))].filter(([name]) => name.startsWith('[stage'));
   assert.equal(

@@ -36,12 +36,12 @@ export async function loadContext(
   const from = { kind: 'local', find, place: host.session.placeOf(context.name) } as const;
   const elsewhere = await dockerfileElsewhere(request, host);
   if (request.dockerfile.kind === 'lent' && elsewhere) {
-    const ignore = await ignoreBesideLent(request.dockerfile, from, host.session, host.warn);
-    return { from, dockerfile: elsewhere, ignore };
+    const asked = await ignoreBesideLent(request.dockerfile, from, host.session, host.warn);
+    return { from, dockerfile: elsewhere, ...asked };
   }
   if (request.dockerfile.kind === 'graph' && elsewhere) {
-    const ignore = await ignoreOfContext(from, {}, host.warn);
-    return { from, dockerfile: elsewhere, ignore };
+    const asked = await ignoreOfContext(from, {}, host.warn);
+    return { from, dockerfile: elsewhere, ...asked };
   }
   const { path: directory } = await find(WHOLE);
   if (elsewhere) return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, {}, host.warn) };

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { KilnError, type SourceText } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DockerfileSource } from '../request.ts';
-import { onlyFiles, type Session } from '../session.ts';
+import { type LentDirectory, onlyFiles, type Session } from '../session.ts';
 import { DOCKERFILE_LIMIT, defaultName, dockerfileFrom } from './dockerfile-file.ts';
 import { type DockerfilePlace, ignoreOf } from './ignore-file.ts';
-import type { LocalContext } from './loaded-context.ts';
+import type { LoadedContext, LocalContext } from './loaded-context.ts';
 import { readInTree } from './tree-file.ts';
 
 /**
@@ -17,6 +16,7 @@ import { readInTree } from './tree-file.ts';
  */
 type LentDockerfile = Extract<DockerfileSource, { readonly kind: 'lent' }>;
 type Lender = Pick<Session, 'directory'>;
+type LoadedIgnore = Pick<LoadedContext, 'ignore' | 'ignoreAsked'>;
 
 /**
  * Reads the Dockerfile. When its name is `Dockerfile`, it may also be called `dockerfile`. Throws
@@ -41,7 +41,7 @@ export async function ignoreBesideLent(
   context: LocalContext,
   session: Lender,
   warn: ProgressSink,
-): Promise<IgnoreFile | undefined> {
+): Promise<LoadedIgnore> {
   const beside = { directory: (await session.directory(directory, wantedFor(name))).path, name };
   return await ignoreOfContext(context, { beside }, warn);
 }
@@ -51,18 +51,20 @@ export async function ignoreOfContext(
   context: LocalContext,
   place: DockerfilePlace,
   warn: ProgressSink,
-): Promise<IgnoreFile | undefined> {
-  const path = await contextOf(context);
-  return path === undefined ? undefined : ignoreOf(path, place, warn);
+): Promise<LoadedIgnore> {
+  const found = await contextOf(context);
+  if (!found) return { ignore: undefined };
+  const { path, received = 0 } = found;
+  return { ignore: ignoreOf(path, place, warn), ignoreAsked: received };
 }
 
 /**
  * The directory with the ignore file of the context. A client may lend no context, or one that is
  * not there any more. Then nothing is to be ignored, and a step that copies from it fails.
  */
-async function contextOf(context: LocalContext): Promise<string | undefined> {
+async function contextOf(context: LocalContext): Promise<LentDirectory | undefined> {
   try {
-    return (await context.find(onlyFiles(['.dockerignore']))).path;
+    return await context.find(onlyFiles(['.dockerignore']));
   } catch (error) {
     if (error instanceof KilnError && error.code === 'KILN_CONTEXT_NOT_FOUND') return undefined;
     throw error;

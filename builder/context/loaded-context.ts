@@ -11,6 +11,8 @@ export interface LoadedContext {
   readonly from: LocalContext | RemoteContext;
   readonly dockerfile: SourceText;
   readonly ignore: IgnoreFile | undefined;
+  /** How many bytes the caller sent when it was asked for the ignore file by itself. */
+  readonly ignoreAsked?: number | undefined;
 }
 
 /** A directory of the session, or one that was made from its input. */

@@ -11,9 +11,18 @@ import { secretMarks } from './secret-memory.ts';
 /** Finds a directory for the graph of a frontend. It holds at least the `wanted` files. */
 export type LocalDirectory = (wanted: WantedFiles) => Promise<DirectoryResult>;
 
+/**
+ * The key of a directory beside its name: what the graph of a frontend says of it. Two frontends of
+ * one build may mean different directories by one name, or the same one with different files
+ * ignored.
+ */
+export function localKey(name: string, hint: string, exclude: readonly string[]): string {
+  return JSON.stringify([name, hint, exclude]);
+}
+
 /** What frontends find for the graphs of a build, by the names in the graphs. */
 export interface FoundPlaces {
-  /** The directories behind `local://NAME`. */
+  /** The directories behind `local://NAME`, by NAME and also by `localKey`. */
   readonly locals: ReadonlyMap<string, LocalDirectory>;
   /** Paths of OCI layouts. */
   readonly layouts: ReadonlyMap<string, string>;
@@ -42,7 +51,9 @@ export async function lendToSteps(
     gitAgent: session.ssh.forGit,
     async directory(name, wanted) {
       const isOurs = session.id === undefined || ['', session.id].includes(wanted.session);
-      const local = isOurs ? locals.get(name) : undefined;
+      const local = isOurs
+        ? (locals.get(localKey(name, wanted.purpose, wanted.exclude)) ?? locals.get(name))
+        : undefined;
       if (local) return await local(wanted);
       // A graph that no frontend made names directories of the caller as they are.
       const { path, remembered, received } = await session.directory(name, wanted);

@@ -63,6 +63,11 @@ export interface LoadedNamedContext {
   readonly config: ImageConfig | undefined;
 }
 
+/** The hint that the graph has about the directory of a named context. */
+export function namedContextHint(name: string): string {
+  return `context:${name}`;
+}
+
 /**
  * The file tree of a named context, and its config when it is an image. `paths` are the paths that
  * the build reads from it.
@@ -82,7 +87,7 @@ export async function loadNamedContext(
     case 'local': {
       const options = () => ({
         sessionId: request.mainContext.sessionId,
-        sharedKeyHint: `context:${name}`,
+        sharedKeyHint: namedContextHint(name),
         excludePatterns: context.ignore,
         followPaths: followPaths(paths()),
       });
