@@ -6,6 +6,7 @@ import { isFull, storeFailure } from '../snapshotter/store/store-errors.ts';
 import { VertexError } from '../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../solver/llb/graph.ts';
 import { topological } from '../solver/llb/walk.ts';
+import { GraphFailure } from './graph-failure.ts';
 
 /**
  * Turns the error of a solve into the error for the user. It has the line of the Dockerfile that
@@ -21,13 +22,16 @@ export function explainFailure(
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof VertexError)) return error;
   const cause = unhandledOsError(storeFailure(error.cause, store), error.vertex.name);
-  const range = withPlace(edges.flatMap(topological), error.vertex.digest)?.metadata.locations[0];
+  const vertices = edges.flatMap(topological);
+  const range = withPlace(vertices, error.vertex.digest)?.metadata.locations[0];
   if (cause instanceof CancelledError) return cause;
-  // The vertex stays among the causes: clients of the API are told which one it was.
-  if (cause instanceof KilnError)
+  if (cause instanceof KilnError) {
+    // The vertex stays among the causes: clients of the API are told which one it was.
+    const vertex = vertices.find(({ digest }) => digest === error.vertex.digest);
     return withDiskHint(cause, store)
       .at(range && placeOf(range))
-      .with({ cause: error });
+      .with({ cause: vertex ? new GraphFailure(vertex, error) : error });
+  }
   // An unknown error is a bug. It is reported as one, with the name of the vertex.
   return new Error(`${error.vertex.name}: ${messageOf(cause)}`, { cause });
 }

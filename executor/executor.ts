@@ -102,6 +102,8 @@ export interface ProcessIO {
   readonly stdin?: Uint8Array;
   /** Streams that the caller lends to the process (`kiln run -it`). `output` is not called then. */
   readonly lent?: LentStreams | undefined;
+  /** Called once when the process runs. It is not called for one that cannot be started. */
+  readonly onStart?: ((process: RunningProcess) => void) | undefined;
   /** Receives warnings about the host, and about what this process cannot have. */
   readonly warn?: WarnUser | undefined;
 }
@@ -111,7 +113,28 @@ export interface LentStreams {
   readonly descriptors: readonly [stdin: number, stdout: number, stderr: number];
   /** True when the streams are a terminal. */
   readonly terminal: boolean;
+  /** True keeps the signals of this process's own terminal away from the process. */
+  readonly ownSession?: boolean | undefined;
 }
+
+/** A process that runs in a sandbox. When it has ended, its methods do nothing. */
+export interface RunningProcess {
+  /** Sends a signal, by its number. */
+  kill(signal: number): void;
+  /** Gives the terminal of the process the size of the one that was lent, which has changed. */
+  resize(rows: number, columns: number): void;
+  /**
+   * Starts another process in the same sandbox: it has the same files, network and limits, and ends
+   * with the first process at the latest. Otherwise as `Executor.run`.
+   */
+  run(spec: OtherProcess, io: ProcessIO, signal: AbortSignal): Promise<ProcessResult>;
+}
+
+/** What another process of a sandbox has of its own. */
+export type OtherProcess = Pick<
+  ProcessSpec,
+  'args' | 'env' | 'secretEnv' | 'cwd' | 'user' | 'ulimits'
+>;
 
 export interface ProcessResult {
   /** The exit code, or 128 + the number of the signal that ended the process. */

@@ -29,13 +29,21 @@ export function killSandbox(runtimePid: number, pidFile: string): () => void {
 
 /**
  * The first processes of the runtime's sandboxes: the one in the pid file, and those that the
- * kernel lists. Only children of the runtime count, because a pid may belong to another process by
- * now.
+ * kernel lists.
  */
 function initProcesses(runtimePid: number, pidFile: string): readonly number[] {
-  const written = read(pidFile);
   const children = read(`/proc/${runtimePid}/task/${runtimePid}/children`);
-  const pids = `${written} ${children}`.split(/\s+/).filter((text) => /^\d+$/.test(text));
+  return childrenAmong(`${read(pidFile)} ${children}`, runtimePid);
+}
+
+/** Sends a signal to the process that the runtime `runtimePid` has written to its pid file. */
+export function signalProcess(runtimePid: number, pidFile: string, signal: number): void {
+  for (const pid of childrenAmong(read(pidFile), runtimePid)) kill(pid, signal);
+}
+
+/** Only children of the runtime count, because a pid may belong to another process by now. */
+function childrenAmong(text: string, runtimePid: number): readonly number[] {
+  const pids = text.split(/\s+/).filter((word) => /^\d+$/.test(word));
   return [...new Set(pids.map(Number))].filter(
     (pid) => statFields(pid)?.[1] === String(runtimePid),
   );
@@ -49,9 +57,9 @@ function read(path: string): string {
   }
 }
 
-function kill(pid: number): void {
+function kill(pid: number, signal: NodeJS.Signals | number = 'SIGKILL'): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
     // The process has already ended.
   }

@@ -1,18 +1,15 @@
 import {
   closeSync,
-  existsSync,
   mkdirSync,
   openSync,
-  readFileSync,
   rmSync,
   statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { posix } from 'node:path';
-import { CancelledError, KilnError } from '../base/errors.ts';
+import { CancelledError } from '../base/errors.ts';
 import { MOUNT_ATTR } from '../snapshotter/sys/constants.ts';
-import type { SpawnOptions } from '../snapshotter/sys/launch.ts';
 import { mountMemory } from '../snapshotter/sys/memory.ts';
 import {
   changeMount,
@@ -26,9 +23,15 @@ import type { Placement } from './cgroups.ts';
 import type { EmulationPlan } from './emulation/emulation.ts';
 import { hostOomKills } from './enter-cgroups.ts';
 import type { ProcessIO, ProcessResult, ProcessSpec } from './executor.ts';
-import { killSandbox } from './kill.ts';
 import { within } from './network/namespace.ts';
-import { closeAll, drain, feed, makePipe } from './pipes.ts';
+import { OtherProcesses } from './other-processes.ts';
+import {
+  removeState,
+  type Sandbox,
+  type StartedProcess,
+  superviseRuntime,
+  throwStartFailure,
+} from './runtime-process.ts';
 import {
   type JoinedNetwork,
   type JoinedSandboxHost,
@@ -42,13 +45,9 @@ import {
   makeWorkingDirectory,
   tmpfsModes,
 } from './sandbox-tree.ts';
-import { type Spawned, spawnProcess } from './spawn.ts';
 import { deviceMounts, runtimeConfig } from './spec.ts';
 import { inState } from './state-files.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
-
-/** The whole environment that a runtime gets. */
-const RUNTIME_ENV = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
 
 /** A process, and how its programs are run. */
 export interface PlannedSpec extends ProcessSpec {
@@ -106,7 +105,9 @@ async function runBundle(
   const id = host.nextId();
   const bundle = `${host.directory}/${id}`;
   inState(host.directory, () => mkdirSync(bundle, { mode: 0o700 }));
-  const inMemory = (spec.secretEnv ?? []).length > 0 && isOnDisk(host.directory);
+  // Secrets may also come with another process, which is started later.
+  const mayHaveSecrets = (spec.secretEnv ?? []).length > 0 || io.onStart !== undefined;
+  const inMemory = mayHaveSecrets && isOnDisk(host.directory);
   const place = host.cgroups.place(id, {
     own: spec.security === 'insecure' || (spec.devices ?? []).some(({ nodes }) => nodes.length > 0),
     parent: spec.cgroupParent,
@@ -126,7 +127,7 @@ async function runBundle(
   inState(host.directory, () => writeFileSync(`${bundle}/config.json`, config, { mode: 0o600 }));
   // The runtime copies the config into its state directory.
   const state = inMemory ? `${bundle}/runtime` : host.runtimeRoot;
-  const result = await supervise(host, { id, bundle, state, place, args: spec.args }, io, signal);
+  const result = await supervise(host, { id, bundle, state, place }, spec, io, signal);
   return spec.plan.kind === 'native'
     ? result
     : { ...result, emulator: posix.basename(spec.plan.emulator) };
@@ -169,145 +170,38 @@ function configFor(
   });
 }
 
-interface Sandbox {
-  readonly id: string;
-  readonly bundle: string;
-  /** The runtime's `--root`. */
-  readonly state: string;
-  readonly place: Placement;
-  readonly args: readonly string[];
-}
-
 /**
- * Starts the runtime, waits until it and everything in the sandbox has ended, and says how it
- * ended.
+ * Runs the first process of a sandbox, waits until everything in the sandbox has ended, and says
+ * how it ended.
  */
 async function supervise(
   host: JoinedSandboxHost,
   sandbox: Sandbox,
+  spec: PlannedSpec,
   io: ProcessIO,
   signal: AbortSignal,
 ): Promise<ProcessResult> {
   const oomBefore = hostOomKills();
-  const child = start(host, sandbox, io);
-  let release: (() => void) | undefined;
-  const abort = () => {
-    release ??= killSandbox(child.pid, `${sandbox.bundle}/pid`);
+  const others = new OtherProcesses(host, sandbox, spec);
+  const onStart = io.onStart && ((started: StartedProcess) => io.onStart?.(others.beside(started)));
+  const first = { sandbox, verb: 'run', suffix: '', onStart } as const;
+  const exit = await superviseRuntime(host, first, io, signal);
+  const { code } = exit;
+  await others.ended();
+  await removeState(host, sandbox);
+  const counters = sandbox.place.finish();
+  if (signal.aborted) throw new CancelledError(signal.reason);
+  if (code !== 0) throwStartFailure(first, spec.args);
+  // Without a counter for this process alone, the counter of the whole host decides.
+  const oomKilled =
+    counters.oomKills === undefined
+      ? code === 137 && hostOomKills() > oomBefore
+      : counters.oomKills > 0;
+  const usage = {
+    cpuMs: counters.cpuMs ?? exit.cpuMs,
+    peakMemory: counters.peakMemory ?? exit.peakMemory,
   };
-  signal.addEventListener('abort', abort, { once: true });
-  if (signal.aborted) abort();
-  try {
-    const exit = await child.exited;
-    const { code } = exit;
-    release?.();
-    await child.drained;
-    await removeState(host, sandbox);
-    const counters = sandbox.place.finish();
-    if (signal.aborted) throw new CancelledError(signal.reason);
-    if (code !== 0) throwStartFailure(sandbox);
-    // Without a counter for this process alone, the counter of the whole host decides.
-    const oomKilled =
-      counters.oomKills === undefined
-        ? code === 137 && hostOomKills() > oomBefore
-        : counters.oomKills > 0;
-    const usage = {
-      cpuMs: counters.cpuMs ?? exit.cpuMs,
-      peakMemory: counters.peakMemory ?? exit.peakMemory,
-    };
-    return { exitCode: code, oomKilled, usage };
-  } finally {
-    signal.removeEventListener('abort', abort);
-    release?.();
-  }
-}
-
-interface Running extends Spawned {
-  readonly drained: Promise<unknown>;
-}
-
-function start(host: JoinedSandboxHost, sandbox: Sandbox, io: ProcessIO): Running {
-  const program = {
-    path: host.runtime.path,
-    args: runtimeArguments(host, sandbox),
-    env: RUNTIME_ENV,
-  };
-  const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
-    sandbox.place.start(() => spawnProcess({ ...program, ...more }));
-  if (io.lent)
-    return { ...spawn({ stdio: io.lent.descriptors, session: false }), drained: Promise.resolve() };
-  const [out, err] = [makePipe(), makePipe()];
-  const input = io.stdin ? makePipe() : { read: openSync('/dev/null', 'r') };
-  // The runtime gets its own session, so that Ctrl-C reaches only Kiln.
-  const child = spawn({ stdio: [input.read, out.write, err.write] });
-  closeAll([input.read, out.write, err.write]);
-  if ('write' in input && io.stdin) feed(input.write, io.stdin);
-  const drained = Promise.all([
-    drain(out.read, (data) => io.output(1, data)),
-    drain(err.read, (data) => io.output(2, data)),
-  ]);
-  drained.catch(() => {});
-  return { ...child, drained };
-}
-
-function runtimeArguments(
-  host: JoinedSandboxHost,
-  { id, bundle, state, place }: Sandbox,
-): string[] {
-  const log = [`--log=${bundle}/log`, '--log-format=json'];
-  const manager = host.runtime.name === 'crun' ? [`--cgroup-manager=${place.manager}`] : [];
-  return [
-    '--root',
-    state,
-    ...log,
-    ...manager,
-    'run',
-    '--bundle',
-    bundle,
-    '--pid-file',
-    `${bundle}/pid`,
-    id,
-  ];
-}
-
-/** The runtime removes its own state unless it was killed. */
-async function removeState(host: JoinedSandboxHost, { id, state }: Sandbox): Promise<void> {
-  if (!existsSync(`${state}/${id}`)) return;
-  const nothing = openSync('/dev/null', 'r+');
-  try {
-    const args = ['--root', state, 'delete', '--force', id];
-    await spawnProcess({
-      path: host.runtime.path,
-      args,
-      env: RUNTIME_ENV,
-      stdio: [nothing, nothing, nothing],
-    }).exited;
-  } finally {
-    closeSync(nothing);
-  }
-}
-
-/** Throws when the runtime itself failed, so that the process never ran. */
-function throwStartFailure({ bundle, args }: Sandbox): void {
-  const messages = [];
-  for (const line of readLines(`${bundle}/log`)) {
-    const { level, msg } = JSON.parse(line) as { level?: string; msg?: string };
-    if (level === 'error' && msg) messages.push(msg);
-  }
-  if (messages.length === 0) return;
-  const missing = /executable file|no such file/i.test(messages.join());
-  throw new KilnError(
-    'KILN_PROCESS_START',
-    `cannot start ${args[0] ?? 'the process'}: ${messages.join('; ')}`,
-    {
-      hint: missing
-        ? `Check that the image has ${args[0]}, built for its own architecture.`
-        : undefined,
-    },
-  );
-}
-
-function readLines(path: string): readonly string[] {
-  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
+  return { exitCode: code, oomKilled, usage };
 }
 
 /**

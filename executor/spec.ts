@@ -2,7 +2,7 @@ import { idRanges, inUserNamespace, mappedIds } from '../snapshotter/sys/usernam
 import { hostCapabilities, sandboxCapabilities } from './capabilities.ts';
 import type { DeviceEdits, DeviceNode } from './cdi/edits.ts';
 import { visibleHierarchies } from './cgroup-files.ts';
-import type { MountSpec, ProcessSpec } from './executor.ts';
+import type { MountSpec, OtherProcess, ProcessSpec } from './executor.ts';
 import { isBelow } from './mount-points.ts';
 import { rlimitsOf } from './rlimits.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
@@ -76,44 +76,12 @@ const BPF_ANNOTATION = 'run.oci.seccomp_bpf_data';
 /** The OCI runtime configuration (runtime-spec config.md) of one process, as JSON text. */
 export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
   const insecure = spec.security === 'insecure';
-  const capabilities = insecure ? hostCapabilities() : sandboxCapabilities(context.guardDevices);
-  const seccomp = insecure ? undefined : seccompFor(capabilities);
+  const seccomp = insecure ? undefined : seccompFor(capabilitiesOf(spec, context));
   const devices = spec.devices ?? [];
   const nodes = madeNodes(spec, context.guardDevices);
   return JSON.stringify({
     ociVersion: '1.0.2',
-    process: {
-      terminal: context.terminal,
-      user: {
-        uid: context.user.uid,
-        gid: context.user.gid,
-        additionalGids: [
-          ...new Set([...context.user.additionalGids, ...devices.flatMap(({ groups }) => groups)]),
-        ],
-        umask: UMASK,
-      },
-      args: spec.args,
-      env: withHome(
-        [...spec.env, ...(spec.secretEnv ?? []), ...devices.flatMap(({ env }) => env)],
-        context.user.home,
-      ),
-      cwd: spec.cwd,
-      // The inheritable and ambient sets stay empty (CVE-2022-27651).
-      capabilities: {
-        bounding: capabilities,
-        effective: capabilities,
-        permitted: capabilities,
-        inheritable: [],
-        ambient: [],
-      },
-      rlimits: rlimitsOf(spec.ulimits, context.warn).map(({ type, soft, hard }) => ({
-        type,
-        soft: rlim(soft),
-        hard: rlim(hard),
-      })),
-      // As with BuildKit, so that sudo and ping work in a RUN.
-      noNewPrivileges: false,
-    },
+    process: processConfig(spec, context),
     root: { path: spec.rootfs, readonly: spec.readonlyRootfs },
     hostname: spec.hostname,
     mounts: mountsOf(spec, context),
@@ -144,6 +112,55 @@ export function runtimeConfig(spec: ProcessSpec, context: SpecContext): string {
           }),
     },
   });
+}
+
+/** The process of a sandbox, or another one that is started in it: `process` of the config. */
+export function processConfig(
+  spec: Pick<ProcessSpec, 'security' | 'devices'> & OtherProcess,
+  context: Pick<SpecContext, 'user' | 'terminal' | 'guardDevices' | 'warn'>,
+): object {
+  const { user, terminal, warn } = context;
+  const capabilities = capabilitiesOf(spec, context);
+  const devices = spec.devices ?? [];
+  return {
+    terminal,
+    user: {
+      uid: user.uid,
+      gid: user.gid,
+      additionalGids: [
+        ...new Set([...user.additionalGids, ...devices.flatMap(({ groups }) => groups)]),
+      ],
+      umask: UMASK,
+    },
+    args: spec.args,
+    env: withHome(
+      [...spec.env, ...(spec.secretEnv ?? []), ...devices.flatMap(({ env }) => env)],
+      user.home,
+    ),
+    cwd: spec.cwd,
+    // The inheritable and ambient sets stay empty (CVE-2022-27651).
+    capabilities: {
+      bounding: capabilities,
+      effective: capabilities,
+      permitted: capabilities,
+      inheritable: [],
+      ambient: [],
+    },
+    rlimits: rlimitsOf(spec.ulimits, warn).map(({ type, soft, hard }) => ({
+      type,
+      soft: rlim(soft),
+      hard: rlim(hard),
+    })),
+    // As with BuildKit, so that sudo and ping work in a RUN.
+    noNewPrivileges: false,
+  };
+}
+
+function capabilitiesOf(
+  { security }: Pick<ProcessSpec, 'security'>,
+  { guardDevices }: Pick<SpecContext, 'guardDevices'>,
+): readonly string[] {
+  return security === 'insecure' ? hostCapabilities() : sandboxCapabilities(guardDevices);
 }
 
 /** The device nodes that the runtime makes in the sandbox's own /dev. */

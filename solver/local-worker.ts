@@ -21,6 +21,10 @@ export function localWorker(world: World, limits: Worker['limits']): Worker {
     limits,
     opOf: (vertex) => opOf(vertex, world),
     squash: (keep) => squashOp(keep, world),
+    async openContainer(spec, session, signal) {
+      const { openContainer } = await import('./ops/exec/container.ts');
+      return await openContainer(spec, world, session, signal);
+    },
   };
 }
 

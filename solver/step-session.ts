@@ -9,7 +9,7 @@ import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { SshAgent } from './ops/git/host.ts';
 import type { Resolved } from './ops/git/resolved.ts';
 import type { Answer } from './ops/http/answer.ts';
-import type { DirectoryResult } from './result.ts';
+import type { BuildResult, DirectoryResult } from './result.ts';
 
 /**
  * # What a build hands to its steps
@@ -117,6 +117,17 @@ export interface FailedStep {
   readonly vertex: Digest;
   readonly spec: ProcessSpec;
   readonly exitCode: number;
+  /**
+   * Makes results of what the command left in its mounts, in the order of the op's mounts. They
+   * remain after the step, but nothing is recorded of them. `spec` cannot be run after that.
+   */
+  readonly keep: () => Promise<readonly KeptMount[]>;
+}
+
+/** A mount of a failed step. Undefined for a mount that has no files of a result. */
+export interface KeptMount {
+  readonly before: BuildResult | undefined;
+  readonly after: BuildResult | undefined;
 }
 
 /**

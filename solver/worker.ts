@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
+import type { OpenContainer } from './container.ts';
 import type { LlbOp } from './llb/ops.ts';
 import type { BuildResult } from './result.ts';
 import type { Op, SolverOptions } from './solver.ts';
@@ -48,6 +49,8 @@ export interface Worker {
    * layers above the lowest `keep` it merges into one.
    */
   squash(keep: number): Op<BuildResult>;
+  /** Opens a container of results. A worker without it runs nothing but steps. */
+  readonly openContainer?: OpenContainer | undefined;
 }
 
 /** What a worker gets of a vertex: everything that decides what runs. An `LlbVertex` is one. */

@@ -1,6 +1,6 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { KILN, type Ran, Rig, ROOT, type RunOptions, run } from './rig.ts';
@@ -9,6 +9,9 @@ const CLIENTS = join(ROOT, '.cache/clients/usr');
 const PLUGINS = join(CLIENTS, 'libexec/docker/cli-plugins');
 const BUILDX = join(PLUGINS, 'docker-buildx');
 const DOCKER = join(CLIENTS, 'bin/docker');
+
+/** What is typed on a terminal, or done with its process, when it shows something. */
+export type Typed = readonly (readonly [RegExp, string | ((pid: string) => void)])[];
 
 /** A rig in which `kiln serve` runs on its store, with docker-buildx and docker as the clients. */
 export class ServeRig implements AsyncDisposable {
@@ -111,6 +114,34 @@ export class ServeRig implements AsyncDisposable {
   #client(command: readonly string[], options: RunOptions): Promise<Ran> {
     const env = { ...this.#env, ...options.env };
     return run(command, { cwd: this.rig.directory, expect: 0, ...options, env });
+  }
+
+  /**
+   * Runs `docker buildx` on a pseudoterminal. Each of `typed` is typed, or done, when the terminal
+   * shows what it answers. Returns what the terminal has shown.
+   */
+  async onTerminal(args: readonly string[], typed: Typed): Promise<string> {
+    const command = `exec ${[BUILDX, ...args].map((word) => `'${word}'`).join(' ')}`;
+    const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+      cwd: this.rig.directory,
+      env: { ...process.env, ...this.#env, BUILDX_EXPERIMENTAL: '1', TERM: 'dumb' },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const left = [...typed];
+    let shown = '';
+    let since = '';
+    child.stdout.on('data', (data: Buffer) => {
+      shown += data.toString();
+      since += data.toString();
+      if (!left[0]?.[0].test(since)) return;
+      since = '';
+      const [, next] = left.shift()!;
+      if (typeof next === 'string') child.stdin.write(next);
+      else next(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim());
+    });
+    await once(child, 'close');
+    if (left.length > 0) throw new Error(`the terminal never showed ${left[0]![0]}:\n${shown}`);
+    return shown.replaceAll('\r', '');
   }
 
   /** Runs `docker buildx build --progress=plain`. Returns its progress. */

@@ -26,7 +26,7 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
   const { builds, history, sessions, version, workers } = host;
   return {
     async solve(request, { signal, requestHeader }) {
-      const open = builds.begin(request.ref);
+      const open = builds.begin(request.ref, request.frontendInputs);
       const ended = AbortSignal.any([signal, host.stopping]);
       const traceparent = requestHeader.get('traceparent') ?? undefined;
       ended.addEventListener('abort', () => open.driver.fail(ended.reason), { once: true });

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ClientDriver } from '../gateway/client-driver.ts';
+import { FailedSteps } from '../gateway/failed-steps.ts';
 import { Refs } from '../gateway/refs.ts';
 import { OpenByName } from '../open-by-name.ts';
 import { StatusHub } from './status-hub.ts';
@@ -22,9 +23,14 @@ export class OpenBuild {
   readonly refs = new Refs();
   /** By which the client drives the build, when it names no frontend. */
   readonly driver = new ClientDriver();
+  /** The graphs that the client brings for whoever asks (`Inputs`), each a pb.Definition. */
+  readonly inputs: Readonly<Record<string, Uint8Array>>;
+  /** What its failed steps have left. */
+  readonly failed = new FailedSteps();
 
-  constructor(ref: string) {
+  constructor(ref: string, inputs: OpenBuild['inputs']) {
     this.ref = ref;
+    this.inputs = inputs;
   }
 }
 
@@ -42,9 +48,9 @@ export class OpenBuilds {
   }
 
   /** Begins a build. Throws a ConnectError when the ref is in use. */
-  begin(ref: string): OpenBuild {
+  begin(ref: string, inputs: OpenBuild['inputs'] = {}): OpenBuild {
     if (ref === '') throw new ConnectError('the build has no ref', Code.InvalidArgument);
-    const build = new OpenBuild(ref);
+    const build = new OpenBuild(ref, inputs);
     this.#open.add(ref, build);
     this.#running.add(build);
     return build;

@@ -105,7 +105,12 @@ export async function solve(
     const { response } = await build(
       engine,
       request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
-      { ...lent, output: outputs.write, verifySource },
+      {
+        ...lent,
+        output: outputs.write,
+        verifySource,
+        ...(isDriven && { onStepFailed: open.failed.keep }),
+      },
       progress,
       ended,
       {

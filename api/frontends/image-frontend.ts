@@ -104,7 +104,8 @@ async function runFrontend(
     patience = setTimeout(() => over.abort(), LEAVE_MS);
   });
   const workers = workersOf(engine, serverVersion(version));
-  const build = drivenBuild(driver, asked.inputs);
+  const build = drivenBuild(driver, { inputs: asked.inputs });
+  await using _containers = build.containers;
   const calls = watchedMethods(
     bridgeService(
       async () => build,

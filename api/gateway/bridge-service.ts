@@ -19,9 +19,11 @@ import { gateFor, ofPolicies } from './call-policies.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import { lendersOf } from './context-options.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
+import { execProcess } from './exec-process.ts';
 import { readFrontendOptions } from './frontend-options.ts';
 import { refMessage, resultMessage } from './result-messages.ts';
 import { returnedTargets } from './returned-result.ts';
+import { withSolveDetails } from './solve-details.ts';
 import { metaMessage, platformIn, sourceIn, wantedMeta } from './source-meta-messages.ts';
 import { answerSubrequest } from './subrequests.ts';
 
@@ -38,7 +40,7 @@ export function bridgeService(
   find: FindBuild,
   workers: () => Promise<readonly WorkerRecord[]>,
 ): Partial<ServiceImpl<typeof LLBBridge>> {
-  return {
+  return withSolveDetails(find, {
     async ping(_request, context) {
       await find(context);
       return {
@@ -150,9 +152,27 @@ export function bridgeService(
       return { definitions: { ...(await find(context)).inputs } };
     },
 
+    async newContainer(request, context) {
+      const { driver, containers } = await find(context);
+      await containers.open(request, platformIn(request.platform), await driver.bridge());
+      return {};
+    },
+
+    async releaseContainer({ containerId }, context) {
+      await (await find(context)).containers.release(containerId);
+      return {};
+    },
+
+    async *execProcess(requests, context) {
+      const { containers } = await find(context);
+      yield* execProcess(requests, containers, context.signal);
+    },
+
     async return({ result, error }, context) {
       const build = await find(context);
       const { driver } = build;
+      // What runs in containers is of no use to an export.
+      await build.containers[Symbol.asyncDispose]();
       if (error) driver.fail(new ReturnedError(error));
       else
         try {
@@ -163,7 +183,7 @@ export function bridgeService(
         }
       return {};
     },
-  };
+  });
 }
 
 /** Hands a result to the build that waits for it. */

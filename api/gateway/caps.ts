@@ -23,6 +23,10 @@ const FRONTEND = [
   'gateway.evaluate',
   'gateway.solve.evaluate',
   'gateway.warnings',
+  'gateway.exec',
+  'gateway.exec.extrahosts',
+  'gateway.exec.secretenv',
+  'gateway.exec.signals',
   'importcaches',
   'reference.attestations',
 ];

@@ -2,6 +2,9 @@ import type { HandlerContext } from '@connectrpc/connect';
 import type { Bridge, BuildAnswer } from '../../builder/bridge.ts';
 import type { OpenBuild, OpenBuilds } from '../control/open-builds.ts';
 import type { Result } from '../proto/gateway.gen.ts';
+import { Containers } from './containers.ts';
+import type { FailedSteps } from './failed-steps.ts';
+import { KeptResults } from './kept-results.ts';
 import { Refs } from './refs.ts';
 
 /** In which the client names the build that a call belongs to. */
@@ -24,6 +27,11 @@ export interface DrivenBuild {
   readonly inputs: Readonly<Record<string, Uint8Array>>;
   /** The IDs of the sessions that lend directories, by the names of the directories. */
   readonly lenders: Map<string, string>;
+  readonly containers: Containers;
+  /** The results that the caller was told of in errors. */
+  readonly kept: KeptResults;
+  /** What failed steps have left. Undefined when it is not kept. */
+  readonly failed: FailedSteps | undefined;
   /** What the frontend that was asked last has answered. */
   answer: BuildAnswer | undefined;
   /** True once a frontend was asked a question (`--call`), as long as nothing else was asked. */
@@ -36,11 +44,17 @@ export type FindBuild = (context: HandlerContext) => Promise<DrivenBuild>;
 /** Makes the state of a build that nobody has called yet. */
 export function drivenBuild(
   driver: Driver,
-  inputs: DrivenBuild['inputs'] = {},
-  lenders: DrivenBuild['lenders'] = new Map(),
-  refs = new Refs(),
+  {
+    inputs = {},
+    lenders = new Map(),
+    refs = new Refs(),
+    failed,
+  }: Partial<Pick<DrivenBuild, 'inputs' | 'lenders' | 'refs' | 'failed'>> = {},
 ): DrivenBuild {
-  return { driver, refs, inputs, lenders, answer: undefined, isQuestion: undefined };
+  const kept = new KeptResults();
+  const containers = new Containers(refs, kept);
+  const asked = { answer: undefined, isQuestion: undefined };
+  return { driver, refs, inputs, lenders, containers, kept, failed, ...asked };
 }
 
 /** Finds the builds that clients of a server have begun: a header of each call names one. */
@@ -50,7 +64,7 @@ export function clientBuilds(builds: OpenBuilds): FindBuild {
     const ref = context.requestHeader.get(BUILD_ID) ?? '';
     const open = await builds.find(ref, context.signal);
     let build = driven.get(open);
-    if (!build) driven.set(open, (build = drivenBuild(open.driver, {}, open.lenders, open.refs)));
+    if (!build) driven.set(open, (build = drivenBuild(open.driver, open)));
     return build;
   };
 }

@@ -8,6 +8,7 @@ import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
 import { DenialMessages } from './denial-messages.ts';
 import { MissingCap, MissingSubrequest } from './missing-cap.ts';
 import { ReturnedError } from './returned-error.ts';
+import { SolveFailure } from './solve-failure.ts';
 
 /**
  * # Errors as clients of BuildKit read them
@@ -53,8 +54,8 @@ export function refuse(
   tell: (error: unknown) => void,
 ): never {
   if (error instanceof ConnectError) throw error;
-  const returned = error instanceof KilnError ? error.cause : error;
-  if (returned instanceof ReturnedError) return refuseAs(returned.status, context);
+  const returned = causesOf(error).find((cause) => cause instanceof ReturnedError);
+  if (returned) return refuseAs(returned.status, context);
   if (!(error instanceof KilnError)) tell(error);
   refuseAs(errorStatus(error), context);
 }
@@ -107,8 +108,9 @@ function detailsOf(error: unknown): Detail[] {
   const details: Detail[] = [];
   if (error instanceof KilnError && error.place?.kind === 'source')
     details.push(detail('Source', sourceOf(error.place)));
-  for (let cause = error; cause instanceof Error; cause = cause.cause)
-    if (cause instanceof VertexError)
+  for (const cause of causesOf(error))
+    if (cause instanceof SolveFailure) details.push(detail('Solve', cause.detail));
+    else if (cause instanceof VertexError)
       details.push(detail('Vertex', { digest: cause.vertex.digest }));
     else if (cause instanceof DenialMessages) details.push(denial(cause));
     else if (cause instanceof MissingCap) details.push(detail('FrontendCap', { name: cause.cap }));
@@ -124,6 +126,13 @@ function denial({ messages }: DenialMessages): Detail {
     typeUrl: 'github.com/moby/buildkit/policysession.DecisionResponse+json',
     value: Buffer.from(JSON.stringify({ action: 'DENY', denyMessages })),
   };
+}
+
+/** The error and its causes. */
+function causesOf(error: unknown): readonly Error[] {
+  const causes: Error[] = [];
+  for (let cause = error; cause instanceof Error; cause = cause.cause) causes.push(cause);
+  return causes;
 }
 
 function detail(name: string, value: unknown): Detail {

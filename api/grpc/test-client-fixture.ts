@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  type DescMethodBiDiStreaming,
   type DescMethodServerStreaming,
   type DescMethodUnary,
   fromBinary,
@@ -14,6 +15,15 @@ import { BytesMessageSchema } from '../proto/control.gen.ts';
 import { Health } from '../proto/health.gen.ts';
 import { ByteStream } from './byte-stream.ts';
 import { serveStream } from './stream-server.ts';
+
+/** A call in which both sides send messages. Iterating gives those of the server. */
+export interface TestStream<I extends DescMessage, O extends DescMessage>
+  extends AsyncIterable<MessageShape<O>> {
+  send(message: MessageInitShape<I>): void;
+  /** No more is sent. */
+  end(): void;
+  cancel(): void;
+}
 
 /** A client of the server at a socket, by another implementation of gRPC than the server's. */
 export class TestGrpcClient implements Disposable {
@@ -30,15 +40,13 @@ export class TestGrpcClient implements Disposable {
     request: MessageInitShape<I>,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<MessageShape<O>> {
-    const metadata = new Metadata();
-    for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
         `/${method.parent.typeName}/${method.name}`,
         (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
         (bytes: Buffer) => fromBinary(method.output, bytes),
         create(method.input, request) as MessageShape<I>,
-        metadata,
+        metadataOf(headers),
         (error, answer) => (error ? reject(error) : resolve(answer!)),
       );
     });
@@ -60,6 +68,25 @@ export class TestGrpcClient implements Disposable {
     } finally {
       stream.cancel();
     }
+  }
+
+  /** Begins a call in which both sides send messages. */
+  exchange<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodBiDiStreaming<I, O>,
+    headers: Readonly<Record<string, string>> = {},
+  ): TestStream<I, O> {
+    const stream = this.#client.makeBidiStreamRequest(
+      `/${method.parent.typeName}/${method.name}`,
+      (message: MessageShape<I>) => Buffer.from(toBinary(method.input, message)),
+      (bytes: Buffer) => fromBinary(method.output, bytes),
+      metadataOf(headers),
+    );
+    return {
+      send: (message) => void stream.write(create(method.input, message) as MessageShape<I>),
+      end: () => stream.end(),
+      cancel: () => stream.cancel(),
+      [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator](),
+    };
   }
 
   /** The statuses that Health.Watch sends. */
@@ -109,4 +136,10 @@ export class TestGrpcClient implements Disposable {
   [Symbol.dispose](): void {
     this.#client.close();
   }
+}
+
+function metadataOf(headers: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  return metadata;
 }

@@ -26,7 +26,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file gateway.proto.
  */
 export const file_gateway: GenFile = /*@__PURE__*/
-  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIvMDCgZSZXN1bHQSGAoOcmVmX2RlcHJlY2F0ZWQYASABKAlIABJGCg9yZWZzX2RlcHJlY2F0ZWQYAiABKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWRIABItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRJJCgxhdHRlc3RhdGlvbnMYDCADKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5BdHRlc3RhdGlvbnNFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEaXAoRQXR0ZXN0YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEjYKBXZhbHVlGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbnM6AjgBQggKBnJlc3VsdCJLCgxBdHRlc3RhdGlvbnMSOwoLYXR0ZXN0YXRpb24YASADKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uIt8CCgtBdHRlc3RhdGlvbhI4CgRraW5kGAEgASgOMioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbktpbmQSRgoIbWV0YWRhdGEYAiADKAsyNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uLk1ldGFkYXRhRW50cnkSKwoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWYSDAoEcGF0aBgEIAEoCRIeChZpbl90b3RvX3ByZWRpY2F0ZV90eXBlGAUgASgJEkIKEGluX3RvdG9fc3ViamVjdHMYBiADKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkluVG90b1N1YmplY3QaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBImkKDUluVG90b1N1YmplY3QSOgoEa2luZBgBIAEoDjIsLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5Ub3RvU3ViamVjdEtpbmQSDgoGZGlnZXN0GAIgAygJEgwKBG5hbWUYAyABKAkihAEKEFJlZk1hcERlcHJlY2F0ZWQSQwoEcmVmcxgBIAMoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwRGVwcmVjYXRlZC5SZWZzRW50cnkaKwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiHgoDUmVmEgoKAmlkGAEgASgJEgsKA2RlZhgCIAEoDCKQAQoGUmVmTWFwEjkKBHJlZnMYASADKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcC5SZWZzRW50cnkaSwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRItCgV2YWx1ZRgCIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmOgI4ASJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIu0BChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCRIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIQCghsb2dfbmFtZRgEIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhIKCnNlc3Npb25faWQYBiABKAkSEAoIc3RvcmVfaWQYByABKAkSPgoPc291cmNlX3BvbGljaWVzGAggAygLMiUubW9ieS5idWlsZGtpdC52MS5zb3VyY2Vwb2xpY3kuUG9saWN5IkkKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwSCwoDcmVmGAMgASgJIsYCChhSZXNvbHZlU291cmNlTWV0YVJlcXVlc3QSHAoGc291cmNlGAEgASgLMgwucGIuU291cmNlT3ASHgoIcGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRIQCghsb2dfbmFtZRgDIAEoCRIUCgxyZXNvbHZlX21vZGUYBCABKAkSPwoDZ2l0GAUgASgLMjIubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlR2l0UmVxdWVzdBJDCgVpbWFnZRgGIAEoCzI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVxdWVzdBI+Cg9zb3VyY2VfcG9saWNpZXMYCCADKAsyJS5tb2J5LmJ1aWxka2l0LnYxLnNvdXJjZXBvbGljeS5Qb2xpY3kiSQoZUmVzb2x2ZVNvdXJjZUltYWdlUmVxdWVzdBIRCglub19jb25maWcYASABKAgSGQoRYXR0ZXN0YXRpb25fY2hhaW4YAiABKAgiMAoXUmVzb2x2ZVNvdXJjZUdpdFJlcXVlc3QSFQoNcmV0dXJuX29iamVjdBgBIAEoCCKFAgoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBJECgVpbWFnZRgCIAEoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USQAoDZ2l0GAMgASgLMjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlR2l0UmVzcG9uc2USQgoEaHR0cBgEIAEoCzI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUhUVFBSZXNwb25zZSKEAQoaUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBJGChFhdHRlc3RhdGlvbl9jaGFpbhgDIAEoCzIrLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb25DaGFpbiKJAgoQQXR0ZXN0YXRpb25DaGFpbhIMCgRyb290GAEgASgJEhYKDmltYWdlX21hbmlmZXN0GAIgASgJEhwKFGF0dGVzdGF0aW9uX21hbmlmZXN0GAMgASgJEhsKE3NpZ25hdHVyZV9tYW5pZmVzdHMYBCADKAkSRQoFYmxvYnMYBSADKAsyNi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uQ2hhaW4uQmxvYnNFbnRyeRpNCgpCbG9ic0VudHJ5EgsKA2tleRgBIAEoCRIuCgV2YWx1ZRgCIAEoCzIfLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQmxvYjoCOAEiTwoEQmxvYhI5CgpkZXNjcmlwdG9yGAEgASgLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5EZXNjcmlwdG9yEgwKBGRhdGEYAiABKAwivwEKCkRlc2NyaXB0b3ISEgoKbWVkaWFfdHlwZRgBIAEoCRIOCgZkaWdlc3QYAiABKAkSDAoEc2l6ZRgDIAEoAxJLCgthbm5vdGF0aW9ucxgFIAMoCzI2Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRGVzY3JpcHRvci5Bbm5vdGF0aW9uc0VudHJ5GjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJ9ChhSZXNvbHZlU291cmNlR2l0UmVzcG9uc2USEAoIY2hlY2tzdW0YASABKAkSCwoDcmVmGAIgASgJEhcKD2NvbW1pdF9jaGVja3N1bRgDIAEoCRIVCg1jb21taXRfb2JqZWN0GAQgASgMEhIKCnRhZ19vYmplY3QYBSABKAwicgoZUmVzb2x2ZVNvdXJjZUhUVFBSZXNwb25zZRIQCghjaGVja3N1bRgBIAEoCRIQCghmaWxlbmFtZRgCIAEoCRIxCg1sYXN0X21vZGlmaWVkGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK/BAoMU29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSTgoMZnJvbnRlbmRfb3B0GAMgAygLMjgubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlcXVlc3QuRnJvbnRlbmRPcHRFbnRyeRIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSDQoFZmluYWwYCiABKAgSFQoNZXhwb3J0ZXJfYXR0chgLIAEoDBJDCg1jYWNoZV9pbXBvcnRzGAwgAygLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeRJUCg9mcm9udGVuZF9pbnB1dHMYDSADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIEj4KD3NvdXJjZV9wb2xpY2llcxgPIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuc291cmNlcG9saWN5LlBvbGljeRoyChBGcm9udGVuZE9wdEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaNQoTRnJvbnRlbmRJbnB1dHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIpcBChFDYWNoZU9wdGlvbnNFbnRyeRIMCgR0eXBlGAEgASgJEkYKBWF0dHJzGAIgAygLMjcubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeS5BdHRyc0VudHJ5GiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPCg1Tb2x2ZVJlc3BvbnNlEgsKA3JlZhgBIAEoCRIxCgZyZXN1bHQYAyABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdCJmCg9SZWFkRmlsZVJlcXVlc3QSCwoDcmVmGAEgASgJEhEKCWZpbGVfcGF0aBgCIAEoCRIzCgVyYW5nZRgDIAEoCzIkLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVJhbmdlIisKCUZpbGVSYW5nZRIOCgZvZmZzZXQYASABKAMSDgoGbGVuZ3RoGAIgASgDIiAKEFJlYWRGaWxlUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJICg5SZWFkRGlyUmVxdWVzdBILCgNyZWYYASABKAkSEAoIZGlyX3BhdGgYAiABKAkSFwoPaW5jbHVkZV9wYXR0ZXJuGAMgASgJIjYKD1JlYWREaXJSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuZnN1dGlsLnR5cGVzLlN0YXQiLAoPU3RhdEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIMCgRwYXRoGAIgASgJIjQKEFN0YXRGaWxlUmVzcG9uc2USIAoEc3RhdBgBIAEoCzISLmZzdXRpbC50eXBlcy5TdGF0Ih4KD0V2YWx1YXRlUmVxdWVzdBILCgNyZWYYASABKAkiEgoQRXZhbHVhdGVSZXNwb25zZSINCgtQaW5nUmVxdWVzdCK2AQoMUG9uZ1Jlc3BvbnNlEjsKEWZyb250ZW5kX2FwaV9jYXBzGAEgAygLMiAubW9ieS5idWlsZGtpdC52MS5hcGljYXBzLkFQSUNhcBIyCghsbGJfY2FwcxgCIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASNQoHd29ya2VycxgDIAMoCzIkLm1vYnkuYnVpbGRraXQudjEudHlwZXMuV29ya2VyUmVjb3JkIpEBCgtXYXJuUmVxdWVzdBIOCgZkaWdlc3QYASABKAkSDQoFbGV2ZWwYAiABKAMSDQoFc2hvcnQYAyABKAwSDgoGZGV0YWlsGAQgAygMEgsKA3VybBgFIAEoCRIcCgRpbmZvGAYgASgLMg4ucGIuU291cmNlSW5mbxIZCgZyYW5nZXMYByADKAsyCS5wYi5SYW5nZSIOCgxXYXJuUmVzcG9uc2UiFQoTTmV3Q29udGFpbmVyUmVxdWVzdCIWChROZXdDb250YWluZXJSZXNwb25zZSIZChdSZWxlYXNlQ29udGFpbmVyUmVxdWVzdCIaChhSZWxlYXNlQ29udGFpbmVyUmVzcG9uc2UiDQoLRXhlY01lc3NhZ2UqKQoPQXR0ZXN0YXRpb25LaW5kEgoKBkluVG90bxAAEgoKBkJ1bmRsZRABKiYKEUluVG90b1N1YmplY3RLaW5kEggKBFNlbGYQABIHCgNSYXcQATK9CwoJTExCQnJpZGdlEoEBChJSZXNvbHZlSW1hZ2VDb25maWcSNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1JlcXVlc3QaNS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEn4KEVJlc29sdmVTb3VyY2VNZXRhEjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlcXVlc3QaNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc29sdmVTb3VyY2VNZXRhUmVzcG9uc2USWgoFU29sdmUSJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdBooLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU29sdmVSZXNwb25zZRJjCghSZWFkRmlsZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRmlsZVJlc3BvbnNlEmAKB1JlYWREaXISKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWREaXJSZXF1ZXN0GioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVzcG9uc2USYwoIU3RhdEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU3RhdEZpbGVSZXNwb25zZRJjCghFdmFsdWF0ZRIqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXF1ZXN0GisubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FdmFsdWF0ZVJlc3BvbnNlElcKBFBpbmcSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlBpbmdSZXF1ZXN0GicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Qb25nUmVzcG9uc2USXQoGUmV0dXJuEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXR1cm5SZXNwb25zZRJdCgZJbnB1dHMSKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1JlcXVlc3QaKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlEm8KDE5ld0NvbnRhaW5lchIuLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVxdWVzdBovLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuTmV3Q29udGFpbmVyUmVzcG9uc2USewoQUmVsZWFzZUNvbnRhaW5lchIyLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QaMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlbGVhc2VDb250YWluZXJSZXNwb25zZRJhCgtFeGVjUHJvY2VzcxImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXhlY01lc3NhZ2UaJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4ZWNNZXNzYWdlKAEwARJXCgRXYXJuEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5XYXJuUmVxdWVzdBonLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuV2FyblJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_timestamp, file_caps, file_filesync, file_llb, file_rpc_status, file_sourcepolicy, file_worker]);
+  fileDesc("Cg1nYXRld2F5LnByb3RvEhltb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kIvMDCgZSZXN1bHQSGAoOcmVmX2RlcHJlY2F0ZWQYASABKAlIABJGCg9yZWZzX2RlcHJlY2F0ZWQYAiABKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcERlcHJlY2F0ZWRIABItCgNyZWYYAyABKAsyHi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZkgAEjEKBHJlZnMYBCABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcEgAEkEKCG1ldGFkYXRhGAogAygLMi8ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXN1bHQuTWV0YWRhdGFFbnRyeRJJCgxhdHRlc3RhdGlvbnMYDCADKAsyMy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdC5BdHRlc3RhdGlvbnNFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDDoCOAEaXAoRQXR0ZXN0YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEjYKBXZhbHVlGAIgASgLMicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbnM6AjgBQggKBnJlc3VsdCJLCgxBdHRlc3RhdGlvbnMSOwoLYXR0ZXN0YXRpb24YASADKAsyJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uIt8CCgtBdHRlc3RhdGlvbhI4CgRraW5kGAEgASgOMioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5BdHRlc3RhdGlvbktpbmQSRgoIbWV0YWRhdGEYAiADKAsyNC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uLk1ldGFkYXRhRW50cnkSKwoDcmVmGAMgASgLMh4ubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWYSDAoEcGF0aBgEIAEoCRIeChZpbl90b3RvX3ByZWRpY2F0ZV90eXBlGAUgASgJEkIKEGluX3RvdG9fc3ViamVjdHMYBiADKAsyKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkluVG90b1N1YmplY3QaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBImkKDUluVG90b1N1YmplY3QSOgoEa2luZBgBIAEoDjIsLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuSW5Ub3RvU3ViamVjdEtpbmQSDgoGZGlnZXN0GAIgAygJEgwKBG5hbWUYAyABKAkihAEKEFJlZk1hcERlcHJlY2F0ZWQSQwoEcmVmcxgBIAMoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmTWFwRGVwcmVjYXRlZC5SZWZzRW50cnkaKwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiHgoDUmVmEgoKAmlkGAEgASgJEgsKA2RlZhgCIAEoDCKQAQoGUmVmTWFwEjkKBHJlZnMYASADKAsyKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlZk1hcC5SZWZzRW50cnkaSwoJUmVmc0VudHJ5EgsKA2tleRgBIAEoCRItCgV2YWx1ZRgCIAEoCzIeLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVmOgI4ASJlCg1SZXR1cm5SZXF1ZXN0EjEKBnJlc3VsdBgBIAEoCzIhLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzdWx0EiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiEAoOUmV0dXJuUmVzcG9uc2UiDwoNSW5wdXRzUmVxdWVzdCKVAQoOSW5wdXRzUmVzcG9uc2USTwoLZGVmaW5pdGlvbnMYASADKAsyOi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLklucHV0c1Jlc3BvbnNlLkRlZmluaXRpb25zRW50cnkaMgoQRGVmaW5pdGlvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIu0BChlSZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0EgsKA3JlZhgBIAEoCRIeCghwbGF0Zm9ybRgCIAEoCzIMLnBiLlBsYXRmb3JtEhQKDHJlc29sdmVfbW9kZRgDIAEoCRIQCghsb2dfbmFtZRgEIAEoCRIVCg1yZXNvbHZlcl90eXBlGAUgASgFEhIKCnNlc3Npb25faWQYBiABKAkSEAoIc3RvcmVfaWQYByABKAkSPgoPc291cmNlX3BvbGljaWVzGAggAygLMiUubW9ieS5idWlsZGtpdC52MS5zb3VyY2Vwb2xpY3kuUG9saWN5IkkKGlJlc29sdmVJbWFnZUNvbmZpZ1Jlc3BvbnNlEg4KBmRpZ2VzdBgBIAEoCRIOCgZjb25maWcYAiABKAwSCwoDcmVmGAMgASgJIsYCChhSZXNvbHZlU291cmNlTWV0YVJlcXVlc3QSHAoGc291cmNlGAEgASgLMgwucGIuU291cmNlT3ASHgoIcGxhdGZvcm0YAiABKAsyDC5wYi5QbGF0Zm9ybRIQCghsb2dfbmFtZRgDIAEoCRIUCgxyZXNvbHZlX21vZGUYBCABKAkSPwoDZ2l0GAUgASgLMjIubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlR2l0UmVxdWVzdBJDCgVpbWFnZRgGIAEoCzI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVxdWVzdBI+Cg9zb3VyY2VfcG9saWNpZXMYCCADKAsyJS5tb2J5LmJ1aWxka2l0LnYxLnNvdXJjZXBvbGljeS5Qb2xpY3kiSQoZUmVzb2x2ZVNvdXJjZUltYWdlUmVxdWVzdBIRCglub19jb25maWcYASABKAgSGQoRYXR0ZXN0YXRpb25fY2hhaW4YAiABKAgiMAoXUmVzb2x2ZVNvdXJjZUdpdFJlcXVlc3QSFQoNcmV0dXJuX29iamVjdBgBIAEoCCKFAgoZUmVzb2x2ZVNvdXJjZU1ldGFSZXNwb25zZRIcCgZzb3VyY2UYASABKAsyDC5wYi5Tb3VyY2VPcBJECgVpbWFnZRgCIAEoCzI1Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USQAoDZ2l0GAMgASgLMjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlR2l0UmVzcG9uc2USQgoEaHR0cBgEIAEoCzI0Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZUhUVFBSZXNwb25zZSKEAQoaUmVzb2x2ZVNvdXJjZUltYWdlUmVzcG9uc2USDgoGZGlnZXN0GAEgASgJEg4KBmNvbmZpZxgCIAEoDBJGChFhdHRlc3RhdGlvbl9jaGFpbhgDIAEoCzIrLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQXR0ZXN0YXRpb25DaGFpbiKJAgoQQXR0ZXN0YXRpb25DaGFpbhIMCgRyb290GAEgASgJEhYKDmltYWdlX21hbmlmZXN0GAIgASgJEhwKFGF0dGVzdGF0aW9uX21hbmlmZXN0GAMgASgJEhsKE3NpZ25hdHVyZV9tYW5pZmVzdHMYBCADKAkSRQoFYmxvYnMYBSADKAsyNi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkF0dGVzdGF0aW9uQ2hhaW4uQmxvYnNFbnRyeRpNCgpCbG9ic0VudHJ5EgsKA2tleRgBIAEoCRIuCgV2YWx1ZRgCIAEoCzIfLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuQmxvYjoCOAEiTwoEQmxvYhI5CgpkZXNjcmlwdG9yGAEgASgLMiUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5EZXNjcmlwdG9yEgwKBGRhdGEYAiABKAwivwEKCkRlc2NyaXB0b3ISEgoKbWVkaWFfdHlwZRgBIAEoCRIOCgZkaWdlc3QYAiABKAkSDAoEc2l6ZRgDIAEoAxJLCgthbm5vdGF0aW9ucxgFIAMoCzI2Lm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRGVzY3JpcHRvci5Bbm5vdGF0aW9uc0VudHJ5GjIKEEFubm90YXRpb25zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJ9ChhSZXNvbHZlU291cmNlR2l0UmVzcG9uc2USEAoIY2hlY2tzdW0YASABKAkSCwoDcmVmGAIgASgJEhcKD2NvbW1pdF9jaGVja3N1bRgDIAEoCRIVCg1jb21taXRfb2JqZWN0GAQgASgMEhIKCnRhZ19vYmplY3QYBSABKAwicgoZUmVzb2x2ZVNvdXJjZUhUVFBSZXNwb25zZRIQCghjaGVja3N1bRgBIAEoCRIQCghmaWxlbmFtZRgCIAEoCRIxCg1sYXN0X21vZGlmaWVkGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK/BAoMU29sdmVSZXF1ZXN0EhIKCmRlZmluaXRpb24YASABKAwSEAoIZnJvbnRlbmQYAiABKAkSTgoMZnJvbnRlbmRfb3B0GAMgAygLMjgubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlcXVlc3QuRnJvbnRlbmRPcHRFbnRyeRIbChNhbGxvd19yZXN1bHRfcmV0dXJuGAUgASgIEh4KFmFsbG93X3Jlc3VsdF9hcnJheV9yZWYYBiABKAgSDQoFZmluYWwYCiABKAgSFQoNZXhwb3J0ZXJfYXR0chgLIAEoDBJDCg1jYWNoZV9pbXBvcnRzGAwgAygLMiwubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeRJUCg9mcm9udGVuZF9pbnB1dHMYDSADKAsyOy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVxdWVzdC5Gcm9udGVuZElucHV0c0VudHJ5EhAKCGV2YWx1YXRlGA4gASgIEj4KD3NvdXJjZV9wb2xpY2llcxgPIAMoCzIlLm1vYnkuYnVpbGRraXQudjEuc291cmNlcG9saWN5LlBvbGljeRoyChBGcm9udGVuZE9wdEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaNQoTRnJvbnRlbmRJbnB1dHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAw6AjgBIpcBChFDYWNoZU9wdGlvbnNFbnRyeRIMCgR0eXBlGAEgASgJEkYKBWF0dHJzGAIgAygLMjcubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5DYWNoZU9wdGlvbnNFbnRyeS5BdHRyc0VudHJ5GiwKCkF0dHJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJPCg1Tb2x2ZVJlc3BvbnNlEgsKA3JlZhgBIAEoCRIxCgZyZXN1bHQYAyABKAsyIS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlc3VsdCJmCg9SZWFkRmlsZVJlcXVlc3QSCwoDcmVmGAEgASgJEhEKCWZpbGVfcGF0aBgCIAEoCRIzCgVyYW5nZRgDIAEoCzIkLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRmlsZVJhbmdlIisKCUZpbGVSYW5nZRIOCgZvZmZzZXQYASABKAMSDgoGbGVuZ3RoGAIgASgDIiAKEFJlYWRGaWxlUmVzcG9uc2USDAoEZGF0YRgBIAEoDCJICg5SZWFkRGlyUmVxdWVzdBILCgNyZWYYASABKAkSEAoIZGlyX3BhdGgYAiABKAkSFwoPaW5jbHVkZV9wYXR0ZXJuGAMgASgJIjYKD1JlYWREaXJSZXNwb25zZRIjCgdlbnRyaWVzGAEgAygLMhIuZnN1dGlsLnR5cGVzLlN0YXQiLAoPU3RhdEZpbGVSZXF1ZXN0EgsKA3JlZhgBIAEoCRIMCgRwYXRoGAIgASgJIjQKEFN0YXRGaWxlUmVzcG9uc2USIAoEc3RhdBgBIAEoCzISLmZzdXRpbC50eXBlcy5TdGF0Ih4KD0V2YWx1YXRlUmVxdWVzdBILCgNyZWYYASABKAkiEgoQRXZhbHVhdGVSZXNwb25zZSINCgtQaW5nUmVxdWVzdCK2AQoMUG9uZ1Jlc3BvbnNlEjsKEWZyb250ZW5kX2FwaV9jYXBzGAEgAygLMiAubW9ieS5idWlsZGtpdC52MS5hcGljYXBzLkFQSUNhcBIyCghsbGJfY2FwcxgCIAMoCzIgLm1vYnkuYnVpbGRraXQudjEuYXBpY2Fwcy5BUElDYXASNQoHd29ya2VycxgDIAMoCzIkLm1vYnkuYnVpbGRraXQudjEudHlwZXMuV29ya2VyUmVjb3JkIpEBCgtXYXJuUmVxdWVzdBIOCgZkaWdlc3QYASABKAkSDQoFbGV2ZWwYAiABKAMSDQoFc2hvcnQYAyABKAwSDgoGZGV0YWlsGAQgAygMEgsKA3VybBgFIAEoCRIcCgRpbmZvGAYgASgLMg4ucGIuU291cmNlSW5mbxIZCgZyYW5nZXMYByADKAsyCS5wYi5SYW5nZSIOCgxXYXJuUmVzcG9uc2UiqAEKE05ld0NvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJEg4KBm1vdW50cxgCIAMoDBIPCgduZXR3b3JrGAMgASgFEh4KCHBsYXRmb3JtGAQgASgLMgwucGIuUGxhdGZvcm0SEwoLY29uc3RyYWludHMYBSABKAwSEwoLZXh0cmFfaG9zdHMYBiADKAwSEAoIaG9zdG5hbWUYByABKAkiFgoUTmV3Q29udGFpbmVyUmVzcG9uc2UiLwoXUmVsZWFzZUNvbnRhaW5lclJlcXVlc3QSFAoMY29udGFpbmVyX2lkGAEgASgJIhoKGFJlbGVhc2VDb250YWluZXJSZXNwb25zZSK+AwoLRXhlY01lc3NhZ2USEgoKcHJvY2Vzc19pZBgBIAEoCRI2CgRpbml0GAIgASgLMiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Jbml0TWVzc2FnZUgAEjQKBGZpbGUYAyABKAsyJC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkZkTWVzc2FnZUgAEjoKBnJlc2l6ZRgEIAEoCzIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzaXplTWVzc2FnZUgAEjwKB3N0YXJ0ZWQYBSABKAsyKS5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXJ0ZWRNZXNzYWdlSAASNgoEZXhpdBgGIAEoCzImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXhpdE1lc3NhZ2VIABI2CgRkb25lGAcgASgLMiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Eb25lTWVzc2FnZUgAEjoKBnNpZ25hbBgIIAEoCzIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuU2lnbmFsTWVzc2FnZUgAQgcKBWlucHV0InAKC0luaXRNZXNzYWdlEhQKDGNvbnRhaW5lcl9pZBgBIAEoCRIMCgRtZXRhGAIgASgMEgsKA2ZkcxgDIAMoDRILCgN0dHkYBCABKAgSEAoIc2VjdXJpdHkYBSABKAUSEQoJc2VjcmV0ZW52GAYgAygMIjIKCUZkTWVzc2FnZRIKCgJmZBgBIAEoDRILCgNlb2YYAiABKAgSDAoEZGF0YRgDIAEoDCIrCg1SZXNpemVNZXNzYWdlEgwKBHJvd3MYASABKA0SDAoEY29scxgCIAEoDSIQCg5TdGFydGVkTWVzc2FnZSI+CgtFeGl0TWVzc2FnZRIMCgRjb2RlGAEgASgNEiEKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiDQoLRG9uZU1lc3NhZ2UiHQoNU2lnbmFsTWVzc2FnZRIMCgRuYW1lGAEgASgJKikKD0F0dGVzdGF0aW9uS2luZBIKCgZJblRvdG8QABIKCgZCdW5kbGUQASomChFJblRvdG9TdWJqZWN0S2luZBIICgRTZWxmEAASBwoDUmF3EAEyvQsKCUxMQkJyaWRnZRKBAQoSUmVzb2x2ZUltYWdlQ29uZmlnEjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlSW1hZ2VDb25maWdSZXF1ZXN0GjUubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlSW1hZ2VDb25maWdSZXNwb25zZRJ+ChFSZXNvbHZlU291cmNlTWV0YRIzLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVzb2x2ZVNvdXJjZU1ldGFSZXF1ZXN0GjQubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZXNvbHZlU291cmNlTWV0YVJlc3BvbnNlEloKBVNvbHZlEicubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5Tb2x2ZVJlcXVlc3QaKC5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlNvbHZlUmVzcG9uc2USYwoIUmVhZEZpbGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlYWRGaWxlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZEZpbGVSZXNwb25zZRJgCgdSZWFkRGlyEikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWFkRGlyUmVxdWVzdBoqLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmVhZERpclJlc3BvbnNlEmMKCFN0YXRGaWxlEioubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5TdGF0RmlsZVJlcXVlc3QaKy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlN0YXRGaWxlUmVzcG9uc2USYwoIRXZhbHVhdGUSKi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV2YWx1YXRlUmVxdWVzdBorLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuRXZhbHVhdGVSZXNwb25zZRJXCgRQaW5nEiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5QaW5nUmVxdWVzdBonLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUG9uZ1Jlc3BvbnNlEl0KBlJldHVybhIoLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmV0dXJuUmVxdWVzdBopLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuUmV0dXJuUmVzcG9uc2USXQoGSW5wdXRzEigubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JbnB1dHNSZXF1ZXN0GikubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5JbnB1dHNSZXNwb25zZRJvCgxOZXdDb250YWluZXISLi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLk5ld0NvbnRhaW5lclJlcXVlc3QaLy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLk5ld0NvbnRhaW5lclJlc3BvbnNlEnsKEFJlbGVhc2VDb250YWluZXISMi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLlJlbGVhc2VDb250YWluZXJSZXF1ZXN0GjMubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5SZWxlYXNlQ29udGFpbmVyUmVzcG9uc2USYQoLRXhlY1Byb2Nlc3MSJi5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLkV4ZWNNZXNzYWdlGiYubW9ieS5idWlsZGtpdC52MS5mcm9udGVuZC5FeGVjTWVzc2FnZSgBMAESVwoEV2FybhImLm1vYnkuYnVpbGRraXQudjEuZnJvbnRlbmQuV2FyblJlcXVlc3QaJy5tb2J5LmJ1aWxka2l0LnYxLmZyb250ZW5kLldhcm5SZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_timestamp, file_caps, file_filesync, file_llb, file_rpc_status, file_sourcepolicy, file_worker]);
 
 /**
  * @generated from message moby.buildkit.v1.frontend.Result
@@ -1068,11 +1068,51 @@ export const WarnResponseSchema: GenMessage<WarnResponse> = /*@__PURE__*/
   messageDesc(file_gateway, 38);
 
 /**
- * Containers are not served: their methods answer Unimplemented, and no field of theirs is read.
- *
  * @generated from message moby.buildkit.v1.frontend.NewContainerRequest
  */
 export type NewContainerRequest = Message<"moby.buildkit.v1.frontend.NewContainerRequest"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * Each a pb.Mount, of which `result_id` says what is mounted.
+   *
+   * @generated from field: repeated bytes mounts = 2;
+   */
+  mounts: Uint8Array[];
+
+  /**
+   * A pb.NetMode.
+   *
+   * @generated from field: int32 network = 3;
+   */
+  network: number;
+
+  /**
+   * @generated from field: pb.Platform platform = 4;
+   */
+  platform?: Platform | undefined;
+
+  /**
+   * A pb.WorkerConstraints, which is not read: there is one worker.
+   *
+   * @generated from field: bytes constraints = 5;
+   */
+  constraints: Uint8Array;
+
+  /**
+   * Each a pb.HostIP.
+   *
+   * @generated from field: repeated bytes extra_hosts = 6;
+   */
+  extraHosts: Uint8Array[];
+
+  /**
+   * @generated from field: string hostname = 7;
+   */
+  hostname: string;
 };
 
 /**
@@ -1099,6 +1139,10 @@ export const NewContainerResponseSchema: GenMessage<NewContainerResponse> = /*@_
  * @generated from message moby.buildkit.v1.frontend.ReleaseContainerRequest
  */
 export type ReleaseContainerRequest = Message<"moby.buildkit.v1.frontend.ReleaseContainerRequest"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
 };
 
 /**
@@ -1125,6 +1169,71 @@ export const ReleaseContainerResponseSchema: GenMessage<ReleaseContainerResponse
  * @generated from message moby.buildkit.v1.frontend.ExecMessage
  */
 export type ExecMessage = Message<"moby.buildkit.v1.frontend.ExecMessage"> & {
+  /**
+   * @generated from field: string process_id = 1;
+   */
+  processId: string;
+
+  /**
+   * @generated from oneof moby.buildkit.v1.frontend.ExecMessage.input
+   */
+  input: {
+    /**
+     * From the client: starts a process.
+     *
+     * @generated from field: moby.buildkit.v1.frontend.InitMessage init = 2;
+     */
+    value: InitMessage;
+    case: "init";
+  } | {
+    /**
+     * Input from the client, output to it.
+     *
+     * @generated from field: moby.buildkit.v1.frontend.FdMessage file = 3;
+     */
+    value: FdMessage;
+    case: "file";
+  } | {
+    /**
+     * From the client: the size of the terminal.
+     *
+     * @generated from field: moby.buildkit.v1.frontend.ResizeMessage resize = 4;
+     */
+    value: ResizeMessage;
+    case: "resize";
+  } | {
+    /**
+     * To the client: the process runs.
+     *
+     * @generated from field: moby.buildkit.v1.frontend.StartedMessage started = 5;
+     */
+    value: StartedMessage;
+    case: "started";
+  } | {
+    /**
+     * To the client: how the process ended.
+     *
+     * @generated from field: moby.buildkit.v1.frontend.ExitMessage exit = 6;
+     */
+    value: ExitMessage;
+    case: "exit";
+  } | {
+    /**
+     * To the client: the last message of a process.
+     *
+     * @generated from field: moby.buildkit.v1.frontend.DoneMessage done = 7;
+     */
+    value: DoneMessage;
+    case: "done";
+  } | {
+    /**
+     * From the client.
+     *
+     * @generated from field: moby.buildkit.v1.frontend.SignalMessage signal = 8;
+     */
+    value: SignalMessage;
+    case: "signal";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
@@ -1133,6 +1242,172 @@ export type ExecMessage = Message<"moby.buildkit.v1.frontend.ExecMessage"> & {
  */
 export const ExecMessageSchema: GenMessage<ExecMessage> = /*@__PURE__*/
   messageDesc(file_gateway, 43);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.InitMessage
+ */
+export type InitMessage = Message<"moby.buildkit.v1.frontend.InitMessage"> & {
+  /**
+   * @generated from field: string container_id = 1;
+   */
+  containerId: string;
+
+  /**
+   * A pb.Meta.
+   *
+   * @generated from field: bytes meta = 2;
+   */
+  meta: Uint8Array;
+
+  /**
+   * The streams that the client opens: 0, 1, 2.
+   *
+   * @generated from field: repeated uint32 fds = 3;
+   */
+  fds: number[];
+
+  /**
+   * @generated from field: bool tty = 4;
+   */
+  tty: boolean;
+
+  /**
+   * A pb.SecurityMode.
+   *
+   * @generated from field: int32 security = 5;
+   */
+  security: number;
+
+  /**
+   * Each a pb.SecretEnv.
+   *
+   * @generated from field: repeated bytes secretenv = 6;
+   */
+  secretenv: Uint8Array[];
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.InitMessage.
+ * Use `create(InitMessageSchema)` to create a new message.
+ */
+export const InitMessageSchema: GenMessage<InitMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 44);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.FdMessage
+ */
+export type FdMessage = Message<"moby.buildkit.v1.frontend.FdMessage"> & {
+  /**
+   * @generated from field: uint32 fd = 1;
+   */
+  fd: number;
+
+  /**
+   * @generated from field: bool eof = 2;
+   */
+  eof: boolean;
+
+  /**
+   * @generated from field: bytes data = 3;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.FdMessage.
+ * Use `create(FdMessageSchema)` to create a new message.
+ */
+export const FdMessageSchema: GenMessage<FdMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 45);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ResizeMessage
+ */
+export type ResizeMessage = Message<"moby.buildkit.v1.frontend.ResizeMessage"> & {
+  /**
+   * @generated from field: uint32 rows = 1;
+   */
+  rows: number;
+
+  /**
+   * @generated from field: uint32 cols = 2;
+   */
+  cols: number;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ResizeMessage.
+ * Use `create(ResizeMessageSchema)` to create a new message.
+ */
+export const ResizeMessageSchema: GenMessage<ResizeMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 46);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.StartedMessage
+ */
+export type StartedMessage = Message<"moby.buildkit.v1.frontend.StartedMessage"> & {
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.StartedMessage.
+ * Use `create(StartedMessageSchema)` to create a new message.
+ */
+export const StartedMessageSchema: GenMessage<StartedMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 47);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.ExitMessage
+ */
+export type ExitMessage = Message<"moby.buildkit.v1.frontend.ExitMessage"> & {
+  /**
+   * @generated from field: uint32 code = 1;
+   */
+  code: number;
+
+  /**
+   * @generated from field: google.rpc.Status error = 2;
+   */
+  error?: Status | undefined;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.ExitMessage.
+ * Use `create(ExitMessageSchema)` to create a new message.
+ */
+export const ExitMessageSchema: GenMessage<ExitMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 48);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.DoneMessage
+ */
+export type DoneMessage = Message<"moby.buildkit.v1.frontend.DoneMessage"> & {
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.DoneMessage.
+ * Use `create(DoneMessageSchema)` to create a new message.
+ */
+export const DoneMessageSchema: GenMessage<DoneMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 49);
+
+/**
+ * @generated from message moby.buildkit.v1.frontend.SignalMessage
+ */
+export type SignalMessage = Message<"moby.buildkit.v1.frontend.SignalMessage"> & {
+  /**
+   * Without SIG, such as HUP.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message moby.buildkit.v1.frontend.SignalMessage.
+ * Use `create(SignalMessageSchema)` to create a new message.
+ */
+export const SignalMessageSchema: GenMessage<SignalMessage> = /*@__PURE__*/
+  messageDesc(file_gateway, 50);
 
 /**
  * @generated from enum moby.buildkit.v1.frontend.AttestationKind

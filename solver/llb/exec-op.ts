@@ -45,7 +45,7 @@ interface SecretEnv {
   readonly name: string;
   readonly optional: boolean;
 }
-const SECRET_ENV = message<SecretEnv>({
+export const SECRET_ENV = message<SecretEnv>({
   id: textField(1, 'ID'),
   name: textField(2),
   optional: flagField(3),
@@ -63,7 +63,7 @@ interface HostIp {
   readonly host: string;
   readonly ip: string;
 }
-const HOST_IP = message<HostIp>({ host: textField(1, 'Host'), ip: textField(2, 'IP') });
+export const HOST_IP = message<HostIp>({ host: textField(1, 'Host'), ip: textField(2, 'IP') });
 
 /** pb.Ulimit */
 interface Ulimit {
@@ -93,7 +93,7 @@ const PROXY_ENV = message<ProxyEnv>({
   allProxy: optionalField(textField(5)),
 });
 
-const META = message<ExecMeta>({
+export const META = message<ExecMeta>({
   args: textList(1),
   env: textList(2),
   cwd: textField(3),

@@ -38,6 +38,8 @@ export interface Mount {
   readonly secret?: LentOptions;
   readonly ssh?: LentOptions;
   readonly contentCache?: ContentCache;
+  /** The result that a container mounts, by the name that a client knows it by. Not in graphs. */
+  readonly resultID?: string;
 }
 
 /** pb.TmpfsOpt. The size is in bytes; 0 is no limit. */
@@ -83,6 +85,7 @@ export const MOUNT = message<Mount>({
   cache: optionalField(messageField(20, CACHE_OPTIONS, 'cacheOpt')),
   secret: optionalField(messageField(21, LENT_OPTIONS, 'secretOpt')),
   ssh: optionalField(messageField(22, LENT_OPTIONS, 'SSHOpt')),
+  resultID: optionalField(textField(23)),
   contentCache: optionalField(choiceField(24, CONTENT_CACHE)),
 });
 

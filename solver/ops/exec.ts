@@ -1,17 +1,17 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
-import type { ProcessResult, ProcessSpec } from '../../executor/executor.ts';
+import type { ProcessResult } from '../../executor/executor.ts';
 import { checkWritten } from '../../snapshotter/layer/reserved.ts';
 import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
 import type { ExecOp } from '../llb/exec-op.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op, RunContext } from '../solver.ts';
-import { type StepSession, sessionOf } from '../step-session.ts';
+import { type KeptMount, type StepSession, sessionOf } from '../step-session.ts';
 import type { World } from '../world.ts';
 import { checkAllowed, checkExec } from './exec/checks.ts';
 import { inputKeys, keyParts, secretParts } from './exec/key.ts';
 import { LastOutput } from './exec/last-output.ts';
-import { openMounts } from './exec/mounts.ts';
+import { type OpenMounts, openMounts } from './exec/mounts.ts';
 import { networkOf, processSpec } from './exec/process.ts';
 
 /**
@@ -61,7 +61,6 @@ async function runExec(
   await using mounts = await openMounts(op, inputs, { world, session, signal, fresh });
   const last = new LastOutput();
   const spec = await processSpec(op, platform, mounts, world, session);
-  refuseTooLong(spec);
   const result = await world.executor.run(
     spec,
     {
@@ -84,10 +83,27 @@ async function runExec(
   if (!wanted.includes(result.exitCode)) {
     // The process was killed because the build was cancelled: its exit code means nothing.
     signal.throwIfAborted();
-    await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
+    const keep = () => keepMounts(op, inputs, mounts);
+    await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode, keep }, signal);
     throw stepFailed(op, result, last, session);
   }
   return await commitOutputs(mounts.outputs, session);
+}
+
+/** The mounts of a process that failed, as they were before it and as it left them. */
+async function keepMounts(
+  { mounts }: ExecOp,
+  inputs: readonly BuildResult[],
+  { written }: OpenMounts,
+): Promise<readonly KeptMount[]> {
+  const kept: KeptMount[] = [];
+  for (const mount of mounts) {
+    const before = mount.input === -1 ? undefined : inputs[mount.input];
+    const active = written.get(mount);
+    const snapshot = await active?.commit();
+    kept.push({ before, after: snapshot ? { kind: 'snapshot', snapshot } : before });
+  }
+  return kept;
 }
 
 async function commitOutputs(
@@ -103,42 +119,6 @@ async function commitOutputs(
     results.push({ kind: 'snapshot', snapshot });
   }
   return results;
-}
-
-/**
- * The maximum length of one argument or variable in bytes (the kernel's MAX_ARG_STRLEN, without the
- * NUL).
- */
-const MAX_ARGUMENT = 131_071;
-
-/**
- * Throws KILN_PROCESS_START for an argument or variable that the kernel will not accept. How long
- * all of them together may be depends on the limits of the step, and is not checked here.
- */
-function refuseTooLong({
-  args,
-  env,
-  secretEnv = [],
-}: Pick<ProcessSpec, 'args' | 'env' | 'secretEnv'>): void {
-  const sizes = [
-    ...args.map((text) => ['an argument', text] as const),
-    ...[...env, ...secretEnv].map((text) => [variable(text), text] as const),
-  ];
-  for (const [what, text] of sizes) {
-    if (text.length * 3 <= MAX_ARGUMENT || Buffer.byteLength(text) <= MAX_ARGUMENT) continue;
-    const size = Buffer.byteLength(text);
-    throw new KilnError(
-      'KILN_PROCESS_START',
-      `${what} of the command has ${size} bytes, more than the kernel allows (${MAX_ARGUMENT})`,
-      {
-        hint: 'COPY a long script to a file and run that, or start a heredoc with #!/bin/sh',
-      },
-    );
-  }
-}
-
-function variable(text: string): string {
-  return `the variable ${text.slice(0, Math.max(0, text.indexOf('=')))}`;
 }
 
 const TOO_LONG = /\bArgument list too long\b/i;

@@ -19,6 +19,8 @@ export interface OpenMounts extends AsyncDisposable {
   readonly shmSize: number;
   /** The writable trees that become outputs, in the order of the outputs. */
   readonly outputs: readonly ActiveSnapshot[];
+  /** All writable trees, by their mounts. */
+  readonly written: ReadonlyMap<Mount, ActiveSnapshot>;
 }
 
 /**
@@ -34,8 +36,11 @@ export async function openMounts(
   const opening: Opening = { ...context, inputs, scope, caches: new Map() };
   await leaseCaches(op.mounts, opening);
   const outputs = new Map<number, ActiveSnapshot>();
+  const written = new Map<Mount, ActiveSnapshot>();
   const keep = (mount: Mount, active: ActiveSnapshot | undefined) => {
-    if (active && outputOf(mount) !== -1) outputs.set(outputOf(mount), active);
+    if (!active) return;
+    written.set(mount, active);
+    if (outputOf(mount) !== -1) outputs.set(outputOf(mount), active);
   };
   // `checkExec` makes sure that there is exactly one.
   const top = op.mounts.find(({ dest }) => dest === '/')!;
@@ -61,6 +66,7 @@ export async function openMounts(
     shmSize,
     specs,
     outputs: Array.from({ length: outputs.size }, (_, index) => outputs.get(index)!),
+    written,
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
 }

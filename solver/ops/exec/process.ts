@@ -1,3 +1,4 @@
+import { KilnError } from '../../../base/errors.ts';
 import { DEFAULT_PATH } from '../../../base/oci.ts';
 import type { Platform } from '../../../base/platform.ts';
 import type { ProcessSpec } from '../../../executor/executor.ts';
@@ -17,8 +18,8 @@ export function networkOf(op: ExecOp): ProcessSpec['network'] {
 }
 
 /**
- * The process of an exec op on its open mounts. Rejects with KILN_SECRET_NOT_FOUND, or with the
- * error of `World.devices`.
+ * The process of an exec op on its open mounts. Rejects with KILN_SECRET_NOT_FOUND,
+ * KILN_PROCESS_START, or with the error of `World.devices`.
  */
 export async function processSpec(
   op: ExecOp,
@@ -29,7 +30,7 @@ export async function processSpec(
 ): Promise<ProcessSpec> {
   const { meta } = op;
   const requests = [...session.devices, ...allowedDevices(op, session.allowed)];
-  return {
+  const spec: ProcessSpec = {
     rootfs: mounts.root,
     args: meta.args,
     env: [...withPath(meta.env, platform), ...proxyVariables(meta.proxyEnv)],
@@ -49,6 +50,44 @@ export async function processSpec(
     readonlyRootfs: mounts.readonlyRoot,
     platform,
   };
+  refuseTooLong(spec);
+  return spec;
+}
+
+/**
+ * The maximum length of one argument or variable in bytes (the kernel's MAX_ARG_STRLEN, without the
+ * NUL).
+ */
+const MAX_ARGUMENT = 131_071;
+
+/**
+ * Throws KILN_PROCESS_START for an argument or variable that the kernel will not accept. How long
+ * all of them together may be depends on the limits of the step, and is not checked here.
+ */
+function refuseTooLong({
+  args,
+  env,
+  secretEnv = [],
+}: Pick<ProcessSpec, 'args' | 'env' | 'secretEnv'>): void {
+  const sizes = [
+    ...args.map((text) => ['an argument', text] as const),
+    ...[...env, ...secretEnv].map((text) => [variable(text), text] as const),
+  ];
+  for (const [what, text] of sizes) {
+    if (text.length * 3 <= MAX_ARGUMENT || Buffer.byteLength(text) <= MAX_ARGUMENT) continue;
+    const size = Buffer.byteLength(text);
+    throw new KilnError(
+      'KILN_PROCESS_START',
+      `${what} of the command has ${size} bytes, more than the kernel allows (${MAX_ARGUMENT})`,
+      {
+        hint: 'COPY a long script to a file and run that, or start a heredoc with #!/bin/sh',
+      },
+    );
+  }
+}
+
+function variable(text: string): string {
+  return `the variable ${text.slice(0, Math.max(0, text.indexOf('=')))}`;
 }
 
 /**

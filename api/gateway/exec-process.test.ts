@@ -1,0 +1,325 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { status } from '@grpc/grpc-js';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openKiln } from '../../builder/library.ts';
+import { whyNot } from '../../executor/fixture.ts';
+import { hostPlatform } from '../../registry/platforms.ts';
+import { fileChanges } from '../../solver/llb/builder.ts';
+import { marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
+import { seal } from '../../solver/llb/draft.ts';
+import { type ExecMeta, META } from '../../solver/llb/exec-op.ts';
+import { MOUNT, MOUNT_TYPE, type Mount } from '../../solver/llb/mount.ts';
+import { encode } from '../../solver/llb/wire.ts';
+import { TestGrpcClient, type TestStream } from '../grpc/test-client-fixture.ts';
+import { Control } from '../proto/control.gen.ts';
+import {
+  type ExecMessage,
+  type ExecMessageSchema,
+  type InitMessageSchema,
+  LLBBridge,
+  type NewContainerRequestSchema,
+} from '../proto/gateway.gen.ts';
+import { serve } from '../serve.ts';
+
+const reason = whyNot();
+if (reason) console.log(`SKIP containers: ${reason}`);
+
+const test = suite('containers');
+/** Tells the programs of this process from those of others. */
+const MARK = `exec-process.test.${process.pid}`;
+const BUILD = { 'buildkit-controlapi-buildid': 'b' };
+
+let directory: string;
+let socket: string;
+let bugs: unknown[];
+let running: AsyncDisposableStack;
+let client: TestGrpcClient;
+let solving: Promise<unknown>;
+let root: string;
+
+test.before.each(async () => {
+  if (reason) return;
+  directory = mkdtempSync(join(tmpdir(), 'kiln-exec-'));
+  socket = join(directory, 's');
+  bugs = [];
+  running = new AsyncDisposableStack();
+  const engine = running.use(openKiln({ root: join(directory, 'store') }));
+  const addresses = [{ kind: 'unix', path: socket } as const];
+  const tell = (error: unknown) => bugs.push(error);
+  running.use(await serve({ engine, addresses, version: 'test', tell }));
+  client = running.use(new TestGrpcClient(socket));
+  solving = client.call(Control.method.solve, { ref: 'b' });
+  solving.catch(() => {});
+  root = await solved({ 'bin/busybox': readFileSync('/bin/busybox') });
+});
+test.after.each(async () => {
+  if (reason) return;
+  await running.disposeAsync();
+  assert.equal(bugs, []);
+  assert.equal(programs(), []);
+  rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+});
+
+/** The ref of a tree of these files, which anybody may run. */
+async function solved(files: Readonly<Record<string, Uint8Array>>): Promise<string> {
+  const steps = Object.entries(files).flatMap(([path, data]) => [
+    {
+      kind: 'mkdir' as const,
+      mkdir: { path: `/${path.split('/')[0]}`, mode: 0o755, makeParents: true, timestamp: -1 },
+    },
+    { kind: 'mkfile' as const, mkfile: { path: `/${path}`, mode: 0o755, data, timestamp: -1 } },
+  ]);
+  const edge = seal(fileChanges(undefined, steps, { name: 'tree' }), hostPlatform());
+  const definition = marshalDefinition(toDefinition(edge));
+  const { ref } = await client.call(LLBBridge.method.solve, { definition }, BUILD);
+  return ref;
+}
+
+function mount(options: Partial<Mount>): Uint8Array {
+  return encode((out) => MOUNT.write(out, { input: 0, output: 0, dest: '/', ...options }));
+}
+
+/** Opens a container of the root, and of more mounts. */
+async function open(
+  containerId: string,
+  more: MessageInitShape<typeof NewContainerRequestSchema> = {},
+): Promise<void> {
+  const mounts = [mount({ resultID: root }), ...(more.mounts ?? [])];
+  const request = { containerId, ...more, mounts };
+  await client.call(LLBBridge.method.newContainer, request, BUILD);
+}
+
+/** A stream of processes, and what was told of each. */
+class Processes {
+  readonly stream: TestStream<typeof ExecMessageSchema, typeof ExecMessageSchema>;
+  readonly #told = new Map<string, string[]>();
+  readonly over: Promise<void>;
+  #wake = () => {};
+
+  constructor() {
+    this.stream = client.exchange(LLBBridge.method.execProcess, BUILD);
+    this.over = this.#read();
+    this.over.catch(() => this.#wake());
+  }
+
+  start(
+    processId: string,
+    meta: Partial<ExecMeta> & Pick<ExecMeta, 'args'>,
+    more: MessageInitShape<typeof InitMessageSchema> = {},
+  ): void {
+    const bytes = encode((out) => META.write(out, { env: [], cwd: '', ...meta }));
+    const value = { containerId: 'c', fds: [0, 1, 2], ...more, meta: bytes };
+    this.stream.send({ processId, input: { case: 'init', value } });
+  }
+
+  script(id: string, text: string, more: MessageInitShape<typeof InitMessageSchema> = {}): void {
+    this.start(id, { args: ['/bin/busybox', 'sh', '-c', text, MARK] }, more);
+  }
+
+  input(processId: string, text: string, eof = false): void {
+    const value = { fd: 0, data: Buffer.from(text), eof };
+    this.stream.send({ processId, input: { case: 'file', value } });
+  }
+
+  signal(processId: string, name: string): void {
+    this.stream.send({ processId, input: { case: 'signal', value: { name } } });
+  }
+
+  /** What was told of a process so far. Waits until it holds `part`. */
+  async told(id: string, part: string): Promise<string> {
+    for (;;) {
+      const text = (this.#told.get(id) ?? []).join('');
+      if (text.includes(part)) return text;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await Promise.race([promise, this.over]);
+    }
+  }
+
+  /** All that is told of a process. */
+  async all(id: string): Promise<string> {
+    return await this.told(id, '[done]');
+  }
+
+  async #read(): Promise<void> {
+    for await (const message of this.stream) {
+      const told = this.#told.get(message.processId) ?? [];
+      this.#told.set(message.processId, told);
+      told.push(shown(message));
+      this.#wake();
+    }
+  }
+}
+
+function shown({ input }: ExecMessage): string {
+  switch (input.case) {
+    case 'file':
+      return input.value.eof
+        ? `[eof ${input.value.fd}]`
+        : `${input.value.fd === 2 ? '2:' : ''}${Buffer.from(input.value.data)}`;
+    case 'exit':
+      return `[exit ${input.value.code} ${input.value.error?.message ?? ''}]`;
+    default:
+      return `[${input.case}]`;
+  }
+}
+
+test('processes of a container share its files, and each has streams of its own', async () => {
+  if (reason) return;
+  await open('c', {
+    hostname: 'named',
+    extraHosts: [
+      Buffer.concat([
+        Buffer.from([10, 3]),
+        Buffer.from('far'),
+        Buffer.from([18, 7]),
+        Buffer.from('1.2.3.4'),
+      ]),
+    ],
+    mounts: [
+      mount({
+        dest: '/there',
+        resultID: await solved({ 'd/f': Buffer.from('text') }),
+        selector: '/d',
+        readonly: true,
+      }),
+      mount({ dest: '/memory', mountType: MOUNT_TYPE.tmpfs }),
+    ],
+  });
+  const run = new Processes();
+  run.script('1', 'busybox hostname; busybox grep far /etc/hosts; echo $PATH; read line; exit 3');
+  await run.told('1', 'bin\n');
+  run.script(
+    '2',
+    'busybox cat >/memory/f; echo no >/there/f || echo kept; busybox cat /there/f >&2',
+  );
+  run.input('2', 'given', true);
+  const second = await run.all('2');
+  assert.match(second, /^\[started\]/);
+  assert.match(second, /2:.*Read-only file system/);
+  assert.match(second, /kept/);
+  assert.match(second, /\[exit 0 \]\[done\]$/);
+  run.start('3', { args: ['/bin/busybox', 'cat', 'f'], cwd: '/memory' }, { fds: [1] });
+  assert.is(await run.all('3'), '[started]given[eof 1][exit 0 ][done]');
+  run.input('1', '\n');
+  assert.match(
+    await run.all('1'),
+    /^\[started\]named\n1\.2\.3\.4\s+far\n\/usr.*\n.*\[exit 3 exit code: 3\]\[done\]$/s,
+  );
+  run.script('4', 'echo late');
+  assert.match(await run.all('4'), /^\[started\]\[exit 255 cannot start .* has ended/);
+  run.stream.end();
+  await run.over;
+  await client.call(LLBBridge.method.releaseContainer, { containerId: 'c' }, BUILD);
+});
+
+test('a process gets signals, a terminal, and its end with its container', async () => {
+  if (reason) return;
+  await open('c');
+  const run = new Processes();
+  run.script('1', 'trap "echo hup" HUP; echo ready; while :; do busybox sleep 0.1; done');
+  await run.told('1', 'ready');
+  run.signal('1', 'HUP');
+  await run.told('1', 'hup');
+  run.script('2', 'busybox tty; read line; echo "<$line> $TERM"; busybox stty size; read line', {
+    tty: true,
+  });
+  await run.told('2', '/dev/pts/');
+  run.stream.send({ processId: '2', input: { case: 'resize', value: { rows: 7, cols: 9 } } });
+  run.input('2', 'typed\r');
+  assert.match(await run.told('2', '7 9'), /<typed> xterm\r\n/);
+  run.input('2', '\x03');
+  assert.match(await run.all('2'), /\[exit 130 exit code: 130\]\[done\]$/);
+  run.script('3', 'busybox sleep 60');
+  await run.told('3', '[started]');
+  run.signal('3', 'KILL');
+  assert.match(await run.all('3'), /\[exit 137 exit code: 137\]\[done\]$/);
+  run.script('4', 'busybox sleep 60');
+  await run.told('4', '[started]');
+  await client.call(LLBBridge.method.releaseContainer, { containerId: 'c' }, BUILD);
+  for (const id of ['1', '4'])
+    assert.match(await run.all(id), /\[exit 255 context canceled\]\[done\]$/);
+});
+
+test('what a build does not allow does not run, and a wrong message ends its stream', async () => {
+  if (reason) return;
+  await open('c');
+  await open('net', { network: 1 });
+  const run = new Processes();
+  run.script('1', 'echo', { security: 1 });
+  assert.match(
+    await run.all('1'),
+    /^\[started\]\[exit 255 .*security\.insecure.*KILN_NOT_ALLOWED/s,
+  );
+  run.script('2', 'echo', { containerId: 'net' });
+  assert.match(await run.all('2'), /\[exit 255 .*network\.host.*KILN_NOT_ALLOWED/s);
+  run.start('3', { args: ['/missing'] });
+  assert.match(await run.all('3'), /^\[started\].*\[exit 255 cannot start \/missing/s);
+  type Input = NonNullable<MessageInitShape<typeof ExecMessageSchema>['input']>;
+  const wrong = async (input: Input, processId = 'x') => {
+    const { stream, over } = new Processes();
+    stream.send({ processId, input });
+    return (await client.refused(over)).code;
+  };
+  const value = { fd: 0, data: Buffer.from('x'), eof: false };
+  const file: Input = { case: 'file', value };
+  assert.is(await wrong(file), status.NOT_FOUND);
+  assert.is(await wrong(file, ''), status.INVALID_ARGUMENT);
+  const init = (more: MessageInitShape<typeof InitMessageSchema>): Input => ({
+    case: 'init',
+    value: { containerId: 'c', ...more },
+  });
+  assert.is(await wrong(init({ containerId: 'none' })), status.NOT_FOUND);
+  assert.is(await wrong(init({ meta: Buffer.from([1, 2, 3]) })), status.INVALID_ARGUMENT);
+  assert.is(await wrong(init({ fds: [7] })), status.INVALID_ARGUMENT);
+  const refusal = async (more: MessageInitShape<typeof NewContainerRequestSchema>) =>
+    (await client.refused(client.call(LLBBridge.method.newContainer, more, BUILD))).code;
+  const top = mount({ resultID: root });
+  assert.is(await refusal({ containerId: 'c', mounts: [top] }), status.ALREADY_EXISTS);
+  assert.is(await refusal({ containerId: 'd' }), status.INVALID_ARGUMENT);
+  assert.is(await refusal({ containerId: 'd', mounts: [top, top] }), status.INVALID_ARGUMENT);
+  assert.is(await refusal({ containerId: '', mounts: [top] }), status.INVALID_ARGUMENT);
+  const unknown = mount({ resultID: 'unknown' });
+  assert.is(await refusal({ containerId: 'd', mounts: [unknown] }), status.NOT_FOUND);
+  const many = Array.from({ length: 300 }, () => top);
+  assert.is(await refusal({ containerId: 'd', mounts: many }), status.RESOURCE_EXHAUSTED);
+  const release = client.call(LLBBridge.method.releaseContainer, { containerId: 'd' }, BUILD);
+  assert.is((await client.refused(release)).code, status.NOT_FOUND);
+});
+
+test('the end of the stream, and of the build, ends what runs', async () => {
+  if (reason) return;
+  await open('c');
+  const first = new Processes();
+  first.script('1', 'busybox sleep 6125');
+  await first.told('1', '[started]');
+  first.stream.cancel();
+  await client.refused(first.over);
+  while (programs().length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  await open('d');
+  const second = new Processes();
+  second.script('1', 'busybox yes', { containerId: 'd' });
+  await second.told('1', 'y\n');
+  await client.call(LLBBridge.method.return, {}, BUILD);
+  await solving;
+  assert.match(await second.all('1'), /\[exit 255 context canceled\]/);
+  const late = client.refused(open('e'));
+  assert.is((await late).code, status.FAILED_PRECONDITION);
+});
+
+/** The programs that run in sandboxes of this process. */
+function programs(): string[] {
+  return readdirSync('/proc').filter((name) => {
+    try {
+      return /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`).includes(MARK);
+    } catch {
+      return false;
+    }
+  });
+}
+
+test.run();

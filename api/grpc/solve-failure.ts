@@ -1,0 +1,20 @@
+/** What a client is told of an op that failed, by the names of BuildKit's errdefs.Solve. */
+export interface SolveDetail {
+  /** The results that the mounts of the op were made of; empty for a mount without one. */
+  readonly inputIDs: readonly string[];
+  /** The results that the mounts are now. */
+  readonly mountIDs: readonly string[];
+  /** A pb.Op in protobuf's JSON. */
+  readonly op: unknown;
+}
+
+/** A cause of an error. The client may open containers of the results that it names. */
+export class SolveFailure extends Error {
+  readonly detail: SolveDetail;
+
+  constructor(detail: SolveDetail, cause: unknown) {
+    super('an op of the graph has failed', { cause });
+    this.name = 'SolveFailure';
+    this.detail = detail;
+  }
+}
