@@ -32,7 +32,10 @@ function redacted(text: string): string {
   if (!told.includes(':/')) return told;
   return told.replace(LOGIN, (whole: string, slashes: string, login: string, at: number) => {
     const before = told.slice(Math.max(0, at - 13), at);
-    const isPlain = IMAGE.test(before) || (!login.includes(':') && PLAIN_SSH.test(before));
+    const isPlain =
+      login === REDACTED_PAIR ||
+      IMAGE.test(before) ||
+      (!login.includes(':') && PLAIN_SSH.test(before));
     return isPlain ? whole : `${slashes}xxxxx@`;
   });
 }
@@ -48,6 +51,9 @@ const LOGIN = new RegExp(
     '(?:@[^/?#\\s@]*)*)@',
   'gi',
 );
+
+/** What BuildKit writes in the place of a user and a password. */
+const REDACTED_PAIR = 'xxxxx:xxxxx';
 
 const PROXY = /proxy/i;
 /** The value of a variable such as HTTP_PROXY. A login in it has at most 300 characters. */

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { Descriptor } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { AttestOptions, Attestor, Predicate } from '../exporter/attest/attestation.ts';
@@ -47,10 +48,15 @@ export interface ReturnedPredicates {
  * They are made when an exporter first asks for them, and once for each target.
  */
 export function openAttestor(build: AttestedBuild): Attestor {
-  const made = new Map<BuiltTarget, Promise<readonly Predicate[]>>();
-  return (target) => {
-    let predicates = made.get(target);
-    if (!predicates) made.set(target, (predicates = attest(build, target, build.request.attest)));
+  // Two images of one target differ in their layers when they are compressed in different ways.
+  const made = new Map<BuiltTarget, Map<string, Promise<readonly Predicate[]>>>();
+  return (target, layers = []) => {
+    const key = layers.map(({ digest }) => digest).join();
+    let ofTarget = made.get(target);
+    if (!ofTarget) made.set(target, (ofTarget = new Map()));
+    let predicates = ofTarget.get(key);
+    if (!predicates)
+      ofTarget.set(key, (predicates = attest(build, target, build.request.attest, layers)));
     return predicates;
   };
 }
@@ -60,6 +66,7 @@ export async function attest(
   build: AttestedBuild,
   target: BuiltTarget,
   asked: AttestOptions,
+  layers: readonly Descriptor[] = [],
 ): Promise<readonly Predicate[]> {
   const returned = build.returned.get(target);
   const predicates: Predicate[] = [...(returned?.predicates ?? [])];
@@ -69,7 +76,7 @@ export async function attest(
     const edge = build.results.get(target)?.edge;
     const materials = await materialsOf(edge, build.platform, build.session);
     const { inlineOnly } = asked.provenance;
-    const made = provenance(asked.provenance, factsOf(build), { edge, materials });
+    const made = provenance(asked.provenance, factsOf(build), { edge, materials, layers });
     predicates.push({ ...made, inlineOnly });
   }
   return predicates;
@@ -116,10 +123,19 @@ function factsOf({ request, id, dockerfile, started, finished }: AttestedBuild):
     },
     context: context.kind === 'remote' ? context.url : undefined,
     args: provenanceArguments(request),
+    vcs: vcsOf(request),
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),
     invocation: fixed === undefined ? id : undefined,
     started: fixed ?? started,
     finished: fixed ?? finished,
   };
+}
+
+/** The options `vcs:…` of a frontend. They are no arguments: they change nothing. */
+function vcsOf({ frontendOptions }: BuildRequest): BuildFacts['vcs'] {
+  const given = [...frontendOptions].flatMap(([name, value]): [string, string][] =>
+    name.startsWith('vcs:') ? [[name.slice('vcs:'.length), value]] : [],
+  );
+  return given.length > 0 ? Object.fromEntries(given) : undefined;
 }

@@ -85,8 +85,8 @@ async function attested(
   );
   const made = await Promise.all(
     targets.map(async (target, index) => {
-      const predicates = await attest(target);
-      const { descriptor } = manifests[index]!;
+      const { descriptor, layers } = manifests[index]!;
+      const predicates = await attest(target, layers);
       const subjects = imageSubjects(descriptor, image.names, target.platform);
       const statements = predicates.map((predicate) => ({
         type: predicate.type,

@@ -105,7 +105,7 @@ test('commits, downloads and layouts are listed with their digests', () => {
   const sha256 = BUSYBOX.slice(7);
   assert.equal(buildDefinition.resolvedDependencies, [
     { uri: 'https://git.example/r.git#main', digest: { sha1: commit } },
-    { uri: 'https://xxxxx@files.example/a', digest: { sha256 } },
+    { uri: 'https://xxxxx:xxxxx@files.example/a', digest: { sha256 } },
     {
       uri: `pkg:oci/base?digest=${encodeURIComponent(BUSYBOX)}&platform=linux%2Famd64`,
       digest: { sha256 },
@@ -159,6 +159,25 @@ test('package URLs', () => {
     formatPurl({ type: 'npm', name: '@a/b', qualifiers: { x: undefined } }),
     'pkg:npm/%40a/b',
   );
+});
+
+test('where the context comes from is told without its login, and the context in mode=min', () => {
+  const login = 'https://user:pass@git.example/r.git';
+  const facts = {
+    ...FACTS,
+    args: { 'build-arg:X': 'x', 'context:c': `${login}?token=t`, 'label:l': 'l' },
+    vcs: { source: login, revision: 'abc' },
+  };
+  const { body } = provenance({ ...MIN, version: 'v0.2' }, facts, {
+    edge: undefined,
+    materials: [],
+  });
+  const said = JSON.parse(statementJson({ type: '', body, fileName: '' }, [])).predicate;
+  const hidden = 'https://xxxxx:xxxxx@git.example/r.git';
+  assert.equal(said.invocation.parameters.args, { 'context:c': hidden });
+  assert.equal(said.metadata['https://mobyproject.org/buildkit@v1#metadata'], {
+    vcs: { source: hidden, revision: 'abc' },
+  });
 });
 
 test.run();

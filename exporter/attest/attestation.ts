@@ -1,3 +1,4 @@
+import type { Descriptor } from '../../base/oci.ts';
 import type { BuiltTarget } from '../target.ts';
 
 /** One statement about an image for one platform: a predicate of in-toto. */
@@ -20,9 +21,13 @@ export type StatementSubject =
   | { readonly name: string; readonly digest: Readonly<Record<string, string>> };
 
 /**
- * Makes the predicates for a target. Called once for each target; nothing is computed before that.
+ * Makes the predicates for a target. Nothing is computed before it is called. `layers` are those of
+ * the image that is written, for an image.
  */
-export type Attestor = (target: BuiltTarget) => Promise<readonly Predicate[]>;
+export type Attestor = (
+  target: BuiltTarget,
+  layers?: readonly Descriptor[],
+) => Promise<readonly Predicate[]>;
 
 /** `--attest`, `--provenance` and `--sbom`, parsed. */
 export interface AttestOptions {

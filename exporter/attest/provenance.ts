@@ -1,4 +1,5 @@
 import { hexOf } from '../../base/digest.ts';
+import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { redactUrl } from '../../base/redact.ts';
 import { parseReference } from '../../base/reference.ts';
@@ -9,6 +10,7 @@ import { rfc3339 } from '../history.ts';
 import { type Predicate, type ProvenanceOptions, SLSA } from './attestation.ts';
 import { graphSteps } from './graph.ts';
 import { imagePurl } from './purl.ts';
+import { stepLayers } from './step-layers.ts';
 
 /** The request of a build, and its result. */
 export interface BuildFacts {
@@ -21,6 +23,8 @@ export interface BuildFacts {
    * …
    */
   readonly args: Readonly<Record<string, string>>;
+  /** Where the context comes from in a version control system: `source`, `revision`. */
+  readonly vcs?: Readonly<Record<string, string>> | undefined;
   /** The names of the directories that the caller provided. */
   readonly locals: readonly string[];
   readonly buildPlatform: Platform;
@@ -35,6 +39,8 @@ export interface BuildFacts {
 export interface TargetFacts {
   readonly edge: LlbEdge | undefined;
   readonly materials: readonly Material[];
+  /** The layers of the image. Undefined for a result that is written as files. */
+  readonly layers?: readonly Descriptor[] | undefined;
 }
 
 type Mode = ProvenanceOptions['mode'];
@@ -43,7 +49,7 @@ type Mode = ProvenanceOptions['mode'];
  * These arguments hold values of the user, which may be confidential. They are included in mode=max
  * only.
  */
-const PRIVATE_ARGS = /^(build-arg|label|context):/;
+const PRIVATE_ARGS = /^(build-arg|label):/;
 
 /**
  * The provenance of one platform's image: SLSA v1 or v0.2, in BuildKit's form
@@ -69,24 +75,25 @@ interface Facts {
   readonly complete: { readonly request: boolean; readonly dependencies: boolean };
   readonly hermetic: boolean;
   readonly graph: ReturnType<typeof graphSteps> | undefined;
-  readonly source: object | undefined;
+  /** What only BuildKit's form of provenance has. */
+  readonly more: object;
 }
 
 function collect(
   { mode }: ProvenanceOptions,
   build: BuildFacts,
-  { edge, materials }: TargetFacts,
+  { edge, materials, layers = [] }: TargetFacts,
 ): Facts {
-  const args = Object.entries(build.args).filter(
-    ([name]) => mode === 'max' || !PRIVATE_ARGS.test(name),
-  );
+  const args = Object.entries(build.args)
+    .filter(([name]) => mode === 'max' || !PRIVATE_ARGS.test(name))
+    .map(([name, value]) => [name, withoutLogin(address(value, mode))] as const);
   const local = materials.some(({ kind }) => kind === 'local') || build.context === undefined;
   const graph = mode === 'max' ? graphSteps(edge) : undefined;
   return {
     build,
     dependencies: nonEmpty(materials.flatMap((material) => dependency(material, mode) ?? [])),
     configSource: {
-      uri: build.context === undefined ? undefined : address(build.context, mode),
+      uri: build.context === undefined ? undefined : withoutLogin(address(build.context, mode)),
       digest: digestOfContext(build, materials),
     },
     request: {
@@ -101,12 +108,15 @@ function collect(
     },
     hermetic: !local && !reachesNetwork(edge),
     graph,
-    source: graph && sourceOf(build, graph),
+    more: {
+      vcs: build.vcs && mapped(build.vcs, withoutLogin),
+      ...(graph && { source: sourceOf(build, graph), layers: stepLayers(edge, layers) }),
+    },
   };
 }
 
-function bodyV1({ builderId, reproducible, mode }: ProvenanceOptions, facts: Facts): object {
-  const { build, configSource, graph, source } = facts;
+function bodyV1({ builderId, reproducible }: ProvenanceOptions, facts: Facts): object {
+  const { build, configSource, graph, more } = facts;
   return {
     buildDefinition: {
       buildType:
@@ -127,7 +137,7 @@ function bodyV1({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fac
         invocationId: build.invocation,
         startedOn: rfc3339(build.started),
         finishedOn: rfc3339(build.finished),
-        buildkit_metadata: mode === 'max' ? { source } : {},
+        buildkit_metadata: more,
         buildkit_hermetic: facts.hermetic || undefined,
         buildkit_completeness: {
           request: facts.complete.request,
@@ -139,8 +149,8 @@ function bodyV1({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fac
   };
 }
 
-function bodyV02({ builderId, reproducible, mode }: ProvenanceOptions, facts: Facts): object {
-  const { build, configSource, graph, source } = facts;
+function bodyV02({ builderId, reproducible }: ProvenanceOptions, facts: Facts): object {
+  const { build, configSource, graph, more } = facts;
   return {
     builder: { id: builderId },
     buildType: 'https://mobyproject.org/buildkit@v1',
@@ -162,7 +172,7 @@ function bodyV02({ builderId, reproducible, mode }: ProvenanceOptions, facts: Fa
       },
       reproducible,
       'https://mobyproject.org/buildkit@v1#hermetic': facts.hermetic || undefined,
-      'https://mobyproject.org/buildkit@v1#metadata': mode === 'max' ? { source } : {},
+      'https://mobyproject.org/buildkit@v1#metadata': more,
     },
   };
 }
@@ -181,7 +191,10 @@ function dependency(material: Material, mode: Mode): object | undefined {
     case 'git':
       return { uri: gitUri(material), digest: gitDigest(material.commit) };
     case 'http':
-      return { uri: address(material.url, mode), digest: { sha256: hexOf(material.digest) } };
+      return {
+        uri: withoutLogin(address(material.url, mode)),
+        digest: { sha256: hexOf(material.digest) },
+      };
     case 'local':
       return undefined;
   }
@@ -192,8 +205,20 @@ function address(url: string, mode: Mode): string {
   return mode === 'max' ? url : url.replace(/\?[^#]*/, '');
 }
 
+/** BuildKit shows that there were a user and a password. Other logins are taken out later. */
+function withoutLogin(text: string): string {
+  return text.replace(/(:\/\/)[^/?#\s@:]+:[^/?#\s@]*@/, '$1xxxxx:xxxxx@');
+}
+
+function mapped(
+  values: Readonly<Record<string, string>>,
+  change: (value: string) => string,
+): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
+}
+
 function gitUri({ remote, ref }: Extract<Material, { kind: 'git' }>): string {
-  return ref === undefined ? remote : `${remote}#${ref}`;
+  return withoutLogin(ref === undefined ? remote : `${remote}#${ref}`);
 }
 
 function gitDigest(commit: string): object {
@@ -223,7 +248,7 @@ function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly obj
     if (op.kind !== 'exec') continue;
     for (const mount of op.exec.mounts) {
       const grant = mount[kind];
-      if (grant) ask(grant.id, grant.optional);
+      if (grant) ask(grant.id || 'default', grant.optional);
     }
     if (kind === 'secret')
       for (const { id, optional } of op.exec.secretenv ?? []) ask(id, optional);
