@@ -8,7 +8,7 @@ import { KILN, type Ran, Rig, ROOT, type RunOptions, run } from './rig.ts';
 const CLIENTS = join(ROOT, '.cache/clients/usr');
 const PLUGINS = join(CLIENTS, 'libexec/docker/cli-plugins');
 const BUILDX = join(PLUGINS, 'docker-buildx');
-const DOCKER = join(CLIENTS, 'bin/docker');
+export const DOCKER = join(CLIENTS, 'bin/docker');
 
 /** What is typed on a terminal, or done with its process, when it shows something. */
 export type Typed = readonly (readonly [RegExp, string | ((pid: string) => void)])[];
@@ -84,16 +84,10 @@ export class ServeRig implements AsyncDisposable {
     return this.#client([BUILDX, ...args], { ...options, env });
   }
 
-  /** Runs `docker buildx` on a terminal, whose output is in `stdout`. */
-  buildxOnTerminal(args: readonly string[]): Promise<Ran> {
-    const command = [BUILDX, ...args].join(' ');
-    return this.#client(['script', '--quiet', '--return', '--command', command, '/dev/null'], {});
-  }
-
   /** Starts `docker buildx` with pipes at its standard input and output. */
   startBuildx(args: readonly string[]): ChildProcessByStdio<Writable, Readable, null> {
     return spawn(BUILDX, args, {
-      env: { ...process.env, ...this.#env },
+      env: { ...process.env, ...this.clientEnv },
       stdio: ['pipe', 'pipe', 'ignore'],
     });
   }
@@ -103,7 +97,8 @@ export class ServeRig implements AsyncDisposable {
     return this.#client([DOCKER, ...args], options);
   }
 
-  get #env(): NodeJS.ProcessEnv {
+  /** By which clients find their configuration, and no Docker engine. */
+  get clientEnv(): NodeJS.ProcessEnv {
     return {
       BUILDX_BUILDER: 'k',
       DOCKER_CONFIG: this.rig.path('docker'),
@@ -112,7 +107,7 @@ export class ServeRig implements AsyncDisposable {
   }
 
   #client(command: readonly string[], options: RunOptions): Promise<Ran> {
-    const env = { ...this.#env, ...options.env };
+    const env = { ...this.clientEnv, ...options.env };
     return run(command, { cwd: this.rig.directory, expect: 0, ...options, env });
   }
 
@@ -124,7 +119,7 @@ export class ServeRig implements AsyncDisposable {
     const command = `exec ${[BUILDX, ...args].map((word) => `'${word}'`).join(' ')}`;
     const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
       cwd: this.rig.directory,
-      env: { ...process.env, ...this.#env, BUILDX_EXPERIMENTAL: '1', TERM: 'dumb' },
+      env: { ...process.env, ...this.clientEnv, BUILDX_EXPERIMENTAL: '1', TERM: 'dumb' },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const left = [...typed];
