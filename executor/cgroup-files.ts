@@ -91,11 +91,13 @@ export interface Hierarchy {
  * A sandbox is in the groups of this process, except where it has a group of its `own`, by
  * controller. Where that is the topmost group, the hierarchy is left out: a topmost group shows all
  * other groups of the host, and `release_agent`, a program that the kernel runs outside the
- * sandbox.
+ * sandbox. It is also left out where the path of the group leads nowhere: a container may see its
+ * groups at other paths than the kernel names.
  */
 export function visibleHierarchies(
   own: ReadonlyMap<string, string>,
   text: string = readText('/proc/self/cgroup'),
+  exists: (directory: string) => boolean = existsSync,
 ): readonly Hierarchy[] | undefined {
   const lines = [...text.matchAll(/^[1-9]\d*:([^:]+):(.*)$/gm)];
   if (lines.length === 0) return undefined;
@@ -105,6 +107,7 @@ export function visibleHierarchies(
     const names = controllers.length > 1 ? [mount, ...controllers] : [mount];
     const group = controllers.map((name) => own.get(name)).find((found) => found !== undefined);
     if (group === undefined && path === '/') return [];
-    return [{ names, directory: group ?? `${CGROUP_ROOT}/${mount}${path}` }];
+    const directory = group ?? `${CGROUP_ROOT}/${mount}${path}`;
+    return exists(directory) ? [{ names, directory }] : [];
   });
 }

@@ -111,12 +111,16 @@ if (!reason)
     const text = '9:name=systemd:/s\n7:blkio:/\n4:memory:/a/b\n3:cpu,cpuacct:/\n2:cpuset:/\n0::/\n';
     const systemd = { names: ['systemd'], directory: '/sys/fs/cgroup/systemd/s' };
     const memory = { names: ['memory'], directory: '/sys/fs/cgroup/memory/a/b' };
-    assert.equal(visibleHierarchies(new Map(), text), [systemd, memory]);
+    const all = () => true;
+    assert.equal(visibleHierarchies(new Map(), text, all), [systemd, memory]);
+    // A container sees its group at another path.
+    const isMemory = (directory: string) => directory === memory.directory;
+    assert.equal(visibleHierarchies(new Map(), text, isMemory), [memory]);
     const own = new Map([
       ['cpuacct', '/own/cpuacct'],
       ['memory', '/own/memory'],
     ]);
-    assert.equal(visibleHierarchies(own, text), [
+    assert.equal(visibleHierarchies(own, text, all), [
       systemd,
       { names: ['memory'], directory: '/own/memory' },
       { names: ['cpu,cpuacct', 'cpu', 'cpuacct'], directory: '/own/cpuacct' },
