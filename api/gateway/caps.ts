@@ -101,6 +101,8 @@ const LLB = [
   'exporter.image.attestations',
   'exporter.multiple',
   'exporter.sourcedateepoch',
+  // Of Control.Prune, where clients look for all that they may ask.
+  'gc.freespacefilter',
 ];
 
 export const FRONTEND_CAPS: readonly Cap[] = FRONTEND.map(enabled);

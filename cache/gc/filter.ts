@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { linearRegExp } from '../../base/linear-regexp.ts';
 import type { Item } from './item.ts';
 
 export type Filter = (item: Item) => boolean;
@@ -98,7 +99,7 @@ function unquoted(value: string): string {
 
 function regexp(text: string, value: string): RegExp {
   try {
-    return new RegExp(value);
+    return linearRegExp(value);
   } catch {
     throw invalid(text, 'write a valid regular expression after ~=');
   }

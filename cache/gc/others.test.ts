@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -8,7 +16,7 @@ import { openServices } from '../../snapshotter/overlay/services.ts';
 import { openStore } from '../../snapshotter/store/root.ts';
 import { prune, survey } from './collect.ts';
 import { parseFilterFlags } from './filter.ts';
-import { otherItems } from './others.ts';
+import { OLD_LOGS, otherItems } from './others.ts';
 import type { PrunePolicy } from './policy.ts';
 
 const never = new AbortController().signal;
@@ -44,6 +52,37 @@ test('a git mirror is in use while its lock is held, and is removed with its loc
     await services.snapshotter[Symbol.asyncDispose]();
     store.close();
     rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('logs of builds that are over are one item, and pinned ones stay', () => {
+  const root = mkdtempSync(join(tmpdir(), 'kiln-others-'));
+  try {
+    const logs = join(root, 'logs');
+    const write = (id: string, last: string) =>
+      writeFileSync(join(logs, `${id}.jsonl`), `{"build":"${id}"}\n${last}\n`);
+    mkdirSync(join(logs, 'over.attached'), { recursive: true });
+    mkdirSync(join(logs, 'pinned.attached'));
+    write('over', '{"ended":1}');
+    write('pinned', '{"ended":1}');
+    write('runs', '{"kind":"vertex"}');
+    writeFileSync(join(logs, 'pinned.pin'), '');
+    writeFileSync(join(logs, 'limits.json'), '{}');
+    for (const name of ['pinned.pin', 'limits.json']) utimesSync(join(logs, name), 0, 0);
+    const of = (id: string) => {
+      const found = otherItems({ root }).find((item) => item.id === id);
+      return (found?.content.paths ?? []).map((path) => path.slice(logs.length + 1)).sort();
+    };
+    assert.equal(of(OLD_LOGS), ['over.attached', 'over.jsonl']);
+    assert.equal(of('logs'), [
+      'limits.json',
+      'pinned.attached',
+      'pinned.jsonl',
+      'pinned.pin',
+      'runs.jsonl',
+    ]);
+  } finally {
+    rmSync(root, { recursive: true, force: true });
   }
 });
 

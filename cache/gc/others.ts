@@ -127,12 +127,30 @@ function memoryItems(directory: string, description: string): Item[] {
  */
 const LOG_MS = 3_600_000;
 
-/** The logs of finished builds, as one item because each is small. */
+/** The item of the logs of finished builds. */
+export const OLD_LOGS = 'old-logs';
+
+const LOG = '.jsonl';
+
+/**
+ * The logs of finished builds with what is kept with them, as one item because each is small. Those
+ * that are pinned stay.
+ */
 function logItems(directory: string): Item[] {
-  const over = names(directory)
-    .map((name) => join(directory, name))
-    .filter(isOver);
-  return over.length === 0 ? [] : [plain('old-logs', 'internal', 'logs of builds', over)];
+  const over = overLogs(directory);
+  return over.length === 0 ? [] : [plain(OLD_LOGS, 'internal', 'logs of builds', over)];
+}
+
+/** The paths of the logs that may be removed, and of what is kept with them. */
+function overLogs(directory: string): string[] {
+  const all = names(directory);
+  const there = new Set(all);
+  return all
+    .filter((name) => name.endsWith(LOG) && isOver(join(directory, name)))
+    .map((name) => name.slice(0, -LOG.length))
+    .filter((id) => !there.has(`${id}.pin`))
+    .flatMap((id) => [id + LOG, `${id}.attached`].filter((name) => there.has(name)))
+    .map((name) => join(directory, name));
 }
 
 function isOver(path: string): boolean {
@@ -163,9 +181,10 @@ function fixedItems(root: string): Item[] {
   const all = names(root);
   const database = all.filter((name) => name.startsWith('kiln.db')).map((name) => join(root, name));
   const others = all.filter((name) => !OTHER_ITEMS.test(name)).map((name) => join(root, name));
+  const over = new Set(overLogs(join(root, 'logs')));
   const logs = names(join(root, 'logs'))
     .map((name) => join(root, 'logs', name))
-    .filter((path) => !isOver(path));
+    .filter((path) => !over.has(path));
   // A directory with many names takes some space itself.
   const directories = [
     root,
@@ -186,7 +205,12 @@ function fixedItems(root: string): Item[] {
     { ...plain('index', 'internal', 'index of the store', database), fixed: true },
     ...(logs.length === 0
       ? []
-      : [{ ...plain('logs', 'internal', 'logs of builds that are going on', logs), fixed: true }]),
+      : [
+          {
+            ...plain('logs', 'internal', 'logs of builds that are going on or pinned', logs),
+            fixed: true,
+          },
+        ]),
     { ...rest, size: rest.size + own, fixed: true },
   ];
 }
