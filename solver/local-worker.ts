@@ -45,7 +45,7 @@ function opOf({ op, inputs, metadata }: WorkerVertex, world: World): Op<BuildRes
     case 'merge':
       return mergeOp(op.merge, inputs.length, world.snapshotter);
     case 'diff':
-      return diffOp(op.diff, inputs.length);
+      return diffOp(op.diff, inputs.length, world);
     case 'build':
       throw new KilnError(
         'KILN_OP_UNSUPPORTED',

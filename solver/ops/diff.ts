@@ -1,16 +1,18 @@
 import { KilnError } from '../../base/errors.ts';
-import type { Snapshot } from '../../snapshotter/snapshotter.ts';
+import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
 import type { DiffOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
+import { type DiffWorld, diffBetween } from './diff/between.ts';
+import { hasOpaque } from './diff/opaque.ts';
 
 /**
- * The op of an LLB diff. If the stack `upper` begins with the stack `lower`, its result is the
- * other layers of `upper`, to be merged onto another tree. Other trees would have to be compared
- * file by file, which is not supported yet. Throws KILN_GRAPH_INVALID; `run` may reject with
- * KILN_OP_UNSUPPORTED.
+ * The op of an LLB diff: the changes that lead from the tree `lower` to the tree `upper`, to be
+ * merged onto another tree. If the stack `upper` begins with the stack `lower`, these are its other
+ * layers, unless one of them hides whole directories, which may hold more in another tree. Other
+ * trees are compared file by file. Throws KILN_GRAPH_INVALID.
  */
-export function diffOp(op: DiffOp, inputCount: number): Op<BuildResult> {
+export function diffOp(op: DiffOp, inputCount: number, world: DiffWorld): Op<BuildResult> {
   const lower = op.lower.input;
   const upper = op.upper.input;
   if (
@@ -21,24 +23,28 @@ export function diffOp(op: DiffOp, inputCount: number): Op<BuildResult> {
       'the build graph has a diff of an input that does not exist',
     );
   }
+  const hidesDirectories = (layer: LayerId) => {
+    const files = world.snapshotter.files(layer);
+    return files !== undefined && hasOpaque(files);
+  };
   return {
-    resource: 'none',
+    resource: 'cpu',
     cacheMap: async () => ({
       // The indexes of both inputs.
       parts: [{ name: 'diff', value: `${lower} ${upper}` }],
       inputs: Array.from({ length: inputCount }, () => ({ by: 'definition' as const })),
       volatile: false,
     }),
-    run: async (inputs) => {
+    run: async (inputs, { signal }) => {
       const below = stackOf(inputs, lower);
       const above = stackOf(inputs, upper);
-      if (!below.every((layer, index) => above[index] === layer)) {
-        throw new KilnError(
-          'KILN_OP_UNSUPPORTED',
-          'a diff of trees that were not built on each other is not supported yet',
-        );
-      }
-      return [{ kind: 'snapshot', snapshot: { layers: above.slice(below.length) } }];
+      const added = above.slice(below.length);
+      const isOnTop = below.every((layer, index) => above[index] === layer);
+      const snapshot =
+        isOnTop && (below.length === 0 || !added.some(hidesDirectories))
+          ? { layers: added }
+          : await diffBetween({ layers: below }, { layers: above }, world, signal);
+      return [{ kind: 'snapshot', snapshot }];
     },
   };
 }

@@ -1,9 +1,7 @@
 import type { Digest } from '../../../base/digest.ts';
 import type { SelectedContents, SelectionHasher } from '../../../cache/contenthash/hasher.ts';
-import { HAS_XATTRS, makeContents } from '../../../cache/contenthash/statcache.ts';
 import type { Tree } from '../../../cache/contenthash.ts';
 import { contextChanged } from '../../../cache/select/changed.ts';
-import { select } from '../../../cache/select/select.ts';
 import {
   type ActiveSnapshot,
   type LayerId,
@@ -29,6 +27,7 @@ import { lookupGroup, lookupUser, type OwnerIds } from './owner.ts';
 import { performCopy, selectionOf } from './perform.ts';
 import type { FileStep } from './steps.ts';
 import { openTreeOf, treeOf } from './tree.ts';
+import { unhashed } from './unhashed.ts';
 import { copyWhole } from './whole.ts';
 import type { Wiring } from './wiring.ts';
 
@@ -277,17 +276,6 @@ class Runner {
     );
     return find(root);
   }
-}
-
-/**
- * The selection of a copy in a snapshot. Nothing is hashed, because a snapshot cannot change.
- * Xattrs are found when the file is copied.
- */
-function unhashed(tree: Tree, copy: FileActionCopy): SelectedContents {
-  const sources = select(tree, selectionOf(copy));
-  const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
-  contents.flags.fill(HAS_XATTRS);
-  return { sources, contents };
 }
 
 function modeOf(copy: FileActionCopy): Overrides['mode'] {
