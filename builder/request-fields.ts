@@ -117,12 +117,17 @@ const policy = fields<SourcePolicy>({
 
 const place = union<'kind', OutputPlace>('kind', { file: { path: text }, lent: { name: text } });
 
+const epoch: FieldCheck = (value, field, invalid) => {
+  if (value !== undefined && value !== null) count(value, field, invalid);
+};
+
 const typedOutput = union<'type', OutputSpec>('type', {
-  image: { image, push: flag, store: flag, canonical: flag, byDigest: flag },
-  oci: { image, tar: flag },
-  docker: { image, destination: optional(place) },
-  tar: { destination: place, attestationPrefix: optional(text) },
+  image: { image, push: flag, store: flag, canonical: flag, byDigest: flag, epoch },
+  oci: { image, tar: flag, epoch },
+  docker: { image, destination: optional(place), epoch },
+  tar: { destination: place, attestationPrefix: optional(text), epoch },
   local: {
+    epoch,
     directory: text,
     platformSplit: optional(flag),
     attestationPrefix: optional(text),

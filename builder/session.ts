@@ -1,5 +1,6 @@
 import type { Executor } from '../executor/executor.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
+import type { ExportResponse } from '../exporter/exporter.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { SshAgent } from '../solver/ops/git/host.ts';
 import type { FailedStep, WantedFiles } from '../solver/step-session.ts';
@@ -54,10 +55,15 @@ export interface Session {
   readonly credentials?: RegistryOptions['credentials'] | undefined;
   /**
    * Writes the next bytes of the output that the request calls `name`. That of `dest=-` is called
-   * `stdout`.
+   * `stdout`. `about` is what is told of the output when it is an image.
    */
   readonly output?:
-    | ((bytes: Uint8Array, signal: AbortSignal, name: string) => Promise<void>)
+    | ((
+        bytes: Uint8Array,
+        signal: AbortSignal,
+        name: string,
+        about?: ExportResponse,
+      ) => Promise<void>)
     | undefined;
   /** Decides about the sources of the build, after the policies of the request. */
   readonly verifySource?: SourceVerifier | undefined;

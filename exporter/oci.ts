@@ -33,7 +33,9 @@ export function ociExporter(
         );
         const index = layoutIndex(image.target, names, timeOf(context.epoch));
         const entries = layoutEntries(image, index);
+        const response = imageResponse(image, names, timeOf(context.epoch));
         if (spec.tar) {
+          if (spec.destination.kind === 'stream') spec.destination.about?.(response);
           await report.task('sending tarball', (progress) =>
             writeTo(spec.destination, context.signal, (sink) =>
               writeArchive(entries, services.content, sink, progress),
@@ -44,7 +46,7 @@ export function ociExporter(
             writeLayoutDirectory(spec.directory, entries, index, services.content, context.signal),
           );
         }
-        return imageResponse(image, names, timeOf(context.epoch));
+        return response;
       }),
   };
 }
@@ -77,12 +79,14 @@ export function dockerExporter(
           dockerManifest(config, layers, options.names),
         );
         const entries = [...layoutEntries(image, index), ...manifests];
+        const response = imageResponse(image, options.names, timeOf(context.epoch));
+        if (destination.kind === 'stream') destination.about?.(response);
         await report.task('sending tarball', (progress) =>
           writeTo(destination, context.signal, (sink) =>
             writeArchive(entries, services.content, sink, progress),
           ),
         );
-        return imageResponse(image, options.names, timeOf(context.epoch));
+        return response;
       }),
   };
 }

@@ -42,7 +42,12 @@ export type OutputPlace = FileDestination | { readonly kind: 'lent'; readonly na
  */
 export type Destination =
   | FileDestination
-  | { readonly kind: 'stream'; readonly write: (bytes: Uint8Array) => Promise<void> };
+  | {
+      readonly kind: 'stream';
+      readonly write: (bytes: Uint8Array) => Promise<void>;
+      /** Is told what `ExportResponse` says of the image, before its bytes are written. */
+      readonly about?: (image: Readonly<Record<string, unknown>>) => void;
+    };
 
 /** The name under which the caller lends standard output, or what it has in its place. */
 export const STANDARD_OUTPUT = 'stdout';
@@ -61,7 +66,14 @@ export interface ImageNaming {
  * One `--output`, parsed. Exporters get it with the `Destination` in the place of what the request
  * names.
  */
-export type OutputSpec<Place = OutputPlace> =
+export type OutputSpec<Place = OutputPlace> = OutputOfType<Place> & {
+  /**
+   * SOURCE_DATE_EPOCH of this output, in seconds, in the place of that of the build; null for none.
+   */
+  readonly epoch?: number | null;
+};
+
+type OutputOfType<Place> =
   | ({ readonly type: 'image'; readonly image: ImageOptions; readonly push: boolean } & ImageNaming)
   | {
       readonly type: 'oci';
@@ -177,10 +189,23 @@ export function parseOutput(
 ): OutputSpec {
   const reader = new FlagAttributes('--output', 'KILN_OUTPUT_INVALID', attributes);
   const type = reader.type(EXPORT_TYPES);
-  const spec = EXPORTS[type].read(reader, tags, type);
+  const epoch = epochOf(reader);
+  const read = EXPORTS[type].read(reader, tags, type);
+  const spec = epoch === undefined ? read : { ...read, epoch };
   if (ignore) ignore(reader.unasked);
   else reader.end();
   return spec;
+}
+
+function epochOf(reader: FlagAttributes): OutputSpec['epoch'] {
+  const text = reader.text('source-date-epoch');
+  if (text === undefined) return undefined;
+  if (text === '') return null;
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw reader.fail(
+    `source-date-epoch ${JSON.stringify(text)} is not a time`,
+    'write seconds since 1970, or nothing for the times as they are',
+  );
 }
 
 function imageOutput(

@@ -53,8 +53,11 @@ export interface StepSession extends AsyncDisposable {
    * the caller lent none with this name.
    */
   readonly directory: (name: string, wanted: WantedFiles) => Promise<DirectoryResult | undefined>;
-  /** The absolute path of the OCI layout to which sources refer by this name. */
-  readonly layout: (name: string) => string | undefined;
+  /**
+   * The absolute path of the OCI layout to which sources refer by this name, with at least the
+   * image of that digest.
+   */
+  readonly layout: (name: string, digest?: Digest) => Promise<string | undefined>;
   /** How registries are reached for this build, with the logins of its caller. */
   readonly registry: RegistryOptions;
   /** The entitlements that steps may use: `network.host`, `security.insecure`, `device`. */
@@ -158,7 +161,7 @@ export function stepSession(what: StepSessionOptions = {}): StepSession {
     gitAgent: async () => undefined,
     directory: async () => undefined,
     found: { refs: new Map(), answers: new Map() },
-    layout: () => undefined,
+    layout: async () => undefined,
     registry: {},
     allowed: new Set(),
     devices: [],

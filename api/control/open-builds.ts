@@ -21,6 +21,8 @@ export class OpenBuild {
   readonly lenders = new Map<string, string>();
   /** The results of the build that the client may name. */
   readonly refs = new Refs();
+  /** True when the client has named outputs. */
+  hasOutputs = false;
   /** By which the client drives the build, when it names no frontend. */
   readonly driver = new ClientDriver();
   /** The graphs that the client brings for whoever asks (`Inputs`), each a pb.Definition. */

@@ -13,7 +13,7 @@ function read(type: string, attrs: Record<string, string>) {
   };
   const exporters = [{ type, attrs }] as unknown as Parameters<typeof readOutputs>[0]['exporters'];
   const request = { exporters, exporterDeprecated: '', exporterAttrsDeprecated: {} };
-  return { specs: readOutputs(request, host).specs, warnings };
+  return { ...readOutputs(request, host), warnings };
 }
 
 test('an attribute that no output of the type has is ignored, and a warning names it', () => {
@@ -35,6 +35,44 @@ test('annotations are ignored where there is no image, as buildx gives them to a
 test('an attribute with a wrong value is an error', () => {
   assert.throws(() => read('local', { 'platform-split': 'perhaps' }), /neither true nor false/);
   assert.throws(() => read('shell', {}), /unknown type "shell"/);
+});
+
+test('an image that is pushed is kept here only when the client asks for it', () => {
+  const stored = (attrs: Record<string, string>) =>
+    read('image', { name: 'localhost:5000/a', ...attrs }).specs.map(
+      (spec) => spec.type === 'image' && spec.store,
+    );
+  assert.equal(stored({}), [true]);
+  assert.equal(stored({ push: 'true' }), [false]);
+  assert.equal(stored({ push: 'true', store: 'true' }), [true]);
+});
+
+test('an archive for Docker has OCI types, and a layout is the same for both types', () => {
+  const [archive] = read('docker', {}).specs;
+  assert.is(archive?.type === 'docker' && archive.image.ociTypes, true);
+  const [layout] = read('docker', { tar: 'false' }).specs;
+  assert.is(layout?.type === 'oci' && !layout.tar && layout.directory, '/scratch');
+});
+
+test('an image may be called as the result says, which is known later', () => {
+  const outputs = read('image', { name: '*' });
+  assert.equal(outputs.specs, []);
+  const [named] = outputs.named('app:1');
+  assert.is(named?.type === 'image' && named.image.names[0]?.tag, '1');
+});
+
+test('an output has a time of its own, or none', () => {
+  const epochs = (attrs: Record<string, string>) =>
+    read('oci', { ...attrs }).specs.map(({ epoch }) => epoch);
+  assert.equal(epochs({ 'source-date-epoch': '5' }), [5]);
+  assert.equal(epochs({ 'source-date-epoch': '' }), [null]);
+  assert.equal(epochs({}), [undefined]);
+  assert.throws(() => epochs({ 'source-date-epoch': 'x' }), /is not a time/);
+});
+
+test('the mode of a directory is for the client, and an unknown one is an error', () => {
+  assert.equal(read('local', { mode: 'delete' }).warnings, []);
+  assert.throws(() => read('local', { mode: 'backup' }), /invalid local exporter mode "backup"/);
 });
 
 test.run();

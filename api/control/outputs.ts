@@ -16,6 +16,10 @@ const EXPORT_STORE = 'export';
 /** Where the results of a build go, and what is done when they are there. */
 export interface Outputs {
   readonly specs: readonly OutputSpec[];
+  /** True when there are outputs whose image is called as the result says. */
+  readonly hasNamed: boolean;
+  /** Those outputs. */
+  named(name: string | undefined): readonly OutputSpec[];
   /** Sends the bytes of the output `name` to the client: `Session.output`. */
   readonly write: NonNullable<Session['output']>;
   /** Reads more exporters. What they send has the numbers after those before. */
@@ -30,11 +34,22 @@ export interface AskedExporter {
   readonly attrs: Readonly<Record<string, string>>;
 }
 
+/** The config of the image, for a graph that comes without one. It is read with the graph. */
+export const IMAGE_CONFIG = 'containerimage.config';
+
 /**
  * Attributes that change nothing here. buildx sends `prefer-image-digest` when it loads an image
  * into Docker: the digest it is answered is that of the image anyway when there is one platform.
  */
-const WISHES: ReadonlySet<string> = new Set(['prefer-image-digest']);
+const WISHES: ReadonlySet<string> = new Set(['prefer-image-digest', IMAGE_CONFIG]);
+
+/** Where Docker's image types are still the default of an archive, a client asks for them. */
+const DEFAULTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  docker: { 'oci-mediatypes': 'true' },
+};
+
+/** An image that is called so gets the name that is in the metadata of the result. */
+const NAME_OF_RESULT = '*';
 
 /** What the outputs of a request need. */
 export interface OutputHost {
@@ -58,12 +73,22 @@ export function readOutputs(
   // A client sends the first one both ways.
   const asked = exporters.length > 0 || type === '' ? exporters : [{ type, attrs }];
   const sending: Sending = { finishing: [], files: new Map() };
-  const specs = asked.map((exporter, id) => readOutput(exporter, String(id), host, sending));
-  let count = specs.length;
+  const read = (exporter: AskedExporter, id: number) =>
+    readOutput(exporter, String(id), host, sending);
+  const isLate = ({ attrs: { name } }: AskedExporter) => name === NAME_OF_RESULT;
+  let count = asked.length;
   return {
-    specs,
-    write: async (bytes, _signal, name) => await sending.files.get(name)?.(bytes),
-    add: (more) => more.map((exporter) => readOutput(exporter, String(count++), host, sending)),
+    specs: asked.flatMap((exporter, id) => (isLate(exporter) ? [] : [read(exporter, id)])),
+    hasNamed: asked.some(isLate),
+    named: (name) =>
+      asked.flatMap((exporter, id) => {
+        if (!isLate(exporter)) return [];
+        const attrs = { ...exporter.attrs, name: name ?? '' };
+        return [read({ type: exporter.type, attrs }, id)];
+      }),
+    write: async (bytes, _signal, name, about) =>
+      await sending.files.get(name)?.(bytes, exporterResponse(about ?? {})),
+    add: (more) => more.map((exporter) => read(exporter, count++)),
     async finish() {
       for (const finish of sending.finishing) await finish();
     },
@@ -83,12 +108,15 @@ function readOutput(
   { finishing, files }: Sending,
 ): OutputSpec {
   const dest = exportTraits(exporter.type)?.dest;
-  const isLayout = exporter.type === 'oci' && exporter.attrs['tar'] === 'false';
+  const isLayout = isArchive(exporter) && exporter.attrs['tar'] === 'false';
   const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
   const directory = isLayout || dest === 'directory' ? scratch() : undefined;
+  const attrs = { ...DEFAULTS[exporter.type], ...ofRegistry(exporter) };
+  if (exporter.type === 'local') checkMode(attrs);
   const attributes = new Map([
-    ...Object.entries(exporter.attrs).filter(([name]) => !WISHES.has(name)),
-    ['type', exporter.type],
+    ...Object.entries(attrs).filter(([name]) => !WISHES.has(name)),
+    // A layout is the same for both types.
+    ['type', isLayout ? 'oci' : exporter.type],
     ...(isSent ? [['dest', '-'] as const] : []),
     ...(directory === undefined ? [] : [['dest', directory] as const]),
   ] as [string, string][]);
@@ -111,8 +139,32 @@ function readOutput(
   const told = (sent: Promise<void>) =>
     sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, spec)));
   finishing.push(() => told(file.finish()));
-  files.set(id, (bytes) => told(file.write(bytes)));
+  files.set(id, (bytes, about) => told(file.write(bytes, about)));
   return { ...spec, destination: { kind: 'lent', name: id } };
+}
+
+function isArchive({ type }: AskedExporter): boolean {
+  return type === 'oci' || type === 'docker';
+}
+
+/** An image that is pushed is not kept here as well, unless the client asks for it. */
+function ofRegistry({ type, attrs }: AskedExporter): AskedExporter['attrs'] {
+  const pushed = type === 'image' && /^(?:true|1|t)?$/i.test(attrs['push'] ?? 'false');
+  return pushed ? { store: 'false', ...attrs } : attrs;
+}
+
+/** The client itself removes what is not in a result. Only what it may ask for is known here. */
+function checkMode(attrs: Record<string, string>): void {
+  const { mode = '' } = attrs;
+  delete attrs['mode'];
+  if (!/^(?:|copy|delete)$/i.test(mode.trim()))
+    throw new KilnError(
+      'KILN_OUTPUT_INVALID',
+      `invalid local exporter mode ${JSON.stringify(mode)}`,
+      {
+        hint: 'mode is copy or delete',
+      },
+    );
 }
 
 /**

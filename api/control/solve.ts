@@ -1,16 +1,19 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import type { ImageConfig } from '../../base/oci.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import type { BuildDriver } from '../../builder/bridge.ts';
+import type { BuildAnswer, BuildDriver } from '../../builder/bridge.ts';
 import { build } from '../../builder/build.ts';
 import type { Engine } from '../../builder/engine.ts';
 import { askFrontend } from '../../builder/opened-frontend.ts';
 import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { memorySession } from '../../builder/session/memory-session.ts';
+import { parseConfig } from '../../registry/parse-document.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
 import { lendersOf } from '../gateway/context-options.ts';
-import { readFrontendOptions } from '../gateway/frontend-options.ts';
+import { readFrontendOptions, resultOptions } from '../gateway/frontend-options.ts';
 import type { AskedFrontend } from '../gateway/option-maps.ts';
+import { plainConfig } from '../gateway/plain-config.ts';
 import { readPolicies } from '../gateway/source-policies.ts';
 import type { BuildHistory } from '../history/build-history.ts';
 import { loggedOf } from '../history/history-messages.ts';
@@ -25,7 +28,7 @@ import type { BuildTraces } from '../trace/build-traces.ts';
 import { type ClientCaches, readCacheOptions } from './cache-options.ts';
 import { refuseUngranted } from './entitlements.ts';
 import type { OpenBuild } from './open-builds.ts';
-import { exporterResponse, readOutputs } from './outputs.ts';
+import { exporterResponse, IMAGE_CONFIG, readOutputs } from './outputs.ts';
 import { SessionExporters } from './session-exporters.ts';
 
 /** What builds of clients run on. */
@@ -51,8 +54,9 @@ export async function solve(
   traceparent?: string,
 ): Promise<Record<string, string>> {
   refuseUngranted(request.entitlements, granted);
+  open.hasOutputs = request.exporters.length > 0 || request.exporterDeprecated !== '';
   const isDriven = request.frontend === '' && request.definition.byteLength === 0;
-  if (isDriven && (await open.driver.first()) === 'nothing') return {};
+  if (isDriven && (await open.driver.first()) === 'nothing') return saidToClient(open.driver.said);
   const client = request.session === '' ? undefined : await sessions.find(request.session, signal);
   // A client that goes away needs no result any more.
   const ended = client ? AbortSignal.any([signal, client.client.closed]) : signal;
@@ -78,19 +82,27 @@ export async function solve(
       return root;
     },
   };
-  const base = buildRequest({
+  const plain = buildRequest({
     outputs: outputs.specs,
     allow: [...request.entitlements],
     sourcePolicies: readPolicies([request.sourcePolicy]),
     ...(await readCacheOptions(request.cache, caches, warn)),
   });
+  const base = { ...plain, ...resultOptions(request.frontendAttrs, plain) };
   using lent = client
     ? remoteSession(client, sessions, open.lenders, engine.store, ended)
     : memorySession({});
   const exporters = request.enableSessionExporter
     ? new SessionExporters(required(client), open, outputs, ended)
     : undefined;
-  const driver = isDriven ? open.driver.drive : driverOf(request, base);
+  const given = isDriven ? open.driver.drive : driverOf(request, base);
+  let said: BuildAnswer['metadata'];
+  const told: BuildDriver = async (bridge) => {
+    const answer = await (given ?? askFrontend)(bridge);
+    said = answer.metadata;
+    const name = said?.['image.name'] && Buffer.from(said['image.name']).toString();
+    return { ...answer, outputs: [...(answer.outputs ?? []), ...outputs.named(name)] };
+  };
   const { sourcePolicySession: verifier } = request;
   const verifySource =
     verifier === '' ? undefined : clientVerifier(await sessions.find(verifier, ended));
@@ -114,13 +126,13 @@ export async function solve(
       progress,
       ended,
       {
-        driver: exporters ? exporters.asked(driver ?? askFrontend) : driver,
+        driver: exporters ? exporters.asked(told) : given || outputs.hasNamed ? told : undefined,
         logged: loggedOf(request, traceparent),
       },
     );
     await outputs.finish();
     for (const { store, root } of written) await sendLayout(required(client), store, root, ended);
-    const answer = exporterResponse(response);
+    const answer = { ...saidToClient(said), ...exporterResponse(response) };
     await exporters?.finalize(answer);
     return answer;
   } finally {
@@ -132,6 +144,15 @@ export async function solve(
   }
 }
 
+/** What of the metadata of a result the caller of the build is told. */
+function saidToClient(metadata: BuildAnswer['metadata'] = {}): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(metadata).flatMap(([name, value]): [string, string][] =>
+      name.startsWith('frontend.') ? [[name, Buffer.from(value).toString()]] : [],
+    ),
+  );
+}
+
 function askedOf({ frontend, frontendAttrs, frontendInputs }: SolveRequest): AskedFrontend {
   return { frontend, options: frontendAttrs, inputs: frontendInputs };
 }
@@ -141,7 +162,7 @@ function driverOf(request: SolveRequest, asked: BuildRequest): BuildDriver | und
   if (request.frontend !== '') return undefined;
   const edge = parseDefinition(request.definition);
   const platform = hostPlatform();
-  const config = { ...platform, config: {}, history: [] };
+  const config = configOf(request) ?? plainConfig(platform);
   return async () => ({
     request: asked,
     targets: [{ platform, edge, config }],
@@ -152,4 +173,13 @@ function driverOf(request: SolveRequest, asked: BuildRequest): BuildDriver | und
 function required(client: ClientSession | undefined): ClientSession {
   if (client) return client;
   throw new ConnectError('an output to the client needs a session', Code.InvalidArgument);
+}
+
+/** The config that an output brings for the graph. */
+function configOf({ exporters, exporterAttrsDeprecated }: SolveRequest): ImageConfig | undefined {
+  const attrs = [...exporters.map((exporter) => exporter.attrs), exporterAttrsDeprecated];
+  const text = attrs.map((each) => each[IMAGE_CONFIG]).find((found) => found !== undefined);
+  if (text === undefined) return undefined;
+  const { rootfs: _, ...config } = parseConfig(Buffer.from(text), `${IMAGE_CONFIG} of an output`);
+  return config;
 }

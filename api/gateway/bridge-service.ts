@@ -192,7 +192,7 @@ async function returned(build: DrivenBuild, result: Result | undefined): Promise
   const metadata = result?.metadata ?? {};
   // An answer to a question is no image: a client that gives its outputs along wants none.
   if (build.isQuestion) return driver.finish(undefined, metadata);
-  const targets = result ? returnedTargets(result, refs) : [];
+  const targets = result ? returnedTargets(result, refs, build.hasOutputs()) : [];
   if (targets.length === 0 && Object.keys(metadata).length === 0)
     return driver.finish(undefined, {});
   const { context } = await driver.bridge();

@@ -1,4 +1,5 @@
 import type { Bridge, BuildAnswer, BuildDriver } from '../../builder/bridge.ts';
+import type { Result } from '../proto/gateway.gen.ts';
 
 /**
  * # A client in the place of a frontend
@@ -39,8 +40,12 @@ export class ClientDriver {
     this.#bridge.resolve(bridge);
   }
 
+  /** What the client says of the result, by BuildKit's names. */
+  said: Result['metadata'] = {};
+
   /** The client is done. Undefined: there is nothing to export. */
-  finish(answer: BuildAnswer | undefined): void {
+  finish(answer: BuildAnswer | undefined, metadata: Result['metadata']): void {
+    this.said = metadata;
     this.#answer.resolve(answer);
     this.#wanted.resolve(answer ? 'build' : 'nothing');
   }

@@ -32,6 +32,8 @@ export interface DrivenBuild {
   readonly kept: KeptResults;
   /** What failed steps have left. Undefined when it is not kept. */
   readonly failed: FailedSteps | undefined;
+  /** True when the caller has named outputs. Then an empty result is an empty tree. */
+  readonly hasOutputs: () => boolean;
   /** What the frontend that was asked last has answered. */
   answer: BuildAnswer | undefined;
   /** True once a frontend was asked a question (`--call`), as long as nothing else was asked. */
@@ -49,12 +51,13 @@ export function drivenBuild(
     lenders = new Map(),
     refs = new Refs(),
     failed,
-  }: Partial<Pick<DrivenBuild, 'inputs' | 'lenders' | 'refs' | 'failed'>> = {},
+    hasOutputs = () => false,
+  }: Partial<Pick<DrivenBuild, 'inputs' | 'lenders' | 'refs' | 'failed' | 'hasOutputs'>> = {},
 ): DrivenBuild {
   const kept = new KeptResults();
   const containers = new Containers(refs, kept);
   const asked = { answer: undefined, isQuestion: undefined };
-  return { driver, refs, inputs, lenders, containers, kept, failed, ...asked };
+  return { driver, refs, inputs, lenders, containers, kept, failed, hasOutputs, ...asked };
 }
 
 /** Finds the builds that clients of a server have begun: a header of each call names one. */
@@ -64,7 +67,11 @@ export function clientBuilds(builds: OpenBuilds): FindBuild {
     const ref = context.requestHeader.get(BUILD_ID) ?? '';
     const open = await builds.find(ref, context.signal);
     let build = driven.get(open);
-    if (!build) driven.set(open, (build = drivenBuild(open.driver, open)));
+    if (!build) {
+      const { refs, lenders, failed } = open;
+      const hasOutputs = () => open.hasOutputs;
+      driven.set(open, (build = drivenBuild(open.driver, { refs, lenders, failed, hasOutputs })));
+    }
     return build;
   };
 }

@@ -42,8 +42,7 @@ export function readFrontendOptions(
     buildArgs,
     checks: 'buildkit',
     labels: new Map([...prefixed(options, 'label:')].sort(([a], [b]) => (a < b ? -1 : 1))),
-    epoch: epochOf(buildArgs.get('SOURCE_DATE_EPOCH')),
-    attest: attestOf(options) ?? base.attest,
+    ...resultOptions(options, base),
     cacheFrom: [...base.cacheFrom, ...cachesOf(options, base.cacheFrom)],
   };
   // What the other options mean is for that frontend to say.
@@ -106,6 +105,20 @@ function limitsOf(options: FrontendOptions): BuildRequest['limits'] {
     cpusetMems: options['cpuset-mems'] || undefined,
   };
   return hasLimits(limits) ? limits : undefined;
+}
+
+/**
+ * What the options say of the result, whoever makes it: attestations and SOURCE_DATE_EPOCH. They
+ * are those of the build when a graph comes without a frontend. Throws KILN_REQUEST_INVALID.
+ */
+export function resultOptions(
+  options: FrontendOptions,
+  base: Pick<BuildRequest, 'epoch' | 'attest'>,
+): Pick<BuildRequest, 'epoch' | 'attest'> {
+  return {
+    epoch: epochOf(options['build-arg:SOURCE_DATE_EPOCH']) ?? base.epoch,
+    attest: attestOf(options) ?? base.attest,
+  };
 }
 
 /** The built-in frontend takes the place of an image that has the same. */

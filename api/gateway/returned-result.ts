@@ -14,6 +14,7 @@ import {
   type Ref,
   type Result,
 } from '../proto/gateway.gen.ts';
+import { plainConfig } from './plain-config.ts';
 import type { HeldRef, Refs } from './refs.ts';
 import { BASE_CONFIG, CONFIG, PLATFORMS } from './result-messages.ts';
 
@@ -21,13 +22,15 @@ import { BASE_CONFIG, CONFIG, PLATFORMS } from './result-messages.ts';
 const MAX_ATTESTATIONS = 1_000;
 
 /**
- * What is to be exported of a result that a client, or a frontend in an image, returns. Throws
+ * What is to be exported of a result that a client, or a frontend in an image, returns. One without
+ * refs is an empty tree when there are outputs for it. Throws
  * KILN_REQUEST_INVALID, KILN_LLB_MALFORMED, and a ConnectError for a ref that is not of the build.
  */
-export function returnedTargets(result: Result, refs: Refs): AnsweredTarget[] {
+export function returnedTargets(result: Result, refs: Refs, hasOutputs = false): AnsweredTarget[] {
   const { metadata } = result;
   const held = heldRefs(result, refs);
-  if (held.size === 0) return [];
+  if (held.size === 0 && !hasOutputs) return [];
+  if (held.size === 0) held.set(ONLY, undefined);
   const platforms = platformsIn(metadata);
   for (const { id } of platforms)
     if (!held.has(id) && !held.has(ONLY)) throw invalid(`failed to find ref for ID ${id}`);
@@ -51,7 +54,7 @@ export function returnedTargets(result: Result, refs: Refs): AnsweredTarget[] {
     return {
       platform,
       edge: ref?.edge,
-      config: config ?? { ...platform, config: {}, history: [] },
+      config: config ?? plainConfig(platform),
       ...(base !== undefined && { base }),
       ...(attestations.length > 0 && { attestations }),
       ...(name !== ONLY && name !== formatPlatform(platform) && { id: name }),

@@ -41,7 +41,13 @@ export async function exportBuild(
       const exporter = await exporterFor(spec, engine, registry);
       const shown = attestorOf(spec.type, request.attest, attest);
       const tell = assembled && ((image: AssembledImage) => assembled(image, output));
-      const given = { signal, progress, epoch, attest: shown, assembled: tell };
+      const given = {
+        signal,
+        progress,
+        epoch: asked.epoch === undefined ? epoch : (asked.epoch ?? undefined),
+        attest: shown,
+        assembled: tell,
+      };
       const work = () => exporter.export(targets, given);
       Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));
       outcomes.done(displayName(asked));
@@ -94,8 +100,12 @@ function writable(
   const { destination: place } = spec;
   if (place?.kind !== 'lent') return { ...spec, destination: place } as ExportSpec<Destination>;
   if (!output) throw noCallerOutput(spec.type);
-  const write = (bytes: Uint8Array) => output(bytes, signal, place.name);
-  return { ...spec, destination: { kind: 'stream', write } };
+  let told: ExportResponse = {};
+  const about = (image: ExportResponse) => {
+    told = image;
+  };
+  const write = (bytes: Uint8Array) => output(bytes, signal, place.name, told);
+  return { ...spec, destination: { kind: 'stream', write, about } };
 }
 
 /** Loads each exporter only when it is used. Most builds use only that of the local store. */

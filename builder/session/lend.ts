@@ -6,6 +6,7 @@ import {
   type WantedFiles,
 } from '../../solver/step-session.ts';
 import { type BuildContext, registryOf } from '../build-context.ts';
+import { WHOLE } from '../session.ts';
 import { secretMarks } from './secret-memory.ts';
 
 /** Finds a directory for the graph of a frontend. It holds at least the `wanted` files. */
@@ -59,7 +60,12 @@ export async function lendToSteps(
       const { path, remembered, received } = await session.directory(name, wanted);
       return { kind: 'directory', root: path, received, ...(remembered && { memory: path }) };
     },
-    layout: (name) => layouts.get(name),
+    async layout(name, digest) {
+      const found = layouts.get(name);
+      if (found !== undefined || digest === undefined || session.id === undefined) return found;
+      // A graph that no frontend made names layouts of the caller as they are.
+      return (await session.directory(`oci:${name}@${digest}`, WHOLE)).path;
+    },
     registry: await registryOf(context),
     // Asking for the host's network for all steps includes the entitlement.
     allowed: new Set(

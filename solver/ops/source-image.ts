@@ -3,7 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import { parseReference } from '../../base/reference.ts';
+import { parseReference, tryParseReference } from '../../base/reference.ts';
 import type { ImageSources, SourceImage } from '../../registry/pull.ts';
 import { chainIdOf, type LayerProgress, unpackImage } from '../../registry/unpack.ts';
 import type { SourceOp } from '../llb/ops.ts';
@@ -68,27 +68,30 @@ export interface ImagePlaces {
 }
 
 /** Resolves an image source, with the errors of `ImageSources.resolve`. */
-export function resolveSource(
+export async function resolveSource(
   source: SourceOp,
   platform: Platform,
   { images, layout }: ImagePlaces,
   signal: AbortSignal,
 ): Promise<SourceImage> {
   const pull = source.attrs['image.resolvemode'] === 'pull';
-  return images.resolve(imageText(source, layout), platform, { pull, signal });
+  const { identifier } = source;
+  const text = identifier.startsWith(LAYOUT) ? await layoutText(source, layout) : identifier;
+  signal.throwIfAborted();
+  return await images.resolve(text, platform, { pull, signal });
 }
 
 /**
- * The text to resolve. An op refers to a layout by its store name. The name in its identifier only
- * says which image it replaces.
+ * The text to resolve for an image in a layout. An op refers to a layout by its store name. The
+ * name in its identifier only says which image it replaces.
  */
-function imageText(source: SourceOp, layout: StepSession['layout']): string {
-  if (!source.identifier.startsWith(LAYOUT)) return source.identifier;
+async function layoutText(source: SourceOp, layout: StepSession['layout']): Promise<string> {
   const store = source.attrs['oci.store'] ?? '';
-  const path = layout(store);
+  const name = source.identifier.slice(LAYOUT.length);
+  const path = await layout(store, tryParseReference(name)?.digest);
   if (path === undefined) throw noLayout(store);
   // The identifier has the form of an image reference, with a digest or a tag.
-  const { tag, digest } = parseReference(source.identifier.slice(LAYOUT.length));
+  const { tag, digest } = parseReference(name);
   return `${LAYOUT}${path}` + `${digest ? `@${digest}` : tag === undefined ? '' : `:${tag}`}`;
 }
 

@@ -36,13 +36,9 @@ export function checkAllowed(op: ExecOp, allowed: ReadonlySet<string>): void {
 
 function mustAllow(entitlement: Entitlement, allowed: ReadonlySet<string>): void {
   if (allowed.has(entitlement)) return;
-  throw new KilnError(
-    'KILN_NOT_ALLOWED',
-    `a step needs ${entitlement}, which this build does not allow`,
-    {
-      hint: `if you trust the Dockerfile, build with --allow ${entitlement}`,
-    },
-  );
+  throw new KilnError('KILN_NOT_ALLOWED', `${entitlement} is not allowed, and a step needs it`, {
+    hint: `if you trust the Dockerfile, build with --allow ${entitlement}`,
+  });
 }
 
 /** True if all indexes and numbers are valid and exactly one mount is the root. */

@@ -45,7 +45,7 @@ export async function openSsh(
   if (optional) return undefined;
   throw new KilnError(
     'KILN_SSH_AGENT',
-    `the step needs the ssh agent ${JSON.stringify(name)}, which was not given`,
+    `the step has no SSH key ${JSON.stringify(name)}: unset ssh forward key ${name}`,
     {
       hint:
         `build with --ssh ${name} for the agent of SSH_AUTH_SOCK, or --ssh ${name}=PATH for ` +
