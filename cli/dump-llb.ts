@@ -45,7 +45,8 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   await using scope = new AsyncDisposableStack();
   const { signal } = new AbortController();
   const { request } = options;
-  const session = localSession(options, engine, signal);
+  // The directories of the graph are those of whoever has it built.
+  const session = { ...localSession(options, engine, signal), id: '' };
   const build = { request, engine, session, progress: ignoreProgress, signal, scope };
   const context = await loadContext(request, { ...contextHost(build), fetch: refuseRemote });
   const sources = scope.use(

@@ -1,13 +1,10 @@
-import type { LentTree } from './lend/lent-directories.ts';
 import type { LentOutput } from './lend/lent-outputs.ts';
 import type { LentStore } from './lend/lent-stores.ts';
 
 /** What is lent to a server by name, while it is found out. */
 export interface Lent {
-  readonly directories: Map<string, LentTree>;
   readonly outputs: Map<string, LentOutput>;
   readonly stores: Map<string, LentStore>;
-  readonly uploads: Map<string, Buffer>;
   /** Called with what the exporters tell when the build has succeeded. */
   readonly finishing: ((response: Readonly<Record<string, string>>) => Promise<void>)[];
   /** Makes an empty directory that goes when the build is over. */

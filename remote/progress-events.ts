@@ -42,13 +42,14 @@ export class ProgressReader {
         ...(error.includes(CANCELLED) && { cancelled: true }),
       });
     }
-    for (const { id, vertex, name, current, total, timestamp, ...times } of statuses) {
+    for (const { id, vertex, current, total, timestamp, ...times } of statuses) {
       if (!isDigest(vertex) || !this.#isHeard(`${vertex} ${id}`)) continue;
       events.push({
         kind: 'status',
         vertex,
         id,
-        name: name || id,
+        // The field 'name' is what kind of work it is. Clients show the id.
+        name: id,
         current: Number(current),
         total: Number(total),
         timestamp: msOf(timestamp) ?? Date.now(),

@@ -4,9 +4,12 @@ import { withoutLogins } from '../builder/build.ts';
 import { tryOutputs } from '../builder/export/try-outputs.ts';
 import type { BuildRequest } from '../builder/request.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
+import type { BuildWords } from './build-words.ts';
 import { layOut } from './lay-out.ts';
 import type { Loans } from './lend/loans.ts';
 import { remoteSolve } from './remote-solve.ts';
+import { requestWords } from './request-words.ts';
+import { scratchIn } from './scratch.ts';
 
 /**
  * Builds at a server of BuildKit's API: the twin of `build`, which builds here. The server asks for
@@ -23,10 +26,23 @@ export async function remoteBuild(
 ): Promise<ExportResponse> {
   tryOutputs(request, loans);
   await using scope = new AsyncDisposableStack();
+  const words = await requestWords(request, loans, scratchIn(scope));
+  return await buildWords(server, words, loans, progress, signal);
+}
+
+/** The same for a build that is in the words of the API. */
+export async function buildWords(
+  server: InnerClient,
+  words: BuildWords,
+  loans: Loans,
+  progress: ProgressSink,
+  signal: AbortSignal,
+): Promise<ExportResponse> {
+  await using scope = new AsyncDisposableStack();
   const report = withoutLogins(progress);
-  const { solve, finish } = await layOut(request, loans, scope, report, signal);
-  const { ref, response } = await remoteSolve(server, solve, report, signal);
-  await finish(response);
+  const laidOut = layOut(words, loans, scratchIn(scope), scope, report, signal);
+  const { ref, response } = await remoteSolve(server, laidOut.solve, report, signal);
+  await laidOut.finish(response);
   return { ...decoded(response), 'buildx.build.ref': `remote/remote/${ref}` };
 }
 

@@ -6,9 +6,12 @@ import { withoutLogins } from '../builder/build.ts';
 import type { CallAnswer, CallSpec } from '../builder/call-spec.ts';
 import { answerImageCall } from '../builder/image-call.ts';
 import type { BuildRequest } from '../builder/request.ts';
+import type { BuildWords } from './build-words.ts';
 import { layOut } from './lay-out.ts';
 import type { Loans } from './lend/loans.ts';
 import { remoteSolve } from './remote-solve.ts';
+import { requestWords } from './request-words.ts';
+import { scratchIn } from './scratch.ts';
 
 /** By which a call of LLBBridge names its build. */
 const BUILD_ID = 'buildkit-controlapi-buildid';
@@ -26,25 +29,35 @@ export async function remoteCall(
   signal: AbortSignal,
 ): Promise<CallAnswer> {
   await using scope = new AsyncDisposableStack();
-  const report = withoutLogins(progress);
   const asked = { ...request, outputs: [], cacheTo: [] };
-  const { frontend, options, solve } = await layOut(asked, loans, scope, report, signal);
-  return await answerImageCall(
-    {
-      kind: 'image',
-      dockerfile: undefined,
-      async ask(more) {
-        let metadata: Readonly<Record<string, Uint8Array>> = {};
-        const drive = async (ref: string, signal: AbortSignal) => {
-          metadata = await askFrontend(server, ref, frontend, { ...options, ...more }, signal);
-        };
-        const plain = { ...solve.request, frontend: '', frontendAttrs: options };
-        await remoteSolve(server, { ...solve, request: plain, drive }, report, signal);
-        return { metadata, targets: [] };
-      },
-    },
-    call,
-  );
+  const words = await requestWords(asked, loans, scratchIn(scope));
+  const ask = (more: Readonly<Record<string, string>> = {}) =>
+    askWords(server, { ...words, options: { ...words.options, ...more } }, loans, progress, signal);
+  return await answerImageCall({ kind: 'image', dockerfile: undefined, ask }, call);
+}
+
+/** Asks the frontend of a build in the words of the API, and answers its metadata. */
+export async function askWords(
+  server: InnerClient,
+  words: BuildWords,
+  loans: Loans,
+  progress: ProgressSink,
+  signal: AbortSignal,
+): Promise<{
+  readonly metadata: Readonly<Record<string, Uint8Array>>;
+  readonly targets: readonly never[];
+}> {
+  await using scope = new AsyncDisposableStack();
+  const report = withoutLogins(progress);
+  const { solve } = layOut(words, loans, scratchIn(scope), scope, report, signal);
+  let metadata: Readonly<Record<string, Uint8Array>> = {};
+  const { frontend, options } = words;
+  const drive = async (ref: string, signal: AbortSignal) => {
+    metadata = await askFrontend(server, ref, frontend, { ...options }, signal);
+  };
+  const driven = { ...solve.request, frontend: '' };
+  await remoteSolve(server, { ...solve, request: driven, drive }, report, signal);
+  return { metadata, targets: [] };
 }
 
 /** Drives a build that only asks its frontend. An error of the frontend ends the build with it. */

@@ -4,6 +4,8 @@ import { CancelledError, KilnError, type SourcePlace } from '../base/errors.ts';
 
 /** How Kiln tells its errors to clients: the sentence, its code, and the next step. */
 const TOLD_BY_KILN = /^(.*) \[(KILN_[A-Z_]{1,40})\](?:\n(.*))?$/s;
+/** How BuildKit tells of a step whose program failed. */
+const STEP_FAILED = /process ".*" did not complete successfully: exit code: \d+$/s;
 const DETAIL = /(?:^|\/)errdefs\.(\w+)(?:\+json)?$/;
 /** A line of the output of a step that is quoted. */
 const MAX_LINE = 2_000;
@@ -19,8 +21,8 @@ export type OutputEnd = (vertex: string | undefined) => readonly string[];
 export function serverError(error: unknown, outputEnd: OutputEnd, signal: AbortSignal): unknown {
   if (signal.aborted) return new CancelledError(error);
   if (!(error instanceof ConnectError)) return error;
-  const [, message = error.rawMessage, code = 'KILN_SERVER_FAILED', hint] =
-    TOLD_BY_KILN.exec(error.rawMessage) ?? [];
+  const [, message = error.rawMessage, told, hint] = TOLD_BY_KILN.exec(error.rawMessage) ?? [];
+  const code = told ?? (STEP_FAILED.test(message) ? 'KILN_STEP_FAILED' : 'KILN_SERVER_FAILED');
   const details = detailsOf(error);
   const vertex = textIn(details.get('Vertex'), 'digest');
   return new KilnError(code as KilnErrorCode, withoutPrefix(message), {

@@ -19,6 +19,8 @@ export interface Part {
   readonly roots: readonly string[];
   /** Paths of modules, or of folders with `/`. When given, other modules are left out. */
   readonly only?: readonly string[];
+  /** Modules that are left out all the same. */
+  readonly except?: readonly string[];
 }
 
 /** The name of the file with all other modules. */
@@ -87,9 +89,13 @@ function assignFiles(
   parts: readonly Part[],
 ): (module: string) => string | undefined {
   const found = new Map<string, string>();
-  for (const { name, roots, only } of parts)
+  for (const { name, roots, only, except = [] } of parts)
     for (const module of closure(inputs, roots))
-      if (!found.has(module) && (!only || only.some((path) => module.startsWith(path))))
+      if (
+        !found.has(module) &&
+        !except.includes(module) &&
+        (!only || only.some((path) => module.startsWith(path)))
+      )
         found.set(module, name);
   return (module) => {
     if (

@@ -1,4 +1,4 @@
-import { symlinkSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http2';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -47,6 +47,97 @@ test('buildctl tells workers, versions and disk usage, prunes and builds', () =>
     assert.match(built.stderr, /^#\d+ [\d.]+ said so$/m);
     assert.match((await buildctl(['du'])).stdout, /^ID +RECLAIMABLE.*\nTotal: +[1-9]/s);
     assert.match((await buildctl(['prune', '--all'])).stdout, /^Total: +[1-9]/m);
+  }));
+
+test('buildctl sends a graph, lends directories and secrets, and gets what was built', () =>
+  withBuildctl(async (buildctl, { rig }) => {
+    const context = rig.write('c', {
+      Dockerfile: 'FROM busybox\nCOPY f /f\nRUN cat /f && cat /proc/sys/kernel/random/uuid >/n\n',
+      f: 'from a graph\n',
+    });
+    const graph = rig.path('graph');
+    const dump = ['debug', 'dump-llb', '--format=binary', '-o', graph, context];
+    await rig.kiln(dump, { expect: 0 });
+    const stdin = readFileSync(graph);
+    const build = ['build', '--progress=plain', '--local', `context=${context}`];
+    const built = await buildctl([...build, '-o', 'type=local,dest=one'], { stdin });
+    assert.match(built.stderr, /^#\d+ [\d.]+ from a graph$/m);
+    assert.is(readFileSync(rig.path('one/f'), 'utf8'), 'from a graph\n');
+    const args = ['-o', 'type=local,dest=two', '--trace', 'trace', '--ref-file', 'ref'];
+    await buildctl([...build, ...args], { stdin });
+    assert.is(readFileSync(rig.path('two/n'), 'utf8'), readFileSync(rig.path('one/n'), 'utf8'));
+    const events = readFileSync(rig.path('trace'), 'utf8').trim().split('\n');
+    assert.ok(events.some((line) => JSON.parse(line).vertexes?.[0].cached));
+    await buildctl([...build, '-o', 'type=local,dest=three', '--no-cache'], { stdin });
+    assert.is.not(
+      readFileSync(rig.path('three/n'), 'utf8'),
+      readFileSync(rig.path('one/n'), 'utf8'),
+    );
+    const ops = (await buildctl(['debug', 'dump-llb', graph])).stdout.trim().split('\n');
+    const identifiers = ops.map((line) => JSON.parse(line).Op.Op?.source?.identifier);
+    assert.ok(identifiers.includes('local://context'), ops.join('\n'));
+    const dot = (await buildctl(['debug', 'dump-llb', '--dot'], { stdin })).stdout;
+    assert.match(dot, /^digraph \{\n.*"local:\/\/context".* -> /s);
+    const ref = readFileSync(rig.path('ref'), 'utf8');
+    assert.match((await buildctl(['debug', 'logs', ref])).stdout, /CACHED/);
+  }));
+
+test('buildctl builds by frontends with outputs, caches and questions', () =>
+  withBuildctl(async (buildctl, { rig }) => {
+    const context = rig.write('c', {
+      Dockerfile: 'FROM busybox AS end\nRUN --mount=type=secret,id=s cat /run/secrets/s >/made\n',
+    });
+    rig.write('.', { s: 'known' });
+    const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+    const build = ['build', '--frontend', 'dockerfile.v0', ...local, '--progress=plain'];
+    const secret = ['--secret', 'id=s,src=s'];
+    await buildctl([
+      ...[...build, ...secret, '--metadata-file', 'm.json'],
+      ...['--output', 'type=oci,dest=o.tar,name=app:1', '--output', 'type=tar,dest=t.tar'],
+      ...['--export-cache', 'type=local,dest=cache,mode=max'],
+    ]);
+    const metadata = JSON.parse(readFileSync(rig.path('m.json'), 'utf8'));
+    assert.match(metadata['containerimage.digest'], /^sha256:/);
+    assert.is(metadata['image.name'], 'docker.io/library/app:1');
+    assert.match((await run(['tar', '-xOf', rig.path('t.tar'), 'made'])).stdout, /^known$/);
+    await buildctl(['prune', '--all']);
+    const cached = await buildctl([...build, ...secret, '--import-cache', 'type=local,src=cache']);
+    assert.match(cached.stderr, /^#\d+ CACHED$/m);
+    const asked = await buildctl([...build, '--opt', 'requestid=frontend.targets']);
+    assert.match(asked.stdout, /^TARGET.*\nend \(default\)/);
+    const absent = await buildctl([...build, '--opt', 'target=none'], { expect: 1 });
+    assert.match(absent.stderr, /\[KILN_TARGET_NOT_FOUND\]/);
+    const unlent = await buildctl(['build', '--frontend', 'dockerfile.v0'], { expect: 1 });
+    assert.match(unlent.stderr, /lends no director/);
+    const terminal = await buildctl(['build'], { expect: 2 });
+    assert.match(terminal.stderr, /Specify --frontend instead/);
+  }));
+
+test('buildctl tells, follows and forgets the history of builds', () =>
+  withBuildctl(async (buildctl, { rig }) => {
+    const context = rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo logged\n' });
+    const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+    const build = ['build', '--frontend', 'dockerfile.v0', ...local, '--progress=plain'];
+    await buildctl([...build, '--ref-file', 'ref']);
+    const ref = readFileSync(rig.path('ref'), 'utf8');
+    const list = (await buildctl(['debug', 'histories'])).stdout;
+    assert.match(list, new RegExp(`^TYPE +REF +CREATED .*\\nCOMPLETE +${ref} `));
+    const json = await buildctl(['debug', 'histories', '--format', '{{.Record.Ref}}']);
+    assert.is(json.stdout, `${ref}\n`);
+    assert.match((await buildctl(['debug', 'logs', ref])).stdout, /^#\d+ [\d.]+ logged$/m);
+    const followed = await buildctl(['debug', 'monitor', '--completed'], {
+      expect: undefined,
+      watch: (output, kill) => {
+        if (output.includes('event: COMPLETE')) kill('SIGKILL');
+      },
+    });
+    assert.match(followed.stdout, new RegExp(`^event: COMPLETE ref:${ref}$`, 'm'));
+    const logs = /logs: .*digest:"(sha256:[0-9a-f]+)"/.exec(followed.stdout)?.[1];
+    assert.ok(logs, followed.stdout);
+    assert.ok((await buildctl(['debug', 'get', logs!])).stdoutBytes.byteLength > 0);
+    await buildctl(['debug', 'get', `sha256:${'0'.repeat(64)}`], { expect: 1 });
+    assert.match((await buildctl(['prune-histories'])).stdout, new RegExp(`COMPLETE +${ref}`));
+    assert.is((await buildctl(['debug', 'histories', '--format', 'json'])).stdout, '');
   }));
 
 test('buildctl dial-stdio is a connection to the server', () =>

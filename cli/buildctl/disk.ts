@@ -1,12 +1,13 @@
-import type { UsageRecord } from '../../api/proto/control.gen.ts';
+import { Control, type UsageRecord } from '../../api/proto/control.gen.ts';
 import { KilnError } from '../../base/errors.ts';
 import { bytes } from '../../base/units.ts';
 import { parseDuration } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
 import { totalSize } from '../../cache/gc/plan.ts';
+import { serverStream } from '../../remote/calls.ts';
 import { itemTable, totals } from '../commands/du.ts';
 import { stdout } from '../output.ts';
-import { withControl } from './control-client.ts';
+import { withServer } from './open.ts';
 import type { ConnectFlags } from './server-address.ts';
 
 export interface UsageFlags {
@@ -28,7 +29,9 @@ export async function printUsage(
   server: ConnectFlags,
   { filter = [], format }: UsageFlags,
 ): Promise<number> {
-  const { record } = await withControl(server, (control) => control.diskUsage({ filter }));
+  const { record } = await withServer(server, (client, signal) =>
+    client.unary(Control.method.diskUsage, { filter }, signal),
+  );
   const items = record.map(itemOf);
   if (format !== undefined) stdout.write(`${JSON.stringify(items.map(jsonOf))}\n`);
   else stdout.write(`${itemTable(items)}\n${totals(items)}`);
@@ -37,17 +40,18 @@ export async function printUsage(
 
 /** `buildctl prune`: removes cache from the store of the server, and prints what is gone. */
 export async function pruneServer(server: ConnectFlags, flags: PruneFlags): Promise<number> {
-  const items = await withControl(server, async (control) => {
-    const records = control.prune({
-      filter: flags.filter ?? [],
-      all: flags.all ?? false,
-      keepDuration: nanoseconds(flags.keepDuration),
-      reservedSpace: megabytes(flags.reservedSpace ?? flags.keepStorage, '--reserved-space'),
-      maxUsedSpace: megabytes(flags.maxUsedSpace, '--max-used-space'),
-      minFreeSpace: megabytes(flags.minFreeSpace, '--min-free-space'),
-    });
+  const asked = {
+    filter: flags.filter ?? [],
+    all: flags.all ?? false,
+    keepDuration: nanoseconds(flags.keepDuration),
+    reservedSpace: megabytes(flags.reservedSpace ?? flags.keepStorage, '--reserved-space'),
+    maxUsedSpace: megabytes(flags.maxUsedSpace, '--max-used-space'),
+    minFreeSpace: megabytes(flags.minFreeSpace, '--min-free-space'),
+  };
+  const items = await withServer(server, async (client, signal) => {
     const gone: Item[] = [];
-    for await (const record of records) gone.push(itemOf(record));
+    for await (const record of serverStream(client, Control.method.prune, asked, signal))
+      gone.push(itemOf(record));
     return gone;
   });
   if (flags.format !== undefined) stdout.write(`${JSON.stringify(items.map(jsonOf))}\n`);

@@ -1,15 +1,31 @@
 import { type Command, collect, newCommand } from '../arguments.ts';
 
+const COMMANDS = [
+  'build',
+  'du',
+  'prune',
+  'prune-histories',
+  'dial-stdio',
+  'debug workers',
+  'debug info',
+  'debug histories',
+  'debug logs',
+  'debug monitor',
+  'debug get',
+  'debug dump-llb',
+];
+
 /** The flags in front of the subcommand. */
 export function declareBuildctl(): Command {
-  return newCommand('buildctl', 'The commands of buildctl, for programs that call it')
+  return newCommand('buildctl', 'A client of a server of the API of BuildKit')
     .passThroughOptions()
-    .argument('[words...]', 'debug workers, debug info, dial-stdio, du, prune or build')
+    .argument('[words...]', COMMANDS.join(', '))
     .option('--addr <address>', 'the server (default: BUILDKIT_HOST, or the socket of this host)')
     .option('--tlsservername <name>', 'the name in the certificate of the server')
     .option('--tlscacert <file>', 'the CA of the server')
     .option('--tlscert <file>', 'the certificate of this client')
     .option('--tlskey <file>', 'the key of the certificate')
+    .option('--tlsdir <directory>', 'a directory with ca.pem, cert.pem and key.pem')
     .option('--timeout <seconds>', 'no effect')
     .option('--wait', 'no effect')
     .option('--debug', 'no effect')
@@ -43,20 +59,60 @@ export function declarePrune(): Command {
     .option('--format <format>', 'json');
 }
 
+export function declareInfo(): Command {
+  return newCommand('buildctl debug info', 'Show the version of the server');
+}
+
+/** `name` is `debug histories` or `prune-histories`. */
+export function declareHistories(name: string): Command {
+  const summary = name === 'prune-histories' ? 'Forget builds' : 'List the records of builds';
+  return newCommand(`buildctl ${name}`, summary).option('--format <template>', 'a Go template');
+}
+
+export function declareMonitor(): Command {
+  return newCommand('buildctl debug monitor', 'Show what happens to builds')
+    .option('--completed', 'show builds that have ended, too')
+    .option('--ref <ref>', 'show only this build');
+}
+
+export function declareLogs(): Command {
+  return newCommand('buildctl debug logs', 'Show the log of a build')
+    .argument('<ref>', 'the name of the build')
+    .option('--progress <mode>', 'auto, plain, tty or rawjson')
+    .option('--trace', 'show the OpenTelemetry trace instead');
+}
+
+export function declareGet(): Command {
+  return newCommand('buildctl debug get', 'Print a blob of the server').argument(
+    '<digest>',
+    'the digest of the blob',
+  );
+}
+
+export function declareDumpGraph(): Command {
+  return newCommand('buildctl debug dump-llb', 'Print an LLB graph; needs no server')
+    .argument('[file]', 'the file with the graph (default: standard input)')
+    .option('--dot', 'print it in the language of Graphviz');
+}
+
 export function declareBuildctlBuild(): Command {
-  return newCommand('buildctl build', 'Build with the store of this host')
-    .option('--frontend <name>', 'dockerfile.v0')
+  return newCommand('buildctl build', 'Build at the server')
+    .option(
+      '--frontend <name>',
+      'dockerfile.v0 or gateway.v0; without it, a graph is read from standard input',
+    )
     .option('--opt <option>', 'an option of the frontend: NAME=VALUE', collect)
-    .option('--local <directory>', 'a directory: context=DIR, dockerfile=DIR or NAME=DIR', collect)
-    .option('-o, --output <output>', 'as of kiln build', collect)
-    .option('--secret <secret>', 'as of kiln build', collect)
-    .option('--ssh <agent>', 'as of kiln build', collect)
-    .option('--allow <entitlement>', 'as of kiln build', collect)
-    .option('--export-cache <cache>', 'as --cache-to of kiln build', collect)
-    .option('--import-cache <cache>', 'as --cache-from of kiln build', collect)
-    .option('--oci-layout <layout>', 'an OCI layout: NAME=DIR', collect)
+    .option('--local <directory>', 'a directory that the server may read: NAME=DIR', collect)
+    .option('-o, --output <output>', 'where the result goes: type=TYPE,NAME=VALUE', collect)
+    .option('--secret <secret>', 'a secret: id=NAME,src=FILE or id=NAME,env=NAME', collect)
+    .option('--ssh <agent>', 'an ssh agent: default, NAME=SOCKET or NAME=KEY', collect)
+    .option('--allow <entitlement>', 'network.host, security.insecure or device', collect)
+    .option('--export-cache <cache>', 'a cache to write: type=TYPE,NAME=VALUE', collect)
+    .option('--import-cache <cache>', 'a cache to read: type=TYPE,NAME=VALUE', collect)
+    .option('--oci-layout <layout>', 'an OCI layout that the server may read: NAME=DIR', collect)
     .option('--progress <mode>', 'auto, plain, tty, rawjson or quiet')
-    .option('--metadata-file <file>', 'as of kiln build')
+    .option('--metadata-file <file>', 'write build result metadata to a file')
+    .option('--ref-file <file>', 'write the name of the build to a file')
     .option('--no-cache', 'run every step')
-    .option('--trace <file>', 'no effect');
+    .option('--trace <file>', 'add a line of JSON for each event to a file');
 }

@@ -1,10 +1,11 @@
+import { Control } from '../../api/proto/control.gen.ts';
 import type { Platform } from '../../api/proto/llb.gen.ts';
 import type { WorkerRecord } from '../../api/proto/worker.gen.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import { stdout } from '../output.ts';
 import { table } from '../table.ts';
 import { renderTemplate } from '../template/evaluate.ts';
-import { withControl } from './control-client.ts';
+import { withServer } from './open.ts';
 import type { ConnectFlags } from './server-address.ts';
 
 export interface WorkersFlags {
@@ -18,7 +19,9 @@ export async function printWorkers(
   server: ConnectFlags,
   { filter = [], verbose = false, format }: WorkersFlags,
 ): Promise<number> {
-  const { record } = await withControl(server, (control) => control.listWorkers({ filter }));
+  const { record } = await withServer(server, (client, signal) =>
+    client.unary(Control.method.listWorkers, { filter }, signal),
+  );
   if (format !== undefined) stdout.write(`${renderTemplate(format, record.map(fields))}\n`);
   else if (verbose) stdout.write(record.map(details).join('\n'));
   else stdout.write(table([['ID', 'PLATFORMS'], ...record.map((one) => [one.id, all(one)])]));
@@ -27,7 +30,9 @@ export async function printWorkers(
 
 /** `buildctl debug info`: prints the version of the server. */
 export async function printInfo(server: ConnectFlags): Promise<number> {
-  const { buildkitVersion } = await withControl(server, (control) => control.info({}));
+  const { buildkitVersion } = await withServer(server, (client, signal) =>
+    client.unary(Control.method.info, {}, signal),
+  );
   stdout.write(`BuildKit: ${versionText(buildkitVersion)}\n`);
   return 0;
 }

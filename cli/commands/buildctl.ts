@@ -1,15 +1,24 @@
 import { KilnError } from '../../base/errors.ts';
 import { type Command, parseArguments } from '../arguments.ts';
-import type { BuildFlags } from '../buildctl/build-words.ts';
+import type { LogsFlags } from '../buildctl/blobs.ts';
+import type { BuildFlags } from '../buildctl/build.ts';
 import type { PruneFlags, UsageFlags } from '../buildctl/disk.ts';
+import type { DumpGraphFlags } from '../buildctl/dump-graph.ts';
 import {
   declareBuildctl,
   declareBuildctlBuild,
+  declareDumpGraph,
+  declareGet,
+  declareHistories,
+  declareInfo,
+  declareLogs,
+  declareMonitor,
   declarePrune,
   declareUsage,
   declareWorkers,
 } from '../buildctl/flags.ts';
-import { type ConnectFlags, serverAddress } from '../buildctl/server-address.ts';
+import type { HistoriesFlags, MonitorFlags } from '../buildctl/histories.ts';
+import type { ConnectFlags } from '../buildctl/server-address.ts';
 import type { WorkersFlags } from '../buildctl/workers.ts';
 import { stdout } from '../output.ts';
 import { VERSION } from '../version.ts';
@@ -37,7 +46,14 @@ export async function run(argv: readonly string[]): Promise<number> {
     return await withFlags(declarePrune(), rest, async (flags: PruneFlags) =>
       (await import('../buildctl/disk.ts')).pruneServer(server, flags),
     );
-  if (first === 'build' || first === 'b') return await build(rest, server);
+  if (first === 'prune-histories')
+    return await withFlags(declareHistories(first), rest, async (flags: HistoriesFlags) =>
+      (await import('../buildctl/histories.ts')).pruneHistories(server, flags),
+    );
+  if (first === 'build' || first === 'b')
+    return await withFlags(declareBuildctlBuild(), rest, async (flags: BuildFlags) =>
+      (await import('../buildctl/build.ts')).buildAt(server, flags),
+    );
   throw unknown(first);
 }
 
@@ -47,34 +63,42 @@ async function debug(words: readonly string[], server: ConnectFlags): Promise<nu
     return await withFlags(declareWorkers(), rest, async (flags: WorkersFlags) =>
       (await import('../buildctl/workers.ts')).printWorkers(server, flags),
     );
-  if (first === 'info') return await (await import('../buildctl/workers.ts')).printInfo(server);
+  if (first === 'info')
+    return await withFlags(declareInfo(), rest, async () =>
+      (await import('../buildctl/workers.ts')).printInfo(server),
+    );
+  if (first === 'histories')
+    return await withFlags(
+      declareHistories('debug histories'),
+      rest,
+      async (flags: HistoriesFlags) =>
+        (await import('../buildctl/histories.ts')).printHistories(server, flags),
+    );
+  if (first === 'monitor')
+    return await withFlags(declareMonitor(), rest, async (flags: MonitorFlags) =>
+      (await import('../buildctl/histories.ts')).monitor(server, flags),
+    );
+  if (first === 'logs')
+    return await withFlags(declareLogs(), rest, async (flags: LogsFlags, ref = '') =>
+      (await import('../buildctl/blobs.ts')).printLogs(server, ref, flags),
+    );
+  if (first === 'get')
+    return await withFlags(declareGet(), rest, async (_flags: object, digest = '') =>
+      (await import('../buildctl/blobs.ts')).printBlob(server, digest),
+    );
+  if (first === 'dump-llb')
+    return await withFlags(declareDumpGraph(), rest, async (flags: DumpGraphFlags, file) =>
+      (await import('../buildctl/dump-graph.ts')).dumpGraph(file, flags),
+    );
   throw unknown(`debug ${first ?? ''}`.trimEnd());
-}
-
-/** Builds in this process. It shares the store with the server, as two `kiln build` do. */
-async function build(words: readonly string[], server: ConnectFlags): Promise<number> {
-  const address = serverAddress(server);
-  if (!address.startsWith('unix://'))
-    throw new KilnError('KILN_USAGE', `buildctl cannot build at ${address}: it builds here`, {
-      place: { kind: 'flag', flag: '--addr' },
-      hint: 'build with docker buildx and the remote driver',
-      exitCode: 2,
-    });
-  return await withFlags(declareBuildctlBuild(), words, async (flags: Record<string, unknown>) => {
-    if (process.getuid?.() !== 0) (await import('../rootless.ts')).enterUserNamespace();
-    const { buildWords } = await import('../buildctl/build-words.ts');
-    // Commander knows --no-cache as the negation of a flag that is on.
-    const given: BuildFlags = { ...flags, noCache: flags['cache'] === false };
-    return await (await import('./build.ts')).run(buildWords(given));
-  });
 }
 
 async function withFlags<T extends object>(
   command: Command,
   words: readonly string[],
-  work: (flags: T) => Promise<number>,
+  work: (flags: T, first: string | undefined) => Promise<number>,
 ): Promise<number> {
-  return parseArguments(command, words) ? await work(command.opts<T>()) : 0;
+  return parseArguments(command, words) ? await work(command.opts<T>(), command.args[0]) : 0;
 }
 
 async function printVersion(): Promise<number> {
@@ -88,6 +112,6 @@ function unknown(words: string | undefined): KilnError {
   return new KilnError(
     'KILN_UNKNOWN_COMMAND',
     words === undefined ? 'buildctl needs a command' : `buildctl has no command ${words}`,
-    { hint: 'use debug workers, debug info, dial-stdio, du, prune or build', exitCode: 2 },
+    { hint: "'buildctl --help' lists the commands", exitCode: 2 },
   );
 }

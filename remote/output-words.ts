@@ -1,20 +1,16 @@
 import { formatPlatform } from '../base/platform.ts';
 import { formatReference } from '../base/reference.ts';
 import type { BuildRequest } from '../builder/request.ts';
-import type { ImageOptions, OutputSpec } from '../exporter/output-spec.ts';
+import type { ImageOptions, OutputPlace, OutputSpec } from '../exporter/output-spec.ts';
+import type { OutputArrival, OutputWords } from './build-words.ts';
 
 type Attributes = Record<string, string>;
 
-/** An output as a server is asked for it: the inverse of `parseOutput`, without places of here. */
-export interface ExporterWords {
-  readonly type: string;
-  readonly attrs: Attributes;
-}
-
-export function exporterWords(
+/** Writes an output in the words of the API: the inverse of `parseOutput`. */
+export function outputWords(
   output: OutputSpec,
   { epoch }: Pick<BuildRequest, 'epoch'>,
-): ExporterWords {
+): OutputWords {
   const { type } = output;
   switch (output.type) {
     case 'image':
@@ -28,18 +24,28 @@ export function exporterWords(
           'push-by-digest': onlyTrue(output.byDigest),
         }),
       };
-    case 'oci':
+    case 'oci': {
+      const attributes = imageAttributes(output.image, epoch);
+      return output.tar
+        ? { type, attrs: defined(attributes), comes: bytesTo(output.destination) }
+        : {
+            type,
+            attrs: defined({ ...attributes, tar: 'false' }),
+            comes: { kind: 'layout', path: output.directory },
+          };
+    }
+    case 'docker':
       return {
         type,
-        attrs: defined({
-          ...imageAttributes(output.image, epoch),
-          tar: output.tar ? undefined : 'false',
-        }),
+        attrs: defined(imageAttributes(output.image, epoch)),
+        comes: output.destination ? bytesTo(output.destination) : { kind: 'engine' },
       };
-    case 'docker':
-      return { type, attrs: defined(imageAttributes(output.image, epoch)) };
     case 'tar':
-      return { type, attrs: defined({ 'attestation-prefix': output.attestationPrefix }) };
+      return {
+        type,
+        attrs: defined({ 'attestation-prefix': output.attestationPrefix }),
+        comes: bytesTo(output.destination),
+      };
     case 'local':
       return {
         type,
@@ -47,8 +53,13 @@ export function exporterWords(
           'platform-split': flag(output.platformSplit),
           'attestation-prefix': output.attestationPrefix,
         }),
+        comes: { kind: 'tree', path: output.directory },
       };
   }
+}
+
+function bytesTo(place: OutputPlace): OutputArrival {
+  return { kind: 'bytes', place };
 }
 
 function imageAttributes(image: ImageOptions, epoch: number | undefined) {

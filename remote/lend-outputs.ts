@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KilnError } from '../base/errors.ts';
+import { parseReference } from '../base/reference.ts';
 import { dockerLoad, engineRuns } from '../builder/export/docker-engine.ts';
-import type { BuildRequest } from '../builder/request.ts';
 import { layoutIndex } from '../exporter/layout.ts';
-import type { Destination, OutputPlace, OutputSpec } from '../exporter/output-spec.ts';
-import { type ExporterWords, exporterWords } from './exporters.ts';
+import type { Destination, OutputPlace } from '../exporter/output-spec.ts';
+import type { OutputWords } from './build-words.ts';
 import { descriptorIn, putInIndex } from './layout-index.ts';
 import type { Loans } from './lend/loans.ts';
 import type { Lent } from './lent.ts';
@@ -14,41 +14,39 @@ import type { Lent } from './lent.ts';
 const EXPORT_STORE = 'export';
 
 /**
- * The outputs of a request in the words of the API. What comes here is written where the request
- * says. Throws KILN_OUTPUT_INVALID and KILN_ENGINE_LOAD.
+ * Has the outputs of a build come where the caller wants them: each is lent by its number. Throws
+ * KILN_OUTPUT_INVALID and KILN_ENGINE_LOAD.
  */
-export function layOutOutputs(
-  request: BuildRequest,
-  loans: Loans,
+export function lendOutputs(
+  outputs: readonly OutputWords[],
+  loans: Pick<Loans, 'output'>,
   lent: Lent,
   signal: AbortSignal,
-): ExporterWords[] {
-  return request.outputs.map((output, number) => {
+): void {
+  for (const [number, output] of outputs.entries()) {
+    const { comes } = output;
     const id = String(number);
-    if (output.type === 'local')
-      lent.outputs.set(id, { kind: 'directory', path: output.directory });
-    else if (output.type === 'oci' && !output.tar) lendLayout(output, request, lent);
-    else if (output.type === 'docker' && !output.destination) lendEngine(id, lent, signal);
-    else if (output.type !== 'image' && output.destination)
-      lent.outputs.set(id, {
-        kind: 'bytes',
-        destination: destinationOf(output.destination, loans, signal),
-      });
-    return exporterWords(output, request);
-  });
+    if (comes?.kind === 'bytes') {
+      const destination = destinationOf(comes.place, loans, signal);
+      lent.outputs.set(id, { kind: 'bytes', destination });
+    } else if (comes?.kind === 'tree')
+      lent.outputs.set(id, { kind: 'directory', path: comes.path });
+    else if (comes?.kind === 'layout') lendLayout(comes.path, output, lent);
+    else if (comes?.kind === 'engine') lendEngine(id, lent, signal);
+  }
 }
 
-function destinationOf(place: OutputPlace, loans: Loans, signal: AbortSignal): Destination {
+function destinationOf(
+  place: OutputPlace,
+  loans: Pick<Loans, 'output'>,
+  signal: AbortSignal,
+): Destination {
   if (place.kind === 'file') return place;
   const { name } = place;
   return { kind: 'stream', write: (bytes) => loans.output(bytes, signal, name) };
 }
 
-function lendLayout(
-  { directory, image }: OutputSpec & { readonly type: 'oci'; readonly tar: false },
-  { epoch }: BuildRequest,
-  lent: Lent,
-): void {
+function lendLayout(directory: string, { attrs }: OutputWords, lent: Lent): void {
   if (lent.stores.has(EXPORT_STORE))
     throw new KilnError('KILN_OUTPUT_INVALID', 'a build elsewhere has one output with tar=false', {
       place: { kind: 'flag', flag: '--output' },
@@ -59,8 +57,8 @@ function lendLayout(
   lent.stores.set(EXPORT_STORE, { root: directory, isWritable: true });
   lent.finishing.push(async (response) => {
     const target = descriptorIn(response['containerimage.descriptor']);
-    const time = epoch === undefined ? Date.now() : epoch * 1000;
-    if (target) await putInIndex(directory, layoutIndex(target, image.names, time));
+    const names = (attrs['name'] ?? '').split(',').filter(Boolean).map(parseReference);
+    if (target) await putInIndex(directory, layoutIndex(target, names, Date.now()));
   });
 }
 

@@ -12,9 +12,10 @@ import {
 import { looksLikeArchive } from '../builder/context/looks-like-archive.ts';
 import type { BuildRequest, NamedContextSource } from '../builder/request.ts';
 import { openLayout, parseLayoutReference } from '../registry/layout.ts';
+import type { BuildWords } from './build-words.ts';
 import { fetchText } from './fetch-text.ts';
+import type { LentTree } from './lend/lent-directories.ts';
 import type { Loans } from './lend/loans.ts';
-import type { Lent } from './lent.ts';
 
 type Options = Record<string, string>;
 
@@ -25,29 +26,47 @@ const DOCKERFILE = 'dockerfile';
 const UPLOADED = 'http://buildkit-session/';
 const NAME_BYTES = 12;
 
-/**
- * Lends the context, the Dockerfile and the named contexts, and returns the options of the frontend
- * that say where they are. Throws KILN_CONTEXT_NOT_FOUND, KILN_DOCKERFILE_NOT_FOUND,
- * KILN_STDIN_TWICE and the errors of reading them.
- */
-export async function layOutContexts(
-  request: BuildRequest,
-  loans: Loans,
-  lent: Lent,
-): Promise<Options> {
-  return {
-    ...(await layOutContext(request, loans, lent)),
-    ...Object.fromEntries(
-      [...request.namedContexts].flatMap(([name, source]) =>
-        layOutNamed(name, source, loans, lent),
-      ),
-    ),
-  };
+/** The contexts of a request in the words of the API, and what of the caller they are. */
+export interface ContextWords extends Pick<BuildWords, 'directories' | 'layouts' | 'uploads'> {
+  /** The options of the frontend that say where the contexts are. */
+  readonly options: Options;
 }
 
-async function layOutContext(request: BuildRequest, loans: Loans, lent: Lent): Promise<Options> {
+/** The same while it is found out. */
+interface Found {
+  readonly directories: Map<string, LentTree>;
+  readonly layouts: Map<string, string>;
+  readonly uploads: Map<string, Buffer>;
+  readonly scratch: () => string;
+}
+
+/**
+ * Finds the context, the Dockerfile and the named contexts. `scratch` makes empty directories.
+ * Throws KILN_CONTEXT_NOT_FOUND, KILN_DOCKERFILE_NOT_FOUND, KILN_STDIN_TWICE and the errors of
+ * reading them.
+ */
+export async function contextWords(
+  request: BuildRequest,
+  loans: Loans,
+  scratch: () => string,
+): Promise<ContextWords> {
+  const found: Found = {
+    directories: new Map(),
+    layouts: new Map(),
+    uploads: new Map(),
+    scratch,
+  };
+  const named = [...request.namedContexts].flatMap(([name, source]) =>
+    layOutNamed(name, source, loans, found),
+  );
+  const own = await layOutContext(request, loans, found);
+  const { scratch: _, ...lent } = found;
+  return { ...lent, options: { ...Object.fromEntries(named), ...own } };
+}
+
+async function layOutContext(request: BuildRequest, loans: Loans, found: Found): Promise<Options> {
   const { context, dockerfile } = request;
-  if (context.kind === 'input') return await layOutInput(request, loans, lent);
+  if (context.kind === 'input') return await layOutInput(request, loans, found);
   if (context.kind === 'graph')
     throw new KilnError(
       'KILN_REQUEST_UNSUPPORTED',
@@ -56,13 +75,13 @@ async function layOutContext(request: BuildRequest, loans: Loans, lent: Lent): P
   if (context.kind === 'remote') {
     if (dockerfile.kind === 'file') return { filename: dockerfile.name };
     if (dockerfile.kind === 'default') return {};
-    return { ...(await layOutText(request, loans, lent)), dockerfilekey: DOCKERFILE };
+    return { ...(await layOutText(request, loans, found)), dockerfilekey: DOCKERFILE };
   }
   const directory = loans.placeOf(context.name);
-  lent.directories.set(CONTEXT, { path: directory });
+  found.directories.set(CONTEXT, { path: directory });
   if (dockerfile.kind === 'default')
-    return lendDockerfile(join(directory, defaultDockerfile(directory)), directory, lent);
-  if (dockerfile.kind !== 'file') return await layOutText(request, loans, lent);
+    return lendDockerfile(join(directory, defaultDockerfile(directory)), directory, found);
+  if (dockerfile.kind !== 'file') return await layOutText(request, loans, found);
   const path = resolve(directory, dockerfile.path);
   const kind = attempt(
     {
@@ -72,21 +91,21 @@ async function layOutContext(request: BuildRequest, loans: Loans, lent: Lent): P
     },
     () => statSync(path),
   );
-  if (!kind.isFIFO()) return lendDockerfile(path, directory, lent);
+  if (!kind.isFIFO()) return lendDockerfile(path, directory, found);
   const bytes = await loans.file(path, DOCKERFILE_LIMIT);
   if (!bytes) throw tooLarge(dockerfile.name);
-  return writeDockerfile(bytes, lent);
+  return writeDockerfile(bytes, found);
 }
 
 /**
  * Lends the directory of a Dockerfile. Of one outside the context only the file and its ignore file
  * can be read: nobody meant to lend the others.
  */
-function lendDockerfile(path: string, context: string, lent: Lent): Options {
+function lendDockerfile(path: string, context: string, found: Found): Options {
   const isOutside = relative(context, path).startsWith('..');
   const real = isOutside ? realpathSync(path) : path;
   const name = basename(real);
-  lent.directories.set(DOCKERFILE, {
+  found.directories.set(DOCKERFILE, {
     path: dirname(real),
     ...(isOutside && { only: [name, `${name}.dockerignore`] }),
   });
@@ -97,19 +116,19 @@ function lendDockerfile(path: string, context: string, lent: Lent): Options {
 async function layOutText(
   { dockerfile }: BuildRequest,
   loans: Loans,
-  lent: Lent,
+  found: Found,
 ): Promise<Options> {
-  if (dockerfile.kind === 'text') return writeDockerfile(Buffer.from(dockerfile.text), lent);
+  if (dockerfile.kind === 'text') return writeDockerfile(Buffer.from(dockerfile.text), found);
   if (dockerfile.kind === 'remote')
-    return writeDockerfile(await fetchText(dockerfile.url, DOCKERFILE_LIMIT, loans), lent);
+    return writeDockerfile(await fetchText(dockerfile.url, DOCKERFILE_LIMIT, loans), found);
   if (dockerfile.kind !== 'input') throw new Error(`a Dockerfile of kind ${dockerfile.kind}`);
-  return writeDockerfile(textOfInput(await loans.input(DOCKERFILE_LIMIT)).text, lent);
+  return writeDockerfile(textOfInput(await loans.input(DOCKERFILE_LIMIT)).text, found);
 }
 
-function writeDockerfile(text: Buffer | string, lent: Lent): Options {
-  const path = lent.scratch();
+function writeDockerfile(text: Buffer | string, found: Found): Options {
+  const path = found.scratch();
   writeFileSync(join(path, 'Dockerfile'), text);
-  lent.directories.set(DOCKERFILE, { path });
+  found.directories.set(DOCKERFILE, { path });
   return {};
 }
 
@@ -117,7 +136,7 @@ function writeDockerfile(text: Buffer | string, lent: Lent): Options {
 async function layOutInput(
   { dockerfile }: BuildRequest,
   loans: Loans,
-  lent: Lent,
+  found: Found,
 ): Promise<Options> {
   if (dockerfile.kind === 'input')
     throw new KilnError(
@@ -129,11 +148,11 @@ async function layOutInput(
     looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT,
   );
   if (!bytes || !looksLikeArchive(bytes)) {
-    lent.directories.set(CONTEXT, { path: lent.scratch() });
-    return writeDockerfile(textOfInput(bytes).text, lent);
+    found.directories.set(CONTEXT, { path: found.scratch() });
+    return writeDockerfile(textOfInput(bytes).text, found);
   }
   const name = randomBytes(NAME_BYTES).toString('hex');
-  lent.uploads.set(name, bytes);
+  found.uploads.set(name, bytes);
   return {
     context: `${UPLOADED}${name}`,
     ...(dockerfile.kind === 'file' && { filename: dockerfile.name }),
@@ -144,7 +163,7 @@ function layOutNamed(
   name: string,
   source: NamedContextSource,
   loans: Loans,
-  lent: Lent,
+  lent: Found,
 ): [string, string][] {
   if (source.kind === 'directory') {
     lent.directories.set(source.name, { path: loans.placeOf(source.name) });
@@ -162,6 +181,6 @@ function layOutNamed(
   using layout = openLayout(root);
   const found = layout.find({ ...(tag && { tag }), ...(digest && { digest }) });
   const store = randomBytes(NAME_BYTES).toString('hex');
-  lent.stores.set(`oci:${store}`, { root, isWritable: false });
+  lent.layouts.set(store, root);
   return [[`context:${name}`, `oci-layout://${store}${tag ? `:${tag}` : ''}@${found.digest}`]];
 }
