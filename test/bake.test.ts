@@ -221,9 +221,8 @@ else
       JSON.parse(
         (await serve.buildx(['imagetools', 'inspect', '--format', format, `${to}:two`])).stdout,
       );
-    const { request } = (await inspect('{{json .Provenance.SLSA}}')).buildDefinition
-      .externalParameters;
-    assert.is(request.args['build-arg:WORD'], 'HELLO');
+    const { invocation } = await inspect('{{json .Provenance.SLSA}}');
+    assert.is(invocation.parameters.args['build-arg:WORD'], 'HELLO');
     assert.is((await inspect('{{json .SBOM.SPDX}}')).spdxVersion, 'SPDX-2.3');
     assert.is((await inspect('{{json .Manifest}}')).manifests.length, 2);
   });
