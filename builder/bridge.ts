@@ -1,8 +1,6 @@
 import type { SourceText } from '../base/errors.ts';
 import type { OutputSpec } from '../exporter/output-spec.ts';
 import type { ImageResolver } from '../frontend/frontend.ts';
-import type { RegistryOptions } from '../registry/client.ts';
-import type { ImageSources } from '../registry/pull.ts';
 import { imageResolver } from '../solver/ops/source-image.ts';
 import type { EmulatedStep } from '../solver/step-session.ts';
 import type { AnsweredTarget } from './answered-target.ts';
@@ -10,7 +8,7 @@ import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { resolverWithProgress } from './frontend-request.ts';
 import { imageSourcesOf } from './image-sources.ts';
-import type { BuildRequest } from './request.ts';
+import type { BuildRequest, CacheFromSpec } from './request.ts';
 import { type LocalDirectory, lendToSteps } from './session/lend.ts';
 import { openSolving, type Solving } from './solving.ts';
 import type { MetaServices } from './source-meta.ts';
@@ -37,6 +35,8 @@ export interface Bridge {
   readonly locals: Map<string, LocalDirectory>;
   /** What decides about sources. Undefined when the build has no policies. */
   readonly gate: SourceGate | undefined;
+  /** Reads more caches, for what is solved from now on. */
+  readonly importCaches: (specs: readonly CacheFromSpec[]) => Promise<void>;
   /** How many frontends in images stand between the build and this bridge: one may ask another. */
   readonly depth: number;
 }
@@ -83,11 +83,16 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
     ),
   );
   const images = imageSourcesOf(engine)(session);
-  caches = await openCaches(context, images, session.registry);
+  const { request } = context;
+  const openCaches = async () => {
+    const { BuildCaches } = await import('./caches/caches.ts');
+    return (caches ??= scope.use(new BuildCaches(context, images, session.registry)));
+  };
+  if (request.cacheFrom.length + request.cacheTo.length > 0) await openCaches();
   let opened: Solving | undefined;
   const resolve = imageResolver(images, signal, layouts);
   const solving = () =>
-    (opened ??= openSolving(context, { session, images, caches, emulated, gate }));
+    (opened ??= openSolving(context, { session, images, caches: () => caches, emulated, gate }));
   const gate = await openGate({ context, resolveImage: resolve, solving });
   return {
     context,
@@ -96,6 +101,7 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
     layouts,
     locals,
     gate,
+    importCaches: async (specs) => (await openCaches()).import(specs),
     depth: 0,
   };
 }
@@ -108,16 +114,4 @@ async function openGate(
   if (request.sourcePolicies.length === 0 && !session.verifySource) return undefined;
   const { sourceGate } = await import('./source-gate.ts');
   return sourceGate(request.sourcePolicies, session.verifySource, services);
-}
-
-/** Opens the caches, if the request has any. The imported ones begin to be read at once. */
-async function openCaches(
-  context: BuildContext,
-  sources: ImageSources,
-  registry: RegistryOptions,
-): Promise<BuildCaches | undefined> {
-  const { request, scope } = context;
-  if (request.cacheFrom.length + request.cacheTo.length === 0) return undefined;
-  const { BuildCaches } = await import('./caches/caches.ts');
-  return scope.use(new BuildCaches(context, sources, registry));
 }

@@ -56,11 +56,14 @@ export async function solveEdge(edge: LlbEdge, solving: Solving): Promise<Solved
 /** Solves one graph. Throws the explained error of the step that failed. */
 export async function resultOf(
   asked: LlbEdge,
-  { solver, worker, session, signal, explained, gate }: Solving,
+  { solver, settings, worker, session, signal, explained, gate, caches }: Solving,
 ): Promise<BuildResult | undefined> {
   const edge = gate ? await gate.graph(asked) : asked;
-  const [result] = await explained([edge], () =>
-    solver.solve(loadGraphs([edge], worker, session.allowed), signal),
-  );
-  return result;
+  const imported = caches();
+  return await explained([edge], async () => {
+    const edges = loadGraphs([edge], worker, session.allowed);
+    if (!imported?.imports) return (await solver.solve(edges, signal))[0];
+    const [solved] = await imported.solveAside({ settings, edges, mayStayRemote: false });
+    return solved?.result;
+  });
 }

@@ -57,6 +57,9 @@ export async function openFrontend(
   const asked: BuildContext = { ...context, request };
   for (const [name, path] of await layoutsOf(request, session)) layouts.set(name, path);
   const fetch = (tree: DraftEdge) => solveTree(tree, solving());
+  // The graph has the context, but not the directory that only the Dockerfile is read from.
+  if (request.context.kind !== 'remote' || request.dockerfile.kind === 'lent')
+    await bridge.gate?.source({ identifier: 'local://dockerfile', attrs: {} }, undefined);
   const { loaded, vertex } = await loadWithProgress(asked, fetch);
   const image = context.engine.settings.imageFrontends && syntaxImageOf(request, loaded);
   if (image)

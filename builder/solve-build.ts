@@ -140,7 +140,7 @@ export async function solveBuild(
     attest: await attestorFor(facts),
     facts,
     exportCaches: async (outcomes) =>
-      (await solving.caches?.export(targets, results, outcomes)) ?? {},
+      (await solving.caches()?.export(targets, results, outcomes)) ?? {},
   };
 }
 
@@ -202,7 +202,8 @@ async function solveTargets(
   mayStayRemote: boolean,
 ): Promise<(SolvedTarget | undefined)[]> {
   const { request, signal, progress } = context;
-  const { solver, settings, session, snapshotter, caches, worker, memory, emulated } = solving;
+  const { solver, settings, session, snapshotter, worker, memory, emulated } = solving;
+  const caches = solving.caches();
   const all = targets.flatMap((target) => (target.edge ? [target.edge] : []));
   const isBase = ({ vertex: { op } }: LlbEdge) =>
     op.kind === 'source' && isImageSource(op.source.identifier);
@@ -262,6 +263,6 @@ async function builtTarget(
     base,
     snapshot,
     ...(elsewhere && { elsewhere }),
-    ...(await caches?.completed(own, solved)),
+    ...(await caches()?.completed(own, solved)),
   };
 }

@@ -43,7 +43,8 @@ interface SolvingParts {
   readonly session: StepSession;
   /** Looks up and fetches images, with the logins of the build. */
   readonly images: ImageSources;
-  readonly caches: BuildCaches | undefined;
+  /** The caches of the build so far: a client may name some while it drives the build. */
+  readonly caches: () => BuildCaches | undefined;
   /** What decides about the sources of graphs. Undefined when the build has no policies. */
   readonly gate: SourceGate | undefined;
   /** The steps that an emulator has run so far. */

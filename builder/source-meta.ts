@@ -1,16 +1,19 @@
+import { digestOf } from '../base/digest.ts';
 import type { Platform } from '../base/platform.ts';
 import type { ImageResolver } from '../frontend/frontend.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { seal } from '../solver/llb/draft.ts';
 import type { SourceOp } from '../solver/llb/ops.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
+import type { Resolved } from '../solver/ops/git/resolved.ts';
+import type { StepSession } from '../solver/step-session.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Solving } from './solving.ts';
 import type { SourceMeta, WantedMeta } from './source-verifier.ts';
 
 /** What looks sources up: without policies. */
 export interface MetaServices {
-  readonly context: Pick<BuildContext, 'progress' | 'signal'>;
+  readonly context: Pick<BuildContext, 'engine' | 'progress' | 'signal'>;
   readonly resolveImage: ImageResolver;
   readonly solving: () => Solving;
 }
@@ -34,10 +37,11 @@ export async function sourceMeta(
       const { pull = false, noConfig = false } = wanted;
       const found = await services.resolveImage(ref, platform ?? hostPlatform(), { pull });
       const config = noConfig ? undefined : Buffer.from(JSON.stringify(found.config));
-      return { image: { digest: found.digest, name: found.name, config } };
+      const chain = await chainOf(`${found.name}@${found.digest}`, platform, wanted, services);
+      return { image: { digest: found.digest, name: found.name, config, ...chain } };
     }
     case 'git':
-      return await gitMeta(source, services);
+      return await gitMeta(source, wanted, services);
     case 'http':
     case 'https':
       return await httpMeta(source, services);
@@ -46,11 +50,28 @@ export async function sourceMeta(
   }
 }
 
-async function gitMeta(source: SourceOp, services: MetaServices): Promise<SourceMeta> {
+async function chainOf(
+  name: string,
+  platform: Platform | undefined,
+  { attestations }: WantedMeta,
+  { context, solving }: MetaServices,
+) {
+  if (!attestations || name.startsWith('/')) return {};
+  const { attestationChain } = await import('./attestation-chain.ts');
+  const { content } = context.engine;
+  const wanted = platform ?? hostPlatform();
+  return { chain: await attestationChain(name, wanted, attestations, content, solving()) };
+}
+
+async function gitMeta(
+  source: SourceOp,
+  { gitObjects: areWanted }: WantedMeta,
+  services: MetaServices,
+): Promise<SourceMeta> {
   const { readGitSource } = await import('../solver/ops/git/git-source.ts');
   const { remote, ref, checksum } = readGitSource(source);
-  const { found } = await lookedUp(source, services);
-  const resolved = await found.refs.get(JSON.stringify([remote, ref, checksum]));
+  const session = await lookedUp(source, services);
+  const resolved = await session.found.refs.get(JSON.stringify([remote, ref, checksum]));
   if (!resolved) return {};
   const { object, commit, name } = resolved;
   return {
@@ -58,8 +79,25 @@ async function gitMeta(source: SourceOp, services: MetaServices): Promise<Source
       ref: name ?? object,
       checksum: object,
       commitChecksum: commit === object ? undefined : commit,
+      ...(areWanted && (await objectsOf(source, resolved, session, services))),
     },
   };
+}
+
+async function objectsOf(
+  source: SourceOp,
+  resolved: Resolved,
+  session: StepSession,
+  { context: { engine, progress, signal } }: MetaServices,
+) {
+  const [{ gitObjects }, { openRemotes }] = await Promise.all([
+    import('../solver/ops/source-git.ts'),
+    import('./remotes.ts'),
+  ]);
+  const { git: host } = await openRemotes(engine).git();
+  const started = () => {};
+  const vertex = digestOf('');
+  return await gitObjects(source, resolved, host, { progress, vertex, signal, session, started });
 }
 
 async function httpMeta(source: SourceOp, services: MetaServices): Promise<SourceMeta> {

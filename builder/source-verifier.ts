@@ -1,3 +1,5 @@
+import type { Digest } from '../base/digest.ts';
+import type { Descriptor } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
 import type { SourceOp } from '../solver/llb/ops.ts';
 
@@ -38,6 +40,7 @@ export interface SourceMeta {
         readonly name: string;
         /** The image config as JSON. Undefined when it was not wanted. */
         readonly config: Buffer | undefined;
+        readonly chain?: AttestationChain | undefined;
       }
     | undefined;
   readonly git?:
@@ -48,6 +51,10 @@ export interface SourceMeta {
         readonly checksum: string;
         /** The ID of the commit of an annotated tag. Undefined when that is `checksum`. */
         readonly commitChecksum: string | undefined;
+        /** The commit as git stores it, when it was wanted. */
+        readonly commitObject?: Buffer | undefined;
+        /** The annotated tag as git stores it, when it was wanted and there is one. */
+        readonly tagObject?: Buffer | undefined;
       }
     | undefined;
   readonly http?:
@@ -65,4 +72,23 @@ export interface WantedMeta {
   /** The image is asked for in its registry, even if it is here. */
   readonly pull?: boolean | undefined;
   readonly noConfig?: boolean | undefined;
+  /** The types of predicates that are wanted of an image. Undefined for no attestations. */
+  readonly attestations?: readonly string[] | undefined;
+  /** The commit and the tag of a repository are fetched. */
+  readonly gitObjects?: boolean | undefined;
+}
+
+/** How an image leads to what is attested about it. */
+export interface AttestationChain {
+  /** What the name of the image stands for: an index, or the manifest. */
+  readonly root: Digest;
+  readonly imageManifest: Digest;
+  readonly attestationManifest?: Digest | undefined;
+  /** The documents, and the statements that were wanted. */
+  readonly blobs: ReadonlyMap<Digest, ChainBlob>;
+}
+
+export interface ChainBlob {
+  readonly descriptor: Descriptor;
+  readonly data: Buffer;
 }

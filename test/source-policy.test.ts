@@ -41,6 +41,9 @@ test('a denied base fails the build at its line, and another one does not', asyn
   );
   assert.match(denied.stderr, /Dockerfile:2/);
   assert.match(denied.stderr, /KILN_SOURCE_DENIED/);
+  rig.write('.', { 'file.json': policy(deny('local://dockerfile')) });
+  const unread = await rig.kiln(['build', context], { expect: 1, ...env('file.json') });
+  assert.match(unread.stderr, /source "local:\/\/dockerfile" denied by policy/);
   const bad = await rig.kiln(['build', context], { expect: 1, ...env('bad.json') });
   assert.match(bad.stderr, /rules is 1, and must be a list/);
   const gone = await rig.kiln(['build', context], { expect: 1, ...env('gone.json') });

@@ -24,24 +24,48 @@ export async function readCacheOptions(
   places: ClientCaches,
   warn: (sentence: string) => void,
 ): Promise<Pick<BuildRequest, 'cacheFrom' | 'cacheTo'>> {
-  const { exports: written = [], imports: read = [] } = options ?? {};
-  const cacheFrom: CacheFromSpec[] = [];
-  for (const entry of read)
-    try {
-      cacheFrom.push(await importOf(entry, places));
-    } catch (error) {
-      if (!(error instanceof KilnError || error instanceof ConnectError)) throw error;
-      warn(`a cache is not read: ${messageOf(error)}`);
-    }
+  const { importRefsDeprecated = [], exportRefDeprecated = '' } = options ?? {};
+  const read: CacheEntry[] = [...(options?.imports ?? []), ...importRefsDeprecated.map(inRegistry)];
+  const written: CacheEntry[] = [...(options?.exports ?? [])];
+  // The first clients could name one cache, in a registry.
+  if (written.length === 0 && exportRefDeprecated !== '') {
+    const { type, attrs } = inRegistry(exportRefDeprecated);
+    written.push({ type, attrs: { ...options?.exportAttrsDeprecated, ...attrs } });
+  }
   return {
-    cacheFrom,
+    cacheFrom: await readImports(read, places, warn),
     cacheTo: written.map((entry) =>
       cacheToOf(attributesOf(entry, '--cache-to'), (path) => places.take(path)),
     ),
   };
 }
 
-async function importOf(entry: CacheOptionsEntry, places: ClientCaches): Promise<CacheFromSpec> {
+/** A cache as the first clients name it: by its reference. */
+function inRegistry(ref: string) {
+  return { type: 'registry', attrs: { ref } };
+}
+
+/** A cache as a request names it. */
+type CacheEntry = Pick<CacheOptionsEntry, 'type' | 'attrs'>;
+
+/** Reads the caches of a request that are imported. See `readCacheOptions`. */
+export async function readImports(
+  entries: readonly CacheEntry[],
+  places: ClientCaches,
+  warn: (sentence: string) => void,
+): Promise<CacheFromSpec[]> {
+  const specs: CacheFromSpec[] = [];
+  for (const entry of entries)
+    try {
+      specs.push(await importOf(entry, places));
+    } catch (error) {
+      if (!(error instanceof KilnError || error instanceof ConnectError)) throw error;
+      warn(`a cache is not read: ${messageOf(error)}`);
+    }
+  return specs;
+}
+
+async function importOf(entry: CacheEntry, places: ClientCaches): Promise<CacheFromSpec> {
   const { src = '', digest = '' } = entry.attrs;
   // The client tells by its digest which of the caches in the directory it means.
   const path =
@@ -53,6 +77,6 @@ async function importOf(entry: CacheOptionsEntry, places: ClientCaches): Promise
   return spec.type === 'local' ? { ...spec, shownAs: src } : spec;
 }
 
-function attributesOf({ type, attrs }: CacheOptionsEntry, flag: string): FlagAttributes {
+function attributesOf({ type, attrs }: CacheEntry, flag: string): FlagAttributes {
   return cacheAttributes(flag, [['type', type], ...Object.entries(attrs)]);
 }

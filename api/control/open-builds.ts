@@ -3,6 +3,7 @@ import { ClientDriver } from '../gateway/client-driver.ts';
 import { FailedSteps } from '../gateway/failed-steps.ts';
 import { Refs } from '../gateway/refs.ts';
 import { OpenByName } from '../open-by-name.ts';
+import type { ClientCaches } from './cache-options.ts';
 import { StatusHub } from './status-hub.ts';
 
 /** A client may ask for a build before it has begun it. */
@@ -29,6 +30,8 @@ export class OpenBuild {
   readonly inputs: Readonly<Record<string, Uint8Array>>;
   /** What its failed steps have left. */
   readonly failed = new FailedSteps();
+  /** Where caches of the client's directories come from. Set before the build is driven. */
+  caches: ClientCaches | undefined;
 
   constructor(ref: string, inputs: OpenBuild['inputs']) {
     this.ref = ref;

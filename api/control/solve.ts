@@ -82,6 +82,7 @@ export async function solve(
       return root;
     },
   };
+  open.caches = caches;
   const plain = buildRequest({
     outputs: outputs.specs,
     allow: [...request.entitlements],

@@ -10,9 +10,16 @@ import { sourceMeta } from '../../builder/source-meta.ts';
 import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
+import { type ClientCaches, readImports } from '../control/cache-options.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
-import type { LLBBridge, ReadFileRequest, Result, WarnRequest } from '../proto/gateway.gen.ts';
+import type {
+  CacheOptionsEntry,
+  LLBBridge,
+  ReadFileRequest,
+  Result,
+  WarnRequest,
+} from '../proto/gateway.gen.ts';
 import type { WorkerRecord } from '../proto/worker.gen.ts';
 import { goMode } from '../session/filesync/go-mode.ts';
 import { gateFor, ofPolicies } from './call-policies.ts';
@@ -55,6 +62,7 @@ export function bridgeService(
       const bridge = await build.driver.bridge();
       const question = request.frontendOpt['requestid'];
       build.isQuestion = Boolean(question) && build.isQuestion !== false;
+      if (request.cacheImports.length > 0) await importCaches(request.cacheImports, build, bridge);
       if (request.frontend === '') {
         const given = parseDefinition(request.definition);
         const edge = await ofPolicies(given, request.sourcePolicies, bridge);
@@ -198,6 +206,29 @@ async function returned(build: DrivenBuild, result: Result | undefined): Promise
   const { context } = await driver.bridge();
   const { request = context.request, dockerfile } = answer ?? {};
   driver.finish({ request, targets, dockerfile, metadata }, metadata);
+}
+
+/** Has the caches of one call be read, for it and for all that is solved after it. */
+async function importCaches(
+  entries: readonly CacheOptionsEntry[],
+  { caches }: DrivenBuild,
+  bridge: Bridge,
+): Promise<void> {
+  const { progress } = bridge.context;
+  const warn = (short: string) => progress({ kind: 'warning', short, detail: [] });
+  await bridge.importCaches(await readImports(entries, caches() ?? NO_DIRECTORIES, warn));
+}
+
+/** For a caller that has no directories: a frontend in an image. */
+const NO_DIRECTORIES: ClientCaches = {
+  bring: async () => Promise.reject(noDirectory()),
+  take() {
+    throw noDirectory();
+  },
+};
+
+function noDirectory(): ConnectError {
+  return new ConnectError('caches in directories belong to clients', Code.InvalidArgument);
 }
 
 async function heldBy({ driver, refs }: DrivenBuild, id: string) {

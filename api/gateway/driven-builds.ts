@@ -1,5 +1,6 @@
 import type { HandlerContext } from '@connectrpc/connect';
 import type { Bridge, BuildAnswer } from '../../builder/bridge.ts';
+import type { ClientCaches } from '../control/cache-options.ts';
 import type { OpenBuild, OpenBuilds } from '../control/open-builds.ts';
 import type { Result } from '../proto/gateway.gen.ts';
 import { Containers } from './containers.ts';
@@ -34,6 +35,8 @@ export interface DrivenBuild {
   readonly failed: FailedSteps | undefined;
   /** True when the caller has named outputs. Then an empty result is an empty tree. */
   readonly hasOutputs: () => boolean;
+  /** Where caches of a client's directories come from. */
+  readonly caches: () => ClientCaches | undefined;
   /** What the frontend that was asked last has answered. */
   answer: BuildAnswer | undefined;
   /** True once a frontend was asked a question (`--call`), as long as nothing else was asked. */
@@ -52,12 +55,16 @@ export function drivenBuild(
     refs = new Refs(),
     failed,
     hasOutputs = () => false,
-  }: Partial<Pick<DrivenBuild, 'inputs' | 'lenders' | 'refs' | 'failed' | 'hasOutputs'>> = {},
+    caches = () => undefined,
+  }: Partial<
+    Pick<DrivenBuild, 'inputs' | 'lenders' | 'refs' | 'failed' | 'hasOutputs' | 'caches'>
+  > = {},
 ): DrivenBuild {
   const kept = new KeptResults();
   const containers = new Containers(refs, kept);
   const asked = { answer: undefined, isQuestion: undefined };
-  return { driver, refs, inputs, lenders, containers, kept, failed, hasOutputs, ...asked };
+  const given = { driver, refs, inputs, lenders, failed, hasOutputs, caches };
+  return { ...given, containers, kept, ...asked };
 }
 
 /** Finds the builds that clients of a server have begun: a header of each call names one. */
@@ -68,9 +75,11 @@ export function clientBuilds(builds: OpenBuilds): FindBuild {
     const open = await builds.find(ref, context.signal);
     let build = driven.get(open);
     if (!build) {
-      const { refs, lenders, failed } = open;
+      const { refs, lenders, failed, inputs } = open;
       const hasOutputs = () => open.hasOutputs;
-      driven.set(open, (build = drivenBuild(open.driver, { refs, lenders, failed, hasOutputs })));
+      const caches = () => open.caches;
+      const given = { refs, lenders, failed, inputs, hasOutputs, caches };
+      driven.set(open, (build = drivenBuild(open.driver, given)));
     }
     return build;
   };

@@ -128,6 +128,8 @@ test('an SBOM that comes with a result takes the place of the one asked for', as
       .layers.map(({ digest }) => served.document<Statement>(digest).predicateType);
   };
   assert.equal(await types('sbom'), ['https://spdx.dev/Document']);
+  // Of another one nothing says that it is the SBOM of the image.
+  assert.is((await types('other')).length, 2);
 });
 
 test('what is no attestation is an error of the build', async () => {

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { normalisePlatform, type Platform } from '../../base/platform.ts';
-import type { SourceMeta, WantedMeta } from '../../builder/source-verifier.ts';
+import type { AttestationChain, SourceMeta, WantedMeta } from '../../builder/source-verifier.ts';
 import type { SourceOp } from '../../solver/llb/ops.ts';
 import type {
   ResolveSourceMetaRequest,
@@ -17,13 +17,19 @@ export function metaMessage(
   return {
     source: { identifier: source.identifier, attrs: { ...source.attrs } },
     ...(image && {
-      image: { digest: image.digest, ...(image.config && { config: image.config }) },
+      image: {
+        digest: image.digest,
+        ...(image.config && { config: image.config }),
+        ...(image.chain && { attestationChain: chainMessage(image.chain) }),
+      },
     }),
     ...(git && {
       git: {
         checksum: git.checksum,
         ref: git.ref,
         ...(git.commitChecksum !== undefined && { commitChecksum: git.commitChecksum }),
+        ...(git.commitObject && { commitObject: git.commitObject }),
+        ...(git.tagObject && { tagObject: git.tagObject }),
       },
     }),
     ...(http && {
@@ -36,9 +42,36 @@ export function metaMessage(
   };
 }
 
+function chainMessage({ root, imageManifest, attestationManifest, blobs }: AttestationChain) {
+  return {
+    root,
+    imageManifest,
+    ...(attestationManifest !== undefined && { attestationManifest }),
+    blobs: Object.fromEntries(
+      [...blobs].map(([digest, { descriptor, data }]) => {
+        const { mediaType, size, annotations = {} } = descriptor;
+        return [
+          digest,
+          {
+            descriptor: { mediaType, digest, size: BigInt(size), annotations: { ...annotations } },
+            data,
+          },
+        ];
+      }),
+    ),
+  };
+}
+
 /** What a client wants to know of a source. */
-export function wantedMeta({ resolveMode, image }: ResolveSourceMetaRequest): WantedMeta {
-  return { pull: resolveMode === 'pull', noConfig: image?.noConfig ?? false };
+export function wantedMeta({ resolveMode, image, git }: ResolveSourceMetaRequest): WantedMeta {
+  const { noConfig = false, attestationChain = false, resolveAttestations = [] } = image ?? {};
+  const isAttested = attestationChain || resolveAttestations.length > 0;
+  return {
+    pull: resolveMode === 'pull',
+    noConfig,
+    attestations: isAttested ? resolveAttestations : undefined,
+    gitObjects: git?.returnObject ?? false,
+  };
 }
 
 /** A source as a client names it. */

@@ -7,6 +7,7 @@ import type { UnpackWorld } from '../../registry/unpack.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { BuildContext } from '../build-context.ts';
 import type { Outcomes } from '../export/outcomes.ts';
+import type { CacheFromSpec } from '../request.ts';
 import { adoptImported } from './adopt.ts';
 import { CacheFiles } from './cache-files.ts';
 import { cachedTarget, type KeyedSteps, type SolvedTarget } from './cached-target.ts';
@@ -62,7 +63,7 @@ export class BuildCaches implements AsyncDisposable {
     targets: readonly TargetResult[],
   ): Promise<readonly SolvedTarget[]> {
     const { engine, signal } = this.#context;
-    const imports = await this.#imports.read;
+    const imports = await this.#imports.read();
     try {
       const solved = await solveImported(
         asked,
@@ -77,6 +78,28 @@ export class BuildCaches implements AsyncDisposable {
       if (!signal.aborted) await this.#export(targets, [], true);
       throw error;
     }
+  }
+
+  /** Reads more caches, for what is solved from now on. */
+  import(specs: readonly CacheFromSpec[]): void {
+    this.#imports.add(specs);
+  }
+
+  /** True when there are caches to look into. */
+  get imports(): boolean {
+    return !this.#imports.isEmpty;
+  }
+
+  /** Solves edges whose results are read but not exported, with the imported caches. */
+  async solveAside(asked: CachedSolve): Promise<readonly SolvedTarget[]> {
+    const { engine, signal } = this.#context;
+    let steps: KeyedSteps | undefined;
+    const imports = await this.#imports.read();
+    const solved = await solveImported(asked, imports, this.#layers, signal, (keyed) => {
+      steps = keyed;
+    });
+    if (steps) adoptImported(asked.settings.cache, steps, engine.snapshotter);
+    return solved;
   }
 
   /** To be called when a step has made `layer`. See CacheFiles. */

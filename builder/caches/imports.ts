@@ -7,12 +7,13 @@ import type { CacheFromSpec } from '../request.ts';
 import type { LazyRegistry } from './lazy-registry.ts';
 
 /**
- * The caches of `--cache-from`. The constructor begins to read them, in parallel with the
- * Dockerfile. `read` resolves to those that could be read.
+ * The caches of `--cache-from`, and those that a client names later. They are read in parallel with
+ * the Dockerfile.
  */
 export class Imports implements AsyncDisposable {
-  readonly read: Promise<readonly ReadCache[]>;
+  readonly #begun = new Map<string, Promise<ReadCache | undefined>>();
   readonly #ended = new AbortController();
+  readonly #readOne: (spec: CacheFromSpec) => Promise<ReadCache | undefined>;
 
   constructor(
     specs: readonly CacheFromSpec[],
@@ -22,14 +23,33 @@ export class Imports implements AsyncDisposable {
   ) {
     // A build that fails early, such as for a wrong Dockerfile, does not wait for a registry.
     const signal = AbortSignal.any([cancelled, this.#ended.signal]);
-    const all = specs.map((spec) => readOne(spec, registry, progress, signal));
-    this.read = Promise.all(all).then((read) => read.flatMap((one) => one ?? []));
-    this.read.catch(() => {});
+    this.#readOne = (spec) => readOne(spec, registry, progress, signal);
+    this.add(specs);
+  }
+
+  /** Begins to read more caches. One that is known already is not read again. */
+  add(specs: readonly CacheFromSpec[]): void {
+    for (const spec of specs) {
+      const name = JSON.stringify(spec);
+      if (this.#begun.has(name)) continue;
+      const reading = this.#readOne(spec);
+      reading.catch(() => {});
+      this.#begun.set(name, reading);
+    }
+  }
+
+  get isEmpty(): boolean {
+    return this.#begun.size === 0;
+  }
+
+  /** Those that could be read, in the order in which they were given. */
+  async read(): Promise<readonly ReadCache[]> {
+    return (await Promise.all(this.#begun.values())).flatMap((one) => one ?? []);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ended.abort(new CancelledError());
-    await this.read.catch(() => {});
+    await this.read().catch(() => {});
   }
 }
 

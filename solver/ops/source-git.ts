@@ -8,6 +8,7 @@ import { type Checkout, checkOut } from './git/checkout.ts';
 import { type GitSource, readGitSource } from './git/git-source.ts';
 import { cloneInto } from './git/gitdir.ts';
 import type { GitHost } from './git/host.ts';
+import { withObject } from './git/mirror.ts';
 import { type GitRights, gitFor } from './git/repository.ts';
 import { resolveRef } from './git/resolve-ref.ts';
 import type { Resolved } from './git/resolved.ts';
@@ -61,6 +62,27 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
       return [{ kind: 'snapshot', snapshot: await active.commit() }];
     },
   };
+}
+
+/**
+ * The commit, and the annotated tag if the ref is one, as git stores them: what their signatures
+ * are about. They are fetched. Throws the errors of `gitFailure`.
+ */
+export async function gitObjects(
+  op: SourceOp,
+  { object, commit }: Resolved,
+  host: GitHost,
+  context: SourceContext,
+): Promise<{ readonly commitObject: Buffer; readonly tagObject: Buffer | undefined }> {
+  const source = readGitSource(op);
+  const git = gitFor(source, await rightsOf(source, context.session), host, context);
+  const wanted = { remote: source.remote, object };
+  return await withObject(wanted, host, git, context.signal, async ({ env }) => {
+    const read = (type: 'commit' | 'tag', id: string) =>
+      git.run(`read the ${type} ${id}`, ['cat-file', type, id], { env });
+    const tagObject = object === commit ? undefined : await read('tag', object);
+    return { commitObject: await read('commit', commit), tagObject };
+  });
 }
 
 async function rightsOf(source: GitSource, { secret }: StepSession): Promise<GitRights> {
