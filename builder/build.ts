@@ -32,8 +32,7 @@ export interface BuildExtras {
    */
   readonly leftover?: readonly string[] | undefined;
   /**
-   * What the log of the build says besides, in its first line and in its last one. What the
-   * history of a server shows of the result is kept with such a log.
+   * What the log of the build says besides, in its first line and in its last one.
    *
    * @internal
    */
@@ -49,6 +48,8 @@ export interface BuildExtras {
 /** What a caller adds to the log of its build. */
 export interface LoggedExtras {
   readonly header: Readonly<Record<string, unknown>>;
+  /** What the history of a server shows of the result is kept with the log. */
+  readonly keepsResult: boolean;
   readonly failure: (error: unknown) => Readonly<Record<string, unknown>>;
   /** Returns what the last line of a build that succeeded says besides. */
   readonly success: (response: ExportResponse) => Readonly<Record<string, unknown>>;
@@ -134,13 +135,13 @@ async function runBuild(
   };
   const solved = await solveBuild(context, needs, driver);
   const outcomes = new Outcomes();
-  const images = new Map<number, AssembledImage>();
-  const keep = logged && ((image: AssembledImage, output: number) => images.set(output, image));
+  const images = logged?.keepsResult ? new Map<number, AssembledImage>() : undefined;
+  const keep = (image: AssembledImage, output: number) => images?.set(output, image);
   const exported = solved.targets.length > 0 ? await exportBuild(solved, outcomes, keep) : {};
   // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
-  const kept = logged && (await keptWith(log, solved, images));
+  const kept = images && (await keptWith(log, solved, images));
   return { response: { ...solved.response, ...exported, ...cached }, kept };
 }
 

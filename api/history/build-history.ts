@@ -50,12 +50,13 @@ export class BuildHistory {
     this.#documents = new RecordDocuments(directory, version);
   }
 
-  /** All builds, the newest first. Those that need not be kept any more are removed. */
+  /** The builds of the history, the newest first. Those that need not be kept are removed. */
   records(): BuildRecord[] {
     this.prune();
     return this.#logs()
       .reverse()
-      .flatMap((id) => this.#read(id) ?? []);
+      .flatMap((id) => this.#read(id) ?? [])
+      .filter(({ header }) => header['internal'] !== true);
   }
 
   /** Removes the builds that need not be kept any more. */
@@ -69,7 +70,7 @@ export class BuildHistory {
 
   /** The newest build with that ref. Reads the first line of each log, and one whole log. */
   find(ref: string): BuildRecord | undefined {
-    const id = this.#logs().findLast((log) => this.#refOf(log) === ref);
+    const id = this.#idOf(ref);
     return id === undefined ? undefined : this.#read(id);
   }
 
@@ -101,8 +102,8 @@ export class BuildHistory {
 
   /** Removes a build that is not for the history, such as one that only asks what is served. */
   forget(ref: string): void {
-    const record = this.find(ref);
-    if (record) this.#remove(record.id);
+    const id = this.#idOf(ref);
+    if (id !== undefined) this.#remove(id);
   }
 
   /** Notifies the listeners that a build of this server has begun or ended. */
@@ -119,10 +120,10 @@ export class BuildHistory {
 
   /** `clientSpans` are those that its client sent, in the form of `spansJson`. */
   completeTrace(ref: string, clientSpans: string): void {
-    const record = this.find(ref);
-    this.#documents.completeTrace(ref, record?.id, clientSpans);
-    if (!record) return;
-    this.#ended.delete(record.id);
+    const id = this.#idOf(ref);
+    this.#documents.completeTrace(ref, id, clientSpans);
+    if (id === undefined) return;
+    this.#ended.delete(id);
     this.changed(ref, 'complete');
   }
 
@@ -183,6 +184,10 @@ export class BuildHistory {
   #forget(id: string): void {
     this.#refs.delete(id);
     this.#ended.delete(id);
+  }
+
+  #idOf(ref: string): string | undefined {
+    return this.#logs().findLast((id) => this.#refOf(id) === ref);
   }
 
   #refOf(id: string): string {

@@ -19,15 +19,17 @@ import { recordedError } from './error-blob.ts';
 
 /** What the log of a client's build says besides, for the history. */
 export function loggedOf(
-  { ref, frontend, frontendAttrs, exporters }: SolveRequest,
+  { ref, frontend, frontendAttrs, exporters, internal }: SolveRequest,
   traceparent: string | undefined,
 ): LoggedExtras {
   return {
+    keepsResult: !internal,
     header: {
       ref,
       frontend,
       frontendAttrs,
       traceparent,
+      ...(internal && { internal }),
       exporters: exporters.map(({ type, attrs }) => ({ type, attrs })),
     },
     success: (response) => ({ response: exporterResponse(response) }),

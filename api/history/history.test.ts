@@ -190,6 +190,15 @@ test('who listens is told of builds as they begin, end, are pinned and go', asyn
   assert.equal(await refs({ filter: ['"ref~=c","status==completed"'] }), ['c']);
   assert.equal(await refs({ filter: ['status!=completed'] }), []);
   assert.equal(await refs({ activeOnly: true }), []);
+  // What a client does for itself is in no list, also while it runs.
+  const internal = { ref: 'i', internal: true };
+  const probe = rig.client.call(Control.method.solve, internal);
+  const header = { 'buildkit-controlapi-buildid': 'i' };
+  await rig.client.call(LLBBridge.method.solve, { definition: graph('i') }, header);
+  assert.equal((await refs({})).sort(), ['a', 'c']);
+  await rig.client.call(LLBBridge.method.return, {}, header);
+  await probe;
+  assert.equal((await refs({})).sort(), ['a', 'c']);
   const missing = rig.client.call(updateBuildHistory, { ref: 'x', delete: true });
   assert.is((await rig.client.refused(missing)).code, status.NOT_FOUND);
 });

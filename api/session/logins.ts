@@ -24,7 +24,8 @@ export async function loginOf(
     client.unary(Auth.method.getTokenAuthority, asked, signal),
     'or declined',
   );
-  if (!authority) return await sharedLogin(session, host, signal);
+  // A client without a key is one that fetches no tokens.
+  if (!authority?.publicKey.byteLength) return await sharedLogin(session, host, signal);
   return {
     kind: 'owner',
     token: (asked, signal) => fetchToken(session, host, asked, signal),
