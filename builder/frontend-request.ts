@@ -132,6 +132,7 @@ async function namedContext(
     case 'image':
     case 'git':
     case 'http':
+    case 'unknown':
       return source;
     case 'graph':
       return graphContext(name, source);

@@ -186,6 +186,8 @@ function namedContextOptions(name: string, source: NamedContextSource): Record<s
     case 'git':
     case 'http':
       return { [option]: source.url };
+    case 'unknown':
+      return { [option]: 'target:' };
     case 'graph': {
       const { config } = source;
       const metadata =

@@ -177,6 +177,7 @@ const namedContextForm: FieldCheck = (value, field, invalid) => {
     git: { url: text, git: object },
     http: { url: text },
     graph: { definition: text, config: optional(text) },
+    unknown: {},
   })(value, field, invalid);
   const source = value as NamedContextSource;
   if (source.kind === 'git' && !isGitOf(source.url, source.git))
@@ -341,5 +342,7 @@ function withoutPath(source: NamedContextSource): string {
       return 'local:';
     case 'graph':
       return 'input:';
+    case 'unknown':
+      return 'target:';
   }
 }

@@ -104,8 +104,6 @@ export type DockerfileSource =
   | { readonly kind: 'file'; readonly path: string; readonly name: string }
   /** The file `name` in the session's `directory`, which is not the context. */
   | { readonly kind: 'lent'; readonly directory: string; readonly name: string }
-  /** The file `name` in the result of a graph, a pb.Definition in base64. */
-  | { readonly kind: 'graph'; readonly definition: string; readonly name: string }
   /** The session's input. */
   | { readonly kind: 'input' }
   | { readonly kind: 'remote'; readonly url: string }
@@ -126,7 +124,9 @@ export type NamedContextSource =
   | { readonly kind: 'git'; readonly url: string; readonly git: GitRef }
   | { readonly kind: 'http'; readonly url: string }
   /** `config` is the image config as JSON, when the result is an image. */
-  | (GraphSource & { readonly config: string | undefined });
+  | (GraphSource & { readonly config: string | undefined })
+  /** One that a client has only when it builds. Questions are answered without it. */
+  | { readonly kind: 'unknown' };
 
 /** A cache that is read. */
 export type CacheFromSpec = CacheSource;

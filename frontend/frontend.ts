@@ -55,7 +55,9 @@ export type NamedContext =
       readonly kind: 'graph';
       readonly edge: LlbEdge | undefined;
       readonly config: ImageConfig | undefined;
-    };
+    }
+  /** Of which nothing is known, when a question about the rest of the Dockerfile is answered. */
+  | { readonly kind: 'unknown' };
 
 /**
  * Resolves an image reference for one platform. `ref` is as written in FROM, expanded. Throws

@@ -55,6 +55,7 @@ FROM base AS secrets
 RUN --mount=type=secret,id=variable --mount=type=secret,id=file --mount=from=files,target=/f \\
   cat /run/secrets/variable /run/secrets/file /f/note; echo "base says $SAID"
 FROM secrets
+LABEL said=$SAID
 COPY --from=image /bin/busybox /tool
 `;
 

@@ -94,4 +94,37 @@ else
     assert.is(dry.manifests.length, 4);
   });
 
+if (missing) console.log(`SKIP a builder of two servers: ${missing}`);
+else
+  test('a builder of two servers builds a platform on each, and pushes one image', async () => {
+    await using registry = await startRegistry();
+    await using serve = await ServeRig.create('busybox');
+    await using second = await ServeRig.create('busybox');
+    const [own, other] = ['amd64', 'arm64'].map((arch) => `linux/${arch}`);
+    const add = (platform: string, socket: string, ...flags: string[]) =>
+      serve.buildx([
+        ...['create', '--name', 'two', '--driver', 'remote', '--platform', platform],
+        ...flags,
+        `unix://${socket}`,
+      ]);
+    await add(own!, serve.socket);
+    await add(other!, second.socket, '--append');
+    const name = `${registry.host}/team/two:1`;
+    const args = ['--builder', 'two', '--platform', `${own},${other}`, '--push', '-t', name, '-'];
+    await serve.build(args, { stdin: 'FROM scratch\nARG TARGETARCH\nLABEL for=$TARGETARCH\n' });
+    const { stdout } = await serve.buildx(['imagetools', 'inspect', '--raw', name]);
+    const { manifests } = JSON.parse(stdout) as {
+      manifests: { platform: { os: string; architecture: string } }[];
+    };
+    assert.equal(
+      manifests.map(({ platform: { os, architecture } }) => `${os}/${architecture}`),
+      [own, 'unknown/unknown', other, 'unknown/unknown'],
+    );
+    // Each server has built its own.
+    for (const { rig } of [serve, second]) {
+      const { stdout } = await rig.kiln(['logs', '--list'], { expect: 0 });
+      assert.is(stdout.trim().split('\n').length, 2, stdout);
+    }
+  });
+
 test.run();

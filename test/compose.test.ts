@@ -123,6 +123,24 @@ test('docker compose build --check checks services, also one built on another', 
   assert.match(checked.stdout, 'ConsistentInstructionCasing');
 });
 
+test('docker compose builds many services of one directory at once', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const numbers = Array.from({ length: 10 }, (_, index) => index);
+  const services = numbers.map(
+    (number) => `
+  s${number}:
+    image: many/s${number}
+    build:
+      context: .
+      dockerfile_inline: "FROM busybox\\nCOPY f /\\nRUN cat /f >/own; echo ${number} >>/own"`,
+  );
+  serve.rig.write('.', { 'compose.yaml': `services:${services.join('')}\n`, f: 'shared ' });
+  const bake = (await serve.docker(['compose', 'build', '--print'])).stdout;
+  await serve.buildx(['bake', '-f', '-', '--set=*.output=type=image'], { stdin: bake });
+  for (const number of [0, 9])
+    assert.is(await cat(serve.rig, `many/s${number}`, '/own'), `shared ${number}\n`);
+});
+
 const missing = registryMissing();
 if (missing) console.log(`SKIP docker compose build --push: ${missing}`);
 else

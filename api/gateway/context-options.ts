@@ -67,12 +67,6 @@ export function dockerfileOf(
   return { kind: 'lent', directory: key || 'dockerfile', name };
 }
 
-/**
- * In place of another target of bake, whose graph a client has only when it builds: questions are
- * answered about the rest of the Dockerfile.
- */
-const UNKNOWN = imageContext('scratch');
-
 /** The named contexts: the options `context:NAME`. */
 export function namedContextsOf(
   options: FrontendOptions,
@@ -83,8 +77,9 @@ export function namedContextsOf(
       name,
       value.startsWith('input:')
         ? inputContext(value.slice('input:'.length), options, inputs)
-        : value.startsWith('target:') && options['requestid']
-          ? UNKNOWN
+        : // Another target of bake: a client has its graph only when it builds.
+          value.startsWith('target:') && options['requestid']
+          ? { kind: 'unknown' }
           : namedContext(name, value),
     ]),
   );

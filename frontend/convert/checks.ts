@@ -36,12 +36,17 @@ export class Findings {
   readonly #dockerfile: Dockerfile;
   readonly #options: CheckOptions;
   readonly #skips: SkipComments;
+  /** True when a named context is unknown. */
+  readonly #isBaseUnknown: boolean;
   readonly #ignore: FrontendRequest['mainContext']['ignoreFile'];
   readonly #lowered: Warning[] = [];
   readonly #collector = new Collector();
   #inText: FromText | undefined;
 
-  constructor({ buildArgs, mainContext, checks }: FrontendRequest, dockerfile: Dockerfile) {
+  constructor(
+    { buildArgs, mainContext, checks, namedContexts }: FrontendRequest,
+    dockerfile: Dockerfile,
+  ) {
     this.#dockerfile = dockerfile;
     this.#ignore = mainContext.ignoreFile;
     this.#options = {
@@ -49,9 +54,12 @@ export class Findings {
       only: checks === 'buildkit' ? checks : undefined,
     };
     this.#skips = new SkipComments(dockerfile);
+    this.#isBaseUnknown = [...namedContexts.values()].some(({ kind }) => kind === 'unknown');
   }
 
   readonly warn: Warn = (rule, message, range) => {
+    // The variable may be one of the base.
+    if (rule === 'UndefinedVar' && this.#isBaseUnknown) return;
     if (this.#isShown(RULES[rule]))
       this.#add(warning(rule, typeof message === 'string' ? message : message(), range));
   };

@@ -106,6 +106,8 @@ export async function loadNamedContext(
       const { config } = context;
       return { state: config ? imageState(state, config) : state, config };
     }
+    case 'unknown':
+      return { state: emptyState(undefined, platform), config: undefined };
     default:
       return context satisfies never;
   }
