@@ -3,7 +3,7 @@ import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { SshAgent } from '../solver/ops/git/host.ts';
-import type { FailedStep, WantedFiles } from '../solver/step-session.ts';
+import type { FailedStep, KeepFailed, WantedFiles } from '../solver/step-session.ts';
 import type { SourceVerifier } from './source-verifier.ts';
 
 /**
@@ -67,6 +67,8 @@ export interface Session {
     | undefined;
   /** Decides about the sources of the build, after the policies of the request. */
   readonly verifySource?: SourceVerifier | undefined;
+  /** Receives what the ops that failed have left, for somebody who wants to look into it. */
+  readonly keepFailed?: KeepFailed | undefined;
   /** Called with a step that failed. Its tree and mounts are kept until the promise settles. */
   readonly onStepFailed?:
     | ((step: FailedStep, executor: Executor, signal: AbortSignal) => Promise<void>)

@@ -77,6 +77,8 @@ export interface StepSession extends AsyncDisposable {
    * settles.
    */
   readonly onStepFailed?: ((step: FailedStep, signal: AbortSignal) => Promise<void>) | undefined;
+  /** Called with each op that failed on this host, after `onStepFailed`. */
+  readonly keepFailed?: KeepFailed | undefined;
   readonly found: FoundSources;
   /** Warnings that the caller of the build has already got. */
   readonly warnedOf: Set<string>;
@@ -120,18 +122,23 @@ export interface FailedStep {
   readonly vertex: Digest;
   readonly spec: ProcessSpec;
   readonly exitCode: number;
-  /**
-   * Makes results of what the command left in its mounts, in the order of the op's mounts. They
-   * remain after the step, but nothing is recorded of them. `spec` cannot be run after that.
-   */
-  readonly keep: () => Promise<readonly KeptMount[]>;
 }
 
-/** A mount of a failed step. Undefined for a mount that has no files of a result. */
-export interface KeptMount {
-  readonly before: BuildResult | undefined;
-  readonly after: BuildResult | undefined;
+/**
+ * What an op that failed was made of, and what it has left, as results. They remain after the step,
+ * but nothing is recorded of them. Undefined where there is none.
+ */
+export interface LeftResults {
+  /** By the mounts of a process, or by the inputs of file actions. */
+  readonly before: readonly (BuildResult | undefined)[];
+  /** By the mounts of a process, or by the file actions. */
+  readonly after: readonly (BuildResult | undefined)[];
+  /** The index of the file action that failed. */
+  readonly action?: number | undefined;
 }
+
+/** Receives what an op that failed has left. `leave` makes the results. */
+export type KeepFailed = (vertex: Digest, leave: () => Promise<LeftResults>) => Promise<void>;
 
 /**
  * What this build found at sources that can change. Each source is looked up once per build, so

@@ -122,7 +122,7 @@ export async function solve(
         ...lent,
         output: outputs.write,
         verifySource,
-        ...(isDriven && { onStepFailed: open.failed.keep }),
+        ...(isDriven && { keepFailed: open.failed.keep }),
       },
       progress,
       ended,

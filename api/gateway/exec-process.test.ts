@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { status } from '@grpc/grpc-js';
+import { fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { type ServiceError, status } from '@grpc/grpc-js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openKiln } from '../../builder/library.ts';
@@ -11,9 +11,12 @@ import { hostPlatform } from '../../registry/platforms.ts';
 import { fileChanges } from '../../solver/llb/builder.ts';
 import { marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
 import { seal } from '../../solver/llb/draft.ts';
-import { type ExecMeta, META } from '../../solver/llb/exec-op.ts';
+import { type ExecMeta, type ExecOp, META } from '../../solver/llb/exec-op.ts';
+import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { MOUNT, MOUNT_TYPE, type Mount } from '../../solver/llb/mount.ts';
 import { encode } from '../../solver/llb/wire.ts';
+import { exec, llb } from '../../solver/testing/graph.ts';
+import type { SolveDetail } from '../grpc/solve-failure.ts';
 import { TestGrpcClient, type TestStream } from '../grpc/test-client-fixture.ts';
 import { Control } from '../proto/control.gen.ts';
 import {
@@ -23,6 +26,7 @@ import {
   LLBBridge,
   type NewContainerRequestSchema,
 } from '../proto/gateway.gen.ts';
+import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
 import { serve } from '../serve.ts';
 
 const reason = whyNot();
@@ -39,6 +43,8 @@ let bugs: unknown[];
 let running: AsyncDisposableStack;
 let client: TestGrpcClient;
 let solving: Promise<unknown>;
+/** The root of the containers, and its ref. */
+let tree: LlbEdge;
 let root: string;
 
 test.before.each(async () => {
@@ -54,7 +60,8 @@ test.before.each(async () => {
   client = running.use(new TestGrpcClient(socket));
   solving = client.call(Control.method.solve, { ref: 'b' });
   solving.catch(() => {});
-  root = await solved({ 'bin/busybox': readFileSync('/bin/busybox') });
+  tree = treeOf({ 'bin/busybox': readFileSync('/bin/busybox') });
+  root = await solved(tree);
 });
 test.after.each(async () => {
   if (reason) return;
@@ -64,8 +71,8 @@ test.after.each(async () => {
   rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
 });
 
-/** The ref of a tree of these files, which anybody may run. */
-async function solved(files: Readonly<Record<string, Uint8Array>>): Promise<string> {
+/** A tree of these files, which anybody may run. */
+function treeOf(files: Readonly<Record<string, Uint8Array>>): LlbEdge {
   const steps = Object.entries(files).flatMap(([path, data]) => [
     {
       kind: 'mkdir' as const,
@@ -73,7 +80,11 @@ async function solved(files: Readonly<Record<string, Uint8Array>>): Promise<stri
     },
     { kind: 'mkfile' as const, mkfile: { path: `/${path}`, mode: 0o755, data, timestamp: -1 } },
   ]);
-  const edge = seal(fileChanges(undefined, steps, { name: 'tree' }), hostPlatform());
+  return seal(fileChanges(undefined, steps, { name: 'tree' }), hostPlatform());
+}
+
+/** The ref of an edge. */
+async function solved(edge: LlbEdge): Promise<string> {
   const definition = marshalDefinition(toDefinition(edge));
   const { ref } = await client.call(LLBBridge.method.solve, { definition }, BUILD);
   return ref;
@@ -183,7 +194,7 @@ test('processes of a container share its files, and each has streams of its own'
     mounts: [
       mount({
         dest: '/there',
-        resultID: await solved({ 'd/f': Buffer.from('text') }),
+        resultID: await solved(treeOf({ 'd/f': Buffer.from('text') })),
         selector: '/d',
         readonly: true,
       }),
@@ -241,8 +252,10 @@ test('a process gets signals, a terminal, and its end with its container', async
   run.script('4', 'busybox sleep 60');
   await run.told('4', '[started]');
   await client.call(LLBBridge.method.releaseContainer, { containerId: 'c' }, BUILD);
-  for (const id of ['1', '4'])
-    assert.match(await run.all(id), /\[exit 255 context canceled\]\[done\]$/);
+  for (const id of ['1', '4']) {
+    const told = await run.all(id);
+    assert.ok(told.endsWith('[exit 255 context canceled][done]'), told);
+  }
 });
 
 test('what a build does not allow does not run, and a wrong message ends its stream', async () => {
@@ -289,6 +302,105 @@ test('what a build does not allow does not run, and a wrong message ends its str
   assert.is(await refusal({ containerId: 'd', mounts: many }), status.RESOURCE_EXHAUSTED);
   const release = client.call(LLBBridge.method.releaseContainer, { containerId: 'd' }, BUILD);
   assert.is((await client.refused(release)).code, status.NOT_FOUND);
+});
+
+/** The details of an error, by the ends of their names. */
+function detailsOf(error: ServiceError): Record<string, Record<string, unknown>> {
+  const { details } = statusOf(error);
+  return Object.fromEntries(
+    details.map(({ typeUrl, value }) => [
+      typeUrl.replace(/^.*errdefs\./, '').replace('+json', ''),
+      JSON.parse(Buffer.from(value).toString()),
+    ]),
+  );
+}
+
+function statusOf(error: ServiceError): Status {
+  const [bytes] = error.metadata.get('grpc-status-details-bin');
+  return fromBinary(StatusSchema, bytes as Buffer);
+}
+
+/** The error of solving an edge. */
+async function failed(edge: LlbEdge): Promise<ServiceError> {
+  const definition = marshalDefinition(toDefinition(edge));
+  const asked = { definition, evaluate: true };
+  return await client.refused(client.call(LLBBridge.method.solve, asked, BUILD));
+}
+
+test('the error of a step names what the step was made of and what it has left', async () => {
+  if (reason) return;
+  const script = 'echo left >/left; echo w >/w/f; echo http://user:secret@host; exit 7';
+  const edge = exec(['/bin/busybox', 'sh', '-c', script], tree, {
+    mounts: [
+      { input: -1, dest: '/w', output: -1 },
+      { input: 0, dest: '/r', output: -1, readonly: true },
+      { input: -1, dest: '/t', output: -1, mountType: MOUNT_TYPE.tmpfs },
+    ],
+  });
+  const error = await failed(edge);
+  const details = detailsOf(error);
+  assert.match(decodeURIComponent(error.details), /exit code: 7/);
+  assert.equal(details['Vertex'], { digest: edge.vertex.digest });
+  const { inputIDs, mountIDs, op } = details['Solve'] as unknown as SolveDetail;
+  assert.equal(
+    [inputIDs, mountIDs].map((ids) => ids.map((id) => id !== '')),
+    [
+      [true, false, true, false],
+      [true, true, true, false],
+    ],
+  );
+  assert.is((op as { exec: ExecOp }).exec.meta.args[3], script);
+  const mountOf = (dest: string, resultID = '') => mount({ dest, resultID });
+  const left = [mountOf('/', mountIDs[0]), mountOf('/w', mountIDs[1])];
+  await client.call(LLBBridge.method.newContainer, { containerId: 'c', mounts: left }, BUILD);
+  const before = { containerId: 'd', mounts: [mountOf('/', inputIDs[0])] };
+  await client.call(LLBBridge.method.newContainer, before, BUILD);
+  const run = new Processes();
+  run.script('1', 'busybox cat /left /w/f');
+  assert.match(await run.all('1'), /^\[started\]left\nw\n/);
+  run.script('2', 'busybox test -e /left || echo none', { containerId: 'd' });
+  assert.match(await run.all('2'), /^\[started\]none\n/);
+  // What a client returns comes back to it, and is in the history without the op.
+  await client.call(LLBBridge.method.return, { error: statusOf(error) }, BUILD);
+  const told = await solving.then(undefined, (reason: unknown) => reason as ServiceError);
+  assert.equal(detailsOf(told as ServiceError)['Solve'], details['Solve']);
+  const logs = globSync(join(directory, 'store/logs/*')).map((log) => readFileSync(log, 'utf8'));
+  const logged = logs.flatMap((log) => [...log.matchAll(/"status":"([^"]*)"/g)]);
+  assert.is(logged.length, 1);
+  const text = Buffer.from(logged[0]![1]!, 'base64').toString('latin1');
+  assert.match(text, /errdefs\.Vertex/);
+  assert.not.match(text, /errdefs\.Solve|secret/);
+});
+
+test('the error of a file action says which one failed, and names what it has left', async () => {
+  if (reason) return;
+  const made = { mode: 0o755, makeParents: false, timestamp: -1 };
+  const actions = ['/made', '/not/there'].map((path, at) => ({
+    input: at,
+    secondaryInput: -1,
+    output: at - 1,
+    action: { kind: 'mkdir' as const, mkdir: { path, ...made } },
+  }));
+  const edge = llb({ kind: 'file', file: { actions } }, [tree]);
+  const details = detailsOf(await failed(edge));
+  const { inputIDs, mountIDs, file } = details['Solve'] as unknown as SolveDetail;
+  assert.equal([inputIDs.length, mountIDs.length, file], [1, 2, { index: 1 }]);
+  await open('c', { mounts: [mount({ dest: '/left', resultID: mountIDs[1]! })] });
+  const run = new Processes();
+  run.script('1', 'busybox test -d /left/made && echo there');
+  assert.match(await run.all('1'), /^\[started\]there\n/);
+});
+
+test('a build is told the graphs that its client has brought', async () => {
+  if (reason) return;
+  const frontendInputs = { one: marshalDefinition(toDefinition(tree)) };
+  const begun = client.call(Control.method.solve, { ref: 'i', frontendInputs });
+  const headers = { 'buildkit-controlapi-buildid': 'i' };
+  const { definitions } = await client.call(LLBBridge.method.inputs, {}, headers);
+  assert.equal(Object.keys(definitions), ['one']);
+  assert.equal(Buffer.from(definitions['one']!), Buffer.from(frontendInputs.one));
+  await client.call(LLBBridge.method.return, {}, headers);
+  await begun;
 });
 
 test('the end of the stream, and of the build, ends what runs', async () => {

@@ -2,7 +2,6 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import { KilnError } from '../../base/errors.ts';
 import { GraphFailure } from '../../builder/graph-failure.ts';
 import { opJson } from '../../solver/llb/op-json.ts';
-import type { KeptMount } from '../../solver/step-session.ts';
 import { SolveFailure } from '../grpc/solve-failure.ts';
 import type { LLBBridge } from '../proto/gateway.gen.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
@@ -35,11 +34,16 @@ export function withSolveDetails(find: FindBuild, methods: Methods): Methods {
 function detailed(error: unknown, { failed, kept }: DrivenBuild): unknown {
   const vertex = failureIn(error)?.vertex;
   if (!(error instanceof KilnError) || !vertex || vertex.bytes.byteLength > MAX_OP) return error;
-  const mounts = failed?.mountsOf(vertex.digest);
+  const left = failed?.leftBy(vertex.digest);
   // A client expects an ID for each mount of a process.
-  if (vertex.op.kind === 'exec' && !mounts) return error;
-  const idsOf = (when: keyof KeptMount) => (mounts ?? []).map((mount) => kept.add(mount[when]));
-  const detail = { inputIDs: idsOf('before'), mountIDs: idsOf('after'), op: opJson(vertex.bytes) };
+  if (vertex.op.kind === 'exec' && !left) return error;
+  const { before = [], after = [], action } = left ?? {};
+  const detail = {
+    inputIDs: before.map((result) => kept.add(result)),
+    mountIDs: after.map((result) => kept.add(result)),
+    op: opJson(vertex.bytes),
+    ...(action !== undefined && { file: { index: action } }),
+  };
   return error.with({ cause: new SolveFailure(detail, error.cause) });
 }
 

@@ -67,6 +67,11 @@ export function errorStatus(error: unknown): Status {
   return create(StatusSchema, { code, message: sentenceOf(error), details: detailsOf(error) });
 }
 
+/** Whether a detail of an error is about an op, also when a client has sent it. */
+export function isSolveDetail(typeUrl: string): boolean {
+  return typeUrl.endsWith('errdefs.Solve+json');
+}
+
 function refuseAs(status: Status, context: Pick<HandlerContext, 'responseTrailer'>): never {
   const { code, message, details } = status;
   if (details.length > 0) {

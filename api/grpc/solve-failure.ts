@@ -1,11 +1,13 @@
 /** What a client is told of an op that failed, by the names of BuildKit's errdefs.Solve. */
 export interface SolveDetail {
-  /** The results that the mounts of the op were made of; empty for a mount without one. */
+  /** The results that the mounts of a process, or the actions of a file op, were made of. */
   readonly inputIDs: readonly string[];
-  /** The results that the mounts are now. */
+  /** The results that are left of them. Empty where there is none. */
   readonly mountIDs: readonly string[];
   /** A pb.Op in protobuf's JSON. */
   readonly op: unknown;
+  /** The file action that failed. */
+  readonly file?: { readonly index: number };
 }
 
 /** A cause of an error. The client may open containers of the results that it names. */

@@ -4,7 +4,7 @@ import type { Descriptor } from '../../base/oci.ts';
 import type { LoggedExtras } from '../../builder/build.ts';
 import { instant } from '../control/instant.ts';
 import { exporterResponse } from '../control/outputs.ts';
-import { errorStatus } from '../grpc/grpc-status.ts';
+import { errorStatus, isSolveDetail } from '../grpc/grpc-status.ts';
 import {
   type BuildHistoryEventSchema,
   BuildHistoryEventType,
@@ -34,9 +34,18 @@ export function loggedOf(
     },
     success: (response) => ({ response: exporterResponse(response) }),
     failure: (error) => ({
-      status: Buffer.from(toBinary(StatusSchema, errorStatus(error))).toString('base64'),
+      status: Buffer.from(toBinary(StatusSchema, loggedStatus(error))).toString('base64'),
     }),
   };
+}
+
+/**
+ * An error without the op that failed. Nobody can open a container of it after the build, and an op
+ * may hold logins, which are in no log.
+ */
+function loggedStatus(error: unknown): Status {
+  const status = errorStatus(error);
+  return { ...status, details: status.details.filter(({ typeUrl }) => !isSolveDetail(typeUrl)) };
 }
 
 export function historyMessage(

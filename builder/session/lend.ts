@@ -41,7 +41,7 @@ export async function lendToSteps(
 ): Promise<StepSession> {
   const { request, engine, session, progress } = context;
   const { secretsInKeys } = request;
-  const { onStepFailed } = session;
+  const { onStepFailed, keepFailed } = session;
   return stepSession({
     ...told,
     secret: (id) => session.secret(id),
@@ -74,6 +74,7 @@ export async function lendToSteps(
     limits: request.limits,
     devices: request.devices.map((name) => ({ name, optional: false })),
     warn: (short) => progress({ kind: 'warning', short, detail: [] }),
+    ...(keepFailed && { keepFailed }),
     ...(onStepFailed && {
       onStepFailed: (step, signal) => onStepFailed(step, engine.executor(), signal),
     }),

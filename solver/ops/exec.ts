@@ -6,7 +6,7 @@ import type { ActiveSnapshot } from '../../snapshotter/snapshotter.ts';
 import type { ExecOp } from '../llb/exec-op.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op, RunContext } from '../solver.ts';
-import { type KeptMount, type StepSession, sessionOf } from '../step-session.ts';
+import { type LeftResults, type StepSession, sessionOf } from '../step-session.ts';
 import type { World } from '../world.ts';
 import { checkAllowed, checkExec } from './exec/checks.ts';
 import { inputKeys, keyParts, secretParts } from './exec/key.ts';
@@ -83,27 +83,26 @@ async function runExec(
   if (!wanted.includes(result.exitCode)) {
     // The process was killed because the build was cancelled: its exit code means nothing.
     signal.throwIfAborted();
-    const keep = () => keepMounts(op, inputs, mounts);
-    await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode, keep }, signal);
+    await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
+    await session.keepFailed?.(vertex, () => leaveMounts(op, inputs, mounts));
     throw stepFailed(op, result, last, session);
   }
   return await commitOutputs(mounts.outputs, session);
 }
 
 /** The mounts of a process that failed, as they were before it and as it left them. */
-async function keepMounts(
+async function leaveMounts(
   { mounts }: ExecOp,
   inputs: readonly BuildResult[],
   { written }: OpenMounts,
-): Promise<readonly KeptMount[]> {
-  const kept: KeptMount[] = [];
-  for (const mount of mounts) {
-    const before = mount.input === -1 ? undefined : inputs[mount.input];
+): Promise<LeftResults> {
+  const before = mounts.map(({ input }) => (input === -1 ? undefined : inputs[input]));
+  const after = [...before];
+  for (const [at, mount] of mounts.entries()) {
     const active = written.get(mount);
-    const snapshot = await active?.commit();
-    kept.push({ before, after: snapshot ? { kind: 'snapshot', snapshot } : before });
+    if (active) after[at] = await commitWritten(active);
   }
-  return kept;
+  return { before, after };
 }
 
 async function commitOutputs(
@@ -112,13 +111,17 @@ async function commitOutputs(
 ): Promise<BuildResult[]> {
   const results: BuildResult[] = [];
   for (const active of outputs) {
-    checkWritten(active.upper, active.isPlain);
-    const snapshot = await active.commit();
-    const layer = snapshot.layers.at(-1);
+    const result = await commitWritten(active);
+    const layer = result.snapshot.layers.at(-1);
     if (layer !== undefined) onLayer?.(layer);
-    results.push({ kind: 'snapshot', snapshot });
+    results.push(result);
   }
   return results;
+}
+
+async function commitWritten(active: ActiveSnapshot): Promise<BuildResult & { kind: 'snapshot' }> {
+  checkWritten(active.upper, active.isPlain);
+  return { kind: 'snapshot', snapshot: await active.commit() };
 }
 
 const TOO_LONG = /\bArgument list too long\b/i;

@@ -39,14 +39,17 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
       };
     },
     async run(inputs, context) {
+      const session = sessionOf(context);
+      const { keepFailed } = session;
       const results = await runActions({
         op,
         wiring,
         inputs,
         hashed,
-        world: { ...world, hasher: world.hasher(sessionOf(context)) },
+        world: { ...world, hasher: world.hasher(session) },
         signal: context.signal,
         warn: (text) => warn(context, text),
+        keepFailed: keepFailed && ((leave) => keepFailed(context.vertex, leave)),
       });
       for (const input of inputs) if (input.kind === 'directory') hashed.delete(input);
       return results;

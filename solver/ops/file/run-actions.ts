@@ -18,6 +18,7 @@ import {
   ownershipOf,
 } from '../../llb/file-op.ts';
 import type { BuildResult, DirectoryResult } from '../../result.ts';
+import type { LeftResults } from '../../step-session.ts';
 import { makeFile, makeSymlink, performMkdir, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';
 import { absoluteMode, parseMode } from './chmod.ts';
@@ -57,6 +58,8 @@ export interface FileRun {
   readonly world: FileServices;
   readonly signal: AbortSignal;
   readonly warn: (text: string) => void;
+  /** Called with what an action that failed has left. */
+  readonly keepFailed?: ((leave: () => Promise<LeftResults>) => Promise<void>) | undefined;
 }
 
 /**
@@ -66,7 +69,13 @@ export interface FileRun {
 export async function runActions(run: FileRun): Promise<readonly BuildResult[]> {
   await using open = new AsyncDisposableStack();
   const runner = new Runner(run, open);
-  for (const index of run.op.actions.keys()) await runner.act(index);
+  for (const index of run.op.actions.keys())
+    try {
+      await runner.act(index);
+    } catch (error) {
+      if (!run.signal.aborted) await run.keepFailed?.(() => runner.leave(index));
+      throw error;
+    }
   const results: BuildResult[] = [];
   for (const position of run.wiring.outputs)
     results.push({ kind: 'snapshot', snapshot: await runner.commit(position) });
@@ -81,6 +90,8 @@ class Runner {
    */
   readonly #active = new Map<number, ActiveSnapshot>();
   readonly #committed = new Map<number, Snapshot>();
+  /** The tree that the current action changes. */
+  #acting: ActiveSnapshot | undefined;
   /** The large copy, if it is the only action of this op. */
   #made:
     | {
@@ -100,10 +111,26 @@ class Runner {
     const { op, inputs, signal } = this.#run;
     signal.throwIfAborted();
     const action = op.actions[index]!;
+    this.#acting = undefined;
     const active = await this.#base(action.input);
+    this.#acting = active;
     const overrides = await this.#overrides(action, active);
     await this.#perform(index, action, active, overrides);
     this.#active.set(inputs.length + index, active);
+  }
+
+  /** What the action `index`, which has failed, was made of and has left. */
+  async leave(index: number): Promise<LeftResults> {
+    const { op, inputs } = this.#run;
+    const after: LeftResults['after'][number][] = op.actions.map(() => undefined);
+    const secondary = op.actions[index]!.secondaryInput;
+    if (secondary >= inputs.length)
+      after[secondary - inputs.length] = {
+        kind: 'snapshot',
+        snapshot: await this.commit(secondary),
+      };
+    if (this.#acting) after[index] = { kind: 'snapshot', snapshot: await this.#acting.commit() };
+    return { before: inputs, after, action: index };
   }
 
   /** Commits the result at a position, once. */
