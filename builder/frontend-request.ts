@@ -16,7 +16,7 @@ import type { WantedFiles } from '../solver/step-session.ts';
 import { bulkWarnings } from './context/bulk-warnings.ts';
 import { ignoreOf } from './context/ignore-file.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
-import { internalStep } from './internal-step.ts';
+import { finishedStep, internalStep } from './internal-step.ts';
 import { type BuildRequest, DOCKERFILE_FRONTEND, type NamedContextSource } from './request.ts';
 import { type LentDirectory, onlyFiles, type Session, WHOLE } from './session.ts';
 
@@ -140,7 +140,13 @@ async function namedContext(
       return { kind: 'oci-layout', store: name, ref: `${name}${source.suffix}` };
     case 'directory': {
       const find: LocalSource['find'] = (wanted) => session.directory(source.name, wanted);
-      const ignore = ignoreOf((await find(onlyFiles(['.dockerignore']))).path, {}, warn);
+      const { path, received } = await find(onlyFiles(['.dockerignore']));
+      if (received !== undefined)
+        finishedStep(warn, `[context ${name}] load .dockerignore`, {
+          what: `transferring ${name}:`,
+          bytes: received,
+        });
+      const ignore = ignoreOf(path, {}, warn);
       const exclude = patternsOf(ignore);
       const hint = namedContextHint(name);
       locals.set(name, { find, filter: ignore && ignoreFilter(ignore), hint, exclude });

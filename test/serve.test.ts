@@ -1,4 +1,4 @@
-import { readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry, TEST_LOGIN } from '../registry/testing/registry.ts';
@@ -41,6 +41,24 @@ test('docker buildx builds a context with steps and secrets, and finds it cached
   utimesSync(file, atime, mtime);
   assert.match(await serve.build(args), /^#\d+ [\d.]+ two$/m);
   assert.is(serve.printed.split('\n').length, 2, serve.printed);
+});
+
+test('a named context has an ignore file of its own, which is a step of its own', async () => {
+  await using serve = await ServeRig.create();
+  const { rig } = serve;
+  rig.write('other', { '.dockerignore': 'a\n', a: '', b: '' });
+  const context = rig.write('c', {
+    Dockerfile: 'FROM scratch\nCOPY --from=other . /other/\nCOPY . /own/\n',
+    '.dockerignore': 'b\nDockerfile\n',
+    a: '',
+    b: '',
+  });
+  const args = ['--build-context', 'other=other', '-o', 'out', context];
+  const told = await serve.build(args);
+  for (const name of ['[context other] load .dockerignore', '[internal] load .dockerignore'])
+    assert.is(told.split('\n').filter((line) => line.endsWith(` ${name}`)).length, 1, told);
+  assert.equal(readdirSync(rig.path('out/other')), ['.dockerignore', 'b']);
+  assert.equal(readdirSync(rig.path('out/own')), ['.dockerignore', 'a']);
 });
 
 test('a step that fails is shown with its output, its lines and its exit code', async () => {
