@@ -105,6 +105,8 @@ test('what is wrong in a request is an error of that call, and the server goes o
   assert.is(huge.code, status.RESOURCE_EXHAUSTED);
   const frontend = await solve({ ref: 'c', frontend: 'x' });
   assert.match(frontend.details, /there is no frontend "x"/);
+  const proxied = await solve({ ref: 'p', definition: graph('x'), proxyNetwork: true });
+  assert.is(proxied.code, status.UNIMPLEMENTED);
   const exporters = [{ type: 'image', attrs: { compression: 'none' } }];
   const output = await solve({ ref: 'd', definition: graph('x'), exporters });
   assert.match(output.details, /KILN_OUTPUT_INVALID/);

@@ -1,11 +1,14 @@
 import { createServer } from 'node:http';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../base/digest.ts';
+import { MEDIA } from '../base/oci.ts';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { close, listen, Repositories, serveGit } from '../solver/ops/git/testing.ts';
+import { Content } from './proto/content.gen.ts';
 import { Control } from './proto/control.gen.ts';
 import { LLBBridge, type ResolveSourceMetaResponse } from './proto/gateway.gen.ts';
 import { filesGraph, type ImageDocument, Served } from './served-fixture.ts';
@@ -123,6 +126,46 @@ interface Statement {
   readonly predicateType: string;
   readonly subject: readonly { readonly digest: { readonly sha256: string } }[];
 }
+
+test('an image in a layout of the client is told by both calls', async () => {
+  await using served = await Served.open();
+  const blobs = new Map<string, Buffer>();
+  const put = (value: object, mediaType: string) => {
+    const data = Buffer.from(JSON.stringify(value));
+    const digest = digestOf(data);
+    blobs.set(digest, data);
+    return { mediaType, digest, size: data.byteLength };
+  };
+  const rootfs = { type: 'layers', diff_ids: [] };
+  const platform = { os: 'linux', architecture: 'amd64' };
+  const config = put({ ...platform, config: { Env: ['A=1'] }, rootfs }, MEDIA.ociConfig);
+  const mediaType = MEDIA.ociManifest;
+  const { digest } = put({ schemaVersion: 2, mediaType, config, layers: [] }, mediaType);
+  const id = 'a session';
+  using _session = served.client.openSession(id, (router) =>
+    router.service(Content, {
+      async *read(request) {
+        const data = blobs.get(request.digest);
+        if (!data) throw new ConnectError('no such blob', Code.NotFound);
+        yield { data };
+      },
+    }),
+  );
+  const ref = `example.com/a@${digest}`;
+  await served.drive({ session: id }, async (bridge) => {
+    const asked = { ref, platform, resolverType: 1, sessionId: id, storeId: 'store' };
+    const image = await bridge.call(LLBBridge.method.resolveImageConfig, asked);
+    assert.is(image.digest, digest);
+    assert.equal(JSON.parse(Buffer.from(image.config).toString()).config, { Env: ['A=1'] });
+    const attrs = { 'oci.session': id, 'oci.store': 'store' };
+    const source = { identifier: `oci-layout://${ref}`, attrs };
+    const meta = await bridge.call(resolveSourceMeta, { source, platform });
+    assert.is(meta.image?.digest, digest);
+    assert.is(meta.source?.identifier, source.identifier);
+    return {};
+  });
+  assert.equal(served.bugs, []);
+});
 
 test('nothing is told of a directory, and what is no source is an error', async () => {
   await using served = await Served.open();

@@ -33,6 +33,9 @@ export async function sourceMeta(
   switch (scheme) {
     case 'docker-image':
     case 'oci-layout': {
+      // A layout of a named context has no store: its frontend has found it.
+      if (scheme === 'oci-layout' && source.attrs['oci.store'])
+        return await layoutMeta(source, platform, wanted, services.solving());
       const ref = scheme === 'docker-image' ? rest : source.identifier;
       const { pull = false, noConfig = false } = wanted;
       const found = await services.resolveImage(ref, platform ?? hostPlatform(), { pull });
@@ -48,6 +51,20 @@ export async function sourceMeta(
     default:
       return {};
   }
+}
+
+/** An image in a layout that the caller lends. It is read where steps read it. */
+async function layoutMeta(
+  source: SourceOp,
+  platform: Platform | undefined,
+  { noConfig }: WantedMeta,
+  { images, session, signal }: Solving,
+): Promise<SourceMeta> {
+  const { resolveSource } = await import('../solver/ops/source-image.ts');
+  const places = { images, layout: session.layout };
+  const found = await resolveSource(source, platform ?? hostPlatform(), places, signal);
+  const config = noConfig ? undefined : Buffer.from(JSON.stringify(found.config));
+  return { image: { digest: found.digest, name: source.identifier, config } };
 }
 
 async function chainOf(

@@ -1,4 +1,5 @@
 import type { OutputPlace } from '../exporter/output-spec.ts';
+import type { SourcePolicy } from '../solver/source-policy/policy.ts';
 import type { LentTree } from './lend/lent-directories.ts';
 
 /**
@@ -19,6 +20,8 @@ export interface BuildWords {
   readonly importCache: readonly TypedAttributes[];
   readonly exportCache: readonly TypedAttributes[];
   readonly entitlements: readonly string[];
+  /** Which sources may be used, and which are replaced. */
+  readonly sourcePolicy?: SourcePolicy | undefined;
   /** The directories that the server may read, by name. */
   readonly directories: ReadonlyMap<string, LentTree>;
   /** Absolute paths of the OCI layouts that it may read, by the names of their stores. */

@@ -1,3 +1,4 @@
+import { policyMessage } from '../api/gateway/source-policies.ts';
 import type { InnerMethods } from '../api/grpc/inner-server.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { BuildWords } from './build-words.ts';
@@ -50,6 +51,7 @@ export function layOut(
         }),
         cache: { imports: imports.map(message), exports: exports.map(message) },
         entitlements: [...words.entitlements],
+        ...(words.sourcePolicy && { sourcePolicy: policyMessage(words.sourcePolicy) }),
       },
       answers: answersOf(words, lent, loans, scope, signal),
       lender: { name: loans.shownContext ?? '', sharedKey: loans.sharedKey },

@@ -37,6 +37,7 @@ export async function requestWords(
     importCache: request.cacheFrom.map(cacheFromWords),
     exportCache: request.cacheTo.map(cacheToWords),
     entitlements: [...entitlements],
+    sourcePolicy: request.sourcePolicies[0],
   };
 }
 

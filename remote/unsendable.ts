@@ -5,7 +5,12 @@ import type { BuildRequest } from '../builder/request.ts';
  * Refuses what a server elsewhere cannot be asked for, because BuildKit's API has no words for it
  * and the result would be another one. Throws KILN_REQUEST_UNSUPPORTED.
  */
-export function refuseUnsendable({ squash, devices }: BuildRequest): void {
+export function refuseUnsendable({ squash, devices, sourcePolicies }: BuildRequest): void {
+  if (sourcePolicies.length > 1)
+    throw new KilnError(
+      'KILN_REQUEST_UNSUPPORTED',
+      'only one source policy can be sent to a builder elsewhere',
+    );
   if (squash) throw unsendable('--squash');
   if (devices.length > 0) throw unsendable('--device');
 }

@@ -1,10 +1,11 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cat, Rig } from './rig.ts';
+import { cat, KILN, Rig, run } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 
 const VARIABLE = 'EXPERIMENTAL_BUILDKIT_SOURCE_POLICY';
@@ -115,6 +116,20 @@ test('docker buildx sends the policy of its environment along', async () => {
   const converted = await serve.build([context], env('convert.json'));
   assert.match(converted, /^#\d+ [\d.]+ other$/m);
   assert.match(await serve.build([context]), /^#\d+ [\d.]+ it is busybox$/m);
+  // So do a build that is sent elsewhere, and buildctl.
+  const sent = ['build', '--builder', `unix://${serve.socket}`, '--progress=plain', context];
+  const elsewhere = await rig.kiln(sent, { expect: 1, ...env('deny.json') });
+  assert.match(elsewhere.stderr, /denied by policy/);
+  const buildctl = join(rig.directory, 'buildctl');
+  symlinkSync(KILN, buildctl);
+  const options = ['--frontend', 'dockerfile.v0', '--progress=plain'];
+  const locals = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+  const policed = ['--source-policy-file', rig.path('convert.json')];
+  const controlled = await run(
+    [buildctl, '--addr', `unix://${serve.socket}`, 'build', ...options, ...locals, ...policed],
+    { expect: 0 },
+  );
+  assert.match(controlled.stderr, /FROM docker\.io\/library\/other:1@sha256/);
 });
 
 test.run();

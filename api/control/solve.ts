@@ -1,4 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import type { BuildAnswer, BuildDriver } from '../../builder/bridge.ts';
@@ -53,6 +54,8 @@ export async function solve(
   signal: AbortSignal,
   traceparent?: string,
 ): Promise<Record<string, string>> {
+  if (request.proxyNetwork)
+    throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'a network through a proxy is not served');
   refuseUngranted(request.entitlements, granted);
   open.hasOutputs = request.exporters.length > 0 || request.exporterDeprecated !== '';
   const isDriven = request.frontend === '' && request.definition.byteLength === 0;

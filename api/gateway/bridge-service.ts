@@ -17,6 +17,7 @@ import type {
   CacheOptionsEntry,
   LLBBridge,
   ReadFileRequest,
+  ResolveImageConfigRequest,
   Result,
   WarnRequest,
 } from '../proto/gateway.gen.ts';
@@ -129,13 +130,22 @@ export function bridgeService(
       return metaMessage(source, await sourceMeta(source, platform, wantedMeta(request), bridge));
     },
 
-    async resolveImageConfig({ ref, platform, resolveMode, sourcePolicies }, context) {
+    async resolveImageConfig(request, context) {
       const bridge = await (await find(context)).driver.bridge();
+      const { ref, resolveMode, sourcePolicies } = request;
+      const platform = platformIn(request.platform);
+      if (request.resolverType === OF_LAYOUT) {
+        const source = layoutSource(request);
+        const gate = gateFor(bridge, sourcePolicies);
+        const used = gate ? await gate.source(source, platform) : source;
+        const { image } = await sourceMeta(used, platform, {}, bridge);
+        return image ? { digest: image.digest, config: image.config!, ref } : { ref };
+      }
       const gate = sourcePolicies.length > 0 ? gateFor(bridge, sourcePolicies) : undefined;
       const resolve = gate ? gate.images(bridge.resolveImage) : bridge.resolveImage;
       const name = ref.replace(/^docker-image:\/\//, '');
-      const wanted = platformIn(platform) ?? hostPlatform();
-      const found = await resolve(name, wanted, { pull: resolveMode === 'pull' });
+      const pull = resolveMode === 'pull';
+      const found = await resolve(name, platform ?? hostPlatform(), { pull });
       return {
         digest: found.digest,
         config: Buffer.from(JSON.stringify(found.config)),
@@ -192,6 +202,15 @@ export function bridgeService(
       return {};
     },
   });
+}
+
+/** The type of the resolver for an image in a layout. The others are in registries. */
+const OF_LAYOUT = 1;
+
+/** An image in a layout as a graph names it. */
+function layoutSource({ ref, sessionId, storeId }: ResolveImageConfigRequest) {
+  const identifier = ref.startsWith('oci-layout://') ? ref : `oci-layout://${ref}`;
+  return { identifier, attrs: { 'oci.session': sessionId, 'oci.store': storeId } };
 }
 
 /** Hands a result to the build that waits for it. */

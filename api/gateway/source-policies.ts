@@ -1,3 +1,4 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { KilnError } from '../../base/errors.ts';
 import {
   ATTRIBUTE_CONDITIONS,
@@ -5,7 +6,7 @@ import {
   POLICY_ACTIONS,
   type SourcePolicy,
 } from '../../solver/source-policy/policy.ts';
-import type { Policy, Rule } from '../proto/sourcepolicy.gen.ts';
+import type { Policy, PolicySchema, Rule } from '../proto/sourcepolicy.gen.ts';
 
 /** Reads the policies that a client sends. Throws KILN_POLICY_INVALID. */
 export function readPolicies(policies: readonly (Policy | undefined)[]): SourcePolicy[] {
@@ -29,6 +30,26 @@ function ruleOf({ action, selector, updates }: Rule): SourcePolicy['rules'][numb
     },
     ...(updates && { updates: { identifier: updates.identifier, attrs: updates.attrs } }),
   };
+}
+
+/** A policy as a client sends it: the inverse of `readPolicies`. */
+export function policyMessage({ rules }: SourcePolicy): MessageInitShape<typeof PolicySchema> {
+  return {
+    version: 1n,
+    rules: rules.map(({ action, selector, updates }) => ({
+      action: POLICY_ACTIONS.indexOf(action),
+      selector: {
+        identifier: selector.identifier,
+        matchType: MATCH_TYPES.indexOf(selector.matchType),
+        constraints: selector.constraints.map(({ key, value, condition }) => ({
+          key,
+          value,
+          condition: ATTRIBUTE_CONDITIONS.indexOf(condition),
+        })),
+      },
+      ...(updates && { updates: { identifier: updates.identifier, attrs: { ...updates.attrs } } }),
+    })),
+  } as MessageInitShape<typeof PolicySchema>;
 }
 
 function wordOf<Word extends string>(words: readonly Word[], number: number, what: string): Word {

@@ -13,6 +13,7 @@ import { askWords } from '../../remote/remote-call.ts';
 import { withoutCache } from '../../solver/llb/uncached.ts';
 import { standardOutput } from '../binary-output.ts';
 import { parseSecrets, parseSsh } from '../flags/secrets.ts';
+import { sourcePolicies } from '../flags/source-policy.ts';
 import { localSecrets } from '../local-secrets.ts';
 import { stderr, stdout } from '../output.ts';
 import { createView } from '../progress/create-view.ts';
@@ -39,6 +40,7 @@ export interface BuildFlags {
   readonly secret?: string[];
   readonly ssh?: string[];
   readonly allow?: string[];
+  readonly sourcePolicyFile?: string;
   readonly exportCache?: string[];
   readonly importCache?: string[];
   readonly ociLayout?: string[];
@@ -125,6 +127,7 @@ async function wordsOf(flags: BuildFlags, signal: AbortSignal): Promise<BuildWor
     importCache: (flags.importCache ?? []).map((text) => cacheOf(text, '--import-cache', 'src')),
     exportCache: (flags.exportCache ?? []).map((text) => cacheOf(text, '--export-cache', 'dest')),
     entitlements: flags.allow ?? [],
+    sourcePolicy: sourcePolicies(process.env, flags.sourcePolicyFile)[0],
     directories: new Map([...locals].map(([name, path]) => [name, { path }])),
     layouts: directoriesOf(flags.ociLayout ?? [], '--oci-layout'),
     uploads: new Map(),

@@ -107,6 +107,7 @@ export function declareBuildctlBuild(): Command {
     .option('--secret <secret>', 'a secret: id=NAME,src=FILE or id=NAME,env=NAME', collect)
     .option('--ssh <agent>', 'an ssh agent: default, NAME=SOCKET or NAME=KEY', collect)
     .option('--allow <entitlement>', 'network.host, security.insecure or device', collect)
+    .option('--source-policy-file <file>', 'a JSON file with a source policy')
     .option('--export-cache <cache>', 'a cache to write: type=TYPE,NAME=VALUE', collect)
     .option('--import-cache <cache>', 'a cache to read: type=TYPE,NAME=VALUE', collect)
     .option('--oci-layout <layout>', 'an OCI layout that the server may read: NAME=DIR', collect)

@@ -9,16 +9,16 @@ const VARIABLE = 'EXPERIMENTAL_BUILDKIT_SOURCE_POLICY';
 const MAX_POLICY = 4 << 20;
 
 /**
- * Reads the policy in the file that the environment names, as buildx does. Throws
- * KILN_FILE_UNREADABLE, and KILN_POLICY_INVALID with the path of the file.
+ * Reads the policy in the file that the environment names, as buildx does, or a flag (`file`).
+ * Throws KILN_FILE_UNREADABLE, and KILN_POLICY_INVALID with the path of the file.
  */
 export function sourcePolicies(
   env: Readonly<Record<string, string | undefined>>,
+  file?: string,
 ): readonly SourcePolicy[] {
-  const path = env[VARIABLE];
+  const path = file || env[VARIABLE];
   if (!path) return [];
-  const bytes = attempt(reading(`the source policy of ${VARIABLE}`, path), () =>
-    readRegularFile(path, MAX_POLICY),
-  );
+  const what = file ? 'the source policy' : `the source policy of ${VARIABLE}`;
+  const bytes = attempt(reading(what, path), () => readRegularFile(path, MAX_POLICY));
   return [readPolicy(bytes, path)];
 }
