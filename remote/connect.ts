@@ -1,6 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
 import { KilnError } from '../base/errors.ts';
@@ -73,7 +73,8 @@ function overTls({ host, port, tls = {} }: Extract<ServerAddress, { kind: 'tcp' 
     host,
     port,
     ALPNProtocols: ['h2'],
-    servername: tls.servername ?? host,
+    // A name in the handshake is never an address. The certificate is held to `host` then.
+    servername: tls.servername ?? (isIP(host) === 0 ? host : ''),
     ca: text('the CA', tls.cacert),
     cert: text('the certificate', tls.cert),
     key: text('the key', tls.key),

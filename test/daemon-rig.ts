@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { KILN, type Rig } from './rig.ts';
 
 /** `kiln serve` with flags of a test, on the store of a rig. */
@@ -42,4 +43,13 @@ export class Daemon implements AsyncDisposable {
     this.child.kill('SIGTERM');
     await this.ended();
   }
+}
+
+/** Returns a port of this host that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }

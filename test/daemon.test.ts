@@ -1,9 +1,8 @@
 import { readFileSync, statSync, symlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { declareServer } from '../cli/daemon/server-flags.ts';
-import { Daemon } from './daemon-rig.ts';
+import { Daemon, freePort } from './daemon-rig.ts';
 import { KILN, Rig, run } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 
@@ -116,6 +115,15 @@ test('over TLS, buildx builds with a certificate of the CA, and not without', as
   await remote('known', [trust, `cert=${tls.path('client.pem')}`, `key=${tls.path('client.key')}`]);
   const context = rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo built\n' });
   assert.match(await serve.build(['--builder', 'known', context]), /^#\d+ [\d.]+ built$/m);
+  const kiln = (query: string, expect: number) =>
+    rig.kiln(['build', `--builder=tcp://127.0.0.1:${port}?${query}`, '--progress=plain', context], {
+      expect,
+    });
+  const known = `${trust}&cert=${tls.path('client.pem')}&key=${tls.path('client.key')}`;
+  assert.match((await kiln(known, 0)).stderr, /CACHED/);
+  assert.match((await kiln(trust, 1)).stderr, /\[KILN_SERVER_/);
+  const stranger = await kiln(`cacert=${tls.path('client.pem')}`, 1);
+  assert.match(stranger.stderr, /cannot connect .*certificate.*\[KILN_SERVER_UNREACHABLE\]/);
   await remote('unknown', [trust]);
   for (const [name, status] of Object.entries({ known: 'running', unknown: 'inactive' }))
     assert.match((await serve.buildx(['inspect', name])).stdout, new RegExp(`Status: +${status}`));
@@ -178,14 +186,6 @@ async function certificates(rig: Rig): Promise<{ path(name: string): string }> {
     );
   }
   return { path: (name) => rig.path('tls', name) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 test.run();

@@ -10,9 +10,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry, TEST_LOGIN } from '../registry/testing/registry.ts';
 import { startTokenServer } from '../registry/testing/tokens.ts';
-import { KILN, processesWith, type Ran, type RunOptions, run, steps } from './rig.ts';
+import { Daemon, freePort } from './daemon-rig.ts';
+import { KILN, processesWith, type Ran, type RunOptions, run, steps, testImage } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 import { hostPrograms, whyNoSsh } from './sshd.ts';
+import { asUser, done, prepared, UID } from './user.ts';
 
 /*
  * `kiln build --builder ADDRESS`: builds that this process sends to a server. The client has no
@@ -266,6 +268,21 @@ test('a build that is cancelled ends elsewhere, too', async () => {
     assert.ok(Date.now() - gone < 10_000, 'the step still runs');
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+});
+
+test('an ordinary user needs no namespace to build elsewhere, and owns what comes', async () => {
+  const dockerfile = 'FROM busybox\nCOPY --chown=5:6 a.txt /d/\nRUN cat /d/a.txt\n';
+  await using rig = await prepared(dockerfile);
+  await rig.kiln(['load', '--quiet', '--input', testImage('busybox')], { expect: 0 });
+  const address = `tcp://127.0.0.1:${await freePort()}`;
+  await using _daemon = await new Daemon(rig, ['--addr', address]).listening();
+  const home = rig.path('home');
+  const build = ['build', '--builder', address, '--progress=plain', '-o', `${home}/out`];
+  const { stderr } = await done(asUser(rig, 'without ids', ...build, rig.path('c')));
+  assert.match(stderr, /^#\d+ [\d.]+ a$/m);
+  for (const path of ['out', 'out/d', 'out/d/a.txt'])
+    assert.is(statSync(`${home}/${path}`).uid, UID, path);
+  assert.equal(readdirSync(home), ['out']);
 });
 
 const noSsh = whyNoSsh();
