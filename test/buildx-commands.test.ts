@@ -33,6 +33,15 @@ test('a builder whose server has ended is shown as inactive', async () => {
   assert.match((await serve.buildx(['inspect', 'k'])).stdout, /^Status:\s+inactive$/m);
 });
 
+test('docker build without buildx goes to the builder that BUILDX_BUILDER names', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  rig.write('c', { Dockerfile: 'FROM busybox\nLABEL by=docker\n' });
+  await serve.docker(['build', '-t', 'plain', '--output', 'type=image', 'c']);
+  const shown = await rig.kiln(['inspect', '--format', '{{.Config.Labels.by}}', 'plain']);
+  assert.is(shown.stdout, 'docker\n');
+});
+
 test('buildx dial-stdio passes calls on to the server', async () => {
   await using serve = await ServeRig.create();
   const child = serve.startBuildx(['dial-stdio']);

@@ -196,6 +196,7 @@ const FLAGS: Readonly<Record<string, (t: Setting) => Promise<void>>> = {
     assert.is(meta['image.name'], 'docker.io/library/meta:1');
     assert.is(meta['containerimage.descriptor'].digest, meta['containerimage.digest']);
     assert.match(meta['buildx.build.ref'], /^k\/k0\//);
+    assert.match(meta['buildx.build.provenance'].buildType, /buildkit/);
   },
 
   async '--network'({ piped }) {
