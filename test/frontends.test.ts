@@ -150,6 +150,14 @@ test('the error that a frontend returns is shown, for a step with its own messag
   assert.match(client, /exit code: 9/);
 });
 
+test('a frontend runs processes in containers, and none is left when it returns', async () => {
+  const { stderr } = await build('container');
+  assert.match(stderr, /from the container/);
+  assert.match(stderr, /exit code: 5/);
+  assert.equal(processesWith('sleep 6127'), []);
+  checkGone();
+});
+
 test('forged graphs are refused one by one, and a forged result fails the build', async () => {
   const { stderr } = await failed('forged', 'KILN_FRONTEND_FAILED', 'no such ref');
   assert.not.match(stderr, 'TAKEN');

@@ -9,7 +9,7 @@ import { PbfReader } from 'pbf';
 import { message } from './graph.ts';
 
 const stdio = Duplex.from({ readable: process.stdin, writable: process.stdout });
-const session = connect('http://localhost', { createConnection: () => stdio });
+export const session = connect('http://localhost', { createConnection: () => stdio });
 
 /** The options of the build: `filename`, `target`, `build-arg:NAME`, … */
 export const options: ReadonlyMap<string, string> = new Map(

@@ -23,7 +23,7 @@ if (how === 'garbage') {
 } else {
   const bridge: typeof Bridge = await import('./bridge.ts' as string);
   const graph: typeof Graph = await import('./graph.ts' as string);
-  const { call, serve, solve, options } = bridge;
+  const { call, fieldsOf, serve, session, solve, options } = bridge;
   const { definitionOf, executed, message, source } = graph;
   const base = source('docker-image://busybox');
   const metadata = (name: string, text: string) => message([1, name], [2, text]);
@@ -86,6 +86,38 @@ if (how === 'garbage') {
         const socket = connect(53, '1.1.1.1');
         await new Promise((_, fail) => socket.once('error', fail));
         return message();
+      });
+      break;
+    case 'container':
+      // Processes over the base: one that is waited for, and one that is not.
+      await serve(async () => {
+        const ref = await solve(definitionOf(base));
+        const mount = message([3, '/'], [23, fieldsOf(ref).get(1)!]);
+        await call('NewContainer', message([1, 'c'], [2, mount]));
+        const stream = session.request({
+          ':method': 'POST',
+          ':path': '/moby.buildkit.v1.frontend.LLBBridge/ExecProcess',
+          'content-type': 'application/grpc',
+          te: 'trailers',
+        });
+        const begin = (process: string, command: string) => {
+          const meta = message([1, '/bin/sh'], [1, '-c'], [1, command]);
+          const init = message([1, 'c'], [2, meta], [3, 1], [3, 2]);
+          const bytes = message([1, process], [2, init]);
+          const prefix = Buffer.alloc(5);
+          prefix.writeUInt32BE(bytes.length, 1);
+          stream.write(Buffer.concat([prefix, bytes]));
+        };
+        begin('waits', 'sleep 6127');
+        begin('tells', 'echo from the container; exit 5');
+        let told = Buffer.alloc(0);
+        for await (const data of stream) {
+          told = Buffer.concat([told, data]);
+          // The last message of the process: Done.
+          if (told.includes(Buffer.from(message([1, 'tells'], [7, ''])))) break;
+        }
+        console.error(told.toString('latin1'));
+        return message([3, ref]);
       });
       break;
     case 'nested':
