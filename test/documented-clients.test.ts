@@ -74,22 +74,28 @@ function callsOfDocker(): readonly { readonly page: string; readonly words: read
 
 test("flags of Docker's clients in the documents exist", async () => {
   await using serve = await ServeRig.create();
+  const env = { BUILDX_EXPERIMENTAL: '1' };
   const helps = new Map<string, Promise<string>>();
-  const flagsOf = async (command: readonly string[]): Promise<ReadonlySet<string>> => {
+  const flagsOf = async (command: readonly string[]): Promise<string[]> => {
     const key = command.join(' ');
-    let help = helps.get(key);
-    if (!help)
-      helps.set(key, (help = serve.docker([...command, '--help']).then(({ stdout }) => stdout)));
-    return new Set([...(await help).matchAll(/^ +(?:(-\w), )?(--[a-z-]+)/gm)].flat());
+    const asked = async () => (await serve.docker([...command, '--help'], { env })).stdout;
+    const help = helps.get(key) ?? asked();
+    helps.set(key, help);
+    return [...(await help).matchAll(/^ +(?:(-\w), )?(--[a-z-]+)/gm)].flat();
   };
   const calls = callsOfDocker();
   assert.ok(calls.length > 5, JSON.stringify(calls));
   for (const { page, words } of calls) {
-    // Flags of `docker compose` itself stand before its command.
-    const [group = ''] = words;
-    const command = words.slice(1).find((word) => /^[a-z]+$/.test(word)) ?? '';
-    const known = new Set([...(await flagsOf([group])), ...(await flagsOf([group, command]))]);
-    for (const word of words) {
+    const [group = '', ...rest] = words;
+    const [command = '', inner = ''] = rest.filter((word) => /^[a-z]+$/.test(word));
+    const known = new Set([
+      // Flags of `docker compose` itself stand before its command.
+      ...(await flagsOf([group])),
+      ...(await flagsOf([group, command])),
+      // `docker buildx debug` has another command after its own flags.
+      ...(command === 'debug' ? await flagsOf([group, inner]) : []),
+    ]);
+    for (const word of rest) {
       const flag = /^--?[a-z][a-z-]*/.exec(word)?.[0];
       if (flag !== undefined) assert.ok(known.has(flag), `${page}: ${words.join(' ')}: ${flag}`);
     }
