@@ -83,7 +83,7 @@ test('a build is exported with its log, its error and the trace of client and se
   const { manifests } = JSON.parse((await run(['cat', rig.path('index.json')])).stdout);
   const { config, layers } = JSON.parse(await read(manifests[0].digest));
   const record = JSON.parse(await read(config.digest));
-  assert.equal([record.numTotalSteps, record.numCompletedSteps], [4, 4]);
+  assert.equal([record.numTotalSteps, record.numCompletedSteps], [5, 5]);
   assert.match(record.error.message, /exit code: 7/);
   const blob = async (type: string) =>
     await read(layers.find(({ mediaType }: { mediaType: string }) => mediaType === type).digest);
@@ -102,22 +102,42 @@ test('a build that its user cancels is canceled, one that runs is running', asyn
     const args = ['history', 'ls', '--filter', `status=${status}`, '--format', '{{json .}}'];
     return (await serve.buildx(args)).stdout.trim().split('\n').filter(Boolean);
   };
-  let running: Promise<string[]> | undefined;
+  let shown: Promise<{ status: string; logs: string }> | undefined;
+  const show = async (cancel: () => void) => {
+    try {
+      const { status, ref } = JSON.parse((await listed('running'))[0] ?? '{}');
+      const { stderr } = await serve.buildx(['history', 'logs', ref.split('/').at(-1)], {
+        expect: undefined,
+        watch: (output) => {
+          if (/^#\d+ [\d.]+ up$/m.test(output)) cancel();
+        },
+      });
+      return { status, logs: stderr };
+    } finally {
+      cancel();
+    }
+  };
   const ran = await serve.buildx(['build', '--progress=plain', context], {
     expect: undefined,
     watch: (output, kill) => {
-      if (running || !/^#\d+ [\d.]+ up$/m.test(output)) return;
-      running = listed('running');
-      void running.finally(() => kill('SIGINT'));
+      if (shown || !/^#\d+ [\d.]+ up$/m.test(output)) return;
+      let isCancelled = false;
+      shown = show(() => {
+        // Twice means at once.
+        if (!isCancelled) kill('SIGINT');
+        isCancelled = true;
+      });
     },
   });
   assert.match(ran.stderr, /context canceled/);
-  const [one] = (await running) ?? [];
-  assert.is(JSON.parse(one ?? '{}').status, 'Running');
+  // Who asks later for the log of a build that runs is told what came before.
+  const { status, logs } = (await shown) ?? {};
+  assert.is(status, 'Running');
+  assert.match(logs ?? '', /^#\d+ [\d.]+ up$/m);
   assert.is((await listed('canceled')).length, 1);
   assert.equal(await listed('error'), []);
-  const shown = (await serve.buildx(['history', 'inspect'])).stdout;
-  assert.match(shown, /^Status:\s+Canceled$/m);
+  const { stdout } = await serve.buildx(['history', 'inspect']);
+  assert.match(stdout, /^Status:\s+Canceled$/m);
 });
 
 test('the history outlives a killed server, as long as its configuration says', async () => {

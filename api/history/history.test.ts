@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
@@ -27,6 +30,8 @@ import { LLBBridge } from '../proto/gateway.gen.ts';
 import { StatusSchema } from '../proto/rpc-status.gen.ts';
 import { TraceService } from '../proto/trace.gen.ts';
 import { serve } from '../serve.ts';
+import type { TraceCollector } from '../trace/otlp-export.ts';
+import { spansOf } from '../trace/otlp-spans.ts';
 
 /** A server over a store, which may have been another server's before. */
 class HistoryRig implements AsyncDisposable {
@@ -40,7 +45,7 @@ class HistoryRig implements AsyncDisposable {
     this.#running = running;
   }
 
-  static async open(directory: string): Promise<HistoryRig> {
+  static async open(directory: string, traces?: TraceCollector): Promise<HistoryRig> {
     const socket = join(directory, 's');
     await using running = new AsyncDisposableStack();
     const engine = running.use(openKiln({ root: join(directory, 'store') }));
@@ -48,7 +53,7 @@ class HistoryRig implements AsyncDisposable {
     running.defer(() => assert.equal(bugs, []));
     const addresses = [{ kind: 'unix', path: socket } as const];
     const tell = (error: unknown) => bugs.push(error);
-    running.use(await serve({ engine, addresses, version: 'test', tell }));
+    running.use(await serve({ engine, addresses, version: 'test', tell, traces }));
     const client = running.use(new TestGrpcClient(socket));
     return new HistoryRig(client, engine.store.logs, running.move());
   }
@@ -316,6 +321,35 @@ test('a trace has the steps of the build below the span of its client', async ()
   ]);
   assert.equal(own.Attributes, [{ Key: 'n', Value: { Type: 'INT64', Value: 7 } }]);
   assert.equal(own.Status, { Code: 1, Description: 'why' });
+});
+
+test('a collector gets the spans of builds, and those of clients', async () => {
+  const names: string[] = [];
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part);
+    const message = fromBinary(TraceService.method.export.input, Buffer.concat(parts));
+    names.push(...spansOf(message).map(({ name }) => name));
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`;
+  try {
+    await using rig = await HistoryRig.open(directory, {
+      protocol: 'http/protobuf',
+      url,
+      headers: {},
+    });
+    await rig.build('a');
+    const ids = { traceId: Buffer.alloc(16, 1), spanId: Buffer.alloc(8, 1) };
+    await rig.client.call(TraceService.method.export, {
+      resourceSpans: [{ scopeSpans: [{ spans: [{ ...ids, name: 'of a client' }] }] }],
+    });
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+  assert.equal(names.sort(), ['moby.buildkit.v1.Control/Solve', 'of a client', 'writes a']);
 });
 
 test.run();
