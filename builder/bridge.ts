@@ -8,7 +8,7 @@ import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { resolverWithProgress } from './frontend-request.ts';
 import { imageSourcesOf } from './image-sources.ts';
-import type { BuildRequest, CacheFromSpec } from './request.ts';
+import type { BuildRequest, CacheFromSpec, CacheToSpec } from './request.ts';
 import { type LocalDirectory, lendToSteps } from './session/lend.ts';
 import { openSolving, type Solving } from './solving.ts';
 import type { MetaServices } from './source-meta.ts';
@@ -65,12 +65,18 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
   const { engine, progress, signal, scope } = context;
   const layouts: Bridge['layouts'] = new Map();
   const locals: Bridge['locals'] = new Map();
+  const trusted = new Set<string>();
+  const trust = (specs: readonly (CacheFromSpec | CacheToSpec)[]) => {
+    for (const spec of specs)
+      if (spec.type === 'registry' && spec.insecure) trusted.add(spec.ref.domain);
+  };
+  trust([...context.request.cacheFrom, ...context.request.cacheTo]);
   const emulated: EmulatedStep[] = [];
   let caches: BuildCaches | undefined;
   const session = scope.use(
     await lendToSteps(
       context,
-      { locals, layouts },
+      { locals, layouts, trusted },
       {
         onEmulated: (step) => void emulated.push(step),
         onLayer: (layer) => {
@@ -101,7 +107,10 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
     layouts,
     locals,
     gate,
-    importCaches: async (specs) => (await openCaches()).import(specs),
+    async importCaches(specs) {
+      trust(specs);
+      (await openCaches()).import(specs);
+    },
     depth: 0,
   };
 }

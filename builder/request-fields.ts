@@ -122,7 +122,15 @@ const epoch: FieldCheck = (value, field, invalid) => {
 };
 
 const typedOutput = union<'type', OutputSpec>('type', {
-  image: { image, push: flag, store: flag, canonical: flag, byDigest: flag, epoch },
+  image: {
+    image,
+    push: flag,
+    store: flag,
+    canonical: flag,
+    byDigest: flag,
+    insecure: optional(flag),
+    epoch,
+  },
   oci: { image, tar: flag, epoch },
   docker: { image, destination: optional(place), epoch },
   tar: { destination: place, attestationPrefix: optional(text), epoch },
@@ -270,7 +278,7 @@ export const REQUEST_FIELDS: {
   cacheFrom: {
     form: listOf(
       union<'type', CacheFromSpec>('type', {
-        registry: { ref: reference },
+        registry: { ref: reference, insecure: optional(flag) },
         local: {
           src: text,
           tag: optional(text),
@@ -285,7 +293,7 @@ export const REQUEST_FIELDS: {
     form: listOf(
       union<'type', CacheToSpec>('type', {
         inline: {},
-        registry: { ref: reference, ...CACHE_FORM },
+        registry: { ref: reference, insecure: optional(flag), ...CACHE_FORM },
         local: { dest: text, tag: text, ...CACHE_FORM },
       }),
     ),

@@ -137,7 +137,12 @@ export type CacheToSpec = { readonly type: 'inline' } | CacheFileSpec;
 /** A cache apart from the image: at a reference in a registry, or in a directory. */
 export type CacheFileSpec = CacheToOptions &
   (
-    | { readonly type: 'registry'; readonly ref: Reference }
+    | {
+        readonly type: 'registry';
+        readonly ref: Reference;
+        /** Plain http and any certificate will do. */
+        readonly insecure?: boolean | undefined;
+      }
     | { readonly type: 'local'; readonly dest: string; readonly tag: string }
   );
 

@@ -60,6 +60,8 @@ export interface ImageNaming {
   readonly canonical: boolean;
   /** Write no tag to the registry. The names then have no tag. */
   readonly byDigest: boolean;
+  /** The registry may use plain http, and any certificate. */
+  readonly insecure?: boolean | undefined;
 }
 
 /**
@@ -214,6 +216,7 @@ function imageOutput(
   type: ExportType,
 ): OutputSpec {
   const byDigest = reader.flag('push-by-digest') ?? false;
+  const insecure = reader.flag('registry.insecure') ?? false;
   for (const ignored of ['unpack', 'dangling-name-prefix']) reader.text(ignored);
   return {
     type: 'image',
@@ -222,6 +225,7 @@ function imageOutput(
     store: reader.flag('store') ?? type === 'image',
     canonical: reader.flag('name-canonical') ?? false,
     byDigest,
+    ...(insecure && { insecure }),
   };
 }
 

@@ -5,7 +5,7 @@ import type { TypedAttributes } from './build-words.ts';
 /** Writes a cache that is read in the words of the API: the inverse of `cacheFromOf`. */
 export function cacheFromWords(spec: CacheFromSpec): TypedAttributes {
   const { type } = spec;
-  if (spec.type === 'registry') return { type, attrs: { ref: formatReference(spec.ref) } };
+  if (spec.type === 'registry') return { type, attrs: inRegistry(spec) };
   const { src, tag, digest } = spec;
   return { type, attrs: { src, ...(tag && { tag }), ...(digest && { digest }) } };
 }
@@ -24,6 +24,10 @@ export function cacheToWords(spec: CacheToSpec): TypedAttributes {
     ...(spec.ignoreError && { 'ignore-error': 'true' }),
   };
   return spec.type === 'registry'
-    ? { type, attrs: { ref: formatReference(spec.ref), ...common } }
+    ? { type, attrs: { ...inRegistry(spec), ...common } }
     : { type, attrs: { dest: spec.dest, tag: spec.tag, ...common } };
+}
+
+function inRegistry({ ref, insecure }: Extract<CacheFromSpec, { type: 'registry' }>) {
+  return { ref: formatReference(ref), ...(insecure && { 'registry.insecure': 'true' }) };
 }

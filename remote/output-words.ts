@@ -22,6 +22,7 @@ export function outputWords(
           store: output.store ? undefined : 'false',
           'name-canonical': onlyTrue(output.canonical),
           'push-by-digest': onlyTrue(output.byDigest),
+          'registry.insecure': onlyTrue(output.insecure ?? false),
         }),
       };
     case 'oci': {

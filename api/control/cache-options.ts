@@ -35,7 +35,11 @@ export async function readCacheOptions(
   return {
     cacheFrom: await readImports(read, places, warn),
     cacheTo: written.map((entry) =>
-      cacheToOf(attributesOf(entry, '--cache-to'), (path) => places.take(path)),
+      cacheToOf(
+        attributesOf(entry, '--cache-to'),
+        (path) => places.take(path),
+        unknownOf(entry, warn),
+      ),
     ),
   };
 }
@@ -57,7 +61,7 @@ export async function readImports(
   const specs: CacheFromSpec[] = [];
   for (const entry of entries)
     try {
-      specs.push(await importOf(entry, places));
+      specs.push(await importOf(entry, places, warn));
     } catch (error) {
       if (!(error instanceof KilnError || error instanceof ConnectError)) throw error;
       warn(`a cache is not read: ${messageOf(error)}`);
@@ -65,15 +69,27 @@ export async function readImports(
   return specs;
 }
 
-async function importOf(entry: CacheEntry, places: ClientCaches): Promise<CacheFromSpec> {
+/** As with BuildKit, unknown attributes change nothing. */
+function unknownOf({ type }: CacheEntry, warn: (sentence: string) => void) {
+  return (names: readonly string[]) =>
+    warn(`a cache of type=${type} has no attribute ${names.join(', ')}, which is ignored`);
+}
+
+async function importOf(
+  entry: CacheEntry,
+  places: ClientCaches,
+  warn: (sentence: string) => void,
+): Promise<CacheFromSpec> {
   const { src = '', digest = '' } = entry.attrs;
   // The client tells by its digest which of the caches in the directory it means.
   const path =
     entry.type === 'local' && isDigest(digest) ? await places.bring(src, digest) : undefined;
-  const spec = cacheFromOf(attributesOf(entry, '--cache-from'), () => {
+  const place = () => {
     if (path !== undefined) return path;
     throw new KilnError('KILN_CACHE_INVALID', 'a cache in a directory needs the attribute digest');
-  });
+  };
+  const attributes = attributesOf(entry, '--cache-from');
+  const spec = cacheFromOf(attributes, place, unknownOf(entry, warn));
   return spec.type === 'local' ? { ...spec, shownAs: src } : spec;
 }
 

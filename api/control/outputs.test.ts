@@ -32,6 +32,16 @@ test('annotations are ignored where there is no image, as buildx gives them to a
   assert.is(spec?.type === 'image' && spec.image.annotations.length, 1);
 });
 
+test('a registry may be called insecure, and only then it may be', () => {
+  const insecure = (attrs: Record<string, string>) => {
+    const [spec] = read('image', { push: 'true', ...attrs }).specs;
+    return spec?.type === 'image' && spec.insecure;
+  };
+  assert.is(insecure({ 'registry.insecure': 'true' }), true);
+  assert.is(insecure({ 'registry.insecure': 'false' }), undefined);
+  assert.is(insecure({}), undefined);
+});
+
 test('an attribute with a wrong value is an error', () => {
   assert.throws(() => read('local', { 'platform-split': 'perhaps' }), /neither true nor false/);
   assert.throws(() => read('shell', {}), /unknown type "shell"/);

@@ -20,11 +20,18 @@ export function cacheAttributes(
 /** Makes the path of a local cache absolute. Throws where the caller has no files on this host. */
 export type CachePlace = (path: string) => string;
 
+/** Is told the attributes that nothing knows. Without it they are refused. */
+export type IgnoreUnknown = (names: readonly string[]) => void;
+
 /**
  * Parses the attributes of a cache that is read. Throws KILN_CACHE_INVALID and
  * KILN_CACHE_UNSUPPORTED.
  */
-export function cacheFromOf(reader: FlagAttributes, pathOf: CachePlace): CacheFromSpec {
+export function cacheFromOf(
+  reader: FlagAttributes,
+  pathOf: CachePlace,
+  ignore?: IgnoreUnknown,
+): CacheFromSpec {
   const type = typeOf(reader);
   if (type === 'inline')
     throw reader.fail(
@@ -33,24 +40,28 @@ export function cacheFromOf(reader: FlagAttributes, pathOf: CachePlace): CacheFr
     );
   const spec: CacheFromSpec =
     type === 'registry'
-      ? { type, ref: referenceOf(reader) }
+      ? { type, ref: referenceOf(reader), ...insecureIn(reader) }
       : {
           type,
           src: pathOf(reader.required('src')),
           tag: reader.text('tag'),
           digest: digestOf(reader),
         };
-  reader.end();
+  endOf(reader, ignore);
   return spec;
 }
 
 /** Parses the attributes of a cache that is written. Throws what `cacheFromOf` does. */
-export function cacheToOf(reader: FlagAttributes, pathOf: CachePlace): CacheToSpec {
+export function cacheToOf(
+  reader: FlagAttributes,
+  pathOf: CachePlace,
+  ignore?: IgnoreUnknown,
+): CacheToSpec {
   const type = typeOf(reader);
   if (type === 'inline') {
     // An inline cache always has mode=min, as in BuildKit.
     for (const ignored of ['mode', 'ignore-error']) reader.text(ignored);
-    reader.end();
+    endOf(reader, ignore);
     return { type };
   }
   const ociTypes = reader.flag('oci-mediatypes') ?? true;
@@ -63,7 +74,7 @@ export function cacheToOf(reader: FlagAttributes, pathOf: CachePlace): CacheToSp
   const { compression = 'gzip', level } = reader.compression();
   const place =
     type === 'registry'
-      ? { type, ref: tagged(reader) }
+      ? { type, ref: tagged(reader), ...insecureIn(reader) }
       : { type, dest: pathOf(reader.required('dest')), tag: reader.text('tag') ?? 'latest' };
   const spec: CacheToSpec = {
     ...place,
@@ -75,7 +86,7 @@ export function cacheToOf(reader: FlagAttributes, pathOf: CachePlace): CacheToSp
     forceCompression: reader.flag('force-compression') ?? false,
     ignoreError: reader.flag('ignore-error') ?? false,
   };
-  reader.end();
+  endOf(reader, ignore);
   return spec;
 }
 
@@ -87,6 +98,10 @@ function typeOf(reader: FlagAttributes): (typeof TYPES)[number] {
     'use type=registry, or type=local with a directory that your CI service keeps',
     'KILN_CACHE_UNSUPPORTED',
   );
+}
+
+function insecureIn(reader: FlagAttributes): { readonly insecure?: true } {
+  return reader.flag('registry.insecure') ? { insecure: true } : {};
 }
 
 /** Reads `ref` of a cache that is written: a reference without a digest. */
@@ -111,4 +126,9 @@ function digestOf(reader: FlagAttributes): Digest | undefined {
   const value = reader.text('digest');
   if (value === undefined || isDigest(value)) return value;
   throw reader.fail(`digest=${value} is not a sha256 digest`, undefined);
+}
+
+function endOf(reader: FlagAttributes, ignore: IgnoreUnknown | undefined): void {
+  if (!ignore) reader.end();
+  else if (reader.unasked.length > 0) ignore(reader.unasked);
 }

@@ -5,6 +5,7 @@ import type { AssembledImage } from '../../exporter/image.ts';
 import { imageStoreExporter } from '../../exporter/image-store.ts';
 import type { Destination, OutputSpec as ExportSpec } from '../../exporter/output-spec.ts';
 import type { RegistryOptions } from '../../registry/client.ts';
+import { trusting } from '../../registry/trusted-hosts.ts';
 import { storeFailure } from '../../snapshotter/store/store-errors.ts';
 import type { Engine } from '../engine.ts';
 import type { Session } from '../session.ts';
@@ -117,7 +118,11 @@ async function exporterFor(
   switch (spec.type) {
     case 'image':
       return spec.push
-        ? (await import('./push-exporter.ts')).pushExporter(engine, registry, spec)
+        ? (await import('./push-exporter.ts')).pushExporter(
+            engine,
+            registryFor(spec, registry),
+            spec,
+          )
         : imageStoreExporter(engine, spec);
     case 'oci':
       return (await import('../../exporter/oci.ts')).ociExporter(engine, spec);
@@ -132,4 +137,13 @@ async function exporterFor(
     case 'local':
       return (await import('../../exporter/local.ts')).localExporter(engine, spec);
   }
+}
+
+/** How registries are reached for an output. */
+function registryFor(
+  { insecure, image }: Extract<ExportSpec, { type: 'image' }>,
+  registry: RegistryOptions,
+): RegistryOptions {
+  if (!insecure) return registry;
+  return trusting(registry, new Set(image.names.map(({ domain }) => domain)));
 }

@@ -1,3 +1,4 @@
+import { trusting } from '../../registry/trusted-hosts.ts';
 import type { DirectoryResult } from '../../solver/result.ts';
 import {
   type StepSession,
@@ -27,6 +28,8 @@ export interface FoundPlaces {
   readonly locals: ReadonlyMap<string, LocalDirectory>;
   /** Paths of OCI layouts. */
   readonly layouts: ReadonlyMap<string, string>;
+  /** Hosts of registries that may use plain http or any certificate. */
+  readonly trusted: ReadonlySet<string>;
 }
 
 /**
@@ -36,7 +39,7 @@ export interface FoundPlaces {
  */
 export async function lendToSteps(
   context: BuildContext,
-  { locals, layouts }: FoundPlaces,
+  { locals, layouts, trusted }: FoundPlaces,
   told: Pick<StepSessionOptions, 'onEmulated' | 'onLayer'>,
 ): Promise<StepSession> {
   const { request, engine, session, progress } = context;
@@ -66,7 +69,7 @@ export async function lendToSteps(
       // A graph that no frontend made names layouts of the caller as they are.
       return (await session.directory(`oci:${name}@${digest}`, WHOLE)).path;
     },
-    registry: await registryOf(context),
+    registry: trusting(await registryOf(context), trusted),
     // Asking for the host's network for all steps includes the entitlement.
     allowed: new Set(
       request.network === 'host' ? [...request.allow, 'network.host'] : request.allow,

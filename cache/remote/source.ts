@@ -20,7 +20,12 @@ import type { RemoteRecord } from './record.ts';
 
 /** The location of a cache, as given by `--cache-from`. */
 export type CacheSource =
-  | { readonly type: 'registry'; readonly ref: Reference }
+  | {
+      readonly type: 'registry';
+      readonly ref: Reference;
+      /** Plain http and any certificate will do. */
+      readonly insecure?: boolean | undefined;
+    }
   | {
       readonly type: 'local';
       readonly src: string;
