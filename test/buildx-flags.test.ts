@@ -10,6 +10,7 @@ import {
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
+import { loadingEngine } from './loading-engine.ts';
 import { type Rig, type RunOptions, run, steps } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 import { hostPrograms } from './sshd.ts';
@@ -183,8 +184,23 @@ const FLAGS: Readonly<Record<string, (t: Setting) => Promise<void>>> = {
     assert.is(shown.stdout, 'c d\n');
   },
 
-  async '--load'({ build }) {
-    const failed = await build(['--load', '-t', 'loaded', 'c'], { expect: 1 });
+  async '--load'({ rig, build }) {
+    const load = (path: string, options?: RunOptions) =>
+      build(['--load', '-t', 'loaded:1', 'c'], {
+        ...options,
+        env: { DOCKER_HOST: `unix://${path}` },
+      });
+    for (const hasContainerd of [false, true]) {
+      const path = rig.path(`engine${hasContainerd ? 1 : 0}.sock`);
+      await using engine = await loadingEngine(path, hasContainerd);
+      await load(path);
+      rig.write('.', { 'loaded.tar': engine.loaded[0]! });
+      const list = await run(['tar', '-tf', rig.path('loaded.tar')], { expect: 0 });
+      assert.is(/^manifest\.json$/m.test(list.stdout), !hasContainerd);
+      await rig.kiln(['load', '-q', '-i', 'loaded.tar'], { expect: 0 });
+      await rig.kiln(['rmi', 'loaded:1'], { expect: 0 });
+    }
+    const failed = await load(rig.path('no-engine.sock'), { expect: 1 });
     assert.match(failed, 'the client did not take the output of type=docker');
     assert.match(failed, 'with --load, the client needs a Docker engine');
     assert.not.match(failed, 'attestations');

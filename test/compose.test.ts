@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
+import { loadingEngine } from './loading-engine.ts';
 import { cat, run, steps } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 
@@ -106,6 +107,21 @@ test('docker compose build without a Docker engine: every service stays in the s
   });
   assert.is(shown.stdout, 'yes-please app\n');
   assert.match(readFileSync(rig.path('cache/index.json'), 'utf8'), 'sha256:');
+});
+
+test('docker compose build loads each service into the Docker engine that there is', async () => {
+  await using serve = await shop('busybox');
+  const { rig } = serve;
+  const path = rig.path('engine.sock');
+  await using engine = await loadingEngine(path, false);
+  await serve.docker(['compose', 'build'], { env: { ...ENV, DOCKER_HOST: `unix://${path}` } });
+  assert.is(engine.loaded.length, 2);
+  for (const archive of engine.loaded) {
+    rig.write('.', { 'loaded.tar': archive });
+    await rig.kiln(['load', '-q', '-i', 'loaded.tar'], { expect: 0 });
+  }
+  for (const name of ['base', 'app:1', 'app:extra'])
+    await rig.kiln(['inspect', `example.com/shop/${name}`], { expect: 0 });
 });
 
 test('docker compose build says what is missing when there is no engine to load into', async () => {
