@@ -11,7 +11,7 @@ import { hostPlatform } from '../../registry/platforms.ts';
 import { fileChanges } from '../../solver/llb/builder.ts';
 import { marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
 import { seal } from '../../solver/llb/draft.ts';
-import { type ExecMeta, type ExecOp, META } from '../../solver/llb/exec-op.ts';
+import { type ExecMeta, type ExecOp, META, SECRET_ENV } from '../../solver/llb/exec-op.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { MOUNT, MOUNT_TYPE, type Mount } from '../../solver/llb/mount.ts';
 import { encode } from '../../solver/llb/wire.ts';
@@ -256,6 +256,28 @@ test('a process gets signals, a terminal, and its end with its container', async
     const told = await run.all(id);
     assert.ok(told.endsWith('[exit 255 context canceled][done]'), told);
   }
+});
+
+test('a process gets what its platform and its secrets are by default', async () => {
+  if (reason) return;
+  const run = new Processes();
+  for (const [id, os, path] of [
+    ['linux', 'linux', '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+    ['windows', 'windows', 'c:\\Windows\\System32;c:\\Windows;'],
+  ] as const) {
+    await open(id, { platform: { os } });
+    const secretenv = [
+      encode((out) => SECRET_ENV.write(out, { id: 's', name: 'S', optional: true })),
+    ];
+    run.script(id, 'echo "$PATH ${S-unset}|"', { containerId: id, secretenv });
+    const told = await run.all(id);
+    assert.ok(told.includes(path) && told.includes(' |'), told);
+  }
+  const secretenv = [
+    encode((out) => SECRET_ENV.write(out, { id: 's', name: 'S', optional: false })),
+  ];
+  run.script('missing', 'echo', { containerId: 'linux', secretenv });
+  assert.match(await run.all('missing'), /\[exit 255 secret s: not found/);
 });
 
 test('what a build does not allow does not run, and a wrong message ends its stream', async () => {

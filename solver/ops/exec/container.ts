@@ -1,4 +1,5 @@
 import { CancelledError, KilnError } from '../../../base/errors.ts';
+import type { Platform } from '../../../base/platform.ts';
 import type { ProcessIO, RunningProcess } from '../../../executor/executor.ts';
 import { type ProcessStreams, pipeStreams } from '../../../executor/process-streams.ts';
 import { type TerminalStreams, terminalStreams } from '../../../executor/terminal-streams.ts';
@@ -78,9 +79,10 @@ class LocalContainer implements Container {
       ...(hostname && { hostname }),
       ...(extraHosts && { extraHosts }),
     };
-    const op = { ...this.#op, meta: withTerm(meta, command), security, secretenv };
+    const named = withDefaults(meta, command, this.#platform);
+    const op = { ...this.#op, meta: named, security, secretenv };
     checkAllowed(op, this.#session.allowed);
-    const spec = await processSpec(op, this.#platform, this.#mounts, this.#world, this.#session);
+    const spec = await processSpec(op, this.#runsOn(), this.#mounts, this.#world, this.#session);
     const { executor } = this.#world;
     const ended = AbortSignal.any([signal, this.#released.signal]);
     const first = this.#first;
@@ -97,6 +99,13 @@ class LocalContainer implements Container {
       );
     });
     return await this.#keep(begin((io) => beside.run(spec, io, ended), command, output));
+  }
+
+  /** The platform of the programs. One that names no processor is for that of the host. */
+  #runsOn(): Platform | undefined {
+    if (this.#platform?.os !== 'linux') return undefined;
+    const { architecture } = this.#platform;
+    return { ...this.#platform, architecture: architecture || this.#world.platform.architecture };
   }
 
   async #keep({ running, started }: Begun): Promise<ContainerProcess> {
@@ -192,8 +201,19 @@ async function forward(
   if (open.has(stream)) await output(stream, undefined);
 }
 
-function withTerm(meta: ExecMeta, { terminal }: ContainerCommand): ExecMeta {
-  return terminal && !meta.env.some((entry) => entry.startsWith('TERM='))
-    ? { ...meta, env: [...meta.env, 'TERM=xterm'] }
-    : meta;
+/** As with BuildKit, a container for Windows gets its PATH, although its programs run here. */
+const WINDOWS_PATH =
+  'PATH=c:\\Windows\\System32;c:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0';
+
+/** Adds variables that the process does not set. */
+function withDefaults(
+  meta: ExecMeta,
+  { terminal }: ContainerCommand,
+  platform: Platform | undefined,
+): ExecMeta {
+  const lacks = (name: string) => !meta.env.some((entry) => entry.startsWith(`${name}=`));
+  const env = [...meta.env];
+  if (platform?.os === 'windows' && lacks('PATH')) env.push(WINDOWS_PATH);
+  if (terminal && lacks('TERM')) env.push('TERM=xterm');
+  return { ...meta, env };
 }
