@@ -135,6 +135,8 @@ export interface LeftResults {
   readonly after: readonly (BuildResult | undefined)[];
   /** The index of the file action that failed. */
   readonly action?: number | undefined;
+  /** The index of the input that could not be read for the key. It is the only one of `before`. */
+  readonly cache?: number | undefined;
 }
 
 /** Receives what an op that failed has left. `leave` makes the results. */

@@ -15,7 +15,7 @@ import { type ExecMeta, type ExecOp, META, SECRET_ENV } from '../../solver/llb/e
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import { MOUNT, MOUNT_TYPE, type Mount } from '../../solver/llb/mount.ts';
 import { encode } from '../../solver/llb/wire.ts';
-import { exec, llb } from '../../solver/testing/graph.ts';
+import { copy, exec, llb } from '../../solver/testing/graph.ts';
 import type { SolveDetail } from '../grpc/solve-failure.ts';
 import { TestGrpcClient, type TestStream } from '../grpc/test-client-fixture.ts';
 import { Control } from '../proto/control.gen.ts';
@@ -411,6 +411,17 @@ test('the error of a file action says which one failed, and names what it has le
   const run = new Processes();
   run.script('1', 'busybox test -d /left/made && echo there');
   assert.match(await run.all('1'), /^\[started\]there\n/);
+});
+
+test('the error of a file that is not there names the tree that lacks it', async () => {
+  if (reason) return;
+  const details = detailsOf(await failed(copy(tree, '/missing', '/x')));
+  const { inputIDs, mountIDs, cache } = details['Solve'] as unknown as SolveDetail;
+  assert.equal([inputIDs.length, mountIDs, cache], [1, [], { index: 0 }]);
+  await open('c', { mounts: [mount({ dest: '/problem', resultID: inputIDs[0]! })] });
+  const run = new Processes();
+  run.script('1', 'busybox ls /problem');
+  assert.match(await run.all('1'), /^\[started\]bin\n/);
 });
 
 test('a build is told the graphs that its client has brought', async () => {

@@ -35,14 +35,15 @@ function detailed(error: unknown, { failed, kept }: DrivenBuild): unknown {
   const vertex = failureIn(error)?.vertex;
   if (!(error instanceof KilnError) || !vertex || vertex.bytes.byteLength > MAX_OP) return error;
   const left = failed?.leftBy(vertex.digest);
-  // A client expects an ID for each mount of a process.
+  // A client expects an ID for each mount of a process that has run.
   if (vertex.op.kind === 'exec' && !left) return error;
-  const { before = [], after = [], action } = left ?? {};
+  const { before = [], after = [], action, cache } = left ?? {};
   const detail = {
     inputIDs: before.map((result) => kept.add(result)),
     mountIDs: after.map((result) => kept.add(result)),
     op: opJson(vertex.bytes),
     ...(action !== undefined && { file: { index: action } }),
+    ...(cache !== undefined && { cache: { index: cache } }),
   };
   return error.with({ cause: new SolveFailure(detail, error.cause) });
 }

@@ -8,6 +8,8 @@ export interface SolveDetail {
   readonly op: unknown;
   /** The file action that failed. */
   readonly file?: { readonly index: number };
+  /** The input that could not be read for the key of the op: then it is the only one. */
+  readonly cache?: { readonly index: number };
 }
 
 /** A cause of an error. The client may open containers of the results that it names. */

@@ -13,6 +13,7 @@ import { inputKeys, keyParts, secretParts } from './exec/key.ts';
 import { LastOutput } from './exec/last-output.ts';
 import { type OpenMounts, openMounts } from './exec/mounts.ts';
 import { networkOf, processSpec } from './exec/process.ts';
+import { keepingInputs } from './keep-inputs.ts';
 
 /**
  * The op of a RUN: one process on a root file system, with mounts. The root and every mount that is
@@ -34,7 +35,7 @@ export function execOp(
       checkAllowed(op, session.allowed);
       return {
         parts: [...keyParts(op, platform), ...(await secretParts(op, session))],
-        inputs: inputKeys(op, inputCount, world, session),
+        inputs: keepingInputs(inputKeys(op, inputCount, world, session), report),
         volatile: false,
       };
     },

@@ -12,6 +12,7 @@ import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from
 import { type FileServices, type HashedDirectories, runActions } from './file/run-actions.ts';
 import { openTreeOf } from './file/tree.ts';
 import { wire } from './file/wiring.ts';
+import { keepingInputs } from './keep-inputs.ts';
 
 /** The services that file ops use. */
 export interface FileOpWorld extends Omit<FileServices, 'hasher'> {
@@ -34,7 +35,10 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
       const hosted = { ...world, hasher: world.hasher(sessionOf(report)) };
       return {
         parts: actionParts(op, inputCount),
-        inputs: reads.map((input) => inputKey(input, hosted, hashed)),
+        inputs: keepingInputs(
+          reads.map((input) => inputKey(input, hosted, hashed)),
+          report,
+        ),
         volatile: false,
       };
     },
