@@ -128,11 +128,11 @@ export async function askFrontend(
   if (opened.kind === 'image')
     return { request, dockerfile: opened.dockerfile, ...(await opened.ask()) };
   const { gateway, inputs, solving, showIgnore } = opened;
-  const { targets } = await frontend.solve(gateway, inputs);
+  const { targets, epoch } = await frontend.solve(gateway, inputs);
   showIgnore();
   // The graph may name directories of this frontend. This call gives them to the solver.
   solving();
-  return { request, targets, dockerfile: inputs.dockerfile };
+  return { request: { ...request, epoch }, targets, dockerfile: inputs.dockerfile };
 }
 
 /** The frontend that has the name in the request. One in an image is opened instead of it. */

@@ -67,6 +67,7 @@ const image = fields<ImageOptions>({
   annotations: listOf(object),
   alwaysIndex: flag,
   rewriteTimestamp: flag,
+  marksRewritten: flag,
 });
 
 const textsByName: FieldCheck = (value, field, invalid) => {

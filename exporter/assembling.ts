@@ -50,7 +50,13 @@ export function packedImage(
 ): Promise<AssembledImage> {
   const ociTypes = usesOciTypes(wantsOci, context);
   const part = packedParts(
-    { ...services, ociTypes, signal: context.signal, clamp: clampOf(image, context.epoch) },
+    {
+      ...services,
+      ociTypes,
+      signal: context.signal,
+      clamp: clampOf(image, context.epoch),
+      marksClamp: image.marksRewritten,
+    },
     wantedForm(image, context.epoch),
   );
   return assembledImage(targets, context, report, { image, ociTypes, part });

@@ -25,6 +25,8 @@ export interface ImageOptions {
    * same bytes. The default is true.
    */
   readonly rewriteTimestamp: boolean;
+  /** Layers whose times were limited say so, as with `rewrite-timestamp=true` of BuildKit. */
+  readonly marksRewritten: boolean;
 }
 
 /** A file at an absolute path. */
@@ -245,8 +247,15 @@ function imageOptions(
     ociTypes: reader.flag('oci-mediatypes'),
     annotations: reader.matching(parseAnnotation),
     alwaysIndex: reader.flag('multi-platform') ?? false,
-    rewriteTimestamp: reader.flag('rewrite-timestamp') ?? true,
+    ...rewriting(reader),
   };
+}
+
+function rewriting(
+  reader: FlagAttributes,
+): Pick<ImageOptions, 'rewriteTimestamp' | 'marksRewritten'> {
+  const asked = reader.flag('rewrite-timestamp');
+  return { rewriteTimestamp: asked ?? true, marksRewritten: asked ?? false };
 }
 
 function nameOf(reader: FlagAttributes, text: string): Reference {

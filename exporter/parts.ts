@@ -24,6 +24,9 @@ export function layerType(compression: Compression, ociTypes: boolean): string {
   return (ociTypes ? OCI_TYPE : DOCKER_TYPE)[compression];
 }
 
+/** BuildKit's annotation of a layer whose times are not those of its files. */
+const REWRITTEN = 'buildkit/rewritten-timestamp';
+
 /** A layer as the manifest names it. */
 export interface LayerPart {
   readonly diffId: Digest;
@@ -39,6 +42,8 @@ export interface PartsContext {
   readonly signal: AbortSignal;
   /** In seconds since 1970. No time in a layer built here may be later. */
   readonly clamp?: number | undefined;
+  /** Descriptors of layers built here tell `clamp`. */
+  readonly marksClamp?: boolean | undefined;
 }
 
 /** Names each layer by a blob in the content store, and packs layers that have none. */
@@ -48,7 +53,11 @@ export function packedParts(
 ): (layer: LayerId) => Promise<LayerPart> {
   return async (id) => {
     const layer = clampedLayer(context, id);
-    return partOf(context, layer, await context.packer.pack(layer, wanted, context.signal));
+    const part = partOf(context, layer, await context.packer.pack(layer, wanted, context.signal));
+    const { clamp, marksClamp = false, packer } = context;
+    if (clamp === undefined || !marksClamp || (await packer.pulled(id))) return part;
+    const annotations = { [REWRITTEN]: String(clamp) };
+    return { ...part, descriptor: { ...part.descriptor, annotations } };
   };
 }
 

@@ -3,6 +3,7 @@ import { toEvent } from './check/warning.ts';
 import { Findings } from './convert/checks.ts';
 import { warningsBefore } from './convert/checks-before.ts';
 import { convertDockerfile } from './convert/convert.ts';
+import { withEpoch } from './convert/epoch.ts';
 import { unusedBuildArgs, unusedContexts, unusedFilters } from './convert/unused.ts';
 import type { FrontendRequest } from './frontend.ts';
 import { type Frontend, type Gateway, requestOver } from './gateway.ts';
@@ -12,8 +13,9 @@ import { parseDockerfile } from './parse.ts';
 /** `dockerfile.v0`. Its findings are reported as soon as the lowering ends, even when it fails. */
 export const dockerfileFrontend: Frontend = {
   async solve(gateway, inputs) {
-    const request = requestOver(gateway, inputs);
-    const dockerfile = parsed(gateway, request);
+    const given = requestOver(gateway, inputs);
+    const dockerfile = parsed(gateway, given);
+    const request = await withEpoch(given, dockerfile, gateway);
     const findings = new Findings(request, dockerfile);
     try {
       const result = await convertDockerfile(request, dockerfile, findings);
@@ -24,7 +26,7 @@ export const dockerfileFrontend: Frontend = {
         unusedContexts(request, triggers),
       ])
         if (unused) gateway.warn(unused);
-      return result;
+      return { ...result, epoch: request.epoch };
     } finally {
       for (const event of findings.events()) gateway.warn(event);
     }

@@ -6,6 +6,7 @@ import type { WarningEvent } from '../base/progress.ts';
 import type { Reference } from '../base/reference.ts';
 import type { DraftEdge } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
+import type { TimedSource } from './convert/epoch.ts';
 import type { GitRef } from './convert/gitref.ts';
 import type { GraphOptions } from './graph-options.ts';
 import type { IgnoreFile } from './ignore.ts';
@@ -40,7 +41,12 @@ export type MainContext = {
   readonly ignoreFile?: IgnoreFile | undefined;
 } & (
   | { readonly kind: 'local'; readonly sharedKeyHint: string }
-  | { readonly kind: 'remote'; readonly tree: DraftEdge }
+  /** `source` is what the tree is fetched from, when it has a time. */
+  | {
+      readonly kind: 'remote';
+      readonly tree: DraftEdge;
+      readonly source?: TimedSource | undefined;
+    }
 );
 
 export type NamedContext =
@@ -84,6 +90,8 @@ export interface ResolvedImage {
 export interface FrontendResult {
   readonly targets: readonly TargetResult[];
   readonly warnings: readonly WarningEvent[];
+  /** The time of the sources, in seconds since 1970. */
+  readonly epoch?: number | undefined;
 }
 
 export interface TargetResult {

@@ -1,5 +1,6 @@
 import type { SourceText } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
+import type { TimedSource } from '../../frontend/convert/epoch.ts';
 import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
@@ -28,6 +29,8 @@ export interface LocalContext {
 export interface RemoteContext {
   readonly kind: 'remote';
   readonly tree: DraftEdge;
+  /** What it is fetched from, when it has a time. */
+  readonly source?: TimedSource | undefined;
 }
 
 /** What loading a context needs from its build. */

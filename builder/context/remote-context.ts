@@ -7,12 +7,11 @@ import {
   scoped,
   unpacked,
 } from '../../frontend/convert/remote.ts';
-import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { BuildRequest, ContextSource } from '../request.ts';
 import { dockerfileElsewhere } from './dockerfile-elsewhere.ts';
 import { DOCKERFILE_LIMIT, defaultName } from './dockerfile-file.ts';
 import { readFetched, treeOfGraph } from './fetched-dockerfile.ts';
-import type { FetchingHost, LoadedContext } from './loaded-context.ts';
+import type { FetchingHost, LoadedContext, RemoteContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
 
 /**
@@ -25,14 +24,22 @@ export async function loadRemote(
   { url, git, subdir }: Extract<ContextSource, { kind: 'remote' }>,
   host: FetchingHost,
 ): Promise<LoadedContext> {
-  if (git) return await inTree(gitContext(withGitDir(git, request), url), request, host);
+  if (git) {
+    const tree = gitContext(withGitDir(git, request), url);
+    return await inTree({ kind: 'remote', tree, source: { kind: 'git', tree } }, request, host);
+  }
+  const source = { kind: 'http', url } as const;
   const tree = httpTree(url, '[internal] load remote build context');
   await using fetched = await host.fetch(tree);
   if (looksLikeArchive(fetched.readPart(HTTP_FILE, 0, 1024) ?? Buffer.alloc(0)))
-    return await inTree(scoped(unpacked(tree), subdir), request, host);
+    return await inTree(
+      { kind: 'remote', tree: scoped(unpacked(tree), subdir), source },
+      request,
+      host,
+    );
   const dockerfile =
     (await dockerfileElsewhere(request, host)) ?? readFetched(fetched, HTTP_FILE, 'Dockerfile');
-  return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
+  return { from: { kind: 'remote', tree, source }, dockerfile, ignore: undefined };
 }
 
 /** Loads a context that a graph of the caller makes. Throws as `loadRemote` does. */
@@ -41,7 +48,7 @@ export async function loadGraph(
   { definition }: Extract<ContextSource, { kind: 'graph' }>,
   host: FetchingHost,
 ): Promise<LoadedContext> {
-  return await inTree(treeOfGraph(definition), request, host);
+  return await inTree({ kind: 'remote', tree: treeOfGraph(definition) }, request, host);
 }
 
 /** The context keeps its `.git` directory when its URL or this build argument asks for it. */
@@ -51,11 +58,11 @@ function withGitDir(git: GitRef, { buildArgs }: BuildRequest): GitRef {
 }
 
 async function inTree(
-  tree: DraftEdge,
+  from: RemoteContext,
   request: BuildRequest,
   host: FetchingHost,
 ): Promise<LoadedContext> {
-  await using fetched = await host.fetch(tree);
+  await using fetched = await host.fetch(from.tree);
   const elsewhere = await dockerfileElsewhere(request, host);
   const { dockerfile: source } = request;
   const has = (file: string) => fetched.find(file, DOCKERFILE_LIMIT).kind !== 'absent';
@@ -63,5 +70,5 @@ async function inTree(
   const dockerfile = elsewhere ?? readFetched(fetched, name, name);
   // A `.dockerignore` lists files that a client does not send to the builder. Nothing is sent here,
   // so it is not applied. BuildKit does the same.
-  return { from: { kind: 'remote', tree }, dockerfile, ignore: undefined };
+  return { from, dockerfile, ignore: undefined };
 }

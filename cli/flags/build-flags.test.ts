@@ -90,10 +90,7 @@ test('SOURCE_DATE_EPOCH comes from a build argument, else from the environment',
     requested(['--build-arg', 'SOURCE_DATE_EPOCH=13', '.'], { SOURCE_DATE_EPOCH: '12' }).epoch,
     13,
   );
-  assert.is(
-    refused(['--build-arg', 'SOURCE_DATE_EPOCH=yesterday', '.']).code,
-    'KILN_EPOCH_INVALID',
-  );
+  assert.is(refused(['--build-arg', 'SOURCE_DATE_EPOCH=1.5', '.']).code, 'KILN_EPOCH_INVALID');
 });
 
 test('platforms are normalised and split at commas', () => {
@@ -122,6 +119,7 @@ const IMAGE = {
   annotations: [],
   alwaysIndex: false,
   rewriteTimestamp: true,
+  marksRewritten: false,
 };
 const STORED = {
   type: 'image',

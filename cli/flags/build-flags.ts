@@ -212,8 +212,9 @@ function noCacheFilter(values: readonly string[]): 'none' | readonly string[] {
   return stages.length > 0 ? stages : 'none';
 }
 
+/** A word may name a context or a stage that has the time. The frontend knows which there are. */
 function epoch(value: string | undefined): number | undefined {
-  if (value === undefined || value === '') return undefined;
+  if (value === undefined || value === '' || /^[a-z_]/i.test(value)) return undefined;
   if (!/^\d{1,12}$/.test(value))
     throw new KilnError(
       'KILN_EPOCH_INVALID',
