@@ -6,7 +6,6 @@ import type { WarningEvent } from '../base/progress.ts';
 import type { Reference } from '../base/reference.ts';
 import type { DraftEdge } from '../solver/llb/draft.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
-import type { TimedSource } from './convert/epoch.ts';
 import type { GitRef } from './convert/gitref.ts';
 import type { GraphOptions } from './graph-options.ts';
 import type { IgnoreFile } from './ignore.ts';
@@ -48,6 +47,11 @@ export type MainContext = {
       readonly source?: TimedSource | undefined;
     }
 );
+
+/** What a tree is made from. */
+export type TimedSource =
+  | { readonly kind: 'git'; readonly tree: DraftEdge }
+  | { readonly kind: 'http'; readonly url: string };
 
 export type NamedContext =
   | { readonly kind: 'git'; readonly url: string; readonly git: GitRef }

@@ -1,6 +1,6 @@
 import type { SourceText } from '../../base/errors.ts';
 import type { ProgressSink } from '../../base/progress.ts';
-import type { TimedSource } from '../../frontend/convert/epoch.ts';
+import type { TimedSource } from '../../frontend/frontend.ts';
 import type { SolvedTree } from '../../frontend/gateway.ts';
 import type { IgnoreFile } from '../../frontend/ignore.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';

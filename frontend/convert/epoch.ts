@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
-import type { FrontendRequest, NamedContext } from '../frontend.ts';
+import type { FrontendRequest, NamedContext, TimedSource } from '../frontend.ts';
 import type { Gateway, SolvedTree } from '../gateway.ts';
 import type { Dockerfile, Stage } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
@@ -59,11 +59,6 @@ async function timeNamed(
   const url = words.word(addedBy(stage), globals).result;
   return await timeOf(sourceAt(url) ?? refuseStage(stage), gateway);
 }
-
-/** What a tree is made from. */
-export type TimedSource =
-  | { readonly kind: 'git'; readonly tree: DraftEdge }
-  | { readonly kind: 'http'; readonly url: string };
 
 function sourceOfContext(context: NamedContext): TimedSource | undefined {
   if (context.kind === 'git') return { kind: 'git', tree: gitTree(context.git, 'git') };
