@@ -4,6 +4,7 @@ import { KilnError, messageOf } from '../../base/errors.ts';
 import { cacheAttributes, cacheFromOf, cacheToOf } from '../../builder/caches/cache-attributes.ts';
 import type { BuildRequest, CacheFromSpec } from '../../builder/request.ts';
 import type { FlagAttributes } from '../../exporter/flag-attributes.ts';
+import { printable } from '../../registry/failures.ts';
 import type { CacheOptions, CacheOptionsEntry } from '../proto/control.gen.ts';
 
 /** Where the caches in directories of a client are on this host. */
@@ -90,7 +91,7 @@ async function importOf(
   };
   const attributes = attributesOf(entry, '--cache-from');
   const spec = cacheFromOf(attributes, place, unknownOf(entry, warn));
-  return spec.type === 'local' ? { ...spec, shownAs: src } : spec;
+  return spec.type === 'local' ? { ...spec, shownAs: printable(src) } : spec;
 }
 
 function attributesOf({ type, attrs }: CacheEntry, flag: string): FlagAttributes {

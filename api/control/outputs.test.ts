@@ -18,7 +18,7 @@ function read(type: string, attrs: Record<string, string>) {
 
 test('an attribute that no output of the type has is ignored, and a warning names it', () => {
   const { specs, warnings } = read('local', { 'platform-split': 'true', colour: 'red' });
-  assert.equal(warnings, ['type=local has no attribute colour, which is ignored']);
+  assert.equal(warnings, ['type=local has no attribute "colour", which is ignored']);
   const [spec] = specs;
   assert.is(spec?.type === 'local' && spec.platformSplit, true);
 });

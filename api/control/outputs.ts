@@ -124,7 +124,7 @@ function readOutput(
     // A client gives all outputs the annotations, also those that are no images.
     const unknown = names.filter((name) => !parseAnnotation(name, ''));
     if (unknown.length > 0)
-      warn(`type=${exporter.type} has no attribute ${unknown.join(', ')}, which is ignored`);
+      warn(`type=${exporter.type} has no attribute ${shortList(unknown)}, which is ignored`);
   });
   if (directory !== undefined) {
     const to = session();
@@ -165,6 +165,14 @@ function checkMode(attrs: Record<string, string>): void {
         hint: 'mode is copy or delete',
       },
     );
+}
+
+/** A client can send anything as a name, and any number of names. */
+function shortList(names: readonly string[]): string {
+  return names
+    .slice(0, 5)
+    .map((name) => JSON.stringify(name.slice(0, 100)))
+    .join(', ');
 }
 
 /**
