@@ -5,6 +5,7 @@ import { pastStatus } from '../history/status-blob.ts';
 import type { Control } from '../proto/control.gen.ts';
 import type { WorkerRecord } from '../proto/worker.gen.ts';
 import { openClientSession } from '../session/client-session.ts';
+import { traceparentIn } from '../trace/build-spans.ts';
 import { pruned, usageRecords } from './disk-usage.ts';
 import type { OpenBuilds } from './open-builds.ts';
 import { type SolveHost, solve } from './solve.ts';
@@ -28,7 +29,7 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
     async solve(request, { signal, requestHeader }) {
       const open = builds.begin(request.ref, request.frontendInputs);
       const ended = AbortSignal.any([signal, host.stopping]);
-      const traceparent = requestHeader.get('traceparent') ?? undefined;
+      const traceparent = traceparentIn(requestHeader);
       ended.addEventListener('abort', () => open.driver.fail(ended.reason), { once: true });
       try {
         return { exporterResponse: await solve(request, open, host, ended, traceparent) };

@@ -53,11 +53,15 @@ export function historyMethods(
   };
 }
 
+/** So many events wait for a client that does not read. */
+const MAX_WAITING = 10_000;
+
 /** What happens while somebody is told of what happened before. Ends when `signal` aborts. */
 class EventQueue {
   readonly #signal: AbortSignal;
   readonly #events: HistoryEvent[] = [];
   #wake: (() => void) | undefined;
+  #isFull = false;
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;
@@ -65,13 +69,16 @@ class EventQueue {
   }
 
   add(event: HistoryEvent): void {
-    this.#events.push(event);
+    if (this.#events.length < MAX_WAITING) this.#events.push(event);
+    else this.#isFull = true;
     this.#wake?.();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<HistoryEvent> {
     while (!this.#signal.aborted) {
       yield* this.#events.splice(0);
+      if (this.#isFull)
+        throw new ConnectError('events were not read in time', Code.ResourceExhausted);
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         if (this.#events.length > 0 || this.#signal.aborted) resolve();

@@ -75,6 +75,15 @@ export function parseTraceparent(
   return /^0+$/.test(traceId) || /^0+$/.test(spanId) ? undefined : { traceId, spanId };
 }
 
+/** The header, if it names a trace. */
+export function traceparentIn(headers: Headers): string | undefined {
+  const header = headers.get('traceparent') ?? undefined;
+  return parseTraceparent(header) && header?.slice(0, TRACEPARENT_LENGTH);
+}
+
+/** What follows in later versions of the header is not known. */
+const TRACEPARENT_LENGTH = 55;
+
 function lastEvents(events: readonly ProgressEvent[]): Map<string, VertexEvent> {
   const last = new Map<string, VertexEvent>();
   for (const event of events)

@@ -75,6 +75,7 @@ class OpenTrace {
   }
 
   add(span: TraceSpan): void {
+    if (this.#bytes > MAX_BYTES) return;
     this.#bytes += spansJson([span]).length;
     if (this.#bytes <= MAX_BYTES) this.#spans.push(span);
   }
