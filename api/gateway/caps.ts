@@ -101,6 +101,8 @@ const LLB = [
   'exporter.image.attestations',
   'exporter.multiple',
   'exporter.sourcedateepoch',
+  'source.policy',
+  'source.policysession',
   // Of Control.Prune, where clients look for all that they may ask.
   'gc.freespacefilter',
 ];
