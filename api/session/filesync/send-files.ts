@@ -4,7 +4,7 @@ import { messageOf } from '../../../base/errors.ts';
 import type { GrpcStream } from '../../grpc/grpc-frames.ts';
 import { type FileStat, PACKET, packetBytes, readPacket, statPacket } from './packet.ts';
 
-/** A packet carries so many bytes of a file. */
+/** A packet carries so many bytes of a file. Packets of small files are sent together. */
 const CHUNK = 256 << 10;
 /** So many files are told at once. */
 const TOLD_TOGETHER = 200;
@@ -27,16 +27,19 @@ export async function sendFiles(stream: GrpcStream, tree: SentTree): Promise<voi
   telling.catch((error) =>
     stream.send(packetBytes(PACKET.error, 0, Buffer.from(messageOf(error)))),
   );
-  for await (const messages of stream.receive())
+  const contents = new Contents(stream, tree);
+  for await (const messages of stream.receive()) {
     for (const message of messages) {
       const packet = readPacket(message);
-      if (packet.type === PACKET.request) await sendContent(stream, tree, told, packet.id);
+      if (packet.type === PACKET.request) await contents.add(packet.id, told[packet.id]);
       else if (packet.type === PACKET.fin) {
-        await stream.send(packetBytes(PACKET.fin));
+        await contents.flush(packetBytes(PACKET.fin));
         stream.end();
       } else if (packet.type === PACKET.error)
         throw new ConnectError(Buffer.from(packet.data).toString(), Code.Unknown);
     }
+    await contents.flush();
+  }
   await telling;
 }
 
@@ -56,23 +59,40 @@ async function tell(
   await stream.send(...together, statPacket(undefined));
 }
 
-async function sendContent(
-  stream: GrpcStream,
-  tree: SentTree,
-  told: readonly FileStat[],
-  id: number,
-): Promise<void> {
-  const stat = told[id];
-  if (!stat) throw new ConnectError('a file is asked for that is not there', Code.Unknown);
-  const fd = tree.open(stat.path);
-  try {
-    for (;;) {
-      const buffer = Buffer.allocUnsafe(CHUNK);
-      const data = buffer.subarray(0, readSync(fd, buffer));
-      await stream.send(packetBytes(PACKET.data, id, data));
-      if (data.byteLength === 0) return;
+/** Sends the contents of files, of many small ones at once. */
+class Contents {
+  readonly #stream: GrpcStream;
+  readonly #tree: SentTree;
+  #waiting: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(stream: GrpcStream, tree: SentTree) {
+    this.#stream = stream;
+    this.#tree = tree;
+  }
+
+  async add(id: number, stat: FileStat | undefined): Promise<void> {
+    if (!stat) throw new ConnectError('a file is asked for that is not there', Code.Unknown);
+    const fd = this.#tree.open(stat.path);
+    try {
+      // A file may have become longer since it was told. It is sent as it is now.
+      for (let left = stat.size; ; ) {
+        const buffer = Buffer.allocUnsafe(Math.min(CHUNK, Math.max(1, left + 1)));
+        const data = buffer.subarray(0, readSync(fd, buffer));
+        this.#waiting.push(packetBytes(PACKET.data, id, data));
+        if (data.byteLength === 0) return;
+        left -= data.byteLength;
+        this.#bytes += data.byteLength;
+        if (this.#bytes >= CHUNK) await this.flush();
+      }
+    } finally {
+      closeSync(fd);
     }
-  } finally {
-    closeSync(fd);
+  }
+
+  async flush(...more: readonly Uint8Array[]): Promise<void> {
+    const packets = [...this.#waiting.splice(0), ...more];
+    this.#bytes = 0;
+    if (packets.length > 0) await this.#stream.send(...packets);
   }
 }
