@@ -35,6 +35,8 @@ if (reason) console.log(`SKIP containers: ${reason}`);
 const test = suite('containers');
 /** Tells the programs of this process from those of others. */
 const MARK = `exec-process.test.${process.pid}`;
+/** What the server grants to those builds that ask for it. */
+const ENTITLEMENTS = ['security.insecure', 'network.host'];
 const BUILD = { 'buildkit-controlapi-buildid': 'b' };
 
 let directory: string;
@@ -56,7 +58,9 @@ test.before.each(async () => {
   const engine = running.use(openKiln({ root: join(directory, 'store') }));
   const addresses = [{ kind: 'unix', path: socket } as const];
   const tell = (error: unknown) => bugs.push(error);
-  running.use(await serve({ engine, addresses, version: 'test', tell }));
+  running.use(
+    await serve({ engine, addresses, version: 'test', tell, entitlements: ENTITLEMENTS }),
+  );
   client = running.use(new TestGrpcClient(socket));
   solving = client.call(Control.method.solve, { ref: 'b' });
   solving.catch(() => {});
@@ -84,9 +88,9 @@ function treeOf(files: Readonly<Record<string, Uint8Array>>): LlbEdge {
 }
 
 /** The ref of an edge. */
-async function solved(edge: LlbEdge): Promise<string> {
+async function solved(edge: LlbEdge, build = BUILD): Promise<string> {
   const definition = marshalDefinition(toDefinition(edge));
-  const { ref } = await client.call(LLBBridge.method.solve, { definition }, BUILD);
+  const { ref } = await client.call(LLBBridge.method.solve, { definition }, build);
   return ref;
 }
 
@@ -98,10 +102,11 @@ function mount(options: Partial<Mount>): Uint8Array {
 async function open(
   containerId: string,
   more: MessageInitShape<typeof NewContainerRequestSchema> = {},
+  build = BUILD,
 ): Promise<void> {
   const mounts = [mount({ resultID: root }), ...(more.mounts ?? [])];
   const request = { containerId, ...more, mounts };
-  await client.call(LLBBridge.method.newContainer, request, BUILD);
+  await client.call(LLBBridge.method.newContainer, request, build);
 }
 
 /** A stream of processes, and what was told of each. */
@@ -111,8 +116,8 @@ class Processes {
   readonly over: Promise<void>;
   #wake = () => {};
 
-  constructor() {
-    this.stream = client.exchange(LLBBridge.method.execProcess, BUILD);
+  constructor(build = BUILD) {
+    this.stream = client.exchange(LLBBridge.method.execProcess, build);
     this.over = this.#read();
     this.over.catch(() => this.#wake());
   }
@@ -433,6 +438,31 @@ test('a build is told the graphs that its client has brought', async () => {
   assert.equal(Object.keys(definitions), ['one']);
   assert.equal(Buffer.from(definitions['one']!), Buffer.from(frontendInputs.one));
   await client.call(LLBBridge.method.return, {}, headers);
+  await begun;
+});
+
+test('a build that may use it has processes without a sandbox, on the host network', async () => {
+  if (reason) return;
+  const build = { 'buildkit-controlapi-buildid': 'e' };
+  const begun = client.call(Control.method.solve, { ref: 'e', entitlements: ENTITLEMENTS });
+  root = await solved(tree, build);
+  const run = new Processes(build);
+  const rights = async (id: string, security: number, network: number) => {
+    await open(id, { network }, build);
+    run.script(id, 'busybox grep CapEff: /proc/self/status; busybox ls /sys/class/net', {
+      containerId: id,
+      security,
+    });
+    const told = await run.all(id);
+    const [, capabilities = '', networks = ''] = /CapEff:\s+(\w+)\n([^[]*)/.exec(told) ?? [];
+    return { capabilities: BigInt(`0x${capabilities}`), networks: networks.trim().split('\n') };
+  };
+  const sandboxed = await rights('sandboxed', 0, 2);
+  const insecure = await rights('insecure', 1, 1);
+  assert.ok(insecure.capabilities > sandboxed.capabilities);
+  assert.equal(sandboxed.networks, ['lo']);
+  assert.equal(insecure.networks.sort(), readdirSync('/sys/class/net').sort());
+  await client.call(LLBBridge.method.return, {}, build);
   await begun;
 });
 
