@@ -26,6 +26,12 @@ export interface Position {
 export interface SourceText {
   readonly name: string;
   readonly text: string;
+  /** What a graph of a client says of the text. Undefined for a Dockerfile that was read here. */
+  readonly told?: {
+    readonly language: string;
+    /** A pb.Definition of the tree that has the text as a file, if the graph says so. */
+    readonly definition?: Uint8Array | undefined;
+  };
 }
 
 export interface KilnErrorOptions {

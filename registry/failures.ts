@@ -245,12 +245,19 @@ function codeOf(error: unknown): string {
   return error instanceof Error && error.cause !== undefined ? codeOf(error.cause) : '';
 }
 
+/** The name that the system was asked for. */
+function hostOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const { hostname } = error as { readonly hostname?: unknown };
+  return typeof hostname === 'string' ? hostname : hostOf(error.cause);
+}
+
 function reason(code: string, error: unknown): string {
   switch (code) {
     case 'ECONNREFUSED':
       return 'the connection was refused';
     case 'ENOTFOUND':
-      return 'no such host';
+      return `dial tcp: lookup ${hostOf(error)}: no such host`;
     case 'EAI_AGAIN':
       return 'the name server does not answer';
     default:

@@ -159,7 +159,7 @@ async function statusFailure(response: HttpResponse): Promise<unknown> {
   const words = said === '' || said.includes('<') ? '' : `: ${said}`;
   const failure = new KilnError(
     'KILN_HTTP_STATUS',
-    `${withoutLogin(url)} answered ${status}${words}`,
+    `${withoutLogin(url)}: invalid response status ${status}${words}`,
     {
       hint: statusHint(status, url),
     },

@@ -58,7 +58,7 @@ export async function solve(
     throw new KilnError('KILN_REQUEST_UNSUPPORTED', 'a network through a proxy is not served');
   refuseUngranted(request.entitlements, granted);
   open.hasOutputs = request.exporters.length > 0 || request.exporterDeprecated !== '';
-  const isDriven = request.frontend === '' && request.definition.byteLength === 0;
+  const isDriven = request.frontend === '' && request.definition === undefined;
   if (isDriven && (await open.driver.first()) === 'nothing') return saidToClient(open.driver.said);
   const client = request.session === '' ? undefined : await sessions.find(request.session, signal);
   // A client that goes away needs no result any more.
@@ -164,7 +164,7 @@ function askedOf({ frontend, frontendAttrs, frontendInputs }: SolveRequest): Ask
 /** Answers the graph that the request brings; undefined when a frontend is to be asked. */
 function driverOf(request: SolveRequest, asked: BuildRequest): BuildDriver | undefined {
   if (request.frontend !== '') return undefined;
-  const edge = parseDefinition(request.definition);
+  const edge = parseDefinition(request.definition ?? new Uint8Array());
   const platform = hostPlatform();
   const config = configOf(request) ?? plainConfig(platform);
   return async () => ({

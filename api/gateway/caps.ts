@@ -36,6 +36,7 @@ const LLB = [
   'source.image',
   'source.image.resolvemode',
   'source.image.checksum',
+  'source.image.layerlimit',
   'source.local',
   'source.local.unique',
   'source.local.sessionid',

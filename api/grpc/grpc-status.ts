@@ -2,6 +2,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import { CancelledError, KilnError, messageOf, type SourcePlace } from '../../base/errors.ts';
 import { redactUrl } from '../../base/redact.ts';
+import { GraphFailure } from '../../builder/graph-failure.ts';
 import { asBuildKitSays } from '../../frontend/problem.ts';
 import { VertexError } from '../../solver/failure.ts';
 import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
@@ -110,9 +111,7 @@ interface Detail {
 }
 
 function detailsOf(error: unknown): Detail[] {
-  const details: Detail[] = [];
-  if (error instanceof KilnError && error.place?.kind === 'source')
-    details.push(detail('Source', sourceOf(error.place)));
+  const details = placesOf(error).map((place) => detail('Source', sourceOf(place)));
   for (const cause of causesOf(error))
     if (cause instanceof SolveFailure) details.push(detail('Solve', cause.detail));
     else if (cause instanceof VertexError)
@@ -122,6 +121,23 @@ function detailsOf(error: unknown): Detail[] {
     else if (cause instanceof MissingSubrequest)
       details.push(detail('Subrequest', { name: cause.request }));
   return details;
+}
+
+/**
+ * The places of an error: all that a client's graph names for the vertex, the last one first, as
+ * BuildKit tells them, or else the one that is known.
+ */
+function placesOf(error: unknown): readonly ToldPlace[] {
+  if (!(error instanceof KilnError) || error.place?.kind !== 'source') return [];
+  const failed = causesOf(error).find((cause) => cause instanceof GraphFailure);
+  const told = failed?.vertex.metadata.locations.filter(({ source }) => source.told) ?? [];
+  return told.length > 0 ? told.toReversed() : [error.place];
+}
+
+/** A place of an error, or of a vertex in a graph of a client. */
+interface ToldPlace extends Pick<SourcePlace, 'source'> {
+  readonly start: { readonly line: number; readonly character?: number };
+  readonly end: { readonly line: number };
 }
 
 /** BuildKit has it under a name of its own. */
@@ -147,7 +163,8 @@ function detail(name: string, value: unknown): Detail {
 /** BuildKit tells a range for each line. Of a longer place its first and last line are told. */
 const MAX_LINES = 500;
 
-function sourceOf({ source, start, end }: SourcePlace) {
+function sourceOf({ source, start, end }: ToldPlace) {
+  const { told } = source;
   const text = Buffer.from(redactUrl(source.text));
   const count = end.line - start.line + 1;
   const lines = count > 1 && count <= MAX_LINES ? count : 1;
@@ -156,11 +173,14 @@ function sourceOf({ source, start, end }: SourcePlace) {
       filename: source.name,
       ...(text.byteLength <= MAX_SOURCE && { data: text.toString('base64') }),
       // Clients expect a graph that reads the file. Kiln tells the text only.
-      definition: {},
-      language: 'Dockerfile',
+      ...((!told || told.definition) && { definition: {} }),
+      language: told?.language ?? 'Dockerfile',
     },
     ranges: Array.from({ length: lines }, (_, index) => ({
-      start: { line: start.line + index },
+      start: {
+        line: start.line + index,
+        ...(index === 0 && start.character && { character: start.character }),
+      },
       end: { line: lines === 1 ? end.line : start.line + index },
     })),
   };

@@ -8,9 +8,10 @@ import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { CachedTarget, KeyedSteps } from './cached-target.ts';
 
 /**
- * Chooses the steps for a cache with `mode=min`: those whose layers are all layers of a result, so
- * that the cache needs no further blobs. A target that failed has no result. The last step on its
- * spine that finished takes the place of the result.
+ * Chooses the steps for a cache with `mode=min`: those with an output whose layers are all layers
+ * of a result, so that the cache needs no further blobs. Only a step whose mounts are results has
+ * other outputs, which a record cannot leave out. A target that failed has no result. The last step
+ * on its spine that finished takes the place of the result.
  */
 export async function stepsOfResult(
   steps: readonly FinishedStep[],
@@ -34,7 +35,7 @@ export async function stepsOfResult(
   const isKept = await Promise.all(
     steps.map(async ({ outputs }) => {
       const own = await Promise.all(outputs.map(diffIds));
-      return own.every((part) => results.some((result) => positionsIn(part, result)));
+      return own.some((part) => results.some((result) => positionsIn(part, result)));
     }),
   );
   return steps.filter((_, index) => isKept[index]);

@@ -35,6 +35,8 @@ interface SourceMessage {
 interface SourceInfo {
   readonly filename: string;
   readonly data: Uint8Array;
+  /** A pb.Definition. */
+  readonly definition?: Uint8Array | undefined;
   readonly language: string;
 }
 
@@ -77,6 +79,7 @@ const LOCATIONS = message<SourceMessage['locations'][string]>({
 const SOURCE_INFO = message<SourceInfo>({
   filename: textField(1),
   data: bytesField(2),
+  definition: optionalField(bytesField(3)),
   language: textField(4),
 });
 const SOURCE = message<SourceMessage>({

@@ -60,6 +60,8 @@ export function marshalDefinition(definition: Definition): Uint8Array {
   );
 }
 
+const DOCKERFILE: NonNullable<SourceText['told']> = { language: 'Dockerfile' };
+
 function sourcesOf({ sources, locations }: Definition) {
   const located = [...locations].map(([digest, ranges]) => {
     const found = ranges.map((range) => locationOf(range, sources.indexOf(range.source)));
@@ -67,10 +69,11 @@ function sourcesOf({ sources, locations }: Definition) {
   });
   return {
     locations: Object.fromEntries(located),
-    infos: sources.map(({ name, text }) => ({
+    infos: sources.map(({ name, text, told: { language, definition } = DOCKERFILE }) => ({
       filename: name,
       data: Buffer.from(text),
-      language: 'Dockerfile',
+      ...(definition && { definition }),
+      language,
     })),
   };
 }
@@ -81,7 +84,7 @@ function locationOf({ start, end }: SourceRange, sourceIndex: number): LocationM
   return {
     sourceIndex,
     ranges: Array.from({ length: lines }, (_, at) => {
-      const position = { line: start.line + at, character: 0 };
+      const position = { line: start.line + at, character: at === 0 ? start.character : 0 };
       return { start: position, end: position };
     }),
   };

@@ -92,17 +92,23 @@ function owners(action: FileAction['action']): UserOpt[] {
 /** One range per location, from its first line to its last, by the digest of the op. */
 function rangesIn(source: DefinitionMessage['source']): Map<string, readonly SourceRange[]> {
   const texts = (source?.infos ?? []).map(
-    ({ filename, data }): SourceText => ({ name: filename, text: Buffer.from(data).toString() }),
+    ({ filename, data, language, definition }): SourceText => ({
+      name: filename,
+      text: Buffer.from(data).toString(),
+      told: { language, definition },
+    }),
   );
   const rangesOf = ({ sourceIndex, ranges }: LocationMessage): SourceRange[] => {
     const text = texts[sourceIndex];
-    const lines = ranges.flatMap(({ start, end }) => [start.line, end.line]);
+    // A range may have no end.
+    const lines = ranges
+      .flatMap(({ start, end }) => [start.line, end.line])
+      .filter((line) => line > 0);
     const first = lines.reduce((least, line) => Math.min(least, line), Number.POSITIVE_INFINITY);
     const last = lines.reduce((most, line) => Math.max(most, line), 0);
     if (!text || last === 0) return [];
-    return [
-      { source: text, start: { line: first, character: 0 }, end: { line: last, character: 0 } },
-    ];
+    const character = ranges[0]?.start.character ?? 0;
+    return [{ source: text, start: { line: first, character }, end: { line: last, character: 0 } }];
   };
   return new Map(
     Object.entries(source?.locations ?? {}).map(([digest, { locations }]) => [

@@ -337,7 +337,7 @@ http('the error for a missing file has the status and not the login', async () =
   const url = urlOf(server).replace('http://', 'http://user:hidden@');
   const error = await failure(store.build((build) => build.run(url)));
   assert.is(error.code, 'KILN_HTTP_STATUS');
-  assert.match(error.message, /\/f\.txt answered 404: no such thing$/);
+  assert.match(error.message, /\/f\.txt: invalid response status 404: no such thing$/);
   assert.not.match(error.message, /hidden/);
   assert.is(server.seen.length, 1);
 });

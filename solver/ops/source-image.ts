@@ -78,7 +78,31 @@ export async function resolveSource(
   const { identifier } = source;
   const text = identifier.startsWith(LAYOUT) ? await layoutText(source, layout) : identifier;
   signal.throwIfAborted();
-  return await images.resolve(text, platform, { pull, signal });
+  const image = await images.resolve(text, platform, { pull, signal });
+  checkDigest(source, image);
+  return withLayerLimit(source, image);
+}
+
+/** A graph may say which digest a tag has to have. */
+function checkDigest({ identifier, attrs }: SourceOp, { digest }: SourceImage): void {
+  const expected = attrs['image.checksum'];
+  if (expected === undefined || expected === '' || expected === digest) return;
+  const name = identifier.slice(identifier.indexOf('://') + 3);
+  throw new KilnError(
+    'KILN_DIGEST_MISMATCH',
+    `image digest ${digest} for ${name} does not match expected checksum ${expected}`,
+  );
+}
+
+/** A graph may take only the first layers of an image. */
+function withLayerLimit({ attrs }: SourceOp, image: SourceImage): SourceImage {
+  const text = attrs['image.layerlimit'];
+  if (text === undefined) return image;
+  const limit = Number(text);
+  if (!/^\d{1,9}$/.test(text) || limit === 0)
+    throw new KilnError('KILN_GRAPH_INVALID', `invalid layer limit ${text}`);
+  const manifest = { ...image.manifest, layers: image.manifest.layers.slice(0, limit) };
+  return { ...image, manifest, diffIds: image.diffIds.slice(0, limit) };
 }
 
 /**
