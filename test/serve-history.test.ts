@@ -1,3 +1,5 @@
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { run } from './rig.ts';
@@ -69,6 +71,12 @@ test('a record has attachments: provenance, SBOM, index and manifests by platfor
   }
   const both = JSON.parse((await history('inspect', '--format', 'json')).stdout);
   assert.equal(both.Platform, ['linux/amd64', 'linux/arm64']);
+  await rig.kiln(['fsck'], { expect: 0 });
+  const kept = readdirSync(join(rig.store, 'logs')).filter((name) => name.endsWith('.attached'));
+  rmSync(join(rig.store, 'logs', kept[0]!), { recursive: true });
+  writeFileSync(join(rig.store, 'logs', kept[0]!), '');
+  const damaged = await rig.kiln(['fsck'], { expect: 1 });
+  assert.match(damaged.stdout + damaged.stderr, /attached in the store is not a directory/);
 });
 
 test('a build is exported with its log, its error and the trace of client and server', async () => {

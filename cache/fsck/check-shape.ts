@@ -13,14 +13,15 @@ const CORE = ['blobs', 'blobs/sha256', 'layers', 'tmp', 'logs', 'leases'];
 
 /**
  * What belongs at each place of a store, from the outside to the inside. `*` stands for any one
- * name. Trees of layers and contents of cache mounts may hold anything.
+ * name, `*.x` for one that ends so. Trees of layers and contents of cache mounts may hold anything.
  */
 const SHAPE: readonly (readonly [kind: Kind, paths: readonly string[]])[] = [
   ['directory', [...CORE, 'statcache', 'copies', 'caches', 'git']],
   ['file', ['VERSION', 'images.json', 'snapshotter', 'written-back', 'collected', 'kiln.db']],
-  ['directory', ['layers/*', 'layers/*/fs', 'caches/*']],
+  ['directory', ['layers/*', 'layers/*/fs', 'caches/*', 'logs/*.attached']],
   ['file', ['blobs/sha256/*', 'layers/*/layer.json', 'layers/*/settled', 'layers/*/trail']],
-  ['file', ['logs/*', 'leases/*', 'statcache/*', 'copies/*', 'caches/*/about.json']],
+  ['file', ['logs/*.jsonl', 'logs/*.pin', 'logs/*.attached/*', 'logs/limits.json']],
+  ['file', ['leases/*', 'statcache/*', 'copies/*', 'caches/*/about.json']],
 ];
 
 /**
@@ -82,12 +83,13 @@ function leadsToDirectory(path: string): boolean {
 
 /** The paths below `root`, relative to it, that match the parts of a pattern. */
 function placesOf(root: string, parts: readonly string[]): string[] {
-  const at = parts.indexOf('*');
+  const at = parts.findIndex((part) => part.startsWith('*'));
   if (at < 0) return [parts.join('/')];
   const above = parts.slice(0, at);
-  return namesIn(join(root, ...above)).flatMap((name) =>
-    placesOf(root, [...above, name, ...parts.slice(at + 1)]),
-  );
+  const end = parts[at]!.slice(1);
+  return namesIn(join(root, ...above))
+    .filter((name) => name.endsWith(end))
+    .flatMap((name) => placesOf(root, [...above, name, ...parts.slice(at + 1)]));
 }
 
 /** None in something that is not a directory, which is reported by itself. */
