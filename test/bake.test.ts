@@ -133,9 +133,13 @@ test('bake prints, lists and answers questions, also about targets built on othe
 test('bake reads JSON and compose files, and settings on its command line', async () => {
   await using serve = await bakery();
   const { rig } = serve;
+  // At this address there is no registry.
+  await rig.kiln(['tag', 'busybox', '127.0.0.1:9/base:1'], { expect: 0 });
   rig.write('.', {
     'a.json': JSON.stringify({
-      target: { both: { 'dockerfile-inline': 'FROM busybox\nARG A\nARG B\nRUN echo "$A $B"\n' } },
+      target: {
+        both: { 'dockerfile-inline': 'FROM 127.0.0.1:9/base:1\nARG A\nARG B\nRUN echo "$A $B"\n' },
+      },
     }),
     'compose.yaml': `
 services:
@@ -155,11 +159,26 @@ services:
   assert.match(cached, /RUN echo .*\n#\d+ CACHED/);
   const again = await bake('--set', 'both.args.B=set', '--no-cache', 'both');
   assert.match(again, /^#\d+ [\d.]+ compose set$/m);
-  const loading = await serve.buildx(['bake', '-f', 'compose.yaml', '-f', 'a.json', '--load'], {
-    env,
-    expect: 1,
+  const files = ['bake', '--file', 'compose.yaml', '--file', 'a.json'];
+  const failed = await serve.buildx([...files, '--load'], { env, expect: 1 });
+  assert.match(failed.stderr, 'the client needs a Docker engine');
+  const pulling = await serve.buildx([...files, '--pull'], { env, expect: 1 });
+  assert.match(pulling.stderr, 'cannot reach registry 127.0.0.1:9');
+  const quiet = await serve.buildx([...files, '--progress=quiet', '--builder', 'k'], {
+    env: { BUILDX_BUILDER: 'nobody' },
   });
-  assert.match(loading.stderr, 'the client needs a Docker engine');
+  assert.is(quiet.stdout, '');
+});
+
+test('each flag of the help of docker buildx bake is in a test', async () => {
+  await using serve = await ServeRig.create();
+  const { stdout } = await serve.buildx(['bake', '--help']);
+  const flags = [...stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, flag = '']) => flag);
+  assert.ok(flags.length > 15, stdout);
+  const tests = readFileSync(import.meta.filename, 'utf8');
+  // The first prints this text, the second adds messages of buildx itself.
+  const untested = ['--help', '--debug'];
+  for (const flag of flags) assert.ok(untested.includes(flag) || tests.includes(`'${flag}`), flag);
 });
 
 test('bake reads its definition and contexts out of a git repository', async () => {
@@ -214,7 +233,7 @@ else
     await using registry = await startRegistry();
     await using serve = await bakery();
     const to = `${registry.host}/bake/app`;
-    const args = ['--push', '--provenance=mode=max', '--sbom=true', '--pull=false', 'app'];
+    const args = ['--push', '--provenance=mode=max', '--sbom=true', 'app'];
     await serve.buildx(['bake', '--allow=fs=*', ...args], {
       env: { ...env, REGISTRY: registry.host, TAG: 'two' },
     });

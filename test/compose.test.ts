@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { loadingEngine } from './loading-engine.ts';
-import { cat, run, steps } from './rig.ts';
+import { cat, type RunOptions, run, steps } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 
 /** Two services. `app` is built on `base`, with all that Compose can say about a build. */
@@ -155,6 +155,49 @@ test('docker compose builds many services of one directory at once', async () =>
   await serve.buildx(['bake', '-f', '-', '--set=*.output=type=image'], { stdin: bake });
   for (const number of [0, 9])
     assert.is(await cat(serve.rig, `many/s${number}`, '/own'), `shared ${number}\n`);
+});
+
+test('the other flags of docker compose build do what its help says', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  // At this address there is no registry.
+  await rig.kiln(['tag', 'busybox', '127.0.0.1:9/base:1'], { expect: 0 });
+  await run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', rig.path('key')], { expect: 0 });
+  const service = (name: string, dockerfile: string) => `
+  ${name}:
+    build:
+      context: .
+      dockerfile_inline: ${JSON.stringify(dockerfile)}
+      # With several platforms, Compose loads nothing into an engine.
+      platforms: [linux/amd64, linux/arm64]`;
+  const ssh = 'FROM busybox\nRUN --mount=type=ssh test -S "$$SSH_AUTH_SOCK"\n';
+  const moving = 'FROM 127.0.0.1:9/base:1\nLABEL a=b\n';
+  rig.write('.', {
+    'compose.yaml': `services:${service('ssh', ssh)}${service('moving', moving)}\n`,
+  });
+  const build = async (args: readonly string[], options: RunOptions = {}) => {
+    const ran = await serve.docker(['compose', 'build', ...args], options);
+    return ran.stdout + ran.stderr;
+  };
+  await build(['--dry-run', 'moving']);
+  assert.is((await serve.buildx(['history', 'ls', '--format', '{{.Ref}}'])).stdout, '');
+  await build(['--memory', '100m', 'moving']);
+  const refused = await build(['--pull', 'moving'], { expect: 1 });
+  assert.match(refused, 'cannot reach registry 127.0.0.1:9');
+  await build(['--ssh', 'default=key', 'ssh']);
+  await build(['--no-cache', 'ssh'], { expect: 1 });
+  const env = { BUILDX_BUILDER: 'nobody' };
+  assert.match(await build(['moving'], { env, expect: 1 }), 'no builder "nobody" found');
+  await build(['--builder', 'k', 'moving'], { env });
+});
+
+test('each flag of the help of docker compose build is in a test', async () => {
+  await using serve = await ServeRig.create();
+  const { stdout } = await serve.docker(['compose', 'build', '--help']);
+  const flags = [...stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map(([, flag = '']) => flag);
+  assert.ok(flags.length > 12, stdout);
+  const tests = readFileSync(import.meta.filename, 'utf8');
+  for (const flag of flags) assert.ok(tests.includes(`'${flag}`), flag);
 });
 
 const missing = registryMissing();
