@@ -90,7 +90,7 @@ test('an image is told with what is attested about it, from a registry as from h
   await using registry = await startRegistry();
   await using served = await Served.open();
   const name = `${registry.host}/a:1`;
-  const exporters = [{ type: 'image', attrs: { name, push: 'true' } }];
+  const exporters = [{ type: 'image', attrs: { name, push: 'true', 'oci-artifact': 'true' } }];
   await served.client.call(Control.method.solve, {
     ref: 'made',
     definition: filesGraph({ '/f': 'x' }),

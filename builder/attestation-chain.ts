@@ -19,7 +19,7 @@ export async function attestationChain(
   platform: Platform,
   types: readonly string[],
   content: ContentStore,
-  { images, signal }: Pick<Solving, 'images' | 'signal'>,
+  { images, session, signal }: Pick<Solving, 'images' | 'session' | 'signal'>,
 ): Promise<AttestationChain> {
   const image = await images.resolve(name, platform, { pull: false, signal });
   const { target, manifestDigest } = image;
@@ -34,9 +34,12 @@ export async function attestationChain(
   const attested =
     root.kind === 'index' ? attestationOf(root.index.manifests, manifestDigest) : undefined;
   if (!attested) return chain;
-  // It is an image of its own, as registries have it.
-  if (content.size(attested.digest) === undefined)
-    await images.resolve(`${image.name}@${attested.digest}`, platform, { pull: false, signal });
+  if (content.size(attested.digest) === undefined && image.origin.kind === 'registry') {
+    const { RegistryClient } = await import('../registry/client.ts');
+    await using client = new RegistryClient(session.registry);
+    const { repository } = image.origin;
+    content.put((await client.manifest(repository, attested.digest, signal)).bytes);
+  }
   const about = parseDocument(put(attested), attested.mediaType, `the attestations of ${name}`);
   let left = MAX_STATEMENTS;
   for (const layer of about.kind === 'manifest' ? about.manifest.layers : []) {

@@ -64,6 +64,7 @@ const image = fields<ImageOptions>({
   level: optional(count),
   forceCompression: flag,
   ociTypes: optional(flag),
+  ociArtifact: optional(flag),
   annotations: listOf(object),
   alwaysIndex: flag,
   rewriteTimestamp: flag,

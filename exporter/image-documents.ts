@@ -71,12 +71,14 @@ function goEscapes(text: string): string {
 }
 
 export function manifestJson(manifest: Manifest): string {
-  const { schemaVersion, mediaType, config, layers, annotations } = manifest;
+  const { schemaVersion, mediaType, artifactType, config, layers, subject, annotations } = manifest;
   return indentedJson({
     schemaVersion,
     mediaType,
+    ...(artifactType && { artifactType }),
     config: ordered(config),
     layers: layers.length > 0 ? layers.map(ordered) : null,
+    ...(subject && { subject: ordered(subject) }),
     ...optionalMap('annotations', annotations),
   });
 }
@@ -102,12 +104,13 @@ function orderedIndex(index: Index): object {
 
 /** A descriptor in the field order of image-spec's Go struct. */
 function ordered(descriptor: Descriptor): object {
-  const { mediaType, digest, size, annotations, platform, artifactType } = descriptor;
+  const { mediaType, digest, size, annotations, data, platform, artifactType } = descriptor;
   return {
     mediaType,
     digest,
     size,
     ...optionalMap('annotations', annotations),
+    ...(data ? { data } : {}),
     ...(platform ? { platform: orderedPlatform(platform) } : {}),
     ...(artifactType ? { artifactType } : {}),
   };

@@ -92,7 +92,9 @@ async function attested(
         type: predicate.type,
         text: statementJson(predicate, subjects),
       }));
-      return statements.length > 0 ? [attestationManifest(descriptor, statements, documents)] : [];
+      if (statements.length === 0) return [];
+      const form = image.ociArtifact ? 'artifact' : 'image';
+      return [attestationManifest(descriptor, statements, documents, form)];
     }),
   );
   return made.flat();

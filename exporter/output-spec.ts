@@ -17,6 +17,8 @@ export interface ImageOptions {
   readonly forceCompression: boolean;
   /** True for OCI media types, false for Docker's. When undefined, the exporter's default. */
   readonly ociTypes?: boolean | undefined;
+  /** Attestations are OCI artifacts, which name their image as their subject. */
+  readonly ociArtifact?: boolean | undefined;
   readonly annotations: readonly Annotation[];
   /** Write an index even for one platform. */
   readonly alwaysIndex: boolean;
@@ -245,6 +247,7 @@ function imageOptions(
     ...reader.compression(),
     forceCompression: reader.flag('force-compression') ?? false,
     ociTypes: reader.flag('oci-mediatypes'),
+    ...(reader.flag('oci-artifact') && { ociArtifact: true }),
     annotations: reader.matching(parseAnnotation),
     alwaysIndex: reader.flag('multi-platform') ?? false,
     ...rewriting(reader),

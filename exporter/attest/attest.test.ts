@@ -59,6 +59,35 @@ test('the attestation manifest and the index over it are Docker’s, byte for by
   );
 });
 
+test('attestations that are an artifact name their image as the subject', () => {
+  const documents = new Map<Digest, string>();
+  const index = JSON.parse(golden('index.golden'));
+  const [image] = index.manifests;
+  const type = 'https://slsa.dev/provenance/v1';
+  const descriptor = attestationManifest(image, [{ type, text: '{}' }], documents, 'artifact');
+  const text = documents.get(descriptor.digest)!;
+  const { config, subject, artifactType, layers } = JSON.parse(text);
+  assert.is(artifactType, 'application/vnd.docker.attestation.manifest.v1+json');
+  const { mediaType, digest, size } = image;
+  assert.equal(subject, { mediaType, digest, size });
+  assert.equal(config, {
+    mediaType: 'application/vnd.oci.empty.v1+json',
+    digest: 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
+    size: 2,
+    data: 'e30=',
+  });
+  assert.is(layers[0].annotations['in-toto.io/predicate-type'], type);
+  assert.equal(Object.keys(JSON.parse(text)), [
+    'schemaVersion',
+    'mediaType',
+    'artifactType',
+    'config',
+    'layers',
+    'subject',
+  ]);
+  assert.is(descriptor.annotations?.['vnd.docker.reference.digest'], digest);
+});
+
 for (const version of ['v1', 'v0.2'] as const) {
   test(`provenance ${version} is Docker's except for times and the id of the run`, () => {
     const expected = golden(`${version}-min.statement.golden`);

@@ -9,6 +9,9 @@ import { imagePurl } from './purl.ts';
 
 /** The media type of a statement or predicate. */
 export const IN_TOTO = 'application/vnd.in-toto+json';
+const ARTIFACT = 'application/vnd.docker.attestation.manifest.v1+json';
+/** The media type of `{}`, which an artifact has in the place of a config (image-spec 1.1). */
+const EMPTY = 'application/vnd.oci.empty.v1+json';
 /** The annotation of a descriptor that tells the type of the predicate. */
 export const PREDICATE_TYPE = 'in-toto.io/predicate-type';
 
@@ -58,12 +61,14 @@ export function imageSubjects(
 /**
  * The attestation manifest of one image manifest, as BuildKit builds it (moby/buildkit
  * docs/attestations/attestation-storage.md): a layer for each statement, and a descriptor that
- * names the image manifest. Its documents are added to `documents`.
+ * names the image manifest. As an `artifact` it names it as its subject, too, so that registries
+ * list it among the referrers of the image. Its documents are added to `documents`.
  */
 export function attestationManifest(
   manifest: Descriptor,
   statements: readonly { readonly type: string; readonly text: string }[],
   documents: Map<Digest, string>,
+  form: 'image' | 'artifact' = 'image',
 ): Descriptor {
   const put = (mediaType: string, text: string): Descriptor => {
     const digest = digestOf(text);
@@ -74,10 +79,21 @@ export function attestationManifest(
     ...put(IN_TOTO, text),
     annotations: { [PREDICATE_TYPE]: type },
   }));
-  const config = put(MEDIA.ociConfig, configOf(layers.map(({ digest }) => digest)));
   const mediaType = MEDIA.ociManifest;
+  const about =
+    form === 'artifact'
+      ? {
+          config: { ...put(EMPTY, '{}'), data: Buffer.from('{}').toString('base64') },
+          artifactType: ARTIFACT,
+          subject: {
+            mediaType: manifest.mediaType,
+            digest: manifest.digest,
+            size: manifest.size,
+          },
+        }
+      : { config: put(MEDIA.ociConfig, configOf(layers.map(({ digest }) => digest))) };
   return {
-    ...put(mediaType, manifestJson({ schemaVersion: 2, mediaType, config, layers })),
+    ...put(mediaType, manifestJson({ schemaVersion: 2, mediaType, layers, ...about })),
     platform: { os: 'unknown', architecture: 'unknown' },
     annotations: {
       'vnd.docker.reference.digest': manifest.digest,
