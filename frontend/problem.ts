@@ -63,8 +63,33 @@ const WITH_LINE: ReadonlySet<string> = new Set<DockerfileCode>([
 const WITHOUT_LINE =
   /must have two arguments$|^Syntax error|^unterminated heredoc|^when using JSON array syntax/;
 
+/** Sentences that BuildKit has in other words. Clients look for these. */
+const IN_OTHER_WORDS: readonly (readonly [KilnError['code'], RegExp, string])[] = [
+  ['KILN_ADD_GIT', /there are two refs, (\S+) and (\S+)$/, 'ref conflicts: "$1" vs "$2"'],
+  [
+    'KILN_GIT_CHECKSUM',
+    /^.* is ([0-9a-f]{40}.*), expected (\S+)$/,
+    'expected checksum to match $2, got $1',
+  ],
+  [
+    'KILN_GIT_CHECKSUM',
+    /^(".*") is not a commit$/,
+    'invalid checksum $1 for Git source, expected hex commit hash',
+  ],
+  ['KILN_GIT_REF', /^.* has no ref (\S+)$/, 'repository does not contain ref $1'],
+  ['KILN_RUN_MOUNT', /^.*: mount type (\S+) is not known/, 'unsupported mount type "$1"'],
+  ['KILN_RUN_MOUNT', /^--mount=(.*): (\S+) is not known/, "unexpected key '$2' in '$1'"],
+];
+
 /** The sentence of an error in the words of BuildKit, for its clients and for documents. */
-export function asBuildKitSays({ code, message, place }: KilnError): string {
+export function asBuildKitSays(error: KilnError): string {
+  for (const [code, ours, theirs] of IN_OTHER_WORDS)
+    if (code === error.code && ours.test(error.message))
+      return withLine(error.message.replace(ours, theirs), error);
+  return withLine(error.message, error);
+}
+
+function withLine(message: string, { code, place }: KilnError): string {
   if (place?.kind !== 'source' || !WITH_LINE.has(code) || WITHOUT_LINE.test(message))
     return message;
   return `dockerfile parse error on line ${place.start.line}: ${message}`;

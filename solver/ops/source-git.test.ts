@@ -374,6 +374,17 @@ git('a checksum is the beginning of the id of the commit or tag', async () => {
   assert.match(error.message, new RegExp(`${at.commits.first}.*expected ${at.commits.main}`));
 });
 
+git('a commit without a ref is itself what is wanted', async () => {
+  await using at = await setting();
+  const { first, main } = at.commits;
+  const found = (checksum: string) => at.store.key(at.url, '', { 'git.checksum': checksum });
+  assert.match(await found(first), first);
+  assert.match(await found(main.slice(0, 7)), main);
+  assert.match(await found(at.repositories.git('r', 'rev-parse', 'annotated').slice(0, 8)), first);
+  const error = await failure(found('0123'));
+  assert.match(error.message, /^the default branch of .*expected 0123$/);
+});
+
 /**
  * `r` has `sub` at `modules/sub`, and `sub` has `inner` at `deep`. Their URLs are relative, as most
  * are.

@@ -9,12 +9,7 @@ import type { Resolved } from './resolved.ts';
  */
 export async function resolveRef(source: GitSource, git: Git): Promise<Resolved> {
   const { ref, checksum } = source;
-  const resolved =
-    ref === undefined
-      ? await defaultBranch(source, git)
-      : isCommitId(ref)
-        ? itself(ref)
-        : await named(source, ref, git);
+  const resolved = await found(source, git);
   const { object, commit } = resolved;
   if (checksum === undefined || object.startsWith(checksum) || commit.startsWith(checksum))
     return resolved;
@@ -26,6 +21,25 @@ export async function resolveRef(source: GitSource, git: Git): Promise<Resolved>
       hint: 'if the ref was moved on purpose, update the checksum; otherwise do not trust it',
     },
   );
+}
+
+/** A commit that is named without a ref is itself what is wanted. */
+async function found(source: GitSource, git: Git): Promise<Resolved> {
+  const { ref, checksum } = source;
+  if (ref !== undefined) return isCommitId(ref) ? itself(ref) : await named(source, ref, git);
+  if (checksum === undefined) return await defaultBranch(source, git);
+  return isCommitId(checksum) ? itself(checksum) : await abbreviated(source, checksum, git);
+}
+
+/** The default branch, or else the ref whose commit begins with these digits. */
+async function abbreviated(source: GitSource, digits: string, git: Git): Promise<Resolved> {
+  const tip = await defaultBranch(source, git);
+  if (tip.commit.startsWith(digits)) return tip;
+  const lines = await listRemote(git, source.remote, [], ['refs/*']);
+  const names = new Map(lines.filter(([id]) => id.startsWith(digits)));
+  const [name, ...others] = names.values();
+  if (name === undefined || others.length > 0) return tip;
+  return await named(source, name.replace(/\^\{\}$/, ''), git);
 }
 
 function itself(id: string): Resolved {
