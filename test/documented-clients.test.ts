@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
-import { cat, KILN, ROOT, run } from './rig.ts';
+import { cat, ROOT, run } from './rig.ts';
 import { DOCKER, ServeRig } from './serve-rig.ts';
 
 /** The shell blocks of a page, below `heading` when one is given, as one script. */
@@ -30,7 +30,7 @@ else
     await serve.buildx(['rm', 'k']);
     await serve.end();
     const script = blocks('README.md', 'With buildx, bake and Compose');
-    assert.match(script, /^kiln serve &\n.*^docker compose /ms);
+    assert.match(script, /^\.\/kiln serve &\n.*^docker compose /ms);
     rig.write('run', {
       'script.sh': `
 set -eu
@@ -39,7 +39,6 @@ trap 'kill %1; wait' EXIT
 ${script}
 `,
     });
-    symlinkSync(KILN, rig.path('run/kiln'));
     symlinkSync(DOCKER, rig.path('run/docker'));
     await run(['unshare', '--mount', 'bash', rig.path('run/script.sh')], {
       cwd: ROOT,
