@@ -83,6 +83,9 @@ export interface Snapshotter {
    */
   files(layer: LayerId): string | undefined;
 
+  /** Removes a committed layer of which only the caller knows, such as that of a failed step. */
+  discard(layer: LayerId): void;
+
   /** Marks layers as used now. Garbage collection goes by the time of last use. */
   touch(snapshot: Snapshot): void;
 }

@@ -125,8 +125,8 @@ export interface FailedStep {
 }
 
 /**
- * What an op that failed was made of, and what it has left, as results. They remain after the step,
- * but nothing is recorded of them. Undefined where there is none.
+ * What an op that failed was made of, and what it has left, as results. They remain until the
+ * session is disposed, and nothing is recorded of them. Undefined where there is none.
  */
 export interface LeftResults {
   /** By the mounts of a process, or by the inputs of file actions. */

@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mountsBelow, processesWith } from './rig.ts';
@@ -56,6 +58,8 @@ test('docker buildx opens a shell in what a failed step has left, and before it'
   assert.match(shown, /\nleft\nleft\nDockerfile\n/);
   assert.match(shown, /can't open '\/left': .*\nDockerfile +f\n/);
   assert.match(shown, /did not complete successfully: exit code: 7/);
+  // The image alone: what the step has left went with the build.
+  assert.is(readdirSync(join(serve.rig.store, 'layers')).length, 1);
   assert.is(serve.printed.split('\n').length, 2, serve.printed);
 });
 

@@ -149,6 +149,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       : undefined;
   }
 
+  discard(layer: LayerId): void {
+    this.#table.remove(layer);
+  }
+
   touch(snapshot: Snapshot): void {
     this.#table.touch(snapshot.layers);
   }

@@ -14,6 +14,7 @@ import { LastOutput } from './exec/last-output.ts';
 import { type OpenMounts, openMounts } from './exec/mounts.ts';
 import { networkOf, processSpec } from './exec/process.ts';
 import { keepingInputs } from './keep-inputs.ts';
+import { keepLeft } from './keep-left.ts';
 
 /**
  * The op of a RUN: one process on a root file system, with mounts. The root and every mount that is
@@ -85,7 +86,8 @@ async function runExec(
     // The process was killed because the build was cancelled: its exit code means nothing.
     signal.throwIfAborted();
     await session.onStepFailed?.({ vertex, spec, exitCode: result.exitCode }, signal);
-    await session.keepFailed?.(vertex, () => leaveMounts(op, inputs, mounts));
+    const { snapshotter } = world;
+    await keepLeft(vertex, session, snapshotter, () => leaveMounts(op, inputs, mounts));
     throw stepFailed(op, result, last, session);
   }
   return await commitOutputs(mounts.outputs, session);

@@ -13,6 +13,7 @@ import { type FileServices, type HashedDirectories, runActions } from './file/ru
 import { openTreeOf } from './file/tree.ts';
 import { wire } from './file/wiring.ts';
 import { keepingInputs } from './keep-inputs.ts';
+import { keepLeft } from './keep-left.ts';
 
 /** The services that file ops use. */
 export interface FileOpWorld extends Omit<FileServices, 'hasher'> {
@@ -44,7 +45,6 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
     },
     async run(inputs, context) {
       const session = sessionOf(context);
-      const { keepFailed } = session;
       const results = await runActions({
         op,
         wiring,
@@ -53,7 +53,7 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
         world: { ...world, hasher: world.hasher(session) },
         signal: context.signal,
         warn: (text) => warn(context, text),
-        keepFailed: keepFailed && ((leave) => keepFailed(context.vertex, leave)),
+        keepFailed: (leave) => keepLeft(context.vertex, session, world.snapshotter, leave),
       });
       for (const input of inputs) if (input.kind === 'directory') hashed.delete(input);
       return results;

@@ -59,7 +59,7 @@ export interface FileRun {
   readonly signal: AbortSignal;
   readonly warn: (text: string) => void;
   /** Called with what an action that failed has left. */
-  readonly keepFailed?: ((leave: () => Promise<LeftResults>) => Promise<void>) | undefined;
+  readonly keepFailed: (leave: () => Promise<LeftResults>) => Promise<void>;
 }
 
 /**
@@ -73,7 +73,7 @@ export async function runActions(run: FileRun): Promise<readonly BuildResult[]> 
     try {
       await runner.act(index);
     } catch (error) {
-      if (!run.signal.aborted) await run.keepFailed?.(() => runner.leave(index));
+      if (!run.signal.aborted) await run.keepFailed(() => runner.leave(index));
       throw error;
     }
   const results: BuildResult[] = [];

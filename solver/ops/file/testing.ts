@@ -161,6 +161,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
     has: () => true,
     clamped: (layer) => layer,
     files: (layer) => (existsSync(place(layer)) ? place(layer) : undefined),
+    discard: (layer) => rmSync(place(layer), { recursive: true }),
     touch: () => {},
     [Symbol.dispose]: () => rmSync(home, { recursive: true, force: true }),
   };
