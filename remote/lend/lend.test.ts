@@ -1,3 +1,4 @@
+import { createPublicKey, verify } from 'node:crypto';
 import {
   existsSync,
   lstatSync,
@@ -20,6 +21,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type InnerClient, openInnerClient } from '../../api/grpc/inner-client.ts';
 import { type InnerMethods, serveInner } from '../../api/grpc/inner-server.ts';
+import { Auth } from '../../api/proto/auth.gen.ts';
 import { WriteAction, WriteContentRequestSchema } from '../../api/proto/content.gen.ts';
 import { Secrets } from '../../api/proto/secrets.gen.ts';
 import { SSH } from '../../api/proto/ssh.gen.ts';
@@ -32,7 +34,9 @@ import type { FileStat } from '../../api/session/filesync/packet.ts';
 import { sendFiles } from '../../api/session/filesync/send-files.ts';
 import { digestOf } from '../../base/digest.ts';
 import { WHOLE } from '../../builder/session.ts';
+import { faultServer } from '../../registry/testing/faults.ts';
 import { lentDirectories } from './lent-directories.ts';
+import { lentLogins } from './lent-logins.ts';
 import { lentOutputs } from './lent-outputs.ts';
 import { lentStores } from './lent-stores.ts';
 import { lentValues } from './lent-values.ts';
@@ -312,6 +316,51 @@ test('blobs are read and written by their digests, and only where that is allowe
       assert.equal(readdirSync(join(directory, 'write/blobs/sha256')), [digest.slice(7)]);
     },
   ));
+
+test('a login is told only for a registry that takes no tokens, or that is out of reach', async () => {
+  const basic = `Basic ${Buffer.from('me:secret').toString('base64')}`;
+  await using tokens = await faultServer(({ headers }, response) => {
+    response.end(JSON.stringify({ token: headers.authorization === basic ? 'mine' : 'none' }));
+  });
+  await using thief = await faultServer((_, response) => void response.end('{"token":"stolen"}'));
+  const registry = (challenge: string) =>
+    faultServer(({ headers }, response) => {
+      const isKnown = [basic, 'Bearer mine'].includes(headers.authorization ?? '');
+      response.writeHead(isKnown ? 200 : 401, { 'www-authenticate': challenge }).end();
+    });
+  await using byToken = await registry(`Bearer realm="http://${tokens.host}/",service="s"`);
+  await using byLogin = await registry('Basic realm="r"');
+  const away = '127.0.0.1:1';
+  const credentials = async () => ({ kind: 'basic', username: 'me', password: 'secret' }) as const;
+  await using scope = new AsyncDisposableStack();
+  await lending(
+    () => lentLogins({ registry: async () => ({ credentials }) }, scope),
+    async (client) => {
+      const { method } = Auth;
+      const login = (host: string) => client.unary(method.credentials, { host }, never());
+      assert.is((await failure(login(byToken.host))).code, Code.NotFound);
+      for (const host of [byLogin.host, away])
+        assert.equal((await login(host)).secret, 'secret', host);
+      const authority = (host: string) => client.unary(method.getTokenAuthority, { host }, never());
+      assert.is((await failure(authority(away))).code, Code.Unavailable);
+      const { publicKey } = await authority(byToken.host);
+      const payload = Buffer.from('a question');
+      const asked = { host: byToken.host, payload };
+      const { signed } = await client.unary(method.verifyTokenAuthority, asked, never());
+      const der = Buffer.concat([Buffer.from('302a300506032b6570032100', 'hex'), publicKey]);
+      const key = createPublicKey({ key: der, format: 'der', type: 'spki' });
+      assert.ok(verify(null, payload, key, signed.subarray(0, 64)));
+      assert.equal(Buffer.from(signed.subarray(64)), payload);
+      const scopes = ['repository:team/app:pull'];
+      const question = { host: byToken.host, realm: `http://${thief.host}/`, service: 's', scopes };
+      const { token } = await client.unary(method.fetchToken, question, never());
+      assert.is(token, 'mine');
+      assert.is(thief.seen.length, 0);
+      const nowhere = { ...question, host: byLogin.host };
+      await failure(client.unary(method.fetchToken, nowhere, never()));
+    },
+  );
+});
 
 test('secrets and agents that are not lent are not there', () =>
   lending(
