@@ -28,11 +28,9 @@ export async function buildsElsewhere(
   const { request } = options;
   return {
     build: (progress, signal) =>
-      explained(remoteBuild(server.client, request, loansOf(options, signal), progress, signal)),
+      explained(remoteBuild(server, request, loansOf(options, signal), progress, signal)),
     call: (call, progress, signal) =>
-      explained(
-        remoteCall(server.client, call, request, loansOf(options, signal), progress, signal),
-      ),
+      explained(remoteCall(server, call, request, loansOf(options, signal), progress, signal)),
     async [Symbol.asyncDispose]() {
       server[Symbol.dispose]();
     },

@@ -11,6 +11,8 @@ export interface OpenServer extends Disposable {
    * it.
    */
   explain(error: unknown): unknown;
+  /** Opens it once more, when the connection has broken. */
+  again(): Promise<OpenServer>;
 }
 
 /**
@@ -35,6 +37,7 @@ export async function openServer(
         cause: error,
       });
     },
+    again: () => openServer(text, flag, tls),
     [Symbol.dispose]() {
       client[Symbol.dispose]();
       connection[Symbol.dispose]();

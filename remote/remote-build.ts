@@ -1,4 +1,3 @@
-import type { InnerClient } from '../api/grpc/inner-client.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { withoutLogins } from '../builder/build.ts';
 import { tryOutputs } from '../builder/export/try-outputs.ts';
@@ -7,6 +6,7 @@ import type { ExportResponse } from '../exporter/exporter.ts';
 import type { BuildWords } from './build-words.ts';
 import { layOut } from './lay-out.ts';
 import type { Loans } from './lend/loans.ts';
+import type { OpenServer } from './open-server.ts';
 import { remoteSolve } from './remote-solve.ts';
 import { requestWords } from './request-words.ts';
 import { scratchIn } from './scratch.ts';
@@ -18,7 +18,7 @@ import { scratchIn } from './scratch.ts';
  * the promise settles, nothing is lent any more.
  */
 export async function remoteBuild(
-  server: InnerClient,
+  server: OpenServer,
   request: BuildRequest,
   loans: Loans,
   progress: ProgressSink,
@@ -32,7 +32,7 @@ export async function remoteBuild(
 
 /** The same for a build that is in the words of the API. */
 export async function buildWords(
-  server: InnerClient,
+  server: OpenServer,
   words: BuildWords,
   loans: Loans,
   progress: ProgressSink,

@@ -9,6 +9,7 @@ import type { BuildRequest } from '../builder/request.ts';
 import type { BuildWords } from './build-words.ts';
 import { layOut } from './lay-out.ts';
 import type { Loans } from './lend/loans.ts';
+import type { OpenServer } from './open-server.ts';
 import { remoteSolve } from './remote-solve.ts';
 import { requestWords } from './request-words.ts';
 import { scratchIn } from './scratch.ts';
@@ -21,7 +22,7 @@ const BUILD_ID = 'buildkit-controlapi-buildid';
  * Nothing is built. The arguments and the errors are those of `remoteBuild`.
  */
 export async function remoteCall(
-  server: InnerClient,
+  server: OpenServer,
   call: CallSpec,
   request: BuildRequest,
   loans: Loans,
@@ -38,7 +39,7 @@ export async function remoteCall(
 
 /** Asks the frontend of a build in the words of the API, and answers its metadata. */
 export async function askWords(
-  server: InnerClient,
+  server: OpenServer,
   words: BuildWords,
   loans: Loans,
   progress: ProgressSink,
@@ -53,7 +54,7 @@ export async function askWords(
   let metadata: Readonly<Record<string, Uint8Array>> = {};
   const { frontend, options } = words;
   const drive = async (ref: string, signal: AbortSignal) => {
-    metadata = await askFrontend(server, ref, frontend, { ...options }, signal);
+    metadata = await askFrontend(server.client, ref, frontend, { ...options }, signal);
   };
   const driven = { ...solve.request, frontend: '' };
   await remoteSolve(server, { ...solve, request: driven, drive }, report, signal);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
-import { ConnectError } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import type { InnerClient } from '../api/grpc/inner-client.ts';
 import { type InnerMethods, pathOf } from '../api/grpc/inner-server.ts';
 import {
@@ -11,10 +11,12 @@ import {
 } from '../api/proto/control.gen.ts';
 import { messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
+import type { OpenServer } from './open-server.ts';
 import { OutputEnds } from './output-ends.ts';
 import { ProgressReader } from './progress-events.ts';
 import { serverError } from './server-error.ts';
 import { openSession, type SessionNames } from './session-stream.ts';
+import { errorToldLater } from './told-later.ts';
 
 type SolveFields = Extract<
   MessageInitShape<typeof SolveRequestSchema>,
@@ -49,7 +51,7 @@ const REF_BYTES = 16;
  * nothing is lent any more.
  */
 export async function remoteSolve(
-  server: InnerClient,
+  { client, again }: Pick<OpenServer, 'client' | 'again'>,
   { request, answers, lender, drive }: RemoteSolve,
   progress: ProgressSink,
   signal: AbortSignal,
@@ -59,7 +61,7 @@ export async function remoteSolve(
   const ends = new OutputEnds();
   const over = new AbortController();
   const watching = watch(
-    server,
+    client,
     ref,
     (event) => {
       ends.event(event);
@@ -73,8 +75,8 @@ export async function remoteSolve(
     clearTimeout(late);
   };
   try {
-    using _session = openSession(server, { ...lender, id }, answers);
-    const solving = server.unary(Control.method.solve, { ...request, ref, session: id }, signal);
+    using _session = openSession(client, { ...lender, id }, answers);
+    const solving = client.unary(Control.method.solve, { ...request, ref, session: id }, signal);
     const driving = drive?.(ref, signal);
     // The error of the build says more than that of what drives it.
     driving?.catch(() => {});
@@ -85,7 +87,23 @@ export async function remoteSolve(
   } catch (error) {
     // The output of the step that failed may come after the error.
     await end();
-    throw serverError(error, ends.of, signal);
+    const isLost =
+      !signal.aborted && error instanceof ConnectError && error.code === Code.Unavailable;
+    throw serverError((isLost && (await toldAgain(again, ref))) || error, ends.of, signal);
+  }
+}
+
+/** What went wrong in a build whose answer was lost, as far as the server says it. */
+async function toldAgain(
+  again: OpenServer['again'],
+  ref: string,
+): Promise<ConnectError | undefined> {
+  try {
+    using server = await again();
+    return await errorToldLater(server.client, ref);
+  } catch {
+    // That the connection broke is all there is to tell.
+    return undefined;
   }
 }
 

@@ -108,9 +108,9 @@ test('a step that fails elsewhere is told with its output and its lines', async 
     stdin: 'FROM busybox\nRUNN\n',
   });
   assert.match(wrong.stderr, /unknown instruction: RUNN .*\[KILN_DOCKERFILE_UNKNOWN_INSTRUCTION\]/);
-  const large = `FROM busybox\n${`# ${'x'.repeat(200)}\n`.repeat(200)}RUNN\n`;
+  const large = `FROM busybox\n${`# ${'x'.repeat(200)}\n`.repeat(2_000)}RUNN\n`;
   const far = await build(serve, ['-f', '-', context], { expect: 1, stdin: large });
-  assert.match(far.stderr, /^ 202 \| >>> RUNN$/m);
+  assert.match(far.stderr, /^2002 \| >>> RUNN$/m);
   const missing = await build(serve, ['-f', 'c/Nope', context], { expect: 1 });
   assert.match(missing.stderr, /\[KILN_DOCKERFILE_NOT_FOUND\]/);
   const events = await build(serve, ['--progress=rawjson', context], { expect: 1 });

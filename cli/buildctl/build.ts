@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import type { InnerClient } from '../../api/grpc/inner-client.ts';
 import { attempt, writing } from '../../base/oserror.ts';
 import type { ProgressSink, WarningEvent } from '../../base/progress.ts';
 import { redactData } from '../../base/redact.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { BuildWords } from '../../remote/build-words.ts';
 import type { Loans } from '../../remote/lend/loans.ts';
+import type { OpenServer } from '../../remote/open-server.ts';
 import { buildWords } from '../../remote/remote-build.ts';
 import { askWords } from '../../remote/remote-call.ts';
 import { withoutCache } from '../../solver/llb/uncached.ts';
@@ -76,12 +76,12 @@ export async function buildAt(server: ConnectFlags, flags: BuildFlags): Promise<
     if (mode !== 'quiet' && mode !== 'rawjson') await printWarnings(warnings);
   };
   try {
-    const response = await withServer(server, async (client, signal) => {
+    const response = await withServer(server, async (_client, signal, open) => {
       const words = await wordsOf(flags, signal);
       const loans = loansOf(flags, words, signal, (sentence) =>
         progress({ kind: 'warning', short: sentence, detail: [] }),
       );
-      return await carriedOut(client, words, loans, progress, signal);
+      return await carriedOut(open, words, loans, progress, signal);
     });
     view.close('done');
     await tell();
@@ -95,16 +95,16 @@ export async function buildAt(server: ConnectFlags, flags: BuildFlags): Promise<
 }
 
 async function carriedOut(
-  client: InnerClient,
+  server: OpenServer,
   words: BuildWords,
   loans: Loans,
   progress: ProgressSink,
   signal: AbortSignal,
 ): Promise<ExportResponse> {
   if (words.options[QUESTION] === undefined)
-    return await buildWords(client, words, loans, progress, signal);
+    return await buildWords(server, words, loans, progress, signal);
   const options = { 'frontend.caps': SUBREQUESTS, ...words.options };
-  const { metadata } = await askWords(client, { ...words, options }, loans, progress, signal);
+  const { metadata } = await askWords(server, { ...words, options }, loans, progress, signal);
   const text = metadata['result.txt'] ?? metadata['result.json'];
   if (text) stdout.write(Buffer.from(text).toString());
   return {};

@@ -317,7 +317,7 @@ test('blobs are read and written by their digests, and only where that is allowe
     },
   ));
 
-test('a login is told only for a registry that takes no tokens, or that is out of reach', async () => {
+test('a login is told only for a registry without tokens, or out of reach', async () => {
   const basic = `Basic ${Buffer.from('me:secret').toString('base64')}`;
   await using tokens = await faultServer(({ headers }, response) => {
     response.end(JSON.stringify({ token: headers.authorization === basic ? 'mine' : 'none' }));
