@@ -1,3 +1,4 @@
+import { breathe } from '../base/breath.ts';
 import { downloaded, type MaybeDeferred } from './deferred.ts';
 import { createExplaining } from './explain/explaining.ts';
 import { createLimits } from './limits.ts';
@@ -67,6 +68,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       node.inputs.map((_, index) => downloadInput(node, index, signal)),
     );
     return await limits.run(vertex.op.resource, signal, async () => {
+      await breathe();
       const started = Date.now();
       const clock = performance.now();
       let usage: Parameters<NonNullable<RunContext['usage']>>[0] | undefined;

@@ -1,3 +1,4 @@
+import { breathe } from '../base/breath.ts';
 import { CancelledError } from '../base/errors.ts';
 import { createCachedVertices } from './cached.ts';
 import { createExecution } from './execution.ts';
@@ -98,6 +99,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     const flight: Promise<void> = (async () => {
       try {
         const value = await task(abort.signal);
+        await breathe();
         if (node.abort === abort) onLanded(value);
       } catch (error) {
         if (node.abort === abort) fail(node, error);

@@ -49,7 +49,7 @@ export function megabytesOf(pid: number, which: 'VmRSS' | 'RssAnon' = 'VmRSS'): 
 }
 
 /** How long a server may take to put away what a build has used, in milliseconds. */
-const SETTLING_MS = 60_000;
+const SETTLING_MS = 120_000;
 
 /** Waits until `wrong` finds nothing wrong; answers what it found last when it does not end. */
 export async function settled(wrong: () => string | undefined): Promise<string | undefined> {

@@ -129,9 +129,13 @@ function frontendOf(frontend: string, options: FrontendOptions): string {
   return reference && isBuiltIn(reference) ? DOCKERFILE_FRONTEND : IMAGE_FRONTEND;
 }
 
+/** More platforms than anybody builds for at once. */
+const MAX_PLATFORMS = 100;
+
 function platformsOf(options: FrontendOptions): BuildRequest['platforms'] {
-  const texts = (options['platform'] ?? '').split(',').filter(Boolean);
-  return [...new Set(texts)].map((text) => parsePlatformForHost(text));
+  const texts = new Set((options['platform'] ?? '').split(',').filter(Boolean));
+  if (texts.size > MAX_PLATFORMS) throw invalidOption('platform', `${texts.size} platforms`);
+  return [...texts].map((text) => parsePlatformForHost(text));
 }
 
 function noCacheOf(options: FrontendOptions): BuildRequest['noCache'] {

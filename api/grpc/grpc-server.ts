@@ -55,7 +55,9 @@ export async function serveGrpc(
     open.add(session);
     opened?.();
     session.setLocalWindowSize(CONNECTION_WINDOW);
+    const watch = watched(session);
     session.once('close', () => {
+      clearInterval(watch);
       open.delete(session);
       closed?.();
     });
@@ -84,6 +86,27 @@ export async function serveGrpc(
       clearTimeout(late);
     },
   };
+}
+
+/** As often a client is asked whether it is there, in milliseconds. */
+const ASK_MS = 15_000;
+/** It is gone when it has left so many questions unanswered. */
+const UNANSWERED = 2;
+
+/**
+ * Ends a connection whose client does not answer: one that never speaks HTTP/2, one whose host is
+ * gone, and one that went while Node dropped what it sent, of which Node is told nothing.
+ */
+function watched(session: ServerHttp2Session): NodeJS.Timeout {
+  let unanswered = 0;
+  return setInterval(() => {
+    if (unanswered === UNANSWERED) session.destroy();
+    if (session.destroyed) return;
+    unanswered++;
+    session.ping((error) => {
+      if (!error) unanswered = 0;
+    });
+  }, ASK_MS).unref();
 }
 
 async function listening(

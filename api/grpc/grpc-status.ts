@@ -1,6 +1,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import { CancelledError, KilnError, messageOf, type SourcePlace } from '../../base/errors.ts';
+import { unhandledOsError } from '../../base/oserror.ts';
 import { redactUrl } from '../../base/redact.ts';
 import { GraphFailure } from '../../builder/graph-failure.ts';
 import { asBuildKitSays } from '../../frontend/problem.ts';
@@ -22,6 +23,9 @@ const DETAILS = 'github.com/moby/buildkit/errdefs.';
 
 /** A text of more bytes is not sent along with an error: headers have a limit. */
 const MAX_SOURCE = 1 << 20;
+
+/** A longer sentence is cut: it is a header, and may quote what a client has sent. */
+const MAX_SENTENCE = 8 << 10;
 
 /** What a server may send in the headers and trailers of one answer, in bytes. */
 export const MAX_HEADERS = 8 << 20;
@@ -46,15 +50,16 @@ function codeOf(error: unknown): Code {
 }
 
 /**
- * Throws what a client is told of `error`, whose details go with the answer of `context`. What is
+ * Throws what a client is told of `thrown`, whose details go with the answer of `context`. What is
  * not a KilnError is a bug: `tell` gets it with its stack.
  */
 export function refuse(
-  error: unknown,
+  thrown: unknown,
   context: Pick<HandlerContext, 'responseTrailer'>,
   tell: (error: unknown) => void,
 ): never {
-  if (error instanceof ConnectError) throw error;
+  if (thrown instanceof ConnectError) throw shortened(thrown);
+  const error = unhandledOsError(thrown);
   const returned = causesOf(error).find((cause) => cause instanceof ReturnedError);
   if (returned) return refuseAs(returned.status, context);
   if (!(error instanceof KilnError)) tell(error);
@@ -79,13 +84,22 @@ function refuseAs(status: Status, context: Pick<HandlerContext, 'responseTrailer
     const text = Buffer.from(toBinary(StatusSchema, status)).toString('base64');
     context.responseTrailer.set('grpc-status-details-bin', text.replace(/=+$/, ''));
   }
-  throw new ConnectError(message, code in Code ? code : Code.Unknown);
+  throw new ConnectError(cut(message), code in Code ? code : Code.Unknown);
+}
+
+function shortened(error: ConnectError): ConnectError {
+  if (error.rawMessage.length <= MAX_SENTENCE) return error;
+  return new ConnectError(cut(error.rawMessage), error.code);
+}
+
+function cut(sentence: string): string {
+  return sentence.length <= MAX_SENTENCE ? sentence : `${sentence.slice(0, MAX_SENTENCE)}…`;
 }
 
 function sentenceOf(error: unknown): string {
-  if (!(error instanceof KilnError)) return redactUrl(messageOf(error));
+  if (!(error instanceof KilnError)) return redactUrl(cut(messageOf(error)));
   const hint = error.hint === undefined ? '' : `\n${error.hint}`;
-  return redactUrl(`${wordsOf(error)} [${error.code}]${hint}`);
+  return redactUrl(`${cut(wordsOf(error))} [${error.code}]${cut(hint)}`);
 }
 
 /**

@@ -7,6 +7,11 @@ import { unmarshalOp } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
 import { malformedGraph } from './wire.ts';
 
+/** A build that needs more steps is none that anybody has written. */
+const MAX_OPS = 20_000;
+/** The most of one op: what it costs to wait for inputs grows with their square. */
+const MAX_INPUTS = 1_000;
+
 /**
  * Reads pb.Definition and returns the edge that it describes; undefined for an empty definition.
  * Every input must name an op earlier in the list, as BuildKit's client writes it, so cycles are
@@ -18,13 +23,16 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   const locationsOf = rangesIn(source);
   const vertices = new Map<Digest, LlbVertex>();
   let result: LlbEdge | undefined;
+  if (def.length > MAX_OPS) throw malformedGraph(`it has more than ${MAX_OPS} ops`);
   for (const bytes of def) {
     if (result) throw malformedGraph('an op comes after the result');
     const { op, inputs: names } = unmarshalOp(bytes);
+    if (names.length > MAX_INPUTS) throw malformedGraph(`an op has more than ${MAX_INPUTS} inputs`);
     const inputs = names.map(({ digest, index }) => {
       const vertex = vertices.get(digest);
       if (!vertex) throw malformedGraph(`input ${digest} is not defined before it is used`);
-      if (index < 0) throw malformedGraph(`output ${index} of ${digest} does not exist`);
+      if (index < 0 || index >= outputsOf(vertex.op))
+        throw malformedGraph(`output ${index} of ${digest} does not exist`);
       return { vertex, output: index };
     });
     if (!op) {
@@ -33,6 +41,7 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
       continue;
     }
     checkIndexes(op, inputs.length);
+    checkPaths(op);
     const digest = digestOf(bytes);
     const found = metadataOf.get(digest) ?? { description: {}, caps: [] };
     vertices.set(digest, {
@@ -45,6 +54,18 @@ export function parseDefinition(bytes: Uint8Array): LlbEdge | undefined {
   }
   if (!result && vertices.size > 0) throw malformedGraph('the result is missing');
   return result;
+}
+
+/** How many outputs an op has: one more than the highest index that one of its parts names. */
+function outputsOf(op: LlbOp): number {
+  switch (op.kind) {
+    case 'exec':
+      return 1 + op.exec.mounts.reduce((most, { output }) => Math.max(most, output), -1);
+    case 'file':
+      return 1 + op.file.actions.reduce((most, { output }) => Math.max(most, output), -1);
+    default:
+      return 1;
+  }
 }
 
 /** Throws KILN_LLB_MALFORMED if an op refers to an input that it does not have. */
@@ -82,6 +103,38 @@ function checkIndexes(op: LlbOp, inputs: number): void {
     default:
       op satisfies never;
   }
+}
+
+/** Linux takes no longer path: it is refused here, before anybody cuts it into names. */
+const MAX_PATH = 4096;
+
+/** Throws KILN_LLB_MALFORMED if an op names a path that no system could have. */
+function checkPaths(op: LlbOp): void {
+  for (const path of pathsOf(op))
+    if (path !== undefined && Buffer.byteLength(path) >= MAX_PATH)
+      throw malformedGraph(`a path has ${MAX_PATH} bytes or more`);
+}
+
+function pathsOf(op: LlbOp): readonly (string | undefined)[] {
+  if (op.kind === 'exec')
+    return [op.exec.meta.cwd, ...op.exec.mounts.flatMap(({ dest, selector }) => [dest, selector])];
+  if (op.kind !== 'file') return [];
+  return op.file.actions.flatMap(({ action }) => {
+    switch (action.kind) {
+      case 'copy':
+        return [action.copy.src, action.copy.dest];
+      case 'symlink':
+        return [action.symlink.oldpath, action.symlink.newpath];
+      case 'mkfile':
+        return [action.mkfile.path];
+      case 'mkdir':
+        return [action.mkdir.path];
+      case 'rm':
+        return [action.rm.path];
+      default:
+        return action satisfies never;
+    }
+  });
 }
 
 function owners(action: FileAction['action']): UserOpt[] {

@@ -241,12 +241,16 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  * type.
  */
 export function asText(field: WireField): string {
+  let text: string;
   try {
-    return utf8.decode(asBytes(field));
+    text = utf8.decode(asBytes(field));
   } catch (cause) {
     if (cause instanceof KilnError) throw cause;
     throw malformedGraph(`field ${field.number} is not UTF-8 text`);
   }
+  // No path, argument or name can have it.
+  if (text.includes('\0')) throw malformedGraph(`field ${field.number} contains a NUL byte`);
+  return text;
 }
 
 export function asBytes(field: WireField): Uint8Array {
