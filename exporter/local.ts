@@ -1,5 +1,6 @@
 import { closeSync, futimesSync, mkdirSync, writeFileSync } from 'node:fs';
 import { CancelledError, KilnError } from '../base/errors.ts';
+import { formatPlatform } from '../base/platform.ts';
 import { makeContents } from '../cache/contenthash/statcache.ts';
 import type { Entry } from '../cache/select/entry.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
@@ -14,7 +15,7 @@ import {
 import { outputError } from './destination.ts';
 import { reported } from './export-report.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
-import { placesOf } from './result-tree.ts';
+import { placesOf, walkTree } from './result-tree.ts';
 import type { ExportServices } from './services.ts';
 
 /** The number of files copied before the signal is checked again. */
@@ -40,6 +41,7 @@ export function localExporter(
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
+        const shared = new Map<string, string>();
         for (const [target, place] of placesOf(targets, spec.platformSplit)) {
           await using view = await services.snapshotter.view(target.snapshot);
           const task = `copying files${place === '' ? '' : ` ${place.replaceAll('_', '/')}`}`;
@@ -47,6 +49,8 @@ export function localExporter(
             prefix: spec.attestationPrefix,
             shared: place === '' && targets.length > 1,
           });
+          if (place === '' && targets.length > 1)
+            refuseOverwriting(view.root, formatPlatform(target.platform), shared);
           await report.task(task, (progress) =>
             copyTo({ source: view.root, statements }, root, place, context, progress),
           );
@@ -54,6 +58,24 @@ export function localExporter(
         return {};
       }),
   };
+}
+
+/**
+ * Throws KILN_OUTPUT_INVALID when the tree at `root` has a file that another platform has written.
+ * `written` says which one wrote what.
+ */
+function refuseOverwriting(root: string, platform: string, written: Map<string, string>): void {
+  for (const { path, kind } of walkTree(root)) {
+    if (kind === 'directory') continue;
+    const other = written.get(path);
+    if (other !== undefined)
+      throw new KilnError(
+        'KILN_OUTPUT_INVALID',
+        `cannot overwrite ${path} from ${other} with ${platform} when split option is disabled`,
+        { hint: 'leave out platform-split=false, so that each platform has a directory' },
+      );
+    written.set(path, platform);
+  }
 }
 
 async function copyTo(

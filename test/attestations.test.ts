@@ -350,6 +350,22 @@ test('of several platforms each has its statements, in its directory or by its n
     ),
     ['arm'],
   );
+  rig.write('c', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY in/a /same\n' });
+  const twice = await rig.kiln(
+    [
+      'build',
+      'c',
+      '--platform=linux/amd64,linux/arm/v7',
+      '-o',
+      'type=local,dest=twice,platform-split=false',
+    ],
+    { expect: 1 },
+  );
+  assert.match(
+    twice.stderr,
+    /cannot overwrite same from linux\/amd64 with linux\/arm\/v7 when split option is disabled/,
+  );
+  rig.write('c', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY in/a /$TARGETARCH\n' });
   await built('type=tar,dest=out.tar');
   const { stdout } = await run(['tar', 'tf', rig.path('out.tar')], { expect: 0 });
   assert.equal(

@@ -173,6 +173,20 @@ test('what the process writes to its root becomes a layer, which onLayer gets', 
   assert.equal(readdirSync(b.snapshots.at({ layers })).sort(), ['new', 'old']);
 });
 
+test('a root that is read-only to a step still gets the points of its mounts', async () => {
+  using b = bench();
+  const base = b.tree((root) => writeFileSync(join(root, 'old'), '1'));
+  const root: Mount = { input: 0, dest: '/', output: -1, readonly: true };
+  const mounts = [root, { input: -1, dest: '/mnt', output: 0 }];
+  const results = await b.run(exec({}, { mounts }), [base], (spec) => {
+    assert.is(spec.readonlyRootfs, true);
+    mkdirSync(join(spec.rootfs, 'mnt'));
+    return 0;
+  });
+  assert.is(results.length, 1);
+  assert.equal(readdirSync(b.snapshots.at(snapshotOf(base))), ['old']);
+});
+
 test('a file with a name that a layer cannot hold fails the step that wrote it', async () => {
   using b = bench();
   const error = await failure(

@@ -16,7 +16,8 @@ interface MountTree {
 
 /**
  * The tree of a bind mount or of the root: a read-only view if the step cannot write to it,
- * otherwise a new writable layer.
+ * otherwise a new writable layer. A root that is read-only to the step gets the points of its
+ * mounts all the same.
  */
 export async function openTree(mount: Mount, opening: Opening): Promise<MountTree> {
   const { inputs, scope, world } = opening;
@@ -24,7 +25,7 @@ export async function openTree(mount: Mount, opening: Opening): Promise<MountTre
   const source = mount.selector || '/';
   if (input?.kind === 'directory') return await copied(input, source, opening);
   const snapshot: Snapshot = input?.snapshot ?? SCRATCH;
-  if (mount.readonly && outputOf(mount) === -1)
+  if (mount.readonly && outputOf(mount) === -1 && mount.dest !== '/')
     return { root: scope.use(await world.snapshotter.view(snapshot)).root, source };
   const active = scope.use(await world.snapshotter.prepare(snapshot));
   return { root: active.root, source, active };
