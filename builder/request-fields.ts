@@ -271,6 +271,7 @@ export const REQUEST_FIELDS: {
     }),
   },
   cgroupParent: { form: text, provenance: 'omitted' },
+  automounts: { form: listOf(text), provenance: 'omitted' },
   limits: { form: optional(limits), provenance: 'omitted' },
   allow: { form: listOf(text), provenance: 'omitted' },
   devices: { form: listOf(text), provenance: 'omitted' },

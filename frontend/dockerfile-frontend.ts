@@ -1,5 +1,6 @@
 import { KilnError } from '../base/errors.ts';
 import { toEvent } from './check/warning.ts';
+import { withAutomounts } from './convert/automount.ts';
 import { Findings } from './convert/checks.ts';
 import { warningsBefore } from './convert/checks-before.ts';
 import { convertDockerfile } from './convert/convert.ts';
@@ -14,7 +15,7 @@ import { parseDockerfile } from './parse.ts';
 export const dockerfileFrontend: Frontend = {
   async solve(gateway, inputs) {
     const given = requestOver(gateway, inputs);
-    const dockerfile = parsed(gateway, given);
+    const dockerfile = withAutomounts(parsed(gateway, given), given.automounts);
     const request = await withEpoch(given, dockerfile, gateway);
     const findings = new Findings(request, dockerfile);
     try {

@@ -26,6 +26,8 @@ export interface GraphOptions {
     readonly hard: number;
   }[];
   readonly cgroupParent: string;
+  /** Mounts that every RUN has, each as the text of a `--mount`. */
+  readonly automounts: readonly string[];
   /** SOURCE_DATE_EPOCH, in seconds since 1970. */
   readonly epoch: number | undefined;
   /**
@@ -48,6 +50,7 @@ export const PLAIN_GRAPH: GraphOptions = {
   shmSize: 0,
   ulimits: [],
   cgroupParent: '',
+  automounts: [],
   epoch: undefined,
   checks: 'kiln',
 };

@@ -18,7 +18,14 @@ import type {
 } from './instructions.ts';
 import { placeOf, problem } from './problem.ts';
 import { type FlagKind, type FlagValues, failure, type Reading, readFlags } from './reading.ts';
-import { parseKeyValues, splitLegacy, splitMount, splitStatement, splitWords } from './tokens.ts';
+import {
+  mountField,
+  parseKeyValues,
+  splitLegacy,
+  splitMount,
+  splitStatement,
+  splitWords,
+} from './tokens.ts';
 
 /** What every instruction carries. */
 function base(reading: Reading) {
@@ -372,11 +379,7 @@ function oneOf(
  * the graph is made.
  */
 function readMount(reading: Reading, raw: string, place: Place | undefined): MountFlag {
-  const fields = fieldsOf(reading, raw, place).map((field) => {
-    const at = field.indexOf('=');
-    const key = (at < 0 ? field : field.slice(0, at)).toLowerCase();
-    return { key, value: at < 0 ? undefined : field.slice(at + 1) };
-  });
+  const fields = fieldsOf(reading, raw, place).map(mountField);
   for (const { key, value } of fields) {
     if (key !== 'from' || value === undefined) continue;
     const dollar = value.indexOf('$');

@@ -235,6 +235,13 @@ function mountLexer(): moo.Lexer {
   );
 }
 
+/** A field of a mount: `key=value`, or a key alone. */
+export function mountField(field: string): { key: string; value: string | undefined } {
+  const at = field.indexOf('=');
+  const key = (at < 0 ? field : field.slice(0, at)).toLowerCase();
+  return { key, value: at < 0 ? undefined : field.slice(at + 1) };
+}
+
 /**
  * The comma-separated fields of `--mount`, quoted as in Go's encoding/csv: a field that begins with
  * `"` ends with one, and `""` inside stands for one. A quote anywhere else is an error. Throws

@@ -63,6 +63,9 @@ export function readFrontendOptions(
     shmSize: countOf(options, 'shm-size'),
     ulimits: ulimitsOf(options),
     cgroupParent: options['cgroup-parent'] ?? '',
+    automounts: [...prefixed(options, 'automount:')]
+      .sort(([a], [b]) => Number(a) - Number(b))
+      .map(([, mount]) => mount),
     limits: limitsOf(options) ?? base.limits,
   };
 }

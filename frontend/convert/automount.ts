@@ -1,0 +1,37 @@
+import { KilnError } from '../../base/errors.ts';
+import type { Dockerfile, MountFlag, StageInstruction } from '../instructions.ts';
+import { mountField, splitMount } from '../tokens.ts';
+import { readMount } from './mount-fields.ts';
+
+/**
+ * The Dockerfile with mounts that every RUN has before its own. They cannot come from a stage.
+ * Throws KILN_RUN_MOUNT.
+ */
+export function withAutomounts(dockerfile: Dockerfile, specs: readonly string[]): Dockerfile {
+  if (specs.length === 0) return dockerfile;
+  const automounts = specs.map(automount);
+  const mounting = (instruction: StageInstruction): StageInstruction =>
+    instruction.kind === 'run'
+      ? { ...instruction, mounts: [...automounts, ...instruction.mounts] }
+      : instruction;
+  const stages = dockerfile.stages.map((stage) => ({
+    ...stage,
+    instructions: stage.instructions.map(mounting),
+  }));
+  return { ...dockerfile, stages };
+}
+
+function automount(raw: string): MountFlag {
+  try {
+    const flag: MountFlag = { raw, fields: splitMount(raw).map(mountField) };
+    readMount(flag, (text) => text);
+    if (!flag.fields.some(({ key }) => key === 'from')) return flag;
+  } catch (error) {
+    if (!(error instanceof KilnError)) throw error;
+    throw new KilnError(error.code, `failed to parse automount ${raw}: ${error.message}`, {
+      cause: error,
+      hint: error.hint,
+    });
+  }
+  throw new KilnError('KILN_RUN_MOUNT', "automount does not support 'from' option");
+}
