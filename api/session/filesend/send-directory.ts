@@ -1,10 +1,12 @@
-import { lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ClientSession } from '../client-session.ts';
 import { goMode } from '../filesync/go-mode.ts';
 import type { FileStat } from '../filesync/packet.ts';
 import { sendFiles } from '../filesync/send-files.ts';
 import { EXPORTER_ID, FILE_SEND } from './send-bytes.ts';
+
+const FOLLOWING_NOTHING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * Sends the tree at `root`, a directory of ours that nobody changes, to the client as the output
@@ -19,7 +21,7 @@ export async function sendDirectory(
   const stream = session.client.stream(FILE_SEND, { [EXPORTER_ID]: id }, signal);
   await sendFiles(stream, {
     files: walk(root),
-    open: (path) => openSync(join(root, path), 'r'),
+    open: (path) => openSync(join(root, path), FOLLOWING_NOTHING),
   });
 }
 

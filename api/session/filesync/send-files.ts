@@ -2,6 +2,7 @@ import { closeSync, readSync } from 'node:fs';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { messageOf } from '../../../base/errors.ts';
 import type { GrpcStream } from '../../grpc/grpc-frames.ts';
+import { typeOf } from './go-mode.ts';
 import { type FileStat, PACKET, packetBytes, readPacket, statPacket } from './packet.ts';
 
 /** A packet carries so many bytes of a file. Packets of small files are sent together. */
@@ -12,7 +13,7 @@ const TOLD_TOGETHER = 200;
 /** The files that are sent, in the order of the protocol. */
 export interface SentTree {
   readonly files: Iterable<FileStat>;
-  /** Opens one of them for reading. The descriptor is closed by the caller. */
+  /** Opens one of the regular files for reading. The descriptor is closed by the caller. */
   readonly open: (path: string) => number;
 }
 
@@ -71,8 +72,10 @@ class Contents {
     this.#tree = tree;
   }
 
+  /** Only regular files have content: what a link leads to is not told, and a pipe never ends. */
   async add(id: number, stat: FileStat | undefined): Promise<void> {
-    if (!stat) throw new ConnectError('a file is asked for that is not there', Code.Unknown);
+    if (!stat || typeOf(stat.mode) !== 0)
+      throw new ConnectError('a file is asked for that is not there', Code.Unknown);
     const fd = this.#tree.open(stat.path);
     try {
       // A file may have become longer since it was told. It is sent as it is now.
