@@ -27,6 +27,11 @@ test('what clients of BuildKit look for is in its words', () => {
       '--mount=type=tmp: mount type tmp is not known (did you mean tmpfs?)',
       'unsupported mount type "tmp" (did you mean tmpfs?)',
     ],
+    [
+      'KILN_STAGE_ORDER',
+      'stage b comes after stage 0, which copies from it',
+      'cannot copy from stage "b", it needs to be defined before current stage "0"',
+    ],
     ['KILN_RUN_MOUNT', '--mount=typ=a: typ is not known', "unexpected key 'typ' in 'typ=a'"],
     [
       'KILN_GIT_REF',

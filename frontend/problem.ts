@@ -77,6 +77,11 @@ const IN_OTHER_WORDS: readonly (readonly [KilnError['code'], RegExp, string])[] 
     'invalid checksum $1 for Git source, expected hex commit hash',
   ],
   ['KILN_GIT_REF', /^.* has no ref (\S+)$/, 'repository does not contain ref $1'],
+  [
+    'KILN_STAGE_ORDER',
+    /^stage (.*) comes after stage (.*), which copies from it$/,
+    'cannot copy from stage "$1", it needs to be defined before current stage "$2"',
+  ],
   ['KILN_RUN_MOUNT', /^.*: mount type (\S+) is not known/, 'unsupported mount type "$1"'],
   ['KILN_RUN_MOUNT', /^--mount=(.*): (\S+) is not known/, "unexpected key '$2' in '$1'"],
 ];
