@@ -125,6 +125,8 @@ export interface Lent {
   readonly end: () => void;
 }
 
+export { statPacket };
+
 export function pathOf(method: DescMethod): string {
   return `/${method.parent.typeName}/${method.name}`;
 }

@@ -81,7 +81,7 @@ export function openInnerClient(bytes: Duplex, peer: Peer = 'client'): InnerClie
       let answer: Buffer | undefined;
       for await (const messages of stream.receive()) answer ??= messages[0];
       if (!answer) throw new ConnectError(`the ${peer} answered nothing`, Code.Internal);
-      return fromBinary(method.output, answer);
+      return readMessage(method.output, answer, peer);
     },
     [Symbol.dispose]() {
       session.destroy();
@@ -154,6 +154,19 @@ function statusOf(headers: IncomingHttpHeaders): ConnectError | undefined {
   for (const { typeUrl, value } of statusIn(headers)?.details ?? [])
     error.details.push({ type: typeUrl, value });
   return error;
+}
+
+/** Reads what the other side has sent. Throws a ConnectError when it is not such a message. */
+export function readMessage<T extends DescMessage>(
+  schema: T,
+  bytes: Uint8Array,
+  peer: string,
+): MessageShape<T> {
+  try {
+    return fromBinary(schema, bytes);
+  } catch {
+    throw new ConnectError(`the ${peer} sent a message that cannot be read`, Code.Internal);
+  }
 }
 
 /** The typed details of an error. Undefined when there are none, or they cannot be read. */

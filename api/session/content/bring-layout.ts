@@ -59,6 +59,9 @@ export async function bringLayout(
     const seen = new Set<Digest>();
     for (let entry = pending.pop(); entry; entry = pending.pop()) {
       if (seen.has(entry.digest)) continue;
+      const isDocument = [...INDEX_TYPES, ...MANIFEST_TYPES].includes(entry.mediaType);
+      if (isDocument && entry.size > MAX_DOCUMENT)
+        throw new ConnectError(`the document ${entry.digest} is too large`, Code.ResourceExhausted);
       if (seen.add(entry.digest).size > MAX_BLOBS)
         throw new ConnectError(`${digest} names too many blobs`, Code.ResourceExhausted);
       try {
@@ -67,8 +70,7 @@ export async function bringLayout(
         if (isMissing(error)) continue;
         throw error;
       }
-      if ([...INDEX_TYPES, ...MANIFEST_TYPES].includes(entry.mediaType))
-        pending.push(...namedBy(readFileSync(blobPath(root, entry.digest))));
+      if (isDocument) pending.push(...namedBy(readFileSync(blobPath(root, entry.digest))));
     }
     const kept = new Set([...seen].map((digest) => blobPath(root, digest)));
     for (const name of readdirSync(join(root, 'blobs/sha256'))) {
@@ -119,11 +121,24 @@ async function bringBlob(
   }
 }
 
+/** The fields of a document. Throws a ConnectError when it is not an object of JSON. */
+function parsed(bytes: Buffer): Readonly<Record<string, Entry | readonly Entry[] | undefined>> {
+  try {
+    const document: unknown = JSON.parse(bytes.toString());
+    if (typeof document === 'object' && document !== null) return { ...document };
+  } catch {
+    // Told below.
+  }
+  throw new ConnectError('a document of the client is not JSON', Code.DataLoss);
+}
+
 /** The blobs that a manifest or an index names. */
 function namedBy(bytes: Buffer): Entry[] {
-  const { config, layers = [], manifests = [] } = JSON.parse(bytes.toString());
-  return [config, ...layers, ...manifests].filter(
-    (entry): entry is Entry =>
-      isDigest(entry?.digest) && Number.isSafeInteger(entry.size) && entry.size >= 0,
-  );
+  const { config, layers, manifests } = parsed(bytes);
+  return [config, layers, manifests]
+    .flat()
+    .filter(
+      (entry): entry is Entry =>
+        isDigest(entry?.digest ?? '') && Number.isSafeInteger(entry?.size) && entry!.size >= 0,
+    );
 }

@@ -1,6 +1,7 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { Descriptor } from '../../../base/oci.ts';
+import { readMessage } from '../../grpc/inner-client.ts';
 import {
   ReadContentRequestSchema,
   ReadContentResponseSchema,
@@ -31,7 +32,8 @@ export async function* readClientBlob(
   );
   stream.end();
   for await (const messages of stream.receive())
-    for (const message of messages) yield fromBinary(ReadContentResponseSchema, message).data;
+    for (const message of messages)
+      yield readMessage(ReadContentResponseSchema, message, 'client').data;
 }
 
 /** Writes a blob into a store at the client, which may have it already. */
