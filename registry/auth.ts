@@ -158,6 +158,7 @@ export class Authorizer {
           ...request,
           tls: tlsTowards(url, endpoint, endpoint.tls.ca),
           signal,
+          isQuestion: true,
         });
         const subject = {
           what: `a token for ${scopes.join(' ')}`,

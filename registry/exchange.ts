@@ -1,8 +1,15 @@
 import { KilnError } from '../base/errors.ts';
 import { Authorizer, requiresLogin, type Scope } from './auth.ts';
 import type { CredentialSource } from './credentials.ts';
-import { networkFailure, type RequestSubject, speaksNoTls, statusFailure } from './failures.ts';
-import { type Endpoint, tlsTowards } from './hosts.ts';
+import {
+  isRefused,
+  networkFailure,
+  type RequestSubject,
+  speaksNoHttp,
+  speaksNoTls,
+  statusFailure,
+} from './failures.ts';
+import { type Endpoint, isLoopback, tlsTowards } from './hosts.ts';
 import type { ProxySettings } from './proxy.ts';
 import { Quiet } from './quiet.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -53,8 +60,8 @@ const MAX_REDIRECTS = 5;
 export class Exchange implements AsyncDisposable {
   readonly #transport: Transport;
   readonly #authorizer: Authorizer;
-  /** Origins that turned out to speak plain http, and their plain origins. */
-  readonly #plain = new Map<string, string>();
+  /** The origin that an https origin with a choice turned out to have. */
+  readonly #decided = new Map<string, string>();
   readonly #quiet: Quiet;
 
   constructor(options: ExchangeOptions) {
@@ -133,7 +140,7 @@ export class Exchange implements AsyncDisposable {
     return await this.#authorizer.header(this.#effective(endpoint), scopes, signal);
   }
 
-  /** Undefined when the endpoint has just been found to speak plain http. */
+  /** Undefined when the endpoint has just been found to have the other scheme. */
   async #attempt(
     request: ApiRequest,
     endpoint: Endpoint,
@@ -142,7 +149,7 @@ export class Exchange implements AsyncDisposable {
   ): Promise<HttpResponse | undefined> {
     const body = typeof request.body === 'function' ? request.body() : request.body;
     try {
-      return await this.#transport.send({
+      const response = await this.#transport.send({
         url,
         method: request.method,
         headers: {
@@ -156,22 +163,44 @@ export class Exchange implements AsyncDisposable {
         tls: tlsTowards(url, endpoint),
         signal: request.signal,
       });
+      // So Go's servers, nginx and others answer a plain request where they speak TLS.
+      const isWrong = response.status === 400 && url.protocol === 'http:';
+      if (!endpoint.plainFallback || !this.#turn(url, isWrong)) return response;
+      await discard(response);
+      return undefined;
     } catch (error) {
-      if (
-        endpoint.plainFallback &&
-        endpoint.origin.startsWith('https:') &&
-        (speaksNoTls(error) || refusedDefaultPort(error, endpoint))
-      ) {
-        this.#plain.set(endpoint.origin, endpoint.origin.replace(/^https:/, 'http:'));
-        return undefined;
-      }
+      const isWrong = isWrongScheme(error, url);
+      if (endpoint.plainFallback && isWrong && this.#turn(url, isWrong)) return undefined;
       throw networkFailure(error, url, request.signal);
     }
   }
 
+  /**
+   * Decides for the scheme of a request to an origin that has a choice, or for the other one when
+   * the scheme seems to be wrong. Returns true when the request is to be sent again. After https
+   * nothing but http is left, and http stays.
+   */
+  #turn({ origin }: URL, isWrong: boolean): boolean {
+    const secure = secureOrigin(origin);
+    const decided = this.#decided.get(secure);
+    const isFinal = decided !== undefined && decided !== secure;
+    if (isWrong && !isFinal) {
+      this.#decided.set(secure, origin === secure ? plainOrigin(origin) : secure);
+      return true;
+    }
+    if (!isWrong && decided === undefined) this.#decided.set(secure, origin);
+    return false;
+  }
+
   #effective(endpoint: Endpoint): Endpoint {
-    const plain = this.#plain.get(endpoint.origin);
-    return plain === undefined ? endpoint : { ...endpoint, origin: plain };
+    if (!endpoint.plainFallback) return endpoint;
+    const { origin, tls } = endpoint;
+    const decided = this.#decided.get(origin);
+    if (decided !== undefined) return { ...endpoint, origin: decided };
+    // A registry on this machine hardly ever speaks TLS, and setting TLS up takes longer than the
+    // answer.
+    const isPlain = isLoopback(new URL(origin).host) && tls.ca.length === 0 && !tls.keypairs;
+    return isPlain ? { ...endpoint, origin: plainOrigin(origin) } : endpoint;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -179,17 +208,16 @@ export class Exchange implements AsyncDisposable {
   }
 }
 
+const plainOrigin = (origin: string) => origin.replace(/^https:/, 'http:');
+const secureOrigin = (origin: string) => origin.replace(/^http:/, 'https:');
+
 /**
- * Without a port, https and http are different ports: a refused connection at one says nothing
- * about the other.
+ * True when a request may have failed because of its scheme. Without a port, https and http are
+ * different ports: a refused connection at one says nothing about the other.
  */
-function refusedDefaultPort(error: unknown, endpoint: Endpoint): boolean {
-  return (
-    new URL(endpoint.origin).port === '' &&
-    error instanceof Error &&
-    'code' in error &&
-    error.code === 'ECONNREFUSED'
-  );
+function isWrongScheme(error: unknown, { protocol, port }: URL): boolean {
+  const isOther = protocol === 'https:' ? speaksNoTls(error) : speaksNoHttp(error);
+  return isOther || (port === '' && isRefused(error));
 }
 
 function urlOf(endpoint: Endpoint, path: string | URL): URL {

@@ -228,6 +228,19 @@ export function speaksNoTls(error: unknown): boolean {
   );
 }
 
+/** True when an answer is not HTTP, or the other side hung up: it may speak TLS. */
+export function speaksNoHttp(error: unknown): boolean {
+  const { cause } = Object(error) as { readonly cause?: unknown };
+  // The parser of undici does not always give a code.
+  const isGarbage = cause instanceof Error && cause.name === 'HTTPParserError';
+  return isGarbage || /^(HPE_|ECONNRESET$|UND_ERR_SOCKET$)/.test(codeOf(error));
+}
+
+/** True when nothing listens at the address. */
+export function isRefused(error: unknown): boolean {
+  return codeOf(error) === 'ECONNREFUSED';
+}
+
 function isTlsError(error: unknown): boolean {
   const code = codeOf(error);
   return /^(ERR_SSL|ERR_TLS|CERT_|EPROTO$|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code);

@@ -1,4 +1,5 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -207,6 +208,28 @@ else
       assert.is(await ask([readFileSync(certificate, 'utf8')]), 'KILN_IMAGE_NOT_FOUND');
       assert.is(await ask([readFileSync(other, 'utf8')]), 'KILN_REGISTRY_TLS');
     }));
+
+test('a registry on loopback is asked by http first, then by https', async () => {
+  const first: (number | undefined)[] = [];
+  // Like a server that speaks TLS alone, and hangs up after anything else.
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', (data) => {
+        first.push(data[0]);
+        socket.end('\x15\x03\x01\x00\x02\x02\x46', 'latin1');
+      });
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await using client = quickClient();
+  await client.manifest({ domain: host, path: 'a' }, 'latest', never()).catch(() => {});
+  await new Promise((done) => server.close(done));
+  const HANDSHAKE = 0x16;
+  const GET = 'G'.charCodeAt(0);
+  assert.is(first[0], GET);
+  assert.is(first[1], HANDSHAKE);
+});
 
 if (skip) console.log(`SKIP a registry that wants a client certificate: ${skip}`);
 else

@@ -1,3 +1,4 @@
+import type { Agent } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { errnoOf, messageOf } from '../base/errors.ts';
@@ -42,6 +43,8 @@ export interface HttpRequest {
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>;
   readonly tls: TlsPolicy;
   readonly signal: AbortSignal;
+  /** True for a GET whose answer is small, such as a token. A HEAD has no body anyway. */
+  readonly isQuestion?: boolean;
 }
 
 export interface HttpResponse {
@@ -70,11 +73,13 @@ const CONNECTIONS = 8;
 
 /**
  * One pool of kept-alive connections for each origin (and for each proxy). It sends single
- * requests: redirects, authentication and retries are handled by its callers. undici is loaded with
- * the first request.
+ * requests: redirects, authentication and retries are handled by its callers. Transfers, and all
+ * that goes through a proxy, are sent by undici, which is loaded with the first of them. Questions
+ * are sent by Node's own client.
  */
 export class Transport implements AsyncDisposable {
   readonly #pools = new Map<string, Dispatcher>();
+  readonly #agents = new Map<string, Promise<Agent>>();
   readonly #proxies: ProxySettings;
   readonly #timeouts: Timeouts;
 
@@ -89,6 +94,8 @@ export class Transport implements AsyncDisposable {
    */
   async send(request: HttpRequest): Promise<HttpResponse> {
     request.signal.throwIfAborted();
+    if (isQuestion(request) && proxyFor(request.url, this.#proxies) === undefined)
+      return await this.#question(request);
     const { loadRequest } = await import('./undici.ts');
     const { default: send } = await loadRequest();
     const sending = isStream(request.body) ? new SentBody(request.body) : undefined;
@@ -97,6 +104,26 @@ export class Transport implements AsyncDisposable {
       return { ...response, body: watched(response.body, this.#timeouts.floor) };
     } catch (error) {
       throw sending?.failure(error) ?? new ClientFailure(error);
+    }
+  }
+
+  async #question(request: Asked): Promise<HttpResponse> {
+    const { openAgent, sendQuestion } = await import('./question.ts');
+    const { url, tls } = request;
+    const key = this.#key(undefined, url, tls);
+    let agent = this.#agents.get(key);
+    if (!agent) {
+      agent = this.#options(url.origin, tls).then((options) =>
+        openAgent(url.origin, options, CONNECTIONS),
+      );
+      this.#agents.set(key, agent);
+    }
+    try {
+      const response = await sendQuestion(request, await agent, this.#timeouts);
+      const { statusCode = 0, headers } = response;
+      return { status: statusCode, headers, url, body: watched(response, this.#timeouts.floor) };
+    } catch (error) {
+      throw new ClientFailure(error);
     }
   }
 
@@ -130,13 +157,7 @@ export class Transport implements AsyncDisposable {
   async #dispatcher(request: HttpRequest): Promise<Dispatcher> {
     const { url, tls } = request;
     const proxy = proxyFor(url, this.#proxies);
-    const key = JSON.stringify([
-      proxy ?? '',
-      url.origin,
-      tls.verify,
-      tls.ca,
-      tls.keypairs?.map(({ cert }) => cert),
-    ]);
+    const key = this.#key(proxy, url, tls);
     const known = this.#pools.get(key);
     if (known) return known;
     const made = proxy ? await this.#viaProxy(proxy, tls) : await this.#pool(url.origin, tls);
@@ -146,11 +167,20 @@ export class Transport implements AsyncDisposable {
     return made;
   }
 
+  /** Names the connections that may serve a request. */
+  #key(proxy: string | undefined, { origin }: URL, { verify, ca, keypairs }: TlsPolicy): string {
+    return JSON.stringify([proxy ?? '', origin, verify, ca, keypairs?.map(({ cert }) => cert)]);
+  }
+
+  async #options(origin: string, tls: TlsPolicy): Promise<TlsOptions> {
+    return origin.startsWith('https:') ? await tlsOptions(tls) : {};
+  }
+
   async #pool(origin: string, tls: TlsPolicy): Promise<Dispatcher> {
     const { default: Pool } = await (await import('./undici.ts')).loadPool();
     const connect = {
       timeout: this.#timeouts.connect,
-      ...(origin.startsWith('https:') ? await tlsOptions(tls) : {}),
+      ...(await this.#options(origin, tls)),
     };
     return new Pool(origin, { connections: CONNECTIONS, allowH2: false, connect });
   }
@@ -170,8 +200,11 @@ export class Transport implements AsyncDisposable {
 
   /** Closes every connection at once. Requests under way fail. */
   async [Symbol.asyncDispose](): Promise<void> {
-    const pools = [...this.#pools.values()];
+    const [pools, agents] = [[...this.#pools.values()], [...this.#agents.values()]];
     this.#pools.clear();
+    this.#agents.clear();
+    for (const agent of await Promise.allSettled(agents))
+      if (agent.status === 'fulfilled') agent.value.destroy();
     await Promise.all(pools.map((pool) => pool.destroy()));
   }
 }
@@ -193,6 +226,12 @@ async function tlsOptions({ verify, ca, keypairs = [] }: TlsPolicy): Promise<Tls
   if (ca.length === 0) return own;
   const { getCACertificates } = await import('node:tls');
   return { ...own, ca: [...getCACertificates('default'), ...ca] };
+}
+
+type Asked = HttpRequest & { readonly method: 'GET' | 'HEAD' };
+
+function isQuestion(request: HttpRequest): request is Asked {
+  return request.method === 'HEAD' || (request.method === 'GET' && request.isQuestion === true);
 }
 
 type Send = Awaited<ReturnType<typeof import('./undici.ts').loadRequest>>['default'];
@@ -266,11 +305,11 @@ function isClientError(error: unknown): boolean {
   );
 }
 
-function watched(body: Dispatcher.ResponseData['body'], floor: Floor): HttpBody {
+/** A body that gives up a server which sends too slowly. */
+function watched(body: Readable, floor: Floor): HttpBody {
   const pace = new Pace(floor);
   return {
-    dump: async ({ limit }) =>
-      void (await body.dump({ limit, signal: AbortSignal.timeout(MAX_DUMP) })),
+    dump: ({ limit }) => dump(body, limit),
     async *[Symbol.asyncIterator]() {
       let since = performance.now();
       try {
@@ -284,6 +323,19 @@ function watched(body: Dispatcher.ResponseData['body'], floor: Floor): HttpBody 
       }
     },
   };
+}
+
+/** Reads and drops a body. One of more than `limit` bytes is cut off, and so is a slow one. */
+async function dump(body: Readable, limit: number): Promise<void> {
+  const timer = setTimeout(() => body.destroy(), MAX_DUMP);
+  try {
+    let size = 0;
+    // Leaving the loop destroys the body, and its connection with it.
+    for await (const chunk of body as AsyncIterable<Buffer>)
+      if ((size += chunk.length) > limit) return;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
