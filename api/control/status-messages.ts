@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Timestamp } from '@bufbuild/protobuf/wkt';
-import type { ProgressEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
+import type { ProgressEvent, StatusEvent, VertexEvent, WarningEvent } from '../../base/progress.ts';
 import {
   type StatusResponse,
   StatusResponseSchema,
@@ -10,6 +10,11 @@ import {
   type VertexWarningSchema,
 } from '../proto/control.gen.ts';
 import { instant } from './instant.ts';
+
+/** The name of a transfer is what is done. As in BuildKit, the id alone says with what. */
+function actionOf({ id, name }: StatusEvent): string {
+  return id.startsWith('transferring ') ? 'transferring' : name;
+}
 
 /** The events as clients of BuildKit are told them. Reasons of misses have no message there. */
 export function statusMessage(events: readonly ProgressEvent[]): StatusResponse {
@@ -26,7 +31,7 @@ export function statusMessage(events: readonly ProgressEvent[]): StatusResponse 
         statuses.push({
           id: event.id,
           vertex: event.vertex,
-          name: event.name,
+          name: actionOf(event),
           current: BigInt(Math.floor(event.current)),
           total: BigInt(Math.floor(event.total)),
           timestamp: instant(event.timestamp),
