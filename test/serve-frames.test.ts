@@ -4,6 +4,8 @@ import { gzipSync } from 'node:zlib';
 import * as assert from 'uvu/assert';
 import { Control } from '../api/proto/control.gen.ts';
 import { Health } from '../api/proto/health.gen.ts';
+import { mutateBytes } from '../base/testing/mutate.ts';
+import { randomOf } from '../base/testing/random.ts';
 import { megabytesOf } from './held.ts';
 import { framed, messageOf, pathOf, type RawClient } from './raw-client.ts';
 import { type Siege, siegeSuite } from './siege.ts';
@@ -181,6 +183,37 @@ test('a header that grows when it is unpacked is refused', async (siege) => {
   const now = megabytesOf(siege.pid);
   assert.ok(now < before + 150, `${before} MB, then ${now} MB`);
   socket.destroy();
+});
+
+test('connections whose bytes are changed at random harm nobody', async (siege) => {
+  // KILN_SOAK=1 makes 20,000 of them; KILN_SEED=N repeats a run.
+  const soak = process.env['KILN_SOAK'] === '1';
+  const seed = Number(process.env['KILN_SEED'] ?? (soak ? Date.now() % 1e6 : 1));
+  const random = randomOf(seed);
+  const call = (path: string, message: Uint8Array) =>
+    Buffer.concat([
+      PREFACE,
+      SETTINGS,
+      frame(FRAME.headers, END_HEADERS, 1, Buffer.concat([CALL, header(':path', path)])),
+      frame(FRAME.headers, END_HEADERS, 3, CALL),
+      frame(FRAME.data, END_STREAM, 3, framed(message)),
+    ]);
+  const corpus = [
+    call(pathOf(Health.method.check), Buffer.alloc(0)),
+    call(pathOf(Control.method.solve), messageOf(Control.method.solve, { ref: 'x' })),
+    call(pathOf(Control.method.session), Buffer.alloc(20)),
+  ];
+  for (let round = 0; round < (soak ? 200 : 3); round++) {
+    const sockets = await Promise.all(
+      Array.from({ length: 100 }, async () => {
+        const { socket } = await plain(siege);
+        socket.write(mutateBytes(random, corpus));
+        return socket;
+      }),
+    );
+    await siege.mustServe();
+    for (const socket of sockets) socket.destroy();
+  }
 });
 
 test('what is not gRPC, and methods that are not there, are refused', async (siege) => {
