@@ -73,6 +73,22 @@ test('buildx du lists what takes space, by each of its filters', async () => {
   assert.match(wrong.stderr, /KILN_FILTER_INVALID/);
 });
 
+test('prune --all leaves nothing, and with a filter what the filter does not name', async () => {
+  await using serve = await ServeRig.create('busybox');
+  // Two steps make the same layer, of which the image needs one.
+  const context = serve.rig.write('c', {
+    Dockerfile:
+      'FROM busybox AS a\nRUN echo b >/b\nFROM busybox\nCOPY --from=a /b /b\n' +
+      'RUN --mount=type=cache,target=/c echo c >/c/c && echo d >/d\n',
+  });
+  await serve.build([context, '--output', 'type=image,name=x']);
+  await serve.buildx(['prune', '--all', '--force', '--filter', 'type=exec.cachemount']);
+  const again = steps(await serve.build([context]));
+  assert.is(again.get('[a 2/2] RUN echo b >/b'), 'CACHED');
+  await serve.buildx(['prune', '--all', '--force']);
+  assert.equal(await usage(serve), []);
+});
+
 test('buildx prune removes what each of its flags says, and never the history', async () => {
   await using serve = await ServeRig.create('busybox');
   const context = await buildOnce(serve);

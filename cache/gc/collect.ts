@@ -21,7 +21,7 @@ import { layersOfRecord, prepareRecords, unreadableRecords } from '../records.ts
 import { type RecordUse, takeInventory } from './inventory.ts';
 import type { Item } from './item.ts';
 import { otherItems } from './others.ts';
-import { ON_REQUEST, plan, type Victim } from './plan.ts';
+import { forgetsAllSteps, ON_REQUEST, plan, type Victim } from './plan.ts';
 import type { Disk, PrunePolicy } from './policy.ts';
 
 /** The parts of the store that a collection needs. */
@@ -65,13 +65,10 @@ export async function prune(
   const others = policies.length === 0 ? [] : otherItems(store);
   let victims: readonly Victim[] = [];
   await collectGarbage(store, signal, ({ inUse }) => {
-    victims = plan(
-      inventory(collectable, others, inUse, now, sizes),
-      policies,
-      diskOf(store.root),
-      now,
-    );
-    return condemnedBy(collectable, victims, policies);
+    const items = inventory(collectable, others, inUse, now, sizes);
+    victims = plan(items, policies, diskOf(store.root), now);
+    const forgets = policies.some((policy) => forgetsAllSteps(policy, items));
+    return condemnedBy(collectable, victims, forgets);
   });
   const gone: Victim[] = [];
   for (const victim of victims) if (await removePaths(store, victim.item)) gone.push(victim);
@@ -109,12 +106,12 @@ function inventory(
 
 /**
  * Inside the transaction: removes the rows of the chosen items, and every record that depends on
- * them.
+ * them; with `all`, every record.
  */
 function condemnedBy(
   { store, images }: Collectable,
   victims: readonly Victim[],
-  policies: readonly PrunePolicy[],
+  all: boolean,
 ): Condemned {
   const layers = new Map<LayerId, string>();
   const blobs = new Set<Digest>();
@@ -122,17 +119,10 @@ function condemnedBy(
     if (item.content.layer) layers.set(item.content.layer, reason);
     for (const blob of item.content.blobs ?? []) blobs.add(blob);
   }
-  const everything = policies.some(
-    (policy) => policy.name === '' && policy.all && isUnlimited(policy),
-  );
-  forgetRecords(store, layers, everything);
+  forgetRecords(store, layers, all);
   for (const { item } of victims)
     if (item.content.image !== undefined) images.remove(item.content.image);
   return { layers: [...layers.keys()], blobs: [...blobs] };
-}
-
-function isUnlimited({ reserved, maxUsed, minFree, keepMs }: PrunePolicy): boolean {
-  return reserved === 0 && maxUsed === 0 && minFree === 0 && keepMs === 0;
 }
 
 /**

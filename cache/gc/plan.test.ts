@@ -1,8 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { parseFilterFlags, parseFilters } from './filter.ts';
 import type { Item } from './item.ts';
-import { plan } from './plan.ts';
+import { forgetsAllSteps, plan } from './plan.ts';
 import {
   type Disk,
   defaultLimits,
@@ -75,6 +76,26 @@ test('an item that is kept protects the items it depends on, and is removed befo
   assert.equal(ids(items, policy({ maxUsed: 100 })), ['top']);
   assert.equal(ids(items, policy()), ['top', 'base']);
   assert.equal(ids([items[0]!, item('top', { parents: ['base'], inUse: true })], policy()), []);
+});
+
+test('a layer of an image protects those below it, unless all steps are forgotten', () => {
+  const layer = 'l' as LayerId;
+  const items = [
+    item('below', { content: { layer } }),
+    item('kept', { shared: true, parents: ['below'], content: { layer } }),
+  ];
+  assert.equal(ids(items, policy()), []);
+  assert.equal(ids(items, policy({ all: true, keepMs: 1 })), []);
+  assert.equal(ids(items, policy({ all: true })), ['below']);
+});
+
+test('a command with a filter that some layers do not match forgets no steps', () => {
+  const items = [item('step', { content: { layer: 'l' as LayerId } }), item('mount')];
+  const filtered = (filter: string) => policy({ all: true, filter: parseFilters([filter]) });
+  assert.not(forgetsAllSteps(filtered('id==mount'), items));
+  assert.ok(forgetsAllSteps(filtered('id==step'), items));
+  assert.ok(forgetsAllSteps(policy({ all: true }), items));
+  assert.not(forgetsAllSteps(policy({ all: true, maxUsed: 1 }), items));
 });
 
 test('an item that nothing refers to is removed by every collection, unless it is in use', () => {

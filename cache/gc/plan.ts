@@ -28,21 +28,37 @@ export function plan(
     if (item.garbage && !item.inUse) victims.set(item.id, { item, reason: 'nothing refers to it' });
   const order = leavesFirst(items);
   const children = childrenOf(items);
+  const shared = new Set(items.filter((item) => item.shared).map(({ id }) => id));
   let free = disk.free + totalSize([...victims.values()].map(({ item }) => item));
   for (const policy of policies) {
     const left = items.filter((item) => !victims.has(item.id));
     let used = totalSize(left.filter((item) => !item.shared && !item.fixed));
     const keep = keepBytes(policy, used, { ...disk, free });
+    // A step stays cached only with the layers below it. When all steps are forgotten, a layer that
+    // an image keeps needs no other.
+    const forgets = forgetsAllSteps(policy, items);
+    const needsParents = (child: string) => !victims.has(child) && !(forgets && shared.has(child));
     for (const item of order) {
       if (keep !== undefined && used <= keep) break;
       if (victims.has(item.id) || !isCandidate(item, policy, now)) continue;
-      if (children.get(item.id)?.some((child) => !victims.has(child))) continue;
+      if (children.get(item.id)?.some(needsParents)) continue;
       victims.set(item.id, { item, reason: reasonFor(policy, keep) });
       used -= item.size;
       free += item.size;
     }
   }
   return [...victims.values()];
+}
+
+/**
+ * True for a command that removes all layers without a limit. The records of steps whose layers an
+ * image keeps are removed, too.
+ */
+export function forgetsAllSteps(policy: PrunePolicy, items: readonly Item[]): boolean {
+  const { name, all, reserved, maxUsed, minFree, keepMs, filter } = policy;
+  const isLimited = reserved !== 0 || maxUsed !== 0 || minFree !== 0 || keepMs !== 0;
+  const isLayer = ({ content }: Item) => content.layer !== undefined;
+  return name === '' && all && !isLimited && items.filter(isLayer).every(filter);
 }
 
 function isCandidate(item: Item, policy: PrunePolicy, now: number): boolean {
