@@ -257,6 +257,14 @@ test('paths of files stay in the tree, whatever they say', async (siege) => {
   for (const [at, op] of odd.entries())
     for (const answer of await solve(siege, client, definition([op])))
       if (answer.code !== 0) refused(answer, `op ${at}`);
+  const cleaned = fileOp([], MKDIR, [
+    text(1, '/a/../../../b/./c'),
+    int(2, 0o755),
+    int(3, 1),
+    int(5, -1),
+  ]);
+  for (const { code, text: why } of await solve(siege, client, definition([cleaned])))
+    assert.is(code, 0, why);
 });
 
 test('huge graphs are built or refused, and the server goes on meanwhile', async (siege) => {

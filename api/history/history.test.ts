@@ -75,7 +75,11 @@ class HistoryRig implements AsyncDisposable {
     return event.record;
   }
 
-  async read(digest: string, offset = 0, size = 0): Promise<Buffer> {
+  async read(
+    digest: string,
+    offset: number | bigint = 0,
+    size: number | bigint = 0,
+  ): Promise<Buffer> {
     const asked = { digest, offset: BigInt(offset), size: BigInt(size) };
     const parts = await allOf(this.client.stream(Content.method.read, asked));
     return Buffer.concat(parts.map(({ data }) => data));
@@ -134,8 +138,24 @@ test('a record names log, provenance and images of a build, which can be read', 
   assert.equal(await rig.read(digest, 3, 5), whole.subarray(3, 8));
   assert.equal(await rig.read(digest, whole.byteLength), Buffer.alloc(0));
   assert.is((await rig.client.call(Content.method.info, { digest })).info?.size, size);
-  const beyond = rig.read(digest, whole.byteLength + 1);
-  assert.is((await rig.client.refused(beyond)).code, status.OUT_OF_RANGE);
+  const most = 2n ** 63n - 1n;
+  const least = -(2n ** 63n);
+  assert.equal(await rig.read(digest, 3, most), whole.subarray(3));
+  assert.equal(await rig.read(digest, whole.byteLength, most), Buffer.alloc(0));
+  const beyond: readonly [offset: number | bigint, size: number | bigint][] = [
+    [whole.byteLength + 1, 0],
+    [most, most],
+    [2n ** 53n + 1n, 1],
+    [-1, 0],
+    [least, most],
+    [0, -1],
+    [0, least],
+  ];
+  for (const [offset, size] of beyond) {
+    const refused = await rig.client.refused(rig.read(digest, offset, size));
+    assert.is(refused.code, status.OUT_OF_RANGE, `${offset} ${size}`);
+    assert.match(refused.details, /outside object length \d+ bytes/);
+  }
 });
 
 test('blobs of the history are listed, no other blob is read, and nothing is written', async () => {

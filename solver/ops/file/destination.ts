@@ -57,8 +57,9 @@ export function makeParents(
 ): void {
   const bits = overrides.mode?.absolute === undefined ? mode : overrides.mode.absolute & 0o777;
   const { uid, gid } = overrides.owner ?? { uid: 0, gid: 0 };
+  let resolved: string;
   try {
-    to.mkdirAll(path, bits, ({ path: made, dir, name }) => {
+    resolved = to.mkdirAll(path, bits, ({ path: made, dir, name }) => {
       checkPath(made);
       applyToName(dir, name, { uid, gid, mode: bits, mtime: overrides.time, xattrs: undefined });
     });
@@ -66,7 +67,8 @@ export function makeParents(
     if (errnoOf(error) === 'ENOTDIR') throw notADirectory(to.resolve(path));
     throw error;
   }
-  const made = to.stat(path);
+  // Not the path as it is given: what it leaves again by `..` was not made.
+  const made = to.stat(resolved);
   if (made === undefined || !isDirectoryMode(made.mode)) throw notADirectory(to.resolve(path));
 }
 

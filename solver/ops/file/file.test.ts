@@ -291,6 +291,23 @@ test('actions that change the result of each other make one layer', async (world
   ]);
 });
 
+test('a path that leaves what is not there by .. is cleaned within the root', async (world) => {
+  const paths: readonly [path: string, made: readonly string[]][] = [
+    ['/a/../../../b/./c', ['b', 'b/c']],
+    ['a/../b', ['b']],
+    ['/../../..', []],
+    ['/a/..', []],
+  ];
+  for (const [path, made] of paths) {
+    const out = await run(world, SCRATCH, chain(mkdir(path), mkfile('/f', '')));
+    assert.equal(
+      listTree(out).map((line) => line.split(' ')[0]),
+      [...made, 'f'],
+      path,
+    );
+  }
+});
+
 test('two actions may use the result of a third without seeing each other', async (world) => {
   const actions: FileAction[] = [
     { input: -1, secondaryInput: -1, output: -1, action: mkfile('/a', 'a') },
