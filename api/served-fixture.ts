@@ -50,16 +50,18 @@ export class Served implements AsyncDisposable {
     return served;
   }
 
-  /** Begins a build that the client drives, and drives it by `drive`. Answers its response. */
+  /**
+   * Begins the build `ref`, which the client drives, and drives it by `drive`. Answers its response.
+   */
   async drive(
     request: MessageInitShape<typeof Control.method.solve.input>,
     drive: (
       bridge: DrivingClient,
     ) => Promise<MessageInitShape<typeof LLBBridge.method.return.input>>,
+    ref = `ref${Math.random()}`,
   ): Promise<Readonly<Record<string, string>>> {
-    const ref = `ref${Math.random()}`;
     const headers = { 'buildkit-controlapi-buildid': ref };
-    const solving = this.client.call(Control.method.solve, { ref, ...request });
+    const solving = this.client.call(Control.method.solve, { ...request, ref });
     solving.catch(() => {});
     const bridge: DrivingClient = {
       call: (method, message) => this.client.call(method, message, headers),

@@ -31,6 +31,7 @@ import { refuseUngranted } from './entitlements.ts';
 import type { OpenBuild } from './open-builds.ts';
 import { exporterResponse, IMAGE_CONFIG, readOutputs } from './outputs.ts';
 import { SessionExporters } from './session-exporters.ts';
+import { verifyPlatforms } from './verify-platforms.ts';
 
 /** What builds of clients run on. */
 export interface SolveHost {
@@ -104,6 +105,10 @@ export async function solve(
   const told: BuildDriver = async (bridge) => {
     const answer = await (given ?? askFrontend)(bridge);
     said = answer.metadata;
+    if (given)
+      for (const short of verifyPlatforms(answer, request.frontendAttrs['platform'])) {
+        bridge.context.progress({ kind: 'warning', short, detail: [] });
+      }
     const name = said?.['image.name'] && Buffer.from(said['image.name']).toString();
     return { ...answer, outputs: [...(answer.outputs ?? []), ...outputs.named(name)] };
   };
