@@ -51,7 +51,8 @@ export class Served implements AsyncDisposable {
   }
 
   /**
-   * Begins the build `ref`, which the client drives, and drives it by `drive`. Answers its response.
+   * Begins the build `ref`, which the client drives, and drives it by `drive`. Answers its
+   * response.
    */
   async drive(
     request: MessageInitShape<typeof Control.method.solve.input>,

@@ -25,6 +25,8 @@ export interface Layout extends Disposable {
    * entry. Throws KILN_IMAGE_NOT_FOUND.
    */
   find(wanted: { readonly tag?: string; readonly digest?: Digest }): Descriptor;
+  /** True when there is a file of the digest and size of `descriptor`. Its bytes are not read. */
+  has(descriptor: Descriptor): boolean;
   /** A small blob, verified. */
   read(descriptor: Descriptor, limit: number): Buffer;
   /** The bytes of a blob from `start` to `end`, not verified. */
@@ -135,6 +137,15 @@ function layoutOver(path: string, files: LayoutFiles, index: Index): Layout {
     path,
     index,
     find: (wanted) => findEntry(path, index, wanted),
+    has(descriptor) {
+      try {
+        using file = files.open(blobName(descriptor.digest));
+        return file?.size === descriptor.size;
+      } catch (error) {
+        if (error instanceof KilnError) return false;
+        throw error;
+      }
+    },
     read(descriptor, limit) {
       const bytes = files.small(blobName(descriptor.digest), limit);
       if (!bytes) throw missingBlob(path, descriptor.digest);

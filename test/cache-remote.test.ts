@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -322,12 +323,41 @@ test('a missing, broken or incomplete cache is a warning, and the build goes on'
   );
   for (const name of ['nowhere', 'garbage', 'no-config', '127.0.0.1:1/none'])
     assert.match(plain, new RegExp(`the cache of [^ ]*${name} is not used`));
-  assert.match(plain, /the cached result of .* is not available/);
+  assert.match(plain, /the cache of [^ ]*cut lacks \d+ of its blobs, such as sha256:/);
   assert.is.not(
     (await randoms(two))[1],
     (await randoms(one))[1],
     'what was cut short is made again',
   );
+});
+
+test('a cache that lacks a blob is read and written on; its step runs when needed', async () => {
+  await using one = await machine();
+  const cache = one.path('cache');
+  await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${cache},mode=max`);
+  const blobs = join(cache, 'blobs/sha256');
+  const listed = (name: string) =>
+    spawnSync('tar', ['-tzf', join(blobs, name)], { encoding: 'utf8' }).stdout.split('\n');
+  const made = readdirSync(blobs).filter((name) => listed(name).includes('random-build'));
+  assert.is(made.length, 1);
+  for (const name of made) rmSync(join(blobs, name));
+  await using two = await machine();
+  const from = ['--cache-from', `type=local,src=${cache}`];
+  const to = ['--cache-to', `type=local,dest=${two.path('next')},mode=max`];
+  const plain = await two.build('c', ...from, ...to, '--output', 'type=cacheonly');
+  assert.match(plain, /the cache of [^ ]*cache lacks 1 of its blobs/);
+  assert.equal(ran(plain), []);
+  await using three = await machine();
+  const next = ['--cache-from', `type=local,src=${two.path('next')}`];
+  await three.build('c', '-t', 'x', ...next);
+  assert.equal(await randoms(three), await randoms(one), 'what is left was handed on');
+  const target = await three.build('c', '-t', 'y', '--target=build', ...next);
+  assert.ok(ran(target).includes('RUN head -c 16 /dev/urandom | md5sum > /random-build'), target);
+  // The directory that lacks the blob is whole again after the step has run.
+  const again = ['--cache-to', `type=local,dest=${cache},mode=max`];
+  await three.build('c', '-t', 'y', '--target=build', ...again);
+  await using four = await machine();
+  assert.not.match(await four.build('c', '--target=build', '-t', 'y', ...from), /lacks/);
 });
 
 test('no byte of a cache with wrong diffIDs is used: the steps run instead', async () => {

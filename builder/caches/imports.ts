@@ -66,6 +66,15 @@ async function readOne(
     return await internalStep(progress, `importing cache manifest from ${name}`, async (step) => {
       const cache = await readCache(spec, () => registry.client(), signal);
       step.done(`${cache.records.filter(({ outputs }) => outputs.length > 0).length} records`);
+      const [lost] = cache.lost;
+      if (lost !== undefined)
+        progress({
+          kind: 'warning',
+          short:
+            `the cache of ${name} lacks ${cache.lost.size} of its blobs, such as ${lost}: ` +
+            'steps whose results need them run when they are needed',
+          detail: [],
+        });
       return cache;
     });
   } catch (error) {

@@ -16,7 +16,7 @@ import type { ImageOrigin } from '../../registry/pull.ts';
 import { CACHE_CONFIG, MAX_CACHE_CONFIG, parseCacheBytes } from './config.ts';
 import type { ImportedCache } from './imported.ts';
 import { parseInline } from './inline.ts';
-import type { RemoteRecord } from './record.ts';
+import type { RemoteLayer, RemoteRecord } from './record.ts';
 
 /** The location of a cache, as given by `--cache-from`. */
 export type CacheSource =
@@ -47,18 +47,23 @@ interface Documents extends Disposable {
   root(): Promise<{ readonly document: ImageDocument; readonly digest: Digest }>;
   manifest(descriptor: Descriptor): Promise<ImageDocument>;
   blob(descriptor: Descriptor, limit: number): Promise<Uint8Array>;
+  /** False when it is known without a request that there is no such blob. */
+  mayHave(descriptor: Descriptor): boolean;
 }
 
 /** A cache that was read. */
 export interface ReadCache extends ImportedCache {
   /** The digest of the manifest or index that its name means. */
   readonly digest: Digest;
+  /** Blobs of the cache that are not there. `records` has no result that needs them. */
+  readonly lost: ReadonlySet<Digest>;
 }
 
 /**
  * Reads the records of a cache in any of its forms: an image manifest or an index over a cache
  * config, or images with inline records. No layer is fetched. Throws the errors of the registry
- * client or the layout, and KILN_CACHE_MALFORMED.
+ * client or the layout, and KILN_CACHE_MALFORMED. A result whose blob is missing in a layout is
+ * left out.
  */
 export async function readCache(
   source: CacheSource,
@@ -73,8 +78,32 @@ export async function readCache(
   return {
     name: documents.name,
     origin: documents.origin,
-    records: await recordsIn(document, documents),
+    ...withoutLost(await recordsIn(document, documents), documents),
     digest,
+  };
+}
+
+/**
+ * Takes the results of which a layer is missing out of `records`. What is left of them says that
+ * their steps have been seen; the steps run when their results are needed.
+ */
+function withoutLost(
+  records: readonly RemoteRecord[],
+  documents: Documents,
+): Pick<ReadCache, 'records' | 'lost'> {
+  const lost = new Set<Digest>();
+  const known = new Set<Digest>();
+  const has = ({ descriptor }: RemoteLayer) => {
+    const { digest } = descriptor;
+    if (!known.has(digest) && !documents.mayHave(descriptor)) lost.add(digest);
+    known.add(digest);
+    return !lost.has(digest);
+  };
+  return {
+    records: records.map((record) =>
+      record.outputs.every((layers) => layers.every(has)) ? record : { ...record, outputs: [] },
+    ),
+    lost,
   };
 }
 
@@ -134,6 +163,7 @@ async function registryDocuments(
     manifest: async (descriptor) =>
       (await client.manifest(reference, descriptor.digest, signal)).document,
     blob: (descriptor, limit) => client.readBlob(reference, descriptor, limit, signal),
+    mayHave: () => true,
     [Symbol.dispose]: () => {},
   };
 }
@@ -159,6 +189,7 @@ function localDocuments({ src, tag, digest }: CacheSource & { readonly type: 'lo
     },
     manifest: async (descriptor) => read(descriptor),
     blob: async (descriptor, limit) => layout.read(descriptor, limit),
+    mayHave: (descriptor) => layout.has(descriptor),
     [Symbol.dispose]: () => layout[Symbol.dispose](),
   };
 }
