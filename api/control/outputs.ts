@@ -126,18 +126,20 @@ function readOutput(
     if (unknown.length > 0)
       warn(`type=${exporter.type} has no attribute ${shortList(unknown)}, which is ignored`);
   });
+  const told = (sent: Promise<void>) =>
+    sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, exporter)));
   if (directory !== undefined) {
     const to = session();
     finishing.push(() =>
-      isLayout
-        ? sendLayout(to, EXPORT_STORE, directory, signal)
-        : sendDirectory(to, id, directory, signal),
+      told(
+        isLayout
+          ? sendLayout(to, EXPORT_STORE, directory, signal)
+          : sendDirectory(to, id, directory, signal),
+      ),
     );
   }
   if (!('destination' in spec)) return spec;
   const file = sendFile(session(), id, signal);
-  const told = (sent: Promise<void>) =>
-    sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, spec)));
   finishing.push(() => told(file.finish()));
   files.set(id, (bytes, about) => told(file.write(bytes, about)));
   return { ...spec, destination: { kind: 'lent', name: id } };
@@ -179,7 +181,7 @@ function shortList(names: readonly string[]): string {
  * The error of a client that does not take a result. With `--load` the reason is mostly that the
  * client reaches no Docker engine, of which it says nothing here.
  */
-function refused(error: unknown, { type }: OutputSpec): unknown {
+function refused(error: unknown, { type }: AskedExporter): unknown {
   const told = clientError(error);
   if (!(told instanceof KilnError) || told.code !== 'KILN_CLIENT_FAILED') return told;
   return told.with({
