@@ -23,12 +23,14 @@ const CONNECT_MS = 20_000;
 
 /**
  * Connects to a server. The other half of the connection stays open when one half ends. `text` is
- * the address, and `flag` what named it, for messages. Throws KILN_SERVER_UNREACHABLE.
+ * the address, and `flag` what named it, for messages. `within` limits how long connecting takes,
+ * in milliseconds; 0 is no limit. Throws KILN_SERVER_UNREACHABLE.
  */
 export async function connectTo(
   address: ServerAddress,
   text: string,
   flag: string,
+  within = CONNECT_MS,
 ): Promise<ServerConnection> {
   if (address.kind === 'program') return byProgram(address.words);
   const socket = address.kind === 'tcp' && address.tls ? overTls(address) : plain(address);
@@ -36,7 +38,7 @@ export async function connectTo(
     await new Promise<void>((resolve, reject) => {
       const late = () =>
         reject(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT', syscall: 'connect' }));
-      socket.setTimeout(CONNECT_MS, late);
+      socket.setTimeout(within, late);
       // A TLS connection that is not accepted breaks after `connect`.
       const ready = address.kind === 'tcp' && address.tls ? 'secureConnect' : 'connect';
       socket.once(ready, resolve).once('error', reject);

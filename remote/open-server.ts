@@ -16,15 +16,17 @@ export interface OpenServer extends Disposable {
 }
 
 /**
- * Opens a server of BuildKit's API. `flag` is the flag or variable that names the address. Throws
+ * Opens a server of BuildKit's API. `flag` is the flag or variable that names the address.
+ * `within` limits how long connecting takes, in milliseconds; 0 is no limit. Throws
  * KILN_ADDRESS_INVALID and KILN_SERVER_UNREACHABLE.
  */
 export async function openServer(
   text: string,
   flag: string,
   tls: TlsClientFiles = {},
+  within?: number,
 ): Promise<OpenServer> {
-  const connection = await connectTo(parseServerAddress(text, flag, tls), text, flag);
+  const connection = await connectTo(parseServerAddress(text, flag, tls), text, flag, within);
   const client = openInnerClient(connection.bytes, 'server');
   return {
     client,
@@ -37,7 +39,7 @@ export async function openServer(
         cause: error,
       });
     },
-    again: () => openServer(text, flag, tls),
+    again: () => openServer(text, flag, tls, within),
     [Symbol.dispose]() {
       client[Symbol.dispose]();
       connection[Symbol.dispose]();

@@ -1,5 +1,6 @@
-import { readFileSync, symlinkSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http2';
+import { createServer as createNetServer } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KILN, type RunOptions, run } from './rig.ts';
@@ -153,6 +154,26 @@ test('buildctl dial-stdio is a connection to the server', () =>
       expect: 1,
     });
     assert.match(gone.stderr, /cannot connect to unix:.*\[KILN_SERVER_UNREACHABLE\]/);
+  }));
+
+test('buildctl --wait waits for a server that is not there yet, no longer than --timeout', () =>
+  withBuildctl(async (buildctl, serve) => {
+    const later = serve.rig.path('later.sock');
+    const addressed = ['--addr', `unix://${later}`, '--wait'];
+    const late = await buildctl([...addressed, '--timeout=1', 'debug', 'info'], { expect: 1 });
+    assert.match(late.stderr, /cannot connect to unix:.*\[KILN_SERVER_UNREACHABLE\]/);
+    const wrong = await buildctl([...addressed, '--timeout=soon', 'debug', 'info'], { expect: 2 });
+    assert.match(wrong.stderr, /"soon" is not a number of seconds/);
+    // The first attempt meets a server that hangs up. Then the right one takes its place.
+    const busy = createNetServer((socket) => {
+      busy.close();
+      rmSync(later, { force: true });
+      symlinkSync(serve.socket, later);
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => busy.listen(later, resolve));
+    const { stdout } = await buildctl([...addressed, '--timeout=300', 'debug', 'info']);
+    assert.match(stdout, /^BuildKit: /);
   }));
 
 test('an address that does not speak gRPC is an error', () =>

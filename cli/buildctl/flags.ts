@@ -26,9 +26,9 @@ export function declareBuildctl(): Command {
     .option('--tlscert <file>', 'the certificate of this client')
     .option('--tlskey <file>', 'the key of the certificate')
     .option('--tlsdir <directory>', 'a directory with ca.pem, cert.pem and key.pem')
-    .option('--timeout <seconds>', 'no effect')
-    .option('--wait', 'no effect')
-    .option('--debug', 'no effect')
+    .option('--timeout <seconds>', 'how long connecting may take (default: 20; 0: no limit)')
+    .option('--wait', 'wait until the server answers, no longer than --timeout')
+    .option('--debug', 'no effect: errors contain all details')
     .option('-v, --version', 'print the version of the API');
 }
 

@@ -12,6 +12,9 @@ export interface ConnectFlags {
   readonly tlscert?: string;
   readonly tlskey?: string;
   readonly tlsdir?: string;
+  /** In seconds; 0 is no limit. */
+  readonly timeout?: string;
+  readonly wait?: boolean;
 }
 
 /** The flag that errors about the address name. */
