@@ -1,8 +1,11 @@
+import { globSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { settled } from './held.ts';
+import { RawClient, silent } from './raw-client.ts';
 import { mountsBelow, processesWith } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
+import { askingRegistry, begin, stagesWith } from './stages.ts';
 
 test('a server that is killed in a step tells its client, and leaves a whole store', async () => {
   await using serve = await ServeRig.create('busybox');
@@ -28,6 +31,65 @@ test('a server that is killed in a step tells its client, and leaves a whole sto
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY f /\nRUN cat /f\n' });
   assert.match(await rig.build('c', '-t', 'x'), /^#\d+ CACHED$/m);
   await rig.kiln(['fsck'], { expect: 0 });
+});
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const)
+  test(`a store stays whole when its server gets ${signal} at each stage`, async () => {
+    await using serve = await ServeRig.create('busybox');
+    await using registry = await askingRegistry();
+    const { rig, pid, socket } = serve;
+    using client = new RawClient(socket);
+    const waiting = stagesWith(registry.name).map((stage, at) => ({
+      ...stage,
+      ...begin(client, stage, `ref${at}`, silent),
+    }));
+    for (const { asked } of waiting) await asked;
+    if (signal === 'SIGKILL') process.kill(pid, signal);
+    const ended = serve.end();
+    for (const { what, answer } of waiting) assert.is.not((await answer).code, 0, what);
+    assert.is(await ended, signal === 'SIGTERM' ? 0 : null);
+    rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo a > /a\n' });
+    await rig.build('c', '-t', 'x');
+    await rig.kiln(['fsck'], { expect: 0 });
+    await rig.kiln(['prune', '--all', '--force'], { expect: 0 });
+    const left = ['tmp', 'leases', 'layers/active']
+      .flatMap((name) => globSync(`${rig.store}/${name}/*`))
+      .filter((path) => !/\/(?:tmp\/locks|leases\/gate)$/.test(path));
+    assert.equal([...left, ...mountsBelow(rig.store)], []);
+  });
+
+test('two servers share one store, and the end of one is nothing to the other', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  await using other = await serve.beside();
+  const clients = new DisposableStack();
+  using _ended = clients;
+  const mark = `sleep ${3600 + Math.floor(Math.random() * 1e6)}`;
+  const build = (socket: string, dockerfile: string) => {
+    const stage = { what: dockerfile, dockerfile, answers: () => ({}) };
+    const client = clients.use(new RawClient(socket));
+    return begin(client, stage, `ref${Math.random()}`, silent).answer;
+  };
+  const text = (name: string) => `FROM busybox\nCOPY f /\nRUN cat /f > /${name}\n`;
+  const together = (names: readonly string[]) =>
+    Promise.all(
+      names.flatMap((name) =>
+        [serve.socket, other.socket].map((socket) => build(socket, text(name))),
+      ),
+    );
+  for (const { code, text } of await together(['a', 'a', 'b', 'c'])) assert.is(code, 0, text);
+  const step = build(other.socket, `FROM busybox\nRUN ${mark}\n`);
+  const begun = await settled(() => (processesWith(mark).length > 0 ? undefined : 'no step'));
+  assert.is(begun, undefined);
+  const meanwhile = build(serve.socket, text('d'));
+  process.kill(other.pid, 'SIGKILL');
+  assert.is((await step).code, undefined);
+  assert.is((await meanwhile).code, 0);
+  assert.is((await build(serve.socket, text('e'))).code, 0);
+  const left = await settled(() => processesWith(mark).join('; ') || undefined);
+  assert.is(left, undefined);
+  await rig.kiln(['fsck'], { expect: 0 });
+  assert.is(await serve.end(), 0);
 });
 
 test('builds of a server and of processes, and prunes, share one store', async () => {

@@ -68,6 +68,26 @@ export class ServeRig implements AsyncDisposable {
     return made;
   }
 
+  /** Starts another server on the same store, at its own socket. */
+  async beside(): Promise<AsyncDisposable & { readonly socket: string; readonly pid: number }> {
+    const socket = this.rig.path('beside.sock');
+    const server = spawn(KILN, ['serve', '--addr', `unix://${socket}`], {
+      env: { ...process.env, KILN_ROOT: this.rig.store },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const closed = once(server, 'close');
+    await once(server.stderr, 'data');
+    server.stderr.resume();
+    return {
+      socket,
+      pid: server.pid!,
+      async [Symbol.asyncDispose]() {
+        server.kill('SIGTERM');
+        await closed;
+      },
+    };
+  }
+
   /** The output of the server: its address, and bugs. */
   get printed(): string {
     return this.#stderr;
