@@ -123,8 +123,7 @@ async function send(
     return await transport.send({
       url,
       method,
-      // The file is requested as the server stores it, because its digest and its ETag describe
-      // these bytes.
+      // Unless the caller decompresses, the file is requested as the server stores it.
       headers: { 'user-agent': USER_AGENT, 'accept-encoding': 'identity', ...headers },
       tls: { verify: true, ca: [] },
       signal,

@@ -292,6 +292,28 @@ http('a compressed body is decompressed', async () => {
   assert.equal(tree, ['f.txt file 0600 0:0 0 "bytes"']);
 });
 
+http('a server may compress; a file that it begins to compress is the same file', async () => {
+  let etag = '"plain"';
+  await using server = await faultServer((_, response) => {
+    const isPacked = etag === '"packed"';
+    if (isPacked) response.setHeader('content-encoding', 'gzip');
+    response.setHeader('etag', etag).end(isPacked ? gzipSync('bytes') : 'bytes');
+  });
+  using store = new Store();
+  const first = await store.build((build) => build.run(urlOf(server)));
+  etag = '"packed"';
+  const second = await store.build((build) => build.run(urlOf(server)));
+  assert.equal(store.list(second), store.list(first));
+  assert.equal(
+    server.seen.map(({ method, headers }) => [method, headers['accept-encoding']]),
+    [
+      ['GET', 'gzip'],
+      ['HEAD', 'gzip'],
+      ['GET', 'gzip'],
+    ],
+  );
+});
+
 http('a body that cannot be decompressed is KILN_HTTP_BODY', async () => {
   const work = once(
     (_, response) => void response.setHeader('content-encoding', 'gzip').end('no gzip'),

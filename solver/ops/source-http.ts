@@ -85,6 +85,8 @@ async function request(
   if (remembered && source.checksum !== undefined) return remembered;
   const login = await authorization(source, context.session.secret);
   const headers = {
+    // As BuildKit asks. What is compressed for the transfer alone is decompressed by `receive`.
+    'accept-encoding': 'gzip',
     ...source.headers,
     ...(login !== undefined && { authorization: login }),
     ...validators(remembered),

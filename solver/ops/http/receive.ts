@@ -68,8 +68,8 @@ async function writeBody(response: HttpResponse, fd: number, onBytes: OnBytes): 
 }
 
 /**
- * The decompressed body. Some servers compress a file for the transfer although the request forbids
- * it. As with Docker, the file itself counts.
+ * The decompressed body. A server may compress a file for the transfer. As with Docker, the file
+ * itself counts.
  */
 async function* decoded(response: HttpResponse): AsyncIterable<Buffer> {
   const { body } = response;
