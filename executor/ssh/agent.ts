@@ -9,6 +9,12 @@
 export interface SshAgentSource {
   /** Opens a conversation. Its requests are answered one after the other. */
   connect(): SshAgentConnection;
+  /**
+   * Carries a conversation that is not of the agent protocol: BuildKit's clients may lend any
+   * socket. Takes the bytes of a step, and returns those of the other side. Undefined: only agents
+   * are lent.
+   */
+  readonly pass?: (bytes: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 }
 
 export interface SshAgentConnection extends Disposable {

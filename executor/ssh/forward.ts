@@ -25,7 +25,8 @@ export interface SocketAccess {
 /**
  * Listens in `directory`, which only this process may use. The client may list keys and have data
  * signed. All other requests (adding, removing, locking, extensions) are answered with a failure
- * and never reach the agent, as with BuildKit.
+ * and never reach the agent, as with BuildKit. What is no conversation with an agent is carried by
+ * `SshAgentSource.pass`.
  */
 export async function forwardAgent(
   source: SshAgentSource,
@@ -34,7 +35,7 @@ export async function forwardAgent(
 ): Promise<ForwardedAgent> {
   await using scope = new AsyncDisposableStack();
   const open = new Set<Socket>();
-  const server = createServer((client) => {
+  const server = createServer({ allowHalfOpen: true }, (client) => {
     open.add(client);
     client.once('close', () => open.delete(client));
     void serve(client, source);
@@ -61,12 +62,37 @@ export async function forwardAgent(
 
 /** Invalid or missing messages of a client end its own conversation only. */
 async function serve(client: Socket, source: SshAgentSource): Promise<void> {
-  using agent = source.connect();
   await pipeline(
     client,
-    (chunks: AsyncIterable<Uint8Array>) => answers(chunks, agent),
+    (chunks: AsyncIterable<Uint8Array>) => served(chunks, source),
     client,
   ).catch(() => {});
+}
+
+/**
+ * The first byte of a conversation tells what it is. Lengths of messages begin with a zero: an
+ * agent hangs up at a message of 16 MiB. What begins otherwise means nothing to an agent, and is
+ * passed on as it is.
+ */
+async function* served(
+  chunks: AsyncIterable<Uint8Array>,
+  source: SshAgentSource,
+): AsyncGenerator<Uint8Array> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done) return;
+  const all = continued(first.value, iterator);
+  if (source.pass && first.value[0] !== 0) return yield* source.pass(all);
+  using agent = source.connect();
+  yield* answers(all, agent);
+}
+
+async function* continued(
+  first: Uint8Array,
+  rest: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  yield first;
+  for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
 }
 
 async function* answers(

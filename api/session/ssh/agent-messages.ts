@@ -10,10 +10,7 @@ export async function* agentMessages(
 ): AsyncGenerator<Buffer, void, void> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const messages of pieces) {
-    const data = messages.flatMap((message) =>
-      [...readFields(message)].filter(({ number }) => number === 1).map(asBytes),
-    );
-    rest = Buffer.concat([rest, ...data]);
+    rest = Buffer.concat([rest, ...messages.flatMap(dataOf)]);
     while (rest.byteLength >= 4) {
       const length = rest.readUInt32BE(0);
       if (length > MAX_MESSAGE) throw new Error('the other side of the ssh agent says too much');
@@ -22,4 +19,9 @@ export async function* agentMessages(
       rest = rest.subarray(4 + length);
     }
   }
+}
+
+/** The bytes in a message of the stream. */
+export function dataOf(message: Buffer): Uint8Array[] {
+  return [...readFields(message)].filter(({ number }) => number === 1).map(asBytes);
 }

@@ -7,7 +7,7 @@ import type { Store } from '../../../snapshotter/store/root.ts';
 import { encode, writeBytes } from '../../../solver/llb/wire.ts';
 import { SSH } from '../../proto/ssh.gen.ts';
 import type { ClientSession } from '../client-session.ts';
-import { agentMessages } from './agent-messages.ts';
+import { agentMessages, dataOf } from './agent-messages.ts';
 
 const FORWARD = '/moby.sshforward.v1.SSH/ForwardAgent';
 /** In which a call names the agent. */
@@ -37,15 +37,17 @@ async function isLent(client: ClientSession, id: string, signal: AbortSignal): P
 }
 
 /** Each conversation is a stream of its own. */
-function agentOf(client: ClientSession, id: string, signal: AbortSignal): SshAgentSource {
+export function agentOf(
+  { client }: Pick<ClientSession, 'client'>,
+  id: string,
+  signal: AbortSignal,
+): SshAgentSource {
+  const open = (closed: AbortSignal) =>
+    client.stream(FORWARD, { [AGENT_ID]: id }, AbortSignal.any([signal, closed]));
   return {
     connect() {
       const closed = new AbortController();
-      const stream = client.client.stream(
-        FORWARD,
-        { [AGENT_ID]: id },
-        AbortSignal.any([signal, closed.signal]),
-      );
+      const stream = open(closed.signal);
       const answers = agentMessages(stream.receive());
       return {
         async ask(request) {
@@ -56,6 +58,21 @@ function agentOf(client: ClientSession, id: string, signal: AbortSignal): SshAge
         },
         [Symbol.dispose]: () => closed.abort(),
       };
+    },
+    async *pass(bytes) {
+      const closed = new AbortController();
+      const stream = open(closed.signal);
+      const send = async () => {
+        for await (const data of bytes)
+          await stream.send(encode((out) => writeBytes(out, 1, data)));
+        stream.end();
+      };
+      send().catch(() => closed.abort());
+      try {
+        for await (const messages of stream.receive()) yield* messages.flatMap(dataOf);
+      } finally {
+        closed.abort();
+      }
     },
   };
 }
