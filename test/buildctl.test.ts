@@ -106,6 +106,12 @@ test('buildctl builds by frontends with outputs, caches and questions', () =>
     assert.match(cached.stderr, /^#\d+ CACHED$/m);
     const asked = await buildctl([...build, '--opt', 'requestid=frontend.targets']);
     assert.match(asked.stdout, /^TARGET.*\nend \(default\)/);
+    const selector = { identifier: 'docker-image://docker.io/library/busybox:*' };
+    rig.write('.', { 'p.json': JSON.stringify({ rules: [{ action: 'DENY', selector }] }) });
+    const denied = await buildctl([...build, ...secret, '--source-policy-file', 'p.json'], {
+      expect: 1,
+    });
+    assert.match(denied.stderr, /busybox:latest.*\[KILN_SOURCE_DENIED\]/);
     const absent = await buildctl([...build, '--opt', 'target=none'], { expect: 1 });
     assert.match(absent.stderr, /\[KILN_TARGET_NOT_FOUND\]/);
     const unlent = await buildctl(['build', '--frontend', 'dockerfile.v0'], { expect: 1 });

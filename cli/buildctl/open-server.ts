@@ -9,6 +9,8 @@ import { ADDRESS_FLAG, type ConnectFlags, serverAddress, tlsFiles } from './serv
 const PATIENCE = 20;
 /** The time between two attempts of `--wait`, in milliseconds. */
 const PAUSE_MS = 250;
+/** An attempt without an answer within this time is given up for the next, in milliseconds. */
+const ATTEMPT_MS = 3_000;
 
 /**
  * Opens the server that the flags name. With `--wait` it need not be there yet: it is tried until
@@ -37,13 +39,17 @@ async function answering(
   patience: AbortSignal,
 ): Promise<OpenServer | Error> {
   let server: OpenServer | undefined;
+  const late = new AbortController();
+  // A server that hangs up may leave nothing else that this process waits for.
+  const timer = setTimeout(() => late.abort(), ATTEMPT_MS);
+  const signal = AbortSignal.any([patience, late.signal]);
   try {
     server = await open();
-    await server.client.unary(Control.method.info, {}, patience);
+    await Promise.race([server.client.unary(Control.method.info, {}, signal), aborted(signal)]);
     return server;
   } catch (error) {
     const isAway =
-      patience.aborted ||
+      signal.aborted ||
       (error instanceof KilnError && error.code === 'KILN_SERVER_UNREACHABLE') ||
       (error instanceof ConnectError && error.code === Code.Unavailable);
     // A server that refuses to tell its version is there.
@@ -51,7 +57,18 @@ async function answering(
     server?.[Symbol.dispose]();
     if (isAway && error instanceof Error) return error;
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+/** Rejects when `signal` aborts. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () => reject(new Error('no answer'));
+    if (signal.aborted) fail();
+    signal.addEventListener('abort', fail, { once: true });
+  });
 }
 
 function unanswered(text: string, failure: Error): Error {
