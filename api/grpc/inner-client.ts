@@ -62,13 +62,20 @@ export function openInnerClient(bytes: Duplex, peer: Peer = 'client'): InnerClie
       ...(peer === 'server' && { maxHeaderListSize: MAX_HEADERS }),
     },
   });
-  session.once('connect', () => session.setLocalWindowSize(CONNECTION_WINDOW));
+  session.once('connect', () => {
+    if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW);
+  });
   const closed = new AbortController();
   const end = () => closed.abort();
   session.on('error', end);
   session.once('close', end);
   bytes.on('error', end);
   bytes.once('close', () => session.destroy());
+  // A connection that was closed before says so no more.
+  if (bytes.destroyed) {
+    session.destroy();
+    end();
+  }
   const open: InnerClient['stream'] = (path, metadata, signal) =>
     openStream(session, path, metadata, AbortSignal.any([signal, closed.signal]), peer);
   return {

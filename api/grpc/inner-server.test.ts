@@ -29,6 +29,20 @@ const secrets = new Map([
   }),
 ]);
 
+test('a connection that was closed before it is used fails each call', async () => {
+  const [ours] = duplexPair();
+  ours.destroy();
+  await new Promise((done) => ours.once('close', done));
+  using client = openInnerClient(ours);
+  assert.ok(client.closed.aborted);
+  const error = await client
+    .unary(Secrets.method.getSecret, { id: 'x' }, never())
+    .catch((thrown: unknown) => thrown);
+  assert.is((error as ConnectError).code, Code.Unavailable);
+  // What Node tells later about the connection must not end the process.
+  await new Promise((done) => setImmediate(done));
+});
+
 test('a method of one message each way answers, or tells its error with its code', async () => {
   using connection = connected(secrets);
   const ask = (id: string) => connection.client.unary(Secrets.method.getSecret, { id }, never());
