@@ -113,7 +113,7 @@ async function measured(
   const directory = join(workspace, `${test.name}-${name}`);
   mkdirSync(directory, { recursive: true });
   const session = Date.now().toString(36);
-  const nonce = (run: number) => `${session}${name.toLowerCase()}${run + 1}`;
+  const nonce = (run: number) => `${session}${name.toLowerCase().replace(' ', '')}${run + 1}`;
   const context: CaseContext = { directory, registry: registry?.host, store: store.path, nonce };
   const missing = test.without?.[name] ?? test.unavailable?.(context);
   if (missing) return missing;

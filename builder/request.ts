@@ -54,7 +54,7 @@ export interface BuildRequest extends GraphOptions {
   readonly sourcePolicies: readonly SourcePolicy[];
   /** The IDs of secrets whose bytes are part of keys: when one changes, its steps run again. */
   readonly secretsInKeys: readonly string[];
-  /** The most steps that run at once. Undefined means the number of processors. */
+  /** The most steps that run at once. Undefined means the worker's own limit. */
   readonly parallelism: number | undefined;
 }
 

@@ -25,8 +25,9 @@ export function workerOf(engine: Engine): Worker {
 }
 
 function makeWorker(engine: Engine): Worker {
-  const processors = availableParallelism();
-  const limits = { process: processors, network: TRANSFERS, cpu: processors };
+  // Steps often wait for the network, so more steps than processors keep all processors busy.
+  const steps = Math.max(8, availableParallelism() * 4);
+  const limits = { process: steps, network: TRANSFERS, cpu: steps };
   const local = () => localWorker(localWorld(engine), limits);
   const worker = engine.settings.stepWorker?.(engine, local) ?? local();
   if (isDisposable(worker)) engine.scope.use(worker);

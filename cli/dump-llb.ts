@@ -39,7 +39,6 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const { options } = parseBuildFlags(argv, {
     env: process.env,
     stdoutIsTerminal: false,
-    cpus: 1,
   })!;
   await using engine = openLocalEngine();
   await using scope = new AsyncDisposableStack();

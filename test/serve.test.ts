@@ -227,4 +227,21 @@ if (!missing)
     assert.ok(askedByKiln());
   });
 
+test('a build runs more steps at once than the host has processors', async () => {
+  await using serve = await ServeRig.create('busybox');
+  // Each step waits for all of them.
+  const stages = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const wait = `[ $(ls /c | wc -l) -ge ${stages.length} ] && exit 0; sleep 0.1`;
+  const lines = stages.map(
+    (name) =>
+      `FROM busybox AS ${name}\nRUN --mount=type=cache,target=/c ` +
+      `touch /c/${name}; for i in $(seq 600); do ${wait}; done; exit 1\n`,
+  );
+  const copies = stages.map((name) => `COPY --from=${name} /etc/passwd /${name}\n`);
+  const context = serve.rig.write('all', {
+    Dockerfile: `${lines.join('')}FROM scratch\n${copies.join('')}`,
+  });
+  await serve.build([context]);
+});
+
 test.run();

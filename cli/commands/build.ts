@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { CancelledError, KilnError } from '../../base/errors.ts';
 import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progress.ts';
@@ -38,7 +37,6 @@ export async function run(argv: readonly string[]): Promise<number> {
   const parsed = parseBuildFlags(argv, {
     env: process.env,
     stdoutIsTerminal: stdout.isTTY === true,
-    cpus: availableParallelism(),
     proxies: (given, warn) =>
       dockerProxies(dockerConfigPath(process.env), process.env, given, warn),
   });

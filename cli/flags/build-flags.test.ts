@@ -12,7 +12,7 @@ import { parseBuildFlags } from './build-flags.ts';
 type Parsed = NonNullable<ReturnType<typeof parseBuildFlags>>;
 
 function parsedWith(args: readonly string[], env: Record<string, string> = {}): Parsed {
-  const parsed = parseBuildFlags(args, { env, stdoutIsTerminal: true, cpus: 2 });
+  const parsed = parseBuildFlags(args, { env, stdoutIsTerminal: true });
   if (!parsed) throw new Error('these arguments ask for help');
   return parsed;
 }

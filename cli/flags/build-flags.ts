@@ -34,7 +34,6 @@ interface Host {
   ) => ReadonlyMap<string, string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdoutIsTerminal: boolean;
-  readonly cpus: number;
 }
 
 interface ParsedFlags {
@@ -69,7 +68,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   const request = buildRequest({
     ...contexts,
     ...resultFlags({ has, list, text }, host, builder ? 'nowhere' : 'store', warn),
-    ...parseStepFlags({ has, list, text }, host.cpus, warn),
+    ...parseStepFlags({ has, list, text }, warn),
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
     sourcePolicies: sourcePolicies(host.env),

@@ -44,12 +44,11 @@ export function addStepFlags(command: Command): Command {
 }
 
 /**
- * Parses the flags of `addStepFlags`. `cpus` is the number of CPUs of this host. `warn` is called
- * for a value that another one replaces. Throws KILN_FLAG_VALUE and KILN_DEVICE_NAME.
+ * Parses the flags of `addStepFlags`. `warn` is called for a value that another one replaces.
+ * Throws KILN_FLAG_VALUE and KILN_DEVICE_NAME.
  */
 export function parseStepFlags(
   { list, text }: GivenFlags,
-  cpus: number,
   warn: (sentence: string) => void,
 ): Partial<BuildRequest> {
   return {
@@ -61,7 +60,7 @@ export function parseStepFlags(
     limits: parseLimits(text),
     allow: list('allow').map(parseEntitlement),
     devices: list('device').map(checkedDevice),
-    parallelism: parallelism(text('maxParallelism'), cpus),
+    parallelism: parallelism(text('maxParallelism')),
   };
 }
 
@@ -71,9 +70,8 @@ function checkedDevice(name: string): string {
   return name;
 }
 
-function parallelism(value: string | undefined, cpus: number): number {
-  // Steps often wait for the network, so more steps than CPUs are needed to keep all CPUs busy.
-  if (value === undefined) return Math.max(8, cpus * 4);
+function parallelism(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
   const count = Number(value);
   if (!Number.isInteger(count) || count < 1)
     throw flagError('--max-parallelism', `${JSON.stringify(value)} is not a number of steps`);
