@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +13,7 @@ import { setXattr } from '../sys/xattr.ts';
 import { readAll } from './archive.fixture.ts';
 import { variantOf } from './encoder.ts';
 import { convertJob } from './jobs.ts';
-import { libdeflatePath } from './libdeflate.ts';
+import { libdeflatePath, openDeflater } from './libdeflate.ts';
 import { describeLayer, type Packed, packLayer } from './pack.ts';
 import { unzstd } from './zstd-frames.ts';
 
@@ -210,5 +211,23 @@ test('zstd frames are separated however bytes arrive, skippable frames too', asy
   };
   assert.is(await all(unzstd(wrong(), 65536)).then(() => 'done', errnoOf), 'KILN_LAYER_MALFORMED');
 });
+
+const library = libdeflatePath();
+if (library)
+  test('a compressor gives its memory back: a server packs layers for weeks', async () => {
+    const open = openDeflater(library, 5);
+    const input = randomBytes(1 << 20);
+    const output = Buffer.allocUnsafeSlow(2 << 20);
+    const residentAfter = async (count: number) => {
+      for (let made = 0; made < count; made++) {
+        using deflater = open();
+        await deflater.member(input, output);
+      }
+      return process.memoryUsage.rss();
+    };
+    const before = await residentAfter(20);
+    // These would keep 130 MB.
+    assert.ok((await residentAfter(200)) < before + (64 << 20));
+  });
 
 test.run();

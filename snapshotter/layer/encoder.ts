@@ -1,13 +1,14 @@
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, zstdCompress } from 'node:zlib';
 import type { WantedForm } from '../packer.ts';
-import { libdeflatePath, openDeflater } from './libdeflate.ts';
+import { type Deflater, libdeflatePath, openDeflater } from './libdeflate.ts';
 
 /**
  * Compresses a stream piece by piece. Pieces are encoded on the threads of the libuv pool, several
- * at once, and written in order. The same pieces always give the same bytes.
+ * at once, and written in order. The same pieces always give the same bytes. To be disposed when
+ * nothing is encoded any more.
  */
-export interface Encoder {
+export interface Encoder extends Disposable {
   /** The size of a piece in bytes. */
   readonly piece: number;
   /** Encodes piece number `index`. The result is valid until the piece `index + slots` is begun. */
@@ -61,7 +62,13 @@ function usesLibdeflate(wanted: WantedForm): boolean {
 export function createEncoder(wanted: WantedForm): Encoder {
   switch (wanted.compression) {
     case 'uncompressed':
-      return { piece: MIB, slots: 1, encode: async (piece) => piece, finish: () => NOTHING };
+      return {
+        piece: MIB,
+        slots: 1,
+        encode: async (piece) => piece,
+        finish: () => NOTHING,
+        [Symbol.dispose]: () => {},
+      };
     case 'zstd':
       return zstdEncoder(wanted.level ?? ZSTD_LEVEL);
     case 'gzip': {
@@ -79,18 +86,23 @@ export function createEncoder(wanted: WantedForm): Encoder {
  */
 function libdeflateEncoder(path: string, level: number): Encoder {
   const open = openDeflater(path, level);
-  const slots = Array.from({ length: SLOTS }, () => {
+  // Most layers are one piece.
+  const slots: { readonly deflater: Deflater; readonly output: Buffer }[] = [];
+  const openSlot = () => {
     const deflater = open();
     return { deflater, output: Buffer.allocUnsafeSlow(deflater.bound(MIB)) };
-  });
+  };
   return {
     piece: MIB,
     slots: SLOTS,
     async encode(piece, index) {
-      const { deflater, output } = slots[index % SLOTS]!;
+      const { deflater, output } = (slots[index % SLOTS] ??= openSlot());
       return output.subarray(0, await deflater.member(piece, output));
     },
     finish: () => NOTHING,
+    [Symbol.dispose]() {
+      for (const { deflater } of slots) deflater[Symbol.dispose]();
+    },
   };
 }
 
@@ -139,6 +151,7 @@ function zlibEncoder(level: number): Encoder {
       trailer.writeUInt32LE(size % 2 ** 32, 4);
       return Buffer.concat([LAST_BLOCK, trailer]);
     },
+    [Symbol.dispose]: () => {},
   };
 }
 
@@ -153,5 +166,6 @@ function zstdEncoder(level: number): Encoder {
     slots: SLOTS,
     encode: (piece) => zstd(piece, options),
     finish: () => NOTHING,
+    [Symbol.dispose]: () => {},
   };
 }

@@ -37,7 +37,7 @@ export const replayJob: Job<ReplayInput, void> = { name: 'layer.replay', run: re
 export const convertJob: Job<ConvertInput, Packed> = {
   name: 'layer.convert',
   async run({ blob, to, wanted }, { check }) {
-    const encoder = createEncoder(wanted);
+    using encoder = createEncoder(wanted);
     let tarSize = 0;
     const written = await encodeTo(
       to,

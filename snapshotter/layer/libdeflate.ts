@@ -16,8 +16,8 @@ export function libdeflatePath(): string | undefined {
   return found ?? undefined;
 }
 
-/** One compressor. Two calls must not use it at once. */
-export interface Deflater {
+/** One compressor. Two calls must not use it at once. Disposing it frees its memory. */
+export interface Deflater extends Disposable {
   /**
    * Compresses `input` to a whole gzip member in `output`, on a thread of the libuv pool. Returns
    * its length.
@@ -27,6 +27,21 @@ export interface Deflater {
   bound(size: number): number;
 }
 
+/** Those of the one library of this machine: making them again for each layer would keep memory. */
+let functions: ReturnType<typeof functionsOf> | undefined;
+
+function functionsOf(path: string) {
+  const library = loadKoffi<Func>().load(path);
+  return {
+    alloc: library.func('void *libdeflate_alloc_compressor(int)'),
+    free: library.func('void libdeflate_free_compressor(void *)'),
+    compress: library.func(
+      'size_t libdeflate_gzip_compress(void *, const void *, size_t, void *, size_t)',
+    ),
+    bound: library.func('size_t libdeflate_gzip_compress_bound(void *, size_t)'),
+  };
+}
+
 interface Func {
   (...args: unknown[]): unknown;
   async(...args: unknown[]): void;
@@ -34,24 +49,29 @@ interface Func {
 
 /** Makes compressors of `level` 1..12. */
 export function openDeflater(path: string, level: number): () => Deflater {
-  const library = loadKoffi<Func>().load(path);
-  const alloc = library.func('void *libdeflate_alloc_compressor(int)');
-  const compress = library.func(
-    'size_t libdeflate_gzip_compress(void *, const void *, size_t, void *, size_t)',
-  );
-  const bound = library.func('size_t libdeflate_gzip_compress_bound(void *, size_t)');
+  const { alloc, free, compress, bound } = (functions ??= functionsOf(path));
   return () => {
-    // The compressor is never freed. There are only a few, of at most 1 MB each.
+    // At most 1 MB, which a long-lived process has to give back for every layer.
     const compressor = alloc(level);
+    let [isBusy, isOver] = [false, false];
+    const freeOnceIdle = () => void (isOver && !isBusy && free(compressor));
     return {
       bound: (size) => Number(bound(compressor, size)),
       member: async (input, output) => {
         const { byteLength: size } = input;
+        isBusy = true;
         const length = await inFlight<number | bigint>((done) =>
           compress.async(compressor, input, size, output, output.byteLength, done),
-        );
+        ).finally(() => {
+          isBusy = false;
+          freeOnceIdle();
+        });
         if (Number(length) === 0) throw new Error('libdeflate found its output buffer too small');
         return Number(length);
+      },
+      [Symbol.dispose]() {
+        isOver = true;
+        freeOnceIdle();
       },
     };
   };

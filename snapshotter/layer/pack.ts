@@ -80,7 +80,7 @@ export async function packLayer(
   { check }: JobContext,
 ): Promise<Packed> {
   const stats: TarStats = { entries: 0, size: 0 };
-  const encoder = createEncoder(wanted);
+  using encoder = createEncoder(wanted);
   const ring = new Ring(encoder.slots + 2, encoder.piece);
   const written = await encodeTo(
     to,
