@@ -226,8 +226,8 @@ if (library)
       return process.memoryUsage.rss();
     };
     const before = await residentAfter(20);
-    // These would keep 130 MB.
-    assert.ok((await residentAfter(200)) < before + (64 << 20));
+    // These would keep 40 MB.
+    assert.ok((await residentAfter(200)) < before + (16 << 20));
   });
 
 test.run();
