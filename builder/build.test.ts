@@ -133,7 +133,8 @@ test('two builds with a step of the same key run it once, and both get its resul
 test('cancelling one of two builds that share a step does not affect the other', async () => {
   await using at = testEngine();
   const cancel = new AbortController();
-  const steps = 'RUN echo begun; sleep 1; echo kept >/kept\n';
+  // Long enough for a busy machine to tell of the line before the step ends.
+  const steps = 'RUN echo begun; sleep 6; echo kept >/kept\n';
   const onEvent = (event: ProgressEvent) => {
     if (event.kind === 'log' && Buffer.from(event.data).includes('begun')) cancel.abort();
   };
@@ -226,7 +227,7 @@ test('a collection may remove what finished builds made, while the engine stays 
 test('a collection does not remove what a running build uses', async () => {
   await using at = testEngine();
   const { engine } = at;
-  const steps = 'RUN echo kept >/kept\nRUN echo begun; sleep 1; cat /kept >/again\n';
+  const steps = 'RUN echo kept >/kept\nRUN echo begun; sleep 5; cat /kept >/again\n';
   let collected: Promise<number> | undefined;
   const { read } = await ran(engine, steps, {
     onEvent: (event) => {
