@@ -16,10 +16,12 @@ import { type Check, type Warning, warning } from './warning.ts';
 /** The commands of a RUN. Empty when it does not use a shell. */
 function commandsIn(run: RunInstruction): readonly SimpleCommand[] {
   const text = shellTextOf(run);
-  // Most scripts have none of the commands that are looked for, and need not be split into words.
-  return text === undefined || !LOOKED_FOR.test(text.replaceAll(/["']/g, ''))
-    ? []
-    : commandsOf(text);
+  return text === undefined ? [] : commandsOf(text);
+}
+
+/** False for most scripts, which need not be split into words. */
+function mayHavePitfalls(run: RunInstruction): boolean {
+  return LOOKED_FOR.test(shellTextOf(run)?.replaceAll(/["']/g, '') ?? '');
 }
 
 /** What a script contains that has a command of SHELL_STATE or UPDATE. */
@@ -83,7 +85,7 @@ const shellPitfalls: Check = ({ stages }) => {
   const found: Warning[] = [];
   for (const { instructions } of stages) {
     for (const run of instructions) {
-      if (run.kind !== 'run') continue;
+      if (run.kind !== 'run' || !mayHavePitfalls(run)) continue;
       const commands = commandsIn(run);
       for (const one of [shellStateLost(run, commands), packageUpdateAlone(run, commands)])
         if (one) found.push(one);
