@@ -15,10 +15,14 @@ test('a server that is killed in a step tells its client, and leaves a whole sto
     Dockerfile: `FROM busybox\nCOPY f /\nRUN cat /f\nRUN echo up; ${mark}\n`,
     f: 'kept',
   });
+  let isKilled = false;
   const told = await serve.buildx(['build', '--progress=plain', context], {
     expect: 1,
     watch: (output) => {
-      if (/^#\d+ [\d.]+ up$/m.test(output)) process.kill(pid, 'SIGKILL');
+      // Called with all output again and again, also after the server has gone.
+      if (isKilled || !/^#\d+ [\d.]+ up$/m.test(output)) return;
+      isKilled = true;
+      process.kill(pid, 'SIGKILL');
     },
   });
   assert.match(told.stderr, /ERROR/);
