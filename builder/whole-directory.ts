@@ -1,6 +1,7 @@
 import { hostPlatform } from '../registry/platforms.ts';
 import { fileChanges } from '../solver/llb/builder.ts';
 import { drafted, seal } from '../solver/llb/draft.ts';
+import { COPY_TREE } from '../solver/llb/file-op.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 
 /**
@@ -10,19 +11,9 @@ import type { LlbEdge } from '../solver/llb/graph.ts';
 export function exportable(edge: LlbEdge): LlbEdge {
   const { op } = edge.vertex;
   if (op.kind !== 'source' || !op.source.identifier.startsWith('local://')) return edge;
-  const copy = {
-    src: '/',
-    dest: '/',
-    mode: -1,
-    timestamp: -1,
-    followSymlink: false,
-    dirCopyContents: true,
-    attemptUnpackDockerCompatibility: false,
-    createDestPath: false,
-    allowWildcard: false,
-    allowEmptyWildcard: false,
-  };
   const name = `copy of ${op.source.identifier}`;
-  const whole = fileChanges(undefined, [{ kind: 'copy', from: drafted(edge), copy }], { name });
+  const whole = fileChanges(undefined, [{ kind: 'copy', from: drafted(edge), copy: COPY_TREE }], {
+    name,
+  });
   return seal(whole, hostPlatform());
 }

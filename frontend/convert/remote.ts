@@ -1,6 +1,7 @@
 import { cleanPath } from '../../base/gopath.ts';
 import { fileChanges, gitSource, httpSource } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
+import { COPY_TREE } from '../../solver/llb/file-op.ts';
 import type { GitRef } from './gitref.ts';
 
 /** The tree of a git repository, with the attributes that BuildKit's client uses. */
@@ -37,7 +38,7 @@ export function httpTree(url: string, name: string): DraftEdge {
 /** The unpacked archive, for an `httpTree` that turned out to be one. */
 export function unpacked(tree: DraftEdge): DraftEdge {
   const copy = {
-    ...WHOLE,
+    ...COPY_TREE,
     src: `/${HTTP_FILE}`,
     dirCopyContents: false,
     attemptUnpackDockerCompatibility: true,
@@ -50,23 +51,11 @@ export function unpacked(tree: DraftEdge): DraftEdge {
 /** The directory `subdir` of a tree as a tree of its own. Undefined means the whole tree. */
 export function scoped(tree: DraftEdge, subdir: string | undefined): DraftEdge {
   if (!subdir) return tree;
-  const copy = { ...WHOLE, src: cleanPath(`/${subdir}`) };
+  const copy = { ...COPY_TREE, src: cleanPath(`/${subdir}`) };
   return fileChanges(undefined, [{ kind: 'copy', from: tree, copy }], {
     name: `copy ${copy.src} /`,
   });
 }
-
-const WHOLE = {
-  dest: '/',
-  mode: -1,
-  timestamp: -1,
-  followSymlink: false,
-  dirCopyContents: true,
-  attemptUnpackDockerCompatibility: false,
-  createDestPath: false,
-  allowWildcard: false,
-  allowEmptyWildcard: false,
-} as const;
 
 function withoutLogin(text: string): string {
   return text.replace(/([a-z]+:\/\/)[^@/\s]*@/i, '$1');

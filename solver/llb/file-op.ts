@@ -84,6 +84,20 @@ export interface FileActionCopy {
   readonly requiredPaths?: readonly string[];
 }
 
+/** The copy of a whole tree onto another one, with its owners, modes and times. */
+export const COPY_TREE = {
+  src: '/',
+  dest: '/',
+  mode: -1,
+  followSymlink: false,
+  dirCopyContents: true,
+  attemptUnpackDockerCompatibility: false,
+  createDestPath: false,
+  allowWildcard: false,
+  allowEmptyWildcard: false,
+  timestamp: -1,
+} as const satisfies FileActionCopy;
+
 /** Makes a file. `timestamp` as in FileActionCopy. */
 export interface FileActionMkFile {
   readonly path: string;

@@ -1,23 +1,15 @@
 import type { Snapshot, Snapshotter } from '../../../snapshotter/snapshotter.ts';
 import { S } from '../../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
-import type { FileActionCopy } from '../../llb/file-op.ts';
+import { COPY_TREE, type FileActionCopy } from '../../llb/file-op.ts';
 import type { CopyPool } from '../file/inparts.ts';
 import { performCopy } from '../file/perform.ts';
 import { unhashed } from '../file/unhashed.ts';
 
 /** Copies a whole tree onto another one. What is there of another kind is replaced. */
 const ONTO: FileActionCopy = {
-  src: '/',
-  dest: '/',
-  mode: -1,
-  followSymlink: false,
-  dirCopyContents: true,
-  attemptUnpackDockerCompatibility: false,
+  ...COPY_TREE,
   createDestPath: true,
-  allowWildcard: false,
-  allowEmptyWildcard: false,
-  timestamp: -1,
   alwaysReplaceExistingDestPaths: true,
 };
 

@@ -1,6 +1,6 @@
 import type { SelectionHasher } from '../../../cache/contenthash/hasher.ts';
 import type { Tree } from '../../../cache/contenthash.ts';
-import type { FileActionCopy } from '../../llb/file-op.ts';
+import { COPY_TREE, type FileActionCopy } from '../../llb/file-op.ts';
 import type { CopyPool } from './inparts.ts';
 import { performCopy, selectionOf } from './perform.ts';
 
@@ -23,18 +23,7 @@ export async function copyWhole(
   { tree, path, to, upper, hasher, pool, mountedOnly }: WholeCopy,
   signal: AbortSignal,
 ): Promise<void> {
-  const copy: FileActionCopy = {
-    src: path,
-    dest: path,
-    mode: -1,
-    followSymlink: false,
-    dirCopyContents: true,
-    attemptUnpackDockerCompatibility: false,
-    createDestPath: true,
-    allowWildcard: false,
-    allowEmptyWildcard: false,
-    timestamp: -1,
-  };
+  const copy: FileActionCopy = { ...COPY_TREE, src: path, dest: path, createDestPath: true };
   const selected = await hasher.read(tree, selectionOf(copy), signal);
   const overrides = { owner: undefined, mode: undefined, time: undefined };
   await performCopy({ copy, tree, selected, to, upper, overrides, pool, mountedOnly }, signal);
