@@ -45,6 +45,7 @@ export class OpenBuilds {
   readonly #running = new Set<OpenBuild>();
   readonly #quiet: () => void;
   #idle: (() => void) | undefined;
+  #untilQuiet: NodeJS.Timeout | undefined;
 
   /** `quiet` is called when no build has run for some time. */
   constructor(quiet: () => void = () => {}) {
@@ -57,6 +58,7 @@ export class OpenBuilds {
     if (ref === '') throw new ConnectError('the build has no ref', Code.InvalidArgument);
     const build = new OpenBuild(ref, inputs);
     this.#open.add(ref, build);
+    clearTimeout(this.#untilQuiet);
     this.#running.add(build);
     return build;
   }
@@ -81,9 +83,7 @@ export class OpenBuilds {
   }
 
   #whenQuiet(): void {
-    setTimeout(() => {
-      if (this.#running.size === 0) this.#quiet();
-    }, QUIET_MS).unref();
+    this.#untilQuiet = setTimeout(this.#quiet, QUIET_MS).unref();
   }
 
   isRunning(ref: string): boolean {
