@@ -90,7 +90,7 @@ function read(path: string): Buffer | undefined {
 }
 
 function requireInBundle(id: string): unknown {
-  const name = /^\.\/(main|rest|api)\.cjs$/.exec(id)?.[1];
+  const name = /^\.\/(main|registry|rest|api)\.cjs$/.exec(id)?.[1];
   if (name === undefined) return require(id);
   crossings++;
   return load(name);

@@ -142,6 +142,8 @@ const parts = await buildParts(root, lazily, [
     name: 'main',
     roots: ['cli/main.ts', 'cli/commands/build.ts', 'cli/progress/plain.ts', 'cli/progress/tty.ts'],
   },
+  // What asks a registry one question. The rest is four times as large.
+  { name: 'registry', roots: ['registry/client.ts', 'registry/question.ts'] },
   // The modules that only a server and the frontends of images need. No other build loads them.
   {
     name: 'api',

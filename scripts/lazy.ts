@@ -35,7 +35,6 @@ const LAZY = [
   'exporter/destination.ts',
   'exporter/layout.ts',
   'frontend/ignore.ts',
-  'registry/certificates.ts',
   'registry/credential-helper.ts',
   'registry/layout.ts',
   'snapshotter/copying/assemble.ts',

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -14,6 +15,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { makeImage } from '../registry/testing/images.ts';
+import { publish } from '../registry/testing/publish.ts';
+import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { KILN, ROOT, run } from './rig.ts';
 
 test('the packed tarball installs globally and its kiln starts with the shipped Node', async () => {
@@ -80,7 +84,7 @@ test('compiled code is kept from the first build on, and a damaged copy does no 
     for (const made of ['dist', 'context']) mkdirSync(at(made));
     for (const name of [
       'kiln',
-      ...['kiln', 'main', 'rest', 'undici', 'worker'].map((part) => `dist/${part}.cjs`),
+      ...['kiln', 'main', 'registry', 'rest', 'undici', 'worker'].map((part) => `dist/${part}.cjs`),
     ])
       copyFileSync(join(ROOT, name), at(name));
     symlinkSync(join(ROOT, 'node_modules'), at('node_modules'));
@@ -133,6 +137,37 @@ test('compiled code is kept from the first build on, and a damaged copy does no 
     rmSync(directory, { recursive: true, force: true });
   }
 });
+
+const noRegistry = registryMissing();
+if (noRegistry) console.log(`SKIP a cached build on a base in a registry: ${noRegistry}`);
+else
+  test('a cached build on a base in a registry needs two files of the bundle', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'kiln-asking-'));
+    await using registry = await startRegistry();
+    try {
+      const at = (...names: string[]) => join(directory, ...names);
+      cpSync(join(ROOT, 'dist'), at('dist'), { recursive: true });
+      copyFileSync(KILN, at('kiln'));
+      symlinkSync(join(ROOT, 'node_modules'), at('node_modules'));
+      const image = makeImage([{ name: 'hello', text: 'hello' }]);
+      mkdirSync(at('context'));
+      writeFileSync(
+        at('context/Dockerfile'),
+        `FROM ${await publish(registry.host, 'base', '1', [image])}\nWORKDIR /made\n`,
+      );
+      const build = () =>
+        run([at('kiln'), 'build', at('context')], {
+          env: { KILN_ROOT: at('store') },
+          expect: 0,
+        });
+      await build();
+      for (const file of ['rest', 'api', 'undici', 'worker', 'library'])
+        rmSync(at(`dist/${file}.cjs`));
+      await build();
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
 
 const old = ['/usr/bin/node', '/usr/local/bin/node'].find(
   (path) =>
