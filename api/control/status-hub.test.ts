@@ -1,3 +1,5 @@
+import { mock } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
@@ -49,6 +51,21 @@ test('of much output, a later listener is told the end', async () => {
     texts,
     Array.from({ length: texts.length }, (_, at) => 40 - texts.length + at),
   );
+});
+
+test('the last events are told as soon as nothing more comes', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    const hub = new StatusHub();
+    const all = heard(hub);
+    hub.event(vertex({ started: 1 }));
+    await setImmediate();
+    hub.event(vertex({ completed: 2 }));
+    hub.end();
+    assert.is((await all).length, 2, 'no time passes in this test');
+  } finally {
+    mock.timers.reset();
+  }
 });
 
 test.run();

@@ -37,7 +37,7 @@ export class StatusHub {
   /** No event comes after this. */
   end(): void {
     this.#ended = true;
-    for (const listener of this.#listeners) listener.wake();
+    for (const listener of this.#listeners) listener.end();
   }
 
   /** The events in the order in which they came, several at once. */
@@ -45,8 +45,8 @@ export class StatusHub {
     const listener = this.#early ?? new Listener(this.#past.events());
     this.#early = undefined;
     this.#listeners.add(listener);
-    const wake = () => listener.wake();
-    signal.addEventListener('abort', wake, { once: true });
+    const end = () => listener.end();
+    signal.addEventListener('abort', end, { once: true });
     try {
       while (!signal.aborted) {
         const ended = this.#ended;
@@ -56,7 +56,7 @@ export class StatusHub {
         if (!this.#ended) await listener.more();
       }
     } finally {
-      signal.removeEventListener('abort', wake);
+      signal.removeEventListener('abort', end);
       this.#listeners.delete(listener);
     }
   }
@@ -106,7 +106,11 @@ function bytesOf(event: LogEvent | WarningEvent): number {
 class Listener {
   #events: ProgressEvent[];
   #logBytes = 0;
-  #wake: (() => void) | undefined;
+  #isOver = false;
+  /** Settles what waits for an event. */
+  #come: (() => void) | undefined;
+  /** Settles what waits for more events. */
+  #stop: (() => void) | undefined;
 
   constructor(events: ProgressEvent[] = []) {
     this.#events = events;
@@ -118,7 +122,7 @@ class Listener {
       this.#logBytes += event.data.byteLength;
       if (this.#logBytes > MAX_WAITING) this.#dropLogs();
     }
-    this.wake();
+    this.#come?.();
   }
 
   take(): readonly ProgressEvent[] {
@@ -126,17 +130,27 @@ class Listener {
     return this.#events.splice(0);
   }
 
-  wake(): void {
-    this.#wake?.();
+  /** Nothing is waited for any more. */
+  end(): void {
+    this.#isOver = true;
+    this.#come?.();
+    this.#stop?.();
   }
 
-  /** Settles some time after an event has come. */
+  /** Settles some time after an event has come, or at the end. */
   async more(): Promise<void> {
-    if (this.#events.length === 0)
+    if (this.#events.length === 0 && !this.#isOver)
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+        this.#come = resolve;
       });
-    await new Promise((resolve) => setTimeout(resolve, TOGETHER_MS));
+    if (this.#isOver) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, TOGETHER_MS);
+      this.#stop = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   #dropLogs(): void {

@@ -59,6 +59,12 @@ export class BuildHistory {
       .filter(({ header }) => header['internal'] !== true);
   }
 
+  /** The newest build with that ref, in a list; none when there is no such build. */
+  recordsOf(ref: string): BuildRecord[] {
+    const record = this.find(ref);
+    return record && record.header['internal'] !== true ? [record] : [];
+  }
+
   /** Removes the builds that need not be kept any more. */
   prune(): void {
     pruneLogs(this.#directory, (id) => {

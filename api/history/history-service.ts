@@ -23,9 +23,10 @@ export function historyMethods(
       context.responseHeader.set(CURRENT_TIME, new Date().toISOString());
       const isWanted = (record: BuildRecord) =>
         (ref === '' || record.ref === ref) && matches(record);
+      const found = () => (ref === '' ? history.records() : history.recordsOf(ref));
       const live = new EventQueue(AbortSignal.any([context.signal, stopping]));
       using _listening = history.listen((event) => live.add(event));
-      const records = history.records().filter((record) => isWanted(record));
+      const records = found().filter((record) => isWanted(record));
       const shown = activeOnly ? records.filter(({ ended }) => !ended) : records;
       for (const record of limit > 0 ? shown.slice(0, limit) : shown)
         yield historyMessage({ kind: record.ended ? 'complete' : 'started', record }, history);
