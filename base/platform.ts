@@ -95,7 +95,7 @@ export function formatPlatform(platform: Platform): string {
  * `windows(10.0.17763+win32k)/amd64`.
  */
 export function formatPlatformInFull(platform: Platform): string {
-  const details = [platform.osVersion ?? '', ...(platform.osFeatures ?? [])].join('+');
+  const details = [platform.osVersion ?? '', ...(platform.osFeatures ?? [])].map(encode).join('+');
   return formatPlatform(
     details === '' ? platform : { ...platform, os: `${platform.os}(${details})` },
   );
@@ -144,6 +144,11 @@ function normaliseArch(arch: string, variant: string): { architecture: string; v
     default:
       return { architecture: arch, variant };
   }
+}
+
+/** What the form itself uses is written as in a URL. */
+function encode(text: string): string {
+  return text.replace(/[%()+/]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 function decode(text: string): string {

@@ -1,5 +1,5 @@
 import type { Descriptor, Index } from './oci.ts';
-import { formatPlatform, normalisePlatform, type Platform } from './platform.ts';
+import { formatPlatformInFull, normalisePlatform, type Platform } from './platform.ts';
 
 /** Chooses which of several images runs on a platform, with the rules of containerd/platforms. */
 
@@ -82,13 +82,20 @@ function arm64Down(variant: string): string[] {
  */
 export function bestManifest(index: Index, platform: Platform): Descriptor | undefined {
   for (const accepted of compatiblePlatforms(platform)) {
-    const found = index.manifests.find(
+    const found = index.manifests.filter(
       (entry) => entry.platform && samePlatform(accepted, entry.platform),
     );
-    if (found) return found;
+    if (found.length > 0) return platform.os === 'windows' ? newest(found, platform) : found[0];
   }
   const [only, ...more] = index.manifests;
   return only && more.length === 0 && !only.platform ? only : undefined;
+}
+
+/** Of images for Windows the one of exactly this version, or else of the highest revision. */
+function newest(found: readonly Descriptor[], { osVersion }: Platform): Descriptor | undefined {
+  const revision = ({ platform }: Descriptor) => Number(platform?.osVersion?.split('.')[3] ?? 0);
+  const exact = found.find(({ platform }) => osVersion && platform?.osVersion === osVersion);
+  return exact ?? found.toSorted((a, b) => (revision(b) || 0) - (revision(a) || 0))[0];
 }
 
 /**
@@ -104,6 +111,6 @@ export function runsOn(own: Platform, wanted: Platform): boolean {
 /** The platforms that an index offers, for error messages. */
 export function offeredPlatforms(index: Index): readonly string[] {
   return index.manifests.flatMap((entry) =>
-    entry.platform && entry.platform.os !== 'unknown' ? [formatPlatform(entry.platform)] : [],
+    entry.platform && entry.platform.os !== 'unknown' ? [formatPlatformInFull(entry.platform)] : [],
   );
 }

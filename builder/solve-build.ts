@@ -24,7 +24,7 @@ import type { BuildRequest } from './request.ts';
 import type { Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
 import { exportable } from './whole-directory.ts';
-import { refuseWindows } from './windows.ts';
+import { refuseWindowsSteps } from './windows.ts';
 
 /** The targets of a build that has been solved, before the export. */
 export interface SolvedBuild {
@@ -91,7 +91,7 @@ export async function solveBuild(
   const { request } = said;
   refuseUnmapped(targets, request);
   const context: BuildContext = { ...given, request };
-  refuseWindows(targets);
+  refuseWindowsSteps(targets);
   const solving = bridge.solving();
   const started = Date.now();
   const results = await solveTargets(context, targets, solving, wanted.mayStayRemote);

@@ -1,29 +1,32 @@
 import { KilnError } from '../base/errors.ts';
-import { formatPlatform } from '../base/platform.ts';
+import { formatPlatformInFull } from '../base/platform.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
 import { placeOf } from '../frontend/problem.ts';
 import { topological } from '../solver/llb/walk.ts';
 
 /**
- * Throws KILN_PLATFORM_UNSUPPORTED for a build that needs an image for Windows. A layer of such an
- * image has its files below `Files/`, and its paths have drives and backslashes. Kiln supports
- * neither, so Windows would find no file in an image that Kiln builds.
+ * Throws KILN_PLATFORM_UNSUPPORTED for a build with a process for Windows, before anything runs.
+ * Images for Windows can be made of files only: programs for Windows do not run on Linux.
  */
-export function refuseWindows(targets: readonly TargetResult[]): void {
-  for (const { platform, edge } of targets) {
-    const vertex = edge && topological(edge).find((one) => one.op.platform?.os === 'windows');
-    const windows = vertex?.op.platform ?? (platform.os === 'windows' ? platform : undefined);
-    if (!windows) continue;
-    const range = vertex?.metadata.locations[0];
+export function refuseWindowsSteps(targets: readonly TargetResult[]): void {
+  for (const { edge } of targets) {
+    const step = edge && topological(edge).find(isWindowsStep);
+    const platform = step?.op.platform;
+    if (!platform) continue;
+    const range = step.metadata.locations[0];
     throw new KilnError(
       'KILN_PLATFORM_UNSUPPORTED',
-      `images for ${formatPlatform(windows)} cannot be built`,
+      `a step for ${formatPlatformInFull(platform)} cannot run on Linux`,
       {
-        place: range ? placeOf(range) : { kind: 'flag', flag: '--platform' },
+        ...(range && { place: placeOf(range) }),
         hint:
-          'build Windows images with Docker or BuildKit; Kiln can only check their ' +
-          'Dockerfiles, with --check and --call',
+          'make its files in a stage FROM --platform=$BUILDPLATFORM, and COPY them into the ' +
+          'image for Windows',
       },
     );
   }
+}
+
+function isWindowsStep({ op }: { readonly op: { kind: string; platform?: { os: string } } }) {
+  return op.kind === 'exec' && op.platform?.os === 'windows';
 }

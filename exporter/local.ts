@@ -1,6 +1,6 @@
 import { closeSync, futimesSync, mkdirSync, writeFileSync } from 'node:fs';
 import { CancelledError, KilnError } from '../base/errors.ts';
-import { formatPlatform } from '../base/platform.ts';
+import { formatPlatformInFull } from '../base/platform.ts';
 import { makeContents } from '../cache/contenthash/statcache.ts';
 import type { Entry } from '../cache/select/entry.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
@@ -50,7 +50,7 @@ export function localExporter(
             shared: place === '' && targets.length > 1,
           });
           if (place === '' && targets.length > 1)
-            refuseOverwriting(view.root, formatPlatform(target.platform), shared);
+            refuseOverwriting(view.root, formatPlatformInFull(target.platform), shared);
           await report.task(task, (progress) =>
             copyTo({ source: view.root, statements }, root, place, context, progress),
           );

@@ -1,3 +1,4 @@
+import { formatPlatformInFull } from '../base/platform.ts';
 import { type Entry, isDirectory, isSymlink, WalkedEntries } from '../cache/select/entry.ts';
 import { below, viewTree } from '../cache/select/tree-view.ts';
 import { DEEPEST, tooDeep } from '../snapshotter/sys/treepaths.ts';
@@ -57,6 +58,5 @@ export function placesOf(
 
 /** A target as a part of a file name: what it is called, or its platform: `linux_arm_v7`. */
 export function targetName({ id, platform }: Pick<BuiltTarget, 'id' | 'platform'>): string {
-  const { os, architecture, variant } = platform;
-  return id?.replaceAll('/', '_') ?? [os, architecture, variant].filter((part) => part).join('_');
+  return (id ?? formatPlatformInFull(platform)).replaceAll('/', '_');
 }

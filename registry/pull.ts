@@ -2,7 +2,7 @@ import { contentMismatch } from '../base/content-mismatch.ts';
 import type { Digest } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Manifest, MEDIA } from '../base/oci.ts';
-import { formatPlatform, type Platform } from '../base/platform.ts';
+import { formatPlatformInFull, type Platform } from '../base/platform.ts';
 import { bestManifest, offeredPlatforms } from '../base/platformmatch.ts';
 import { formatReference, nameOf, parseReference, type Reference } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
@@ -121,7 +121,7 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
   return {
     async resolve(text, platform, settings) {
       const name = text.startsWith(LAYOUT) ? text : formatReference(parseImage(text));
-      const key = JSON.stringify([name, formatPlatform(platform), platform.osVersion]);
+      const key = JSON.stringify([name, formatPlatformInFull(platform)]);
       return answers.get(key, settings.pull, () => resolve(text, platform, settings));
     },
     async fetch(image, blob, { signal, onProgress }) {
@@ -463,7 +463,7 @@ async function choose(
 function notFor(where: string, platform: Platform, offered: readonly string[]): KilnError {
   return new KilnError(
     'KILN_PLATFORM_NOT_FOUND',
-    `${where} has no image for ${formatPlatform(platform)}`,
+    `${where} has no image for ${formatPlatformInFull(platform)}`,
     {
       hint:
         offered.length === 0

@@ -59,19 +59,4 @@ surprises('an invalid image name is refused even in a stage that is not needed',
   }
 });
 
-surprises(
-  'an image for Windows is refused as such, and its Dockerfile can be checked',
-  async () => {
-    await using rig = await Rig.create();
-    rig.write('c', {
-      Dockerfile: '# escape=`\nFROM scratch\nWORKDIR C:\\app\nCOPY x C:\\app\\x\n',
-      x: 'x',
-    });
-    const { code, stderr } = await rig.kiln(['build', '--platform=windows/amd64', 'c']);
-    assert.is(code, 1, stderr);
-    assert.match(stderr, /images for windows\/amd64 cannot be built \[KILN_PLATFORM_UNSUPPORTED\]/);
-    await rig.kiln(['build', '--check', '--platform=windows/amd64', 'c'], { expect: 0 });
-  },
-);
-
 surprises.run();

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import type { AnsweredTarget, TreeAttestation } from '../../builder/answered-target.ts';
 import type { BuildAnswer } from '../../builder/bridge.ts';
 import { marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
@@ -75,7 +75,7 @@ export function resultMessage(
 
 /** The ID of a target in a result: the one that a frontend gave it, or its platform. */
 function idOf({ id, platform }: AnsweredTarget): string {
-  return id ?? formatPlatform(platform);
+  return id ?? formatPlatformInFull(platform);
 }
 
 function attestationsMessage(list: readonly TreeAttestation[], refs: Refs): Attestations {

@@ -1,6 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
 import type { ImageConfig } from '../../base/oci.ts';
-import { formatPlatform, normalisePlatform, type Platform } from '../../base/platform.ts';
+import { formatPlatformInFull, normalisePlatform, type Platform } from '../../base/platform.ts';
 import type { AnsweredTarget, TreeAttestation } from '../../builder/answered-target.ts';
 import type { StatementSubject } from '../../exporter/attest/attestation.ts';
 import { parseConfig } from '../../registry/parse-document.ts';
@@ -48,7 +48,7 @@ export function returnedTargets(result: Result, refs: Refs, hasOutputs = false):
       throw invalid(`the target ${JSON.stringify(name)} of the result cannot name a directory`);
     const attestations = attestationsOf(
       result,
-      new Set([id, name, formatPlatform(platform)]),
+      new Set([id, name, formatPlatformInFull(platform)]),
       refs,
     );
     return {
@@ -57,7 +57,7 @@ export function returnedTargets(result: Result, refs: Refs, hasOutputs = false):
       config: config ?? plainConfig(platform),
       ...(base !== undefined && { base }),
       ...(attestations.length > 0 && { attestations }),
-      ...(name !== ONLY && name !== formatPlatform(platform) && { id: name }),
+      ...(name !== ONLY && name !== formatPlatformInFull(platform) && { id: name }),
       ...(id !== ONLY && !mapped && !ref?.target && { isUnmapped: true }),
     };
   });

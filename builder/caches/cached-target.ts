@@ -1,5 +1,5 @@
 import type { Digest } from '../../base/digest.ts';
-import { formatPlatform, type Platform } from '../../base/platform.ts';
+import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import type { CacheStore } from '../../cache/cache.ts';
 import type { RemoteStack } from '../../cache/remote/imported.ts';
 import type { Candidate, StepOutput } from '../../exporter/cache/collect.ts';
@@ -57,7 +57,7 @@ export function candidatesOf({ keyed }: KeyedSteps, targets: readonly CachedTarg
   for (const { vertex, key, aliases } of keyed) {
     const platforms = targets
       .filter(({ vertices }) => vertices.has(vertex.digest))
-      .map(({ platform }) => formatPlatform(platform));
+      .map(({ platform }) => formatPlatformInFull(platform));
     if (platforms.length === 0) continue;
     const known = candidates.get(key);
     candidates.set(key, {

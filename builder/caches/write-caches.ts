@@ -1,6 +1,6 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { formatPlatform } from '../../base/platform.ts';
+import { formatPlatformInFull } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { familiarName, withoutLatest } from '../../base/reference.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
@@ -87,7 +87,7 @@ async function writeCache(
     // After a failure the steps that are not in `steps` may not have run, so they are left out.
     const records = failed ? packed : [...packed, ...seenRecords(candidates, steps)];
     const target = await openTarget(spec, { ...writing, origins: originsOf(all) }, signal);
-    const platforms = targets.map(({ platform }) => formatPlatform(platform));
+    const platforms = targets.map(({ platform }) => formatPlatformInFull(platform));
     const wanted = { records, platforms, failed, form: { imageManifest, ociTypes } };
     return await exportCache(target, wanted, cacheDocuments, report, (text) => warn(writing, text));
   });

@@ -1,6 +1,6 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { formatPlatform } from '../../base/platform.ts';
+import { formatPlatformInFull } from '../../base/platform.ts';
 import { redactData } from '../../base/redact.ts';
 import { type Predicate, SPDX } from '../../exporter/attest/attestation.ts';
 import { IN_TOTO, PREDICATE_TYPE } from '../../exporter/attest/statement.ts';
@@ -40,7 +40,7 @@ export async function keepResult(
     targets.map(async (target): Promise<readonly KeptAttestation[]> => {
       const made = await attest(facts, target, { provenance, sbom: false });
       const scanned = ((await asked?.(target)) ?? []).filter(({ type }) => type === SPDX);
-      const platform = targets.length > 1 ? formatPlatform(target.platform) : undefined;
+      const platform = targets.length > 1 ? formatPlatformInFull(target.platform) : undefined;
       return [...new Set([...made, ...scanned])].map((predicate) => ({
         platform,
         descriptor: attachPredicate(predicate, attach),

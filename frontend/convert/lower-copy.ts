@@ -23,6 +23,7 @@ import { gitTree } from './remote.ts';
 import type { Step } from './step.ts';
 import { instructionText, nameOfStep } from './step-names.ts';
 import { warnChmod, warnExclude, warnLinkedTmp } from './surprises.ts';
+import { graphPath } from './windows-paths.ts';
 
 /** COPY and ADD with everything expanded. */
 interface CopyPlan {
@@ -78,7 +79,7 @@ function planCopy(step: Step, instruction: CopyInstruction | AddInstruction): Co
   const sources = instruction.sources.map((source) => step.expand(source));
   const dest = step.expand(instruction.dest);
   const common = {
-    dest: destination(step.stage.state.dir, dest),
+    dest: destination(step.stage.state.dir, graphPath(dest, step.stage.platform)),
     ...chmodOf(chmod),
     // Sources keep their times, even when SOURCE_DATE_EPOCH is set, because the exporter clamps
     // them.
@@ -221,9 +222,8 @@ function urlFilename(source: string): string {
 
 function lowerPath(step: Step, plan: CopyPlan, source: string): FileChange {
   if (step.command.sources.length === 0) warnIgnored(step, plan.isAdd, source);
-  const { src, ...patterns } = plan.instruction.flags.parents
-    ? withParents(source)
-    : { src: source };
+  const path = graphPath(source, step.stage.platform);
+  const { src, ...patterns } = plan.instruction.flags.parents ? withParents(path) : { src: path };
   const copy: FileActionCopy = {
     src: sourcePath(src),
     followSymlink: true,
@@ -295,6 +295,7 @@ function groupId({ stage, conversion, command }: Step): string {
     conversion.target.os,
     conversion.target.architecture,
     conversion.target.variant,
+    ...(conversion.target.osVersion ? [conversion.target.osVersion] : []),
     stage.node.steps.label,
     stage.node.steps.shown,
     command.instruction.original,
@@ -317,9 +318,11 @@ function historyText({ isAdd, instruction, chown, chmod, sources, dest }: CopyPl
 }
 
 /** Records the paths that are read from the context, or from the stage that is copied from. */
-function notePaths({ command, conversion }: Step, { isAdd, sources }: CopyPlan): void {
+function notePaths(step: Step, { isAdd, sources }: CopyPlan): void {
+  const { command, conversion } = step;
   const [stage] = command.sources;
   const paths = stage?.life.kind === 'lowered' ? stage.life.work.paths : conversion.contextPaths;
   for (const source of sources)
-    if (!isAdd || !/^https?:\/\//.test(source)) paths.add(join('/', source));
+    if (!isAdd || !/^https?:\/\//.test(source))
+      paths.add(join('/', graphPath(source, step.stage.platform)));
 }

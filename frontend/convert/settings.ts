@@ -15,6 +15,7 @@ import { withEnv } from './stage-state.ts';
 import type { Step } from './step.ts';
 import { instructionText, nameOfStep } from './step-names.ts';
 import { warnDroppedCmd } from './surprises.ts';
+import { configDirectory, graphPath } from './windows-paths.ts';
 
 /* The instructions that set values of the image, and WORKDIR, which also makes its directory. */
 
@@ -220,16 +221,11 @@ export function lowerMaintainer(step: Step, { maintainer }: ins.MaintainerInstru
   remember(step, `MAINTAINER ${maintainer}`);
 }
 
-/** An absolute path of a Windows target: `C:\\app` or `\\app`. */
-function isWindowsPath({ platform }: StageWork, path: string): boolean {
-  return platform?.os === 'windows' && /^(?:[a-z]:)?[\\/]/i.test(path);
-}
-
 /** Makes the directory and its parents, owned by the current USER. `/` always exists. */
 export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): void {
   const { stage, conversion } = step;
-  const path = step.expand(instruction.path);
-  if (!stage.workdirSet && !isAbsolute(path) && !isWindowsPath(stage, path)) {
+  const path = graphPath(step.expand(instruction.path), stage.platform);
+  if (!stage.workdirSet && !isAbsolute(path)) {
     const message =
       `Relative workdir ${JSON.stringify(path)} can have unexpected results if ` +
       'the base image changes';
@@ -263,7 +259,9 @@ export function lowerWorkdir(step: Step, instruction: ins.WorkdirInstruction): v
 const MAX_PATH = 4095;
 
 export function setWorkdir(stage: StageWork, path: string): void {
-  const dir = workingDirectory(stage.image.config.WorkingDir ?? '', path);
+  const { platform } = stage;
+  const before = graphPath(stage.image.config.WorkingDir ?? '', platform);
+  const dir = workingDirectory(before, graphPath(path, platform));
   if (Buffer.byteLength(dir) > MAX_PATH)
     throw new KilnError(
       'KILN_CWD',
@@ -272,6 +270,6 @@ export function setWorkdir(stage: StageWork, path: string): void {
         hint: 'begin the path of one of these WORKDIRs with a slash',
       },
     );
-  stage.image.config.WorkingDir = dir;
+  stage.image.config.WorkingDir = configDirectory(dir, platform);
   stage.state = { ...stage.state, dir };
 }

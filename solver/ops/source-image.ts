@@ -54,6 +54,10 @@ export function sourceImageOp(
       const image = await resolveSource(source, platform, place, signal);
       const from = { sources: place.images, snapshotter: world.snapshotter };
       const snapshot = await unpackImage(from, image, signal, statusOf(progress, vertex));
+      if (platform.os === 'windows') {
+        const { refuseWindowsLayers } = await import('./windows-layers.ts');
+        await refuseWindowsLayers(image.name, snapshot, world.snapshotter);
+      }
       world.snapshotter.touch(snapshot);
       return [{ kind: 'snapshot', snapshot }];
     },
