@@ -15,12 +15,13 @@ export function imageSourcesOf(engine: Engine): World['images'] {
 }
 
 function makeImageSources({ content, images, store }: Engine): World['images'] {
-  return perSession(({ registry, warn, scope }) =>
+  return perSession(({ registry, lookUps, warn, scope }) =>
     scope.use(
       imageSources({
         content,
         images,
         registry,
+        lookUps,
         tags: openTagMemory(join(store.root, 'tags')),
         ...(warn && { warn }),
       }),

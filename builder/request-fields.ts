@@ -247,6 +247,7 @@ export const REQUEST_FIELDS: {
     }),
   },
   pull: { form: flag, provenance: 'omitted' },
+  lookUps: { form: oneOf('ask', 'missing', 'never'), provenance: 'omitted' },
   network: {
     form: oneOf('default', 'none', 'host'),
     provenance: (mode) => ({ 'force-network-mode': mode === 'default' ? undefined : mode }),

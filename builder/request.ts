@@ -6,6 +6,7 @@ import type { OutputSpec } from '../exporter/output-spec.ts';
 import { type GitRef, gitRefOf } from '../frontend/convert/gitref.ts';
 import { imageNamed } from '../frontend/convert/imagename.ts';
 import { type GraphOptions, PLAIN_GRAPH } from '../frontend/graph-options.ts';
+import type { LookUps } from '../registry/tags.ts';
 import type { Compression } from '../snapshotter/content.ts';
 import type { SourcePolicy } from '../solver/source-policy/policy.ts';
 
@@ -54,6 +55,11 @@ export interface BuildRequest extends GraphOptions {
   readonly sourcePolicies: readonly SourcePolicy[];
   /** The IDs of secrets whose bytes are part of keys: when one changes, its steps run again. */
   readonly secretsInKeys: readonly string[];
+  /**
+   * When registries are asked what the tag of a base means. `pull` comes before it: then they are
+   * asked about every base.
+   */
+  readonly lookUps: LookUps;
   /** The most steps that run at once. Undefined means the worker's own limit. */
   readonly parallelism: number | undefined;
 }
@@ -184,6 +190,7 @@ const PLAIN: BuildRequest = {
   attest: { provenance: undefined, sbom: false },
   sourcePolicies: [],
   secretsInKeys: [],
+  lookUps: 'ask',
   parallelism: undefined,
 };
 

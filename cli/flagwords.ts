@@ -13,6 +13,8 @@ import { KilnError } from '../base/errors.ts';
  *     -q=true  --quiet=1         --quiet          (Go's ParseBool; the last of several is used)
  *     --load --load=false        (nothing)
  *
+ *     --pull  --pull=true        --pull=true      (a flag that may have a value, after `=` only)
+ *
  * Unknown flags are left as they are, so that commander reports them.
  */
 export interface FlagWords {
@@ -96,6 +98,7 @@ class Reader {
     else if (isSwitch(option))
       this.#switch(name, equals < 0 ? 'true' : word.slice(equals + 1), name);
     else if (equals >= 0) this.#value(name, word.slice(equals + 1));
+    else if (option.optional && !option.required) this.#value(name, 'true');
     else if (next === undefined) this.#words.push(word);
     else {
       this.#value(name, next);

@@ -96,6 +96,7 @@ _kiln_values() {
     'build -o') echo 'type=image type=registry type=oci type=docker type=tar type=local type=cacheonly' ;;
     'build --progress') echo 'auto tty plain quiet none rawjson' ;;
     'build --provenance') echo 'true false mode=min mode=max' ;;
+    'build --pull') echo 'always newer missing never' ;;
     'build --sbom') echo 'true false' ;;
     'run --network') echo 'default none host' ;;
     'imagetools create --prefer-index') echo 'true false 1 0 t f' ;;

@@ -90,7 +90,7 @@ complete -c kiln -n '__kiln_is "build"' -l pids -r -d 'maximum number of process
 complete -c kiln -n '__kiln_is "build"' -l platform -r -d 'set target platforms for build, such as linux/amd64,linux/arm64'
 complete -c kiln -n '__kiln_is "build"' -l progress -x -a 'auto tty plain quiet none rawjson' -d 'set type of progress output (default: BUILDKIT_PROGRESS, or auto)'
 complete -c kiln -n '__kiln_is "build"' -l provenance -x -a 'true false mode=min mode=max' -d 'shorthand for --attest=type=provenance: true, or mode=min|max,version=v1|v0.2'
-complete -c kiln -n '__kiln_is "build"' -l pull -d 'always attempt to pull all referenced images'
+complete -c kiln -n '__kiln_is "build"' -l pull -d 'always attempt to pull all referenced images; --pull=missing asks registries only for tags that the store does not know, --pull=never sends them no request'
 complete -c kiln -n '__kiln_is "build"' -l push -d 'shorthand for --output=type=registry'
 complete -c kiln -n '__kiln_is "build"' -s q -l quiet -d 'suppress the build output and print image ID on success'
 complete -c kiln -n '__kiln_is "build"' -l rm -d 'no effect: Kiln keeps no intermediate containers'

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { durationOf } from '../base/duration.ts';
 import { KilnError, messageOf } from '../base/errors.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 import {
@@ -14,6 +15,8 @@ import { textIfThere } from './textfile.ts';
 /**
  * The registry configuration, in the form of buildkitd.toml:
  *
+ *     [registry]
+ *       max-age = "10m"
  *     [registry."docker.io"]
  *       mirrors = ["mirror.example.com", "cache.example.com/hub"]
  *     [registry."registry.example.com:5000"]
@@ -24,17 +27,29 @@ import { textIfThere } from './textfile.ts';
  *         key = "/etc/ssl/me.key"
  *         cert = "/etc/ssl/me.pem"
  *
- * A missing file means that nothing is configured. Other tables are ignored, so that a
+ * A `max-age` below `[registry]` is that of all registries without one of their own. A missing file
+ * means that nothing is configured. Other tables are ignored, so that a
  * buildkitd.toml can be used as it is. The certificates in `certificates/HOST[:PORT]` (docker's
  * certs.d) are added; they are read when the host is first asked.
  */
 export async function readHostsConfig(path: string, certificates: string): Promise<HostsConfig> {
-  return withCertificates(await parsedFile(path), certificates);
+  const { hosts, maxAge } = await parsedFile(path);
+  return withCertificates(maxAge === undefined ? hosts : withAge(hosts, maxAge), certificates);
 }
 
-async function parsedFile(path: string): Promise<HostsConfig> {
+interface ParsedHosts {
+  readonly hosts: HostsConfig;
+  /** The `maxAge` of hosts that have none of their own. */
+  readonly maxAge?: number | undefined;
+}
+
+async function parsedFile(path: string): Promise<ParsedHosts> {
   const text = textIfThere('the configuration', path);
-  return text === undefined ? new Map() : parseHostsConfig(text, path);
+  return text === undefined ? { hosts: new Map() } : await parseTables(text, path);
+}
+
+function withAge(hosts: HostsConfig, maxAge: number): HostsConfig {
+  return { get: (host) => ({ maxAge, ...(hosts.get(host) ?? DEFAULTS) }) };
 }
 
 /** An unusable directory of one host causes an error for that host only. */
@@ -83,6 +98,13 @@ export async function parseHostsConfig(
   text: string,
   path: string,
 ): Promise<ReadonlyMap<string, HostConfig>> {
+  return (await parseTables(text, path)).hosts;
+}
+
+async function parseTables(
+  text: string,
+  path: string,
+): Promise<ParsedHosts & { readonly hosts: ReadonlyMap<string, HostConfig> }> {
   const invalid: ErrorMaker = (why, cause) =>
     new KilnError('KILN_REGISTRY_CONFIG_INVALID', `${path} is not valid: ${why}`, {
       place: { kind: 'path', path },
@@ -97,9 +119,25 @@ export async function parseHostsConfig(
   }
   const tables = parsed['registry'] ?? {};
   if (!isTable(tables)) throw invalid('registry is not a table');
-  return new Map(
-    Object.entries(tables).map(([host, table]) => [host, hostConfig(host, table, invalid)]),
-  );
+  const { [MAX_AGE]: age, ...own } = tables;
+  // A table of that name is a host, as any other is.
+  const hosts = isTable(age) ? tables : own;
+  return {
+    hosts: new Map(
+      Object.entries(hosts).map(([host, table]) => [host, hostConfig(host, table, invalid)]),
+    ),
+    maxAge: isTable(age) ? undefined : maxAgeOf(age, 'registry', invalid),
+  };
+}
+
+const MAX_AGE = 'max-age';
+
+/** Milliseconds. The value is a number of seconds, or a text such as `10m`. */
+function maxAgeOf(value: unknown, where: string, invalid: ErrorMaker): number | undefined {
+  if (value === undefined) return undefined;
+  const ms = typeof value === 'object' ? undefined : durationOf(String(value));
+  if (ms === undefined) throw invalid(`${where}.${MAX_AGE} is not a duration such as "10m"`);
+  return ms;
 }
 
 /** The keys that a table `[registry."HOST"]` may have. */
@@ -110,6 +148,7 @@ export const REGISTRY_KEYS: ReadonlySet<string> = new Set([
   'ca',
   'tlsconfigdir',
   'keypair',
+  MAX_AGE,
 ]);
 
 function hostConfig(host: string, table: unknown, invalid: ErrorMaker): HostConfig {
@@ -131,6 +170,7 @@ function hostConfig(host: string, table: unknown, invalid: ErrorMaker): HostConf
     if (!found) throw invalid(`${directory} cannot be read: there is no such directory`);
     return found;
   });
+  const maxAge = maxAgeOf(table[MAX_AGE], `registry."${host}"`, invalid);
   const keypairs = [
     ...ownKeypairs(host, table['keypair'], invalid),
     ...directories.flatMap((found) => found.keypairs),
@@ -144,6 +184,7 @@ function hostConfig(host: string, table: unknown, invalid: ErrorMaker): HostConf
       ...directories.flatMap((found) => found.ca),
     ],
     ...(keypairs.length > 0 ? { keypairs } : {}),
+    ...(maxAge !== undefined && { maxAge }),
   };
 }
 

@@ -149,6 +149,7 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
       'debug = true\n' +
       '[registry."docker.io"]\n' +
       'mirrors = ["m.example.com"]\n' +
+      'max-age = "1h30m"\n' +
       '[registry."r:5000"]\n' +
       'http = true\n' +
       'insecure = true\n' +
@@ -160,6 +161,7 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
       http: false,
       insecure: false,
       ca: [],
+      maxAge: 5_400_000,
     });
     assert.equal(config.get('r:5000'), { mirrors: [], http: true, insecure: true, ca: [pem, pem] });
     assert.is(
@@ -173,6 +175,8 @@ test('the configuration is read from the registry tables of a buildkitd.toml', (
       ['[registry."a"]\nhttps = true', /unknown field https/],
       ['[registry."a"]\nmirrors = "m"', /list of strings/],
       ['[registry."a"]\nhttp = "yes"', /neither true nor false/],
+      ['[registry."a"]\nmax-age = "soon"', /registry\."a"\.max-age is not a duration/],
+      ['[registry]\nmax-age = [1]', /registry\.max-age is not a duration/],
       ['[registry."a"]\nca = ["/nonexistent/ca.pem"]', /cannot be read/],
       ['[registry."a"]\ntlsconfigdir = ["/nonexistent"]', /no such directory/],
       ['[registry."a"]\nkeypair = "x"', /key and cert/],

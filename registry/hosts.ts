@@ -44,6 +44,8 @@ export interface HostConfig {
   readonly insecure: boolean;
   readonly ca: readonly string[];
   readonly keypairs?: readonly Keypair[];
+  /** For so many milliseconds the registry is not asked again what a tag means. */
+  readonly maxAge?: number;
 }
 
 /**

@@ -10,6 +10,7 @@ import type { ImageStore } from '../snapshotter/images.ts';
 import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { Answers } from './answers.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
+import type { HostsConfig } from './hosts.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
 import {
   MAX_CONFIG,
@@ -18,7 +19,7 @@ import {
   parseConfig,
   parseDocument,
 } from './parse-document.ts';
-import type { TagMemory } from './tags.ts';
+import type { LookUps, TagMemory } from './tags.ts';
 import { Transfers } from './transfers.ts';
 
 /**
@@ -89,8 +90,10 @@ export interface ImageSourcesOptions {
   readonly registry: RegistryOptions;
   /** The number of transfers at once. The default is 4. */
   readonly parallel?: number;
-  /** What tags meant before, for the case that a registry cannot be asked. */
+  /** What tags meant before, for the case that a registry cannot be asked or need not be. */
   readonly tags?: TagMemory;
+  /** The default is `ask`. */
+  readonly lookUps?: LookUps;
   /** Called when an answer of `tags` is used. */
   readonly warn?: (text: string) => void;
 }
@@ -102,10 +105,12 @@ const MAX_NESTING = 3;
 /** The sources over one store. The registry client is made when it is first needed. */
 export function imageSources(options: ImageSourcesOptions): ImageSources {
   let client: Promise<RegistryClient> | undefined;
-  const registry = () =>
-    (client ??= import('./client.ts').then(
+  const registry = async () => {
+    if (options.lookUps === 'never') throw neverAsked();
+    return await (client ??= import('./client.ts').then(
       ({ RegistryClient }) => new RegistryClient(options.registry),
     ));
+  };
   const transfers = new Transfers(options.parallel ?? 4);
   const answers = new Answers<SourceImage>();
   const targets = new Answers<Descriptor>();
@@ -114,7 +119,12 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
     // Looked up once for all platforms.
     const target = (reference: Reference, pulled: boolean) =>
       targets.get(formatReference(reference), pulled, () =>
-        remoteTarget({ ...options, registry }, reference, pulled, signal),
+        remoteTarget(
+          { ...options, registry, hosts: options.registry.hosts },
+          reference,
+          pulled,
+          signal,
+        ),
       );
     return resolveName({ ...options, registry, target }, parseImage(text), platform, pull, signal);
   };
@@ -181,6 +191,11 @@ interface World extends Pick<ImageSourcesOptions, 'tags' | 'warn'> {
   readonly content: ContentStore;
   readonly images: ImageStore;
   readonly registry: () => Promise<RegistryClient>;
+}
+
+interface RemoteWorld extends World, Pick<ImageSourcesOptions, 'lookUps'> {
+  /** How the registry of an image is configured. */
+  readonly hosts: HostsConfig | undefined;
 }
 
 interface AskingWorld extends World {
@@ -289,17 +304,22 @@ function remoteDocuments(
  * Asks the registry what a name means. Documents that are already in the store are not downloaded.
  */
 async function remoteTarget(
-  world: World,
+  world: RemoteWorld,
   reference: Reference,
   pull: boolean,
   signal: AbortSignal,
 ): Promise<Descriptor> {
   if (reference.digest) return pinnedTarget(world, reference, reference.digest, signal);
   const { content, registry, tags } = world;
-  const client = await registry();
   const wanted = reference.tag ?? 'latest';
   const name = nameOf(reference);
   const known = pull ? undefined : rememberedTag(world, name);
+  if (known && isRecent(world, reference)) return known;
+  const client = await registry().catch((error: unknown) => {
+    throw error instanceof KilnError
+      ? error.with({ message: `${name} is not in the store, and ${error.message}` })
+      : error;
+  });
   let head: Descriptor | undefined;
   try {
     head = await client.head(reference, wanted, signal, known ? 1 : undefined);
@@ -354,6 +374,19 @@ const UNDECIDED: ReadonlySet<string> = new Set([
   'KILN_REGISTRY_RATE_LIMITED',
   'KILN_REGISTRY_ERROR',
 ]);
+
+/** Says whether what a tag meant before counts without asking. */
+function isRecent({ lookUps = 'ask', hosts, tags }: RemoteWorld, reference: Reference): boolean {
+  if (lookUps !== 'ask') return true;
+  const maxAge = hosts?.get(reference.domain)?.maxAge ?? 0;
+  return maxAge > 0 && tags !== undefined && tags.age(nameOf(reference)) <= maxAge;
+}
+
+function neverAsked(): KilnError {
+  return new KilnError('KILN_IMAGE_NOT_FOUND', 'registries are not asked with --pull=never', {
+    hint: 'pull it first, or build with --pull=missing',
+  });
+}
 
 /** What the tag meant before, if that document is still in the store. */
 function rememberedTag({ tags, content }: World, name: string): Descriptor | undefined {

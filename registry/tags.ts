@@ -1,17 +1,29 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOf, hexOf, isDigest } from '../base/digest.ts';
 import type { Descriptor } from '../base/oci.ts';
 
-/** What tags meant when a registry was last asked. It is used when the registry cannot be asked. */
+/**
+ * When a registry is asked what a tag means. `ask` asks once in each build, unless the answer of an
+ * earlier one is not older than the `max-age` of the registry. `missing` asks for a tag whose
+ * meaning the store does not know. `never` sends no request at all, also not for layers.
+ */
+export type LookUps = 'ask' | 'missing' | 'never';
+
+/**
+ * What tags meant when a registry was last asked. It is used when the registry cannot be asked, or
+ * need not be asked again.
+ */
 export interface TagMemory {
   get(name: string): Descriptor | undefined;
+  /** Milliseconds since the registry gave this answer. Infinity when the clock was set back. */
+  age(name: string): number;
   put(name: string, target: Descriptor): void;
 }
 
 /**
- * Keeps a small file for each name (`docker.io/library/busybox:latest`) in `directory`. Nothing is
- * written when nothing has changed.
+ * Keeps a small file for each name (`docker.io/library/busybox:latest`) in `directory`. The time of
+ * the file is that of the answer. An answer that says nothing new changes only this time.
  */
 export function openTagMemory(directory: string): TagMemory {
   const fileOf = (name: string) => join(directory, hexOf(digestOf(name)));
@@ -35,8 +47,14 @@ export function openTagMemory(directory: string): TagMemory {
   };
   return {
     get,
+    age(name) {
+      const since = statSync(fileOf(name), { throwIfNoEntry: false })?.mtimeMs;
+      const age = since === undefined ? Infinity : Date.now() - since;
+      // File systems round times, and the time of a file may be that of a coarser clock.
+      return age < -1000 ? Infinity : Math.max(0, age);
+    },
     put(name, { mediaType, digest, size }) {
-      if (get(name)?.digest === digest) return;
+      if (get(name)?.digest === digest && touched(fileOf(name))) return;
       const temporary = `${fileOf(name)}.${process.pid}.part`;
       try {
         mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -47,4 +65,15 @@ export function openTagMemory(directory: string): TagMemory {
       }
     },
   };
+}
+
+/** Sets the time of a file to now. False when that is not possible. */
+function touched(path: string): boolean {
+  const now = Date.now() / 1000;
+  try {
+    utimesSync(path, now, now);
+    return true;
+  } catch {
+    return false;
+  }
 }

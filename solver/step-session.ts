@@ -5,6 +5,7 @@ import type { ProcessSpec } from '../executor/executor.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { RegistryOptions } from '../registry/client.ts';
+import type { LookUps } from '../registry/tags.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { SshAgent } from './ops/git/host.ts';
 import type { Resolved } from './ops/git/resolved.ts';
@@ -60,6 +61,8 @@ export interface StepSession extends AsyncDisposable {
   readonly layout: (name: string, digest?: Digest) => Promise<string | undefined>;
   /** How registries are reached for this build, with the logins of its caller. */
   readonly registry: RegistryOptions;
+  /** When registries are asked what a tag means. */
+  readonly lookUps: LookUps;
   /** The entitlements that steps may use: `network.host`, `security.insecure`, `device`. */
   readonly allowed: ReadonlySet<string>;
   /** Devices that are given to every step. */
@@ -172,6 +175,7 @@ export function stepSession(what: StepSessionOptions = {}): StepSession {
     found: { refs: new Map(), answers: new Map() },
     layout: async () => undefined,
     registry: {},
+    lookUps: 'ask',
     allowed: new Set(),
     devices: [],
     warnedOf: new Set(),

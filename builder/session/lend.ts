@@ -70,6 +70,7 @@ export async function lendToSteps(
       return (await session.directory(`oci:${name}@${digest}`, WHOLE)).path;
     },
     registry: trusting(await registryOf(context), trusted),
+    lookUps: request.lookUps,
     // Asking for the host's network for all steps includes the entitlement.
     allowed: new Set(
       request.network === 'host' ? [...request.allow, 'network.host'] : request.allow,

@@ -1,3 +1,4 @@
+import { durationOf } from '../../base/duration.ts';
 import { KilnError } from '../../base/errors.ts';
 import { linearRegExp } from '../../base/linear-regexp.ts';
 import type { Item } from './item.ts';
@@ -112,35 +113,19 @@ function invalid(text: string, hint: string): KilnError {
   });
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
-
 /**
  * A duration in Go's form (`48h`, `1h30m`), with `d` for days, or a number of seconds. The result
  * is in milliseconds. Throws KILN_FILTER_INVALID.
  */
 export function parseDuration(text: string, what: string): number {
-  if (/^\d+$/.test(text)) return Number(text) * 1000;
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)/g)];
-  if (parts.length === 0 || parts.map(([part]) => part).join('') !== text)
-    throw new KilnError(
-      'KILN_FILTER_INVALID',
-      `${what}: ${JSON.stringify(text)} is not a valid duration`,
-      {
-        hint: 'write it like 48h or 7d',
-        exitCode: 2,
-      },
-    );
-  return parts.reduce(
-    (sum, [, number, unit]) => sum + Number(number) * (UNITS[unit ?? ''] ?? 0),
-    0,
+  const ms = durationOf(text);
+  if (ms !== undefined) return ms;
+  throw new KilnError(
+    'KILN_FILTER_INVALID',
+    `${what}: ${JSON.stringify(text)} is not a valid duration`,
+    {
+      hint: 'write it like 48h or 7d',
+      exitCode: 2,
+    },
   );
 }

@@ -2,6 +2,7 @@ import { type Command, collect, newCommand, Option, suggestValues } from '../arg
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { METHODS } from './call-spec.ts';
 import { OUTPUT_TYPES } from './outputs.ts';
+import { PULL_WORDS } from './pull.ts';
 import { addStepFlags } from './step-flags.ts';
 
 /** Declares `kiln build` with all its flags. */
@@ -15,6 +16,7 @@ export function declareBuild(): Command {
     '--on-error': ['shell'],
     '--output': OUTPUT_TYPES.map((type) => `type=${type}`),
     '--progress': PROGRESS_MODES,
+    '--pull': PULL_WORDS,
     '--provenance': ['true', 'false', 'mode=min', 'mode=max'],
     '--sbom': ['true', 'false'],
   });
@@ -137,7 +139,11 @@ function buildCommand(): Command {
       )
       .option('--sbom <value>', 'shorthand for --attest=type=sbom: true')
       .option('--attest <spec>', 'attestation parameters: type=provenance|sbom,NAME=VALUE', collect)
-      .option('--pull', 'always attempt to pull all referenced images')
+      .option(
+        '--pull [when]',
+        'always attempt to pull all referenced images; --pull=missing asks registries only for ' +
+          'tags that the store does not know, --pull=never sends them no request',
+      )
       .option('--push', 'shorthand for --output=type=registry')
       .option('-q, --quiet', 'suppress the build output and print image ID on success')
       .option(

@@ -58,9 +58,25 @@ test('flags may stand before and after the context, with = or a space', () => {
 test('boolean flags take =true and =false', () => {
   assert.is(requested(['--pull=true', '.']).pull, true);
   assert.is(requested(['--pull=false', '.']).pull, false);
+  assert.is(requested(['--pull', '.']).pull, true, 'the next word is no value of it');
   assert.is(requested(['--no-cache=true', '.']).noCache, 'all');
   assert.is(requested(['--no-cache=false', '.']).noCache, 'none');
   assert.is(requested(['--no-cache', '.']).noCache, 'all');
+});
+
+test('--pull takes the words of podman', () => {
+  const asked = (...words: string[]) => {
+    const { pull, lookUps } = requested([...words, '.']);
+    return `${pull} ${lookUps}`;
+  };
+  assert.is(asked(), 'false ask');
+  assert.is(asked('--pull'), 'true ask');
+  assert.is(asked('--pull=always'), 'true ask');
+  assert.is(asked('--pull=newer'), 'true ask');
+  assert.is(asked('--pull=missing'), 'false missing');
+  assert.is(asked('--pull=never'), 'false never');
+  assert.is(asked('--pull', '--pull=missing'), 'false missing', 'the last one is used');
+  assert.throws(() => requested(['--pull=sometimes', '.']), /"sometimes" is not a value of --pull/);
 });
 
 test('--no-cache-filter takes lists of stages, in lower or upper case', () => {

@@ -17,6 +17,7 @@ import { parseFailureOutput } from './failure-output.ts';
 import type { GivenFlags } from './given-flags.ts';
 import { namedValues } from './named-values.ts';
 import { type OutputFlags, parseOutputs } from './outputs.ts';
+import { pullFlag } from './pull.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
 import { sourcePolicies } from './source-policy.ts';
 import { parseStepFlags } from './step-flags.ts';
@@ -124,7 +125,7 @@ function resultFlags(
     labels: namedValues(list('label'), { flag: '--label', alone: () => '', warn }),
     platforms: platforms(list('platform'), host.env['DOCKER_DEFAULT_PLATFORM']),
     outputs: parseOutputs(outputFlags, host.stdoutIsTerminal),
-    pull: has('pull'),
+    ...pullFlag(text('pull')),
     epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
     cacheFrom: parseCacheFrom(list('cacheFrom')),
     cacheTo: cacheTo(list('cacheTo'), buildArgs),

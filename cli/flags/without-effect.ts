@@ -1,6 +1,7 @@
 import { formatReference, parseReference } from '../../base/reference.ts';
 import type { OutputSpec } from '../../exporter/output-spec.ts';
 import type { BuilderAddress } from '../builder-address.ts';
+import { pullFlag } from './pull.ts';
 
 /**
  * Returns warnings about flags and variables of docker that have no effect in Kiln, so that nothing
@@ -114,6 +115,9 @@ function warningsElsewhere(
     ...NOT_SENT.filter(([name]) => flags[name] !== undefined && flags[name] !== false).map(
       ([, flag]) => `${flag} has no effect: it cannot be sent to ${address}`,
     ),
+    ...(pullFlag(flags['pull'] as string | undefined).lookUps === 'ask'
+      ? []
+      : [`--pull=${flags['pull']} has no effect: it cannot be sent to ${address}`]),
     ...(outputs.length === 0 && !isCall && !isCacheOnly
       ? [
           'no output is given: the result stays in the cache of the builder, without a name; ' +

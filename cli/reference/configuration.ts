@@ -39,7 +39,17 @@ function spaceKeys(old: string): readonly ConfigurationKey[] {
   ];
 }
 
+const MAX_AGE_TEXT =
+  'For so long after an answer the registry is not asked again what the tag of a base means: ' +
+  '`"10m"`, or a number of seconds. `--pull` asks all the same.';
+
 export const CONFIGURATION: readonly ConfigurationTable[] = [
+  {
+    header: '[registry]',
+    text: 'Settings for all registries.',
+    keys: [{ name: 'max-age', type: 'duration', fallback: '0', text: MAX_AGE_TEXT }],
+    example: '[registry]\n  max-age = "10m"\n',
+  },
   {
     header: '[registry."HOST"]',
     text:
@@ -78,6 +88,7 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
         type: 'tables',
         text: 'Client certificates. Each has the files `key` and `cert`.',
       },
+      { name: 'max-age', type: 'duration', text: MAX_AGE_TEXT },
     ],
     example: `[registry."docker.io"]
   mirrors = ["mirror.example.com"]

@@ -1,0 +1,129 @@
+/*
+ * What a build asks a registry, and when: a real registry writes down each request. These requests
+ * are what a build with everything cached waits for.
+ */
+import { globSync, statSync, utimesSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { makeImage } from '../registry/testing/images.ts';
+import { publish } from '../registry/testing/publish.ts';
+import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
+import { Rig } from './rig.ts';
+
+const OLD = makeImage([{ name: 'a', text: 'old' }]);
+const NEW = makeImage([{ name: 'a', text: 'new' }]);
+const HEAD = 'HEAD /v2/base/manifests/1 200';
+
+interface Asked {
+  readonly registry: TestRegistry;
+  readonly rig: Rig;
+  readonly name: string;
+  /** Builds, and returns the requests that this took. */
+  readonly asked: (...args: string[]) => Promise<string[]>;
+  /** Moves the tag to another image. */
+  readonly move: () => Promise<unknown>;
+  /** Builds, and returns the digest of the base in the names of the steps. */
+  readonly base: (...args: string[]) => Promise<string | undefined>;
+}
+
+const skip = registryMissing();
+function asking(name: string, body: (asked: Asked) => Promise<void>): void {
+  if (skip) return void console.log(`SKIP ${name}: ${skip}`);
+  test(name, async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create();
+    const image = await publish(registry.host, 'base', '1', [OLD]);
+    rig.write('c', { Dockerfile: `FROM ${image}\nWORKDIR /made\n` });
+    let seen = (await registry.requests()).length;
+    const fresh = async () => {
+      const all = await registry.requests();
+      const own = all.slice(seen);
+      seen = all.length;
+      return own;
+    };
+    await body({
+      registry,
+      rig,
+      name: image,
+      async asked(...args) {
+        await fresh();
+        await rig.build('c', ...args);
+        return await fresh();
+      },
+      move: () => publish(registry.host, 'base', '1', [NEW]),
+      async base(...args) {
+        return /@(sha256:[0-9a-f]{64})/.exec(await rig.build('c', ...args))?.[1];
+      },
+    });
+  });
+}
+
+asking(
+  'a cached build sends one HEAD for a tag, whatever uses it',
+  async ({ rig, name, asked }) => {
+    await asked();
+    assert.equal(await asked(), [HEAD]);
+    rig.write('c', {
+      Dockerfile: `FROM ${name} AS a\nFROM ${name}\nWORKDIR /made\nCOPY --from=${name} /a /b\n`,
+    });
+    await asked();
+    assert.equal(await asked(), [HEAD]);
+  },
+);
+
+asking('--pull=missing asks for a tag that the store does not know', async (world) => {
+  const { asked, base, move } = world;
+  assert.ok((await asked('--pull=missing')).length > 0);
+  assert.equal(await asked('--pull=missing'), []);
+  await move();
+  assert.is(await base('--pull=missing'), OLD.target.digest);
+  assert.is(await base(), NEW.target.digest, 'without the flag the registry is asked');
+  assert.is(await base('--pull=missing'), NEW.target.digest, 'what it said last counts');
+});
+
+asking('--pull=never sends no request', async ({ rig, asked, name }) => {
+  const failed = await rig.kiln(['build', '--pull=never', 'c'], { expect: 1 });
+  assert.match(failed.stderr, /base:1 is not in the store, and registries are not asked with/);
+  assert.match(failed.stderr, /Dockerfile:1/);
+  assert.match(failed.stderr, /KILN_IMAGE_NOT_FOUND/);
+  await asked();
+  assert.equal(await asked('--pull=never'), []);
+  rig.write('c', { Dockerfile: `FROM ${name}\nWORKDIR /other\n` });
+  assert.equal(await asked('--pull=never'), [], 'its layers are in the store');
+});
+
+asking('max-age spares the question until the answer is too old', async (world) => {
+  const { rig, asked, base, move, registry } = world;
+  const age = (ms: number) => {
+    for (const file of globSync(`${rig.store}/tags/*`)) {
+      const then = statSync(file).mtimeMs / 1000 - ms / 1000;
+      utimesSync(file, then, then);
+    }
+  };
+  rig.write('.', { 'kiln.toml': '[registry]\n  max-age = "10m"\n' });
+  process.env['KILN_CONFIG'] = rig.path('kiln.toml');
+  try {
+    await asked();
+    assert.equal(await asked(), []);
+    age(9 * 60_000);
+    assert.equal(await asked(), []);
+    age(2 * 60_000);
+    assert.equal(await asked(), [HEAD]);
+    assert.equal(await asked(), [], 'the time of the last answer counts');
+    await move();
+    assert.is(await base(), OLD.target.digest);
+    assert.is(await base('--pull'), NEW.target.digest, '--pull asks all the same');
+    age(-60_000 * 60);
+    assert.equal(await asked(), [HEAD], 'an answer of the future is no answer');
+    rig.write('.', { 'kiln.toml': `[registry."${registry.host}"]\n  max-age = 600\n` });
+    assert.equal(await asked(), []);
+    rig.write('.', {
+      'kiln.toml': `[registry]\nmax-age = "1h"\n[registry."${registry.host}"]\n  max-age = 0\n`,
+    });
+    assert.equal(await asked(), [HEAD], 'what is said of the host counts');
+  } finally {
+    delete process.env['KILN_CONFIG'];
+  }
+});
+
+test.run();
