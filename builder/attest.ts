@@ -5,12 +5,12 @@ import type { ProgressSink } from '../base/progress.ts';
 import type { AttestOptions, Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../exporter/target.ts';
-import type { TargetResult } from '../frontend/frontend.ts';
 import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { StoreServices } from '../snapshotter/overlay/services.ts';
 import { materialsOf } from '../solver/materials.ts';
 import type { StepSession } from '../solver/step-session.ts';
+import type { AnsweredTarget } from './answered-target.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
 import { type BuildRequest, dockerfileName } from './request.ts';
 import { provenanceArguments } from './request-fields.ts';
@@ -28,7 +28,7 @@ export interface AttestedBuild {
   /** The session of the steps. It knows the commits and files that sources resolved to. */
   readonly session: StepSession;
   /** The graph of each target. */
-  readonly results: ReadonlyMap<BuiltTarget, TargetResult>;
+  readonly results: ReadonlyMap<BuiltTarget, AnsweredTarget>;
   /** What came with the result: the predicates of each target, and whether they include an SBOM. */
   readonly returned: ReadonlyMap<BuiltTarget, ReturnedPredicates>;
   /** Milliseconds since 1970. */
@@ -69,12 +69,26 @@ export async function attest(
   layers: readonly Descriptor[] = [],
 ): Promise<readonly Predicate[]> {
   const returned = build.returned.get(target);
-  const predicates: Predicate[] = [...(returned?.predicates ?? [])];
-  if (asked.sbom && !returned?.hasSbom) predicates.push(await sbom(build, target));
+  const predicates: Predicate[] = [];
+  for (const predicate of returned?.predicates ?? [])
+    predicates.push(
+      predicate.isSbomOfResult && layers.length > 0
+        ? await (await import('./sbom-layers.ts')).withLayers(
+            predicate,
+            target.snapshot,
+            layers,
+            build.services.snapshotter,
+          )
+        : predicate,
+    );
+  if (asked.sbom && !asked.scanner && !returned?.hasSbom)
+    predicates.push(await sbom(build, target));
   if (asked.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
-    const edge = build.results.get(target)?.edge;
-    const materials = await materialsOf(edge, build.platform, build.session);
+    const { edge, attestations = [] } = build.results.get(target) ?? {};
+    // A scanner is a part of the build, too.
+    const edges = [edge, ...attestations.map((attestation) => attestation.edge)];
+    const materials = await materialsOf(edges, build.platform, build.session);
     const { inlineOnly } = asked.provenance;
     const made = provenance(asked.provenance, factsOf(build), { edge, materials, layers });
     predicates.push({ ...made, inlineOnly });

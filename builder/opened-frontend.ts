@@ -6,6 +6,7 @@ import { dockerfileFrontend } from '../frontend/dockerfile-frontend.ts';
 import type { Frontend, Gateway } from '../frontend/gateway.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { type DraftEdge, seal } from '../solver/llb/draft.ts';
+import type { AnsweredTarget } from './answered-target.ts';
 import type { Bridge, BuildAnswer } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import { loadContext } from './context/context.ts';
@@ -128,11 +129,23 @@ export async function askFrontend(
   if (opened.kind === 'image')
     return { request, dockerfile: opened.dockerfile, ...(await opened.ask()) };
   const { gateway, inputs, solving, showIgnore } = opened;
-  const { targets, epoch } = await frontend.solve(gateway, inputs);
+  const { targets: made, epoch } = await frontend.solve(gateway, inputs);
   showIgnore();
   // The graph may name directories of this frontend. This call gives them to the solver.
   solving();
+  const targets = await scannedTargets(made, request, bridge);
   return { request: { ...request, epoch }, targets, dockerfile: inputs.dockerfile };
+}
+
+/** Adds the SBOMs of the scanner that the request names, if it names one. */
+export async function scannedTargets(
+  targets: readonly AnsweredTarget[],
+  request: BuildRequest,
+  { resolveImage }: Pick<Bridge, 'resolveImage'>,
+): Promise<readonly AnsweredTarget[]> {
+  if (!request.attest.scanner) return targets;
+  const { withScans } = await import('./sbom-scan.ts');
+  return await withScans(targets, request, resolveImage);
 }
 
 /** The frontend that has the name in the request. One in an image is opened instead of it. */

@@ -7,7 +7,7 @@ import {
   tryParseReference,
 } from '../base/reference.ts';
 import type { ResourceLimits } from '../executor/limits.ts';
-import type { AttestOptions } from '../exporter/attest/attestation.ts';
+import type { AttestOptions, SbomScanner } from '../exporter/attest/attestation.ts';
 import type { ImageOptions, OutputPlace, OutputSpec } from '../exporter/output-spec.ts';
 import { gitRefOf } from '../frontend/convert/gitref.ts';
 import type { GraphOptions } from '../frontend/graph-options.ts';
@@ -306,7 +306,11 @@ export const REQUEST_FIELDS: {
   squash: { form: flag, provenance: 'omitted' },
   sourcePolicies: { form: listOf(policy), provenance: 'omitted' },
   attest: {
-    form: fields<AttestOptions>({ sbom: flag, provenance: optional(object) }),
+    form: fields<AttestOptions>({
+      sbom: flag,
+      provenance: optional(object),
+      scanner: optional(fields<SbomScanner>({ image: text, parameters: textsByName })),
+    }),
     provenance: 'omitted',
   },
   secretsInKeys: { form: listOf(text), provenance: 'omitted' },

@@ -19,7 +19,7 @@ import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/cached-target.ts';
 import type { Outcomes } from './export/outcomes.ts';
 import { tryOutputs } from './export/try-outputs.ts';
-import { askFrontend } from './opened-frontend.ts';
+import { askFrontend, scannedTargets } from './opened-frontend.ts';
 import type { BuildRequest } from './request.ts';
 import type { Solving } from './solving.ts';
 import { squashed, squashedHistory } from './squash.ts';
@@ -76,19 +76,20 @@ export async function solveBuild(
     metadata,
     outputs: more = [],
   } = await answer(bridge);
-  const targets = await Promise.all(
-    returnedTargets.map(async (target) => {
-      if (!target.edge) return target;
-      const { gate } = bridge;
-      return { ...target, edge: exportable(gate ? await gate.graph(target.edge) : target.edge) };
-    }),
-  );
   const { cacheFrom, cacheTo } = given.request;
   const outputs = [...given.request.outputs, ...more];
   const asked: BuildRequest = { ...answered, outputs, cacheFrom, cacheTo };
   if (more.length > 0) tryOutputs(asked, session, true);
   const said = await saidOfResult(asked, metadata);
   const { request } = said;
+  const scanned = await scannedTargets(returnedTargets, request, bridge);
+  const targets = await Promise.all(
+    scanned.map(async (target) => {
+      if (!target.edge) return target;
+      const { gate } = bridge;
+      return { ...target, edge: exportable(gate ? await gate.graph(target.edge) : target.edge) };
+    }),
+  );
   refuseUnmapped(targets, request);
   const context: BuildContext = { ...given, request };
   refuseWindowsSteps(targets);

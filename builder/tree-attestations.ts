@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { KilnError } from '../base/errors.ts';
-import type { Predicate } from '../exporter/attest/attestation.ts';
+import { type Predicate, SPDX } from '../exporter/attest/attestation.ts';
 import type { FoundFile, SolvedTree } from '../frontend/gateway.ts';
 import type { TreeAttestation } from './answered-target.ts';
 import { solveEdge } from './gateway.ts';
@@ -59,13 +59,20 @@ function predicateOf(
 ): Predicate {
   const own = subjects.length > 0 ? { subjects } : {};
   const inlineOnly = noteOf(metadata, 'inline-only') === 'true';
-  return { type, body, fileName: posix.basename(path), inlineOnly, ...own };
+  const fileName = posix.basename(path);
+  const [stem] = fileName.split('.');
+  const isSbomOfResult = type === SPDX && noteOf(metadata, 'sbom-core') === stem;
+  return { type, body, fileName, inlineOnly, isSbomOfResult, ...own };
 }
 
-/** True when one of them is an SBOM of the result. */
+/** True when one of them is an SBOM. */
 export function haveSbom(attestations: readonly TreeAttestation[]): boolean {
-  return attestations.some(({ metadata }) => noteOf(metadata, 'reason') === 'sbom');
+  return attestations.some(
+    ({ type, metadata }) => SBOM_TYPES.has(type) || noteOf(metadata, 'reason') === 'sbom',
+  );
 }
+
+const SBOM_TYPES: ReadonlySet<string> = new Set([SPDX, 'https://cyclonedx.org/bom']);
 
 function noteOf(metadata: TreeAttestation['metadata'], name: string): string | undefined {
   const bytes = Object.hasOwn(metadata, name) ? metadata[name] : undefined;

@@ -184,14 +184,18 @@ export function splitCsv(text: string, flag: string): string[] {
  * Parses `k=v,k2=v2,word` into a map. Keys are lowercased and trimmed. A word without `=` has the
  * value ''. Throws KILN_FLAG_VALUE as `splitCsv` and `fieldMap` do.
  */
-export function keyValues(text: string, flag: string): Map<string, string> {
+export function keyValues(
+  text: string,
+  flag: string,
+  nameOf = (name: string) => name.toLowerCase(),
+): Map<string, string> {
   return fieldMap(
     flag,
     splitCsv(text, flag).map((field) => {
       const equals = field.indexOf('=');
       return equals < 0
-        ? [field.trim().toLowerCase(), '']
-        : [field.slice(0, equals).trim().toLowerCase(), field.slice(equals + 1)];
+        ? [nameOf(field.trim()), '']
+        : [nameOf(field.slice(0, equals).trim()), field.slice(equals + 1)];
     }),
   );
 }

@@ -109,4 +109,14 @@ export interface TargetResult {
   readonly config: ImageConfig;
   /** The config of the base image, if there is one. Its history is unchanged. */
   readonly base?: ImageConfig | undefined;
+  /** What else the Dockerfile wants in SBOMs. Undefined when it says nothing about that. */
+  readonly scanned?: ScannedTrees | undefined;
+}
+
+/** The trees that BUILDKIT_SBOM_SCAN_CONTEXT and BUILDKIT_SBOM_SCAN_STAGE add to an SBOM. */
+export interface ScannedTrees {
+  /** By the name of the stage, or `context`. */
+  readonly trees: ReadonlyMap<string, LlbEdge>;
+  /** One of the stages is built without the cache. */
+  readonly ignoreCache: boolean;
 }

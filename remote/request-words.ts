@@ -1,5 +1,6 @@
 import { frontendOptionsOf } from '../builder/image-frontend.ts';
 import type { BuildRequest } from '../builder/request.ts';
+import type { SbomScanner } from '../exporter/attest/attestation.ts';
 import type { BuildWords } from './build-words.ts';
 import { cacheFromWords, cacheToWords } from './cache-words.ts';
 import { contextWords } from './context-words.ts';
@@ -41,7 +42,9 @@ export async function requestWords(
   };
 }
 
-function attestOptions({ attest: { provenance, sbom } }: BuildRequest): Record<string, string> {
+function attestOptions({
+  attest: { provenance, sbom, scanner },
+}: BuildRequest): Record<string, string> {
   const { mode, version, builderId = '', reproducible } = provenance ?? {};
   const words = [
     `mode=${mode}`,
@@ -51,6 +54,13 @@ function attestOptions({ attest: { provenance, sbom } }: BuildRequest): Record<s
   ];
   return {
     ...(provenance && { 'attest:provenance': words.join(',') }),
-    ...(sbom && { 'attest:sbom': '' }),
+    ...(sbom && { 'attest:sbom': scanner ? scannerWords(scanner) : '' }),
   };
+}
+
+/** A line of CSV. */
+function scannerWords({ image, parameters }: SbomScanner): string {
+  return Object.entries({ generator: image, ...parameters })
+    .map(([name, value]) => `"${`${name}=${value}`.replaceAll('"', '""')}"`)
+    .join(',');
 }

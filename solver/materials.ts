@@ -27,17 +27,17 @@ export type Material =
   | { readonly kind: 'local'; readonly name: string };
 
 /**
- * The sources of a solved graph, each once, in the order of their first use. Their commits and
+ * The sources of solved graphs, each once, in the order of their first use. Their commits and
  * digests are those that the steps of `session` saw. `own` is the platform of image sources that
  * name none.
  */
 export async function materialsOf(
-  edge: LlbEdge | undefined,
+  edges: readonly (LlbEdge | undefined)[],
   own: Platform,
   session: StepSession,
 ): Promise<readonly Material[]> {
   const found = new Map<string, Material>();
-  for (const vertex of edge ? topological(edge) : []) {
+  for (const vertex of edges.flatMap((edge) => (edge ? topological(edge) : []))) {
     const material = await materialOf(vertex, own, session);
     if (material) found.set(JSON.stringify(material), material);
   }

@@ -389,8 +389,8 @@ test('attestations that cannot be written are refused before anything is built',
   assert.match(await refused('--attest', 'type=signature'), /unknown type "signature"/);
   assert.match(await refused('--attest', 'type=sbom', '--sbom=true'), /requested twice/);
   assert.match(
-    await refused('--sbom=generator=docker/scout-sbom-indexer'),
-    /generators are not supported/,
+    await refused('--sbom=generator=Scanner'),
+    /generator="Scanner" is not the name of an image/,
   );
   assert.match(
     await refused('--attest', 'type=provenance,mod=max'),

@@ -1,6 +1,7 @@
+import { csvFields } from '../../base/csv.ts';
 import type { BuildRequest } from '../../builder/request.ts';
 import { parseAttestations } from '../../exporter/attest/attest-options.ts';
-import { type FrontendOptions, prefixed } from './option-maps.ts';
+import { type FrontendOptions, invalidOption, prefixed } from './option-maps.ts';
 
 /** What BuildKit takes where a client does not say it. */
 const DEFAULTS: Readonly<Record<string, readonly (readonly [string, string])[]>> = {
@@ -10,20 +11,35 @@ const DEFAULTS: Readonly<Record<string, readonly (readonly [string, string])[]>>
   ],
 };
 
-/** The attestations that the options `attest:TYPE` ask for. Undefined when there are none. */
+/**
+ * The attestations that the options `attest:TYPE`, or arguments `BUILDKIT_ATTEST_TYPE`, ask for.
+ * Undefined when there are none.
+ */
 export function attestOf(options: FrontendOptions): BuildRequest['attest'] | undefined {
-  const given = [...prefixed(options, 'attest:')];
-  if (given.length === 0) return undefined;
+  const given = new Map([
+    ...prefixed(options, 'attest:'),
+    ...[...prefixed(options, 'build-arg:BUILDKIT_ATTEST_')].map(
+      ([type, text]): [string, string] => [type.toLowerCase(), text],
+    ),
+  ]);
+  if (given.size === 0) return undefined;
   return parseAttestations(
-    given.map(([type, text]) => ({
+    [...given].map(([type, text]) => ({
       flag: '--attest',
       fields: new Map([
         ['type', type],
         ...(DEFAULTS[type] ?? []),
-        ...text.split(',').filter(Boolean).map(fieldOf),
+        ...fieldsOf(type, text).map(fieldOf),
       ]),
     })),
   );
+}
+
+/** The value is a line of CSV, as with BuildKit: a parameter of a scanner may contain commas. */
+function fieldsOf(type: string, text: string): string[] {
+  const fields = csvFields(text);
+  if (!fields) throw invalidOption(`attest:${type}`, text);
+  return fields.filter(Boolean);
 }
 
 function fieldOf(field: string): [name: string, value: string] {

@@ -102,34 +102,76 @@ interface Statement {
   readonly subject: readonly { readonly name: string; readonly digest: object }[];
 }
 
+const SPDX = 'https://spdx.dev/Document';
+
 test('an SBOM that comes with a result takes the place of the one asked for', async () => {
   const request = { ...IMAGE, frontendAttrs: { 'attest:sbom': '' } };
-  const sbom = (reason: string) => ({
+  const statement = (type: string, reason: string) => ({
     '': {
       attestation: [
         {
           ref: inline({ '/s.json': '{}' }),
           path: 's.json',
-          inTotoPredicateType: 'https://spdx.dev/Document',
+          inTotoPredicateType: type,
           metadata: { reason: Buffer.from(reason) },
         },
       ],
     },
   });
-  const result = (reason: string): ResultInit => ({
-    result: { case: 'ref', value: inline({ '/f': 'x' }) },
-    attestations: sbom(reason),
-  });
-  const types = async (reason: string) => {
-    const response = await export_(result(reason), request);
+  const types = async (type: string, reason: string) => {
+    const response = await export_(
+      {
+        result: { case: 'ref', value: inline({ '/f': 'x' }) },
+        attestations: statement(type, reason),
+      },
+      request,
+    );
     const { manifests } = served.document(response['containerimage.digest']);
     return served
       .document(manifests[1]!.digest)
       .layers.map(({ digest }) => served.document<Statement>(digest).predicateType);
   };
-  assert.equal(await types('sbom'), ['https://spdx.dev/Document']);
-  // Of another one nothing says that it is the SBOM of the image.
-  assert.is((await types('other')).length, 2);
+  // Its type says what it is, or the reason that it is there for.
+  assert.equal(await types(SPDX, ''), [SPDX]);
+  assert.equal(await types('https://example.com/own', 'sbom'), ['https://example.com/own']);
+  assert.equal(await types('https://example.com/own', 'other'), ['https://example.com/own', SPDX]);
+});
+
+test('an SBOM tells the layer of each file that the image has', async () => {
+  const files = [{ fileName: '/f' }, { fileName: '/none' }, { fileName: 'f', comment: 'own' }];
+  const creationInfo = { creators: ['Tool: scanner'] };
+  const body = { files, packages: [{ files: files.slice(0, 1) }], creationInfo };
+  const attested = (core: string) => ({
+    attestation: [
+      {
+        ref: inline({ '/result.spdx': JSON.stringify(body) }),
+        path: '/result.spdx',
+        inTotoPredicateType: SPDX,
+        metadata: { 'sbom-core': Buffer.from(core) },
+      },
+    ],
+  });
+  const told = async (core: string) => {
+    const response = await export_(
+      {
+        result: { case: 'ref', value: inline({ '/f': 'x' }) },
+        attestations: { '': attested(core) },
+      },
+      { ...IMAGE, frontendAttrs: { 'attest:sbom': '' } },
+    );
+    const { manifests } = served.document(response['containerimage.digest']);
+    const [layer] = served.document(manifests[0]!.digest).layers;
+    const [statement] = served.document(manifests[1]!.digest).layers;
+    return { layer: layer!.digest, ...served.document<Statement>(statement!.digest) };
+  };
+  const { layer, predicate } = await told('result');
+  const here = { fileName: '/f', comment: `layerID: ${layer}` };
+  assert.equal(predicate, {
+    files: [here, ...files.slice(1)],
+    packages: [{ files: [here] }],
+    creationInfo: { creators: ['Tool: scanner', 'Tool: kiln'] },
+  });
+  assert.equal((await told('another')).predicate, body);
 });
 
 test('what is no attestation is an error of the build', async () => {

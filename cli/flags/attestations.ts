@@ -11,7 +11,7 @@ const NONE: AttestOptions = { provenance: undefined, sbom: false };
 export function attestFlags(flags: Readonly<Record<string, unknown>>): AttestOptions {
   const given: AttestFlag[] = ((flags['attest'] as string[] | undefined) ?? []).map((text) => ({
     flag: '--attest',
-    fields: keyValues(text, '--attest'),
+    fields: fieldsOf(text, '--attest'),
   }));
   for (const type of ['provenance', 'sbom'] as const) {
     const text = flags[type] as string | undefined;
@@ -20,8 +20,27 @@ export function attestFlags(flags: Readonly<Record<string, unknown>>): AttestOpt
     const rest = /^(true|1)$/i.test(text) ? '' : /^(false|0)$/i.test(text) ? 'disabled=true' : text;
     given.push({
       flag,
-      fields: new Map([['type', type], ...(rest === '' ? [] : keyValues(rest, flag))]),
+      fields: new Map([['type', type], ...(rest === '' ? [] : fieldsOf(rest, flag))]),
     });
   }
   return given.length === 0 ? NONE : parseAttestations(given);
 }
+
+/** The names of parameters for an SBOM generator are variables, in which case matters. */
+function fieldsOf(text: string, flag: string): Map<string, string> {
+  return keyValues(text, flag, (name) => {
+    const lower = name.toLowerCase();
+    return ATTRIBUTES.has(lower) ? lower : name;
+  });
+}
+
+const ATTRIBUTES: ReadonlySet<string> = new Set([
+  'type',
+  'disabled',
+  'generator',
+  'mode',
+  'version',
+  'builder-id',
+  'reproducible',
+  'inline-only',
+]);

@@ -1,5 +1,6 @@
+import { tryParseReference } from '../../base/reference.ts';
 import { FlagAttributes } from '../flag-attributes.ts';
-import type { AttestOptions, ProvenanceOptions } from './attestation.ts';
+import type { AttestOptions, ProvenanceOptions, SbomScanner } from './attestation.ts';
 
 /** One flag: its fields in order, and its name. */
 export interface AttestFlag {
@@ -16,6 +17,7 @@ export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
   const seen = new Set<string>();
   let provenance: ProvenanceOptions | undefined;
   let sbom = false;
+  let scanner: SbomScanner | undefined;
   for (const { flag, fields } of flags) {
     const reader = new FlagAttributes(flag, 'KILN_ATTEST_INVALID', fields);
     const type = reader.type(['provenance', 'sbom']);
@@ -27,18 +29,42 @@ export function parseAttestations(flags: readonly AttestFlag[]): AttestOptions {
       const options = provenanceOf(reader);
       if (isWanted) provenance = options;
     } else {
-      const generator = reader.text('generator');
-      if (isWanted && generator)
-        throw reader.fail(
-          'SBOM generators are not supported',
-          'leave generator out: Kiln reads the package databases of the image itself',
-        );
+      const asked = scannerOf(reader);
       sbom = isWanted;
+      if (isWanted) scanner = asked;
     }
     reader.end();
   }
-  return { provenance, sbom };
+  return { provenance, sbom, ...(scanner && { scanner }) };
 }
+
+/** Reads `generator=IMAGE`. All other attributes are then parameters of that image. */
+function scannerOf(reader: FlagAttributes): SbomScanner | undefined {
+  const image = reader.text('generator');
+  if (!image) return undefined;
+  if (!tryParseReference(image))
+    throw reader.fail(
+      `generator=${JSON.stringify(image)} is not the name of an image`,
+      'name an image that scans by the SBOM protocol of BuildKit, such as ' +
+        'docker/buildkit-syft-scanner',
+    );
+  const parameters = reader.matching((name, value) =>
+    OWN.has(name) ? undefined : { name, value },
+  );
+  for (const { name, value } of parameters)
+    if (!/^[^=\0]+$/.test(name) || value.includes('\0'))
+      throw reader.fail(
+        `the parameter ${JSON.stringify(name)} of the generator cannot be a variable`,
+        undefined,
+      );
+  return {
+    image,
+    parameters: Object.fromEntries(parameters.map(({ name, value }) => [name, value])),
+  };
+}
+
+/** The attributes of `type=sbom` that are no parameters. */
+const OWN: ReadonlySet<string> = new Set(['type', 'disabled', 'generator']);
 
 function provenanceOf(reader: FlagAttributes): ProvenanceOptions {
   return {

@@ -13,6 +13,8 @@ export interface Predicate {
   readonly subjects?: readonly StatementSubject[] | undefined;
   /** It is written into images, not beside files. */
   readonly inlineOnly?: boolean | undefined;
+  /** An SBOM of the result itself. In images it tells the layer of each file. */
+  readonly isSbomOfResult?: boolean | undefined;
 }
 
 /** What a statement is about. `self` stands for the result: the image, or each of its files. */
@@ -33,6 +35,16 @@ export type Attestor = (
 export interface AttestOptions {
   readonly provenance: ProvenanceOptions | undefined;
   readonly sbom: boolean;
+  /** What makes the SBOM. Undefined for Kiln's own scan. */
+  readonly scanner?: SbomScanner | undefined;
+}
+
+/** An image that makes SBOMs by BuildKit's protocol (docs/attestations/sbom-protocol.md there). */
+export interface SbomScanner {
+  /** Its name, as it is written in FROM. */
+  readonly image: string;
+  /** It finds each as the variable `BUILDKIT_SCAN_NAME`. */
+  readonly parameters: Readonly<Record<string, string>>;
 }
 
 export interface ProvenanceOptions {

@@ -17,6 +17,7 @@ import { finishImage, type Image, setEnv, setLabels } from './image.ts';
 import { lowerStep } from './lower-step.ts';
 import { type Outline, outlineOf } from './outline.ts';
 import { placed } from './placed.ts';
+import { scannedTrees } from './scanned.ts';
 import { setWorkdir } from './settings.ts';
 import type { StageLife, StageNode, StageWork } from './stage.ts';
 import { splitEnv } from './stage-state.ts';
@@ -112,11 +113,13 @@ function resultOf(conversion: Conversion, node: StageNode): TargetResult {
   target.paths.add('/');
   const { tree } = target.state;
   const image = imageOf(conversion, life);
+  const scanned = scannedTrees(conversion, node);
   return {
     platform: conversion.implicitTarget ? platformOfImage(image) : conversion.target,
     edge: tree && seal(tree, conversion.target, graphScale()),
     config: image,
     ...(target.baseImage && { base: target.baseImage }),
+    ...(scanned && { scanned }),
   };
 }
 

@@ -9,6 +9,7 @@ import { duration, quoteList, quoteRune } from './goformat.ts';
 import { addPorts, addVolumes, commit, setEnv, setLabels } from './image.ts';
 import { chownOf, createdTime } from './owner.ts';
 import { isAbsolute, workingDirectory } from './paths.ts';
+import { SCAN_CONTEXT, SCAN_STAGE } from './scanned.ts';
 import { signalNumber } from './signals.ts';
 import type { StageWork } from './stage.ts';
 import { withEnv } from './stage-state.ts';
@@ -32,7 +33,7 @@ export function lowerEnv(step: Step, { entries }: ins.EnvInstruction): void {
 }
 
 /** SBOM switches are for the builder, not for the commands that it runs. */
-const NOT_IN_ENV = new Set(['BUILDKIT_SBOM_SCAN_CONTEXT', 'BUILDKIT_SBOM_SCAN_STAGE']);
+const NOT_IN_ENV: ReadonlySet<string> = new Set([SCAN_CONTEXT, SCAN_STAGE]);
 
 export function lowerArg(step: Step, { args, range }: ins.ArgInstruction): void {
   const { stage, conversion } = step;

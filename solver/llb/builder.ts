@@ -240,24 +240,31 @@ export interface ExecSpec {
   readonly network: NetMode;
   readonly security: SecurityMode;
   readonly devices?: ExecDevices;
+  /** Where the mount is whose tree is the result. Undefined for the root file system. */
+  readonly result?: string;
   readonly note: Note;
 }
 
 type ExecDevices = NonNullable<ExecOp['cdiDevices']>;
 
-/** Runs a process. The returned edge is the root file system after it. */
+/** Runs a process. The returned edge is the root file system after it, or the mount `result`. */
 export function exec(spec: ExecSpec): DraftEdge {
   const trees = spec.mounts.filter(({ type }) => !isLent(type));
   const root: ExecMount = { type: 'bind', from: spec.root, dest: '/' };
   const mounts = [root, ...trees].sort((a, b) => compareUtf8(a.dest, b.dest));
   const lent = lentMounts(spec.mounts);
-  return edge({
+  // The root is output 0, and the mount that is the result is 1. What is written to other mounts is
+  // discarded.
+  const outputOf = (mount: ExecMount) => {
+    if (mount === root) return 0;
+    return mount.dest === spec.result ? 1 : -1;
+  };
+  const made: Draft = {
     parents: mounts.flatMap(({ from }) => from ?? []),
     make: ({ platform, seal }) => {
       const inputs = new Inputs();
       const lowered = mounts.map((mount) =>
-        // Only the root has an output, number 0. What is written to other mounts is discarded.
-        lowerMount(mount, mount.from ? inputs.add(seal(mount.from)) : -1, mount === root ? 0 : -1),
+        lowerMount(mount, mount.from ? inputs.add(seal(mount.from)) : -1, outputOf(mount)),
       );
       const op: ExecOp = {
         meta: lowerMeta(spec, lent.find(({ type }) => type === 'ssh')?.dest),
@@ -273,7 +280,8 @@ export function exec(spec: ExecSpec): DraftEdge {
         metadata: metadata(spec.note, execCaps(spec, [...mounts, ...lent])),
       };
     },
-  });
+  };
+  return edge(made, spec.result === undefined ? 0 : 1);
 }
 
 /** What the caller of the build lends comes after all other mounts: secrets, then sockets. */
