@@ -548,7 +548,7 @@ test('CVE-2019-5736: a sandbox never runs the file from which the runtime is sta
   try {
     // The other child is the watchdog, a shell.
     const runtimes = (await seen.promise).filter((pid) =>
-      /runc?$/m.test(readFileSync(`/proc/${pid}/comm`, 'latin1').trim()),
+      /runc?$/.test(readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')[0] ?? ''),
     );
     assert.is(runtimes.length, 1);
     // The file that a sandbox could open through /proc/self/exe is a copy in memory or on a

@@ -9,9 +9,6 @@ import type { JoinedSandboxHost } from './sandbox-host.ts';
 import { type Exit, type Spawned, spawnProcess } from './spawn.ts';
 import { resizeInside } from './terminal-size.ts';
 
-/** The whole environment that a runtime gets. */
-const RUNTIME_ENV = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
-
 const SIGWINCH = 28;
 /** Milliseconds between two looks whether a process has started. */
 const LOOK_MS = 5;
@@ -115,9 +112,8 @@ interface Running extends Spawned {
 
 function start(host: JoinedSandboxHost, command: RuntimeCommand, io: ProcessIO): Running {
   const program = {
-    path: host.runtime.path,
+    ...host.program,
     args: runtimeArguments(host, command),
-    env: RUNTIME_ENV,
   };
   const spawn = (more: Pick<SpawnOptions, 'stdio' | 'session'>) =>
     command.sandbox.place.start(() => spawnProcess({ ...program, ...more }));
@@ -167,7 +163,7 @@ export async function removeState(host: JoinedSandboxHost, { id, state }: Sandbo
     await spawnProcess({
       path: host.runtime.path,
       args,
-      env: RUNTIME_ENV,
+      env: host.program.env,
       stdio: [nothing, nothing, nothing],
     }).exited;
   } finally {

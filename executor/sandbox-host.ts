@@ -27,6 +27,7 @@ import { type NetworkOptions, openNetwork } from './network/open-network.ts';
 import { type FoundRuntime, findRuntime, knownVulnerabilities, probeRuntime } from './probe.ts';
 import { newProcessDirectory, staleDirectories } from './process-directories.ts';
 import { defaultSeccomp, type SeccompProfile } from './seccomp.ts';
+import { type RuntimeProgram, shieldedRuntime } from './shielded-runtime.ts';
 import { inState, keepForLater } from './state-files.ts';
 import { startWatchdog, type Watchdog } from './watchdog.ts';
 
@@ -66,6 +67,7 @@ export interface SandboxHost {
 /** A host in which sandboxes can run. */
 export interface JoinedSandboxHost extends SandboxHost {
   readonly cgroups: Cgroups;
+  readonly program: RuntimeProgram;
   /** The compiled default profile, in base64. Undefined where this host cannot compile it. */
   readonly seccompBpf: string | undefined;
 }
@@ -163,6 +165,7 @@ function makeSandboxHost({
   let count = 0;
   let network: Promise<Network> | undefined;
   let joined: Promise<JoinedSandboxHost> | undefined;
+  let shielded: (RuntimeProgram & Disposable) | undefined;
   const join = async (): Promise<JoinedSandboxHost> => {
     const cgroups = await enter();
     const profile = defaultSeccomp(sandboxCapabilities(cgroups.guardDevices));
@@ -173,7 +176,8 @@ function makeSandboxHost({
       );
     const seccompBpf =
       profile && shared.runtime.name === 'crun' ? compiledSeccomp(stateDir, profile) : undefined;
-    return { ...host, cgroups, seccompBpf };
+    const program = (shielded = shieldedRuntime(shared.runtime));
+    return { ...host, cgroups, program, seccompBpf };
   };
   const outside = async () => (await host.join()).cgroups.outside;
   const files = new Map<string, string>();
@@ -196,6 +200,7 @@ function makeSandboxHost({
       // A failure to open it has already been reported to the caller of `network`.
       await (await network?.catch(() => undefined))?.[Symbol.asyncDispose]();
       (await joined?.catch(() => undefined))?.cgroups.leave();
+      shielded?.[Symbol.dispose]();
       await watchdog.dismiss();
     },
   };

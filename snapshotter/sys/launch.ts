@@ -7,6 +7,8 @@ import { type Arg, bind, SysError } from './native.ts';
  */
 export interface SpawnOptions {
   readonly path: string;
+  /** The program's own name, where that is not `path`. */
+  readonly name?: string | undefined;
   /** The arguments without the program's own name. */
   readonly args: readonly string[];
   readonly env: readonly string[];
@@ -50,7 +52,14 @@ const SIGSET = 128;
  * Starts a program and returns its process id. The caller waits for its end (executor/spawn.ts).
  * Throws a SysError when it cannot be started.
  */
-export function launch({ path, args, env, stdio, session = true }: SpawnOptions): number {
+export function launch({
+  path,
+  name = path,
+  args,
+  env,
+  stdio,
+  session = true,
+}: SpawnOptions): number {
   const pid = Buffer.alloc(4);
   const actions = Buffer.alloc(OPAQUE);
   c.actionsInit(actions);
@@ -63,7 +72,7 @@ export function launch({ path, args, env, stdio, session = true }: SpawnOptions)
       path,
       actions,
       attributes(session),
-      strings([path, ...args]),
+      strings([name, ...args]),
       strings(env),
     );
     if (errno !== 0) throw new SysError('posix_spawn', errno, path);
