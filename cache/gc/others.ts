@@ -98,7 +98,7 @@ function clientItems(directory: string): Item[] {
       const number = /^(\d+)\.lock$/.exec(file)?.[1];
       if (number === undefined) return [];
       const [place, lock] = [join(home, number), join(home, file)];
-      const list = `${place}.json`;
+      const list = `${place}.known`;
       const item = plain(`${name.slice(0, 24)}-${number}`, 'source.local', 'files of a client', [
         place,
         list,

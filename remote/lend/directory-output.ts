@@ -49,7 +49,7 @@ export class DirectoryOutput implements FileReceiver, Disposable {
     return 'known';
   }
 
-  told(): readonly FileStat[] {
+  told(): readonly [] {
     return [];
   }
 

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
+import { compareUtf8 } from '../../../solver/llb/wire.ts';
 import type { WantedFiles } from '../../../solver/step-session.ts';
 import type { InnerStream } from '../../grpc/inner-client.ts';
 import type { ClientSession } from '../client-session.ts';
@@ -22,12 +23,20 @@ const MAX_FILES = 5_000_000;
 /** The client sends four files at a time. */
 const MAX_OPEN = 64;
 
-/** What becomes of the files that a client tells. Calls come in the order of the files. */
+/**
+ * What becomes of the files that a client tells. Calls come in the order of the files. An id is the
+ * number of a file in that order.
+ */
 export interface FileReceiver {
-  /** Told of a file. Answers whether its content is wanted. */
-  file(stat: FileStat): 'wanted' | 'known';
+  /**
+   * True when the packet is the one that told a file the last time, it came after the same packet
+   * then, and the content is not wanted. Its stat is not read, and `file` is not called.
+   */
+  recognize?(packet: Uint8Array): boolean;
+  /** Told of a file by `packet`. Answers whether its content is wanted. */
+  file(stat: FileStat, packet: Uint8Array): 'wanted' | 'known';
   /** Told when all files are told. Answers which of those that are known are wanted after all. */
-  told(): readonly FileStat[];
+  told(): Iterable<readonly [id: number, stat: FileStat]>;
   /** A piece of the content of a file that is wanted. */
   data(stat: FileStat, bytes: Uint8Array): void;
   /** The content of a file is whole. */
@@ -83,8 +92,11 @@ class Receiving {
   readonly #stream: InnerStream;
   readonly #receiver: FileReceiver;
   readonly #order = new TellingOrder();
-  readonly #files: FileStat[] = [];
-  readonly #asked = new Set<number>();
+  /** How many files are told. */
+  #count = 0;
+  /** The last packet, when it was recognized. */
+  #recognized: Uint8Array | undefined;
+  readonly #asked = new Map<number, FileStat>();
   readonly #open = new Set<number>();
   #requests: Uint8Array[] = [];
   #told = false;
@@ -96,7 +108,7 @@ class Receiving {
 
   async run(): Promise<void> {
     for await (const messages of this.#stream.receive()) {
-      for (const message of messages) this.#packet(readPacket(message));
+      for (const message of messages) this.#message(message);
       const requests = this.#requests.splice(0);
       // Not awaited: the client may be waiting for us to read.
       if (requests.length > 0) void this.#stream.send(...requests);
@@ -104,10 +116,17 @@ class Receiving {
     if (!this.#told || this.#asked.size > 0) throw wrong('it ended before all files had come');
   }
 
-  #packet(packet: Packet): void {
+  #message(message: Uint8Array): void {
+    if (!this.#told && this.#receiver.recognize?.(message)) {
+      this.#recognized = message;
+      this.#count++;
+    } else this.#packet(readPacket(message), message);
+  }
+
+  #packet(packet: Packet, message: Uint8Array): void {
     switch (packet.type) {
       case PACKET.stat:
-        return packet.stat ? this.#file(packet.stat) : this.#allTold();
+        return packet.stat ? this.#file(packet.stat, message) : this.#allTold();
       case PACKET.data:
         return this.#data(packet);
       case PACKET.fin:
@@ -120,32 +139,31 @@ class Receiving {
     }
   }
 
-  #file(stat: FileStat): void {
+  #file(stat: FileStat, message: Uint8Array): void {
     if (this.#told) throw wrong('it told a file after the last one');
-    if (this.#files.length === MAX_FILES) throw wrong(`it has more than ${MAX_FILES} files`);
+    if (this.#count === MAX_FILES) throw wrong(`it has more than ${MAX_FILES} files`);
+    if (this.#recognized) this.#order.follow(readPacket(this.#recognized).stat!);
+    this.#recognized = undefined;
     this.#order.check(stat);
-    const id = this.#files.push(stat) - 1;
-    if (this.#receiver.file(stat) === 'wanted') this.#ask(id);
+    const id = this.#count++;
+    if (this.#receiver.file(stat, message) === 'wanted') this.#ask(id, stat);
   }
 
-  #ask(id: number): void {
-    this.#asked.add(id);
+  #ask(id: number, stat: FileStat): void {
+    this.#asked.set(id, stat);
     this.#requests.push(packetBytes(PACKET.request, id));
   }
 
   #allTold(): void {
     if (this.#told) return;
     this.#told = true;
-    const more = new Set(this.#receiver.told());
-    if (more.size > 0)
-      for (const [id, stat] of this.#files.entries())
-        if (more.has(stat) && !this.#asked.has(id)) this.#ask(id);
+    for (const [id, stat] of this.#receiver.told()) if (!this.#asked.has(id)) this.#ask(id, stat);
     this.#endIfDone();
   }
 
   #data({ id, data }: Packet): void {
-    const stat = this.#files[id];
-    if (!stat || !this.#asked.has(id)) throw wrong('it sent content that was not asked for');
+    const stat = this.#asked.get(id);
+    if (!stat) throw wrong('it sent content that was not asked for');
     if (data.byteLength > 0) {
       this.#open.add(id);
       if (this.#open.size > MAX_OPEN) throw wrong('it sends too many files at once');
@@ -179,16 +197,20 @@ class TellingOrder {
     if (same < parents || this.#directories < parents)
       throw wrong(`it tells ${JSON.stringify(stat.path)} without its directory`);
     const before = this.#last[parents];
-    if (before !== undefined && !isAfter(names[parents]!, before))
+    if (before !== undefined && compareUtf8(names[parents]!, before) <= 0)
       throw wrong(`it tells ${JSON.stringify(stat.path)} out of order`);
-    this.#last = names;
-    this.#directories = isDirectoryStat(stat) ? names.length : parents;
+    this.#continueAfter(stat, names);
   }
-}
 
-/** By bytes, as Go compares. */
-function isAfter(name: string, other: string): boolean {
-  return Buffer.compare(Buffer.from(name), Buffer.from(other)) > 0;
+  /** Goes on after a file that is known to be in order. */
+  follow(stat: FileStat): void {
+    this.#continueAfter(stat, stat.path.split('/'));
+  }
+
+  #continueAfter(stat: FileStat, names: readonly string[]): void {
+    this.#last = names;
+    this.#directories = isDirectoryStat(stat) ? names.length : names.length - 1;
+  }
 }
 
 /** The sender does not keep to the protocol, or says itself what went wrong. */

@@ -24,8 +24,8 @@ const MAX_KEPT = 8;
  * copy is of. A build holds its copy: another build of the same directory at the same time gets
  * another one.
  *
- *     mirrors/HASH/N/      the files
- *     mirrors/HASH/N.json  the list of them that the client sent
+ *     mirrors/HASH/N/       the files
+ *     mirrors/HASH/N.known  the list of them that the client told (known-files.ts)
  *     mirrors/HASH/N.lock
  */
 export function borrowCopy(
@@ -43,16 +43,16 @@ export function borrowCopy(
     if (!lock) continue;
     const root = join(directory, String(number));
     mkdirSync(root, { recursive: true, mode: 0o700 });
-    return { root, known: `${root}.json`, [Symbol.dispose]: () => lock[Symbol.dispose]() };
+    return { root, known: `${root}.known`, [Symbol.dispose]: () => lock[Symbol.dispose]() };
   }
   const root = store.scratchPath('mirror');
   mkdirSync(root, { mode: 0o700 });
   return {
     root,
-    known: `${root}.json`,
+    known: `${root}.known`,
     [Symbol.dispose]() {
       rmSync(root, { recursive: true, force: true });
-      rmSync(`${root}.json`, { force: true });
+      rmSync(`${root}.known`, { force: true });
     },
   };
 }

@@ -18,8 +18,9 @@ import { futimens, utimensat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
 import type { FileReceiver } from './diff-copy.ts';
 import { GO_MODE, isDirectoryStat, permissionsOf, typeOf } from './go-mode.ts';
-import { FEW, isBelieved, type KnownFile, type KnownFiles } from './known-files.ts';
+import { canBeBelieved, FEW, FILE_STATE, type KnownFiles, tellsTheSame } from './known-files.ts';
 import { type FileStat, modTimeOf } from './packet.ts';
+import { type KnownFile, ToldFiles } from './told-files.ts';
 
 /** Content up to this size is compared with what we have before it takes its place. */
 const COMPARED = 1 << 20;
@@ -28,6 +29,7 @@ const MAX_WAITING = 16 << 20;
 
 /**
  * Makes a directory of ours the same as one of a client, from what the client tells and sends.
+ * What is told as before is left as it is: nothing is written where nothing has changed.
  *
  * Paths need no care here: `receiveDirectory` has every file in a directory that was told before,
  * and a directory that was told is a real one of ours. A file that changes is a new file: whoever
@@ -35,60 +37,70 @@ const MAX_WAITING = 16 << 20;
  */
 export class DirectoryCopy implements FileReceiver {
   readonly #root: string;
-  readonly #before: KnownFiles;
-  readonly #now: KnownFiles = new Map();
-  /** Directories with their times, which change when files are made in them. */
-  readonly #directories: FileStat[] = [];
-  readonly #believed: FileStat[] = [];
-  readonly #links: FileStat[] = [];
+  readonly #now: ToldFiles;
+  readonly #onChange: () => void;
+  #isChanged = false;
+  /** Directories in which names were made or removed: their times have changed with that. */
+  readonly #touched = new Set<string>();
+  /** What was a file of the copy and is none now. */
+  readonly #gone: string[] = [];
+  /** Directories that are gone, or are something else now: what was in them is gone with them. */
+  readonly #unmade = new Set<string>();
+  /** The first files that are believed, one more than are asked for in any case. */
+  readonly #believed: number[] = [];
+  /** Other names of files. */
+  readonly #names: number[] = [];
+  readonly #wanted = new Map<FileStat, Wanted>();
   readonly #incoming = new Map<FileStat, Incoming>();
   #waiting = 0;
   /** Bytes of content that came. */
   received = 0;
 
-  constructor(root: string, before: KnownFiles) {
+  /** `onChange` is called once, right before the first change of the copy. */
+  constructor(root: string, before: KnownFiles, onChange: () => void) {
     this.#root = root;
-    this.#before = before;
+    this.#now = new ToldFiles(before);
+    this.#onChange = onChange;
   }
 
-  file(stat: FileStat): 'wanted' | 'known' {
+  recognize(packet: Uint8Array): boolean {
+    const id = this.#now.count;
+    const state = this.#now.recognize(packet);
+    if (state === undefined) return false;
+    this.#told(id, state);
+    return true;
+  }
+
+  file(stat: FileStat, packet: Uint8Array): 'wanted' | 'known' {
+    const known = this.#now.meet(stat, (gone) => this.#remove(gone));
+    const before = known?.stat;
+    if (before && isDirectoryStat(before) && !isDirectoryStat(stat)) this.#unmade.add(stat.path);
+    const state = this.#stateOf(stat, known);
+    const id = this.#now.add(packet, known, state);
+    this.#told(id, state);
     const type = typeOf(stat.mode);
-    const before = this.#before.get(stat.path);
-    const known = { ...stat, received: before?.received ?? 0 };
-    if (type === GO_MODE.directory) {
-      this.#keep(stat, known);
-      this.#directory(stat, before);
-      return 'known';
-    }
-    if (type === GO_MODE.symlink) {
-      this.#keep(stat, known);
-      this.#symlink(stat, before);
-      return 'known';
-    }
-    if (type === GO_MODE.socket) {
-      const file = { ...stat, mode: (stat.mode & ~GO_MODE.socket) >>> 0, size: 0 };
-      this.#keep(file, { ...file, received: known.received });
-      this.#empty(file, before);
-      return 'known';
-    }
+    if (type === GO_MODE.directory) this.#directory(stat, before);
+    else if (type === GO_MODE.symlink) this.#symlink(stat, before);
+    else if (type === GO_MODE.socket) this.#empty(stat, before);
     // Pipes and devices are of the client's machine: they mean nothing here.
-    if (type !== 0) return 'known';
-    this.#keep(stat, known);
-    if (stat.linkname !== '') {
-      this.#links.push(stat);
-      return 'known';
+    else if (type !== 0) {
+      if (before && before.mode !== stat.mode) this.#gone.push(stat.path);
+    } else if (state === FILE_STATE.asked) {
+      this.#wanted.set(stat, { id, before });
+      return 'wanted';
     }
-    if (!before || !isBelieved(stat, before)) return 'wanted';
-    this.#believed.push(stat);
     return 'known';
   }
 
-  told(): readonly FileStat[] {
-    // What is not in a directory any more went with it: its path may lead elsewhere by now.
-    for (const path of this.#before.keys())
-      if (!this.#now.has(path) && this.#isIn(dirname(path))) this.#remove(path);
-    const bytes = this.#believed.reduce((sum, { size }) => sum + size, 0);
-    return this.#believed.length <= FEW.files && bytes <= FEW.bytes ? this.#believed : [];
+  told(): readonly (readonly [number, FileStat])[] {
+    this.#now.meet(undefined, (gone) => this.#remove(gone));
+    // What was in such a directory went with it: its path may lead elsewhere by now.
+    for (const path of this.#gone) if (!this.#unmade.has(dirname(path))) this.#removeTree(path);
+    if (this.#believed.length > FEW.files) return [];
+    const believed = this.#believed.map((id) => [id, this.#now.stat(id)] as const);
+    if (believed.reduce((sum, [, { size }]) => sum + size, 0) > FEW.bytes) return [];
+    for (const [id, stat] of believed) this.#wanted.set(stat, { id, before: stat });
+    return believed;
   }
 
   data(stat: FileStat, bytes: Uint8Array): void {
@@ -107,26 +119,26 @@ export class DirectoryCopy implements FileReceiver {
   end(stat: FileStat): void {
     const incoming = this.#incomingOf(stat);
     this.#incoming.delete(stat);
-    if (incoming.fd === undefined) {
-      this.#waiting -= incoming.size;
-      if (this.#isSame(stat, this.#place(stat.path), incoming)) return;
-      this.#toFile(stat, incoming);
-    }
-    const fd = incoming.fd!;
-    // What a new file gets of its mode depends on the umask.
-    fchmodSync(fd, permissionsOf(stat.mode));
-    futimens(fd, modTimeOf(stat), modTimeOf(stat));
-    closeSync(fd);
-    this.#keep(stat, { ...stat, received: Date.now() });
+    this.#received(stat, incoming);
+    const isKernelTime = canBeBelieved(stat, Date.now());
+    this.#now.setState(
+      this.#wanted.get(stat)!.id,
+      isKernelTime ? FILE_STATE.believed : FILE_STATE.asked,
+    );
+    this.#wanted.delete(stat);
   }
 
-  /** To be called when all has come. Answers what is in the copy now. */
-  finish(): KnownFiles {
-    for (const stat of this.#links) this.#link(stat);
+  /**
+   * To be called when all has come. Answers the list of what is in the copy now, or undefined when
+   * it is the list of before.
+   */
+  finish(): KnownFiles | undefined {
+    if (this.#isChanged || this.#names.some((id) => !this.#now.isToldAsBefore(id)))
+      for (const id of this.#names) this.#link(id);
     // The innermost first: nothing is made in a directory after its time is set.
-    for (const stat of this.#directories.reverse())
-      utimensat(AT.FDCWD, this.#place(stat.path), modTimeOf(stat), modTimeOf(stat));
-    return this.#now;
+    for (let id = this.#now.count - 1; id >= 0; id--)
+      if (this.#now.state(id) === FILE_STATE.directory) this.#setTimes(id);
+    return this.#now.list(this.#isChanged);
   }
 
   /** Closes what was not received to its end. */
@@ -135,54 +147,121 @@ export class DirectoryCopy implements FileReceiver {
     this.#incoming.clear();
   }
 
-  #keep(stat: FileStat, { mode, size, modTime, linkname, received }: KnownFile): void {
-    this.#now.set(stat.path, { mode, size, modTime, linkname, received });
+  #told(id: number, state: number): void {
+    if (state === FILE_STATE.name) this.#names.push(id);
+    else if (state === FILE_STATE.believed && this.#believed.length <= FEW.files)
+      this.#believed.push(id);
+  }
+
+  #stateOf(stat: FileStat, known: KnownFile | undefined): number {
+    const type = typeOf(stat.mode);
+    if (type === GO_MODE.directory) return FILE_STATE.directory;
+    if (type !== 0) return FILE_STATE.other;
+    if (stat.linkname !== '') return FILE_STATE.name;
+    if (!known || !tellsTheSame(stat, known.stat)) return FILE_STATE.asked;
+    return this.#now.stateBefore(known);
   }
 
   #place(path: string): string {
     return join(this.#root, path);
   }
 
-  #directory(stat: FileStat, before: KnownFile | undefined): void {
-    const place = this.#place(stat.path);
-    if (before && isDirectoryStat(before)) {
-      if (before.mode !== stat.mode) chmodSync(place, permissionsOf(stat.mode));
-    } else {
-      removeOther(place);
-      mkdirSync(place, { mode: 0o700 });
-      chmodSync(place, permissionsOf(stat.mode));
-    }
-    this.#directories.push(stat);
+  /** To be called before each change of the copy. */
+  #change(): void {
+    if (this.#isChanged) return;
+    this.#isChanged = true;
+    this.#onChange();
   }
 
-  #symlink(stat: FileStat, before: KnownFile | undefined): void {
-    if (before && before.mode === stat.mode && before.linkname === stat.linkname) return;
-    const place = this.#place(stat.path);
+  /** To be called before a name is made or removed. Answers its place. */
+  #changeName(path: string): string {
+    this.#change();
+    this.#touched.add(dirname(path));
+    return this.#place(path);
+  }
+
+  /** Makes room for a file at that path. Answers its place. */
+  #makeRoom(path: string): string {
+    const place = this.#changeName(path);
     removeOther(place);
+    return place;
+  }
+
+  /** What is gone is removed when all is told. */
+  #remove(gone: FileStat): void {
+    this.#gone.push(gone.path);
+    if (isDirectoryStat(gone)) this.#unmade.add(gone.path);
+  }
+
+  #removeTree(path: string): void {
+    rmSync(this.#changeName(path), { recursive: true, force: true });
+  }
+
+  #directory(stat: FileStat, before: FileStat | undefined): void {
+    if (before && isDirectoryStat(before)) {
+      if (before.mode === stat.mode) return;
+      this.#change();
+      chmodSync(this.#place(stat.path), permissionsOf(stat.mode));
+      return;
+    }
+    const place = this.#makeRoom(stat.path);
+    mkdirSync(place, { mode: 0o700 });
+    chmodSync(place, permissionsOf(stat.mode));
+  }
+
+  #setTimes(id: number): void {
+    const isAsBefore = this.#now.isToldAsBefore(id);
+    if (isAsBefore && this.#touched.size === 0) return;
+    const stat = this.#now.stat(id);
+    if (isAsBefore && !this.#touched.has(stat.path)) return;
+    this.#change();
+    utimensat(AT.FDCWD, this.#place(stat.path), modTimeOf(stat), modTimeOf(stat));
+  }
+
+  #symlink(stat: FileStat, before: FileStat | undefined): void {
+    if (before && before.mode === stat.mode && before.linkname === stat.linkname) return;
+    const place = this.#makeRoom(stat.path);
     symlinkSync(stat.linkname, place);
     utimensat(AT.FDCWD, place, modTimeOf(stat), modTimeOf(stat));
   }
 
   /** A socket of the client becomes an empty file, as with BuildKit. */
-  #empty(stat: FileStat, before: KnownFile | undefined): void {
-    const { mode, size, modTime, path } = stat;
-    if (before && before.mode === mode && before.size === size && before.modTime === modTime)
-      return;
-    removeOther(this.#place(path));
-    const fd = openSync(this.#place(path), 'wx', 0o600);
-    fchmodSync(fd, permissionsOf(mode));
+  #empty(stat: FileStat, before: FileStat | undefined): void {
+    if (before && before.mode === stat.mode && before.modTime === stat.modTime) return;
+    const fd = openSync(this.#makeRoom(stat.path), 'wx', 0o600);
+    fchmodSync(fd, permissionsOf(stat.mode));
     futimens(fd, modTimeOf(stat), modTimeOf(stat));
     closeSync(fd);
   }
 
-  /** Another name of a file that was told before: never of anything else. */
-  #link({ path, linkname }: FileStat): void {
-    const target = this.#now.get(linkname);
-    if (!target || typeOf(target.mode) !== 0)
+  /** Another name of a file that was told: never of anything else. */
+  #link(id: number): void {
+    const { path, linkname } = this.#now.stat(id);
+    if (this.#now.isToldAsBefore(id) && this.#isOneFile(path, linkname)) return;
+    if (!this.#files().has(linkname))
       throw new ConnectError(`the client told no file ${linkname}`, Code.InvalidArgument);
-    const place = this.#place(path);
-    removeOther(place);
-    linkSync(this.#place(linkname), place);
+    linkSync(this.#place(linkname), this.#makeRoom(path));
+  }
+
+  #isOneFile(path: string, other: string): boolean {
+    const [one, two] = [path, other].map((name) =>
+      lstatSync(this.#place(name), { throwIfNoEntry: false }),
+    );
+    return one?.isFile() === true && one.ino === two?.ino;
+  }
+
+  #filePaths: Set<string> | undefined;
+
+  /** The paths of all regular files. */
+  #files(): ReadonlySet<string> {
+    if (!this.#filePaths) {
+      this.#filePaths = new Set();
+      for (let id = 0; id < this.#now.count; id++) {
+        const stat = this.#now.stat(id);
+        if (typeOf(stat.mode) === 0) this.#filePaths.add(stat.path);
+      }
+    }
+    return this.#filePaths;
   }
 
   #incomingOf(stat: FileStat): Incoming {
@@ -194,36 +273,50 @@ export class DirectoryCopy implements FileReceiver {
     return incoming;
   }
 
+  /** The content of a file is whole: it takes its place, unless it is what we have. */
+  #received(stat: FileStat, incoming: Incoming): void {
+    if (incoming.fd === undefined) {
+      this.#waiting -= incoming.size;
+      if (this.#isSame(stat, incoming)) return;
+      this.#toFile(stat, incoming);
+    }
+    const fd = incoming.fd!;
+    // What a new file gets of its mode depends on the umask.
+    fchmodSync(fd, permissionsOf(stat.mode));
+    futimens(fd, modTimeOf(stat), modTimeOf(stat));
+    closeSync(fd);
+  }
+
   /** What came is what we have. Its times and mode are made those that the client tells. */
-  #isSame(stat: FileStat, place: string, { pieces, size }: Incoming): boolean {
-    const before = this.#before.get(stat.path);
+  #isSame(stat: FileStat, { pieces, size }: Incoming): boolean {
+    const { before } = this.#wanted.get(stat)!;
     if (!before || typeOf(before.mode) !== 0 || before.linkname !== '' || before.size !== size)
       return false;
+    const place = this.#place(stat.path);
     if (!readFileSync(place).equals(Buffer.concat(pieces))) return false;
+    if (before.mode === stat.mode && before.modTime === stat.modTime) return true;
+    this.#change();
     if (before.mode !== stat.mode) chmodSync(place, permissionsOf(stat.mode));
-    if (before.modTime !== stat.modTime)
-      utimensat(AT.FDCWD, place, modTimeOf(stat), modTimeOf(stat));
-    this.#keep(stat, { ...stat, received: Date.now() });
+    utimensat(AT.FDCWD, place, modTimeOf(stat), modTimeOf(stat));
     return true;
   }
 
   /** A new file in the place of what is there. It has to be whole only when all has come. */
   #toFile(stat: FileStat, incoming: Incoming): void {
-    const place = this.#place(stat.path);
-    if (this.#before.has(stat.path)) removeOther(place);
+    const place = this.#wanted.get(stat)!.before
+      ? this.#makeRoom(stat.path)
+      : this.#changeName(stat.path);
     incoming.fd = openSync(place, 'wx', 0o600);
     for (const piece of incoming.pieces) writeAll(incoming.fd, piece);
     incoming.pieces = [];
   }
+}
 
-  #isIn(directory: string): boolean {
-    const now = this.#now.get(directory);
-    return directory === '.' || (now !== undefined && isDirectoryStat(now));
-  }
-
-  #remove(path: string): void {
-    rmSync(this.#place(path), { recursive: true, force: true });
-  }
+/** A file whose content is asked for. */
+interface Wanted {
+  readonly id: number;
+  /** What was told of its path before. */
+  readonly before: FileStat | undefined;
 }
 
 interface Incoming {

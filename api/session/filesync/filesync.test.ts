@@ -17,7 +17,13 @@ import * as assert from 'uvu/assert';
 import { WHOLE } from '../../../builder/session.ts';
 import { bringDirectory } from './bring-directory.ts';
 import { GO_MODE } from './go-mode.ts';
-import { FEW, isBelieved } from './known-files.ts';
+import {
+  canBeBelieved,
+  FEW,
+  readKnownFiles,
+  tellsTheSame,
+  writeKnownFiles,
+} from './known-files.ts';
 import { PACKET, packetBytes, statPacket } from './packet.ts';
 import {
   directory,
@@ -44,7 +50,7 @@ const { signal } = new AbortController();
 async function brought(files: readonly TestFile[]) {
   const client = testClient(files);
   using found = await bringDirectory(client.session, 'context', WHOLE, store, signal);
-  return { path: found.path, asked: client.asked };
+  return { path: found.path, version: found.version, asked: client.asked };
 }
 
 async function refused(packets: readonly Uint8Array[]): Promise<string> {
@@ -71,14 +77,14 @@ test('files, directories, links and other names come with their modes and times'
 });
 
 test('only what changed is asked for again, and what is gone is removed', async () => {
-  const many = Array.from({ length: FEW.files + 1 }, (_, index) => ({
-    path: `m${String(index).padStart(4, '0')}`,
-    text: `${index}`,
-  }));
-  const first = await brought([...many, { path: 'n', text: 'old' }, { path: 'o', text: 'gone' }]);
-  assert.is(first.asked.length, many.length + 2);
+  const first = await brought([
+    ...many('m'),
+    { path: 'n', text: 'old' },
+    { path: 'o', text: 'gone' },
+  ]);
+  assert.is(first.asked.length, FEW.files + 3);
   const inode = statSync(join(first.path, 'm0000')).ino;
-  const second = await brought([...many, { path: 'n', text: 'new', modTime: NATURAL + 1n }]);
+  const second = await brought([...many('m'), { path: 'n', text: 'new', modTime: NATURAL + 1n }]);
   assert.equal(second.asked, ['n']);
   assert.is(second.path, first.path);
   assert.is(statSync(join(second.path, 'm0000')).ino, inode);
@@ -96,11 +102,129 @@ test('a few files are read each time: equal size and time do not hide other byte
 test('a time that a program set, and a recent one, say nothing', () => {
   const stat = statOf({ path: 'f', text: 'text' });
   const received = Number(NATURAL / 1_000_000n) + 60_000;
-  assert.ok(isBelieved(stat, { ...stat, received }));
-  assert.not(isBelieved(stat, { ...stat, received: received - 59_000 }));
+  assert.ok(canBeBelieved(stat, received));
+  assert.not(canBeBelieved(stat, received - 59_000));
   for (const modTime of [1_700_000_000_000_000_000n, NATURAL - (NATURAL % 1000n)])
-    assert.not(isBelieved({ ...stat, modTime }, { ...stat, modTime, received }));
-  assert.not(isBelieved({ ...stat, mode: 0o600 }, { ...stat, received }));
+    assert.not(canBeBelieved({ ...stat, modTime }, received));
+  assert.ok(tellsTheSame({ ...stat, uid: 7 }, stat));
+  for (const other of [{ mode: 0o600 }, { size: 5 }, { modTime: NATURAL + 1n }, { linkname: 'g' }])
+    assert.not(tellsTheSame({ ...stat, ...other }, stat));
+});
+
+/** So many files that what is told of them is believed. */
+const many = (prefix: string): TestFile[] =>
+  Array.from({ length: FEW.files + 1 }, (_, index) => ({
+    path: `${prefix}${String(index).padStart(4, '0')}`,
+    text: `${index}`,
+  }));
+
+/** The files below a directory with the times of directories, by their paths. */
+function treeAt(root: string): Map<string, string> {
+  const tree = new Map<string, string>();
+  for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {
+    const stat = lstatSync(join(root, name), { bigint: true });
+    const text = stat.isFile() ? readFileSync(join(root, name), 'utf8') : '';
+    tree.set(name, [stat.isFile(), stat.mode & 0o7777n, stat.mtimeNs, text].join(' '));
+  }
+  return tree;
+}
+
+test('what is told as before is not touched: no file, no directory, and no list', async () => {
+  const files = [directory('d'), ...many('d/'), { path: 'e', text: 'e' }];
+  const first = await brought(files);
+  const inodes = () =>
+    ['d', 'd/0007', '../0.known'].map((name) => {
+      const { ino, ctimeNs } = statSync(join(first.path, name), { bigint: true });
+      return [ino, ctimeNs];
+    });
+  const before = inodes();
+  const second = await brought(files);
+  assert.equal([second.asked, second.version], [[], first.version]);
+  assert.equal(inodes(), before);
+});
+
+test('a copy is what a new one would be, after any change of the tree', async () => {
+  const plain = [directory('a'), ...many('a/'), directory('b'), { path: 'b/x', text: 'x' }];
+  const late = { path: 'a/0003', text: '3' };
+  const trees: TestFile[][] = [
+    plain,
+    plain.filter(({ path }) => path !== 'a/0100'),
+    // The same packet as before, but of another place in the order, and others around it.
+    [directory('a'), ...many('a/').slice(0, 3), { ...late, text: 'new', modTime: NATURAL + 5n }],
+    [...plain.slice(0, 5), { path: 'a/00030', text: 'between' }, ...plain.slice(5)],
+    [{ path: 'a', text: 'a file' }, directory('b'), { path: 'b/x', text: 'x' }],
+    plain,
+    [...plain.slice(0, -1), directory('b/x'), { path: 'b/x/y', text: 'deeper' }],
+    [...plain.slice(0, -1), { path: 'b/x', mode: GO_MODE.fifo | 0o644 }],
+    [directory('b'), { path: 'b/x', text: 'x', mode: 0o600 }, { path: 'c', text: 'c' }],
+    [directory('b'), { path: 'b/x', text: 'x' }, { path: 'c', text: 'x', linkname: 'b/x' }],
+    [directory('b'), { path: 'b/x', text: 'z' }, { path: 'c', text: 'z', linkname: 'b/x' }],
+    [
+      { ...directory('b'), modTime: NATURAL + 9n },
+      { path: 'b/x', text: 'z' },
+    ],
+    [],
+  ];
+  for (const [index, files] of trees.entries()) {
+    const { path } = await brought(files);
+    using fresh = await bringDirectory(
+      testClient(files).session,
+      `new ${index}`,
+      WHOLE,
+      store,
+      signal,
+    );
+    assert.equal(treeAt(path), treeAt(fresh.path), `tree ${index}`);
+  }
+});
+
+test('other content gives the copy another version, also with equal size and time', async () => {
+  const versions = new Set<string>();
+  for (const text of ['one', 'one', 'two', 'two'])
+    versions.add((await brought([{ path: 'f', text }])).version);
+  assert.is(versions.size, 2);
+});
+
+test('an order that was right is checked when something in front of it has changed', async () => {
+  await brought([directory('a'), ...many('a/')]);
+  const told = (file: TestFile) => statPacket(statOf(file));
+  const rest = many('a/').map(told);
+  assert.match(await refused([told({ path: 'a', text: '' }), ...rest]), /without its directory/);
+  await brought([directory('a'), ...many('a/')]);
+  const [one, two, three] = rest as [Uint8Array, Uint8Array, Uint8Array];
+  assert.match(await refused([told(directory('a')), one, three, two]), /out of order/);
+  await brought([directory('a'), ...many('a/')]);
+  assert.match(await refused([told(directory('a')), one, one]), /out of order/);
+  assert.match(await refused([one]), /without its directory/);
+});
+
+test('a change that is interrupted, and a damaged list, cost the copy alone', async () => {
+  const files = [directory('a'), ...many('a/')];
+  const { path } = await brought(files);
+  await refused([statPacket(statOf({ path: 'a', text: 'a file' }))]);
+  assert.is((await brought(files)).asked.length, 0, 'nothing was changed yet');
+  await refused([statPacket(statOf(symlink('a', 'x')))]);
+  assert.is((await brought(files)).asked.length, FEW.files + 1);
+  const list = join(path, '../0.known');
+  writeFileSync(list, readFileSync(list).fill(0, 100, 200));
+  assert.is((await brought(files)).asked.length, FEW.files + 1);
+});
+
+test('after a start of the machine content is asked for, unless it was on disk', async () => {
+  const files = [directory('a'), ...many('a/')];
+  const { path, version } = await brought(files);
+  const list = join(path, '../0.known');
+  writeKnownFiles(list, readKnownFiles(list, store.root)!, { boot: 'another', written: 1000 });
+  const known = readKnownFiles(list, store.root)!;
+  assert.is.not(known.version, version);
+  writeFileSync(join(store.root, 'written-back'), '2000');
+  assert.is(readKnownFiles(list, store.root)!.version, version);
+  rmSync(join(store.root, 'written-back'));
+  // As a file is whose bytes were not written.
+  writeFileSync(join(path, 'a/0005'), '');
+  const second = await brought(files);
+  assert.is(second.asked.length, FEW.files + 1);
+  assert.is(readFileSync(join(second.path, 'a/0005'), 'utf8'), '5');
 });
 
 test('a directory that becomes a link takes its files along, and nothing outside', async () => {
