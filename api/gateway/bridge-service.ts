@@ -1,4 +1,4 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { Code, ConnectError, type ServiceImpl } from '@connectrpc/connect';
 import { isDigest } from '../../base/digest.ts';
 import { compileMatch } from '../../base/gomatch.ts';
@@ -13,13 +13,15 @@ import { parseDefinition } from '../../solver/llb/parse.ts';
 import { type ClientCaches, readImports } from '../control/cache-options.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
-import type {
-  CacheOptionsEntry,
-  LLBBridge,
-  ReadFileRequest,
-  ResolveImageConfigRequest,
-  Result,
-  WarnRequest,
+import {
+  type CacheOptionsEntry,
+  type LLBBridge,
+  type ReadFileRequest,
+  type ResolveImageConfigRequest,
+  type Result,
+  ResultSchema,
+  type SolveRequest,
+  type WarnRequest,
 } from '../proto/gateway.gen.ts';
 import type { WorkerRecord } from '../proto/worker.gen.ts';
 import { goMode } from '../session/filesync/go-mode.ts';
@@ -31,6 +33,7 @@ import { execProcess } from './exec-process.ts';
 import { readFrontendOptions } from './frontend-options.ts';
 import { refMessage, resultMessage } from './result-messages.ts';
 import { returnedTargets } from './returned-result.ts';
+import { finalResult, solveAnswer } from './solve-answer.ts';
 import { withSolveDetails } from './solve-details.ts';
 import { metaMessage, platformIn, sourceIn, wantedMeta } from './source-meta-messages.ts';
 import { answerSubrequest } from './subrequests.ts';
@@ -60,32 +63,10 @@ export function bridgeService(
 
     async solve(request, context) {
       const build = await find(context);
-      const bridge = await build.driver.bridge();
-      const question = request.frontendOpt['requestid'];
-      build.isQuestion = Boolean(question) && build.isQuestion !== false;
-      if (request.cacheImports.length > 0) await importCaches(request.cacheImports, build, bridge);
-      if (request.frontend === '') {
-        const given = parseDefinition(request.definition);
-        const edge = await ofPolicies(given, request.sourcePolicies, bridge);
-        if (edge && request.evaluate) await evaluate(edge, bridge);
-        const value = refMessage(edge, build.refs);
-        return { ref: value.id, result: { result: { case: 'ref', value } } };
-      }
-      const { frontend, frontendOpt: options, frontendInputs: inputs } = request;
-      for (const [name, id] of lendersOf(options)) build.lenders.set(name, id);
-      const asked = readFrontendOptions({ frontend, options, inputs }, bridge.context.request);
-      if (question)
-        return { result: { metadata: { ...(await answerSubrequest(question, bridge, asked)) } } };
-      const answer = await askFrontend(bridge, asked);
-      const targets = await Promise.all(
-        answer.targets.map(async (target) => ({
-          ...target,
-          edge: await ofPolicies(target.edge, request.sourcePolicies, bridge),
-        })),
-      );
-      build.answer = { ...answer, targets };
-      if (request.evaluate) for (const { edge } of targets) if (edge) await evaluate(edge, bridge);
-      return { result: resultMessage(build.answer, build.refs) };
+      const result = await solved(request, build);
+      const answer = solveAnswer(request, result);
+      if (request.final) await returned(build, finalResult(request, result));
+      return answer;
     },
 
     async evaluate({ ref }, context) {
@@ -211,6 +192,38 @@ const OF_LAYOUT = 1;
 function layoutSource({ ref, sessionId, storeId }: ResolveImageConfigRequest) {
   const identifier = ref.startsWith('oci-layout://') ? ref : `oci-layout://${ref}`;
   return { identifier, attrs: { 'oci.session': sessionId, 'oci.store': storeId } };
+}
+
+/** What a graph or a frontend comes to. */
+async function solved(request: SolveRequest, build: DrivenBuild): Promise<Result> {
+  const bridge = await build.driver.bridge();
+  const question = request.frontendOpt['requestid'];
+  build.isQuestion = Boolean(question) && build.isQuestion !== false;
+  if (request.cacheImports.length > 0) await importCaches(request.cacheImports, build, bridge);
+  if (request.frontend === '') {
+    const given = parseDefinition(request.definition);
+    const edge = await ofPolicies(given, request.sourcePolicies, bridge);
+    if (edge && request.evaluate) await evaluate(edge, bridge);
+    const value = refMessage(edge, build.refs);
+    return create(ResultSchema, { result: { case: 'ref', value } });
+  }
+  const { frontend, frontendOpt: options, frontendInputs: inputs } = request;
+  for (const [name, id] of lendersOf(options)) build.lenders.set(name, id);
+  const asked = readFrontendOptions({ frontend, options, inputs }, bridge.context.request);
+  if (question) {
+    const metadata = { ...(await answerSubrequest(question, bridge, asked)) };
+    return create(ResultSchema, { metadata });
+  }
+  const answer = await askFrontend(bridge, asked);
+  const targets = await Promise.all(
+    answer.targets.map(async (target) => ({
+      ...target,
+      edge: await ofPolicies(target.edge, request.sourcePolicies, bridge),
+    })),
+  );
+  build.answer = { ...answer, targets };
+  if (request.evaluate) for (const { edge } of targets) if (edge) await evaluate(edge, bridge);
+  return resultMessage(build.answer, build.refs);
 }
 
 /** Hands a result to the build that waits for it. */

@@ -53,6 +53,7 @@ const LLB = [
   'source.git.mountsshsock',
   'source.git.subdir',
   'source.git.checksum',
+  'source.git.skipsubmodules',
   'source.http',
   'source.http.checksum',
   'source.http.perm',
@@ -61,7 +62,6 @@ const LLB = [
   'source.http.auth',
   'source.http.header',
   'source.ocilayout',
-  'source.buildop.llbfilename',
   'exec.meta.base',
   'exec.meta.cgroup.parent',
   'exec.meta.network',
@@ -90,6 +90,7 @@ const LLB = [
   'file.copy.includeexcludepatterns',
   'file.copy.alwaysreplaceexistingdestpaths',
   'file.copy.modestring',
+  'file.copy.requiredpaths',
   'file.symlink.create',
   'constraints',
   'platform',
@@ -104,8 +105,9 @@ const LLB = [
   'exporter.sourcedateepoch',
   'source.policy',
   'source.policysession',
-  // Of Control.Prune, where clients look for all that they may ask.
+  // Of Control, where clients look for all that they may ask.
   'gc.freespacefilter',
+  'history.filter',
 ];
 
 export const FRONTEND_CAPS: readonly Cap[] = FRONTEND.map(enabled);
