@@ -1,3 +1,4 @@
+import type { ConnectRouter } from '@connectrpc/connect';
 import { CancelledError } from '../base/errors.ts';
 import type { Engine } from '../builder/engine.ts';
 import { releaseMemory } from '../snapshotter/sys/release.ts';
@@ -17,6 +18,7 @@ import { Control } from './proto/control.gen.ts';
 import { LLBBridge } from './proto/gateway.gen.ts';
 import { Health } from './proto/health.gen.ts';
 import { TraceService } from './proto/trace.gen.ts';
+import { sessionMethod } from './session/session-method.ts';
 import { Sessions } from './session/sessions.ts';
 import { BuildTraces } from './trace/build-traces.ts';
 import { openSpanSender, type TraceCollector } from './trace/otlp-export.ts';
@@ -76,16 +78,16 @@ export async function serve({
     granted: entitlements,
     stopping: stopping.signal,
   };
+  const byteMethods = new Map([sessionMethod(host.sessions)]);
+  const routes = (router: ConnectRouter): void => {
+    router.service(Control, served(controlService(host), tell));
+    router.service(LLBBridge, served(bridgeService(clientBuilds(builds), workers), tell));
+    router.service(Content, served(contentService(history), tell));
+    router.service(TraceService, served(traceService(traces, sender?.send), tell));
+    router.service(Health, served(healthService(stopping.signal), tell));
+  };
   for (const address of addresses)
-    scope.use(
-      await serveGrpc(address, connections, (router) => {
-        router.service(Control, served(controlService(host), tell));
-        router.service(LLBBridge, served(bridgeService(clientBuilds(builds), workers), tell));
-        router.service(Content, served(contentService(history), tell));
-        router.service(TraceService, served(traceService(traces, sender?.send), tell));
-        router.service(Health, served(healthService(stopping.signal), tell));
-      }),
-    );
+    scope.use(await serveGrpc(address, connections, routes, byteMethods));
   scope.defer(async () => {
     stopping.abort(new CancelledError());
     await builds.idle();

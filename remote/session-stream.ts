@@ -2,7 +2,6 @@ import { ByteStream } from '../api/grpc/byte-stream.ts';
 import type { InnerClient } from '../api/grpc/inner-client.ts';
 import { type InnerMethods, pathOf, serveInner } from '../api/grpc/inner-server.ts';
 import { Control } from '../api/proto/control.gen.ts';
-import { asBytes, encode, readFields, writeBytes } from '../solver/llb/wire.ts';
 
 const HEADER = 'x-docker-expose-session-';
 
@@ -30,26 +29,12 @@ export function openSession(
     [`${HEADER}grpc-method`]: [...answers.keys()],
   };
   const stream = server.stream(pathOf(Control.method.session), headers, ended.signal);
-  const bytes = new ByteStream(dataIn(stream.receive()));
-  const inner = serveInner(bytes, answers);
-  const sending = (async () => {
-    for await (const { data } of bytes.outgoing())
-      await stream.send(encode((out) => writeBytes(out, 1, data)));
-    stream.end();
-  })();
   // A session that breaks is missed by the build, whose error says so.
-  sending.catch(() => {});
+  const inner = serveInner(new ByteStream(stream), answers);
   return {
     [Symbol.dispose]() {
       inner[Symbol.dispose]();
       ended.abort();
     },
   };
-}
-
-async function* dataIn(messages: AsyncIterable<readonly Buffer[]>) {
-  for await (const several of messages)
-    for (const message of several)
-      for (const field of readFields(message))
-        if (field.number === 1) yield { data: asBytes(field) };
 }

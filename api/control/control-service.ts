@@ -1,10 +1,8 @@
 import type { ServiceImpl } from '@connectrpc/connect';
-import { ByteStream } from '../grpc/byte-stream.ts';
 import { historyMethods } from '../history/history-service.ts';
 import { pastStatus } from '../history/status-blob.ts';
 import type { Control } from '../proto/control.gen.ts';
 import type { WorkerRecord } from '../proto/worker.gen.ts';
-import { openClientSession } from '../session/client-session.ts';
 import { traceparentIn } from '../trace/build-spans.ts';
 import { pruned, usageRecords } from './disk-usage.ts';
 import type { OpenBuilds } from './open-builds.ts';
@@ -22,9 +20,9 @@ export interface ControlHost extends SolveHost {
   readonly stopping: AbortSignal;
 }
 
-/** # Control: builds, their progress, and the sessions of clients */
+/** # Control: builds and their progress. Sessions of clients are `sessionMethod`. */
 export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Control>> {
-  const { builds, history, sessions, version, workers } = host;
+  const { builds, history, version, workers } = host;
   return {
     async solve(request, { signal, requestHeader }) {
       const open = builds.begin(request.ref, request.frontendInputs);
@@ -49,14 +47,6 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
       }
       const open = await builds.find(ref, signal);
       for await (const events of open.status.listen(signal)) yield statusMessage(events);
-    },
-
-    async *session(requests, { requestHeader, signal }) {
-      const bytes = new ByteStream(requests);
-      using session = openClientSession(requestHeader, bytes);
-      using _open = sessions.add(session);
-      signal.addEventListener('abort', () => bytes.destroy(), { once: true });
-      yield* bytes.outgoing();
     },
 
     async listWorkers({ filter }) {

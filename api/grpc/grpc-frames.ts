@@ -57,14 +57,15 @@ export async function* messagesOf(
   stream: Http2Stream,
   peer: string,
 ): AsyncGenerator<readonly Buffer[]> {
+  using incoming = new IncomingBytes(stream);
   let waiting: Buffer[] = [];
   let have = 0;
   let need = 5;
-  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-    waiting.push(chunk);
-    have += chunk.byteLength;
+  for (let chunks = await incoming.next(); chunks; chunks = await incoming.next()) {
+    for (const chunk of chunks) have += chunk.byteLength;
+    waiting = waiting.length === 0 ? chunks : [...waiting, ...chunks];
     if (have < need) continue;
-    let rest = waiting.length === 1 ? chunk : Buffer.concat(waiting, have);
+    let rest = waiting.length === 1 ? waiting[0]! : Buffer.concat(waiting, have);
     const messages: Buffer[] = [];
     for (need = 5; rest.byteLength >= 5; need = 5) {
       need += lengthOf(rest, peer);
@@ -75,6 +76,79 @@ export async function* messagesOf(
     waiting = [rest];
     have = rest.byteLength;
     if (messages.length > 0) yield messages;
+  }
+}
+
+/** So many bytes wait for who reads them before the other side has to wait. */
+const MAX_HELD = 1 << 20;
+
+/**
+ * The bytes of a stream, as many at once as have come. The other side may write a frame for each of
+ * many small messages, and Node tells of each frame: here that costs the call of a listener, and a
+ * promise for all that one read of the socket brought.
+ */
+class IncomingBytes implements Disposable {
+  readonly #stream: Http2Stream;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #isOver = false;
+  #error: Error | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(stream: Http2Stream) {
+    this.#stream = stream;
+    if (stream.readableEnded) this.#isOver = true;
+    else if (stream.destroyed) this.#onClose();
+    stream.on('data', this.#onData).on('end', this.#onEnd);
+    stream.on('error', this.#onError).on('close', this.#onClose);
+  }
+
+  /** Undefined at the end. Rejects when the stream is closed before. */
+  async next(): Promise<Buffer[] | undefined> {
+    while (this.#chunks.length === 0) {
+      if (this.#error) throw this.#error;
+      if (this.#isOver) return undefined;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    if (this.#bytes >= MAX_HELD) this.#stream.resume();
+    this.#bytes = 0;
+    return chunks;
+  }
+
+  [Symbol.dispose](): void {
+    const stream = this.#stream;
+    stream.off('data', this.#onData).off('end', this.#onEnd);
+    stream.off('error', this.#onError).off('close', this.#onClose);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.byteLength;
+    if (this.#bytes >= MAX_HELD) this.#stream.pause();
+    this.#tell();
+  };
+
+  readonly #onEnd = (): void => {
+    this.#isOver = true;
+    this.#tell();
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#error ??= error;
+    this.#tell();
+  };
+
+  readonly #onClose = (): void => {
+    if (!this.#isOver) this.#onError(new Error('the stream was closed'));
+  };
+
+  /** Wakes who reads when all that came together is here. */
+  #tell(): void {
+    if (!this.#wake) return;
+    setImmediate(this.#wake);
+    this.#wake = undefined;
   }
 }
 

@@ -13,6 +13,7 @@ import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
 import { containErrors, grpcHandler } from './grpc-handler.ts';
 import { MAX_HEADERS } from './grpc-status.ts';
+import type { InnerMethods } from './inner-server.ts';
 import { isNetworkAddress, type ListenAddress, listenAddressText } from './listen-address.ts';
 import type { TlsIdentity } from './tls.ts';
 
@@ -40,13 +41,14 @@ export async function serveGrpc(
   address: ListenAddress,
   { tls, group, opened, closed }: GrpcServerOptions,
   routes: (router: ConnectRouter) => void,
+  byteMethods?: InnerMethods,
 ): Promise<AsyncDisposable> {
   const open = new Set<ServerHttp2Session>();
   const settings = {
     settings: { initialWindowSize: STREAM_WINDOW, maxConcurrentStreams: 1000 },
     maxSendHeaderBlockLength: MAX_HEADERS,
   };
-  const handler = grpcHandler(routes);
+  const handler = grpcHandler(routes, byteMethods);
   const server =
     tls && isNetworkAddress(address)
       ? createSecureServer({ ...settings, ...tls, requestCert: tls.ca !== undefined }, handler)

@@ -73,16 +73,34 @@ async function answered(
   headers: readonly string[],
   answer: InnerMethod | undefined,
 ): Promise<void> {
-  const over = new AbortController();
-  stream.once('close', () => over.abort());
+  // The other side may have ended the call as soon as it had begun.
+  if (stream.destroyed) return;
   let status: ConnectError | undefined;
   stream.once('wantTrailers', () => stream.sendTrailers(trailersOf(status)));
+  stream.respond({ ':status': 200, ...ANSWER_HEADERS }, { waitForTrailers: true });
+  status = await outcomeOf(stream, headers, answer);
+  if (stream.destroyed) return;
+  stream.end();
+  // What the other side still sends is not read.
+  stream.resume();
+}
+
+/** The headers of an answer. */
+export const ANSWER_HEADERS = { 'content-type': 'application/grpc' } as const;
+
+/**
+ * Has a call answered, whose headers are told and whose trailers are not. Answers how it failed, or
+ * undefined. `headers` is the list of their names and values.
+ */
+export async function outcomeOf(
+  stream: ServerHttp2Stream,
+  headers: readonly string[],
+  answer: InnerMethod | undefined,
+): Promise<ConnectError | undefined> {
+  const over = new AbortController();
+  stream.once('close', () => over.abort());
   let hasEnded = false;
   try {
-    stream.respond(
-      { ':status': 200, 'content-type': 'application/grpc' },
-      { waitForTrailers: true },
-    );
     if (!answer) throw new ConnectError('unknown method', Code.Unimplemented);
     await answer({
       stream: {
@@ -101,17 +119,14 @@ async function answered(
       metadata: (name) => valuesOf(headers, name),
       signal: over.signal,
     });
+    return undefined;
   } catch (error) {
-    status =
-      error instanceof ConnectError ? error : new ConnectError(messageOf(error), Code.Unknown);
+    return error instanceof ConnectError ? error : new ConnectError(messageOf(error), Code.Unknown);
   }
-  if (stream.destroyed) return;
-  stream.end();
-  // What the other side still sends is not read.
-  stream.resume();
 }
 
-function trailersOf(status: ConnectError | undefined): Record<string, string> {
+/** The trailers that tell how a call ended. */
+export function trailersOf(status: ConnectError | undefined): Record<string, string> {
   if (!status) return { 'grpc-status': '0' };
   const text = encodeURIComponent(status.rawMessage.slice(0, MAX_TEXT).toWellFormed());
   return { 'grpc-status': String(status.code), 'grpc-message': text };

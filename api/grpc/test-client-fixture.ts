@@ -11,7 +11,6 @@ import {
 } from '@bufbuild/protobuf';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import { BytesMessageSchema } from '../proto/control.gen.ts';
 import { Health } from '../proto/health.gen.ts';
 import { ByteStream } from './byte-stream.ts';
 import { serveStream } from './stream-server.ts';
@@ -103,17 +102,20 @@ export class TestGrpcClient implements Disposable {
     metadata.set('x-docker-expose-session-uuid', id);
     const stream = this.#client.makeBidiStreamRequest(
       '/moby.buildkit.v1.Control/Session',
-      (data: Uint8Array) =>
-        Buffer.from(toBinary(BytesMessageSchema, create(BytesMessageSchema, { data }))),
-      (bytes: Buffer) => fromBinary(BytesMessageSchema, bytes),
+      (message: Uint8Array) => Buffer.from(message),
+      (bytes: Buffer) => bytes,
       metadata,
     );
     stream.on('error', () => {});
-    const bytes = new ByteStream(stream);
-    void (async () => {
-      for await (const { data } of bytes.outgoing()) stream.write(data);
-      stream.end();
-    })();
+    const bytes = new ByteStream({
+      async send(...messages) {
+        for (const message of messages) stream.write(message);
+      },
+      end: () => void stream.end(),
+      async *receive() {
+        for await (const message of stream) yield [message as Buffer];
+      },
+    });
     serveStream(bytes, routes, { spoken: () => {}, closed: () => {} });
     return {
       [Symbol.dispose]() {

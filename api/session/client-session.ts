@@ -1,6 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { ByteStream } from '../grpc/byte-stream.ts';
 import { type InnerClient, openInnerClient } from '../grpc/inner-client.ts';
+import type { AnsweredCall } from '../grpc/inner-server.ts';
 import { Health } from '../proto/health.gen.ts';
 
 /**
@@ -26,18 +27,21 @@ const PREFIX = 'x-docker-expose-session-';
 const MAX_TEXT = 1024;
 
 /** Opens the connection inside a `Session` stream. Throws a ConnectError for headers that lie. */
-export function openClientSession(headers: Headers, bytes: ByteStream): ClientSession {
+export function openClientSession(
+  metadata: AnsweredCall['metadata'],
+  bytes: ByteStream,
+): ClientSession {
   const text = (name: string) => {
-    const value = headers.get(`${PREFIX}${name}`) ?? '';
+    const value = metadata(`${PREFIX}${name}`).join(', ');
     if (value.length > MAX_TEXT)
       throw new ConnectError(`the header ${PREFIX}${name} is too long`, Code.InvalidArgument);
     return value;
   };
   const id = text('uuid');
   if (id === '') throw new ConnectError('the session has no id', Code.InvalidArgument);
-  const methods = headers.get(`${PREFIX}grpc-method`) ?? '';
+  const methods = metadata(`${PREFIX}grpc-method`).flatMap((value) => value.split(','));
   // Go writes the names of methods in lower case here and there.
-  const supported = new Set(methods.split(',').map((method) => method.trim().toLowerCase()));
+  const supported = new Set(methods.map((method) => method.trim().toLowerCase()));
   const client = openInnerClient(bytes);
   const watch = watched(client);
   return {
