@@ -23,6 +23,8 @@ export interface Deflater extends Disposable {
    * its length.
    */
   member(input: Uint8Array, output: Uint8Array): Promise<number>;
+  /** The same on this thread, for a few kilobytes. Not while a call of `member` runs. */
+  memberNow(input: Uint8Array, output: Uint8Array): number;
   /** The bytes that `output` must have for `size` bytes of input. */
   bound(size: number): number;
 }
@@ -66,13 +68,19 @@ export function openDeflater(path: string, level: number): () => Deflater {
           isBusy = false;
           freeOnceIdle();
         });
-        if (Number(length) === 0) throw new Error('libdeflate found its output buffer too small');
-        return Number(length);
+        return written(length);
       },
+      memberNow: (input, output) =>
+        written(compress(compressor, input, input.byteLength, output, output.byteLength)),
       [Symbol.dispose]() {
         isOver = true;
         freeOnceIdle();
       },
     };
   };
+}
+
+function written(length: unknown): number {
+  if (Number(length) === 0) throw new Error('libdeflate found its output buffer too small');
+  return Number(length);
 }

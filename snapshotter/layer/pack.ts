@@ -3,6 +3,7 @@ import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import type { Digest } from '../../base/digest.ts';
 import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
+import { EarlyWriteBack } from '../sys/early-write-back.ts';
 import type { JobContext } from '../workers/job.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
 import { hashPieces } from './hash.ts';
@@ -130,7 +131,7 @@ export async function encodeTo(
     out.write(encoder.finish());
     return { diffId: digestOf(tar), ...out.finish() };
   } finally {
-    out.close();
+    await out.close();
   }
 }
 
@@ -162,17 +163,20 @@ class Ring {
 class HashedFile {
   readonly #fd: number;
   readonly #hash = createHash('sha256');
+  readonly #writeBack: EarlyWriteBack;
   #size = 0;
   #open = true;
 
   constructor(path: string) {
     this.#fd = openSync(path, 'w', 0o600);
+    this.#writeBack = new EarlyWriteBack(this.#fd);
   }
 
   write(bytes: Uint8Array): void {
     this.#hash.update(bytes);
     this.#size += bytes.byteLength;
     for (let at = 0; at < bytes.byteLength; ) at += writeSync(this.#fd, bytes, at);
+    this.#writeBack.wrote(bytes.byteLength);
   }
 
   finish(): { digest: Digest; size: number } {
@@ -180,8 +184,10 @@ class HashedFile {
     return { digest: digestOf(this.#hash), size: this.#size };
   }
 
-  close(): void {
-    if (this.#open) closeSync(this.#fd);
+  async close(): Promise<void> {
+    if (!this.#open) return;
     this.#open = false;
+    await this.#writeBack.settled();
+    closeSync(this.#fd);
   }
 }
