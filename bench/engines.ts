@@ -1,9 +1,7 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, globSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { launch } from '../snapshotter/sys/launch.ts';
-import { bind } from '../snapshotter/sys/native.ts';
+import { type Run, timed } from './timed.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -17,8 +15,8 @@ export interface Engine {
   build(directory: string, options?: BuildOptions): Promise<Run>;
   /** Loads the image of an OCI archive under the name `name`. */
   load(directory: string, archive: string, name: string): Promise<void>;
-  /** Removes an image and the build cache, so that the next pull downloads everything. */
-  forget(directory: string, name: string): Promise<void>;
+  /** Removes images and the build cache, so that the next pull downloads everything. */
+  forget(directory: string, names: readonly string[]): Promise<void>;
   /** Removes the build cache and keeps the images. */
   forgetSteps(directory: string): Promise<void>;
   /** Downloads an image from a registry and unpacks it. */
@@ -40,141 +38,6 @@ export interface BuildOptions {
   readonly cacheTo?: string;
   /** Import a cache from this directory. */
   readonly cacheFrom?: string;
-}
-
-/** The result of one run. */
-export interface Run {
-  /** Wall time in milliseconds. 0 when memory was measured. */
-  readonly ms: number;
-  /**
-   * The peak memory of the process tree in MB, without that of a daemon. 0 when time was measured.
-   */
-  readonly peakMb: number;
-}
-
-/**
- * Whether memory is measured instead of time. Time is not measured then, because the kernel slows
- * down a process while its pages are counted (by 60 % for a build of 80 ms).
- */
-export const memory = { isMeasured: false };
-
-/**
- * Runs a command without a shell in the directory `cwd`. Measures the wall time, or the peak memory
- * of its process tree. Throws when the command fails.
- */
-export function timed(
-  command: readonly string[],
-  cwd: string,
-  env: NodeJS.ProcessEnv = {},
-): Promise<Run> {
-  return memory.isMeasured ? measureMemory(command, cwd, env) : measureTime(command, cwd, env);
-}
-
-const wait4 = bind('int wait4(int, void *, int, void *)');
-
-/**
- * Runs a command with posix_spawn(3) and waits for it. Node's own spawn would add 10 ms, because it
- * copies the page tables of this process.
- */
-async function measureTime(
-  command: readonly string[],
-  cwd: string,
-  env: NodeJS.ProcessEnv,
-): Promise<Run> {
-  const [name = '', ...args] = command;
-  const outputPath = join(tmpdir(), `kiln-bench-${process.pid}.out`);
-  const [input, output] = [openSync('/dev/null', 'r'), openSync(outputPath, 'w')];
-  const home = process.cwd();
-  const status = Buffer.alloc(4);
-  let ms: number;
-  try {
-    process.chdir(cwd);
-    const path = programOf(name);
-    const variables = Object.entries({ ...process.env, ...env }).map(
-      ([key, value]) => `${key}=${value}`,
-    );
-    const started = performance.now();
-    const pid = launch({ path, args, env: variables, stdio: [input, output, output] });
-    wait4(pid, status, 0, null);
-    ms = performance.now() - started;
-  } finally {
-    process.chdir(home);
-    closeSync(input);
-    closeSync(output);
-  }
-  const text = readFileSync(outputPath, 'utf8');
-  rmSync(outputPath);
-  if (status.readInt32LE(0) !== 0)
-    throw new Error(
-      `${command.join(' ')} ended with status ${status.readInt32LE(0)}:\n${text.slice(-4000)}`,
-    );
-  return { ms, peakMb: 0 };
-}
-
-function programOf(name: string): string {
-  if (name.includes('/')) return name;
-  const found = (process.env['PATH'] ?? '').split(':').map((directory) => join(directory, name));
-  return found.find((path) => existsSync(path)) ?? name;
-}
-
-async function measureMemory(
-  command: readonly string[],
-  cwd: string,
-  env: NodeJS.ProcessEnv,
-): Promise<Run> {
-  const child = spawn(command[0]!, command.slice(1), {
-    cwd,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  child.stdout.on('data', (data) => (output += data));
-  child.stderr.on('data', (data) => (output += data));
-  const sampler = new MemorySampler(child);
-  const code = await new Promise<number | null>((done, fail) =>
-    child.once('error', fail).once('close', done),
-  );
-  const peakMb = sampler.stop();
-  if (code !== 0)
-    throw new Error(`${command.join(' ')} ended with ${code}:\n${output.slice(-4000)}`);
-  return { ms: 0, peakMb };
-}
-
-/**
- * Measures the memory of a process and its descendants every 50 ms. It sums their proportional set
- * sizes, so that shared pages count once.
- */
-class MemorySampler {
-  #peak = 0;
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(child: ChildProcess) {
-    this.#timer = setInterval(() => {
-      this.#peak = Math.max(this.#peak, treeMemory(child.pid ?? 0));
-    }, 50);
-  }
-
-  stop(): number {
-    clearInterval(this.#timer);
-    return this.#peak / 1024;
-  }
-}
-
-function treeMemory(pid: number): number {
-  let sum = 0;
-  const queue = [pid];
-  for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
-    try {
-      sum += Number(
-        /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${at}/smaps_rollup`, 'utf8'))?.[1] ?? 0,
-      );
-      for (const file of globSync(`/proc/${at}/task/*/children`))
-        queue.push(...readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number));
-    } catch {
-      // The process has ended meanwhile.
-    }
-  }
-  return sum;
 }
 
 /** Returns the flags of a build, which are the same for Kiln and Docker. */
@@ -204,7 +67,12 @@ function outputOf({
 async function both(first: Promise<Run>, second: () => Promise<Run>): Promise<Run> {
   const one = await first;
   const two = await second();
-  return { ms: one.ms + two.ms, peakMb: Math.max(one.peakMb, two.peakMb) };
+  return {
+    ms: one.ms + two.ms,
+    cpuMs: one.cpuMs + two.cpuMs,
+    peakMb: Math.max(one.peakMb, two.peakMb),
+    rssMb: Math.max(one.rssMb, two.rssMb),
+  };
 }
 
 export function kiln(store: string): Engine {
@@ -286,10 +154,10 @@ export function docker(prefix: readonly string[]): Engine {
       timed([...prefix, ...common, ...outputOf(options), '.'], directory),
     load: async (directory, archive) =>
       void (await timed([...prefix, 'load', '--quiet', '--input', archive], directory)),
-    forget: async (directory, name) => {
+    forget: async (directory, names) => {
       await timed([...prefix, 'builder', 'prune', '-af'], directory);
-      await timed([...prefix, 'image', 'rm', '-f', name], directory).catch(() => {});
-      await timed([...prefix, 'image', 'rm', '-f', 'bench'], directory).catch(() => {});
+      for (const name of ['bench', ...names])
+        await timed([...prefix, 'image', 'rm', '-f', name], directory).catch(() => {});
       await timed([...prefix, 'image', 'prune', '-f'], directory);
     },
     forgetSteps: async (directory) =>
@@ -297,6 +165,12 @@ export function docker(prefix: readonly string[]): Engine {
     pull: (directory, name) => timed([...prefix, 'pull', '--quiet', name], directory),
     version: (directory) => timed([...prefix, '--version'], directory),
   };
+}
+
+/** The hard limit of this process, as /proc/self/limits has it. */
+function hardLimit(what: 'processes'): string {
+  const limits = readFileSync('/proc/self/limits', 'utf8');
+  return new RegExp(`^Max ${what} +\\S+ +(\\d+)`, 'm').exec(limits)?.[1] ?? '65536';
 }
 
 export function buildah(prefix: readonly string[]): Engine {
@@ -310,6 +184,8 @@ export function buildah(prefix: readonly string[]): Engine {
             ? (tag ?? 'bench')
             : 'bench-push';
       const common = ['build', '--layers', '--quiet', '--network', 'host', '--tls-verify=false'];
+      // Its own default may be above what this machine allows.
+      const limits = ['--ulimit', `nproc=${hardLimit('processes')}`];
       // A build for several platforms adds its images to a manifest list, so the list of the last
       // build is removed first.
       if (platforms !== undefined)
@@ -319,7 +195,7 @@ export function buildah(prefix: readonly string[]): Engine {
           ? ['-t', archive ? `oci-archive:${archive}` : name]
           : ['--manifest', name];
       const flags = platforms === undefined ? [] : ['--platform', platforms];
-      const built = timed([...prefix, ...common, ...flags, ...target, '.'], directory);
+      const built = timed([...prefix, ...common, ...limits, ...flags, ...target, '.'], directory);
       if (push === undefined) return built;
       const send = platforms === undefined ? ['push'] : ['manifest', 'push', '--all'];
       return both(built, () =>
@@ -344,9 +220,9 @@ export function buildah(prefix: readonly string[]): Engine {
           .split('\n')[0] ?? '';
       await timed([...prefix, 'tag', id, name], directory).catch(() => {});
     },
-    forget: async (directory, name) => {
-      await timed([...prefix, 'rmi', '-f', 'bench'], directory).catch(() => {});
-      await timed([...prefix, 'rmi', '-f', name], directory).catch(() => {});
+    forget: async (directory, names) => {
+      for (const name of ['bench', ...names])
+        await timed([...prefix, 'rmi', '-f', name], directory).catch(() => {});
       await timed([...prefix, 'prune', '-f'], directory).catch(() => {});
     },
     forgetSteps: async (directory) => void (await timed([...prefix, 'prune', '-f'], directory)),

@@ -1,8 +1,8 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Case, CaseContext } from '../case.ts';
-import { TAG } from '../debian.ts';
-import { type Run, timed } from '../engines.ts';
+import { execFileSync } from 'node:child_process';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Case, CaseContext, Floor } from '../case.ts';
+import { unpacked } from '../floors.ts';
 
 /**
  * Writes a Dockerfile whose step makes a file of 1 GB: random text by busybox's awk, different in
@@ -21,7 +21,7 @@ function gigabyte(context: CaseContext, run: number): void {
   writeFileSync(join(context.directory, 'data.awk'), `${script}\n`);
   writeFileSync(
     join(context.directory, 'Dockerfile'),
-    'FROM busybox\n' +
+    `FROM ${context.base('busybox')}\n` +
       'COPY data.awk /\n' +
       'RUN awk -f /data.awk > /part && while [ $(stat -c %s /part) -lt 1000000000 ]; do cat ' +
       `/part >> /big-${context.nonce(run)}; [ $(stat -c %s /big-${context.nonce(run)}) -ge ` +
@@ -35,55 +35,38 @@ const unavailable = (context: CaseContext) =>
 /** A repository that no other engine or session uses. */
 const pushed = (context: CaseContext) => `${context.registry}/bench/${context.nonce(0)}:1`;
 
-const debian = (context: CaseContext) => `${context.registry}/debian:${TAG}`;
+/** The file that a step wrote, for floors. */
+const bigFile = (context: CaseContext) => join(context.disk, 'big');
 
-/**
- * The floor of a pull: unpacks the layers of the Debian image with tar, on the disk of the store.
- * They are downloaded before the time is measured.
- */
-async function unpackedByTar(context: CaseContext): Promise<Run> {
-  const base = `http://${context.registry}/v2/debian`;
-  const accept = { headers: { accept: 'application/vnd.oci.image.manifest.v1+json' } };
-  const manifest = (await (await fetch(`${base}/manifests/${TAG}`, accept)).json()) as {
-    layers: { digest: string }[];
-  };
-  const files = await Promise.all(
-    manifest.layers.map(async ({ digest }, index) => {
-      const path = join(context.directory, `layer-${index}.tar.gz`);
-      writeFileSync(
-        path,
-        Buffer.from(await (await fetch(`${base}/blobs/${digest}`)).arrayBuffer()),
-      );
-      return path;
-    }),
-  );
-  const target = join(context.store, 'floor');
-  mkdirSync(target, { recursive: true });
-  try {
-    const script =
-      'target=$1; shift; for layer in "$@"; do zcat "$layer" | tar -x -C "$target"; done';
-    return await timed(['sh', '-c', script, 'sh', target, ...files], context.directory);
-  } finally {
-    rmSync(target, { recursive: true, force: true });
-  }
-}
-
-export const byteCases: readonly Case[] = [
-  {
-    name: 'gigabyte-run',
-    title: 'RUN writes 1 GB, no export',
-    images: ['busybox'],
-    prepare: () => {},
-    before: async (context, _engine, run) => gigabyte(context, run),
-    run: (context, engine) => engine.build(context.directory),
+/** A file of 1 GB like the step's, packed. It is made once, and not in the timed part. */
+const packed = (command: string): Floor => ({
+  title: `\`tar -c | ${command}\``,
+  script(context) {
+    const path = bigFile(context);
+    if (!existsSync(path)) {
+      gigabyte(context, 0);
+      execFileSync('sh', ['-c', MAKE_BIG, 'sh', context.directory, path]);
+    }
+    return `tar -c -C "${dirname(path)}" big | ${command} >"$SCRATCH/layer"`;
   },
-  {
-    name: 'gigabyte-archive',
-    title:
-      'the same, cached, exported as gzip OCI archive (Docker compressed it in the row ' +
-      'above already)',
+});
+
+const MAKE_BIG = `awk -f "$1/data.awk" >"$2.part" && : >"$2" &&
+  while [ $(stat -c %s "$2") -lt 1000000000 ]; do cat "$2.part" >>"$2"; done; rm "$2.part"`;
+
+const TOO_LONG = 'left out, because it takes minutes';
+const NOT_BY_BUILDAH = { buildah: TOO_LONG };
+
+function archived(compression: 'gzip' | 'zstd', target: number, command: string): Case {
+  const isGzip = compression === 'gzip';
+  return {
+    name: `gigabyte-${isGzip ? 'archive' : compression}`,
+    title: `the same, cached, exported as ${compression} OCI archive`,
     images: ['busybox'],
-    target: 12,
+    target,
+    // Docker compresses with gzip when it makes the image, and does it once more for an archive.
+    without: { ...NOT_BY_BUILDAH, ...(!isGzip && { Docker: TOO_LONG }) },
+    floor: packed(command),
     prepare: () => {},
     before: async (context, engine, run) => {
       rmSync(join(context.directory, 'out.tar'), { force: true });
@@ -91,15 +74,64 @@ export const byteCases: readonly Case[] = [
       // The step runs before the measurement, which is about everything except the RUN.
       await engine.build(context.directory);
     },
-    run: (context, engine) => engine.build(context.directory, { archive: 'out.tar' }),
+    run: (context, engine) =>
+      engine.build(context.directory, {
+        archive: isGzip ? 'out.tar' : 'out.tar,compression=zstd',
+      }),
+  };
+}
+
+function pullCase(image: string, title: string, withStep: boolean): Case {
+  const name = image === 'debian' ? '' : `-${image}`;
+  return {
+    name: withStep ? `pull${name}-and-run` : `pull-image${name}`,
+    title: withStep ? `pull ${title}, one RUN` : `pull ${title}`,
+    images: [],
+    pulls: [image],
+    places: withStep ? ['registry', 'token', 'latency'] : ['registry'],
+    target: { floors: 1.2 },
+    memoryGoal: 150,
+    prepare: () => {},
+    before: async (context, engine, run) => {
+      writeFileSync(
+        join(context.directory, 'Dockerfile'),
+        `FROM ${context.base(image)}\nRUN true ${context.nonce(run)}\n`,
+      );
+      await engine.forget(context.directory, context.names(image));
+    },
+    run: (context, engine) =>
+      withStep
+        ? engine.build(context.directory)
+        : engine.pull(context.directory, context.base(image)),
+    floor: unpacked(image, withStep),
+  };
+}
+
+export const pullCases: readonly Case[] = [
+  pullCase('debian', 'the Debian image', false),
+  pullCase('debian', 'the Debian image', true),
+  pullCase('node', 'the Node image', true),
+];
+
+export const byteCases: readonly Case[] = [
+  {
+    name: 'gigabyte-run',
+    title: 'RUN writes 1 GB, no export',
+    images: ['busybox'],
+    without: NOT_BY_BUILDAH,
+    prepare: () => {},
+    before: async (context, _engine, run) => gigabyte(context, run),
+    run: (context, engine) => engine.build(context.directory),
   },
+  archived('gzip', 8, 'gzip -6'),
+  archived('zstd', 3.4, 'zstd -q -3'),
   {
     name: 'gigabyte-push',
-    title:
-      'the same, cached, pushed with gzip to a registry on this machine (Docker compressed ' +
-      'it beforehand)',
+    title: 'the same, cached, pushed with gzip',
     images: ['busybox'],
-    target: 12,
+    target: 8,
+    without: { ...NOT_BY_BUILDAH, Docker: 'it compressed the layer when it made the image' },
+    floor: packed('gzip -6'),
     unavailable,
     prepare: () => {},
     before: async (context, engine, run) => {
@@ -117,10 +149,14 @@ export const byteCases: readonly Case[] = [
     images: ['busybox'],
     target: 0.3,
     unavailable,
+    floor: {
+      title: 'one HEAD by curl',
+      script: ({ registry }) => registry && `curl -sI -o /dev/null http://${registry}/v2/`,
+    },
     prepare: (context) =>
       writeFileSync(
         join(context.directory, 'Dockerfile'),
-        `FROM busybox\nRUN echo ${context.nonce(0)} > /made\n`,
+        `FROM ${context.base('busybox')}\nRUN echo ${context.nonce(0)} > /made\n`,
       ),
     before: async (context, engine) =>
       void (await engine.build(context.directory, { push: pushed(context) })),
@@ -135,7 +171,7 @@ export const byteCases: readonly Case[] = [
     prepare: (context) =>
       writeFileSync(
         join(context.directory, 'Dockerfile'),
-        'FROM --platform=$BUILDPLATFORM busybox AS made\n' +
+        `FROM --platform=$BUILDPLATFORM ${context.base('busybox')} AS made\n` +
           'ARG TARGETARCH\n' +
           `RUN echo ${context.nonce(0)} $TARGETARCH > /made\n` +
           'FROM scratch\n' +
@@ -151,31 +187,5 @@ export const byteCases: readonly Case[] = [
         push: pushed(context),
         platforms: 'linux/amd64,linux/arm64',
       }),
-  },
-  {
-    name: 'pull-image',
-    title: 'pull and unpack of the Debian image; the floor is `zcat` into `tar -x`',
-    images: [],
-    target: { floors: 1.2 },
-    unavailable,
-    prepare: () => {},
-    before: (context, engine) => engine.forget(context.directory, debian(context)),
-    run: (context, engine) => engine.pull(context.directory, debian(context)),
-    floor: unpackedByTar,
-  },
-  {
-    name: 'pull-and-run',
-    title: 'pull and unpack of the Debian image, and one RUN',
-    images: [],
-    unavailable,
-    prepare: () => {},
-    before: async (context, engine, run) => {
-      writeFileSync(
-        join(context.directory, 'Dockerfile'),
-        `FROM ${debian(context)}\nRUN true ${context.nonce(run)}\n`,
-      );
-      await engine.forget(context.directory, debian(context));
-    },
-    run: (context, engine) => engine.build(context.directory),
   },
 ];

@@ -3,7 +3,8 @@ import { cpSync, existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { asUser, done, prepared } from '../../test/user.ts';
 import type { Case, CaseContext } from '../case.ts';
-import type { Run } from '../engines.ts';
+import { bareSteps } from '../floors.ts';
+import type { Run } from '../timed.ts';
 
 /*
  * These cases measure the overhead of one RUN: namespaces, a network, the mount of its root file
@@ -15,19 +16,24 @@ const MANY = 40;
 /** Builds the context in a directory. */
 type Build = (directory: string) => Promise<Run>;
 
-function dockerfile(directory: string, count: number, nonce: string): void {
+function dockerfile(directory: string, base: string, count: number, nonce: string): void {
   const steps = Array.from({ length: count }, (_, index) => `RUN true ${nonce} ${index}`);
-  writeFileSync(join(directory, 'Dockerfile'), `${['FROM busybox', ...steps].join('\n')}\n`);
+  writeFileSync(join(directory, 'Dockerfile'), `${[`FROM ${base}`, ...steps].join('\n')}\n`);
 }
 
-async function perStep({ directory, nonce }: CaseContext, run: number, build: Build): Promise<Run> {
+async function perStep(
+  { directory, nonce, base }: CaseContext,
+  run: number,
+  build: Build,
+): Promise<Run> {
   const measure = async (count: number) => {
-    dockerfile(directory, count, `${nonce(run)}of${count}`);
+    dockerfile(directory, base('busybox'), count, `${nonce(run)}of${count}`);
     return await build(directory);
   };
   const few = await measure(FEW);
   const many = await measure(MANY);
-  return { ms: (many.ms - few.ms) / (MANY - FEW), peakMb: Math.max(few.peakMb, many.peakMb) };
+  const each = (what: 'ms' | 'cpuMs') => (many[what] - few[what]) / (MANY - FEW);
+  return { ms: each('ms'), cpuMs: each('cpuMs'), peakMb: 0, rssMb: 0 };
 }
 
 /** The ordinary user of the rootless case, while the case runs. */
@@ -46,7 +52,7 @@ async function ordinaryUser(): Promise<NonNullable<typeof user>> {
       cpSync(join(directory, 'Dockerfile'), rig.path('c/Dockerfile'));
       const started = performance.now();
       await done(asUser(rig, 'with ids', 'build', '--progress', 'quiet', 'c'));
-      return { ms: performance.now() - started, peakMb: 0 };
+      return { ms: performance.now() - started, cpuMs: 0, peakMb: 0, rssMb: 0 };
     },
     [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
   };
@@ -66,6 +72,7 @@ export const overheadCases: readonly Case[] = [
       'one more `RUN true`, cold; Kiln with a private network, the peers with the host network',
     images: ['busybox'],
     target: 0.025,
+    floor: bareSteps(1),
     prepare: () => {},
     before: async (context, engine, run) => {
       if (run === 0) await perStep(context, -1, (directory) => engine.build(directory));
