@@ -101,8 +101,8 @@ function lending(bridge: Bridge, directories: ReadonlyMap<string, LocalContext['
   const { context, locals } = bridge;
   for (const [name, find] of directories)
     locals.set(name, async (wanted) => {
-      const { path, remembered } = await find(wanted);
-      return { kind: 'directory', root: path, ...(remembered && { memory: path }) };
+      const { path, remembered, version } = await find(wanted);
+      return { kind: 'directory', root: path, ...(remembered && { memory: path, version }) };
     });
   const { session } = context;
   const lent: Session = {

@@ -165,12 +165,12 @@ function frontendFor(
 
 function directoryOf({ find, filter, onRead }: LocalSource): LocalDirectory {
   return async (wanted) => {
-    const { path, remembered, received } = await find(wanted);
+    const { path, remembered, version, received } = await find(wanted);
     return {
       kind: 'directory',
       root: path,
       ...(filter && { filter: withReasons(filter) }),
-      ...(remembered && { memory: path }),
+      ...(remembered && { memory: path, version }),
       received,
       ...(onRead && { onRead }),
     };

@@ -31,14 +31,22 @@ export interface Tree {
    * never seen again.
    */
   readonly memory?: string;
+  /**
+   * For a tree with a `memory` that only Kiln writes to: another text whenever anything in the tree
+   * has changed. Digests are remembered by it, and the tree is not walked for them.
+   */
+  readonly version?: string;
   /** Hides paths from the build (`.dockerignore`). Paths are relative and `/`-separated. */
   readonly filter?: TreeFilter;
   /** True for a local directory: all files count as owned by 0:0, whoever owns them on the host. */
   readonly rootOwned?: boolean;
   /** True for a copy of a directory that has only the files that the build named. */
   readonly isPartial?: boolean;
-  /** Called with the files of each selection that is read. */
-  readonly onRead?: (sources: readonly SelectedSource[]) => void;
+  /**
+   * Called with the files of each selection that is read. Answers whether it is to be called for
+   * the same files again, in the next build.
+   */
+  readonly onRead?: (sources: readonly SelectedSource[]) => boolean;
 }
 
 export interface TreeFilter {

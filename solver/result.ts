@@ -27,6 +27,8 @@ export interface DirectoryResult {
   readonly filter?: TreeFilter;
   /** The name under which digests of its files are kept from build to build. */
   readonly memory?: string;
+  /** See `Tree.version`. */
+  readonly version?: string | undefined;
   /** Called with the files of each selection that a step reads. */
   readonly onRead?: Tree['onRead'];
 }

@@ -35,12 +35,13 @@ const MIN_BYTES = 10_000_000;
 export function bulkWarnings(
   ignore: IgnoreFile | undefined,
   progress: ProgressSink,
-): (sources: readonly SelectedSource[]) => void {
+): (sources: readonly SelectedSource[]) => boolean {
   const warned = new Set<string>();
   const mentioned = (name: string) =>
     ignore?.patterns.some(({ text }) => text.split('/').includes(name)) ?? false;
   return (sources) => {
-    for (const { path, files, size } of bulkIn(sources)) {
+    const bulk = bulkIn(sources);
+    for (const { path, files, size } of bulk) {
       const name = path.slice(path.lastIndexOf('/') + 1);
       if (warned.has(path) || mentioned(name)) continue;
       warned.add(path);
@@ -54,6 +55,7 @@ export function bulkWarnings(
         ],
       });
     }
+    return bulk.length > 0;
   };
 }
 

@@ -60,8 +60,9 @@ export async function lendToSteps(
         : undefined;
       if (local) return await local(wanted);
       // A graph that no frontend made names directories of the caller as they are.
-      const { path, remembered, received } = await session.directory(name, wanted);
-      return { kind: 'directory', root: path, received, ...(remembered && { memory: path }) };
+      const { path, remembered, version, received } = await session.directory(name, wanted);
+      const memory = remembered && { memory: path, version };
+      return { kind: 'directory', root: path, received, ...memory };
     },
     async layout(name, digest) {
       const found = layouts.get(name);

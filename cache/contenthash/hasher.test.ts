@@ -230,4 +230,66 @@ test('a directory that is replaced by a link after the walk is not followed', (w
   );
 });
 
+test('a tree of the same version is not walked, and one of another version is', async (world) => {
+  const first = await digest(world, { version: '1' });
+  // Nobody but Kiln writes to such a tree: only the version says that it has changed.
+  writeFileSync(join(world.root, 'b'), 'other');
+  assert.is(await digest(world, { version: '1' }), first);
+  const other = await digest(world, { version: '2' });
+  assert.is.not(other, first);
+  assert.is(other, await digest(world, { memory: 'new' }));
+  assert.is(await digest(world, { version: '2' }), other);
+});
+
+test('selections, filters and owners have digests of their own in one version', async (world) => {
+  const filter = { id: 'no b', includes: (path: string) => path !== 'b', prune: () => true };
+  const digests = new Set<string>();
+  for (const tree of [{}, { filter }, { filter: { ...filter, id: 'x', includes: () => true } }])
+    for (const selection of [{}, { paths: ['/dir'] }, { exclude: ['b', 'link'] }])
+      digests.add(await digest(world, { version: '1', ...tree }, selection));
+  for (const tree of [{}, { filter }])
+    for (const selection of [{}, { paths: ['/dir'] }])
+      assert.is(
+        await digest(world, { version: '1', ...tree }, selection),
+        await digest(world, { memory: 'new', ...tree }, selection),
+      );
+  // All, without b, without b and the link; and the directory.
+  assert.is(digests.size, 4);
+});
+
+test('a remembered digest that is damaged is not used', async (world) => {
+  const first = await digest(world, { version: '1' });
+  writeFileSync(join(world.root, 'b'), 'other');
+  for (const name of readdirSync(world.memory).filter((name) => name.startsWith('of-'))) {
+    const text = readFileSync(join(world.memory, name), 'utf8');
+    writeFileSync(join(world.memory, name), text.replace(first.slice(-4), '0000'));
+  }
+  assert.is(await digest(world, { version: '1' }), await digest(world, { memory: 'new' }));
+});
+
+test('who copies a remembered selection gets its files, if they are those', async (world) => {
+  const tree = { root: world.root, memory: 'ctx', version: '1' };
+  const known = await digest(world, tree);
+  const found = await createContentHasher({ directory: world.memory }).read(tree, ALL);
+  assert.is(found.digest, known);
+  const fresh = await createContentHasher({ directory: undefined }).read(tree, ALL);
+  assert.equal(found.contents.digests, fresh.contents.digests);
+  assert.equal(
+    found.sources.flatMap(({ entries }) => entries.map(({ path }) => path)),
+    ['', 'b', 'dir', 'dir/a', 'link'],
+  );
+  const again = await createContentHasher({ directory: world.memory }).read(tree, ALL);
+  writeFileSync(join(world.root, 'b'), 'other');
+  assert.throws(() => again.sources, /changed while it was being read/);
+});
+
+test('a selection of which its build has something to tell is walked each time', async (world) => {
+  const told: number[] = [];
+  for (const isToldAgain of [true, false, false]) {
+    const onRead = () => told.push(1) > 0 && isToldAgain;
+    await digest(world, { version: '1', onRead });
+  }
+  assert.is(told.length, 2);
+});
+
 test.run();

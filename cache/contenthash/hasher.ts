@@ -2,11 +2,13 @@ import { join } from 'node:path';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { divide } from '../../base/divide.ts';
 import type { ContentHasher, Selection, Tree } from '../contenthash.ts';
+import { contextChanged } from '../select/changed.ts';
 import type { Entry } from '../select/entry.ts';
 import { select } from '../select/select.ts';
 import type { SelectedSource } from '../select/selected-source.ts';
 import { type HashFile, type HashJob, hashFiles } from './filehash.ts';
 import { racyGuard } from './racy.ts';
+import { SelectionDigests, selectionName } from './selection-digests.ts';
 import { type Contents, makeContents, openStatCache, RACY, type StatCache } from './statcache.ts';
 import { digestSelection } from './treehash.ts';
 
@@ -66,32 +68,107 @@ export function createContentHasher(options: HasherOptions): SelectionHasher {
     }
     return cache;
   };
+  const selections = new Map<string, SelectionDigests>();
+  const digestsOf = (memory: string): SelectionDigests => {
+    let digests = selections.get(memory);
+    if (!digests) {
+      const file = options.directory && join(options.directory, `of-${hexOf(digestOf(memory))}`);
+      selections.set(memory, (digests = new SelectionDigests(file)));
+    }
+    return digests;
+  };
   const read = async (
     tree: Tree,
     selection: Selection,
     signal?: AbortSignal,
   ): Promise<HashedSelection> => {
+    const { memory, version } = tree;
+    if (memory === undefined || version === undefined)
+      return (await walk(tree, selection, signal)).hashed;
+    const digests = digestsOf(memory);
+    const name = selectionName(tree, selection);
+    const digest = digests.find(version, name);
+    if (digest) return new LaterContents(digest, tree, selection, () => cacheOf(tree));
+    const { hashed, isToldAgain } = await walk(tree, selection, signal);
+    if (!isToldAgain) digests.keep(version, name, hashed.digest);
+    return hashed;
+  };
+  const walk = async (
+    tree: Tree,
+    selection: Selection,
+    signal?: AbortSignal,
+  ): Promise<{ readonly hashed: HashedSelection; readonly isToldAgain: boolean }> => {
     signal?.throwIfAborted();
-    const sources = select(tree, selection);
-    tree.onRead?.(sources);
     const cache = cacheOf(tree);
-    const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
-    const missing: Entry[] = [];
-    for (const source of sources)
-      for (const entry of source.entries) lookup(entry, cache, contents, missing);
+    const { sources, contents, missing } = lookedUp(tree, selection, cache);
+    const isToldAgain = tree.onRead?.(sources) === true;
     // Something has changed, so a copy will follow, and there are many files: the threads start
     // while a few files are hashed here.
     if (missing.length > 0 && contents.flags.length > INLINE_FILES) options.pool?.warm?.();
     if (missing.length > 0) await hashMissing(tree, missing, cache, contents, options.pool, signal);
-    return { digest: digestSelection(sources, contents), sources, contents };
+    const digest = digestSelection(sources, contents);
+    return { hashed: { digest, sources, contents }, isToldAgain };
   };
   return {
     read,
     digest: async (tree, selection, signal) => (await read(tree, selection, signal)).digest,
     save: () => {
       for (const cache of caches.values()) cache.save();
+      for (const digests of selections.values()) digests.save();
     },
   };
+}
+
+/**
+ * A selection whose digest was remembered. Its files are looked for when a step has to run that
+ * needs them.
+ */
+class LaterContents implements HashedSelection {
+  readonly digest: Digest;
+  readonly #tree: Tree;
+  readonly #selection: Selection;
+  readonly #cache: () => StatCache;
+  #found: SelectedContents | undefined;
+
+  constructor(digest: Digest, tree: Tree, selection: Selection, cache: () => StatCache) {
+    this.digest = digest;
+    this.#tree = tree;
+    this.#selection = selection;
+    this.#cache = cache;
+  }
+
+  get sources(): readonly SelectedSource[] {
+    return this.#contents().sources;
+  }
+
+  get contents(): Contents {
+    return this.#contents().contents;
+  }
+
+  /** Throws KILN_CONTEXT_CHANGED when somebody else has written to the tree. */
+  #contents(): SelectedContents {
+    if (this.#found) return this.#found;
+    const cache = this.#cache();
+    const { sources, contents, missing } = lookedUp(this.#tree, this.#selection, cache);
+    if (missing.length > 0) hashHere(this.#tree, missing, cache, contents);
+    if (digestSelection(sources, contents) !== this.digest)
+      throw contextChanged(sources[0]?.path ?? '');
+    return (this.#found = { sources, contents });
+  }
+}
+
+interface LookedUp extends SelectedContents {
+  /** The entries whose digests are not remembered. */
+  readonly missing: readonly Entry[];
+}
+
+function lookedUp(tree: Tree, selection: Selection, cache: StatCache): LookedUp {
+  const sources = select(tree, selection);
+  const contents = makeContents((sources.at(-1)?.entries.at(-1)?.index ?? -1) + 1);
+  const missing: Entry[] = [];
+  for (const source of sources)
+    for (const entry of source.entries) lookup(entry, cache, contents, missing);
+  return { sources, contents, missing };
 }
 
 function lookup(entry: Entry, cache: StatCache, contents: Contents, missing: Entry[]): void {
@@ -107,20 +184,47 @@ async function hashMissing(
   pool: HashPool | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const started = Date.now();
-  const isRacy = racyGuard(tree.root);
+  const put = placing(tree, cache, contents);
   await Promise.all(
     splitWork(missing, pool?.threads ?? 1).map(async (entries) => {
-      const job: HashJob = { root: tree.root, files: entries.map(hashFile) };
-      const result =
-        pool && missing.length > entries.length ? await pool.run(job, signal) : hashFiles(job);
-      for (const [at, entry] of entries.entries()) {
-        contents.digests.set(result.digests.subarray(at * 32, at * 32 + 32), entry.index * 32);
-        contents.flags[entry.index] = result.flags[at]! | (isRacy(entry, started) ? RACY : 0);
-        cache.remember(entry, contents, entry.index);
-      }
+      const job = hashJob(tree, entries);
+      put(
+        entries,
+        pool && missing.length > entries.length ? await pool.run(job, signal) : hashFiles(job),
+      );
     }),
   );
+}
+
+/** Like `hashMissing`, on this thread. */
+function hashHere(
+  tree: Tree,
+  missing: readonly Entry[],
+  cache: StatCache,
+  contents: Contents,
+): void {
+  placing(tree, cache, contents)(missing, hashFiles(hashJob(tree, missing)));
+}
+
+/** Returns what puts the digests of entries, which are read from now on, where they belong. */
+function placing(
+  tree: Tree,
+  cache: StatCache,
+  contents: Contents,
+): (entries: readonly Entry[], result: Contents) => void {
+  const started = Date.now();
+  const isRacy = racyGuard(tree.root);
+  return (entries, result) => {
+    for (const [at, entry] of entries.entries()) {
+      contents.digests.set(result.digests.subarray(at * 32, at * 32 + 32), entry.index * 32);
+      contents.flags[entry.index] = result.flags[at]! | (isRacy(entry, started) ? RACY : 0);
+      cache.remember(entry, contents, entry.index);
+    }
+  };
+}
+
+function hashJob(tree: Tree, entries: readonly Entry[]): HashJob {
+  return { root: tree.root, files: entries.map(hashFile) };
 }
 
 /**

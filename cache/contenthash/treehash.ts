@@ -9,7 +9,7 @@ import { type Contents, HAS_XATTRS } from './statcache.ts';
  * Raised whenever the input or the form of the digest changes, so that an old record cannot match a
  * new key.
  */
-const VERSION = 2;
+export const TREE_DIGEST_VERSION = 2;
 
 const KIND = { file: 1, directory: 2, symlink: 3, fifo: 4, socket: 5, char: 6, block: 7 } as const;
 
@@ -19,7 +19,7 @@ const NUMBERS = 16;
 /** The digest of a selection, from the digest of each file and directory by index. */
 export function digestSelection(sources: readonly SelectedSource[], contents: Contents): Digest {
   const hash = new FrameHash(NUMBERS * (contents.flags.length + sources.length + 1))
-    .u32(VERSION)
+    .u32(TREE_DIGEST_VERSION)
     .u32(sources.length);
   for (const source of sources) {
     // The name that the copy gets in a directory.

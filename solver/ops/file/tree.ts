@@ -14,6 +14,7 @@ export function treeOf(input: DirectoryResult): Tree {
     // A client sends what the graph names of a directory, and no more.
     ...(input.received === undefined ? {} : { isPartial: true }),
     ...(input.memory === undefined ? {} : { memory: input.memory }),
+    ...(input.version === undefined ? {} : { version: input.version }),
     ...(input.onRead === undefined ? {} : { onRead: input.onRead }),
   };
 }
