@@ -115,6 +115,14 @@ export interface WantedFiles {
   readonly session: string;
   /** Separates transfers of one directory for different purposes. */
   readonly purpose: string;
+  /**
+   * How files that were transferred before are compared: `none` asks for all content again,
+   * `metadata` for that of files of another size, time or mode alone. The default asks for content
+   * that may have changed.
+   */
+  readonly differ?: 'none' | 'metadata' | undefined;
+  /** If given, only files that match one of these patterns are transferred; the others are told. */
+  readonly exceptMetadata?: readonly string[] | undefined;
 }
 
 /**

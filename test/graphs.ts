@@ -45,7 +45,7 @@ export function marshal(tree: Tree): Uint8Array {
   return marshalDefinition(toDefinition(tree));
 }
 
-function source(identifier: string, attrs: Readonly<Record<string, string>> = {}): LlbEdge {
+export function source(identifier: string, attrs: Readonly<Record<string, string>> = {}): LlbEdge {
   return vertex({ kind: 'source', source: { identifier, attrs } }, []);
 }
 

@@ -45,6 +45,7 @@ const LLB = [
   'source.local.excludepatterns',
   'source.local.sharedkeyhint',
   'source.local.differ',
+  'source.local.metadatatransfer',
   'source.git',
   'source.git.keepgitdir',
   'source.git.fullurl',

@@ -1,3 +1,4 @@
+import { KilnError } from '../../base/errors.ts';
 import { trusting } from '../../registry/trusted-hosts.ts';
 import type { DirectoryResult } from '../../solver/result.ts';
 import {
@@ -55,10 +56,12 @@ export async function lendToSteps(
     gitAgent: session.ssh.forGit,
     async directory(name, wanted) {
       const isOurs = session.id === undefined || ['', session.id].includes(wanted.session);
-      const local = isOurs
-        ? (locals.get(localKey(name, wanted.purpose, wanted.exclude)) ?? locals.get(name))
-        : undefined;
+      const local =
+        isOurs && !wanted.exceptMetadata
+          ? (locals.get(localKey(name, wanted.purpose, wanted.exclude)) ?? locals.get(name))
+          : undefined;
       if (local) return await local(wanted);
+      if (wanted.exceptMetadata && session.id === undefined) throw notTold(name);
       // A graph that no frontend made names directories of the caller as they are.
       const { path, remembered, version, received } = await session.directory(name, wanted);
       const memory = remembered && { memory: path, version };
@@ -84,4 +87,13 @@ export async function lendToSteps(
       onStepFailed: (step, signal) => onStepFailed(step, engine.executor(), signal),
     }),
   });
+}
+
+/** A directory of this host is read in its place: nobody tells of its files. */
+function notTold(name: string): KilnError {
+  return new KilnError(
+    'KILN_SOURCE_UNSUPPORTED',
+    `the graph wants the directory ${JSON.stringify(name)} as metadata, which only clients tell`,
+    { hint: 'send the build to kiln serve' },
+  );
 }

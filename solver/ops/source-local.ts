@@ -52,7 +52,20 @@ function wantedBy(attrs: SourceOp['attrs']): WantedFiles {
     follow: listIn(attrs, 'local.followpaths'),
     session: attrs['local.session'] ?? '',
     purpose: attrs['local.sharedkeyhint'] ?? '',
+    differ: differIn(attrs),
+    ...(attrs['local.metadatatransfer'] === 'true' && {
+      exceptMetadata: listIn(attrs, 'local.metadatatransferexclude'),
+    }),
   };
+}
+
+function differIn(attrs: SourceOp['attrs']): WantedFiles['differ'] {
+  const differ = attrs['local.differ'] || undefined;
+  if (differ === undefined || differ === 'none' || differ === 'metadata') return differ;
+  throw new KilnError(
+    'KILN_GRAPH_INVALID',
+    `the build graph has local.differ=${JSON.stringify(differ)}`,
+  );
 }
 
 function listIn(attrs: SourceOp['attrs'], name: string): readonly string[] {

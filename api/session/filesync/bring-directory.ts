@@ -6,7 +6,16 @@ import type { ClientSession } from '../client-session.ts';
 import { receiveDirectory } from './diff-copy.ts';
 import { borrowCopy } from './directory-copies.ts';
 import { DirectoryCopy } from './directory-copy.ts';
-import { forgetKnownFiles, NO_FILES, readKnownFiles, writeKnownFiles } from './known-files.ts';
+import {
+  FILE_STATE,
+  forgetKnownFiles,
+  type KnownFiles,
+  NO_FILES,
+  newVersion,
+  readKnownFiles,
+  writeKnownFiles,
+} from './known-files.ts';
+import { MetadataCopy } from './metadata-copy.ts';
 
 /** A copy of a client's directory in the store. It does not change until it is disposed. */
 export interface BroughtDirectory extends LentDirectory, Disposable {
@@ -24,16 +33,18 @@ export async function bringDirectory(
   store: Pick<Store, 'root' | 'scratchPath'>,
   signal: AbortSignal,
 ): Promise<BroughtDirectory> {
+  if (wanted.exceptMetadata)
+    return await bringExcepted(session, name, wanted, wanted.exceptMetadata, store, signal);
   const borrowed = borrowCopy(session, [name, wanted.purpose], store);
   try {
-    const before = readKnownFiles(borrowed.known, store.root);
+    const before = comparedBy(wanted.differ, readKnownFiles(borrowed.known, store.root));
     if (!before) {
       forgetKnownFiles(borrowed.known);
       empty(borrowed.root);
     }
-    const copy = new DirectoryCopy(borrowed.root, before ?? NO_FILES, () =>
-      forgetKnownFiles(borrowed.known),
-    );
+    const forget = () => forgetKnownFiles(borrowed.known);
+    const isTrusted = wanted.differ === 'metadata';
+    const copy = new DirectoryCopy(borrowed.root, before ?? NO_FILES, forget, isTrusted);
     try {
       await receiveDirectory(session, name, wanted, copy, signal);
     } finally {
@@ -46,6 +57,50 @@ export async function bringDirectory(
       remembered: true,
       received: copy.received,
       version: (list ?? before ?? NO_FILES).version,
+      [Symbol.dispose]: () => borrowed[Symbol.dispose](),
+    };
+  } catch (error) {
+    borrowed[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Which of the files of before need not be asked for, when the caller says how to compare. */
+function comparedBy(
+  differ: WantedFiles['differ'],
+  before: KnownFiles | undefined,
+): KnownFiles | undefined {
+  if (!before || differ === undefined) return before;
+  const { asked, believed } = FILE_STATE;
+  const [from, to] = differ === 'none' ? [believed, asked] : [asked, believed];
+  return { ...before, states: before.states.map((state) => (state === from ? to : state)) };
+}
+
+/** Brings the files that match one of the patterns, and what the client tells of all. */
+async function bringExcepted(
+  session: ClientSession,
+  name: string,
+  wanted: WantedFiles,
+  patterns: readonly string[],
+  store: Pick<Store, 'root' | 'scratchPath'>,
+  signal: AbortSignal,
+): Promise<BroughtDirectory> {
+  const borrowed = borrowCopy(session, [name, wanted.purpose, 'metadata'], store);
+  try {
+    empty(borrowed.root);
+    const copy = new DirectoryCopy(borrowed.root, NO_FILES, () => {});
+    try {
+      const told = new MetadataCopy(copy, patterns);
+      await receiveDirectory(session, name, wanted, told, signal);
+      told.finish(borrowed.root);
+    } finally {
+      copy.abandon();
+    }
+    return {
+      path: borrowed.root,
+      remembered: false,
+      received: copy.received,
+      version: newVersion(),
       [Symbol.dispose]: () => borrowed[Symbol.dispose](),
     };
   } catch (error) {

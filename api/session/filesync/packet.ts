@@ -5,6 +5,7 @@ import {
   asInt,
   asText,
   encode,
+  type MessageWriter,
   readFields,
   writeBytes,
   writeInt,
@@ -127,25 +128,26 @@ export function packetBytes(type: number, id = 0, data: Uint8Array = NO_DATA): U
 /** The packet that tells a file, or, without one, that all files are told. */
 export function statPacket(stat: FileStat | undefined): Uint8Array {
   return encode((out) => {
-    if (!stat) return;
-    writeMessage(
-      out,
-      FIELD.stat,
-      (inner, told) => {
-        writeText(inner, STAT_FIELD.path, told.path);
-        writeInt(inner, STAT_FIELD.mode, told.mode);
-        writeInt(inner, STAT_FIELD.uid, told.uid);
-        writeInt(inner, STAT_FIELD.gid, told.gid);
-        writeInt(inner, STAT_FIELD.size, told.size);
-        writeInt(inner, STAT_FIELD.modTime, told.modTime);
-        writeText(inner, STAT_FIELD.linkname, told.linkname);
-        writeMap(inner, STAT_FIELD.xattrs, Object.fromEntries(told.xattrs), (entry, value) =>
-          writeBytes(entry, 2, value),
-        );
-      },
-      stat,
-    );
+    if (stat) writeMessage(out, FIELD.stat, writeStat, stat);
   });
+}
+
+/** The message of a file, without a packet around it. */
+export function statBytes(stat: FileStat): Uint8Array {
+  return encode((out) => writeStat(out, stat));
+}
+
+function writeStat(out: MessageWriter, told: FileStat): void {
+  writeText(out, STAT_FIELD.path, told.path);
+  writeInt(out, STAT_FIELD.mode, told.mode);
+  writeInt(out, STAT_FIELD.uid, told.uid);
+  writeInt(out, STAT_FIELD.gid, told.gid);
+  writeInt(out, STAT_FIELD.size, told.size);
+  writeInt(out, STAT_FIELD.modTime, told.modTime);
+  writeText(out, STAT_FIELD.linkname, told.linkname);
+  writeMap(out, STAT_FIELD.xattrs, Object.fromEntries(told.xattrs), (entry, value) =>
+    writeBytes(entry, 2, value),
+  );
 }
 
 const SECOND = 1_000_000_000n;
