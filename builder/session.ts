@@ -75,6 +75,9 @@ export interface Session {
     | undefined;
 }
 
+/** The name of the only file in a directory that is one blob of a layout. */
+export const BLOB_FILE = 'blob';
+
 /** All files of a directory. */
 export const WHOLE: WantedFiles = {
   include: [],

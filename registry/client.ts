@@ -6,7 +6,7 @@ import { type Descriptor, MEDIA } from '../base/oci.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { repositoryScope } from './auth.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
-import { download, memorySink } from './download.ts';
+import { type BlobSink, download, memorySink } from './download.ts';
 import { type ApiRequest, Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
 import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
@@ -263,6 +263,58 @@ export class RegistryClient implements AsyncDisposable {
         signal,
         onProgress,
       }),
+    );
+  }
+
+  /** Writes a blob whose size is not known to what `open` opens, verified. */
+  async copyBlob(
+    repository: Repository,
+    digest: Digest,
+    open: () => BlobSink,
+    signal: AbortSignal,
+    onBytes: (current: number, total: number) => void,
+  ): Promise<void> {
+    await this.#eachEndpoint(repository, async (endpoint, onceMore) => {
+      const size = await retrying(this.#retry, signal, () =>
+        this.#blobSize(endpoint, repository, digest, signal),
+      );
+      const descriptor = { mediaType: 'application/octet-stream', digest, size };
+      await download({
+        onceMore,
+        exchange: this.#exchange,
+        retry: this.#retry,
+        endpoint,
+        repository,
+        descriptor,
+        open,
+        signal,
+        onProgress: (received) => onBytes(received, size),
+      });
+      return true;
+    });
+  }
+
+  async #blobSize(
+    endpoint: Endpoint,
+    { domain, path }: Repository,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const response = await this.#exchange.send({
+      endpoint,
+      method: 'HEAD',
+      path: `/${path}/blobs/${digest}`,
+      scopes: [repositoryScope(path, 'pull')],
+      accept: [200],
+      subject: { what: `blob ${digest} of ${domain}/${path}`, kind: 'blob' },
+      signal,
+    });
+    await discard(response);
+    const size = Number(header(response, 'content-length') ?? Number.NaN);
+    if (Number.isSafeInteger(size)) return size;
+    throw new KilnError(
+      'KILN_REGISTRY_ERROR',
+      `registry ${response.url.host} does not tell the size of blob ${digest}`,
     );
   }
 

@@ -10,6 +10,7 @@ import type { ImageStore } from '../snapshotter/images.ts';
 import { digestOfFile } from '../snapshotter/store/file-digest.ts';
 import { Answers } from './answers.ts';
 import type { RegistryClient, RegistryOptions, Repository } from './client.ts';
+import type { BlobSink } from './download.ts';
 import type { HostsConfig } from './hosts.ts';
 import { openLayout, parseLayoutReference } from './layout.ts';
 import {
@@ -82,7 +83,20 @@ export interface ImageSources extends AsyncDisposable {
   resolve(text: string, platform: Platform, options: ResolveOptions): Promise<SourceImage>;
   /** Fetches one blob of `image` into the content store. */
   fetch(image: Pick<SourceImage, 'origin'>, blob: Descriptor, options: FetchOptions): Promise<void>;
+  /**
+   * Writes one blob of the repository `name` to what `open` opens, verified. Throws
+   * KILN_BLOB_NOT_FOUND and the errors of registry/client.ts.
+   */
+  copyBlob(
+    name: string,
+    digest: Digest,
+    open: () => BlobSink,
+    options: Pick<FetchOptions, 'signal'> & { readonly onBytes: OnBlobBytes },
+  ): Promise<void>;
 }
+
+/** Called with the bytes received so far, and all. */
+export type OnBlobBytes = (current: number, total: number) => void;
 
 export interface ImageSourcesOptions {
   readonly content: ContentStore;
@@ -139,6 +153,10 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
       await transfers.run(blob.digest, signal, onProgress, (shared, report) =>
         bring(options.content, registry, image.origin, blob, shared, report),
       );
+    },
+    async copyBlob(name, digest, open, { signal, onBytes }) {
+      const { domain, path } = parseReference(name);
+      await (await registry()).copyBlob({ domain, path }, digest, open, signal, onBytes);
     },
     async [Symbol.asyncDispose]() {
       await (await client)?.[Symbol.asyncDispose]();

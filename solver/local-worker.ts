@@ -5,7 +5,7 @@ import { fileOp } from './ops/file.ts';
 import { mergeOp } from './ops/merge.ts';
 import { isImageSource, sourceImageOp } from './ops/source-image.ts';
 import { sourceLocalOp } from './ops/source-local.ts';
-import { remoteSourceOp } from './ops/source-remote.ts';
+import { blobSourceOp, remoteSourceOp } from './ops/source-remote.ts';
 import { squashOp } from './ops/squash.ts';
 import type { BuildResult } from './result.ts';
 import type { Op } from './solver.ts';
@@ -59,14 +59,16 @@ function sourceOp(op: WorkerVertex['op'] & { kind: 'source' }, world: World): Op
   if (identifier.startsWith('local://')) return sourceLocalOp(op.source);
   if (isImageSource(identifier))
     return sourceImageOp(op.source, op.platform ?? world.platform, world);
-  const remote = remoteSourceOp(op.source, world);
+  const remote = remoteSourceOp(op.source, world) ?? blobSourceOp(op.source, world);
   if (remote) return remote;
   const scheme = identifier.split('://', 1)[0];
   throw new KilnError(
     'KILN_SOURCE_UNSUPPORTED',
     `sources of the kind ${scheme}:// are not supported`,
     {
-      hint: 'sources are docker-image://, oci-layout://, local://, git://, http:// and https://',
+      hint:
+        'sources are docker-image://, oci-layout://, local://, git://, http:// and https://, and ' +
+        'blobs of docker-image+blob:// and oci-layout+blob://',
     },
   );
 }

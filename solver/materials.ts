@@ -22,6 +22,13 @@ export type Material =
       readonly ref: string | undefined;
       readonly commit: string;
     }
+  /** One blob of a repository, or of a layout. */
+  | {
+      readonly kind: 'blob';
+      readonly from: 'registry' | 'layout';
+      readonly name: string;
+      readonly digest: Digest;
+    }
   | { readonly kind: 'http'; readonly url: string; readonly digest: Digest }
   /** A directory of the caller. It has no digest: nobody else can get the same files again. */
   | { readonly kind: 'local'; readonly name: string };
@@ -50,13 +57,19 @@ async function materialOf(
   { found }: StepSession,
 ): Promise<Material | undefined> {
   if (op.kind !== 'source') return undefined;
-  const [, scheme = '', rest = ''] = /^([a-z-]+):\/\/(.*)$/s.exec(op.source.identifier) ?? [];
+  const [, scheme = '', rest = ''] = /^([a-z+-]+):\/\/(.*)$/s.exec(op.source.identifier) ?? [];
   switch (scheme) {
     case 'docker-image':
     case 'oci-layout': {
       const digest = /@(sha256:[0-9a-f]{64})$/.exec(rest)?.[1] as Digest | undefined;
       const kind = scheme === 'docker-image' ? 'image' : 'layout';
       return digest && { kind, name: rest, platform: op.platform ?? own, digest };
+    }
+    case 'docker-image+blob':
+    case 'oci-layout+blob': {
+      const { readGraphBlob } = await import('./ops/source-blob.ts');
+      const { kind: from, place: name, digest } = readGraphBlob(op.source);
+      return { kind: 'blob', from, name, digest };
     }
     case 'local':
       return { kind: 'local', name: rest };

@@ -59,6 +59,8 @@ export interface StepSession extends AsyncDisposable {
    * image of that digest.
    */
   readonly layout: (name: string, digest?: Digest) => Promise<string | undefined>;
+  /** The path of a blob in the OCI layout of this name. Its bytes are not verified. */
+  readonly layoutBlob: (name: string, digest: Digest) => Promise<string | undefined>;
   /** How registries are reached for this build, with the logins of its caller. */
   readonly registry: RegistryOptions;
   /** When registries are asked what a tag means. */
@@ -182,6 +184,7 @@ export function stepSession(what: StepSessionOptions = {}): StepSession {
     directory: async () => undefined,
     found: { refs: new Map(), answers: new Map() },
     layout: async () => undefined,
+    layoutBlob: async () => undefined,
     registry: {},
     lookUps: 'ask',
     allowed: new Set(),

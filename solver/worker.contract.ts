@@ -216,6 +216,7 @@ export function workerContract(name: string, make: MakeWorker): void {
         return { name, diffIds: [digestOf(name)], platform } as unknown as SourceImage;
       },
       fetch: () => Promise.reject(new Error('nothing is fetched here')),
+      copyBlob: () => Promise.reject(new Error('nothing is copied here')),
       [Symbol.asyncDispose]: async () => {},
     });
     await using at = await setting(make, {}, { images });

@@ -1,6 +1,15 @@
-import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync } from 'node:fs';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+} from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { startRegistry } from '../registry/testing/registry.ts';
 import { marshal, source, type Tree } from './graphs.ts';
 import { KILN, type Rig, run } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
@@ -106,6 +115,58 @@ test('a graph says whether equal metadata means equal files', () =>
     }
     const wrong = source('local://x', { 'local.differ': 'size' });
     assert.match(await solve(wrong, 'x', ['--local', 'x=lnone'], 1), /KILN_GRAPH_INVALID/);
+  }));
+
+/** The digest of the first layer of a manifest, and of its config. */
+interface Manifest {
+  readonly layers: readonly { readonly digest: string }[];
+  readonly config: { readonly digest: string };
+}
+
+test('a blob of a registry or of a layout is a file with its bytes', () =>
+  withClient(async ({ rig, solve }) => {
+    await using registry = await startRegistry();
+    const name = `${registry.host}/blobs:1`;
+    const context = rig.write('c', { Dockerfile: 'FROM scratch\nCOPY f /\n', f: 'text' });
+    const layout = rig.path('layout');
+    const outputs = [
+      '-o',
+      `type=image,name=${name},push=true`,
+      '-o',
+      `type=oci,tar=false,dest=${layout}`,
+    ];
+    await rig.kiln(['build', ...outputs, context], { expect: 0 });
+    const raw = await rig.kiln(['imagetools', 'inspect', '--raw', name], { expect: 0 });
+    const { layers, config } = JSON.parse(raw.stdout) as Manifest;
+    const hex = config.digest.slice('sha256:'.length);
+    const expected = readFileSync(`${layout}/blobs/sha256/${hex}`);
+    const repository = `${registry.host}/blobs`;
+    const attrs = { 'http.filename': 'config.json', 'http.perm': '0644' };
+    await solve(source(`docker-image+blob://${repository}@${config.digest}`, attrs), 'named');
+    assert.equal(readFileSync(rig.path('named/config.json')), expected);
+    assert.is(statSync(rig.path('named/config.json')).mode & 0o777, 0o644);
+    assert.is(statSync(rig.path('named/config.json')).mtimeMs, 0);
+    await solve(source(`docker-image+blob://${repository}@${layers[0]!.digest}`), 'plain');
+    assert.equal(readdirSync(rig.path('plain')), [layers[0]!.digest.slice('sha256:'.length)]);
+    const lent = ['--oci-layout', `store=${layout}`];
+    const inStore = source(`oci-layout+blob://whatever/it@${config.digest}`, {
+      'oci.store': 'store',
+    });
+    await solve(inStore, 'lent', lent);
+    assert.equal(readFileSync(rig.path('lent', hex)), expected);
+    // Nothing is asked for a second time.
+    const before = (await registry.requests()).length;
+    const again = source(`docker-image+blob://${repository}@${config.digest}`, attrs);
+    await solve(again, 'again');
+    assert.is((await registry.requests()).length, before);
+    const gone = `sha256:${'0'.repeat(64)}`;
+    const missing = await solve(source(`docker-image+blob://${repository}@${gone}`), 'x', [], 1);
+    assert.match(missing, /KILN_BLOB_NOT_FOUND/);
+    const other = source(`oci-layout+blob://other@${config.digest}`, { 'http.filename': 'o' });
+    const noStore = await solve(other, 'x', lent, 1);
+    assert.match(noStore, /the client/);
+    const tagged = await solve(source(`docker-image+blob://${repository}:1`), 'x', [], 1);
+    assert.match(tagged, /KILN_GRAPH_INVALID/);
   }));
 
 test.run();

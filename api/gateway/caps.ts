@@ -63,6 +63,7 @@ const LLB = [
   'source.http.auth',
   'source.http.header',
   'source.ocilayout',
+  'source.imageblob',
   'exec.meta.base',
   'exec.meta.cgroup.parent',
   'exec.meta.network',

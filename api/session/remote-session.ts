@@ -8,7 +8,7 @@ import type { WantedFiles } from '../../solver/step-session.ts';
 import { Secrets } from '../proto/secrets.gen.ts';
 import { clientError, isMissing, unlessMissing } from './client-error.ts';
 import type { ClientSession } from './client-session.ts';
-import { bringLayout } from './content/bring-layout.ts';
+import { bringLayout, bringOneBlob } from './content/bring-layout.ts';
 import { bringDirectory } from './filesync/bring-directory.ts';
 import { loginOf } from './logins.ts';
 import type { Sessions } from './sessions.ts';
@@ -17,6 +17,8 @@ import { readUpload } from './upload.ts';
 
 /** How the directory of an OCI layout is named: the client's store of it, and what is wanted. */
 const LAYOUT = /^(oci:[^@]+)@(.+)$/;
+/** The same of one blob. */
+const BLOB = /^oci-blob:([^@]+)@(.+)$/;
 
 /**
  * What a client behind a connection lends to one build. What is brought of its directories stays as
@@ -47,6 +49,9 @@ export function remoteSession(
       const [, layout, digest = ''] = LAYOUT.exec(name) ?? [];
       if (layout !== undefined && isDigest(digest))
         return held.use(await bringLayout(client, layout, digest, store, signal));
+      const [, place, blob = ''] = BLOB.exec(name) ?? [];
+      if (place !== undefined && isDigest(blob))
+        return held.use(await bringOneBlob(client, `oci:${place}`, blob, store, signal));
       const lender = await use(wanted.session || (lenders.get(name) ?? ''));
       return held.use(await bringDirectory(lender, name, wanted, store, signal));
     } catch (error) {

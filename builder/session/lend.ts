@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { hexOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { trusting } from '../../registry/trusted-hosts.ts';
 import type { DirectoryResult } from '../../solver/result.ts';
@@ -8,7 +10,7 @@ import {
   type WantedFiles,
 } from '../../solver/step-session.ts';
 import { type BuildContext, registryOf } from '../build-context.ts';
-import { WHOLE } from '../session.ts';
+import { BLOB_FILE, WHOLE } from '../session.ts';
 import { secretMarks } from './secret-memory.ts';
 
 /** Finds a directory for the graph of a frontend. It holds at least the `wanted` files. */
@@ -72,6 +74,12 @@ export async function lendToSteps(
       if (found !== undefined || digest === undefined || session.id === undefined) return found;
       // A graph that no frontend made names layouts of the caller as they are.
       return (await session.directory(`oci:${name}@${digest}`, WHOLE)).path;
+    },
+    async layoutBlob(name, digest) {
+      const found = layouts.get(name);
+      if (found !== undefined) return join(found, 'blobs', 'sha256', hexOf(digest));
+      if (session.id === undefined) return undefined;
+      return join((await session.directory(`oci-blob:${name}@${digest}`, WHOLE)).path, BLOB_FILE);
     },
     registry: trusting(await registryOf(context), trusted),
     lookUps: request.lookUps,

@@ -9,7 +9,7 @@ import { type Material, reachesNetwork } from '../../solver/materials.ts';
 import { rfc3339 } from '../history.ts';
 import { type Predicate, type ProvenanceOptions, SLSA } from './attestation.ts';
 import { graphSteps } from './graph.ts';
-import { imagePurl } from './purl.ts';
+import { formatPurl, imagePurl } from './purl.ts';
 import { stepLayers } from './step-layers.ts';
 
 /** The request of a build, and its result. */
@@ -187,6 +187,12 @@ function dependency(material: Material, mode: Mode): object | undefined {
         uri: imagePurl(type, parseReference(material.name), material.platform),
         digest: { sha256: hexOf(material.digest) },
       };
+    }
+    case 'blob': {
+      const { from, name, digest } = material;
+      const type = from === 'registry' ? 'docker' : 'oci';
+      const uri = formatPurl({ type, name, qualifiers: { digest, ref_type: 'blob' } });
+      return { uri, digest: { sha256: hexOf(digest) } };
     }
     case 'git':
       return { uri: gitUri(material), digest: gitDigest(material.commit) };

@@ -27,6 +27,12 @@ export function remoteSourceOp(source: SourceOp, world: World): Op<BuildResult> 
   return undefined;
 }
 
+/** The op of a blob of a registry or a layout; undefined for any other source. */
+export function blobSourceOp(source: SourceOp, world: World): Op<BuildResult> | undefined {
+  if (!/^(?:docker-image|oci-layout)\+blob:\/\//.test(source.identifier)) return undefined;
+  return lazyOp(async () => (await import('./source-blob.ts')).sourceBlobOp(source, world));
+}
+
 /** An op that is made at the first call of one of its methods. */
 function lazyOp(make: () => Promise<Op<BuildResult>>): Op<BuildResult> {
   let made: Promise<Op<BuildResult>> | undefined;

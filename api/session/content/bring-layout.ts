@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type Digest, hexOf, isDigest } from '../../../base/digest.ts';
-import type { LentDirectory } from '../../../builder/session.ts';
+import { BLOB_FILE, type LentDirectory } from '../../../builder/session.ts';
 import { INDEX_TYPES, MANIFEST_TYPES, mediaTypeOf } from '../../../registry/parse-document.ts';
 import type { Store } from '../../../snapshotter/store/root.ts';
 import { isMissing } from '../client-error.ts';
@@ -24,6 +24,8 @@ import { readClientBlob } from './client-store.ts';
 
 /** The maximum size of a manifest or an index, in bytes. */
 const MAX_DOCUMENT = 4 << 20;
+/** The maximum size of a blob that is a source by itself, in bytes. */
+const MAX_BLOB = 64 * 2 ** 30;
 /** The maximum number of blobs of one layout. */
 const MAX_BLOBS = 10_000;
 
@@ -87,6 +89,29 @@ export async function bringLayout(
   }
 }
 
+/** Copies one blob from a store of the client into a directory, as BLOB_FILE. */
+export async function bringOneBlob(
+  session: ClientSession,
+  storeId: string,
+  digest: Digest,
+  store: Pick<Store, 'root' | 'scratchPath'>,
+  signal: AbortSignal,
+): Promise<LentDirectory & Disposable> {
+  const borrowed = borrowCopy(session, [storeId, digest], store);
+  try {
+    const path = join(borrowed.root, BLOB_FILE);
+    await bringBlob(session, storeId, { digest, size: MAX_BLOB }, path, signal);
+    return {
+      path: borrowed.root,
+      remembered: true,
+      [Symbol.dispose]: () => borrowed[Symbol.dispose](),
+    };
+  } catch (error) {
+    borrowed[Symbol.dispose]();
+    throw error;
+  }
+}
+
 function blobPath(root: string, digest: Digest): string {
   return join(root, 'blobs/sha256', hexOf(digest));
 }
@@ -100,7 +125,8 @@ async function bringBlob(
 ): Promise<void> {
   // A crash may have left a file that is too short.
   const there = statSync(path, { throwIfNoEntry: false });
-  if (there && (there.size === size || size === MAX_DOCUMENT)) return;
+  // Of a blob whose size nobody knows, a whole file has its name: it is renamed when it is whole.
+  if (there && (there.size === size || size === MAX_DOCUMENT || size === MAX_BLOB)) return;
   const part = `${path}.part`;
   const fd = openSync(part, 'w', 0o600);
   try {

@@ -75,7 +75,7 @@ export class MetadataCopy implements FileReceiver {
   }
 }
 
-/** True for a path that matches, or is in a directory that does. `!` takes back what came before. */
+/** True for a path that matches, or is in a directory that does. A `!` takes back earlier ones. */
 function matcherOf(patterns: readonly string[]): (path: string) => boolean {
   const rules = patterns.map((pattern) => {
     const isTakenBack = pattern.startsWith('!');

@@ -11,17 +11,18 @@ export function fileName(
   wanted: string | undefined,
   disposition: string | undefined,
 ): string {
-  if (wanted) return safe(lastElement(wanted));
+  if (wanted) return safeName(lastElement(wanted));
   const offered = disposition === undefined ? '' : dispositionName(disposition);
-  if (offered !== '' && !offered.endsWith('/')) return safe(lastElement(offered));
-  return safe(lastElement(decoded(url.pathname)));
+  if (offered !== '' && !offered.endsWith('/')) return safeName(lastElement(offered));
+  return safeName(lastElement(decoded(url.pathname)));
 }
 
 function lastElement(path: string): string {
   return path.replace(/\/+$/, '').split('/').at(-1) ?? '';
 }
 
-function safe(name: string): string {
+/** `name`, if a file of a directory can have it. */
+export function safeName(name: string): string {
   return name === '' ||
     name === '.' ||
     name === '..' ||

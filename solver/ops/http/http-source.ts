@@ -2,16 +2,20 @@ import { type Digest, digestOfParts, isDigest } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import type { SourceOp } from '../../llb/ops.ts';
 
-/** An `http://` or `https://` source of a graph (BuildKit's solver/pb/attr.go, `http.*`). */
-export interface HttpSource {
-  readonly url: URL;
-  /** The digest that the file must have. */
-  readonly checksum: Digest | undefined;
+/** How the only file of a source is stored. */
+export interface FileAttributes {
   readonly filename: string | undefined;
   /** The mode bits 0o7777. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+}
+
+/** An `http://` or `https://` source of a graph (BuildKit's solver/pb/attr.go, `http.*`). */
+export interface HttpSource extends FileAttributes {
+  readonly url: URL;
+  /** The digest that the file must have. */
+  readonly checksum: Digest | undefined;
   /**
    * The secret with the Authorization header. If undefined, the secrets named after the host are
    * tried.
@@ -44,12 +48,19 @@ export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
   return {
     url: new URL(identifier),
     checksum,
+    ...readFileAttributes(attrs),
+    authSecret: attrs['http.authheadersecret'] || undefined,
+    headers: Object.fromEntries(headers.sort(([a], [b]) => (a < b ? -1 : 1))),
+  };
+}
+
+/** The attributes that sources of one file have in common. Throws KILN_GRAPH_INVALID. */
+export function readFileAttributes(attrs: SourceOp['attrs']): FileAttributes {
+  return {
     filename: attrs['http.filename'] || undefined,
     mode: numberOf(attrs, 'http.perm') || 0o600,
     uid: numberOf(attrs, 'http.uid'),
     gid: numberOf(attrs, 'http.gid'),
-    authSecret: attrs['http.authheadersecret'] || undefined,
-    headers: Object.fromEntries(headers.sort(([a], [b]) => (a < b ? -1 : 1))),
   };
 }
 
