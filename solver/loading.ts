@@ -15,12 +15,12 @@ export function loadRecord<R>(
   node: Node<R>,
 ): readonly MaybeDeferred<R>[] | undefined {
   const { cache, codec } = options;
-  const outputs = outputsWanted(node);
+  const wanted = outputsWanted(node);
   const own = cache.load(key);
-  const usable = own && decodeRecord(codec, own, outputs);
+  const usable = own && decodeRecord(codec, own, wanted);
   if (usable) return usable;
   for (const record of cache.imported?.load(key) ?? []) {
-    const results = decodeRecord(codec, record, outputs);
+    const results = decodeRecord(codec, record, wanted, missingOutput<R>);
     if (!results) continue;
     return results.map((held, index) =>
       held instanceof Deferred ? savingDeferred(options, node, record, results, index) : held,
@@ -29,29 +29,41 @@ export function loadRecord<R>(
   return undefined;
 }
 
-/** How many results a record must have to serve all readers of `node`. */
-function outputsWanted<R>(node: Node<R>): number {
-  let outputs = 1;
+/** The outputs that a record must have to serve all who ask for results of `node`. */
+function outputsWanted<R>(node: Node<R>): ReadonlySet<number> {
+  const outputs = new Set(node.asked);
   for (const reader of node.observers) {
     for (const edge of reader.vertex.inputs)
-      if (vertexId(edge.vertex) === node.id) outputs = Math.max(outputs, edge.output + 1);
+      if (vertexId(edge.vertex) === node.id) outputs.add(edge.output);
   }
   return outputs;
 }
 
+/**
+ * The results of a record. Undefined when one that is `wanted` is not there, or when one cannot be
+ * used. `missing` stands for an output that an imported record does not have.
+ */
 function decodeRecord<R>(
   codec: SolverOptions<R>['codec'],
-  record: CacheRecord,
-  outputs: number,
+  { outputs }: CacheRecord,
+  wanted: ReadonlySet<number>,
+  missing?: () => Deferred<R>,
 ): readonly MaybeDeferred<R>[] | undefined {
-  if (record.outputs.length < outputs) return undefined;
+  if (outputs.length === 0 || wanted.values().some((index) => index >= outputs.length))
+    return undefined;
   const results: MaybeDeferred<R>[] = [];
-  for (const value of record.outputs) {
-    const result = codec.decode(value);
+  for (const [index, value] of outputs.entries()) {
+    const isGap = missing !== undefined && value === undefined && !wanted.has(index);
+    const result = isGap ? missing() : codec.decode(value);
     if (result === undefined) return undefined;
     results.push(result);
   }
   return results;
+}
+
+/** Nobody has asked for it. Who does later learns that it is lost, and then the step runs. */
+function missingOutput<R>(): Deferred<R> {
+  return new Deferred(() => Promise.reject(new Error('the cache does not have this output')));
 }
 
 /**

@@ -54,6 +54,7 @@ function newNode<R>(id: string, vertex: Vertex<R>): Node<R> {
     vertex,
     inputs: [],
     observers: new Set(),
+    asked: new Set(),
     state: { kind: 'new' },
     want: WANT.nothing,
     interest: 0,

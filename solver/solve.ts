@@ -88,7 +88,10 @@ function settle<R>(
     };
     const stopWatching = scheduler.watch(look);
     signal.addEventListener('abort', cancel, { once: true });
-    for (const root of roots) scheduler.ask(root, WANT.result);
+    for (const [index, root] of roots.entries()) {
+      root.asked.add(edges[index]!.output);
+      scheduler.ask(root, WANT.result);
+    }
     scheduler.pump();
     look();
   });

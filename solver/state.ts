@@ -55,6 +55,8 @@ export interface Node<R> {
   readonly observers: Set<Node<R>>;
   state: State<R>;
   want: Want;
+  /** The outputs that solves ask for, beside those that other vertices read. */
+  readonly asked: Set<number>;
   /** How many running solves have this vertex in their graph. */
   interest: number;
   /** True while the node is in the MoveQueue. */

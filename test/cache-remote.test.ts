@@ -360,6 +360,46 @@ test('a cache that lacks a blob is read and written on; its step runs when neede
   assert.not.match(await four.build('c', '--target=build', '-t', 'y', ...from), /lacks/);
 });
 
+test('a cache in a registry that has lost a blob is written on without it', async () => {
+  const missing = registryMissing();
+  if (missing) return console.log(`SKIP lost blobs of registries: ${missing}`);
+  await using registry = await startRegistry();
+  await using one = await machine();
+  const cache = (name: string) => `type=registry,ref=${registry.host}/${name},mode=max`;
+  await one.build('c', '-t', 'x', '--cache-to', cache('one:1'));
+  const api = `http://${registry.host}/v2/one`;
+  const accept = 'application/vnd.oci.image.manifest.v1+json';
+  const manifest = await (await fetch(`${api}/manifests/1`, { headers: { accept } })).json();
+  const { layers } = manifest as { readonly layers: readonly { readonly digest: string }[] };
+  // The layer of the build stage: nothing of the image stands on it.
+  const contents = await Promise.all(
+    layers.map(async ({ digest }) => {
+      const bytes = Buffer.from(await (await fetch(`${api}/blobs/${digest}`)).arrayBuffer());
+      return { digest, files: spawnSync('tar', ['-tz'], { input: bytes }).stdout.toString() };
+    }),
+  );
+  const lost = contents.find(({ files }) => /^random-build$/m.test(files));
+  const gone = await fetch(`${api}/blobs/${lost!.digest}`, { method: 'DELETE' });
+  assert.is(gone.status, 202);
+  for (const to of ['two:1', 'one:1']) {
+    await using two = await machine();
+    two.write('c', { Dockerfile: `${DOCKERFILE}RUN echo ${to} >/more\n` });
+    const from = ['--cache-from', cache('one:1').replace(',mode=max', '')];
+    const plain = await two.build('c', ...from, '--cache-to', cache(to), '-o', 'type=cacheonly');
+    assert.equal(ran(plain), [`RUN echo ${to} >/more`], to);
+    assert.match(plain, new RegExp(`the blob ${lost!.digest} of an imported cache is lost`), to);
+  }
+  for (const name of ['two:1', 'one:1']) {
+    await using three = await machine();
+    const next = ['--cache-from', cache(name).replace(',mode=max', '')];
+    const plain = await three.build('c', '-t', 'x', ...next);
+    assert.equal(await randoms(three), await randoms(one), 'what is left was handed on');
+    assert.not.match(plain, /lost|not available/);
+    const target = await three.build('c', '-t', 'y', '--target=build', ...next);
+    assert.ok(ran(target).includes('RUN head -c 16 /dev/urandom | md5sum > /random-build'), target);
+  }
+});
+
 test('no byte of a cache with wrong diffIDs is used: the steps run instead', async () => {
   await using one = await machine();
   await one.build('c', '-t', 'x', '--cache-to', `type=local,dest=${one.path('cache')},mode=max`);

@@ -136,6 +136,64 @@ else {
     assert.is(again['containerimage.digest'], first['containerimage.digest']);
   });
 
+  /** A tree that two mounts made: the root of a step is never a part of it. */
+  const mounted = (at: Setting) => {
+    const step = (command: string, from?: Tree) =>
+      run(at.busybox(), command, { cwd: '/wd', mounts: { '/wd': { from } } }).at('/wd');
+    return step('head -c 100 /dev/urandom | sha256sum >unique', step('echo -n foobar >const'));
+  };
+  const layersIn = async ({ registry }: Setting, path: string) => {
+    const headers = { accept: 'application/vnd.oci.image.manifest.v1+json' };
+    const manifest = await (await fetch(`http://${registry.host}/v2/${path}`, { headers })).json();
+    return (manifest as { readonly layers: readonly { readonly mediaType: string }[] }).layers;
+  };
+  const pruned = async (at: Setting) => {
+    for await (const _gone of at.client.stream(Control.method.prune, { all: true }));
+  };
+
+  test('an inline cache has the results of mounts that are layers of the image', async () => {
+    await using at = await setting();
+    const name = `${at.registry.host}/inline:1`;
+    const inline = [{ type: 'inline' }];
+    const imports = [{ type: 'registry', attrs: { ref: name } }];
+    const layersOf = async ({ 'containerimage.digest': digest }: Answer) =>
+      (await layersIn(at, `inline/manifests/${digest}`)).map((layer) =>
+        layer.mediaType.replace(/^.*v1\./, ''),
+      );
+    const first = await at.solve(mounted(at), { ...push(name), cache: { exports: inline } });
+    await pruned(at);
+    const again = { ...push(name), cache: { exports: inline, imports } };
+    const second = await at.solve(mounted(at), again);
+    assert.is(second['containerimage.digest'], first['containerimage.digest']);
+    await pruned(at);
+    const plain = { name, push: 'true', compression: 'uncompressed', 'force-compression': 'true' };
+    const exporters = [{ type: 'image', attrs: plain }];
+    const third = await at.solve(mounted(at), { exporters, cache: { exports: inline, imports } });
+    assert.equal(await layersOf(third), ['tar', 'tar']);
+    await pruned(at);
+    const gzip = { name, push: 'true', compression: 'gzip', 'force-compression': 'true' };
+    const last = await at.solve(mounted(at), {
+      exporters: [{ type: 'image', attrs: gzip }],
+      cache: { exports: inline, imports },
+    });
+    assert.is(last['containerimage.digest'], first['containerimage.digest'], 'the same bytes');
+    // What is not in the image is made again when it is needed.
+    const root = run(at.busybox(), 'echo made >/root-file; echo x >/wd/x', {
+      mounts: { '/wd': {} },
+    });
+    await at.solve(root.at('/wd'), { ...push(name), cache: { exports: inline } });
+    await pruned(at);
+    const check = run(root.root, 'test "$(cat /root-file)" = made').root;
+    await at.solve(check, { cache: { imports } });
+  });
+
+  test('a small cache has no blob that the result does not have', async () => {
+    await using at = await setting();
+    const ref = `${at.registry.host}/small:1`;
+    await at.solve(mounted(at), { cache: { exports: [{ type: 'registry', attrs: { ref } }] } });
+    assert.is((await layersIn(at, 'small/manifests/1')).length, 2);
+  });
+
   test('an error tells all places that a graph names, the last one first', async () => {
     await using at = await setting();
     const text = (name: string) => ({ name, text: 'x', told: { language: 'y' } });

@@ -12,7 +12,8 @@ import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-targe
 
 /**
  * Makes the field of an image config that holds the records of an inline cache. It has the steps of
- * `target` whose layers are all in the image. Returns an empty object when there is no such step.
+ * `target` with an output whose layers are all in the image, and these outputs. Returns an empty
+ * object when there is no such step.
  */
 export async function inlineField(
   target: CachedTarget,
@@ -30,14 +31,10 @@ export async function inlineField(
     steps.map(async ({ candidate, outputs, created }) => ({
       ...candidate,
       created,
-      outputs: await Promise.all(outputs.map(positions)),
+      outputs: await Promise.all(outputs.map((output) => output && positions(output))),
     })),
   );
-  const inside = records.flatMap((record) =>
-    record.outputs.every((found) => found !== undefined)
-      ? [{ ...record, outputs: record.outputs }]
-      : [],
-  );
+  const inside = records.filter(({ outputs }) => outputs.some((found) => found !== undefined));
   if (inside.length === 0) return {};
   const keys = new Set(inside.map(({ key }) => key));
   const exported = steps.filter(({ candidate }) => keys.has(candidate.key));

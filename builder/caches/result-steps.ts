@@ -1,3 +1,4 @@
+import { outputsWith } from '../../cache/remote/record.ts';
 import {
   diffIdsOf,
   type FinishedStep,
@@ -9,9 +10,8 @@ import type { CachedTarget, KeyedSteps } from './cached-target.ts';
 
 /**
  * Chooses the steps for a cache with `mode=min`: those with an output whose layers are all layers
- * of a result, so that the cache needs no further blobs. Only a step whose mounts are results has
- * other outputs, which a record cannot leave out. A target that failed has no result. The last step
- * on its spine that finished takes the place of the result.
+ * of a result, and these outputs, so that the cache needs no further blobs. A target that failed
+ * has no result. The last step on its spine that finished takes the place of the result.
  */
 export async function stepsOfResult(
   steps: readonly FinishedStep[],
@@ -28,15 +28,19 @@ export async function stepsOfResult(
       .find(Boolean);
   const results = await Promise.all(
     targets.flatMap((target) => {
-      const result = target.output ?? lastFinished(target)?.outputs[0];
+      const result = target.output ?? lastFinished(target)?.outputs.find(Boolean);
       return result ? [diffIds(result)] : [];
     }),
   );
-  const isKept = await Promise.all(
-    steps.map(async ({ outputs }) => {
-      const own = await Promise.all(outputs.map(diffIds));
-      return own.some((part) => results.some((result) => positionsIn(part, result)));
+  const kept = await Promise.all(
+    steps.map(async (step) => {
+      const inside = new Set<StepOutput>();
+      for (const output of step.outputs) {
+        const part = output && (await diffIds(output));
+        if (part && results.some((result) => positionsIn(part, result))) inside.add(output);
+      }
+      return { ...step, outputs: outputsWith(step.outputs, (output) => inside.has(output)) };
     }),
   );
-  return steps.filter((_, index) => isKept[index]);
+  return kept.filter(({ outputs }) => outputs.length > 0);
 }

@@ -3,6 +3,7 @@ import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatformInFull } from '../../base/platform.ts';
 import type { ProgressSink } from '../../base/progress.ts';
 import { familiarName, withoutLatest } from '../../base/reference.ts';
+import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { cacheDocuments } from '../../exporter/cache/cache-documents.ts';
 import {
@@ -18,7 +19,7 @@ import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { Outcomes } from '../export/outcomes.ts';
 import type { CacheFileSpec } from '../request.ts';
 import { type CachedTarget, candidatesOf, type KeyedSteps } from './cached-target.ts';
-import { type BlobSources, openTarget } from './open-target.ts';
+import { type BlobSources, lostBlobs, openTarget } from './open-target.ts';
 import { stepsOfResult } from './result-steps.ts';
 
 /** How the caches of one build are written. */
@@ -86,9 +87,11 @@ async function writeCache(
     );
     // After a failure the steps that are not in `steps` may not have run, so they are left out.
     const records = failed ? packed : [...packed, ...seenRecords(candidates, steps)];
-    const target = await openTarget(spec, { ...writing, origins: originsOf(all) }, signal);
+    const blobs = { ...writing, origins: originsOf(all) };
+    const target = await openTarget(spec, blobs, signal);
+    const findLost = (layers: readonly RemoteLayer[]) => lostBlobs(layers, spec, blobs, signal);
     const platforms = targets.map(({ platform }) => formatPlatformInFull(platform));
-    const wanted = { records, platforms, failed, form: { imageManifest, ociTypes } };
+    const wanted = { records, platforms, failed, form: { imageManifest, ociTypes }, findLost };
     return await exportCache(target, wanted, cacheDocuments, report, (text) => warn(writing, text));
   });
 }

@@ -40,7 +40,7 @@ const sorted = (records: readonly RemoteRecord[]) =>
     .map((one) => ({
       ...one,
       aliases: [...one.aliases].sort(),
-      outputs: one.outputs.map((layers) => [...layers]),
+      outputs: one.outputs.map((layers) => layers && [...layers]),
     }))
     .sort((a, b) => (a.key < b.key ? -1 : 1));
 
@@ -50,6 +50,8 @@ test('records are read as written: keys, links, stacks, outputs, times and platf
     record('b', { aliases: [d('shared')], outputs: [stack('base', 'a', 'b'), stack('other')] }),
     record('c', { outputs: [stack('c')], platforms: ['linux/arm64', 'linux/amd64'].sort() }),
     record('d', { outputs: [stack('base', 'c', 'base')], platforms: ['linux/arm64'] }),
+    record('e', { outputs: [undefined, undefined, stack('only')] }),
+    record('f', { outputs: [stack('base'), undefined, stack('c')], aliases: [d('link 3')] }),
     record('seen', { outputs: [], created: 0, aliases: [d('link 2')] }),
   ];
   assert.equal(sorted(through(records)), sorted(records));

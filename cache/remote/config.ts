@@ -21,7 +21,7 @@ import { MAX_OUTPUTS, outputName, type RemoteLayer, type RemoteRecord } from './
  *     { digest: KEY }
  *         a step that was seen, but whose result is not in the cache (mode=min)
  *     { digest: outputName(KEY, n), inputs: …, layers: […] }
- *         output n of the same op
+ *         output n of the same op; each output may be there without the others
  *
  * Each engine can read the other's config: the other's digests are keys that it never looks up.
  * `platforms` and `on`, which say what belongs to which platform, are additions of Kiln. BuildKit
@@ -114,7 +114,7 @@ function layerOf(descriptor: Descriptor): RemoteLayer | undefined {
   return {
     descriptor: { mediaType, digest, size },
     diffId,
-    created: timeOf(descriptor.annotations?.[CREATED_AT]),
+    created: recordedTime(descriptor.annotations?.[CREATED_AT]),
   };
 }
 
@@ -202,7 +202,7 @@ function describedLayer(
   return {
     descriptor: { mediaType, digest, size },
     diffId: diffID,
-    created: timeOf((own as Json)['createdAt']),
+    created: recordedTime((own as Json)['createdAt']),
   };
 }
 
@@ -251,7 +251,7 @@ function readRecord(value: unknown, layers: LayerTable, check: Checks): ParsedRe
       const result = check.object(value, 'a result');
       const index = check.index(result['layer'], Number.MAX_SAFE_INTEGER);
       if (!layers.has(index)) throw check.fail(`${index} is not one of its layers`);
-      return { stack: () => layers.chain(index), created: timeOf(result['createdAt']) };
+      return { stack: () => layers.chain(index), created: recordedTime(result['createdAt']) };
     }),
     ...check.list(record['chains'], 'chains').map((value) => {
       const result = check.object(value, 'a result');
@@ -260,7 +260,7 @@ function readRecord(value: unknown, layers: LayerTable, check: Checks): ParsedRe
         .map((index) => check.index(index, Number.MAX_SAFE_INTEGER));
       if (indexes.length > MAX_DEPTH || !indexes.every((index) => layers.has(index)))
         throw check.fail('a chain has no layers');
-      return { stack: () => layers.stack(indexes), created: timeOf(result['createdAt']) };
+      return { stack: () => layers.stack(indexes), created: recordedTime(result['createdAt']) };
     }),
   ].sort((a, b) => b.created - a.created);
   const on =
@@ -328,7 +328,7 @@ function recordsOf(wires: readonly ParsedRecord[], platforms: readonly string[])
     if (wire.inputs > 0) return [];
     const own = readers.get(index) ?? [];
     const aliases = own.filter(({ result }) => !result).map(({ digest }) => digest);
-    if (!wire.result && aliases.length === 0) return [];
+    if (!wire.result && own.length === 0) return [];
     return [
       remoteRecord(
         wire,
@@ -346,11 +346,11 @@ function remoteRecord(
   more: readonly ParsedRecord[],
   platforms: readonly string[],
 ): RemoteRecord {
-  let outputs: readonly (readonly RemoteLayer[])[] | undefined;
+  let outputs: RemoteRecord['outputs'] | undefined;
   return {
     key: wire.digest,
     aliases,
-    created: wire.created,
+    created: Math.max(wire.created, ...more.map(({ created }) => created)),
     platforms: wire.on?.flatMap((index) => platforms[index] ?? []) ?? platforms,
     get outputs() {
       outputs ??= outputsOf(wire, more);
@@ -359,23 +359,18 @@ function remoteRecord(
   };
 }
 
-/** The outputs before the first that is missing. */
-function outputsOf(wire: ParsedRecord, more: readonly ParsedRecord[]): (readonly RemoteLayer[])[] {
-  const first = wire.result?.();
-  if (!first) return [];
-  const outputs = [first];
-  if (more.length === 0) return outputs;
-  const named = new Map(more.toReversed().map((record) => [record.digest, record]));
-  for (let index = 1; index < MAX_OUTPUTS; index++) {
-    const name = outputName(wire.digest, index);
-    const layers = named.get(name)?.result?.();
-    if (!layers) break;
-    outputs.push([...layers]);
+function outputsOf(wire: ParsedRecord, more: readonly ParsedRecord[]): RemoteRecord['outputs'] {
+  const outputs = [wire.result?.()];
+  if (more.length > 0) {
+    const named = new Map(more.toReversed().map((record) => [record.digest, record]));
+    for (let index = 1; index < MAX_OUTPUTS; index++)
+      outputs.push(named.get(outputName(wire.digest, index))?.result?.());
   }
-  return outputs;
+  return outputs.slice(0, outputs.findLastIndex((layers) => layers !== undefined) + 1);
 }
 
-function timeOf(value: unknown): number {
+/** Milliseconds since 1970, or 0 for what is no time. */
+export function recordedTime(value: unknown): number {
   const time = typeof value === 'string' ? Date.parse(value) : 0;
   return Number.isFinite(time) && time > 0 ? time : 0;
 }

@@ -73,7 +73,7 @@ export function withImports(
         const missing = missingLayers(record, isHere);
         source.records.delete(record.key);
         for (const [key, { outputs }] of source.records) {
-          if (outputs.some((layers) => layers.some(({ diffId }) => missing.has(diffId))))
+          if (outputs.some((layers) => layers?.some(({ diffId }) => missing.has(diffId))))
             source.records.delete(key);
         }
       },
@@ -96,7 +96,7 @@ function sourceOf({ origin, records }: ImportedCache): Source {
 function asRecord({ key, outputs, created }: RemoteRecord, origin: ImageOrigin): CacheRecord {
   return {
     key,
-    outputs: outputs.map((layers) => new RemoteStack(layers, origin)),
+    outputs: outputs.map((layers) => layers && new RemoteStack(layers, origin)),
     parts: [],
     description: '',
     created,

@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import type { ImageConfig, Manifest } from '../../base/oci.ts';
-import { parseCacheConfig, type WireRecord } from './config.ts';
+import { parseCacheConfig, recordedTime, type WireRecord } from './config.ts';
 import { INLINE_FIELD, outputName, type RemoteLayer, type RemoteRecord } from './record.ts';
 
 /**
@@ -10,7 +10,8 @@ import { INLINE_FIELD, outputName, type RemoteLayer, type RemoteRecord } from '.
 export interface InlineRecord {
   readonly key: Digest;
   readonly aliases: readonly Digest[];
-  readonly outputs: readonly (readonly number[])[];
+  /** Undefined for one that is not in the image. */
+  readonly outputs: readonly (readonly number[] | undefined)[];
   readonly created: number;
 }
 
@@ -18,16 +19,17 @@ export interface InlineRecord {
 export function inlineCache(records: readonly InlineRecord[]): string {
   const ordered = [...records].sort((a, b) => (a.key < b.key ? -1 : 1));
   const wires: WireRecord[] = ordered.map((record) => ({
-    ...(record.outputs.length > 0 ? result(record, 0) : {}),
+    ...result(record, 0),
     digest: record.key,
   }));
   ordered.forEach((record, link) => {
     for (let index = 1; index < record.outputs.length; index++)
-      wires.push({
-        ...result(record, index),
-        digest: outputName(record.key, index),
-        inputs: [[{ link }]],
-      });
+      if (record.outputs[index])
+        wires.push({
+          ...result(record, index),
+          digest: outputName(record.key, index),
+          inputs: [[{ link }]],
+        });
     for (const alias of record.aliases) wires.push({ digest: alias, inputs: [[{ link }]] });
   });
   return Buffer.from(JSON.stringify(wires)).toString('base64');
@@ -41,7 +43,8 @@ function result(
   { outputs, created }: InlineRecord,
   index: number,
 ): Pick<WireRecord, 'layers' | 'chains'> {
-  const positions = outputs[index]!;
+  const positions = outputs[index];
+  if (!positions) return {};
   const createdAt = new Date(created).toISOString();
   return positions.every((position, at) => position === at)
     ? { layers: [{ layer: positions.length - 1, createdAt }] }
@@ -60,8 +63,13 @@ export function parseInline(
   const field = config[INLINE_FIELD];
   const diffIds = config.rootfs?.diff_ids ?? [];
   if (typeof field !== 'string' || diffIds.length !== manifest.layers.length) return [];
+  const times = layerTimes(config);
   const layers = manifest.layers.map(
-    (descriptor, index): RemoteLayer => ({ descriptor, diffId: diffIds[index]!, created: 0 }),
+    (descriptor, index): RemoteLayer => ({
+      descriptor,
+      diffId: diffIds[index]!,
+      created: times.length === diffIds.length ? times[index]! : 0,
+    }),
   );
   let records: unknown;
   try {
@@ -69,10 +77,20 @@ export function parseInline(
   } catch {
     records = field;
   }
-  const described = layers.map(({ descriptor, diffId }, index) => ({
+  const described = layers.map(({ descriptor, diffId, created }, index) => ({
     blob: descriptor.digest,
     parent: index - 1,
-    annotations: { mediaType: descriptor.mediaType, size: descriptor.size, diffID: diffId },
+    annotations: {
+      mediaType: descriptor.mediaType,
+      size: descriptor.size,
+      diffID: diffId,
+      createdAt: new Date(created).toISOString(),
+    },
   }));
   return parseCacheConfig({ layers: described, records }, new Map(), where);
+}
+
+/** When each layer was made, as the history of the image says. An image is then the same again. */
+function layerTimes({ history = [] }: ImageConfig): number[] {
+  return history.filter((entry) => !entry.empty_layer).map(({ created }) => recordedTime(created));
 }

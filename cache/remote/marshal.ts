@@ -30,12 +30,16 @@ export function marshalCache(records: readonly RemoteRecord[]): MarshalledCache 
     };
   });
   const outputs = ordered.flatMap((record, link) =>
-    record.outputs.slice(1).map(
-      (layers, index): WireRecord => ({
-        ...result(layers, record.created),
-        digest: outputName(record.key, index + 1),
-        inputs: [[{ link }]],
-      }),
+    record.outputs.slice(1).flatMap((layers, index): WireRecord[] =>
+      layers
+        ? [
+            {
+              ...result(layers, record.created),
+              digest: outputName(record.key, index + 1),
+              inputs: [[{ link }]],
+            },
+          ]
+        : [],
     ),
   );
   return {
@@ -70,6 +74,7 @@ function stackTable(records: readonly RemoteRecord[]) {
     layers.map(({ descriptor }) => descriptor.digest).join('>');
   for (const { outputs } of records) {
     for (const stack of outputs) {
+      if (!stack) continue;
       for (let depth = stack.length; depth > 0; depth--) {
         const path = pathOf(stack.slice(0, depth));
         if (paths.has(path)) break;

@@ -13,18 +13,33 @@ export interface RemoteLayer {
 
 /**
  * A record for transfer: its key, the links that lead to it, and for each output of the op its
- * layers, bottom first. A record without outputs only says that the step was seen, so that its
- * inputs are not mistaken for new ones (see sightings, solver/keys.ts).
+ * layers, bottom first. An output that the cache does not have is undefined. A record without
+ * outputs only says that the step was seen, so that its inputs are not mistaken for new ones (see
+ * sightings, solver/keys.ts).
  */
 export interface RemoteRecord {
   readonly key: Digest;
   /** Definition keys and sightings (solver/keys.ts). */
   readonly aliases: readonly Digest[];
-  readonly outputs: readonly (readonly RemoteLayer[])[];
+  readonly outputs: readonly (readonly RemoteLayer[] | undefined)[];
   /** Milliseconds since 1970. */
   readonly created: number;
   /** The platforms whose builds use it, such as `linux/amd64`. Empty when not known. */
   readonly platforms: readonly string[];
+}
+
+/** The layers of all outputs that the record has. */
+export function layersIn({ outputs }: Pick<RemoteRecord, 'outputs'>): readonly RemoteLayer[] {
+  return outputs.flatMap((layers) => layers ?? []);
+}
+
+/** The outputs that `has` accepts. An empty list when it accepts none. */
+export function outputsWith<T>(
+  outputs: readonly (T | undefined)[],
+  has: (output: T) => boolean,
+): readonly (T | undefined)[] {
+  const kept = outputs.map((output) => (output !== undefined && has(output) ? output : undefined));
+  return kept.some((output) => output !== undefined) ? kept : [];
 }
 
 /** Further outputs of one op are not exported. */

@@ -16,7 +16,7 @@ import type { ImageOrigin } from '../../registry/pull.ts';
 import { CACHE_CONFIG, MAX_CACHE_CONFIG, parseCacheBytes } from './config.ts';
 import type { ImportedCache } from './imported.ts';
 import { parseInline } from './inline.ts';
-import type { RemoteLayer, RemoteRecord } from './record.ts';
+import { layersIn, outputsWith, type RemoteLayer, type RemoteRecord } from './record.ts';
 
 /** The location of a cache, as given by `--cache-from`. */
 export type CacheSource =
@@ -101,7 +101,9 @@ function withoutLost(
   };
   return {
     records: records.map((record) =>
-      record.outputs.every((layers) => layers.every(has)) ? record : { ...record, outputs: [] },
+      layersIn(record).every(has)
+        ? record
+        : { ...record, outputs: outputsWith(record.outputs, (layers) => layers.every(has)) },
     ),
     lost,
   };

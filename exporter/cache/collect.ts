@@ -27,12 +27,13 @@ export type StepOutput = Snapshot | RemoteStack;
 /** A step that has a result. */
 export interface FinishedStep {
   readonly candidate: Candidate;
-  readonly outputs: readonly StepOutput[];
+  /** Undefined for one that is not known, or that has no layers. */
+  readonly outputs: readonly (StepOutput | undefined)[];
   /** Milliseconds since 1970. */
   readonly created: number;
 }
 
-/** The candidates that have a result with at least one layer in each output. */
+/** The candidates that have a result with at least one layer. */
 export function finishedSteps(
   candidates: readonly Candidate[],
   cache: CacheStore,
@@ -51,15 +52,13 @@ export function finishedSteps(
 function outputsOf(
   record: CacheRecord,
   snapshotter: Pick<Snapshotter, 'has'>,
-): StepOutput[] | undefined {
-  const outputs: StepOutput[] = [];
-  for (const value of record.outputs.slice(0, MAX_OUTPUTS)) {
+): (StepOutput | undefined)[] | undefined {
+  const outputs = record.outputs.slice(0, MAX_OUTPUTS).map((value) => {
     const output = value instanceof RemoteStack ? value : snapshotOf(value);
     if (!output || output.layers.length === 0) return undefined;
-    if (!(output instanceof RemoteStack) && !snapshotter.has(output)) return undefined;
-    outputs.push(output);
-  }
-  return outputs.length > 0 ? outputs : undefined;
+    return output instanceof RemoteStack || snapshotter.has(output) ? output : undefined;
+  });
+  return outputs.some((output) => output !== undefined) ? outputs : undefined;
 }
 
 export interface PackContext {
@@ -105,7 +104,7 @@ export async function packedRecords(
     steps.map(async ({ candidate, outputs, created }) => ({
       ...candidate,
       created,
-      outputs: await Promise.all(outputs.map((output) => packedOutput(output, context))),
+      outputs: await Promise.all(outputs.map((output) => output && packedOutput(output, context))),
     })),
   );
 }

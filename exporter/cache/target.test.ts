@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { digestOf } from '../../base/digest.ts';
+import { type Digest, digestOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { MEDIA } from '../../base/oci.ts';
 import { parseReference } from '../../base/reference.ts';
@@ -43,6 +43,7 @@ const record = (name: string, platform: string): RemoteRecord => ({
   platforms: [platform],
 });
 const report: Report = { task: (_, body) => body(() => {}), done: () => {} };
+const findLost = async () => new Set<Digest>();
 const form = { imageManifest: true, ociTypes: true };
 const write = (
   target: CacheTarget,
@@ -57,6 +58,7 @@ const write = (
       platforms: [platform],
       failed: false,
       form: { ...form, ...over },
+      findLost,
     },
     cacheDocuments,
     report,
@@ -234,7 +236,7 @@ test('content of the directory that is not a cache is not overwritten', () =>
 
 test('a build without a finished step writes nothing', () =>
   inDirectory(async (root, copy) => {
-    const nothing = { records: [], platforms: ['linux/amd64'], failed: true, form };
+    const nothing = { records: [], platforms: ['linux/amd64'], failed: true, form, findLost };
     assert.is(
       await exportCache(
         localTarget(root, 'one', copy, never()),

@@ -4,7 +4,12 @@ import type { Descriptor } from '../../base/oci.ts';
 import { BUILDKIT_LIMIT } from '../../cache/remote/config.ts';
 import { type MarshalledCache, marshalCache } from '../../cache/remote/marshal.ts';
 import { mergeRecords } from '../../cache/remote/merge.ts';
-import type { RemoteLayer, RemoteRecord } from '../../cache/remote/record.ts';
+import {
+  layersIn,
+  outputsWith,
+  type RemoteLayer,
+  type RemoteRecord,
+} from '../../cache/remote/record.ts';
 import type { ReadCache } from '../../cache/remote/source.ts';
 import type { Report } from '../export-report.ts';
 import type { CacheDocuments, CacheForm } from './cache-documents.ts';
@@ -33,6 +38,11 @@ export interface CacheTarget {
 
 export interface CacheExport {
   readonly records: readonly RemoteRecord[];
+  /**
+   * Returns those of the layers whose blobs nobody has any more. It is asked when the cache could
+   * not be written.
+   */
+  readonly findLost: (layers: readonly RemoteLayer[]) => Promise<ReadonlySet<Digest>>;
   /** The platforms of this build. */
   readonly platforms: readonly string[];
   readonly failed: boolean;
@@ -43,20 +53,24 @@ export interface CacheExport {
 const ATTEMPTS = 4;
 
 /**
- * Writes a cache over the one at `target`, and keeps its records of other platforms. Returns the
- * descriptor of the manifest, or undefined when there was nothing to write.
+ * Writes a cache over the one at `target`, and keeps its records of other platforms. Results of
+ * which a blob is lost are left out, with a warning. Returns the descriptor of the manifest, or
+ * undefined when there was nothing to write.
  */
 export async function exportCache(
   target: CacheTarget,
-  { records, platforms, failed, form }: CacheExport,
+  { records, platforms, failed, form, findLost }: CacheExport,
   documentsOf: (cache: MarshalledCache, form: CacheForm) => CacheDocuments,
   report: Report,
   warn: (text: string) => void,
 ): Promise<Descriptor | undefined> {
+  const lost = new Set<Digest>();
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const old = await target.old();
-    const merged = mergeRecords(old?.records ?? [], records, platforms, failed);
-    if (!records.some(({ outputs }) => outputs.length > 0)) {
+    const merged = mergeRecords(old?.records ?? [], records, platforms, failed)
+      .map((record) => withoutBlobs(record, lost))
+      .filter(({ outputs, aliases }) => outputs.length + aliases.length > 0);
+    if (!merged.some(({ outputs }) => outputs.length > 0)) {
       report.done('no finished step to export');
       return undefined;
     }
@@ -67,9 +81,23 @@ export async function exportCache(
       );
     const { mediaType, digest, bytes } = documents.manifest;
     const isSame = target.keepsBlobs && old?.digest === digest;
-    const written = isSame || (await target.write(documents, layersOf(merged), old, report));
-    report.done(`writing cache manifest ${digest}`);
-    if (written) return { mediaType, digest, size: bytes.byteLength };
+    const layers = layersOf(merged);
+    try {
+      const written = isSame || (await target.write(documents, layers, old, report));
+      report.done(`writing cache manifest ${digest}`);
+      if (written) return { mediaType, digest, size: bytes.byteLength };
+    } catch (error) {
+      const found = await findLost(layers);
+      const [first] = found;
+      if (first === undefined) throw error;
+      for (const blob of found) lost.add(blob);
+      const blobs =
+        found.size === 1
+          ? `the blob ${first} of an imported cache is lost`
+          : `${found.size} blobs of imported caches are lost, such as ${first}`;
+      warn(`${blobs}: results that need what is lost are not in ${target.name}`);
+      attempt--;
+    }
   }
   throw new KilnError(
     'KILN_CACHE_CONTENDED',
@@ -80,10 +108,18 @@ export async function exportCache(
   );
 }
 
+function withoutBlobs(record: RemoteRecord, lost: ReadonlySet<Digest>): RemoteRecord {
+  if (lost.size === 0) return record;
+  const isThere = ({ descriptor }: RemoteLayer) => !lost.has(descriptor.digest);
+  if (layersIn(record).every(isThere)) return record;
+  const outputs = outputsWith(record.outputs, (layers) => layers.every(isThere));
+  return { ...record, outputs };
+}
+
 function layersOf(records: readonly RemoteRecord[]): RemoteLayer[] {
   const layers = new Map<Digest, RemoteLayer>();
-  for (const { outputs } of records)
-    for (const layer of outputs.flat())
+  for (const record of records)
+    for (const layer of layersIn(record))
       layers.set(layer.descriptor.digest, layers.get(layer.descriptor.digest) ?? layer);
   return [...layers.values()];
 }
@@ -91,9 +127,8 @@ function layersOf(records: readonly RemoteRecord[]): RemoteLayer[] {
 /** The blobs of the old cache. They need neither be sent nor looked up. */
 export function blobsOf(old: ReadCache | undefined): Set<Digest> {
   return new Set(
-    old?.records.flatMap(({ outputs }) =>
-      outputs.flat().map(({ descriptor }) => descriptor.digest),
-    ) ?? [],
+    old?.records.flatMap((record) => layersIn(record).map(({ descriptor }) => descriptor.digest)) ??
+      [],
   );
 }
 
