@@ -139,6 +139,14 @@ export interface ActiveSnapshot extends AsyncDisposable {
  */
 export interface CopiedFiles {
   readonly like: LayerId | undefined;
+  /** The directories that hold nothing but such links. */
+  readonly linked: readonly LinkedDirectory[];
+}
+
+/** A directory of a layer, by its path in it, and the number of the files in it. */
+export interface LinkedDirectory {
+  readonly path: string;
+  readonly size: number;
 }
 
 export interface View extends AsyncDisposable {

@@ -2,11 +2,11 @@ import { closeSync, readSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { openat, readlinkat, type Stat, tryStat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
-import { compareNames, decodeName, nameBytes } from '../sys/name-bytes.ts';
-import { SysError } from '../sys/native.ts';
-import { listDirectory, openRoot } from '../sys/rooted.ts';
-import { DEEPEST, shownPath, tooDeep } from '../sys/treepaths.ts';
-import { getFdXattr } from '../sys/xattr.ts';
+import { decodeName, nameBytes } from '../sys/name-bytes.ts';
+import { ERRNO, SysError } from '../sys/native.ts';
+import { openRoot } from '../sys/rooted.ts';
+import { DEEPEST, shownPath, sortedNamesAt, tooDeep } from '../sys/treepaths.ts';
+import { fdPath, getFdXattr } from '../sys/xattr.ts';
 import { isOpaque, isOpaqueMark, isWhiteout, OPAQUE_NAME } from './marks.ts';
 import { refuseReserved } from './reserved.ts';
 import {
@@ -83,7 +83,9 @@ export function* tarStream(
   const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
   const stack: Frame[] = [frame(top, '', options.plain)];
   const { trail } = options;
-  let following = trail && new UnchangedRun(files, trail);
+  const partAt = (dir: number, name: string, path: string) =>
+    partOf(dir, name, path, links, options);
+  let following = trail && new UnchangedRun(files, trail, partAt);
   try {
     for (let at = stack.at(-1); at; at = stack.at(-1)) {
       const name = at.names[at.next++];
@@ -101,18 +103,21 @@ export function* tarStream(
         continue;
       }
       let part: Part = { entry, isRegular: (stat.mode & TYPE) === REGULAR };
+      let isLinked = false;
       if (entry.type === 'directory') {
         const fd = openat(at.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
         if (stack.length > DEEPEST) {
           closeSync(fd);
           throw tooDeep(path);
         }
-        const inner = frame(fd, `${path}/`, options.plain);
+        isLinked = following !== undefined && trail!.isLinked(path);
+        const inner = isLinked ? unlisted(fd, `${path}/`) : frame(fd, `${path}/`, options.plain);
         stack.push(inner);
         part = {
           ...part,
           xattrs: xattrsOf(fd),
-          isOpaque: !options.plain && (inner.isMarked || isOpaque(fd, inner.names)),
+          isOpaque:
+            !options.plain && (inner.isMarked || isOpaque(fd, isLinked ? undefined : inner.names)),
         };
         if (part.isOpaque) stats.entries++;
       }
@@ -121,11 +126,18 @@ export function* tarStream(
         const length = trail!.follow(line!);
         if (length !== undefined) {
           following.pass(part, path, length);
+          if (!isLinked) continue;
+          const files = trail!.followLinked(path);
+          if (files) {
+            following.passFiles(`${path}/`, files);
+            stats.entries += files.names.length;
+          } else stack.push(frame(stack.pop()!.fd, `${path}/`, options.plain));
           continue;
         }
         yield* following.end(out);
         following = undefined;
       }
+      if (isLinked) stack.push(frame(stack.pop()!.fd, `${path}/`, options.plain));
       const before = out.total;
       yield* putPart(out, part, () => openat(at!.fd, name, O.RDONLY | O.NOFOLLOW));
       trail?.add(line!, out.total - before);
@@ -151,8 +163,13 @@ interface Frame {
   next: number;
 }
 
+/** A directory whose entries need not be looked at. */
+function unlisted(fd: number, path: string): Frame {
+  return { fd, path, names: [], isMarked: false, next: 0 };
+}
+
 function frame(fd: number, path: string, plain = false): Frame {
-  const names = listDirectory(fd).sort(compareNames);
+  const names = sortedNamesAt(fdPath(fd));
   const isMarked = !plain && names.includes(OPAQUE_NAME) && isOpaqueMark(fd, OPAQUE_NAME);
   return {
     fd,
@@ -252,6 +269,20 @@ interface Part {
   readonly isOpaque?: boolean;
 }
 
+/** The part of a file that was passed without being looked at. */
+function partOf(
+  dir: number,
+  name: string,
+  path: string,
+  links: Map<number, string>,
+  options: TarOptions,
+): Part {
+  const stat = statOf(dir, name);
+  const entry = entryOf(dir, name, path, stat, links, options);
+  if (!entry) throw new SysError('statx', ERRNO['EINVAL']!, path);
+  return { entry, isRegular: (stat.mode & TYPE) === REGULAR };
+}
+
 /** What only an open directory tells, as text. */
 function moreOf({ xattrs, isOpaque: opaque }: Part): string {
   if (!xattrs) return '';
@@ -275,20 +306,37 @@ class UnchangedRun {
   readonly #trail: Trail;
   /** The entries that reach into the last, unfinished piece, with their beginnings. */
   #pending: {
-    readonly part: Part;
+    /** Undefined for a file that was not looked at. */
+    readonly part: Part | undefined;
     readonly path: string;
     readonly start: number;
     readonly end: number;
   }[] = [];
   #total = 0;
+  readonly #partAt: (dir: number, name: string, path: string) => Part;
 
-  constructor(files: string, trail: Trail) {
+  /** `partAt` looks at a file that was passed by `passFiles`. */
+  constructor(
+    files: string,
+    trail: Trail,
+    partAt: (dir: number, name: string, path: string) => Part,
+  ) {
     this.#files = files;
     this.#trail = trail;
+    this.#partAt = partAt;
+  }
+
+  /** Passes the files of a directory of links. `prefix` is its path with a slash. */
+  passFiles(
+    prefix: string,
+    { names, lengths }: { readonly names: readonly string[]; readonly lengths: readonly number[] },
+  ): void {
+    for (let at = 0; at < names.length; at++)
+      this.pass(undefined, prefix + names[at]!, lengths[at]!);
   }
 
   /** Passes an entry of `length` bytes of tar. */
-  pass(part: Part, path: string, length: number): void {
+  pass(part: Part | undefined, path: string, length: number): void {
     const start = this.#total;
     const end = start + length;
     this.#total = end;
@@ -303,8 +351,17 @@ class UnchangedRun {
     const whole = this.#trail.known(Math.floor(this.#total / PIECE)) * PIECE;
     out.resume(whole, this.#pending[0]?.start ?? whole);
     using root = openRoot(this.#files);
-    const open = (path: string) => root.open(path, O.RDONLY, { follow: false, noLinks: true });
-    for (const { part, path } of this.#pending) yield* putPart(out, part, () => open(path));
+    const open = (path: string, flags: number) =>
+      root.open(path, flags, { follow: false, noLinks: true });
+    const looked = (path: string) => {
+      const slash = path.lastIndexOf('/');
+      return withFile(
+        () => open(path.slice(0, slash), O.PATH | O.DIRECTORY),
+        (dir) => this.#partAt(dir, path.slice(slash + 1), path),
+      );
+    };
+    for (const { part, path } of this.#pending)
+      yield* putPart(out, part ?? looked(path), () => open(path, O.RDONLY));
   }
 
   #whole(): number {

@@ -19,6 +19,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { type Random, randomOf } from '../../base/testing/random.ts';
+import type { LinkedDirectory } from '../snapshotter.ts';
 import { describeLayer } from './pack.ts';
 import { openResumable } from './resumable.ts';
 
@@ -29,9 +30,9 @@ test.before.each((context) => {
 test.after.each(({ home }) => rmSync(home, { recursive: true }));
 
 const whole = (files: string) => describeLayer({ files }, { check() {} });
-const along = (files: string, from?: string) =>
+const along = (files: string, from?: string, linked: readonly LinkedDirectory[] = []) =>
   describeLayer(
-    { files, trail: { to: `${files}.trail`, from: from && `${from}.trail` } },
+    { files, trail: { to: `${files}.trail`, from: from && `${from}.trail`, linked } },
     { check() {} },
   );
 
@@ -63,6 +64,11 @@ function makeTree(root: string, rng: Random): void {
     linkSync(join(path, 'f1'), join(path, 'hard'));
     symlinkSync('f1', join(path, 'soft'));
   }
+  for (const path of ['d3-plain', 'd3-plain/inner', 'd6-plain']) {
+    mkdirSync(join(root, path));
+    for (let file = 0; file < 20; file++)
+      writeFileSync(join(root, path, `p ${file}`), Buffer.alloc(rng.pick([0, 700, 90_000]), path));
+  }
   writeFileSync(join(root, 'd5-big'), Buffer.alloc(3_500_000, 'big'));
 }
 
@@ -76,6 +82,23 @@ function linkTree(from: string, to: string): void {
   }
   const { atime, mtime } = lstatSync(from);
   utimesSync(to, atime, mtime);
+}
+
+/** The directories of `now` that hold nothing but files that `before` has in them, too. */
+function linkedIn(now: string, before: string): LinkedDirectory[] {
+  const directories = readdirSync(now, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => join(entry.parentPath, entry.name).slice(now.length + 1));
+  const inodeOf = (path: string) => lstatSync(path, { throwIfNoEntry: false })?.ino;
+  return directories.flatMap((path) => {
+    const entries = readdirSync(join(now, path), { withFileTypes: true });
+    const isLinked = entries.every(
+      (entry) =>
+        entry.isFile() &&
+        inodeOf(join(now, path, entry.name)) === inodeOf(join(before, path, entry.name)),
+    );
+    return isLinked ? [{ path, size: entries.length }] : [];
+  });
 }
 
 function filesOf(root: string): string[] {
@@ -123,16 +146,52 @@ test('a layer of links is described from where it differs, as a full read would'
   const rng = randomOf(Number(process.env['KILN_SEED'] ?? 7));
   makeTree(join(home, '0'), rng);
   assert.equal(await along(join(home, '0')), await whole(join(home, '0')));
+  let seen = 0;
   for (let round = 1; round <= 40; round++) {
     const [before, now] = [join(home, String(round - 1)), join(home, String(round))];
     linkTree(before, now);
     const changes = Array.from({ length: rng.int(3) }, () => change(now, rng));
+    const linked = linkedIn(now, before);
+    seen += linked.length;
     assert.equal(
-      await along(now, before),
+      await along(now, before, linked),
       await whole(now),
       `round ${round}: ${changes.join(', ')}`,
     );
     rmSync(before, { recursive: true });
+  }
+  assert.ok(seen > 40);
+});
+
+test('a directory of links is not looked into', async ({ home }) => {
+  const [one, two] = [join(home, 'one'), join(home, 'two')];
+  for (const path of ['a', 'b', 'c']) {
+    mkdirSync(join(one, path), { recursive: true });
+    for (let file = 0; file < 30; file++)
+      writeFileSync(join(one, path, `f${file}`), Buffer.alloc(50_000, path));
+  }
+  const first = await along(one);
+  linkTree(one, two);
+  const linked = linkedIn(two, one);
+  assert.equal(linked.map(({ path }) => path).sort(), ['a', 'b', 'c']);
+  // What only a look at the file would notice.
+  chmodSync(join(two, 'a', 'f1'), 0o600);
+  assert.equal(await along(two, one, linked), first);
+  assert.not.equal(await along(two, one), first);
+});
+
+test('a directory of links with a file less than before is looked into', async ({ home }) => {
+  const [one, two] = [join(home, 'one'), join(home, 'two')];
+  for (const path of ['a', 'b']) {
+    mkdirSync(join(one, path), { recursive: true });
+    for (let file = 0; file < 30; file++)
+      writeFileSync(join(one, path, `f${file + 10}`), Buffer.alloc(50_000, path));
+  }
+  await along(one);
+  linkTree(one, two);
+  for (const name of ['f10', 'f25', 'f39']) {
+    rmSync(join(two, 'a', name));
+    assert.equal(await along(two, one, linkedIn(two, one)), await whole(two));
   }
 });
 

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import type { LinkedDirectory } from '../snapshotter.ts';
 import type { Stat } from '../sys/calls.ts';
 import { openResumable, type ResumableHash, STATE } from './resumable.ts';
 import type { TarEntry } from './tar.ts';
@@ -22,18 +23,24 @@ import type { TarEntry } from './tar.ts';
  * A trail names its own file, by inode and time of birth. In a copy of the store, inode numbers
  * mean other files, and the trail is ignored.
  *
- *     "KILNTR1\n" | crc32 of the rest u32 | states u32 | inode u64 | born u64 ns
- *     | sha256 after each PIECE: STATE bytes each | lines, UTF-16
+ * Even the metadata need not be read of a directory that holds nothing but links into the same
+ * directory of the older layer (`linked`): its files have the lines that they had.
+ *
+ *     "KILNTR2\n" | crc32 of the rest u32 | states u32 | inode u64 | born u64 ns
+ *     | bytes per character (1: Latin-1, 2: UTF-16) u32 | 0 u32
+ *     | sha256 after each PIECE: STATE bytes each | lines
  */
 export interface TrailFiles {
   /** Where the trail is written. */
   readonly to: string;
   /** The trail of the layer that this one was made from. */
   readonly from?: string | undefined;
+  /** The directories that hold nothing but links to files of that layer. */
+  readonly linked?: readonly LinkedDirectory[] | undefined;
 }
 
-const MAGIC = Buffer.from('KILNTR1\n');
-const HEADER = 32;
+const MAGIC = Buffer.from('KILNTR2\n');
+const HEADER = 40;
 /** The most characters of lines for which a trail is kept (a million files). */
 const LONGEST = 128 << 20;
 
@@ -41,19 +48,24 @@ const LONGEST = 128 << 20;
 export class Trail {
   readonly #to: string;
   readonly #old: { readonly states: Buffer; readonly lines: string };
+  /** The number of files in a directory of links, by its path. */
+  readonly #linked: ReadonlyMap<string, number>;
+  /** The lines after those that were followed. */
   readonly #lines: string[] = [];
   readonly #states: Buffer[] = [];
   #length = 0;
+  /** How many characters of the older trail have been followed. */
   #at = 0;
 
   /** Undefined where a hash cannot be resumed. */
-  static open({ to, from }: TrailFiles): Trail | undefined {
-    return openResumable() && new Trail(to, from);
+  static open(files: TrailFiles): Trail | undefined {
+    return openResumable() && new Trail(files);
   }
 
-  private constructor(to: string, from: string | undefined) {
+  private constructor({ to, from, linked = [] }: TrailFiles) {
     this.#to = to;
     this.#old = read(from);
+    this.#linked = new Map(linked.map(({ path, size }) => [path, size]));
   }
 
   /**
@@ -66,8 +78,40 @@ export class Trail {
     if (space < 0 || !lines.startsWith(line, space + 1)) return undefined;
     const length = Number(lines.slice(this.#at, space));
     this.#at = space + 1 + line.length;
-    this.add(line, length);
     return length;
+  }
+
+  /** True if the directory holds nothing but links to files of the older layer. */
+  isLinked(directory: string): boolean {
+    return this.#linked.has(directory);
+  }
+
+  /**
+   * The names and the bytes of tar of the files in a directory for which `isLinked` is true, and
+   * whose own line was just followed. Undefined if the older layer had anything else in it.
+   */
+  followLinked(
+    directory: string,
+  ): { readonly names: readonly string[]; readonly lengths: readonly number[] } | undefined {
+    const { lines } = this.#old;
+    const count = this.#linked.get(directory) ?? 0;
+    const names: string[] = [];
+    const lengths: number[] = [];
+    let at = this.#at;
+    while (names.length < count) {
+      const space = lines.indexOf(' ', at);
+      const end = lines.indexOf('\0', space);
+      const slash = lines.lastIndexOf('/', end);
+      if (space < 0 || end < 0 || slash < space || !lines.startsWith('file ', space + 1))
+        return undefined;
+      if (!lines.startsWith(` ${directory}`, slash - directory.length - 1)) return undefined;
+      names.push(lines.slice(slash + 1, end));
+      lengths.push(Number(lines.slice(at, space)));
+      at = lines.indexOf('\0', end + 1) + 1;
+    }
+    if (pathAt(lines, at)?.startsWith(`${directory}/`)) return undefined;
+    this.#at = at;
+    return { names, lengths };
   }
 
   /** The number of whole pieces in the older layer. */
@@ -104,21 +148,22 @@ export class Trail {
   }
 
   save(): void {
-    if (this.#length >= LONGEST) return;
+    if (this.#at + this.#length >= LONGEST) return;
     let fd = -1;
     try {
       fd = openSync(this.#to, 'w', 0o600);
-      const count = Buffer.alloc(4);
-      count.writeUInt32LE(this.#states.length);
-      const body = Buffer.concat([
-        count,
-        nameOf(fd),
-        ...this.#states,
-        Buffer.from(this.#lines.join(''), 'utf16le'),
-      ]);
-      const sum = Buffer.alloc(4);
-      sum.writeUInt32LE(crc32(body));
-      writeFileSync(fd, Buffer.concat([MAGIC, sum, body]));
+      const lines = this.#old.lines.slice(0, this.#at) + this.#lines.join('');
+      const isNarrow = !/[^\0-\xff]/.test(lines);
+      const text = Buffer.from(lines, isNarrow ? 'latin1' : 'utf16le');
+      const head = Buffer.alloc(HEADER);
+      MAGIC.copy(head);
+      head.writeUInt32LE(this.#states.length, 12);
+      nameOf(fd).copy(head, 16);
+      head.writeUInt32LE(isNarrow ? 1 : 2, 32);
+      const states = Buffer.concat(this.#states);
+      const sum = [head.subarray(12), states, text].reduce((crc, part) => crc32(part, crc), 0);
+      head.writeUInt32LE(sum, 8);
+      for (const part of [head, states, text]) writeFileSync(fd, part);
     } catch {
       // The disk is full, most likely. The next layer is then described by reading it all.
     } finally {
@@ -141,6 +186,20 @@ export function lineOf(entry: TarEntry, stat: Stat, more: string): string {
   );
 }
 
+/** The fields of a line before the path, and the length before the line. */
+const FIELDS = 11;
+
+/** The path in the line at a position. Undefined at the end. */
+function pathAt(lines: string, position: number): string | undefined {
+  let at = position;
+  for (let field = 0; field < FIELDS; field++) {
+    const space = lines.indexOf(' ', at);
+    if (space < 0) return undefined;
+    at = space + 1;
+  }
+  return lines.slice(at, lines.indexOf('\0', at));
+}
+
 function read(from: string | undefined): { states: Buffer; lines: string } {
   const none = { states: Buffer.alloc(0), lines: '' };
   if (from === undefined) return none;
@@ -160,12 +219,13 @@ function read(from: string | undefined): { states: Buffer; lines: string } {
   if (
     bytes.length < HEADER ||
     !bytes.subarray(0, 8).equals(MAGIC) ||
-    !bytes.subarray(16, HEADER).equals(name)
+    !bytes.subarray(16, 32).equals(name)
   )
     return none;
   if (crc32(bytes.subarray(12)) !== bytes.readUInt32LE(8)) return none;
   const end = HEADER + bytes.readUInt32LE(12) * STATE;
-  return { states: bytes.subarray(HEADER, end), lines: bytes.toString('utf16le', end) };
+  const lines = bytes.toString(bytes.readUInt32LE(32) === 1 ? 'latin1' : 'utf16le', end);
+  return { states: bytes.subarray(HEADER, end), lines };
 }
 
 /** Tells a file from its copies. */

@@ -121,7 +121,7 @@ export class OverlayActive implements ActiveSnapshot {
     await tidy(layer.files, this.parent, this.#table, this.#views);
     const id = randomBytes(16).toString('hex') as LayerId;
     this.#table.add({ id, alone: true, created: Date.now(), boot: bootId() }, layer.directory);
-    if (copied) this.#table.copied(id, copied.like);
+    if (copied) this.#table.copied(id, copied);
     return { layers: [...this.parent.layers, id] };
   }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { asDigest, type Digest, isDigest } from '../../base/digest.ts';
 import { errnoOf, type KilnError } from '../../base/errors.ts';
 import type { TrailFiles } from '../layer/trail.ts';
-import type { LayerId, LayerInfo } from '../snapshotter.ts';
+import type { CopiedFiles, LayerId, LayerInfo } from '../snapshotter.ts';
 import { condemnedNames } from '../store/leases.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
@@ -114,13 +114,10 @@ export class LayerTable {
     return { files: this.files(id), clamp: originalOf(id).clamp, trail: this.#trails.get(id) };
   }
 
-  /**
-   * Records that a layer of this process holds many copied files, some of which are hard links into
-   * `like`.
-   */
-  copied(id: LayerId, like: LayerId | undefined): void {
+  /** Records that a layer of this process holds many copied files. */
+  copied(id: LayerId, { like, linked }: CopiedFiles): void {
     const trailOf = (layer: LayerId) => join(this.directory(layer), 'trail');
-    this.#trails.set(id, { to: trailOf(id), from: like && trailOf(like) });
+    this.#trails.set(id, { to: trailOf(id), from: like && trailOf(like), linked });
   }
 
   /** The path of the layer's tree. */

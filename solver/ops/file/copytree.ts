@@ -6,7 +6,7 @@ import { stillThere } from '../../../cache/select/changed.ts';
 import { type Entry, isDirectoryMode } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { below } from '../../../cache/select/tree-view.ts';
-import { refuseReserved, whiteoutDevice } from '../../../snapshotter/layer/reserved.ts';
+import { isReserved, refuseReserved, whiteoutDevice } from '../../../snapshotter/layer/reserved.ts';
 import {
   fchmod,
   fstat,
@@ -25,7 +25,7 @@ import { type Root, removeAt, statAt } from '../../../snapshotter/sys/rooted.ts'
 import { applyToFd, applyToName, type Overrides } from './attributes.ts';
 import { copyFile, TargetDirectory } from './copyfile.ts';
 import { notADirectory } from './destination.ts';
-import { type FileStep, fileStep } from './steps.ts';
+import { type EntryStep, entryStep, type FileStep, type TargetPlace } from './steps.ts';
 
 /**
  * The copy of one source of a COPY to its target, in three steps. `beginTree` makes directories,
@@ -54,7 +54,7 @@ export interface TreeCopy {
 
 /** What `beginTree` has done, and what is left to do. */
 export interface Begun {
-  readonly files: readonly FileStep[];
+  readonly files: readonly EntryStep[];
   /** Files that are another name of an earlier file. */
   readonly links: readonly { readonly target: string; readonly first: string }[];
   /**
@@ -62,8 +62,6 @@ export interface Begun {
    * undefined for anything else.
    */
   readonly made: readonly (boolean | undefined)[];
-  /** The paths in `to` of the directories that the copy made. They were empty. */
-  readonly fresh: ReadonlySet<string>;
 }
 
 /**
@@ -78,29 +76,38 @@ export function copyTree(job: TreeCopy): void {
 
 /** Makes everything but files and hard links. */
 export function beginTree(job: TreeCopy): Begun {
-  const files: FileStep[] = [];
+  const files: EntryStep[] = [];
   const links: { target: string; first: string }[] = [];
   const made: (boolean | undefined)[] = [];
-  const fresh = new Set<string>();
   const firstNames = new Map<number, string>();
+  /** The directories of the selection, by position. */
+  const places: (TargetPlace | undefined)[] = [];
+  const firstIndex = job.entries[0]?.index ?? 0;
   using to = new OpenDirectory(job.to);
   for (const entry of job.entries) {
-    const target = targetOf(job, entry);
-    if (!job.mountedOnly) refuseReserved(target);
-    const isMade = entry.kind === 'directory' ? makeDirectory(job, to, target) : undefined;
+    const place = places[entry.parent - firstIndex];
+    if (place) place.size++;
+    if (!job.mountedOnly && isReserved(entry.name || job.target))
+      refuseReserved(targetOf(job, entry));
+    const isDirectory = entry.kind === 'directory';
+    const target = isDirectory ? targetOf(job, entry) : '';
+    const isMade = isDirectory ? makeDirectory(job, to, target) : undefined;
     made.push(isMade);
-    if (isMade) fresh.add(target);
-    if (entry.kind === 'directory') continue;
-    if (!fresh.has(splitPath(target)[0])) clearTheWay(job, to, target);
-    if (entry.kind !== 'file') makeNode(job, to, entry, target);
+    places.push(isDirectory ? { path: target, isFresh: isMade === true, size: 0 } : undefined);
+    if (isDirectory) continue;
+    if (!place?.isFresh) clearTheWay(job, to, targetOf(job, entry));
+    if (entry.kind !== 'file') makeNode(job, to, entry, targetOf(job, entry));
     else {
       const first = entry.nlink > 1 ? firstNames.get(entry.ino) : undefined;
-      if (first !== undefined) links.push({ target, first });
-      else files.push(fileStep(entry, target, job.contents));
-      if (entry.nlink > 1 && first === undefined) firstNames.set(entry.ino, target);
+      if (first !== undefined) links.push({ target: targetOf(job, entry), first });
+      else
+        files.push(
+          entryStep(entry, job.contents, place, place ? entry.name : targetOf(job, entry)),
+        );
+      if (entry.nlink > 1 && first === undefined) firstNames.set(entry.ino, targetOf(job, entry));
     }
   }
-  return { files, links, made, fresh };
+  return { files, links, made };
 }
 
 /**
@@ -110,7 +117,7 @@ export function beginTree(job: TreeCopy): Begun {
 export function copyFiles(
   from: Root,
   to: Root,
-  files: readonly FileStep[],
+  files: Iterable<FileStep>,
   overrides: Overrides,
 ): void {
   using source = new OpenDirectory(from);
@@ -127,11 +134,12 @@ export function copyFiles(
  * Links files of `from` to the same paths in `to`, whose directories exist. Returns the indexes of
  * the paths that could not be linked.
  */
-export function linkFiles(from: Root, to: Root, paths: readonly string[]): number[] {
+export function linkFiles(from: Root, to: Root, paths: Iterable<string>): number[] {
   using source = new OpenDirectory(from);
   using target = new OpenDirectory(to);
   const failed: number[] = [];
-  for (const [index, path] of paths.entries()) {
+  let index = 0;
+  for (const path of paths) {
     const [directory, name] = splitPath(path);
     // The source may be gone (ENOENT) or have too many links (EMLINK). In any case, copying still
     // works.
@@ -140,6 +148,7 @@ export function linkFiles(from: Root, to: Root, paths: readonly string[]): numbe
       tryLinkat(source.at(directory), name, target.at(directory), name) !== 0
     )
       failed.push(index);
+    index++;
   }
   return failed;
 }

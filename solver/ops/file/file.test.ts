@@ -41,6 +41,7 @@ import { copyFiles, copyTree } from './copytree.ts';
 import { openEarlierCopies } from './earlier.ts';
 import type { CopyJob, CopyPool, LinkJob } from './inparts.ts';
 import { copyFilesJob, linkFilesJob } from './jobs.ts';
+import { unpackPaths, unpackSteps } from './steps.ts';
 import { type CopyingSnapshotter, copyingSnapshotter, listTree } from './testing.ts';
 
 interface World {
@@ -546,12 +547,13 @@ function countingPool(): { pool: CopyPool; jobs: { copied: string[]; linked: str
   const pool = {
     threads: 2,
     async copy(job: CopyJob) {
-      jobs.copied.push(...job.files.map(({ target }) => target));
+      jobs.copied.push(...Array.from(unpackSteps(job.files), ({ target }) => target));
       copyFilesJob.run(structuredClone(job), { check() {} });
     },
     async link(job: LinkJob) {
       const failed = (await linkFilesJob.run(structuredClone(job), { check() {} })) as number[];
-      jobs.linked.push(...job.paths.filter((_, index) => !failed.includes(index)));
+      const paths = [...unpackPaths(job.paths)];
+      jobs.linked.push(...paths.filter((_, index) => !failed.includes(index)));
       return failed;
     },
   };

@@ -1,9 +1,17 @@
 import { divide } from '../../../base/divide.ts';
+import type { LinkedDirectory } from '../../../snapshotter/snapshotter.ts';
 import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
 import { type Begun, beginTree, finishTree, type TreeCopy } from './copytree.ts';
 import type { EarlierCopy } from './earlier.ts';
-import type { FileStep } from './steps.ts';
+import {
+  type EntryStep,
+  type FileStep,
+  type PackedSteps,
+  packPaths,
+  packSteps,
+  type TargetPlace,
+} from './steps.ts';
 
 /** Copies and links files on worker threads. Jobs are plain data. */
 export interface CopyPool {
@@ -17,7 +25,7 @@ export interface CopyPool {
 export interface CopyJob {
   readonly from: string;
   readonly to: string;
-  readonly files: readonly FileStep[];
+  readonly files: PackedSteps;
   readonly overrides: PlainOverrides;
 }
 
@@ -25,7 +33,8 @@ export interface CopyJob {
 export interface LinkJob {
   readonly from: string;
   readonly to: string;
-  readonly paths: readonly string[];
+  /** See `packPaths`. */
+  readonly paths: string;
 }
 
 /** Overrides as plain data for a thread: the mode is text. */
@@ -46,6 +55,13 @@ export interface SharedCopy {
   readonly earlier?: EarlierCopy | undefined;
 }
 
+/** What a copy has written past the overlay. */
+export interface DirectFiles {
+  readonly files: readonly EntryStep[];
+  /** The directories that hold nothing but links to what the earlier copy has in them. */
+  readonly linked: readonly LinkedDirectory[];
+}
+
 /**
  * Makes a large copy on several threads. Returns the files that were written directly into `upper`.
  */
@@ -53,7 +69,7 @@ export async function copyInParts(
   task: SharedCopy,
   job: TreeCopy,
   signal: AbortSignal,
-): Promise<readonly FileStep[]> {
+): Promise<DirectFiles> {
   const begun: Begun = beginTree(job);
   const parts = task.pool.threads * 4;
   const overrides = {
@@ -61,41 +77,59 @@ export async function copyInParts(
     mode: task.copy.modeStr ?? octal(task.copy.mode),
     time: task.overrides.time,
   };
-  const share = (files: readonly FileStep[], to: string) =>
+  const share = (files: readonly EntryStep[], to: string) =>
     divide(files, parts, weight).map((part) =>
-      task.pool.copy({ from: task.tree.root, to, files: part, overrides }, signal),
+      task.pool.copy({ from: task.tree.root, to, files: packSteps(part), overrides }, signal),
     );
   const { upper } = task;
   const { direct, mounted } =
     upper === undefined ? { direct: [], mounted: begun.files } : byRoute(begun);
-  const unlinked = task.earlier
+  const { unlinked, linked } = task.earlier
     ? await linkUnchanged(task.pool, task.earlier, direct, upper ?? '', signal)
-    : direct;
+    : { unlinked: direct, linked: [] };
   await Promise.all([...share(unlinked, upper ?? ''), ...share(mounted, task.to)]);
   finishTree(job, begun);
-  return direct;
+  return { files: direct, linked };
 }
 
-/** Links the files that the earlier copy holds. Returns those that must still be copied. */
+interface Linked {
+  /** The files that must still be copied. */
+  readonly unlinked: readonly EntryStep[];
+  readonly linked: readonly LinkedDirectory[];
+}
+
+/** Links the files that the earlier copy holds. */
 async function linkUnchanged(
   pool: CopyPool,
   earlier: EarlierCopy,
-  files: readonly FileStep[],
+  files: readonly EntryStep[],
   to: string,
   signal: AbortSignal,
-): Promise<readonly FileStep[]> {
-  const known = files.filter((file) => earlier.has(file));
-  const linked = new Set(known);
+): Promise<Linked> {
+  const known: EntryStep[] = [];
+  const unlinked: EntryStep[] = [];
+  for (const file of files) (earlier.has(file) ? known : unlinked).push(file);
   await Promise.all(
-    divide(known, pool.threads * 2, weight).map(async (part) => {
-      const failed = await pool.link(
-        { from: earlier.files, to, paths: part.map(({ target }) => target) },
-        signal,
-      );
-      for (const index of failed) linked.delete(part[index]!);
+    divide(known, pool.threads * 2, () => 1).map(async (part) => {
+      const paths = packPaths(part.map(({ target }) => target));
+      const failed = await pool.link({ from: earlier.files, to, paths }, signal);
+      for (const index of failed) unlinked.push(part[index]!);
     }),
   );
-  return files.filter((file) => !linked.has(file));
+  return { unlinked, linked: directoriesOf(known, unlinked) };
+}
+
+/** The directories of `linked` in which there is nothing else. */
+function directoriesOf(
+  linked: readonly EntryStep[],
+  others: readonly EntryStep[],
+): LinkedDirectory[] {
+  const counts = new Map<TargetPlace, number>();
+  for (const { place } of linked) if (place) counts.set(place, (counts.get(place) ?? 0) + 1);
+  for (const { place } of others) if (place) counts.delete(place);
+  return [...counts]
+    .filter(([place, count]) => count === place.size)
+    .map(([{ path, size }]) => ({ path, size }));
 }
 
 /**
@@ -104,13 +138,13 @@ async function linkUnchanged(
  * the overlay has not looked up anything in it. It halves the time in the kernel. A file with
  * several names is written through the mount, because its other names are.
  */
-function byRoute({ files, links, fresh }: Begun): { direct: FileStep[]; mounted: FileStep[] } {
+function byRoute({ files, links }: Begun): { direct: EntryStep[]; mounted: EntryStep[] } {
   const linked = new Set(links.map(({ first }) => first));
-  const direct: FileStep[] = [];
-  const mounted: FileStep[] = [];
+  const direct: EntryStep[] = [];
+  const mounted: EntryStep[] = [];
   for (const file of files) {
-    const parent = file.target.slice(0, Math.max(0, file.target.lastIndexOf('/')));
-    (fresh.has(parent) && !linked.has(file.target) ? direct : mounted).push(file);
+    const isLinked = linked.size > 0 && linked.has(file.target);
+    (file.place?.isFresh && !isLinked ? direct : mounted).push(file);
   }
   return { direct, mounted };
 }

@@ -3,13 +3,14 @@ import type { Job } from '../../../snapshotter/workers/job.ts';
 import { parseMode } from './chmod.ts';
 import { copyFiles, linkFiles } from './copytree.ts';
 import type { CopyJob, LinkJob } from './inparts.ts';
+import { unpackPaths, unpackSteps } from './steps.ts';
 
 /** The part of a copy that a worker thread makes. */
 function copyShare(job: CopyJob): void {
   using from = openRoot(job.from);
   using to = openRoot(job.to);
   const { owner, mode, time } = job.overrides;
-  copyFiles(from, to, job.files, {
+  copyFiles(from, to, unpackSteps(job.files), {
     owner,
     mode: mode === undefined ? undefined : parseMode(mode),
     time,
@@ -21,7 +22,7 @@ export const copyFilesJob: Job<CopyJob, void> = { name: 'file.copy', run: copySh
 function linkShare(job: LinkJob): number[] {
   using from = openRoot(job.from);
   using to = openRoot(job.to);
-  return linkFiles(from, to, job.paths);
+  return linkFiles(from, to, unpackPaths(job.paths));
 }
 
 export const linkFilesJob: Job<LinkJob, number[]> = { name: 'file.link', run: linkShare };

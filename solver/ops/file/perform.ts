@@ -10,8 +10,8 @@ import type { Overrides } from './attributes.ts';
 import { copyTree, type TreeCopy } from './copytree.ts';
 import { prepareTarget } from './destination.ts';
 import type { EarlierCopy } from './earlier.ts';
-import { type CopyPool, copyInParts } from './inparts.ts';
-import { type FileStep, fileStep } from './steps.ts';
+import { type CopyPool, copyInParts, type DirectFiles } from './inparts.ts';
+import { entryStep } from './steps.ts';
 import { tryUnpack } from './unpack.ts';
 
 /** What a copy action selects in its source. Both the key and the copy use this selection. */
@@ -61,14 +61,11 @@ export interface CopyTask {
  * the same copy may link to them. Rejects with the errors of `copyTree`, with KILN_NO_PARENT and
  * with those of unpacking an archive.
  */
-export async function performCopy(
-  task: CopyTask,
-  signal: AbortSignal,
-): Promise<readonly FileStep[]> {
+export async function performCopy(task: CopyTask, signal: AbortSignal): Promise<DirectFiles> {
   using from = openRoot(task.tree.root);
   using to = openRoot(task.to);
   if (!task.copy.createDestPath) requireParent(to, task.copy.dest);
-  const direct: (readonly FileStep[])[] = [];
+  const direct: DirectFiles[] = [];
   for (const source of task.selected.sources) {
     signal.throwIfAborted();
     if (
@@ -76,9 +73,13 @@ export async function performCopy(
       (await unpackSource(task, from, to, source, signal))
     )
       continue;
-    direct.push(await copySource(task, from, to, source, signal));
+    const made = await copySource(task, from, to, source, signal);
+    if (made) direct.push(made);
   }
-  return direct.flat();
+  return {
+    files: direct.flatMap(({ files }) => files),
+    linked: direct.flatMap(({ linked }) => linked),
+  };
 }
 
 function requireParent(to: Root, dest: string): void {
@@ -100,7 +101,7 @@ async function unpackSource(
 ): Promise<boolean> {
   const entry = source.entries[0]!;
   if (entry.kind !== 'file' || entry.size === 0) return false;
-  const step = fileStep(entry, '', task.selected.contents);
+  const step = entryStep(entry, task.selected.contents, undefined, '');
   return await tryUnpack(from, to, step, task.copy.dest, task.overrides, signal);
 }
 
@@ -110,7 +111,7 @@ async function copySource(
   to: Root,
   source: SelectedSource,
   signal: AbortSignal,
-): Promise<readonly FileStep[]> {
+): Promise<DirectFiles | undefined> {
   const { copy, overrides, selected, tree } = task;
   const isDirectory = source.entries[0]!.kind === 'directory';
   const shape = { isDirectory, contentsOnly: copy.dirCopyContents, name: basename(source.path) };
@@ -127,7 +128,7 @@ async function copySource(
   };
   if (task.pool && isLarge(source)) return copyInParts({ ...task, pool: task.pool }, job, signal);
   copyTree(job);
-  return [];
+  return undefined;
 }
 
 /** Copies of up to this size are made on the main thread. */

@@ -23,10 +23,9 @@ import { makeFile, makeSymlink, performMkdir, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';
 import { absoluteMode, parseMode } from './chmod.ts';
 import { copyPlace, type EarlierCopies } from './earlier.ts';
-import type { CopyPool } from './inparts.ts';
+import type { CopyPool, DirectFiles } from './inparts.ts';
 import { lookupGroup, lookupUser, type OwnerIds } from './owner.ts';
 import { performCopy, selectionOf } from './perform.ts';
-import type { FileStep } from './steps.ts';
 import { openTreeOf, treeOf } from './tree.ts';
 import { unhashed } from './unhashed.ts';
 import { copyWhole } from './whole.ts';
@@ -96,7 +95,7 @@ class Runner {
   #made:
     | {
         readonly place: Digest;
-        readonly files: readonly FileStep[];
+        readonly direct: DirectFiles;
         readonly like: LayerId | undefined;
       }
     | undefined;
@@ -139,10 +138,10 @@ class Runner {
     if (known) return known;
     const active = this.#active.get(position);
     if (!active) throw new Error(`position ${position} was not made`);
-    const snapshot = await active.commit(this.#made);
+    const made = this.#made;
+    const snapshot = await active.commit(made && { like: made.like, linked: made.direct.linked });
     this.#committed.set(position, snapshot);
-    if (this.#made)
-      this.#run.world.earlier?.keep(this.#made.place, snapshot.layers.at(-1)!, this.#made.files);
+    if (made) this.#run.world.earlier?.keep(made.place, snapshot.layers.at(-1)!, made.direct.files);
     return snapshot;
   }
 
@@ -215,8 +214,8 @@ class Runner {
       pool: world.pool,
     };
     const before = earlier?.find(place);
-    const files = await performCopy({ ...task, earlier: before }, signal);
-    if (earlier && files.length > 0) this.#made = { place, files, like: before?.layer };
+    const direct = await performCopy({ ...task, earlier: before }, signal);
+    if (earlier && direct.files.length > 0) this.#made = { place, direct, like: before?.layer };
   }
 
   /**
