@@ -24,7 +24,7 @@ export function walkTree(root: string, wanted: (entry: Entry) => boolean = () =>
     const index = entries.all.length;
     const link = isSymlink(meta) ? view.readlink(path) : undefined;
     const entry = entries.add(
-      { path, name, index, parent: directory.index, implied: false, link },
+      { directory: directory.path, name, index, parent: directory.index, implied: false, link },
       meta,
     );
     if (!wanted(entry)) entries.takeBack();

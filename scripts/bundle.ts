@@ -35,6 +35,7 @@ const LAZY = [
   'tls',
   'http',
   'module',
+  'v8',
 ];
 const LAZY_REQUIRE =
   `{const real=require,lazy=new Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});` +

@@ -27,6 +27,26 @@ export class FrameHash {
     return this;
   }
 
+  /**
+   * Does the same as `u32(kind).u32(parent).name(name).u32(mode).u32(uid).u32(gid)`, with one look
+   * at the room: these are most of the numbers.
+   */
+  entry(kind: number, parent: number, name: string, mode: number, uid: number, gid: number): this {
+    if (this.#at + 6 > this.#words.length) this.#grow();
+    const words = this.#words;
+    const at = this.#at;
+    this.#at = at + 6;
+    words[at] = kind;
+    words[at + 1] = parent;
+    words[at + 2] = name.length;
+    words[at + 3] = mode;
+    words[at + 4] = uid;
+    words[at + 5] = gid;
+    this.#lengths.push(at + 2);
+    this.#names.push(name);
+    return this;
+  }
+
   f64(value: number): this {
     const [low = 0, high = 0] = new Uint32Array(Float64Array.of(value).buffer);
     return this.u32(low).u32(high);

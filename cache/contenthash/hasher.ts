@@ -172,7 +172,9 @@ function lookedUp(tree: Tree, selection: Selection, cache: StatCache): LookedUp 
 }
 
 function lookup(entry: Entry, cache: StatCache, contents: Contents, missing: Entry[]): void {
-  if (entry.kind !== 'file' && (entry.kind !== 'directory' || entry.path === '')) return;
+  const { kind, parent } = entry;
+  const isTop = parent < 0 && entry.path === '';
+  if (kind !== 'file' && (kind !== 'directory' || isTop)) return;
   if (!cache.lookup(entry, contents, entry.index)) missing.push(entry);
 }
 

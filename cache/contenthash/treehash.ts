@@ -34,16 +34,13 @@ function addEntry(hash: FrameHash, entry: Entry, first: number, contents: Conten
   const { kind, parent, mode, uid, gid } = entry;
   // The mode of a tree's top directory does not count: on the host it depends on who made the
   // directory.
-  const top = entry.path === '';
-  hash.u32(KIND[kind]);
+  const top = parent < 0 && entry.path === '';
   // The position in the tree: a rename changes it. Parents come first, so an index says as much as
   // a path and is shorter.
-  hash.u32(parent < 0 ? 0 : parent - first + 1).name(entry.name);
-  // The metadata that a copy preserves.
-  hash
-    .u32(top ? 0 : mode & 0o7777)
-    .u32(top ? 0 : uid)
-    .u32(top ? 0 : gid);
+  const position = parent < 0 ? 0 : parent - first + 1;
+  // The metadata is that which a copy preserves.
+  if (top) hash.entry(KIND[kind], position, entry.name, 0, 0, 0);
+  else hash.entry(KIND[kind], position, entry.name, mode & 0o7777, uid, gid);
   if (kind === 'symlink') hash.name(entry.link ?? '');
   else if (kind === 'char' || kind === 'block') hash.f64(entry.rdev);
   else if (kind === 'file' || (kind === 'directory' && !top)) {

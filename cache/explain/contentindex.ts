@@ -10,18 +10,21 @@ import type { Entry } from '../select/entry.ts';
  *     count u32 LE | (content 6 bytes, attributes 2 bytes)[count] | paths, each ended by NUL
  */
 export function contentIndex(selections: readonly SelectedContents[]): Buffer {
-  const entries = selections.flatMap(({ sources, contents }) =>
-    sources.flatMap((source) => source.entries.map((entry) => ({ source, entry, contents }))),
-  );
-  const head = Buffer.alloc(4 + 8 * entries.length);
-  head.writeUInt32LE(entries.length);
-  const attributes = new Map<string, number>();
+  let count = 0;
+  for (const { sources } of selections) for (const { entries } of sources) count += entries.length;
+  const head = Buffer.alloc(4 + 8 * count);
+  head.writeUInt32LE(count);
+  const attributes = new AttributeSums();
   const paths: string[] = [];
-  for (const [at, { source, entry, contents }] of entries.entries()) {
-    const base = basename(source.path);
-    paths.push(entry.rel === '' ? base : base === '' ? entry.rel : `${base}/${entry.rel}`);
-    mark(head, 4 + 8 * at, entry, contents.digests, attributes);
-  }
+  for (const { sources, contents } of selections)
+    for (const source of sources) {
+      const base = basename(source.path);
+      for (const entry of source.entries) {
+        const { rel } = entry;
+        mark(head, 4 + 8 * paths.length, entry, contents.digests, attributes);
+        paths.push(rel === '' ? base : base === '' ? rel : `${base}/${rel}`);
+      }
+    }
   return Buffer.concat([head, Buffer.from(`${paths.join('\0')}\0`)]);
 }
 
@@ -30,17 +33,32 @@ function mark(
   at: number,
   entry: Entry,
   digests: Uint8Array,
-  known: Map<string, number>,
+  attributes: AttributeSums,
 ): void {
   if (entry.kind === 'file')
     for (let byte = 0; byte < 6; byte++) into[at + byte] = digests[entry.index * 32 + byte]!;
   else into.writeUInt32LE(sum32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`), at);
   // The mode of a tree's top directory does not count (treehash.ts).
   if (entry.path === '') return;
-  const text = `${entry.mode & 0o7777} ${entry.uid} ${entry.gid}`;
-  const sum = known.get(text) ?? sum32(text) & 0xffff;
-  known.set(text, sum);
-  into.writeUInt16LE(sum, at + 6);
+  into.writeUInt16LE(attributes.of(entry.mode & 0o7777, entry.uid, entry.gid), at + 6);
+}
+
+/** The sums of modes and owners. Most files have those of the file before. */
+class AttributeSums {
+  #mode = -1;
+  #uid = -1;
+  #gid = -1;
+  #sum = 0;
+
+  of(mode: number, uid: number, gid: number): number {
+    if (mode !== this.#mode || uid !== this.#uid || gid !== this.#gid) {
+      this.#sum = sum32(`${mode} ${uid} ${gid}`) & 0xffff;
+      this.#mode = mode;
+      this.#uid = uid;
+      this.#gid = gid;
+    }
+    return this.#sum;
+  }
 }
 
 /** FNV-1a of the text's UTF-16 units. */
@@ -77,12 +95,20 @@ export function compareIndexes(before: Buffer, after: Buffer): IndexDifference {
   return { changed, attributes, added, removed: [...old.keys()] };
 }
 
+/** The bytes of marks that are compared at once, because most of them are equal. */
+const RUN = 2048;
+
 function compareMarks(before: Buffer, after: Buffer): IndexDifference {
   const changed: string[] = [];
   const attributes: string[] = [];
   const differing: number[] = [];
-  for (let at = 4; at < 4 + 8 * countOf(after); at += 8)
-    if (before.compare(after, at, at + 8, at, at + 8) !== 0) differing.push(at);
+  const end = 4 + 8 * countOf(after);
+  for (let from = 4; from < end; from += RUN) {
+    const to = Math.min(from + RUN, end);
+    if (before.compare(after, from, to, from, to) === 0) continue;
+    for (let at = from; at < to; at += 8)
+      if (before.compare(after, at, at + 8, at, at + 8) !== 0) differing.push(at);
+  }
   const paths = differing.length === 0 ? [] : pathsOf(after);
   for (const at of differing) {
     const sameContent = before.compare(after, at, at + 6, at, at + 6) === 0;

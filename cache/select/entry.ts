@@ -158,18 +158,20 @@ const MAX_CAPACITY = 1024;
 export class WalkedEntries {
   readonly all: Entry[] = [];
   readonly #rootOwned: boolean;
-  /** The number of characters by which a path is longer than its form relative to the source. */
-  readonly #above: number;
+  readonly #source: string;
   #numbers = new Float64Array(0);
   #next = 0;
 
   constructor(source: string, rootOwned: boolean) {
-    this.#above = source === '' ? 0 : source.length + 1;
+    this.#source = source;
     this.#rootOwned = rootOwned;
   }
 
   add(
-    place: Pick<Entry, 'path' | 'name' | 'index' | 'parent' | 'implied' | 'link'>,
+    place: Pick<Entry, 'name' | 'index' | 'parent' | 'implied' | 'link'> & {
+      /** The path of the directory that holds it. Undefined for the source itself. */
+      readonly directory: string | undefined;
+    },
     stat: Meta,
   ): Entry {
     if (this.#next === this.#numbers.length) {
@@ -191,7 +193,7 @@ export class WalkedEntries {
     numbers[row + 7] = this.#rootOwned ? 0 : stat.uid;
     numbers[row + 8] = this.#rootOwned ? 0 : stat.gid;
     numbers[row + 9] = stat.rdev;
-    const entry = new WalkedEntry(place, kindOf(stat.mode), this.#above, numbers, row);
+    const entry = new WalkedEntry(place, kindOf(stat.mode), this.#source, numbers, row);
     this.all.push(entry);
     return entry;
   }
@@ -204,38 +206,50 @@ export class WalkedEntries {
 }
 
 class WalkedEntry implements Entry {
-  readonly path: string;
   readonly name: string;
   readonly index: number;
   readonly parent: number;
   readonly kind: EntryKind;
   readonly link: string | undefined;
   readonly implied: boolean;
-  private readonly above: number;
+  // The path is put together when it is asked for: those of many files are seldom needed at once.
+  private readonly directory: string | undefined;
+  private readonly source: string;
   private readonly numbers: Float64Array;
   private readonly row: number;
 
   constructor(
     place: Parameters<WalkedEntries['add']>[0],
     kind: EntryKind,
-    above: number,
+    source: string,
     numbers: Float64Array,
     row: number,
   ) {
-    this.path = place.path;
     this.name = place.name;
     this.index = place.index;
     this.parent = place.parent;
     this.kind = kind;
     this.link = place.link;
     this.implied = place.implied;
-    this.above = above;
+    this.directory = place.directory;
+    this.source = source;
     this.numbers = numbers;
     this.row = row;
   }
 
+  get path(): string {
+    const { directory } = this;
+    if (directory === undefined) return this.source;
+    return directory === '' ? this.name : `${directory}/${this.name}`;
+  }
+
   get rel(): string {
-    return this.path.slice(this.above);
+    const { directory, source } = this;
+    if (directory === undefined) return '';
+    const above = source === '' ? 0 : source.length + 1;
+    return directory.length <= above
+      ? this.name
+      : `${above === 0 ? directory : directory.slice(above)}/${this.name}`;
   }
 
   get dev(): number {

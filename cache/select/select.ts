@@ -148,7 +148,7 @@ class Walk {
 
   top(path: string, stat: Meta): void {
     const source: Ancestor = { path, rel: '', name: '', stat, above: undefined, index: -1 };
-    source.index = this.#add(path, '', -1, false, stat);
+    source.index = this.#add(path, undefined, '', -1, false, stat);
     if (isDirectory(stat))
       this.#walk({
         directory: source,
@@ -189,7 +189,9 @@ class Walk {
       const inc = include?.match(rel, included);
       const exc = exclude?.match(rel, excluded);
       const selected = inc?.matched !== false && exc?.matched !== true;
-      const index = selected ? this.#add(path, name, this.#indexOf(directory), false, stat) : -1;
+      const index = selected
+        ? this.#add(path, directory.path, name, this.#indexOf(directory), false, stat)
+        : -1;
       if (!isDirectory(stat) || (!selected && this.#isDeadEnd(rel, inc, exc))) continue;
       return {
         directory: { path, rel, name, stat, above: directory, index },
@@ -219,14 +221,21 @@ class Walk {
     const missing: Ancestor[] = [];
     for (let at = directory; at.index < 0; at = at.above!) missing.push(at);
     for (const at of missing.reverse())
-      at.index = this.#add(at.path, at.name, at.above!.index, true, at.stat);
+      at.index = this.#add(at.path, at.above!.path, at.name, at.above!.index, true, at.stat);
     return directory.index;
   }
 
-  #add(path: string, name: string, parent: number, implied: boolean, stat: Meta): number {
+  #add(
+    path: string,
+    directory: string | undefined,
+    name: string,
+    parent: number,
+    implied: boolean,
+    stat: Meta,
+  ): number {
     const link = isSymlink(stat) ? this.#view.readlink(path) : undefined;
     const index = this.#firstIndex + this.entries.all.length;
-    this.entries.add({ path, name, index, parent, implied, link }, stat);
+    this.entries.add({ directory, name, index, parent, implied, link }, stat);
     return index;
   }
 }

@@ -146,7 +146,7 @@ class Pool implements WorkerPool {
     const worker = new Worker(this.#entry, {
       // Descriptors are opened and closed through libc, which Node does not track.
       trackUnmanagedFds: false,
-      resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
+      resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4 },
     });
     const thread: Thread = { worker, task: undefined };
     this.#all.push(thread);
