@@ -5,7 +5,7 @@ import type { ExportContext, ExportResponse } from './exporter.ts';
 import { type AssembledImage, assemble } from './image.ts';
 import { layoutIndex } from './layout.ts';
 import type { ImageOptions } from './output-spec.ts';
-import { clampOf, type LayerPart, packedParts, wantedForm } from './parts.ts';
+import { type BlobWatcher, clampOf, type LayerPart, packedParts, wantedForm } from './parts.ts';
 import type { ExportServices } from './services.ts';
 import type { BuiltTarget } from './target.ts';
 
@@ -47,6 +47,7 @@ export function packedImage(
   context: ExportContext,
   wantsOci: boolean,
   report: Report,
+  watcher?: BlobWatcher,
 ): Promise<AssembledImage> {
   const ociTypes = usesOciTypes(wantsOci, context);
   const part = packedParts(
@@ -56,6 +57,7 @@ export function packedImage(
       signal: context.signal,
       clamp: clampOf(image, context.epoch),
       marksClamp: image.marksRewritten,
+      watcher,
     },
     wantedForm(image, context.epoch),
   );

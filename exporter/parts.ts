@@ -1,7 +1,7 @@
 import type { Digest } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import type { BlobForm, Compression } from '../snapshotter/content.ts';
-import type { LayerPacker, WantedForm } from '../snapshotter/packer.ts';
+import type { GrowingBlob, LayerPacker, WantedForm } from '../snapshotter/packer.ts';
 import type { LayerId, Snapshotter } from '../snapshotter/snapshotter.ts';
 import type { ImageOptions } from './output-spec.ts';
 
@@ -44,6 +44,23 @@ export interface PartsContext {
   readonly clamp?: number | undefined;
   /** Descriptors of layers built here tell `clamp`. */
   readonly marksClamp?: boolean | undefined;
+  /** Told of the blobs as they come to be. */
+  readonly watcher?: BlobWatcher | undefined;
+}
+
+/** Follows the blobs that an image needs, so that they can leave before the image is complete. */
+export interface BlobWatcher {
+  /** Called for each layer, before its blob is looked for. */
+  begin(): BlobInMaking;
+}
+
+/** None of its methods throws. `packed` or `failed` comes last. */
+export interface BlobInMaking {
+  /** A large blob is being made. */
+  growing(blob: GrowingBlob): void;
+  /** The blob is in the content store. */
+  packed(blob: Descriptor): void;
+  failed(): void;
 }
 
 /** Names each layer by a blob in the content store, and packs layers that have none. */
@@ -53,12 +70,30 @@ export function packedParts(
 ): (layer: LayerId) => Promise<LayerPart> {
   return async (id) => {
     const layer = clampedLayer(context, id);
-    const part = partOf(context, layer, await context.packer.pack(layer, wanted, context.signal));
     const { clamp, marksClamp = false, packer } = context;
+    const part = partOf(context, layer, await watchedPack(context, layer, wanted));
     if (clamp === undefined || !marksClamp || (await packer.pulled(id))) return part;
     const annotations = { [REWRITTEN]: String(clamp) };
     return { ...part, descriptor: { ...part.descriptor, annotations } };
   };
+}
+
+/** Packs a layer, and tells the watcher. */
+export async function watchedPack(
+  { packer, signal, watcher }: Pick<PartsContext, 'packer' | 'signal' | 'watcher'>,
+  layer: LayerId,
+  wanted: WantedForm,
+): Promise<BlobForm> {
+  if (!watcher) return await packer.pack(layer, wanted, signal);
+  const making = watcher.begin();
+  try {
+    const form = await packer.pack(layer, wanted, signal, (blob) => making.growing(blob));
+    making.packed(form);
+    return form;
+  } catch (error) {
+    making.failed();
+    throw error;
+  }
 }
 
 /**

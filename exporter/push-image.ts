@@ -61,9 +61,19 @@ export interface PushOptions {
   readonly chunkSize?: number | undefined;
   /** The repositories in which blobs were seen. Those of this push are added. */
   readonly locations?: BlobLocations | undefined;
+  /** Blobs that are already on their way to one of the repositories. */
+  readonly ahead?:
+    | {
+        readonly repository: Repository;
+        outcome(digest: Digest): Promise<UploadOutcome> | undefined;
+      }
+    | undefined;
   /** Push under the digest only, with no tag. */
   readonly byDigest?: boolean;
 }
+
+/** The number of uploads at once. */
+export const PARALLEL_UPLOADS = 4;
 
 /**
  * Pushes `image` under each of `references`. Blobs are sent in parallel, except those that the
@@ -118,7 +128,7 @@ async function pushContent(
   options: PushOptions,
 ): Promise<void> {
   const { Queue } = await import('../base/queue.ts');
-  const queue = new Queue({ concurrency: options.parallel ?? 4 });
+  const queue = new Queue({ concurrency: options.parallel ?? PARALLEL_UPLOADS });
   // The first failure ends the other uploads: their signal aborts, and they are waited for.
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
@@ -151,32 +161,49 @@ async function pushBlob(
   options: PushOptions,
 ): Promise<void> {
   const { digest, size } = blob.descriptor;
-  const status = (current: number, outcome?: UploadOutcome): PushStatus => ({
-    id: digest,
-    name: digest,
-    current,
-    total: size,
-    ...(outcome ? { outcome } : {}),
-  });
-  const seenIn = [
-    ...(blob.knownIn ?? []),
-    ...(options.locations?.find(repository.domain, digest) ?? []),
-  ];
-  const mountFrom = seenIn.filter(
-    ({ domain, path }) => domain === repository.domain && path !== repository.path,
-  );
+  const { ahead, report } = options;
+  const isAhead = ahead && repositoryOf(ahead.repository) === repositoryOf(repository);
+  const outcome = await ((isAhead && ahead.outcome(digest)) ||
+    sendBlob(client, blob, repository, options));
+  report?.({ id: digest, name: digest, current: size, total: size, outcome });
+}
+
+/** Puts one blob into the repository, and remembers that it is there. */
+export async function sendBlob(
+  client: RegistryClient,
+  blob: PushBlob,
+  repository: Repository,
+  options: Pick<PushOptions, 'signal' | 'report' | 'chunkSize' | 'locations'>,
+): Promise<UploadOutcome> {
+  const { digest, size } = blob.descriptor;
   const outcome = await client.pushBlob(
     repository,
     { digest, size, open: blob.open },
     {
       signal: options.signal,
-      mountFrom: [...new Set(mountFrom.map(({ path }) => path))],
+      mountFrom: mountable(blob, repository, options.locations),
       chunkSize: options.chunkSize,
-      onProgress: (sent) => options.report?.(status(sent)),
+      onProgress: (current) => options.report?.({ id: digest, name: digest, current, total: size }),
     },
   );
   options.locations?.add({ domain: repository.domain, path: repository.path }, digest);
-  options.report?.(status(size, outcome));
+  return outcome;
+}
+
+/** The other repositories of the same registry that may have the blob. */
+export function mountable(
+  { descriptor, knownIn }: Pick<PushBlob, 'descriptor' | 'knownIn'>,
+  repository: Repository,
+  locations: BlobLocations | undefined,
+): readonly string[] {
+  const seenIn = [
+    ...(knownIn ?? []),
+    ...(locations?.find(repository.domain, descriptor.digest) ?? []),
+  ];
+  const others = seenIn.filter(
+    ({ domain, path }) => domain === repository.domain && path !== repository.path,
+  );
+  return [...new Set(others.map(({ path }) => path))];
 }
 
 /**

@@ -9,6 +9,7 @@ import { anonymous, type CredentialSource } from './credentials.ts';
 import { type BlobSink, download, memorySink } from './download.ts';
 import { type ApiRequest, Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
+import { type GrowingSource, uploadGrowing } from './growing-upload.ts';
 import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
 import {
   type ImageDocument,
@@ -37,7 +38,13 @@ import {
   readLimited,
   type Timeouts,
 } from './transport.ts';
-import { type UploadOptions, type UploadOutcome, type UploadSource, uploadBlob } from './upload.ts';
+import {
+  type UploadOptions,
+  type UploadOutcome,
+  type UploadSource,
+  type UploadTarget,
+  uploadBlob,
+} from './upload.ts';
 
 /**
  * A repository of a registry: `{ domain: 'docker.io', path: 'library/busybox' }`. Every Reference
@@ -479,16 +486,19 @@ export class RegistryClient implements AsyncDisposable {
   ): Promise<UploadOutcome> {
     if (await this.hasBlob(repository, source.digest, options.signal, source.size))
       return 'present';
-    return uploadBlob(
-      {
-        exchange: this.#exchange,
-        retry: this.#retry,
-        endpoint: this.#pushEndpoint(repository),
-        repository,
-      },
-      source,
-      options,
-    );
+    return uploadBlob(this.#uploadTarget(repository), source, options);
+  }
+
+  /**
+   * Sends a blob while it is being made. Rejects when the registry has not taken it, for whatever
+   * reason: then `pushBlob` is to be called once the blob is complete.
+   */
+  async pushGrowing(
+    repository: Repository,
+    source: GrowingSource,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await uploadGrowing(this.#uploadTarget(repository), source, signal);
   }
 
   /**
@@ -586,6 +596,15 @@ export class RegistryClient implements AsyncDisposable {
       endpoint: this.#pushEndpoint(repository),
       repository,
       signal,
+    };
+  }
+
+  #uploadTarget(repository: Repository): UploadTarget {
+    return {
+      exchange: this.#exchange,
+      retry: this.#retry,
+      endpoint: this.#pushEndpoint(repository),
+      repository,
     };
   }
 

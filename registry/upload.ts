@@ -30,7 +30,8 @@ export interface UploadOptions {
 
 export type UploadOutcome = 'present' | 'mounted' | 'uploaded';
 
-interface Target {
+/** Where a blob is to be sent. */
+export interface UploadTarget {
   readonly exchange: Exchange;
   readonly retry: RetryPolicy;
   readonly endpoint: Endpoint;
@@ -52,7 +53,7 @@ const FALLBACK_CHUNK = 32 << 20;
  * once more.
  */
 export async function uploadBlob(
-  target: Target,
+  target: UploadTarget,
   source: UploadSource,
   options: UploadOptions,
 ): Promise<UploadOutcome> {
@@ -75,7 +76,11 @@ export async function uploadBlob(
   return 'uploaded';
 }
 
-async function send(target: Target, source: UploadSource, options: UploadOptions): Promise<void> {
+async function send(
+  target: UploadTarget,
+  source: UploadSource,
+  options: UploadOptions,
+): Promise<void> {
   const upload = new Upload(target, source, options);
   await retrying(
     target.retry,
@@ -95,7 +100,7 @@ function unmountable(error: unknown): undefined {
   throw error;
 }
 
-function scopes(target: Target, from?: string): readonly Scope[] {
+export function uploadScopes(target: UploadTarget, from?: string): readonly Scope[] {
   const own = repositoryScope(target.repository.path, 'pull,push');
   return from === undefined ? [own] : [own, repositoryScope(from, 'pull')];
 }
@@ -105,7 +110,7 @@ function subject(source: UploadSource) {
 }
 
 async function start(
-  target: Target,
+  target: UploadTarget,
   source: UploadSource,
   signal: AbortSignal,
   from?: string,
@@ -118,7 +123,7 @@ async function start(
     endpoint: target.endpoint,
     method: 'POST',
     path: `/${target.repository.path}/blobs/uploads/${query}`,
-    scopes: scopes(target, from),
+    scopes: uploadScopes(target, from),
     headers: { 'content-length': '0' },
     accept: from === undefined ? [202] : [201, 202],
     subject: subject(source),
@@ -128,7 +133,7 @@ async function start(
   return response.status === 201 ? 'mounted' : uploadLocation(response);
 }
 
-function uploadLocation(response: HttpResponse): URL {
+export function uploadLocation(response: HttpResponse): URL {
   if (header(response, 'location') === undefined) {
     throw new KilnError(
       'KILN_REGISTRY_ERROR',
@@ -150,7 +155,7 @@ function isCancelled(error: unknown): boolean {
  * requests that fail.
  */
 class Upload {
-  readonly #target: Target;
+  readonly #target: UploadTarget;
   readonly #source: UploadSource;
   readonly #options: UploadOptions;
   #chunk: number | undefined;
@@ -173,7 +178,7 @@ class Upload {
    */
   furthest = 0;
 
-  constructor(target: Target, source: UploadSource, options: UploadOptions) {
+  constructor(target: UploadTarget, source: UploadSource, options: UploadOptions) {
     this.#target = target;
     this.#source = source;
     this.#options = options;
@@ -312,7 +317,7 @@ class Upload {
     const { signal } = this.#options;
     const common = {
       endpoint,
-      scopes: scopes(this.#target),
+      scopes: uploadScopes(this.#target),
       subject: subject(this.#source),
       signal,
     };
@@ -323,7 +328,7 @@ class Upload {
 }
 
 /** The query of the location (the state of the upload) is kept, and the digest is added. */
-function withDigest(location: URL, digest: Digest): URL {
+export function withDigest(location: URL, digest: Digest): URL {
   const url = new URL(location);
   url.searchParams.set('digest', digest);
   return url;

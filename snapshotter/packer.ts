@@ -11,8 +11,16 @@ export interface LayerPacker {
    * its original blob unless `wanted.force` is set. Throws KILN_STORE_DAMAGED when the layer's
    * files no longer give its recorded tar. Throws KILN_BLOB_MISSING when the blob of a pulled layer
    * is gone and cannot be made again.
+   *
+   * When this call makes a large blob, `growing` is told of it before it is complete. It must not
+   * throw, and disposes of what it gets.
    */
-  pack(layer: LayerId, wanted: WantedForm, signal?: AbortSignal): Promise<BlobForm>;
+  pack(
+    layer: LayerId,
+    wanted: WantedForm,
+    signal?: AbortSignal,
+    growing?: (blob: GrowingBlob) => void,
+  ): Promise<BlobForm>;
 
   /** The original blob of a pulled layer, if the store has it. */
   pulled(layer: LayerId): Promise<BlobForm | undefined>;
@@ -32,4 +40,13 @@ export interface WantedForm {
   readonly reproducible?: boolean | undefined;
   /** Also converts pulled layers that have another compression. */
   readonly force?: boolean | undefined;
+}
+
+/** A blob that is being made. Disposing it ends no reading that has begun. */
+export interface GrowingBlob extends Disposable {
+  /**
+   * The bytes from the first one on: those that are there, then the others as they are made. Throws
+   * KILN_BLOB_MISSING when the blob is not completed. May be called again until it is disposed.
+   */
+  read(): AsyncIterable<Uint8Array>;
 }

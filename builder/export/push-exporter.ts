@@ -1,13 +1,15 @@
+import type { Digest } from '../../base/digest.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { formatReference } from '../../base/reference.ts';
+import { formatReference, type Reference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
 import { nameImage, putDocuments, storedNames } from '../../exporter/image-store.ts';
 import type { ImageNaming, ImageOptions } from '../../exporter/output-spec.ts';
+import { PushAhead, type PushAheadOptions } from '../../exporter/push-ahead.ts';
 import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push-image.ts';
 import type { BuiltTarget } from '../../exporter/target.ts';
-import { RegistryClient, type RegistryOptions } from '../../registry/client.ts';
+import { RegistryClient, type RegistryOptions, type Repository } from '../../registry/client.ts';
 import type { Engine } from '../engine.ts';
 
 /**
@@ -41,31 +43,40 @@ function elsewhereBlob(
 }
 
 /**
- * Adds to each blob the repositories that have it, so that the push can mount it from there. They
- * are the repositories of imported caches and of base images.
+ * The repositories that have a blob, so that the push can mount it from there. They are those of
+ * imported caches and of base images.
  */
-function locatedBlobs(blobs: readonly PushBlob[], targets: readonly BuiltTarget[]): PushBlob[] {
-  const ofCaches = targets.flatMap(({ elsewhere }) =>
-    elsewhere?.origin.kind === 'registry'
-      ? [{ layers: elsewhere.layers, repository: elsewhere.origin.repository }]
-      : [],
-  );
-  return blobs.map((blob) => {
-    const { digest } = blob.descriptor;
+function locator(targets: readonly BuiltTarget[]): (digest: Digest) => readonly Repository[] {
+  return (digest) => {
     const bases = targets.flatMap(({ knownIn }) => knownIn?.get(digest) ?? []);
-    const caches = ofCaches.flatMap(({ layers, repository }) =>
-      layers.some(({ descriptor }) => descriptor.digest === digest) ? [repository] : [],
+    const caches = targets.flatMap(({ elsewhere }) =>
+      elsewhere?.origin.kind === 'registry' &&
+      elsewhere.layers.some(({ descriptor }) => descriptor.digest === digest)
+        ? [elsewhere.origin.repository]
+        : [],
     );
-    const all = [...(blob.knownIn ?? []), ...bases, ...caches];
     const distinct = new Map(
-      all.map((repository) => [`${repository.domain}/${repository.path}`, repository]),
+      [...bases, ...caches].map((repository) => [
+        `${repository.domain}/${repository.path}`,
+        repository,
+      ]),
     );
-    return { ...blob, knownIn: [...distinct.values()] };
-  });
+    return [...distinct.values()];
+  };
 }
 
 interface PushSpec extends ImageNaming {
   readonly image: ImageOptions;
+}
+
+/** Sends layers to the repository of the first name before the image is complete. */
+function aheadOf(
+  { content }: Engine,
+  client: RegistryClient,
+  [first]: readonly Reference[],
+  options: PushAheadOptions,
+): PushAhead | undefined {
+  return first && new PushAhead(client, first, content, options);
 }
 
 /**
@@ -82,6 +93,14 @@ export function pushExporter(
     name,
     export: (targets, context) =>
       reported(name, context, async (report) => {
+        await using client = new RegistryClient(registry);
+        const locations = engine.locations();
+        const knownIn = locator(targets);
+        await using ahead = aheadOf(engine, client, options.names, {
+          signal: context.signal,
+          locations,
+          knownIn,
+        });
         const image = await packedImage(
           engine,
           options,
@@ -89,21 +108,25 @@ export function pushExporter(
           context,
           options.ociTypes ?? true,
           report,
+          ahead,
         );
         putDocuments(engine.content, image);
         if (store) {
           const naming = { canonical, byDigest };
           nameImage(engine.images, storedNames(options.names, image.target.digest, naming), image);
         }
-        await using client = new RegistryClient(registry);
         const missing = elsewhereBlob(engine, client, targets, context.signal);
         const stored = storedImage(engine.content, image.target, missing);
-        const parts = { ...stored, blobs: locatedBlobs(stored.blobs, targets) };
+        const blobs = stored.blobs.map((blob) => ({
+          ...blob,
+          knownIn: knownIn(blob.descriptor.digest),
+        }));
         await report.task('pushing layers', () =>
-          pushImage(client, parts, options.names, {
+          pushImage(client, { ...stored, blobs }, options.names, {
             signal: context.signal,
             byDigest,
-            locations: engine.locations(),
+            locations,
+            ahead,
           }),
         );
         for (const full of options.names)

@@ -4,6 +4,8 @@ import { parseReference } from '../../base/reference.ts';
 import type { Engine } from '../../builder/engine.ts';
 import { withSoundBlobs } from '../../exporter/again.ts';
 import { indexJson, manifestJson } from '../../exporter/image-documents.ts';
+import { type BlobWatcher, watchedPack } from '../../exporter/parts.ts';
+import { PushAhead } from '../../exporter/push-ahead.ts';
 import { pushImage, storedImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parseDocument } from '../../registry/parse-document.ts';
@@ -20,13 +22,17 @@ export async function pushStored(
 ): Promise<Digest> {
   await using client = new RegistryClient(await registryOptions(process.env));
   const locations = engine.locations();
+  const reference = parseReference(name);
   return await withSoundBlobs(async () => {
-    const target = await withCompressedLayers(engine, image.target, signal);
-    return await pushImage(client, storedImage(engine.content, target), [parseReference(name)], {
+    const knownIn = () => [];
+    await using ahead = new PushAhead(client, reference, engine.content, {
       signal,
-      report,
       locations,
+      knownIn,
     });
+    const target = await withCompressedLayers(engine, image.target, signal, ahead);
+    const options = { signal, report, locations, ahead };
+    return await pushImage(client, storedImage(engine.content, target), [reference], options);
   });
 }
 
@@ -34,12 +40,13 @@ export async function pushStored(
  * Compresses the layers of an image with gzip where they are uncompressed, as they are when the
  * image was built here. `target` is the image's manifest or index. Returns the descriptor of the
  * new one, whose documents are then in the content store, or `target` when nothing was to be
- * compressed.
+ * compressed. `watcher` is told of blobs that are made.
  */
 export async function withCompressedLayers(
   engine: Engine,
   target: Descriptor,
   signal: AbortSignal,
+  watcher?: BlobWatcher,
 ): Promise<Descriptor> {
   const document = parseDocument(
     engine.content.read(target.digest),
@@ -47,8 +54,8 @@ export async function withCompressedLayers(
     target.digest,
   );
   return document.kind === 'index'
-    ? await compressedIndex(engine, target, document.index, signal)
-    : await compressedManifest(engine, target, document.manifest, signal);
+    ? await compressedIndex(engine, target, document.index, signal, watcher)
+    : await compressedManifest(engine, target, document.manifest, signal, watcher);
 }
 
 async function compressedIndex(
@@ -56,6 +63,7 @@ async function compressedIndex(
   target: Descriptor,
   index: Index,
   signal: AbortSignal,
+  watcher: BlobWatcher | undefined,
 ): Promise<Descriptor> {
   // An image that was pulled for one platform can only be pushed for that platform.
   const present = index.manifests.filter(
@@ -63,7 +71,7 @@ async function compressedIndex(
   );
   const manifests: Descriptor[] = [];
   for (const entry of present)
-    manifests.push({ ...entry, ...(await withCompressedLayers(engine, entry, signal)) });
+    manifests.push({ ...entry, ...(await withCompressedLayers(engine, entry, signal, watcher)) });
   if (
     manifests.length === index.manifests.length &&
     manifests.every((entry, at) => entry.digest === index.manifests[at]?.digest)
@@ -78,9 +86,10 @@ async function compressedManifest(
   target: Descriptor,
   manifest: Manifest,
   signal: AbortSignal,
+  watcher: BlobWatcher | undefined,
 ): Promise<Descriptor> {
   const layers = await Promise.all(
-    manifest.layers.map((layer) => compressedLayer(engine, layer, signal)),
+    manifest.layers.map((layer) => compressedLayer(engine, layer, signal, watcher)),
   );
   if (layers.every((layer, at) => layer.digest === manifest.layers[at]?.digest)) return target;
   const bytes = Buffer.from(manifestJson({ ...manifest, layers }));
@@ -91,12 +100,14 @@ async function compressedLayer(
   engine: Engine,
   layer: Descriptor,
   signal: AbortSignal,
+  watcher: BlobWatcher | undefined,
 ): Promise<Descriptor> {
   const isPlain = layer.mediaType === MEDIA.ociLayer || layer.mediaType === MEDIA.dockerLayer;
   if (!isPlain && engine.content.size(layer.digest) !== undefined) return layer;
   const id = engine.snapshotter.find(layer.digest);
   if (id === undefined) return layer;
-  const form = await engine.packer.pack(id, { compression: 'gzip' }, signal);
+  const { packer } = engine;
+  const form = await watchedPack({ packer, signal, watcher }, id, { compression: 'gzip' });
   return {
     ...layer,
     mediaType: layer.mediaType === MEDIA.dockerLayer ? MEDIA.dockerLayerGzip : MEDIA.ociLayerGzip,

@@ -15,6 +15,8 @@ export interface Encoder extends Disposable {
   readonly piece: number;
   /** Encodes piece number `index`. The result is valid until the piece `index + slots` is begun. */
   encode(piece: Buffer, index: number): Promise<Uint8Array>;
+  /** True when the encoded bytes are the pieces themselves. */
+  readonly isPlain?: boolean;
   /** The bytes that end the stream. */
   finish(): Uint8Array;
   /** The number of pieces that may be encoded at once. */
@@ -72,6 +74,7 @@ export function createEncoder(wanted: WantedForm): Encoder {
       return {
         piece: MIB,
         slots: 1,
+        isPlain: true,
         encode: async (piece) => piece,
         finish: () => NOTHING,
         [Symbol.dispose]: () => {},

@@ -20,6 +20,8 @@ export interface ConvertInput {
   readonly blob: string;
   readonly to: string;
   readonly wanted: WantedForm;
+  /** See PackInput. */
+  readonly written?: BigInt64Array | undefined;
 }
 
 export const describeJob: Job<DescribeInput, LayerInfo> = {
@@ -36,17 +38,18 @@ export const replayJob: Job<ReplayInput, void> = { name: 'layer.replay', run: re
 /** The same tar in another compression. */
 export const convertJob: Job<ConvertInput, Packed> = {
   name: 'layer.convert',
-  async run({ blob, to, wanted }, { check }) {
+  async run({ blob, to, wanted, written }, { check }) {
     using encoder = createEncoder(wanted);
     let tarSize = 0;
-    const written = await encodeTo(
+    const made = await encodeTo(
       to,
       sized(blob, encoder.piece, (size) => (tarSize += size)),
       encoder,
       { give: () => {} },
       check,
+      written,
     );
-    return { ...written, info: { diffId: written.diffId as Digest, tarSize, empty: false } };
+    return { ...made, info: { diffId: made.diffId as Digest, tarSize, empty: false } };
   },
 };
 

@@ -6,7 +6,7 @@ import type { LayerInfo } from '../snapshotter.ts';
 import { EarlyWriteBack } from '../sys/early-write-back.ts';
 import type { JobContext } from '../workers/job.ts';
 import { createEncoder, type Encoder } from './encoder.ts';
-import { hashPieces } from './hash.ts';
+import { hashPieces, openHash } from './hash.ts';
 import type { ResumableHash } from './resumable.ts';
 import { PIECE, type TarStats, tarStream } from './tarstream.ts';
 import { Trail, type TrailFiles } from './trail.ts';
@@ -26,6 +26,11 @@ export interface PackInput extends DescribeInput {
   /** The path of a new file. */
   readonly to: string;
   readonly wanted: WantedForm;
+  /**
+   * Shared memory that gets the number of bytes in the file each time it grows. Its waiters are
+   * notified.
+   */
+  readonly written?: BigInt64Array | undefined;
 }
 
 /** A blob that was made of a layer: its digest and size in bytes. */
@@ -77,7 +82,7 @@ async function hashAlong(
 
 /** Writes the tar of a layer directory in the wanted form to the new file `to`, and syncs it. */
 export async function packLayer(
-  { files, clamp, to, wanted }: PackInput,
+  { files, clamp, to, wanted, written: counter }: PackInput,
   { check }: JobContext,
 ): Promise<Packed> {
   const stats: TarStats = { entries: 0, size: 0 };
@@ -89,6 +94,7 @@ export async function packLayer(
     encoder,
     ring,
     check,
+    counter,
   );
   return {
     ...written,
@@ -102,17 +108,23 @@ interface Written {
   readonly size: number;
 }
 
-/** Encodes pieces of a tar, as many at once as the encoder allows, and writes them in order. */
+/**
+ * Encodes pieces of a tar, as many at once as the encoder allows, and writes them in order. A plain
+ * tar is hashed once, on another thread: nothing else keeps the second core busy.
+ */
 export async function encodeTo(
   to: string,
   pieces: Iterable<Buffer> | AsyncIterable<Buffer>,
   encoder: Encoder,
   ring: Pick<Ring, 'give'>,
   check: () => void,
+  counter?: BigInt64Array,
 ): Promise<Written> {
-  const out = new HashedFile(to);
+  const { isPlain = false } = encoder;
+  const out = new HashedFile(to, isPlain, counter);
+  using tar = openHash(isPlain ? encoder.piece : 0);
+  let hashing: Promise<void> | undefined;
   try {
-    const tar = createHash('sha256');
     const waiting: Promise<Uint8Array>[] = [];
     const write = async () => out.write(await waiting.shift()!);
     let index = 0;
@@ -122,15 +134,20 @@ export async function encodeTo(
       // This prevents an unhandled rejection: a later failure is thrown where it is awaited.
       encoded.catch(() => {});
       waiting.push(encoded);
-      // Hashed while the pool encodes.
-      tar.update(piece);
+      // Hashed while the pool encodes, or while the piece is written and the next one is read.
+      await hashing;
+      hashing = tar.update(piece);
       if (waiting.length >= encoder.slots) await write();
-      ring.give(index - waiting.length);
+      ring.give(index - Math.max(waiting.length, hashing ? 1 : 0));
     }
     while (waiting.length > 0) await write();
     out.write(encoder.finish());
-    return { diffId: digestOf(tar), ...out.finish() };
+    await hashing;
+    const diffId = tar.digest();
+    return { diffId, ...out.finish(diffId) };
   } finally {
+    // OpenSSL may still be reading a piece.
+    await hashing;
     await out.close();
   }
 }
@@ -162,26 +179,33 @@ class Ring {
 
 class HashedFile {
   readonly #fd: number;
-  readonly #hash = createHash('sha256');
+  /** Undefined for a plain tar, whose digest is the caller's. */
+  readonly #hash: Hash | undefined;
   readonly #writeBack: EarlyWriteBack;
+  readonly #counter: BigInt64Array | undefined;
   #size = 0;
   #open = true;
 
-  constructor(path: string) {
+  constructor(path: string, isPlain: boolean, counter: BigInt64Array | undefined) {
+    this.#counter = counter;
+    this.#hash = isPlain ? undefined : createHash('sha256');
     this.#fd = openSync(path, 'w', 0o600);
     this.#writeBack = new EarlyWriteBack(this.#fd);
   }
 
   write(bytes: Uint8Array): void {
-    this.#hash.update(bytes);
+    this.#hash?.update(bytes);
     this.#size += bytes.byteLength;
     for (let at = 0; at < bytes.byteLength; ) at += writeSync(this.#fd, bytes, at);
     this.#writeBack.wrote(bytes.byteLength);
+    if (!this.#counter) return;
+    Atomics.store(this.#counter, 0, BigInt(this.#size));
+    Atomics.notify(this.#counter, 0);
   }
 
-  finish(): { digest: Digest; size: number } {
+  finish(diffId: Digest): { digest: Digest; size: number } {
     fsyncSync(this.#fd);
-    return { digest: digestOf(this.#hash), size: this.#size };
+    return { digest: this.#hash ? digestOf(this.#hash) : diffId, size: this.#size };
   }
 
   async close(): Promise<void> {

@@ -19,8 +19,16 @@ export interface LayerJobs {
   unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;
   /**
    * Writes the tar of the layer directory, in the wanted form, to the new file `to`, and syncs it.
+   * The number of bytes in the file is kept in `written`, in shared memory, whose waiters are
+   * notified.
    */
-  pack(layer: LayerFiles, to: string, wanted: WantedForm, signal: AbortSignal): Promise<PackedBlob>;
+  pack(
+    layer: LayerFiles,
+    to: string,
+    wanted: WantedForm,
+    signal: AbortSignal,
+    written?: BigInt64Array,
+  ): Promise<PackedBlob>;
   /** The same from the blob of a layer. The tar in it does not change. */
   convert(
     blob: string,
@@ -28,6 +36,7 @@ export interface LayerJobs {
     to: string,
     wanted: WantedForm,
     signal: AbortSignal,
+    written?: BigInt64Array,
   ): Promise<PackedBlob>;
   /** Applies the layer directories, in order, to the mounted tree at `root`. */
   replay(layers: readonly string[], root: string, signal: AbortSignal): Promise<void>;

@@ -1,10 +1,11 @@
 import { rmSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { MEDIA } from '../../base/oci.ts';
-import type { BlobForm, BlobForms, Compression, ContentStore } from '../content.ts';
-import type { LayerPacker, WantedForm } from '../packer.ts';
+import type { BlobForm, BlobForms, BlobWriter, Compression, ContentStore } from '../content.ts';
+import type { GrowingBlob, LayerPacker, WantedForm } from '../packer.ts';
 import type { LayerId } from '../snapshotter.ts';
 import { Flights } from './flights.ts';
+import { GrowingFile } from './growing.ts';
 import type { LayerJobs, PackedBlob } from './jobs.ts';
 import type { LayerTable } from './layers.ts';
 import { missingLayer } from './missing.ts';
@@ -31,7 +32,12 @@ export class OverlayPacker implements LayerPacker {
     this.#jobs = jobs;
   }
 
-  async pack(layer: LayerId, wanted: WantedForm, signal?: AbortSignal): Promise<BlobForm> {
+  async pack(
+    layer: LayerId,
+    wanted: WantedForm,
+    signal?: AbortSignal,
+    growing?: (blob: GrowingBlob) => void,
+  ): Promise<BlobForm> {
     const record = this.#record(layer);
     const variant = this.#jobs.variant(wanted);
     const there = this.#there(record, wanted, variant);
@@ -39,7 +45,7 @@ export class OverlayPacker implements LayerPacker {
     return this.#packing.run(`${layer} ${variant}`, signal, async (all) => {
       // The record is read again, because the maker of the blob may have ended since the look-up.
       const now = this.#record(layer);
-      return this.#there(now, wanted, variant) ?? this.#make(now, wanted, variant, all);
+      return this.#there(now, wanted, variant) ?? this.#make(now, wanted, variant, all, growing);
     });
   }
 
@@ -75,13 +81,32 @@ export class OverlayPacker implements LayerPacker {
     wanted: WantedForm,
     variant: string,
     signal: AbortSignal,
+    growing: ((blob: GrowingBlob) => void) | undefined,
+  ): Promise<BlobForm> {
+    using writer = this.#content.writer();
+    const file = growing && new GrowingFile(writer.path, growing);
+    try {
+      const form = await this.#write(record, wanted, variant, signal, writer, file?.written);
+      file?.complete(form.size);
+      return form;
+    } finally {
+      file?.fail();
+    }
+  }
+
+  async #write(
+    record: LayerRecord,
+    wanted: WantedForm,
+    variant: string,
+    signal: AbortSignal,
+    writer: BlobWriter,
+    written: BigInt64Array | undefined,
   ): Promise<BlobForm> {
     const source = this.#pulled(record);
-    using writer = this.#content.writer();
     const packed = source
-      ? await this.#convert(record, source, writer.path, wanted, signal)
+      ? await this.#convert(record, source, writer.path, wanted, signal, written)
       : await this.#table.reading([record.id], () =>
-          this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal),
+          this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal, written),
         );
     if (record.info && packed.info.diffId !== record.info.diffId) {
       // The layer's files are not the recorded ones. It is dropped, so that the next build makes it
@@ -113,9 +138,11 @@ export class OverlayPacker implements LayerPacker {
     to: string,
     wanted: WantedForm,
     signal: AbortSignal,
+    written: BigInt64Array | undefined,
   ): Promise<PackedBlob> {
+    const { digest, mediaType } = source;
     const convert = () =>
-      this.#jobs.convert(this.#content.path(source.digest), source.mediaType, to, wanted, signal);
+      this.#jobs.convert(this.#content.path(digest), mediaType, to, wanted, signal, written);
     const packed = await convert().catch((error: unknown) => error);
     signal.throwIfAborted();
     if (!(packed instanceof Error) && (packed as PackedBlob).info.diffId === record.info?.diffId)

@@ -25,10 +25,10 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
         { blob, diffId, files, root, marks },
         signal,
       ),
-    pack: (layer, to, wanted, signal) =>
-      run(isSmall(layer.files), packJob, { ...layer, to, wanted }, signal),
-    convert: (blob, _mediaType, to, wanted, signal) =>
-      run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted }, signal),
+    pack: (layer, to, wanted, signal, written) =>
+      run(isSmall(layer.files), packJob, { ...layer, to, wanted, written }, signal),
+    convert: (blob, _mediaType, to, wanted, signal, written) =>
+      run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted, written }, signal),
     replay: (layers, root, signal) =>
       run(layers.every(isSmall), replayJob, { layers, root }, signal),
     assemble: (input, signal) => run(input.layers.every(isSmall), assembleJob, input, signal),
