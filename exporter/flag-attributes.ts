@@ -86,6 +86,8 @@ export class FlagAttributes {
     if (text === undefined) return undefined;
     const [least, most] = compression === 'zstd' ? [1, 22] : [0, 9];
     const level = Number(text);
+    // As in BuildKit, it is the level that zstd has by itself.
+    if (compression === 'zstd' && text === '0') return undefined;
     if (/^\d+$/.test(text) && level >= least && level <= most) return level;
     throw this.fail(
       `compression-level ${JSON.stringify(text)} is not valid for ${compression}`,

@@ -51,6 +51,14 @@ test('caches of every kind are read, and unknown attributes ignored with a warni
   );
 });
 
+test('a cache of estargz has plain gzip, and a warning tells it', async () => {
+  const attrs = { ref: 'example.com/c:1', compression: 'estargz', 'force-compression': 'true' };
+  const { cacheTo, warnings } = await read({ exports: [{ type: 'registry', attrs }] });
+  const [spec] = cacheTo;
+  assert.is(spec?.type === 'registry' && spec.compression, 'gzip');
+  assert.match(warnings.join(), /a cache of type=registry has layers of plain gzip/);
+});
+
 test('a cache that cannot be written as it is asked for is an error', async () => {
   const refused = async (entry: object) => {
     try {

@@ -5,7 +5,8 @@ import { cacheAttributes, cacheFromOf, cacheToOf } from '../../builder/caches/ca
 import type { BuildRequest, CacheFromSpec } from '../../builder/request.ts';
 import type { FlagAttributes } from '../../exporter/flag-attributes.ts';
 import { printable } from '../../registry/failures.ts';
-import type { CacheOptions, CacheOptionsEntry } from '../proto/control.gen.ts';
+import type { CacheOptions } from '../proto/control.gen.ts';
+import { withoutLazy } from './lazy-compression.ts';
 
 /** Where the caches in directories of a client are on this host. */
 export interface ClientCaches {
@@ -35,13 +36,14 @@ export async function readCacheOptions(
   }
   return {
     cacheFrom: await readImports(read, places, warn),
-    cacheTo: written.map((entry) =>
-      cacheToOf(
-        attributesOf(entry, '--cache-to'),
+    cacheTo: written.map((entry) => {
+      const attrs = withoutLazy(entry.attrs, `a cache of type=${entry.type}`, warn);
+      return cacheToOf(
+        attributesOf({ ...entry, attrs }, '--cache-to'),
         (path) => places.take(path),
         unknownOf(entry, warn),
-      ),
-    ),
+      );
+    }),
   };
 }
 
@@ -51,7 +53,10 @@ function inRegistry(ref: string) {
 }
 
 /** A cache as a request names it. */
-type CacheEntry = Pick<CacheOptionsEntry, 'type' | 'attrs'>;
+interface CacheEntry {
+  readonly type: string;
+  readonly attrs: Readonly<Record<string, string>>;
+}
 
 /** Reads the caches of a request that are imported. See `readCacheOptions`. */
 export async function readImports(

@@ -32,6 +32,22 @@ test('annotations are ignored where there is no image, as buildx gives them to a
   assert.is(spec?.type === 'image' && spec.image.annotations.length, 1);
 });
 
+test('layers of estargz are plain gzip, and a warning tells it', () => {
+  const { specs, warnings } = read('image', { compression: 'estargz', 'compression-level': '5' });
+  const [spec] = specs;
+  assert.equal(spec?.type === 'image' && [spec.image.compression, spec.image.level], ['gzip', 5]);
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /type=image has layers of plain gzip, and none of estargz/);
+});
+
+test('the level 0 of zstd is the one that zstd has by itself, as with BuildKit', () => {
+  const [spec] = read('image', { compression: 'zstd', 'compression-level': '0' }).specs;
+  assert.equal(spec?.type === 'image' && [spec.image.compression, spec.image.level], [
+    'zstd',
+    undefined,
+  ]);
+});
+
 test('a registry may be called insecure, and only then it may be', () => {
   const insecure = (attrs: Record<string, string>) => {
     const [spec] = read('image', { push: 'true', ...attrs }).specs;

@@ -9,6 +9,7 @@ import type { ClientSession } from '../session/client-session.ts';
 import { sendLayout } from '../session/content/send-layout.ts';
 import { type SentFile, sendFile } from '../session/filesend/send-bytes.ts';
 import { sendDirectory } from '../session/filesend/send-directory.ts';
+import { withoutLazy } from './lazy-compression.ts';
 
 /** The store of the client into which an OCI layout goes that is not an archive. */
 const EXPORT_STORE = 'export';
@@ -111,7 +112,11 @@ function readOutput(
   const isLayout = isArchive(exporter) && exporter.attrs['tar'] === 'false';
   const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
   const directory = isLayout || dest === 'directory' ? scratch() : undefined;
-  const attrs = { ...DEFAULTS[exporter.type], ...ofRegistry(exporter) };
+  const attrs = withoutLazy(
+    { ...DEFAULTS[exporter.type], ...ofRegistry(exporter) },
+    `type=${exporter.type}`,
+    warn,
+  );
   if (exporter.type === 'local') checkMode(attrs);
   const attributes = new Map([
     ...Object.entries(attrs).filter(([name]) => !WISHES.has(name)),
