@@ -232,16 +232,19 @@ git('a branch is preferred to a tag of the same name', async () => {
   assert.match(await at.store.key(at.url, '#refs/tags/main'), at.commits.first);
 });
 
-git('single commits can be read from a server of plain files', async () => {
-  await using at = await setting();
-  const files = createServer((request, response) => {
-    const file = join(
-      at.repositories.served,
-      decodeURIComponent(new URL(request.url ?? '', 'http://x').pathname),
-    );
+/** Serves the files of the repositories as they are. */
+function serveFiles(repositories: Repositories) {
+  return createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? '', 'http://x');
+    const file = join(repositories.served, decodeURIComponent(pathname));
     if (existsSync(file) && !file.endsWith('/')) response.end(readFileSync(file));
     else response.writeHead(404).end();
   });
+}
+
+git('single commits can be read from a server of plain files', async () => {
+  await using at = await setting();
+  const files = serveFiles(at.repositories);
   const url = `${await listen(files)}/r.git`;
   try {
     assert.is(
@@ -250,6 +253,29 @@ git('single commits can be read from a server of plain files', async () => {
     );
     const error = await failure(at.store.run(url, `#${'0'.repeat(39)}1`));
     assert.is(error.code, 'KILN_GIT_REF');
+  } finally {
+    await close(files);
+  }
+});
+
+git('an annotated tag that moves during a build stays, and the next build sees it', async () => {
+  await using at = await setting();
+  const { repositories, store } = at;
+  const bare = 'served/r.git';
+  repositories.git(bare, 'tag', '-a', 'moving', '-m', 'x', at.commits.first);
+  repositories.git(bare, 'update-server-info');
+  const files = serveFiles(repositories);
+  const url = `${await listen(files)}/r.git`;
+  try {
+    const context = store.context();
+    const op = store.op(url, '#moving');
+    const before = JSON.stringify((await op.cacheMap(never(), context)).parts);
+    repositories.git(bare, 'tag', '-f', 'moving', 'main');
+    repositories.git(bare, 'update-server-info');
+    const [result] = await op.run([], context);
+    assert.is(listTree(store.at(result!), () => false)[0], `a file 0644 0:0 ${TIME} "first"`);
+    assert.is(before, await store.key(url, `#${at.commits.first}`));
+    assert.is(await store.key(url, '#moving'), await store.key(url, `#${at.commits.main}`));
   } finally {
     await close(files);
   }

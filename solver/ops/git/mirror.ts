@@ -97,8 +97,13 @@ async function fetchObject(
     );
   const alone = await fetch('--depth=1', '--', remote, `${object}:${ref}`);
   if (alone.code === 0) return;
-  // An old server gives only what a ref points to, and a plain file server cannot give a single
-  // commit. Then everything is fetched.
+  // A plain file server gives each object by its id, but not without its history. So a tag is found
+  // that has moved since it was looked up.
+  if (/dumb http transport/i.test(alone.stderr)) {
+    const walked = await fetch('--', remote, `${object}:${ref}`);
+    if (walked.code === 0) return;
+  }
+  // An old server gives only what a ref points to. Then everything is fetched.
   if (
     !/not our ref|unadvertised object|shallow|couldn't find remote ref|no such remote ref/i.test(
       alone.stderr,
