@@ -67,4 +67,24 @@ test('a pattern may have any length', () => {
   assert.ok(compilePattern('a?'.repeat(5000))?.matches(new SplitPath('ab'.repeat(5000))));
 });
 
+test('a test takes no more steps for a pattern of any length', () => {
+  const { test: real } = RegExp.prototype;
+  let steps = 0;
+  RegExp.prototype.test = function counted(text) {
+    steps++;
+    return real.call(this, text);
+  };
+  try {
+    const path = new SplitPath('d/some-file.txt');
+    for (const pattern of ['\\a'.repeat(50_000), `${'**/'.repeat(50_000)}\\a`]) {
+      const compiled = compilePattern(pattern)!;
+      steps = 0;
+      assert.not(compiled.matches(path));
+      assert.ok(steps <= 4 * path.text.length, `${steps} steps`);
+    }
+  } finally {
+    RegExp.prototype.test = real;
+  }
+});
+
 test.run();

@@ -182,11 +182,13 @@ interface Step {
 }
 
 /**
- * A test without backtracking. It follows all possibilities at once and takes |steps| for each
- * character.
+ * A test without backtracking. It follows all possibilities at once. A path that is too short for
+ * the steps is not looked at, so a test takes at most |path| × |path and wildcards|, however long
+ * the pattern is.
  */
 function linearTest(expression: string): ((path: string) => boolean) | undefined {
   const steps: Step[] = [];
+  const known = new Map<string, RegExp>();
   const body = expression.slice(1, -1);
   for (const [piece] of body.matchAll(
     /\(\?:\.\*\/\)\?|\.\*|\[\^\/\]\*|\[(?:\\[\s\S]|[^\]\\])*\]|\\[\s\S]|[\s\S]/gu,
@@ -194,11 +196,16 @@ function linearTest(expression: string): ((path: string) => boolean) | undefined
     const repeat =
       piece === '(?:.*/)?' ? 'folder' : piece === '.*' || piece === '[^/]*' ? 'many' : 'once';
     const unit = repeat === 'folder' ? '.' : repeat === 'many' ? piece.slice(0, -1) : piece;
-    const take = tryRegExp(`^${unit}$`, 'u') ?? tryRegExp(`^${unit}$`, '');
+    const take = known.get(unit) ?? tryRegExp(`^${unit}$`, 'u') ?? tryRegExp(`^${unit}$`, '');
     if (!take) return undefined;
-    steps.push({ take, repeat });
+    known.set(unit, take);
+    // Two wildcards of a kind in a row match what one matches.
+    const before = steps.at(-1);
+    const isAgain = repeat !== 'once' && before?.repeat === repeat && before.take === take;
+    if (!isAgain) steps.push({ take, repeat });
   }
-  return (path) => runSteps(steps, path);
+  const least = steps.filter(({ repeat }) => repeat === 'once').length;
+  return (path) => path.length >= least && runSteps(steps, path);
 }
 
 function runSteps(steps: readonly Step[], path: string): boolean {
@@ -236,14 +243,17 @@ function runSteps(steps: readonly Step[], path: string): boolean {
 function belowTest(pattern: string): (directory: string) => boolean {
   // A class can match a slash, and the pattern may be split at one inside a class.
   if (pattern.includes('[')) return () => true;
-  const names = pattern.split('/');
-  const open = names.findIndex((name) => /\*\*|[\\^]/.test(name));
-  const fixed = names.slice(0, open < 0 ? names.length : open).map(compileMatch);
+  // Most patterns are never asked, and one may have as many names as its file has characters.
+  let names: readonly string[] | undefined;
+  const tests: ((name: string) => boolean)[] = [];
   return (directory) => {
+    names ??= pattern.split('/');
     const path = directory.split('/');
     for (let i = 0; i < path.length; i++) {
-      const test = fixed[i];
-      if (!test) return open >= 0;
+      const name = names[i];
+      if (name === undefined) return false;
+      if (/\*\*|[\\^]/.test(name)) return true;
+      const test = (tests[i] ??= compileMatch(name));
       if (!test(path[i]!)) return false;
     }
     return names.length > path.length;

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { openChallengeMemory } from '../registry/challenge-memory.ts';
 import { imageSources } from '../registry/pull.ts';
 import { openTagMemory } from '../registry/tags.ts';
 import { perSession } from '../solver/step-session.ts';
@@ -20,7 +21,7 @@ function makeImageSources({ content, images, store }: Engine): World['images'] {
       imageSources({
         content,
         images,
-        registry,
+        registry: { ...registry, challenges: openChallengeMemory(join(store.root, 'challenges')) },
         lookUps,
         tags: openTagMemory(join(store.root, 'tags')),
         ...(warn && { warn }),

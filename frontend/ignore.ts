@@ -41,8 +41,17 @@ export function parseIgnore(source: SourceText): IgnoreFile {
     patterns.push({ text: (back ? '!' : '') + relativePattern(path), line: index + 1 });
   }
   const file = { source, patterns };
-  for (const pattern of patterns) compileOne(pattern, file);
+  for (const pattern of patterns) compiled(pattern, file);
   return file;
+}
+
+/** The rules of patterns. A file is compiled when it is read, to find what is malformed in it. */
+const rulesOf = new WeakMap<IgnorePattern, Rule | 'none'>();
+
+function compiled(pattern: IgnorePattern, file: IgnoreFile | undefined): Rule | undefined {
+  let rule = rulesOf.get(pattern);
+  if (rule === undefined) rulesOf.set(pattern, (rule = compileOne(pattern, file) ?? 'none'));
+  return rule === 'none' ? undefined : rule;
 }
 
 function relativePattern(path: string): string {
@@ -105,7 +114,7 @@ export function ignoreFilter(from: IgnoreFile | readonly string[]): IgnoreFilter
   const patterns =
     file?.patterns ?? (from as readonly string[]).map((text, i) => ({ text, line: i + 1 }));
   const rules = patterns
-    .map((pattern) => compileOne(pattern, file))
+    .map((pattern) => compiled(pattern, file))
     .filter((rule) => rule !== undefined);
   const walk = rules.some(({ back }) => back) ? orderedWalk(rules) : simpleWalk(rules);
   return {

@@ -1,4 +1,13 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -6,6 +15,7 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
 import { parseChallenges } from './challenge.ts';
+import { type ChallengeMemory, openChallengeMemory } from './challenge-memory.ts';
 import { type CredentialSource, dockerCredentials } from './credentials.ts';
 import { never, quickClient } from './testing/client.ts';
 import { type Answer, type FaultServer, faultServer } from './testing/faults.ts';
@@ -80,6 +90,88 @@ test('a token is asked for once, with scope and login, and used until it expires
     'the login itself never goes to the registry',
   );
 });
+
+/** A memory of challenges in a directory of its own, as each process opens it. */
+async function remembering(
+  body: (memory: () => ChallengeMemory, files: () => string[]) => Promise<void>,
+): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-challenges-'));
+  try {
+    await body(
+      () => openChallengeMemory(directory),
+      () => readdirSync(directory).map((name) => join(directory, name)),
+    );
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+test('a token that was got without a login serves the next process, too', () =>
+  remembering(async (memory, files) => {
+    await using world = await tokenWorld(300);
+    const ask = async (credentials?: CredentialSource) => {
+      const before = [world.registry.seen.length, world.tokens.seen.length] as const;
+      await using client = quickClient({
+        challenges: memory(),
+        ...(credentials && { credentials }),
+      });
+      await client.manifest(world.repository, 'latest', never());
+      return [world.registry.seen.length - before[0], world.tokens.seen.length - before[1]];
+    };
+    assert.equal(await ask(), [2, 1]);
+    assert.equal(await ask(), [1, 0]);
+    for (const file of files()) assert.is(statSync(file).mode & 0o777, 0o600);
+    assert.equal(await ask(login), [2, 1], 'somebody with a login asks for a token of his own');
+    assert.equal(await ask(), [1, 0]);
+    assert.is(world.registry.seen.at(-1)?.headers.authorization, 'Bearer t1');
+    const [file] = files();
+    const kept = JSON.parse(readFileSync(file!, 'utf8'));
+    writeFileSync(file!, JSON.stringify({ ...kept, until: Date.now() - 1 }));
+    assert.equal(await ask(), [1, 1], 'the token server is asked without another 401');
+    writeFileSync(file!, JSON.stringify({ ...kept, until: Date.now() + 10 ** 12 }));
+    assert.equal(await ask(), [1, 1], 'no token is good for so long');
+    writeFileSync(file!, JSON.stringify({ ...kept, token: 'x\r\nEvil: 1' }));
+    assert.equal(await ask(), [1, 1], 'a damaged token is not sent');
+    writeFileSync(file!, JSON.stringify({ ...kept, parameters: 7 }));
+    assert.equal(await ask(), [2, 1], 'a damaged file is no memory');
+    const yesterday = Date.now() / 1000 - 90_000;
+    utimesSync(file!, yesterday, yesterday);
+    assert.equal(await ask(), [2, 1], 'what a registry wanted is believed for a day');
+  }));
+
+test('a token or token server that is no longer right costs one more request', () =>
+  remembering(async (memory) => {
+    let accepted = /./;
+    await using world = await tokenWorld(300, (token) => accepted.test(token));
+    await using other = await faultServer((_, response) => void response.writeHead(500).end());
+    const ask = async () => {
+      await using client = quickClient({ challenges: memory() });
+      await client.manifest(world.repository, 'latest', never());
+      return [world.registry.seen.length, world.tokens.seen.length];
+    };
+    assert.equal(await ask(), [2, 1]);
+    accepted = /t[^1]/;
+    assert.equal(await ask(), [4, 2], '401, a new token, and the answer');
+    assert.equal(await ask(), [5, 2]);
+    const key = JSON.stringify([
+      `http://${world.registry.host}`,
+      world.registry.host,
+      ['repository:team/app:pull'],
+    ]);
+    const parameters = new Map([['realm', `http://${other.host}/token`]]);
+    assert.ok(memory().get(key), 'the test knows the key');
+    memory().put(key, { scheme: 'bearer', parameters });
+    assert.equal(await ask(), [7, 3], 'the registry says where its tokens are now');
+    assert.ok(other.seen.length > 0);
+  }));
+
+test('a token that a login got is kept in memory alone', () =>
+  remembering(async (memory, files) => {
+    await using world = await tokenWorld(300);
+    await using client = quickClient({ challenges: memory(), credentials: login });
+    await client.manifest(world.repository, 'latest', never());
+    assert.equal(files(), []);
+  }));
 
 test('a token with too short a lifetime is not kept', async () => {
   await using world = await tokenWorld(5);

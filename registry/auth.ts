@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { KilnError } from '../base/errors.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
+import type { ChallengeMemory } from './challenge-memory.ts';
 import type { BearerToken, Credential, CredentialSource } from './credentials.ts';
 import { networkFailure, statusFailure } from './failures.ts';
 import { type Endpoint, isLoopback, tlsTowards } from './hosts.ts';
@@ -30,8 +31,9 @@ const CLIENT_ID = 'kiln';
 /**
  * Gives requests their Authorization header. The first request to a host is sent without one. A 401
  * answer says what the host wants: Basic, or Bearer with a token server. That is remembered for the
- * host. Tokens are kept in memory until they expire, one per host and set of scopes. Logins are
- * looked up only by the `credentialHost` of the endpoint.
+ * host. Tokens are kept in memory until they expire, one per host and set of scopes. What was got
+ * without a login outlives the process in a ChallengeMemory. Logins are looked up only by the
+ * `credentialHost` of the endpoint.
  */
 export class Authorizer {
   readonly #transport: Transport;
@@ -45,11 +47,20 @@ export class Authorizer {
   readonly #extra = new LRUCache<string, string>({ max: 200 });
   readonly #tokens = new LRUCache<string, string>({ max: 200 });
   readonly #pending = new Map<string, Promise<string>>();
+  readonly #memory: ChallengeMemory | undefined;
+  /** The keys in #memory of headers that came from there. */
+  readonly #recalled = new Map<string, string>();
 
-  constructor(transport: Transport, credentials: CredentialSource, retry: RetryPolicy) {
+  constructor(
+    transport: Transport,
+    credentials: CredentialSource,
+    retry: RetryPolicy,
+    memory?: ChallengeMemory | undefined,
+  ) {
     this.#transport = transport;
     this.#credentials = credentials;
     this.#retry = retry;
+    this.#memory = memory;
   }
 
   /** The header for a request, as far as it is known what the host wants. */
@@ -59,7 +70,42 @@ export class Authorizer {
     signal: AbortSignal,
   ): Promise<string | undefined> {
     const challenge = this.#challenges.get(endpoint.origin);
-    return challenge ? this.#answer(endpoint, challenge, scopes, signal) : undefined;
+    return challenge
+      ? await this.#answer(endpoint, challenge, scopes, signal)
+      : await this.#recall(endpoint, scopes, signal);
+  }
+
+  /** The header that the host wanted in an earlier build of somebody without a login. */
+  async #recall(
+    endpoint: Endpoint,
+    scopes: readonly Scope[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const key = memoryKey(endpoint, scopes);
+    const known = this.#memory?.get(key);
+    if (!known || (await this.#credentials(endpoint.credentialHost, signal))) return undefined;
+    const { challenge, token } = known;
+    try {
+      this.#noteScope(endpoint, scopes, challenge);
+      const header =
+        token === undefined
+          ? await this.#answer(endpoint, challenge, scopes, signal)
+          : `Bearer ${token}`;
+      if (header !== undefined) this.#recalled.set(header, key);
+      return header;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      // The token server may be another one now. The host itself is asked.
+      this.#memory?.forget(key);
+      return undefined;
+    }
+  }
+
+  #noteScope(endpoint: Endpoint, scopes: readonly Scope[], challenge: Challenge): void {
+    this.#extra.set(
+      JSON.stringify([endpoint.origin, scopes]),
+      challenge.parameters.get('scope') ?? '',
+    );
   }
 
   /**
@@ -79,10 +125,8 @@ export class Authorizer {
       offered.find(({ scheme }) => scheme === 'basic');
     if (!challenge) return false;
     this.#challenges.set(endpoint.origin, challenge);
-    this.#extra.set(
-      JSON.stringify([endpoint.origin, scopes]),
-      challenge.parameters.get('scope') ?? '',
-    );
+    this.#noteScope(endpoint, scopes, challenge);
+    if (challenge.scheme === 'basic') this.#memory?.forget(memoryKey(endpoint, scopes));
     if (used === undefined) return true;
     this.forget(used);
     return used.startsWith('Bearer ');
@@ -92,6 +136,8 @@ export class Authorizer {
   forget(used: string): void {
     for (const [key, token] of this.#tokens.entries())
       if (`Bearer ${token}` === used) this.#tokens.delete(key);
+    const recalled = this.#recalled.get(used);
+    if (recalled !== undefined) this.#memory?.forget(recalled);
   }
 
   async #answer(
@@ -129,9 +175,15 @@ export class Authorizer {
       const token = await shared.catch(() => undefined);
       if (token !== undefined) return `Bearer ${token}`;
     }
-    const own = this.#fetch(endpoint, challenge, realm, wanted, credential, key, signal).finally(
-      () => this.#pending.delete(key),
-    );
+    const own = this.#fetch(
+      endpoint,
+      challenge,
+      realm,
+      { asked: scopes, wanted },
+      credential,
+      key,
+      signal,
+    ).finally(() => this.#pending.delete(key));
     this.#pending.set(key, own);
     return `Bearer ${await own}`;
   }
@@ -140,7 +192,7 @@ export class Authorizer {
     endpoint: Endpoint,
     challenge: Challenge,
     realm: string,
-    scopes: readonly Scope[],
+    { asked, wanted: scopes }: Readonly<Record<'asked' | 'wanted', readonly Scope[]>>,
     credential: Credential | undefined,
     key: string,
     signal: AbortSignal,
@@ -172,15 +224,26 @@ export class Authorizer {
       }
     });
     const { token, lifetime } = parseToken(body, url);
+    if (credential === undefined)
+      this.#memory?.put(memoryKey(endpoint, asked), challenge, token, usable(lifetime));
     return this.#keep(key, token, lifetime);
   }
 
   /** Keeps a token as long as it is good, and returns it. */
   #keep(key: string, token: string, lifetime: number): string {
-    const ttl = Math.floor(Math.min(MAX_LIFETIME, Math.max(0, lifetime - MARGIN)) * 1000);
+    const ttl = usable(lifetime);
     if (ttl > 0) this.#tokens.set(key, token, { ttl });
     return token;
   }
+}
+
+/** For how many milliseconds a token with a lifetime in seconds is used. */
+function usable(lifetime: number): number {
+  return Math.floor(Math.min(MAX_LIFETIME, Math.max(0, lifetime - MARGIN)) * 1000);
+}
+
+function memoryKey({ origin, credentialHost }: Endpoint, scopes: readonly Scope[]): string {
+  return JSON.stringify([origin, credentialHost, scopes]);
 }
 
 function basic(username: string, password: string): string {

@@ -5,6 +5,7 @@ import { KilnError } from '../base/errors.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
 import { repositoryScope } from './auth.ts';
+import type { ChallengeMemory } from './challenge-memory.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
 import { type BlobSink, download, memorySink } from './download.ts';
 import { type ApiRequest, Exchange } from './exchange.ts';
@@ -61,6 +62,8 @@ export interface RegistryOptions {
   readonly hosts?: HostsConfig;
   readonly timeouts?: Partial<Timeouts>;
   readonly retry?: Partial<RetryPolicy>;
+  /** What registries wanted in earlier processes. */
+  readonly challenges?: ChallengeMemory;
 }
 
 /** A manifest or index as the registry stores it: its exact bytes and their parsed content. */
@@ -99,6 +102,7 @@ export class RegistryClient implements AsyncDisposable {
       proxies: options.proxies ?? NO_PROXIES,
       timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
       retry: this.#retry,
+      challenges: options.challenges,
     });
   }
 

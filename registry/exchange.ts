@@ -1,5 +1,6 @@
 import { KilnError } from '../base/errors.ts';
 import { Authorizer, requiresLogin, type Scope } from './auth.ts';
+import type { ChallengeMemory } from './challenge-memory.ts';
 import type { CredentialSource } from './credentials.ts';
 import {
   isRefused,
@@ -27,6 +28,7 @@ export interface ExchangeOptions {
   readonly proxies: ProxySettings;
   readonly timeouts: Timeouts;
   readonly retry: RetryPolicy;
+  readonly challenges?: ChallengeMemory | undefined;
 }
 
 /** One request of the distribution API. */
@@ -67,7 +69,12 @@ export class Exchange implements AsyncDisposable {
   constructor(options: ExchangeOptions) {
     this.#transport = new Transport(options.proxies, options.timeouts);
     this.#quiet = new Quiet(options.retry);
-    this.#authorizer = new Authorizer(this.#transport, options.credentials, options.retry);
+    this.#authorizer = new Authorizer(
+      this.#transport,
+      options.credentials,
+      options.retry,
+      options.challenges,
+    );
   }
 
   /** The answer, with a status of `request.accept`. The caller reads or discards its body. */

@@ -2,12 +2,20 @@
  * What a build asks a registry, and when: a real registry writes down each request. These requests
  * are what a build with everything cached waits for.
  */
-import { globSync, statSync, utimesSync } from 'node:fs';
+import { existsSync, globSync, statSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { opensslMissing } from '../registry/testing/certificates.ts';
 import { makeImage } from '../registry/testing/images.ts';
 import { publish } from '../registry/testing/publish.ts';
-import { registryMissing, startRegistry, type TestRegistry } from '../registry/testing/registry.ts';
+import {
+  registryMissing,
+  startRegistry,
+  TEST_LOGIN,
+  type TestRegistry,
+} from '../registry/testing/registry.ts';
+import { startTokenServer } from '../registry/testing/tokens.ts';
 import { Rig } from './rig.ts';
 
 const OLD = makeImage([{ name: 'a', text: 'old' }]);
@@ -125,5 +133,39 @@ asking('max-age spares the question until the answer is too old', async (world) 
     delete process.env['KILN_CONFIG'];
   }
 });
+
+const noTokens = skip ?? opensslMissing();
+if (noTokens) console.log(`SKIP a token without a login is asked for once: ${noTokens}`);
+else
+  test('a token without a login is asked for once, and serves the builds of its life', async () => {
+    await using tokens = await startTokenServer(TEST_LOGIN);
+    await using registry = await startRegistry({ tokens });
+    await using rig = await Rig.create();
+    const auth = Buffer.from(Object.values(TEST_LOGIN).join(':')).toString('base64');
+    rig.write('baker', {
+      'config.json': JSON.stringify({ auths: { [registry.host]: { auth } } }),
+    });
+    rig.write('nobody', { 'config.json': '{}' });
+    const as = (who: string) => ({ DOCKER_CONFIG: rig.path(who), KILN_ROOT: rig.store });
+    rig.write('push', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /a\n' });
+    const name = `${registry.host}/public/base:1`;
+    await rig.kiln(['build', '--push', '-t', name, 'push'], { env: as('baker'), expect: 0 });
+    assert.not.ok(existsSync(join(rig.store, 'challenges')), 'nothing of a login is kept');
+    rig.write('c', { Dockerfile: `FROM ${name}\nWORKDIR /made\n` });
+    let seen = (await registry.requests()).length;
+    const build = async (who: string) => {
+      const before = tokens.seen.length;
+      await rig.kiln(['build', 'c'], { env: as(who), expect: 0 });
+      const all = await registry.requests();
+      const own = all.slice(seen);
+      seen = all.length;
+      return [own, tokens.seen.length - before] as const;
+    };
+    const head = (status: number) => `HEAD /v2/public/base/manifests/1 ${status}`;
+    await build('nobody');
+    assert.equal(await build('nobody'), [[head(200)], 0]);
+    assert.equal(await build('baker'), [[head(401), head(200)], 1]);
+    assert.equal(await build('nobody'), [[head(200)], 0]);
+  });
 
 test.run();
