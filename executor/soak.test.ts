@@ -17,7 +17,7 @@ const test = suite('soak');
 const ROUNDS = process.env['KILN_SOAK'] ? 500 : 25;
 const AT_ONCE = 32;
 const findProgram = programsOn(process.env['PATH']);
-const KINDS: readonly NetworkKind[] = findProgram('nft') && findProgram('ip') ? ['nat'] : ['host'];
+const KINDS: readonly NetworkKind[] = findProgram('nft') ? ['nat'] : ['host'];
 
 /**
  * The resources of this process, and those of this host that are named after its directory. Some

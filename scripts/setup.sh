@@ -1,14 +1,14 @@
 #!/bin/sh
 # Installs what Kiln needs on Debian or Ubuntu: npm packages (including Node 24), Debian packages
 # and the bundle. Does not change what is installed already.
-#   npm run setup            what a build needs: crun, libdeflate for fast gzip, iproute2 and
-#                            nftables for the network of steps
+#   npm run setup            what a build needs: crun, libdeflate for fast gzip, nftables
+#                            for the network of steps
 #   npm run setup -- tests   also the programs that the tests use
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 setup_npm
-setup_debian crun=crun /usr/lib/*/libdeflate.so.0=libdeflate0 ip=iproute2 nft=nftables
+setup_debian crun=crun /usr/lib/*/libdeflate.so.0=libdeflate0 nft=nftables
 if [ "${1:-}" = tests ]; then
   setup_debian runc=runc skopeo=skopeo umoci=umoci buildah=buildah docker-registry=docker-registry \
     mmdebstrap=mmdebstrap qemu-aarch64-static=qemu-user-static git=git python3=python3-minimal \

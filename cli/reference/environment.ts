@@ -122,7 +122,7 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       },
       {
         names: ['PATH'],
-        text: 'Directories with crun, runc, git, ip, nft and credential helpers.',
+        text: 'Directories with crun, runc, git, nft and credential helpers.',
       },
     ],
   },

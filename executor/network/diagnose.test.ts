@@ -4,7 +4,7 @@ import { diagnoseNetwork, type NetworkHost } from './diagnose.ts';
 
 function host(
   changes: Partial<NetworkHost> = {},
-  programs: readonly string[] = ['ip', 'nft', 'slirp4netns'],
+  programs: readonly string[] = ['nft', 'slirp4netns'],
 ): NetworkHost {
   return {
     root: true,
@@ -39,8 +39,7 @@ test('the obstacles and the missing packages are named', () => {
       /IP forwarding is off/,
       [],
     ],
-    [host({}, ['ip', 'slirp4netns']), /nft is not installed/, ['nftables']],
-    [host({}, ['slirp4netns']), /ip is not installed/, ['iproute2', 'nftables']],
+    [host({}, ['slirp4netns']), /nft is not installed/, ['nftables']],
   ];
   for (const [given, reason, packages] of cases) {
     const found = diagnoseNetwork(given);
@@ -53,7 +52,7 @@ test('the obstacles and the missing packages are named', () => {
 test('both reasons are given where neither kind works', () => {
   const bare = diagnoseNetwork(host({}, []));
   assert.is(bare.kind, 'host');
-  assert.equal(bare.packages, ['iproute2', 'nftables', 'slirp4netns']);
+  assert.equal(bare.packages, ['nftables', 'slirp4netns']);
   const noTun = diagnoseNetwork(host({ root: false, isWritable: () => false }));
   assert.equal(noTun.kind, 'host');
   assert.match(noTun.reasons[1] ?? '', /\/dev\/net\/tun/);

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import type { FindProgram } from '../find-program.ts';
 import { forwardObstacle } from './firewall.ts';
-import { legacyRules, natTools } from './nat.ts';
+import { legacyRules, natTool } from './nat.ts';
 import type { NetworkKind } from './network.ts';
 import { slirpTool } from './slirp.ts';
 
@@ -35,10 +35,7 @@ export function diagnoseNetwork(host: NetworkHost): NetworkDiagnosis {
   const nat = natObstacle(host);
   if (nat === undefined) return { kind: 'nat', reasons: [], packages: [] };
   const slirp = slirpObstacle(host);
-  const packages = [
-    ...(host.root && host.find('ip') === undefined ? ['iproute2'] : []),
-    ...(host.root && host.find('nft') === undefined ? ['nftables'] : []),
-  ];
+  const packages = [...(host.root && host.find('nft') === undefined ? ['nftables'] : [])];
   if (slirp === undefined) return { kind: 'slirp', reasons: [nat], packages };
   const missing = host.find('slirp4netns') === undefined ? ['slirp4netns'] : [];
   return { kind: 'host', reasons: [nat, slirp], packages: [...packages, ...missing] };
@@ -55,11 +52,11 @@ function natObstacle({
   chains,
 }: NetworkHost): string | undefined {
   if (!root) return 'an ordinary user may not change the network of the host';
-  const tools = natTools(find);
-  if (typeof tools === 'string') return tools;
+  const tool = natTool(find);
+  if (typeof tool === 'string') return tool;
   if (read(FORWARDING)?.trim() !== '1' && !isWritable(FORWARDING))
     return 'IP forwarding is off and cannot be turned on';
-  const rules = chains(tools.nft);
+  const rules = chains(tool.nft);
   if (rules === undefined)
     return 'nft does not work here (no nftables in the kernel, or no CAP_NET_ADMIN)';
   return forwardObstacle(rules) ?? legacy();

@@ -1,13 +1,16 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { errnoOf } from '../../base/errors.ts';
 import { inUserNamespace } from '../../snapshotter/sys/usernamespace.ts';
 import type { FindProgram } from '../find-program.ts';
 import { forwardObstacle, legacyObstacle, tableCommands } from './firewall.ts';
 import { makeNamespace, type Namespace, turnOffIpv6, within } from './namespace.ts';
 import { type Network, NetworkUnavailable } from './network.ts';
 import { createNamespacePool } from './pool.ts';
+import { interfaceIndex, openRouteSocket } from './route-socket.ts';
+import { addAddress, addDefaultRoute, addPair, setUp, withoutOwnAddress } from './rtnetlink.ts';
 import { type Block, formatBlock, freeBlocks, PAIRS, pairOf } from './subnet.ts';
-import { complaint, type Enter, runTool } from './tool.ts';
+import { complaint, runTool } from './tool.ts';
 
 /**
  * A network by the kernel: each namespace has a veth pair and four addresses. One nftables table
@@ -33,14 +36,10 @@ export interface NatOptions {
 
 const FORWARDING = '/proc/sys/net/ipv4/ip_forward';
 
-/** The paths of the needed programs, or why they are missing. */
-export function natTools(
-  find: FindProgram,
-): { readonly ip: string; readonly nft: string } | string {
-  const [ip, nft] = [find('ip'), find('nft')];
-  if (ip === undefined) return 'the program ip is not installed (package iproute2)';
-  if (nft === undefined) return 'the program nft is not installed (package nftables)';
-  return { ip, nft };
+/** The path of the needed program, or why it is missing. */
+export function natTool(find: FindProgram): { readonly nft: string } | string {
+  const nft = find('nft');
+  return nft === undefined ? 'the program nft is not installed (package nftables)' : { nft };
 }
 
 /**
@@ -67,24 +66,36 @@ export async function openNat(options: NatOptions): Promise<Network> {
   if (inUserNamespace())
     throw new NetworkUnavailable('an ordinary user may not change the network of the host');
   const { findProgram } = options;
-  const tools = natTools(findProgram);
-  if (typeof tools === 'string') throw new NetworkUnavailable(tools);
+  const tool = natTool(findProgram);
+  if (typeof tool === 'string') throw new NetworkUnavailable(tool);
   const legacy = legacyRules(findProgram);
   if (legacy !== undefined) throw new NetworkUnavailable(legacy);
   const interfaces = `kiln${options.mark}`;
-  const { block, table } = await reserve(tools.nft, interfaces, options);
-  const mtu = outgoingMtu();
+  const blocks = freeBlocks(readFileSync('/proc/net/route', 'latin1'), options.start);
   const free = Array.from({ length: PAIRS }, (_, at) => at);
-  const pool = createNamespacePool(() =>
-    makePair({ ip: tools.ip, findProgram, interfaces, block, free, mtu }),
-  );
+  const mtu = outgoingMtu();
+  const poolIn = (block: Block) =>
+    createNamespacePool(() => makePair({ findProgram, interfaces, block, free, mtu }));
+  // The first namespace is made while nft makes the table, in the block that will most likely be
+  // taken. No sandbox gets it before the table is there.
+  const [likely] = blocks;
+  if (likely === undefined) throw new NetworkUnavailable(NO_RANGE);
+  let pool = poolIn(likely);
+  pool.makeAhead();
+  let table: string | undefined;
   try {
+    const reserved = await reserve(tool.nft, interfaces, blocks, options);
+    table = reserved.table;
+    if (reserved.block !== likely) {
+      await pool.close();
+      pool = poolIn(reserved.block);
+    }
     forward(options.note);
     // The first namespace shows whether nat works at all. It then waits for the first sandbox.
     (await pool.lease()).release(false);
   } catch (error) {
     await pool.close();
-    await removeTable(tools.nft, table);
+    if (table !== undefined) await removeTable(tool.nft, table);
     throw error;
   }
   return {
@@ -101,10 +112,10 @@ export async function openNat(options: NatOptions): Promise<Network> {
 async function reserve(
   nft: string,
   interfaces: string,
-  { mark, start, own }: NatOptions,
+  blocks: readonly Block[],
+  { mark, own }: NatOptions,
 ): Promise<{ readonly block: Block; readonly table: string }> {
-  const blocks = freeBlocks(readFileSync('/proc/net/route', 'latin1'), start);
-  for (let attempt = 0; attempt < ATTEMPTS && blocks.length > 0; attempt++) {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const block = blocks[attempt === 0 ? 0 : Math.floor(Math.random() * blocks.length)]!;
     const table = tableName(mark, block);
     own(table);
@@ -121,10 +132,11 @@ async function reserve(
     await removeTable(nft, table);
     if (obstacle !== undefined) throw new NetworkUnavailable(obstacle);
   }
-  throw new NetworkUnavailable('no private address range is free on this host');
+  throw new NetworkUnavailable(NO_RANGE);
 }
 
 const ATTEMPTS = 8;
+const NO_RANGE = 'no private address range is free on this host';
 
 function tableName(mark: string, block: Block): string {
   return `kiln_${mark}_${blockName(block)}`;
@@ -180,7 +192,6 @@ function outgoingMtu(): number {
 const ETHERNET_MTU = 1500;
 
 interface Pairs {
-  readonly ip: string;
   readonly findProgram: FindProgram;
   /** The prefix of the names of the host's ends. */
   readonly interfaces: string;
@@ -194,14 +205,7 @@ interface Pairs {
 }
 
 /** Makes one namespace with the addresses of the next free number. */
-async function makePair({
-  ip,
-  findProgram,
-  interfaces,
-  block,
-  free,
-  mtu,
-}: Pairs): Promise<Namespace> {
+async function makePair({ findProgram, interfaces, block, free, mtu }: Pairs): Promise<Namespace> {
   const number = free.shift();
   if (number === undefined)
     throw new NetworkUnavailable(`all ${PAIRS} networks of this process are in use`);
@@ -214,30 +218,49 @@ async function makePair({
   try {
     const host = `${interfaces}${number.toString(36)}`;
     const { gateway, address } = pairOf(block, number);
-    await batch(ip, [
-      `link add ${host} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ` +
-        `/proc/${process.pid}/fd/${fd}`,
-      `link set ${host} addrgenmode none`,
-      `addr add ${gateway}/30 dev ${host}`,
-      `link set ${host} up`,
-    ]);
-    turnOffIpv6(host);
-    const inside = [
-      'link set lo up',
-      `addr add ${address}/30 dev eth0`,
-      'link set eth0 up',
-      `route add default via ${gateway}`,
-    ];
-    await batch(ip, inside, (action) => within(fd, action));
+    await makeHostEnd(host, gateway, { namespace: fd, mtu });
+    await configureInside(fd, address, gateway);
     return { ...namespace, close };
   } catch (error) {
     await close();
-    throw error;
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    throw new NetworkUnavailable(`the kernel makes no interface (${errno})`);
   }
 }
 
-async function batch(ip: string, lines: readonly string[], enter?: Enter): Promise<void> {
-  const result = await runTool(ip, ['-batch', '-'], `${lines.join('\n')}\n`, enter);
-  if (result.code !== 0)
-    throw new NetworkUnavailable(`ip cannot make an interface (${complaint(result)})`);
+const INSIDE = 'eth0';
+/** Each pair has a network of four addresses. */
+const PAIR_BITS = 30;
+
+async function makeHostEnd(
+  name: string,
+  gateway: string,
+  { namespace, mtu }: { readonly namespace: number; readonly mtu: number },
+): Promise<void> {
+  using routes = openRouteSocket();
+  await routes.ask(addPair(name, { name: INSIDE, namespace }, mtu));
+  const index = interfaceIndex(name);
+  await routes.ask(withoutOwnAddress(index)).catch(withoutIpv6);
+  turnOffIpv6(name);
+  await routes.ask(addAddress(index, gateway, PAIR_BITS), setUp(index));
 }
+
+/** A kernel without IPv6 makes no such address anyway. */
+function withoutIpv6(error: unknown): void {
+  if (!['EAFNOSUPPORT', 'EOPNOTSUPP'].includes(errnoOf(error) ?? '')) throw error;
+}
+
+async function configureInside(fd: number, address: string, gateway: string): Promise<void> {
+  const [routes, index] = within(fd, () => [openRouteSocket(), interfaceIndex(INSIDE)] as const);
+  using _ = routes;
+  await routes.ask(
+    setUp(LOOPBACK),
+    addAddress(index, address, PAIR_BITS),
+    setUp(index),
+    addDefaultRoute(index, gateway),
+  );
+}
+
+/** The kernel gives the loopback interface of every namespace this number. */
+const LOOPBACK = 1;

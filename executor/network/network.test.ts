@@ -84,7 +84,7 @@ function outerAddress(): string | undefined {
 
 /** Why a kind of network cannot be tested here. */
 function missing(kind: NetworkKind): string | undefined {
-  const tools = kind === 'nat' ? ['ip', 'nft'] : ['slirp4netns'];
+  const tools = kind === 'nat' ? ['nft'] : ['slirp4netns'];
   const findProgram = programsOn(process.env['PATH']);
   const absent = tools.filter((tool) => findProgram(tool) === undefined);
   return absent.length > 0 ? `needs ${absent.join(' and ')}` : undefined;

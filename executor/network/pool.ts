@@ -9,6 +9,8 @@ import type { NetworkLease } from './network.ts';
  */
 export interface NamespacePool {
   lease(): Promise<NetworkLease>;
+  /** Makes a namespace that the next lease gets, unless one waits already. */
+  makeAhead(): void;
   close(): Promise<void>;
 }
 
@@ -43,6 +45,7 @@ export function createNamespacePool(make: () => Promise<Namespace>): NamespacePo
     return await (coming ?? make());
   };
   return {
+    makeAhead,
     async lease() {
       const namespace = await take();
       let held = true;

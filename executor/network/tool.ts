@@ -12,20 +12,17 @@ export interface ToolResult {
 /** Runs an action in a certain place, such as another network namespace. */
 export type Enter = <T>(action: () => T) => T;
 
-/** Runs a program with `input` as its standard input. `enter` starts it. */
+/** Runs a program with `input` as its standard input. */
 export async function runTool(
   path: string,
   args: readonly string[],
   input: string,
-  enter: Enter = (action) => action(),
 ): Promise<ToolResult> {
   const [out, err] = [makePipe(), makePipe()];
   const source = input === '' ? { read: openSync('/dev/null', 'r') } : makePipe();
-  const start = () =>
-    launch({ path, args, env: ENVIRONMENT, stdio: [source.read, out.write, err.write] });
   let pid: number;
   try {
-    pid = enter(start);
+    pid = launch({ path, args, env: ENVIRONMENT, stdio: [source.read, out.write, err.write] });
   } finally {
     closeAll([source.read, out.write, err.write]);
   }
