@@ -271,6 +271,14 @@ export class LayerTable {
     );
   }
 
+  /**
+   * True when nothing is in the layer, which exists. False when that is not known yet: it is once
+   * the layer was described.
+   */
+  isEmpty(id: LayerId): boolean {
+    return this.#ours.get(id)?.info?.empty === true;
+  }
+
   #take(id: LayerId): boolean {
     const record = isLayerId(originalOf(id).id) ? this.#read(id) : undefined;
     if (!record || this.lost(id)) return false;

@@ -74,7 +74,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   async prepare(parent: Snapshot, writer: Writer = 'anyone'): Promise<ActiveSnapshot> {
-    const lower = stackOf(this.#table, parent);
+    const lower = stackOf(this.#table, parent, 'a layer above');
     const { trees } = this;
     const layer = new ActiveLayer(this.#store);
     try {
