@@ -411,6 +411,30 @@ function describeTests(test: Test): void {
     assert.ok((await snapshotter.describe(two.layers[1]!)).empty);
   });
 
+  test('trees above and among empty layers are as without them', async ({ snapshotter }) => {
+    const below = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), '1'));
+    const empty = await step(snapshotter, below, () => undefined);
+    await snapshotter.describe(empty.layers[1]!);
+    const above = await step(snapshotter, empty, (root) => {
+      assert.is(readFileSync(join(root, 'a'), 'utf8'), '1');
+      rmSync(join(root, 'a'));
+      writeFileSync(join(root, 'b'), '2');
+    });
+    assert.is(above.layers.length, 3);
+    assert.equal(await treeOf(snapshotter, above), ['b 2']);
+    assert.equal(await treeOf(snapshotter, empty), ['a 1']);
+    // The root has the mode of the topmost layer, also where nothing is in it.
+    const mode = async (snapshot: Snapshot) => {
+      await using view = await snapshotter.view(snapshot);
+      return statSync(view.root).mode & 0o7777;
+    };
+    assert.is(await mode(empty), await mode(above));
+    const alone = await step(snapshotter, SCRATCH, () => undefined);
+    await snapshotter.describe(alone.layers[0]!);
+    const first = await step(snapshotter, alone, (root) => writeFileSync(join(root, 'c'), '3'));
+    assert.equal(await treeOf(snapshotter, first), ['c 3']);
+  });
+
   test('a layer holds only what differs from the layers below', async ({ snapshotter }) => {
     const old = 1_600_000_000;
     const base = await step(snapshotter, SCRATCH, (root) => {

@@ -33,6 +33,20 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
   const { cache, codec, progress, session } = options;
   const explain = createExplaining<R>(options);
   const limits = createLimits(options.limits);
+  /** How the ops are prepared that read a node. */
+  const consumers = new WeakMap<Node<R>, (() => void)[]>();
+
+  /** Remembers that the op of `node` is to be prepared when one of its inputs is made. */
+  function expectInputs({ vertex, inputs }: Node<R>): void {
+    const { op } = vertex;
+    if (!op.prepare) return;
+    const prepare = () => op.prepare?.();
+    for (const input of inputs) {
+      const known = consumers.get(input);
+      if (known) known.push(prepare);
+      else consumers.set(input, [prepare]);
+    }
+  }
 
   /**
    * Runs `task` and reports its failure at the node's vertex: it never gets as far as running the
@@ -63,6 +77,8 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     signal: AbortSignal,
   ): Promise<readonly R[]> {
     const { vertex } = node;
+    vertex.op.prepare?.();
+    for (const prepare of consumers.get(node) ?? []) prepare();
     // Inputs are downloaded before the op takes a place, so that other ops can run meanwhile.
     const inputs = await Promise.all(
       node.inputs.map((_, index) => downloadInput(node, index, signal)),
@@ -118,6 +134,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     map: (node, signal) =>
       reported(node, () => {
         const { vertex } = node;
+        expectInputs(node);
         const started = () => reporter.started(vertex, Date.now());
         return vertex.op.cacheMap(signal, { progress, session, vertex: vertex.digest, started });
       }),

@@ -280,6 +280,24 @@ test('independent steps run at once, and a step starts when its own inputs are d
   assert.equal(await solved, ['s', 'a']);
 });
 
+test('a step is prepared while its input is made, and not when both are cached', async () => {
+  const slow = gate();
+  let prepared = 0;
+  const build = () => {
+    const input = step('input', [], { run: () => slow.answer(['i']) });
+    return step('reader', [input], { prepare: () => void prepared++ });
+  };
+  const { solve, cache } = rig();
+  const solved = solve(build());
+  await slow.reached;
+  assert.ok(prepared > 0);
+  slow.open();
+  await solved;
+  prepared = 0;
+  await rig(cache).solve(build());
+  assert.is(prepared, 0);
+});
+
 test('with a cold cache, a stage and the stage that copies from it run at once', async () => {
   const [own, copied, second] = [gate(), gate(), gate()];
   const base = step('base');

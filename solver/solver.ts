@@ -75,6 +75,11 @@ export interface Op<R> {
   cacheMap(signal: AbortSignal, report?: MapReport): Promise<CacheMap<R>>;
   /** Runs the op and returns one result per output. Called at most once per key and solver. */
   run(inputs: readonly R[], context: RunContext): Promise<readonly R[]>;
+  /**
+   * Begins what every run of the op needs, whatever its inputs are. Called when the op, or one that
+   * makes an input of it, is about to run; the op itself may then be found in the cache.
+   */
+  prepare?(): void;
   /** Which limit this op counts against. */
   readonly resource: 'process' | 'network' | 'cpu' | 'none';
 }

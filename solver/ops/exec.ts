@@ -41,6 +41,7 @@ export function execOp(
       };
     },
     run: (inputs, context) => runExec({ op, platform, fresh }, inputs, world, context),
+    prepare: () => world.executor.warm?.(networkOf(op)),
   };
 }
 
@@ -59,7 +60,6 @@ async function runExec(
   const { signal, vertex } = context;
   const session = sessionOf(context);
   checkAllowed(op, session.allowed);
-  world.executor.warm?.(networkOf(op));
   await using mounts = await openMounts(op, inputs, { world, session, signal, fresh });
   const last = new LastOutput();
   const spec = await processSpec(op, platform, mounts, world, session);

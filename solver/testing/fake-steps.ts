@@ -52,6 +52,7 @@ export interface FakeOptions {
     inputs: readonly string[],
     context: RunContext,
   ) => Promise<readonly string[]> | readonly string[];
+  readonly prepare?: () => void;
   /** Awaited by each `cacheMap` of the op. */
   readonly cacheMap?: (signal: AbortSignal) => Promise<void>;
   /** Awaited by each content digest of an input. */
@@ -99,6 +100,7 @@ export function step(
         volatile: options.volatile ?? false,
       };
     },
+    ...(options.prepare && { prepare: options.prepare }),
     async run(values, context) {
       fake.runs++;
       return options.run
