@@ -298,7 +298,7 @@ export const REQUEST_FIELDS: {
       union<'type', CacheToSpec>('type', {
         inline: {},
         registry: { ref: reference, insecure: optional(flag), ...CACHE_FORM },
-        local: { dest: text, tag: text, ...CACHE_FORM },
+        local: { dest: text, tag: text, reset: optional(flag), ...CACHE_FORM },
       }),
     ),
     provenance: 'omitted',

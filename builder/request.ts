@@ -149,7 +149,13 @@ export type CacheFileSpec = CacheToOptions &
         /** Plain http and any certificate will do. */
         readonly insecure?: boolean | undefined;
       }
-    | { readonly type: 'local'; readonly dest: string; readonly tag: string }
+    | {
+        readonly type: 'local';
+        readonly dest: string;
+        readonly tag: string;
+        /** Blobs of the directory that belong to no cache there are removed. */
+        readonly reset?: boolean | undefined;
+      }
   );
 
 /** How a cache apart from the image is written. */

@@ -25,7 +25,10 @@ export function cacheToWords(spec: CacheToSpec): TypedAttributes {
   };
   return spec.type === 'registry'
     ? { type, attrs: { ...inRegistry(spec), ...common } }
-    : { type, attrs: { dest: spec.dest, tag: spec.tag, ...common } };
+    : {
+        type,
+        attrs: { dest: spec.dest, tag: spec.tag, ...(spec.reset && { reset: 'true' }), ...common },
+      };
 }
 
 function inRegistry({ ref, insecure }: Extract<CacheFromSpec, { type: 'registry' }>) {

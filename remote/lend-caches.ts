@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { KilnError, messageOf } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
+import { removeUnreferenced } from '../exporter/cache/reset.ts';
 import { openLayout } from '../registry/layout.ts';
 import type { BuildWords, TypedAttributes } from './build-words.ts';
 import { descriptorIn, putInIndex } from './layout-index.ts';
@@ -41,12 +42,15 @@ function lendRead({ type, attrs }: TypedAttributes, lent: Lent): TypedAttributes
 
 /** The server writes the blobs, and the caller names the cache in the index. */
 function lendWritten({ attrs }: TypedAttributes, lent: Lent): void {
-  const { dest = '', tag = 'latest' } = attrs;
+  const { dest = '', tag = 'latest', reset } = attrs;
+  const started = Date.now();
   mkdirSync(dest, { recursive: true });
   lendStore(dest, true, lent);
   lent.finishing.push(async (response) => {
     const manifest = descriptorIn(response['cache.manifest']);
-    if (manifest) await putInIndex(dest, [{ ...manifest, annotations: { [REF_NAME]: tag } }]);
+    if (!manifest) return;
+    await putInIndex(dest, [{ ...manifest, annotations: { [REF_NAME]: tag } }]);
+    if (reset === 'true') removeUnreferenced(dest, started);
   });
 }
 

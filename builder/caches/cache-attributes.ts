@@ -75,7 +75,12 @@ export function cacheToOf(
   const place =
     type === 'registry'
       ? { type, ref: tagged(reader), ...insecureIn(reader) }
-      : { type, dest: pathOf(reader.required('dest')), tag: reader.text('tag') ?? 'latest' };
+      : {
+          type,
+          dest: pathOf(reader.required('dest')),
+          tag: reader.text('tag') ?? 'latest',
+          ...(reader.flag('reset') && { reset: true }),
+        };
   const spec: CacheToSpec = {
     ...place,
     mode: reader.choice('mode', ['min', 'max']) ?? 'min',

@@ -79,7 +79,7 @@ export async function openTarget(
       await fetchMissing(layer);
       await content.copy(layer.descriptor.digest, to);
     };
-    return localTarget(spec.dest, spec.tag, copy, signal);
+    return localTarget(spec.dest, spec.tag, copy, signal, spec.reset);
   }
   const blob = (layer: RemoteLayer): PushBlob => {
     const { digest } = layer.descriptor;

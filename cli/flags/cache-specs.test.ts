@@ -45,11 +45,20 @@ test('--cache-to has buildx’s defaults and options', () => {
     forceCompression: false,
     ignoreError: false,
   };
-  assert.equal(parseCacheTo(['app:cache', 'type=inline', 'type=local,dest=d,tag=v1']), [
-    { ...defaults, type: 'registry', ref: parseReference('app:cache') },
-    { type: 'inline' },
-    { ...defaults, type: 'local', dest: resolve('d'), tag: 'v1' },
-  ]);
+  assert.equal(
+    parseCacheTo([
+      'app:cache',
+      'type=inline',
+      'type=local,dest=d,tag=v1',
+      'dest=e,type=local,reset=1',
+    ]),
+    [
+      { ...defaults, type: 'registry', ref: parseReference('app:cache') },
+      { type: 'inline' },
+      { ...defaults, type: 'local', dest: resolve('d'), tag: 'v1' },
+      { ...defaults, type: 'local', dest: resolve('e'), tag: 'latest', reset: true },
+    ],
+  );
   assert.equal(
     parseCacheTo([
       'type=registry,ref=a,mode=max,image-manifest=false,oci-mediatypes=true,' +

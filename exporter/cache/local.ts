@@ -9,6 +9,7 @@ import { indexedManifests } from '../../registry/layout.ts';
 import { isBlobThere } from '../blob-there.ts';
 import { appear, outputError, outputFile, syncFile } from '../destination.ts';
 import { layoutIndexJson } from '../image-documents.ts';
+import { removeUnreferenced } from './reset.ts';
 import { type CacheTarget, oldCache } from './target.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -16,13 +17,15 @@ const REF_NAME = 'org.opencontainers.image.ref.name';
 /**
  * A cache in a directory: an OCI layout whose index names it by the tag `tag`. Blobs are only
  * added, and the index changes last. A blob that is there is kept only when its bytes are right.
- * `copy` writes the verified bytes of a layer to a new file.
+ * `copy` writes the verified bytes of a layer to a new file. With `reset`, blobs that no entry of
+ * the index needs are removed at the end.
  */
 export function localTarget(
   root: string,
   tag: string,
   copy: (layer: RemoteLayer, to: string) => Promise<void>,
   signal: AbortSignal,
+  reset = false,
 ): CacheTarget {
   const noRegistry = () => Promise.reject(new Error('a directory needs no registry'));
   return {
@@ -33,6 +36,7 @@ export function localTarget(
         readCache({ type: 'local', src: root, tag, digest: undefined }, noRegistry, signal),
       ),
     async write({ config, manifest }, layers, _old, report) {
+      const started = Date.now();
       try {
         mkdirSync(join(root, 'blobs/sha256'), { recursive: true });
         const written: string[] = [];
@@ -67,6 +71,7 @@ export function localTarget(
           join(root, 'index.json'),
           Buffer.from(layoutIndexJson(withEntry(indexedManifests(root), named, tag))),
         );
+        if (reset) removeUnreferenced(root, started);
         return true;
       } catch (error) {
         throw error instanceof KilnError ? error : outputError(error, root);

@@ -5,6 +5,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -195,6 +196,45 @@ test('a directory holds caches under several tags, and only what a layout has', 
     assert.equal(await read('one'), [digestOf('key a')]);
     assert.equal(await read('two'), [digestOf('key b')]);
     assert.equal(await read(undefined, index.manifests[0].digest), [digestOf('key a')]);
+  }));
+
+test('a reset removes the blobs that no cache of the directory needs, and no new ones', () =>
+  inDirectory(async (root, copy) => {
+    const blobs = join(root, 'blobs/sha256');
+    const names = () => readdirSync(blobs).sort();
+    const age = () => {
+      for (const name of names()) utimesSync(join(blobs, name), 1, 1);
+    };
+    await write(localTarget(root, 'kept', copy, never()), 'a', 'linux/amd64');
+    await write(localTarget(root, 'moved', copy, never()), 'b', 'linux/amd64');
+    const both = names();
+    await write(localTarget(root, 'moved', copy, never()), 'b', 'linux/arm64');
+    const grown = names();
+    assert.ok(grown.length > both.length);
+    age();
+    writeFileSync(join(blobs, 'f'.repeat(64)), 'of a build that runs');
+    utimesSync(join(blobs, 'f'.repeat(64)), 1e10, 1e10);
+    writeFileSync(join(blobs, 'notes'), 'no blob');
+    await write(localTarget(root, 'moved', copy, never(), true), 'b', 'linux/amd64');
+    assert.ok(names().includes('notes') && names().includes('f'.repeat(64)));
+    const left = names().filter((name) => name !== 'notes' && name !== 'f'.repeat(64));
+    const needed = (tag: string) => {
+      const index = JSON.parse(readFileSync(join(root, 'index.json'), 'utf8'));
+      const { digest } = index.manifests.find(
+        (entry: { annotations: Record<string, string> }) =>
+          entry.annotations['org.opencontainers.image.ref.name'] === tag,
+      );
+      const manifest = JSON.parse(readFileSync(join(blobs, digest.slice(7)), 'utf8'));
+      const inner = [manifest.config, ...manifest.layers] as { digest: string }[];
+      return [digest, ...inner.map((one) => one.digest)].map((one) => one.slice(7));
+    };
+    assert.equal(left, [...new Set([...needed('kept'), ...needed('moved')])].sort());
+    // Of what a damaged document needs nothing is known.
+    age();
+    writeFileSync(join(blobs, needed('kept')[0]!), 'damaged');
+    const before = names();
+    await write(localTarget(root, 'moved', copy, never(), true), 'a', 'linux/s390x');
+    assert.ok(before.every((name) => names().includes(name)));
   }));
 
 test('a blob of the directory that is damaged or missing is written again', () =>
