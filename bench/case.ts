@@ -46,6 +46,8 @@ export interface Case {
 export interface Floor {
   /** What the script does, in a few words for the table. */
   readonly title: string;
+  /** Prepares each run, when $SCRATCH is empty. */
+  readonly before?: (context: CaseContext) => void;
   /** Returns a script for sh, or undefined where its tools are missing. */
   readonly script: (context: CaseContext) => string | undefined | Promise<string | undefined>;
   /** The script asks the registry itself. Otherwise the bench adds one question for the tag. */

@@ -22,6 +22,8 @@ export interface Engine {
   /** Downloads an image from a registry and unpacks it. */
   pull(directory: string, name: string): Promise<Run>;
   version(directory: string): Promise<Run>;
+  /** Reads and checks the Dockerfile of a context, and builds nothing. */
+  check(directory: string): Promise<Run>;
 }
 
 export interface BuildOptions {
@@ -93,6 +95,7 @@ export function kiln(store: string): Engine {
       void (await timed([binary, 'prune', '--all', '--force'], directory, env)),
     pull: (directory, name) => timed([binary, 'pull', '--quiet', name], directory, env),
     version: (directory) => timed([binary, '--version'], directory, env),
+    check: (directory) => timed([binary, 'build', '--check', '.'], directory, env),
   };
 }
 
@@ -137,6 +140,7 @@ export async function served(
     forgetSteps: none,
     pull: none,
     version: none,
+    check: none,
     async [Symbol.asyncDispose]() {
       await timed([...buildx, 'rm', '--force', builder], ROOT).catch(() => {});
       const ended = new Promise((done) => server.once('exit', done));
@@ -164,6 +168,7 @@ export function docker(prefix: readonly string[]): Engine {
       void (await timed([...prefix, 'builder', 'prune', '-af'], directory)),
     pull: (directory, name) => timed([...prefix, 'pull', '--quiet', name], directory),
     version: (directory) => timed([...prefix, '--version'], directory),
+    check: (directory) => timed([...prefix, 'build', '--check', '.'], directory),
   };
 }
 
@@ -229,5 +234,8 @@ export function buildah(prefix: readonly string[]): Engine {
     pull: (directory, name) =>
       timed([...prefix, 'pull', '--quiet', '--tls-verify=false', name], directory),
     version: (directory) => timed([...prefix, '--version'], directory),
+    check: async () => {
+      throw new Error('buildah checks no Dockerfile without building it');
+    },
   };
 }

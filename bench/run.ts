@@ -2,9 +2,11 @@
  * Measures Kiln and its peers with the same work in one session. Prints tables with ratios and
  * writes bench/RESULTS.md.
  *
- *   node bench/run.ts [--peer NAME='command prefix']… [--without PEER]… [--client-root DIRECTORY] \
+ *   node bench/run.ts [--peer NAME='command prefix']… [--without PEER]… [--client-root DIR] \
  *                     [--runs N] [--only SUBSTRING]… [--rows NAME,…] [--place NAME]… \
- *                     [--only-served] [--no-write]
+ *                     [--only-served] [--growth] [--no-write]
+ *
+ * With --growth it measures how the cost of Kiln grows and writes bench/GROWTH.md instead.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
@@ -16,9 +18,11 @@ import { cacheCases } from './cases/caches.ts';
 import { fileCases } from './cases/files.ts';
 import { graphCases } from './cases/graphs.ts';
 import { overheadCases } from './cases/overhead.ts';
+import { projectCases } from './cases/projects.ts';
 import { stepCases } from './cases/steps.ts';
 import { kiln, served } from './engines.ts';
 import { GOALS } from './goals.ts';
+import { measureGrowth } from './growth.ts';
 import { findPeers } from './peers.ts';
 import { startPlaces } from './places.ts';
 import { startRegistry } from './registry.ts';
@@ -32,6 +36,7 @@ const CASES: readonly Case[] = [
   ...graphCases,
   ...fileCases,
   ...overheadCases,
+  ...projectCases,
   ...cacheCases,
   ...byteCases,
   // Last, because an engine that pulls anew forgets everything else.
@@ -59,6 +64,7 @@ const { values } = parseArgs({
     place: { type: 'string', multiple: true, default: [] },
     without: { type: 'string', multiple: true, default: [] },
     'client-root': { type: 'string', default: '' },
+    growth: { type: 'boolean', default: false },
     'only-served': { type: 'boolean', default: false },
     'no-write': { type: 'boolean', default: false },
   },
@@ -119,9 +125,17 @@ function section(title: string, parts: readonly string[]): string {
   return body === '' ? '' : `## ${title}\n\n${body}\n`;
 }
 
-const rows: readonly Row[] = values['only-served']
-  ? []
-  : await session.measure(selected(CASES), engines);
+if (values.growth) {
+  const body = await measureGrowth(engines[0]!, {
+    workspace,
+    registry: registry?.host,
+    wanted: (name) => values.only.length === 0 || values.only.some((part) => name.includes(part)),
+  });
+  console.log(body);
+  if (isWhole && !values['no-write']) writeFileSync(join(ROOT, 'bench/GROWTH.md'), growing(body));
+}
+const rows: readonly Row[] =
+  values['only-served'] || values.growth ? [] : await session.measure(selected(CASES), engines);
 const everyday = rows.filter(({ test }) => GOALS.has(test.name));
 const others = rows.filter(({ test }) => !GOALS.has(test.name));
 const sections = [
@@ -133,28 +147,47 @@ const sections = [
     ]),
   others.length > 0 && section('More work', [table(others, names), floorsOf(others)]),
   section('Memory', [memoryTable(rows)]),
-  peers.dockerPrefix && (await measureServed(peers.dockerPrefix)),
+  !values.growth && peers.dockerPrefix && (await measureServed(peers.dockerPrefix)),
 ].filter(Boolean);
 const minutes = (performance.now() - started) / 60_000;
 const result = sections.join('\n');
 console.log(result);
 for (const failure of session.failures) console.log(`not measured: ${failure.split('\n')[0]}`);
 console.log(`${minutes.toFixed(1)} minutes`);
-if (isWhole && !values['no-write'] && !values['only-served'])
+if (isWhole && !values['no-write'] && !values['only-served'] && !values.growth)
   writeFileSync(join(ROOT, 'bench/RESULTS.md'), report(result));
 if (rows.some(({ test, cells }) => test.run && typeof cells.get('Kiln') === 'string'))
   process.exitCode = 1;
 
-function report(body: string): string {
+/** The machine and the day. */
+function machine(): string {
   const model =
     /^model name\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ??
     'unknown processor';
+  const day = new Date().toISOString().slice(0, 10);
+  return `on ${cpus().length} × ${model},\nLinux ${release()}, ${day}`;
+}
+
+function growing(body: string): string {
+  return `# How the cost of Kiln grows
+
+Made by one call of \`npm run bench -- --growth\`
+${machine()}.
+
+Each kind of work was done at three sizes. *Each more* is the processor time that one more unit
+costs, beyond those of the size before. The bars show it. Where a unit costs no more at the last
+size than at the second, nothing grows faster than its work.
+
+${body}
+`;
+}
+
+function report(body: string): string {
   const failed = session.failures.map((failure) => `- ${failure.split('\n')[0]}`).join('\n');
   return `# Results
 
 Made by one call of \`npm run bench\` in ${minutes.toFixed(0)} minutes
-on ${cpus().length} × ${model},
-Linux ${release()}, ${new Date().toISOString().slice(0, 10)}. What was won and what did not help is
+${machine()}. What was won and what did not help is
 in [docs/performance.md](../docs/performance.md).
 
 - Times are wall time, the median of ${values.runs} runs: three times as many for less than

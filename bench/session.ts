@@ -149,6 +149,7 @@ export class Session {
       const once = async () => {
         rmSync(context.scratch, { recursive: true, force: true });
         mkdirSync(context.scratch, { recursive: true });
+        floor.before?.(context);
         settle();
         const command = ['sh', '-ec', whole];
         return timed(command, context.directory, { SCRATCH: context.scratch });

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the test images with Kiln and tags them in the local store (see test-images/README.md).
-#   npm run test-images [-- busybox|debian|node|debian-arm64 …]
+#   npm run test-images [-- busybox|debian|node|gcc|debian-arm64 …]
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -63,6 +63,7 @@ for image in "$@"; do
     debian-arm64) setup_debian mmdebstrap=mmdebstrap qemu-aarch64-static=qemu-user-static
       with_emulator qemu-aarch64 make debian-arm64 debian arm64 debian-arm64:12 ;;
     node) make node node "$(dpkg --print-architecture)" node:24 node:latest ;;
-    *) die "no such test image: $image (use busybox, debian, node or debian-arm64)" ;;
+    gcc) make gcc gcc "$(dpkg --print-architecture)" gcc:12 gcc:latest ;;
+    *) die "no such test image: $image (use busybox, debian, node, gcc or debian-arm64)" ;;
   esac
 done

@@ -9,17 +9,17 @@ const FILES = 20_000;
 const FILE_BYTES = 10_400;
 
 /**
- * Writes 20,000 files (208 MB) in 200 directories. Each file is half text, half pseudo-random
- * bytes, which are the same every time.
+ * Writes files (20,000 and 208 MB unless told otherwise) in 200 directories. Each file is half
+ * text, half pseudo-random bytes, which are the same every time.
  */
-export function writeTree(directory: string, files = FILES): void {
+export function writeTree(directory: string, files = FILES, bytes = FILE_BYTES): void {
   let noise = createHash('sha256').update('bench').digest();
   for (let dir = 0; dir < 200; dir++) {
     const path = join(directory, 'tree', `d${dir}`);
     mkdirSync(path, { recursive: true });
     for (let file = 0; file < files / 200; file++) {
-      const body = Buffer.alloc(FILE_BYTES, `line of text number ${file} in directory ${dir}\n`);
-      for (let at = 0; at < FILE_BYTES / 2; at += 32) {
+      const body = Buffer.alloc(bytes, `line of text number ${file} in directory ${dir}\n`);
+      for (let at = 0; at < bytes / 2; at += 32) {
         noise = createHash('sha256').update(noise).digest();
         noise.copy(body, at);
       }

@@ -1,0 +1,2 @@
+#!/bin/sh
+# context.sh OUT ARCH…: nothing; the Dockerfile asks the mirror of debian:12.
