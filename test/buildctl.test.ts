@@ -201,4 +201,17 @@ test('an address that does not speak gRPC is an error', () =>
     }
   }));
 
+test('buildctl --debug shows where an error was made, in the server and here', () =>
+  withBuildctl(async (buildctl, { rig }) => {
+    const context = rig.write('c', { Dockerfile: 'FROM busybox\nRUN false\n' });
+    const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+    const build = ['build', '--progress=plain', '--frontend', 'dockerfile.v0', ...local];
+    const { stderr: told } = await buildctl(['--debug', ...build], { expect: 1 });
+    assert.match(told, /^\d+\n\S.*\n\t\S+:\d+\n/m);
+    assert.match(told, /^Dockerfile:2$/m);
+    const { stderr: plain } = await buildctl(build, { expect: 1 });
+    assert.not.match(plain, /^\t\S+:\d+$/m);
+    assert.not.match(plain, /^ {4}at /m);
+  }));
+
 test.run();

@@ -11,6 +11,7 @@ import type { SolvedTree, TreeEntry } from '../../frontend/gateway.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
 import { parseDefinition } from '../../solver/llb/parse.ts';
 import { type ClientCaches, readImports } from '../control/cache-options.ts';
+import { ofFrontend } from '../grpc/failed-frontend.ts';
 import { ReturnedError } from '../grpc/returned-error.ts';
 import type { StatSchema } from '../proto/filesync.gen.ts';
 import {
@@ -214,7 +215,8 @@ async function solved(request: SolveRequest, build: DrivenBuild): Promise<Result
     const metadata = { ...(await answerSubrequest(question, bridge, asked)) };
     return create(ResultSchema, { metadata });
   }
-  const answer = await askFrontend(bridge, asked);
+  const source = options['source'] ?? '';
+  const answer = await ofFrontend(frontend, source, () => askFrontend(bridge, asked));
   const targets = await Promise.all(
     answer.targets.map(async (target) => ({
       ...target,

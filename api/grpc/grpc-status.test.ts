@@ -2,7 +2,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../../base/digest.ts';
 import { KilnError, type SourcePlace } from '../../base/errors.ts';
+import { failure } from '../../base/testing/failure.ts';
 import { VertexError } from '../../solver/failure.ts';
+import { ofFrontend } from './failed-frontend.ts';
 import { errorStatus } from './grpc-status.ts';
 import { MissingSubrequest } from './missing-cap.ts';
 
@@ -65,6 +67,33 @@ test('a question that is not answered is named', () => {
   const cause = new MissingSubrequest('frontend.x');
   const error = new KilnError('KILN_REQUEST_UNSUPPORTED', 'unsupported request', { cause });
   assert.equal(details(error)['errdefs.Subrequest'], { name: 'frontend.x' });
+});
+
+test('an error tells where the innermost cause was made, and nothing of where Kiln is', () => {
+  function innermost() {
+    return new Error('inner');
+  }
+  const error = new KilnError('KILN_STEP_FAILED', 'no', { cause: innermost() });
+  const { pid, frames } = details(error)['stack.Stack'] as {
+    readonly pid: number;
+    readonly frames: readonly { readonly Name: string; File: string; Line: number }[];
+  };
+  assert.is(pid, process.pid);
+  assert.match(frames[0]!.Name, /innermost/);
+  assert.is(frames[0]!.File, 'grpc/grpc-status.test.ts');
+  assert.ok(frames[0]!.Line > 0);
+  assert.not(JSON.stringify(frames).includes(process.cwd()));
+});
+
+test('a frontend that failed is named, with its image', async () => {
+  const fail = async () => {
+    throw new KilnError('KILN_FRONTEND_FAILED', 'no');
+  };
+  const error = await failure(ofFrontend('gateway.v0', 'example.com/f', fail));
+  assert.equal(details(error)['errdefs.Frontend'], {
+    name: 'gateway.v0',
+    source: 'example.com/f',
+  });
 });
 
 test.run();

@@ -8,9 +8,11 @@ import { asBuildKitSays } from '../../frontend/problem.ts';
 import { VertexError } from '../../solver/failure.ts';
 import { type Status, StatusSchema } from '../proto/rpc-status.gen.ts';
 import { DenialMessages } from './denial-messages.ts';
+import { FailedFrontend } from './failed-frontend.ts';
 import { MissingCap, MissingSubrequest } from './missing-cap.ts';
 import { ReturnedError } from './returned-error.ts';
 import { SolveFailure } from './solve-failure.ts';
+import { stackDetail } from './stack-detail.ts';
 
 /**
  * # Errors as clients of BuildKit read them
@@ -20,6 +22,7 @@ import { SolveFailure } from './solve-failure.ts';
  * Dockerfile, from `errdefs.Vertex` it finds the log of the step.
  */
 const DETAILS = 'github.com/moby/buildkit/errdefs.';
+const STACK = 'github.com/moby/buildkit/stack.Stack+json';
 
 /** A text of more bytes is not sent along with an error: headers have a limit. */
 const MAX_SOURCE = 1 << 20;
@@ -125,13 +128,20 @@ interface Detail {
 }
 
 function detailsOf(error: unknown): Detail[] {
-  const details = placesOf(error).map((place) => detail('Source', sourceOf(place)));
-  for (const cause of causesOf(error))
+  const causes = causesOf(error);
+  const stack = stackDetail(causes);
+  const details = [
+    ...(stack ? [{ typeUrl: STACK, value: Buffer.from(JSON.stringify(stack)) }] : []),
+    ...placesOf(error).map((place) => detail('Source', sourceOf(place))),
+  ];
+  for (const cause of causes)
     if (cause instanceof SolveFailure) details.push(detail('Solve', cause.detail));
     else if (cause instanceof VertexError)
       details.push(detail('Vertex', { digest: cause.vertex.digest }));
     else if (cause instanceof DenialMessages) details.push(denial(cause));
     else if (cause instanceof MissingCap) details.push(detail('FrontendCap', { name: cause.cap }));
+    else if (cause instanceof FailedFrontend)
+      details.push(detail('Frontend', { name: cause.frontend, source: cause.source || undefined }));
     else if (cause instanceof MissingSubrequest)
       details.push(detail('Subrequest', { name: cause.request }));
   return details;

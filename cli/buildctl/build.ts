@@ -90,6 +90,7 @@ export async function buildAt(server: ConnectFlags, flags: BuildFlags): Promise<
   } catch (error) {
     view.close('failed');
     await tell();
+    if (server.debug) (await import('./debug-stacks.ts')).printStacks(error);
     return await printError(error);
   }
 }

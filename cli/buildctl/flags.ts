@@ -28,7 +28,7 @@ export function declareBuildctl(): Command {
     .option('--tlsdir <directory>', 'a directory with ca.pem, cert.pem and key.pem')
     .option('--timeout <seconds>', 'how long connecting may take (default: 20; 0: no limit)')
     .option('--wait', 'wait until the server answers, no longer than --timeout')
-    .option('--debug', 'no effect: errors contain all details')
+    .option('--debug', 'show where an error was made, in the server and here')
     .option('-v, --version', 'print the version of the API');
 }
 

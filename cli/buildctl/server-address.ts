@@ -6,6 +6,8 @@ import { buildkitSocket, kilnSocket } from '../daemon/default-socket.ts';
 
 /** The flags of buildctl that say how to reach the server. */
 export interface ConnectFlags {
+  /** Show where errors were made. */
+  readonly debug?: boolean;
   readonly addr?: string;
   readonly tlsservername?: string;
   readonly tlscacert?: string;

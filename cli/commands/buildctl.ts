@@ -34,7 +34,16 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv, { passesThrough: true })) return 0;
   const server = command.opts<ConnectFlags & { version?: boolean }>();
   if (server.version) return await printVersion();
-  const [first, ...rest] = command.args;
+  try {
+    return await runWords(command.args, server);
+  } catch (error) {
+    if (server.debug) (await import('../buildctl/debug-stacks.ts')).printStacks(error);
+    throw error;
+  }
+}
+
+async function runWords(words: readonly string[], server: ConnectFlags): Promise<number> {
+  const [first, ...rest] = words;
   if (first === 'debug') return await debug(rest, server);
   if (first === 'dial-stdio')
     return await (await import('../buildctl/dial-stdio.ts')).dialStdio(server);
