@@ -8,6 +8,7 @@ import type { BuiltTarget } from '../exporter/target.ts';
 import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { StoreServices } from '../snapshotter/overlay/services.ts';
+import type { Snapshot } from '../snapshotter/snapshotter.ts';
 import { materialsOf } from '../solver/materials.ts';
 import type { StepSession } from '../solver/step-session.ts';
 import type { AnsweredTarget } from './answered-target.ts';
@@ -31,6 +32,8 @@ export interface AttestedBuild {
   readonly results: ReadonlyMap<BuiltTarget, AnsweredTarget>;
   /** What came with the result: the predicates of each target, and whether they include an SBOM. */
   readonly returned: ReadonlyMap<BuiltTarget, ReturnedPredicates>;
+  /** The trees that Kiln's own SBOM tells besides the result, by their names. */
+  readonly scanned: ReadonlyMap<BuiltTarget, ReadonlyMap<string, Snapshot>>;
   /** Milliseconds since 1970. */
   readonly started: number;
   /** Milliseconds since 1970. */
@@ -81,8 +84,11 @@ export async function attest(
           )
         : predicate,
     );
-  if (asked.sbom && !asked.scanner && !returned?.hasSbom)
-    predicates.push(await sbom(build, target));
+  if (asked.sbom && !asked.scanner && !returned?.hasSbom) {
+    predicates.push(await sbom(build, target.snapshot));
+    for (const [name, tree] of build.scanned.get(target) ?? [])
+      predicates.push(await sbom(build, tree, name));
+  }
   if (asked.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
     const { edge, attestations = [] } = build.results.get(target) ?? {};
@@ -96,15 +102,17 @@ export async function attest(
   return predicates;
 }
 
+/** The SBOM of the result, or of a tree that has a name of its own. */
 async function sbom(
   { request, services: { snapshotter, store }, progress }: AttestedBuild,
-  target: BuiltTarget,
+  tree: Snapshot,
+  name?: string,
 ): Promise<Predicate> {
   const [{ scanTree }, { spdx }] = await Promise.all([
     import('../exporter/sbom/scan.ts'),
     import('../exporter/sbom/spdx.ts'),
   ]);
-  await using view = await snapshotter.view(target.snapshot);
+  await using view = await snapshotter.view(tree);
   const scan = scanTree(view.root, (label) => store.scratch(label));
   if (scan.unread.length > 0)
     progress({
@@ -114,11 +122,12 @@ async function sbom(
         'Kiln reads rpm databases in SQLite or ndb form, and Go programs built by Go 1.18 or later',
       ],
     });
-  return spdx(
+  const made = spdx(
     scan,
-    request.tags[0] ?? 'image',
+    name ?? request.tags[0] ?? 'image',
     request.epoch === undefined ? Date.now() : request.epoch * 1000,
   );
+  return name === undefined ? made : { ...made, fileName: `sbom-${name}.spdx.json` };
 }
 
 function shortList(paths: readonly string[]): string {

@@ -8,7 +8,7 @@ import type { BuiltTarget, ElsewhereLayers } from '../exporter/target.ts';
 import type { TargetResult } from '../frontend/frontend.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { ImageSources } from '../registry/pull.ts';
-import { SCRATCH } from '../snapshotter/snapshotter.ts';
+import { SCRATCH, type Snapshot } from '../snapshotter/snapshotter.ts';
 import type { LlbEdge } from '../solver/llb/graph.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
 import { isImageSource } from '../solver/ops/source-image.ts';
@@ -97,6 +97,7 @@ export async function solveBuild(
   const started = Date.now();
   const results = await solveTargets(context, targets, solving, wanted.mayStayRemote);
   const returned = await returnedPredicates(targets, solving);
+  const scannedTrees = await treesForSbom(request, targets, solving);
   solving.rest();
   const knownIn = async ({ edge }: TargetResult) =>
     wanted.pushes && edge
@@ -121,6 +122,7 @@ export async function solveBuild(
   const graphs = new Map(built.map((target, index) => [target, targets[index]!]));
   const told = new Map(built.map((target, index) => [target, returned[index]!]));
   const facts: AttestedBuild = {
+    scanned: new Map(built.map((target, index) => [target, scannedTrees[index] ?? new Map()])),
     request,
     id: given.buildId,
     services: given.engine,
@@ -193,6 +195,17 @@ async function returnedPredicates(
       };
     }),
   );
+}
+
+/** The trees that Kiln's own SBOM tells besides the result of each target. */
+async function treesForSbom(
+  { attest: { sbom, scanner } }: BuildRequest,
+  targets: readonly AnsweredTarget[],
+  solving: Solving,
+): Promise<readonly ReadonlyMap<string, Snapshot>[]> {
+  if (!sbom || scanner || !targets.some(({ scanned }) => scanned)) return [];
+  const { solveScanned } = await import('./scanned-trees.ts');
+  return await Promise.all(targets.map((target) => solveScanned(target, solving)));
 }
 
 /** Solves the targets. Returns one result per target, and undefined for an empty image. */

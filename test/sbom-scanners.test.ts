@@ -122,6 +122,58 @@ test('a generator scans the result, and the stages and the context that are name
   );
 });
 
+const OWN = `
+FROM scratch AS build
+ARG BUILDKIT_SBOM_SCAN_STAGE=true
+COPY status /var/lib/dpkg/status
+FROM scratch
+ARG BUILDKIT_SBOM_SCAN_CONTEXT=true
+COPY --from=build /var/lib/dpkg/status /kept
+COPY . /all
+`;
+const DPKG = 'Package: tool\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n';
+const module = (name: string) => JSON.stringify({ name, version: '1.0.0' });
+const OWN_FILES = {
+  Dockerfile: OWN,
+  '.dockerignore': 'hidden',
+  status: DPKG,
+  'node_modules/seen/package.json': module('seen'),
+  'hidden/node_modules/unseen/package.json': module('unseen'),
+};
+
+interface Packages {
+  readonly predicate: { readonly packages: readonly { readonly name: string }[] };
+}
+
+function packagesIn(rig: Rig, directory: string): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(statements(rig, directory) as unknown as Record<string, Packages>).map(
+      ([file, { predicate }]) => [file, predicate.packages.slice(1).map(({ name }) => name)],
+    ),
+  );
+}
+const OWN_SBOMS = {
+  'sbom-build.spdx.json': ['tool'],
+  'sbom-context.spdx.json': ['seen'],
+  'sbom.spdx.json': ['seen'],
+};
+
+test("Kiln's own SBOM tells the stages and the context that the file names", async () => {
+  await using rig = await Rig.create();
+  rig.write('c', OWN_FILES);
+  await rig.build('c', '--sbom=true', '-o', 'out');
+  assert.equal(packagesIn(rig, 'out'), OWN_SBOMS);
+  await rig.build('c', '--sbom=true', '--build-arg=BUILDKIT_SBOM_SCAN_STAGE=no', '-o', 'less');
+  assert.equal(Object.keys(packagesIn(rig, 'less')), ['sbom-context.spdx.json', 'sbom.spdx.json']);
+});
+
+test('a client of a server has these SBOMs, too', async () => {
+  await using serve = await ServeRig.create();
+  serve.rig.write('c', OWN_FILES);
+  await serve.buildx(['build', '--sbom=true', '--provenance=false', '-o', 'out', 'c']);
+  assert.equal(packagesIn(serve.rig, 'out'), OWN_SBOMS);
+});
+
 test('each platform has its SBOM, and provenance names the generator', async () => {
   await using rig = await prepared(await Rig.create('busybox'));
   rig.write('p', {

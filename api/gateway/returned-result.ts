@@ -43,6 +43,7 @@ export function returnedTargets(result: Result, refs: Refs, hasOutputs = false):
     const platform = mapped?.platform ?? ref?.target?.platform ?? hostPlatform();
     const config = configIn(metadata, `${CONFIG}${suffix}`) ?? ref?.target?.config;
     const base = configIn(metadata, `${BASE_CONFIG}${suffix}`) ?? ref?.target?.base;
+    const scanned = ref?.target?.scanned;
     const name = mapped?.id ?? id;
     if (name !== ONLY && !canNameFile(name))
       throw invalid(`the target ${JSON.stringify(name)} of the result cannot name a directory`);
@@ -56,6 +57,7 @@ export function returnedTargets(result: Result, refs: Refs, hasOutputs = false):
       edge: ref?.edge,
       config: config ?? plainConfig(platform),
       ...(base !== undefined && { base }),
+      ...(scanned && { scanned }),
       ...(attestations.length > 0 && { attestations }),
       ...(name !== ONLY && name !== formatPlatformInFull(platform) && { id: name }),
       ...(id !== ONLY && !mapped && !ref?.target && { isUnmapped: true }),
