@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { type Engine, openEngine } from '../builder/engine.ts';
 import { proxySettings } from '../registry/proxy.ts';
+import { shareArena } from '../snapshotter/sys/arenas.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
 import { closeInTime } from './closing.ts';
 import { configuredEmulation } from './emulation-options.ts';
@@ -69,6 +70,7 @@ function workerEntry(): URL {
  */
 function limitHeaps(): void {
   for (const limit of ['min', 'max']) setFlagsFromString(`--${limit}-semi-space-size=1`);
+  shareArena();
 }
 
 /**

@@ -49,6 +49,7 @@ const LAZY = [
   'snapshotter/layer/zstd-frames.ts',
   'snapshotter/overlay/filelock.ts',
   'snapshotter/overlay/tidy.ts',
+  'snapshotter/sys/arenas.ts',
   'snapshotter/sys/launch.ts',
   'snapshotter/sys/mount.ts',
   'snapshotter/sys/removal.ts',

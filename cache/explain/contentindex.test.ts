@@ -40,6 +40,18 @@ test('an index shows changed, added and removed files and modes, but not times',
       added: ['src/new'],
       removed: ['src/gone'],
     });
+    mkdirSync(join(root, 'src/many'));
+    const name = (file: number) => `src/many/f${1000 + file}`;
+    for (let file = 0; file < 600; file++) writeFileSync(join(root, name(file)), '');
+    const many = await index();
+    for (const file of [3, 255, 599]) writeFileSync(join(root, name(file)), 'other');
+    chmodSync(join(root, name(256)), 0o600);
+    assert.equal(compareIndexes(many, await index()), {
+      changed: [3, 255, 599].map(name),
+      attributes: [name(256)],
+      added: [],
+      removed: [],
+    });
     assert.equal(compareIndexes(Buffer.alloc(0), Buffer.alloc(2)), {
       changed: [],
       attributes: [],
