@@ -4,13 +4,18 @@ import { Code, ConnectError } from '@connectrpc/connect';
 export class OpenByName<T> {
   readonly #what: string;
   readonly #waitMs: number;
+  readonly #missing: string;
   readonly #open = new Map<string, T>();
   readonly #waiting = new Map<string, Set<(value: T) => void>>();
 
-  /** `what` says in messages what is open: `build`. It is waited for `waitMs` milliseconds. */
-  constructor(what: string, waitMs: number) {
+  /**
+   * `what` says in messages what is open: `build`. It is waited for `waitMs` milliseconds.
+   * `missing` begins the message that there is none of a name.
+   */
+  constructor(what: string, waitMs: number, missing = `there is no ${what}`) {
     this.#what = what;
     this.#waitMs = waitMs;
+    this.#missing = missing;
   }
 
   /** Throws a ConnectError when the name is in use. */
@@ -36,7 +41,7 @@ export class OpenByName<T> {
     const waiting = this.#waiting.get(name) ?? new Set();
     this.#waiting.set(name, waiting.add(resolve));
     const missing = () =>
-      reject(new ConnectError(`there is no ${this.#what} ${JSON.stringify(name)}`, Code.NotFound));
+      reject(new ConnectError(`${this.#missing} ${JSON.stringify(name)}`, Code.NotFound));
     const timer = setTimeout(missing, this.#waitMs);
     signal.addEventListener('abort', missing, { once: true });
     if (signal.aborted) missing();

@@ -66,6 +66,8 @@ export interface LogEvent {
 export interface WarningEvent {
   readonly kind: 'warning';
   readonly vertex?: Digest;
+  /** As a frontend has said; 1 when absent, as of all warnings of Dockerfiles. */
+  readonly level?: number;
   readonly short: string;
   readonly detail: readonly string[];
   /** True when the warning concerns the work that follows and has to be shown before it starts. */

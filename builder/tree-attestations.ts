@@ -26,7 +26,7 @@ export async function treePredicates(
     predicates.push(
       ...(attestation.kind === 'bundle'
         ? bundled(attestation, tree)
-        : [predicateOf(attestation, attestation.path, jsonAt(tree, attestation.path))]),
+        : [predicateOf(attestation, attestation.path, bodyAt(tree, attestation.path))]),
     );
   }
   return predicates;
@@ -55,7 +55,7 @@ function bundled(attestation: TreeAttestation, tree: SolvedTree): Predicate[] {
 function predicateOf(
   { type, subjects, metadata }: TreeAttestation,
   path: string,
-  body: object,
+  body: object | null,
 ): Predicate {
   const own = subjects.length > 0 ? { subjects } : {};
   const inlineOnly = noteOf(metadata, 'inline-only') === 'true';
@@ -77,6 +77,12 @@ const SBOM_TYPES: ReadonlySet<string> = new Set([SPDX, 'https://cyclonedx.org/bo
 function noteOf(metadata: TreeAttestation['metadata'], name: string): string | undefined {
   const bytes = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
   return bytes && Buffer.from(bytes).toString();
+}
+
+/** An empty file is a statement without a predicate. */
+function bodyAt(tree: SolvedTree, path: string): object | null {
+  const found = tree.find(path, MAX_BYTES);
+  return found.kind === 'file' && found.bytes.byteLength === 0 ? null : jsonAt(tree, path);
 }
 
 function jsonAt(tree: SolvedTree, path: string): object {

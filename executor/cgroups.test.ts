@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -66,6 +66,30 @@ test('on v1 a shared group with other rules is not joined; this process uses its
     writeFileSync(`/sys/fs/cgroup/devices${home}/cgroup.procs`, `${process.pid}`);
     rmdirSync(`${above}/kiln-sandboxes`);
     rmdirSync(above);
+  }
+});
+
+test('what passes the limit of memory before it is set is killed, and counts as such', async () => {
+  const mode = cgroupMode();
+  if (mode !== 'v1' && mode !== 'hybrid') return console.log(`SKIP limit: this host has ${mode}`);
+  const groups = await enterCgroups(mode, 'crun', NAME);
+  try {
+    const place = groups.place('x', { own: false, parent: '', limits: { memory: 32 << 20 } });
+    const memory = place.groups?.get('memory');
+    const used = () => Number(readFileSync(`${memory}/memory.usage_in_bytes`, 'latin1'));
+    const ended = Promise.withResolvers<number | null>();
+    place.start(() => {
+      // The shell stands for the runtime, and tail, which never ends, for the step.
+      const child = spawn('/bin/sh', ['-c', 'tail -c 100000000 /dev/zero; echo $? >&2; exit 7']);
+      child.once('exit', ended.resolve);
+      const until = Date.now() + 60_000;
+      while (used() < 64 << 20 && Date.now() < until) spawnSync('/bin/sleep', ['0.01']);
+      return { pid: child.pid! };
+    });
+    assert.is(await ended.promise, 7, 'the runtime is not killed');
+    assert.is(place.finish().oomKills, 1);
+  } finally {
+    groups.leave();
   }
 });
 

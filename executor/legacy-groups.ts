@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { errnoOf, KilnError } from '../base/errors.ts';
 import {
   applySettings,
   bestEffort,
@@ -184,15 +185,20 @@ class StepGroups {
       remove();
       throw error;
     }
+    let isOver = false;
     return {
       manager: 'disabled',
       path: undefined,
       groups: new Map([...groups].map(([controller, { directory }]) => [controller, directory])),
-      start: (launch) => startIn(groups, settings, launch),
+      start(launch) {
+        const started = startIn(groups, settings, launch);
+        isOver = started.isOver;
+        return started.child;
+      },
       finish() {
         const counters = countersOf(groups);
         remove();
-        return counters;
+        return isOver ? { ...counters, oomKills: (counters.oomKills ?? 0) + 1 } : counters;
       },
     };
   }
@@ -251,29 +257,61 @@ const UNLIMITED = ['memory.memsw.limit_in_bytes', 'memory.limit_in_bytes'];
 /**
  * Starts a child in the groups: the main thread enters, spawns and leaves. The limit of memory is
  * set only after that, so that it does not apply to this process's other threads. All limits are
- * tried on the empty groups first, where a wrong one does no harm.
+ * tried on the empty groups first, where a wrong one does no harm. `isOver` tells that what was
+ * started had passed the limit of memory before it was set, and was killed.
  */
 function startIn<T extends { readonly pid: number }>(
   groups: ReadonlyMap<string, Group>,
   settings: readonly Setting[],
   launch: () => T,
-): T {
+): { readonly child: T; readonly isOver: boolean } {
   const at = (controller: string) => groups.get(controller)!.directory;
   applySettings(settings, at);
   const memory = settings.filter(({ controller }) => controller === 'memory');
   if (memory.length > 0)
     for (const file of UNLIMITED) bestEffort(() => writeFileSync(`${at('memory')}/${file}`, '-1'));
   const child = spawnIn(groups, launch);
+  if (groups.has('memory'))
+    bestEffort(() => writeFileSync(`${at('memory')}/memory.max_usage_in_bytes`, '0'));
+  let isOver = false;
   try {
-    if (groups.has('memory'))
-      bestEffort(() => writeFileSync(`${at('memory')}/memory.max_usage_in_bytes`, '0'));
-    applySettings(memory, at);
-    return child;
+    while (!isSet(memory, at)) {
+      isOver = true;
+      killOthers(at('memory'), child.pid);
+      pause(1);
+    }
   } catch (error) {
-    // The child already has more memory than it may have. Nothing waits for it yet.
+    killOthers(at('memory'), child.pid);
     process.kill(child.pid, 'SIGKILL');
     throw error;
   }
+  return { child, isOver };
+}
+
+/** False when the processes of the group already have more memory than they may have. */
+function isSet(memory: readonly Setting[], at: (controller: string) => string): boolean {
+  try {
+    applySettings(memory, at);
+    return true;
+  } catch (error) {
+    if (error instanceof KilnError && errnoOf(error.cause) === 'EBUSY') return false;
+    throw error;
+  }
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+/**
+ * Does what the kernel would have done to processes that pass a limit: kills all but the runtime,
+ * which waits for them. Kills the runtime when it is alone.
+ */
+function killOthers(group: string, runtime: number): void {
+  const all = readText(`${group}/cgroup.procs`).split('\n').filter(Boolean).map(Number);
+  const others = all.filter((pid) => pid !== runtime);
+  for (const pid of others.length > 0 ? others : all)
+    bestEffort(() => process.kill(pid, 'SIGKILL'));
 }
 
 function spawnIn<T>(groups: ReadonlyMap<string, Group>, launch: () => T): T {

@@ -62,15 +62,15 @@ export function layoutIndex(
 ): Descriptor[] {
   const created = { 'org.opencontainers.image.created': rfc3339(Math.floor(time / 1000) * 1000) };
   if (names.length === 0)
-    return [{ ...target, annotations: { ...target.annotations, ...created } }];
+    return [{ ...target, annotations: { ...created, ...target.annotations } }];
   return names.map((name) => {
     const { tag } = name;
     return {
       ...target,
       annotations: {
+        ...created,
         ...target.annotations,
         'io.containerd.image.name': formatReference(name),
-        ...created,
         ...(tag === undefined ? {} : { 'org.opencontainers.image.ref.name': tag }),
       },
     };

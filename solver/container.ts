@@ -19,6 +19,8 @@ import type { StepSession } from './step-session.ts';
  * Its first process makes the sandbox, and others are started in that. They end with the first one.
  */
 export interface Container extends AsyncDisposable {
+  /** True while a process of it runs. */
+  readonly isBusy: boolean;
   /**
    * Starts a process, and resolves when it runs. `signal` kills it. Rejects with KILN_NOT_ALLOWED,
    * KILN_SECRET_NOT_FOUND, or KILN_PROCESS_START, also after the first process has ended.

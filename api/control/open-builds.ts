@@ -41,7 +41,7 @@ export class OpenBuild {
 
 /** The builds that are open, by the refs that clients give them. */
 export class OpenBuilds {
-  readonly #open = new OpenByName<OpenBuild>('build', WAIT_MS);
+  readonly #open = new OpenByName<OpenBuild>('build', WAIT_MS, 'no such job');
   readonly #running = new Set<OpenBuild>();
   readonly #quiet: () => void;
   #idle: (() => void) | undefined;

@@ -72,7 +72,7 @@ function warningMessage(event: WarningEvent): MessageInitShape<typeof VertexWarn
   const { source } = event;
   return {
     vertex: event.vertex ?? '',
-    level: 1n,
+    level: BigInt(event.level ?? 1),
     short: Buffer.from(event.short),
     detail: event.detail.map((line) => Buffer.from(line)),
     url: event.url ?? '',

@@ -31,7 +31,7 @@ import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import { lendersOf } from './context-options.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
 import { execProcess } from './exec-process.ts';
-import { readFrontendOptions } from './frontend-options.ts';
+import { asSeveral, readFrontendOptions } from './frontend-options.ts';
 import { refMessage, resultMessage } from './result-messages.ts';
 import { returnedTargets } from './returned-result.ts';
 import { finalResult, solveAnswer } from './solve-answer.ts';
@@ -140,6 +140,7 @@ export function bridgeService(
       bridge.context.progress({
         kind: 'warning',
         ...(isDigest(request.digest) && { vertex: request.digest }),
+        ...(request.level !== 1n && { level: Number(request.level) }),
         short: text(request.short),
         detail: request.detail.map(text),
         ...(request.url !== '' && { url: request.url }),
@@ -239,7 +240,10 @@ async function returned(build: DrivenBuild, result: Result | undefined): Promise
     return driver.finish(undefined, {});
   const { context } = await driver.bridge();
   const { request = context.request, dockerfile } = answer ?? {};
-  driver.finish({ request, targets, dockerfile, metadata }, metadata);
+  // A map of results is exported as one, also when it has one entry.
+  const isMap = result?.result.case === 'refs' || result?.result.case === 'refsDeprecated';
+  const asked = isMap ? { ...request, outputs: request.outputs.map(asSeveral) } : request;
+  driver.finish({ request: asked, targets, dockerfile, metadata }, metadata);
 }
 
 /** Has the caches of one call be read, for it and for all that is solved after it. */

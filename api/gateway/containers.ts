@@ -68,11 +68,16 @@ export class Containers implements AsyncDisposable {
     throw new ConnectError(`there is no container ${JSON.stringify(id)}`, Code.NotFound);
   }
 
-  /** Kills what runs in the container, and gives up its mounts. */
+  /**
+   * Kills what runs in the container, and gives up its mounts. Rejects with a ConnectError, as
+   * BuildKit does, when something ran that the client has not waited for.
+   */
   async release(id: string): Promise<void> {
     const container = await this.get(id);
     this.#open.delete(id);
+    const { isBusy } = container;
     await container[Symbol.asyncDispose]();
+    if (isBusy) throw new ConnectError('context canceled', Code.Canceled);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -112,6 +117,9 @@ export class Containers implements AsyncDisposable {
     const container = scope.use(await worker.openContainer(spec, session, signal));
     const held = scope.move();
     return {
+      get isBusy() {
+        return container.isBusy;
+      },
       start: (command, output, signal) => container.start(command, output, signal),
       [Symbol.asyncDispose]: () => held.disposeAsync(),
     };

@@ -1,4 +1,4 @@
-import type { HandlerContext } from '@connectrpc/connect';
+import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import type { Bridge, BuildAnswer } from '../../builder/bridge.ts';
 import type { ClientCaches } from '../control/cache-options.ts';
 import type { OpenBuild, OpenBuilds } from '../control/open-builds.ts';
@@ -72,6 +72,7 @@ export function clientBuilds(builds: OpenBuilds): FindBuild {
   const driven = new WeakMap<OpenBuild, DrivenBuild>();
   return async (context) => {
     const ref = context.requestHeader.get(BUILD_ID) ?? '';
+    if (ref === '') throw new ConnectError('no buildid found in context', Code.InvalidArgument);
     const open = await builds.find(ref, context.signal);
     let build = driven.get(open);
     if (!build) {

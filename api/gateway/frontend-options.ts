@@ -89,7 +89,8 @@ function isMultiPlatform(
   return parseBool(value) ?? false;
 }
 
-function asSeveral(output: OutputSpec): OutputSpec {
+/** The output, written as for several platforms: with an index, or a directory for each. */
+export function asSeveral(output: OutputSpec): OutputSpec {
   if (output.type === 'local') return { platformSplit: true, ...output };
   return 'image' in output ? { ...output, image: { ...output.image, alwaysIndex: true } } : output;
 }

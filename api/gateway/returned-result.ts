@@ -143,33 +143,34 @@ function subjectOf({ kind, name, digest }: InTotoSubject): StatementSubject {
   };
 }
 
+/** The refusals are in the words of BuildKit. */
 function platformsIn(metadata: Result['metadata']): { id: string; platform: Platform }[] {
-  const found = jsonIn(metadata, PLATFORMS) as
-    | { readonly Platforms?: readonly { readonly ID?: unknown; readonly Platform?: unknown }[] }
-    | undefined;
-  if (!Array.isArray(found?.Platforms)) return [];
-  return found.Platforms.flatMap((entry: unknown) => {
+  if (!Object.hasOwn(metadata, PLATFORMS)) return [];
+  const list = (jsonIn(metadata, PLATFORMS) as { readonly Platforms?: unknown } | null)?.Platforms;
+  if (!Array.isArray(list) || list.length === 0)
+    throw invalid('invalid empty platforms index for exporter');
+  return list.map((entry: unknown) => {
     const { ID, Platform } = (entry ?? {}) as Record<string, unknown>;
     const { os, architecture, variant, ...more } = (Platform ?? {}) as Record<string, unknown>;
-    if (typeof ID !== 'string' || typeof os !== 'string' || typeof architecture !== 'string')
-      return [];
+    if (typeof ID !== 'string' || ID === '')
+      throw invalid('invalid empty platform key for exporter');
+    if (typeof os !== 'string' || os === '' || typeof architecture !== 'string' || !architecture)
+      throw invalid(`invalid platform value ${JSON.stringify(Platform)} for exporter`);
     const osVersion = more['os.version'];
     const features = more['os.features'];
     const osFeatures = (Array.isArray(features) ? features : []).filter(
       (feature) => typeof feature === 'string',
     );
-    return [
-      {
-        id: ID,
-        platform: normalisePlatform({
-          os,
-          architecture,
-          ...(typeof variant === 'string' && variant && { variant }),
-          ...(typeof osVersion === 'string' && osVersion && { osVersion }),
-          ...(osFeatures.length > 0 && { osFeatures }),
-        }),
-      },
-    ];
+    return {
+      id: ID,
+      platform: normalisePlatform({
+        os,
+        architecture,
+        ...(typeof variant === 'string' && variant && { variant }),
+        ...(typeof osVersion === 'string' && osVersion && { osVersion }),
+        ...(osFeatures.length > 0 && { osFeatures }),
+      }),
+    };
   });
 }
 
@@ -177,16 +178,23 @@ function platformsIn(metadata: Result['metadata']): { id: string; platform: Plat
 function configIn(metadata: Result['metadata'], name: string): ImageConfig | undefined {
   const bytes = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
   if (!bytes) return undefined;
+  if (Buffer.from(bytes).toString().trim() === 'null')
+    throw new KilnError('KILN_CONFIG_INVALID', 'invalid null image config for export');
   const { rootfs: _, ...config } = parseConfig(bytes, `${name} of the result`);
+  if ((config.os === '') !== (config.architecture === ''))
+    throw new KilnError(
+      'KILN_CONFIG_INVALID',
+      'invalid image config: os and architecture must be specified together',
+    );
   return config;
 }
 
-function jsonIn(metadata: Result['metadata'], name: string): object | undefined {
+function jsonIn(metadata: Result['metadata'], name: string): object | null | undefined {
   const bytes = Object.hasOwn(metadata, name) ? metadata[name] : undefined;
   if (!bytes) return undefined;
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString());
-    if (typeof value === 'object' && value !== null) return value;
+    if (typeof value === 'object') return value;
   } catch {
     // Told below.
   }

@@ -55,5 +55,8 @@ export function policyMessage({ rules }: SourcePolicy): MessageInitShape<typeof 
 function wordOf<Word extends string>(words: readonly Word[], number: number, what: string): Word {
   const word = words[number];
   if (word !== undefined) return word;
-  throw new KilnError('KILN_POLICY_INVALID', `source policy: unknown ${what}: ${number}`);
+  throw new KilnError(
+    'KILN_POLICY_INVALID',
+    `source policy: ${number} is an unknown type of ${what}`,
+  );
 }

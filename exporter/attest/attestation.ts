@@ -6,7 +6,7 @@ export interface Predicate {
   /** A URI, such as `https://slsa.dev/provenance/v1`. */
   readonly type: string;
   /** The JSON content. A member that is undefined is left out. */
-  readonly body: object;
+  readonly body: object | null;
   /** The name of the file, where the statement is written as a file. */
   readonly fileName: string;
   /** What it is about. Undefined for the result itself. */

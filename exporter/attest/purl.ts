@@ -11,19 +11,19 @@ export interface Purl {
 }
 
 export function formatPurl({ type, name, version, qualifiers = {} }: Purl): string {
-  const path = name.split('/').map(escaped).join('/');
+  const path = name.split('/').map(encodeURIComponent).join('/');
   const given = Object.entries(qualifiers)
     .filter((entry): entry is [string, string] => Boolean(entry[1]))
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${key}=${encodeURIComponent(value)}`);
   return (
-    `pkg:${type}/${path}${version ? `@${escaped(version)}` : ''}` +
+    `pkg:${type}/${path}${version ? `@${versionOf(version)}` : ''}` +
     `${given.length > 0 ? `?${given.join('&')}` : ''}`
   );
 }
 
-/** A colon may stay (the port of a registry, an epoch). Otherwise the rules of URIs apply. */
-function escaped(text: string): string {
+/** The colon of an epoch stays. Otherwise the rules of URIs apply, as to the port of a registry. */
+function versionOf(text: string): string {
   return encodeURIComponent(text).replaceAll('%3A', ':');
 }
 

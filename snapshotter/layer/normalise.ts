@@ -1,5 +1,13 @@
 import { closeSync } from 'node:fs';
-import { fstat, openat, type Stat, tryUnlinkat, utimensat } from '../sys/calls.ts';
+import {
+  birthTimeOf,
+  fstat,
+  openat,
+  type Stat,
+  type Timespec,
+  tryUnlinkat,
+  utimensat,
+} from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
 import { listDirectory, statAt } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
@@ -74,6 +82,7 @@ function pair(dir: number, below: number, name: string): Pair {
  */
 function visit(dir: number, below: number): void {
   const open = [pair(dir, below, '')];
+  const begun = birthTimeOf(dir, '', AT.EMPTY_PATH);
   try {
     for (let at = open.at(-1)!; ; at = open.at(-1)!) {
       const name = at.names[at.next++];
@@ -88,7 +97,7 @@ function visit(dir: number, below: number): void {
       if (at.removed) utimensat(AT.FDCWD, fdPath(at.dir), at.before.mtime, at.before.mtime, 0);
       const above = open.at(-2);
       if (!above) return;
-      const says = at.differs || hasOtherMetadata(at);
+      const says = at.differs || hasOtherMetadata(at, begun);
       open.pop();
       close(at);
       if (says || remove(above.dir, at.name, AT.REMOVEDIR)) above.differs = true;
@@ -105,11 +114,22 @@ function close({ dir, below }: Pair): void {
 }
 
 /**
- * The time of a directory alone is not a difference: it only shows that something existed in it for
- * a while.
+ * The time of a directory alone is a difference when somebody has set it, to a time before the
+ * upper directory was `begun`. Otherwise it only shows that something existed in it for a while.
  */
-function hasOtherMetadata({ dir, below }: Pair): boolean {
-  return !sameOwner(fstat(dir), fstat(below)) || !sameCapability(dir, below);
+function hasOtherMetadata({ dir, below }: Pair, begun: Timespec | undefined): boolean {
+  const ours = fstat(dir);
+  const theirs = fstat(below);
+  if (!sameOwner(ours, theirs) || !sameCapability(dir, below)) return true;
+  return begun !== undefined && isBefore(ours.mtime, begun) && !isSame(ours.mtime, theirs.mtime);
+}
+
+function isBefore(a: Timespec, b: Timespec): boolean {
+  return a.sec < b.sec || (a.sec === b.sec && a.nsec < b.nsec);
+}
+
+function isSame(a: Timespec, b: Timespec): boolean {
+  return a.sec === b.sec && a.nsec === b.nsec;
 }
 
 /**
@@ -181,15 +201,11 @@ function sameOwner(a: Stat, b: Stat): boolean {
 }
 
 /**
- * As in BuildKit's differ: the time of a directory does not count, because it changes with its
+ * As in BuildKit's differ: the time of a directory does not count here, because it changes with its
  * entries. The number of names of a file does not count either.
  */
 function sameMetadata(a: Stat, b: Stat): boolean {
   const same = sameOwner(a, b) && a.rdevMajor === b.rdevMajor && a.rdevMinor === b.rdevMinor;
   if (!same || isDirectory(a)) return same;
-  return (
-    a.mtime.sec === b.mtime.sec &&
-    a.mtime.nsec === b.mtime.nsec &&
-    ((a.mode & TYPE) !== REGULAR || a.size === b.size)
-  );
+  return isSame(a.mtime, b.mtime) && ((a.mode & TYPE) !== REGULAR || a.size === b.size);
 }

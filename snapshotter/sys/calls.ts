@@ -296,8 +296,15 @@ export function tryStat(
  * directory from a later one with the same inode number.
  */
 export function birthOf(dir: number, name: string): string {
-  if (c.statx(SYS.statx, dir, cName(name), AT.SYMLINK_NOFOLLOW, STATX_BTIME, stx) < 0) return '';
-  return (stx.readUInt32LE(0) & STATX_BTIME) === 0 ? '' : `${getInt64(80)}.${stx.readUInt32LE(88)}`;
+  const birth = birthTimeOf(dir, name, AT.SYMLINK_NOFOLLOW);
+  return birth ? `${birth.sec}.${birth.nsec}` : '';
+}
+
+/** When an entry was made. Undefined where the file system does not know it. */
+export function birthTimeOf(dir: number, name: string, flags: number): Timespec | undefined {
+  if (c.statx(SYS.statx, dir, cName(name), flags, STATX_BTIME, stx) < 0) return undefined;
+  if ((stx.readUInt32LE(0) & STATX_BTIME) === 0) return undefined;
+  return { sec: getInt64(80), nsec: stx.readUInt32LE(88) };
 }
 
 const STATX_BTIME = 0x800;

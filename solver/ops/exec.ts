@@ -63,7 +63,7 @@ async function runExec(
   await using mounts = await openMounts(op, inputs, { world, session, signal, fresh });
   const last = new LastOutput();
   const spec = await processSpec(op, platform, mounts, world, session);
-  const result = await world.executor.run(
+  const running = world.executor.run(
     spec,
     {
       output(stream, data) {
@@ -78,6 +78,7 @@ async function runExec(
     },
     signal,
   );
+  const result = await running.catch((error) => Promise.reject(notStarted(op, error)));
   if (result.emulator !== undefined && platform)
     session.onEmulated?.({ vertex, platform, emulator: result.emulator });
   if (result.usage) context.usage?.(result.usage);
@@ -139,12 +140,10 @@ function stepFailed(
   last: LastOutput,
   { limits }: StepSession,
 ): KilnError {
-  const command = op.meta.args.join(' ');
   const killed = result.oomKilled ? ' (it was killed because memory ran out)' : '';
   return new KilnError(
     result.oomKilled ? 'KILN_STEP_OOM' : 'KILN_STEP_FAILED',
-    `process ${JSON.stringify(command)} did not complete successfully: exit code: ` +
-      `${result.exitCode}${killed}`,
+    `${failureOf(op)}: exit code: ${result.exitCode}${killed}`,
     {
       notes: last.lines(),
       hint:
@@ -152,6 +151,17 @@ function stepFailed(
         (last.lines().some((line) => TOO_LONG.test(line)) ? HINT_TOO_LONG : undefined),
     },
   );
+}
+
+/** An error of the executor, which says what was started as the error of a failed step does. */
+function notStarted(op: ExecOp, error: unknown): unknown {
+  if (!(error instanceof KilnError) || error.code !== 'KILN_PROCESS_START') return error;
+  const { code, hint, cause } = error;
+  return new KilnError(code, `${failureOf(op)}: ${error.message}`, { hint, cause });
+}
+
+function failureOf({ meta }: ExecOp): string {
+  return `process ${JSON.stringify(meta.args.join(' '))} did not complete successfully`;
 }
 
 const HINT_TOO_LONG =

@@ -67,6 +67,10 @@ class LocalContainer implements Container {
     this.#session = session;
   }
 
+  get isBusy(): boolean {
+    return this.#ends.size > 0;
+  }
+
   async start(
     command: ContainerCommand,
     output: ContainerOutput,
