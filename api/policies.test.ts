@@ -131,7 +131,7 @@ test('a policy that is malformed is an error of the build', async () => {
   };
   assert.match(await told({ rules: [{ action: DENY }] }), /invalid nil selector in policy/);
   const unknown = { rules: [{ action: 7 as never, selector: { identifier: '*' } }] };
-  assert.match(await told(unknown), /unknown action: 7/);
+  assert.match(await told(unknown), /7 is an unknown type of action/);
   const { REGEX } = MatchType;
   const regex = { rules: [{ action: DENY, selector: { identifier: '(', matchType: REGEX } }] };
   assert.match(await told(regex), /invalid regex "\("/);

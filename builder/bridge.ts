@@ -55,6 +55,8 @@ export interface BuildAnswer {
   readonly metadata?: Readonly<Record<string, Uint8Array>> | undefined;
   /** Outputs that the caller names when it knows the result, beside those of the request. */
   readonly outputs?: readonly OutputSpec[] | undefined;
+  /** True for a result by platforms, which is exported as one, also when it has one platform. */
+  readonly isMap?: boolean | undefined;
 }
 
 /** Makes the graphs of a build, in place of the frontend that its request names. */

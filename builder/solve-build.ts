@@ -17,6 +17,7 @@ import type { AttestedBuild, ReturnedPredicates } from './attest.ts';
 import { type BuildDriver, openBridge } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import type { SolvedTarget } from './caches/cached-target.ts';
+import { asSeveral } from './export/as-several.ts';
 import type { Outcomes } from './export/outcomes.ts';
 import { tryOutputs } from './export/try-outputs.ts';
 import { askFrontend, scannedTargets } from './opened-frontend.ts';
@@ -75,9 +76,11 @@ export async function solveBuild(
     dockerfile,
     metadata,
     outputs: more = [],
+    isMap,
   } = await answer(bridge);
   const { cacheFrom, cacheTo } = given.request;
-  const outputs = [...given.request.outputs, ...more];
+  const all = [...given.request.outputs, ...more];
+  const outputs = isMap ? all.map(asSeveral) : all;
   const asked: BuildRequest = { ...answered, outputs, cacheFrom, cacheTo };
   if (more.length > 0) tryOutputs(asked, session, true);
   const said = await saidOfResult(asked, metadata);

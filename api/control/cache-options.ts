@@ -12,8 +12,11 @@ import { withoutLazy } from './lazy-compression.ts';
 export interface ClientCaches {
   /** Brings a cache of the client's directory, and answers the path of its layout here. */
   bring(directory: string, digest: Digest): Promise<string>;
-  /** Answers the path of a layout that is sent to the client's directory after the build. */
-  take(directory: string): string;
+  /**
+   * Answers the path of a layout that is sent to the client's directory after the build. With
+   * `mayFail` an error is a warning.
+   */
+  take(directory: string, mayFail?: boolean): string;
 }
 
 /**
@@ -36,15 +39,26 @@ export async function readCacheOptions(
   }
   return {
     cacheFrom: await readImports(read, places, warn),
-    cacheTo: written.map((entry) => {
+    cacheTo: written.flatMap((entry) => {
+      const mayFail = entry.attrs['ignore-error'] === 'true';
       const attrs = withoutLazy(entry.attrs, `a cache of type=${entry.type}`, warn);
-      return cacheToOf(
-        attributesOf({ ...entry, attrs }, '--cache-to'),
-        (path) => places.take(path),
-        unknownOf(entry, warn),
-      );
+      try {
+        return cacheToOf(
+          attributesOf({ ...entry, attrs }, '--cache-to'),
+          (path) => places.take(path, mayFail),
+          unknownOf(entry, warn),
+        );
+      } catch (error) {
+        if (!mayFail || !isUnsupported(error)) throw error;
+        warn(`a cache is not written: ${messageOf(error)}`);
+        return [];
+      }
     }),
   };
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof KilnError && error.code === 'KILN_CACHE_UNSUPPORTED';
 }
 
 /** A cache as the first clients name it: by its reference. */

@@ -1,6 +1,9 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { messageOf } from '../../base/errors.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import type { ClientSession } from '../session/client-session.ts';
 import { bringLayout } from '../session/content/bring-layout.ts';
+import { STORE_ID } from '../session/content/client-store.ts';
 import { sendLayout } from '../session/content/send-layout.ts';
 import type { ClientCaches } from './cache-options.ts';
 
@@ -13,12 +16,19 @@ export class DirectoryCaches implements ClientCaches, Disposable {
   readonly #store: Store;
   readonly #signal: AbortSignal;
   readonly #layouts = new DisposableStack();
-  readonly #written: { readonly store: string; readonly root: string }[] = [];
+  readonly #warn: (sentence: string) => void;
+  readonly #written: TakenLayout[] = [];
 
-  constructor(client: () => ClientSession, store: Store, signal: AbortSignal) {
+  constructor(
+    client: () => ClientSession,
+    store: Store,
+    signal: AbortSignal,
+    warn: (sentence: string) => void,
+  ) {
     this.#client = client;
     this.#store = store;
     this.#signal = signal;
+    this.#warn = warn;
   }
 
   async bring(directory: string, digest: Parameters<typeof bringLayout>[2]): Promise<string> {
@@ -27,19 +37,41 @@ export class DirectoryCaches implements ClientCaches, Disposable {
     return this.#layouts.use(layout).path;
   }
 
-  take(directory: string): string {
+  take(directory: string, mayFail = false): string {
     const root = this.#layouts.use(this.#store.scratch('cache')).path;
-    this.#written.push({ store: `local:${directory}`, root });
+    this.#written.push({ store: `local:${directory}`, root, mayFail });
     return root;
   }
 
   /** Sends what was written to the layouts that were taken. */
   async send(): Promise<void> {
-    for (const { store, root } of this.#written)
-      await sendLayout(this.#client(), store, root, this.#signal);
+    for (const { store, root, mayFail } of this.#written)
+      try {
+        requirePrintable(store);
+        await sendLayout(this.#client(), store, root, this.#signal);
+      } catch (error) {
+        if (!mayFail || this.#signal.aborted) throw error;
+        this.#warn(`the cache was not exported to the client: ${messageOf(error)}`);
+      }
   }
 
   [Symbol.dispose](): void {
     this.#layouts.dispose();
   }
+}
+
+interface TakenLayout {
+  readonly store: string;
+  readonly root: string;
+  /** True when the build is as good without it. */
+  readonly mayFail: boolean;
+}
+
+/** The header of a call cannot carry other names, and a client would look for a wrong one. */
+function requirePrintable(store: string): void {
+  if (/^[ -~]*$/.test(store)) return;
+  throw new ConnectError(
+    `header key ${JSON.stringify(STORE_ID)} contains value with non-printable ASCII characters`,
+    Code.Internal,
+  );
 }

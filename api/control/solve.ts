@@ -64,7 +64,7 @@ export async function solve(
   const warn = (short: string) => open.status.event({ kind: 'warning', short, detail: [] });
   const place = () => scratch.use(engine.store.scratch('output')).path;
   const outputs = readOutputs(request, { session, scratch: place, warn, signal: ended });
-  const caches = scratch.use(new DirectoryCaches(session, engine.store, ended));
+  const caches = scratch.use(new DirectoryCaches(session, engine.store, ended, warn));
   open.caches = caches;
   const base = await baseRequest(request, outputs, caches, warn);
   using lent = client

@@ -31,7 +31,7 @@ import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
 import { lendersOf } from './context-options.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
 import { execProcess } from './exec-process.ts';
-import { asSeveral, readFrontendOptions } from './frontend-options.ts';
+import { readFrontendOptions } from './frontend-options.ts';
 import { refMessage, resultMessage } from './result-messages.ts';
 import { returnedTargets } from './returned-result.ts';
 import { finalResult, solveAnswer } from './solve-answer.ts';
@@ -240,10 +240,8 @@ async function returned(build: DrivenBuild, result: Result | undefined): Promise
     return driver.finish(undefined, {});
   const { context } = await driver.bridge();
   const { request = context.request, dockerfile } = answer ?? {};
-  // A map of results is exported as one, also when it has one entry.
   const isMap = result?.result.case === 'refs' || result?.result.case === 'refsDeprecated';
-  const asked = isMap ? { ...request, outputs: request.outputs.map(asSeveral) } : request;
-  driver.finish({ request: asked, targets, dockerfile, metadata }, metadata);
+  driver.finish({ request, targets, dockerfile, metadata, isMap }, metadata);
 }
 
 /** Has the caches of one call be read, for it and for all that is solved after it. */

@@ -256,7 +256,8 @@ test('a process gets signals, a terminal, and its end with its container', async
   assert.match(await run.all('3'), /\[exit 137 exit code: 137\]\[done\]$/);
   run.script('4', 'busybox sleep 60');
   await run.told('4', '[started]');
-  await client.call(LLBBridge.method.releaseContainer, { containerId: 'c' }, BUILD);
+  const release = client.call(LLBBridge.method.releaseContainer, { containerId: 'c' }, BUILD);
+  assert.is((await client.refused(release)).code, status.CANCELLED, 'something still ran');
   for (const id of ['1', '4']) {
     const told = await run.all(id);
     assert.ok(told.endsWith('[exit 255 context canceled][done]'), told);

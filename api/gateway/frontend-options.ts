@@ -1,8 +1,8 @@
 import { tryParseReference } from '../../base/reference.ts';
+import { asSeveral } from '../../builder/export/as-several.ts';
 import { type BuildRequest, DOCKERFILE_FRONTEND, IMAGE_FRONTEND } from '../../builder/request.ts';
 import { hasLimits, type ResourceLimits } from '../../executor/limits.ts';
 import { isUlimit } from '../../executor/rlimits.ts';
-import type { OutputSpec } from '../../exporter/output-spec.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { isBuiltIn } from '../../frontend/syntax.ts';
 import { parsePlatformForHost } from '../../registry/platforms.ts';
@@ -87,12 +87,6 @@ function isMultiPlatform(
 ): boolean {
   const value = buildArgs.get('BUILDKIT_MULTI_PLATFORM') ?? options['multi-platform'] ?? '';
   return parseBool(value) ?? false;
-}
-
-/** The output, written as for several platforms: with an index, or a directory for each. */
-export function asSeveral(output: OutputSpec): OutputSpec {
-  if (output.type === 'local') return { platformSplit: true, ...output };
-  return 'image' in output ? { ...output, image: { ...output.image, alwaysIndex: true } } : output;
 }
 
 /** What `docker build` calls `--memory`, `--cpu-quota` and so on. */

@@ -264,4 +264,43 @@ test('a config that is none, and metadata that is no UTF-8, are errors', async (
   assert.is(unknown.code, status.NOT_FOUND);
 });
 
+test('platforms and configs of a result are refused in the words that clients look for', async () => {
+  const ref: ResultInit['result'] = { case: 'ref', value: inline({ '/f': 'text' }) };
+  const told = async (metadata: Record<string, Buffer>) =>
+    (await refused({ result: ref, metadata })).text;
+  const platforms = (list: unknown) => ({ 'refs.platforms': bytes(list) });
+  const config = (value: unknown) => ({ 'containerimage.config': bytes(value) });
+  assert.match(await told(platforms(null)), /invalid empty platforms index for exporter/);
+  assert.match(
+    await told(platforms({ Platforms: [{ ID: '' }] })),
+    /invalid empty platform key for exporter/,
+  );
+  assert.match(await told(platforms({ Platforms: [{ ID: 'foo' }] })), /invalid platform value/);
+  assert.match(await told(config(null)), /invalid null image config for export/);
+  assert.match(
+    await told(config({ architecture: 'amd64', os: '' })),
+    /os and architecture must be specified together/,
+  );
+});
+
+test('a map of results with one entry has an index, and annotations of one', async () => {
+  const response = await export_(
+    {
+      result: { case: 'refs', value: { refs: { 'linux/amd64': inline({ '/f': 'text' }) } } },
+      metadata: {
+        'refs.platforms': bytes({
+          Platforms: [{ ID: 'linux/amd64', Platform: { os: 'linux', architecture: 'amd64' } }],
+        }),
+      },
+    },
+    {
+      exporters: [{ type: 'image', attrs: { name: 'example.com/a:1', 'annotation-index.c': 'd' } }],
+    },
+  );
+  const descriptor = JSON.parse(
+    Buffer.from(response['containerimage.descriptor']!, 'base64').toString(),
+  );
+  assert.is(descriptor.mediaType, 'application/vnd.oci.image.index.v1+json');
+});
+
 test.run();

@@ -170,7 +170,7 @@ test('a build of only a commit is complete, and without a network it is hermetic
 test('package URLs', () => {
   assert.is(
     imagePurl('docker', parseReference('localhost:5000/team/app:1'), AMD64),
-    'pkg:docker/localhost:5000/team/app@1?platform=linux%2Famd64',
+    'pkg:docker/localhost%3A5000/team/app@1?platform=linux%2Famd64',
   );
   assert.is(
     imagePurl('docker', parseReference('app:x'), {
