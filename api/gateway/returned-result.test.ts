@@ -264,7 +264,7 @@ test('a config that is none, and metadata that is no UTF-8, are errors', async (
   assert.is(unknown.code, status.NOT_FOUND);
 });
 
-test('platforms and configs of a result are refused in the words that clients look for', async () => {
+test("platforms and configs of a result are refused in BuildKit's words", async () => {
   const ref: ResultInit['result'] = { case: 'ref', value: inline({ '/f': 'text' }) };
   const told = async (metadata: Record<string, Buffer>) =>
     (await refused({ result: ref, metadata })).text;
