@@ -37,7 +37,9 @@ class Imports {
               .filter((record) => record.key === key && !this.dropped.includes(key))
               .map((record) => ({
                 ...record,
-                outputs: record.outputs.map((value) => ({ remote: value })),
+                outputs: record.outputs.map((value) =>
+                  value === undefined ? undefined : { remote: value },
+                ),
               })),
           ),
         drop: (record) => void this.dropped.push(record.key),
@@ -46,7 +48,7 @@ class Imports {
   }
 
   decode(value: unknown): MaybeDeferred<string> | undefined {
-    if (typeof value === 'string') return value;
+    if (value === undefined || typeof value === 'string') return value;
     const { remote } = value as { remote: string };
     return new Deferred(async () => {
       this.downloaded.push(remote);
@@ -258,6 +260,54 @@ test('a chain of steps can be cached partly by one imported cache, partly by ano
     ]);
     assert.equal([here.base.runs, here.compile.runs, here.copy.runs], [0, 0, 0]);
   }
+});
+
+/** A step with two results, whose imported record has the second one alone. */
+async function halfImported() {
+  const two = () => step('two', [], { run: () => ['out=first', 'out=second'] });
+  const cache = await made(two());
+  const [record] = cache.records.values();
+  cache.save({ ...record!, outputs: [undefined, 'out=imported'] });
+  const fake = two();
+  const at = (output: number) => ({ vertex: fake.vertex, output });
+  return { imports: new Imports([cache]), fake, at };
+}
+
+test('a record without one of its results is a hit for who asks for another', async () => {
+  const { imports, fake, at } = await halfImported();
+  const { results, losses } = await build(imports, step('top', [at(1)]));
+  assert.equal(results, ['out=top(out=imported)']);
+  assert.equal([fake.runs, losses.length], [0, 0]);
+});
+
+test('a step whose record lacks the result that is asked for runs, without a loss', async () => {
+  for (const reader of [true, false]) {
+    const { imports, fake, at } = await halfImported();
+    const asked = reader ? step('top', [at(0), at(1)]) : { ...fake, edge: at(0) };
+    const { results, losses } = await build(imports, asked);
+    assert.equal(results, [reader ? 'out=top(out=first,out=second)' : 'out=first']);
+    assert.is(losses.length, 0);
+  }
+});
+
+test('a result that is asked for after the hit, and is not there, is lost', async () => {
+  const { imports, fake, at } = await halfImported();
+  const solver = createSolver<string>({
+    cache: imports.over(memoryCache()),
+    codec: { encode: (result) => result, decode: (value) => imports.decode(value) },
+    progress: () => {},
+    limits: { process: 4, network: 4, cpu: 4 },
+  });
+  const { signal } = new AbortController();
+  assert.equal(await solver.solve([at(1)], signal), ['out=imported']);
+  try {
+    await solver.solve([at(0)], signal);
+    assert.unreachable();
+  } catch (error) {
+    assert.match(String(error), /the cached result of two is not available/);
+  }
+  assert.is(imports.dropped.length, 1);
+  assert.is(fake.runs, 0);
 });
 
 test('onKeyed gets the same keys and links for a cold build and for a cached one', async () => {
