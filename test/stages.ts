@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
+import { GetTokenAuthorityResponseSchema } from '../api/proto/auth.gen.ts';
 import { Control, type SolveRequestSchema } from '../api/proto/control.gen.ts';
 import {
   type Answer,
@@ -10,6 +11,7 @@ import {
   type Lent,
   lending,
   type RawClient,
+  replying,
 } from './raw-client.ts';
 
 /** A build, and the question at which it waits for its client. */
@@ -28,6 +30,14 @@ const FILE_SEND = '/moby.filesync.v1.FileSend/DiffCopy';
 const UPLOAD = '/moby.upload.v1.Upload/Pull';
 const ZEROS = `sha256:${'0'.repeat(64)}`;
 const CONFIG = 'FROM scratch\nCOPY f /\n';
+
+/** A client that fetches tokens says so by a key. */
+const AUTHORITY = replying(
+  toBinary(
+    GetTokenAuthorityResponseSchema,
+    create(GetTokenAuthorityResponseSchema, { publicKey: new Uint8Array(32) }),
+  ),
+);
 
 /** Answers calls that lend the directory `name` by `answering`, and lends the others. */
 function paused(dockerfile: string, name: string, answering: Answering): Answering {
@@ -76,6 +86,10 @@ export function stagesWith(registry: string): Stage[] {
     'a login': {
       dockerfile: privately,
       ...at(`${AUTH}/Credentials`, { [`${AUTH}/GetTokenAuthority`]: empty }),
+    },
+    'a token': {
+      dockerfile: `FROM ${registry}/tokens/image\n`,
+      ...at(`${AUTH}/FetchToken`, { [`${AUTH}/GetTokenAuthority`]: AUTHORITY }),
     },
     'an image of a layout': {
       dockerfile: 'FROM base\n',
@@ -131,10 +145,13 @@ export function begin(
   return { asked: asked.promise, answer, session };
 }
 
-/** A registry on loopback that answers nothing without a login. */
+/** A registry on loopback that answers nothing without a login, or a token for `tokens/`. */
 export async function askingRegistry(): Promise<AsyncDisposable & { readonly name: string }> {
-  const server = createServer((_request, response) => {
-    const realm = 'Basic realm="registry"';
+  const server = createServer((request, response) => {
+    const isForTokens = request.url?.startsWith('/v2/tokens/');
+    const realm = isForTokens
+      ? `Bearer realm="http://${request.headers.host}/token",service="registry"`
+      : 'Basic realm="registry"';
     response.writeHead(401, { 'www-authenticate': realm }).end('{}');
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

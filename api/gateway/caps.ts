@@ -55,6 +55,9 @@ const LLB = [
   'source.git.subdir',
   'source.git.checksum',
   'source.git.skipsubmodules',
+  // Files always have the time of their commit.
+  'source.git.mtime',
+  'source.git.fetchbycommit',
   'source.http',
   'source.http.checksum',
   'source.http.perm',

@@ -434,6 +434,32 @@ function makeSubmodules(): Repositories {
 const nested = makeSubmodules();
 const withSubmodules = () => setting({}, nested);
 
+git('a commit that is fetched by its id needs no look-up of the ref beside it', async () => {
+  using store = new Store();
+  const { first } = commits;
+  const attrs = { 'git.checksum': first, 'git.fetchbycommit': 'true' };
+  const nowhere = 'http://127.0.0.1:1/r.git';
+  assert.is(await store.key(nowhere, '#main', attrs), await store.key(nowhere, `#${first}`));
+});
+
+git('what is asked of a repository and not done is refused', () => {
+  using store = new Store();
+  for (const attrs of [
+    { 'git.sig.pubkey': 'ssh-ed25519 AAAA' },
+    { 'git.sig.requiresignedtag': 'true' },
+    { 'git.bundle': `docker-image+blob://example.com/b@sha256:${'0'.repeat(64)}` },
+    { 'git.checkoutbundle': 'true' },
+  ] as Record<string, string>[])
+    assert.throws(
+      () => store.op('http://127.0.0.1:1/r.git', '', attrs),
+      (error: unknown) => error instanceof KilnError && error.code === 'KILN_SOURCE_UNSUPPORTED',
+    );
+  store.op('http://127.0.0.1:1/r.git', '', {
+    'git.checkoutbundle': 'false',
+    'git.mtime': 'commit',
+  });
+});
+
 git('submodules are checked out with their own submodules and without .git', async () => {
   await using at = await withSubmodules();
   const tree = paths(await at.store.run(at.url));

@@ -395,6 +395,13 @@ http('a secret named after the host is sent as the Authorization header', async 
   assert.equal(asked, ['HTTP_AUTH_TOKEN_127.0.0.1']);
 });
 
+http('a signature that the graph wants verified is refused, as nobody verifies it', async () => {
+  using store = new Store();
+  const attrs = { 'http.sig.pubkey': 'a key', 'http.sig.signature': 'a signature' };
+  const build = async () => store.build((one) => one.run('http://127.0.0.1:1/f', attrs));
+  assert.is((await failure(build())).code, 'KILN_SOURCE_UNSUPPORTED');
+});
+
 http('a missing secret that the graph names is an error', async () => {
   using store = new Store();
   const attrs = { 'http.authheadersecret': 'mine' };

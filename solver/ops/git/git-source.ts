@@ -1,6 +1,7 @@
 import { KilnError } from '../../../base/errors.ts';
 import { cleanPath } from '../../../base/gopath.ts';
 import type { SourceOp } from '../../llb/ops.ts';
+import { refuseUnread } from '../unread-attributes.ts';
 
 /** A `git://` source of a graph (BuildKit's solver/pb/attr.go, `git.*`). */
 export interface GitSource {
@@ -19,6 +20,8 @@ export interface GitSource {
   readonly secrets: { readonly token: string | undefined; readonly header: string | undefined };
   /** The id of the ssh agent, for a remote by ssh. */
   readonly ssh: string | undefined;
+  /** The commit is `checksum`, whatever the ref means now. */
+  readonly byCommit: boolean;
   /** Lines of a known_hosts file. If given, no other host keys are accepted. */
   readonly knownHosts: string | undefined;
 }
@@ -28,6 +31,7 @@ export interface GitSource {
  * for values that must not be passed to git.
  */
 export function readGitSource({ identifier, attrs }: SourceOp): GitSource {
+  refuseUnread(attrs, UNREAD, 'git');
   const [, address = '', fragment = ''] = /^git:\/\/([^#]*)(?:#(.*))?$/s.exec(identifier) ?? [];
   const full = attrs['git.fullurl'] || address;
   const url = hasTransport(full) ? full : `https://${full}`;
@@ -51,9 +55,13 @@ export function readGitSource({ identifier, attrs }: SourceOp): GitSource {
       header: attrs['git.authheadersecret'] || undefined,
     },
     ssh: attrs['git.mountsshsock'] || (isSsh(url) ? 'default' : undefined),
+    byCommit: attrs['git.fetchbycommit'] === 'true',
     knownHosts: attrs['git.knownsshhosts'] || undefined,
   };
 }
+
+/** What a graph may ask of a repository in vain: to leave it out would be another result. */
+const UNREAD = ['git.bundle', 'git.checkoutbundle', 'git.sig.'] as const;
 
 const TRANSPORT = /^(?:https?|git|ssh):\/\//;
 /** `user@host:path`, as in scp. The path cannot begin with two slashes. */

@@ -25,7 +25,8 @@ export async function resolveRef(source: GitSource, git: Git): Promise<Resolved>
 
 /** A commit that is named without a ref is itself what is wanted. */
 async function found(source: GitSource, git: Git): Promise<Resolved> {
-  const { ref, checksum } = source;
+  const { ref, checksum, byCommit } = source;
+  if (byCommit && checksum !== undefined && isCommitId(checksum)) return itself(checksum);
   if (ref !== undefined) return isCommitId(ref) ? itself(ref) : await named(source, ref, git);
   if (checksum === undefined) return await defaultBranch(source, git);
   return isCommitId(checksum) ? itself(checksum) : await abbreviated(source, checksum, git);

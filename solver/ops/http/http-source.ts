@@ -1,6 +1,7 @@
 import { type Digest, digestOfParts, isDigest } from '../../../base/digest.ts';
 import { KilnError } from '../../../base/errors.ts';
 import type { SourceOp } from '../../llb/ops.ts';
+import { refuseUnread } from '../unread-attributes.ts';
 
 /** How the only file of a source is stored. */
 export interface FileAttributes {
@@ -33,6 +34,7 @@ const HEADERS: ReadonlySet<string> = new Set(['accept', 'user-agent']);
  * invalid URL.
  */
 export function readHttpSource({ identifier, attrs }: SourceOp): HttpSource {
+  refuseUnread(attrs, ['http.sig.'], 'http');
   if (!URL.canParse(identifier))
     throw new KilnError('KILN_HTTP_URL', `${JSON.stringify(identifier)} is not a URL`, {
       hint: 'check its spelling',
