@@ -14,9 +14,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { randomOf } from '../../../base/testing/random.ts';
 import { WHOLE } from '../../../builder/session.ts';
 import { bringDirectory } from './bring-directory.ts';
-import { GO_MODE } from './go-mode.ts';
+import { GO_MODE, isDirectoryStat } from './go-mode.ts';
 import {
   canBeBelieved,
   FEW,
@@ -34,6 +35,7 @@ import {
   talking,
   testClient,
 } from './testing.ts';
+import { comparePaths } from './told-files.ts';
 
 let place: string;
 let store: { readonly root: string; readonly scratchPath: (label: string) => string };
@@ -175,6 +177,39 @@ test('a copy is what a new one would be, after any change of the tree', async ()
       signal,
     );
     assert.equal(treeAt(path), treeAt(fresh.path), `tree ${index}`);
+  }
+});
+
+test('a copy follows random changes of a tree', async () => {
+  const { pick, int } = randomOf(7);
+  const names = ['a', 'a-b', 'a.b', 'ab', 'ä', 'b', '_', '\u{1f600}', '\uffee'];
+  let tree = new Map<string, TestFile>(many('m').map((file) => [file.path, file]));
+  for (let round = 0; round < 12; round++) {
+    for (let change = 0; change < 8; change++) {
+      const directories = [
+        '',
+        ...tree.keys().filter((path) => isDirectoryStat(statOf(tree.get(path)!))),
+      ];
+      const path = `${pick(directories)}/${pick(names)}`.replace(/^\//, '');
+      const modTime = NATURAL + BigInt(round + 1);
+      const kinds: readonly (() => TestFile | undefined)[] = [
+        () => undefined,
+        () => ({ path, text: String(int(1000)), modTime }),
+        () => ({ path, text: 'same', mode: pick([0o644, 0o600]) }),
+        () => ({ ...directory(path), modTime }),
+        () => symlink(path, pick(names)),
+        () => ({ path, mode: GO_MODE.fifo | 0o644 }),
+      ];
+      // What was at the path goes, with what was in it.
+      tree = new Map([...tree].filter(([at]) => at !== path && !at.startsWith(`${path}/`)));
+      const file = pick(kinds)();
+      if (file) tree.set(path, file);
+    }
+    const files = [...tree.values()].sort((one, other) => comparePaths(one.path, other.path));
+    const { path } = await brought(files);
+    const { session } = testClient(files);
+    using fresh = await bringDirectory(session, `new ${round}`, WHOLE, store, signal);
+    assert.equal(treeAt(path), treeAt(fresh.path), `round ${round}`);
   }
 });
 
