@@ -1,6 +1,9 @@
 import { globSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { startRegistry } from '../registry/testing/registry.ts';
 import { settled } from './held.ts';
 import { RawClient, silent } from './raw-client.ts';
 import { mountsBelow, processesWith } from './rig.ts';
@@ -60,6 +63,59 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const)
       .flatMap((name) => globSync(`${rig.store}/${name}/*`))
       .filter((path) => !/\/(?:tmp\/locks|leases\/gate)$/.test(path));
     assert.equal([...left, ...mountsBelow(rig.store)], []);
+  });
+
+/** A registry that takes no end of an upload. `uploading` settles when one is under way. */
+async function stuckRegistry() {
+  const uploading = Promise.withResolvers<void>();
+  const server = createServer((request, response) => {
+    request.resume();
+    if (request.method === 'HEAD') return void response.writeHead(404).end();
+    if (request.method === 'POST')
+      return void response.writeHead(202, { location: `${request.url}1` }).end();
+    if (request.method === 'GET') return void response.writeHead(200).end('{}');
+    uploading.resolve();
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return {
+    name: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    uploading: uploading.promise,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((done) => server.close(done));
+    },
+  };
+}
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const)
+  test(`a push that is under way at ${signal} is told as failed, and done again`, async () => {
+    await using serve = await ServeRig.create();
+    await using registry = await stuckRegistry();
+    const { rig, pid } = serve;
+    const context = rig.write('c', { Dockerfile: 'FROM scratch\nCOPY f /\n', f: 'f' });
+    const args = [
+      'build',
+      '--progress=plain',
+      '--push',
+      '-t',
+      `${registry.name}/pushed:1`,
+      context,
+    ];
+    const pushing = serve.buildx(args, { expect: undefined });
+    await Promise.race([registry.uploading, pushing]);
+    if (signal === 'SIGKILL') process.kill(pid, signal);
+    const ended = serve.end();
+    const { code, stderr } = await pushing;
+    assert.ok(code);
+    assert.match(stderr, /ERROR/);
+    assert.is(await ended, signal === 'SIGTERM' ? 0 : null);
+    await rig.kiln(['fsck'], { expect: 0 });
+    await using whole = await startRegistry();
+    const name = `${whole.host}/pushed:1`;
+    const told = await rig.build('c', '--push', '-t', name);
+    assert.match(told, /^#\d+ CACHED$/m);
+    await rig.kiln(['imagetools', 'inspect', name], { expect: 0 });
+    assert.equal(mountsBelow(rig.store), []);
   });
 
 test('two servers share one store, and the end of one is nothing to the other', async () => {
