@@ -1,4 +1,4 @@
-import { ConnectError } from '@connectrpc/connect';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { LentDirectory, Session } from '../../builder/session.ts';
@@ -52,10 +52,14 @@ export function remoteSession(
       const [, place, blob = ''] = BLOB.exec(name) ?? [];
       if (place !== undefined && isDigest(blob))
         return held.use(await bringOneBlob(client, `oci:${place}`, blob, store, signal));
-      const lender = await use(wanted.session || (lenders.get(name) ?? ''));
+      // A graph of a frontend names the session that asked for it, which may lend nothing itself.
+      const named = wanted.session === client.id ? '' : wanted.session;
+      const lender = await use(named || (lenders.get(name) ?? ''));
       return held.use(await bringDirectory(lender, name, wanted, store, signal));
     } catch (error) {
-      throw isMissing(error) || isGone(error) ? notLent(name) : clientError(error);
+      throw isMissing(error) || isGone(error) || isNoLender(error)
+        ? notLent(name)
+        : clientError(error);
     }
   };
   return {
@@ -100,6 +104,11 @@ export function remoteSession(
 /** True when the directory itself was removed after the client had begun to lend it. */
 function isGone(error: unknown): boolean {
   return error instanceof ConnectError && error.rawMessage.includes('no such file or directory');
+}
+
+/** True when the client has no directories at all. */
+function isNoLender(error: unknown): boolean {
+  return error instanceof ConnectError && error.code === Code.Unimplemented;
 }
 
 function notLent(name: string): KilnError {
