@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProcessResult } from '../../executor/executor.ts';
@@ -40,9 +41,17 @@ export function execOp(
         volatile: false,
       };
     },
-    run: (inputs, context) => runExec({ op, platform, fresh }, inputs, world, context),
+    run: (inputs, context) =>
+      runExec({ op: withAbsoluteMounts(op), platform, fresh }, inputs, world, context),
     prepare: () => world.executor.warm?.(networkOf(op)),
   };
+}
+
+/** A relative target of a mount is one below the working directory. */
+function withAbsoluteMounts(op: ExecOp): ExecOp {
+  if (op.mounts.every(({ dest }) => dest.startsWith('/'))) return op;
+  const absolute = (dest: string) => posix.resolve('/', op.meta.cwd, dest);
+  return { ...op, mounts: op.mounts.map((mount) => ({ ...mount, dest: absolute(mount.dest) })) };
 }
 
 interface Step {

@@ -1,4 +1,3 @@
-import { posix } from 'node:path';
 import type { MountSpec } from '../../../executor/executor.ts';
 import type { ActiveSnapshot } from '../../../snapshotter/snapshotter.ts';
 import type { ExecOp } from '../../llb/exec-op.ts';
@@ -55,9 +54,7 @@ export async function openMounts(
     if (mount.mountType === MOUNT_TYPE.tmpfs && mount.dest === '/dev/shm')
       shmSize = mount.tmpfs?.size ?? 0;
     else {
-      // A relative target is one below the working directory.
-      const placed = { ...mount, dest: posix.resolve('/', op.meta.cwd, mount.dest) };
-      const opened = await STEP_MOUNTS[mountTypeName(mount)].open(placed, opening, user);
+      const opened = await STEP_MOUNTS[mountTypeName(mount)].open(mount, opening, user);
       if (opened) specs.push(opened.spec);
       keep(mount, opened?.active);
     }

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { KilnError } from '../../../base/errors.ts';
 import type { Checkout } from './checkout.ts';
 import { keepRef, withObject } from './mirror.ts';
 import { gitFor } from './repository.ts';
@@ -52,11 +53,25 @@ export async function cloneInto(
     here,
   );
   if (source.submodules) {
-    const update = ['submodule', 'update', '--init', '--recursive', '--depth=1'];
-    await git.run(`fetch the submodules of ${source.remote}`, update, { ...here, remote: true });
+    const update = async (depth: readonly string[]) => {
+      const command = ['submodule', 'update', '--init', '--recursive', ...depth];
+      const what = `fetch the submodules of ${source.remote}`;
+      await git.run(what, command, { ...here, remote: true });
+    };
+    try {
+      await update(['--depth=1']);
+    } catch (error) {
+      if (!isNotShallow(error)) throw error;
+      await update([]);
+    }
   }
   for (const file of ['FETCH_HEAD', 'ORIG_HEAD', 'logs', 'index'])
     rmSync(join(directory, file), { recursive: true, force: true });
   await git.run('write the index', ['read-tree', 'HEAD'], here);
   return await git.run('read the commit', ['cat-file', 'commit', 'HEAD'], here);
+}
+
+/** True when a server has only files to download, from which git makes no shallow copy. */
+function isNotShallow(error: unknown): boolean {
+  return error instanceof KilnError && error.notes.some((note) => /not support shallow/.test(note));
 }
