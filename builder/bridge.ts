@@ -102,9 +102,10 @@ export async function openBridge(context: BuildContext): Promise<Bridge> {
   const solving = () =>
     (opened ??= openSolving(context, { session, images, caches: () => caches, emulated, gate }));
   const gate = await openGate({ context, resolveImage: resolve, solving });
+  const shown = resolverWithProgress(gate ? gate.images(resolve) : resolve, progress);
   return {
     context,
-    resolveImage: resolverWithProgress(gate ? gate.images(resolve) : resolve, progress),
+    resolveImage: context.foresight?.resolver(images, shown) ?? shown,
     solving,
     layouts,
     locals,

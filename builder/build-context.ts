@@ -2,6 +2,7 @@ import type { ProgressSink } from '../base/progress.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import { anonymous } from '../registry/credentials.ts';
 import type { Engine } from './engine.ts';
+import type { Foresight } from './foresight.ts';
 import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
 
@@ -14,6 +15,8 @@ export interface BuildContext {
   readonly signal: AbortSignal;
   /** Holds what is opened for the build. It is disposed after the export. */
   readonly scope: AsyncDisposableStack;
+  /** Lets the build go on while registries are asked. Undefined when it waits for their answers. */
+  readonly foresight?: Foresight | undefined;
   /** The ID of the build and of its log. Undefined when a question is answered without a build. */
   readonly buildId?: string | undefined;
 }

@@ -10,6 +10,7 @@ import type { Engine } from './engine.ts';
 import { exportBuild, needsNoLayers } from './export/exports.ts';
 import { Outcomes } from './export/outcomes.ts';
 import { tryOutputs } from './export/try-outputs.ts';
+import { Foresight, mayAssume } from './foresight.ts';
 import { BuildLog } from './history/build-log.ts';
 import type { KeptResult } from './history/kept-result.ts';
 import { type BuildRequest, dockerfileName, placeOfContext } from './request.ts';
@@ -133,7 +134,7 @@ async function runBuild(
       !request.squash,
     pushes: outputs.some((output) => output.type === 'image' && output.push),
   };
-  const solved = await solveBuild(context, needs, driver);
+  const solved = await foreseeing(context, driver, (seen) => solveBuild(seen, needs, driver));
   const outcomes = new Outcomes();
   const images = logged?.keepsResult ? new Map<number, AssembledImage>() : undefined;
   const keep = (image: AssembledImage, output: number) => images?.set(output, image);
@@ -143,6 +144,20 @@ async function runBuild(
   outcomes.throwFirst(leftover);
   const kept = images && (await keptWith(log, solved, images));
   return { response: { ...solved.response, ...exported, ...cached }, kept };
+}
+
+/** Solves a build, while registries are asked what its bases are if that is possible. */
+async function foreseeing(
+  context: BuildContext,
+  driver: BuildDriver | undefined,
+  solve: (context: BuildContext) => Promise<SolvedBuild>,
+): Promise<SolvedBuild> {
+  const { request, session, progress, signal } = context;
+  if (driver || !mayAssume(request, session)) return await solve(context);
+  const foresight = new Foresight(progress);
+  return await foresight.attempt(signal, () =>
+    solve({ ...context, progress: foresight.progress, foresight }),
+  );
 }
 
 /** A build does not fail because its history cannot be kept: the log says so. */

@@ -245,6 +245,7 @@ async function solveTargets(
     return (await solver.solve(wanted, signal)).map((result) => ({ result }));
   };
   const results = await solving.explained(edges, solve).finally(() => memory.settle());
+  await context.foresight?.confirmed();
   if (emulated.length > 0)
     (await import('./warn-emulated.ts')).warnEmulated(emulated, edges, progress);
   const byEdge = new Map(edges.map((edge, index) => [edge, results[index]]));

@@ -66,6 +66,7 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
     progress,
     limits: limitsOf(worker, request.parallelism),
     session: parts.session,
+    mayRun: context.foresight?.confirmed,
     alone: (key, signal, body) =>
       withLockFile(join(store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   };

@@ -81,6 +81,11 @@ export interface ImageSources extends AsyncDisposable {
    * of registry/client.ts.
    */
   resolve(text: string, platform: Platform, options: ResolveOptions): Promise<SourceImage>;
+  /**
+   * What `resolve` would have answered to a tag in the last build, without any request. Undefined
+   * when it asks no registry about this name, or the store does not have all documents.
+   */
+  recall(text: string, platform: Platform): Promise<SourceImage | undefined>;
   /** Fetches one blob of `image` into the content store. */
   fetch(image: Pick<SourceImage, 'origin'>, blob: Descriptor, options: FetchOptions): Promise<void>;
   /**
@@ -125,6 +130,7 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
       ({ RegistryClient }) => new RegistryClient(options.registry),
     ));
   };
+  const remote: RemoteWorld = { ...options, registry, hosts: options.registry.hosts };
   const transfers = new Transfers(options.parallel ?? 4);
   const answers = new Answers<SourceImage>();
   const targets = new Answers<Descriptor>();
@@ -133,12 +139,7 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
     // Looked up once for all platforms.
     const target = (reference: Reference, pulled: boolean) =>
       targets.get(formatReference(reference), pulled, () =>
-        remoteTarget(
-          { ...options, registry, hosts: options.registry.hosts },
-          reference,
-          pulled,
-          signal,
-        ),
+        remoteTarget(remote, reference, pulled, signal),
       );
     return resolveName({ ...options, registry, target }, parseImage(text), platform, pull, signal);
   };
@@ -148,6 +149,7 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
       const key = JSON.stringify([name, formatPlatformInFull(platform)]);
       return answers.get(key, settings.pull, () => resolve(text, platform, settings));
     },
+    recall: (text, platform) => recalled(remote, text, platform),
     async fetch(image, blob, { signal, onProgress }) {
       if (isWhole(options.content, blob)) return;
       await transfers.run(blob.digest, signal, onProgress, (shared, report) =>
@@ -163,6 +165,30 @@ export function imageSources(options: ImageSourcesOptions): ImageSources {
     },
   };
 }
+
+async function recalled(
+  world: RemoteWorld,
+  text: string,
+  platform: Platform,
+): Promise<SourceImage | undefined> {
+  if (text.startsWith(LAYOUT)) return undefined;
+  const reference = parseImage(text);
+  const name = nameOf(reference);
+  if (reference.digest || world.images.get(name)) return undefined;
+  const target = rememberedTag(world, name);
+  if (!target || isRecent(world, reference)) return undefined;
+  const registry = () => Promise.reject(neverAsked());
+  const documents = remoteDocuments({ ...world, registry }, reference, NO_SIGNAL);
+  const { origin } = documents;
+  try {
+    return await describe(target, platform, documents, { name, origin, local: false, where: name });
+  } catch {
+    // Whatever is wrong is told when the image is resolved.
+    return undefined;
+  }
+}
+
+const NO_SIGNAL = new AbortController().signal;
 
 /** Parses a reference as in FROM or in a source op. */
 function parseImage(text: string): Reference {

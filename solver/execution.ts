@@ -79,6 +79,8 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     const { vertex } = node;
     vertex.op.prepare?.();
     for (const prepare of consumers.get(node) ?? []) prepare();
+    // An op without resource and key makes nothing: it hands a directory on.
+    if (vertex.op.resource !== 'none' || identity.key) await options.mayRun?.();
     // Inputs are downloaded before the op takes a place, so that other ops can run meanwhile.
     const inputs = await Promise.all(
       node.inputs.map((_, index) => downloadInput(node, index, signal)),

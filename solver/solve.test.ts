@@ -556,6 +556,38 @@ test('equal steps of two solvers run once, and the second solver loads the recor
   assert.is(two.last().get('a')?.cached, true);
 });
 
+test('records are looked for before a step may run, and a step runs only then', async () => {
+  const { cache } = rig();
+  const make = (mayRun: () => Promise<void>) => {
+    const directory = step('directory', [], { volatile: true });
+    const base = step('base', [], { resource: 'network' });
+    const cached = step('cached', [directory, base], {
+      resource: 'cpu',
+      reads: [{ content: 'out' }, 'definition'],
+    });
+    const top = step('top', [cached], { resource: 'process' });
+    const { solve } = rig(cache, undefined, undefined, undefined, mayRun);
+    return { directory, base, cached, top, solve };
+  };
+  const first = make(async () => {});
+  await first.solve(first.cached);
+  const asked = Promise.withResolvers<void>();
+  const right = Promise.withResolvers<void>();
+  const second = make(() => {
+    asked.resolve();
+    return right.promise;
+  });
+  const solving = second.solve(second.top);
+  await asked.promise;
+  const { directory, base, cached, top } = second;
+  assert.equal(runs(directory, base, cached, top), [1, 0, 0, 0], 'only the directory is read');
+  right.resolve();
+  await solving;
+  assert.equal(runs(directory, base, cached, top), [1, 0, 0, 1]);
+  const third = make(() => Promise.reject(new Error('another base')));
+  assert.match(String(await rejection(third.solve(step('new', [third.top])))), 'another base');
+});
+
 test('when a step fails in one solver, another that waited for it runs it', async () => {
   let last: Promise<unknown> = Promise.resolve();
   const alone: SolverOptions<string>['alone'] = async (_key, _signal, body) => {

@@ -190,6 +190,12 @@ export interface SolverOptions<R> {
    */
   readonly alone?: <T>(key: Digest, signal: AbortSignal, body: () => Promise<T>) => Promise<T>;
   /**
+   * Called before an op runs, and waited for. The op does not run when it rejects. Looking for
+   * records does not wait for it, and neither does an op without resource and key, such as that of
+   * a local directory.
+   */
+  readonly mayRun?: (() => Promise<void>) | undefined;
+  /**
    * Called at the end of each solve, whether or not it succeeded, with the vertices whose keys are
    * known.
    */

@@ -215,6 +215,7 @@ export function workerContract(name: string, make: MakeWorker): void {
         const name = login?.kind === 'basic' ? login.username : 'nobody';
         return { name, diffIds: [digestOf(name)], platform } as unknown as SourceImage;
       },
+      recall: async () => undefined,
       fetch: () => Promise.reject(new Error('nothing is fetched here')),
       copyBlob: () => Promise.reject(new Error('nothing is copied here')),
       [Symbol.asyncDispose]: async () => {},

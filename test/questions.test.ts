@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { opensslMissing } from '../registry/testing/certificates.ts';
+import { faultServer } from '../registry/testing/faults.ts';
+import { holdingProxy } from '../registry/testing/holding.ts';
 import { makeImage } from '../registry/testing/images.ts';
 import { publish } from '../registry/testing/publish.ts';
 import {
@@ -16,7 +18,7 @@ import {
   type TestRegistry,
 } from '../registry/testing/registry.ts';
 import { startTokenServer } from '../registry/testing/tokens.ts';
-import { Rig } from './rig.ts';
+import { Rig, steps } from './rig.ts';
 
 const OLD = makeImage([{ name: 'a', text: 'old' }]);
 const NEW = makeImage([{ name: 'a', text: 'new' }]);
@@ -132,6 +134,93 @@ asking('max-age spares the question until the answer is too old', async (world) 
   } finally {
     delete process.env['KILN_CONFIG'];
   }
+});
+
+asking(
+  'a build goes on while its registry is asked, and begins again when a tag has moved',
+  async (world) => {
+    const { registry, rig, asked, base, move } = world;
+    await using slow = await holdingProxy(registry.host, () => false);
+    const stage = (text: string) =>
+      rig.write('c', {
+        Dockerfile: `FROM ${slow.host}/base:1\nCOPY made.txt /\nWORKDIR /${text}\n`,
+        'made.txt': 'made',
+      });
+    stage('one');
+    assert.is(await base(), OLD.target.digest);
+    assert.equal(await asked(), [HEAD]);
+    const plain = await rig.build('c');
+    const shown = steps(plain);
+    assert.equal([...shown.values()], ['CACHED', 'CACHED', 'CACHED']);
+    await move();
+    const moved = await rig.build('c');
+    assert.match(moved, NEW.target.digest);
+    assert.not.match(moved, OLD.target.digest, 'nothing of the old base is shown');
+    assert.equal([...steps(moved).values()].slice(1), ['DONE', 'DONE']);
+    for (const once of ['load metadata for', 'load build definition'])
+      assert.is(moved.split(once).length - 1, 1, `${once} is shown once`);
+    stage('two');
+    const both = await rig.build('c');
+    assert.equal([...steps(both).values()].slice(1), ['CACHED', 'DONE']);
+  },
+);
+
+asking('no step runs before the registry has said that the base is the same', async (world) => {
+  const { registry, rig } = world;
+  let holds = false;
+  await using held = await holdingProxy(registry.host, () => holds);
+  const dockerfile = (text: string) =>
+    rig.write('c', { Dockerfile: `FROM ${held.host}/base:1\nWORKDIR /${text}\n` });
+  dockerfile('one');
+  await rig.build('c', '-t', 'app');
+  const before = (await rig.kiln(['image', 'inspect', 'app'], { expect: 0 })).stdout;
+  holds = true;
+  dockerfile('two');
+  const stopped = await rig.kiln(['build', '--progress=plain', '-t', 'app', 'c'], {
+    watch: (output, kill) => {
+      if (output.includes('load metadata')) kill('SIGINT');
+    },
+  });
+  assert.is(stopped.code, 130);
+  assert.not.match(stopped.stderr, /WORKDIR/);
+  holds = false;
+  assert.is((await rig.kiln(['image', 'inspect', 'app'], { expect: 0 })).stdout, before);
+  const after = steps(await rig.build('c', '-t', 'app'));
+  assert.is([...after.values()].at(-1), 'DONE', 'it had not run');
+});
+
+asking('an image that is gone is told at its line, and asked about once', async (world) => {
+  const { registry, rig, asked } = world;
+  let gone = false;
+  let questions = 0;
+  await using server = await faultServer(async ({ method, path, headers }, response) => {
+    if (method === 'HEAD') questions++;
+    if (gone) return void response.writeHead(404).end();
+    const accept = headers.accept ?? '*/*';
+    const answer = await fetch(`http://${registry.host}${path}`, { method, headers: { accept } });
+    response.writeHead(answer.status, Object.fromEntries(answer.headers));
+    response.end(Buffer.from(await answer.arrayBuffer()));
+  });
+  rig.write('c', { Dockerfile: `# the base\nFROM ${server.host}/base:1\nWORKDIR /made\n` });
+  await asked();
+  gone = true;
+  questions = 0;
+  const failed = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
+  assert.match(failed.stderr, /Dockerfile:2/);
+  assert.match(failed.stderr, /KILN_IMAGE_NOT_FOUND/);
+  assert.is(questions, 1);
+});
+
+asking('a Dockerfile from a pipe is read once, whatever the registry says', async (world) => {
+  const { rig, name, move } = world;
+  const build = () =>
+    rig.kiln(['build', '--progress=plain', '-'], {
+      stdin: `FROM ${name}\nWORKDIR /made\n`,
+      expect: 0,
+    });
+  await build();
+  await move();
+  assert.match((await build()).stderr, NEW.target.digest);
 });
 
 const noTokens = skip ?? opensslMissing();

@@ -12,9 +12,22 @@ export function contextHost({
   scope,
   signal,
   progress,
+  foresight,
 }: BuildContext): ContextHost {
   return {
-    session,
+    session: {
+      directory: (name, wanted) => session.directory(name, wanted),
+      placeOf: (name) => session.placeOf(name),
+      // A pipe can be read once, and a build that has assumed something may begin again.
+      file(path, max) {
+        foresight?.giveUp();
+        return session.file(path, max);
+      },
+      input(max, name) {
+        foresight?.giveUp();
+        return session.input(max, name);
+      },
+    },
     warn: progress,
     scratch(label) {
       const path = engine.store.scratchPath(label);

@@ -143,6 +143,7 @@ export function rig(
   gone: ReadonlySet<string> = new Set(),
   limits = { process: 4, network: 4, cpu: 4 },
   alone?: SolverOptions<string>['alone'],
+  mayRun?: SolverOptions<string>['mayRun'],
 ): Rig {
   const events: ProgressEvent[] = [];
   const solver = createSolver<string>({
@@ -154,6 +155,7 @@ export function rig(
     progress: (event) => events.push(event),
     limits,
     ...(alone && { alone }),
+    ...(mayRun && { mayRun }),
   });
   return {
     cache,
