@@ -9,6 +9,8 @@ export const GO_MODE = {
   socket: 0x0100_0000,
   setuid: 0x0080_0000,
   setgid: 0x0040_0000,
+  /** Beside `device`. Without it, a device is one of blocks. */
+  character: 0x0020_0000,
   sticky: 0x0010_0000,
   irregular: 0x0008_0000,
 } as const;
@@ -47,7 +49,7 @@ const TYPES: Readonly<Record<number, number>> = {
   [S.IFIFO]: GO_MODE.fifo,
   [S.IFSOCK]: GO_MODE.socket,
   [S.IFBLK]: GO_MODE.device,
-  [S.IFCHR]: GO_MODE.device,
+  [S.IFCHR]: GO_MODE.device | GO_MODE.character,
 };
 
 /** Returns a mode of the kernel as Go has it. */
