@@ -89,6 +89,8 @@ function pass(from: Socket, to: Socket, delayMs: () => number): void {
 }
 
 if (import.meta.main) {
+  // The bench holds the other end. When it is killed, this process ends, too.
+  process.stdin.on('end', () => process.exit()).resume();
   const [kind, address = '', roundTrip = '0'] = process.argv.slice(2);
   const at = address.lastIndexOf(':');
   const upstream = { host: address.slice(0, at), port: Number(address.slice(at + 1)) };

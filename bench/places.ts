@@ -64,7 +64,7 @@ interface Front {
 async function startFront(args: readonly string[]): Promise<Front> {
   const program = join(import.meta.dirname, 'front.ts');
   const child: ChildProcess = spawn(process.execPath, [program, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
   const [port] = await once(child.stdout!, 'data');
   return {

@@ -81,12 +81,10 @@ export function table(rows: readonly Row[], engines: readonly string[], our = KI
     'work',
     ...(hasPlaces ? ['base'] : []),
     our,
-    'CPU',
-    'floor',
+    ...(our === KILN ? ['CPU', 'floor'] : []),
     ...peers,
     ...(isEveryday ? ['BuildKit, estimated'] : []),
-    'goal',
-    '',
+    ...(our === KILN ? ['goal', ''] : []),
   ];
   const lines = rows.map((row) => {
     const ours = cellOf(row, our);
@@ -97,12 +95,17 @@ export function table(rows: readonly Row[], engines: readonly string[], our = KI
       row.test.title,
       ...(hasPlaces ? [row.place.title] : []),
       format(row.cells.get(our)),
-      ours ? inSeconds(ours.cpuMs) : '',
-      `${format(row.cells.get(FLOOR))}${times(timesOf(row, FLOOR, our))}`,
+      ...(our === KILN
+        ? [
+            ours ? inSeconds(ours.cpuMs) : '',
+            `${format(row.cells.get(FLOOR))}${times(timesOf(row, FLOOR, our))}`,
+          ]
+        : []),
       ...peers.map((name) => `${format(row.cells.get(name))}${times(timesOf(row, our, name))}`),
       ...(isEveryday ? [verdict ? `${verdict.buildkit.toFixed(1)}×` : ''] : []),
-      goal ? goalText(goal) : target,
-      goal ? hit(verdict?.isHit) : hit(isHit),
+      ...(our === KILN
+        ? [goal ? goalText(goal) : target, goal ? hit(verdict?.isHit) : hit(isHit)]
+        : []),
     ];
   });
   return markdown(head, lines);
