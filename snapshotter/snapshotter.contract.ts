@@ -452,6 +452,38 @@ function describeTests(test: Test): void {
     assert.ok((await snapshotter.describe(next.layers[1]!)).empty);
   });
 
+  test('a directory that was only used for a while is in no layer, unless it changed', async ({
+    snapshotter,
+  }) => {
+    const base = await step(snapshotter, SCRATCH, (root) => {
+      for (const name of ['etc', 'gone']) mkdirSync(join(root, name), { mode: 0o755 });
+      writeFileSync(join(root, 'etc', 'f'), 'x');
+    });
+    const middle = await step(snapshotter, base, (root) => {
+      chmodSync(join(root, 'etc'), 0o700);
+      rmSync(join(root, 'gone'), { recursive: true });
+    });
+    const use = (root: string) => {
+      writeFileSync(join(root, 'etc', 'passing'), 'x');
+      rmSync(join(root, 'etc', 'passing'));
+    };
+    const used = await step(snapshotter, middle, use);
+    assert.ok((await snapshotter.describe(used.layers[2]!)).empty);
+    assert.equal(await treeOf(snapshotter, used), ['etc/', 'etc/f x']);
+    const changed = await step(snapshotter, used, (root) => {
+      use(root);
+      chmodSync(join(root, 'etc'), 0o755);
+    });
+    assert.not((await snapshotter.describe(changed.layers[3]!)).empty);
+    const again = await step(snapshotter, changed, (root) => mkdirSync(join(root, 'gone')));
+    assert.equal(await treeOf(snapshotter, again), ['etc/', 'etc/f x', 'gone/']);
+    const anew = await step(snapshotter, again, (root) => {
+      rmSync(join(root, 'etc'), { recursive: true });
+      mkdirSync(join(root, 'etc'), { mode: 0o755 });
+    });
+    assert.equal(await treeOf(snapshotter, anew), ['etc/', 'gone/']);
+  });
+
   test('the description of a layer is kept', async ({ snapshotter, subject }) => {
     const one = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'x'));
     const info = await snapshotter.describe(one.layers[0]!);
