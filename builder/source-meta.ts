@@ -5,8 +5,6 @@ import { hostPlatform } from '../registry/platforms.ts';
 import { seal } from '../solver/llb/draft.ts';
 import type { SourceOp } from '../solver/llb/ops.ts';
 import { loadGraphs } from '../solver/load-graphs.ts';
-import type { Resolved } from '../solver/ops/git/resolved.ts';
-import type { StepSession } from '../solver/step-session.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Solving } from './solving.ts';
 import type { SourceMeta, WantedMeta } from './source-verifier.ts';
@@ -85,36 +83,29 @@ async function gitMeta(
   { gitObjects: areWanted }: WantedMeta,
   services: MetaServices,
 ): Promise<SourceMeta> {
-  const { readGitSource } = await import('../solver/ops/git/git-source.ts');
-  const { remote, ref, checksum } = readGitSource(source);
+  // Its key alone needs no look-up when the commit is given, and says nothing about the ref then.
   const session = await lookedUp(source, services);
-  const resolved = await session.found.refs.get(JSON.stringify([remote, ref, checksum]));
-  if (!resolved) return {};
+  const [{ gitObjects, resolveGit }, host] = await Promise.all([
+    import('../solver/ops/source-git.ts'),
+    gitHost(services),
+  ]);
+  const { progress, signal } = services.context;
+  const context = { progress, vertex: digestOf(''), signal, session, started: () => {} };
+  const resolved = await resolveGit(source, host, context);
   const { object, commit, name } = resolved;
   return {
     git: {
       ref: name ?? object,
       checksum: object,
       commitChecksum: commit === object ? undefined : commit,
-      ...(areWanted && (await objectsOf(source, resolved, session, services))),
+      ...(areWanted && (await gitObjects(source, resolved, host, context))),
     },
   };
 }
 
-async function objectsOf(
-  source: SourceOp,
-  resolved: Resolved,
-  session: StepSession,
-  { context: { engine, progress, signal } }: MetaServices,
-) {
-  const [{ gitObjects }, { openRemotes }] = await Promise.all([
-    import('../solver/ops/source-git.ts'),
-    import('./remotes.ts'),
-  ]);
-  const { git: host } = await openRemotes(engine).git();
-  const started = () => {};
-  const vertex = digestOf('');
-  return await gitObjects(source, resolved, host, { progress, vertex, signal, session, started });
+async function gitHost({ context: { engine } }: MetaServices) {
+  const { openRemotes } = await import('./remotes.ts');
+  return (await openRemotes(engine).git()).git;
 }
 
 async function httpMeta(source: SourceOp, services: MetaServices): Promise<SourceMeta> {

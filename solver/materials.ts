@@ -18,7 +18,10 @@ export type Material =
     }
   | {
       readonly kind: 'git';
+      /** The URL for git, which has no login. */
       readonly remote: string;
+      /** The same URL for people, with `xxxxx` in the place of a login that it had. */
+      readonly told: string;
       readonly ref: string | undefined;
       readonly commit: string;
     }
@@ -74,10 +77,12 @@ async function materialOf(
     case 'local':
       return { kind: 'local', name: rest };
     case 'git': {
-      const { readGitSource } = await import('./ops/git/git-source.ts');
-      const { remote, ref, checksum } = readGitSource(op.source);
+      const { pinned, readGitSource } = await import('./ops/git/git-source.ts');
+      const source = readGitSource(op.source);
+      const { remote, told, ref, checksum } = source;
       const resolved = await found.refs.get(JSON.stringify([remote, ref, checksum]));
-      return resolved && { kind: 'git', remote, ref, commit: resolved.commit };
+      const commit = resolved?.commit ?? pinned(source);
+      return commit === undefined ? undefined : { kind: 'git', remote, told, ref, commit };
     }
     case 'http':
     case 'https': {

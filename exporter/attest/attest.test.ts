@@ -120,12 +120,18 @@ function withoutRun({ predicate, ...statement }: any): unknown {
   return { ...statement, predicate: JSON.parse(text) };
 }
 
+const REPOSITORY = {
+  kind: 'git',
+  remote: 'https://git.example/r.git',
+  told: 'https://git.example/r.git',
+} as const;
+
 test('commits, downloads and layouts are listed with their digests', () => {
   const commit = 'a'.repeat(40);
   const said = provenance(MIN, FACTS, {
     edge: undefined,
     materials: [
-      { kind: 'git', remote: 'https://git.example/r.git', ref: 'main', commit },
+      { ...REPOSITORY, told: 'https://xxxxx:xxxxx@git.example/r.git', ref: 'main', commit },
       { kind: 'http', url: 'https://user:pw@files.example/a?token=t0k3n', digest: BUSYBOX },
       { kind: 'layout', name: `base@${BUSYBOX}`, platform: AMD64, digest: BUSYBOX },
     ],
@@ -133,7 +139,7 @@ test('commits, downloads and layouts are listed with their digests', () => {
   const { buildDefinition, runDetails } = JSON.parse(statementJson(said, [])).predicate;
   const sha256 = BUSYBOX.slice(7);
   assert.equal(buildDefinition.resolvedDependencies, [
-    { uri: 'https://git.example/r.git#main', digest: { sha1: commit } },
+    { uri: 'https://xxxxx:xxxxx@git.example/r.git#main', digest: { sha1: commit } },
     { uri: 'https://xxxxx:xxxxx@files.example/a', digest: { sha256 } },
     {
       uri: `pkg:oci/base?digest=${encodeURIComponent(BUSYBOX)}&platform=linux%2Famd64`,
@@ -150,7 +156,7 @@ test('a build of only a commit is complete, and without a network it is hermetic
     { ...FACTS, context: 'https://git.example/r.git#v1', locals: [] },
     {
       edge: undefined,
-      materials: [{ kind: 'git', remote: 'https://git.example/r.git', ref: 'v1', commit }],
+      materials: [{ ...REPOSITORY, ref: 'v1', commit }],
     },
   );
   const { buildDefinition, runDetails } = JSON.parse(JSON.stringify(body));

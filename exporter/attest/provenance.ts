@@ -223,8 +223,8 @@ function mapped(
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));
 }
 
-function gitUri({ remote, ref }: Extract<Material, { kind: 'git' }>): string {
-  return withoutLogin(ref === undefined ? remote : `${remote}#${ref}`);
+function gitUri({ told, ref }: Extract<Material, { kind: 'git' }>): string {
+  return withoutLogin(ref === undefined ? told : `${told}#${ref}`);
 }
 
 function gitDigest(commit: string): object {
@@ -238,7 +238,7 @@ function digestOfContext(
 ): object | undefined {
   if (context === undefined) return undefined;
   for (const material of materials) {
-    if (material.kind === 'git' && context.startsWith(material.remote))
+    if (material.kind === 'git' && withoutLogin(context).startsWith(withoutLogin(material.told)))
       return gitDigest(material.commit);
     if (material.kind === 'http' && context === material.url)
       return { sha256: hexOf(material.digest) };

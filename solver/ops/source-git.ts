@@ -5,7 +5,7 @@ import type { Op } from '../solver.ts';
 import type { StepSession } from '../step-session.ts';
 import { gitAuthorization } from './git/auth.ts';
 import { type Checkout, checkOut } from './git/checkout.ts';
-import { type GitSource, readGitSource } from './git/git-source.ts';
+import { type GitSource, pinned, readGitSource } from './git/git-source.ts';
 import { cloneInto } from './git/gitdir.ts';
 import type { GitHost } from './git/host.ts';
 import { withObject } from './git/mirror.ts';
@@ -24,26 +24,21 @@ export interface SourceGitWorld {
 /**
  * The op of a git source: the files of one commit. Its key is made of the commit and the options.
  * The remote is not part of it, because a commit has the same files everywhere. A branch or tag is
- * looked up once per build. The full id of a commit needs no network for its key.
+ * looked up once per build. The full id of a commit needs no network for its key, beside a ref
+ * neither: files that are known by this id are used without a look-up of the ref.
  */
 export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult> {
   const source = readGitSource(op);
-  const resolve = async (context: SourceContext): Promise<Resolved> => {
-    const id = JSON.stringify([source.remote, source.ref, source.checksum]);
-    const { refs } = context.session.found;
-    const before = refs.get(id);
-    const known = before && (await before.catch(() => undefined));
-    if (known) return known;
-    const resolving = rightsOf(source, context.session).then((rights) =>
-      resolveRef(source, gitFor(source, rights, world.git, context)),
-    );
-    refs.set(id, resolving);
-    return await resolving;
-  };
+  const resolve = (context: SourceContext) => lookUp(source, world.git, context);
   return {
     resource: 'network',
     async cacheMap(signal, report) {
-      const resolved = await resolve(contextOfCacheMap(signal, report));
+      const id = pinned(source);
+      // Whether the ref is that commit is asked when its files are fetched.
+      const resolved =
+        id === undefined
+          ? await resolve(contextOfCacheMap(signal, report))
+          : { object: id, commit: id, name: undefined };
       return { parts: keyParts(source, resolved), inputs: [], volatile: false };
     },
     async run(_inputs, runContext) {
@@ -62,6 +57,28 @@ export function sourceGitOp(op: SourceOp, world: SourceGitWorld): Op<BuildResult
       return [{ kind: 'snapshot', snapshot: await active.commit() }];
     },
   };
+}
+
+/** What the ref of a git source points to. It is looked up once per build. */
+export async function resolveGit(
+  op: SourceOp,
+  host: GitHost,
+  context: SourceContext,
+): Promise<Resolved> {
+  return await lookUp(readGitSource(op), host, context);
+}
+
+async function lookUp(source: GitSource, host: GitHost, context: SourceContext): Promise<Resolved> {
+  const id = JSON.stringify([source.remote, source.ref, source.checksum]);
+  const { refs } = context.session.found;
+  const before = refs.get(id);
+  const known = before && (await before.catch(() => undefined));
+  if (known) return known;
+  const resolving = rightsOf(source, context.session).then((rights) =>
+    resolveRef(source, gitFor(source, rights, host, context)),
+  );
+  refs.set(id, resolving);
+  return await resolving;
 }
 
 /**

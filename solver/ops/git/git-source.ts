@@ -7,6 +7,8 @@ import { refuseUnread } from '../unread-attributes.ts';
 export interface GitSource {
   /** The URL for git. An http URL has no user and password. */
   readonly remote: string;
+  /** The remote for provenance: `xxxxx` stands for a user and for a password, as in BuildKit. */
+  readonly told: string;
   /** The Authorization header for the login in the URL, if it had one. */
   readonly login: string | undefined;
   /** The ref as it is written; undefined for the default branch. */
@@ -81,13 +83,13 @@ export function isSsh(remote: string): boolean {
  * it may look like an option of git or ssh. A login in an http URL is separated, because everybody
  * can read the arguments of git. Throws KILN_GIT_URL.
  */
-export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
+export function remoteOf(url: string): Pick<GitSource, 'remote' | 'told' | 'login'> {
   const bad = (why: string) =>
     new KilnError('KILN_GIT_URL', `${JSON.stringify(withoutUserinfo(url))} ${why}`, {
       hint: 'write https://HOST/PATH.git or git@HOST:PATH',
     });
   if (/[\0-\x20\x7f]/.test(url)) throw bad('has a character that is not allowed in a URL');
-  if (SCP.test(url)) return { remote: url, login: undefined };
+  if (SCP.test(url)) return withoutLogin(url);
   if (!TRANSPORT.test(url)) throw bad('does not use http, https, git or ssh');
   if (!URL.canParse(url)) throw bad('is not a URL');
   const parsed = new URL(url);
@@ -95,12 +97,23 @@ export function remoteOf(url: string): Pick<GitSource, 'remote' | 'login'> {
   // option of the program on the other side.
   if (/^-/.test(parsed.hostname) || /^(-|%2d)/i.test(parsed.username) || parsed.hostname === '')
     throw bad('has no valid host');
-  if (!/^https?:/.test(url)) return { remote: withoutPassword(parsed, url), login: undefined };
-  if (parsed.username === '' && parsed.password === '') return { remote: url, login: undefined };
-  const login = [parsed.username, parsed.password].map(decodeURIComponent).join(':');
+  if (!/^https?:/.test(url)) return withoutLogin(withoutPassword(parsed, url));
+  const { username, password } = parsed;
+  if (username === '' && password === '') return withoutLogin(url);
+  const login = [username, password].map(decodeURIComponent).join(':');
+  if (username !== '') parsed.username = MASK;
+  if (password !== '') parsed.password = MASK;
+  const told = parsed.href;
   parsed.username = '';
   parsed.password = '';
-  return { remote: parsed.href, login: `basic ${Buffer.from(login).toString('base64')}` };
+  const remote = parsed.href;
+  return { remote, told, login: `basic ${Buffer.from(login).toString('base64')}` };
+}
+
+const MASK = 'xxxxx';
+
+function withoutLogin(remote: string): Pick<GitSource, 'remote' | 'told' | 'login'> {
+  return { remote, told: remote, login: undefined };
 }
 
 /**
@@ -145,6 +158,15 @@ function checkedRef(ref: string): string {
       },
     );
   return ref;
+}
+
+/**
+ * The full id that says which files these are, whatever the ref means now. With its .git directory,
+ * a tree has the name of its ref, too, so that the ref matters.
+ */
+export function pinned({ checksum, keepGitDir, subdir }: GitSource): string | undefined {
+  if (checksum === undefined || !isCommitId(checksum)) return undefined;
+  return keepGitDir && subdir === '' ? undefined : checksum;
 }
 
 /** True for the full id of a commit: SHA-1 or SHA-256. */

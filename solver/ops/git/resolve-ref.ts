@@ -23,24 +23,16 @@ export async function resolveRef(source: GitSource, git: Git): Promise<Resolved>
   );
 }
 
-/** A commit that is named without a ref is itself what is wanted. */
+/**
+ * A commit that is named without a ref is itself what is wanted. The beginning of an id finds no
+ * commit: it is compared with the default branch.
+ */
 async function found(source: GitSource, git: Git): Promise<Resolved> {
   const { ref, checksum, byCommit } = source;
   if (byCommit && checksum !== undefined && isCommitId(checksum)) return itself(checksum);
   if (ref !== undefined) return isCommitId(ref) ? itself(ref) : await named(source, ref, git);
-  if (checksum === undefined) return await defaultBranch(source, git);
-  return isCommitId(checksum) ? itself(checksum) : await abbreviated(source, checksum, git);
-}
-
-/** The default branch, or else the ref whose commit begins with these digits. */
-async function abbreviated(source: GitSource, digits: string, git: Git): Promise<Resolved> {
-  const tip = await defaultBranch(source, git);
-  if (tip.commit.startsWith(digits)) return tip;
-  const lines = await listRemote(git, source.remote, [], ['refs/*']);
-  const names = new Map(lines.filter(([id]) => id.startsWith(digits)));
-  const [name, ...others] = names.values();
-  if (name === undefined || others.length > 0) return tip;
-  return await named(source, name.replace(/\^\{\}$/, ''), git);
+  if (checksum !== undefined && isCommitId(checksum)) return itself(checksum);
+  return await defaultBranch(source, git);
 }
 
 function itself(id: string): Resolved {
