@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, symlinkSync, utimesSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -114,6 +115,26 @@ target "app" {
   const baked = await serve.buildx(['bake', '--progress=plain'], { cwd: context });
   assert.match(baked.stderr, /^#\d+ [\d.]+ base\n#\d+ [\d.]+ base$/m);
   assert.match((await serve.buildx(['prune', '--all', '--force'])).stdout, /Total:\s+[1-9]/);
+});
+
+test('devices and pipes of a result come back as what they are', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  const nodes = 'mknod null c 1 3; mknod large c 10 300; mknod loop b 7 5; mkfifo pipe';
+  const context = rig.write('c', {
+    Dockerfile: `FROM busybox AS made\nWORKDIR /n\nRUN ${nodes}\nFROM scratch\nCOPY --from=made /n /\n`,
+  });
+  await serve.build(['-o', 'out', context]);
+  const told = execFileSync('stat', ['-c', '%n %F %t %T', 'large', 'loop', 'null', 'pipe'], {
+    cwd: rig.path('out'),
+    encoding: 'utf8',
+  });
+  assert.equal(told.trim().split('\n'), [
+    'large character special file a 12c',
+    'loop block special file 7 5',
+    'null character special file 1 3',
+    'pipe fifo 0 0',
+  ]);
 });
 
 test('a Dockerfile or an archive on standard input is built', async () => {

@@ -36,6 +36,8 @@ export interface FileStat {
   readonly modTime: bigint;
   /** Where a symbolic link leads, or of which earlier file this is another name. */
   readonly linkname: string;
+  /** The number of a device that is sent. What clients tell of devices is not read. */
+  readonly device?: { readonly major: number; readonly minor: number } | undefined;
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -55,6 +57,8 @@ const STAT_FIELD = {
   size: 5,
   modTime: 6,
   linkname: 7,
+  major: 8,
+  minor: 9,
   xattrs: 10,
 } as const;
 const NO_DATA = new Uint8Array();
@@ -145,6 +149,8 @@ function writeStat(out: MessageWriter, told: FileStat): void {
   writeInt(out, STAT_FIELD.size, told.size);
   writeInt(out, STAT_FIELD.modTime, told.modTime);
   writeText(out, STAT_FIELD.linkname, told.linkname);
+  writeInt(out, STAT_FIELD.major, told.device?.major ?? 0);
+  writeInt(out, STAT_FIELD.minor, told.device?.minor ?? 0);
   writeMap(out, STAT_FIELD.xattrs, Object.fromEntries(told.xattrs), (entry, value) =>
     writeBytes(entry, 2, value),
   );
