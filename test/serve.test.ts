@@ -122,7 +122,12 @@ test('devices and pipes of a result come back as what they are', async () => {
   const { rig } = serve;
   const nodes = 'mknod null c 1 3; mknod large c 10 300; mknod loop b 7 5; mkfifo pipe';
   const context = rig.write('c', {
-    Dockerfile: `FROM busybox AS made\nWORKDIR /n\nRUN ${nodes}\nFROM scratch\nCOPY --from=made /n /\n`,
+    Dockerfile: `FROM busybox AS made
+WORKDIR /n
+RUN ${nodes}
+FROM scratch
+COPY --from=made /n /
+`,
   });
   await serve.build(['-o', 'out', context]);
   const told = execFileSync('stat', ['-c', '%n %F %t %T', 'large', 'loop', 'null', 'pipe'], {
