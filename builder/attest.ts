@@ -34,6 +34,8 @@ export interface AttestedBuild {
   readonly returned: ReadonlyMap<BuiltTarget, ReturnedPredicates>;
   /** The trees that Kiln's own SBOM tells besides the result, by their names. */
   readonly scanned: ReadonlyMap<BuiltTarget, ReadonlyMap<string, Snapshot>>;
+  /** What the engine adds to the environment that provenance tells. */
+  readonly environment: Readonly<Record<string, unknown>> | undefined;
   /** Milliseconds since 1970. */
   readonly started: number;
   /** Milliseconds since 1970. */
@@ -136,7 +138,8 @@ function shortList(paths: readonly string[]): string {
   return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
-function factsOf({ request, id, dockerfile, started, finished }: AttestedBuild): BuildFacts {
+function factsOf(build: AttestedBuild): BuildFacts {
+  const { request, id, dockerfile, environment, started, finished } = build;
   const { epoch, context } = request;
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   return {
@@ -149,6 +152,7 @@ function factsOf({ request, id, dockerfile, started, finished }: AttestedBuild):
     vcs: vcsOf(request),
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),
+    environment,
     invocation: fixed === undefined ? id : undefined,
     started: fixed ?? started,
     finished: fixed ?? finished,

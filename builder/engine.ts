@@ -103,6 +103,8 @@ export interface EngineSettings {
   readonly stepWorker?: ((services: StoreServices, local: () => Worker) => StepWorker) | undefined;
   /** The network that a step gets when its own network cannot be set up. */
   readonly networkFallback: () => Promise<NetworkFallback>;
+  /** What provenance tells about this builder, beside its platform. */
+  readonly provenanceEnv?: Readonly<Record<string, unknown>> | undefined;
 }
 
 export type StepWorker = Worker & Partial<AsyncDisposable>;

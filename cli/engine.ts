@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import { type Engine, openEngine } from '../builder/engine.ts';
+import { type Engine, type EngineSettings, openEngine } from '../builder/engine.ts';
 import { proxySettings } from '../registry/proxy.ts';
 import { shareArena } from '../snapshotter/sys/arenas.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
@@ -18,14 +18,15 @@ import { VERSION } from './version.ts';
 
 /**
  * Opens the engine of this process. The environment and kiln.toml decide where its store is and how
- * it reaches registries, proxies and git. Starts no thread and mounts nothing yet. The caller
- * disposes it.
+ * it reaches registries, proxies and git. `more` is what only a server knows. Starts no thread and
+ * mounts nothing yet. The caller disposes it.
  */
-export function openLocalEngine(): Engine {
+export function openLocalEngine(more: Pick<EngineSettings, 'provenanceEnv'> = {}): Engine {
   const { env } = process;
   const root = ownStoreRoot();
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
   const engine = openEngine({
+    ...more,
     root,
     worker: workerEntry(),
     threads: Math.max(2, availableParallelism()),

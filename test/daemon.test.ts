@@ -29,6 +29,7 @@ test('every flag of buildkitd is accepted; ignored flags and keys are named', as
     'buildkitd.toml': `
 debug = true
 insecure-entitlements = ["network.host"]
+provenanceEnvDir = "${rig.path('provenance.d')}"
 [grpc]
   address = ["unix://${rig.path('from-file.sock')}"]
 [worker.oci]

@@ -20,6 +20,7 @@ import { type Command, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { configPath } from '../config-path.ts';
 import { kilnSocket } from '../daemon/default-socket.ts';
+import { PROVENANCE_DIRECTORY, readProvenanceEnv } from '../daemon/provenance-env.ts';
 import { readServerConfig, type ServerConfig } from '../daemon/server-config.ts';
 import { declareServer, type ServerFlags, unusedFlags } from '../daemon/server-flags.ts';
 import { groupId } from '../daemon/socket-group.ts';
@@ -64,7 +65,8 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
   for (const address of addresses)
     if (address.kind === 'unix') makeDirectory(dirname(address.path));
   const traces = traceCollector(process.env);
-  await using engine = openLocalEngine();
+  const provenanceEnv = readProvenanceEnv(config.provenanceEnvDir ?? PROVENANCE_DIRECTORY);
+  await using engine = openLocalEngine({ provenanceEnv });
   setLogLimits(engine.store.logs, config.history);
   using cancel = cancelOnSignals();
   const ended = Promise.withResolvers<void>();

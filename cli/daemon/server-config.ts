@@ -14,6 +14,8 @@ export interface ServerConfig {
   readonly entitlements: readonly string[];
   /** How long builds stay in the history. Undefined when the file does not say it. */
   readonly history: LogLimits | undefined;
+  /** The directory with what provenance tells about the builder. */
+  readonly provenanceEnvDir?: string | undefined;
   /** What clients are told about the worker, beside what Kiln says. */
   readonly labels: Readonly<Record<string, string>>;
   /** The keys of the file that Kiln does not read, such as `worker.oci.snapshotter`. */
@@ -25,6 +27,7 @@ export interface ServerConfig {
  *
  *     root = "/var/lib/kiln"
  *     insecure-entitlements = ["network.host"]
+ *     provenanceEnvDir = "/etc/buildkit/provenance.d"
  *     [grpc]
  *       address = ["unix:///run/kiln/buildkitd.sock", "tcp://0.0.0.0:1234"]
  *       gid = 998
@@ -56,6 +59,7 @@ export async function readServerConfig(path: string): Promise<ServerConfig> {
       tlsCa: word(tls, 'ca'),
       entitlements: words(file, 'insecure-entitlements'),
       history: historyLimits(file),
+      provenanceEnvDir: word(file, 'provenanceEnvDir'),
       labels: labelsOf(file),
       unread: keysOf(file).filter((key) => !READ.some((pattern) => pattern.test(key))),
     };
@@ -69,7 +73,7 @@ const INVALID = {
 
 /** The keys that Kiln reads, here or where a build needs them. */
 const READ: readonly RegExp[] = [
-  /^(root|insecure-entitlements|grpc\.(address|gid|tls\.(cert|key|ca)))$/,
+  /^(root|insecure-entitlements|provenanceEnvDir|grpc\.(address|gid|tls\.(cert|key|ca)))$/,
   /^history\.(maxAge|maxEntries)$/,
   /^registry\./,
   /^emulators\./,

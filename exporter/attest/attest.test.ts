@@ -173,6 +173,19 @@ test('a build of only a commit is complete, and without a network it is hermetic
   });
 });
 
+test('what a server adds about itself is beside the platform of the builder', () => {
+  const facts = { ...FACTS, environment: { runner: { name: 'r1' } } };
+  const target = { edge: undefined, materials: [] };
+  const said = (version: 'v1' | 'v0.2') =>
+    JSON.parse(JSON.stringify(provenance({ ...MIN, version }, facts, target).body));
+  const { runner, builderPlatform } = said('v1').buildDefinition.internalParameters;
+  assert.equal([runner, builderPlatform], [{ name: 'r1' }, 'linux/amd64']);
+  assert.equal(said('v0.2').invocation.environment, {
+    platform: 'linux/amd64',
+    runner: { name: 'r1' },
+  });
+});
+
 test('package URLs', () => {
   assert.is(
     imagePurl('docker', parseReference('localhost:5000/team/app:1'), AMD64),

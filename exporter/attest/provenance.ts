@@ -28,6 +28,8 @@ export interface BuildFacts {
   /** The names of the directories that the caller provided. */
   readonly locals: readonly string[];
   readonly buildPlatform: Platform;
+  /** What is told about the builder beside its platform. */
+  readonly environment?: Readonly<Record<string, unknown>> | undefined;
   /** The id of this run. Absent when the same inputs are to give the same bytes. */
   readonly invocation: string | undefined;
   /** Milliseconds since 1970. */
@@ -129,6 +131,7 @@ function bodyV1({ builderId, reproducible }: ProvenanceOptions, facts: Facts): o
       internalParameters: {
         buildConfig: graph && { llbDefinition: graph.llbDefinition },
         builderPlatform: formatPlatform(build.buildPlatform),
+        ...build.environment,
       },
     },
     runDetails: {
@@ -158,7 +161,7 @@ function bodyV02({ builderId, reproducible }: ProvenanceOptions, facts: Facts): 
     invocation: {
       configSource: { ...configSource, entryPoint: build.dockerfile.name },
       parameters: facts.request,
-      environment: { platform: formatPlatform(build.buildPlatform) },
+      environment: { platform: formatPlatform(build.buildPlatform), ...build.environment },
     },
     buildConfig: graph && { llbDefinition: graph.llbDefinition },
     metadata: {
