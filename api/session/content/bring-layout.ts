@@ -82,7 +82,8 @@ export async function bringLayout(
     const manifests = [{ mediaType, digest, size: bytes.byteLength }];
     writeFileSync(join(root, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
     writeFileSync(join(root, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
-    return { path: root, remembered: true, [Symbol.dispose]: () => borrowed[Symbol.dispose]() };
+    const { remembered } = borrowed;
+    return { path: root, remembered, [Symbol.dispose]: () => borrowed[Symbol.dispose]() };
   } catch (error) {
     borrowed[Symbol.dispose]();
     throw error;
@@ -103,7 +104,7 @@ export async function bringOneBlob(
     await bringBlob(session, storeId, { digest, size: MAX_BLOB }, path, signal);
     return {
       path: borrowed.root,
-      remembered: true,
+      remembered: borrowed.remembered,
       [Symbol.dispose]: () => borrowed[Symbol.dispose](),
     };
   } catch (error) {

@@ -51,10 +51,10 @@ export async function bringDirectory(
       copy.abandon();
     }
     const list = copy.finish();
-    if (list) writeKnownFiles(borrowed.known, list);
+    if (list && borrowed.remembered) writeKnownFiles(borrowed.known, list);
     return {
       path: borrowed.root,
-      remembered: true,
+      remembered: borrowed.remembered,
       received: copy.received,
       version: (list ?? before ?? NO_FILES).version,
       [Symbol.dispose]: () => borrowed[Symbol.dispose](),

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { randomOf } from '../../../base/testing/random.ts';
@@ -278,6 +279,18 @@ test('two builds of one directory at once have copies of their own', async () =>
   const second = await brought([{ path: 'f', text: 'two' }]);
   assert.is.not(second.path, first.path);
   assert.is(readFileSync(join(first.path, 'f'), 'utf8'), 'one');
+});
+
+test('of a client that cannot be known again nothing is kept', async () => {
+  const { session } = testClient([{ path: 'f', text: 'one' }]);
+  const stranger = { ...session, sharedKey: '' };
+  const found = await bringDirectory(stranger, 'context', WHOLE, store, signal);
+  assert.is(readFileSync(join(found.path, 'f'), 'utf8'), 'one');
+  assert.is(found.remembered, false);
+  found[Symbol.dispose]();
+  // The files are removed without keeping the thread.
+  while (existsSync(found.path)) await setImmediate();
+  assert.equal([readdirSync(place), readdirSync(store.root)], [['store'], []]);
 });
 
 test('hostile clients are refused, and leave nothing outside their copy', async () => {
