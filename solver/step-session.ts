@@ -55,6 +55,11 @@ export interface StepSession extends AsyncDisposable {
    */
   readonly directory: (name: string, wanted: WantedFiles) => Promise<DirectoryResult | undefined>;
   /**
+   * What the client uploads at a URL of UPLOADS (ops/http/uploaded.ts), such as a context on its
+   * standard input. Undefined for more than `max` bytes. Absent when the caller is no client.
+   */
+  readonly upload?: ((url: string, max: number) => Promise<Buffer | undefined>) | undefined;
+  /**
    * The absolute path of the OCI layout to which sources refer by this name, with at least the
    * image of that digest.
    */

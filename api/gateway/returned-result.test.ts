@@ -281,6 +281,14 @@ test("platforms and configs of a result are refused in BuildKit's words", async 
     await told(config({ architecture: 'amd64', os: '' })),
     /os and architecture must be specified together/,
   );
+  // What the list of platforms says need not be in the config.
+  await export_({
+    result: ref,
+    metadata: {
+      ...platforms({ Platforms: [{ ID: 'a', Platform: { os: 'linux', architecture: 'amd64' } }] }),
+      ...config({ architecture: '', os: 'linux' }),
+    },
+  });
 });
 
 test('a map of results with one entry has an index, and annotations of one', async () => {

@@ -181,7 +181,8 @@ function configIn(metadata: Result['metadata'], name: string): ImageConfig | und
   if (Buffer.from(bytes).toString().trim() === 'null')
     throw new KilnError('KILN_CONFIG_INVALID', 'invalid null image config for export');
   const { rootfs: _, ...config } = parseConfig(bytes, `${name} of the result`);
-  if ((config.os === '') !== (config.architecture === ''))
+  // Without a list of platforms the config says which one it is.
+  if (!Object.hasOwn(metadata, PLATFORMS) && (config.os === '') !== (config.architecture === ''))
     throw new KilnError(
       'KILN_CONFIG_INVALID',
       'invalid image config: os and architecture must be specified together',

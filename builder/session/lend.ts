@@ -69,6 +69,9 @@ export async function lendToSteps(
       const memory = remembered && { memory: path, version };
       return { kind: 'directory', root: path, received, ...memory };
     },
+    ...(session.id !== undefined && {
+      upload: async (url: string, max: number) => await session.input(max, url),
+    }),
     async layout(name, digest) {
       const found = layouts.get(name);
       if (found !== undefined || digest === undefined || session.id === undefined) return found;

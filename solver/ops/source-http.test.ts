@@ -16,7 +16,6 @@ import { type SourceHttpWorld, sourceHttpOp } from './source-http.ts';
 
 /** Old enough to identify a version: see RFC 9110, 8.8.2.2. */
 const MODIFIED = 'Thu, 01 Jan 2009 00:00:10 GMT';
-const NO_SECRETS = async () => undefined;
 
 /** A store that several builds use. Each build has its own fetcher and session. */
 class Store implements Disposable {
@@ -25,7 +24,7 @@ class Store implements Disposable {
 
   async build<T>(
     body: (build: Build) => Promise<T>,
-    secret: StepSession['secret'] = NO_SECRETS,
+    lent: Parameters<typeof stepSession>[0] = {},
   ): Promise<T> {
     const retry = { ...DEFAULT_RETRY, wait: async () => {} };
     await using fetcher = createFetcher({ proxies: { none: [] }, retry });
@@ -34,7 +33,7 @@ class Store implements Disposable {
       save: (id: string, file: FetchedFile) => void this.fetched.set(id, file),
     };
     return await body(
-      new Build({ snapshotter: this.snapshotter, fetcher, fetched }, stepSession({ secret })),
+      new Build({ snapshotter: this.snapshotter, fetcher, fetched }, stepSession(lent)),
     );
   }
 
@@ -389,7 +388,7 @@ http('a secret named after the host is sent as the Authorization header', async 
     asked.push(id);
     return id === 'HTTP_AUTH_TOKEN_127.0.0.1' ? Buffer.from('token\n') : undefined;
   };
-  const key = await store.build((build) => build.key(urlOf(server)), secret);
+  const key = await store.build((build) => build.key(urlOf(server)), { secret });
   assert.is(headers(server, 0).authorization, 'Bearer token');
   assert.not.match(key, /token/);
   assert.equal(asked, ['HTTP_AUTH_TOKEN_127.0.0.1']);
@@ -422,6 +421,33 @@ http('a cancelled download rejects and leaves no layer behind', async () => {
     assert.is(error.code, 'KILN_CANCELLED');
   });
   assert.is(store.fetched.size, 0);
+});
+
+http('what a client uploads is asked of the client, and has the key of its bytes', async () => {
+  using store = new Store();
+  const asked: string[] = [];
+  const upload = async (url: string) => {
+    asked.push(url);
+    return Buffer.from('an archive');
+  };
+  const url = 'http://buildkit-session/1234';
+  const attrs = { 'http.filename': 'context' };
+  const key = store.build((build) => build.key(url, attrs), { upload });
+  assert.match(await key, digestOf('an archive'));
+  assert.equal(asked, [url]);
+  // Another upload may have other bytes, so the next build asks again. A pipe is read once.
+  await store.build(
+    async (build) => {
+      await build.key(url, attrs);
+      assert.match(store.list(await build.run(url, attrs)).join(), /context/);
+    },
+    { upload },
+  );
+  assert.is(asked.length, 2);
+  const error = await failure(
+    store.build((build) => build.run(url, attrs), { upload: async () => undefined }),
+  );
+  assert.is(error.code, 'KILN_HTTP_BODY');
 });
 
 http.run();

@@ -12,6 +12,7 @@ import { byteStatus } from './http/byte-status.ts';
 import { fileName } from './http/file-name.ts';
 import { type HttpSource, readHttpSource, requestId } from './http/http-source.ts';
 import { receive } from './http/receive.ts';
+import { UPLOADS, uploaded } from './http/uploaded.ts';
 import { contextOfCacheMap, contextOfRun, type SourceContext } from './source-context.ts';
 
 /** The services that http sources use. */
@@ -81,6 +82,9 @@ async function request(
   world: SourceHttpWorld,
   context: SourceContext,
 ): Promise<Answer> {
+  const { upload } = context.session;
+  if (upload && source.url.host === UPLOADS)
+    return await received(await uploaded(source.url, upload), source, world, context);
   const remembered = usable(world.fetched.find(id), source, world.snapshotter);
   if (remembered && source.checksum !== undefined) return remembered;
   const login = await authorization(source, context.session.secret);
@@ -99,25 +103,31 @@ async function request(
       await discard(response);
       return remembered;
     }
-    context.started();
-    const filename = fileName(source.url, source.filename, header(response, 'content-disposition'));
-    const { digest, snapshot } = await receive(
-      response,
-      source,
-      filename,
-      world.snapshotter,
-      byteStatus(context, filename),
-    );
-    const file = {
-      digest,
-      filename,
-      etag: header(response, 'etag'),
-      modified: header(response, 'last-modified'),
-    };
+    const { file, snapshot } = await received(response, source, world, context);
     if (file.etag !== undefined || isStrong(response))
       world.fetched.save(id, { ...file, layers: snapshot.layers });
     return { file, snapshot };
   });
+}
+
+/** The file of a response, as the only one of a new layer. */
+async function received(
+  response: HttpResponse,
+  source: HttpSource,
+  world: SourceHttpWorld,
+  context: SourceContext,
+): Promise<Answer> {
+  context.started();
+  const filename = fileName(source.url, source.filename, header(response, 'content-disposition'));
+  const { digest, snapshot } = await receive(
+    response,
+    source,
+    filename,
+    world.snapshotter,
+    byteStatus(context, filename),
+  );
+  const [etag, modified] = [header(response, 'etag'), header(response, 'last-modified')];
+  return { file: { digest, filename, etag, modified }, snapshot };
 }
 
 /**
