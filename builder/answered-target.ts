@@ -10,6 +10,8 @@ export interface AnsweredTarget extends TargetResult {
    * target in an output that is a tree.
    */
   readonly id?: string | undefined;
+  /** True when a client made its graph, and no frontend that the server knows. */
+  readonly isGraph?: boolean | undefined;
   /** Nothing says which platform it is of. So it cannot be exported beside others. */
   readonly isUnmapped?: boolean | undefined;
 }

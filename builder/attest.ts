@@ -34,6 +34,8 @@ export interface AttestedBuild {
   readonly returned: ReadonlyMap<BuiltTarget, ReturnedPredicates>;
   /** The trees that Kiln's own SBOM tells besides the result, by their names. */
   readonly scanned: ReadonlyMap<BuiltTarget, ReadonlyMap<string, Snapshot>>;
+  /** True when a client returned the result. */
+  readonly isDriven: boolean;
   /** What the engine adds to the environment that provenance tells. */
   readonly environment: Readonly<Record<string, unknown>> | undefined;
   /** Milliseconds since 1970. */
@@ -93,12 +95,14 @@ export async function attest(
   }
   if (asked.provenance) {
     const { provenance } = await import('../exporter/attest/provenance.ts');
-    const { edge, attestations = [] } = build.results.get(target) ?? {};
+    const { edge, attestations = [], isGraph } = build.results.get(target) ?? {};
     // A scanner is a part of the build, too.
     const edges = [edge, ...attestations.map((attestation) => attestation.edge)];
     const materials = await materialsOf(edges, build.platform, build.session);
     const { inlineOnly } = asked.provenance;
-    const made = provenance(asked.provenance, factsOf(build), { edge, materials, layers });
+    const facts = factsOf(build);
+    const told = isGraph && build.isDriven ? ofGraph(facts, build.session.found.locals) : facts;
+    const made = provenance(asked.provenance, told, { edge, materials, layers });
     predicates.push({ ...made, inlineOnly });
   }
   return predicates;
@@ -143,6 +147,7 @@ function factsOf(build: AttestedBuild): BuildFacts {
   const { epoch, context } = request;
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   return {
+    frontend: 'dockerfile.v0',
     dockerfile: {
       name: basename(dockerfileName(request.dockerfile) ?? 'Dockerfile'),
       text: dockerfile.text,
@@ -156,6 +161,20 @@ function factsOf(build: AttestedBuild): BuildFacts {
     invocation: fixed === undefined ? id : undefined,
     started: fixed ?? started,
     finished: fixed ?? finished,
+  };
+}
+
+/** Of a graph that a client made, the server knows neither the frontend nor its options. */
+function ofGraph(facts: BuildFacts, locals: ReadonlySet<string>): BuildFacts {
+  return {
+    ...facts,
+    frontend: undefined,
+    dockerfile: undefined,
+    context: undefined,
+    args: {},
+    vcs: undefined,
+    // Its client may have read some of them, such as that of the Dockerfile, to make the graph.
+    locals: [...locals].sort(),
   };
 }
 

@@ -133,6 +133,7 @@ export async function solveBuild(
     platform: solving.worker.platforms[0],
     session: solving.session,
     dockerfile: dockerfile ?? { name: 'Dockerfile', text: '' },
+    isDriven: answer !== askFrontend,
     environment: given.engine.settings.provenanceEnv,
     started,
     finished: Date.now(),

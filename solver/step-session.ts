@@ -170,6 +170,8 @@ export interface FoundSources {
   readonly refs: Map<string, Promise<Resolved>>;
   /** Files fetched by http. The map's key is `requestId` (ops/http/http-source.ts). */
   readonly answers: Map<Digest, Promise<Answer>>;
+  /** The names of the directories that graphs of the build read. */
+  readonly locals: Set<string>;
 }
 
 const sessions = new WeakSet<object>();
@@ -187,7 +189,7 @@ export function stepSession(what: StepSessionOptions = {}): StepSession {
     sshSocket: async () => undefined,
     gitAgent: async () => undefined,
     directory: async () => undefined,
-    found: { refs: new Map(), answers: new Map() },
+    found: { refs: new Map(), answers: new Map(), locals: new Set() },
     layout: async () => undefined,
     layoutBlob: async () => undefined,
     registry: {},

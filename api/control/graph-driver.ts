@@ -19,7 +19,7 @@ export function graphDriver(request: SolveRequest, asked: BuildRequest): BuildDr
   const config = configOf(request) ?? plainConfig(platform);
   return async () => ({
     request: asked,
-    targets: [{ platform, edge, config }],
+    targets: [{ platform, edge, config, isGraph: true }],
     dockerfile: undefined,
   });
 }

@@ -60,6 +60,7 @@ export function returnedTargets(result: Result, refs: Refs, hasOutputs = false):
       ...(scanned && { scanned }),
       ...(attestations.length > 0 && { attestations }),
       ...(name !== ONLY && name !== formatPlatformInFull(platform) && { id: name }),
+      ...(ref && !ref.target && { isGraph: true }),
       ...(id !== ONLY && !mapped && !ref?.target && { isUnmapped: true }),
     };
   });

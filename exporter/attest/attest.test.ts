@@ -22,6 +22,7 @@ const MIN: ProvenanceOptions = {
   inlineOnly: false,
 };
 const FACTS: BuildFacts = {
+  frontend: 'dockerfile.v0',
   dockerfile: { name: 'Dockerfile', text: golden('Dockerfile') },
   context: undefined,
   args: { 'build-arg:X': 'hello', 'force-network-mode': 'host', 'no-cache': '' },
@@ -170,6 +171,21 @@ test('a build of only a commit is complete, and without a network it is hermetic
   assert.equal(runDetails.metadata.buildkit_completeness, {
     request: false,
     resolvedDependencies: true,
+  });
+});
+
+test('of a graph that a client made nothing is said of a frontend', () => {
+  const facts = { ...FACTS, frontend: undefined, dockerfile: undefined, args: {}, locals: ['src'] };
+  const commit = 'c'.repeat(40);
+  const target = { edge: undefined, materials: [{ ...REPOSITORY, ref: 'v1', commit }] };
+  const said = JSON.parse(JSON.stringify(provenance({ ...MIN, mode: 'max' }, facts, target).body));
+  assert.equal(said.buildDefinition.externalParameters, {
+    configSource: {},
+    request: { locals: [{ name: 'src' }] },
+  });
+  assert.equal(said.runDetails.metadata.buildkit_completeness, {
+    request: false,
+    resolvedDependencies: false,
   });
 });
 

@@ -1,4 +1,5 @@
 import { hexOf } from '../../base/digest.ts';
+import type { SourceText } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { redactUrl } from '../../base/redact.ts';
@@ -14,8 +15,10 @@ import { stepLayers } from './step-layers.ts';
 
 /** The request of a build, and its result. */
 export interface BuildFacts {
-  /** The Dockerfile: its name in its context, and its text. */
-  readonly dockerfile: { readonly name: string; readonly text: string };
+  /** The name of the frontend. Undefined when nobody knows what made the graph. */
+  readonly frontend: string | undefined;
+  /** The Dockerfile: its name in its context, and its text. Undefined with the frontend. */
+  readonly dockerfile: { readonly name: string; readonly text: string } | undefined;
   /** The URL of the context, if it is at a URL. */
   readonly context: string | undefined;
   /**
@@ -89,7 +92,9 @@ function collect(
   const args = Object.entries(build.args)
     .filter(([name]) => mode === 'max' || !PRIVATE_ARGS.test(name))
     .map(([name, value]) => [name, withoutLogin(address(value, mode))] as const);
-  const local = materials.some(({ kind }) => kind === 'local') || build.context === undefined;
+  const local =
+    materials.some(({ kind }) => kind === 'local') ||
+    (build.frontend === undefined ? build.locals.length > 0 : build.context === undefined);
   const graph = mode === 'max' ? graphSteps(edge) : undefined;
   return {
     build,
@@ -99,20 +104,26 @@ function collect(
       digest: digestOfContext(build, materials),
     },
     request: {
-      frontend: 'dockerfile.v0',
+      frontend: build.frontend,
       args: args.length > 0 ? Object.fromEntries(args) : undefined,
       ...(mode === 'max' && { secrets: grants(edge, 'secret'), ssh: grants(edge, 'ssh') }),
       locals: nonEmpty(build.locals.map((name) => ({ name }))),
     },
     complete: {
-      request: args.length === Object.keys(build.args).length && mode === 'max',
+      request:
+        build.frontend !== undefined &&
+        args.length === Object.keys(build.args).length &&
+        mode === 'max',
       dependencies: !local,
     },
     hermetic: !local && !reachesNetwork(edge),
     graph,
     more: {
       vcs: build.vcs && mapped(build.vcs, withoutLogin),
-      ...(graph && { source: sourceOf(build, graph), layers: stepLayers(edge, layers) }),
+      ...(graph && {
+        source: sourceOf(build.dockerfile ?? onlySource(edge), graph),
+        layers: stepLayers(edge, layers),
+      }),
     },
   };
 }
@@ -125,7 +136,7 @@ function bodyV1({ builderId, reproducible }: ProvenanceOptions, facts: Facts): o
         'https://github.com/moby/buildkit/blob/master/docs/attestations/slsa-definitions.md',
       resolvedDependencies: facts.dependencies,
       externalParameters: {
-        configSource: { ...configSource, path: build.dockerfile.name },
+        configSource: { ...configSource, path: build.dockerfile?.name },
         request: facts.request,
       },
       internalParameters: {
@@ -159,7 +170,7 @@ function bodyV02({ builderId, reproducible }: ProvenanceOptions, facts: Facts): 
     buildType: 'https://mobyproject.org/buildkit@v1',
     materials: facts.dependencies,
     invocation: {
-      configSource: { ...configSource, entryPoint: build.dockerfile.name },
+      configSource: { ...configSource, entryPoint: build.dockerfile?.name },
       parameters: facts.request,
       environment: { platform: formatPlatform(build.buildPlatform), ...build.environment },
     },
@@ -268,11 +279,21 @@ function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly obj
 
 /** The Dockerfile, and the lines that each step comes from. */
 function sourceOf(
-  { dockerfile }: BuildFacts,
+  dockerfile: Pick<SourceText, 'name' | 'text' | 'told'> | undefined,
   { locations }: ReturnType<typeof graphSteps>,
 ): object {
+  if (!dockerfile) return { locations };
+  const language = dockerfile.told?.language ?? 'Dockerfile';
   const data = Buffer.from(redactUrl(dockerfile.text)).toString('base64');
-  return { locations, infos: [{ filename: dockerfile.name, language: 'Dockerfile', data }] };
+  return { locations, infos: [{ filename: dockerfile.name, language, data }] };
+}
+
+/** The file that a graph says it was made of. Lines of several files could not be told apart. */
+function onlySource(edge: LlbEdge | undefined): SourceText | undefined {
+  const ranges = (edge ? topological(edge) : []).flatMap(({ metadata }) => metadata.locations);
+  const [source, ...others] = new Set(ranges.map((range) => range.source));
+  if (!source || others.length > 0) return undefined;
+  return source;
 }
 
 function nonEmpty<T>(list: readonly T[]): readonly T[] | undefined {

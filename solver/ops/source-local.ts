@@ -23,12 +23,14 @@ export function sourceLocalOp({ identifier, attrs }: SourceOp): Op<BuildResult> 
     }),
     run: async (_inputs, context) => {
       const started = Date.now();
-      const directory = await sessionOf(context).directory(name, wanted);
+      const session = sessionOf(context);
+      const directory = await session.directory(name, wanted);
       if (!directory)
         throw new KilnError(
           'KILN_CONTEXT_NOT_FOUND',
           `the build graph names a local directory ${JSON.stringify(name)} that was not given`,
         );
+      session.found.locals.add(name);
       if (directory.received !== undefined)
         context.progress(transferred(name, directory.received, started, context.vertex));
       return [directory];
