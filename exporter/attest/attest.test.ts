@@ -4,6 +4,8 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { asDigest, type Digest, digestOf } from '../../base/digest.ts';
 import { parseReference } from '../../base/reference.ts';
+import { imageSource } from '../../solver/llb/builder.ts';
+import { seal } from '../../solver/llb/draft.ts';
 import { indexJson } from '../image-documents.ts';
 import type { ProvenanceOptions } from './attestation.ts';
 import { type BuildFacts, provenance } from './provenance.ts';
@@ -187,6 +189,25 @@ test('of a graph that a client made nothing is said of a frontend', () => {
     request: false,
     resolvedDependencies: false,
   });
+});
+
+test('a graph that a client made of one file tells that file', () => {
+  const facts = { ...FACTS, frontend: undefined, dockerfile: undefined, args: {}, locals: [] };
+  const start = { line: 1, character: 0 };
+  const from = (name: string) => ({
+    source: { name, text: 'text', told: { language: 'Make' } },
+    start,
+    end: start,
+  });
+  const told = (...files: string[]) => {
+    const draft = imageSource('base', { note: { locations: files.map(from) } });
+    const target = { edge: seal(draft, AMD64), materials: [] };
+    const { body } = provenance({ ...MIN, mode: 'max' }, facts, target);
+    return JSON.parse(JSON.stringify(body)).runDetails.metadata.buildkit_metadata.source.infos;
+  };
+  const data = Buffer.from('text').toString('base64');
+  assert.equal(told('Makefile'), [{ filename: 'Makefile', language: 'Make', data }]);
+  assert.is(told('Makefile', 'other'), undefined);
 });
 
 test('what a server adds about itself is beside the platform of the builder', () => {
