@@ -13,24 +13,7 @@ if [ -x "$root/usr/bin/docker" ] && [ -x "$plugins/docker-buildx" ] &&
 say "fetching docker, docker-buildx and docker-compose (Debian $suite)"
 command -v apt-get >/dev/null ||
   die "this is not Debian or Ubuntu: put docker-buildx and docker-compose below $plugins by hand"
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
-  sed -n 's/^Debian //p' | head -n 1)
-[ -n "$mirror" ] || die 'apt has no Debian mirror: run apt-get update, or add a mirror'
-key=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -f "$key" ] || die "Debian's keys are missing: apt-get install debian-archive-keyring"
-mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/debs"
-: >"$work/status"
-echo "deb [signed-by=$key] $mirror $suite main" >"$work/sources.list"
-
-# Runs apt-get for this suite only, with a separate state.
-fetch() {
-  apt-get -qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
-    -o Dir::State="$work/state" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
-    -o APT::Sandbox::User=root "$@"
-}
-fetch update >/dev/null
+debian_suite "$suite"
 (cd "$work/debs" && fetch download docker-cli docker-buildx docker-compose >/dev/null)
 mkdir -p "$root"
 for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$root"; done

@@ -53,3 +53,31 @@ setup_bundle() {
   say 'building the bundle (dist/)'
   node_modules/.bin/node scripts/bundle.ts
 }
+
+# debian_suite SUITE: makes `fetch`, which runs apt-get for that suite of Debian only, with a state
+# of its own in $work. Sources are in it, too.
+debian_suite() {
+  command -v apt-get >/dev/null || die 'this is not Debian or Ubuntu'
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
+    sed -n 's/^Debian //p' | head -n 1)
+  [ -n "$mirror" ] || die 'apt has no Debian mirror: run apt-get update, or add a mirror'
+  key=/usr/share/keyrings/debian-archive-keyring.gpg
+  [ -f "$key" ] || die "Debian's keys are missing: apt-get install debian-archive-keyring"
+  mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/debs"
+  : >"$work/status"
+  for kind in deb deb-src; do echo "$kind [signed-by=$key] $mirror $1 main"; done \
+    >"$work/sources.list"
+  fetch update >/dev/null
+}
+
+fetch() { in_suite apt-get -qq "$@"; }
+
+in_suite() {
+  program=$1
+  shift
+  "$program" -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+    -o Dir::State="$work/state" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
+    -o APT::Sandbox::User=root "$@"
+}
