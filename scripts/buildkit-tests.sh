@@ -19,9 +19,9 @@ go=$tree/usr/share/gocode/src/github.com
 buildkit=$go/moby/buildkit
 [ "$(id -u)" = 0 ] || die 'the tests need root'
 case ${1:-} in
-  client) package=client ;;
-  dockerfile) package=frontend/dockerfile ;;
-  buildctl) package=cmd/buildctl ;;
+  client) tested=client ;;
+  dockerfile) tested=frontend/dockerfile ;;
+  buildctl) tested=cmd/buildctl ;;
   *) die 'say which tests: client, dockerfile or buildctl' ;;
 esac
 sh scripts/setup.sh
@@ -47,11 +47,11 @@ unpack_sources() {
 
 binary=$root/$1.test
 if [ ! -x "$binary" ]; then
-  say "compiling the tests of $package"
+  say "compiling the tests of $tested"
   GOROOT=$(echo "$tree"/usr/lib/go-*)
   export GOROOT GOPATH="$tree/usr/share/gocode" GO111MODULE=off GOCACHE="$root/gocache"
   export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
-  (cd "$buildkit" && "$GOROOT/bin/go" test -c -o "$binary" "./$package" &&
+  (cd "$buildkit" && "$GOROOT/bin/go" test -c -o "$binary" "./$tested" &&
     "$GOROOT/bin/go" build -o "$root/path/buildctl" ./cmd/buildctl)
 fi
 
@@ -91,11 +91,11 @@ EOF
 [ -f "$root/mirror/config.yaml" ] && grep -q 'addr: 127.0.0.1:0' "$root/mirror/config.yaml" ||
   make_images
 
-say "BuildKit's tests of $package"
+say "BuildKit's tests of $tested"
 export PATH="$root/path:$PATH" TMPDIR="$root/tmp" FRONTEND_BUILTIN_ONLY=1
 export BUILDKIT_REGISTRY_MIRROR_DIR="$root/mirror"
 log=$root/$1.log
-(cd "$buildkit/$package" &&
+(cd "$buildkit/$tested" &&
   "$binary" -test.v -test.run "${2:-./.*/worker=oci}" -test.parallel 3 -test.timeout 3600s) \
   >"$log" 2>&1 || true
 grep -E '^ *--- FAIL: .*/worker=oci' "$log" || true
