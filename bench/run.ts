@@ -29,6 +29,7 @@ import { startRegistry } from './registry.ts';
 import { LONG_MS, type Row, Session, SHORT_MS } from './session.ts';
 import { mountStore } from './store.ts';
 import { floorsOf, meanOf, memoryTable, summary, table } from './tables.ts';
+import { wrap } from './wrap.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const CASES: readonly Case[] = [
@@ -155,7 +156,7 @@ console.log(result);
 for (const failure of session.failures) console.log(`not measured: ${failure.split('\n')[0]}`);
 console.log(`${minutes.toFixed(1)} minutes`);
 if (isWhole && !values['no-write'] && !values['only-served'] && !values.growth)
-  writeFileSync(join(ROOT, 'bench/RESULTS.md'), report(result));
+  writeFileSync(join(ROOT, 'bench/RESULTS.md'), wrap(report(result)));
 if (rows.some(({ test, cells }) => test.run && typeof cells.get('Kiln') === 'string'))
   process.exitCode = 1;
 
