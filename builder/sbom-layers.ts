@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import type { Descriptor } from '../base/oci.ts';
 import type { Predicate } from '../exporter/attest/attestation.ts';
+import { isObject } from '../registry/json-fields.ts';
 import { isWhiteout } from '../snapshotter/layer/marks.ts';
 import type { Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
@@ -71,10 +72,6 @@ async function changed(list: readonly unknown[], change: Change): Promise<unknow
   const made: unknown[] = [];
   for (const value of list) made.push(await change(value));
   return made;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function has(root: Root, path: string): boolean {

@@ -3,6 +3,7 @@ import { KilnError } from '../base/errors.ts';
 import { formatPlatform } from '../base/platform.ts';
 import { formatReference, parseReference } from '../base/reference.ts';
 import type { SbomScanner } from '../exporter/attest/attestation.ts';
+import { splitEnv } from '../frontend/convert/stage-state.ts';
 import type { ImageResolver, ScannedTrees } from '../frontend/frontend.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import { type ExecMount, exec, imageSource } from '../solver/llb/builder.ts';
@@ -70,7 +71,7 @@ async function openScanner(
     const core = posix.join(SOURCES, 'core', CORE);
     const extras = posix.join(SOURCES, 'extras');
     const env = new Map([
-      ...(Env ?? []).map(variable),
+      ...(Env ?? []).map(splitEnv),
       ['BUILDKIT_SCAN_DESTINATION', `${DESTINATION}/`] as const,
       ['BUILDKIT_SCAN_SOURCE', core] as const,
       ...(trees.size > 0 ? [['BUILDKIT_SCAN_SOURCE_EXTRAS', `${extras}/`] as const] : []),
@@ -119,9 +120,4 @@ async function openScanner(
       metadata: { reason: Buffer.from('sbom'), 'sbom-core': Buffer.from(CORE) },
     };
   };
-}
-
-function variable(text: string): readonly [string, string] {
-  const equals = text.indexOf('=');
-  return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
 }

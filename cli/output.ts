@@ -1,6 +1,7 @@
 import { fstatSync, writeSync } from 'node:fs';
 import { KilnError } from '../base/errors.ts';
 import { osError } from '../base/oserror.ts';
+import { pause } from '../base/pause.ts';
 import type { Output } from './progress/view.ts';
 import { canMoveCursor } from './terminal/terminal-size.ts';
 import { escapeControls, escapeDroppingColors, escapeKeepingColors } from './terminal/text.ts';
@@ -124,7 +125,8 @@ function writeAll(fd: number, text: string | Uint8Array): Loss | undefined {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EAGAIN') pause();
+      // Another program that shares the pipe has made it non-blocking, and the pipe is full.
+      if (code === 'EAGAIN') pause(1);
       else if (code === 'EPIPE') return 'unread';
       else if (code === 'EBADF') return 'closed';
       // A later write may succeed, for instance once a full disk has room again.
@@ -141,11 +143,3 @@ function writeAll(fd: number, text: string | Uint8Array): Loss | undefined {
 }
 
 const FULL = 'free space on the disk that it is redirected to, or redirect it elsewhere';
-
-/**
- * Waits for a millisecond. Another program that shares the pipe has made it non-blocking, so a
- * write fails while the pipe is full.
- */
-function pause(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
-}

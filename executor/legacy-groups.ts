@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
+import { pause } from '../base/pause.ts';
 import {
   applySettings,
   bestEffort,
@@ -297,10 +298,6 @@ function isSet(memory: readonly Setting[], at: (controller: string) => string): 
     if (error instanceof KilnError && errnoOf(error.cause) === 'EBUSY') return false;
     throw error;
   }
-}
-
-function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /**

@@ -262,18 +262,9 @@ export class RegistryClient implements AsyncDisposable {
     onProgress: (received: number) => void = () => {},
   ): Promise<void> {
     if (store.size(descriptor.digest) !== undefined) return;
+    const wanted = { repository, descriptor, open: () => store.writer(), signal, onProgress };
     await this.#eachEndpoint(repository, (endpoint, onceMore) =>
-      download({
-        onceMore,
-        exchange: this.#exchange,
-        retry: this.#retry,
-        endpoint,
-        repository,
-        descriptor,
-        open: () => store.writer(),
-        signal,
-        onProgress,
-      }),
+      this.#download({ ...wanted, endpoint, onceMore }),
     );
   }
 
@@ -290,19 +281,22 @@ export class RegistryClient implements AsyncDisposable {
         this.#blobSize(endpoint, repository, digest, signal),
       );
       const descriptor = { mediaType: 'application/octet-stream', digest, size };
-      await download({
-        onceMore,
-        exchange: this.#exchange,
-        retry: this.#retry,
-        endpoint,
+      const onProgress = (received: number) => onBytes(received, size);
+      await this.#download({
         repository,
         descriptor,
         open,
         signal,
-        onProgress: (received) => onBytes(received, size),
+        onProgress,
+        endpoint,
+        onceMore,
       });
       return true;
     });
+  }
+
+  #download(wanted: Omit<Parameters<typeof download>[0], 'exchange' | 'retry'>) {
+    return download({ ...wanted, exchange: this.#exchange, retry: this.#retry });
   }
 
   async #blobSize(

@@ -3,30 +3,8 @@ import { createServer } from 'node:http2';
 import { createServer as createNetServer } from 'node:net';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { KILN, type RunOptions, run } from './rig.ts';
-import { ServeRig } from './serve-rig.ts';
-
-/** Runs `buildctl`, which is a link to Kiln, against the server of a rig. */
-async function withBuildctl(
-  work: (
-    buildctl: (args: readonly string[], options?: RunOptions) => ReturnType<typeof run>,
-    serve: ServeRig,
-  ) => Promise<void>,
-): Promise<void> {
-  await using serve = await ServeRig.create('busybox');
-  const { rig } = serve;
-  symlinkSync(KILN, rig.path('buildctl'));
-  await work(
-    (args, options = {}) =>
-      run([rig.path('buildctl'), ...args], {
-        cwd: rig.directory,
-        expect: 0,
-        ...options,
-        env: { BUILDKIT_HOST: `unix://${serve.socket}`, KILN_ROOT: rig.store, ...options.env },
-      }),
-    serve,
-  );
-}
+import { withBuildctl } from './buildctl-rig.ts';
+import { run } from './rig.ts';
 
 test('buildctl tells workers, versions and disk usage, prunes and builds', () =>
   withBuildctl(async (buildctl, serve) => {

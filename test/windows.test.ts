@@ -1,29 +1,25 @@
-import { readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { startRegistry } from '../registry/testing/registry.ts';
-import { KILN, type Rig, run } from './rig.ts';
-import { ServeRig } from './serve-rig.ts';
+import { withBuildctl } from './buildctl-rig.ts';
+import type { Rig } from './rig.ts';
+import type { ServeRig } from './serve-rig.ts';
 
 /** A server with `buildctl build`, which must succeed or end with `expect`. */
-async function withBuildctl(
+const withBuild = (
   work: (
     build: (context: string, args: readonly string[], expect?: number) => Promise<string>,
     serve: ServeRig,
   ) => Promise<void>,
-): Promise<void> {
-  await using serve = await ServeRig.create('busybox');
-  const { rig } = serve;
-  symlinkSync(KILN, rig.path('buildctl'));
-  await work(async (context, args, expect = 0) => {
-    const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
-    const ran = await run(
-      [rig.path('buildctl'), 'build', '--frontend', 'dockerfile.v0', ...local, ...args],
-      { cwd: rig.directory, expect, env: { BUILDKIT_HOST: `unix://${serve.socket}` } },
-    );
-    return ran.stderr;
-  }, serve);
-}
+): Promise<void> =>
+  withBuildctl((buildctl, serve) =>
+    work(async (context, args, expect = 0) => {
+      const local = ['--local', `context=${context}`, '--local', `dockerfile=${context}`];
+      const build = ['build', '--frontend', 'dockerfile.v0', ...local, ...args];
+      return (await buildctl(build, { expect })).stderr;
+    }, serve),
+  );
 
 interface Shown {
   readonly os: string;
@@ -40,7 +36,7 @@ async function configOf(rig: Rig, name: string, platform: string): Promise<Shown
 }
 
 test('images for two versions of Windows are built of files, and found by their version', () =>
-  withBuildctl(async (build, { rig }) => {
+  withBuild(async (build, { rig }) => {
     await using registry = await startRegistry();
     const name = `${registry.host}/versions:latest`;
     const context = rig.write('c', {
@@ -88,7 +84,7 @@ EOF
   }));
 
 test('an image on one for Windows has its version, with paths as Windows writes them', () =>
-  withBuildctl(async (build, { rig }) => {
+  withBuild(async (build, { rig }) => {
     await using registry = await startRegistry();
     const [first, second] = [`${registry.host}/w:1`, `${registry.host}/w:2`];
     const version = '10.0.20348.1006';
@@ -115,7 +111,7 @@ COPY dir\\g \\other\\
   }));
 
 test('programs, drives and layers of Windows are refused with the line that asks for them', () =>
-  withBuildctl(async (build, serve) => {
+  withBuild(async (build, serve) => {
     const { rig } = serve;
     const refused = async (dockerfile: string, files: Record<string, string> = {}) => {
       const context = rig.write('c', { Dockerfile: dockerfile, f: 'f', ...files });

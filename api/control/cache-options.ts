@@ -4,6 +4,7 @@ import { KilnError, messageOf } from '../../base/errors.ts';
 import { cacheAttributes, cacheFromOf, cacheToOf } from '../../builder/caches/cache-attributes.ts';
 import type { BuildRequest, CacheFromSpec } from '../../builder/request.ts';
 import type { FlagAttributes } from '../../exporter/flag-attributes.ts';
+import { parseBool } from '../../frontend/convert/goformat.ts';
 import { printable } from '../../registry/failures.ts';
 import type { CacheOptions } from '../proto/control.gen.ts';
 import { withoutLazy } from './lazy-compression.ts';
@@ -40,7 +41,7 @@ export async function readCacheOptions(
   return {
     cacheFrom: await readImports(read, places, warn),
     cacheTo: written.flatMap((entry) => {
-      const mayFail = entry.attrs['ignore-error'] === 'true';
+      const mayFail = parseBool(entry.attrs['ignore-error'] ?? '') ?? false;
       const attrs = withoutLazy(entry.attrs, `a cache of type=${entry.type}`, warn);
       try {
         return cacheToOf(

@@ -83,7 +83,7 @@ export async function solve(
     engine,
     request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
     { ...lent, output: outputs.write, verifySource, ...keepFailed },
-    record.watching(open.status.event.bind(open.status)),
+    record.watching(open.status.event),
     ended,
     {
       driver: exporters ? exporters.asked(answer.drive) : answer.driver,

@@ -1,4 +1,5 @@
 import { statSync } from 'node:fs';
+import { deviceNumber } from '../../base/device-number.ts';
 import { KilnError } from '../../base/errors.ts';
 import { reasonOf } from '../../base/oserror.ts';
 
@@ -122,11 +123,9 @@ function statNode(
   }
   const kind = stat.mode & S_IFMT;
   if (kind !== S_IFCHR && kind !== S_IFBLK) throw reader.wrong(`${path} is not a device`);
-  const rdev = BigInt(stat.rdev);
   return {
     type: kind === S_IFCHR ? 'c' : 'b',
-    major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & 0xfffff000n)),
-    minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
+    ...deviceNumber(BigInt(stat.rdev)),
     mode: stat.mode & 0o777,
     gid: stat.gid,
   };

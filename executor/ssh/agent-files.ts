@@ -10,6 +10,7 @@ import {
 import { basename } from 'node:path';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
+import { pause } from '../../base/pause.ts';
 import { brokenLink } from '../../snapshotter/sys/brokenlink.ts';
 import type { SshAgentSource } from './agent.ts';
 import { keyAgent } from './key-agent.ts';
@@ -62,7 +63,7 @@ function readPipe(path: string): Buffer {
       rounds++;
       const limit = read === 0 ? WRITER_ROUNDS : KEY_ROUNDS;
       if (rounds >= limit) throw noAgent(`${path} is a pipe that nobody writes a key to`);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ROUND_MS);
+      pause(ROUND_MS);
     }
     throw noAgent(`${path} is neither a socket nor a key file`);
   } finally {

@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { type MarkForm, makeOpaque, makeWhiteout } from '../layer/marks.ts';
 import {
   fstat,
+  isAfter,
   mkdirat,
   openat,
   renameat2,
@@ -14,7 +15,7 @@ import { listDirectory } from '../sys/rooted.ts';
 import { fdPath } from '../sys/xattr.ts';
 import type { JobContext } from '../workers/job.ts';
 import { setDirectoryMetadata } from './entry.ts';
-import { type FilesAre, identityText, isAfter, type Recorded, readIdentities } from './identity.ts';
+import { type FilesAre, identityText, type Recorded, readIdentities } from './identity.ts';
 
 export interface GatherInput {
   /** The tree that `assemble` made, after the step. Its changes are moved out of it. */

@@ -1,5 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { birthOf, type Stat, stat as statOf, type Timespec, utimensat } from '../sys/calls.ts';
+import { pause } from '../../base/pause.ts';
+import {
+  birthOf,
+  isAfter,
+  type Stat,
+  stat as statOf,
+  type Timespec,
+  utimensat,
+} from '../sys/calls.ts';
 import { AT, S } from '../sys/constants.ts';
 import { decodeName, nameBytes } from '../sys/name-bytes.ts';
 
@@ -82,8 +90,6 @@ const NUL = Buffer.of(0);
  * bytes are compared instead.
  */
 const MAX_WAIT_MS = 50;
-const nap = new Int32Array(new SharedArrayBuffer(4));
-
 /**
  * A ctime of the file system that is later than `latest`. It is `latest` itself when the clock does
  * not advance in time.
@@ -94,16 +100,12 @@ function tick(file: string, latest: Timespec): Timespec {
     utimensat(AT.FDCWD, file, EPOCH, EPOCH, 0);
     const { ctime } = statOf(AT.FDCWD, file);
     if (isAfter(ctime, latest)) return ctime;
-    Atomics.wait(nap, 0, 0, 1);
+    pause(1);
   } while (Date.now() < end);
   return latest;
 }
 
 const EPOCH: Timespec = { sec: 0, nsec: 0 };
-
-export function isAfter(a: Timespec, b: Timespec): boolean {
-  return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec);
-}
 
 /** Reads the record that IdentityRecorder wrote to `file`. */
 export function readIdentities(file: string): RecordedTree {

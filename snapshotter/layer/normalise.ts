@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import {
   birthTimeOf,
   fstat,
+  isAfter,
   openat,
   type Stat,
   type Timespec,
@@ -121,11 +122,7 @@ function hasOtherMetadata({ dir, below }: Pair, begun: Timespec | undefined): bo
   const ours = fstat(dir);
   const theirs = fstat(below);
   if (!sameOwner(ours, theirs) || !sameCapability(dir, below)) return true;
-  return begun !== undefined && isBefore(ours.mtime, begun) && !isSame(ours.mtime, theirs.mtime);
-}
-
-function isBefore(a: Timespec, b: Timespec): boolean {
-  return a.sec < b.sec || (a.sec === b.sec && a.nsec < b.nsec);
+  return begun !== undefined && isAfter(begun, ours.mtime) && !isSame(ours.mtime, theirs.mtime);
 }
 
 function isSame(a: Timespec, b: Timespec): boolean {

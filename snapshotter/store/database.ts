@@ -1,6 +1,7 @@
 import { closeSync, openSync, statSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { errnoOf, KilnError, messageOf } from '../../base/errors.ts';
+import { pause } from '../../base/pause.ts';
 import { damaged, diskFull, isFull, unwritable } from './store-errors.ts';
 
 /**
@@ -114,7 +115,7 @@ export class Database {
           Date.now() > deadline
         )
           throw error;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+        pause(5);
       }
     }
   }

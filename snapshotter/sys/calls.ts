@@ -189,6 +189,10 @@ export interface Timespec {
   readonly nsec: number;
 }
 
+export function isAfter(a: Timespec, b: Timespec): boolean {
+  return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec);
+}
+
 /** The value of `nsec` that leaves a time as it is. */
 export const UTIME_OMIT = (1 << 30) - 2;
 

@@ -19,7 +19,7 @@ import { INDEX_TYPES, MANIFEST_TYPES, mediaTypeOf } from '../../../registry/pars
 import type { Store } from '../../../snapshotter/store/root.ts';
 import { isMissing } from '../client-error.ts';
 import type { ClientSession } from '../client-session.ts';
-import { borrowCopy } from '../filesync/directory-copies.ts';
+import { type BorrowedCopy, borrowCopy } from '../filesync/directory-copies.ts';
 import { readClientBlob } from './client-store.ts';
 
 /** The maximum size of a manifest or an index, in bytes. */
@@ -48,9 +48,7 @@ export async function bringLayout(
   store: Pick<Store, 'root' | 'scratchPath'>,
   signal: AbortSignal,
 ): Promise<LentDirectory & Disposable> {
-  const borrowed = borrowCopy(session, [storeId, 'layout'], store);
-  try {
-    const { root } = borrowed;
+  return await filled(borrowCopy(session, [storeId, 'layout'], store), async (root) => {
     mkdirSync(join(root, 'blobs/sha256'), { recursive: true, mode: 0o700 });
     const bring = async (wanted: Pick<Entry, 'digest' | 'size'>) =>
       await bringBlob(session, storeId, wanted, blobPath(root, wanted.digest), signal);
@@ -82,12 +80,7 @@ export async function bringLayout(
     const manifests = [{ mediaType, digest, size: bytes.byteLength }];
     writeFileSync(join(root, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
     writeFileSync(join(root, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests }));
-    const { remembered } = borrowed;
-    return { path: root, remembered, [Symbol.dispose]: () => borrowed[Symbol.dispose]() };
-  } catch (error) {
-    borrowed[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** Copies one blob from a store of the client into a directory, as BLOB_FILE. */
@@ -98,19 +91,24 @@ export async function bringOneBlob(
   store: Pick<Store, 'root' | 'scratchPath'>,
   signal: AbortSignal,
 ): Promise<LentDirectory & Disposable> {
-  const borrowed = borrowCopy(session, [storeId, digest], store);
+  return await filled(borrowCopy(session, [storeId, digest], store), (root) =>
+    bringBlob(session, storeId, { digest, size: MAX_BLOB }, join(root, BLOB_FILE), signal),
+  );
+}
+
+/** Lends a copy when `fill` has made it whole. It is given back when that fails. */
+async function filled(
+  borrowed: BorrowedCopy,
+  fill: (root: string) => Promise<void>,
+): Promise<LentDirectory & Disposable> {
+  const { root: path, remembered } = borrowed;
   try {
-    const path = join(borrowed.root, BLOB_FILE);
-    await bringBlob(session, storeId, { digest, size: MAX_BLOB }, path, signal);
-    return {
-      path: borrowed.root,
-      remembered: borrowed.remembered,
-      [Symbol.dispose]: () => borrowed[Symbol.dispose](),
-    };
+    await fill(path);
   } catch (error) {
     borrowed[Symbol.dispose]();
     throw error;
   }
+  return { path, remembered, [Symbol.dispose]: () => borrowed[Symbol.dispose]() };
 }
 
 function blobPath(root: string, digest: Digest): string {

@@ -1,5 +1,6 @@
 import { constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { deviceNumber } from '../../../base/device-number.ts';
 import type { ClientSession } from '../client-session.ts';
 import { goMode } from '../filesync/go-mode.ts';
 import type { FileStat } from '../filesync/packet.ts';
@@ -49,17 +50,12 @@ function* walk(root: string): Generator<FileStat> {
       gid: Number(stat.gid),
       size: isFile ? Number(stat.size) : 0,
       modTime: stat.mtimeNs,
-      ...((stat.isCharacterDevice() || stat.isBlockDevice()) && { device: deviceOf(stat.rdev) }),
+      ...((stat.isCharacterDevice() || stat.isBlockDevice()) && {
+        device: deviceNumber(stat.rdev),
+      }),
       linkname: stat.isSymbolicLink() ? readlinkSync(place) : (earlier ?? ''),
       xattrs: new Map(),
     };
     if (stat.isDirectory()) below(path);
   }
-}
-
-/** The major and minor number in a `dev_t` of Linux, as glibc has them. */
-function deviceOf(rdev: bigint): FileStat['device'] {
-  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn);
-  const minor = (rdev & 0xffn) | ((rdev >> 12n) & ~0xffn);
-  return { major: Number(BigInt.asUintN(32, major)), minor: Number(BigInt.asUintN(32, minor)) };
 }

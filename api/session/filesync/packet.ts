@@ -1,3 +1,4 @@
+import type { DeviceNumber } from '../../../base/device-number.ts';
 import type { Timespec } from '../../../snapshotter/sys/calls.ts';
 import {
   asBigInt,
@@ -37,7 +38,7 @@ export interface FileStat {
   /** Where a symbolic link leads, or of which earlier file this is another name. */
   readonly linkname: string;
   /** The number of a device that is sent. What clients tell of devices is not read. */
-  readonly device?: { readonly major: number; readonly minor: number } | undefined;
+  readonly device?: DeviceNumber | undefined;
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
 }
 
