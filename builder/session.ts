@@ -100,7 +100,7 @@ export interface LentDirectory {
   readonly path: string;
   /** The next build may have the same directory, so the digests of its files are remembered. */
   readonly remembered: boolean;
-  /** Another one whenever anything in it has changed. Absent when that is not known. */
+  /** A different text whenever anything in it has changed. Absent when that is not known. */
   readonly version?: string | undefined;
 }
 

@@ -8,8 +8,9 @@ import { sendLayout } from '../session/content/send-layout.ts';
 import type { ClientCaches } from './cache-options.ts';
 
 /**
- * The caches in directories of the client: brought into layouts of ours, and sent from such when
- * the build is over. Disposed, the layouts are gone. `client` throws when there is no session.
+ * Copies caches between directories of the client and OCI layouts on this host: into a layout
+ * before the build, and from a layout after it. Disposing removes the layouts. `client` throws when
+ * there is no session.
  */
 export class DirectoryCaches implements ClientCaches, Disposable {
   readonly #client: () => ClientSession;
@@ -63,11 +64,11 @@ export class DirectoryCaches implements ClientCaches, Disposable {
 interface TakenLayout {
   readonly store: string;
   readonly root: string;
-  /** True when the build is as good without it. */
+  /** True when an error is only a warning (`ignore-error=true`). */
   readonly mayFail: boolean;
 }
 
-/** The header of a call cannot carry other names, and a client would look for a wrong one. */
+/** Throws a ConnectError for a name that the header of a call cannot carry. */
 function requirePrintable(store: string): void {
   if (/^[ -~]*$/.test(store)) return;
   throw new ConnectError(

@@ -9,8 +9,8 @@ import type { SolveRequest } from '../proto/control.gen.ts';
 import { IMAGE_CONFIG } from './outputs.ts';
 
 /**
- * Answers the graph that the request brings; undefined when a frontend is to be asked. Throws
- * KILN_LLB_MALFORMED, and KILN_CONFIG_INVALID for the config that an output brings.
+ * Returns a driver that answers with the graph of the request, or undefined when a frontend is to
+ * be asked. Throws KILN_LLB_MALFORMED, and KILN_CONFIG_INVALID for the config that an output has.
  */
 export function graphDriver(request: SolveRequest, asked: BuildRequest): BuildDriver | undefined {
   if (request.frontend !== '') return undefined;

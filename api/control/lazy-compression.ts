@@ -1,7 +1,8 @@
 /**
- * Attributes in which `compression=estargz` is gzip. Layers of that form are gzip with an index for
- * hosts that fetch files when they are read. Kiln makes no such index, and without it every tool
- * reads them as well. A warning tells it. `what` is what the attributes are of.
+ * Returns the attributes with gzip in the place of `compression=estargz`, and warns. Layers of
+ * estargz are gzip with an index, by which hosts fetch files when they are read. Kiln makes no such
+ * index, and every tool reads the layers without it. `what` says in the warning whose
+ * attributes they are.
  */
 export function withoutLazy(
   attrs: Readonly<Record<string, string>>,

@@ -24,7 +24,7 @@ export class RunningRecord implements Disposable {
     if (!request.internal) traces.begin(request.ref, traceparent);
   }
 
-  /** `sink`, by whose first event the build is seen to run: then its log is there. */
+  /** Wraps `sink`. By its first event the build has a log, and whoever watches is told of it. */
   watching(sink: ProgressSink): ProgressSink {
     return (event) => {
       if (!this.#isTold && !this.#request.internal)

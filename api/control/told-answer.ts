@@ -47,7 +47,7 @@ export class ToldAnswer {
   }
 }
 
-/** What of the metadata of a result the caller of the build is told. */
+/** The part of a result's metadata that the caller of the build is told. */
 export function toldOf(metadata: BuildAnswer['metadata'] = {}): Record<string, string> {
   return Object.fromEntries(
     Object.entries(metadata).flatMap(([name, value]): [string, string][] =>

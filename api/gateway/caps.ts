@@ -110,7 +110,7 @@ const LLB = [
   'exporter.sourcedateepoch',
   'source.policy',
   'source.policysession',
-  // Of Control, where clients look for all that they may ask.
+  // A capability of Control. Clients look for all capabilities in this list.
   'gc.freespacefilter',
   'history.filter',
 ];

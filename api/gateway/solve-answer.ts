@@ -10,8 +10,9 @@ import {
 } from '../proto/gateway.gen.ts';
 
 /*
- * The answer of Solve in the forms of several ages. The oldest callers know one ref, by its ID
- * alone. They have no Return: the last of their calls (`final`) says what is to be exported.
+ * The answer of Solve, in the forms that callers of different versions read. The oldest callers
+ * know one ref, by its ID alone. They have no Return: the last of their calls (`final`) says what
+ * is to be exported.
  */
 
 /** The answer in the form that the caller reads. Throws a ConnectError when it reads none of it. */

@@ -71,7 +71,7 @@ export class ByteStream extends Duplex {
 
 /** Adds the bytes in a message. Throws KILN_LLB_MALFORMED for what is no message. */
 function addData(message: Buffer, pieces: Uint8Array[]): void {
-  // Nearly all messages are short and have this field alone: no other reading of them is so fast.
+  // Nearly all messages are short and have this field alone. This is the fastest way to read them.
   if (message[0] === ((DATA << 3) | 2) && message[1]! < 0x80 && message.length === message[1]! + 2)
     pieces.push(message.subarray(2));
   else

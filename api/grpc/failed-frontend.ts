@@ -14,7 +14,7 @@ export class FailedFrontend extends Error {
   }
 }
 
-/** What `ask` answers. Its error says of which frontend it is. */
+/** Returns what `ask` answers. An error of it gets a cause that names the frontend. */
 export async function ofFrontend<T>(
   frontend: string,
   source: string,

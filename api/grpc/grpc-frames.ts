@@ -79,7 +79,7 @@ export async function* messagesOf(
   }
 }
 
-/** So many bytes wait for who reads them before the other side has to wait. */
+/** The number of bytes that are held for a reader before the other side has to wait. */
 const MAX_HELD = 1 << 20;
 
 /**

@@ -71,7 +71,7 @@ export function openInnerClient(bytes: Duplex, peer: Peer = 'client'): InnerClie
   session.once('close', end);
   bytes.on('error', end);
   bytes.once('close', () => session.destroy());
-  // A connection that was closed before says so no more.
+  // No event tells of a connection that was closed before.
   if (bytes.destroyed) {
     session.destroy();
     end();

@@ -89,8 +89,8 @@ async function answered(
 export const ANSWER_HEADERS = { 'content-type': 'application/grpc' } as const;
 
 /**
- * Has a call answered, whose headers are told and whose trailers are not. Answers how it failed, or
- * undefined. `headers` is the list of their names and values.
+ * Answers a call whose headers have been sent and whose trailers have not. Returns the error of the
+ * call, or undefined. `headers` lists the names and values of its headers in turn.
  */
 export async function outcomeOf(
   stream: ServerHttp2Stream,

@@ -1,4 +1,4 @@
-/** More frames than these say nothing more. */
+/** The maximum number of frames that clients are told. */
 const MAX_FRAMES = 24;
 
 /** Where in a program an error was made, by the names of BuildKit's stack.Stack. */

@@ -47,7 +47,7 @@ export async function lostBlobs(
       for await (const _ of client.openBlob(origin.repository, descriptor, signal, 0, 1)) break;
       return false;
     } catch (error) {
-      // Of a place that does not answer nothing is known.
+      // Nothing is known about a place that does not answer.
       return error instanceof KilnError && error.code === 'KILN_BLOB_NOT_FOUND';
     }
   };

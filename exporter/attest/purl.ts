@@ -22,7 +22,7 @@ export function formatPurl({ type, name, version, qualifiers = {} }: Purl): stri
   );
 }
 
-/** The colon of an epoch stays. Otherwise the rules of URIs apply, as to the port of a registry. */
+/** In a version the colon of an epoch stays. In a name the colon before a port is encoded. */
 function versionOf(text: string): string {
   return encodeURIComponent(text).replaceAll('%3A', ':');
 }

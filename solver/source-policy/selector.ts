@@ -60,7 +60,7 @@ function wildcardGroups(parts: readonly string[], text: string): string[] | unde
   return groups.some((group) => group.includes('\n')) ? undefined : groups;
 }
 
-/** An expression that had no processor for its time is tried again, so many times. */
+/** The number of attempts for an expression that got too little processor time. */
 const MAX_TRIES = 20;
 
 /**

@@ -124,7 +124,7 @@ async function bringBlob(
 ): Promise<void> {
   // A crash may have left a file that is too short.
   const there = statSync(path, { throwIfNoEntry: false });
-  // Of a blob whose size nobody knows, a whole file has its name: it is renamed when it is whole.
+  // A blob of unknown size gets its name only when it is whole.
   if (there && (there.size === size || size === MAX_DOCUMENT || size === MAX_BLOB)) return;
   const part = `${path}.part`;
   const fd = openSync(part, 'w', 0o600);

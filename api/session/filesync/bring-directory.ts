@@ -19,7 +19,7 @@ import { MetadataCopy } from './metadata-copy.ts';
 
 /** A copy of a client's directory in the store. It does not change until it is disposed. */
 export interface BroughtDirectory extends LentDirectory, Disposable {
-  /** Another one whenever anything in the copy has changed. */
+  /** A different text whenever anything in the copy has changed. */
   readonly version: string;
   /** Bytes of content that the client sent. */
   readonly received: number;

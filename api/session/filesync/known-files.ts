@@ -24,7 +24,7 @@ export const FILE_STATE = {
  */
 export interface KnownFiles {
   readonly count: number;
-  /** Another one whenever the copy has changed. */
+  /** A different text whenever the copy has changed. */
   readonly version: string;
   readonly states: Uint8Array;
   /** Where each packet ends in `packets`. */
