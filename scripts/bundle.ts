@@ -9,7 +9,7 @@
  * need it.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { buildParts } from './split.ts';
@@ -96,8 +96,8 @@ const realModules: Plugin = {
 };
 
 /**
- * The directory that the new bundle is written to. It replaces dist/ at the end, because a process
- * may be starting from the old bundle meanwhile.
+ * The directory that the new bundle is written to. At the end each of its files takes the place of
+ * the old one, so that a process that starts meanwhile never finds one missing.
  */
 const NEW = 'dist.new';
 
@@ -196,5 +196,10 @@ await build({
   entryPoints: { kiln: 'cli/entry.cts' },
   define: { KILN_BUNDLE: JSON.stringify(bundle.slice(0, 16)) },
 });
-rmSync(join(root, 'dist'), { recursive: true, force: true });
-renameSync(join(root, NEW), join(root, 'dist'));
+const dist = join(root, 'dist');
+mkdirSync(dist, { recursive: true });
+const made = readdirSync(join(root, NEW));
+for (const name of made) renameSync(join(root, NEW, name), join(dist, name));
+for (const name of readdirSync(dist))
+  if (!made.includes(name)) rmSync(join(dist, name), { recursive: true, force: true });
+rmSync(join(root, NEW), { recursive: true });
