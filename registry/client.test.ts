@@ -164,7 +164,10 @@ test('after 429 the client waits for as long as the server says', async () => {
   });
   assert.is(error, undefined);
   assert.ok(whole);
-  assert.equal(waits, [7000]);
+  assert.is(waits.length, 1);
+  // The wait counts from the answer, and a busy machine begins it later.
+  const [wait = 0] = waits;
+  assert.ok(wait > 2_000 && wait <= 7_000, String(wait));
 });
 
 test('a server that asks for a wait of hours is given up, with its message', async () => {

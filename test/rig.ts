@@ -22,7 +22,7 @@ export interface RunOptions {
   readonly expect?: number | undefined;
   /**
    * Called at each chunk with all output so far, for tests that act while the command runs. `kill`
-   * sends it a signal.
+   * sends it a signal, once: a second SIGINT would end a build that is being cancelled.
    */
   readonly watch?: (output: string, kill: (signal: NodeJS.Signals) => void) => void;
 }
@@ -41,10 +41,15 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
     const out: Buffer[] = [];
     let stderr = '';
     let all = '';
+    const sent = new Set<NodeJS.Signals>();
+    const kill = (signal: NodeJS.Signals) => {
+      if (!sent.has(signal)) child.kill(signal);
+      sent.add(signal);
+    };
     const seen = (data: Buffer) => {
       all += data.toString();
       try {
-        options.watch?.(all, (signal) => child.kill(signal));
+        options.watch?.(all, kill);
       } catch (error) {
         child.kill('SIGKILL');
         fail(error);
