@@ -5,8 +5,8 @@
  *
  * There are few files because finding, reading and linking each ES module takes time at start-up:
  * 45 chunks took 80 ms of a cached build, one file takes 25 ms (2-core VM, 2026-11). koffi is not
- * in the bundle because it is a native addon. yaml is not either, because only device descriptions
- * need it.
+ * in the bundle because it is a native addon. Everything else is: the package that npm installs
+ * needs no other package but koffi's native part and the Node it ships with.
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -49,16 +49,17 @@ const LAZY_REQUIRE =
 const CLOCK = 'const __kilnClock={now:()=>Number(process.hrtime.bigint())/1e6};';
 
 /**
- * Puts the http client into a separate file, so that a build that needs no network does not read it
- * and its compiled code.
+ * Puts the http client and the reader of YAML into files of their own, so that a build that needs
+ * no network and no device descriptions does not read them.
  */
-const separateHttpClient: Plugin = {
-  name: 'separate http client',
-  setup: (made) =>
-    made.onResolve({ filter: /^\.\/undici\.ts$/ }, () => ({
-      path: './undici.cjs',
-      external: true,
-    })),
+const separateFiles: Plugin = {
+  name: 'separate files',
+  setup(made) {
+    const external = (filter: RegExp, path: string) =>
+      made.onResolve({ filter }, () => ({ path, external: true }));
+    external(/^\.\/undici\.ts$/, './undici.cjs');
+    external(/^yaml$/, './yaml.cjs');
+  },
 };
 
 /**
@@ -119,8 +120,7 @@ const bundled = {
 
 const lazily = {
   ...bundled,
-  external: ['koffi', 'yaml'],
-  plugins: [separateHttpClient, realModules, noDiagnostics],
+  plugins: [separateFiles, realModules, noDiagnostics],
   // Dynamic imports of modules outside the bundle become calls of require, because code from V8's
   // code cache (entry.cts) cannot import.
   supported: { 'dynamic-import': false },
@@ -179,9 +179,14 @@ const parts = await buildParts(root, lazily, [
   },
 ]);
 await build({ ...lazily, entryPoints: { worker: 'cli/worker-thread.ts' } });
-// The library that the package exports. It contains nothing of the command line.
-await build({ ...lazily, entryPoints: { library: 'builder/library.ts' } });
-await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts' } });
+// The library that the package exports. It contains nothing of the command line, and runs in the
+// Node of the program that imports it.
+await build({
+  ...lazily,
+  entryPoints: { library: 'builder/library.ts' },
+  banner: { js: `${refuseOldNode(22, 19)}${lazily.banner.js}` },
+});
+await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts', yaml: 'yaml' } });
 // entry.cts needs each file as a function. Wrapping the text there would copy it twice.
 const texts = parts.map((name) => {
   const path = join(root, NEW, `${name}.cjs`);
@@ -203,3 +208,12 @@ for (const name of made) renameSync(join(root, NEW, name), join(dist, name));
 for (const name of readdirSync(dist))
   if (!made.includes(name)) rmSync(join(dist, name), { recursive: true, force: true });
 rmSync(join(root, NEW), { recursive: true });
+
+/** Code that throws where Node is older than this version. */
+function refuseOldNode(major: number, minor: number): string {
+  return (
+    '{const[a,b]=process.versions.node.split(".").map(Number);' +
+    `if(a<${major}||a===${major}&&b<${minor})throw new Error("Kiln as a library needs Node ` +
+    `${major}.${minor} or later, and this is "+process.versions.node)}`
+  );
+}

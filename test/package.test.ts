@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -23,49 +23,91 @@ import { KILN, ROOT, run } from './rig.ts';
 test('the packed tarball installs globally and its kiln starts with the shipped Node', async () => {
   const prefix = mkdtempSync(join(tmpdir(), 'kiln-package-'));
   try {
-    execFileSync('npm', ['pack', '--silent', '--pack-destination', prefix], {
-      cwd: ROOT,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    const tarball = readdirSync(prefix).find((name) => name.endsWith('.tgz')) ?? '';
-    execFileSync(
-      'npm',
-      [
-        'install',
-        '--global',
-        '--prefix',
-        prefix,
-        '--ignore-scripts',
-        '--omit=dev',
-        '--no-audit',
-        '--no-fund',
-        '--loglevel=error',
-        join(prefix, tarball),
-      ],
-      {
-        stdio: ['ignore', 'ignore', 'inherit'],
-      },
-    );
+    const said = install(pack(prefix), prefix);
+    assert.match(said, /^added 3 packages/m, 'itself, Node, and the native part of koffi');
+    assert.equal(warnings(said), []);
     const ran = await run([join(prefix, 'bin/kiln'), '--version'], {
       env: { PATH: '/usr/bin:/bin' },
       expect: 0,
     });
     assert.match(ran.stdout, /^kiln version \d+\.\d+\.\d+\n$/);
     assert.match(readFileSync(join(prefix, 'share/man/man1/kiln.1'), 'utf8'), /^\.TH KILN 1 /m);
+    const installed = (name: string) => join(prefix, 'lib/node_modules/kiln', name);
     for (const name of ['getting-started.md', 'reference/build.md', 'rules/README.md'])
-      assert.ok(existsSync(join(prefix, 'lib/node_modules/kiln/docs', name)), name);
+      assert.ok(existsSync(installed(`docs/${name}`)), name);
     for (const unit of ['kiln.socket', 'kiln.service'])
-      assert.ok(existsSync(join(prefix, 'lib/node_modules/kiln/systemd', unit)), unit);
+      assert.ok(existsSync(installed(`systemd/${unit}`)), unit);
+    for (const name of ['moo', 'nearley', 'lru-cache', 'p-queue', 'tar-stream', 'undici'])
+      assert.match(readFileSync(installed('dist/LICENCES'), 'utf8'), `\n${name} `);
     const completion = await run([join(prefix, 'bin/kiln'), 'completion', 'bash'], { expect: 0 });
     assert.match(completion.stdout, /^complete -F _kiln kiln$/m);
     const node = await run([join(prefix, 'bin/kiln'), 'doctor'], {
       env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
     });
     assert.match(node.stdout, /node +24\./);
+    const library = join(prefix, 'lib/node_modules/kiln/dist/library.cjs');
+    const loaded = await run([process.execPath, '-p', `typeof require('${library}').build`]);
+    assert.is(loaded.stdout, 'function\n');
   } finally {
     rmSync(prefix, { recursive: true, force: true });
   }
 });
+
+/** Packs the package, and returns the tarball's path. */
+function pack(into: string): string {
+  execFileSync('npm', ['pack', '--silent', '--pack-destination', into], {
+    cwd: ROOT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  return join(into, readdirSync(into).find((name) => name.endsWith('.tgz')) ?? '');
+}
+
+/** Installs a tarball as a user does, and returns all that npm says. */
+function install(tarball: string, prefix: string, npm: readonly string[] = ['npm']): string {
+  const [program = '', ...args] = npm;
+  const { status, stdout, stderr } = spawnSync(
+    program,
+    [...args, 'install', '--global', '--prefix', prefix, tarball],
+    { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  assert.is(status, 0, stderr);
+  return stdout + stderr;
+}
+
+/** The warnings of npm, without those of this machine's configuration of npm. */
+const warnings = (said: string) =>
+  said.split('\n').filter((line) => /warn/i.test(line) && !/ config | npm itself/.test(line));
+
+if (process.env.KILN_SOAK)
+  for (const [node, npm] of [
+    [18, 10],
+    [20, 10],
+    [22, 11],
+    [24, 11],
+  ])
+    test(`Node ${node} and npm ${npm} install the package without a warning`, async () => {
+      const place = mkdtempSync(join(tmpdir(), 'kiln-nodes-'));
+      try {
+        const from = join(place, 'from');
+        mkdirSync(from);
+        const packages = [`node-linux-${process.arch}@${node}`, `npm@${npm}`];
+        execFileSync('npm', ['install', '--silent', '--prefix', from, ...packages]);
+        const program = join(from, `node_modules/node-linux-${process.arch}/bin/node`);
+        const prefix = join(place, 'prefix');
+        mkdirSync(prefix);
+        const said = install(pack(place), prefix, [
+          program,
+          join(from, 'node_modules/npm/bin/npm-cli.js'),
+        ]);
+        assert.equal(warnings(said), []);
+        await run([join(prefix, 'bin/kiln'), '--version'], {
+          env: { PATH: `${join(program, '..')}:/usr/bin:/bin` },
+          expect: 0,
+        });
+      } finally {
+        rmSync(place, { recursive: true, force: true });
+      }
+    });
 
 test('the launcher works through a symlink', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'kiln-link-'));
@@ -161,7 +203,7 @@ else
           expect: 0,
         });
       await build();
-      for (const file of ['rest', 'api', 'undici', 'worker', 'library'])
+      for (const file of ['rest', 'api', 'undici', 'worker', 'library', 'yaml'])
         rmSync(at(`dist/${file}.cjs`));
       await build();
     } finally {

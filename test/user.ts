@@ -20,7 +20,6 @@ export async function prepared(dockerfile: string, image = 'busybox'): Promise<R
   for (const [from, to] of [
     ['kiln', 'bin/kiln'],
     ['dist', 'bin/dist'],
-    ['node_modules/koffi', 'bin/node_modules/koffi'],
     ['node_modules/@koromix', 'bin/node_modules/@koromix'],
   ] as const)
     cpSync(join(ROOT, from), rig.path(to), { recursive: true, dereference: true });

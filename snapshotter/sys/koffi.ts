@@ -7,19 +7,22 @@ export interface Koffi<Bound> {
 }
 
 /**
- * Loads koffi's native part, which is all that koffi offers, from the package for this platform.
- * koffi itself would search several places, and read the header of Node's executable to find its
- * libc. That takes 14 ms instead of 2 (2-core VM, 2026-11), in every thread. It is done here only
- * where the package for glibc cannot be loaded.
+ * Loads koffi's native part, which is all that koffi offers, from its package for this platform.
+ * The package koffi itself would search several places, and read the header of Node's executable
+ * to find its libc. That takes 14 ms instead of 2 (2-core VM, 2026-11), in every thread. Here the
+ * part for musl is tried when the one for glibc cannot be loaded.
  */
 export function loadKoffi<Bound>(): Koffi<Bound> {
   const load = createRequire(import.meta.url);
-  const platform = `${process.platform}-${process.arch}`;
+  const name = `@koromix/koffi-linux-${process.arch}`;
+  const part = (libc: string) => load(`${name}/${libc}_${process.arch}/koffi.node`) as Koffi<Bound>;
   try {
-    return load(
-      `@koromix/koffi-${platform}/${platform.replace('-', '_')}/koffi.node`,
-    ) as Koffi<Bound>;
-  } catch {
-    return load('koffi') as Koffi<Bound>;
+    return part('linux');
+  } catch (glibc) {
+    try {
+      return part('musl');
+    } catch {
+      throw glibc;
+    }
   }
 }
