@@ -3,22 +3,12 @@ import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import { bytes } from '../base/units.ts';
 import { internalStep } from '../builder/internal-step.ts';
+import type { TransferReport } from '../images/transfer-report.ts';
 import { stderr } from './output.ts';
 import { createView } from './progress/create-view.ts';
 import type { ActivityOutcome } from './progress/view.ts';
 import { progressMode } from './progress-mode.ts';
 import { colorEnabled } from './terminal/terminal-size.ts';
-
-/**
- * Reports the progress of one part of a transfer, such as a layer or a manifest. `id` identifies
- * the part. `current` and `total` are bytes.
- */
-export type TransferReport = (status: {
-  readonly id: string;
-  readonly name: string;
-  readonly current: number;
-  readonly total: number;
-}) => void;
 
 /**
  * Runs `work`, which is a pull, push, load or copy, and shows its progress as one step named

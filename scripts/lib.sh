@@ -43,7 +43,7 @@ setup_debian() {
 
 # Builds the bundle when a source is newer than it.
 setup_bundle() {
-  sources='api base frontend solver cache snapshotter executor exporter registry builder cli'
+  sources='api base images frontend solver cache snapshotter executor exporter registry builder cli'
   sources="$sources scripts/bundle.ts scripts/lazy.ts scripts/namespaces.ts scripts/split.ts"
   if [ -f dist/kiln.cjs ]; then
     # shellcheck disable=SC2086

@@ -1,8 +1,8 @@
 import { bytes } from '../../base/units.ts';
+import { findImage } from '../../images/find-image.ts';
+import { readImage } from '../../images/read.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
-import { findImage } from '../image/find-image.ts';
-import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { ago, table } from '../table.ts';
 

@@ -2,11 +2,11 @@ import { KilnError } from '../../base/errors.ts';
 import { familiarName, parseReference } from '../../base/reference.ts';
 import { bytes } from '../../base/units.ts';
 import type { Engine } from '../../builder/engine.ts';
+import { isUntagged } from '../../images/find-image.ts';
+import { readImage } from '../../images/read.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
-import { isUntagged } from '../image/find-image.ts';
-import { readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 import { ago, table } from '../table.ts';
 

@@ -1,9 +1,9 @@
 import type { Engine } from '../../builder/engine.ts';
+import { findImage, isUntagged, shownName } from '../../images/find-image.ts';
+import { readAllPlatforms, readImage } from '../../images/read.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
-import { findImage, isUntagged, shownName } from '../image/find-image.ts';
-import { readAllPlatforms, readImage } from '../image/read.ts';
 import { stdout } from '../output.ts';
 
 export function declareCommand(): Command {

@@ -1,10 +1,11 @@
+import { fullName, shownName } from '../../images/find-image.ts';
+import { pullImage } from '../../images/pull.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
-import { fullName, shownName } from '../image/find-image.ts';
-import { pullImage } from '../image/pull.ts';
 import { stdout } from '../output.ts';
 import { platformFlag } from '../platform-flag.ts';
+import { registryOptions } from '../registry-options.ts';
 import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
@@ -24,9 +25,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   const platform = platformFlag(flags.platform, process.env);
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
+  const registry = await registryOptions(process.env);
   const image = await withTransferProgress('Pulling', `pulling ${full}`, flags, (report) =>
     pullImage(engine, name, {
       platform,
+      registry,
       signal: cancel.signal,
       report,
     }),

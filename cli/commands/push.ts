@@ -1,9 +1,10 @@
+import { findImage, fullName } from '../../images/find-image.ts';
+import { pushStored } from '../../images/push-stored.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
-import { findImage, fullName } from '../image/find-image.ts';
-import { pushStored } from '../image/push-stored.ts';
 import { stdout } from '../output.ts';
+import { registryOptions } from '../registry-options.ts';
 import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
@@ -23,8 +24,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   using cancel = cancelOnSignals();
   const image = findImage(engine.images, source);
   const target = fullName(name);
+  const registry = await registryOptions(process.env);
   const digest = await withTransferProgress('Pushing', `pushing ${target}`, { quiet }, (report) =>
-    pushStored(engine, image, target, { signal: cancel.signal, report }),
+    pushStored(engine, image, target, { registry, signal: cancel.signal, report }),
   );
   stdout.write(`${target}@${digest}\n`);
   return 0;

@@ -2,10 +2,10 @@ import { KilnError } from '../../base/errors.ts';
 import { bytes } from '../../base/units.ts';
 import type { Engine } from '../../builder/engine.ts';
 import type { Item } from '../../cache/gc/item.ts';
+import { identifyImage, isUntagged, shownName } from '../../images/find-image.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
-import { identifyImage, isUntagged, shownName } from '../image/find-image.ts';
 import { stdout } from '../output.ts';
 import { printError } from '../report.ts';
 

@@ -2,11 +2,11 @@ import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { isStandardOutput } from '../../exporter/output-spec.ts';
 import { saveImages } from '../../exporter/save.ts';
+import { findImage } from '../../images/find-image.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { archiveDestination } from '../binary-output.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
-import { findImage } from '../image/find-image.ts';
 import { stdout } from '../output.ts';
 
 export function declareCommand(): Command {

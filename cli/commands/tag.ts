@@ -1,6 +1,6 @@
+import { findImage, fullName } from '../../images/find-image.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
-import { findImage, fullName } from '../image/find-image.ts';
 
 export function declareCommand(): Command {
   return newCommand('tag', 'Give an image another name')

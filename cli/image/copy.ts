@@ -14,13 +14,13 @@ import { tryDirectory } from '../../exporter/destination.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
 import { type Destination, isStandardOutput } from '../../exporter/output-spec.ts';
 import { pushImage } from '../../exporter/push-image.ts';
+import { findImage, fullName } from '../../images/find-image.ts';
+import { withCompressedLayers } from '../../images/push-stored.ts';
+import type { TransferReport } from '../../images/transfer-report.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { archiveDestination } from '../binary-output.ts';
 import { registryOptions } from '../registry-options.ts';
-import type { TransferReport } from '../transfer-progress.ts';
-import { findImage, fullName } from './find-image.ts';
 import type { ImagePlace } from './image-place.ts';
-import { withCompressedLayers } from './push-stored.ts';
 
 /** The services that a copy uses. */
 export interface CopyWorld {

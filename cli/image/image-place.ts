@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { parseReference, type Reference } from '../../base/reference.ts';
-import { fullName } from './find-image.ts';
+import { fullName } from '../../images/find-image.ts';
 
 /** A source or a destination of `kiln copy`. */
 export type ImagePlace =

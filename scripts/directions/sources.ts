@@ -18,6 +18,7 @@ export const FOLDERS: Readonly<Record<string, Folder>> = {
   cli: { imports: 'all below', isEntryPoint: true },
   remote: { imports: 'all below' },
   api: { imports: 'all below', isEntryPoint: true },
+  images: { imports: 'all below' },
   builder: { imports: 'all below' },
   frontend: { imports: ['solver/llb', 'base'] },
   exporter: { imports: ['solver', 'cache', 'registry', 'snapshotter', 'base'] },

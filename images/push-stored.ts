@@ -1,26 +1,32 @@
-import type { Digest } from '../../base/digest.ts';
-import { type Descriptor, type Index, type Manifest, MEDIA } from '../../base/oci.ts';
-import { parseReference } from '../../base/reference.ts';
-import type { Engine } from '../../builder/engine.ts';
-import { withSoundBlobs } from '../../exporter/again.ts';
-import { indexJson, manifestJson } from '../../exporter/image-documents.ts';
-import { type BlobWatcher, watchedPack } from '../../exporter/parts.ts';
-import { PushAhead } from '../../exporter/push-ahead.ts';
-import { pushImage, storedImage } from '../../exporter/push-image.ts';
-import { RegistryClient } from '../../registry/client.ts';
-import { parseDocument } from '../../registry/parse-document.ts';
-import type { StoredImage } from '../../snapshotter/images.ts';
-import { registryOptions } from '../registry-options.ts';
-import type { TransferReport } from '../transfer-progress.ts';
+import type { Digest } from '../base/digest.ts';
+import { type Descriptor, type Index, type Manifest, MEDIA } from '../base/oci.ts';
+import { parseReference } from '../base/reference.ts';
+import type { Engine } from '../builder/engine.ts';
+import { withSoundBlobs } from '../exporter/again.ts';
+import { indexJson, manifestJson } from '../exporter/image-documents.ts';
+import { type BlobWatcher, watchedPack } from '../exporter/parts.ts';
+import { PushAhead } from '../exporter/push-ahead.ts';
+import { pushImage, storedImage } from '../exporter/push-image.ts';
+import { RegistryClient, type RegistryOptions } from '../registry/client.ts';
+import { parseDocument } from '../registry/parse-document.ts';
+import type { StoredImage } from '../snapshotter/images.ts';
+import type { TransferReport } from './transfer-report.ts';
+
+interface PushOptions {
+  /** How the registry is reached, with the logins that may be used. */
+  readonly registry: RegistryOptions;
+  readonly signal: AbortSignal;
+  readonly report: TransferReport;
+}
 
 /** Pushes an image of the store to a registry as `name`. Returns its digest in the registry. */
 export async function pushStored(
   engine: Engine,
   image: StoredImage,
   name: string,
-  { signal, report }: { signal: AbortSignal; report: TransferReport },
+  { registry, signal, report }: PushOptions,
 ): Promise<Digest> {
-  await using client = new RegistryClient(await registryOptions(process.env));
+  await using client = new RegistryClient(registry);
   const locations = engine.locations();
   const reference = parseReference(name);
   return await withSoundBlobs(async () => {

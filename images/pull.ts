@@ -1,15 +1,17 @@
-import type { Platform } from '../../base/platform.ts';
-import { formatReference, nameOf, parseReference } from '../../base/reference.ts';
-import type { Engine } from '../../builder/engine.ts';
-import { hostPlatform } from '../../registry/platforms.ts';
-import { imageSources } from '../../registry/pull.ts';
-import { unpackImage } from '../../registry/unpack.ts';
-import type { StoredImage } from '../../snapshotter/images.ts';
-import { registryOptions } from '../registry-options.ts';
-import type { TransferReport } from '../transfer-progress.ts';
+import type { Platform } from '../base/platform.ts';
+import { formatReference, nameOf, parseReference } from '../base/reference.ts';
+import type { Engine } from '../builder/engine.ts';
+import type { RegistryOptions } from '../registry/client.ts';
+import { hostPlatform } from '../registry/platforms.ts';
+import { imageSources } from '../registry/pull.ts';
+import { unpackImage } from '../registry/unpack.ts';
+import type { StoredImage } from '../snapshotter/images.ts';
+import type { TransferReport } from './transfer-report.ts';
 
 interface PullOptions {
   readonly platform: Platform | undefined;
+  /** How registries are reached, with the logins that may be used. */
+  readonly registry: RegistryOptions;
   readonly signal: AbortSignal;
   readonly report: TransferReport;
 }
@@ -21,12 +23,12 @@ interface PullOptions {
 export async function pullImage(
   engine: Engine,
   text: string,
-  { platform, signal, report }: PullOptions,
+  { platform, registry, signal, report }: PullOptions,
 ): Promise<StoredImage> {
   await using sources = imageSources({
     content: engine.content,
     images: engine.images,
-    registry: await registryOptions(process.env),
+    registry,
   });
   const image = await sources.resolve(text, platform ?? hostPlatform(), { pull: true, signal });
   // Unpacking verifies each layer against its diffID in the config.

@@ -1,10 +1,10 @@
-import { KilnError } from '../../base/errors.ts';
-import type { Descriptor, ImageConfig, Manifest } from '../../base/oci.ts';
-import type { Platform } from '../../base/platform.ts';
-import { bestManifest, offeredPlatforms } from '../../base/platformmatch.ts';
-import { parseConfig, parseDocument } from '../../registry/parse-document.ts';
-import { hostPlatform } from '../../registry/platforms.ts';
-import type { ContentStore } from '../../snapshotter/content.ts';
+import { KilnError } from '../base/errors.ts';
+import type { Descriptor, ImageConfig, Manifest } from '../base/oci.ts';
+import type { Platform } from '../base/platform.ts';
+import { bestManifest, offeredPlatforms } from '../base/platformmatch.ts';
+import { parseConfig, parseDocument } from '../registry/parse-document.ts';
+import { hostPlatform } from '../registry/platforms.ts';
+import type { ContentStore } from '../snapshotter/content.ts';
 
 /** The documents of an image in the store, for one platform. */
 export interface ReadImage {

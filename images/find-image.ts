@@ -1,7 +1,7 @@
-import { KilnError } from '../../base/errors.ts';
-import { familiarName, formatReference, parseReference } from '../../base/reference.ts';
-import { nearest } from '../../base/suggest.ts';
-import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
+import { KilnError } from '../base/errors.ts';
+import { familiarName, formatReference, parseReference } from '../base/reference.ts';
+import { nearest } from '../base/suggest.ts';
+import type { ImageStore, StoredImage } from '../snapshotter/images.ts';
 
 /** Returns the image that `identifyImage` finds. Throws as it does. */
 export function findImage(images: ImageStore, text: string): StoredImage {
