@@ -140,6 +140,10 @@ async function namedContext(
       return { kind: 'oci-layout', store: name, ref: `${name}${source.suffix}` };
     case 'directory': {
       const find: LocalSource['find'] = (wanted) => session.directory(source.name, wanted);
+      if (source.whole) {
+        locals.set(name, { find, filter: undefined, hint: namedContextHint(name), exclude: [] });
+        return { kind: 'local', name, ignore: [] };
+      }
       const { path, received } = await find(onlyFiles(['.dockerignore']));
       if (received !== undefined)
         finishedStep(warn, `[context ${name}] load .dockerignore`, {

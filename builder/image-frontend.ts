@@ -32,6 +32,7 @@ export function syntaxFrontend(
     kind: 'image',
     dockerfile: loaded.dockerfile,
     async ask(more) {
+      refuseUntold(request);
       const own = ownDirectories(loaded, request, bridge.context);
       const options = withMore(
         {
@@ -59,6 +60,7 @@ export function gatewayFrontend(bridge: Bridge, request: BuildRequest): ImageFro
     kind: 'image',
     dockerfile: undefined,
     async ask(more) {
+      refuseUntold(request);
       const given = {
         ...frontendOptionsOf(request),
         ...Object.fromEntries(request.frontendOptions),
@@ -73,6 +75,17 @@ export function gatewayFrontend(bridge: Bridge, request: BuildRequest): ImageFro
       return await run(bridge, { image, options, inputs: inputsOf(request) });
     },
   };
+}
+
+/** Refuses what no option tells a frontend in an image. */
+function refuseUntold({ volumes, ignoreFile }: BuildRequest): void {
+  const flag = volumes.length > 0 ? '--volume' : ignoreFile && '--ignorefile';
+  if (!flag) return;
+  throw new KilnError('KILN_FRONTEND_UNSUPPORTED', `a frontend in an image knows no ${flag}`, {
+    place: { kind: 'flag', flag },
+    hint: `leave ${flag} or the line # syntax= out`,
+    exitCode: 2,
+  });
 }
 
 /** Adds `more` to `options`. Of both, the frontend must have all `frontend.caps`. */

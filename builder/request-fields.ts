@@ -10,7 +10,7 @@ import type { ResourceLimits } from '../executor/limits.ts';
 import type { AttestOptions, SbomScanner } from '../exporter/attest/attestation.ts';
 import type { ImageOptions, OutputPlace, OutputSpec } from '../exporter/output-spec.ts';
 import { gitRefOf } from '../frontend/convert/gitref.ts';
-import type { GraphOptions } from '../frontend/graph-options.ts';
+import type { GraphOptions, VolumeMount } from '../frontend/graph-options.ts';
 import { type FieldCheck, flag, integer, listOf, shown, text } from '../registry/json-fields.ts';
 import {
   ATTRIBUTE_CONDITIONS,
@@ -181,7 +181,7 @@ const contextForm: FieldCheck = (value, field, invalid) => {
 
 const namedContextForm: FieldCheck = (value, field, invalid) => {
   union<'kind', NamedContextSource>('kind', {
-    directory: { name: text },
+    directory: { name: text, whole: optional(flag) },
     image: { ref: text, reference: optional(object) },
     'oci-layout': { name: text, suffix: text },
     git: { url: text, git: object },
@@ -219,6 +219,7 @@ export const REQUEST_FIELDS: {
     }),
     provenance: 'omitted',
   },
+  ignoreFile: { form: optional(text), provenance: 'omitted' },
   namedContexts: {
     form: pairsOf(namedContextForm),
     provenance: (contexts) => prefixed('context', contexts, withoutPath),
@@ -273,6 +274,12 @@ export const REQUEST_FIELDS: {
   },
   cgroupParent: { form: text, provenance: 'omitted' },
   automounts: { form: listOf(text), provenance: 'omitted' },
+  volumes: {
+    form: listOf(
+      fields<VolumeMount>({ context: text, source: text, target: text, readonly: flag }),
+    ),
+    provenance: 'omitted',
+  },
   limits: { form: optional(limits), provenance: 'omitted' },
   allow: { form: listOf(text), provenance: 'omitted' },
   devices: { form: listOf(text), provenance: 'omitted' },

@@ -29,6 +29,11 @@ export interface BuildRequest extends GraphOptions {
   readonly frontendInputs: ReadonlyMap<string, string>;
   readonly context: ContextSource;
   readonly dockerfile: DockerfileSource;
+  /**
+   * The absolute path of the ignore file. Undefined means the one beside the Dockerfile or in the
+   * context.
+   */
+  readonly ignoreFile: string | undefined;
   /** `--build-context`, by name. */
   readonly namedContexts: ReadonlyMap<string, NamedContextSource>;
   /** The names of the image in the log and in its SBOM. An output has its own list of names. */
@@ -119,7 +124,12 @@ export type DockerfileSource =
 
 /** A named context. It takes the place of the image or stage with its name. */
 export type NamedContextSource =
-  | { readonly kind: 'directory'; readonly name: string }
+  | {
+      readonly kind: 'directory';
+      readonly name: string;
+      /** Its ignore file is one of its files, and ignores nothing. */
+      readonly whole?: boolean | undefined;
+    }
   /** An image, or the empty one, whose `reference` is undefined. `ref` is how it was written. */
   | { readonly kind: 'image'; readonly ref: string; readonly reference: Reference | undefined }
   /**
@@ -183,6 +193,7 @@ const PLAIN: BuildRequest = {
   frontendInputs: new Map(),
   context: { kind: 'directory', name: 'context' },
   dockerfile: { kind: 'default' },
+  ignoreFile: undefined,
   namedContexts: new Map(),
   tags: [],
   proxies: new Map(),

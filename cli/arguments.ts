@@ -2,7 +2,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { csvFields } from '../base/csv.ts';
 import { KilnError } from '../base/errors.ts';
 import { flagError } from './flag-error.ts';
-import { commanderName, readFlagWords } from './flagwords.ts';
+import { commanderName, type DeclareMore, readFlagWords } from './flagwords.ts';
 import { stderr, stdout } from './output.ts';
 
 export { Argument, Command, InvalidArgumentError, Option };
@@ -81,6 +81,8 @@ export interface ParseArgumentsOptions {
   readonly empty?: 'refused' | 'ignored';
   /** Flags whose empty value means something. They are not subject to `empty`. */
   readonly mayBeEmpty?: ReadonlySet<string>;
+  /** Is asked for a flag that the command does not have, before that is an error. */
+  readonly declareMore?: DeclareMore | undefined;
   /** Prints a warning about a flag that has no effect. The default writes to standard error. */
   readonly warn?: (sentence: string) => void;
 }
@@ -126,10 +128,11 @@ function normalizedWords(
     passesThrough = false,
     empty = 'refused',
     mayBeEmpty,
+    declareMore,
     warn = printWarning,
   }: ParseArgumentsOptions,
 ): readonly string[] {
-  const read = readFlagWords(command, argv, passesThrough);
+  const read = readFlagWords(command, argv, passesThrough, declareMore);
   for (const flag of read.repeated) warn(`${flag} is given more than once: the last value is used`);
   const lost = read.empty.filter((flag) => !mayBeEmpty?.has(flag));
   if (empty === 'refused' && lost[0] !== undefined)

@@ -16,6 +16,10 @@ export interface BuildOptions {
   readonly lentPaths: ReadonlyMap<string, LentPath>;
   /** The builder elsewhere that is asked for the build. Undefined when this process builds. */
   readonly builder?: BuilderAddress | undefined;
+  /** False: registries may use plain http and any certificate. */
+  readonly tlsVerify: boolean;
+  /** The file with the logins. Undefined means docker's config.json. */
+  readonly authFile?: string | undefined;
   readonly secrets: readonly SecretSpec[];
   readonly ssh: readonly SshSpec[];
   readonly progress: ProgressMode;

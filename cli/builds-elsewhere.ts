@@ -9,7 +9,7 @@ import type { BuildOptions } from './build-options.ts';
 import type { BuilderAddress } from './builder-address.ts';
 import type { Builds } from './builds.ts';
 import { localLoans } from './local-session.ts';
-import { registryOptions } from './registry-options.ts';
+import { registryOptions, userCredentials } from './registry-options.ts';
 import { readSshSources } from './ssh-sources.ts';
 
 /** The builds of a builder elsewhere. Throws KILN_ADDRESS_INVALID and KILN_SERVER_UNREACHABLE. */
@@ -44,7 +44,10 @@ function loansOf(options: BuildOptions, signal: AbortSignal): Loans {
   return {
     ...localLoans(options, signal),
     agent: async (id) => agents.get(id),
-    registry: () => registryOptions(env),
+    registry: async () => ({
+      ...(await registryOptions(env)),
+      credentials: userCredentials(env, options.authFile),
+    }),
     sharedKey: sharedKeyOf(options),
   };
 }

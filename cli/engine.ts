@@ -18,10 +18,14 @@ import { VERSION } from './version.ts';
 
 /**
  * Opens the engine of this process. The environment and kiln.toml decide where its store is and how
- * it reaches registries, proxies and git. `more` is what only a server knows. Starts no thread and
- * mounts nothing yet. The caller disposes it.
+ * it reaches registries, proxies and git. `more` is what only a server knows. Without `tlsVerify`,
+ * registries may use plain http and any certificate. Starts no thread and mounts nothing yet. The
+ * caller disposes it.
  */
-export function openLocalEngine(more: Pick<EngineSettings, 'provenanceEnv'> = {}): Engine {
+export function openLocalEngine(
+  more: Pick<EngineSettings, 'provenanceEnv'> = {},
+  tlsVerify = true,
+): Engine {
   const { env } = process;
   const root = ownStoreRoot();
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
@@ -37,7 +41,7 @@ export function openLocalEngine(more: Pick<EngineSettings, 'provenanceEnv'> = {}
     warn,
     closing: closeInTime,
     stateDirectory,
-    registry: () => registrySettings(env),
+    registry: () => registrySettings(env, tlsVerify),
     proxies: () => proxySettings(env),
     git: () => ({
       env: gitVariables(env),

@@ -27,6 +27,12 @@ export interface FlagWords {
 }
 
 /**
+ * Declares the flag with this long name when it is a rare one, and returns it. Throws when it is
+ * one that the command refuses in words of its own.
+ */
+export type DeclareMore = (flag: string) => Option | undefined;
+
+/**
  * Rewrites `argv` for commander. With `passesThrough` the words from the first argument on are left
  * as they are. Throws KILN_USAGE for a boolean flag whose value is not a boolean.
  */
@@ -34,8 +40,9 @@ export function readFlagWords(
   command: Command,
   argv: readonly string[],
   passesThrough: boolean,
+  declareMore?: DeclareMore | undefined,
 ): FlagWords {
-  const reader = new Reader(command.options);
+  const reader = new Reader(command.options, declareMore);
   reader.read(argv, passesThrough);
   return reader.result();
 }
@@ -65,11 +72,22 @@ class Reader {
   /** Boolean flags and their values, in the order in which each was first given. */
   readonly #switches = new Map<string, boolean>();
 
-  constructor(options: readonly Option[]) {
+  readonly #declareMore: DeclareMore | undefined;
+
+  constructor(options: readonly Option[], declareMore: DeclareMore | undefined) {
+    this.#declareMore = declareMore;
     for (const option of options) {
       if (option.long) this.#byName.set(option.long, option);
       if (option.short) this.#byName.set(option.short, option);
     }
+  }
+
+  #longFlag(name: string): Option | undefined {
+    const known = this.#byName.get(name);
+    if (known || name === '--help') return known;
+    const more = this.#declareMore?.(name);
+    if (more) this.#byName.set(name, more);
+    return more;
   }
 
   read(argv: readonly string[], passesThrough: boolean): void {
@@ -93,7 +111,7 @@ class Reader {
     const equals = word.indexOf('=');
     const written = equals < 0 ? word : word.slice(0, equals);
     const name = commanderName(written);
-    const option = this.#byName.get(name);
+    const option = this.#longFlag(name);
     if (!option) this.#words.push(word);
     else if (isSwitch(option))
       this.#switch(name, equals < 0 ? 'true' : word.slice(equals + 1), name);
@@ -135,14 +153,7 @@ class Reader {
   }
 
   #switch(name: string, text: string, asWritten: string): void {
-    const on = /^(?:1|t|T|true|TRUE|True)$/.test(text);
-    if (!on && !/^(?:0|f|F|false|FALSE|False)$/.test(text))
-      throw new KilnError('KILN_USAGE', `${JSON.stringify(text)} is not a value of ${asWritten}`, {
-        place: { kind: 'flag', flag: name },
-        hint: `write ${name}, ${name}=true or ${name}=false`,
-        exitCode: 2,
-      });
-    this.#switches.set(name, on);
+    this.#switches.set(name, booleanValue(text, name, asWritten));
   }
 
   #value(name: string, value: string): void {
@@ -167,6 +178,20 @@ class Reader {
       empty: empty.map(([name]) => writtenName(name)),
     };
   }
+}
+
+/**
+ * Parses the value of a boolean flag as Go's ParseBool does. `asWritten` is its name in the
+ * message. Throws KILN_USAGE.
+ */
+export function booleanValue(text: string, name: string, asWritten = name): boolean {
+  if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return true;
+  if (/^(?:0|f|F|false|FALSE|False)$/.test(text)) return false;
+  throw new KilnError('KILN_USAGE', `${JSON.stringify(text)} is not a value of ${asWritten}`, {
+    place: { kind: 'flag', flag: name },
+    hint: `write ${name}, ${name}=true or ${name}=false`,
+    exitCode: 2,
+  });
 }
 
 function isSwitch(option: Option): boolean {

@@ -29,7 +29,7 @@ export function localSession(
     ...loans,
     directory: async (name) => ({ path: loans.placeOf(name), remembered: true }),
     ssh: openSshAgents(options.ssh, env, engine.store),
-    credentials: userCredentials(env),
+    credentials: userCredentials(env, options.authFile),
     onStepFailed:
       failure && ((step, executor, stepSignal) => failure.step(step, executor, stepSignal)),
   };

@@ -15,7 +15,7 @@ import { parseDockerfile } from './parse.ts';
 export const dockerfileFrontend: Frontend = {
   async solve(gateway, inputs) {
     const given = requestOver(gateway, inputs);
-    const dockerfile = withAutomounts(parsed(gateway, given), given.automounts);
+    const dockerfile = withAutomounts(parsed(gateway, given), given);
     const request = await withEpoch(given, dockerfile, gateway);
     const findings = new Findings(request, dockerfile);
     try {

@@ -28,6 +28,8 @@ export interface GraphOptions {
   readonly cgroupParent: string;
   /** Mounts that every RUN has, each as the text of a `--mount`. */
   readonly automounts: readonly string[];
+  /** Directories and files of named contexts that every RUN has. */
+  readonly volumes: readonly VolumeMount[];
   /** SOURCE_DATE_EPOCH, in seconds since 1970. */
   readonly epoch: number | undefined;
   /**
@@ -35,6 +37,17 @@ export interface GraphOptions {
    * BuildKit's present frontend applies to every file.
    */
   readonly checks: 'kiln' | 'buildkit';
+}
+
+/** A mount of a directory or file. What a step writes to it is thrown away. */
+export interface VolumeMount {
+  /** The named context that it is in. */
+  readonly context: string;
+  /** The path in the context, beginning with a slash. */
+  readonly source: string;
+  /** The absolute path in the step. */
+  readonly target: string;
+  readonly readonly: boolean;
 }
 
 /** The options of a plain build. */
@@ -51,6 +64,7 @@ export const PLAIN_GRAPH: GraphOptions = {
   ulimits: [],
   cgroupParent: '',
   automounts: [],
+  volumes: [],
   epoch: undefined,
   checks: 'kiln',
 };

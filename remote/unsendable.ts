@@ -5,7 +5,8 @@ import type { BuildRequest } from '../builder/request.ts';
  * Refuses what a server elsewhere cannot be asked for, because BuildKit's API has no words for it
  * and the result would be another one. Throws KILN_REQUEST_UNSUPPORTED.
  */
-export function refuseUnsendable({ squash, devices, sourcePolicies }: BuildRequest): void {
+export function refuseUnsendable(request: BuildRequest): void {
+  const { squash, devices, sourcePolicies, volumes, ignoreFile } = request;
   if (sourcePolicies.length > 1)
     throw new KilnError(
       'KILN_REQUEST_UNSUPPORTED',
@@ -13,6 +14,8 @@ export function refuseUnsendable({ squash, devices, sourcePolicies }: BuildReque
     );
   if (squash) throw unsendable('--squash');
   if (devices.length > 0) throw unsendable('--device');
+  if (volumes.length > 0) throw unsendable('--volume');
+  if (ignoreFile !== undefined) throw unsendable('--ignorefile');
 }
 
 function unsendable(flag: string): KilnError {

@@ -48,10 +48,10 @@ function withDockerfile(
 
 test('no Dockerfile', async () => {
   await using rig = await Rig.create('busybox');
-  rig.write('c', { Containerfile: 'FROM busybox' });
-  await fails(rig, ['c'], {
+  rig.write('c', { 'app.Dockerfile': 'FROM busybox' });
+  await fails(rig, ['c', '-f', 'c/app'], {
     code: 'KILN_DOCKERFILE_NOT_FOUND',
-    says: ['failed to read dockerfile', 'Containerfile'],
+    says: ['failed to read dockerfile', 'c/app.Dockerfile'],
   });
 });
 

@@ -44,7 +44,9 @@ export async function loadContext(
     return { from, dockerfile: elsewhere, ...asked };
   }
   const { path: directory } = await find(WHOLE);
-  if (elsewhere) return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, {}, host.warn) };
+  const named = request.ignoreFile;
+  if (elsewhere)
+    return { from, dockerfile: elsewhere, ignore: ignoreOf(directory, { named }, host.warn) };
   return { from, ...(await localContext(directory, request, host)) };
 }
 
@@ -54,7 +56,7 @@ export async function loadContext(
  */
 async function localContext(
   directory: string,
-  { dockerfile: source }: BuildRequest,
+  { dockerfile: source, ignoreFile: named }: BuildRequest,
   host: FetchingHost,
 ) {
   if (source.kind !== 'file') {
@@ -62,7 +64,7 @@ async function localContext(
     const dockerfile = dockerfileFrom({ path: join(directory, name), name, directory }, () =>
       readInTree(directory, name, DOCKERFILE_LIMIT),
     );
-    return { dockerfile, ignore: ignoreOf(directory, { inContext: name }, host.warn) };
+    return { dockerfile, ignore: ignoreOf(directory, { inContext: name, named }, host.warn) };
   }
   const path = resolve(directory, source.path);
   const inContext = within(directory, path);
@@ -71,12 +73,12 @@ async function localContext(
     const dockerfile = dockerfileFrom(asked, () =>
       readInTree(directory, inContext, DOCKERFILE_LIMIT),
     );
-    return { dockerfile, ignore: ignoreOf(directory, { inContext }, host.warn) };
+    return { dockerfile, ignore: ignoreOf(directory, { inContext, named }, host.warn) };
   }
   const dockerfile = isFifo(path)
     ? pipedText(await host.session.file(path, DOCKERFILE_LIMIT), source.name)
     : dockerfileFrom(asked, () => readNamed(path, DOCKERFILE_LIMIT));
-  return { dockerfile, ignore: ignoreOf(directory, { elsewhere: path }, host.warn) };
+  return { dockerfile, ignore: ignoreOf(directory, { elsewhere: path, named }, host.warn) };
 }
 
 /** True for a FIFO. A shell makes one for `-f <(command)`. */

@@ -58,10 +58,16 @@ export function tooLarge(name: string): KilnError {
   );
 }
 
-/** The name of the default Dockerfile: `dockerfile` when only that exists, else `Dockerfile`. */
+/**
+ * The name of the default Dockerfile: the first of `Dockerfile`, `dockerfile` and `Containerfile`
+ * that exists.
+ */
 export function defaultName(has: (name: string) => boolean): string {
-  return !has('Dockerfile') && has('dockerfile') ? 'dockerfile' : 'Dockerfile';
+  return NAMES.find(has) ?? 'Dockerfile';
 }
+
+/** The last is podman's. */
+const NAMES = ['Dockerfile', 'dockerfile', 'Containerfile'];
 
 /** The name of the default Dockerfile of a directory. */
 export function defaultDockerfile(directory: string): string {

@@ -17,6 +17,8 @@ export interface DockerfilePlace {
   readonly inContext?: string | undefined;
   /** Absolute, when the Dockerfile is another file of this host. */
   readonly elsewhere?: string | undefined;
+  /** Absolute: the ignore file itself, which takes the place of all others. */
+  readonly named?: string | undefined;
   /** The directory and the name, when the Dockerfile is in another untrusted directory. */
   readonly beside?: { readonly directory: string; readonly name: string } | undefined;
 }
@@ -35,7 +37,8 @@ export function ignoreOf(
   dockerfile: DockerfilePlace,
   warn: ProgressSink,
 ): IgnoreFile | undefined {
-  const { inContext, elsewhere, beside } = dockerfile;
+  const { inContext, elsewhere, beside, named } = dockerfile;
+  if (named !== undefined) return namedIgnore(named);
   const candidates: (readonly [name: string, read: () => FoundFile])[] = [];
   if (inContext !== undefined) candidates.push(inTree(directory, `${inContext}.dockerignore`));
   if (elsewhere !== undefined)
@@ -54,6 +57,14 @@ export function ignoreOf(
     else if (found.kind !== 'absent') throw unreadable(path, whyNotRead(found));
   }
   return undefined;
+}
+
+/** The ignore file that the user names. It must exist. */
+function namedIgnore(path: string): IgnoreFile {
+  const found = attempt(reading('the ignore file', path), () => readNamed(path, LIMIT));
+  if (found.kind === 'file')
+    return parseIgnore({ name: basename(path), text: ignoreText(found.bytes, path) });
+  throw unreadable(path, found.kind === 'absent' ? 'does not exist' : whyNotRead(found));
 }
 
 function inTree(directory: string, name: string): readonly [string, () => FoundFile] {

@@ -13,7 +13,7 @@ import { cancelOnSignals } from '../cancel.ts';
 import { dockerProxies } from '../docker-proxies.ts';
 import { openLocalEngine } from '../engine.ts';
 import type { OnFailure } from '../failure/on-failure.ts';
-import { declareBuild } from '../flags/build-command.ts';
+import { declareWithRare } from '../flags/build-command.ts';
 import { parseBuildFlags } from '../flags/build-flags.ts';
 import { localSession } from '../local-session.ts';
 import { closedOutputError, isClosed, stderr, stdout } from '../output.ts';
@@ -29,7 +29,7 @@ import { printError, printWarnings } from '../report.ts';
 import { colorEnabled } from '../terminal/terminal-size.ts';
 
 export function declareCommand(): Command {
-  return declareBuild();
+  return declareWithRare();
 }
 
 /** `kiln build` */
@@ -80,7 +80,7 @@ async function openBuilds(options: BuildOptions): Promise<Builds> {
   const { builder } = options;
   if (builder)
     return await (await import('../builds-elsewhere.ts')).buildsElsewhere(options, builder);
-  const engine = openLocalEngine();
+  const engine = openLocalEngine({}, options.tlsVerify);
   const { request } = options;
   return {
     async build(progress, signal, failure) {

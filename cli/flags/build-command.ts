@@ -2,6 +2,7 @@ import { type Command, collect, newCommand, Option, suggestValues } from '../arg
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { METHODS } from './call-spec.ts';
 import { OUTPUT_TYPES } from './outputs.ts';
+import { addPodmanFlags } from './podman-flags.ts';
 import { PULL_WORDS } from './pull.ts';
 import { addStepFlags } from './step-flags.ts';
 
@@ -20,6 +21,11 @@ export function declareBuild(): Command {
     '--provenance': ['true', 'false', 'mode=min', 'mode=max'],
     '--sbom': ['true', 'false'],
   });
+}
+
+/** The same with the flags that a command line without them does not load (podman-flags.ts). */
+export function declareWithRare(): Command {
+  return sortFlags(addPodmanFlags(declareBuild()));
 }
 
 /** Sorts the flags by name, as docker's help has them, wherever they are declared. */
@@ -51,6 +57,7 @@ function buildCommand(): Command {
         collect,
       )
       .option('--build-arg <name=value>', 'set build-time variables', collect)
+      .option('--build-arg-file <file>', 'read build-time variables from lines name=value', collect)
       .option(
         '--build-context <name=path>',
         'additional build context: a directory, a URL, docker-image://NAME or ' +
@@ -93,7 +100,15 @@ function buildCommand(): Command {
           'type=inline; mode=max exports all steps',
         collect,
       )
-      .option('-f, --file <path>', 'name of the Dockerfile (default: CONTEXT/Dockerfile)')
+      .option(
+        '-f, --file <path>',
+        'name of the Dockerfile (default: Dockerfile or Containerfile in CONTEXT)',
+      )
+      .option(
+        '--ignorefile <file>',
+        'the ignore file (default: NAME.dockerignore beside the Dockerfile NAME, or ' +
+          'CONTEXT/.dockerignore)',
+      )
       .option('--iidfile <file>', 'write the image ID to a file')
       .option('--label <name=value>', 'set metadata for an image', collect)
       .option(
@@ -158,6 +173,7 @@ function buildCommand(): Command {
         collect,
       )
       .option('-t, --tag <name>', 'image identifier (format: [registry/]repository[:tag])', collect)
+      .option('--tls-verify [bool]', 'false: registries may use plain http and any certificate')
       .option('--target <stage>', 'set the target build stage to build (default: the last)')
       .option('--squash', 'squash newly built layers into a single new layer')
       .addOption(new Option('--rm', 'no effect: Kiln keeps no intermediate containers').hideHelp())

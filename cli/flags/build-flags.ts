@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
@@ -7,20 +8,26 @@ import { parseArguments } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { builderAddress } from '../builder-address.ts';
 import { atFlag, flagError } from '../flag-error.ts';
+import { booleanValue } from '../flagwords.ts';
 import { progressMode } from '../progress-mode.ts';
 import { attestFlags } from './attestations.ts';
+import { buildArgsOfFiles } from './build-arg-files.ts';
 import { declareBuild, MAY_BE_EMPTY } from './build-command.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './call-spec.ts';
 import { parseContexts } from './contexts.ts';
+import { FS_READ } from './entitlement.ts';
 import { parseFailureOutput } from './failure-output.ts';
-import type { GivenFlags } from './given-flags.ts';
+import type { GivenFlags, RawFlags } from './given-flags.ts';
 import { namedValues } from './named-values.ts';
 import { type OutputFlags, parseOutputs } from './outputs.ts';
+import { declarePodmanFlag } from './podman-flags.ts';
+import { imagesInForm, type Translated, translatePodmanFlags } from './podman-translate.ts';
 import { pullFlag } from './pull.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
 import { sourcePolicies } from './source-policy.ts';
 import { parseStepFlags } from './step-flags.ts';
+import { parseVolumes } from './volumes.ts';
 import { warningsWithoutEffect } from './without-effect.ts';
 
 /** What parsing needs to know about this process and host. */
@@ -51,25 +58,32 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   const command = declareBuild();
   const warnings: string[] = [];
   const warn = (sentence: string) => void warnings.push(sentence);
-  if (!parseArguments(command, argv, { empty: 'ignored', mayBeEmpty: MAY_BE_EMPTY, warn }))
-    return undefined;
-  const flags = command.opts<Record<string, unknown>>();
+  let isPodman = false;
+  const declareMore = (flag: string) => {
+    isPodman = true;
+    return declarePodmanFlag(command, flag);
+  };
+  const parsing = { empty: 'ignored', mayBeEmpty: MAY_BE_EMPTY, declareMore, warn } as const;
+  if (!parseArguments(command, argv, parsing)) return undefined;
+  const given = command.opts<RawFlags>();
+  const podman = isPodman ? translatePodmanFlags(given, warn) : undefined;
+  const flags = podman?.flags ?? given;
   const has = (name: string) => flags[name] === true;
   const list = (name: string) => (flags[name] as string[] | undefined) ?? [];
   const text = (name: string) => flags[name] as string | undefined;
   const shownContext = command.args[0] ?? '.';
-  const { lentPaths, ...contexts } = parseContexts(
-    shownContext,
-    text('file'),
-    list('buildContext'),
+  const { lentPaths, ...contexts } = withVolumes(
+    parseContexts(shownContext, text('file'), list('buildContext'), warn),
+    { list },
     warn,
   );
   const builder = builderAddress(text('builder'), host.env);
   const secrets = parseSecrets(list('secret'), host.env, contexts, warn);
   const request = buildRequest({
     ...contexts,
-    ...resultFlags({ has, list, text }, host, builder ? 'nowhere' : 'store', warn),
+    ...resultFlags({ has, list, text }, host, builder ? 'nowhere' : 'store', podman, warn),
     ...parseStepFlags({ has, list, text }, warn),
+    ignoreFile: ignoreFile(text('ignorefile'), contexts),
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
     sourcePolicies: sourcePolicies(host.env),
@@ -80,6 +94,8 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     shownContext,
     lentPaths,
     builder,
+    tlsVerify: tlsVerify(text('tlsVerify')),
+    authFile: podman?.authFile,
     secrets,
     ssh: list('ssh').map(parseSsh),
     progress: has('quiet') ? 'quiet' : progressMode(text('progress'), host.env),
@@ -102,10 +118,13 @@ function resultFlags(
   { has, list, text }: GivenFlags,
   host: Host,
   otherwise: OutputFlags['otherwise'],
+  podman: Translated | undefined,
   warn: (sentence: string) => void,
 ): Partial<BuildRequest> {
   const alone = (name: string) => environmentValue(name, host.env, warn);
-  const buildArgs = namedValues(list('buildArg'), { flag: '--build-arg', alone, warn });
+  const files = list('buildArgFile');
+  const specs = files.length > 0 ? buildArgsOfFiles(files, list('buildArg')) : list('buildArg');
+  const buildArgs = namedValues(specs, { flag: '--build-arg', alone, warn });
   if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
     buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
   const tags = list('tag').map((name) => atFlag('--tag', () => checkedName(name)));
@@ -117,20 +136,41 @@ function resultFlags(
     load: has('load'),
     otherwise,
   };
+  const outputs = parseOutputs(outputFlags, host.stdoutIsTerminal);
   return {
     tags,
     target: text('target') || undefined,
     buildArgs,
-    proxies: host.proxies?.(buildArgs, warn) ?? new Map(),
+    proxies: proxies(host, buildArgs, podman?.httpProxy, warn),
     labels: namedValues(list('label'), { flag: '--label', alone: () => '', warn }),
     platforms: platforms(list('platform'), host.env['DOCKER_DEFAULT_PLATFORM']),
-    outputs: parseOutputs(outputFlags, host.stdoutIsTerminal),
+    outputs: podman ? imagesInForm(outputs, podman) : outputs,
     ...pullFlag(text('pull')),
     epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
     cacheFrom: parseCacheFrom(list('cacheFrom')),
     cacheTo: cacheTo(list('cacheTo'), buildArgs),
     squash: has('squash'),
   };
+}
+
+/**
+ * Returns the build arguments for the proxies: those of docker's configuration. `wanted` is
+ * `--http-proxy` of podman: with it they are those of the environment, and without it there are
+ * none.
+ */
+function proxies(
+  { env, proxies: configured }: Host,
+  given: ReadonlyMap<string, string>,
+  wanted: boolean | undefined,
+  warn: (sentence: string) => void,
+): ReadonlyMap<string, string> {
+  if (wanted === undefined) return configured?.(given, warn) ?? new Map();
+  const names = wanted
+    ? Object.keys(env).filter((name) => /^(?:https?|ftp|no|all)_proxy$/i.test(name))
+    : [];
+  return new Map(
+    names.flatMap((name) => (given.has(name) || !env[name] ? [] : [[name, env[name]]])),
+  );
 }
 
 /** Returns the value of `--build-arg NAME`, which comes from the environment. */
@@ -155,6 +195,46 @@ function callOf(check: boolean, call: BuildOptions['call']): BuildOptions['call'
     hint: 'use only one of them',
     exitCode: 2,
   });
+}
+
+/** Adds the contexts and mounts of `--volume`. */
+function withVolumes(
+  contexts: ReturnType<typeof parseContexts>,
+  { list }: Pick<GivenFlags, 'list'>,
+  warn: (sentence: string) => void,
+): ReturnType<typeof parseContexts> & Pick<BuildRequest, 'volumes'> {
+  const specs = list('volume');
+  const allowed = list('allow').flatMap((value) =>
+    value.startsWith(FS_READ) ? [value.slice(FS_READ.length)] : [],
+  );
+  if (allowed.length > 0 && specs.length === 0)
+    warn(`--allow ${FS_READ}… has no effect: only --volume reads other directories of this host`);
+  if (specs.length === 0) return { ...contexts, volumes: [] };
+  const { volumes, namedContexts, lentPaths } = parseVolumes(specs, allowed, warn);
+  return {
+    ...contexts,
+    volumes,
+    namedContexts: new Map([...contexts.namedContexts, ...namedContexts]),
+    lentPaths: new Map([...contexts.lentPaths, ...lentPaths]),
+  };
+}
+
+/** Only a directory has files that an ignore file can leave out. */
+function ignoreFile(
+  path: string | undefined,
+  { context }: Pick<BuildRequest, 'context'>,
+): string | undefined {
+  if (path === undefined) return undefined;
+  if (context.kind === 'directory') return resolve(path);
+  throw flagError(
+    '--ignorefile',
+    '--ignorefile needs a directory as the context',
+    'leave it out: an archive and a repository contain only what is meant',
+  );
+}
+
+function tlsVerify(value: string | undefined): boolean {
+  return value === undefined || booleanValue(value, '--tls-verify');
 }
 
 function onError(value: string | undefined): BuildOptions['onError'] {

@@ -2,7 +2,7 @@ import type { BuildRequest } from '../../builder/request.ts';
 import { checkDeviceName } from '../../executor/cdi/device-name.ts';
 import { type Command, collect, parseBytes, suggestValues } from '../arguments.ts';
 import { atFlag, flagError } from '../flag-error.ts';
-import { ENTITLEMENTS, parseEntitlement } from './entitlement.ts';
+import { ENTITLEMENTS, FS_READ, parseEntitlement } from './entitlement.ts';
 import type { GivenFlags } from './given-flags.ts';
 import { NETWORK_MODES, parseExtraHost, parseNetwork } from './hosts.ts';
 import { addLimitFlags, parseLimits } from './limits.ts';
@@ -15,8 +15,8 @@ export function addStepFlags(command: Command): Command {
       .option('--add-host <host:ip>', 'add a custom host-to-IP mapping', collect)
       .option(
         '--allow <entitlement>',
-        'allow an extra privileged entitlement: network.host, security.insecure, device or ' +
-          'device=NAME',
+        'allow an extra privileged entitlement: network.host, security.insecure, device, ' +
+          'device=NAME or fs.read=DIRECTORY',
         collect,
       )
       .option('--cgroup-parent <path>', 'set the parent cgroup for RUN instructions')
@@ -35,10 +35,16 @@ export function addStepFlags(command: Command): Command {
         'default',
       )
       .option('--shm-size <bytes>', 'shared memory size for RUN instructions, such as 64m')
-      .option('--ulimit <type=soft[:hard]>', 'ulimit options, such as nofile=1024:4096', collect),
+      .option('--ulimit <type=soft[:hard]>', 'ulimit options, such as nofile=1024:4096', collect)
+      .option(
+        '-v, --volume <source:target[:ro]>',
+        'give RUN instructions a copy of a file or directory of this host; needs --allow ' +
+          'fs.read=DIRECTORY',
+        collect,
+      ),
   );
   return suggestValues(step, {
-    '--allow': [...ENTITLEMENTS, 'device='],
+    '--allow': [...ENTITLEMENTS, 'device=', FS_READ],
     '--network': NETWORK_MODES,
   });
 }
@@ -58,7 +64,9 @@ export function parseStepFlags(
     ulimits: parseUlimits(list('ulimit'), warn),
     cgroupParent: text('cgroupParent') ?? '',
     limits: parseLimits(text),
-    allow: list('allow').map(parseEntitlement),
+    allow: list('allow')
+      .filter((value) => !value.startsWith(FS_READ))
+      .map(parseEntitlement),
     devices: list('device').map(checkedDevice),
     parallelism: parallelism(text('maxParallelism')),
   };

@@ -92,6 +92,7 @@ const NOT_SENT = [
   ['onError', '--on-error'],
   ['outputOnError', '--output-on-error'],
   ['maxParallelism', '--max-parallelism'],
+  ['tlsVerify', '--tls-verify'],
   ['memory', '--memory'],
   ['memorySwap', '--memory-swap'],
   ['cpus', '--cpus'],

@@ -7,7 +7,7 @@ const TEXT = 'FROM a AS one\nRUN --mount=target=/x true\nCOPY b c\nFROM one\nRUN
 
 function mounted(...specs: string[]): string[][] {
   const dockerfile = parseDockerfile({ name: 'Dockerfile', text: TEXT });
-  return withAutomounts(dockerfile, specs)
+  return withAutomounts(dockerfile, { automounts: specs, volumes: [] })
     .stages.flatMap(({ instructions }) => instructions)
     .flatMap((one) => (one.kind === 'run' ? [one.mounts.map(({ raw }) => raw)] : []));
 }

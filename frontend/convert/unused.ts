@@ -70,13 +70,16 @@ export function unusedFilters(
  * that is not built may use it.
  */
 export function unusedContexts(
-  { dockerfile, namedContexts }: FrontendRequest,
+  { dockerfile, namedContexts, volumes }: FrontendRequest,
   triggers: readonly string[],
 ): WarningEvent | undefined {
   if (namedContexts.size === 0) return undefined;
   const text = [dockerfile.text, ...triggers].join('\n').toLowerCase();
   if (/from(?:=|\s+).*\$/.test(text)) return undefined;
-  const unused = [...namedContexts.keys()].filter((key) => !text.includes(shortest(key)));
+  const mounted = new Set(volumes.map(({ context }) => context));
+  const unused = [...namedContexts.keys()].filter(
+    (key) => !mounted.has(key) && !text.includes(shortest(key)),
+  );
   if (unused.length === 0) return undefined;
   return {
     kind: 'warning',
