@@ -32,6 +32,10 @@ export interface BuildExtras {
    * an output fails, the error lists them as not done.
    */
   readonly leftover?: readonly string[] | undefined;
+  /** Told of the ID of the log, before anything else happens. */
+  readonly begun?: ((id: string) => void) | undefined;
+  /** Told of each image whose documents are complete, with the number of its output. */
+  readonly assembled?: ((image: AssembledImage, output: number) => void) | undefined;
   /**
    * What the log of the build says besides, in its first line and in its last one.
    *
@@ -82,6 +86,7 @@ export async function build(
     ...headerOf(request, session),
     ...extras.logged?.header,
   });
+  extras.begun?.(log.id);
   const report = withoutLogins((event) => {
     log.event(event);
     progress(event);
@@ -116,7 +121,7 @@ export async function build(
 
 async function runBuild(
   given: Omit<BuildContext, 'scope'>,
-  { leftover = [], driver, logged }: BuildExtras,
+  { leftover = [], driver, logged, assembled }: BuildExtras,
   log: BuildLog,
 ): Promise<{ readonly response: ExportResponse; readonly kept: KeptResult | undefined }> {
   const scope = new AsyncDisposableStack();
@@ -137,7 +142,10 @@ async function runBuild(
   const solved = await foreseeing(context, driver, (seen) => solveBuild(seen, needs, driver));
   const outcomes = new Outcomes();
   const images = logged?.keepsResult ? new Map<number, AssembledImage>() : undefined;
-  const keep = (image: AssembledImage, output: number) => images?.set(output, image);
+  const keep = (image: AssembledImage, output: number) => {
+    images?.set(output, image);
+    assembled?.(image, output);
+  };
   const exported = solved.targets.length > 0 ? await exportBuild(solved, outcomes, keep) : {};
   // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await solved.exportCaches(outcomes);

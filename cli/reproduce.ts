@@ -3,7 +3,8 @@ import { redactUrl } from '../base/redact.ts';
 import { SECRET_NAME } from '../frontend/check/usage-checks.ts';
 import { parseDockerfile } from '../frontend/parse.ts';
 
-const STEP_CODES: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];
+/** The codes of the errors of a step whose program failed. */
+export const STEP_CODES: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];
 /** Flags with a value that are about the result. The command does not get that far. */
 const DROPPED =
   /^(--target|--tag|-t|--output|-o|--iidfile|--metadata-file|--cache-to|--on-error|--progress)$/;

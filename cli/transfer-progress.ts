@@ -1,7 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { CancelledError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/progress.ts';
-import { bytes } from '../base/units.ts';
 import { internalStep } from '../builder/internal-step.ts';
 import type { TransferReport } from '../images/transfer-report.ts';
 import { stderr } from './output.ts';
@@ -47,14 +46,6 @@ export async function withTransferProgress<T>(
   }
 }
 
-/** The rate of a transfer is shown after this many milliseconds. Before that it is meaningless. */
-const RATE_AFTER = 200;
-
-/** Returns a text such as ` (41.3MB/s)` for `moved` bytes in `ms` milliseconds. */
-function rate(moved: number, ms: number): string {
-  return ms < RATE_AFTER || moved === 0 ? '' : ` (${bytes(Math.round((moved / ms) * 1000))}/s)`;
-}
-
 /** Returns a report function that sends a status event of `vertex` for each part of a transfer. */
 export function statusReport(progress: ProgressSink, vertex: Digest): TransferReport {
   const started = new Map<string, number>();
@@ -66,7 +57,7 @@ export function statusReport(progress: ProgressSink, vertex: Digest): TransferRe
       kind: 'status',
       vertex,
       id,
-      name: name + rate(current, timestamp - begun),
+      name,
       current,
       total,
       timestamp,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { TerminalWindow } from '../base/testing/tmux.ts';
 import { KILN, Rig, run } from './rig.ts';
 
 const terminal = suite('on a terminal');
@@ -127,6 +128,61 @@ terminal('a build that is cancelled says so, and so does its log', async () => {
   assert.match(head, /^\[\+\] Building [0-9.]+s \(\d+\/\d+\) CANCELLED/);
   assert.match(head, '=> CANCELED [2/2] RUN echo begun');
   assert.match((await rig.kiln(['logs'])).stdout, /build \S+: was cancelled\n$/);
+});
+
+const size = { columns: 80, rows: 24 };
+
+terminal(
+  'in a window of 80 columns a build ends with its image, size, time and cache',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo x >/x\nRUN echo y >/y\n' });
+    await rig.build('c');
+    rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo x >/x\nRUN echo z >/z\n' });
+    const env = { KILN_ROOT: rig.store };
+    using window = new TerminalWindow(size, [KILN, 'build', '-t', 'a', 'c'], {
+      cwd: rig.directory,
+      env,
+    });
+    const rows = await window.until((_, text) => text.includes('ended with 0'));
+    assert.match(rows[0]!, /^\[\+\] Building [0-9.]+s \(\d+\/\d+\) FINISHED$/);
+    for (const row of rows.filter((text) => text.startsWith(' => ')))
+      assert.match(row, / [0-9.]+s$/);
+    assert.match(
+      rows.join(''),
+      /a:latest sha256:[0-9a-f]{12} [0-9.]+MB, built in [0-9.]+s, 2 of 3 steps cached/,
+    );
+  },
+);
+
+terminal(
+  'the output of a failed step says how much it is of, and how to see all of it',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    rig.write('c', { Dockerfile: 'FROM busybox\nRUN seq 1000; exit 3\n' });
+    const env = { KILN_ROOT: rig.store };
+    using window = new TerminalWindow({ ...size, rows: 60 }, [KILN, 'build', 'c'], {
+      cwd: rig.directory,
+      env,
+    });
+    const text = (await window.until((_, shown) => shown.includes('ended with 1'))).join('\n');
+    assert.match(text, /ERROR\n/);
+    assert.match(text, /------\n\(the last 20 of 1000 lines of output\)\n981\n982\n/);
+    const [, id = ''] =
+      /To see all that the failed step wrote:\n {2}kiln logs (\S+)/.exec(text) ?? [];
+    assert.match((await rig.kiln(['logs', id], { expect: 0 })).stdout, /^#\d+ [0-9.]+ 1$/m);
+  },
+);
+
+terminal('Ctrl-C ends a build, and its window says that it was cancelled', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo begun; sleep 1000\n' });
+  const env = { KILN_ROOT: rig.store };
+  using window = new TerminalWindow(size, [KILN, 'build', 'c'], { cwd: rig.directory, env });
+  await window.until((rows) => rows.includes(' => => # begun'));
+  window.type('C-c');
+  const rows = await window.until((_, text) => /CANCELLED$/m.test(text));
+  assert.match(rows[0]!, /^\[\+\] Building [0-9.]+s \(\d+\/\d+\) CANCELLED$/);
 });
 
 terminal.run();

@@ -8,6 +8,7 @@ import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { Command } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
+import { BuildSummary } from '../build-summary.ts';
 import type { Builds } from '../builds.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { dockerProxies } from '../docker-proxies.ts';
@@ -47,7 +48,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../result-files.ts')).checkResultFiles(options);
   checkOutputs(options);
-  await using builds = await openBuilds(options);
+  const summary = new BuildSummary();
+  await using builds = await openBuilds(options, summary);
   using cancel = cancelOnSignals();
   const view = lendingView(await createView(options.progress, stderr, viewOptions()));
   const failure = await openFailure(options, view);
@@ -56,6 +58,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const progress: ProgressSink = (event) => {
     if (event.kind === 'warning') warnings.push(event);
     if (options.explain) events.push(event);
+    summary.event(event);
     view.event(event);
     if (event.kind === 'warning' && event.isUrgent) printUrgent(event, view, options);
   };
@@ -64,19 +67,19 @@ export async function run(argv: readonly string[]): Promise<number> {
     const response = await builds.build(progress, cancel.signal, failure);
     await writeResultFiles(options, response);
     view.close('done');
-    await printResult(options, response, warnings);
+    await printResult(options, response, warnings, summary);
     if (options.explain) await explain(events);
     return 0;
   } catch (error) {
     const code = await printFailure(error, view, options, warnings);
     if (options.explain) await explain(events);
-    await printNextSteps(argv, error, options, failure);
+    await printNextSteps(argv, error, options, failure, summary.logId);
     return code;
   }
 }
 
 /** Opens the builder elsewhere that the options name, or else the store of this host. */
-async function openBuilds(options: BuildOptions): Promise<Builds> {
+async function openBuilds(options: BuildOptions, summary?: BuildSummary): Promise<Builds> {
   const { builder } = options;
   if (builder)
     return await (await import('../builds-elsewhere.ts')).buildsElsewhere(options, builder);
@@ -86,7 +89,8 @@ async function openBuilds(options: BuildOptions): Promise<Builds> {
     async build(progress, signal, failure) {
       const session = localSession(options, engine, signal, failure);
       const leftover = resultFiles(options);
-      return (await build(engine, request, session, progress, signal, { leftover })).response;
+      const extras = { leftover, begun: summary?.begun, assembled: summary?.assembled };
+      return (await build(engine, request, session, progress, signal, extras)).response;
     },
     async call(call, progress, signal) {
       const { answerCall } = await import('../../builder/call.ts');
@@ -155,18 +159,24 @@ async function openFailure(
   return onFailure(options, { interactive, lend });
 }
 
-/** Prints after the error which files of the failed step were kept, and how to inspect the step. */
+/**
+ * Prints after the error which files of the failed step were kept, how to see all of its output,
+ * and how to inspect the step.
+ */
 async function printNextSteps(
   argv: readonly string[],
   error: unknown,
   options: BuildOptions,
   failure: OnFailure | undefined,
+  logId: string | undefined,
 ): Promise<void> {
   if (options.progress === 'quiet' || options.progress === 'rawjson' || options.progress === 'none')
     return;
   for (const note of failure?.notes ?? []) stderr.write(`${redactUrl(note)}\n`);
   if (!(error instanceof KilnError) || options.builder) return;
-  const { reproduction } = await import('../reproduce.ts');
+  const { reproduction, STEP_CODES } = await import('../reproduce.ts');
+  if (STEP_CODES.includes(error.code) && error.notes.length > 0 && logId !== undefined)
+    stderr.write(`\nTo see all that the failed step wrote:\n  kiln logs ${logId}\n`);
   const command = reproduction(argv, error);
   if (command !== undefined) stderr.write(`\nTo open a shell in the failed step:\n  ${command}\n`);
 }
@@ -244,12 +254,15 @@ async function printResult(
   options: BuildOptions,
   response: ExportResponse,
   warnings: readonly WarningEvent[],
+  summary: BuildSummary,
 ): Promise<void> {
   const id = idOf(response);
   if (options.progress === 'quiet') {
     if (id !== undefined) stdout.write(`${id}\n`);
-  } else if (options.progress !== 'rawjson' && options.progress !== 'none')
+  } else if (options.progress !== 'rawjson' && options.progress !== 'none') {
     await printWarnings(warnings);
+    stderr.write(`\n${redactUrl(summary.line(response))}\n`);
+  }
 }
 
 function sorted(response: ExportResponse): ExportResponse {

@@ -5,9 +5,9 @@ import { findLog, logNames, readLog } from '../../builder/history/build-log.ts';
 import { type Command, newCommand, parseArguments, rejectCombination } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
 import { requireWholeOutput, stdout } from '../output.ts';
-import { seconds } from '../progress/model.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { createRawJsonView } from '../progress/rawjson.ts';
+import { seconds } from '../progress/seconds.ts';
 import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {

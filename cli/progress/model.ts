@@ -1,7 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
 import type { LogEvent, ProgressEvent, StatusEvent, VertexEvent } from '../../base/progress.ts';
-import { bytes } from '../../base/units.ts';
 import { plainLine } from '../terminal/text.ts';
+import { Transfer } from './transfer.ts';
 
 /** The state of one vertex, from all its events so far. Times are in milliseconds since 1970. */
 export interface VertexState {
@@ -14,7 +14,9 @@ export interface VertexState {
   cached: boolean;
   error: string | undefined;
   cancelled: boolean;
-  readonly statuses: Map<string, StatusEvent>;
+  /** There is a warning about it. */
+  warned: boolean;
+  readonly statuses: Map<string, Transfer>;
   /** The end of the output, for the live view. */
   readonly tail: OutputTail;
 }
@@ -56,13 +58,16 @@ export class ProgressModel {
         return this.#vertex(event);
       case 'status': {
         const vertex = this.vertices.get(event.vertex);
-        vertex?.statuses.set(event.id, event);
+        if (vertex) statusOf(vertex, event).apply(event);
         return vertex;
       }
       case 'log':
         return this.#log(event);
-      case 'warning':
-        return event.vertex && this.vertices.get(event.vertex);
+      case 'warning': {
+        const vertex = event.vertex && this.vertices.get(event.vertex);
+        if (vertex) vertex.warned = true;
+        return vertex;
+      }
       case 'miss':
         return undefined;
     }
@@ -80,6 +85,7 @@ export class ProgressModel {
         cached: false,
         error: undefined,
         cancelled: false,
+        warned: false,
         statuses: new Map(),
         tail: new OutputTail(),
       };
@@ -101,26 +107,8 @@ export class ProgressModel {
   }
 }
 
-/** Returns a duration in milliseconds as text in the form of buildx, such as `1.5s`. */
-export function seconds(ms: number, digits = 1): string {
-  return `${(Math.max(0, ms) / 1000).toFixed(digits)}s`;
-}
-
-/** Returns a status line as in buildx: `transferring context: 1.2MB / 3MB 0.3s done`. */
-export function statusLine(status: StatusEvent): string {
-  return [
-    status.name,
-    ...statusNumbers(status),
-    ...(status.completed === undefined ? [] : ['done']),
-  ].join(' ');
-}
-
-/** Returns the numbers of a status, such as `1.2MB / 3MB` and `0.3s`. Leaves out unknown ones. */
-export function statusNumbers(status: StatusEvent): string[] {
-  const numbers: string[] = [];
-  if (status.total > 0) numbers.push(`${bytes(status.current)} / ${bytes(status.total)}`);
-  else if (status.current > 0) numbers.push(bytes(status.current));
-  if (status.started !== undefined)
-    numbers.push(seconds((status.completed ?? status.timestamp) - status.started));
-  return numbers;
+function statusOf({ statuses }: VertexState, { id }: StatusEvent): Transfer {
+  const known = statuses.get(id) ?? new Transfer();
+  statuses.set(id, known);
+  return known;
 }

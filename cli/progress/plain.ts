@@ -1,6 +1,7 @@
-import type { LogEvent, ProgressEvent } from '../../base/progress.ts';
+import type { LogEvent, ProgressEvent, StatusEvent } from '../../base/progress.ts';
 import { escapeControls, lastRedraw, oneLine } from '../terminal/text.ts';
-import { ProgressModel, seconds, statusLine, type VertexState } from './model.ts';
+import { ProgressModel, type VertexState } from './model.ts';
+import { seconds } from './seconds.ts';
 import type { Output, ProgressView } from './view.ts';
 
 /** How long one vertex prints before another vertex with waiting lines gets its turn. */
@@ -17,6 +18,8 @@ const SILENT_MS = 500;
  * this has passed.
  */
 const GROWN_MS = 5000;
+/** How often a line says how far a transfer is that goes on. */
+const TRANSFER_MS = 5000;
 
 /**
  * Creates a view that prints numbered lines as buildx does to a pipe: `#5 [2/3] RUN make`, `#5
@@ -50,7 +53,7 @@ class PlainView implements ProgressView {
       this.#timer ??= setInterval(() => this.#poll(), POLL_MS).unref();
     }
     if (event.kind === 'warning') pending.add(`WARN: ${event.short}`);
-    if (event.kind === 'status' && event.completed !== undefined) pending.add(statusLine(event));
+    if (event.kind === 'status') pending.status(event, state);
     if (event.kind === 'vertex' && state.completed !== undefined && !pending.ended)
       pending.end(state);
     if (pending.lines.length > 0 || (state.started !== undefined && !pending.announced))
@@ -128,6 +131,8 @@ class PendingVertex {
   #partial = '';
   #begun = 0;
   #grown = 0;
+  /** When each transfer was told of last, by its ID. */
+  readonly #told = new Map<string, number>();
   #decoder = new TextDecoder();
   readonly #onTerminal: boolean;
 
@@ -138,6 +143,17 @@ class PendingVertex {
   /** Adds a line that is not output of the step. On a terminal its colours are not kept. */
   add(line: string): void {
     this.lines.push(this.#onTerminal ? escapeControls(line) : line);
+  }
+
+  /** Adds a line about a transfer: when it has ended, and now and then before. */
+  status(event: StatusEvent, state: VertexState): void {
+    const { id, timestamp, completed } = event;
+    const transfer = state.statuses.get(id);
+    const told = this.#told.get(id) ?? event.started ?? timestamp;
+    if (!this.#told.has(id)) this.#told.set(id, told);
+    if (!transfer || (completed === undefined && timestamp - told < TRANSFER_MS)) return;
+    this.#told.set(id, timestamp);
+    this.add(transfer.line(timestamp));
   }
 
   log(event: LogEvent, state: VertexState): void {

@@ -2,12 +2,19 @@ import { cellsOf, cutToCells, padToCells } from '../../base/cells.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import { type Size, sizeFor } from '../terminal/terminal-size.ts';
 import { oneLine } from '../terminal/text.ts';
+import { type Colors, colorsFrom, type Hue } from './colors.ts';
 import { chooseRows, type StepRows } from './fit.ts';
-import { ProgressModel, seconds, statusNumbers, type VertexState } from './model.ts';
+import { ProgressModel, type VertexState } from './model.ts';
+import { Screen } from './screen.ts';
+import { seconds } from './seconds.ts';
 import type { ActivityOutcome, Output, ProgressView, ViewOptions } from './view.ts';
 
 const FRAME_MS = 100;
+/** The number of lines of output that are shown of a step, as in buildx. */
 const LOG_LINES = 6;
+const MOST_LOG_LINES = 1000;
+/** The room in cells that numbers leave for the name beside them, if there are shorter ones. */
+const NAME_ROOM = 20;
 /** The least width of a row in cells. */
 const NARROWEST = 10;
 
@@ -25,12 +32,15 @@ class TtyView implements ProgressView {
   readonly #model = new ProgressModel();
   readonly #begun = Date.now();
   #timer: NodeJS.Timeout;
-  /** The widths in cells of the lines on the screen, which the next frame overwrites. */
-  #drawn: number[] = [];
+  readonly #screen = new Screen();
+  readonly #colors: Colors;
+  readonly #logLines: number;
 
   constructor(output: Output, options: ViewOptions) {
     this.#output = output;
     this.#options = options;
+    this.#colors = colorsFrom(options.env['BUILDKIT_COLORS']);
+    this.#logLines = logLines(options.env['BUILDKIT_TTY_LOG_LINES']);
     this.#timer = this.#start();
   }
 
@@ -51,28 +61,18 @@ class TtyView implements ProgressView {
   suspend(): void {
     clearInterval(this.#timer);
     this.#draw(undefined);
-    this.#drawn = [];
+    this.#screen.keep();
   }
 
   resume(): void {
     this.#timer = this.#start();
   }
 
-  /**
-   * Draws a frame with a single write: it moves the cursor to the first line of the last frame,
-   * writes each line, and erases the rest of the last frame.
-   */
+  /** Draws a frame with a single write. */
   #draw(outcome: ActivityOutcome | undefined): void {
     const size = sizeFor(this.#output, this.#options.env);
     const lines = outcome === undefined ? this.#frame(size) : this.#summary(size, outcome);
-    const up = rowsOf(this.#drawn, size.columns);
-    // Line wrapping is off while drawing. If the window becomes narrower at this moment, the
-    // terminal cuts the lines.
-    this.#output.control(
-      `\u001b[?25l\u001b[?7l${up > 0 ? `\u001b[${up}A\r` : ''}` +
-        `${lines.map((line) => `${line}\u001b[K\n`).join('')}\u001b[J\u001b[?7h\u001b[?25h`,
-    );
-    this.#drawn = outcome === undefined ? lines.map(cellsOf) : [];
+    this.#output.control(this.#screen.frame(lines, size));
   }
 
   /** Returns the lines of a frame. They fit into the window and leave a row for the cursor. */
@@ -84,7 +84,7 @@ class TtyView implements ProgressView {
     return [
       head,
       ...chooseRows(steps, Math.max(1, size.rows - 2), (hidden) =>
-        this.#row(` => ${hidden} more running`, '', size),
+        this.#row(` => ${hidden} more running`, [''], size),
       ),
     ];
   }
@@ -125,34 +125,35 @@ class TtyView implements ProgressView {
   }
 
   #step(state: VertexState, now: number, size: Size): StepRows {
-    const done = isDone(state);
+    const transfers = [...state.statuses.values()];
+    // What a step reads for those after it, such as the build context, may go on after its end.
+    const running = !isDone(state) || transfers.some((transfer) => transfer.isRunning);
     const hue = tint(state);
     const name = this.#row(
       ` => ${word(state)}${oneLine(state.name)}`,
-      elapsed(state, now),
+      [elapsed(state, now)],
       size,
       hue,
     );
-    const details = [...state.statuses.values()].map((status) => {
-      return this.#row(
-        ` => => ${shortDigests(oneLine(status.name))}`,
-        statusNumbers(status).join(' '),
-        size,
-        hue,
-      );
+    const details = transfers.map((transfer) => {
+      const text = ` => => ${shortDigests(oneLine(transfer.name))}`;
+      return this.#row(text, transfer.numbers(now), size, hue);
     });
-    if (!done)
-      for (const line of state.tail.lines(LOG_LINES))
-        details.push(this.#row(` => => # ${line}`, '', size, 'dim'));
-    return { running: !done, failed: hue === 'failed', name, details };
+    if (!isDone(state))
+      for (const line of state.tail.lines(this.#logLines))
+        details.push(this.#row(` => => # ${line}`, [''], size, 'dim'));
+    return { running, failed: hue === 'error', name, details };
   }
 
   /**
-   * Returns a row with `left` at the left and `right` at the right edge. `left` is cut or padded.
-   * The last column stays empty, because erasing the rest of the line would erase it.
+   * Returns a row with `left` at the left and one of `rights` at the right edge: the first that
+   * leaves room for a name, else the last. `left` is cut or padded. The last column stays empty,
+   * because erasing the rest of the line would erase it.
    */
-  #row(left: string, right: string, { columns }: Size, hue: Hue = 'none'): string {
+  #row(left: string, rights: Rights, { columns }: Size, hue: Hue = 'none'): string {
     const width = Math.max(NARROWEST, columns - 1);
+    const wanted = width - Math.min(NAME_ROOM, cellsOf(left)) - 1;
+    const right = rights.find((text) => cellsOf(text) <= wanted) ?? rights.at(-1) ?? '';
     const room = right === '' ? width : Math.max(1, width - cellsOf(right) - 1);
     const cut = padToCells(cutToCells(left, room), room);
     return this.#paint(cutToCells(`${cut} ${right}`.trimEnd(), width), hue);
@@ -160,20 +161,18 @@ class TtyView implements ProgressView {
 
   #paint(text: string, hue: Hue): string {
     if (!this.#options.color || hue === 'none') return text;
-    return `\u001b[${HUES[hue]}m${text}\u001b[0m`;
+    return `\u001b[${this.#colors[hue]}m${text}\u001b[0m`;
   }
 }
 
 const WORDS = { done: ' FINISHED', failed: ' ERROR', cancelled: ' CANCELLED' } as const;
-const HUES = { done: '36', failed: '31', cancelled: '33', dim: '2' } as const;
-type Hue = keyof typeof HUES | 'none';
+/** Texts for the right edge, for less and less room. */
+type Rights = readonly [string, ...string[]];
 
-/**
- * Returns the number of rows that lines of these widths occupy on the screen. When the window has
- * become narrower, the terminal has wrapped the longer lines.
- */
-function rowsOf(lines: readonly number[], columns: number): number {
-  return lines.reduce((rows, cells) => rows + Math.max(1, Math.ceil(cells / columns)), 0);
+/** As in buildx, a value that is no positive number has no effect. */
+function logLines(text: string | undefined): number {
+  const count = /^\d+$/.test(text ?? '') ? Number(text) : 0;
+  return count > 0 ? Math.min(count, MOST_LOG_LINES) : LOG_LINES;
 }
 
 function isDone(state: VertexState): boolean {
@@ -181,9 +180,10 @@ function isDone(state: VertexState): boolean {
 }
 
 function tint(state: VertexState): Hue {
-  if (state.cancelled) return 'cancelled';
-  if (state.error !== undefined) return 'failed';
-  return isDone(state) ? 'done' : 'none';
+  if (state.cancelled) return 'cancel';
+  if (state.error !== undefined) return 'error';
+  if (!isDone(state)) return 'none';
+  return state.warned ? 'warning' : 'run';
 }
 
 function word(state: VertexState): string {

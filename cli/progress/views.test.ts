@@ -231,11 +231,12 @@ test('tty: 80 columns have room for a transfer: digests are short, numbers are a
         kind: 'status',
         vertex: A,
         id: '1',
-        name: `layer ${B} (2MB/s)`,
+        name: `layer ${B}`,
         current: 1e6,
         total: 3e6,
         timestamp: 500,
         started: 0,
+        completed: 500,
       });
     },
     tty,
@@ -243,7 +244,79 @@ test('tty: 80 columns have room for a transfer: digests are short, numbers are a
   );
   assert.match(
     lastFrame(text)[2]!,
-    new RegExp(`^ => => layer ${B.slice(0, 19)} \\(2MB/s\\) +1MB / 3MB 0\\.5s$`),
+    new RegExp(`^ => => layer ${B.slice(0, 19)} +1MB / 3MB 0\\.5s$`),
+  );
+});
+
+test('tty: a frame is one write, and erases nothing that it has not drawn anew', () => {
+  const frames: string[] = [];
+  const output = {
+    ...collectingOutput({ columns: 80, rows: 24 }),
+    write: () => assert.unreachable('a frame is written by control'),
+    style: () => assert.unreachable('a frame is written by control'),
+    control: (part: string) => void frames.push(part),
+  };
+  const view = createTtyView(output, OPTIONS);
+  view.event(vertex(A, 'a', { started: 0 }));
+  view.event(log(A, 'out\n'));
+  view.suspend?.();
+  view.resume?.();
+  view.close('done');
+  assert.is(frames.length, 2);
+  for (const frame of frames) {
+    const [lines = '', below] = frame.split('\u001b[J');
+    assert.match(frame, /^\u001b\[\?2026h.*\u001b\[\?2026l$/s);
+    assert.is(below?.includes('\n'), false, JSON.stringify(frame));
+    assert.not.match(lines, /\u001b\[[0-9]*J|\u001b\[[12]K/);
+    for (const line of lines.split('\n').slice(0, -1)) assert.match(line, /[^\u001b]\u001b\[K$/);
+  }
+});
+
+test('tty: BUILDKIT_COLORS changes colours as with buildx, and NO_COLOR takes precedence', () => {
+  const colored = (BUILDKIT_COLORS: string, color = true) =>
+    written(
+      (send) => {
+        send(vertex(A, 'a', { started: 0, completed: 1 }));
+        send(vertex(B, 'b', { started: 0, completed: 1, error: 'x' }));
+      },
+      (output) => createTtyView(output, { ...OPTIONS, color, env: { BUILDKIT_COLORS } }),
+      { columns: 80 },
+    ).match(/\u001b\[[0-9;]*m/g);
+  const reset = '\u001b[0m';
+  assert.equal(colored(''), ['\u001b[36m', reset, '\u001b[31m', reset]);
+  assert.equal(colored('run=light-blue:error=255,165,0:warning=red'), [
+    '\u001b[94m',
+    reset,
+    '\u001b[38;5;214m',
+    reset,
+  ]);
+  for (const wrong of ['run=nocolor', 'run', 'walk=red', 'run=1,2', 'run=256,0,0', 'run=\u001b[5m'])
+    assert.equal(colored(wrong), colored(''), wrong);
+  assert.is(colored('run=red', false), null);
+});
+
+test('plain: a transfer that goes on is told of every five seconds', () => {
+  const text = written((send) => {
+    send(vertex(A, 'pull', { started: 0 }));
+    for (let second = 0; second <= 12; second++)
+      send({
+        kind: 'status',
+        vertex: A,
+        id: 'x',
+        name: 'layer',
+        current: second * 1e6,
+        total: 12e6,
+        timestamp: second * 1000,
+        started: 0,
+        ...(second === 12 && { completed: 12_000 }),
+      });
+  });
+  assert.is(
+    text,
+    '#1 pull\n' +
+      '#1 layer 5MB / 12MB 1MB/s 7s left 5.0s\n' +
+      '#1 layer 10MB / 12MB 1MB/s 2s left 10.0s\n' +
+      '#1 layer 12MB / 12MB 12.0s done\n',
   );
 });
 

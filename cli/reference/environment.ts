@@ -40,6 +40,17 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
           '`quiet`, `none` or `rawjson`.',
       },
       {
+        names: ['BUILDKIT_COLORS'],
+        text:
+          'The colours of the live progress: `run=COLOR:cancel=COLOR:error=COLOR:warning=COLOR`, ' +
+          'with a name such as `green` or `light-blue`, or with red, green and blue from 0 to ' +
+          '255, such as `255,165,0`. NO_COLOR takes precedence.',
+      },
+      {
+        names: ['BUILDKIT_TTY_LOG_LINES'],
+        text: 'How many lines of its output the live progress shows of a running step. Default: 6.',
+      },
+      {
         names: ['SOURCE_DATE_EPOCH'],
         text:
           'The creation time of the image, in seconds since 1970. Newer files in the image get ' +

@@ -64,8 +64,8 @@ const STRINGS = /(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1
 const SEQUENCES = /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]?|\u001b[ -/]*[0-~]?/g;
 
 /**
- * Returns the line as plain text: without escape sequences, with spaces instead of tabs, and only
- * what follows the last carriage return.
+ * Returns the line as plain text: without escape sequences, and with spaces instead of tabs. Of a
+ * line that was redrawn, it returns only the last text.
  */
 export function plainLine(line: string): string {
   return lastRedraw(line)
@@ -75,9 +75,15 @@ export function plainLine(line: string): string {
     .replace(/\t/g, '    ');
 }
 
-/** Returns the last text of a line that was redrawn with carriage returns. */
+/** What takes the cursor to the first column: a carriage return, or CHA (ECMA-48 section 8.3.9). */
+const TO_FIRST_COLUMN = /\r|\u001b\[[01]?G/;
+
+/** Returns the last text of a line that was redrawn from its first column, as bars are. */
 export function lastRedraw(line: string): string {
-  return line.replace(/\r+$/, '').split('\r').at(-1) ?? '';
+  const texts = line.split(TO_FIRST_COLUMN);
+  // Some bars return at their end, so what follows is still empty.
+  while (texts.length > 1 && texts.at(-1) === '') texts.pop();
+  return texts.at(-1) ?? '';
 }
 
 function shown(control: string): string {
