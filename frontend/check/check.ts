@@ -4,6 +4,7 @@ import type { Dockerfile } from '../instructions.ts';
 import { problem } from '../problem.ts';
 import { type CheckOptions, DEFAULT_OPTIONS, parseCheckOptions } from './check-options.ts';
 import { ignoreFileCheck } from './ignorefile.ts';
+import { InlineOptions } from './inline-options.ts';
 import { namingChecks } from './naming.ts';
 import { inOrder } from './phases.ts';
 import { pitfallChecks } from './pitfalls.ts';
@@ -37,28 +38,26 @@ export function checkOptionsOf(dockerfile: Dockerfile, override?: string): Check
 const FIRST = { line: 1, character: 0 };
 
 /**
- * The findings in BuildKit's order, without the rules that `options` skip. `ignore` is the
- * `.dockerignore` that applies.
+ * The findings in BuildKit's order, without the rules that `options` or the comment above an
+ * instruction skip. `ignore` is the `.dockerignore` that applies.
  */
 export function checkDockerfile(
   dockerfile: Dockerfile,
   options = checkOptionsOf(dockerfile),
   ignore?: IgnoreFile,
+  inline = new InlineOptions(dockerfile, options),
 ): Warning[] {
   const found = [
     ...CHECKS.flatMap((check) => check(dockerfile)),
     ...(ignore ? ignoreFileCheck(ignore) : []),
   ];
-  const isShown = ({ rule, isFormer = false }: Warning) =>
-    isEnabled(rule, options) && !(isFormer && options.only === 'buildkit');
-  return inOrder(found.filter(isShown));
+  return inOrder(found.filter(({ rule, range }) => isEnabled(rule, inline.at(rule, range))));
 }
 
 export function isEnabled(rule: Rule, options: CheckOptions): boolean {
   const named = options.experimental !== 'all' && options.experimental.has(rule.name);
   if (options.only === 'buildkit' && rule.by === 'kiln') return named;
-  if (rule.level === 'experimental' && !(options.only === 'buildkit' && rule.isGeneral))
-    return named || options.experimental === 'all';
+  if (rule.level === 'experimental') return named || options.experimental === 'all';
   return options.skip !== 'all' && !options.skip.has(rule.name);
 }
 

@@ -20,8 +20,6 @@ export interface Rule {
   readonly url: string;
   /** True when the lines of findings are not shown, because they hold secrets. */
   readonly hidesLines: boolean;
-  /** True for an experimental rule that BuildKit's frontend applies to every file since 1.20. */
-  readonly isGeneral: boolean;
 }
 
 export type RuleName = keyof typeof BUILDKIT | keyof typeof KILN;
@@ -29,7 +27,7 @@ export type RuleName = keyof typeof BUILDKIT | keyof typeof KILN;
 /** Slug of the documentation page, description, and in what the rule differs from most. */
 type Texts = Record<string, readonly [string, string, ...Trait[]]>;
 
-type Trait = 'experimental' | 'hides lines' | 'general since 1.20';
+type Trait = 'experimental' | 'hides lines';
 
 const BUILDKIT = {
   StageNameCasing: ['stage-name-casing', 'Stage names should be lowercase'],
@@ -92,8 +90,6 @@ const BUILDKIT = {
   CopyIgnoredFile: [
     'copy-ignored-file',
     'Attempting to Copy file that is excluded by .dockerignore',
-    'experimental',
-    'general since 1.20',
   ],
   InvalidDefinitionDescription: [
     'invalid-definition-description',
@@ -178,7 +174,6 @@ function rules(texts: Texts, by: Rule['by'], url: (slug: string) => string): Rec
         description,
         url: url(slug),
         hidesLines: traits.includes('hides lines'),
-        isGeneral: traits.includes('general since 1.20'),
       },
     ]),
   );

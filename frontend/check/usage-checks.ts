@@ -68,22 +68,20 @@ export function checkPort(port: string, range: SourceRange): Warning[] {
 
 export const SECRET_NAME =
   /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
-const PUBLIC = /(?:_|^)public(?:_|$)/i;
-/** Names of files that contain the secret, and of versions, are no longer found since 1.20. */
-const FORMER = /_(?:file|version)$/i;
+/** What is public, the name of a file with a secret, and the version of one are no secrets. */
+const HARMLESS = /(?:_|^)(?:public|file|version)(?:_|$)/i;
 
 const secretsUsed: Check = (dockerfile) => {
   const find = (name: string, keys: readonly string[], range: SourceRange) =>
     keys
-      .filter((key) => SECRET_NAME.test(key) && !PUBLIC.test(key))
-      .map((key) => ({
-        ...warning(
+      .filter((key) => SECRET_NAME.test(key) && !HARMLESS.test(key))
+      .map((key) =>
+        warning(
           'SecretsUsedInArgOrEnv',
           `Do not use ARG or ENV instructions for sensitive data (${name} ${quote(key)})`,
           range,
         ),
-        isFormer: FORMER.test(key),
-      }));
+      );
   const keysOf = (entries: readonly { readonly key: string }[]) => entries.map(({ key }) => key);
   return [
     ...all(dockerfile, 'arg').flatMap(({ args, range }) => find('ARG', keysOf(args), range)),

@@ -8,8 +8,6 @@ export interface Warning {
   readonly rule: Rule;
   readonly message: string;
   readonly range: SourceRange;
-  /** True for a finding that BuildKit's frontend does not make any more since 1.20. */
-  readonly isFormer?: boolean;
 }
 
 /** A check sees only the parsed file, without variables and images. */

@@ -9,9 +9,9 @@ import {
   violation,
 } from '../check/check.ts';
 import type { CheckOptions } from '../check/check-options.ts';
+import { InlineOptions } from '../check/inline-options.ts';
 import { inOrder, isFromLowering, isFromParsing } from '../check/phases.ts';
-import { RULES, type Rule, type RuleName } from '../check/rules.ts';
-import { SkipComments } from '../check/skip-comments.ts';
+import { RULES, type RuleName } from '../check/rules.ts';
 import { toEvent, type Warning, warning } from '../check/warning.ts';
 import type { FrontendRequest } from '../frontend.ts';
 import type { Dockerfile } from '../instructions.ts';
@@ -35,7 +35,7 @@ const CHECKED_HERE: ReadonlySet<RuleName> = new Set([
 export class Findings {
   readonly #dockerfile: Dockerfile;
   readonly #options: CheckOptions;
-  readonly #skips: SkipComments;
+  readonly #inline: InlineOptions;
   /** True when a named context is unknown. */
   readonly #isBaseUnknown: boolean;
   readonly #ignore: FrontendRequest['mainContext']['ignoreFile'];
@@ -53,15 +53,16 @@ export class Findings {
       ...checkOptionsOf(dockerfile, buildArgs.get('BUILDKIT_DOCKERFILE_CHECK')),
       only: checks === 'buildkit' ? checks : undefined,
     };
-    this.#skips = new SkipComments(dockerfile);
+    this.#inline = new InlineOptions(dockerfile, this.#options);
     this.#isBaseUnknown = [...namedContexts.values()].some(({ kind }) => kind === 'unknown');
   }
 
-  readonly warn: Warn = (rule, message, range) => {
+  readonly warn: Warn = (name, message, range, by = range) => {
     // The variable may be one of the base.
-    if (rule === 'UndefinedVar' && this.#isBaseUnknown) return;
-    if (this.#isShown(RULES[rule]))
-      this.#add(warning(rule, typeof message === 'string' ? message : message(), range));
+    if (name === 'UndefinedVar' && this.#isBaseUnknown) return;
+    const rule = RULES[name];
+    if (this.#collector.isFull(rule) || !isEnabled(rule, this.#inline.at(rule, by))) return;
+    this.#add(warning(name, typeof message === 'string' ? message : message(), range));
   };
 
   /**
@@ -92,20 +93,14 @@ export class Findings {
   }
 
   #add(found: Warning): void {
-    const isShown = this.#isShown(found.rule) && !this.#skips.skip(found);
-    const shown = isShown ? this.#collector.take(found) : undefined;
+    const shown = this.#collector.take(found);
     if (shown) this.#lowered.push(shown);
-  }
-
-  #isShown(rule: Rule): boolean {
-    return isEnabled(rule, this.#options) && !this.#collector.isFull(rule);
   }
 
   #fromText(): FromText {
     if (this.#inText) return this.#inText;
-    const found = checkDockerfile(this.#dockerfile, this.#options, this.#ignore).filter(
-      (one) => !CHECKED_HERE.has(one.rule.name) && !this.#skips.skip(one),
-    );
+    const all = checkDockerfile(this.#dockerfile, this.#options, this.#ignore, this.#inline);
+    const found = all.filter(({ rule }) => !CHECKED_HERE.has(rule.name));
     const firstStage = this.#dockerfile.stages[0]?.from.range.start.line ?? 0;
     // Lines before the first FROM belong to no stage.
     const isOfStage = (one: Warning) => isFromLowering(one) && one.range.start.line >= firstStage;

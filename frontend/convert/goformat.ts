@@ -7,16 +7,6 @@ export function quoteList(list: readonly string[]): string {
   return `[${list.map(quote).join(' ')}]`;
 }
 
-/**
- * `%q` of a number: the character with that code in single quotes, or U+FFFD for an invalid code.
- */
-export function quoteRune(code: number): string {
-  const isCharacter = code >= 0 && code <= 0x10ffff && !(code >= 0xd800 && code <= 0xdfff);
-  const char = isCharacter ? String.fromCodePoint(code) : '\ufffd';
-  if (char === "'") return "'\\''";
-  return char === '"' ? `'"'` : `'${quote(char).slice(1, -1)}'`;
-}
-
 /** time.Duration's String: `1m30s`, `1.5s`, `300ms`, `0s`. The argument is in nanoseconds. */
 export function duration(nanoseconds: number): string {
   if (nanoseconds === 0) return '0s';

@@ -14,10 +14,11 @@ export function warnIgnored({ conversion, command }: Step, isAdd: boolean, sourc
   const known = knownOf(ignore);
   known.work += ignore.length;
   if (known.work > MOST_WORK) return;
-  const path = cleanPath(source).replace(/^\/+/, '');
+  const cleaned = cleanPath(source);
+  const path = cleaned.replace(/^\/+/, '');
   if (path === '' || path === '.' ? !known.all : mayExist(known, path)) return;
   const message =
-    `Attempting to ${isAdd ? 'Add' : 'Copy'} file "${source}" that is ` +
+    `Attempting to ${isAdd ? 'Add' : 'Copy'} file "${cleaned}" that is ` +
     'excluded by .dockerignore';
   conversion.warn('CopyIgnoredFile', message, command.instruction.range);
 }

@@ -5,7 +5,7 @@ import { fileChanges } from '../../solver/llb/builder.ts';
 import { checkPort } from '../check/usage-checks.ts';
 import type * as ins from '../instructions.ts';
 import { parsePorts } from './expose.ts';
-import { duration, quoteList, quoteRune } from './goformat.ts';
+import { duration, quoteList } from './goformat.ts';
 import { addPorts, addVolumes, commit, setEnv, setLabels } from './image.ts';
 import { chownOf, createdTime } from './owner.ts';
 import { isAbsolute, workingDirectory } from './paths.ts';
@@ -96,7 +96,7 @@ function countOnce(
     const message =
       `Multiple ${instruction.keyword} instructions should not be used in the same stage ` +
       'because only the last one will be used';
-    conversion.warn('MultipleInstructionsDisallowed', message, earlier);
+    conversion.warn('MultipleInstructionsDisallowed', message, earlier, instruction.range);
   }
   stage.seen.set(instruction.kind, instruction.range);
 }
@@ -145,10 +145,10 @@ export function lowerHealthcheck(step: Step, instruction: ins.HealthcheckInstruc
     ...(retries && { Retries: retries }),
   };
   step.stage.image.config.Healthcheck = healthcheck;
-  const times = [interval, timeout, startPeriod, startInterval]
-    .map((time) => `"${duration(time)}"`)
-    .join(' ');
-  remember(step, `HEALTHCHECK &{${quoteList(command)} ${times} ${quoteRune(retries)}}`);
+  const times =
+    `Interval:${duration(interval)} Timeout:${duration(timeout)} ` +
+    `StartPeriod:${duration(startPeriod)} StartInterval:${duration(startInterval)}`;
+  remember(step, `HEALTHCHECK {Test:[${command.join(' ')}] ${times} Retries:${retries}}`);
 }
 
 /** As many as there are: each port of tcp, udp and sctp. */
