@@ -81,9 +81,9 @@ const ABOUT =
 const CHOICE =
   'The first lines of a Dockerfile, or the build argument `BUILDKIT_DOCKERFILE_CHECK`, select ' +
   'rules: `# check=skip=A,B` or `skip=all`, `error=true` (findings fail the build), ' +
-  '`experimental=A,B` or `experimental=all`, joined by `;`. Among the comments above an ' +
-  'instruction, `# check=skip=A why` holds for that instruction, except for rules about the whole ' +
-  "file. Findings of Kiln's own rules fail a " +
+  '`experimental=A,B` or `experimental=all`, joined by `;`. Among the comments above ' +
+  'an instruction, `# check=skip=A why` holds for it alone, except for rules about the ' +
+  "whole file. Findings of Kiln's own rules fail a " +
   'build only if `experimental=` names the rule, because Kiln builds what Docker builds.';
 
 function list(by: Rule['by']): string {

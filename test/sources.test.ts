@@ -105,7 +105,7 @@ test('ADD of files and repositories gives the tree that Docker 28 gives', async 
     Dockerfile: `
 FROM scratch
 ADD ${git.url}/r.git /a/
-ADD ${git.url}/r.git#main:d /sub/
+ADD ${git.url}/r.git?ref=main&subdir=d&mtime=commit /sub/
 ADD ${files.url}/a.txt /h/
 ADD ${files.url}/nolm /h/
 ADD --chmod=640 --chown=3:4 ${files.url}/a.txt /h/b

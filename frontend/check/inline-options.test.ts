@@ -48,14 +48,14 @@ for (const [why, comment, expected] of [
   });
 }
 
-test('a comment above FROM and above a global ARG counts, and one inside an instruction not', async () => {
+test('a comment above FROM or a global ARG counts, and one inside an instruction not', async () => {
   const global = '# a comment\n# check=skip=all\nARG TOKEN=1\nFROM scratch\n';
   assert.equal(await found(global), []);
   const inside = 'FROM scratch\nENV \\\n# check=skip=all\n  PASSWORD=1\n';
   assert.equal(await found(inside), ['SecretsUsedInArgOrEnv 2']);
 });
 
-test('of two instructions that exclude each other, the comment above the later one counts', async () => {
+test('of two instructions of which one counts, the comment above the later counts', async () => {
   const skip = '# check=skip=MultipleInstructionsDisallowed';
   assert.equal(await found(`FROM scratch\nCMD ["a"]\n${skip}\nCMD ["b"]\n`), []);
   assert.equal(await found(`FROM scratch\n${skip}\nCMD ["a"]\nCMD ["b"]\n`), [

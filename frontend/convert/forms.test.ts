@@ -1,10 +1,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { seal } from '../../solver/llb/draft.ts';
 import { parsePorts } from './expose.ts';
 import { gitRefOf } from './gitref.ts';
 import { duration } from './goformat.ts';
 import { parseSize } from './parse-size.ts';
 import { base, destination, join, workingDirectory } from './paths.ts';
+import { gitContext } from './remote.ts';
 import { signalNumber } from './signals.ts';
 
 /* Small written forms: what they mean, and how they are printed. */
@@ -69,6 +71,33 @@ test('git repositories are told from other sources', () => {
   );
   assert.is(gitRefOf('github.com/a/b')?.looksLocal, true);
   assert.is(gitRefOf('https://h/a.git?branch=x')?.ref, 'refs/heads/x');
+});
+
+test('the query of a git URL says what times files have, and may fetch by the commit', () => {
+  const url = 'https://h/a.git';
+  const attrsOf = (query: string) => {
+    const tree = gitContext(gitRefOf(url + query)!, url);
+    const { op } = seal(tree, { os: 'linux', architecture: 'amd64' }).vertex;
+    return op.kind === 'source' ? op.source.attrs : {};
+  };
+  assert.is(attrsOf('?mtime=commit')['git.mtime'], 'commit');
+  assert.not('git.mtime' in attrsOf('?mtime=checkout'));
+  const commit = 'ab'.repeat(20);
+  for (const query of [
+    `?fetch-by-commit&checksum=${commit}`,
+    `?fetch-by-commit=true&ref=${commit}`,
+    `?fetch-by-commit=1#${commit}`,
+  ])
+    assert.is(attrsOf(query)['git.fetchbycommit'], 'true', query);
+  assert.not('git.fetchbycommit' in attrsOf('?fetch-by-commit=false#main'));
+  for (const [query, why] of [
+    ['?mtime=now', /mtime=now is neither commit nor checkout/],
+    ['?mtime=', /mtime has no value/],
+    ['?fetch-by-commit=perhaps', /neither true nor false/],
+    ['?fetch-by-commit#main', /full id of a commit/],
+    ['?fetch-by-commit&checksum=abcdef', /full id of a commit/],
+  ] as const)
+    assert.throws(() => attrsOf(query), why);
 });
 
 test.run();

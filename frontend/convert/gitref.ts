@@ -16,6 +16,10 @@ export interface GitRef {
   readonly checksum: string;
   readonly keepGitDir: boolean | undefined;
   readonly submodules: boolean | undefined;
+  /** What time files have: of BuildKit, that of the checkout unless it is `commit`. */
+  readonly mtime: 'commit' | 'checkout' | undefined;
+  /** The commit is fetched by its id, and the remote is not asked what the ref means. */
+  readonly fetchByCommit: boolean | undefined;
   readonly ssh: boolean;
   /** True for `github.com/…`, which may also be a path of the context. ADD treats it as a path. */
   readonly looksLocal: boolean;
@@ -78,7 +82,10 @@ function parseScp(text: string): Url | undefined {
   return { scheme: 'ssh', host, path, query, fragment, remote: `${user}@${host}:${path}` };
 }
 
-type Query = Pick<GitRef, 'ref' | 'subdir' | 'checksum' | 'keepGitDir' | 'submodules'>;
+/** The keys that mean true without a value. */
+const TRUTHS: readonly string[] = ['keep-git-dir', 'submodules', 'fetch-by-commit'];
+
+type Query = Omit<GitRef, 'id' | 'remote' | 'ssh' | 'looksLocal'>;
 
 function readQuery(
   source: string,
@@ -101,6 +108,8 @@ function readQuery(
     'commit',
     'keep-git-dir',
     'submodules',
+    'mtime',
+    'fetch-by-commit',
   ];
   const agree = (what: string, a: string, b: string): string => {
     if (a !== '' && b !== '' && a !== b) throw bad(`there are two ${what}, ${a} and ${b}`);
@@ -115,13 +124,15 @@ function readQuery(
   };
   for (const [key, value] of found) {
     if (!known.includes(key)) throw bad(`${key} is not known in its query`);
-    if (value === '' && key !== 'keep-git-dir' && key !== 'submodules')
-      throw bad(`${key} has no value`);
+    if (value === '' && !TRUTHS.includes(key)) throw bad(`${key} has no value`);
   }
   const under = (key: string, prefix: string): string => {
     const value = found.get(key) ?? '';
     return value === '' || value.startsWith(prefix) ? value : prefix + value;
   };
+  const mtime = found.get('mtime');
+  if (mtime !== undefined && mtime !== 'commit' && mtime !== 'checkout')
+    throw bad(`mtime=${mtime} is neither commit nor checkout`);
   if (found.has('tag') && found.has('branch')) throw bad('there is a tag and a branch');
   const named = agree('refs', fragmentRef, found.get('ref') ?? '');
   const checksum = agree('checksums', found.get('checksum') ?? '', found.get('commit') ?? '');
@@ -137,5 +148,7 @@ function readQuery(
     checksum,
     keepGitDir: truth('keep-git-dir'),
     submodules: truth('submodules'),
+    mtime,
+    fetchByCommit: truth('fetch-by-commit'),
   };
 }

@@ -1,12 +1,27 @@
+import { KilnError } from '../../base/errors.ts';
 import { cleanPath } from '../../base/gopath.ts';
-import { fileChanges, gitSource, httpSource } from '../../solver/llb/builder.ts';
+import { fileChanges, type GitOptions, gitSource, httpSource } from '../../solver/llb/builder.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import { COPY_TREE } from '../../solver/llb/file-op.ts';
 import type { GitRef } from './gitref.ts';
 
-/** The tree of a git repository, with the attributes that BuildKit's client uses. */
-export function gitTree(git: GitRef, name: string): DraftEdge {
-  const { id, remote, ref, subdir, checksum, keepGitDir, submodules, ssh } = git;
+/**
+ * The tree of a git repository, with the attributes that BuildKit's client uses. Throws
+ * KILN_ADD_GIT for a commit to fetch by its id of which the id is not given.
+ */
+export function gitTree(
+  git: GitRef,
+  name: string,
+  { mtime }: Pick<GitOptions, 'mtime'> = {},
+): DraftEdge {
+  const { id, remote, ref, subdir, checksum, keepGitDir, submodules, fetchByCommit, ssh } = git;
+  if (fetchByCommit && !COMMIT.test(checksum || ref))
+    throw new KilnError(
+      'KILN_ADD_GIT',
+      `${withoutLogin(remote)}: fetch-by-commit needs a checksum or a ref that is the full id of ` +
+        'a commit',
+      { hint: 'write the 40 digits as checksum=' },
+    );
   return gitSource(
     {
       id,
@@ -16,15 +31,20 @@ export function gitTree(git: GitRef, name: string): DraftEdge {
       keepGitDir: keepGitDir ?? false,
       ...(checksum && { checksum }),
       skipSubmodules: submodules === false,
+      fetchByCommit: fetchByCommit ?? false,
+      mtime,
       ...(ssh && { ssh: { agent: 'default' } }),
     },
     { name },
   );
 }
 
+/** The full id of a commit. */
+const COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/i;
+
 /** A git repository as a build context. `url`, as the user wrote it, names it in the progress. */
 export function gitContext(git: GitRef, url: string): DraftEdge {
-  return gitTree(git, `[internal] load git source ${withoutLogin(url)}`);
+  return gitTree(git, `[internal] load git source ${withoutLogin(url)}`, git);
 }
 
 /** The only file of `httpTree`. */

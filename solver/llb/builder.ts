@@ -143,6 +143,10 @@ export interface GitOptions {
   readonly keepGitDir?: boolean;
   readonly checksum?: string;
   readonly skipSubmodules?: boolean;
+  /** The commit is fetched by its id, which is `checksum` or `ref`. */
+  readonly fetchByCommit?: boolean;
+  /** What time files have, for a BuildKit: that of the commit or of the checkout. */
+  readonly mtime?: 'commit' | 'checkout' | undefined;
   /**
    * For a URL by ssh: the id of the agent, and the known hosts if the keys of the host were
    * scanned.
@@ -162,6 +166,8 @@ export function gitSource(git: GitOptions, note: Note): DraftEdge {
     ...(git.keepGitDir && { 'git.keepgitdir': 'true' }),
     ...(git.checksum && { 'git.checksum': git.checksum }),
     ...(git.skipSubmodules && { 'git.skipsubmodules': 'true' }),
+    ...(git.mtime === 'commit' && { 'git.mtime': git.mtime }),
+    ...(git.fetchByCommit && { 'git.fetchbycommit': 'true' }),
     ...(git.ssh && { 'git.mountsshsock': git.ssh.agent }),
     ...(git.ssh?.knownHosts && { 'git.knownsshhosts': git.ssh.knownHosts }),
   };
@@ -171,6 +177,8 @@ export function gitSource(git: GitOptions, note: Note): DraftEdge {
     git.keepGitDir === true && 'source.git.keepgitdir',
     Boolean(git.checksum) && 'source.git.checksum',
     git.skipSubmodules === true && 'source.git.skipsubmodules',
+    git.mtime === 'commit' && 'source.git.mtime',
+    git.fetchByCommit === true && 'source.git.fetchbycommit',
     git.ssh !== undefined && 'source.git.knownsshhosts',
     git.ssh !== undefined && 'source.git.mountsshsock',
   ].filter((cap): cap is string => typeof cap === 'string');
