@@ -13,6 +13,15 @@ export function indexNeeded(): KilnError {
   );
 }
 
+/** The error about what images with Docker's media types cannot have. */
+export function needsOciTypes(what: string): KilnError {
+  return new KilnError('KILN_OUTPUT_INVALID', `${what} conflicts with oci-mediatypes=false`, {
+    place: { kind: 'flag', flag: '--output' },
+    hint: "leave oci-mediatypes=false out: the default media types are OCI's",
+    exitCode: 2,
+  });
+}
+
 /** The error about an archive for `docker load` that would have to hold several platforms. */
 export function severalPlatforms(): KilnError {
   return new KilnError(

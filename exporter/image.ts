@@ -93,7 +93,7 @@ async function attested(
         text: statementJson(predicate, subjects),
       }));
       if (statements.length === 0) return [];
-      const form = image.ociArtifact ? 'artifact' : 'image';
+      const form = image.ociArtifact === false ? 'image' : 'artifact';
       return [attestationManifest(descriptor, statements, documents, form)];
     }),
   );

@@ -58,7 +58,7 @@ export interface DockerSpec {
 
 /**
  * `type=docker`: an archive that `docker load` reads, and which is also an OCI image layout. The
- * default media types are Docker's. It holds one platform only, because the format has no index.
+ * default media types are OCI's. It holds one platform only, because the format has no index.
  */
 export function dockerExporter(
   services: ExportServices,
@@ -71,8 +71,7 @@ export function dockerExporter(
       reported(name, context, async (report) => {
         if (targets.length > 1 || options.alwaysIndex) throw severalPlatforms();
         const plain = withoutAttestations(context);
-        const ociTypes = options.ociTypes ?? false;
-        if (options.compression === 'zstd' && !ociTypes) tellZstd(context);
+        const ociTypes = options.ociTypes ?? true;
         const image = await packedImage(services, options, targets, plain, ociTypes, report);
         const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
         const manifests = image.manifests.map(({ config, layers }) =>
@@ -100,17 +99,6 @@ function withoutAttestations({ attest, ...context }: ExportContext): ExportConte
       detail: ['use --output type=oci, or push to a registry'],
     });
   return context;
-}
-
-/** Docker's image format supports gzip only. */
-function tellZstd({ progress }: ExportContext): void {
-  progress({
-    kind: 'warning',
-    short:
-      'the docker image format has no media type for zstd layers: older engines and other ' +
-      'tools refuse them',
-    detail: ['use compression=gzip, or oci-mediatypes=true'],
-  });
 }
 
 /** The time of an export, in milliseconds since 1970. */

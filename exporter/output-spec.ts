@@ -17,7 +17,7 @@ export interface ImageOptions {
   readonly forceCompression: boolean;
   /** True for OCI media types, false for Docker's. When undefined, the exporter's default. */
   readonly ociTypes?: boolean | undefined;
-  /** Attestations are OCI artifacts, which name their image as their subject. */
+  /** Attestations are OCI artifacts, which name their image as their subject: unless false. */
   readonly ociArtifact?: boolean | undefined;
   readonly annotations: readonly Annotation[];
   /** Write an index even for one platform. */
@@ -247,11 +247,16 @@ function imageOptions(
     ...reader.compression(),
     forceCompression: reader.flag('force-compression') ?? false,
     ociTypes: reader.flag('oci-mediatypes'),
-    ...(reader.flag('oci-artifact') && { ociArtifact: true }),
+    ...artifact(reader),
     annotations: reader.matching(parseAnnotation),
     alwaysIndex: reader.flag('multi-platform') ?? false,
     ...rewriting(reader),
   };
+}
+
+function artifact(reader: FlagAttributes): Pick<ImageOptions, 'ociArtifact'> {
+  const asked = reader.flag('oci-artifact');
+  return asked === undefined ? {} : { ociArtifact: asked };
 }
 
 function rewriting(

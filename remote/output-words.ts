@@ -70,7 +70,7 @@ function imageAttributes(image: ImageOptions, epoch: number | undefined) {
     'compression-level': image.level === undefined ? undefined : String(image.level),
     'force-compression': onlyTrue(image.forceCompression),
     'oci-mediatypes': flag(image.ociTypes),
-    'oci-artifact': onlyTrue(image.ociArtifact ?? false),
+    'oci-artifact': flag(image.ociArtifact),
     'multi-platform': onlyTrue(image.alwaysIndex),
     // Only with a time to rewrite them to: other servers do more for it than Kiln does.
     'rewrite-timestamp': epoch === undefined ? undefined : String(image.rewriteTimestamp),

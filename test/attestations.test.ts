@@ -70,7 +70,8 @@ function layout(rig: Rig, directory: string) {
   const entries: Entry[] = isIndex ? valid(root!.digest, 'index').manifests : [root];
   const manifests = entries.map((entry) => {
     const manifest = valid(entry.digest, 'manifest');
-    valid(manifest.config.digest, 'config');
+    // An artifact has `{}` in the place of a config.
+    if (manifest.artifactType === undefined) valid(manifest.config.digest, 'config');
     return { entry, manifest };
   });
   const statements = (about: string): Statement[] =>
@@ -101,10 +102,14 @@ test("provenance and SBOM stand beside each image in the index, as BuildKit's do
     '-o',
     'type=oci,dest=l,tar=false,name=example.com/team/app:1',
   );
-  const { entries, statements } = layout(rig, 'l');
+  const { entries, manifests, statements } = layout(rig, 'l');
   assert.equal(
     entries.map(({ platform }) => `${platform?.os}/${platform?.architecture}`),
     ['linux/amd64', 'linux/arm64', 'unknown/unknown', 'unknown/unknown'],
+  );
+  assert.equal(
+    manifests.map(({ manifest }) => manifest.subject?.digest),
+    [undefined, undefined, entries[0]!.digest, entries[1]!.digest],
   );
   for (const image of entries.slice(0, 2)) {
     const found = statements(image.digest);
@@ -113,7 +118,7 @@ test("provenance and SBOM stand beside each image in the index, as BuildKit's do
       ['https://spdx.dev/Document', 'https://slsa.dev/provenance/v1'],
     );
     for (const { _type, subject } of found) {
-      assert.is(_type, 'https://in-toto.io/Statement/v0.1');
+      assert.is(_type, 'https://in-toto.io/Statement/v1');
       assert.is(subject[0]?.digest.sha256, image.digest.slice(7));
       assert.is(
         subject[0]?.name,
@@ -125,6 +130,22 @@ test("provenance and SBOM stand beside each image in the index, as BuildKit's do
     entries.slice(2).map(({ annotations }) => annotations?.['vnd.docker.reference.type']),
     ['attestation-manifest', 'attestation-manifest'],
   );
+});
+
+test('without oci-artifact, an attestation is an image that names no subject', async () => {
+  await using rig = await prepared();
+  const to = (options: string) => [
+    '--provenance=true',
+    '-o',
+    `type=oci,dest=l,tar=false${options}`,
+  ];
+  await rig.build('c', ...FLAGS, ...to(',oci-artifact=false'));
+  const [, attestation] = layout(rig, 'l').manifests;
+  assert.is(attestation?.manifest.subject, undefined);
+  assert.is(attestation?.manifest.config.mediaType, 'application/vnd.oci.image.config.v1+json');
+  const flags = [...FLAGS, ...to(',oci-mediatypes=false')];
+  const refused = (await rig.kiln(['build', ...flags, 'c'], { expect: 2 })).stderr;
+  assert.match(refused, /an attestation conflicts with oci-mediatypes=false/);
 });
 
 for (const version of ['v1', 'v0.2']) {
@@ -306,7 +327,7 @@ test('in a directory the statements stand beside the files that they are about',
     assert.equal(subjectsOf(text), SUBJECTS);
     assert.ok(
       text.startsWith(
-        '{\n  "_type": "https://in-toto.io/Statement/v0.1",\n  "predicateType": "https://s',
+        '{\n  "_type": "https://in-toto.io/Statement/v1",\n  "predicateType": "https://s',
       ),
     );
     const { mode, mtimeMs } = lstatSync(rig.path('out', name));

@@ -21,7 +21,7 @@ function attestation(subject: TestImage): TestImage {
   };
   const statement = (predicateType: string, predicate: unknown): Descriptor => ({
     ...keep('application/vnd.in-toto+json', {
-      _type: 'https://in-toto.io/Statement/v0.1',
+      _type: 'https://in-toto.io/Statement/v1',
       predicateType,
       predicate,
     }),

@@ -172,6 +172,10 @@ test('a docker archive has all that docker load reads', async () => {
     (await run(['tar', '-xOf', rig.path('docker.tar'), 'manifest.json'], { expect: 0 })).stdout,
   );
   assert.equal(manifest[0].RepoTags, ['example.com/app:2']);
+  const index = JSON.parse(
+    (await run(['tar', '-xOf', rig.path('docker.tar'), 'index.json'], { expect: 0 })).stdout,
+  );
+  assert.is(index.manifests[0].mediaType, 'application/vnd.oci.image.manifest.v1+json');
   const config = JSON.parse(
     (
       await run(['skopeo', 'inspect', '--config', `docker-archive:${rig.path('docker.tar')}`], {

@@ -44,11 +44,6 @@ export const IMAGE_CONFIG = 'containerimage.config';
  */
 const WISHES: ReadonlySet<string> = new Set(['prefer-image-digest', IMAGE_CONFIG]);
 
-/** Where Docker's image types are still the default of an archive, a client asks for them. */
-const DEFAULTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  docker: { 'oci-mediatypes': 'true' },
-};
-
 /** An image that is called so gets the name that is in the metadata of the result. */
 const NAME_OF_RESULT = '*';
 
@@ -112,11 +107,7 @@ function readOutput(
   const isLayout = isArchive(exporter) && exporter.attrs['tar'] === 'false';
   const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
   const directory = isLayout || dest === 'directory' ? scratch() : undefined;
-  const attrs = withoutLazy(
-    { ...DEFAULTS[exporter.type], ...ofRegistry(exporter) },
-    `type=${exporter.type}`,
-    warn,
-  );
+  const attrs = withoutLazy(ofRegistry(exporter), `type=${exporter.type}`, warn);
   if (exporter.type === 'local') checkMode(attrs);
   const attributes = new Map([
     ...Object.entries(attrs).filter(([name]) => !WISHES.has(name)),

@@ -44,7 +44,7 @@ test('attestations of a result are in its image, about what they say', async () 
     });
     const bundle = {
       '/one.json': JSON.stringify({
-        _type: 'https://in-toto.io/Statement/v0.1',
+        _type: 'https://in-toto.io/Statement/v1',
         predicateType: 'https://example.com/bundled',
         subject: [{ name: 'ignored', digest: { sha256: 'aa' } }],
         predicate: { is: 'bundled' },

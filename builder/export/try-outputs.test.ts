@@ -57,4 +57,15 @@ test('a form that does not fit the platforms is refused before the build', () =>
   assert.match(refusal('type=docker,dest=-,multi-platform=true') ?? '', /several platforms 2$/);
 });
 
+test("what Docker's media types cannot have is refused before the build", () => {
+  const docker = 'type=image,oci-mediatypes=false';
+  for (const [option, why] of [
+    ['compression=zstd', 'compression=zstd conflicts with oci-mediatypes=false'],
+    ['oci-artifact=true', 'oci-artifact=true conflicts with'],
+    ['annotation-index.a=b,multi-platform=true', 'an annotation of the index conflicts with'],
+  ] as const)
+    assert.match(refusal(`${docker},${option}`) ?? '', why);
+  assert.is(refusal(`${docker},compression=gzip,oci-artifact=false`), undefined);
+});
+
 test.run();

@@ -1,7 +1,7 @@
 import { KilnError } from '../../base/errors.ts';
 import type { Reference } from '../../base/reference.ts';
 import { isDevice, tryDirectory, tryFile } from '../../exporter/destination.ts';
-import { indexNeeded, severalPlatforms } from '../../exporter/image-errors.ts';
+import { indexNeeded, needsOciTypes, severalPlatforms } from '../../exporter/image-errors.ts';
 import { type OutputSpec as ExportSpec, STANDARD_OUTPUT } from '../../exporter/output-spec.ts';
 import type { BuildRequest } from '../request.ts';
 import type { Session } from '../session.ts';
@@ -21,6 +21,7 @@ export function tryOutputs(
   requireDistinctPlaces(outputs);
   for (const output of outputs) {
     if (!isDriven) requireFittingPlatforms(output, request);
+    requireFittingTypes(output, request);
     if (output.type === 'image' && output.push) requireName(output.image.names);
     if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'file')
@@ -45,6 +46,18 @@ function requireFittingPlatforms(output: ExportSpec, { platforms, attest }: Buil
   const attested = output.type !== 'docker' && (attest.provenance !== undefined || attest.sbom);
   const forIndex = annotations.some(({ target }) => target.startsWith('index'));
   if (forIndex && !several && !attested) throw indexNeeded();
+}
+
+/** Refuses Docker's media types for an image of which a part has only OCI's. */
+function requireFittingTypes(output: ExportSpec, { attest }: BuildRequest): void {
+  if (!('image' in output) || output.image.ociTypes !== false) return;
+  const { compression, ociArtifact, annotations } = output.image;
+  if (compression === 'zstd') throw needsOciTypes('compression=zstd');
+  if (ociArtifact) throw needsOciTypes('oci-artifact=true');
+  if (annotations.some(({ target }) => target.startsWith('index')))
+    throw needsOciTypes('an annotation of the index');
+  if (output.type !== 'docker' && (attest.provenance !== undefined || attest.sbom))
+    throw needsOciTypes('an attestation');
 }
 
 /** Two outputs in one place would overwrite each other, or be mixed in one stream. */

@@ -185,6 +185,24 @@ test('--annotation applies to all image outputs and overrides their own annotati
   );
 });
 
+test('BUILDX_NO_DEFAULT_OCI_ARTIFACT is a default of the outputs that are images', () => {
+  const artifacts = (env: Record<string, string>, ...outputs: string[]) =>
+    parsedWith(
+      [...outputs.map((output) => `--output=${output}`), '.'],
+      env,
+    ).options.request.outputs.map((output) =>
+      'image' in output ? output.image.ociArtifact : 'none',
+    );
+  const env = { BUILDX_NO_DEFAULT_OCI_ARTIFACT: '1' };
+  const outputs = [
+    'type=oci,dest=a',
+    'type=registry,name=h/i,oci-artifact=true',
+    'type=local,dest=b',
+  ];
+  assert.equal(artifacts(env, ...outputs), [false, true, 'none']);
+  assert.equal(artifacts({}, ...outputs), [undefined, true, 'none']);
+});
+
 test('--output is parsed as in buildx', () => {
   const outputs = (spec: string) => requested(['--output', spec, '.']).outputs[0];
   assert.equal(outputs('dir'), {

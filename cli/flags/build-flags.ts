@@ -3,6 +3,7 @@ import { KilnError } from '../../base/errors.ts';
 import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
 import { type BuildRequest, buildRequest } from '../../builder/request.ts';
+import { parseBool } from '../../frontend/convert/goformat.ts';
 import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
 import { parseArguments } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
@@ -134,6 +135,7 @@ function resultFlags(
     tags,
     push: has('push'),
     load: has('load'),
+    noArtifacts: parseBool(host.env['BUILDX_NO_DEFAULT_OCI_ARTIFACT'] ?? '') ?? false,
     otherwise,
   };
   const outputs = parseOutputs(outputFlags, host.stdoutIsTerminal);

@@ -21,6 +21,8 @@ export interface OutputFlags {
   readonly tags: readonly string[];
   readonly push: boolean;
   readonly load: boolean;
+  /** Attestations are no OCI artifacts unless an output says so. */
+  readonly noArtifacts?: boolean;
   /** Where the result goes without a flag about it. */
   readonly otherwise: 'store' | 'nowhere';
 }
@@ -36,6 +38,7 @@ export interface OutputFlags {
  */
 export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpec[] {
   const annotations = annotationAttributes(flags.annotations);
+  const noArtifacts = flags.noArtifacts ? [['oci-artifact', 'false'] as const] : [];
   const outputs = flags.outputs.map(attributesOf);
   if (flags.push) {
     const image = outputs.find((output) =>
@@ -53,7 +56,9 @@ export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpe
       refuseAttributes(attributes);
       return [];
     }
-    const all = exportTraits(type)?.isImage ? new Map([...attributes, ...annotations]) : attributes;
+    const all = exportTraits(type)?.isImage
+      ? new Map([...noArtifacts, ...attributes, ...annotations])
+      : attributes;
     const output = parseOutput(all, flags.tags);
     check(output, isTerminal);
     return [absolute(output)];

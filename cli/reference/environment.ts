@@ -57,6 +57,12 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
           'this time, too. It can also be given as a build argument.',
       },
       {
+        names: ['BUILDX_NO_DEFAULT_OCI_ARTIFACT'],
+        text:
+          'If `1`, attestations are not OCI artifacts, unless an output has `oci-artifact=true`: ' +
+          'for registries that refuse manifests with a subject.',
+      },
+      {
         names: ['EXPERIMENTAL_BUILDKIT_SOURCE_POLICY'],
         text:
           'A JSON file with a source policy. It says which images, repositories, files and ' +

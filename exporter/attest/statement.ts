@@ -22,8 +22,7 @@ export interface Subject {
 }
 
 /**
- * An in-toto statement without white space. Its version is v0.1, which BuildKit writes and all
- * tools read.
+ * An in-toto statement without white space, of version 1.
  */
 export function statementJson(predicate: Predicate, subjects: readonly Subject[]): string {
   return compactJson(statement(predicate, subjects));
@@ -40,7 +39,7 @@ function statement(
 ): object {
   const subject = subjects.flatMap((one) => (one === 'self' ? self : [one]));
   return {
-    _type: 'https://in-toto.io/Statement/v0.1',
+    _type: 'https://in-toto.io/Statement/v1',
     predicateType: type,
     subject,
     predicate: redactData(body),
@@ -68,7 +67,7 @@ export function attestationManifest(
   manifest: Descriptor,
   statements: readonly { readonly type: string; readonly text: string }[],
   documents: Map<Digest, string>,
-  form: 'image' | 'artifact' = 'image',
+  form: 'image' | 'artifact' = 'artifact',
 ): Descriptor {
   const put = (mediaType: string, text: string): Descriptor => {
     const digest = digestOf(text);
