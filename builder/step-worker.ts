@@ -58,7 +58,7 @@ function localWorld(engine: Engine): World {
         directory: statCaches,
         pool: {
           threads: pool.threads,
-          run: (job, signal) => pool.run(hashFilesJob, job, signal),
+          run: (job, signal, moved) => pool.run(hashFilesJob, job, signal, moved),
           warm: () => pool.warm(),
         },
       });
@@ -67,7 +67,7 @@ function localWorld(engine: Engine): World {
     }),
     copyPool: {
       threads: pool.threads,
-      copy: (job, signal) => pool.run(copyFilesJob, job, signal),
+      copy: (job, signal, moved) => pool.run(copyFilesJob, job, signal, moved),
       link: (job, signal) => pool.run(linkFilesJob, job, signal),
     },
     earlierCopies: openEarlierCopies(join(store.root, 'copies'), snapshotter),

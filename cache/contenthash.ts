@@ -47,6 +47,11 @@ export interface Tree {
    * the same files again, in the next build.
    */
   readonly onRead?: (sources: readonly SelectedSource[]) => boolean;
+  /**
+   * Called before many bytes are hashed, with their number. What it returns is told how many are
+   * done.
+   */
+  readonly onHashing?: (total: number) => (current: number) => void;
 }
 
 export interface TreeFilter {

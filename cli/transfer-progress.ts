@@ -46,11 +46,17 @@ export async function withTransferProgress<T>(
   }
 }
 
-/** Returns a report function that sends a status event of `vertex` for each part of a transfer. */
+/** The shortest time between two events of a part, in milliseconds. */
+const INTERVAL = 100;
+
+/** Returns a report function that sends status events of `vertex` for each part of a transfer. */
 export function statusReport(progress: ProgressSink, vertex: Digest): TransferReport {
   const started = new Map<string, number>();
+  const reported = new Map<string, number>();
   return ({ id, name, current, total }) => {
     const timestamp = Date.now();
+    if (current !== total && timestamp - (reported.get(id) ?? 0) < INTERVAL) return;
+    reported.set(id, timestamp);
     const begun = started.get(id) ?? timestamp;
     started.set(id, begun);
     progress({

@@ -1,11 +1,19 @@
 import { formatReference, type Reference } from '../base/reference.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
+import { ByteSum } from './byte-sum.ts';
 import type { Report } from './export-report.ts';
 import type { ExportContext, ExportResponse } from './exporter.ts';
 import { type AssembledImage, assemble } from './image.ts';
 import { layoutIndex } from './layout.ts';
 import type { ImageOptions } from './output-spec.ts';
-import { type BlobWatcher, clampOf, type LayerPart, packedParts, wantedForm } from './parts.ts';
+import {
+  type BlobWatcher,
+  clampOf,
+  type LayerMoved,
+  type LayerPart,
+  packedParts,
+  wantedForm,
+} from './parts.ts';
 import type { ExportServices } from './services.ts';
 import type { BuiltTarget } from './target.ts';
 
@@ -17,12 +25,15 @@ export async function assembledImage(
   options: {
     readonly image: ImageOptions;
     readonly ociTypes: boolean;
-    readonly part: (layer: LayerId) => Promise<LayerPart>;
+    /** Names a layer. `moved` is to be told of work on its bytes. */
+    readonly part: (moved: LayerMoved) => (layer: LayerId) => Promise<LayerPart>;
   },
 ): Promise<AssembledImage> {
-  const image = await report.task('exporting layers', () =>
-    assemble(targets, { ...options, epoch: context.epoch, attest: context.attest }),
-  );
+  const image = await report.task('exporting layers', (progress) => {
+    const sum = new ByteSum(progress);
+    const part = options.part((layer, bytes, total) => sum.set(layer, bytes, total));
+    return assemble(targets, { ...options, part, epoch: context.epoch, attest: context.attest });
+  });
   for (const { descriptor, config } of image.manifests) {
     report.done(`exporting manifest ${descriptor.digest}`);
     report.done(`exporting config ${config.digest}`);
@@ -50,17 +61,19 @@ export function packedImage(
   watcher?: BlobWatcher,
 ): Promise<AssembledImage> {
   const ociTypes = usesOciTypes(wantsOci, context);
-  const part = packedParts(
-    {
-      ...services,
-      ociTypes,
-      signal: context.signal,
-      clamp: clampOf(image, context.epoch),
-      marksClamp: image.marksRewritten,
-      watcher,
-    },
-    wantedForm(image, context.epoch),
-  );
+  const part = (moved: LayerMoved) =>
+    packedParts(
+      {
+        ...services,
+        moved,
+        ociTypes,
+        signal: context.signal,
+        clamp: clampOf(image, context.epoch),
+        marksClamp: image.marksRewritten,
+        watcher,
+      },
+      wantedForm(image, context.epoch),
+    );
   return assembledImage(targets, context, report, { image, ociTypes, part });
 }
 

@@ -7,7 +7,7 @@ import { reported } from './export-report.ts';
 import type { Exporter } from './exporter.ts';
 import type { AssembledImage } from './image.ts';
 import type { ImageNaming, ImageOptions } from './output-spec.ts';
-import { clampOf, namedParts } from './parts.ts';
+import { clampOf, type LayerMoved, namedParts } from './parts.ts';
 import type { ExportServices } from './services.ts';
 
 /**
@@ -26,12 +26,14 @@ export function imageStoreExporter(
       reported(name, context, async (report) => {
         const ociTypes = usesOciTypes(options.ociTypes ?? true, context);
         const packed = options.compression !== undefined || options.forceCompression;
-        const part = namedParts({
-          ...services,
-          ociTypes,
-          signal: context.signal,
-          clamp: clampOf(options, context.epoch),
-        });
+        const part = (moved: LayerMoved) =>
+          namedParts({
+            ...services,
+            moved,
+            ociTypes,
+            signal: context.signal,
+            clamp: clampOf(options, context.epoch),
+          });
         const image = packed
           ? await packedImage(services, options, targets, context, ociTypes, report)
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });

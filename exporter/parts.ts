@@ -46,7 +46,12 @@ export interface PartsContext {
   readonly marksClamp?: boolean | undefined;
   /** Told of the blobs as they come to be. */
   readonly watcher?: BlobWatcher | undefined;
+  /** Told how much of a layer is packed or described, in bytes of its tar. */
+  readonly moved?: LayerMoved | undefined;
 }
+
+/** `total` is 0 when it is not known. */
+export type LayerMoved = (layer: LayerId, bytes: number, total: number) => void;
 
 /** Follows the blobs that an image needs, so that they can leave before the image is complete. */
 export interface BlobWatcher {
@@ -80,14 +85,18 @@ export function packedParts(
 
 /** Packs a layer, and tells the watcher. */
 export async function watchedPack(
-  { packer, signal, watcher }: Pick<PartsContext, 'packer' | 'signal' | 'watcher'>,
+  { packer, signal, watcher, moved }: Pick<PartsContext, 'packer' | 'signal' | 'watcher' | 'moved'>,
   layer: LayerId,
   wanted: WantedForm,
 ): Promise<BlobForm> {
-  if (!watcher) return await packer.pack(layer, wanted, signal);
+  const told = moved && ((bytes: number, total: number) => moved(layer, bytes, total));
+  if (!watcher) return await packer.pack(layer, wanted, signal, told && { moved: told });
   const making = watcher.begin();
   try {
-    const form = await packer.pack(layer, wanted, signal, (blob) => making.growing(blob));
+    const form = await packer.pack(layer, wanted, signal, {
+      growing: (blob) => making.growing(blob),
+      ...(told && { moved: told }),
+    });
     making.packed(form);
     return form;
   } catch (error) {
@@ -105,7 +114,10 @@ export function namedParts(context: PartsContext): (layer: LayerId) => Promise<L
     const layer = clampedLayer(context, id);
     const pulled = await context.packer.pulled(layer);
     if (pulled) return partOf(context, layer, pulled);
-    const { diffId, tarSize } = await context.snapshotter.describe(layer, context.signal);
+    const { signal, moved } = context;
+    const { diffId, tarSize } = await context.snapshotter.describe(layer, signal, (bytes) =>
+      moved?.(layer, bytes, 0),
+    );
     const mediaType = layerType('uncompressed', context.ociTypes);
     return {
       diffId,

@@ -9,7 +9,7 @@ import type { GrowingBlob } from '../snapshotter/packer.ts';
 import type { BlobInMaking, BlobWatcher } from './parts.ts';
 import { mountable, PARALLEL_UPLOADS, type PushOptions, sendBlob } from './push-image.ts';
 
-export interface PushAheadOptions extends Pick<PushOptions, 'signal' | 'locations'> {
+export interface PushAheadOptions extends Pick<PushOptions, 'signal' | 'locations' | 'report'> {
   /** Repositories that may have a blob. */
   readonly knownIn: (digest: Digest) => readonly Repository[];
 }
@@ -71,6 +71,7 @@ export class PushAhead implements BlobWatcher, AsyncDisposable {
 
   async #push(descriptor: Descriptor, stream: Stream | undefined): Promise<UploadOutcome> {
     const { digest } = descriptor;
+    stream?.follow((sent) => this.#told(descriptor, sent));
     if (stream && (await this.#finished(descriptor, stream))) {
       this.#options.locations?.add(this.repository, digest);
       return 'uploaded';
@@ -82,6 +83,10 @@ export class PushAhead implements BlobWatcher, AsyncDisposable {
     return await queue.add(() =>
       sendBlob(this.#client, blob, this.repository, { ...this.#options, signal: this.#signal }),
     );
+  }
+
+  #told({ digest, size }: Descriptor, current: number): void {
+    this.#options.report?.({ id: digest, name: digest, current, total: size });
   }
 
   #known(descriptor: Descriptor) {
@@ -116,7 +121,9 @@ export class PushAhead implements BlobWatcher, AsyncDisposable {
     const digest = Promise.withResolvers<Digest>();
     digest.promise.catch(() => undefined);
     const ended = new AbortController();
-    const source = { open: () => blob.read(), digest: digest.promise };
+    let follower: ((sent: number) => void) | undefined;
+    const read = () => counted(blob.read(), (sent) => follower?.(sent));
+    const source = { open: read, digest: digest.promise };
     const signal = AbortSignal.any([this.#signal, ended.signal]);
     const isSent = this.#client
       .pushGrowing(this.repository, source, signal)
@@ -128,6 +135,9 @@ export class PushAhead implements BlobWatcher, AsyncDisposable {
     return {
       isSent: this.#watched(isSent),
       name: digest.resolve,
+      follow(tell) {
+        follower = tell;
+      },
       giveUp() {
         digest.reject(new CancelledError());
         ended.abort(new CancelledError());
@@ -152,5 +162,19 @@ interface Stream {
   readonly isSent: Promise<boolean>;
   /** The blob is complete. The upload may end under this digest. */
   name(digest: Digest): void;
+  /** `tell` gets the number of bytes that are sent from now on. */
+  follow(tell: (sent: number) => void): void;
   giveUp(): void;
+}
+
+/** Passes the bytes on. `tell` gets their number so far. */
+async function* counted(
+  bytes: AsyncIterable<Uint8Array>,
+  tell: (sent: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let sent = 0;
+  for await (const piece of bytes) {
+    yield piece;
+    tell((sent += piece.byteLength));
+  }
 }

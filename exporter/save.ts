@@ -19,6 +19,8 @@ import type { ExportServices } from './services.ts';
 export interface SaveOptions {
   readonly signal: AbortSignal;
   readonly progress?: (current: number, total: number) => void;
+  /** Told of layers whose blobs are made first, in bytes. */
+  readonly packing?: (layer: Digest, current: number, total: number) => void;
 }
 
 /**
@@ -42,13 +44,14 @@ async function writeImages(
   services: ExportServices,
   images: readonly StoredImage[],
   destination: Destination,
-  { signal, progress }: SaveOptions,
+  options: SaveOptions,
 ): Promise<void> {
+  const { signal, progress } = options;
   const entries = new Map<string, ArchiveEntry>();
   const index: Descriptor[] = [];
   const elements: object[] = [];
   for (const { name, target, created } of images) {
-    const found = await collect(services, target, signal, entries);
+    const found = await collect(services, target, options, entries);
     // An image without a name is stored under its digest.
     const names = name === target.digest ? [] : [parseReference(name)];
     index.push(...layoutIndex(target, names, created));
@@ -74,7 +77,7 @@ async function writeImages(
 async function collect(
   services: ExportServices,
   target: Descriptor,
-  signal: AbortSignal,
+  options: SaveOptions,
   entries: Map<string, ArchiveEntry>,
 ): Promise<Set<Digest>> {
   const { content } = services;
@@ -87,13 +90,15 @@ async function collect(
     const here = document.index.manifests.filter(
       (child) => content.size(child.digest) !== undefined,
     );
-    const found = await Promise.all(here.map((child) => collect(services, child, signal, entries)));
+    const found = await Promise.all(
+      here.map((child) => collect(services, child, options, entries)),
+    );
     return new Set(found.flatMap((digests) => [...digests]));
   }
   const { config, layers } = document.manifest;
   add(blobBytes(config.digest, content.read(config.digest)));
   for (const layer of await Promise.all(
-    layers.map((layer) => presentBlob(services, layer, signal)),
+    layers.map((layer) => presentBlob(services, layer, options)),
   ))
     add(storedBlob(layer));
   return new Set([target.digest]);
@@ -103,7 +108,7 @@ async function collect(
 export async function presentBlob(
   { content, snapshotter, packer }: ExportServices,
   layer: Descriptor,
-  signal: AbortSignal,
+  { signal, packing }: Pick<SaveOptions, 'signal' | 'packing'>,
 ): Promise<Descriptor> {
   if (content.size(layer.digest) === layer.size) return layer;
   const built =
@@ -115,7 +120,10 @@ export async function presentBlob(
       hint: 'pull the image again, then save it',
     });
   }
-  await packer.pack(built, { compression: 'uncompressed', force: true }, signal);
+  const moved = (bytes: number) =>
+    packing?.(layer.digest, Math.min(bytes, layer.size - 1), layer.size);
+  await packer.pack(built, { compression: 'uncompressed', force: true }, signal, { moved });
+  packing?.(layer.digest, layer.size, layer.size);
   return layer;
 }
 

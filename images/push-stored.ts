@@ -10,6 +10,7 @@ import { pushImage, storedImage } from '../exporter/push-image.ts';
 import { RegistryClient, type RegistryOptions } from '../registry/client.ts';
 import { parseDocument } from '../registry/parse-document.ts';
 import type { StoredImage } from '../snapshotter/images.ts';
+import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { TransferReport } from './transfer-report.ts';
 
 interface PushOptions {
@@ -35,24 +36,35 @@ export async function pushStored(
       signal,
       locations,
       knownIn,
+      report,
     });
-    const target = await withCompressedLayers(engine, image.target, signal, ahead);
+    const target = await withCompressedLayers(engine, image.target, {
+      signal,
+      watcher: ahead,
+      report,
+    });
     const options = { signal, report, locations, ahead };
     return await pushImage(client, storedImage(engine.content, target), [reference], options);
   });
+}
+
+/** How blobs are made, and who is told of them. */
+interface Making {
+  readonly signal: AbortSignal;
+  readonly watcher?: BlobWatcher | undefined;
+  readonly report?: TransferReport | undefined;
 }
 
 /**
  * Compresses the layers of an image with gzip where they are uncompressed, as they are when the
  * image was built here. `target` is the image's manifest or index. Returns the descriptor of the
  * new one, whose documents are then in the content store, or `target` when nothing was to be
- * compressed. `watcher` is told of blobs that are made.
+ * compressed.
  */
 export async function withCompressedLayers(
   engine: Engine,
   target: Descriptor,
-  signal: AbortSignal,
-  watcher?: BlobWatcher,
+  making: Making,
 ): Promise<Descriptor> {
   const document = parseDocument(
     engine.content.read(target.digest),
@@ -60,16 +72,15 @@ export async function withCompressedLayers(
     target.digest,
   );
   return document.kind === 'index'
-    ? await compressedIndex(engine, target, document.index, signal, watcher)
-    : await compressedManifest(engine, target, document.manifest, signal, watcher);
+    ? await compressedIndex(engine, target, document.index, making)
+    : await compressedManifest(engine, target, document.manifest, making);
 }
 
 async function compressedIndex(
   engine: Engine,
   target: Descriptor,
   index: Index,
-  signal: AbortSignal,
-  watcher: BlobWatcher | undefined,
+  making: Making,
 ): Promise<Descriptor> {
   // An image that was pulled for one platform can only be pushed for that platform.
   const present = index.manifests.filter(
@@ -77,7 +88,7 @@ async function compressedIndex(
   );
   const manifests: Descriptor[] = [];
   for (const entry of present)
-    manifests.push({ ...entry, ...(await withCompressedLayers(engine, entry, signal, watcher)) });
+    manifests.push({ ...entry, ...(await withCompressedLayers(engine, entry, making)) });
   if (
     manifests.length === index.manifests.length &&
     manifests.every((entry, at) => entry.digest === index.manifests[at]?.digest)
@@ -91,11 +102,10 @@ async function compressedManifest(
   engine: Engine,
   target: Descriptor,
   manifest: Manifest,
-  signal: AbortSignal,
-  watcher: BlobWatcher | undefined,
+  making: Making,
 ): Promise<Descriptor> {
   const layers = await Promise.all(
-    manifest.layers.map((layer) => compressedLayer(engine, layer, signal, watcher)),
+    manifest.layers.map((layer) => compressedLayer(engine, layer, making)),
   );
   if (layers.every((layer, at) => layer.digest === manifest.layers[at]?.digest)) return target;
   const bytes = Buffer.from(manifestJson({ ...manifest, layers }));
@@ -105,15 +115,20 @@ async function compressedManifest(
 async function compressedLayer(
   engine: Engine,
   layer: Descriptor,
-  signal: AbortSignal,
-  watcher: BlobWatcher | undefined,
+  { signal, watcher, report }: Making,
 ): Promise<Descriptor> {
   const isPlain = layer.mediaType === MEDIA.ociLayer || layer.mediaType === MEDIA.dockerLayer;
   if (!isPlain && engine.content.size(layer.digest) !== undefined) return layer;
   const id = engine.snapshotter.find(layer.digest);
   if (id === undefined) return layer;
   const { packer } = engine;
-  const form = await watchedPack({ packer, signal, watcher }, id, { compression: 'gzip' });
+  // The blob of an uncompressed layer is its tar.
+  const name = `compressing ${layer.digest}`;
+  const tell = (current: number) => report?.({ id: name, name, current, total: layer.size });
+  // It has ended only when its last bytes are written.
+  const moved = (_: LayerId, bytes: number) => tell(Math.min(bytes, layer.size - 1));
+  const form = await watchedPack({ packer, signal, watcher, moved }, id, { compression: 'gzip' });
+  tell(layer.size);
   return {
     ...layer,
     mediaType: layer.mediaType === MEDIA.dockerLayer ? MEDIA.dockerLayerGzip : MEDIA.ociLayerGzip,

@@ -79,7 +79,13 @@ async function place(
     tell('unpack', 0);
     const created = image.created?.[index];
     return await snapshotter.unpack(
-      { diffId, blob: layer.digest, mediaType: layer.mediaType, created },
+      {
+        diffId,
+        blob: layer.digest,
+        mediaType: layer.mediaType,
+        created,
+        onMoved: (bytes) => tell('unpack', Math.min(bytes, layer.size - 1)),
+      },
       below,
       signal,
     );

@@ -12,14 +12,13 @@ export interface LayerPacker {
    * files no longer give its recorded tar. Throws KILN_BLOB_MISSING when the blob of a pulled layer
    * is gone and cannot be made again.
    *
-   * When this call makes a large blob, `growing` is told of it before it is complete. It must not
-   * throw, and disposes of what it gets.
+   * `watcher` is told of a blob that this call makes. Its methods must not throw.
    */
   pack(
     layer: LayerId,
     wanted: WantedForm,
     signal?: AbortSignal,
-    growing?: (blob: GrowingBlob) => void,
+    watcher?: PackWatcher,
   ): Promise<BlobForm>;
 
   /** The original blob of a pulled layer, if the store has it. */
@@ -30,6 +29,14 @@ export interface LayerPacker {
    * step keeps its time.
    */
   created(layer: LayerId): number;
+}
+
+/** Follows a blob that is being made. */
+export interface PackWatcher {
+  /** The blob is large and not complete. Disposes of what it gets. */
+  growing?(blob: GrowingBlob): void;
+  /** So many bytes of the layer's tar are packed, of `total`, which is 0 when it is not known. */
+  moved?(bytes: number, total: number): void;
 }
 
 export interface WantedForm {

@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import type { OnMoved } from './workers/job.ts';
 
 /**
  * # Layers, snapshots and the life of a file tree
@@ -65,9 +66,9 @@ export interface Snapshotter {
   /**
    * The diffID and size of one layer's tar. They are computed once (a walk, with a sorted PAX tar
    * through sha256) and kept with the layer. For unpacked image layers they are known from the
-   * start.
+   * start. Meanwhile `onMoved` is told how many bytes of the tar are hashed.
    */
-  describe(layer: LayerId, signal?: AbortSignal): Promise<LayerInfo>;
+  describe(layer: LayerId, signal?: AbortSignal, onMoved?: OnMoved): Promise<LayerInfo>;
 
   /**
    * The same layer with no time after `second` (since 1970) in its tar: SOURCE_DATE_EPOCH. It is
@@ -163,6 +164,8 @@ export interface ImageLayer {
    * imported cache keeps its time.
    */
   readonly created?: number | undefined;
+  /** Told how many of the packed bytes are unpacked so far. */
+  readonly onMoved?: OnMoved | undefined;
 }
 
 export interface LayerInfo {

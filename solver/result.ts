@@ -31,6 +31,8 @@ export interface DirectoryResult {
   readonly version?: string | undefined;
   /** Called with the files of each selection that a step reads. */
   readonly onRead?: Tree['onRead'];
+  /** See `Tree.onHashing`. */
+  readonly onHashing?: Tree['onHashing'];
 }
 
 /**

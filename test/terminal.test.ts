@@ -174,6 +174,25 @@ terminal(
   },
 );
 
+terminal(
+  'bytes are told of where there are many: reading, copying, exporting, saving',
+  async () => {
+    await using rig = await Rig.create('busybox');
+    const size = 80 << 20;
+    rig.write('c', { Dockerfile: 'FROM busybox\nCOPY big /\n', big: Buffer.alloc(size, 'kiln') });
+    const amount = `${(size / 1e6).toPrecision(4)}MB`;
+    const built = await rig.build('c', '-t', 'a', '-o', `type=oci,dest=${rig.path('a.tar')}`);
+    for (const work of ['reading context:', 'copying:'])
+      assert.match(built, new RegExp(`${work} ${amount} / ${amount} [0-9.]+s done`), work);
+    assert.match(built, /exporting layers 8[0-9.]+MB( \/ 8[0-9.]+MB)? [0-9.]+s done/);
+    assert.match(built, /sending tarball [0-9.]+[kM]B \/ [0-9.]+[kM]B [0-9.]+s done/);
+    await rig.build('c', '-t', 'a');
+    const saved = await onTerminal(rig, ['save', '-o', 'saved.tar', 'a']);
+    assert.match(saved, /\[\+\] Saving [0-9.]+s \(1\/1\) FINISHED/);
+    assert.match(saved, /writing the archive +8[0-9.]+MB \/ 8[0-9.]+MB [0-9.]+s/);
+  },
+);
+
 terminal('Ctrl-C ends a build, and its window says that it was cancelled', async () => {
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo begun; sleep 1000\n' });

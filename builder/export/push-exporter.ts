@@ -2,6 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatReference, type Reference } from '../../base/reference.ts';
 import { imageResponse, packedImage } from '../../exporter/assembling.ts';
+import { ByteSum } from '../../exporter/byte-sum.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
 import { nameImage, putDocuments, storedNames } from '../../exporter/image-store.ts';
@@ -96,10 +97,13 @@ export function pushExporter(
         await using client = new RegistryClient(registry);
         const locations = engine.locations();
         const knownIn = locator(targets);
+        let tell: ((current: number, total: number) => void) | undefined;
+        const pushed = new ByteSum((current, total) => tell?.(current, total));
         await using ahead = aheadOf(engine, client, options.names, {
           signal: context.signal,
           locations,
           knownIn,
+          report: (status) => pushed.set(status.id, status.current, status.total),
         });
         const image = await packedImage(
           engine,
@@ -121,14 +125,17 @@ export function pushExporter(
           ...blob,
           knownIn: knownIn(blob.descriptor.digest),
         }));
-        await report.task('pushing layers', () =>
-          pushImage(client, { ...stored, blobs }, options.names, {
+        for (const { descriptor } of blobs) pushed.expect(descriptor.digest, descriptor.size);
+        await report.task('pushing layers', (progress) => {
+          tell = progress;
+          return pushImage(client, { ...stored, blobs }, options.names, {
             signal: context.signal,
             byDigest,
             locations,
             ahead,
-          }),
-        );
+            report: ({ id, current, total }) => pushed.set(id, current, total),
+          });
+        });
         for (const full of options.names)
           report.done(`pushing manifest for ${formatReference(full)}@${image.target.digest}`);
         return imageResponse(image, options.names);

@@ -2,6 +2,7 @@ import { createHash, hash } from 'node:crypto';
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
+import type { JobContext } from '../../snapshotter/workers/job.ts';
 import { contextChanged, unreadable } from '../select/changed.ts';
 import { type FileIdentity, sameIdentity } from '../select/entry.ts';
 import { OpenDirectory } from '../select/opendir.ts';
@@ -27,19 +28,23 @@ export interface HashFile extends FileIdentity {
  * is all zeros. Throws KILN_CONTEXT_CHANGED when a file differs from its identity or changes during
  * the read, and KILN_CONTEXT_UNREADABLE when the system refuses to read it.
  */
-export function hashFiles(job: HashJob): Contents {
+export function hashFiles(job: HashJob, { moved }: Pick<JobContext, 'moved'> = {}): Contents {
   const result = makeContents(job.files.length);
   using root = openRoot(job.root);
   using directory = new OpenDirectory(root);
   for (const [at, file] of job.files.entries()) {
-    const { bytes, xattrs } = hashOne(directory, file);
+    const { bytes, xattrs } = hashOne(directory, file, moved);
     result.digests.set(bytes, at * 32);
     result.flags[at] = xattrs ? HAS_XATTRS : 0;
   }
   return result;
 }
 
-function hashOne(directory: OpenDirectory, file: HashFile): { bytes: Uint8Array; xattrs: boolean } {
+function hashOne(
+  directory: OpenDirectory,
+  file: HashFile,
+  moved: JobContext['moved'],
+): { bytes: Uint8Array; xattrs: boolean } {
   let fd: number;
   try {
     fd = directory.open(file.path, file.directory ? O.RDONLY | O.DIRECTORY : O.RDONLY);
@@ -47,7 +52,7 @@ function hashOne(directory: OpenDirectory, file: HashFile): { bytes: Uint8Array;
     throw unreadable(file.path, error);
   }
   try {
-    const content = file.directory ? NOTHING : hashContent(fd, file);
+    const content = file.directory ? NOTHING : hashContent(fd, file, moved);
     return withXattrs(fd, content);
   } catch (error) {
     throw unreadable(file.path, error);
@@ -82,9 +87,10 @@ let buffer: Buffer | undefined;
  * so the file was neither written nor replaced in between. Never more bytes are read than the size
  * in the identity.
  */
-function hashContent(fd: number, file: HashFile): Uint8Array {
+function hashContent(fd: number, file: HashFile, moved: JobContext['moved']): Uint8Array {
   buffer ??= Buffer.allocUnsafeSlow(SMALL);
   const first = readSync(fd, buffer, 0, SMALL, null);
+  moved?.(first);
   let digest: Uint8Array;
   let total = first;
   if (first < SMALL) digest = hash('sha256', buffer.subarray(0, first), 'buffer');
@@ -94,8 +100,10 @@ function hashContent(fd: number, file: HashFile): Uint8Array {
       let count: number;
       total <= file.size && (count = readSync(fd, buffer, 0, SMALL, null)) > 0;
       total += count
-    )
+    ) {
       running.update(buffer.subarray(0, count));
+      moved?.(count);
+    }
     digest = running.digest();
   }
   if (total !== file.size || !sameIdentity(fstatSync(fd), file)) throw contextChanged(file.path);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { divide } from '../../base/divide.ts';
+import { type OnMoved, sumOf } from '../../snapshotter/workers/job.ts';
 import type { ContentHasher, Selection, Tree } from '../contenthash.ts';
 import { contextChanged } from '../select/changed.ts';
 import type { Entry } from '../select/entry.ts';
@@ -42,7 +43,7 @@ export interface HasherOptions {
 /** Threads that hash files. */
 export interface HashPool {
   readonly threads: number;
-  run(job: HashJob, signal?: AbortSignal): Promise<Contents>;
+  run(job: HashJob, signal?: AbortSignal, onMoved?: OnMoved): Promise<Contents>;
   /** Starts the threads. */
   warm?(): void;
 }
@@ -53,6 +54,8 @@ export interface HashPool {
  */
 const INLINE_BYTES = 8 << 20;
 const INLINE_FILES = 400;
+/** One file with more bytes is hashed on a thread, so that this one can show that. */
+const BLOCKING_BYTES = 64 << 20;
 
 /** Makes a hasher. It does not touch the disk before it is used. */
 export function createContentHasher(options: HasherOptions): SelectionHasher {
@@ -187,15 +190,21 @@ async function hashMissing(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const put = placing(tree, cache, contents);
+  const parts = splitWork(missing, pool?.threads ?? 1);
+  const total = sizeOf(missing);
+  const threads = parts.length > 1 || total > BLOCKING_BYTES ? pool : undefined;
+  const told = threads && tree.onHashing?.(total);
+  const moved = told && sumOf(parts.length, told);
   await Promise.all(
-    splitWork(missing, pool?.threads ?? 1).map(async (entries) => {
+    parts.map(async (entries, part) => {
       const job = hashJob(tree, entries);
-      put(
-        entries,
-        pool && missing.length > entries.length ? await pool.run(job, signal) : hashFiles(job),
-      );
+      put(entries, threads ? await threads.run(job, signal, moved?.(part)) : hashFiles(job));
     }),
   );
+}
+
+function sizeOf(entries: readonly Entry[]): number {
+  return entries.reduce((sum, { kind, size }) => sum + (kind === 'file' ? size : 0), 0);
 }
 
 /** Like `hashMissing`, on this thread. */

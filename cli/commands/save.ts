@@ -7,7 +7,8 @@ import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { archiveDestination } from '../binary-output.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
-import { stdout } from '../output.ts';
+import { stderr, stdout } from '../output.ts';
+import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
   return newCommand('save', 'Save images to an archive')
@@ -32,6 +33,16 @@ export async function run(argv: readonly string[]): Promise<number> {
   const destination = archiveDestination(path, '--output', cancel.signal);
   await using engine = openLocalEngine();
   const images = command.args.map((text) => findImage(engine.images, text));
-  await saveImages(engine, images, destination, { signal: cancel.signal });
+  // Without a terminal the command says nothing, as docker's does.
+  const quiet = stderr.isTTY !== true;
+  await withTransferProgress('Saving', `saving ${command.args.join(', ')}`, { quiet }, (report) =>
+    saveImages(engine, images, destination, {
+      signal: cancel.signal,
+      progress: (current, total) => report({ id: '', name: 'writing the archive', current, total }),
+      packing(layer, current, total) {
+        report({ id: layer, name: `packing ${layer}`, current, total });
+      },
+    }),
+  );
   return 0;
 }

@@ -130,9 +130,7 @@ async function openSource(
       // The layers of an image that was built here are uncompressed tars. A registry should get
       // compressed layers.
       const sent =
-        to.kind === 'registry'
-          ? await withCompressedLayers(world.engine(), target, world.signal)
-          : target;
+        to.kind === 'registry' ? await withCompressedLayers(world.engine(), target, world) : target;
       return storeSource(world.engine(), sent, from.name, world.signal);
     }
     case 'docker-archive':

@@ -31,7 +31,7 @@ export function storeSource(
     blob: (descriptor) => ({
       descriptor,
       async *open(start, end) {
-        await presentBlob(services, descriptor, signal);
+        await presentBlob(services, descriptor, { signal });
         yield* services.content.open(descriptor.digest, start, end);
       },
     }),

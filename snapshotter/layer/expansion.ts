@@ -19,16 +19,20 @@ const ENTRY_BYTES = 2048;
  */
 export class Expansion {
   readonly #what: string;
+  readonly #moved: ((bytes: number) => void) | undefined;
   #packed = 0;
   #unpacked = 0;
 
-  constructor(what: string) {
+  /** `moved` is told of packed bytes. */
+  constructor(what: string, moved?: (bytes: number) => void) {
     this.#what = what;
+    this.#moved = moved;
   }
 
   /** Counts packed bytes. */
   packed(bytes: number): void {
     this.#packed += bytes;
+    this.#moved?.(bytes);
   }
 
   /** Counts unpacked bytes. Throws KILN_LAYER_LIMIT. */

@@ -38,7 +38,7 @@ export const replayJob: Job<ReplayInput, void> = { name: 'layer.replay', run: re
 /** The same tar in another compression. */
 export const convertJob: Job<ConvertInput, Packed> = {
   name: 'layer.convert',
-  async run({ blob, to, wanted, written }, { check }) {
+  async run({ blob, to, wanted, written }, context) {
     using encoder = createEncoder(wanted);
     let tarSize = 0;
     const made = await encodeTo(
@@ -46,7 +46,7 @@ export const convertJob: Job<ConvertInput, Packed> = {
       sized(blob, encoder.piece, (size) => (tarSize += size)),
       encoder,
       { give: () => {} },
-      check,
+      context,
       written,
     );
     return { ...made, info: { diffId: made.diffId as Digest, tarSize, empty: false } };

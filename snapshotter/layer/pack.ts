@@ -46,15 +46,23 @@ export interface Packed {
  */
 export async function describeLayer(
   { files, clamp, trail: left }: DescribeInput,
-  { check }: JobContext,
+  { check, moved }: JobContext,
 ): Promise<LayerInfo> {
   const ring = new Ring(2, PIECE);
   const stats: TarStats = { entries: 0, size: 0 };
   const trail = left && clamp === undefined ? Trail.open(left) : undefined;
-  const tar = tarStream(files, { clamp, check, buffer: () => ring.take(), trail }, stats);
+  const pieces = tarStream(files, { clamp, check, buffer: () => ring.take(), trail }, stats);
+  const tar = moved ? counted(pieces, moved) : pieces;
   const free = (count: number) => ring.give(count);
   const diffId = trail ? await hashAlong(trail, tar, free) : await hashPieces(tar, free);
   return { diffId, tarSize: stats.size, empty: stats.entries === 0 };
+}
+
+function* counted(pieces: Iterable<Buffer>, moved: (bytes: number) => void): Generator<Buffer> {
+  for (const piece of pieces) {
+    moved(piece.length);
+    yield piece;
+  }
 }
 
 /** Hashes pieces of which the first may be left out, because the trail knows them. */
@@ -83,7 +91,7 @@ async function hashAlong(
 /** Writes the tar of a layer directory in the wanted form to the new file `to`, and syncs it. */
 export async function packLayer(
   { files, clamp, to, wanted, written: counter }: PackInput,
-  { check }: JobContext,
+  { check, moved }: JobContext,
 ): Promise<Packed> {
   const stats: TarStats = { entries: 0, size: 0 };
   using encoder = createEncoder(wanted);
@@ -93,7 +101,7 @@ export async function packLayer(
     tarStream(files, { clamp, check, buffer: () => ring.take() }, stats),
     encoder,
     ring,
-    check,
+    { check, moved },
     counter,
   );
   return {
@@ -117,7 +125,7 @@ export async function encodeTo(
   pieces: Iterable<Buffer> | AsyncIterable<Buffer>,
   encoder: Encoder,
   ring: Pick<Ring, 'give'>,
-  check: () => void,
+  { check, moved }: JobContext,
   counter?: BigInt64Array,
 ): Promise<Written> {
   const { isPlain = false } = encoder;
@@ -130,6 +138,7 @@ export async function encodeTo(
     let index = 0;
     for await (const piece of pieces) {
       check();
+      moved?.(piece.length);
       const encoded = encoder.encode(piece, index++);
       // This prevents an unhandled rejection: a later failure is thrown where it is awaited.
       encoded.catch(() => {});

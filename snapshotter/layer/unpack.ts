@@ -32,12 +32,12 @@ export interface UnpackInput {
  */
 export async function unpackLayer(
   { blob, diffId, files, root, marks }: UnpackInput,
-  { check }: JobContext,
+  { check, moved }: JobContext,
 ): Promise<LayerInfo | undefined> {
   using writer =
     root === undefined ? new LayerWriter(files, 'layer', marks) : new MountWriter(root);
   const counted = new Counted(writer);
-  const expansion = new Expansion('a layer');
+  const expansion = new Expansion('a layer', moved);
   const reader = new TarReader(counted, expansion);
   using hash = openHash(INFLATED_PIECE);
   let hashing: Promise<void> | undefined;

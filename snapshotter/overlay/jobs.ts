@@ -5,22 +5,27 @@ import type { MarkForm } from '../layer/marks.ts';
 import type { TrailFiles } from '../layer/trail.ts';
 import type { WantedForm } from '../packer.ts';
 import type { LayerInfo } from '../snapshotter.ts';
+import type { OnMoved } from '../workers/job.ts';
 
 /** The work on bytes that the snapshotter and the packer give to worker threads. */
 export interface LayerJobs {
-  /** Walks the layer directory and returns the diffID and size of its tar. */
-  describe(layer: LayerFiles, signal: AbortSignal): Promise<LayerInfo>;
+  /** Walks the layer directory and returns the diffID and size of its tar. Bytes are counted. */
+  describe(layer: LayerFiles, signal: AbortSignal, onMoved?: OnMoved): Promise<LayerInfo>;
   /**
    * Unpacks the blob into the empty directory `files` and verifies it against `diffId`:
    * KILN_DIGEST_MISMATCH when it differs. With `root`, a mount of the layers below with `files` on
    * top, the entries are written there. Returns undefined when the layer needs a `root` and has
-   * none; what was written until then remains.
+   * none; what was written until then remains. Packed bytes are counted.
    */
-  unpack(request: UnpackRequest, signal: AbortSignal): Promise<LayerInfo | undefined>;
+  unpack(
+    request: UnpackRequest,
+    signal: AbortSignal,
+    onMoved?: OnMoved,
+  ): Promise<LayerInfo | undefined>;
   /**
    * Writes the tar of the layer directory, in the wanted form, to the new file `to`, and syncs it.
    * The number of bytes in the file is kept in `written`, in shared memory, whose waiters are
-   * notified.
+   * notified. Bytes of the tar are counted.
    */
   pack(
     layer: LayerFiles,
@@ -28,6 +33,7 @@ export interface LayerJobs {
     wanted: WantedForm,
     signal: AbortSignal,
     written?: BigInt64Array,
+    onMoved?: OnMoved,
   ): Promise<PackedBlob>;
   /** The same from the blob of a layer. The tar in it does not change. */
   convert(
@@ -37,6 +43,7 @@ export interface LayerJobs {
     wanted: WantedForm,
     signal: AbortSignal,
     written?: BigInt64Array,
+    onMoved?: OnMoved,
   ): Promise<PackedBlob>;
   /** Applies the layer directories, in order, to the mounted tree at `root`. */
   replay(layers: readonly string[], root: string, signal: AbortSignal): Promise<void>;

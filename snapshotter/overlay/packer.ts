@@ -2,8 +2,9 @@ import { rmSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { MEDIA } from '../../base/oci.ts';
 import type { BlobForm, BlobForms, BlobWriter, Compression, ContentStore } from '../content.ts';
-import type { GrowingBlob, LayerPacker, WantedForm } from '../packer.ts';
+import type { LayerPacker, PackWatcher, WantedForm } from '../packer.ts';
 import type { LayerId } from '../snapshotter.ts';
+import type { OnMoved } from '../workers/job.ts';
 import { Flights } from './flights.ts';
 import { GrowingFile } from './growing.ts';
 import type { LayerJobs, PackedBlob } from './jobs.ts';
@@ -16,6 +17,12 @@ const MEDIA_TYPE: Record<Compression, string> = {
   gzip: MEDIA.ociLayerGzip,
   zstd: MEDIA.ociLayerZstd,
 };
+
+/** What counts the bytes of a blob that is being made. */
+interface Counters {
+  readonly written: BigInt64Array | undefined;
+  readonly moved: OnMoved | undefined;
+}
 
 /** Makes blobs from the layers of a LayerTable. */
 export class OverlayPacker implements LayerPacker {
@@ -36,7 +43,7 @@ export class OverlayPacker implements LayerPacker {
     layer: LayerId,
     wanted: WantedForm,
     signal?: AbortSignal,
-    growing?: (blob: GrowingBlob) => void,
+    watcher?: PackWatcher,
   ): Promise<BlobForm> {
     const record = this.#record(layer);
     const variant = this.#jobs.variant(wanted);
@@ -45,7 +52,7 @@ export class OverlayPacker implements LayerPacker {
     return this.#packing.run(`${layer} ${variant}`, signal, async (all) => {
       // The record is read again, because the maker of the blob may have ended since the look-up.
       const now = this.#record(layer);
-      return this.#there(now, wanted, variant) ?? this.#make(now, wanted, variant, all, growing);
+      return this.#there(now, wanted, variant) ?? this.#make(now, wanted, variant, all, watcher);
     });
   }
 
@@ -81,12 +88,19 @@ export class OverlayPacker implements LayerPacker {
     wanted: WantedForm,
     variant: string,
     signal: AbortSignal,
-    growing: ((blob: GrowingBlob) => void) | undefined,
+    watcher: PackWatcher | undefined,
   ): Promise<BlobForm> {
     using writer = this.#content.writer();
-    const file = growing && new GrowingFile(writer.path, growing);
+    const file =
+      watcher?.growing && new GrowingFile(writer.path, (blob) => watcher.growing?.(blob));
+    const total = record.info?.tarSize ?? 0;
+    watcher?.moved?.(0, total);
+    const moved = watcher?.moved && ((bytes: number) => watcher.moved?.(bytes, total));
     try {
-      const form = await this.#write(record, wanted, variant, signal, writer, file?.written);
+      const form = await this.#write(record, wanted, variant, signal, writer, {
+        written: file?.written,
+        moved,
+      });
       file?.complete(form.size);
       return form;
     } finally {
@@ -100,13 +114,20 @@ export class OverlayPacker implements LayerPacker {
     variant: string,
     signal: AbortSignal,
     writer: BlobWriter,
-    written: BigInt64Array | undefined,
+    { written, moved }: Counters,
   ): Promise<BlobForm> {
     const source = this.#pulled(record);
     const packed = source
-      ? await this.#convert(record, source, writer.path, wanted, signal, written)
+      ? await this.#convert(record, source, writer.path, wanted, signal, { written, moved })
       : await this.#table.reading([record.id], () =>
-          this.#jobs.pack(this.#table.source(record.id), writer.path, wanted, signal, written),
+          this.#jobs.pack(
+            this.#table.source(record.id),
+            writer.path,
+            wanted,
+            signal,
+            written,
+            moved,
+          ),
         );
     if (record.info && packed.info.diffId !== record.info.diffId) {
       // The layer's files are not the recorded ones. It is dropped, so that the next build makes it
@@ -138,11 +159,11 @@ export class OverlayPacker implements LayerPacker {
     to: string,
     wanted: WantedForm,
     signal: AbortSignal,
-    written: BigInt64Array | undefined,
+    { written, moved }: Counters,
   ): Promise<PackedBlob> {
     const { digest, mediaType } = source;
     const convert = () =>
-      this.#jobs.convert(this.#content.path(digest), mediaType, to, wanted, signal, written);
+      this.#jobs.convert(this.#content.path(digest), mediaType, to, wanted, signal, written, moved);
     const packed = await convert().catch((error: unknown) => error);
     signal.throwIfAborted();
     if (!(packed instanceof Error) && (packed as PackedBlob).info.diffId === record.info?.diffId)

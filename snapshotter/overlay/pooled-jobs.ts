@@ -3,7 +3,7 @@ import { assembleJob, gatherJob } from '../copying/jobs.ts';
 import { variantOf } from '../layer/encoder.ts';
 import { convertJob, describeJob, packJob, replayJob, unpackJob } from '../layer/jobs.ts';
 import { statsBelow } from '../sys/treepaths.ts';
-import type { Job } from '../workers/job.ts';
+import type { Job, OnMoved } from '../workers/job.ts';
 import { runInline, type WorkerPool } from '../workers/pool.ts';
 import type { LayerJobs } from './jobs.ts';
 
@@ -14,21 +14,30 @@ const SMALL_BLOB = 1 << 20;
 
 /** Does layer work on worker threads, and small jobs at once on this thread. */
 export function pooledJobs(pool: WorkerPool): LayerJobs {
-  const run = <I, O>(small: boolean, job: Job<I, O>, input: I, signal?: AbortSignal) =>
-    small ? runInline(job, input, signal) : pool.run(job, input, signal);
+  const run = <I, O>(
+    small: boolean,
+    job: Job<I, O>,
+    input: I,
+    signal?: AbortSignal,
+    moved?: OnMoved,
+  ) => (small ? runInline(job, input, signal) : pool.run(job, input, signal, moved));
   return {
-    describe: (layer, signal) => run(isSmall(layer.files), describeJob, layer, signal),
-    unpack: ({ blob, diffId, files, root, marks }, signal) =>
+    describe: (layer, signal, moved) =>
+      run(isSmall(layer.files), describeJob, layer, signal, moved),
+    unpack: ({ blob, diffId, files, root, marks }, signal, moved) =>
       run(
         lstatSync(blob).size <= SMALL_BLOB,
         unpackJob,
         { blob, diffId, files, root, marks },
         signal,
+        moved,
       ),
-    pack: (layer, to, wanted, signal, written) =>
-      run(isSmall(layer.files), packJob, { ...layer, to, wanted, written }, signal),
-    convert: (blob, _mediaType, to, wanted, signal, written) =>
-      run(lstatSync(blob).size <= SMALL_BLOB, convertJob, { blob, to, wanted, written }, signal),
+    pack: (layer, to, wanted, signal, written, moved) =>
+      run(isSmall(layer.files), packJob, { ...layer, to, wanted, written }, signal, moved),
+    convert: (blob, _mediaType, to, wanted, signal, written, moved) => {
+      const isSmallBlob = lstatSync(blob).size <= SMALL_BLOB;
+      return run(isSmallBlob, convertJob, { blob, to, wanted, written }, signal, moved);
+    },
     replay: (layers, root, signal) =>
       run(layers.every(isSmall), replayJob, { layers, root }, signal),
     assemble: (input, signal) => run(input.layers.every(isSmall), assembleJob, input, signal),

@@ -18,6 +18,7 @@ import { typeFor } from '../store/forms.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
 import { Gate } from '../sys/gate.ts';
+import type { OnMoved } from '../workers/job.ts';
 import { ActiveLayer, OverlayActive } from './active.ts';
 import { Flights } from './flights.ts';
 import type { LayerJobs, UnpackRequest } from './jobs.ts';
@@ -49,6 +50,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   readonly #unpacking = new Flights<LayerId | undefined>();
   readonly #unpackingAbove = new Flights<LayerId>();
   readonly #describing = new Flights<LayerInfo>();
+  /** Whom to tell how far the description of a layer is. */
+  readonly #told = new Map<LayerId, Set<OnMoved>>();
   readonly #gate = new Gate(UNPACKING);
 
   constructor(
@@ -126,17 +129,28 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return this.#table.missing(snapshot.layers) === undefined;
   }
 
-  async describe(layer: LayerId, signal?: AbortSignal): Promise<LayerInfo> {
+  async describe(layer: LayerId, signal?: AbortSignal, onMoved?: OnMoved): Promise<LayerInfo> {
     const record = this.#table.get(layer);
     if (!record) throw missingLayer(layer);
     if (record.info) return record.info;
-    return this.#describing.run(layer, signal, async (all) => {
-      const info = await this.#table.reading([layer], () =>
-        this.#jobs.describe(this.#table.source(layer), all),
-      );
-      this.#table.describe(layer, info);
-      return info;
-    });
+    // The work is shared, and whoever waits for it is told how far it is.
+    const told = this.#told.get(layer) ?? new Set();
+    this.#told.set(layer, told);
+    if (onMoved) told.add(onMoved);
+    try {
+      return await this.#describing.run(layer, signal, async (all) => {
+        const info = await this.#table.reading([layer], () =>
+          this.#jobs.describe(this.#table.source(layer), all, (bytes) => {
+            for (const tell of told) tell(bytes);
+          }),
+        );
+        this.#table.describe(layer, info);
+        return info;
+      });
+    } finally {
+      if (onMoved) told.delete(onMoved);
+      if (told.size === 0) this.#told.delete(layer);
+    }
   }
 
   clamped(layer: LayerId, second: number): LayerId {
@@ -225,12 +239,12 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
    * again.
    */
   async #unpackBlob(
-    { blob }: ImageLayer,
+    { blob, onMoved }: ImageLayer,
     request: UnpackRequest,
     signal: AbortSignal,
   ): Promise<LayerInfo | undefined> {
     try {
-      return await this.#jobs.unpack(request, signal);
+      return await this.#jobs.unpack(request, signal, onMoved);
     } catch (error) {
       if (
         !(error instanceof KilnError) ||

@@ -30,6 +30,15 @@ export const endlessJob: Job<Int32Array<SharedArrayBuffer>, never> = {
     for (;;) check();
   },
 };
+/** Counts bytes, then waits until its caller has been told of them. */
+export const countJob: Job<Int32Array<SharedArrayBuffer>, void> = {
+  name: 'count',
+  run(told, { moved }) {
+    for (let part = 0; part < 3; part++) moved?.(1000);
+    Atomics.wait(told, 0, 0, 20_000);
+    moved?.(500);
+  },
+};
 export const dieJob: Job<null, never> = {
   name: 'die',
   run: () => process.exit(3),
@@ -54,6 +63,7 @@ export const fixtureJobs: readonly AnyJob[] = [
   hashJob,
   failJob,
   endlessJob,
+  countJob,
   dieJob,
   meetJob,
 ];

@@ -6,7 +6,15 @@ import { threadId } from 'node:worker_threads';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CancelledError, KilnError } from '../../base/errors.ts';
-import { dieJob, endlessJob, failJob, hashJob, meetJob, whereJob } from './jobs.fixture.ts';
+import {
+  countJob,
+  dieJob,
+  endlessJob,
+  failJob,
+  hashJob,
+  meetJob,
+  whereJob,
+} from './jobs.fixture.ts';
 import { createPool, runInline, type WorkerPool } from './pool.ts';
 
 const entry = new URL('worker.fixture.ts', import.meta.url);
@@ -89,6 +97,20 @@ test('any other error keeps its name, code, message and stack', async ({ pool })
   const error = (await failure(pool.run(failJob, 'plain'))) as Error & { code: string };
   assert.equal([error.name, error.message, error.code], ['TypeError', 'no such thing', 'ENOENT']);
   assert.match(error.stack ?? '', /jobs\.fixture/);
+});
+
+test('a caller is told of the bytes of a job while it runs, and of all at its end', async ({
+  pool,
+}) => {
+  const told: number[] = [];
+  const heard = flag();
+  await pool.run(countJob, heard, undefined, (bytes) => {
+    told.push(bytes);
+    Atomics.store(heard, 0, 1);
+    Atomics.notify(heard, 0);
+  });
+  assert.is(told[0], 3000);
+  assert.is(told.at(-1), 3500);
 });
 
 test('a running job is cancelled, and its thread continues', async ({ pool }) => {

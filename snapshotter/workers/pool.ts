@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { CancelledError } from '../../base/errors.ts';
-import type { Job } from './job.ts';
+import type { Job, OnMoved } from './job.ts';
 import { fromFailure, type JobReply, type JobRequest } from './wire.ts';
 
 /** Worker threads that run jobs. Each runs one job at a time, and the others wait in order. */
@@ -8,8 +8,9 @@ export interface WorkerPool extends AsyncDisposable {
   readonly threads: number;
   /**
    * Runs `job` on a thread. An aborted job rejects with CancelledError as soon as it has noticed.
+   * While it runs, `onMoved` is told how many bytes are done, if the job counts them.
    */
-  run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O>;
+  run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal, onMoved?: OnMoved): Promise<O>;
   /** Starts all threads now, for callers that will soon have work for them. */
   warm(): void;
   /**
@@ -49,6 +50,9 @@ export function createPool(options: PoolOptions): WorkerPool {
   return new Pool(options);
 }
 
+/** How often a caller is told what a job has done, in milliseconds. */
+const TELL_MS = 100;
+
 interface Task {
   readonly request: JobRequest;
   readonly resolve: (output: unknown) => void;
@@ -76,23 +80,29 @@ class Pool implements WorkerPool {
     this.threads = threads;
   }
 
-  async run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal): Promise<O> {
+  async run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal, onMoved?: OnMoved): Promise<O> {
     if (signal?.aborted) throw new CancelledError(signal.reason);
     if (this.#closed) throw new Error('the worker pool is closed');
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const cancelled = new Int32Array(new SharedArrayBuffer(4));
+    const moved = onMoved && new Float64Array(new SharedArrayBuffer(8));
     const task: Task = {
-      request: { id: this.#nextId++, job: job.name, input, cancelled },
+      request: { id: this.#nextId++, job: job.name, input, cancelled, moved },
       resolve,
       reject,
     };
     const abort = () => this.#cancel(task);
     signal?.addEventListener('abort', abort, { once: true });
     this.#waiting.push(task);
+    const tell = () => moved?.[0] && onMoved?.(moved[0]);
+    const timer = onMoved && setInterval(tell, TELL_MS).unref();
     try {
       this.#assign();
-      return (await promise) as O;
+      const output = (await promise) as O;
+      tell();
+      return output;
     } finally {
+      clearInterval(timer);
       signal?.removeEventListener('abort', abort);
     }
   }

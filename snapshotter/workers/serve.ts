@@ -15,7 +15,7 @@ export function serveJobs(jobs: readonly AnyJob[]): void {
 
 async function answer(
   jobs: ReadonlyMap<string, Job<unknown, unknown>>,
-  { id, job: name, input, cancelled }: JobRequest,
+  { id, job: name, input, cancelled, moved }: JobRequest,
 ): Promise<JobReply> {
   try {
     const job = jobs.get(name);
@@ -24,7 +24,8 @@ async function answer(
       if (Atomics.load(cancelled, 0) === 1) throw new CancelledError();
     };
     check();
-    return { id, output: await job.run(input, { check }) };
+    const count = moved && ((bytes: number) => void (moved[0]! += bytes));
+    return { id, output: await job.run(input, { check, moved: count }) };
   } catch (error) {
     return { id, failure: toFailure(error) };
   }

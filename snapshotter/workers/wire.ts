@@ -10,6 +10,8 @@ export interface JobRequest {
   readonly job: string;
   readonly input: unknown;
   readonly cancelled: Int32Array<SharedArrayBuffer>;
+  /** Gets the number of bytes that are done, if the caller wants to know. */
+  readonly moved?: Float64Array<SharedArrayBuffer> | undefined;
 }
 
 export type JobReply =

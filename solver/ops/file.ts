@@ -8,6 +8,7 @@ import type { BuildResult, DirectoryResult } from '../result.ts';
 import type { InputKey, Op, RunContext } from '../solver.ts';
 import { sessionOf } from '../step-session.ts';
 import type { World } from '../world.ts';
+import { byteStatus } from './byte-status.ts';
 import { actionParts, GROUP, type InputReads, PASSWD, readsOf, selectorOf } from './file/key.ts';
 import { type FileServices, type HashedDirectories, runActions } from './file/run-actions.ts';
 import { openTreeOf } from './file/tree.ts';
@@ -45,6 +46,7 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
     },
     async run(inputs, context) {
       const session = sessionOf(context);
+      let count = 0;
       const results = await runActions({
         op,
         wiring,
@@ -53,6 +55,8 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
         world: { ...world, hasher: world.hasher(session) },
         signal: context.signal,
         warn: (text) => warn(context, text),
+        onCopying: (total) =>
+          byteStatus(context, `copying${count++ === 0 ? '' : ` (${count})`}:`, total),
         keepFailed: (leave) => keepLeft(context.vertex, session, world.snapshotter, leave),
       });
       for (const input of inputs) if (input.kind === 'directory') hashed.delete(input);

@@ -9,8 +9,8 @@ import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 import { type StepSession, sessionOf } from '../step-session.ts';
+import { byteStatus } from './byte-status.ts';
 import { applyToFd } from './file/attributes.ts';
-import { byteStatus } from './http/byte-status.ts';
 import { safeName } from './http/file-name.ts';
 import { type FileAttributes, readFileAttributes } from './http/http-source.ts';
 import type { SourceImageWorld } from './source-image.ts';
@@ -69,7 +69,7 @@ export function sourceBlobOp(op: SourceOp, world: SourceImageWorld): Op<BuildRes
       const fd = root.create(filename, 0o600);
       try {
         const { progress, vertex, signal } = context;
-        const onBytes = byteStatus({ progress, vertex }, filename);
+        const onBytes = byteStatus({ progress, vertex }, `downloading ${filename}`);
         const open = () => fileSink(fd);
         if (source.kind === 'registry')
           await world.images(session).copyBlob(source.place, digest, open, { signal, onBytes });

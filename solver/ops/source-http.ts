@@ -6,9 +6,9 @@ import type { LayerId, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { CacheMap, Op } from '../solver.ts';
+import { byteStatus } from './byte-status.ts';
 import type { Answer } from './http/answer.ts';
 import { authorization } from './http/auth.ts';
-import { byteStatus } from './http/byte-status.ts';
 import { fileName } from './http/file-name.ts';
 import { type HttpSource, readHttpSource, requestId } from './http/http-source.ts';
 import { receive } from './http/receive.ts';
@@ -124,7 +124,7 @@ async function received(
     source,
     filename,
     world.snapshotter,
-    byteStatus(context, filename),
+    byteStatus(context, `downloading ${filename}`),
   );
   const [etag, modified] = [header(response, 'etag'), header(response, 'last-modified')];
   return { file: { digest, filename, etag, modified }, snapshot };

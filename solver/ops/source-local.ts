@@ -5,6 +5,7 @@ import type { SourceOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
 import { sessionOf, type WantedFiles } from '../step-session.ts';
+import { byteStatus } from './byte-status.ts';
 
 /**
  * The op of `local://NAME`, a directory of the caller. Its result is the directory itself, which
@@ -33,9 +34,18 @@ export function sourceLocalOp({ identifier, attrs }: SourceOp): Op<BuildResult> 
       session.found.locals.add(name);
       if (directory.received !== undefined)
         context.progress(transferred(name, directory.received, started, context.vertex));
-      return [directory];
+      const { progress, vertex } = context;
+      let count = 0;
+      const onHashing = (total: number) =>
+        byteStatus({ progress, vertex }, reading(name, ++count), total);
+      return [{ ...directory, onHashing }];
     },
   };
+}
+
+/** The name of reading files in their place. What several steps read is told of each. */
+function reading(name: string, count: number): string {
+  return `reading ${name}${count === 1 ? '' : ` (${count})`}:`;
 }
 
 /** What was brought of a directory, under BuildKit's name for it. */

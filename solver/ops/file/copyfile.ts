@@ -27,6 +27,7 @@ export function copyFile(
   to: TargetDirectory,
   name: string,
   overrides: Overrides,
+  moved?: (bytes: number) => void,
 ): void {
   const source = openSource(from, step);
   const mode = overrides.mode ? overrides.mode.apply(step.mode, false) : step.mode & 0o7777;
@@ -35,12 +36,10 @@ export function copyFile(
     let whole = false;
     try {
       const hash = step.expected ? createHash('sha256') : undefined;
-      const length = copyBytes(
-        source,
-        target,
-        step,
-        hash ? (bytes) => void hash.update(bytes) : undefined,
-      );
+      const length = copyBytes(source, target, step, (bytes) => {
+        hash?.update(bytes);
+        moved?.(bytes.length);
+      });
       const stat = fstat(source);
       if (length !== step.size || !sameIdentity(fileIdentity(stat), step))
         throw contextChanged(step.path);
@@ -116,7 +115,7 @@ function copyBytes(
   source: number,
   target: number,
   { path, size }: FileStep,
-  onBytes: ((bytes: Buffer) => void) | undefined,
+  onBytes: (bytes: Buffer) => void,
 ): number {
   chunk ??= Buffer.allocUnsafeSlow(CHUNK);
   let total = 0;
@@ -124,7 +123,7 @@ function copyBytes(
     const count = readChunk(source, chunk, path);
     if (count > 0) {
       writeAll(target, chunk, count);
-      onBytes?.(chunk.subarray(0, count));
+      onBytes(chunk.subarray(0, count));
       total += count;
     }
     // A short read is the end of a regular file. The caller checks whether it came too soon.

@@ -112,13 +112,14 @@ export function beginTree(job: TreeCopy): Begun {
 
 /**
  * Copies files to names that do not exist yet, in existing directories. It is fastest if the files
- * are sorted by directory.
+ * are sorted by directory. `moved` is told of bytes as they are copied.
  */
 export function copyFiles(
   from: Root,
   to: Root,
   files: Iterable<FileStep>,
   overrides: Overrides,
+  moved?: (bytes: number) => void,
 ): void {
   using source = new OpenDirectory(from);
   using target = new OpenDirectory(to);
@@ -126,7 +127,7 @@ export function copyFiles(
   for (const file of files) {
     const [path, name] = splitPath(file.target);
     if (last?.path !== path) last = { path, directory: new TargetDirectory(target.at(path)) };
-    copyFile(source, file, last.directory, name, overrides);
+    copyFile(source, file, last.directory, name, overrides, moved);
   }
 }
 

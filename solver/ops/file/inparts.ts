@@ -1,5 +1,6 @@
 import { divide } from '../../../base/divide.ts';
 import type { LinkedDirectory } from '../../../snapshotter/snapshotter.ts';
+import { type OnMoved, sumOf } from '../../../snapshotter/workers/job.ts';
 import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
 import { type Begun, beginTree, finishTree, type TreeCopy } from './copytree.ts';
@@ -16,7 +17,7 @@ import {
 /** Copies and links files on worker threads. Jobs are plain data. */
 export interface CopyPool {
   readonly threads: number;
-  copy(job: CopyJob, signal: AbortSignal): Promise<void>;
+  copy(job: CopyJob, signal: AbortSignal, onMoved?: OnMoved): Promise<void>;
   /** Returns the indexes of the paths that could not be linked. */
   link(job: LinkJob, signal: AbortSignal): Promise<readonly number[]>;
 }
@@ -53,6 +54,8 @@ export interface SharedCopy {
   readonly overrides: Overrides;
   readonly pool: CopyPool;
   readonly earlier?: EarlierCopy | undefined;
+  /** See CopyTask. */
+  readonly onCopying?: ((total: number) => OnMoved) | undefined;
 }
 
 /** What a copy has written past the overlay. */
@@ -77,17 +80,24 @@ export async function copyInParts(
     mode: task.copy.modeStr ?? octal(task.copy.mode),
     time: task.overrides.time,
   };
-  const share = (files: readonly EntryStep[], to: string) =>
-    divide(files, parts, weight).map((part) =>
-      task.pool.copy({ from: task.tree.root, to, files: packSteps(part), overrides }, signal),
-    );
   const { upper } = task;
   const { direct, mounted } =
     upper === undefined ? { direct: [], mounted: begun.files } : byRoute(begun);
   const { unlinked, linked } = task.earlier
     ? await linkUnchanged(task.pool, task.earlier, direct, upper ?? '', signal)
     : { unlinked: direct, linked: [] };
-  await Promise.all([...share(unlinked, upper ?? ''), ...share(mounted, task.to)]);
+  const jobs = [
+    ...divide(unlinked, parts, weight).map((files) => ({ files, to: upper ?? '' })),
+    ...divide(mounted, parts, weight).map((files) => ({ files, to: task.to })),
+  ];
+  const told = task.onCopying?.(sizeOf(unlinked) + sizeOf(mounted));
+  const moved = told && sumOf(jobs.length, told);
+  await Promise.all(
+    jobs.map(({ files, to }, part) => {
+      const copied = { from: task.tree.root, to, files: packSteps(files), overrides };
+      return task.pool.copy(copied, signal, moved?.(part));
+    }),
+  );
   finishTree(job, begun);
   return { files: direct, linked };
 }
@@ -151,6 +161,10 @@ function byRoute({ files, links }: Begun): { direct: EntryStep[]; mounted: Entry
 
 function octal(mode: number): string | undefined {
   return mode === -1 ? undefined : (mode & 0o7777).toString(8);
+}
+
+function sizeOf(files: readonly FileStep[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
 }
 
 /** The cost of a file. Opening and creating it takes as long as copying 64 KiB. */

@@ -5,6 +5,7 @@ import type { SelectedContents } from '../../../cache/contenthash/hasher.ts';
 import type { Selection, Tree } from '../../../cache/contenthash.ts';
 import type { SelectedSource } from '../../../cache/select/selected-source.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
+import type { OnMoved } from '../../../snapshotter/workers/job.ts';
 import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
 import { copyTree, type TreeCopy } from './copytree.ts';
@@ -52,6 +53,11 @@ export interface CopyTask {
   readonly pool: CopyPool | undefined;
   /** What the same copy made before. Unchanged files are linked from there. */
   readonly earlier?: EarlierCopy | undefined;
+  /**
+   * Called before many bytes are copied, with their number. What it returns is told how many are
+   * done.
+   */
+  readonly onCopying?: ((total: number) => OnMoved) | undefined;
   /** See TreeCopy. */
   readonly mountedOnly?: boolean | undefined;
 }

@@ -10,6 +10,7 @@ import {
   type Snapshotter,
 } from '../../../snapshotter/snapshotter.ts';
 import { openRoot, type Root } from '../../../snapshotter/sys/rooted.ts';
+import type { OnMoved } from '../../../snapshotter/workers/job.ts';
 import {
   type ChownOpt,
   type FileAction,
@@ -57,6 +58,8 @@ export interface FileRun {
   readonly world: FileServices;
   readonly signal: AbortSignal;
   readonly warn: (text: string) => void;
+  /** See CopyTask. */
+  readonly onCopying?: ((total: number) => OnMoved) | undefined;
   /** Called with what an action that failed has left. */
   readonly keepFailed: (leave: () => Promise<LeftResults>) => Promise<void>;
 }
@@ -212,6 +215,7 @@ class Runner {
       upper: active.upper,
       overrides,
       pool: world.pool,
+      onCopying: this.#run.onCopying,
     };
     const before = earlier?.find(place);
     const direct = await performCopy({ ...task, earlier: before }, signal);

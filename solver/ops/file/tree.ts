@@ -16,6 +16,7 @@ export function treeOf(input: DirectoryResult): Tree {
     ...(input.memory === undefined ? {} : { memory: input.memory }),
     ...(input.version === undefined ? {} : { version: input.version }),
     ...(input.onRead === undefined ? {} : { onRead: input.onRead }),
+    ...(input.onHashing === undefined ? {} : { onHashing: input.onHashing }),
   };
 }
 
