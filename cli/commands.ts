@@ -105,4 +105,21 @@ export const PROGRAMS = {
   },
 } satisfies Record<string, CommandEntry>;
 
+/**
+ * Groups of docker with subcommands that mean something in Kiln, and have no other name there. The
+ * others are translated (docker-commands.ts). Help and reference leave them out.
+ */
+export const DOCKER_GROUPS = {
+  buildx: {
+    summary: "Docker's names for commands of Kiln",
+    load: () => import('./commands/buildx.ts'),
+    subcommands: ['ls', 'inspect'],
+  },
+  system: {
+    summary: "Docker's names for commands of Kiln",
+    load: () => import('./commands/system.ts'),
+    subcommands: ['df', 'prune'],
+  },
+} satisfies Record<string, CommandEntry>;
+
 export type CommandName = keyof typeof COMMANDS;

@@ -17,10 +17,18 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
       'Kiln has no bake: run kiln build for each target (docker buildx bake --print lists ' +
       'their options)',
     history: "'kiln logs --list' lists the builds, 'kiln logs ID' shows one",
-    dial: 'Kiln has no daemon to dial',
-    ...builders('ls', 'create', 'use', 'rm', 'inspect', 'stop', 'bootstrap'),
+    // Both are in commands/buildx.ts.
+    ls: ['buildx', 'ls'],
+    inspect: ['buildx', 'inspect'],
+    'dial-stdio': "Kiln has no daemon to dial: 'kiln serve' is one",
+    install: 'write the alias docker=kiln into the profile of your shell',
+    uninstall: 'remove the alias docker=kiln from the profile of your shell',
+    debug: "'kiln build --on-error=shell' opens a shell in a step that fails",
+    dap: "'kiln build --on-error=shell' opens a shell in a step that fails",
+    policy: 'Kiln evaluates no policies apart from a build',
+    ...builders('create', 'use', 'rm', 'stop', 'bootstrap'),
   },
-  builder: { build: ['build'], prune: ['prune'] },
+  builder: { build: ['build'], prune: ['prune'], du: ['du'], inspect: ['buildx', 'inspect'] },
   image: {
     build: ['build'],
     history: ['history'],
@@ -38,30 +46,62 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     prune: ['image', 'prune'],
     import: 'build the image from a Dockerfile with FROM scratch and ADD of the archive',
   },
-  container: { run: ['run'] },
+  container: {
+    run: ['run'],
+    ...containers('create', 'exec', 'inspect', 'list', 'logs', 'ls', 'prune', 'rm'),
+  },
   manifest: { inspect: ['imagetools', 'inspect'], create: ['imagetools', 'create'] },
   system: {
-    df: ['du'],
+    // Both are in commands/system.ts.
+    df: ['system', 'df'],
+    prune: ['system', 'prune'],
     info: ['doctor'],
-    prune: "'kiln prune' removes build cache, 'kiln rmi NAME' removes images",
+    events: 'Kiln has no daemon with events',
   },
 };
 
+const NO_SERVICES = 'Kiln builds images. It runs no services: use docker for that';
+
+/** Commands of docker that have nothing to do with builds. */
+const SERVICES = [
+  ...['checkpoint', 'compose', 'config', 'events', 'network', 'node', 'plugin', 'secret'],
+  ...['service', 'stack', 'swarm', 'trust', 'volume'],
+  ...['generate', 'kube', 'machine', 'play', 'pod'],
+];
+
 /** Docker's commands outside a group, in the same form. */
 const COMMANDS_OF_DOCKER: Readonly<Record<string, readonly string[] | string>> = {
-  buildx: "'kiln build' does what docker buildx build does",
   bake: GROUPS['buildx']!['bake']!,
+  b: ['build'],
+  bud: ['build'],
+  'build-using-dockerfile': ['build'],
   info: ['doctor'],
+  ...containers(),
   create: "'kiln run IMAGE' runs a command in a container, and removes the container afterwards",
   exec: "'kiln run IMAGE COMMAND' runs a command in a new container from an image",
-  ps: 'Kiln keeps no containers: kiln run removes its container afterwards',
+  ...Object.fromEntries(SERVICES.map((word) => [word, NO_SERVICES])),
   rm: "'kiln rmi NAME' removes an image",
   commit: 'write the change as a RUN instruction of a Dockerfile, and build it',
   import: GROUPS['image']!['import']!,
   export:
     "'kiln build -o DIR' writes the files of a result, 'kiln save' writes an archive of an image",
+  from: 'write the steps into a Dockerfile: Kiln has no working containers',
+  mount: "'kiln build -o DIR' writes the files of a result",
+  unshare: 'not needed: the build of an ordinary user is in a user namespace by itself',
   search: "use the registry's web page",
+  context: 'Kiln has no contexts: --builder and BUILDX_BUILDER name a server for builds',
 };
+
+/** Commands of docker for containers that stay, and the subcommands of docker container. */
+function containers(...more: readonly string[]): Readonly<Record<string, string>> {
+  const words = [
+    ...['attach', 'cp', 'diff', 'kill', 'pause', 'port', 'ps', 'rename', 'restart', 'start'],
+    ...['stats', 'stop', 'top', 'unpause', 'update', 'wait'],
+    ...more,
+  ];
+  const sentence = 'Kiln keeps no containers: kiln run removes its container afterwards';
+  return Object.fromEntries(words.map((word) => [word, sentence]));
+}
 
 function builders(...words: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(

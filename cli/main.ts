@@ -1,6 +1,6 @@
 import { KilnError } from '../base/errors.ts';
 import { builderIn } from './builder-address.ts';
-import { COMMANDS, type CommandEntry, PROGRAMS } from './commands.ts';
+import { COMMANDS, type CommandEntry, DOCKER_GROUPS, PROGRAMS } from './commands.ts';
 import { beginOutcome } from './outcome.ts';
 import { stdout } from './output.ts';
 import { VERSION } from './version.ts';
@@ -11,6 +11,7 @@ import { VERSION } from './version.ts';
  */
 const NEEDS_NO_STORE: ReadonlySet<string> = new Set([
   'buildctl',
+  'buildx',
   'completion',
   'doctor',
   'imagetools',
@@ -37,7 +38,8 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function dispatch(argv: readonly string[]): Promise<number> {
   const [first, ...rest] = argv;
   if (first === undefined || HELP.has(first)) return await help(rest, first === undefined);
-  if (first === '--version' || first === '-v' || first === 'version') return version(first, rest);
+  if (first === '--version' || first === '-v' || first === 'version')
+    return await version(first, rest);
   if (first.startsWith('-'))
     throw new KilnError('KILN_UNKNOWN_COMMAND', `${first} is given without a command`, {
       hint: `write flags after the command: 'kiln COMMAND ${first}'`,
@@ -70,7 +72,11 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 const NEEDS_NOTHING: ReadonlySet<string> = new Set(['--help', '-h', '--version']);
 
 function entryOf(name: string): CommandEntry | undefined {
-  const all: Readonly<Record<string, CommandEntry>> = { ...COMMANDS, ...PROGRAMS };
+  const all: Readonly<Record<string, CommandEntry>> = {
+    ...COMMANDS,
+    ...PROGRAMS,
+    ...DOCKER_GROUPS,
+  };
   return Object.hasOwn(all, name) ? all[name] : undefined;
 }
 
@@ -84,7 +90,9 @@ async function help(words: readonly string[], noCommand: boolean): Promise<numbe
   return noCommand ? 1 : 0;
 }
 
-function version(first: string, rest: readonly string[]): number {
+async function version(first: string, rest: readonly string[]): Promise<number> {
+  if (first === 'version' && rest.some((word) => /^(?:-f|--format)/.test(word)))
+    return await (await import('./version-format.ts')).formattedVersion(rest);
   const stray = rest.find((word) => !HELP.has(word));
   if (stray !== undefined)
     throw new KilnError(
@@ -97,7 +105,7 @@ function version(first: string, rest: readonly string[]): number {
     );
   stdout.write(
     rest.length > 0
-      ? 'Usage: kiln version\n\nPrint the version of Kiln\n'
+      ? 'Usage: kiln version [--format FORMAT]\n\nPrint the version of Kiln\n'
       : `kiln version ${VERSION}\n`,
   );
   return 0;
@@ -109,7 +117,14 @@ function subcommandHelp(first: string, rest: readonly string[]): readonly string
   return rest[1] === undefined ? ['--help'] : [...rest.slice(1), '--help'];
 }
 
-const HAS_SUBCOMMANDS: ReadonlySet<string> = new Set(['cache', 'debug', 'image', 'imagetools']);
+const HAS_SUBCOMMANDS: ReadonlySet<string> = new Set([
+  'buildx',
+  'cache',
+  'debug',
+  'image',
+  'imagetools',
+  'system',
+]);
 
 function overview(): string {
   const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));

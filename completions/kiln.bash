@@ -14,12 +14,12 @@ _kiln_flags() {
   case $1 in
     'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cgroupns --check --compress --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --created-annotation --debug --device --disable-compression --disable-content-trust --explain --file --force-rm --format --http-proxy --identity-label --ignorefile --iidfile --inherit-annotations --inherit-labels --ipc --isolation --jobs --label --layers --load --max-parallelism --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter --on-error --os --output --output-on-error --pid --pids --platform --progress --provenance --pull --push --quiet --retry --retry-delay --rewrite-timestamp --rm --sbom --secret --security-opt --shm-size --skip-unused-stages --source-date-epoch --squash --ssh --tag --target --timestamp --tls-verify --ulimit --userns --uts --variant --volume --help' ;;
     'run') echo '--root --env --workdir --user --entrypoint --network --platform --interactive --tty --rm --help' ;;
-    'images') echo '--root --all --quiet --filter --no-trunc --help' ;;
-    'image prune') echo '--root --force --filter --help' ;;
+    'images') echo '--root --all --digests --quiet --filter --format --no-trunc --help' ;;
+    'image prune') echo '--root --all --force --filter --help' ;;
     'tag') echo '--root --help' ;;
     'rmi') echo '--root --force --help' ;;
     'inspect') echo '--root --format --help' ;;
-    'history') echo '--root --no-trunc --help' ;;
+    'history') echo '--root --format --no-trunc --help' ;;
     'save') echo '--root --output --help' ;;
     'load') echo '--root --input --quiet --help' ;;
     'pull') echo '--root --platform --quiet --help' ;;
@@ -40,7 +40,7 @@ _kiln_flags() {
     'fsck') echo '--root --repair --help' ;;
     'logs') echo '--root --list --json --usage --help' ;;
     'serve') echo '--root --addr --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --insecure --idle-timeout --version --debug --trace --debugaddr --log-format --save-cache-debug --rootless --otel-socket-path --cdi-disabled --cdi-spec-dir --oci-worker --oci-worker-rootless --oci-worker-no-process-sandbox --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-selinux --oci-worker-gc --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-selinux --containerd-worker-gc --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism --help' ;;
-    'doctor') echo '--root --help' ;;
+    'doctor') echo '--root --format --help' ;;
     'completion') echo '--root --help' ;;
     'debug dump-llb') echo '--root --file --target --build-arg --platform --format --output --help' ;;
   esac
@@ -51,12 +51,12 @@ _kiln_valued() {
   case $1 in
     'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --device --file -f --format --ignorefile --iidfile --isolation --jobs --label --max-parallelism --memory -m --memory-swap --metadata-file --network --no-cache-filter --on-error --os --output -o --output-on-error --pids --platform --progress --provenance --retry --retry-delay --sbom --secret --security-opt --shm-size --source-date-epoch --ssh --tag -t --target --timestamp --ulimit --variant --volume -v' ;;
     'run') echo '--root --env -e --workdir -w --user -u --entrypoint --network --platform' ;;
-    'images') echo '--root --filter -f' ;;
+    'images') echo '--root --filter -f --format' ;;
     'image prune') echo '--root --filter' ;;
     'tag') echo '--root' ;;
     'rmi') echo '--root' ;;
     'inspect') echo '--root --format -f' ;;
-    'history') echo '--root' ;;
+    'history') echo '--root --format' ;;
     'save') echo '--root --output -o' ;;
     'load') echo '--root --input -i' ;;
     'pull') echo '--root --platform' ;;
@@ -77,7 +77,7 @@ _kiln_valued() {
     'fsck') echo '--root' ;;
     'logs') echo '--root' ;;
     'serve') echo '--root --addr --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --idle-timeout --debugaddr --log-format --otel-socket-path --cdi-spec-dir --oci-worker --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism' ;;
-    'doctor') echo '--root' ;;
+    'doctor') echo '--root --format' ;;
     'completion') echo '--root' ;;
     'debug dump-llb') echo '--root --file -f --target --build-arg --platform --format --output -o' ;;
   esac
@@ -103,6 +103,7 @@ _kiln_values() {
     'imagetools create --progress') echo 'auto tty plain quiet none rawjson' ;;
     'du --format') echo 'json' ;;
     'cache ls --format') echo 'json' ;;
+    'doctor --format') echo 'json' ;;
     'completion') echo 'bash zsh fish' ;;
     'debug dump-llb --format') echo 'json binary' ;;
   esac

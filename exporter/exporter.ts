@@ -22,6 +22,8 @@ export interface ExportContext {
   readonly progress: ProgressSink;
   /** SOURCE_DATE_EPOCH in seconds, when set. It limits the times in config, history and index. */
   readonly epoch?: number | undefined;
+  /** What an image without a name is stored with: see `StoredImage`. */
+  readonly origin?: (() => string | undefined) | undefined;
   /** Makes the attestations of each target, when there are any. */
   readonly attest?: Attestor | undefined;
   /** Told of each image whose documents are complete. */

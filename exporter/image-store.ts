@@ -42,7 +42,8 @@ export function imageStoreExporter(
         // inspect it.
         const named = storedNames(options.names, image.target.digest, spec);
         const names = named.length > 0 ? named : [image.target.digest];
-        nameImage(services.images, names, image);
+        const origin = named.length > 0 ? undefined : context.origin?.();
+        nameImage(services.images, names, image, origin);
         for (const full of names) report.done(`naming to ${full}`);
         return imageResponse(image, options.names);
       }),
@@ -61,14 +62,19 @@ export function storedNames(
   return [...new Set([...tagged, ...pinned])];
 }
 
-/** Stores `image`, whose documents are in the content store, under every one of the names. */
+/**
+ * Stores `image`, whose documents are in the content store, under every one of the names. `origin`
+ * is for an image without a name.
+ */
 export function nameImage(
   images: ImageStore,
   names: readonly string[],
   { target, manifests }: AssembledImage,
+  origin?: string | undefined,
 ): void {
   const configs = manifests.map(({ config }) => config.digest);
-  images.put(...names.map((name) => ({ name, target, configs, created: Date.now() })));
+  const created = Date.now();
+  images.put(...names.map((name) => ({ name, target, configs, created, origin })));
 }
 
 /**

@@ -5,6 +5,7 @@ import { bestManifest, offeredPlatforms } from '../base/platformmatch.ts';
 import { parseConfig, parseDocument } from '../registry/parse-document.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
+import type { StoredImage } from '../snapshotter/images.ts';
 
 /** The documents of an image in the store, for one platform. */
 export interface ReadImage {
@@ -55,4 +56,16 @@ export function readAllPlatforms(content: ContentStore, target: Descriptor): Rea
 
 function onlyOne(manifests: readonly Descriptor[]): Descriptor | undefined {
   return manifests.length === 1 ? manifests[0] : undefined;
+}
+
+/** The labels of an image. There are none when its documents cannot be read. */
+export function labelsOf(
+  content: ContentStore,
+  { target }: Pick<StoredImage, 'target'>,
+): Readonly<Record<string, string>> {
+  try {
+    return readImage(content, target).config.config?.Labels ?? {};
+  } catch {
+    return {};
+  }
 }

@@ -38,6 +38,17 @@ export function imagesContract(name: string, make: () => ImagesUnderTest): void 
     assert.equal(images.get(first.name), second);
   });
 
+  test('an image that is the last of its origin again is as young as that', ({ images }) => {
+    const first = { ...image('sha256:1', 'one'), origin: 'here' };
+    const second = { ...image('sha256:2', 'two'), origin: 'here', created: first.created + 1 };
+    images.put(first);
+    images.put(second);
+    images.put({ ...first, created: first.created + 2 });
+    images.put({ ...first, created: first.created + 3 });
+    assert.equal(images.get('sha256:1'), { ...first, created: first.created + 2 });
+    assert.equal(images.get('sha256:2'), second);
+  });
+
   test('many names are put at once, each as if it were alone', ({ images }) => {
     const moved = image('a', 'one');
     const kept = image('b', 'two');

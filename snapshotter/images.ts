@@ -12,7 +12,8 @@ export interface ImageStore {
   list(): readonly StoredImage[];
   /**
    * Creates or moves names: all of them in one transaction, so that a crash leaves either all or
-   * none. A name that already stands for the same documents is not changed.
+   * none. A name that already stands for the same documents is not changed, unless another image of
+   * its origin has come after it.
    */
   put(...images: readonly StoredImage[]): void;
   /** Returns false when the name did not exist. */
@@ -40,4 +41,9 @@ export interface StoredImage {
   readonly configs: readonly Digest[];
   /** When the name first stood for these documents, in milliseconds since 1970. */
   readonly created: number;
+  /**
+   * What an image without a name was built from. A later image of the same origin replaces it: the
+   * next collection removes it.
+   */
+  readonly origin?: string | undefined;
 }

@@ -136,7 +136,6 @@ const REFUSED: readonly (readonly [string, RegExp])[] = [
   ['prune --auto --filter type=regular', /--auto and --filter cannot be used together/],
   ['logs --json --usage', /--json and --usage cannot be used together/],
   ['logs --list some', /--list lists all builds/],
-  ['images --format json', /unknown option '--format'/],
   ['images a b', /too many arguments/],
   ['pull -q=x foo', /"x" is not a value of -q/],
   ['pull --platform= foo', /--platform has an empty value/],

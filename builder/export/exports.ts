@@ -10,6 +10,7 @@ import { storeFailure } from '../../snapshotter/store/store-errors.ts';
 import type { Engine } from '../engine.ts';
 import type { Session } from '../session.ts';
 import type { SolvedBuild } from '../solve-build.ts';
+import { originOf } from './origin.ts';
 import type { Outcomes } from './outcomes.ts';
 import { noCallerOutput } from './try-outputs.ts';
 
@@ -48,6 +49,7 @@ export async function exportBuild(
         epoch: asked.epoch === undefined ? epoch : (asked.epoch ?? undefined),
         attest: shown,
         assembled: tell,
+        origin: () => originOf(request, session),
       };
       const work = () => exporter.export(targets, given);
       Object.assign(response, await (writesOnce(spec) ? work() : withSoundBlobs(work)));

@@ -68,6 +68,8 @@ class Inventory {
   readonly #owner = new Map<Digest, string>();
   /** Blobs of layers that stay, in forms that no image needs, for example after a push. */
   readonly #spare = new Set<Digest>();
+  /** When the last image of an origin was built, by the origin. */
+  readonly #latest = new Map<string, number>();
   /** Blobs that several images without a name need. Each is an item of its own. */
   readonly #common = new Set<Digest>();
 
@@ -86,7 +88,12 @@ class Inventory {
   items(): Item[] {
     const { images, records } = this.#stock;
     const stored = images.list();
-    for (const image of stored) if (isNamed(image)) this.#pin(image.target.digest);
+    for (const image of stored) {
+      const { origin, created } = image;
+      if (isNamed(image)) this.#pin(image.target.digest);
+      else if (origin !== undefined)
+        this.#latest.set(origin, Math.max(created, this.#latest.get(origin) ?? 0));
+    }
     this.#ownForms();
     const nameless = stored
       .filter((image) => !isNamed(image))
@@ -205,7 +212,7 @@ class Inventory {
       inUse: blobs.some((digest) => inUse({ blob: digest })),
       shared: false,
       mutable: false,
-      garbage: false,
+      garbage: image.origin !== undefined && image.created < (this.#latest.get(image.origin) ?? 0),
       fixed: false,
       content: { image: image.name, blobs: own },
     };

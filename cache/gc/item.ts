@@ -33,7 +33,10 @@ export interface Item {
   readonly shared: boolean;
   /** True when its content can change, as in a cache mount. */
   readonly mutable: boolean;
-  /** True when nothing refers to it, so that every collection removes it. */
+  /**
+   * True when nothing refers to it, or a later build has replaced it, so that every collection
+   * removes it.
+   */
   readonly garbage: boolean;
   /** True for a part of the store itself, which is counted but never removed. */
   readonly fixed: boolean;

@@ -25,7 +25,7 @@ export function plan(
 ): Victim[] {
   const victims = new Map<string, Victim>();
   for (const item of items)
-    if (item.garbage && !item.inUse) victims.set(item.id, { item, reason: 'nothing refers to it' });
+    if (item.garbage && !item.inUse) victims.set(item.id, { item, reason: whyGarbage(item) });
   const order = leavesFirst(items);
   const children = childrenOf(items);
   const shared = new Set(items.filter((item) => item.shared).map(({ id }) => id));
@@ -48,6 +48,10 @@ export function plan(
     }
   }
   return [...victims.values()];
+}
+
+function whyGarbage({ content }: Item): string {
+  return content.image === undefined ? 'nothing refers to it' : 'a later build replaced it';
 }
 
 /**

@@ -10,7 +10,7 @@ import { ago, table } from '../table.ts';
 
 export function declareCommand(): Command {
   return newCommand('du', 'Show the disk usage of the store')
-    .option('--verbose', 'show a more verbose output, with all details of each item')
+    .option('-v, --verbose', 'show a more verbose output, with all details of each item')
     .option(
       '--filter <filter>',
       'show only items that match: type=, id=, until=, inuse, shared, mutable, description~=',

@@ -1,27 +1,54 @@
-import { KilnError } from '../../base/errors.ts';
 import { familiarName, parseReference } from '../../base/reference.ts';
-import { bytes } from '../../base/units.ts';
 import type { Engine } from '../../builder/engine.ts';
 import { isUntagged } from '../../images/find-image.ts';
-import { readImage } from '../../images/read.ts';
+import { labelsOf, readImage } from '../../images/read.ts';
+import { type Sizes, sizesOfLayers, totalSizes } from '../../images/sizes.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
+import { imageFilter } from '../image-filter.ts';
 import { stdout } from '../output.ts';
-import { ago, table } from '../table.ts';
+import { sizeFields } from '../size-text.ts';
+import { ago } from '../table.ts';
+import type { Row } from '../template/rows.ts';
 
 export function declareCommand(): Command {
   return newCommand('images', 'List the images in the local store')
     .argument('[name]', 'show only images whose name starts with this')
     .option('-a, --all', 'show all images (default hides images without a name)')
+    .option('--digests', 'show digests')
     .option('-q, --quiet', 'only show image IDs')
     .option(
       '-f, --filter <filter>',
-      'dangling=true: only images without a name; dangling=false: only images with a name',
+      'show only images that match: dangling=, reference=, label=, before=, since=, until=',
       collect,
     )
+    .option('--format <format>', "format the output: 'table', 'json' or a Go template")
     .option('--no-trunc', "don't truncate output");
 }
+
+interface Flags {
+  readonly all?: boolean;
+  readonly digests?: boolean;
+  readonly quiet?: boolean;
+  readonly filter?: string[];
+  readonly format?: string;
+  readonly trunc: boolean;
+}
+
+const COLUMNS = {
+  Repository: 'REPOSITORY',
+  Tag: 'TAG',
+  Digest: 'DIGEST',
+  ID: 'IMAGE ID',
+  CreatedSince: 'CREATED',
+  CreatedAt: 'CREATED AT',
+  Size: 'SIZE',
+  CompressedSize: 'COMPRESSED SIZE',
+  SizeBytes: 'SIZE',
+  CompressedSizeBytes: 'COMPRESSED SIZE',
+  Labels: 'LABELS',
+};
 
 /**
  * `kiln images`: lists images, newest first, with docker's columns. An image with several names has
@@ -31,49 +58,56 @@ export function declareCommand(): Command {
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
-  const flags = command.opts<{
-    all?: boolean;
-    quiet?: boolean;
-    filter?: string[];
-    trunc: boolean;
-  }>();
-  const isShown = shownBy(flags.all === true, flags.filter ?? []);
+  const flags = command.opts<Flags>();
   await using engine = openLocalEngine();
+  const filters = flags.filter ?? [];
+  const isShown = imageFilter(filters, {
+    images: engine.images,
+    labels: (image) => labelsOf(engine.content, image),
+    now: Date.now(),
+  });
+  // Who asks for images without a name gets them.
+  const all = flags.all || filters.some((filter) => filter.startsWith('dangling='));
   const images = [...engine.images.list()]
     .sort((a, b) => b.created - a.created)
-    .filter(isShown)
+    .filter((image) => (all || !isUntagged(image.name)) && isShown(image))
     .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));
   const shorten = (id: string) => (flags.trunc ? id.slice(7, 19) : id);
   if (flags.quiet) {
-    for (const id of new Set(images.map((image) => image.configs[0] ?? image.target.digest)))
-      stdout.write(`${shorten(id)}\n`);
+    for (const id of new Set(images.map(idOf))) stdout.write(`${shorten(id)}\n`);
     return 0;
   }
-  const rows = images.map((image) => [
-    ...split(image.name),
-    shorten(image.configs[0] ?? image.target.digest),
-    ago(image.created),
-    size(engine, image),
-  ]);
-  stdout.write(table([['REPOSITORY', 'TAG', 'IMAGE ID', 'CREATED', 'SIZE'], ...rows]));
+  const { printRows } = await import('../template/rows.ts');
+  const rows = await Promise.all(images.map((image) => rowOf(engine, image, shorten)));
+  const shown = ['Repository', 'Tag', 'Digest', 'ID', 'CreatedSince', 'Size'].filter(
+    (name) => name !== 'Digest' || flags.digests,
+  );
+  printRows(rows, COLUMNS, shown, flags.format);
   return 0;
 }
 
-function shownBy(all: boolean, filters: readonly string[]): (image: StoredImage) => boolean {
-  const values = filters.map((filter) => {
-    const match = /^dangling=(true|1|false|0)$/.exec(filter);
-    if (match) return /true|1/.test(match[1] ?? '');
-    throw new KilnError(
-      'KILN_FILTER_INVALID',
-      `${JSON.stringify(filter)} is not a filter for images`,
-      {
-        hint: 'write dangling=true or dangling=false',
-        exitCode: 2,
-      },
-    );
-  });
-  if (values.length === 0) return (image) => all || !isUntagged(image.name);
-  return (image) => values.every((dangling) => isUntagged(image.name) === dangling);
+async function rowOf(
+  engine: Engine,
+  image: StoredImage,
+  shorten: (id: string) => string,
+): Promise<Row> {
+  const [repository, tag] = split(image.name);
+  return {
+    Repository: repository,
+    Tag: tag,
+    Digest: image.target.digest,
+    ID: shorten(idOf(image)),
+    CreatedSince: ago(image.created),
+    CreatedAt: new Date(image.created).toISOString(),
+    ...sizeFields(await sizesOf(engine, image)),
+    Labels: Object.entries(labelsOf(engine.content, image))
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
+  };
+}
+
+function idOf({ configs, target }: StoredImage): string {
+  return configs[0] ?? target.digest;
 }
 
 function split(name: string): [string, string] {
@@ -82,19 +116,11 @@ function split(name: string): [string, string] {
   return [familiarName({ domain, path }), tag ?? '<none>'];
 }
 
-/**
- * Returns the total size of the layers as the manifest lists them. Layers that were built here are
- * listed uncompressed.
- */
-function size(engine: Engine, image: StoredImage): string {
+/** Of an image whose documents cannot be read nothing is known. */
+async function sizesOf(engine: Engine, image: StoredImage): Promise<Sizes> {
   try {
-    return bytes(
-      readImage(engine.content, image.target).manifest.layers.reduce(
-        (sum, layer) => sum + layer.size,
-        0,
-      ),
-    );
+    return totalSizes(await sizesOfLayers(engine, readImage(engine.content, image.target)));
   } catch {
-    return 'unknown';
+    return { unpacked: undefined, compressed: undefined };
   }
 }

@@ -1,6 +1,7 @@
 import type { Engine } from '../../builder/engine.ts';
 import { findImage, isUntagged, shownName } from '../../images/find-image.ts';
 import { readAllPlatforms, readImage } from '../../images/read.ts';
+import { sizesOfLayers, totalSizes } from '../../images/sizes.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
@@ -24,7 +25,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const { format } = command.opts<{ format?: string }>();
   await using engine = openLocalEngine();
-  const documents = command.args.map((text) => describe(engine, findImage(engine.images, text)));
+  const documents = [];
+  for (const text of command.args)
+    documents.push(await describe(engine, findImage(engine.images, text)));
   if (format === undefined) stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
   else {
     const { renderTemplate } = await import('../template/evaluate.ts');
@@ -33,8 +36,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   return 0;
 }
 
-function describe(engine: Engine, image: StoredImage): unknown {
+async function describe(engine: Engine, image: StoredImage): Promise<unknown> {
   const { descriptor, manifest, config } = readImage(engine.content, image.target);
+  const { unpacked, compressed } = totalSizes(await sizesOfLayers(engine, { manifest, config }));
   const names = engine.images
     .list()
     .filter((other) => other.target.digest === image.target.digest && !isUntagged(other.name));
@@ -47,7 +51,9 @@ function describe(engine: Engine, image: StoredImage): unknown {
     Architecture: config.architecture,
     Variant: config.variant,
     Os: config.os,
-    Size: manifest.layers.reduce((sum, layer) => sum + layer.size, 0),
+    // Undefined, and left out, where the store does not know it.
+    Size: unpacked,
+    CompressedSize: compressed,
     RootFS: { Type: 'layers', Layers: config.rootfs?.diff_ids ?? [] },
     Descriptor: image.target,
     Manifest: descriptor.digest,

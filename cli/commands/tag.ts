@@ -14,6 +14,10 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (!parseArguments(command, argv)) return 0;
   const [source = '', target = ''] = command.args;
   await using engine = openLocalEngine();
-  engine.images.put({ ...findImage(engine.images, source), name: fullName(target) });
+  engine.images.put({
+    ...findImage(engine.images, source),
+    name: fullName(target),
+    origin: undefined,
+  });
   return 0;
 }

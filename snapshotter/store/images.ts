@@ -11,6 +11,7 @@ const TABLES = [
   `CREATE TABLE images (
      name TEXT PRIMARY KEY, target TEXT NOT NULL, configs TEXT NOT NULL, created INTEGER NOT NULL
    ) WITHOUT ROWID`,
+  'ALTER TABLE images ADD COLUMN origin TEXT',
 ];
 
 interface Row {
@@ -18,6 +19,7 @@ interface Row {
   readonly target: string;
   readonly configs: string;
   readonly created: number;
+  readonly origin: string | null;
 }
 
 /**
@@ -84,7 +86,7 @@ class ImageTable implements MirroredImages {
     // longer than the rest of its export.
     const changed = images.filter((image) => {
       const before = this.get(image.name);
-      return !before || !isSame(before, image);
+      return !before || !isSame(before, image) || this.#isReplaced(before, image.origin);
     });
     if (changed.length === 0) return;
     this.#store.db.transaction(() => {
@@ -92,6 +94,12 @@ class ImageTable implements MirroredImages {
       // Once for all names: it takes as long as the store has names, and a sync of the disk.
       this.#writeMirror();
     });
+  }
+
+  #isReplaced({ created }: StoredImage, origin: string | undefined): boolean {
+    if (origin === undefined) return false;
+    const later = 'SELECT 1 FROM images WHERE origin = ? AND created > ? LIMIT 1';
+    return this.#store.db.get(later, origin, created) !== undefined;
   }
 
   remove(name: string): boolean {
@@ -112,11 +120,13 @@ class ImageTable implements MirroredImages {
 
   #insert(image: StoredImage): void {
     this.#store.db.run(
-      'INSERT OR REPLACE INTO images (name, target, configs, created) VALUES (?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO images (name, target, configs, created, origin) ' +
+        'VALUES (?, ?, ?, ?, ?)',
       image.name,
       JSON.stringify(image.target),
       JSON.stringify(image.configs),
       Math.trunc(image.created),
+      image.origin ?? null,
     );
   }
 
@@ -157,13 +167,14 @@ function isSame(one: StoredImage, other: StoredImage): boolean {
   );
 }
 
-function fromRow({ name, target, configs, created }: Row): StoredImage | undefined {
+function fromRow({ name, target, configs, created, origin }: Row): StoredImage | undefined {
   try {
     return checked({
       name,
       target: JSON.parse(target) as unknown,
       configs: JSON.parse(configs) as unknown,
       created,
+      origin: origin ?? undefined,
     });
   } catch {
     return undefined;
@@ -172,11 +183,12 @@ function fromRow({ name, target, configs, created }: Row): StoredImage | undefin
 
 /** Checks an image of the table or the mirror. Undefined for anything else. */
 function checked(value: unknown): StoredImage | undefined {
-  const { name, target, configs, created } = Object(value) as Partial<StoredImage>;
+  const { name, target, configs, created, origin } = Object(value) as Partial<StoredImage>;
   if (typeof name !== 'string' || name === '' || typeof created !== 'number') return undefined;
   if (!isDescriptor(target) || !Array.isArray(configs) || !configs.every(isDigestText))
     return undefined;
-  return { name, target, configs, created };
+  const image = { name, target, configs, created };
+  return typeof origin === 'string' ? { ...image, origin } : image;
 }
 
 function isDescriptor(value: unknown): value is Descriptor {
