@@ -1,103 +1,45 @@
-import type { ConnectRouter } from '@connectrpc/connect';
-import { CancelledError } from '../base/errors.ts';
-import type { Engine } from '../builder/engine.ts';
-import { releaseMemory } from '../snapshotter/sys/release.ts';
-import { controlService } from './control/control-service.ts';
-import { OpenBuilds } from './control/open-builds.ts';
-import { describedWorkers, serverVersion, type WorkerSettings } from './control/workers.ts';
-import { bridgeService } from './gateway/bridge-service.ts';
-import { clientBuilds } from './gateway/driven-builds.ts';
-import { type GrpcServerOptions, serveGrpc } from './grpc/grpc-server.ts';
+import {
+  type BuildServices,
+  type BuildServicesOptions,
+  openBuildServices,
+} from './build-services.ts';
+import { serveGrpc } from './grpc/grpc-server.ts';
 import type { ListenAddress } from './grpc/listen-address.ts';
-import { served } from './grpc/served.ts';
-import { healthService } from './health-service.ts';
-import { BuildHistory } from './history/build-history.ts';
-import { contentService } from './history/content-service.ts';
-import { Content } from './proto/content.gen.ts';
-import { Control } from './proto/control.gen.ts';
-import { LLBBridge } from './proto/gateway.gen.ts';
-import { Health } from './proto/health.gen.ts';
-import { TraceService } from './proto/trace.gen.ts';
-import { sessionMethod } from './session/session-method.ts';
-import { Sessions } from './session/sessions.ts';
-import { BuildTraces } from './trace/build-traces.ts';
-import { openSpanSender, type TraceCollector } from './trace/otlp-export.ts';
-import { traceService } from './trace/trace-service.ts';
+import type { ConnectionOptions } from './grpc/listening.ts';
 
-export interface ServeOptions {
-  readonly engine: Engine;
+export interface ServeOptions extends BuildServicesOptions {
   readonly addresses: readonly ListenAddress[];
-  /** The version of Kiln. */
-  readonly version: string;
-  /** The entitlements that builds may have when their clients ask for them: none by default. */
-  readonly entitlements?: readonly string[] | undefined;
   /** How connections are accepted. */
-  readonly connections?: GrpcServerOptions | undefined;
-  /** What clients are told of this host. */
-  readonly worker?: WorkerSettings | undefined;
-  /** Where the traces of builds and clients are sent, beside being kept with the history. */
-  readonly traces?: TraceCollector | undefined;
-  /** Told of errors that are bugs of ours. */
-  readonly tell: (error: unknown) => void;
+  readonly connections?: ConnectionOptions | undefined;
 }
 
 /**
- * # BuildKit's services over an engine
- *
- * Clients of BuildKit (buildx, buildctl) find here what they expect of a daemon. All of it runs on
- * the one engine, by `build` of builder/. Disposed, it cancels what runs, tells the clients, and
- * ends all connections.
+ * Serves BuildKit's services over an engine, at these addresses. Disposed, it cancels what runs,
+ * tells the clients, and ends all connections.
  */
 export async function serve({
-  engine,
   addresses,
-  version: own,
-  entitlements = [],
-  connections = {},
-  worker = {},
-  traces: collector,
-  tell,
+  connections,
+  ...options
 }: ServeOptions): Promise<AsyncDisposable> {
-  const version = serverVersion(own);
-  const builds = new OpenBuilds(() => void rest(engine));
-  const workers = () => describedWorkers(engine, version, worker);
-  const stopping = new AbortController();
   await using scope = new AsyncDisposableStack();
-  const sender =
-    collector && scope.use(openSpanSender(collector, (sentence) => engine.store.warn(sentence)));
-  const history = new BuildHistory(engine.store.logs, own);
-  const traces = new BuildTraces(history, sender?.send);
-  const host = {
-    engine,
-    builds,
-    sessions: new Sessions(),
-    history,
-    traces,
-    version,
-    workers,
-    granted: entitlements,
-    stopping: stopping.signal,
-  };
-  const byteMethods = new Map([sessionMethod(host.sessions)]);
-  const routes = (router: ConnectRouter): void => {
-    router.service(Control, served(controlService(host), tell));
-    router.service(LLBBridge, served(bridgeService(clientBuilds(builds), workers), tell));
-    router.service(Content, served(contentService(history), tell));
-    router.service(TraceService, served(traceService(traces, sender?.send), tell));
-    router.service(Health, served(healthService(stopping.signal), tell));
-  };
-  for (const address of addresses)
-    scope.use(await serveGrpc(address, connections, routes, byteMethods));
-  scope.defer(async () => {
-    stopping.abort(new CancelledError());
-    await builds.idle();
-    traces.finalizeAll();
-  });
+  const services = openBuildServices(options);
+  scope.use(await listenForClients(services, addresses, connections));
+  scope.use(services);
   return scope.move();
 }
 
-/** Gives back what a server without builds does not need. */
-async function rest(engine: Engine): Promise<void> {
-  await engine.pool.rest();
-  releaseMemory();
+/**
+ * Listens for clients of BuildKit. Disposed, it takes no more connections, and ends those that are
+ * open. Dispose the services before it, so that clients are told how their builds ended.
+ */
+export async function listenForClients(
+  { routes, byteMethods }: BuildServices,
+  addresses: readonly ListenAddress[],
+  connections: ConnectionOptions = {},
+): Promise<AsyncDisposable> {
+  await using scope = new AsyncDisposableStack();
+  for (const address of addresses)
+    scope.use(await serveGrpc(address, connections, routes, byteMethods));
+  return scope.move();
 }

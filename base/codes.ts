@@ -187,6 +187,9 @@ export type KilnErrorCode =
   // remote
   | 'KILN_SERVER_FAILED'
   | 'KILN_SERVER_UNREACHABLE'
+  // docker
+  | 'KILN_NO_ENGINE'
+  | 'KILN_REQUEST_REFUSED'
   // cli
   | 'KILN_ANNOTATION_INVALID'
   | 'KILN_CONTEXT_UNSUPPORTED'

@@ -221,6 +221,8 @@ complete -c kiln -n '__kiln_is "logs"' -l json -d 'print JSON, in the form of --
 complete -c kiln -n '__kiln_is "logs"' -l usage -d 'show time, CPU time and peak memory of each step instead of the output'
 complete -c kiln -n '__kiln_is "serve"' -l root -r -d 'the store (default: KILN_ROOT, /var/lib/kiln for root)'
 complete -c kiln -n '__kiln_is "serve"' -l addr -r -d 'listen on this address: unix://PATH, tcp://HOST:PORT or fd:// (sockets that systemd passes; default: a socket in /run/kiln)'
+complete -c kiln -n '__kiln_is "serve"' -l docker -r -d 'serve Docker\'s API for builds and images, too: unix:///run/kiln/docker.sock or tcp://HOST:PORT'
+complete -c kiln -n '__kiln_is "serve"' -l pass-to -r -d 'pass what is not building on to the engine at this address, such as Podman\'s: unix://PATH'
 complete -c kiln -n '__kiln_is "serve"' -l config -r -d 'the configuration, in the form of kiln.toml and buildkitd.toml'
 complete -c kiln -n '__kiln_is "serve"' -l group -r -d 'the group that may connect to the socket: a name or an id'
 complete -c kiln -n '__kiln_is "serve"' -l tlscert -r -d 'the certificate of the server, for addresses of a network'

@@ -9,9 +9,10 @@ export function findImage(images: ImageStore, text: string): StoredImage {
 }
 
 /**
- * Finds the image that a user means by `text`. It is a name, or the beginning of an image ID: at
- * least four hex digits, with or without `sha256:`. `by` says which of the two it was. Throws
- * KILN_IMAGE_NOT_FOUND, with a similar name as its hint, or KILN_IMAGE_AMBIGUOUS.
+ * Finds the image that a user means by `text`. It is a name, or the beginning of an image ID or of
+ * the digest of its manifest or index: at least four hex digits, with or without `sha256:`. `by`
+ * says whether it was a name. Throws KILN_IMAGE_NOT_FOUND, with a similar name as its hint, or
+ * KILN_IMAGE_AMBIGUOUS.
  */
 export function identifyImage(
   images: ImageStore,
@@ -19,15 +20,13 @@ export function identifyImage(
 ): { readonly image: StoredImage; readonly by: 'name' | 'id' } {
   const named = byName(images, text);
   if (named) return { image: named, by: isUntagged(named.name) ? 'id' : 'name' };
-  const id = text.replace(/^sha256:/, '');
-  const byId = /^[0-9a-f]{4,64}$/.test(id)
-    ? images
-        .list()
-        .filter((image) => image.configs.some((config) => config.slice(7).startsWith(id)))
+  const start = text.replace(/^sha256:/, '');
+  const idsOf = ({ configs, target }: StoredImage) =>
+    [...configs, target.digest].filter((digest) => digest.slice(7).startsWith(start));
+  const byId = /^[0-9a-f]{4,64}$/.test(start)
+    ? images.list().filter((image) => idsOf(image).length > 0)
     : [];
-  const ids = new Set(
-    byId.flatMap((image) => image.configs.filter((config) => config.slice(7).startsWith(id))),
-  );
+  const ids = new Set(byId.flatMap(idsOf));
   if (ids.size > 1)
     throw new KilnError(
       'KILN_IMAGE_AMBIGUOUS',

@@ -158,9 +158,11 @@ const parts = await buildParts(root, lazily, [
       'cli/buildctl/histories.ts',
       'cli/buildctl/workers.ts',
       'cli/builds-elsewhere.ts',
+      'docker/serve.ts',
     ],
     only: [
       'api/',
+      'docker/',
       'remote/',
       'cli/builds-elsewhere.ts',
       'cli/daemon/server-',

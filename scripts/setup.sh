@@ -14,6 +14,7 @@ if [ "${1:-}" = tests ]; then
     mmdebstrap=mmdebstrap qemu-aarch64-static=qemu-user-static git=git python3=python3-minimal \
     zstd=zstd xz=xz-utils bzip2=bzip2 slirp4netns=slirp4netns htpasswd=apache2-utils \
     sshd=openssh-server ssh-agent=openssh-client newuidmap=uidmap rpmbuild=rpm \
-    busybox=busybox-static tmux=tmux zsh=zsh fish=fish man=man-db mkfs.vfat=dosfstools
+    busybox=busybox-static tmux=tmux podman=podman zsh=zsh fish=fish man=man-db \
+    mkfs.vfat=dosfstools /usr/lib/python3/dist-packages/docker/__init__.py=python3-docker
 fi
 setup_bundle

@@ -54,14 +54,18 @@ export class ServeRig implements AsyncDisposable {
     return ServeRig.with([], ...images);
   }
 
-  /** The same, with more flags of `kiln serve`. */
-  static async with(flags: readonly string[], ...images: readonly string[]): Promise<ServeRig> {
+  /** The same, with more flags of `kiln serve`. They may name places of the rig. */
+  static async with(
+    given: readonly string[] | ((rig: Rig) => readonly string[]),
+    ...images: readonly string[]
+  ): Promise<ServeRig> {
     for (const client of [BUILDX, DOCKER])
       if (!existsSync(client))
         throw new Error(`${client} is not there: run 'sh scripts/clients.sh'`);
     const rig = await Rig.create(...images);
     mkdirSync(rig.path('docker'));
     symlinkSync(PLUGINS, rig.path('docker/cli-plugins'));
+    const flags = typeof given === 'function' ? given(rig) : given;
     const made = new ServeRig(rig, flags);
     await made.#listening();
     await made.buildx(['create', '--name', 'k', '--driver', 'remote', `unix://${made.socket}`]);

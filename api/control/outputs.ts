@@ -44,6 +44,9 @@ export const IMAGE_CONFIG = 'containerimage.config';
  */
 const WISHES: ReadonlySet<string> = new Set(['prefer-image-digest', IMAGE_CONFIG]);
 
+/** Through Docker's socket, buildx calls the image of the engine by the engine's name. */
+const TYPES: Readonly<Record<string, string>> = { moby: 'image' };
+
 /** An image that is called so gets the name that is in the metadata of the result. */
 const NAME_OF_RESULT = '*';
 
@@ -103,7 +106,8 @@ function readOutput(
   { session, scratch, warn, signal }: OutputHost,
   { finishing, files }: Sending,
 ): OutputSpec {
-  const dest = exportTraits(exporter.type)?.dest;
+  const type = TYPES[exporter.type] ?? exporter.type;
+  const dest = exportTraits(type)?.dest;
   const isLayout = isArchive(exporter) && exporter.attrs['tar'] === 'false';
   const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
   const directory = isLayout || dest === 'directory' ? scratch() : undefined;
@@ -112,7 +116,7 @@ function readOutput(
   const attributes = new Map([
     ...Object.entries(attrs).filter(([name]) => !WISHES.has(name)),
     // A layout is the same for both types.
-    ['type', isLayout ? 'oci' : exporter.type],
+    ['type', isLayout ? 'oci' : type],
     ...(isSent ? [['dest', '-'] as const] : []),
     ...(directory === undefined ? [] : [['dest', directory] as const]),
   ] as [string, string][]);

@@ -1,21 +1,12 @@
-import { chmodSync, chownSync, lstatSync, rmSync } from 'node:fs';
-import {
-  createSecureServer,
-  createServer,
-  type Http2SecureServer,
-  type Http2Server,
-  type ServerHttp2Session,
-} from 'node:http2';
-import { connect, type Socket } from 'node:net';
+import { createSecureServer, createServer, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ConnectRouter } from '@connectrpc/connect';
-import { errnoOf, KilnError } from '../../base/errors.ts';
-import { osError } from '../../base/oserror.ts';
 import { containErrors, grpcHandler } from './grpc-handler.ts';
 import { MAX_HEADERS } from './grpc-status.ts';
 import type { InnerMethods } from './inner-server.ts';
-import { isNetworkAddress, type ListenAddress, listenAddressText } from './listen-address.ts';
-import type { TlsIdentity } from './tls.ts';
+import { isNetworkAddress, type ListenAddress } from './listen-address.ts';
+import { type ConnectionOptions, listenOn } from './listening.ts';
 
 /** What a client may send before it is read, on a connection and on each stream, in bytes. */
 const CONNECTION_WINDOW = 16 << 20;
@@ -23,23 +14,13 @@ const STREAM_WINDOW = 4 << 20;
 /** How long the last answers may take when the server ends, in milliseconds. */
 const CLOSING_MS = 500;
 
-export interface GrpcServerOptions {
-  /** For connections over a network. Without it they are not encrypted. */
-  readonly tls?: TlsIdentity | undefined;
-  /** The group that may connect to a socket in the file system: its id. */
-  readonly group?: number | undefined;
-  /** Called for each connection when it opens, and when it has closed. */
-  readonly opened?: (() => void) | undefined;
-  readonly closed?: (() => void) | undefined;
-}
-
 /**
  * A gRPC server over HTTP/2. Without TLS, clients know that it speaks HTTP/2 (prior knowledge).
  * Disposed, it takes no more connections and ends those that are open.
  */
 export async function serveGrpc(
   address: ListenAddress,
-  { tls, group, opened, closed }: GrpcServerOptions,
+  { tls, group, opened, closed }: ConnectionOptions,
   routes: (router: ConnectRouter) => void,
   byteMethods?: InnerMethods,
 ): Promise<AsyncDisposable> {
@@ -75,7 +56,7 @@ export async function serveGrpc(
     socket.once('close', () => sockets.delete(socket));
   });
   containErrors(server);
-  await listening(server, address, group);
+  await listenOn(server, address, group, '--addr');
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -109,65 +90,4 @@ function watched(session: ServerHttp2Session): NodeJS.Timeout {
       if (!error) unanswered = 0;
     });
   }, ASK_MS).unref();
-}
-
-async function listening(
-  server: Http2Server | Http2SecureServer,
-  address: ListenAddress,
-  group: number | undefined,
-): Promise<void> {
-  if (address.kind === 'unix') await removeStale(address.path);
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  if (address.kind === 'unix') {
-    // The socket has its mode from the beginning: nobody may connect before it is changed.
-    const before = process.umask(0o117);
-    server.listen(address.path, resolve);
-    process.umask(before);
-  } else if (address.kind === 'fd') server.listen({ fd: address.socket.fd }, resolve);
-  else server.listen(address.port, address.host, resolve);
-  try {
-    await promise;
-  } catch (error) {
-    throw osError(error, {
-      code: 'KILN_ADDRESS_UNUSABLE',
-      what: `cannot listen on ${listenAddressText(address)}`,
-      place: { kind: 'flag', flag: '--addr' },
-    });
-  }
-  if (address.kind !== 'unix') return;
-  if (group !== undefined) giveToGroup(address.path, group);
-  chmodSync(address.path, 0o660);
-}
-
-function giveToGroup(path: string, group: number): void {
-  try {
-    chownSync(path, -1, group);
-  } catch (error) {
-    throw osError(error, {
-      code: 'KILN_ADDRESS_UNUSABLE',
-      what: `the socket ${path} cannot be given to the group ${group}`,
-      place: { kind: 'flag', flag: '--group' },
-    });
-  }
-}
-
-/** Removes the socket file of a server that was killed. Throws when a server answers there. */
-async function removeStale(path: string): Promise<void> {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  if (!stat?.isSocket()) return;
-  const answered = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      resolve(true);
-      probe.destroy();
-    });
-    probe.once('error', (error) => resolve(errnoOf(error) !== 'ECONNREFUSED'));
-  });
-  if (answered)
-    throw new KilnError('KILN_ADDRESS_UNUSABLE', `another server listens on unix://${path}`, {
-      place: { kind: 'flag', flag: '--addr' },
-      hint: 'end that server, or name another socket',
-    });
-  rmSync(path, { force: true });
 }

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { containErrors, grpcHandler } from './grpc-handler.ts';
 import { MAX_HEADERS } from './grpc-status.ts';
+import type { InnerMethods } from './inner-server.ts';
 
 /** What the client may send before it is read, on the connection and on each stream, in bytes. */
 const CONNECTION_WINDOW = 4 << 20;
@@ -17,18 +18,22 @@ export interface StreamEvents {
   readonly closed: () => void;
 }
 
-/** Serves gRPC on a byte stream, whose other side is the client. The caller destroys the stream. */
+/**
+ * Serves gRPC on a byte stream, whose other side is the client. `byteMethods` are answered with
+ * their messages as bytes. The caller destroys the stream.
+ */
 export function serveStream(
   bytes: Duplex,
   routes: (router: ConnectRouter) => void,
   { spoken, closed }: StreamEvents,
+  byteMethods?: InnerMethods,
 ): void {
   const server = createServer(
     {
       settings: { initialWindowSize: STREAM_WINDOW, maxConcurrentStreams: MAX_STREAMS },
       maxSendHeaderBlockLength: MAX_HEADERS,
     },
-    grpcHandler(routes),
+    grpcHandler(routes, byteMethods),
   );
   server.on('session', (session: ServerHttp2Session) => {
     session.setLocalWindowSize(CONNECTION_WINDOW);

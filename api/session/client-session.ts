@@ -1,5 +1,5 @@
+import type { Duplex } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { ByteStream } from '../grpc/byte-stream.ts';
 import { type InnerClient, openInnerClient } from '../grpc/inner-client.ts';
 import type { AnsweredCall } from '../grpc/inner-server.ts';
 import { Health } from '../proto/health.gen.ts';
@@ -26,10 +26,13 @@ const PREFIX = 'x-docker-expose-session-';
 /** Names and keys are short. */
 const MAX_TEXT = 1024;
 
-/** Opens the connection inside a `Session` stream. Throws a ConnectError for headers that lie. */
+/**
+ * Opens the connection of a session on `bytes`, such as a `Session` stream. Throws a ConnectError
+ * for headers that lie.
+ */
 export function openClientSession(
   metadata: AnsweredCall['metadata'],
-  bytes: ByteStream,
+  bytes: Duplex,
 ): ClientSession {
   const text = (name: string) => {
     const value = metadata(`${PREFIX}${name}`).join(', ');

@@ -14,19 +14,48 @@ export async function unpackArchive(
   into: string,
   signal: AbortSignal,
 ): Promise<void> {
-  using root = openRoot(into);
-  using writer = new ArchiveWriter(root, undefined);
-  await unpackTo(
-    writer,
-    pieces(archive),
-    packingOf(archive.subarray(0, 16)),
-    'on standard input',
-    signal,
-  );
-  if (writer.count === 0)
+  if ((await unpackStream(pieces(archive), into, 'on standard input', signal)) === 0)
     throw new KilnError('KILN_CONTEXT_INVALID', 'standard input is not a tar archive', {
       hint: 'pipe a Dockerfile or a tar archive',
     });
+}
+
+/**
+ * Unpacks an archive that comes in pieces, like `unpackArchive`, and answers how many entries it
+ * has. `name` is where it comes from, for errors.
+ */
+export async function unpackStream(
+  archive: AsyncIterable<Buffer>,
+  into: string,
+  name: string,
+  signal: AbortSignal,
+): Promise<number> {
+  using root = openRoot(into);
+  using writer = new ArchiveWriter(root, undefined);
+  const [start, whole] = await withStart(archive);
+  await unpackTo(writer, whole, packingOf(start), name, signal);
+  return writer.count;
+}
+
+/** So many bytes say how an archive is compressed. */
+const START = 16;
+
+/** Reads the first bytes, and returns them with an iterable of all bytes. */
+async function withStart(
+  bytes: AsyncIterable<Buffer>,
+): Promise<readonly [start: Buffer, whole: AsyncIterable<Buffer>]> {
+  const iterator = bytes[Symbol.asyncIterator]();
+  let start: Buffer = Buffer.alloc(0);
+  while (start.byteLength < START) {
+    const { done, value } = await iterator.next();
+    if (done) break;
+    start = Buffer.concat([start, value]);
+  }
+  const whole = async function* () {
+    yield start;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  };
+  return [start, whole()];
 }
 
 async function* pieces(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -1,8 +1,5 @@
-import type { Engine } from '../../builder/engine.ts';
-import { findImage, isUntagged, shownName } from '../../images/find-image.ts';
-import { readAllPlatforms, readImage } from '../../images/read.ts';
-import { sizesOfLayers, totalSizes } from '../../images/sizes.ts';
-import type { StoredImage } from '../../snapshotter/images.ts';
+import { describeImage } from '../../images/describe.ts';
+import { findImage } from '../../images/find-image.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
@@ -27,39 +24,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   const documents = [];
   for (const text of command.args)
-    documents.push(await describe(engine, findImage(engine.images, text)));
+    documents.push(await describeImage(engine, findImage(engine.images, text)));
   if (format === undefined) stdout.write(`${JSON.stringify(documents, null, 4)}\n`);
   else {
     const { renderTemplate } = await import('../template/evaluate.ts');
     for (const document of documents) stdout.write(`${renderTemplate(format, document)}\n`);
   }
   return 0;
-}
-
-async function describe(engine: Engine, image: StoredImage): Promise<unknown> {
-  const { descriptor, manifest, config } = readImage(engine.content, image.target);
-  const { unpacked, compressed } = totalSizes(await sizesOfLayers(engine, { manifest, config }));
-  const names = engine.images
-    .list()
-    .filter((other) => other.target.digest === image.target.digest && !isUntagged(other.name));
-  return {
-    Id: manifest.config.digest,
-    RepoTags: names.map((other) => shownName(other.name)),
-    Created: config.created,
-    Author: config.author,
-    Config: config.config ?? {},
-    Architecture: config.architecture,
-    Variant: config.variant,
-    Os: config.os,
-    // Undefined, and left out, where the store does not know it.
-    Size: unpacked,
-    CompressedSize: compressed,
-    RootFS: { Type: 'layers', Layers: config.rootfs?.diff_ids ?? [] },
-    Descriptor: image.target,
-    Manifest: descriptor.digest,
-    Layers: manifest.layers,
-    Platforms: readAllPlatforms(engine.content, image.target).map((one) =>
-      [one.config.os, one.config.architecture, one.config.variant].filter(Boolean).join('/'),
-    ),
-  };
 }

@@ -1,7 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
 import { bytes } from '../../base/units.ts';
-import type { Engine } from '../../builder/engine.ts';
-import type { Item } from '../../cache/gc/item.ts';
 import { identifyImage, isUntagged, shownName } from '../../images/find-image.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
@@ -51,32 +49,10 @@ export async function run(argv: readonly string[]): Promise<number> {
       code = 1;
     }
   }
-  if (untagged > 0) await freeUnused(engine, nameless);
-  return code;
-}
-
-/**
- * Removes the images `nameless` and all data that no image uses any more. Keeps layers that are
- * build cache: 'kiln prune' removes those.
- */
-async function freeUnused(engine: Engine, nameless: ReadonlySet<string>): Promise<void> {
-  const [{ prune }, { totalSize }, { NO_LIMITS }] = await Promise.all([
-    import('../../cache/gc/collect.ts'),
-    import('../../cache/gc/plan.ts'),
-    import('../../cache/gc/policy.ts'),
-  ]);
+  if (untagged === 0) return code;
+  const { freeUnused } = await import('../../images/free-unused.ts');
   using cancel = cancelOnSignals();
-  const images = {
-    name: '',
-    filter: ({ content }: Item) => content.image !== undefined && nameless.has(content.image),
-    keepMs: 0,
-    all: false,
-    ...NO_LIMITS,
-  };
-  const removed = nameless.size > 0 ? await prune(engine, [images], cancel.signal) : [];
-  // An image that a process is using keeps its data, and only its entry is removed.
-  for (const name of nameless) engine.images.remove(name);
-  const victims = [...removed, ...(await prune(engine, [], cancel.signal))];
-  const freed = totalSize(victims.map(({ item }) => item));
+  const freed = await freeUnused(engine, nameless, cancel.signal);
   if (freed > 0) stdout.write(`Freed: ${bytes(freed)}\n`);
+  return code;
 }

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { openBuildServices } from '../../api/build-services.ts';
 import { GRANTABLE } from '../../api/control/entitlements.ts';
 import { serverVersion } from '../../api/control/workers.ts';
 import { IdleClock } from '../../api/grpc/idle-clock.ts';
@@ -10,7 +11,7 @@ import {
   parseListenAddress,
 } from '../../api/grpc/listen-address.ts';
 import { readTlsFiles, type TlsIdentity } from '../../api/grpc/tls.ts';
-import { serve } from '../../api/serve.ts';
+import { listenForClients } from '../../api/serve.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { attempt, writing } from '../../base/oserror.ts';
 import { setLogLimits } from '../../builder/history/log-limits.ts';
@@ -62,7 +63,10 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
   const group = flags.group ?? config.group;
   const connections = { tls, group: group === undefined ? undefined : groupId(group) };
   const entitlements = entitlementsOf(flags, config);
-  for (const address of addresses)
+  const docker = (flags.docker ?? []).flatMap((text) => parseListenAddress(text, [], '--docker'));
+  refuseOpen(docker, flags, tls, '--docker');
+  const passTo = engineSocket(flags);
+  for (const address of [...addresses, ...docker])
     if (address.kind === 'unix') makeDirectory(dirname(address.path));
   const traces = traceCollector(process.env);
   const provenanceEnv = readProvenanceEnv(config.provenanceEnvDir ?? PROVENANCE_DIRECTORY);
@@ -71,9 +75,12 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
   using cancel = cancelOnSignals();
   const ended = Promise.withResolvers<void>();
   using idle = idleClock(flags, addresses, ended.resolve);
-  await using _server = await serve({
+  const tell = (error: unknown) =>
+    void stderr.write(`ERROR: ${error instanceof Error ? error.stack : messageOf(error)}\n`);
+  const accepting = { ...connections, opened: idle?.opened, closed: idle?.closed };
+  await using scope = new AsyncDisposableStack();
+  const services = openBuildServices({
     engine,
-    addresses,
     version: VERSION,
     entitlements,
     traces,
@@ -82,11 +89,17 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
       labels: config.labels,
       allowsDevices: entitlements.includes('device'),
     },
-    connections: { ...connections, opened: idle?.opened, closed: idle?.closed },
-    tell: (error) =>
-      void stderr.write(`ERROR: ${error instanceof Error ? error.stack : messageOf(error)}\n`),
+    tell,
   });
-  for (const address of addresses) stderr.write(`listening on ${listenAddressText(address)}\n`);
+  scope.use(await listenForClients(services, addresses, accepting));
+  if (docker.length > 0) {
+    const { serveDockerApi } = await import('../../docker/serve.ts');
+    const options = { services, version: VERSION, addresses: docker, passTo, tell };
+    scope.use(await serveDockerApi({ ...options, connections: accepting }));
+  }
+  scope.use(services);
+  for (const address of [...addresses, ...docker])
+    stderr.write(`listening on ${listenAddressText(address)}\n`);
   cancel.signal.addEventListener('abort', () => ended.resolve(), { once: true });
   if (!cancel.signal.aborted) await ended.promise;
   return 0;
@@ -139,6 +152,7 @@ function refuseOpen(
   addresses: readonly ListenAddress[],
   { insecure = false }: ServerFlags,
   tls: TlsIdentity | undefined,
+  flag = '--addr',
 ): void {
   const open = addresses.find((address) => !isLocalAddress(address));
   if (!open || insecure || tls?.ca !== undefined) return;
@@ -147,7 +161,7 @@ function refuseOpen(
     'KILN_ADDRESS_INVALID',
     `every host that reaches ${listenAddressText(open)} could run programs here: it is ${why}`,
     {
-      place: { kind: 'flag', flag: '--addr' },
+      place: { kind: 'flag', flag },
       hint: 'give --tlscert, --tlskey and --tlscacert; --insecure serves everybody',
       exitCode: 2,
     },
@@ -164,6 +178,22 @@ function entitlementsOf(flags: ServerFlags, config: ServerConfig): readonly stri
     hint: `use ${GRANTABLE.join(', ')}`,
     exitCode: 2,
   });
+}
+
+/** The path of the socket that `--pass-to` names. Throws KILN_ADDRESS_INVALID. */
+function engineSocket({ passTo, docker }: ServerFlags): string | undefined {
+  if (passTo === undefined) return undefined;
+  const [address] = parseListenAddress(passTo, [], '--pass-to');
+  if (address?.kind === 'unix' && docker) return address.path;
+  throw new KilnError(
+    'KILN_ADDRESS_INVALID',
+    docker ? `${passTo} is not the address of a socket` : '--pass-to is for --docker',
+    {
+      place: { kind: 'flag', flag: '--pass-to' },
+      hint: docker ? 'write unix://PATH' : 'give --docker unix:///run/kiln/docker.sock, too',
+      exitCode: 2,
+    },
+  );
 }
 
 function makeDirectory(path: string): void {

@@ -3,6 +3,8 @@ import { type Command, collect, newCommand, Option } from '../arguments.ts';
 /** The values of the flags that Kiln reads. */
 export interface ServerFlags {
   readonly addr?: string[];
+  readonly docker?: string[];
+  readonly passTo?: string;
   readonly config?: string;
   readonly root?: string;
   readonly group?: string;
@@ -23,6 +25,16 @@ export function declareServer(): Command {
       'listen on this address: unix://PATH, tcp://HOST:PORT or fd:// (sockets that systemd ' +
         'passes; default: a socket in /run/kiln)',
       collect,
+    )
+    .option(
+      '--docker <address>',
+      "serve Docker's API for builds and images, too: unix:///run/kiln/docker.sock or " +
+        'tcp://HOST:PORT',
+      collect,
+    )
+    .option(
+      '--pass-to <address>',
+      "pass what is not building on to the engine at this address, such as Podman's: unix://PATH",
     )
     .option('--config <file>', 'the configuration, in the form of kiln.toml and buildkitd.toml')
     .option('--group <group>', 'the group that may connect to the socket: a name or an id')

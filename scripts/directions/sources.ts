@@ -17,6 +17,7 @@ interface Folder {
 export const FOLDERS: Readonly<Record<string, Folder>> = {
   cli: { imports: 'all below', isEntryPoint: true },
   remote: { imports: 'all below' },
+  docker: { imports: 'all below' },
   api: { imports: 'all below', isEntryPoint: true },
   images: { imports: 'all below' },
   builder: { imports: 'all below' },
