@@ -140,6 +140,7 @@ const typedOutput = union<'type', OutputSpec>('type', {
     epoch,
     directory: text,
     platformSplit: optional(flag),
+    deletes: optional(flag),
     attestationPrefix: optional(text),
   },
 });

@@ -12,7 +12,7 @@ _kiln_words() {
 
 _kiln_flags() {
   case $1 in
-    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cgroupns --check --compress --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --created-annotation --debug --device --disable-compression --disable-content-trust --explain --file --force-rm --format --http-proxy --identity-label --ignorefile --iidfile --inherit-annotations --inherit-labels --ipc --isolation --jobs --label --layers --load --max-parallelism --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter --on-error --os --output --output-on-error --pid --pids --platform --progress --provenance --pull --push --quiet --retry --retry-delay --rewrite-timestamp --rm --sbom --secret --security-opt --shm-size --skip-unused-stages --source-date-epoch --squash --ssh --tag --target --timestamp --tls-verify --ulimit --userns --uts --variant --volume --help' ;;
+    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cgroupns --check --compress --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --created-annotation --debug --device --disable-compression --disable-content-trust --explain --file --force-rm --format --http-proxy --identity-label --ignorefile --iidfile --inherit-annotations --inherit-labels --ipc --isolation --jobs --label --layers --load --max-parallelism --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter --on-error --os --output --output-on-error --pid --pids --platform --progress --provenance --pull --push --quiet --resource --retry --retry-delay --rewrite-timestamp --rm --sbom --secret --security-opt --shm-size --skip-unused-stages --source-date-epoch --squash --ssh --tag --target --timestamp --tls-verify --ulimit --userns --uts --variant --volume --help' ;;
     'run') echo '--root --env --workdir --user --entrypoint --network --platform --interactive --tty --rm --help' ;;
     'images') echo '--root --all --digests --quiet --filter --format --no-trunc --help' ;;
     'image prune') echo '--root --all --force --filter --help' ;;
@@ -49,7 +49,7 @@ _kiln_flags() {
 # Flags whose value is the next word.
 _kiln_valued() {
   case $1 in
-    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --device --file -f --format --ignorefile --iidfile --isolation --jobs --label --max-parallelism --memory -m --memory-swap --metadata-file --network --no-cache-filter --on-error --os --output -o --output-on-error --pids --platform --progress --provenance --retry --retry-delay --sbom --secret --security-opt --shm-size --source-date-epoch --ssh --tag -t --target --timestamp --ulimit --variant --volume -v' ;;
+    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --device --file -f --format --ignorefile --iidfile --isolation --jobs --label --max-parallelism --memory -m --memory-swap --metadata-file --network --no-cache-filter --on-error --os --output -o --output-on-error --pids --platform --progress --provenance --resource --retry --retry-delay --sbom --secret --security-opt --shm-size --source-date-epoch --ssh --tag -t --target --timestamp --ulimit --variant --volume -v' ;;
     'run') echo '--root --env -e --workdir -w --user -u --entrypoint --network --platform' ;;
     'images') echo '--root --filter -f --format' ;;
     'image prune') echo '--root --filter' ;;
@@ -85,7 +85,7 @@ _kiln_valued() {
 
 _kiln_values() {
   case $1 in
-    'build --allow') echo 'network.host security.insecure device device= fs.read=' ;;
+    'build --allow') echo 'network.host security.insecure device device= buildx.local.delete fs.read=' ;;
     'build --attest') echo 'type=provenance type=sbom' ;;
     'build --cache-from') echo 'type=registry,ref= type=local,src=' ;;
     'build --cache-to') echo 'type=registry,ref= type=local,dest= type=inline' ;;

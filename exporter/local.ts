@@ -15,6 +15,7 @@ import {
 import { outputError } from './destination.ts';
 import { reported } from './export-report.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
+import { removeOthers } from './mirror.ts';
 import { placesOf, walkTree } from './result-tree.ts';
 import type { ExportServices } from './services.ts';
 
@@ -23,15 +24,16 @@ const BATCH = 200;
 
 /**
  * `type=local`: copies the tree of the result into a directory, owned by the user who runs kiln. An
- * existing file is kept unless the tree has one of the same name. Attestations are written at the
- * top of each tree. Links in the destination are never followed, because an earlier export may have
- * created them.
+ * existing file is kept unless the tree has one of the same name, or the output `deletes`.
+ * Attestations are written at the top of each tree. Links in the destination are never followed,
+ * because an earlier export may have created them.
  */
 export function localExporter(
   services: ExportServices,
   spec: {
     readonly directory: string;
     readonly platformSplit?: boolean | undefined;
+    readonly deletes?: boolean;
     readonly attestationPrefix?: string | undefined;
   },
 ): Exporter {
@@ -42,6 +44,7 @@ export function localExporter(
     export: (targets, context) =>
       reported(name, context, async (report) => {
         const shared = new Map<string, string>();
+        const kept = spec.deletes ? new Set<string>() : undefined;
         for (const [target, place] of placesOf(targets, spec.platformSplit)) {
           await using view = await services.snapshotter.view(target.snapshot);
           const task = `copying files${place === '' ? '' : ` ${place.replaceAll('_', '/')}`}`;
@@ -52,9 +55,11 @@ export function localExporter(
           if (place === '' && targets.length > 1)
             refuseOverwriting(view.root, formatPlatformInFull(target.platform), shared);
           await report.task(task, (progress) =>
-            copyTo({ source: view.root, statements }, root, place, context, progress),
+            copyTo({ source: view.root, statements, kept }, root, place, context, progress),
           );
         }
+        if (kept)
+          await report.task('removing other files', () => Promise.resolve(mirror(root, kept)));
         return {};
       }),
   };
@@ -82,7 +87,13 @@ async function copyTo(
   {
     source,
     statements,
-  }: { readonly source: string; readonly statements: readonly StatementFile[] },
+    kept,
+  }: {
+    readonly source: string;
+    readonly statements: readonly StatementFile[];
+    /** Is told the paths that were written. */
+    readonly kept: Set<string> | undefined;
+  },
   directory: string,
   place: string,
   { signal, epoch }: ExportContext,
@@ -97,8 +108,21 @@ async function copyTo(
     const entries = walkBeside(statements, source, isPortable);
     await copyEntries(source, top, entries, { place, signal, epoch, progress });
     for (const statement of statements) writeStatement(top, place, statement, epoch);
+    if (!kept) return;
+    if (place !== '') kept.add(place);
+    for (const path of [...entries.map((one) => one.path), ...statements.map(({ name }) => name)])
+      kept.add(place === '' ? path : `${place}/${path}`);
   } catch (error) {
     throw error instanceof KilnError ? error : outputError(error, directory);
+  }
+}
+
+function mirror(directory: string, kept: ReadonlySet<string>): void {
+  try {
+    using top = openRoot(directory);
+    removeOthers(top, kept);
+  } catch (error) {
+    throw outputError(error, directory);
   }
 }
 

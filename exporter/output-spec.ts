@@ -103,6 +103,8 @@ type OutputOfType<Place> =
       readonly type: 'local';
       readonly directory: string;
       readonly platformSplit?: boolean | undefined;
+      /** What the directory has and the result lacks is removed. */
+      readonly deletes?: boolean;
     } & TreeOptions);
 
 /** The options that `local` and `tar` have in common. */
@@ -169,6 +171,7 @@ const EXPORTS: { readonly [type in ExportType]: ExportReader } = {
       directory: directoryOf(reader, reader.required('dest', 'PATH')),
       platformSplit: reader.flag('platform-split'),
       attestationPrefix: prefixOf(reader),
+      ...(reader.choice('mode', ['copy', 'delete']) === 'delete' && { deletes: true }),
     }),
   },
 };

@@ -338,6 +338,9 @@ test(
       username: 'hub',
       password: 'p',
     });
+    // Docker's registries of hardened images and of Scout take the login of Docker Hub.
+    for (const host of ['dhi.io', 'registry.scout.docker.com'])
+      assert.equal(await find(host, never()), await find('docker.io', never()));
     assert.is(await find('other.example.com', never()), undefined);
     for (const host of ['gone.example.com', 'bad.example.com']) {
       const error = await find(host, never()).catch((caught: unknown) => caught);

@@ -1,4 +1,5 @@
 import { KilnError } from '../base/errors.ts';
+import { DEFAULT_DOMAIN } from '../base/reference.ts';
 import { credentialHelper } from './credential-helper.ts';
 import {
   type AuthEntry,
@@ -49,23 +50,31 @@ export const anonymous: CredentialSource = async () => undefined;
 /**
  * Logins from docker's `config.json` at `path`. There are none when the file does not exist.
  * `credHelpers` for the host come first, then `credsStore`, then `auths`. Helpers are
- * `docker-credential-<name>` programs found on `env.PATH`. The file is read when the first login is
+ * `docker-credential-<name>` programs found on `env.PATH`. Other registries of Docker have the
+ * login of Docker Hub where they have none of their own. The file is read when the first login is
  * looked up.
  */
 export function dockerCredentials(path: string, env: Environment): CredentialSource {
-  let config: DockerConfig | undefined;
+  let read: DockerConfig | undefined;
   const answers = new Map<string, Promise<Credential | undefined>>();
   return (host, signal) => {
-    config ??= readDockerConfig(path);
+    const config = (read ??= readDockerConfig(path));
     let answer = answers.get(host);
     if (!answer) {
       answer = lookUp(config, host, env, signal);
+      if (OF_DOCKER.has(host)) {
+        const login = answer;
+        answer = login.then((own) => own ?? lookUp(config, DEFAULT_DOMAIN, env, signal));
+      }
       answers.set(host, answer);
       answer.catch(() => answers.delete(host));
     }
     return answer;
   };
 }
+
+/** Registries of Docker, for which the login of Docker Hub counts, unless there is one for them. */
+const OF_DOCKER: ReadonlySet<string> = new Set(['dhi.io', 'registry.scout.docker.com']);
 
 async function lookUp(
   config: DockerConfig,

@@ -44,6 +44,7 @@ export interface OutputWords extends TypedAttributes {
 export type OutputArrival =
   | { readonly kind: 'bytes'; readonly place: OutputPlace }
   /** A tree, or an OCI layout, in a directory at an absolute path. */
-  | { readonly kind: 'tree' | 'layout'; readonly path: string }
+  | { readonly kind: 'tree'; readonly path: string; readonly deletes: boolean }
+  | { readonly kind: 'layout'; readonly path: string }
   /** An archive for the Docker engine of this host. */
   | { readonly kind: 'engine' };

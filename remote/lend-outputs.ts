@@ -29,8 +29,7 @@ export function lendOutputs(
     if (comes?.kind === 'bytes') {
       const destination = destinationOf(comes.place, loans, signal);
       lent.outputs.set(id, { kind: 'bytes', destination });
-    } else if (comes?.kind === 'tree')
-      lent.outputs.set(id, { kind: 'directory', path: comes.path });
+    } else if (comes?.kind === 'tree') lent.outputs.set(id, { ...comes, kind: 'directory' });
     else if (comes?.kind === 'layout') lendLayout(comes.path, output, lent);
     else if (comes?.kind === 'engine') lendEngine(id, lent, signal);
   }

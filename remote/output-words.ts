@@ -53,8 +53,9 @@ export function outputWords(
         attrs: defined({
           'platform-split': flag(output.platformSplit),
           'attestation-prefix': output.attestationPrefix,
+          mode: output.deletes ? 'delete' : undefined,
         }),
-        comes: { kind: 'tree', path: output.directory },
+        comes: { kind: 'tree', path: output.directory, deletes: output.deletes ?? false },
       };
   }
 }

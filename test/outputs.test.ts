@@ -1,4 +1,5 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Rig, run } from './rig.ts';
@@ -196,6 +197,50 @@ test('a result is written as a directory and as a tar on standard output', async
   const piped = await rig.kiln(['build', '--progress=plain', '--output', '-', 'c'], { expect: 0 });
   const names = await run(['tar', '-t'], { stdin: piped.stdoutBytes, expect: 0 });
   assert.match(names.stdout, /^(\.\/)?d\/one$/m);
+});
+
+test('with mode=delete a directory mirrors the result', async () => {
+  await using rig = await prepared();
+  const outside = rig.write('outside', { file: 'stays' });
+  const fill = (directory: string) => {
+    rig.write(directory, { other: '1', 'd/other': '1', 'gone/deep/file': '1' });
+    symlinkSync(outside, rig.path(directory, 'd/link'));
+  };
+  fill('out');
+  await rig.build('c', '--output', 'type=local,dest=out,mode=copy');
+  assert.ok(existsSync(rig.path('out/gone/deep/file')));
+  const platforms = '--platform=linux/amd64,linux/arm64';
+  await rig.build('c', '--output', 'type=local,dest=out,mode=delete');
+  assert.equal(
+    ['other', 'd/other', 'd/link', 'gone'].filter((name) => existsSync(rig.path('out', name))),
+    [],
+  );
+  assert.is(readFileSync(rig.path('out/d/hard'), 'utf8'), 'one\n');
+  assert.ok(existsSync(join(outside, 'file')));
+  rig.write('several', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /f\n' });
+  await rig.build('several', platforms, '--output', 'type=local,dest=out,mode=delete');
+  assert.equal(readdirSync(rig.path('out')).sort(), ['linux_amd64', 'linux_arm64']);
+});
+
+test('mode=delete needs leave for a directory outside of the working directory', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /f\n' });
+  rig.write('out', { other: '1' });
+  mkdirSync(rig.path('work'));
+  symlinkSync('../out', rig.path('work/link'));
+  const build = (dest: string, ...flags: string[]) =>
+    rig.kiln(['build', ...flags, '-o', `type=local,mode=delete,dest=${dest}`, '../c'], {
+      cwd: rig.path('work'),
+    });
+  for (const dest of ['../out', '.', 'link', 'link/new', '..']) {
+    const { code, stderr } = await build(dest);
+    assert.is(code, 2, dest);
+    assert.match(stderr, /requires --allow=buildx\.local\.delete/);
+  }
+  assert.ok(existsSync(rig.path('out/other')));
+  assert.is((await build('new/directory')).code, 0);
+  assert.is((await build('../out', '--allow=buildx.local.delete')).code, 0);
+  assert.not.ok(existsSync(rig.path('out/other')));
 });
 
 test('one build writes several outputs', async () => {

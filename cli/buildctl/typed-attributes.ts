@@ -34,7 +34,7 @@ export function outputAttributes(text: string, stdoutIsTerminal: boolean): Outpu
       throw flagError(flag, `output ${dest} is not supported by ${type} exporter`);
     return { type, attrs };
   }
-  const comes = arrivalOf(type, kind === 'directory' || attrs['tar'] === 'false', dest);
+  const comes = arrivalOf(type, kind === 'directory' || attrs['tar'] === 'false', dest, attrs);
   if (comes.kind === 'bytes' && comes.place.kind === 'lent' && stdoutIsTerminal)
     throw flagError(
       flag,
@@ -44,10 +44,17 @@ export function outputAttributes(text: string, stdoutIsTerminal: boolean): Outpu
   return { type, attrs: sent, comes };
 }
 
-function arrivalOf(type: string, isDirectory: boolean, dest: string | undefined): OutputArrival {
+function arrivalOf(
+  type: string,
+  isDirectory: boolean,
+  dest: string | undefined,
+  { mode }: TypedAttributes['attrs'],
+): OutputArrival {
   if (isDirectory) {
     if (!dest) throw flagError('--output', `output directory is required for ${type} exporter`);
-    return { kind: type === 'local' ? 'tree' : 'layout', path: resolve(dest) };
+    const path = resolve(dest);
+    if (type !== 'local') return { kind: 'layout', path };
+    return { kind: 'tree', path, deletes: /^delete$/i.test(mode ?? '') };
   }
   // Without a file it is standard output.
   if (!dest || isStandardOutput(dest))

@@ -17,7 +17,7 @@ import { declareBuild, MAY_BE_EMPTY } from './build-command.ts';
 import { parseCacheFrom, parseCacheTo } from './cache-specs.ts';
 import { parseCall } from './call-spec.ts';
 import { parseContexts } from './contexts.ts';
-import { FS_READ } from './entitlement.ts';
+import { FS_READ, LOCAL_DELETE } from './entitlement.ts';
 import { parseFailureOutput } from './failure-output.ts';
 import type { GivenFlags, RawFlags } from './given-flags.ts';
 import { namedValues } from './named-values.ts';
@@ -136,6 +136,7 @@ function resultFlags(
     push: has('push'),
     load: has('load'),
     noArtifacts: parseBool(host.env['BUILDX_NO_DEFAULT_OCI_ARTIFACT'] ?? '') ?? false,
+    mayDelete: list('allow').includes(LOCAL_DELETE),
     otherwise,
   };
   const outputs = parseOutputs(outputFlags, host.stdoutIsTerminal);

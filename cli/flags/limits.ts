@@ -1,6 +1,7 @@
 import { hasLimits, type ResourceLimits } from '../../executor/limits.ts';
-import { type Command, Option, parseBytes } from '../arguments.ts';
+import { type Command, collect, Option, parseBytes } from '../arguments.ts';
 import { flagError } from '../flag-error.ts';
+import { resourceTexts } from './resources.ts';
 
 /** The default of `--cpu-period` in microseconds, as in the kernel. */
 const PERIOD = 100_000;
@@ -37,18 +38,27 @@ export function addLimitFlags(command: Command): Command {
         'memory nodes in which to allow execution, such as 0-1',
       ).hideHelp(),
     )
+    .option(
+      '--resource <key=value>',
+      'limit a resource of each step, such as memory=512m, memory-swap=-1, cpu-shares=512, ' +
+        'cpu-period=100000, cpu-quota=50000, cpuset-cpus=0-1 or cpuset-mems=0',
+      collect,
+    )
     .option('--pids <count>', 'maximum number of processes and threads of each step');
 }
 
 /**
  * Parses the flags of `addLimitFlags`. `text` returns the value of a flag by its name in commander.
- * Returns undefined when the flags limit nothing. Throws KILN_FLAG_VALUE.
+ * `resources` are the values of `--resource`, which take precedence. Returns undefined when the
+ * flags limit nothing. Throws KILN_FLAG_VALUE.
  */
 export function parseLimits(
   text: (name: string) => string | undefined,
+  resources: readonly string[] = [],
 ): ResourceLimits | undefined {
+  const byResource = resources.length > 0 ? resourceTexts(resources) : undefined;
   const value = <T>(name: string, parse: (text: string) => T) => {
-    const given = text(name);
+    const given = byResource?.get(name) ?? text(name);
     return given === undefined || given === '' ? undefined : parse(given);
   };
   const cpus = value('cpus', parseCpus);

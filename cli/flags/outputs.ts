@@ -10,6 +10,7 @@ import {
 } from '../../exporter/output-spec.ts';
 import { fieldMap, splitCsv } from '../arguments.ts';
 import { annotationAttributes } from './annotations.ts';
+import { requireDeletable } from './local-delete.ts';
 
 /** The types of `--output`. `cacheonly` discards the result. */
 export const OUTPUT_TYPES: readonly string[] = [...EXPORT_TYPES, 'cacheonly'];
@@ -23,6 +24,8 @@ export interface OutputFlags {
   readonly load: boolean;
   /** Attestations are no OCI artifacts unless an output says so. */
   readonly noArtifacts?: boolean;
+  /** Any directory may be emptied by mode=delete. */
+  readonly mayDelete?: boolean;
   /** Where the result goes without a flag about it. */
   readonly otherwise: 'store' | 'nowhere';
 }
@@ -61,7 +64,10 @@ export function parseOutputs(flags: OutputFlags, isTerminal: boolean): OutputSpe
       : attributes;
     const output = parseOutput(all, flags.tags);
     check(output, isTerminal);
-    return [absolute(output)];
+    const placed = absolute(output);
+    if (placed.type === 'local' && placed.deletes)
+      requireDeletable(placed.directory, flags.mayDelete ?? false);
+    return [placed];
   });
 }
 

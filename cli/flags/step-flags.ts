@@ -2,7 +2,7 @@ import type { BuildRequest } from '../../builder/request.ts';
 import { checkDeviceName } from '../../executor/cdi/device-name.ts';
 import { type Command, collect, parseBytes, suggestValues } from '../arguments.ts';
 import { atFlag, flagError } from '../flag-error.ts';
-import { ENTITLEMENTS, FS_READ, parseEntitlement } from './entitlement.ts';
+import { ENTITLEMENTS, FS_READ, LOCAL_DELETE, parseEntitlement } from './entitlement.ts';
 import type { GivenFlags } from './given-flags.ts';
 import { NETWORK_MODES, parseExtraHost, parseNetwork } from './hosts.ts';
 import { addLimitFlags, parseLimits } from './limits.ts';
@@ -16,7 +16,7 @@ export function addStepFlags(command: Command): Command {
       .option(
         '--allow <entitlement>',
         'allow an extra privileged entitlement: network.host, security.insecure, device, ' +
-          'device=NAME or fs.read=DIRECTORY',
+          'device=NAME, buildx.local.delete or fs.read=DIRECTORY',
         collect,
       )
       .option('--cgroup-parent <path>', 'set the parent cgroup for RUN instructions')
@@ -44,7 +44,7 @@ export function addStepFlags(command: Command): Command {
       ),
   );
   return suggestValues(step, {
-    '--allow': [...ENTITLEMENTS, 'device=', FS_READ],
+    '--allow': [...ENTITLEMENTS, 'device=', LOCAL_DELETE, FS_READ],
     '--network': NETWORK_MODES,
   });
 }
@@ -63,9 +63,9 @@ export function parseStepFlags(
     shmSize: text('shmSize') === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
     ulimits: parseUlimits(list('ulimit'), warn),
     cgroupParent: text('cgroupParent') ?? '',
-    limits: parseLimits(text),
+    limits: parseLimits(text, list('resource')),
     allow: list('allow')
-      .filter((value) => !value.startsWith(FS_READ))
+      .filter((value) => value !== LOCAL_DELETE && !value.startsWith(FS_READ))
       .map(parseEntitlement),
     devices: list('device').map(checkedDevice),
     parallelism: parallelism(text('maxParallelism')),

@@ -3,6 +3,7 @@ import { Code, ConnectError } from '@connectrpc/connect';
 import type { FileReceiver } from '../../api/session/filesync/diff-copy.ts';
 import { GO_MODE, permissionsOf, typeOf } from '../../api/session/filesync/go-mode.ts';
 import { type FileStat, modTimeOf } from '../../api/session/filesync/packet.ts';
+import { removeOthers } from '../../exporter/mirror.ts';
 import { futimens, utimensat } from '../../snapshotter/sys/calls.ts';
 import { O, S } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
@@ -17,6 +18,7 @@ export class DirectoryOutput implements FileReceiver, Disposable {
   /** Directories with their modes and times, which are set when nothing more is made in them. */
   readonly #directories: FileStat[] = [];
   readonly #files = new Set<string>();
+  readonly #told = new Set<string>();
   readonly #links: FileStat[] = [];
   readonly #open = new Map<FileStat, number>();
 
@@ -29,6 +31,7 @@ export class DirectoryOutput implements FileReceiver, Disposable {
   file(stat: FileStat): 'wanted' | 'known' {
     const { path, linkname } = stat;
     const type = typeOf(stat.mode);
+    this.#told.add(path);
     if (type === GO_MODE.directory) {
       this.#makeRoom(path);
       this.#root.mkdirAll(path, 0o755);
@@ -69,8 +72,8 @@ export class DirectoryOutput implements FileReceiver, Disposable {
     }
   }
 
-  /** To be called when all has come. */
-  finish(): void {
+  /** To be called when all has come. What is there and did not come is removed on request. */
+  finish(deletes = false): void {
     for (const { path, linkname } of this.#links) {
       // Another name of a file that was told, and of nothing else.
       if (!this.#files.has(linkname))
@@ -78,6 +81,7 @@ export class DirectoryOutput implements FileReceiver, Disposable {
       this.#root.remove(path);
       this.#root.link(linkname, path);
     }
+    if (deletes) removeOthers(this.#root, this.#told);
     for (const stat of this.#directories.reverse()) {
       const fd = this.#root.open(stat.path, O.RDONLY | O.DIRECTORY, { noLinks: true });
       try {

@@ -10,7 +10,7 @@ import { DirectoryOutput } from './directory-output.ts';
 /** Where an output of a build goes here: bytes to a file or a stream, or a tree to a directory. */
 export type LentOutput =
   | { readonly kind: 'bytes'; readonly destination: Destination }
-  | { readonly kind: 'directory'; readonly path: string };
+  | { readonly kind: 'directory'; readonly path: string; readonly deletes?: boolean };
 
 /**
  * Answers for the outputs of a build, by the numbers of their exporters. Each is written once. A
@@ -31,7 +31,7 @@ export function lentOutputs(
         throw new ConnectError(`there is no output ${JSON.stringify(id)}`, Code.NotFound);
       waiting.delete(id);
       if (output.kind === 'bytes') await receiveBytes(call, output.destination, signal);
-      else await receiveTree(call, output.path);
+      else await receiveTree(call, output.path, output.deletes ?? false);
     },
   ];
 }
@@ -49,11 +49,15 @@ async function receiveBytes(
   });
 }
 
-async function receiveTree({ stream }: AnsweredCall, path: string): Promise<void> {
+async function receiveTree(
+  { stream }: AnsweredCall,
+  path: string,
+  deletes: boolean,
+): Promise<void> {
   using output = new DirectoryOutput(path);
   try {
     await receiveFiles(stream, output, 'the output cannot be received');
-    output.finish();
+    output.finish(deletes);
   } catch (error) {
     throw error instanceof ConnectError ? error : outputError(error, path);
   }
