@@ -1,5 +1,5 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Run, timed } from './timed.ts';
 
@@ -11,6 +11,8 @@ const ROOT = join(import.meta.dirname, '..');
  */
 export interface Engine {
   readonly name: string;
+  /** It keeps no images by name, so a base image can only be in a registry. */
+  readonly hasNoImages?: boolean;
   /** Builds the context in `directory`. Paths in `options` are relative to it. */
   build(directory: string, options?: BuildOptions): Promise<Run>;
   /** Loads the image of an OCI archive under the name `name`. */
@@ -96,57 +98,6 @@ export function kiln(store: string): Engine {
     pull: (directory, name) => timed([binary, 'pull', '--quiet', name], directory, env),
     version: (directory) => timed([binary, '--version'], directory, env),
     check: (directory) => timed([binary, 'build', '--check', '.'], directory, env),
-  };
-}
-
-/** `kiln serve` with a store of its own, driven by the buildx of a Docker client. */
-export interface Served extends Engine, AsyncDisposable {}
-
-/**
- * Starts `kiln serve`. `prefix` runs a Docker client, which sees the files of this machine below
- * `seenAt`, but not what is mounted later: `socket` is outside of the store for that reason. Images
- * are loaded into the server's store by Kiln itself.
- */
-export async function served(
-  prefix: readonly string[],
-  { seenAt, store, socket }: Readonly<Record<'seenAt' | 'store' | 'socket', string>>,
-): Promise<Served> {
-  const env = { KILN_ROOT: store };
-  const binary = join(ROOT, 'kiln');
-  const builder = `kiln-bench-${process.pid}`;
-  const server = spawn(binary, ['serve', '--addr', `unix://${socket}`], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  while (!existsSync(socket)) {
-    if (server.exitCode !== null) throw new Error('kiln serve has ended');
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  const buildx = [...prefix, 'buildx'];
-  const address = `unix://${seenAt}${socket}`;
-  await timed([...buildx, 'create', '--name', builder, '--driver', 'remote', address], ROOT);
-  const common = ['build', '--builder', builder, '--provenance=false', '--quiet'];
-  const none = async () => {
-    throw new Error('kiln serve is measured by builds only');
-  };
-  return {
-    name: 'kiln serve',
-    // `-t` alone would keep the result in the cache only, and Docker makes an image of it.
-    build: (directory) =>
-      timed([...buildx, ...common, '--output', 'type=image,name=bench', '.'], directory),
-    load: async (directory, archive) =>
-      void (await timed([binary, 'load', '--quiet', '--input', archive], directory, env)),
-    forget: none,
-    forgetSteps: none,
-    pull: none,
-    version: none,
-    check: none,
-    async [Symbol.asyncDispose]() {
-      await timed([...buildx, 'rm', '--force', builder], ROOT).catch(() => {});
-      const ended = new Promise((done) => server.once('exit', done));
-      server.kill('SIGTERM');
-      await ended;
-    },
   };
 }
 

@@ -1,7 +1,7 @@
 /**
  * What BuildKit 0.33 and Docker 28.5 took on one machine in one session: a virtual one with two
  * cores, the base in a registry on it, BuildKit with the host's network and without making an
- * image. An empty Node process took EMPTY_PROCESS_S. From them follow the goals of Kiln.
+ * image. An empty Node process took EMPTY_PROCESS_S. The goals of Kiln were set beside them.
  */
 export const EMPTY_PROCESS_S = 0.037;
 
@@ -41,41 +41,45 @@ export const GOALS: ReadonlyMap<string, Goal> = new Map(
 /** Seconds of one row and of the session. */
 export interface Measured {
   readonly kiln: number;
+  readonly buildkit: number | undefined;
   readonly docker: number | undefined;
   readonly floor: number | undefined;
   readonly emptyProcess: number;
 }
 
 export interface Verdict {
-  /** How many times longer BuildKit would take. */
+  /** How many times longer BuildKit takes. */
   readonly buildkit: number;
-  readonly isEstimatedByDocker: boolean;
+  /** BuildKit was measured, and is not estimated. */
+  readonly isMeasured: boolean;
   readonly isHit: boolean;
 }
 
-/**
- * Holds a row to its goal. BuildKit is not measured here. Where Docker was, it is taken for as many
- * times faster than Docker as it was beside it. Elsewhere its seconds are scaled by how fast an
- * empty Node process starts.
- */
+/** Holds a row to its goal, with an estimate of BuildKit where it was not measured. */
 export function judge(goal: Goal, measured: Measured): Verdict {
-  const isEstimatedByDocker = goal.docker !== undefined && measured.docker !== undefined;
-  const seconds = isEstimatedByDocker
-    ? measured.docker! * (goal.buildkit / goal.docker!)
-    : goal.buildkit * (measured.emptyProcess / EMPTY_PROCESS_S);
-  const buildkit = seconds / measured.kiln;
+  const buildkit = (measured.buildkit ?? estimate(goal, measured)) / measured.kiln;
   const isNearFloor =
     goal.floors === undefined ||
     measured.floor === undefined ||
     measured.kiln <= goal.floors * measured.floor;
-  return { buildkit, isEstimatedByDocker, isHit: buildkit >= goal.times && isNearFloor };
+  return {
+    buildkit,
+    isMeasured: measured.buildkit !== undefined,
+    isHit: buildkit >= goal.times && isNearFloor,
+  };
 }
 
-/** The goal in words: times of Docker where the two were measured together, else of BuildKit. */
-export function goalText({ buildkit, docker, times, floors }: Goal): string {
-  const peer =
-    docker === undefined
-      ? `${times}× (BuildKit)`
-      : `${((times * docker) / buildkit).toFixed(1)}× (Docker)`;
+/**
+ * Where Docker was measured, BuildKit is taken for as many times faster than Docker as it was
+ * beside it. Elsewhere its seconds are scaled by how fast an empty Node process starts.
+ */
+const estimate = ({ buildkit, docker }: Goal, measured: Measured): number =>
+  docker !== undefined && measured.docker !== undefined
+    ? measured.docker * (buildkit / docker)
+    : buildkit * (measured.emptyProcess / EMPTY_PROCESS_S);
+
+/** The goal in words. */
+export function goalText({ times, floors }: Goal): string {
+  const peer = `${times}× (BuildKit)`;
   return floors === undefined ? peer : `${peer}, ${floors} × floor`;
 }

@@ -12,6 +12,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { socketOf } from './buildkit.ts';
 import type { Case } from './case.ts';
 import { byteCases, pullCases } from './cases/bytes.ts';
 import { cacheCases } from './cases/caches.ts';
@@ -20,15 +21,16 @@ import { graphCases } from './cases/graphs.ts';
 import { overheadCases } from './cases/overhead.ts';
 import { projectCases } from './cases/projects.ts';
 import { stepCases } from './cases/steps.ts';
-import { kiln, served } from './engines.ts';
+import { kiln } from './engines.ts';
 import { GOALS } from './goals.ts';
 import { measureGrowth } from './growth.ts';
-import { findPeers } from './peers.ts';
+import { findPeers, type Peer } from './peers.ts';
 import { startPlaces } from './places.ts';
 import { startRegistry } from './registry.ts';
+import { driven, served } from './served.ts';
 import { LONG_MS, type Row, Session, SHORT_MS } from './session.ts';
 import { mountStore } from './store.ts';
-import { floorsOf, meanOf, memoryTable, summary, table } from './tables.ts';
+import { floorsOf, hasEstimates, meanOf, memoryTable, summary, table } from './tables.ts';
 import { wrap } from './wrap.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -97,27 +99,35 @@ await using places = await startPlaces(registry?.host);
 
 const session = new Session({ workspace, disk: store.path, places, runs: Number(values.runs) });
 const peers = findPeers(values.peer, values.without);
-const engines = [kiln(join(store.path, 'store')), ...peers.engines];
+const engines = [
+  kiln(join(store.path, 'store')),
+  ...[...peers.values()].map(({ engine }) => engine),
+];
 const names = engines.map(({ name }) => name);
-const docker = peers.engines.find(({ name }) => name === 'Docker');
+const docker = peers.get('docker');
+const buildkit = peers.get('buildkit');
 
-/** The rows of SERVED with one buildx, against `kiln serve` and against Docker's daemon. */
-async function measureServed(prefix: readonly string[]): Promise<string> {
+/** The rows of SERVED with one buildx: against `kiln serve`, buildkitd and Docker's daemon. */
+async function measureServed({ prefix, engine }: Peer): Promise<string> {
   const cases = CASES.filter(({ name }) => SERVED.has(name)).map(
-    ({ target: _, floor: __, ...test }): Case => ({ ...test, places: ['local'] }),
+    ({ target: _, floor: __, ...test }): Case => ({
+      ...test,
+      places: [registry ? 'registry' : 'local'],
+    }),
   );
   const wanted = selected(cases);
-  if (wanted.length === 0 || !docker) return '';
+  if (wanted.length === 0) return '';
+  const client = { prefix, seenAt: values['client-root'] };
   await using ours = mountStore(join(workspace, 'served'));
-  await using server = await served(prefix, {
-    seenAt: values['client-root'],
-    store: ours.path,
-    socket: join(workspace, 'serve.sock'),
-  });
-  const rows = await session.measure(wanted, [server, docker]);
-  return section('The same `docker buildx build` against `kiln serve` and against Docker', [
-    table(rows, [server.name, docker.name], server.name),
-    meanOf(rows, server.name, docker.name),
+  await using server = await served(client, ours.path, join(workspace, 'serve.sock'));
+  const socket = registry && buildkit && socketOf(buildkit.prefix);
+  await using daemon = socket ? await driven('buildkitd', client, socket) : undefined;
+  const servers = [server, ...(daemon ? [daemon] : []), engine];
+  const rows = await session.measure(wanted, servers);
+  const theirs = servers.slice(1).map(({ name }) => name);
+  return section('The same `docker buildx build` against `kiln serve` and other servers', [
+    table(rows, [server.name, ...theirs], server.name),
+    theirs.map((name) => meanOf(rows, server.name, name)).join('\n'),
   ]);
 }
 
@@ -148,7 +158,7 @@ const sections = [
     ]),
   others.length > 0 && section('More work', [table(others, names), floorsOf(others)]),
   section('Memory', [memoryTable(rows)]),
-  !values.growth && peers.dockerPrefix && (await measureServed(peers.dockerPrefix)),
+  !values.growth && docker && (await measureServed(docker)),
 ].filter(Boolean);
 const minutes = (performance.now() - started) / 60_000;
 const result = sections.join('\n');
@@ -167,6 +177,25 @@ function machine(): string {
     'unknown processor';
   const day = new Date().toISOString().slice(0, 10);
   return `on ${cpus().length} × ${model},\nLinux ${release()}, ${day}`;
+}
+
+/** Which peers were measured, and how BuildKit was. */
+function aboutPeers(): string {
+  const versions = [...peers.values()].map(({ engine, version }) => `${engine.name} ${version}`);
+  const notes = [
+    versions.length > 0 && `- Measured beside Kiln: ${versions.join(', ')}.`,
+    buildkit &&
+      `- BuildKit is driven by buildctl. Its steps have the network of the machine, and it makes no
+  image unless it has to push one. It keeps no images by name, so it is measured where the base is
+  in a registry.`,
+    hasEstimates(everyday) &&
+      `- *BuildKit, estimated* is BuildKit ÷ Kiln where BuildKit was not measured: it is taken for
+  as many times faster than Docker as BuildKit 0.33 was when the two were measured together. Where
+  they were not, its seconds of then are scaled by how fast an empty Node process starts beside the
+  row.`,
+    '- The goals were set beside BuildKit 0.33, and are in `bench/goals.ts`.',
+  ];
+  return notes.filter(Boolean).join('\n');
 }
 
 function growing(body: string): string {
@@ -196,10 +225,7 @@ in [docs/performance.md](../docs/performance.md).
   CPU is the processor time of the command and all that it waited for.
 - The floor is the same work by the plainest tools on the same disk. Brackets behind it say how many
   times longer Kiln takes; behind a peer, how many times longer than Kiln the peer takes.
-- *BuildKit, estimated* is BuildKit ÷ Kiln. BuildKit 0.33 is not measured here: it is taken for as
-  many times faster than Docker as it was when the two were measured together. Where they were not,
-  its seconds of then are scaled by how fast an empty Node process starts beside the row. The goals
-  are in \`bench/goals.ts\`.
+${aboutPeers()}
 - A registry is Debian's docker-registry on loopback. One that is 30 ms away answers through a proxy
   that adds 15 ms in each direction, and a round trip for the handshake of each connection.
 - ${store.note} Other work on the machine disturbs the times, so compare the ratios.

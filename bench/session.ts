@@ -101,7 +101,9 @@ export class Session {
     record(FLOOR, await this.#measureFloor(test, place));
     for (const engine of engines) {
       const isElsewhere = test.isLong && placesOf(test)[0] !== place.name && engine.name !== KILN;
-      if (!isElsewhere) record(engine.name, await this.#measureEngine(test, place, engine));
+      const hasBase = !engine.hasNoImages || place.host !== undefined || test.images.length === 0;
+      if (!isElsewhere && hasBase)
+        record(engine.name, await this.#measureEngine(test, place, engine));
     }
     return cells;
   }

@@ -52,11 +52,16 @@ function verdictOf(row: Row): Verdict | undefined {
   };
   return judge(goal, {
     kiln: kiln.ms / 1000,
+    buildkit: seconds('BuildKit'),
     docker: seconds('Docker'),
     floor: seconds(FLOOR),
     emptyProcess: empty.ms / 1000,
   });
 }
+
+/** Whether BuildKit was not measured in a row that has a goal beside it. */
+export const hasEstimates = (rows: readonly Row[]): boolean =>
+  rows.some((row) => verdictOf(row)?.isMeasured === false);
 
 /** The target of a row that has no goal beside BuildKit: text, and whether it is hit. */
 function targetOf(row: Row, our: string): readonly [string, boolean | undefined] {
@@ -76,6 +81,7 @@ const hit = (isHit: boolean | undefined): string =>
 export function table(rows: readonly Row[], engines: readonly string[], our = KILN): string {
   const peers = engines.filter((name) => name !== our);
   const isEveryday = rows.some((row) => GOALS.has(row.test.name)) && our === KILN;
+  const isEstimated = isEveryday && hasEstimates(rows);
   const hasPlaces = rows.some(({ place }) => place.name !== 'local');
   const head = [
     'work',
@@ -83,7 +89,7 @@ export function table(rows: readonly Row[], engines: readonly string[], our = KI
     our,
     ...(our === KILN ? ['CPU', 'floor'] : []),
     ...peers,
-    ...(isEveryday ? ['BuildKit, estimated'] : []),
+    ...(isEstimated ? ['BuildKit, estimated'] : []),
     ...(our === KILN ? ['goal', ''] : []),
   ];
   const lines = rows.map((row) => {
@@ -102,7 +108,9 @@ export function table(rows: readonly Row[], engines: readonly string[], our = KI
           ]
         : []),
       ...peers.map((name) => `${format(row.cells.get(name))}${times(timesOf(row, our, name))}`),
-      ...(isEveryday ? [verdict ? `${verdict.buildkit.toFixed(1)}×` : ''] : []),
+      ...(isEstimated
+        ? [verdict && !verdict.isMeasured ? `${verdict.buildkit.toFixed(1)}×` : '']
+        : []),
       ...(our === KILN
         ? [goal ? goalText(goal) : target, goal ? hit(verdict?.isHit) : hit(isHit)]
         : []),
@@ -125,9 +133,11 @@ export function summary(rows: readonly Row[]): string {
   const buildkit = geometricMean(judged.map(({ verdict }) => verdict.buildkit));
   const docker = judged.flatMap(({ row }) => timesOf(row, KILN, 'Docker') ?? []);
   const low = judged.filter(({ verdict }) => verdict.buildkit < LEAST_GOAL);
+  const estimated = judged.filter(({ verdict }) => !verdict.isMeasured).length;
   return [
-    `Geometric means over the ${GOALS.size} rows with a goal (${judged.length} measured): BuildKit`,
-    `would take ${buildkit.toFixed(2)} times as long as Kiln by the estimate (goal ${MEAN_GOAL}),`,
+    `Geometric means over the ${GOALS.size} rows with a goal (${judged.length} measured):`,
+    `BuildKit takes ${buildkit.toFixed(2)} times as long as Kiln (goal ${MEAN_GOAL}` +
+      `${estimated > 0 ? `; ${estimated} of the rows are estimates` : ''}),`,
     ...(docker.length > 0
       ? [`Docker takes ${geometricMean(docker).toFixed(2)} times as long (${docker.length} rows).`]
       : ['and no Docker was there.']),

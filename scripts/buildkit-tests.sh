@@ -11,12 +11,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
-suite=forky
+. scripts/buildkit.sh
 top=$PWD
 root=$top/.cache/buildkit-tests
-tree=$root/tree
-go=$tree/usr/share/gocode/src/github.com
-buildkit=$go/moby/buildkit
 [ "$(id -u)" = 0 ] || die 'the tests need root'
 case ${1:-} in
   client) tested=client ;;
@@ -28,29 +25,12 @@ sh scripts/setup.sh
 sh scripts/test-images.sh busybox >/dev/null
 setup_debian docker-registry=docker-registry xz=xz-utils
 
-unpack_sources() {
-  say "fetching Go and the sources of BuildKit (Debian $suite)"
-  debian_suite "$suite"
-  names=$(in_suite apt-cache showsrc docker.io docker-buildx |
-    sed -n 's/^Build-Depends[^:]*: //p' | tr , '\n' |
-    sed -n 's/^ *\(golang-[a-z0-9.+-]*\).*/\1/p' | sort -u)
-  # shellcheck disable=SC2086
-  fetch install -y -d --no-install-recommends golang-go golang-github-docker-docker-dev $names \
-    >/dev/null
-  mkdir -p "$tree.new"
-  for deb in "$work"/cache/archives/golang*.deb; do dpkg-deb -x "$deb" "$tree.new"; done
-  # Debian has one version of this package, under its first path.
-  ln -sfn . "$tree.new/usr/share/gocode/src/github.com/mitchellh/hashstructure/v2"
-  mv "$tree.new" "$tree"
-}
-[ -d "$tree" ] || unpack_sources
+fetch_buildkit
 
 binary=$root/$1.test
 if [ ! -x "$binary" ]; then
   say "compiling the tests of $tested"
-  GOROOT=$(echo "$tree"/usr/lib/go-*)
-  export GOROOT GOPATH="$tree/usr/share/gocode" GO111MODULE=off GOCACHE="$root/gocache"
-  export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-buildvcs=false
+  use_go
   (cd "$buildkit" && "$GOROOT/bin/go" test -c -o "$binary" "./$tested" &&
     "$GOROOT/bin/go" build -o "$root/path/buildctl" ./cmd/buildctl)
 fi

@@ -91,6 +91,7 @@ function pullCase(image: string, title: string, withStep: boolean): Case {
     places: withStep ? ['registry', 'token', 'latency'] : ['registry'],
     target: { floors: 1.2 },
     memoryGoal: 150,
+    ...(!withStep && { without: { BuildKit: 'it pulls only what a build needs' } }),
     prepare: () => {},
     before: async (context, engine, run) => {
       writeFileSync(

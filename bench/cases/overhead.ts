@@ -85,7 +85,7 @@ export const overheadCases: readonly Case[] = [
     images: [],
     target: 0.04,
     unavailable: whyNotRootless,
-    without: { Docker: AS_ROOT, buildah: AS_ROOT },
+    without: { BuildKit: 'measured as root only', Docker: AS_ROOT, buildah: AS_ROOT },
     prepare: () => {},
     before: async (context, _engine, run) => {
       if (run > 0) return;
