@@ -32,6 +32,8 @@ export interface BuildExtras {
    * an output fails, the error lists them as not done.
    */
   readonly leftover?: readonly string[] | undefined;
+  /** The response has the provenance of the build, with its steps (`max`) or without. */
+  readonly told?: 'min' | 'max' | undefined;
   /** Told of the ID of the log, before anything else happens. */
   readonly begun?: ((id: string) => void) | undefined;
   /** Told of each image whose documents are complete, with the number of its output. */
@@ -121,7 +123,7 @@ export async function build(
 
 async function runBuild(
   given: Omit<BuildContext, 'scope'>,
-  { leftover = [], driver, logged, assembled }: BuildExtras,
+  { leftover = [], driver, logged, assembled, told }: BuildExtras,
   log: BuildLog,
 ): Promise<{ readonly response: ExportResponse; readonly kept: KeptResult | undefined }> {
   const scope = new AsyncDisposableStack();
@@ -151,7 +153,13 @@ async function runBuild(
   const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
   const kept = images && (await keptWith(log, solved, images));
-  return { response: { ...solved.response, ...exported, ...cached }, kept };
+  const provenance = told && (await toldWith(solved, told));
+  return { response: { ...solved.response, ...exported, ...cached, ...provenance }, kept };
+}
+
+async function toldWith(solved: SolvedBuild, mode: 'min' | 'max'): Promise<ExportResponse> {
+  const { toldProvenance } = await import('./history/told-provenance.ts');
+  return await toldProvenance(solved, mode);
 }
 
 /** Solves a build, while registries are asked what its bases are if that is possible. */

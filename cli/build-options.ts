@@ -28,11 +28,19 @@ export interface BuildOptions {
   readonly explain: boolean;
   readonly iidFile: string | undefined;
   readonly metadataFile: string | undefined;
+  /** What else the metadata file tells. */
+  readonly metadata: MetadataExtras;
   /** `--on-error=shell` */
   readonly onError?: 'shell' | undefined;
   readonly outputOnError?: FailureOutput | undefined;
   /** `--call` or `--check`: print something about the Dockerfile instead of building it. */
   readonly call?: CallSpec | undefined;
+}
+
+/** BUILDX_METADATA_PROVENANCE and BUILDX_METADATA_WARNINGS. */
+export interface MetadataExtras {
+  readonly provenance?: 'min' | 'max' | undefined;
+  readonly warnings: boolean;
 }
 
 /** A directory or OCI layout on this machine. The path is as the user wrote it. */

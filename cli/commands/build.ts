@@ -28,6 +28,7 @@ import {
 import { dockerConfigPath } from '../registry-options.ts';
 import { printError, printWarnings } from '../report.ts';
 import { colorEnabled } from '../terminal/terminal-size.ts';
+import { wantedGitInfo } from '../wanted-git-info.ts';
 
 export function declareCommand(): Command {
   return declareWithRare();
@@ -42,8 +43,9 @@ export async function run(argv: readonly string[]): Promise<number> {
       dockerProxies(dockerConfigPath(process.env), process.env, given, warn),
   });
   if (!parsed) return 0;
-  const { options } = parsed;
-  const flagWarnings = warnAboutFlags(parsed.warnings, options.progress);
+  const gitWarnings: string[] = [];
+  const options = await withGit(parsed.options, (sentence) => gitWarnings.push(sentence));
+  const flagWarnings = warnAboutFlags([...parsed.warnings, ...gitWarnings], options.progress);
   if (options.call) return await runCall(options, options.call, flagWarnings);
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../result-files.ts')).checkResultFiles(options);
@@ -65,7 +67,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   for (const event of flagWarnings) progress(event);
   try {
     const response = await builds.build(progress, cancel.signal, failure);
-    await writeResultFiles(options, response);
+    await writeResultFiles(options, response, warnings);
     view.close('done');
     await printResult(options, response, warnings, summary);
     if (options.explain) await explain(events);
@@ -76,6 +78,17 @@ export async function run(argv: readonly string[]): Promise<number> {
     await printNextSteps(argv, error, options, failure, summary.logId);
     return code;
   }
+}
+
+/** Adds what the git repository of the context says, where somebody asks for it. */
+async function withGit(
+  options: BuildOptions,
+  warn: (sentence: string) => void,
+): Promise<BuildOptions> {
+  const wanted = options.call ? undefined : wantedGitInfo(options.request, process.env);
+  if (!wanted) return options;
+  const { withGitInfo } = await import('../git-info.ts');
+  return { ...options, request: withGitInfo(options, wanted, process.env, warn) };
 }
 
 /** Opens the builder elsewhere that the options name, or else the store of this host. */
@@ -89,7 +102,12 @@ async function openBuilds(options: BuildOptions, summary?: BuildSummary): Promis
     async build(progress, signal, failure) {
       const session = localSession(options, engine, signal, failure);
       const leftover = resultFiles(options);
-      const extras = { leftover, begun: summary?.begun, assembled: summary?.assembled };
+      const extras = {
+        leftover,
+        told: options.metadataFile === undefined ? undefined : options.metadata.provenance,
+        begun: summary?.begun,
+        assembled: summary?.assembled,
+      };
       return (await build(engine, request, session, progress, signal, extras)).response;
     },
     async call(call, progress, signal) {
@@ -236,18 +254,28 @@ function idOf(response: ExportResponse): unknown {
 
 /** Writes the image ID file and the metadata file, after all outputs are complete. */
 async function writeResultFiles(
-  { iidFile, metadataFile }: BuildOptions,
+  { iidFile, metadataFile, metadata }: BuildOptions,
   response: ExportResponse,
+  warnings: readonly WarningEvent[],
 ): Promise<void> {
   if (iidFile === undefined && metadataFile === undefined) return;
   const { writeIidFile, writeMetadataFile } = await import('../result-files.ts');
   const id = idOf(response);
   if (iidFile !== undefined && id !== undefined) await writeIidFile(iidFile, String(id));
+  const told = metadata.warnings && metadataFile ? await toldWarnings(warnings) : {};
   if (metadataFile !== undefined)
     await writeMetadataFile(
       metadataFile,
-      `${JSON.stringify(redactData(sorted(response)), null, 2)}\n`,
+      `${JSON.stringify(redactData(sorted({ ...response, ...told })), null, 2)}\n`,
     );
+}
+
+/** Warnings for the metadata file, as buildx has them there. */
+async function toldWarnings(warnings: readonly WarningEvent[]): Promise<ExportResponse> {
+  const { warningDocument } = await import('../progress/rawjson.ts');
+  return {
+    'buildx.build.warnings': warnings.map(warningDocument),
+  };
 }
 
 async function printResult(

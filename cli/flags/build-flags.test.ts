@@ -493,9 +493,6 @@ const WITHOUT_EFFECT: readonly (readonly [string, string, readonly string[]])[] 
   ['BUILDX_BUILDER', 'other', []],
   ['DOCKER_BUILDKIT', '0', []],
   ['DOCKER_CONTENT_TRUST', '1', []],
-  ['BUILDX_GIT_LABELS', 'full', []],
-  ['BUILDX_METADATA_WARNINGS', '1', []],
-  ['BUILDX_METADATA_PROVENANCE', 'max', ['--metadata-file', 'm']],
 ];
 
 for (const [name, value, flags] of WITHOUT_EFFECT) {

@@ -6,7 +6,8 @@ import { type BuildRequest, buildRequest } from '../../builder/request.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
 import { parseArguments } from '../arguments.ts';
-import type { BuildOptions } from '../build-options.ts';
+import { booleanVariable } from '../boolean-variable.ts';
+import type { BuildOptions, MetadataExtras } from '../build-options.ts';
 import { builderAddress } from '../builder-address.ts';
 import { atFlag, flagError } from '../flag-error.ts';
 import { booleanValue } from '../flagwords.ts';
@@ -104,6 +105,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     explain: has('explain') && !builder,
     iidFile: text('iidfile'),
     metadataFile: text('metadataFile'),
+    metadata: metadataExtras(host.env, warn),
     onError: onError(text('onError')),
     outputOnError: parseFailureOutput(text('outputOnError')),
     call: callOf(has('check'), parseCall(text('call') ?? '')),
@@ -234,6 +236,17 @@ function ignoreFile(
     '--ignorefile needs a directory as the context',
     'leave it out: an archive and a repository contain only what is meant',
   );
+}
+
+/** An unknown value is told, and means the default, as with buildx. */
+function metadataExtras(env: Host['env'], warn: (sentence: string) => void): MetadataExtras {
+  const mode = env['BUILDX_METADATA_PROVENANCE']?.toLowerCase() ?? '';
+  if (!/^(?:|min|max|disabled|false|f|0)$/.test(mode))
+    warn(`BUILDX_METADATA_PROVENANCE=${mode} has no effect: write min, max or disabled`);
+  return {
+    provenance: mode === 'min' || mode === 'max' ? mode : undefined,
+    warnings: booleanVariable(env['BUILDX_METADATA_WARNINGS']) === true,
+  };
 }
 
 function tlsVerify(value: string | undefined): boolean {

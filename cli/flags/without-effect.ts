@@ -14,7 +14,7 @@ export function warningsWithoutEffect(
   outputs: readonly OutputSpec[],
   elsewhere?: BuilderAddress | undefined,
 ): readonly string[] {
-  if (elsewhere) return warningsElsewhere(flags, outputs, elsewhere);
+  if (elsewhere) return warningsElsewhere(flags, env, outputs, elsewhere);
   const builder = (flags['builder'] as string | undefined) || env['BUILDX_BUILDER'] || 'default';
   const source = flags['builder'] ? '--builder' : 'BUILDX_BUILDER';
   const callFlag =
@@ -66,22 +66,6 @@ export function warningsWithoutEffect(
       isTrue(env['DOCKER_CONTENT_TRUST']),
       'DOCKER_CONTENT_TRUST has no effect: Kiln does not verify image signatures',
     ],
-    [
-      !!env['BUILDX_GIT_LABELS'] && !isFalse(env['BUILDX_GIT_LABELS']),
-      'BUILDX_GIT_LABELS has no effect: set labels with --label',
-    ],
-    [
-      isTrue(env['BUILDX_METADATA_WARNINGS']),
-      'BUILDX_METADATA_WARNINGS has no effect: warnings are printed, not written ' +
-        'to the metadata file',
-    ],
-    [
-      !!env['BUILDX_METADATA_PROVENANCE'] &&
-        flags['metadataFile'] !== undefined &&
-        env['BUILDX_METADATA_PROVENANCE'] !== 'disabled',
-      'BUILDX_METADATA_PROVENANCE has no effect: --provenance adds provenance to the image, ' +
-        'not to the metadata file',
-    ],
   ];
   return warnings.flatMap(([applies, sentence]) => (applies ? [sentence] : []));
 }
@@ -107,6 +91,7 @@ const NOT_SENT = [
 /** The same for a build that is sent to a builder elsewhere. */
 function warningsElsewhere(
   flags: Readonly<Record<string, unknown>>,
+  env: Readonly<Record<string, string | undefined>>,
   outputs: readonly OutputSpec[],
   { address }: BuilderAddress,
 ): readonly string[] {
@@ -119,6 +104,10 @@ function warningsElsewhere(
     ...(pullFlag(flags['pull'] as string | undefined).lookUps === 'ask'
       ? []
       : [`--pull=${flags['pull']} has no effect: it cannot be sent to ${address}`]),
+    ...(/^(?:min|max)$/i.test(env['BUILDX_METADATA_PROVENANCE'] ?? '') &&
+    flags['metadataFile'] !== undefined
+      ? [`BUILDX_METADATA_PROVENANCE has no effect: ${address} is not asked for it`]
+      : []),
     ...(outputs.length === 0 && !isCall && !isCacheOnly
       ? [
           'no output is given: the result stays in the cache of the builder, without a name; ' +

@@ -1,4 +1,4 @@
-import type { ProgressEvent } from '../../base/progress.ts';
+import type { ProgressEvent, WarningEvent } from '../../base/progress.ts';
 import type { Output, ProgressView } from './view.ts';
 
 /**
@@ -72,27 +72,26 @@ export function toSolveStatus(event: ProgressEvent): unknown {
         ],
       };
     case 'warning':
-      return {
-        warnings: [
-          {
-            ...(event.vertex && { vertex: event.vertex }),
-            level: 1,
-            short: Buffer.from(event.short).toString('base64'),
-            detail: event.detail.map((line) => Buffer.from(line).toString('base64')),
-            ...(event.url && { url: event.url }),
-            // As in buildx, each warning contains the whole file, so that a reader needs no other
-            // line.
-            ...(event.source && {
-              sourceInfo: {
-                filename: event.source.name,
-                data: Buffer.from(event.source.text).toString('base64'),
-              },
-              range: [
-                { start: { line: event.source.startLine }, end: { line: event.source.endLine } },
-              ],
-            }),
-          },
-        ],
-      };
+      return { warnings: [warningDocument(event)] };
   }
+}
+
+/** Converts a warning to BuildKit's VertexWarning. */
+export function warningDocument(event: WarningEvent): object {
+  return {
+    ...(event.vertex && { vertex: event.vertex }),
+    level: 1,
+    short: Buffer.from(event.short).toString('base64'),
+    detail: event.detail.map((line) => Buffer.from(line).toString('base64')),
+    ...(event.url && { url: event.url }),
+    // As in buildx, each warning contains the whole file, so that a reader needs no other
+    // line.
+    ...(event.source && {
+      sourceInfo: {
+        filename: event.source.name,
+        data: Buffer.from(event.source.text).toString('base64'),
+      },
+      range: [{ start: { line: event.source.startLine }, end: { line: event.source.endLine } }],
+    }),
+  };
 }

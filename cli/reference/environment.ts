@@ -63,6 +63,30 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
           'for registries that refuse manifests with a subject.',
       },
       {
+        names: ['BUILDX_GIT_LABELS'],
+        text:
+          'If `1` or `full`, images get labels with the commit and the remote of the git ' +
+          'repository that the context is in, and with the path of the Dockerfile in it.',
+      },
+      {
+        names: ['BUILDX_GIT_INFO'],
+        text: 'If `0`, provenance does not tell the commit and the remote of that repository.',
+      },
+      {
+        names: ['BUILDX_GIT_CHECK_DIRTY'],
+        text: 'If `1`, the commit ends in `-dirty` when files differ from it.',
+      },
+      {
+        names: ['BUILDX_METADATA_PROVENANCE'],
+        text:
+          'If `min` or `max`, the file of `--metadata-file` has the provenance of the build, ' +
+          'without or with its steps. Default: it has none.',
+      },
+      {
+        names: ['BUILDX_METADATA_WARNINGS'],
+        text: 'If `1`, the file of `--metadata-file` has the warnings of the build.',
+      },
+      {
         names: ['EXPERIMENTAL_BUILDKIT_SOURCE_POLICY'],
         text:
           'A JSON file with a source policy. It says which images, repositories, files and ' +
@@ -148,15 +172,6 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
     variables: [
       { names: ['DOCKER_BUILDKIT'], text: "Kiln does not have docker's legacy builder (`0`)." },
       { names: ['DOCKER_CONTENT_TRUST'], text: 'Kiln does not verify image signatures.' },
-      { names: ['BUILDX_GIT_LABELS'], text: 'Set labels with `--label`.' },
-      {
-        names: ['BUILDX_METADATA_WARNINGS'],
-        text: 'Warnings are printed, not written to the metadata file.',
-      },
-      {
-        names: ['BUILDX_METADATA_PROVENANCE'],
-        text: 'The metadata file contains no provenance. Use `--provenance`.',
-      },
     ],
   },
   {
