@@ -130,6 +130,34 @@ test('over TLS, buildx builds with a certificate of the CA, and not without', as
     assert.match((await serve.buildx(['inspect', name])).stdout, new RegExp(`Status: +${status}`));
 });
 
+test("over TLS, Docker's client builds with a certificate of the CA, and not without", async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig } = serve;
+  const tls = await certificates(rig);
+  const port = await freePort();
+  const address = `tcp://127.0.0.1:${port}`;
+  const refused = await rig.kiln(['serve', '--docker', 'tcp://0.0.0.0:0'], { expect: 2 });
+  assert.match(refused.stderr, /every host that reaches tcp:\/\/0\.0\.0\.0:0 could run programs/);
+  await using _daemon = await new Daemon(rig, [
+    `--addr=unix://${rig.path('other.sock')}`,
+    `--docker=${address}`,
+    `--tlscert=${tls.path('server.pem')}`,
+    `--tlskey=${tls.path('server.key')}`,
+    `--tlscacert=${tls.path('ca.pem')}`,
+  ]).listening();
+  const context = rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo built\n' });
+  const docker = (certificate: readonly string[], expect: number) => {
+    const trust = ['--tlsverify', '--tlscacert', tls.path('ca.pem'), ...certificate];
+    return serve.docker(['-H', address, ...trust, 'build', '-t', 'app', context], {
+      env: { BUILDX_BUILDER: '', DOCKER_HOST: '', DOCKER_BUILDKIT: '0' },
+      expect,
+    });
+  };
+  const own = ['--tlscert', tls.path('client.pem'), '--tlskey', tls.path('client.key')];
+  assert.match((await docker(own, 0)).stdout, /^Successfully tagged app:latest$/m);
+  await docker([], 1);
+});
+
 /** Opens a socket and starts a command with it, as systemd does. */
 const PASS_SOCKET = `
 import os, socket, sys

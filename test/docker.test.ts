@@ -120,7 +120,16 @@ test('docker pull and push, with the login of the request', async () => {
   await rig.docker(`push ${one}`);
   const made = await rig.docker(`manifest create --insecure ${registry.host}/team/list:1 ${one}`);
   assert.match(made.stdout, 'Created manifest list');
-  await rig.docker(`manifest push --insecure ${registry.host}/team/list:1`);
+  const list = `${registry.host}/team/list:1`;
+  await rig.docker(`manifest annotate --arch arm64 --variant v8 ${list} ${one}`);
+  await rig.docker(`manifest push --insecure ${list}`);
+  const { manifests } = JSON.parse(
+    (await rig.docker(`manifest inspect --insecure ${list}`)).stdout,
+  );
+  assert.equal(
+    manifests.map(({ platform }: { platform: object }) => platform),
+    [{ architecture: 'arm64', os: 'linux', variant: 'v8' }],
+  );
   const refused = await rig.docker(`pull ${registry.host}/team/none:1`, { expect: 1 });
   assert.match(refused.stderr, 'KILN_IMAGE_NOT_FOUND');
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
-import { cat, ROOT, run } from './rig.ts';
+import { cat, KILN, ROOT, run } from './rig.ts';
 import { DOCKER, ServeRig } from './serve-rig.ts';
 
 /** The shell blocks of a page, below `heading` when one is given, as one script. */
@@ -57,6 +57,43 @@ ${script}
     const worker = `${registry.host}/services/worker`;
     await rig.kiln(['pull', '-q', worker], { expect: 0 });
     assert.match(await cat(rig, worker, '/srv/app/work.sh'), 'sleep 60');
+  });
+
+if (!missing && isRoot)
+  test("the commands of the page on Docker's socket work as they are written", async () => {
+    await using registry = await startRegistry();
+    await using serve = await ServeRig.create('busybox');
+    const { rig } = serve;
+    await serve.end();
+    const script = blocks('docs/docker-socket.md', 'Start it');
+    assert.match(script, /^kiln serve --docker .*^DOCKER_BUILDKIT=0 docker build /ms);
+    rig.write('run', {
+      'script.sh': `
+set -eu
+mount -t tmpfs tmpfs /run
+trap 'kill %1; wait' EXIT
+${script
+  .replaceAll('127.0.0.1:5000', registry.host)
+  .replace(/^export .*$/m, '$&\nwhile [ ! -S /run/kiln/docker.sock ]; do sleep 0.05; done')}
+`,
+      Dockerfile: 'FROM busybox\nRUN echo built > /x\n',
+      'compose.yaml': 'services:\n  one:\n    build: .\n    image: composed\n',
+    });
+    symlinkSync(DOCKER, rig.path('run/docker'));
+    symlinkSync(KILN, rig.path('run/kiln'));
+    await run(['unshare', '--mount', 'bash', 'script.sh'], {
+      cwd: rig.path('run'),
+      expect: 0,
+      env: {
+        ...serve.clientEnv,
+        BUILDX_BUILDER: '',
+        KILN_ROOT: rig.store,
+        PATH: `${rig.path('run')}:${process.env['PATH']}`,
+      },
+    });
+    for (const name of ['app', 'composed', `${registry.host}/app`])
+      assert.is(await cat(rig, name, '/x'), 'built\n');
+    await rig.kiln(['pull', '-q', `${registry.host}/app`], { expect: 0 });
   });
 
 /** The calls of `docker buildx` and `docker compose` in the shell blocks of all pages. */
