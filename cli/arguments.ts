@@ -230,7 +230,7 @@ export function fieldMap(
  * are powers of 1024. Throws KILN_FLAG_VALUE, naming `flag`.
  */
 export function parseBytes(text: string, flag: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
+  const match = /^(\d+\.?\d*|\.\d+)\s*([kmgtp]?)(?:i?b)?$/i.exec(text.trim());
   const power = ' kmgtp'.indexOf((match?.[2] ?? '').toLowerCase() || ' ');
   const size = Math.floor(Number(match?.[1]) * 1024 ** power);
   if (Number.isSafeInteger(size)) return size;

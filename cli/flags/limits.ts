@@ -1,6 +1,7 @@
 import { hasLimits, type ResourceLimits } from '../../executor/limits.ts';
 import { type Command, collect, Option, parseBytes } from '../arguments.ts';
 import { flagError } from '../flag-error.ts';
+import { goInteger } from './go-integer.ts';
 import { resourceTexts } from './resources.ts';
 
 /** The default of `--cpu-period` in microseconds, as in the kernel. */
@@ -131,13 +132,14 @@ function parseQuota(text: string): number {
 const LEAST_QUOTA = 1000;
 
 function whole(text: string, flag: string, least: number): number {
-  if (!/^-?\d{1,15}$/.test(text) || Number(text) < least)
+  const number = goInteger(text);
+  if (number === undefined || number < least)
     throw flagError(
       flag,
       `${JSON.stringify(text)} is not a valid value of ${flag}`,
       `write a whole number of at least ${least}`,
     );
-  return Number(text);
+  return number;
 }
 
 function list(text: string, flag: string): string {

@@ -5,6 +5,7 @@ import { hostPlatform } from '../../registry/platforms.ts';
 import { flagError } from '../flag-error.ts';
 import { booleanValue } from '../flagwords.ts';
 import type { RawFlags } from './given-flags.ts';
+import { goInteger } from './go-integer.ts';
 import { checkFixed } from './podman-fixed.ts';
 
 /** A command line with flags of podman, as `kiln build` reads it. */
@@ -82,9 +83,10 @@ function parallelism(given: RawFlags, text: Text): RawFlags {
   const jobs = text('--jobs');
   if (jobs === undefined) return {};
   if (given['maxParallelism'] !== undefined) throw both('--jobs', '--max-parallelism');
-  if (!/^\d{1,9}$/.test(jobs))
+  const count = goInteger(jobs);
+  if (count === undefined || count < 0)
     throw flagError('--jobs', `${JSON.stringify(jobs)} is not a number of steps`);
-  return Number(jobs) === 0 ? {} : { maxParallelism: jobs };
+  return count === 0 ? {} : { maxParallelism: String(count) };
 }
 
 /** `--os`, `--arch` and `--variant` are the parts of one platform. */

@@ -1,6 +1,6 @@
 import type { BuildRequest } from '../../builder/request.ts';
 import { checkDeviceName } from '../../executor/cdi/device-name.ts';
-import { type Command, collect, parseBytes, suggestValues } from '../arguments.ts';
+import { type Command, collect, parseBytes, splitCsv, suggestValues } from '../arguments.ts';
 import { atFlag, flagError } from '../flag-error.ts';
 import { ENTITLEMENTS, FS_READ, LOCAL_DELETE, parseEntitlement } from './entitlement.ts';
 import type { GivenFlags } from './given-flags.ts';
@@ -59,7 +59,9 @@ export function parseStepFlags(
 ): Partial<BuildRequest> {
   return {
     network: parseNetwork(text('network')),
-    extraHosts: list('addHost').map((spec) => parseExtraHost(spec)),
+    extraHosts: list('addHost').flatMap((specs) =>
+      splitCsv(specs, '--add-host').map((spec) => parseExtraHost(spec)),
+    ),
     shmSize: text('shmSize') === undefined ? 0 : parseBytes(text('shmSize') ?? '', '--shm-size'),
     ulimits: parseUlimits(list('ulimit'), warn),
     cgroupParent: text('cgroupParent') ?? '',

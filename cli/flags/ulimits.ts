@@ -4,15 +4,16 @@ import { isUlimit } from '../../executor/rlimits.ts';
 import { flagError } from '../flag-error.ts';
 
 /**
- * Parses the values of `--ulimit`. Of two values for the same limit the last one is used, as docker
- * does, with a warning. Throws KILN_FLAG_VALUE.
+ * Parses the values of `--ulimit`: one limit each, or several with commas as podman has them. Of
+ * two values for the same limit the last one is used, as docker does, with a warning. Throws
+ * KILN_FLAG_VALUE.
  */
 export function parseUlimits(
   specs: readonly string[],
   warn: (sentence: string) => void,
 ): BuildRequest['ulimits'] {
   const limits = new Map<string, BuildRequest['ulimits'][number]>();
-  for (const limit of specs.map(parseUlimit)) {
+  for (const limit of specs.flatMap((spec) => spec.split(',')).map(parseUlimit)) {
     const earlier = limits.get(limit.name);
     if (earlier && (earlier.soft !== limit.soft || earlier.hard !== limit.hard))
       warn(`--ulimit ${limit.name} is given more than once: the last value is used`);
