@@ -121,6 +121,11 @@ export interface EngineOptions extends EngineSettings {
   /** Gets a sentence for each fault of the store that was found and repaired. */
   readonly warn: (sentence: string) => void;
   /**
+   * True when the process ends right after the engine is disposed. The index is then left as it is
+   * after a crash, because closing it would wait for the disk.
+   */
+  readonly endsProcess?: boolean | undefined;
+  /**
    * Waits until a part is closed. May throw when that takes too long. `what` is the name of the
    * part.
    */
@@ -135,6 +140,7 @@ export function openEngine(options: EngineOptions): Engine {
     threads,
     beforeThreads,
     warn,
+    endsProcess = false,
     closing = async (_what, closed) => await closed,
     ...settings
   } = options;
@@ -176,7 +182,8 @@ export function openEngine(options: EngineOptions): Engine {
       await closing('what builds share', scope.disposeAsync());
       await closing('the worker threads', pool[Symbol.asyncDispose]());
       await closing('the store', services.snapshotter[Symbol.asyncDispose]());
-      store.close();
+      if (endsProcess) await store.leave();
+      else store.close();
     },
   };
   return engine;

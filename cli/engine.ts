@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import { type Engine, type EngineSettings, openEngine } from '../builder/engine.ts';
+import { type Engine, type EngineOptions, openEngine } from '../builder/engine.ts';
 import { proxySettings } from '../registry/proxy.ts';
 import { shareArena } from '../snapshotter/sys/arenas.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
@@ -23,7 +23,7 @@ import { VERSION } from './version.ts';
  * caller disposes it.
  */
 export function openLocalEngine(
-  more: Pick<EngineSettings, 'provenanceEnv'> = {},
+  more: Pick<EngineOptions, 'provenanceEnv' | 'endsProcess'> = {},
   tlsVerify = true,
 ): Engine {
   const { env } = process;

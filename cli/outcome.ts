@@ -65,6 +65,8 @@ function succeed(): void {
 function setOutcome(code: number): void {
   known = true;
   process.exitCode = code;
+  // Without this, Node would take its heap apart, and close what the process leaves open.
+  process.on('exit', () => process.exit());
   setTimeout(() => {
     stderr.write('ERROR: something that kiln opened is still open after its work was done\n');
     process.exit(code || SOFTWARE);

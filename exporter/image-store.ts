@@ -37,7 +37,7 @@ export function imageStoreExporter(
         const image = packed
           ? await packedImage(services, options, targets, context, ociTypes, report)
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });
-        putDocuments(services.content, image);
+        await putDocuments(services.content, image);
         // An image without a name is stored under its digest, so that its ID can be used to run and
         // inspect it.
         const named = storedNames(options.names, image.target.digest, spec);
@@ -81,6 +81,6 @@ export function nameImage(
  * Configs are stored before manifests, and manifests before the index, so that every stored
  * document has everything it names.
  */
-export function putDocuments(content: ContentStore, image: AssembledImage): void {
-  for (const text of image.documents.values()) content.put(Buffer.from(text));
+export async function putDocuments(content: ContentStore, image: AssembledImage): Promise<void> {
+  await content.putAll([...image.documents.values()].map((text) => Buffer.from(text)));
 }

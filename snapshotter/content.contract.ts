@@ -50,6 +50,14 @@ function blobTests(test: Test): void {
     assert.equal([...content.list()], []);
   });
 
+  test('small blobs that are stored together are all there', async ({ content }) => {
+    const texts = ['one', 'two', '', 'one'];
+    await content.putAll(texts.map((text) => Buffer.from(text)));
+    for (const text of texts) assert.is(content.read(digestOf(Buffer.from(text))).toString(), text);
+    await content.putAll([Buffer.from('two'), Buffer.from('three')]);
+    assert.is([...content.list()].length, 4);
+  });
+
   test('an absent blob is reported as such', ({ content }) => {
     const digest = digestOf('nothing');
     assert.is(content.size(digest), undefined);

@@ -33,6 +33,11 @@ export interface ContentStore {
   /** Stores small bytes at once and returns their digest. */
   put(bytes: Uint8Array): Digest;
   /**
+   * Stores small blobs, which become visible in this order, and waits for the disk once for all of
+   * them.
+   */
+  putAll(all: readonly Uint8Array[]): Promise<void>;
+  /**
    * Opens a writer for a stream whose digest is not known. Disposing it without commit removes the
    * temporary file.
    */

@@ -316,7 +316,10 @@ test('an index that is empty, cut or garbage costs cache, but all commands work'
     // Each kind of damage is met by two of the commands, in turn.
     for (const first of [commands[at % 6]!, commands[(at + 5) % 6]!]) {
       await restore(rig);
-      for (const file of globSync(`${index}-*`)) rmSync(file);
+      // Builds leave rows in the log of the index, which would hide the damage.
+      const db = new DatabaseSync(index);
+      db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      db.close();
       damage();
       const { code, stderr } = await rig.kiln(first);
       assert.is(code, 0, `${what}, ${first.join(' ')}: ${stderr}`);

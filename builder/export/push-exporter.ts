@@ -114,7 +114,7 @@ export function pushExporter(
           report,
           ahead,
         );
-        putDocuments(engine.content, image);
+        await putDocuments(engine.content, image);
         if (store) {
           const naming = { canonical, byDigest };
           nameImage(engine.images, storedNames(options.names, image.target.digest, naming), image);

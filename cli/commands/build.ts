@@ -96,7 +96,7 @@ async function openBuilds(options: BuildOptions, summary?: BuildSummary): Promis
   const { builder } = options;
   if (builder)
     return await (await import('../builds-elsewhere.ts')).buildsElsewhere(options, builder);
-  const engine = openLocalEngine({}, options.tlsVerify);
+  const engine = openLocalEngine({ endsProcess: true }, options.tlsVerify);
   const { request } = options;
   return {
     async build(progress, signal, failure) {

@@ -72,6 +72,9 @@ export function memoryContent(): MemoryContent {
       blobs.set(digest, Buffer.from(bytes));
       return digest;
     },
+    async putAll(all) {
+      for (const bytes of all) blobs.set(digestOf(bytes), Buffer.from(bytes));
+    },
     writer,
     remove: (digest) => void blobs.delete(digest),
     list: () => [...blobs].map(([digest, bytes]) => ({ digest, size: bytes.length })),

@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,6 +21,7 @@ import { raiseGate } from '../store/leases.ts';
 import { bootId, thisOwner } from '../store/owner.ts';
 import { openStore, type Store } from '../store/root.ts';
 import { LayerTable } from './layers.ts';
+import { writeBack } from './write-back.ts';
 
 const test = suite<{ root: string; store: Store; table: LayerTable }>('layer table');
 test.before.each((context) => {
@@ -199,6 +201,27 @@ test('layers made before the last write-back are trusted after a reboot', ({
   const next = new LayerTable(store);
   assert.is(next.missing([before]), undefined);
   assert.equal(next.unsettled(), []);
+});
+
+test('a long log of the index is written back with the layers, a short one stays', async ({
+  root,
+  store,
+}) => {
+  const log = join(root, 'kiln.db-wal');
+  // To wait for a write-back keeps no process alive.
+  using alive = new DisposableStack();
+  alive.adopt(
+    setInterval(() => {}, 1000),
+    clearInterval,
+  );
+  store.db.exec('CREATE TABLE kept (text TEXT)');
+  await writeBack(root);
+  assert.ok(statSync(log).size > 0);
+  store.db.run('INSERT INTO kept (text) VALUES (?)', 'x'.repeat(3 << 20));
+  assert.ok(statSync(log).size > 2 << 20);
+  await writeBack(root);
+  assert.is(statSync(log).size, 0);
+  assert.is(store.db.get<{ n: number }>('SELECT length(text) AS n FROM kept')?.n, 3 << 20);
 });
 
 test('settled layers of an earlier boot survive the loss of the database', ({

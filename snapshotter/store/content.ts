@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { bytesMismatch, contentMismatch } from '../../base/content-mismatch.ts';
+import { datasync } from '../../base/datasync.ts';
 import { asDigest, type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
@@ -122,14 +123,32 @@ class BlobDirectory implements ContentStore {
 
   put(bytes: Uint8Array): Digest {
     const digest = digestOf(bytes);
-    if (this.size(digest) === bytes.byteLength && readFileSync(this.#file(digest)).equals(bytes))
-      return digest;
+    if (this.#has(digest, bytes)) return digest;
     using writer = this.writer();
     writer.write(bytes);
     return writer.commit({ digest }).digest;
   }
 
-  writer(): BlobWriter {
+  async putAll(all: readonly Uint8Array[]): Promise<void> {
+    using scope = new DisposableStack();
+    const writers = all
+      .filter((bytes) => !this.#has(digestOf(bytes), bytes))
+      .map((bytes) => {
+        const writer = scope.use(this.writer());
+        writer.write(bytes);
+        return writer;
+      });
+    // One commit of the file system's journal (5 to 20 ms) for all of them.
+    const synced = await Promise.allSettled(writers.map((writer) => writer.sync()));
+    for (const result of synced) if (result.status === 'rejected') throw result.reason;
+    for (const writer of writers) writer.commit();
+  }
+
+  #has(digest: Digest, bytes: Uint8Array): boolean {
+    return this.size(digest) === bytes.byteLength && readFileSync(this.#file(digest)).equals(bytes);
+  }
+
+  writer(): FileWriter {
     return new FileWriter(this.#store.scratchPath('blob'), (path, digest) =>
       this.#store.lease.claim([blobHold(digest)], 'restore', () =>
         putOwn(path, this.#file(digest)),
@@ -190,6 +209,7 @@ class FileWriter implements BlobWriter {
   readonly #hash: Hash = createHash('sha256');
   #fd: number | undefined;
   #size = 0;
+  #isSynced = false;
   #done = false;
 
   constructor(path: string, move: (path: string, digest: Digest) => void) {
@@ -208,6 +228,20 @@ class FileWriter implements BlobWriter {
     });
     this.#hash.update(bytes);
     this.#size += bytes.byteLength;
+    this.#isSynced = false;
+  }
+
+  /** Waits on a thread of the libuv pool until the bytes so far are on disk. */
+  async sync(): Promise<void> {
+    if (this.#fd === undefined) return;
+    try {
+      await datasync(this.#fd);
+    } catch (error) {
+      guarded(this.path, () => {
+        throw error;
+      });
+    }
+    this.#isSynced = true;
   }
 
   commit(expected: { digest?: Digest; size?: number } = {}): { digest: Digest; size: number } {
@@ -228,7 +262,7 @@ class FileWriter implements BlobWriter {
         },
       );
     }
-    guarded(this.path, () => fdatasyncSync(this.#fd as number));
+    if (!this.#isSynced) guarded(this.path, () => fdatasyncSync(this.#fd as number));
     this.#close();
     this.adopt(digest);
     return { digest, size };

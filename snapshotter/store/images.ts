@@ -94,6 +94,7 @@ class ImageTable implements MirroredImages {
       // Once for all names: it takes as long as the store has names, and a sync of the disk.
       this.#writeMirror();
     });
+    this.#store.db.syncSoon();
   }
 
   #isReplaced({ created }: StoredImage, origin: string | undefined): boolean {
@@ -103,11 +104,13 @@ class ImageTable implements MirroredImages {
   }
 
   remove(name: string): boolean {
-    return this.#store.db.transaction(() => {
+    const wasRemoved = this.#store.db.transaction(() => {
       const removed = this.#store.db.run('DELETE FROM images WHERE name = ?', name) > 0;
       if (removed) this.#writeMirror();
       return removed;
     });
+    if (wasRemoved) this.#store.db.syncSoon();
+    return wasRemoved;
   }
 
   /** Fills an empty table from the mirror. A table with rows takes precedence. */

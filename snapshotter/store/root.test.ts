@@ -48,6 +48,20 @@ test('a store is created on first use, for its owner only, and opens again', ({ 
   store.close();
 });
 
+test('what a process left without closing is there for the next one', async ({ dir }) => {
+  const left = openStore(dir);
+  left.db.exec('CREATE TABLE kept (text TEXT)');
+  left.db.run('INSERT INTO kept (text) VALUES (?)', 'x');
+  left.db.syncSoon();
+  await left.leave();
+  assert.ok(statSync(join(dir, 'kiln.db-wal')).size > 0);
+  const store = openStore(dir);
+  assert.equal(store.warnings, []);
+  assert.is(store.db.get<{ text: string }>('SELECT text FROM kept')?.text, 'x');
+  store.close();
+  left.db.close();
+});
+
 test('an empty mount point becomes a store', ({ dir }) => {
   mkdirSync(join(dir, 'lost+found'));
   openStore(dir).close();

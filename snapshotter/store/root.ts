@@ -90,6 +90,8 @@ export interface Store extends Disposable {
   scratch(label: string): ScratchDir;
   /** Closes the database and removes this process's scratch space. */
   close(): void;
+  /** The same, for a process that ends right after: see `Database.leave`. */
+  leave(): Promise<void>;
 }
 
 /**
@@ -271,9 +273,18 @@ class OpenStore implements Store {
   }
 
   close(): void {
+    this.#rest();
+    this.db.close();
+  }
+
+  async leave(): Promise<void> {
+    this.#rest();
+    await this.db.leave();
+  }
+
+  #rest(): void {
     this.#scratch.clear();
     this.lease.close();
-    this.db.close();
   }
 
   [Symbol.dispose](): void {
