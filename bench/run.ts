@@ -58,6 +58,15 @@ const SERVED: ReadonlySet<string> = new Set([
   'copy-unchanged',
 ]);
 
+/** The cases that `docker build` does by Kiln's socket, too. */
+const BY_SOCKET: ReadonlySet<string> = new Set([
+  'run-true-10-cold',
+  'run-true-10-cached',
+  'copy-one-changed',
+  'copy-unchanged',
+  'pull-and-run',
+]);
+
 const { values } = parseArgs({
   options: {
     peer: { type: 'string', multiple: true, default: [] },
@@ -109,14 +118,9 @@ const buildkit = peers.get('buildkit');
 
 /** The rows of SERVED with one buildx: against `kiln serve`, buildkitd and Docker's daemon. */
 async function measureServed({ prefix, engine }: Peer): Promise<string> {
-  const cases = CASES.filter(({ name }) => SERVED.has(name)).map(
-    ({ target: _, floor: __, ...test }): Case => ({
-      ...test,
-      places: [registry ? 'registry' : 'local'],
-    }),
-  );
-  const wanted = selected(cases);
-  if (wanted.length === 0) return '';
+  const wanted = servedCases(SERVED);
+  const bySocket = registry ? servedCases(BY_SOCKET) : [];
+  if (wanted.length === 0 && bySocket.length === 0) return '';
   const client = { prefix, seenAt: values['client-root'] };
   await using ours = mountStore(join(workspace, 'served'));
   await using server = await served(client, ours.path, join(workspace, 'serve.sock'));
@@ -125,10 +129,32 @@ async function measureServed({ prefix, engine }: Peer): Promise<string> {
   const servers = [server, ...(daemon ? [daemon] : []), engine];
   const rows = await session.measure(wanted, servers);
   const theirs = servers.slice(1).map(({ name }) => name);
-  return section('The same `docker buildx build` against `kiln serve` and other servers', [
-    table(rows, [server.name, ...theirs], server.name),
-    theirs.map((name) => meanOf(rows, server.name, name)).join('\n'),
-  ]);
+  const { docker: socketEngine } = server;
+  const others = await session.measure(bySocket, [socketEngine, engine]);
+  return [
+    section('The same `docker buildx build` against `kiln serve` and other servers', [
+      table(rows, [server.name, ...theirs], server.name),
+      theirs.map((name) => meanOf(rows, server.name, name)).join('\n'),
+    ]),
+    section("The same `docker build` against Kiln's socket and Docker's engine", [
+      table(others, [socketEngine.name, engine.name], socketEngine.name),
+      meanOf(others, socketEngine.name, engine.name),
+    ]),
+  ]
+    .filter(Boolean)
+    .join('\n');
+}
+
+/** The cases of these names, with their base in a registry if there is one. */
+function servedCases(names: ReadonlySet<string>): readonly Case[] {
+  return selected(
+    CASES.filter(({ name }) => names.has(name)).map(
+      ({ target: _, floor: __, ...test }): Case => ({
+        ...test,
+        places: [registry ? 'registry' : 'local'],
+      }),
+    ),
+  );
 }
 
 function section(title: string, parts: readonly string[]): string {

@@ -45,24 +45,53 @@ export async function driven(name: string, client: Client, socket: string): Prom
   };
 }
 
+/** `docker build` against the unix socket `socket` of Docker's API. */
+function bySocket(client: Client, socket: string): Engine {
+  const docker = [...client.prefix, '-H', `unix://${client.seenAt}${socket}`];
+  return {
+    name: "Kiln's socket",
+    build: (directory) =>
+      timed([...docker, 'build', '--provenance=false', '--quiet', '-t', 'bench', '.'], directory),
+    load: buildsOnly,
+    async forget(directory, names) {
+      for (const name of ['bench', ...names])
+        await timed([...docker, 'image', 'rm', '--force', name], directory).catch(() => {});
+      await timed([...docker, 'builder', 'prune', '--all', '--force'], directory);
+    },
+    forgetSteps: buildsOnly,
+    pull: buildsOnly,
+    version: buildsOnly,
+    check: buildsOnly,
+  };
+}
+
+/** A server of both APIs. */
+export interface ServedBoth extends Served {
+  /** `docker build` against its socket of Docker's API. */
+  readonly docker: Engine;
+}
+
 /**
  * Starts `kiln serve` with the store in `store`. The client does not see what is mounted later:
- * `socket` is outside of the store for that reason.
+ * `socket` is outside of the store for that reason. The socket of Docker's API is beside it.
  */
-export async function served(client: Client, store: string, socket: string): Promise<Served> {
+export async function served(client: Client, store: string, socket: string): Promise<ServedBoth> {
   const env = { KILN_ROOT: store };
   const binary = join(ROOT, 'kiln');
-  const server = spawn(binary, ['serve', '--addr', `unix://${socket}`], {
+  const docker = `${socket}.docker`;
+  const addresses = ['--addr', `unix://${socket}`, '--docker', `unix://${docker}`];
+  const server = spawn(binary, ['serve', ...addresses], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  while (!existsSync(socket)) {
+  while (!existsSync(docker)) {
     if (server.exitCode !== null) throw new Error('kiln serve has ended');
     await new Promise((done) => setTimeout(done, 50));
   }
   const engine = await driven('kiln serve', client, socket);
   return {
     ...engine,
+    docker: bySocket(client, docker),
     // Kiln itself loads images into the store of its server.
     load: async (directory, archive) =>
       void (await timed([binary, 'load', '--quiet', '--input', archive], directory, env)),
