@@ -1,5 +1,4 @@
 import { formatReference, type Reference } from '../base/reference.ts';
-import type { LayerId } from '../snapshotter/snapshotter.ts';
 import { ByteSum } from './byte-sum.ts';
 import type { Report } from './export-report.ts';
 import type { ExportContext, ExportResponse } from './exporter.ts';
@@ -10,7 +9,7 @@ import {
   type BlobWatcher,
   clampOf,
   type LayerMoved,
-  type LayerPart,
+  type NameLayer,
   packedParts,
   wantedForm,
 } from './parts.ts';
@@ -26,7 +25,7 @@ export async function assembledImage(
     readonly image: ImageOptions;
     readonly ociTypes: boolean;
     /** Names a layer. `moved` is to be told of work on its bytes. */
-    readonly part: (moved: LayerMoved) => (layer: LayerId) => Promise<LayerPart>;
+    readonly part: (moved: LayerMoved) => NameLayer;
   },
 ): Promise<AssembledImage> {
   const image = await report.task('exporting layers', (progress) => {

@@ -2,14 +2,13 @@ import { type Digest, digestOf } from '../base/digest.ts';
 import { type Descriptor, type ImageConfig, MEDIA } from '../base/oci.ts';
 import type { RemoteLayer } from '../cache/remote/record.ts';
 import { compressionOf } from '../registry/unpack.ts';
-import type { LayerId } from '../snapshotter/snapshotter.ts';
 import { annotationsFor } from './annotations.ts';
 import type { Attestor } from './attest/attestation.ts';
 import { fitHistory, rfc3339 } from './history.ts';
 import { configJson, indexJson, manifestJson } from './image-documents.ts';
 import { indexNeeded } from './image-errors.ts';
 import type { ImageOptions } from './output-spec.ts';
-import { type LayerPart, layerType } from './parts.ts';
+import { type LayerPart, layerType, type NameLayer } from './parts.ts';
 import type { BuiltTarget } from './target.ts';
 
 /** One platform's manifest. */
@@ -36,7 +35,7 @@ export interface AssembleOptions {
   /** Seconds since 1970. */
   readonly epoch?: number | undefined;
   /** Decides how layers are named. Called for all layers at once. */
-  readonly part: (layer: LayerId) => Promise<LayerPart>;
+  readonly part: NameLayer;
   /**
    * Makes the attestations of each target. With attestations all types are OCI's, and an index is
    * always written.
@@ -115,7 +114,9 @@ async function assembleOne(
   const { ociTypes, image } = options;
   const parts = target.elsewhere
     ? target.elsewhere.layers.map((layer) => elsewherePart(layer, ociTypes))
-    : await Promise.all(target.snapshot.layers.map(options.part));
+    : await Promise.all(
+        target.snapshot.layers.map((layer) => options.part(layer, target.config.os)),
+      );
   const config = document(
     documents,
     ociTypes ? MEDIA.ociConfig : MEDIA.dockerConfig,

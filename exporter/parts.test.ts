@@ -15,7 +15,7 @@ async function annotationsOf(
     created: () => undefined,
     pulled: async (id: string) => (id === PULLED ? {} : undefined),
   };
-  const snapshotter = { clamped: (id: string) => id };
+  const snapshotter = { packedAs: (id: string) => id };
   const context = {
     packer,
     snapshotter,
@@ -23,7 +23,7 @@ async function annotationsOf(
     signal: new AbortController().signal,
     ...marking,
   } as unknown as PartsContext;
-  const part = await packedParts(context, {} as never)(layer as never);
+  const part = await packedParts(context, {} as never)(layer as never, 'linux');
   return part.descriptor.annotations;
 }
 

@@ -35,6 +35,9 @@ export interface LayerPart {
   readonly created: number;
 }
 
+/** Names the layer of an image that is for the system `os`. */
+export type NameLayer = (layer: LayerId, os: string) => Promise<LayerPart>;
+
 export interface PartsContext {
   readonly packer: LayerPacker;
   readonly snapshotter: Snapshotter;
@@ -69,12 +72,9 @@ export interface BlobInMaking {
 }
 
 /** Names each layer by a blob in the content store, and packs layers that have none. */
-export function packedParts(
-  context: PartsContext,
-  wanted: WantedForm,
-): (layer: LayerId) => Promise<LayerPart> {
-  return async (id) => {
-    const layer = clampedLayer(context, id);
+export function packedParts(context: PartsContext, wanted: WantedForm): NameLayer {
+  return async (id, os) => {
+    const layer = inForm(context, id, os);
     const { clamp, marksClamp = false, packer } = context;
     const part = partOf(context, layer, await watchedPack(context, layer, wanted));
     if (clamp === undefined || !marksClamp || (await packer.pulled(id))) return part;
@@ -109,9 +109,9 @@ export async function watchedPack(
  * Names a pulled layer by its blob, and a layer built here by its uncompressed tar. No blob is
  * written for it, because the layer's directory gives the same tar again, bit by bit.
  */
-export function namedParts(context: PartsContext): (layer: LayerId) => Promise<LayerPart> {
-  return async (id) => {
-    const layer = clampedLayer(context, id);
+export function namedParts(context: PartsContext): NameLayer {
+  return async (id, os) => {
+    const layer = inForm(context, id, os);
     const pulled = await context.packer.pulled(layer);
     if (pulled) return partOf(context, layer, pulled);
     const { signal, moved } = context;
@@ -127,8 +127,8 @@ export function namedParts(context: PartsContext): (layer: LayerId) => Promise<L
   };
 }
 
-function clampedLayer({ snapshotter, clamp }: PartsContext, layer: LayerId): LayerId {
-  return clamp === undefined ? layer : snapshotter.clamped(layer, clamp);
+function inForm({ snapshotter, clamp }: PartsContext, layer: LayerId, os: string): LayerId {
+  return snapshotter.packedAs(layer, { clamp, windows: os === 'windows' });
 }
 
 /** SOURCE_DATE_EPOCH, unless `rewrite-timestamp=false` demands that layers keep their times. */

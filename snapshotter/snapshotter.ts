@@ -71,11 +71,19 @@ export interface Snapshotter {
   describe(layer: LayerId, signal?: AbortSignal, onMoved?: OnMoved): Promise<LayerInfo>;
 
   /**
-   * The same layer with no time after `second` (since 1970) in its tar: SOURCE_DATE_EPOCH. It is
-   * another id over the same files and costs nothing. A layer that was unpacked from a blob does
-   * not change.
+   * The same layer with a tar of another form. It is another id over the same files and costs
+   * nothing. A layer that was unpacked from a blob does not change.
    */
-  clamped(layer: LayerId, second: number): LayerId;
+  packedAs(layer: LayerId, form: TarForm): LayerId;
+
+  /**
+   * The layer as Windows shows it: if its tar has the form of Windows, the files below `Files`. It
+   * is another id over the same files and costs nothing. Any other layer does not change.
+   */
+  windowsFiles(layer: LayerId): LayerId;
+
+  /** True when the layer's tar has the form of Windows. */
+  isForWindows(layer: LayerId): boolean;
 
   /**
    * The directory that holds the files of a committed layer, in overlay's form. Undefined when the
@@ -96,6 +104,14 @@ export interface Snapshotter {
  * the store.
  */
 export type LayerId = string & { readonly __layer: unique symbol };
+
+/** In which form the tar of a layer is. */
+export interface TarForm {
+  /** Later times become this many seconds since 1970: SOURCE_DATE_EPOCH. */
+  readonly clamp?: number | undefined;
+  /** In the form that layers for Windows have (layer/windows-form.ts). */
+  readonly windows?: boolean | undefined;
+}
 
 /** A stack of layers, bottom first. */
 export interface Snapshot {
@@ -172,6 +188,6 @@ export interface LayerInfo {
   readonly diffId: Digest;
   /** The size of the uncompressed tar in bytes. */
   readonly tarSize: number;
-  /** True when the tar has no entries. */
+  /** True when the tar has no entries, or only those that each layer for Windows has. */
   readonly empty: boolean;
 }

@@ -20,7 +20,13 @@ export async function downloadStack(
     diffIds: layers.map(({ diffId }) => diffId),
     created: layers.map(({ created }) => created),
   };
-  const snapshot = await unpackImage(world, image, signal, statusOf(progress, vertex));
-  world.snapshotter.touch(snapshot);
+  const unpacked = await unpackImage(world, image, signal, statusOf(progress, vertex));
+  const { snapshotter } = world;
+  const snapshot = {
+    layers: unpacked.layers.map((id, at) =>
+      layers[at]!.windows ? snapshotter.windowsFiles(id) : id,
+    ),
+  };
+  snapshotter.touch(snapshot);
   return snapshot;
 }

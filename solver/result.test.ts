@@ -12,6 +12,7 @@ test('a recorded snapshot is decoded if the store has all its layers', () => {
   const known = new Set(['a', 'b']);
   const codec = resultCodec({
     find: () => undefined,
+    windowsFiles: (layer) => layer,
     has: (one: Snapshot) => one.layers.every((id) => known.has(id)),
   });
   const through = (result: BuildResult) =>
@@ -22,7 +23,11 @@ test('a recorded snapshot is decoded if the store has all its layers', () => {
 });
 
 test('an invalid recorded value is not decoded, and a local directory is never recorded', () => {
-  const codec = resultCodec({ find: () => undefined, has: () => true });
+  const codec = resultCodec({
+    find: () => undefined,
+    windowsFiles: (layer) => layer,
+    has: () => true,
+  });
   for (const value of [
     undefined,
     null,

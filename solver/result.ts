@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path';
 import type { Tree, TreeFilter } from '../cache/contenthash.ts';
-import { RemoteStack } from '../cache/remote/imported.ts';
+import { RemoteStack, storedLayer } from '../cache/remote/imported.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../snapshotter/snapshotter.ts';
 import { Deferred, type DownloadContext } from './deferred.ts';
 import type { ResultCodec } from './solver.ts';
@@ -42,7 +42,7 @@ export interface DirectoryResult {
  * `download`; without `download`, to undefined.
  */
 export function resultCodec(
-  snapshotter: Pick<Snapshotter, 'has' | 'find'>,
+  snapshotter: Pick<Snapshotter, 'has' | 'find' | 'windowsFiles'>,
   download?: (stack: RemoteStack, context: DownloadContext) => Promise<Snapshot>,
 ): ResultCodec<BuildResult> {
   return {
@@ -52,7 +52,7 @@ export function resultCodec(
     },
     decode(value) {
       if (value instanceof RemoteStack) {
-        const layers = value.layers.map(({ diffId }) => snapshotter.find(diffId));
+        const layers = value.layers.map((layer) => storedLayer(layer, snapshotter));
         const here = layers.every((layer) => layer !== undefined) ? { layers } : undefined;
         // `has` of the whole stack also protects its layers from being pruned during this build.
         if (here && snapshotter.has(here)) return { kind: 'snapshot', snapshot: here };

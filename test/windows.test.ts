@@ -1,9 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { digestOf } from '../base/digest.ts';
+import { MEDIA } from '../base/oci.ts';
 import { startRegistry } from '../registry/testing/registry.ts';
+import { archive, readAll } from '../snapshotter/layer/archive.fixture.ts';
 import { withBuildctl } from './buildctl-rig.ts';
-import type { Rig } from './rig.ts';
+import { Rig } from './rig.ts';
 import type { ServeRig } from './serve-rig.ts';
 
 /** A server with `buildctl build`, which must succeed or end with `expect`. */
@@ -110,7 +115,145 @@ COPY dir\\g \\other\\
     assert.equal(files, ['app', 'app/f', 'app/sub', 'app/sub/g', 'other', 'other/g']);
   }));
 
-test('programs, drives and layers of Windows are refused with the line that asks for them', () =>
+/** An OCI layout with an image as a daemon on Windows makes it. */
+function writeWindowsImage(rig: Rig, directory: string): void {
+  const files: Record<string, string | Buffer> = { 'oci-layout': '{"imageLayoutVersion":"1.0.0"}' };
+  const keep = (mediaType: string, bytes: Buffer) => {
+    const digest = digestOf(bytes);
+    files[`blobs/sha256/${digest.slice(7)}`] = bytes;
+    return { mediaType, digest, size: bytes.length };
+  };
+  const dir = (path: string) => ({ path, type: 'directory' as const });
+  const tars = [
+    archive(
+      ...[dir('Files'), dir('Files/Windows'), { path: 'Files/Windows/a', content: 'a' }],
+      ...[dir('Files/gone'), { path: 'Files/gone/x', content: 'x' }],
+      ...[dir('Hives'), { path: 'Hives/Software_Delta', content: 'hive' }, dir('UtilityVM')],
+    ),
+    archive(dir('Hives')),
+    // Its directory Files is in the layer below.
+    archive({ path: 'Files/.wh.gone' }, { path: 'Files/Windows/b', content: 'b' }),
+  ];
+  const config = {
+    ...{ architecture: 'amd64', os: 'windows', 'os.version': '10.0.20348.1', config: {} },
+    rootfs: { type: 'layers', diff_ids: tars.map((tar) => digestOf(tar)) },
+  };
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: MEDIA.ociManifest,
+    config: keep(MEDIA.ociConfig, Buffer.from(JSON.stringify(config))),
+    layers: tars.map((tar) => keep(MEDIA.ociLayer, tar)),
+  };
+  const target = keep(MEDIA.ociManifest, Buffer.from(JSON.stringify(manifest)));
+  files['index.json'] = JSON.stringify({ schemaVersion: 2, manifests: [target] });
+  rig.write(directory, files);
+}
+
+/** The paths in each layer of an image in an OCI layout, without those of `base` at the bottom. */
+function layersIn(layout: string, base: number): string[][] {
+  const blob = (digest: string) => readFileSync(join(layout, 'blobs/sha256', digest.slice(7)));
+  let document = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'));
+  while (document.manifests) document = JSON.parse(blob(document.manifests[0].digest).toString());
+  return document.layers.slice(base).map(({ digest }: { digest: string }) => {
+    const bytes = blob(digest);
+    return readAll(bytes[0] === 0x1f ? gunzipSync(bytes) : bytes).map(({ path }) => path);
+  });
+}
+
+const tree = (rig: Rig, directory: string): string[] =>
+  readdirSync(rig.path(directory), { recursive: true }).map(String).sort();
+
+test('files are copied onto an image of Windows and out of it, in layers of its form', async () => {
+  await using registry = await startRegistry();
+  await using rig = await Rig.create();
+  writeWindowsImage(rig, 'windows');
+  const context = rig.write('c', {
+    Dockerfile: `# escape=\`
+FROM win AS made
+WORKDIR C:\\app
+COPY f C:\\Windows\\f
+COPY --from=win C:\\Windows\\b .\\sub\\
+FROM scratch AS out
+COPY --from=win Windows /w
+`,
+    f: 'f',
+  });
+  const win = [
+    '--platform=windows/amd64',
+    `--build-context=win=oci-layout://${rig.path('windows')}`,
+  ];
+  await rig.build(context, ...win, '--target=out', '-o', 'out');
+  assert.equal(tree(rig, 'out'), ['w', 'w/a', 'w/b']);
+  const name = `${registry.host}/made:1`;
+  const stage = ['--target=made', ...win];
+  await rig.build(context, ...stage, '-t', 'made', '-o', 'type=image', '-o', 'whole');
+  const whole = ['Windows', 'Windows/a', 'Windows/b', 'Windows/f', 'app', 'app/sub', 'app/sub/b'];
+  assert.equal(tree(rig, 'whole'), whole);
+  // What was built here is a base, and each store that takes it over has the same layers.
+  const onto = rig.write('onto', { Dockerfile: 'FROM made\nCOPY g /app/sub/\n', g: 'g' });
+  const pushed = ['-t', name, '--push', '--cache-to=type=inline'];
+  await rig.build(onto, '--platform=windows/amd64', ...pushed);
+  await rig.build(
+    rig.write('from', { Dockerfile: `FROM ${name} AS x\nFROM scratch\nCOPY --from=x / /\n` }),
+    ...['--platform=windows/amd64', '-o', 'again', '-o', 'type=oci,dest=again-oci,tar=false'],
+  );
+  const all = [...whole, 'app/sub/g'];
+  assert.equal(tree(rig, 'again'), all);
+  assert.equal(layersIn(rig.path('again-oci'), 0), [
+    [
+      ...['Hives', 'Files', 'Files/Windows/', 'Files/Windows/a', 'Files/Windows/b'],
+      ...['Files/Windows/f', 'Files/app/', 'Files/app/sub/', 'Files/app/sub/b', 'Files/app/sub/g'],
+    ],
+  ]);
+  await using other = await Rig.create();
+  const use = other.write('use', { Dockerfile: `FROM ${name}\nCOPY h /h\n`, h: 'h' });
+  const outputs = ['-o', 'tree', '-o', 'type=oci,dest=oci,tar=false'];
+  await other.build(use, '--platform=windows/amd64', ...outputs);
+  assert.equal(tree(other, 'tree'), [...all, 'h'].sort());
+  assert.equal(layersIn(other.path('oci'), 3), [
+    ['Hives', 'Files', 'Files/app/'],
+    ['Hives', 'Files', 'Files/Windows/', 'Files/Windows/f'],
+    ['Hives', 'Files', 'Files/app/', 'Files/app/sub/', 'Files/app/sub/b'],
+    ['Hives', 'Files', 'Files/app/', 'Files/app/sub/', 'Files/app/sub/g'],
+    ['Hives', 'Files', 'Files/h'],
+  ]);
+  for (const { kiln } of [rig, other].map((one) => ({ kiln: one.kiln.bind(one) }))) {
+    await kiln(['fsck'], { expect: 0 });
+    await kiln(['prune', '-af'], { expect: 0 });
+    await kiln(['fsck'], { expect: 0 });
+  }
+});
+
+test('caches keep what layers for Windows stand for', async () => {
+  await using registry = await startRegistry();
+  await using rig = await Rig.create();
+  writeWindowsImage(rig, 'windows');
+  const context = rig.write('c', {
+    Dockerfile: 'FROM win\nCOPY f /Windows/f\nFROM scratch\nCOPY --from=0 / /\n',
+    f: 'f',
+  });
+  const args = [
+    '--platform=windows/amd64',
+    `--build-context=win=oci-layout://${rig.path('windows')}`,
+    ...['-o', 'tree', '-o', 'type=oci,dest=oci,tar=false'],
+  ];
+  const places = {
+    registry: `type=registry,ref=${registry.host}/cache:1`,
+    local: `type=local,dest=${rig.path('cache')}`,
+  };
+  for (const to of Object.values(places))
+    await rig.build(context, ...args, `--cache-to=${to},mode=max`);
+  const layers = layersIn(rig.path('oci'), 0);
+  for (const from of [places.registry, places.local.replace('dest', 'src')]) {
+    await using other = await Rig.create();
+    const told = await other.build(context, ...args, `--cache-from=${from}`);
+    assert.match(told, /COPY --from=0 \/ \/\n#\d+ CACHED/);
+    assert.equal(tree(other, 'tree'), ['Windows', 'Windows/a', 'Windows/b', 'Windows/f']);
+    assert.equal(layersIn(other.path('oci'), 0), layers);
+  }
+});
+
+test('programs and drives of Windows are refused with the line that asks for them', () =>
   withBuild(async (build, serve) => {
     const { rig } = serve;
     const refused = async (dockerfile: string, files: Record<string, string> = {}) => {
@@ -126,15 +269,6 @@ test('programs, drives and layers of Windows are refused with the line that asks
     );
     for (const path of ['D:/app', '//share/app', 'C:'])
       assert.match(await refused(`FROM scratch\nCOPY f ${path}\n`), /KILN_PLATFORM_UNSUPPORTED/);
-    // As a daemon on Windows makes them.
-    const made = rig.write('made', {
-      Dockerfile: 'FROM scratch\nCOPY . /\n',
-      'Files/Windows/a': 'a',
-      'Hives/b': 'b',
-    });
-    await rig.kiln(['build', '--platform=windows/amd64', '-t', 'made', made], { expect: 0 });
-    const onto = await refused('FROM made\nCOPY f /f\n');
-    assert.match(onto, /made:latest have the form of Windows.*\[KILN_PLATFORM_UNSUPPORTED\]/);
     // A step for Linux beside it runs.
     const context = rig.write('c', {
       Dockerfile: `

@@ -1,10 +1,11 @@
 import type { Digest } from '../../base/digest.ts';
 import type { CacheRecord, CacheStore } from '../../cache/cache.ts';
-import { RemoteStack } from '../../cache/remote/imported.ts';
+import { RemoteStack, storedLayer } from '../../cache/remote/imported.ts';
+import type { RemoteLayer } from '../../cache/remote/record.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { KeyedSteps } from './cached-target.ts';
 
-type Layers = Pick<Snapshotter, 'find' | 'has'>;
+type Layers = Pick<Snapshotter, 'find' | 'has' | 'windowsFiles'>;
 
 /**
  * Copies imported records into `local`, the cache of the store, so that a later build finds them
@@ -37,16 +38,17 @@ function adopter(
 ): (records: readonly CacheRecord[]) => CacheRecord | undefined {
   // Each layer is looked up once.
   const known = new Map<Digest, LayerId | undefined>();
-  const find = (diffId: Digest) => {
-    if (!known.has(diffId)) known.set(diffId, snapshotter.find(diffId));
+  const find = (remote: RemoteLayer) => {
+    const { diffId } = remote;
+    if (!known.has(diffId)) known.set(diffId, storedLayer(remote, snapshotter));
     return known.get(diffId);
   };
   const inStore = (output: unknown): Snapshot | undefined => {
     if (!(output instanceof RemoteStack)) return undefined;
     const layers: LayerId[] = [];
     // The top layer is looked up first, because it is missing most often.
-    for (const { diffId } of output.layers.toReversed()) {
-      const layer = find(diffId);
+    for (const remote of output.layers.toReversed()) {
+      const layer = find(remote);
       if (!layer) return undefined;
       layers.unshift(layer);
     }

@@ -41,8 +41,8 @@ type Verdict = 'proven' | 'unproven' | { readonly wrong: string };
 
 /**
  * Checks every layer: that its row, its directory and its `layer.json` agree, and its bytes. A
- * layer that a step made is packed again and must match its diffID, with its own times or with the
- * clamped times. A layer of an image is unpacked again in a scratch directory, and both must pack
+ * layer that a step made is packed again and must match its diffID, with its own times or in
+ * another form. A layer of an image is unpacked again in a scratch directory, and both must pack
  * to the same bytes.
  */
 export async function checkLayers(
@@ -124,7 +124,7 @@ async function verdictOn(
   badBlobs: ReadonlySet<Digest>,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const { id: original, clamp } = originalOf(row.id);
+  const { id: original, ...form } = originalOf(row.id);
   const directory = join(world.store.layers, original);
   const files = join(directory, 'fs');
   if (!existsSync(files)) return { wrong: ' has no files' };
@@ -132,16 +132,18 @@ async function verdictOn(
   if (!record) return { wrong: ' has no readable description beside it' };
   // The row and the layer itself must agree.
   if (
-    clamp === undefined &&
+    (original === row.id || isUnpacked(original)) &&
     row.diff_id !== null &&
     record.info &&
     record.info.diffId !== row.diff_id
   )
     return { wrong: ' has two descriptions that differ' };
-  const diffId = row.diff_id ?? (clamp === undefined ? record.info?.diffId : undefined);
+  const diffId = row.diff_id ?? (original === row.id ? record.info?.diffId : undefined);
   if (diffId === undefined || diffId === null) return 'unproven';
+  // The same tar in the same directory has a row of its own, which is checked.
+  if (original !== row.id && isUnpacked(original)) return 'proven';
   try {
-    const made = await world.jobs.describe({ files, clamp }, signal);
+    const made = await world.jobs.describe({ files, ...form }, signal);
     if (made.diffId === diffId)
       return row.tar_size === null || made.tarSize === row.tar_size
         ? 'proven'

@@ -261,7 +261,9 @@ class Model implements AsyncDisposable {
       { id, alone: true, created: 1_700_000_000_000 + this.#made, boot: bootId() },
       directory,
     );
-    const shown = clamp ? this.#table.clamped(id, 500) : id;
+    const shown = clamp
+      ? this.#table.packedAs(id, { clamp: 500, windows: this.#made % 2 > 0 })
+      : id;
     await this.#services.snapshotter.describe(shown);
     this.#layers.push(shown);
     this.#rest();

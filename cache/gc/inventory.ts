@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { asDigest, type Digest, hexOf } from '../../base/digest.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
 import type { CollectionChecks, LayerUse } from '../../snapshotter/overlay/collection.ts';
+import { isUnpacked, originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MAX_DOCUMENT, type NamedBy, namedBy } from './document-names.ts';
@@ -79,7 +80,7 @@ class Inventory {
     this.#layers = new Map(stock.layers.map((layer) => [layer.id, layer]));
     for (const layer of [...stock.layers].sort((a, b) => (a.id < b.id ? -1 : 1)))
       if (layer.diffId) this.#known(layer.diffId, layer);
-    for (const { diffId, id } of clampedLayers(stock.store)) {
+    for (const { diffId, id } of layersInOtherForms(stock.store)) {
       const layer = this.#layers.get(id);
       if (layer) this.#known(diffId, layer);
     }
@@ -359,14 +360,16 @@ function neededOf(layers: readonly LayerUse[] | undefined): readonly LayerUse[] 
   return alone ? [alone] : layers;
 }
 
-function clampedLayers({ db }: Store): { diffId: Digest; id: LayerId }[] {
+function layersInOtherForms({ db }: Store): { diffId: Digest; id: LayerId }[] {
   return db
     .all<{ id: string; diff_id: string }>(
-      "SELECT id, diff_id FROM layers WHERE id GLOB '*t*' AND diff_id IS NOT NULL",
+      "SELECT id, diff_id FROM layers WHERE id GLOB '*[tw]*' AND diff_id IS NOT NULL",
     )
     .flatMap(({ id, diff_id }) => {
-      const original = /^([0-9a-f]{32})t\d+$/.exec(id)?.[1];
-      return original === undefined ? [] : [{ diffId: diff_id as Digest, id: original as LayerId }];
+      const { id: original } = originalOf(id as LayerId);
+      return original === id || isUnpacked(original)
+        ? []
+        : [{ diffId: diff_id as Digest, id: original }];
     });
 }
 

@@ -65,6 +65,9 @@ export interface WireRecord {
 
 const DIFF_ID = 'containerd.io/uncompressed';
 const CREATED_AT = 'buildkit/createdat';
+/** Says that a layer has the form of another system. */
+const LAYER_OS = 'kiln/layer-os';
+const WINDOWS = 'windows';
 /** More layers than any stack that can be mounted. */
 const MAX_DEPTH = 1000;
 
@@ -115,14 +118,16 @@ function layerOf(descriptor: Descriptor): RemoteLayer | undefined {
     descriptor: { mediaType, digest, size },
     diffId,
     created: recordedTime(descriptor.annotations?.[CREATED_AT]),
+    ...(descriptor.annotations?.[LAYER_OS] === WINDOWS && { windows: true }),
   };
 }
 
 /** The descriptor of a layer, with annotations for the fields that a descriptor does not have. */
-export function layerDescriptor({ descriptor, diffId, created }: RemoteLayer): Descriptor {
+export function layerDescriptor({ descriptor, diffId, created, windows }: RemoteLayer): Descriptor {
   const { mediaType, digest, size } = descriptor;
   const at = created > 0 ? { [CREATED_AT]: new Date(created).toISOString() } : {};
-  return { mediaType, digest, size, annotations: { ...at, [DIFF_ID]: diffId } };
+  const os = windows ? { [LAYER_OS]: WINDOWS } : {};
+  return { mediaType, digest, size, annotations: { ...at, ...os, [DIFF_ID]: diffId } };
 }
 
 /** The layers of a config, each with its depth checked. Stacks are made when they are asked for. */
@@ -203,6 +208,7 @@ function describedLayer(
     descriptor: { mediaType, digest, size },
     diffId: diffID,
     created: recordedTime((own as Json)['createdAt']),
+    ...((own as Json)['os'] === WINDOWS && { windows: true }),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import type { ImageOrigin } from '../../registry/pull.ts';
+import type { LayerId, Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { CacheRecord, CacheStore } from '../cache.ts';
 import type { RemoteLayer, RemoteRecord } from './record.ts';
 
@@ -20,6 +21,15 @@ export class RemoteStack {
     this.layers = layers;
     this.origin = origin;
   }
+}
+
+/** The layer in the store, with its id for what it stands for in the cache. */
+export function storedLayer(
+  { diffId, windows }: Pick<RemoteLayer, 'diffId' | 'windows'>,
+  snapshotter: Pick<Snapshotter, 'find' | 'windowsFiles'>,
+): LayerId | undefined {
+  const id = snapshotter.find(diffId);
+  return id !== undefined && windows ? snapshotter.windowsFiles(id) : id;
 }
 
 interface Source {

@@ -69,6 +69,7 @@ export function parseInline(
       descriptor,
       diffId: diffIds[index]!,
       created: times.length === diffIds.length ? times[index]! : 0,
+      windows: config.os === 'windows',
     }),
   );
   let records: unknown;
@@ -77,7 +78,7 @@ export function parseInline(
   } catch {
     records = field;
   }
-  const described = layers.map(({ descriptor, diffId, created }, index) => ({
+  const described = layers.map(({ descriptor, diffId, created, windows }, index) => ({
     blob: descriptor.digest,
     parent: index - 1,
     annotations: {
@@ -85,6 +86,7 @@ export function parseInline(
       size: descriptor.size,
       diffID: diffId,
       createdAt: new Date(created).toISOString(),
+      ...(windows && { os: 'windows' }),
     },
   }));
   return parseCacheConfig({ layers: described, records }, new Map(), where);

@@ -9,6 +9,8 @@ export interface RemoteLayer {
   readonly diffId: Digest;
   /** The time the layer was made, in milliseconds since 1970, or 0 when not known. */
   readonly created: number;
+  /** The tar has the form of Windows. What the layer stands for is below `Files`. */
+  readonly windows?: boolean;
 }
 
 /**

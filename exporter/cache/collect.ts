@@ -75,22 +75,25 @@ export interface PackContext {
 }
 
 /**
- * The layers of an output as blobs in the content store. Layers that are elsewhere are not fetched.
+ * The layers of an output as blobs in the content store, with `windows` in the form of images for
+ * Windows. Layers that are elsewhere are not fetched.
  */
 export async function packedOutput(
   output: StepOutput,
   context: PackContext,
+  windows = false,
 ): Promise<readonly RemoteLayer[]> {
   if (output instanceof RemoteStack) return output.layers;
   const { packer, snapshotter, wanted, ociTypes, clamp, signal } = context;
   return await Promise.all(
     output.layers.map(async (id) => {
-      const layer = clamp === undefined ? id : snapshotter.clamped(id, clamp);
+      const layer = snapshotter.packedAs(id, { clamp, windows });
       const { digest, size, diffId, compression } = await packer.pack(layer, wanted, signal);
       return {
         diffId,
         created: packer.created(layer),
         descriptor: { mediaType: layerType(compression, ociTypes), digest, size },
+        ...(snapshotter.isForWindows(layer) && { windows: true }),
       };
     }),
   );
@@ -101,11 +104,18 @@ export async function packedRecords(
   context: PackContext,
 ): Promise<RemoteRecord[]> {
   return await Promise.all(
-    steps.map(async ({ candidate, outputs, created }) => ({
-      ...candidate,
-      created,
-      outputs: await Promise.all(outputs.map((output) => output && packedOutput(output, context))),
-    })),
+    steps.map(async ({ candidate, outputs, created }) => {
+      const windows = candidate.platforms.filter((platform) => platform.startsWith('windows'));
+      const others = candidate.platforms.length - windows.length;
+      // One record has one form, and images for Windows and others need different ones.
+      const isMixed = windows.length > 0 && others > 0;
+      const pack = (output: StepOutput) => packedOutput(output, context, windows.length > 0);
+      return {
+        ...candidate,
+        created,
+        outputs: isMixed ? [] : await Promise.all(outputs.map((output) => output && pack(output))),
+      };
+    }),
   );
 }
 

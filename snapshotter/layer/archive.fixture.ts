@@ -67,6 +67,6 @@ export function readAll(tar: Buffer, step = tar.length || 1): Read[] {
  * Layers that Docker 28.5 (BuildKit) made from testdata/Dockerfile: `base` from its first stage,
  * `delta` from its second.
  */
-export function golden(name: 'base' | 'delta'): Buffer {
+export function golden(name: 'base' | 'delta' | 'windows'): Buffer {
   return gunzipSync(readFileSync(new URL(`testdata/${name}.tar.gz`, import.meta.url)));
 }

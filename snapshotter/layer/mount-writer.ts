@@ -38,6 +38,7 @@ export class MountWriter implements TarHandler, Disposable {
     }
     const mark = whiteoutOf(name);
     if (mark.kind === 'skip') return;
+    this.#keepTimes(parent, entry.mtime);
     const directory = this.#root.mkdirAll(parent, 0o755);
     const at = (last: string) =>
       directory === '' || directory === '/' ? last : `${directory}/${last}`;
@@ -69,6 +70,21 @@ export class MountWriter implements TarHandler, Disposable {
   [Symbol.dispose](): void {
     this.#file?.[Symbol.dispose]();
     this.#root[Symbol.dispose]();
+  }
+
+  /**
+   * A directory that the layer does not list keeps its time, or has that of the first entry in it.
+   * So the same layer is always the same.
+   */
+  #keepTimes(directory: string, time: Timespec): void {
+    const names = directory.split('/').filter((name) => name !== '');
+    for (let count = 0; count <= names.length; count++) {
+      const path = names.slice(0, count).join('/');
+      if (this.#times.has(path)) continue;
+      const there = this.#root.stat(path === '' ? '/' : path, { follow: false });
+      if (there && (there.mode & TYPE) !== DIRECTORY) return;
+      this.#times.set(path, there?.mtime ?? time);
+    }
   }
 
   /** Removes what lower layers have under a name, and keeps what this layer has made there. */

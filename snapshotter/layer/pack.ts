@@ -15,6 +15,8 @@ import { Trail, type TrailFiles } from './trail.ts';
 export interface DescribeInput {
   readonly files: string;
   readonly clamp?: number | undefined;
+  /** In the form that layers for Windows have. */
+  readonly windows?: boolean | undefined;
   /**
    * For a layer that may be made repeatedly: follows the trail of its older version, and leaves
    * one.
@@ -45,13 +47,17 @@ export interface Packed {
  * piece is hashed while the next is read. See README.md for numbers.
  */
 export async function describeLayer(
-  { files, clamp, trail: left }: DescribeInput,
+  { files, clamp, windows, trail: left }: DescribeInput,
   { check, moved }: JobContext,
 ): Promise<LayerInfo> {
   const ring = new Ring(2, PIECE);
   const stats: TarStats = { entries: 0, size: 0 };
-  const trail = left && clamp === undefined ? Trail.open(left) : undefined;
-  const pieces = tarStream(files, { clamp, check, buffer: () => ring.take(), trail }, stats);
+  const trail = left && clamp === undefined && !windows ? Trail.open(left) : undefined;
+  const pieces = tarStream(
+    files,
+    { clamp, windows, check, buffer: () => ring.take(), trail },
+    stats,
+  );
   const tar = moved ? counted(pieces, moved) : pieces;
   const free = (count: number) => ring.give(count);
   const diffId = trail ? await hashAlong(trail, tar, free) : await hashPieces(tar, free);
@@ -90,7 +96,7 @@ async function hashAlong(
 
 /** Writes the tar of a layer directory in the wanted form to the new file `to`, and syncs it. */
 export async function packLayer(
-  { files, clamp, to, wanted, written: counter }: PackInput,
+  { files, clamp, windows, to, wanted, written: counter }: PackInput,
   { check, moved }: JobContext,
 ): Promise<Packed> {
   const stats: TarStats = { entries: 0, size: 0 };
@@ -98,7 +104,7 @@ export async function packLayer(
   const ring = new Ring(encoder.slots + 2, encoder.piece);
   const written = await encodeTo(
     to,
-    tarStream(files, { clamp, check, buffer: () => ring.take() }, stats),
+    tarStream(files, { clamp, windows, check, buffer: () => ring.take() }, stats),
     encoder,
     ring,
     { check, moved },

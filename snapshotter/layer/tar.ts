@@ -20,7 +20,10 @@ export interface TarEntry {
    * The target of a symlink (unchanged) or of a hard link (a path in the archive). Otherwise ''.
    */
   readonly linkPath: string;
-  /** Permission bits with setuid, setgid and sticky, without the file type. */
+  /**
+   * Permission bits with setuid, setgid and sticky, without the file type. Only the form of Windows
+   * has it.
+   */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -33,6 +36,8 @@ export interface TarEntry {
   readonly devMinor: number;
   /** Extended attributes (`SCHILY.xattr.*` records). */
   readonly xattrs: ReadonlyMap<string, Buffer>;
+  /** Other records to write, by their keys. A reader does not set them. */
+  readonly records?: ReadonlyMap<string, string>;
 }
 
 export const NO_XATTRS: ReadonlyMap<string, Buffer> = new Map();
@@ -106,6 +111,7 @@ function plainHeader(entry: TarEntry): Buffer | undefined {
     path.length > 100 ||
     entry.linkPath !== '' ||
     entry.xattrs.size > 0 ||
+    entry.records !== undefined ||
     entry.devMajor !== 0 ||
     entry.devMinor !== 0
   )
@@ -181,6 +187,7 @@ function paxRecords(entry: TarEntry, name: Buffer, link: Buffer): Map<string, Bu
   if (entry.exactTime && nsec !== 0 && sec >= 0)
     records.set('mtime', Buffer.from(`${sec}.${String(nsec).padStart(9, '0')}`));
   for (const [key, value] of entry.xattrs) records.set(`SCHILY.xattr.${key}`, value);
+  for (const [key, value] of entry.records ?? []) records.set(key, Buffer.from(value));
   return records;
 }
 

@@ -18,6 +18,7 @@ import {
   type TarEntry,
 } from './tar.ts';
 import { lineOf, type Trail } from './trail.ts';
+import { described, windowsEntry, windowsTop } from './windows-form.ts';
 
 const TYPES: ReadonlyMap<number, EntryType> = new Map([
   [0o100000, 'file'],
@@ -45,6 +46,8 @@ const EPOCH = { sec: 0, nsec: 0 };
 export interface TarOptions {
   /** Later times become this many seconds since 1970 (SOURCE_DATE_EPOCH with rewrite-timestamp). */
   readonly clamp?: number | undefined;
+  /** In the form that layers for Windows have. Not together with a trail. */
+  readonly windows?: boolean | undefined;
   /** For a tree instead of a layer: names have no special meaning, and times are exact. */
   readonly plain?: boolean | undefined;
   /** Called every few entries. It throws to stop. */
@@ -82,11 +85,12 @@ export function* tarStream(
   const links = new Map<number, string>();
   const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
   const stack: Frame[] = [frame(top, '', options.plain)];
-  const { trail } = options;
+  const { trail, windows = false } = options;
   const partAt = (dir: number, name: string, path: string) =>
     partOf(dir, name, path, links, options);
   let following = trail && new UnchangedRun(files, trail, partAt);
   try {
+    for (const entry of windows ? windowsTop() : []) yield* out.put(encodeHeader(entry));
     for (let at = stack.at(-1); at; at = stack.at(-1)) {
       const name = at.names[at.next++];
       if (name === undefined) {
@@ -139,6 +143,7 @@ export function* tarStream(
       }
       if (isLinked) stack.push(frame(stack.pop()!.fd, `${path}/`, options.plain));
       const before = out.total;
+      if (windows) part = { ...part, entry: windowsEntry(part.entry), windows };
       yield* putPart(out, part, () => openat(at!.fd, name, O.RDONLY | O.NOFOLLOW));
       trail?.add(line!, out.total - before);
     }
@@ -267,6 +272,8 @@ interface Part {
   /** Only for a directory: they are known when it has been opened. */
   readonly xattrs?: TarEntry['xattrs'];
   readonly isOpaque?: boolean;
+  /** The entry has the form of Windows. */
+  readonly windows?: boolean;
 }
 
 /** The part of a file that was passed without being looked at. */
@@ -290,14 +297,16 @@ function moreOf({ xattrs, isOpaque: opaque }: Part): string {
 }
 
 function* putPart(out: Pieces, part: Part, open: () => number): Generator<Buffer, void> {
-  const { entry, isRegular, xattrs, isOpaque: opaque } = part;
+  const { entry, isRegular, xattrs, isOpaque: opaque, windows } = part;
   if (entry.type === 'file') yield* putFile(out, entry, open);
   // Repeated for each link: an unpacking program may set the owner again, which clears
   // capabilities.
   else if (entry.type === 'hardlink' && isRegular)
     yield* out.put(encodeHeader({ ...entry, xattrs: withFile(open, xattrsOf) }));
   else yield* out.put(encodeHeader(xattrs ? { ...entry, xattrs } : entry));
-  if (opaque) yield* out.put(encodeHeader(whiteout(`${entry.path}.wh..wh..opq`)));
+  if (!opaque) return;
+  const mark = whiteout(`${entry.path}.wh..wh..opq`);
+  yield* out.put(encodeHeader(windows ? described(mark) : mark));
 }
 
 /** Follows the entries that are unchanged since an older layer, as long as all before them are. */
@@ -383,7 +392,7 @@ function withFile<T>(open: () => number, use: (fd: number) => T): T {
 }
 
 function* putFile(out: Pieces, entry: TarEntry, open: () => number): Generator<Buffer, void> {
-  if (entry.size === 0 && entry.mode === 0) return yield* out.put(encodeHeader(entry));
+  if (entry.size === 0 && (entry.mode & 0o7777) === 0) return yield* out.put(encodeHeader(entry));
   const fd = open();
   try {
     yield* out.put(encodeHeader({ ...entry, xattrs: xattrsOf(fd) }));

@@ -7,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +21,7 @@ import { type Stat, stat, tryStat } from '../sys/calls.ts';
 import { AT, S } from '../sys/constants.ts';
 import { startSwapper } from '../sys/swapper.fixture.ts';
 import { getXattr, listXattrs } from '../sys/xattr.ts';
-import { archive, golden, type Member } from './archive.fixture.ts';
+import { archive, golden, type Member, readAll } from './archive.fixture.ts';
 import { BREAKOUTS, breakout } from './breakouts.fixture.ts';
 import { describeLayer, packLayer } from './pack.ts';
 import { unpackLayer } from './unpack.ts';
@@ -105,6 +106,70 @@ test('a layer of BuildKit unpacks to a directory that packs to the same bytes', 
     assert.is(packed.info.diffId, digestOf(tar));
     assert.equal(await describeLayer({ files }, job), packed.info);
   }
+});
+
+test('a directory that a layer changes and does not list keeps its time', async (context) => {
+  const { root } = context;
+  mkdirSync(join(root, 'old'));
+  writeFileSync(join(root, 'old/gone'), '');
+  utimesSync(join(root, 'old'), 1000, 1000);
+  const members = [{ path: 'old/.wh.gone' }, { path: 'old/new/deep/f' }, { path: 'old/g' }];
+  await unpack(context, archive(...members), root);
+  const time = (...path: string[]) => lstat(root, ...path).mtime.sec;
+  assert.equal(readdirSync(join(root, 'old')).sort(), ['g', 'new']);
+  assert.equal([time('old'), time('old/new'), time('old/new/deep')], [1000, 17e8, 17e8]);
+});
+
+test('a layer for Windows is written as BuildKit writes it', async (context) => {
+  // Docker has no such layers. BuildKit 0.25 made this one on a base for Windows.
+  const theirs = golden('windows');
+  await unpack(context, theirs);
+  const to = join(context.top, 'packed');
+  const files = join(context.files, 'Files');
+  const wanted = { compression: 'uncompressed' } as const;
+  const packed = await packLayer({ files, windows: true, to, wanted }, job);
+  const ours = readFileSync(to);
+  // BuildKit writes when it packed into the first two entries, Hives and Files, with fractions.
+  assert.equal(
+    readAll(ours)
+      .slice(0, 2)
+      .map(({ path, type, mode, mtime }) => ({ path, type, mode, mtime })),
+    readAll(theirs)
+      .slice(0, 2)
+      .map(({ path, type, mode }) => ({ path, type, mode, mtime: { sec: 0, nsec: 0 } })),
+  );
+  const third = (tar: Buffer) => tar.subarray(tar.indexOf('Files/tree/PaxHeaders.0'));
+  assert.ok(third(ours).length > 10_000);
+  assert.ok(third(ours).equals(third(theirs)));
+  assert.is(packed.info.empty, false);
+  assert.equal(await describeLayer({ files, windows: true }, job), packed.info);
+});
+
+test('a layer for Windows hides files, and its links lead where they did', async (context) => {
+  await alone(
+    context,
+    dir('opaque'),
+    { path: 'opaque/.wh..wh..opq' },
+    { path: 'opaque/new', content: 'n' },
+    { path: '.wh.gone' },
+    { path: 'link', type: 'symlink', linkPath: 'opaque/new' },
+  );
+  const to = join(context.top, 'packed');
+  const { files } = context;
+  await packLayer({ files, windows: true, to, wanted: { compression: 'uncompressed' } }, job);
+  const entries = readAll(readFileSync(to));
+  assert.equal(
+    entries.map(({ path }) => path),
+    [
+      ...['Hives', 'Files', 'Files/.wh.gone', 'Files/link'],
+      ...['Files/opaque/', 'Files/opaque/.wh..wh..opq', 'Files/opaque/new'],
+    ],
+  );
+  assert.is(entries[3]!.linkPath, 'opaque/new');
+  assert.is(entries.at(-1)!.content.toString(), 'n');
+  const nothing = join(context.top, 'nothing');
+  mkdirSync(nothing);
+  assert.is((await describeLayer({ files: nothing, windows: true }, job)).empty, true);
 });
 
 test('gzip members, zstd frames and plain tar all give the same tree', async (context) => {

@@ -9,7 +9,7 @@ import { diskUsage } from '../store/usage.ts';
 import { removeTreeSoon } from '../sys/removal.ts';
 import { layerHold, unsoundRows } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
-import { originalOf } from './sidecar.ts';
+import { originalOf, othersOf } from './sidecar.ts';
 
 /**
  * A layer as a collector sees it. Several ids may share a directory: those with clamped times are
@@ -46,7 +46,7 @@ export function layersInUse(
   );
   const unsound = new Set(unsoundRows(store));
   return rows
-    .filter(({ id }) => originalOf(id).clamp === undefined && !unsound.has(id))
+    .filter(({ id }) => originalOf(id).id === id && !unsound.has(id))
     .map(({ id, diff_id, created, used }) => ({
       id,
       diffId: diff_id ?? undefined,
@@ -73,7 +73,7 @@ export function layerSizes(store: Store): Map<LayerId, number> {
       .all<{ id: LayerId; disk: number | null; used: number; created: number }>(
         'SELECT id, disk, used, created FROM layers',
       )
-      .filter(({ id }) => originalOf(id).clamp === undefined && !unsound.has(id));
+      .filter(({ id }) => originalOf(id).id === id && !unsound.has(id));
   let rows = read();
   const measured = new Map<LayerId, number>();
   const measure = ({ id }: { readonly id: LayerId }) => {
@@ -135,7 +135,7 @@ function condemn({ db }: Store, { layers, blobs }: Condemned): void {
   for (const layer of layers) {
     // The directory is removed, and with it every layer that is made of it.
     const { id } = originalOf(layer);
-    db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, `${id}t*`);
+    db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', id, othersOf(id));
     remember(layerHold(id));
   }
   for (const digest of blobs) {

@@ -55,10 +55,13 @@ export interface LayerJobs {
   variant(wanted: WantedForm): string;
 }
 
-/** A layer's tree. With SOURCE_DATE_EPOCH, also the second to which later times are clamped. */
+/** A layer's tree. With SOURCE_DATE_EPOCH, also the second to which later times are
+ * clamped. */
 export interface LayerFiles {
   readonly files: string;
   readonly clamp?: number | undefined;
+  /** In the form that layers for Windows have. */
+  readonly windows?: boolean | undefined;
   /**
    * For a layer of many copied files: where describing it leaves its trail, and the trail of the
    * layer with which it shares files.

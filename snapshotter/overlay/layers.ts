@@ -1,9 +1,18 @@
-import { closeSync, existsSync, openSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { asDigest, type Digest, isDigest } from '../../base/digest.ts';
 import { errnoOf, type KilnError } from '../../base/errors.ts';
 import type { TrailFiles } from '../layer/trail.ts';
-import type { CopiedFiles, LayerId, LayerInfo } from '../snapshotter.ts';
+import { hasWindowsForm, windowsFilesIn } from '../layer/windows-form.ts';
+import type { CopiedFiles, LayerId, LayerInfo, TarForm } from '../snapshotter.ts';
 import { condemnedNames } from '../store/leases.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
@@ -13,13 +22,16 @@ import { removeStaleLocks } from './filelock.ts';
 import type { LayerFiles } from './jobs.ts';
 import { missingLayer } from './missing.ts';
 import {
-  clampedId,
+  idOfForm,
   isLayerId,
+  isUnpacked,
   type LayerRecord,
   originalOf,
+  othersOf,
   readSidecar,
   SIDECAR,
   sidecarOf,
+  windowsFilesId,
 } from './sidecar.ts';
 import { writtenBack } from './write-back.ts';
 
@@ -94,24 +106,34 @@ export class LayerTable {
     return `${this.#store.layers}/${checked(originalOf(id).id)}`;
   }
 
-  /** The layer with its times clamped. It has a row of its own over the same directory. */
-  clamped(id: LayerId, second: number): LayerId {
-    const clamped = clampedId(id, second);
-    if (this.get(clamped)) return clamped;
-    const record = this.get(id);
-    if (!record) throw missingLayer(id);
-    this.#insertClamped({ ...record, id: clamped, info: undefined });
-    return clamped;
+  /** The layer with a tar of another form. It has a row of its own over the same directory. */
+  packedAs(id: LayerId, form: TarForm): LayerId {
+    const other = idOfForm(id, form);
+    // `get` writes the row.
+    if (other !== id && !this.get(other)) throw missingLayer(id);
+    return other;
   }
 
-  #insertClamped(record: LayerRecord): void {
+  /** What an unpacked layer in the form of Windows has below `Files`, with a row of its own. */
+  windowsFiles(id: LayerId): LayerId {
+    if (originalOf(id).windows || !hasWindowsForm(this.files(id))) return id;
+    const inside = windowsFilesId(id);
+    if (!this.get(inside)) throw missingLayer(id);
+    return inside;
+  }
+
+  #insertOther(record: LayerRecord): void {
     this.#insert(record);
     this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', record.id);
   }
 
   /** What the tar of a layer is made from. */
   source(id: LayerId): LayerFiles {
-    return { files: this.files(id), clamp: originalOf(id).clamp, trail: this.#trails.get(id) };
+    const { id: original, clamp, windows } = originalOf(id);
+    const files = `${this.directory(original)}/fs`;
+    // What an unpacked layer has below `Files` is not what its tar is made from.
+    if (isUnpacked(id)) return { files };
+    return { files, clamp, windows, trail: this.#trails.get(id) };
   }
 
   /** Records that a layer of this process holds many copied files. */
@@ -122,7 +144,14 @@ export class LayerTable {
 
   /** The path of the layer's tree. */
   files(id: LayerId): string {
-    return `${this.directory(id)}/fs`;
+    const directory = this.directory(id);
+    const files = `${directory}/fs`;
+    if (!isUnpacked(id) || !originalOf(id).windows) return files;
+    const inside = windowsFilesIn(files);
+    if (inside) return inside;
+    const nothing = `${directory}/nothing`;
+    if (existsSync(files)) mkdirSync(nothing, { recursive: true });
+    return nothing;
   }
 
   /**
@@ -162,14 +191,15 @@ export class LayerTable {
     const row = this.#store.db.get<Row>('SELECT * FROM layers WHERE id = ?', id);
     if (row && isSound(row)) return fromRow(row);
     if (row) return this.#mend(id);
-    const { id: original, clamp } = originalOf(id);
-    const record = clamp === undefined ? undefined : this.#read(original);
+    const { id: original } = originalOf(id);
+    const record = original === id ? undefined : this.#read(original);
     if (!record) return undefined;
-    // The row of a clamped layer says nothing that is not also in the sidecar, or can be computed
-    // again.
-    const clamped = { ...record, id, info: this.#beside(id)?.clamped?.[String(clamp)] };
-    this.#insertClamped(clamped);
-    return clamped;
+    // The row of a layer in another form says nothing that is not also in the sidecar, or can be
+    // computed again.
+    const info = isUnpacked(id) ? record.info : this.#beside(id)?.clamped?.[formName(id)];
+    const other = { ...record, id, info };
+    this.#insertOther(other);
+    return other;
   }
 
   /** Treats a row that cannot be read like a missing one, because the sidecar holds the same. */
@@ -177,9 +207,9 @@ export class LayerTable {
     const { db } = this.#store;
     this.#store.warn(UNREADABLE);
     db.run('DELETE FROM layers WHERE id = ?', id);
-    const { id: original, clamp } = originalOf(id);
+    const { id: original } = originalOf(id);
     if (!isLayerId(original)) return undefined;
-    if (clamp !== undefined) return this.#read(id);
+    if (original !== id) return this.#read(id);
     const record = this.#beside(original);
     if (record) this.#adopt(record);
     return record;
@@ -190,8 +220,8 @@ export class LayerTable {
     this.#insert(record);
     if (existsSync(join(this.directory(record.id), SETTLED)))
       this.#store.db.run('UPDATE layers SET settled = 1 WHERE id = ?', record.id);
-    for (const [second, info] of Object.entries(record.clamped ?? {}))
-      this.#insertClamped({ ...record, id: clampedId(record.id, Number(second)), info });
+    for (const [form, info] of Object.entries(record.clamped ?? {}))
+      this.#insertOther({ ...record, id: idOfName(record.id, form), info });
   }
 
   /**
@@ -204,7 +234,11 @@ export class LayerTable {
       // Another process may have made it again, and writes the row when its files are in place.
       if (existsSync(this.files(id))) return undefined;
       const { id: original } = originalOf(id);
-      this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
+      this.#store.db.run(
+        'DELETE FROM layers WHERE id = ? OR id GLOB ?',
+        original,
+        othersOf(original),
+      );
       this.#ours.clear();
       return missingLayer(id);
     });
@@ -304,14 +338,14 @@ export class LayerTable {
 
   /**
    * Writes the sidecar for the case that the row is lost. It holds what the layer's tars are, with
-   * its own times and with clamped ones.
+   * its own times and in other forms.
    */
   #keepBeside(id: LayerId, info: LayerInfo): void {
-    const { clamp } = originalOf(id);
+    const name = formName(id);
     const record = this.#beside(id);
     // The layer was removed meanwhile, or is damaged. fsck reports that.
     if (!record) return;
-    const said = clamp === undefined ? { info } : { clamped: { ...record.clamped, [clamp]: info } };
+    const said = name === '' ? { info } : { clamped: { ...record.clamped, [name]: info } };
     const temporary = this.#store.scratchPath('sidecar');
     guarded(temporary, () => {
       writeFileSync(temporary, sidecarOf({ ...record, ...said }));
@@ -370,7 +404,7 @@ export class LayerTable {
     const { db } = this.#store;
     const { id: original } = originalOf(id);
     db.transaction(() => {
-      db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
+      db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, othersOf(original));
       db.run('INSERT OR IGNORE INTO condemned (name) VALUES (?)', layerHold(original));
     });
     this.#ours.clear();
@@ -379,7 +413,11 @@ export class LayerTable {
   /** Removes the layer: first the row, then the files, out of sight. */
   remove(id: LayerId): void {
     const { id: original } = originalOf(id);
-    this.#store.db.run('DELETE FROM layers WHERE id = ? OR id GLOB ?', original, `${original}t*`);
+    this.#store.db.run(
+      'DELETE FROM layers WHERE id = ? OR id GLOB ?',
+      original,
+      othersOf(original),
+    );
     this.#ours.clear();
     this.#discard(this.directory(id));
   }
@@ -495,9 +533,19 @@ export function removeUnsound(store: Pick<Store, 'db'>): void {
       'DELETE FROM layers WHERE id IS ? OR id = ? OR id GLOB ?',
       id,
       original,
-      `${original}t*`,
+      othersOf(original),
     );
   }
+}
+
+/** The name of a form in a sidecar, and '' for the layer's own (see LayerRecord). */
+function formName(id: LayerId): string {
+  const { id: original } = originalOf(id);
+  return id.slice(original.length).replace(/^t/, '');
+}
+
+function idOfName(id: LayerId, name: string): LayerId {
+  return `${id}${/^\d/.test(name) ? 't' : ''}${name}` as LayerId;
 }
 
 /** The name of a layer in leases: that of its directory. */

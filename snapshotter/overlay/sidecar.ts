@@ -1,6 +1,6 @@
 import { isDigest } from '../../base/digest.ts';
 import type { BlobForm } from '../content.ts';
-import type { LayerId, LayerInfo } from '../snapshotter.ts';
+import type { LayerId, LayerInfo, TarForm } from '../snapshotter.ts';
 import { readOwn } from '../store/own-file.ts';
 
 /**
@@ -20,8 +20,8 @@ export interface LayerRecord {
   /** The boot in which the layer was made (see LayerTable). */
   readonly boot: string;
   /**
-   * The tars of a step's layer with its times clamped to a second, by that second. Only in the
-   * sidecar.
+   * The tars of a step's layer in other forms, by the form: the second to which times are clamped,
+   * `w` for Windows, or `wt` and that second for both. Only in the sidecar.
    */
   readonly clamped?: Readonly<Record<string, LayerInfo>> | undefined;
   /** The layers above which a layer was unpacked that does not stand alone. Only in the sidecar. */
@@ -60,7 +60,7 @@ export function readSidecar(path: string, name: string): LayerRecord | undefined
   if (
     record.clamped &&
     !Object.entries(record.clamped).every(
-      ([second, info]) => /^\d{1,12}$/.test(second) && isInfo(info),
+      ([form, info]) => /^(?:w|(?:wt)?\d{1,12})$/.test(form) && isInfo(info),
     )
   )
     return undefined;
@@ -93,20 +93,39 @@ export function isLayerId(text: string): text is LayerId {
 }
 
 /**
- * The id of a step's layer with its times clamped to a second since 1970. It stands for the same
- * directory with another tar. It consists of the layer's id, the letter t and the second.
+ * The id of a step's layer with a tar of another form. It stands for the same directory. It is made
+ * of the layer's id, the letter w for the form of Windows, and for clamped times the letter t and
+ * the second since 1970.
  */
-export function clampedId(id: LayerId, second: number): LayerId {
-  return isUnpacked(id) ? id : (`${originalOf(id).id}t${second}` as LayerId);
+export function idOfForm(id: LayerId, { clamp, windows = false }: TarForm): LayerId {
+  if (isUnpacked(id)) return id;
+  const time = clamp === undefined ? '' : `t${clamp}`;
+  return `${originalOf(id).id}${windows ? 'w' : ''}${time}` as LayerId;
+}
+
+/** The id of what an unpacked layer in the form of Windows has below `Files`. */
+export function windowsFilesId(id: LayerId): LayerId {
+  return isUnpacked(id) ? (`${originalOf(id).id}w` as LayerId) : id;
 }
 
 /**
- * The layer that owns the directory of `id`, and the second to which times are clamped, if they
- * are.
+ * The layer that owns the directory of `id`, and how `id` differs: in the form of the tar, or, for
+ * an unpacked layer with `windows`, in standing only for what is below `Files`.
  */
-export function originalOf(id: LayerId): { readonly id: LayerId; readonly clamp?: number } {
-  const match = /^([0-9a-f]{32})t(\d{1,12})$/.exec(id);
-  return match?.[1] ? { id: match[1] as LayerId, clamp: Number(match[2]) } : { id };
+export function originalOf(id: LayerId): { readonly id: LayerId } & TarForm {
+  const match = /^([0-9a-f]{32}|[a-z][0-9a-f]{64})(w?)(?:t(\d{1,12}))?$/.exec(id);
+  if (!match || match[1] === id) return { id };
+  const [, original, windows, clamp] = match;
+  return {
+    id: original as LayerId,
+    ...(windows && { windows: true }),
+    ...(clamp !== undefined && { clamp: Number(clamp) }),
+  };
+}
+
+/** A pattern of SQLite for the ids that `originalOf` leads from to `id`, but `id` itself. */
+export function othersOf(id: LayerId): string {
+  return `${id}[tw]*`;
 }
 
 /**

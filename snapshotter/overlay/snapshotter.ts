@@ -10,6 +10,7 @@ import type {
   LayerInfo,
   Snapshot,
   Snapshotter,
+  TarForm,
   View,
   Writer,
 } from '../snapshotter.ts';
@@ -25,7 +26,7 @@ import type { LayerJobs, UnpackRequest } from './jobs.ts';
 import type { LayerTable } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
 import { missingLayer } from './missing.ts';
-import { isLayerId } from './sidecar.ts';
+import { isLayerId, originalOf } from './sidecar.ts';
 import { stackOf } from './stack.ts';
 import type { Trees } from './trees.ts';
 import { Views } from './views.ts';
@@ -153,8 +154,16 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     }
   }
 
-  clamped(layer: LayerId, second: number): LayerId {
-    return this.#table.clamped(layer, second);
+  packedAs(layer: LayerId, form: TarForm): LayerId {
+    return this.#table.packedAs(layer, form);
+  }
+
+  windowsFiles(layer: LayerId): LayerId {
+    return this.#table.windowsFiles(layer);
+  }
+
+  isForWindows(layer: LayerId): boolean {
+    return originalOf(layer).windows === true;
   }
 
   files(layer: LayerId): string | undefined {

@@ -43,7 +43,10 @@ export function sourceImageOp(
     async cacheMap(signal, report) {
       const image = await resolveSource(source, platform, placeOf(report), signal);
       return {
-        parts: [{ name: 'image layers', value: chainIdOf(image.diffIds) ?? 'none' }],
+        parts: [
+          { name: 'image layers', value: chainIdOf(image.diffIds) ?? 'none' },
+          ...(isForWindows(image) ? [{ name: 'form of layers', value: 'windows' }] : []),
+        ],
         inputs: [],
         volatile: false,
       };
@@ -53,15 +56,19 @@ export function sourceImageOp(
       const place = placeOf(context);
       const image = await resolveSource(source, platform, place, signal);
       const from = { sources: place.images, snapshotter: world.snapshotter };
-      const snapshot = await unpackImage(from, image, signal, statusOf(progress, vertex));
-      if (platform.os === 'windows') {
-        const { refuseWindowsLayers } = await import('./windows-layers.ts');
-        await refuseWindowsLayers(image.name, snapshot, world.snapshotter);
-      }
+      const { layers } = await unpackImage(from, image, signal, statusOf(progress, vertex));
+      const snapshot = isForWindows(image)
+        ? { layers: layers.map((layer) => world.snapshotter.windowsFiles(layer)) }
+        : { layers };
       world.snapshotter.touch(snapshot);
       return [{ kind: 'snapshot', snapshot }];
     },
   };
+}
+
+/** The layers of such an image have the files that a step sees below `Files`. */
+function isForWindows({ config }: SourceImage): boolean {
+  return config.os === 'windows';
 }
 
 /** Where the images of one build are found. */
