@@ -19,6 +19,8 @@ export interface CacheRequest {
   readonly sharing: CacheSharing;
   /** The identity of the tree that the cache starts with; '' when it starts empty. */
   readonly base: string;
+  /** The command that asks, for people who look at the caches. It does not identify the cache. */
+  readonly step?: string | undefined;
   /**
    * For `--no-cache`: the directories of the caches that this build has emptied. One that is not
    * among them is emptied now, unless it is in use.
@@ -43,7 +45,7 @@ export interface CacheLease extends AsyncDisposable {
  * lock ends with the process. The garbage collector takes the exclusive lock, so a cache in use is
  * never removed.
  *
- *     caches/NAME/about.json     its id, its base, and the time it was created
+ *     caches/NAME/about.json     its id, its base, when it was created, and for which step
  *     caches/NAME/N.lock         its time is the time of the last use
  *     caches/NAME/0.filling      held by the one of several shared users that fills the cache
  *     caches/NAME/N/data         the directory; N/ready exists when it is filled.
@@ -59,6 +61,8 @@ export interface CacheAbout {
   readonly base: string;
   /** Milliseconds since 1970. */
   readonly created: number;
+  /** The beginning of the command that used it first. */
+  readonly step?: string | undefined;
 }
 
 /** The cache mounts under `directory` (`caches/` of the store). */
@@ -91,6 +95,9 @@ export function cacheName({ id, base }: Pick<CacheRequest, 'id' | 'base'>): stri
   return hexOf(digestOfParts([id, base]));
 }
 
+/** How many characters of a command are kept. */
+const STEP_SHOWN = 200;
+
 /** Reads about the cache mount in `home`. Undefined when the file cannot be read. */
 export function readAbout(home: string): CacheAbout | undefined {
   try {
@@ -98,7 +105,8 @@ export function readAbout(home: string): CacheAbout | undefined {
     if (
       typeof about.id !== 'string' ||
       typeof about.base !== 'string' ||
-      typeof about.created !== 'number'
+      typeof about.created !== 'number' ||
+      (about.step !== undefined && typeof about.step !== 'string')
     )
       return undefined;
     return about as CacheAbout;
@@ -108,11 +116,14 @@ export function readAbout(home: string): CacheAbout | undefined {
 }
 
 /** Makes `home` and writes its `about.json`. */
-export function describeCache(home: string, { id, base }: Pick<CacheRequest, 'id' | 'base'>): void {
+export function describeCache(
+  home: string,
+  { id, base, step }: Pick<CacheRequest, 'id' | 'base' | 'step'>,
+): void {
   const path = join(home, 'about.json');
   if (existsSync(path)) return;
   mkdirSync(home, { recursive: true, mode: 0o700 });
-  const about: CacheAbout = { id, base, created: Date.now() };
+  const about: CacheAbout = { id, base, created: Date.now(), step: step?.slice(0, STEP_SHOWN) };
   const temporary = `${path}.${process.pid}`;
   writeFileSync(temporary, `${JSON.stringify(about)}\n`, { mode: 0o600 });
   renameSync(temporary, path);

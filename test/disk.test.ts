@@ -191,6 +191,22 @@ test('a build that made a layer starts a collection when one is due', async () =
   assert.equal(processesWith(rig.store), []);
 });
 
+test('cache mounts of one ID are told apart by the steps that used them first', async () => {
+  await using rig = await Rig.create('busybox');
+  const mount = 'RUN --mount=type=cache,id=pkg,target=/cc';
+  rig.write('c', {
+    Dockerfile: `FROM busybox\n${mount} echo 1 >/cc/1\n${mount},uid=5 \\\n  echo 2 >/cc/2\n`,
+  });
+  await rig.build('c');
+  const { stdout } = await rig.kiln(['cache', 'ls', '--format', 'json'], { expect: 0 });
+  const found = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .map(({ mount: id, step }) => `${id}: ${step}`);
+  assert.equal(found.sort(), ['pkg: echo 1 >/cc/1', 'pkg: echo 2 >/cc/2']);
+});
+
 test('cache mounts are listed, saved, restored elsewhere, and removed', async () => {
   await using rig = await Rig.create('busybox');
   await using other = await Rig.create('busybox');
@@ -199,7 +215,7 @@ test('cache mounts are listed, saved, restored elsewhere, and removed', async ()
   rig.write('c', { Dockerfile: step('echo kept > /cc/f && mkdir /cc/d') });
   await rig.build('c');
   const { stdout } = await rig.kiln(['cache', 'ls'], { expect: 0 });
-  assert.match(stdout, /^pkg +[0-9a-f]{24}-0 +\S+ +\d+ seconds? ago$/m);
+  assert.match(stdout, /^pkg +[0-9a-f]{24}-0 +\S+ +\d+ seconds? ago +echo kept > \/cc\/f/m);
   assert.match(
     (await rig.kiln(['cache', 'ls', '--records'], { expect: 0 })).stdout,
     'RUN --mount=type=cache',

@@ -29,6 +29,8 @@ export interface CacheMountPlace {
   readonly number: number;
   readonly mountId: string;
   readonly base: string;
+  /** The beginning of the command that used it first. Undefined when that is not known. */
+  readonly step: string | undefined;
   /** The directory with its files. */
   readonly data: string;
 }
@@ -69,6 +71,7 @@ export function cacheMountPlaces(directory: string): CacheMountPlace[] {
           number: Number(number),
           mountId: about?.id ?? '',
           base: about?.base ?? '',
+          step: about?.step,
           data: join(place, 'data'),
         },
       ];

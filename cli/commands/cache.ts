@@ -113,8 +113,9 @@ async function list(argv: readonly string[]): Promise<number> {
       place.item.id,
       bytes(place.item.size),
       place.item.inUse ? 'now' : ago(place.item.used),
+      shownStep(place),
     ]);
-    stdout.write(table([['MOUNT', 'ID', 'SIZE', 'LAST USED'], ...rows]));
+    stdout.write(table([['MOUNT', 'ID', 'SIZE', 'LAST USED', 'FIRST USED BY'], ...rows]));
   }
   return 0;
 }
@@ -218,10 +219,18 @@ function shownId({ mountId, number }: CacheMountPlace): string {
   return `${mountId.replace(/^\//, '')}${number === 0 ? '' : ` (private ${number})`}`;
 }
 
+/** Mounts of one ID differ in what they start with, which only the commands tell people. */
+function shownStep({ step = '' }: CacheMountPlace): string {
+  const line = step.replace(/\s+/g, ' ');
+  return line.length > STEP_SHOWN ? `${line.slice(0, STEP_SHOWN - 1)}…` : line;
+}
+
+const STEP_SHOWN = 60;
+
 function jsonOfMount(place: CacheMountPlace): object {
-  const { item, base, data } = place;
+  const { item, base, step, data } = place;
   const { id, size, inUse, created, used } = item;
-  return { mount: shownId(place), id, base, size, inUse, created, used, directory: data };
+  return { mount: shownId(place), id, base, step, size, inUse, created, used, directory: data };
 }
 
 function records(engine: Engine) {

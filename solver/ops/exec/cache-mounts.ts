@@ -40,12 +40,13 @@ export async function leaseCaches(mounts: readonly Mount[], opening: Opening): P
 }
 
 async function requestOf(mount: Mount, opening: Opening): Promise<CacheRequest> {
-  const { inputs, world, session, signal, fresh } = opening;
+  const { inputs, command, world, session, signal, fresh } = opening;
   const base = mount.input === -1 ? undefined : inputs[mount.input];
   return {
     id: mount.cache?.id ?? mount.dest,
     sharing: enumName(CACHE_SHARING, mount.cache?.sharing ?? CACHE_SHARING.shared) ?? 'shared',
     base: base === undefined ? '' : await cacheBase(base, world, session, signal),
+    step: command,
     ...(fresh && { emptied: session.emptiedCaches }),
     fill: async (directory) => {
       if (base) await copySubtree(base, '/', directory, opening);

@@ -33,7 +33,9 @@ export async function openMounts(
   context: MountContext,
 ): Promise<OpenMounts> {
   await using scope = new AsyncDisposableStack();
-  const opening: Opening = { ...context, inputs, scope, caches: new Map() };
+  // What a shell runs is its last word.
+  const command = op.meta?.args.at(-1) ?? '';
+  const opening: Opening = { ...context, inputs, command, scope, caches: new Map() };
   await leaseCaches(op.mounts, opening);
   const outputs = new Map<number, ActiveSnapshot>();
   const written = new Map<Mount, ActiveSnapshot>();

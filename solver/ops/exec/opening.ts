@@ -20,6 +20,8 @@ export interface MountContext {
 /** The opening of the mounts of one step. What is opened is closed with `scope`. */
 export interface Opening extends MountContext {
   readonly inputs: readonly BuildResult[];
+  /** The command of the step, for people. */
+  readonly command: string;
   readonly scope: AsyncDisposableStack;
   /** The caches of the step. They are leased before any mount is opened. */
   readonly caches: Map<Mount, CacheLease>;
