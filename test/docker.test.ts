@@ -81,6 +81,25 @@ test('docker build, images, tag, inspect, history, save, load, rmi and prune', a
   assert.not.match(rig.serve.printed, /ERROR/);
 });
 
+test('an image for two platforms is shown, saved and pushed for one of them', async () => {
+  await using rig = await DockerRig.create([]);
+  const { rig: place } = rig.serve;
+  place.write('c', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /x\n' });
+  place.write('c', { amd64: 'for amd64', arm64: 'for arm64' });
+  await rig.docker('build --platform linux/amd64,linux/arm64 -t two c');
+  const architecture = async (...more: string[]) =>
+    (await rig.docker('image inspect --format {{.Architecture}} two', {}, more)).stdout.trim();
+  assert.is(await architecture(), 'amd64');
+  assert.is(await architecture('--platform', 'linux/arm64'), 'arm64');
+  await rig.docker('history --platform linux/arm64 two');
+  await rig.docker('save --platform linux/arm64 -o one.tar two');
+  await rig.docker('rmi two');
+  await rig.docker('load -i one.tar');
+  assert.is(await architecture(), 'arm64');
+  const missing = await rig.docker('history --platform linux/s390x two', { expect: 1 });
+  assert.match(missing.stderr, /KILN_PLATFORM_MISSING|s390x/);
+});
+
 test('a step that fails, a Dockerfile that is wrong, and one outside of the archive', async () => {
   await using rig = await DockerRig.create(['busybox']);
   rig.serve.rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo out && exit 3\n' });

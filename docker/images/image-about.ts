@@ -1,20 +1,24 @@
 import { parseReference } from '../../base/reference.ts';
 import { describeImage } from '../../images/describe.ts';
 import { findImage, fullName, isUntagged } from '../../images/find-image.ts';
+import { imageForPlatform } from '../../images/for-platform.ts';
 import { readImage } from '../../images/read.ts';
 import { sizesOfLayers } from '../../images/sizes.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { empty, json } from '../http/answers.ts';
 import type { Handler } from '../http/docker-request.ts';
+import { platformParameter } from '../http/platform-parameter.ts';
 import { repositoryDigests } from './image-list.ts';
 
 /** `GET /images/{name}/json` */
 export function inspectImage({ engine }: DockerHost): Handler {
-  return async ({ params: [name = ''] }, response) => {
-    const image = findImage(engine.images, name);
+  return async ({ params: [name = ''], query }, response) => {
+    const found = findImage(engine.images, name);
+    const platform = platformParameter(query.get('platform'));
+    const image = imageForPlatform(engine.content, found, platform);
     const names = engine.images
       .list()
-      .filter(({ target }) => target.digest === image.target.digest)
+      .filter(({ target }) => target.digest === found.target.digest)
       .flatMap(({ name: other }) => (isUntagged(other) ? [] : [other]));
     const {
       Manifest: _,
@@ -40,8 +44,10 @@ export function inspectImage({ engine }: DockerHost): Handler {
 
 /** `GET /images/{name}/history`: newest first. */
 export function imageHistory({ engine }: DockerHost): Handler {
-  return async ({ params: [name = ''] }, response) => {
-    const image = findImage(engine.images, name);
+  return async ({ params: [name = ''], query }, response) => {
+    const found = findImage(engine.images, name);
+    const platform = platformParameter(query.get('platform'));
+    const image = imageForPlatform(engine.content, found, platform);
     const { manifest, config } = readImage(engine.content, image.target);
     const layers = (await sizesOfLayers(engine, { manifest, config }))[Symbol.iterator]();
     const next = () => {
@@ -59,7 +65,7 @@ export function imageHistory({ engine }: DockerHost): Handler {
     const [newest] = entries.reverse();
     if (newest) {
       newest.Id = image.target.digest;
-      const { RepoTags } = await describeImage(engine, image);
+      const { RepoTags } = await describeImage(engine, found);
       newest.Tags = RepoTags.length > 0 ? RepoTags : null;
     }
     json(response, entries);

@@ -5,15 +5,18 @@ import { KilnError } from '../../base/errors.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { findImage, shownName } from '../../images/find-image.ts';
+import { imageForPlatform } from '../../images/for-platform.ts';
 import { readAllPlatforms } from '../../images/read.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { type JsonStream, streaming } from '../http/answers.ts';
 import { type Handler, isSet } from '../http/docker-request.ts';
+import { platformParameter } from '../http/platform-parameter.ts';
 
 /** `GET /images/{name}/get` */
 export function saveImage(host: DockerHost): Handler {
-  return async ({ params, signal }, response) => await save(host, params, response, signal);
+  return async ({ params, query, signal }, response) =>
+    await save(host, params, query, response, signal);
 }
 
 /** `GET /images/get?names=…&names=…` */
@@ -25,18 +28,22 @@ export function saveNamed(host: DockerHost): Handler {
         hint: 'give names=IMAGE',
         exitCode: 2,
       });
-    await save(host, names, response, signal);
+    await save(host, names, query, response, signal);
   };
 }
 
 async function save(
   { engine, events }: DockerHost,
   names: readonly string[],
+  query: URLSearchParams,
   response: ServerResponse,
   signal: AbortSignal,
 ): Promise<void> {
   using _use = engine.begin();
-  const images = names.map((name) => findImage(engine.images, name));
+  const platform = platformParameter(query.get('platform'));
+  const images = names.map((name) =>
+    imageForPlatform(engine.content, findImage(engine.images, name), platform),
+  );
   response.writeHead(200, { 'content-type': 'application/x-tar' });
   const write = (bytes: Uint8Array) =>
     new Promise<void>((resolve, reject) => {

@@ -2,6 +2,7 @@ import { KilnError } from '../../base/errors.ts';
 import { formatReference, parseReference } from '../../base/reference.ts';
 import { bytes } from '../../base/units.ts';
 import { findImage, shownName } from '../../images/find-image.ts';
+import { imageForPlatform } from '../../images/for-platform.ts';
 import { pullImage } from '../../images/pull.ts';
 import { pushStored } from '../../images/push-stored.ts';
 import type { TransferReport } from '../../images/transfer-report.ts';
@@ -50,7 +51,8 @@ export function pushImageTo(host: DockerHost): Handler {
     const name = joinedName(repo, query.get('tag') ?? '');
     const { engine, events } = host;
     const reference = parseReference(name);
-    const image = findImage(engine.images, name);
+    const platform = platformParameter(query.get('platform'));
+    const image = imageForPlatform(engine.content, findImage(engine.images, name), platform);
     const credentials = authHeader(headers['x-registry-auth'], reference.domain);
     if (reference.digest)
       throw new KilnError('KILN_REFERENCE_INVALID', 'a push cannot name a digest', { exitCode: 2 });
