@@ -22,6 +22,11 @@ export interface Container extends AsyncDisposable {
   /** True while a process of it runs. */
   readonly isBusy: boolean;
   /**
+   * Its root and the directories that are mounted in it, as this process reaches them. What is lent
+   * to its processes, and what is only in memory, is not among them. Their content is hostile.
+   */
+  readonly trees: readonly ContainerTree[];
+  /**
    * Starts a process, and resolves when it runs. `signal` kills it. Rejects with KILN_NOT_ALLOWED,
    * KILN_SECRET_NOT_FOUND, or KILN_PROCESS_START, also after the first process has ended.
    */
@@ -30,6 +35,12 @@ export interface Container extends AsyncDisposable {
     output: ContainerOutput,
     signal: AbortSignal,
   ): Promise<ContainerProcess>;
+}
+
+export interface ContainerTree {
+  /** Where it is in the container, an absolute path. */
+  readonly dest: string;
+  readonly directory: string;
 }
 
 /** What a container is made of. Owners of mounts, and what they lend, are those of a step. */

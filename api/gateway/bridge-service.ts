@@ -17,6 +17,7 @@ import type { StatSchema } from '../proto/filesync.gen.ts';
 import {
   type CacheOptionsEntry,
   type LLBBridge,
+  type ReadDirRequest,
   type ReadFileRequest,
   type ResolveImageConfigRequest,
   type Result,
@@ -28,6 +29,7 @@ import type { WorkerRecord } from '../proto/worker.gen.ts';
 import { goMode } from '../session/filesync/go-mode.ts';
 import { gateFor, ofPolicies } from './call-policies.ts';
 import { FRONTEND_CAPS, LLB_CAPS } from './caps.ts';
+import { treeAt } from './container-files.ts';
 import { lendersOf } from './context-options.ts';
 import type { DrivenBuild, FindBuild } from './driven-builds.ts';
 import { execProcess } from './exec-process.ts';
@@ -87,19 +89,34 @@ export function bridgeService(
       const { bridge, held } = await heldBy(await find(context), ref);
       if (!held) throw noFile(path);
       await using tree = await solveEdge(held.edge, bridge.solving());
-      const entry = tree.stat(path);
-      if (!entry) throw noFile(path);
-      return { stat: statMessage(entry) };
+      return { stat: statFrom(tree, path) };
     },
 
-    async readDir({ ref, dirPath, includePattern }, context) {
-      const { bridge, held } = await heldBy(await find(context), ref);
-      if (!held) throw noFile(dirPath);
+    async readDir(request, context) {
+      const { bridge, held } = await heldBy(await find(context), request.ref);
+      if (!held) throw noFile(request.dirPath);
       await using tree = await solveEdge(held.edge, bridge.solving());
-      const entries = tree.list(dirPath);
-      if (!entries) throw noFile(dirPath);
-      const wanted = includePattern === '' ? () => true : compileMatch(includePattern);
-      return { entries: entries.filter(({ name }) => wanted(name)).map(statMessage) };
+      return { entries: listFrom(tree, request) };
+    },
+
+    async readFileContainer(request, context) {
+      const { containers } = await find(context);
+      const { ref, filePath } = request;
+      await using found = treeAt(await containers.get(ref), filePath);
+      return { data: readFrom(found.tree, { ...request, filePath: found.path }) };
+    },
+
+    async readDirContainer(request, context) {
+      const { containers } = await find(context);
+      const { ref, dirPath } = request;
+      await using found = treeAt(await containers.get(ref), dirPath);
+      return { entries: listFrom(found.tree, { ...request, dirPath: found.path }) };
+    },
+
+    async statFileContainer({ ref, path }, context) {
+      const { containers } = await find(context);
+      await using found = treeAt(await containers.get(ref), path);
+      return { stat: statFrom(found.tree, found.path) };
     },
 
     async resolveSourceMeta(request, context) {
@@ -296,6 +313,19 @@ function readFrom(tree: SolvedTree, { filePath, range }: ReadFileRequest): Uint8
     throw new ConnectError(`read ${filePath}: is ${found.what}`, Code.Unknown);
   if (found.kind !== 'file') throw noFile(filePath);
   return found.bytes;
+}
+
+function statFrom(tree: SolvedTree, path: string): MessageInitShape<typeof StatSchema> {
+  const entry = tree.stat(path);
+  if (!entry) throw noFile(path);
+  return statMessage(entry);
+}
+
+function listFrom(tree: SolvedTree, { dirPath, includePattern }: ReadDirRequest) {
+  const entries = tree.list(dirPath);
+  if (!entries) throw noFile(dirPath);
+  const wanted = includePattern === '' ? () => true : compileMatch(includePattern);
+  return entries.filter(({ name }) => wanted(name)).map(statMessage);
 }
 
 function statMessage(entry: TreeEntry): MessageInitShape<typeof StatSchema> {

@@ -120,6 +120,9 @@ export class Containers implements AsyncDisposable {
       get isBusy() {
         return container.isBusy;
       },
+      get trees() {
+        return container.trees;
+      },
       start: (command, output, signal) => container.start(command, output, signal),
       [Symbol.asyncDispose]: () => held.disposeAsync(),
     };

@@ -498,4 +498,44 @@ function programs(): string[] {
   });
 }
 
+test('files of a container are read where its processes see them', async () => {
+  const beside = await solved(treeOf({ 'd/f': Buffer.from('mounted') }));
+  await open('c', { mounts: [mount({ resultID: beside, dest: '/m' })] });
+  const run = new Processes();
+  run.script(
+    '1',
+    'echo hello > /new; ln -s new /link; ln -s /../../etc/passwd /out; echo 2 > /m/d/g',
+  );
+  await run.all('1');
+  const read = async (filePath: string, range?: { offset: bigint; length: bigint }) => {
+    const request = { ref: 'c', filePath, ...(range && { range }) };
+    const answer = await client.call(LLBBridge.method.readFileContainer, request, BUILD);
+    return Buffer.from(answer.data).toString();
+  };
+  assert.equal(await read('/new'), 'hello\n');
+  assert.equal(await read('link'), 'hello\n');
+  assert.equal(await read('/new', { offset: 1n, length: 3n }), 'ell');
+  assert.equal(await read('/m/d/f'), 'mounted');
+  assert.equal(await read('/bin/../m/d/g'), '2\n');
+  const list = async (dirPath: string, includePattern = '') => {
+    const request = { ref: 'c', dirPath, includePattern };
+    const { entries } = await client.call(LLBBridge.method.readDirContainer, request, BUILD);
+    return entries.map(({ path }) => path);
+  };
+  assert.equal(await list('/m/d'), ['f', 'g']);
+  assert.equal(await list('/', 'n*'), ['new']);
+  const request = { ref: 'c', path: '/m/d/f' };
+  const { stat } = await client.call(LLBBridge.method.statFileContainer, request, BUILD);
+  assert.equal([stat?.path, stat?.size], ['f', 7n]);
+  const refusal = async (ref: string, filePath: string) =>
+    (
+      await client.refused(
+        client.call(LLBBridge.method.readFileContainer, { ref, filePath }, BUILD),
+      )
+    ).code;
+  assert.is(await refusal('c', '/out'), status.NOT_FOUND);
+  assert.is(await refusal('c', '/none'), status.NOT_FOUND);
+  assert.is(await refusal('x', '/new'), status.NOT_FOUND);
+});
+
 test.run();

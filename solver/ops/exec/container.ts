@@ -9,6 +9,7 @@ import type {
   ContainerOutput,
   ContainerProcess,
   ContainerSpec,
+  ContainerTree,
 } from '../../container.ts';
 import { SECURITY_MODE } from '../../llb/enums.ts';
 import type { ExecMeta, ExecOp } from '../../llb/exec-op.ts';
@@ -16,6 +17,7 @@ import type { BuildResult } from '../../result.ts';
 import type { StepSession } from '../../step-session.ts';
 import type { World } from '../../world.ts';
 import { checkAllowed, checkExec } from './checks.ts';
+import { mountTypeName } from './mount-types.ts';
 import { type OpenMounts, openMounts } from './mounts.ts';
 import { processSpec } from './process.ts';
 
@@ -41,6 +43,9 @@ export async function openContainer(
   const opened = await openMounts(op, inputs, { world, session, signal, fresh: false });
   return new LocalContainer(op, spec.platform, opened, world, session);
 }
+
+/** The types of mounts whose files the owner of a container may read. */
+const SHOWN: ReadonlySet<string> = new Set(['bind', 'cache']);
 
 class LocalContainer implements Container {
   readonly #op: ExecOp;
@@ -69,6 +74,18 @@ class LocalContainer implements Container {
 
   get isBusy(): boolean {
     return this.#ends.size > 0;
+  }
+
+  get trees(): readonly ContainerTree[] {
+    const shared = new Set(
+      this.#op.mounts.filter((mount) => SHOWN.has(mountTypeName(mount))).map(({ dest }) => dest),
+    );
+    const mounted = this.#mounts.specs.flatMap((spec) =>
+      spec.kind === 'bind' && shared.has(spec.target)
+        ? [{ dest: spec.target, directory: spec.source }]
+        : [],
+    );
+    return [{ dest: '/', directory: this.#mounts.root }, ...mounted];
   }
 
   async start(
