@@ -82,7 +82,7 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
       try {
         return await solve();
       } catch (error) {
-        throw explainFailure(error, edges, store.root, signal);
+        throw explainFailure(error, edges, store.root, signal, new Set(request.buildArgs.keys()));
       }
     },
     rest: () => held[Symbol.dispose](),

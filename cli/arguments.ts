@@ -111,10 +111,21 @@ export function parseArguments(
     if (error.code === 'commander.helpDisplayed' || error.code === 'commander.help') return false;
     const message = error.message.replace(/^error: /, '').replace(/\n\((.*)\)$/, ' ($1)');
     throw new KilnError('KILN_USAGE', message.replaceAll('--nocache-filter', '--no-cache-filter'), {
-      hint: `'${command.name()} --help' lists the flags`,
+      hint: usageHint(command, error.code, message),
       exitCode: 2,
     });
   }
+}
+
+function usageHint(command: Command, code: string, message: string): string {
+  const [, meant] = /Did you mean (--[\w-]+)\?/.exec(message) ?? [];
+  if (meant !== undefined) return `write ${meant}`;
+  const help = `'${command.name()} --help'`;
+  if (code === 'commander.missingArgument' && message.includes("'context'"))
+    return `write '${command.name()} .' for the current directory; ${help} lists the flags`;
+  if (code === 'commander.excessArguments')
+    return `put a value with spaces in quotes; ${help} lists the arguments`;
+  return `${help} lists the flags`;
 }
 
 /**

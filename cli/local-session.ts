@@ -49,7 +49,12 @@ export function localLoans(
     const lent = options.lentPaths.get(name);
     if (!lent)
       throw new KilnError('KILN_CONTEXT_NOT_FOUND', `there is no context ${JSON.stringify(name)}`);
-    return lent.kind === 'directory' ? directoryAt(lent.path) : resolve(lent.path);
+    if (lent.kind !== 'directory') return resolve(lent.path);
+    try {
+      return directoryAt(lent.path);
+    } catch (error) {
+      throw name === 'context' ? error : ofNamedContext(error, name);
+    }
   };
   return {
     shownContext: options.shownContext,
@@ -59,4 +64,12 @@ export function localLoans(
     output: standardOutput(),
     secret: localSecrets(options.secrets, { env, readStdin: input, readPipe: file }),
   };
+}
+
+/** The error for the directory of a named context says which flag names it. */
+function ofNamedContext(error: unknown, name: string): unknown {
+  if (!(error instanceof KilnError)) return error;
+  return error
+    .at({ kind: 'flag', flag: '--build-context' })
+    .with({ hint: `name an existing directory: --build-context ${name}=DIRECTORY` });
 }

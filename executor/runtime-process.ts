@@ -185,7 +185,9 @@ export function throwStartFailure(command: RuntimeCommand, args: readonly string
     `cannot start ${args[0] ?? 'the process'}: ${messages.join('; ')}`,
     {
       hint: missing
-        ? `Check that the image has ${args[0]}, built for its own architecture.`
+        ? args[0] === '/bin/sh'
+          ? 'the image has no shell: write RUN ["program", "argument"], or begin with another image'
+          : `check that the image has ${args[0]}, built for its own architecture`
         : undefined,
     },
   );

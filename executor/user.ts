@@ -101,14 +101,14 @@ function idOf(text: string, what: 'user' | 'group', spec: string): number {
       `unable to find ${what} ${text}: no matching entry in ${file} of the image`,
       {
         hint:
-          `Create the ${what} in an earlier step, or use a number: USER ${spec} needs no ` +
-          'entry when it is numeric.',
+          `make the ${what} in an earlier step (${what === 'user' ? 'adduser' : 'addgroup'} ` +
+          `${text}), or write a number in USER ${spec}, which needs no entry`,
       },
     );
   }
   if (id < 0 || id > MAX_ID) {
     throw new KilnError('KILN_USER_UNKNOWN', `the ${what} id ${text} is out of range`, {
-      hint: `Ids are between 0 and ${MAX_ID}.`,
+      hint: `ids are between 0 and ${MAX_ID}`,
     });
   }
   return id;

@@ -12,6 +12,7 @@ import { asDigest, type Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
 import { indexedManifests } from '../registry/layout.ts';
+import { makeDirectory } from '../snapshotter/sys/makedirectory.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
 import { isBlobThere } from './blob-there.ts';
 import { appear, outputError, outputFile, syncFile } from './destination.ts';
@@ -39,7 +40,7 @@ export async function writeLayoutDirectory(
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    mkdirSync(root, { recursive: true });
+    makeDirectory(root);
     const merged = mergedIndex(indexedManifests(root), index);
     const frame = layoutFrame(merged);
     const written: string[] = [];

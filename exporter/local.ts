@@ -1,8 +1,9 @@
-import { closeSync, futimesSync, mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, futimesSync, writeFileSync } from 'node:fs';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import { formatPlatformInFull } from '../base/platform.ts';
 import { makeContents } from '../cache/contenthash/statcache.ts';
 import type { Entry } from '../cache/select/entry.ts';
+import { makeDirectory } from '../snapshotter/sys/makedirectory.ts';
 import { openRoot, type Root } from '../snapshotter/sys/rooted.ts';
 import { inUserNamespace } from '../snapshotter/sys/usernamespace.ts';
 import { beginTree, copyFiles, finishTree, type TreeCopy } from '../solver/ops/file/copytree.ts';
@@ -100,7 +101,7 @@ async function copyTo(
   progress: (current: number, total: number) => void,
 ): Promise<void> {
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     using top = openRoot(directory);
     // The platform's own directory is also created inside the root, because its name may be a link
     // by now.

@@ -21,6 +21,7 @@ export function indexArchive(fd: number, path: string): ReadonlyMap<string, Memb
   const invalid = (why: string) =>
     new KilnError('KILN_ARCHIVE_INVALID', `${path} is not a tar archive: ${why}`, {
       place: { kind: 'path', path },
+      hint: 'give an archive that kiln save, docker save or skopeo has written',
     });
   const members = new Map<string, Member>();
   let at = 0;

@@ -458,7 +458,10 @@ export class RegistryClient implements AsyncDisposable {
         path: `/${repository.path}/blobs/${digest}`,
         scopes: [repositoryScope(repository.path, 'pull,push')],
         accept: [200, 404],
-        subject: { what: `blob ${digest}`, kind: 'blob' },
+        subject: {
+          what: `blob ${digest} of ${repository.domain}/${repository.path}`,
+          kind: 'blob',
+        },
         signal,
       });
       await discard(response);

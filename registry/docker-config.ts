@@ -1,10 +1,11 @@
-import { mkdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading, reasonOf, writing } from '../base/oserror.ts';
 import { DEFAULT_DOMAIN } from '../base/reference.ts';
 import { readRegularFile } from '../base/regular-file.ts';
 import { brokenLink } from '../snapshotter/sys/brokenlink.ts';
+import { makeDirectory } from '../snapshotter/sys/makedirectory.ts';
 import { isObject, jsonOf, mapOf, record, text } from './json-fields.ts';
 
 /** One login in `auths`. `auth` is the base64 of `user:password`. */
@@ -142,7 +143,7 @@ export function replaceAuth(path: string, host: string, entry: AuthEntry | undef
  */
 function writeWhole(path: string, text: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(path), 0o700);
     const real = resolved(path);
     const temporary = `${real}.${process.pid}.part`;
     rmSync(temporary, { force: true });

@@ -63,6 +63,9 @@ export interface Party {
   readonly trust: string;
 }
 
+/** Where names without a host are looked up. */
+const DOCKER_HUB = 'registry-1.docker.io';
+
 const REGISTRY: Party = {
   noun: 'registry',
   timeout: 'KILN_REGISTRY_TIMEOUT',
@@ -123,7 +126,9 @@ export function networkFailure(
       {
         hint:
           code === 'ENOTFOUND'
-            ? party.spelling
+            ? host === DOCKER_HUB && party === REGISTRY
+              ? 'a name without a host is at Docker Hub: check its spelling, the network and DNS'
+              : party.spelling
             : `check that the ${party.noun} is up, and the proxy settings (HTTPS_PROXY, NO_PROXY)`,
         cause: error,
       },
@@ -339,6 +344,9 @@ export async function statusFailure(
   return new KilnError(
     'KILN_REGISTRY_ERROR',
     `registry ${host} answered ${status} for ${subject.what}${tail}`,
+    status === 404 && subject.kind === 'upload'
+      ? { hint: 'check the name; some registries need the repository to be made first' }
+      : {},
   );
 }
 

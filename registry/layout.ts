@@ -241,6 +241,7 @@ function layoutFiles(path: string): LayoutFiles {
       `there is no OCI layout at ${path}: no such directory or archive`,
       {
         place: { kind: 'path', path },
+        hint: 'name the archive or directory that there is',
         cause,
       },
     );

@@ -105,8 +105,9 @@ export function uploadScopes(target: UploadTarget, from?: string): readonly Scop
   return from === undefined ? [own] : [own, repositoryScope(from, 'pull')];
 }
 
-function subject(source: UploadSource) {
-  return { what: `upload of blob ${source.digest}`, kind: 'upload' } as const;
+function subject({ digest }: UploadSource, { repository: { domain, path } }: UploadTarget) {
+  const what = `upload of blob ${digest} to ${domain}/${path}`;
+  return { what, kind: 'upload' } as const;
 }
 
 async function start(
@@ -126,7 +127,7 @@ async function start(
     scopes: uploadScopes(target, from),
     headers: { 'content-length': '0' },
     accept: from === undefined ? [202] : [201, 202],
-    subject: subject(source),
+    subject: subject(source, target),
     signal,
   });
   await discard(response);
@@ -318,7 +319,7 @@ class Upload {
     const common = {
       endpoint,
       scopes: uploadScopes(this.#target),
-      subject: subject(this.#source),
+      subject: subject(this.#source, this.#target),
       signal,
     };
     const response = await exchange.send({ ...common, ...request });

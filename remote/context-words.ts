@@ -142,7 +142,11 @@ async function layOutInput(
     throw new KilnError(
       'KILN_STDIN_TWICE',
       'standard input cannot be both the context and the Dockerfile',
-      { place: { kind: 'flag', flag: '--file' }, exitCode: 2 },
+      {
+        place: { kind: 'flag', flag: '--file' },
+        hint: 'name a directory as the context, or the Dockerfile in it with -f FILE',
+        exitCode: 2,
+      },
     );
   const bytes = await loans.input((start) =>
     looksLikeArchive(start) ? Number.POSITIVE_INFINITY : DOCKERFILE_LIMIT,

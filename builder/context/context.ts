@@ -127,6 +127,7 @@ async function fromInput(
       'standard input cannot be both the context and the Dockerfile',
       {
         place: { kind: 'flag', flag: '--file' },
+        hint: 'name a directory as the context, or the Dockerfile in it with -f FILE',
         exitCode: 2,
       },
     );

@@ -306,5 +306,6 @@ async function printFailure(
 ): Promise<number> {
   view.close(error instanceof CancelledError ? 'cancelled' : 'failed');
   if (options.progress !== 'quiet' && options.progress !== 'rawjson') await printWarnings(warnings);
-  return await printError(error);
+  const { withSecretHint } = await import('../secret-hint.ts');
+  return await printError(withSecretHint(error, options.secrets, process.env));
 }

@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs';
 import { posix } from 'node:path';
 import { type Entry, plainEntry } from '../../cache/select/entry.ts';
 import { outputError } from '../../exporter/destination.ts';
 import { copyEntries } from '../../exporter/local.ts';
 import { walkTree } from '../../exporter/result-tree.ts';
+import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import { openRoot } from '../../snapshotter/sys/rooted.ts';
 import type { FailedStep } from '../../solver/step-session.ts';
 import type { FailureOutput } from '../build-options.ts';
@@ -28,7 +28,7 @@ export async function saveFailureOutput(
   if (entries.length === 0)
     return `no files of the failed step were saved: it has no ${paths.join(', ')}`;
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     using top = openRoot(directory);
     await copyEntries(spec.rootfs, top, entries, { place: '', signal });
   } catch (error) {

@@ -285,6 +285,7 @@ function checkedName(name: string): string {
     throw new KilnError(
       'KILN_REFERENCE_INVALID',
       `a tag cannot have a digest: ${JSON.stringify(name)}`,
+      { hint: `write ${name.split('@')[0]}: the digest follows from what is built` },
     );
   return name;
 }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { CancelledError, KilnError } from '../../base/errors.ts';
@@ -6,6 +6,7 @@ import { type Descriptor, type Index, MEDIA } from '../../base/oci.ts';
 import type { RemoteLayer } from '../../cache/remote/record.ts';
 import { readCache } from '../../cache/remote/source.ts';
 import { indexedManifests } from '../../registry/layout.ts';
+import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import { isBlobThere } from '../blob-there.ts';
 import { appear, outputError, outputFile, syncFile } from '../destination.ts';
 import { layoutIndexJson } from '../image-documents.ts';
@@ -38,7 +39,7 @@ export function localTarget(
     async write({ config, manifest }, layers, _old, report) {
       const started = Date.now();
       try {
-        mkdirSync(join(root, 'blobs/sha256'), { recursive: true });
+        makeDirectory(join(root, 'blobs/sha256'));
         const written: string[] = [];
         for (const layer of layers) {
           if (signal.aborted) throw new CancelledError(signal.reason);

@@ -241,13 +241,13 @@ async function suggesting<T>(
     const { registered, steps } = nearestStage(conversion, written) ?? {};
     const label = steps?.label;
     if (label === undefined) throw error;
-    const meant =
-      registered && label === written.toLowerCase()
-        ? ` (the stage ${label} comes later)`
-        : ` (did you mean ${label}?)`;
+    const isLater = registered && label === written.toLowerCase();
+    const meant = isLater ? ` (the stage ${label} comes later)` : ` (did you mean ${label}?)`;
     throw error.with({
       message: error.message + meant,
-      hint: error.hint ?? `the stages are: ${conversion.stages.names().join(', ')}`,
+      hint: isLater
+        ? `put the stage ${label} above this line: FROM sees only stages before it`
+        : `there is no stage ${written}, so an image was looked for: write ${label} for the stage`,
     });
   }
 }

@@ -33,7 +33,11 @@ function parseRange(spec: string, text: string): readonly [number, number] {
   const first = Number(match?.[1]);
   const last = match?.[2] === undefined ? first : Number(match[2]);
   if (!match || first > 65535 || last > 65535)
-    throw bad(spec, `${JSON.stringify(text)} is not a port or a range of ports`);
+    throw bad(
+      spec,
+      `${JSON.stringify(text)} is not a port or a range of ports`,
+      match ? 'the highest port is 65535' : undefined,
+    );
   if (last < first) throw bad(spec, `the range ${text} ends before it begins`);
   return [first, last];
 }

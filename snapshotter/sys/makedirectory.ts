@@ -3,20 +3,28 @@ import { dirname } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
 
 /**
- * mkdir -p. Node's own (v24) throws ENOENT where the file system is read-only, which misleads the
- * reader. So after a failure the first missing directory is made alone, and its error is reported.
- * Returns whether anything was made.
+ * mkdir -p. Node's own (v24) never returns where the system makes no directory, as in /proc, and
+ * its ENOENT for a read-only file system misleads the reader. Throws the error of the directory
+ * that could not be made. Returns whether anything was made.
  */
 export function makeDirectory(path: string, mode = 0o777): boolean {
   try {
-    return mkdirSync(path, { recursive: true, mode }) !== undefined;
+    mkdirSync(path, { mode });
+    return true;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') mkdirSync(firstMissing(path), { mode });
-    throw error;
+    if (isDirectory(path)) return false;
+    const above = dirname(path);
+    // With the directory above it, ENOENT is what the file system says of this one.
+    if (errnoOf(error) !== 'ENOENT' || above === path || isDirectory(above)) throw error;
+    makeDirectory(above, mode);
+    return makeDirectory(path, mode);
   }
 }
 
-function firstMissing(path: string): string {
-  const above = dirname(path);
-  return above === path || statSync(above, { throwIfNoEntry: false }) ? path : firstMissing(above);
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }

@@ -149,6 +149,16 @@ function stepFailed(
   last: LastOutput,
   { limits }: StepSession,
 ): KilnError {
+  const notRun = last
+    .lines()
+    .map((line) => NOT_EXECUTED.exec(line))
+    .find((match) => match !== null);
+  if (result.exitCode === 1 && notRun)
+    return new KilnError(
+      'KILN_PROCESS_START',
+      `${failureOf(op)}: cannot start ${op.meta.args[0]}: ${notRun[1]}`,
+      { hint: /format/i.test(notRun[1] ?? '') ? HINT_FORMAT : undefined },
+    );
   const killed = result.oomKilled ? ' (it was killed because memory ran out)' : '';
   return new KilnError(
     result.oomKilled ? 'KILN_STEP_OOM' : 'KILN_STEP_FAILED',
@@ -172,6 +182,12 @@ function notStarted(op: ExecOp, error: unknown): unknown {
 function failureOf({ meta }: ExecOp): string {
   return `process ${JSON.stringify(meta.args.join(' '))} did not complete successfully`;
 }
+
+/** What crun writes in the place of a program that the kernel does not execute. */
+const NOT_EXECUTED = /^\{"msg":"exec container process `.*`: ([^"]+)","level":"error"/;
+const HINT_FORMAT =
+  'it is no program for this platform: build it for the platform of this step, or begin a script ' +
+  'with a #! line';
 
 const HINT_TOO_LONG =
   'the command and all variables together are longer than the kernel allows, usually 2 MiB: ' +

@@ -80,6 +80,6 @@ function parentOf(path: string): string {
 /** The KILN_NOT_A_DIRECTORY error for a path in the image. */
 export function notADirectory(path: string): KilnError {
   return new KilnError('KILN_NOT_A_DIRECTORY', `"/${path}" in the image is not a directory`, {
-    hint: 'name a directory, or one that does not exist yet, as the destination',
+    hint: 'name a directory, or one that does not exist yet',
   });
 }
