@@ -42,7 +42,7 @@ export function withGitInfo(
   const isDirty =
     commit !== undefined &&
     booleanVariable(env['BUILDX_GIT_CHECK_DIRTY']) === true &&
-    git('status', '--porcelain', '--ignored') !== '';
+    git('--no-optional-locks', 'status', '--porcelain', '--ignored') !== '';
   const revision = commit && `${commit}${isDirty ? '-dirty' : ''}`;
   const url = git('remote', 'get-url', 'origin') || git('remote', 'get-url', 'upstream');
   const source = url && redactUrl(url);
@@ -72,13 +72,14 @@ export function withGitInfo(
 
 /**
  * Returns a function that runs git in a directory. It returns the first line, or undefined when git
- * fails. No program of the repository's own configuration runs.
+ * fails. No hook and no monitor of the repository runs. Only `status` may run filters that the
+ * repository configures, as whoever sets BUILDX_GIT_CHECK_DIRTY asks for.
  */
 function gitIn(cwd: string, env: Environment): (...words: string[]) => string | undefined {
   return (...words) => {
     const { status, stdout } = spawnSync(
       'git',
-      ['-c', 'core.fsmonitor=false', '-c', 'log.showSignature=false', ...words],
+      ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null', ...words],
       { cwd, env: { ...env, LC_ALL: 'C' }, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
     );
     return status === 0 ? (stdout.split('\n')[0] ?? '') : undefined;

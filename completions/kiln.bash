@@ -18,8 +18,8 @@ _kiln_flags() {
     'image prune') echo '--root --all --force --filter --help' ;;
     'tag') echo '--root --help' ;;
     'rmi') echo '--root --force --help' ;;
-    'inspect') echo '--root --format --help' ;;
-    'history') echo '--root --format --no-trunc --help' ;;
+    'inspect') echo '--root --format --type --help' ;;
+    'history') echo '--root --format --human --quiet --no-trunc --help' ;;
     'save') echo '--root --output --help' ;;
     'load') echo '--root --input --quiet --help' ;;
     'pull') echo '--root --platform --quiet --help' ;;
@@ -55,7 +55,7 @@ _kiln_valued() {
     'image prune') echo '--root --filter' ;;
     'tag') echo '--root' ;;
     'rmi') echo '--root' ;;
-    'inspect') echo '--root --format -f' ;;
+    'inspect') echo '--root --format -f --type' ;;
     'history') echo '--root --format' ;;
     'save') echo '--root --output -o' ;;
     'load') echo '--root --input -i' ;;
@@ -99,6 +99,7 @@ _kiln_values() {
     'build --pull') echo 'always newer missing never' ;;
     'build --sbom') echo 'true false' ;;
     'run --network') echo 'default none host' ;;
+    'inspect --type') echo 'image' ;;
     'imagetools create --prefer-index') echo 'true false 1 0 t f' ;;
     'imagetools create --progress') echo 'auto tty plain quiet none rawjson' ;;
     'du --format') echo 'json' ;;

@@ -120,7 +120,8 @@ test('sizes are those of unpacked files, with the compressed size beside them', 
   await using rig = await withImages();
   const [busybox] = await rows(rig, 'images', 'busybox', '--format', 'json');
   const [app] = await rows(rig, 'images', 'app', '--format', 'json');
-  const [inspected] = JSON.parse(await printed(rig, 'image', 'inspect', 'busybox'));
+  const inspect = await printed(rig, 'inspect', '--type=image', 'busybox');
+  const [inspected] = JSON.parse(inspect);
   const history = await rows(rig, 'history', '--format', 'json', 'app:1');
   const unpacked = Number(busybox?.['SizeBytes']);
   const compressed = Number(busybox?.['CompressedSizeBytes']);
@@ -129,6 +130,10 @@ test('sizes are those of unpacked files, with the compressed size beside them', 
   const sum = history.reduce((total, row) => total + Number(row['SizeBytes']), 0);
   assert.is(sum, app?.['SizeBytes']);
   assert.ok(history.some((row) => row['SizeBytes'] === unpacked));
+  assert.match(await printed(rig, 'history', '--human=false', 'app:1'), ` ${unpacked} `);
+  const [top, ...below] = lines(await printed(rig, 'history', '-q', 'app:1'));
+  assert.is(top, (await printed(rig, 'images', '-q', 'app')).trim());
+  assert.ok(below.every((id) => id === '<missing>'));
   assert.is(app?.['CompressedSizeBytes'], null, 'its layer was never compressed');
   await using fresh = await Rig.create('busybox');
   const [loaded] = await rows(fresh, 'images', '--format', 'json');

@@ -19,6 +19,19 @@ test('a Containerfile is found by itself, after a Dockerfile', async () => {
   assert.equal([list(rig, 'out'), list(rig, 'out2')], [['Containerfile'], ['Dockerfile']]);
 });
 
+test('a Containerfile has .containerignore when there is no .dockerignore', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Containerfile: 'FROM scratch\nCOPY . /\n', a: '', '.containerignore': 'a\n' });
+  await rig.build('c', '-o', 'out');
+  assert.equal(list(rig, 'out'), ['.containerignore', 'Containerfile']);
+  rig.write('c', { '.dockerignore': 'Containerfile\n.*\n' });
+  await rig.build('c', '-o', 'out2');
+  assert.equal(list(rig, 'out2'), ['a']);
+  rig.write('d', { Dockerfile: 'FROM scratch\nCOPY . /\n', a: '', '.containerignore': 'a\n' });
+  await rig.build('d', '-o', 'out3');
+  assert.equal(list(rig, 'out3'), ['.containerignore', 'Dockerfile', 'a']);
+});
+
 test('--ignorefile takes the place of .dockerignore, and must exist', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: 'FROM scratch\nCOPY . /\n', a: '', b: '', '.dockerignore': 'a\n' });

@@ -10,6 +10,8 @@ import { readInTree, readNamed, whyNotRead } from './tree-file.ts';
 const LIMIT = 4 * 1024 * 1024;
 
 const DEFAULT_NAME = '.dockerignore';
+/** Beside a Containerfile it may have the name that podman gives it. */
+const PODMAN_NAME = '.containerignore';
 
 /** The path of the Dockerfile. An ignore file `NAME.dockerignore` may be beside it. */
 export interface DockerfilePlace {
@@ -25,7 +27,8 @@ export interface DockerfilePlace {
 
 /**
  * Reads the ignore file of the context `directory`: `NAME.dockerignore` beside the Dockerfile, or
- * else `.dockerignore` in the context. Returns undefined when there is none.
+ * else `.dockerignore` in the context, or else `.containerignore` when the Dockerfile is called
+ * `Containerfile`. Returns undefined when there is none.
  *
  * Throws KILN_DOCKERIGNORE_UNREADABLE when the file exists but does not hold patterns: a build
  * without them would take files that the user wants to ignore. A link without a target in the
@@ -48,6 +51,8 @@ export function ignoreOf(
     ]);
   if (beside) candidates.push(inTree(beside.directory, `${beside.name}.dockerignore`));
   candidates.push(inTree(directory, DEFAULT_NAME));
+  if (basename(inContext ?? elsewhere ?? '') === 'Containerfile')
+    candidates.push(inTree(directory, PODMAN_NAME));
   for (const [name, read] of candidates) {
     const path = resolve(directory, name);
     const found = attempt(reading('the ignore file', path), read);

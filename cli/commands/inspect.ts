@@ -1,6 +1,6 @@
 import { describeImage } from '../../images/describe.ts';
 import { findImage } from '../../images/find-image.ts';
-import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, Option, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
 
@@ -10,7 +10,8 @@ export function declareCommand(): Command {
     .option(
       '-f, --format <template>',
       "format the output using a Go template, such as '{{json .Config.Env}}'",
-    );
+    )
+    .addOption(new Option('--type <type>', 'image: Kiln has nothing else').choices(['image']));
 }
 
 /**
