@@ -312,6 +312,7 @@ export const REQUEST_FIELDS: {
     provenance: 'omitted',
   },
   squash: { form: flag, provenance: 'omitted' },
+  policyFile: { form: oneOf('refused', 'ignored'), provenance: 'omitted' },
   sourcePolicies: { form: listOf(policy), provenance: 'omitted' },
   attest: {
     form: fields<AttestOptions>({

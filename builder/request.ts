@@ -58,6 +58,11 @@ export interface BuildRequest extends GraphOptions {
   readonly attest: AttestOptions;
   /** Which sources may be used, and which are replaced. */
   readonly sourcePolicies: readonly SourcePolicy[];
+  /**
+   * What becomes of a policy in Rego beside the Dockerfile. It is refused, unless the caller
+   * evaluates it or does not want it.
+   */
+  readonly policyFile: 'refused' | 'ignored';
   /** The IDs of secrets whose bytes are part of keys: when one changes, its steps run again. */
   readonly secretsInKeys: readonly string[];
   /**
@@ -206,6 +211,7 @@ const PLAIN: BuildRequest = {
   squash: false,
   attest: { provenance: undefined, sbom: false },
   sourcePolicies: [],
+  policyFile: 'refused',
   secretsInKeys: [],
   lookUps: 'ask',
   parallelism: undefined,

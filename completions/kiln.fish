@@ -106,6 +106,7 @@ complete -c kiln -n '__kiln_is "build"' -l output-on-error -r -d 'DIR,PATH[,PATH
 complete -c kiln -n '__kiln_is "build"' -l pid -d 'no effect: every step runs in a sandbox of its own'
 complete -c kiln -n '__kiln_is "build"' -l pids -r -d 'maximum number of processes and threads of each step'
 complete -c kiln -n '__kiln_is "build"' -l platform -r -d 'set target platforms for build, such as linux/amd64,linux/arm64'
+complete -c kiln -n '__kiln_is "build"' -l policy -r -d 'disabled=true builds without the policy Dockerfile.rego, which Kiln cannot evaluate; filename=, reset=, strict= and log-level= are those of buildx'
 complete -c kiln -n '__kiln_is "build"' -l progress -x -a 'auto tty plain quiet none rawjson' -d 'set type of progress output (default: BUILDKIT_PROGRESS, or auto)'
 complete -c kiln -n '__kiln_is "build"' -l provenance -x -a 'true false mode=min mode=max' -d 'shorthand for --attest=type=provenance: true, or mode=min|max,version=v1|v0.2'
 complete -c kiln -n '__kiln_is "build"' -l pull -d 'always attempt to pull all referenced images; --pull=missing asks registries only for tags that the store does not know, --pull=never sends them no request'

@@ -10,6 +10,7 @@ import {
   tooLarge,
 } from '../builder/context/dockerfile-file.ts';
 import { looksLikeArchive } from '../builder/context/looks-like-archive.ts';
+import { isFileThere, refusePolicyFile } from '../builder/context/policy-file.ts';
 import type { BuildRequest, NamedContextSource } from '../builder/request.ts';
 import { openLayout, parseLayoutReference } from '../registry/layout.ts';
 import type { BuildWords } from './build-words.ts';
@@ -79,10 +80,14 @@ async function layOutContext(request: BuildRequest, loans: Loans, found: Found):
   }
   const directory = loans.placeOf(context.name);
   found.directories.set(CONTEXT, { path: directory });
-  if (dockerfile.kind === 'default')
-    return lendDockerfile(join(directory, defaultDockerfile(directory)), directory, found);
+  if (dockerfile.kind === 'default') {
+    const path = join(directory, defaultDockerfile(directory));
+    refusePolicyFile(request, path, isFileThere);
+    return lendDockerfile(path, directory, found);
+  }
   if (dockerfile.kind !== 'file') return await layOutText(request, loans, found);
   const path = resolve(directory, dockerfile.path);
+  refusePolicyFile(request, path, isFileThere);
   const kind = attempt(
     {
       code: 'KILN_DOCKERFILE_NOT_FOUND',

@@ -20,6 +20,7 @@ const LAZY = [
   'cli/flags/build-arg-files.ts',
   'cli/flags/local-delete.ts',
   'cli/flags/podman-flags.ts',
+  'cli/flags/policy.ts',
   'cli/flags/resources.ts',
   'cli/flags/podman-translate.ts',
   'cli/flags/volumes.ts',

@@ -41,6 +41,8 @@ export function readFrontendOptions(
     target: options['target'] || undefined,
     buildArgs,
     checks: 'buildkit',
+    // The client of a user evaluates it.
+    policyFile: 'ignored',
     labels: new Map([...prefixed(options, 'label:')].sort(([a], [b]) => (a < b ? -1 : 1))),
     ...resultOptions(options, base),
     cacheFrom: [...base.cacheFrom, ...cachesOf(options, base.cacheFrom)],

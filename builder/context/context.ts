@@ -11,6 +11,7 @@ import { ignoreOf } from './ignore-file.ts';
 import { ignoreBesideLent, ignoreOfContext } from './lent-dockerfile.ts';
 import type { FetchingHost, LoadedContext, LocalContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
+import { isFileThere, refusePolicyFile } from './policy-file.ts';
 import { readInTree, readNamed } from './tree-file.ts';
 
 /**
@@ -54,19 +55,18 @@ export async function loadContext(
  * Reads the Dockerfile that `-f` names, or else the default one, and the ignore file that belongs
  * to it.
  */
-async function localContext(
-  directory: string,
-  { dockerfile: source, ignoreFile: named }: BuildRequest,
-  host: FetchingHost,
-) {
+async function localContext(directory: string, request: BuildRequest, host: FetchingHost) {
+  const { dockerfile: source, ignoreFile: named } = request;
   if (source.kind !== 'file') {
     const name = defaultDockerfile(directory);
+    refusePolicyFile(request, join(directory, name), isFileThere);
     const dockerfile = dockerfileFrom({ path: join(directory, name), name, directory }, () =>
       readInTree(directory, name, DOCKERFILE_LIMIT),
     );
     return { dockerfile, ignore: ignoreOf(directory, { inContext: name, named }, host.warn) };
   }
   const path = resolve(directory, source.path);
+  refusePolicyFile(request, path, isFileThere);
   const inContext = within(directory, path);
   const asked = { path, name: source.name, directory: dirname(path) };
   if (inContext !== undefined) {
@@ -145,6 +145,8 @@ async function fromInput(
   const elsewhere = await dockerfileElsewhere(request, host);
   if (elsewhere) return { from, dockerfile: elsewhere, ignore: undefined };
   const name = source.kind === 'file' ? source.name : defaultDockerfile(path);
+  const hasFile = (file: string) => readInTree(path, file, DOCKERFILE_LIMIT).kind !== 'absent';
+  refusePolicyFile(request, name, hasFile);
   // The archive is untrusted, so the Dockerfile is resolved inside the directory. As with BuildKit,
   // a `.dockerignore` in the archive is not applied: its author has already chosen the files.
   const dockerfile = dockerfileFrom(

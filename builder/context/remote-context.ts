@@ -13,6 +13,7 @@ import { DOCKERFILE_LIMIT, defaultName } from './dockerfile-file.ts';
 import { readFetched, treeOfGraph } from './fetched-dockerfile.ts';
 import type { FetchingHost, LoadedContext, RemoteContext } from './loaded-context.ts';
 import { looksLikeArchive } from './looks-like-archive.ts';
+import { refusePolicyFile } from './policy-file.ts';
 
 /**
  * Loads a context from a URL: a git repository, or a file from an HTTP server. The file is an
@@ -67,6 +68,7 @@ async function inTree(
   const { dockerfile: source } = request;
   const has = (file: string) => fetched.find(file, DOCKERFILE_LIMIT).kind !== 'absent';
   const name = source.kind === 'file' ? source.name : defaultName(has);
+  if (!elsewhere) refusePolicyFile(request, name, has);
   const dockerfile = elsewhere ?? readFetched(fetched, name, name);
   // A `.dockerignore` lists files that a client does not send to the builder. Nothing is sent here,
   // so it is not applied. BuildKit does the same.

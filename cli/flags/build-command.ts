@@ -70,6 +70,12 @@ function buildCommand(): Command {
       )
       .option('--check', 'shorthand for --call=check')
       .option(
+        '--policy <options>',
+        'disabled=true builds without the policy Dockerfile.rego, which Kiln cannot evaluate; ' +
+          'filename=, reset=, strict= and log-level= are those of buildx',
+        collect,
+      )
+      .option(
         '--builder <address>',
         'build at a server of the API of BuildKit: unix://PATH, tcp://HOST:PORT, ' +
           'docker-container://NAME or ssh://HOST (default: BUILDX_BUILDER or BUILDKIT_HOST)',

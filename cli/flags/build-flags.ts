@@ -25,6 +25,7 @@ import { namedValues } from './named-values.ts';
 import { type OutputFlags, parseOutputs } from './outputs.ts';
 import { declarePodmanFlag } from './podman-flags.ts';
 import { imagesInForm, type Translated, translatePodmanFlags } from './podman-translate.ts';
+import { policyFlags } from './policy.ts';
 import { pullFlag } from './pull.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
 import { sourcePolicies } from './source-policy.ts';
@@ -89,6 +90,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     noCache: noCache(flags['cache'] === false, list('nocacheFilter')),
     attest: attestFlags(flags),
     sourcePolicies: sourcePolicies(host.env),
+    ...(list('policy').length > 0 && policyFlags(list('policy'))),
     secretsInKeys: secrets.flatMap(({ id, invalidate }) => (invalidate ? [id] : [])),
   });
   const options: BuildOptions = {
