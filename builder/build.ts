@@ -4,6 +4,7 @@ import { redactData } from '../base/redact.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
 import type { AssembledImage } from '../exporter/image.ts';
 import { storeFailure } from '../snapshotter/store/store-errors.ts';
+import type { LlbEdge } from '../solver/llb/graph.ts';
 import type { BuildDriver } from './bridge.ts';
 import type { BuildContext } from './build-context.ts';
 import type { Engine } from './engine.ts';
@@ -50,6 +51,12 @@ export interface BuildExtras {
    * @internal
    */
   readonly driver?: BuildDriver | undefined;
+  /**
+   * Is told of the graphs of a build that was solved.
+   *
+   * @internal
+   */
+  readonly onSolved?: ((graphs: readonly LlbEdge[]) => void) | undefined;
 }
 
 /** What a caller adds to the log of its build. */
@@ -123,7 +130,7 @@ export async function build(
 
 async function runBuild(
   given: Omit<BuildContext, 'scope'>,
-  { leftover = [], driver, logged, assembled, told }: BuildExtras,
+  { leftover = [], driver, logged, assembled, told, onSolved }: BuildExtras,
   log: BuildLog,
 ): Promise<{ readonly response: ExportResponse; readonly kept: KeptResult | undefined }> {
   const scope = new AsyncDisposableStack();
@@ -142,6 +149,7 @@ async function runBuild(
     pushes: outputs.some((output) => output.type === 'image' && output.push),
   };
   const solved = await foreseeing(context, driver, (seen) => solveBuild(seen, needs, driver));
+  onSolved?.([...solved.facts.results.values()].flatMap(({ edge }) => (edge ? [edge] : [])));
   const outcomes = new Outcomes();
   const images = logged?.keepsResult ? new Map<number, AssembledImage>() : undefined;
   const keep = (image: AssembledImage, output: number) => {

@@ -165,7 +165,7 @@ function frontendFor(
 
 function directoryOf({ find, filter, onRead }: LocalSource): LocalDirectory {
   return async (wanted) => {
-    const { path, remembered, version, received } = await find(wanted);
+    const { path, remembered, version, received, onLook } = await find(wanted);
     return {
       kind: 'directory',
       root: path,
@@ -173,6 +173,7 @@ function directoryOf({ find, filter, onRead }: LocalSource): LocalDirectory {
       ...(remembered && { memory: path, version }),
       received,
       ...(onRead && { onRead }),
+      ...(onLook && { onLook }),
     };
   };
 }

@@ -1,3 +1,4 @@
+import type { LookListener } from '../cache/contenthash.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
@@ -102,6 +103,8 @@ export interface LentDirectory {
   readonly remembered: boolean;
   /** A different text whenever anything in it has changed. Absent when that is not known. */
   readonly version?: string | undefined;
+  /** Is told of each path of it that the build looks up: see `Tree.onLook`. */
+  readonly onLook?: LookListener | undefined;
 }
 
 /** The ssh agents of a session. */

@@ -1,4 +1,5 @@
 import type { Digest } from '../base/digest.ts';
+import type { Meta } from './select/entry.ts';
 import type { SelectedSource } from './select/selected-source.ts';
 
 /**
@@ -52,7 +53,15 @@ export interface Tree {
    * done.
    */
   readonly onHashing?: (total: number) => (current: number) => void;
+  /**
+   * Called with each path of the host's tree that is looked up, '' for its top, and what lstat has
+   * found there. What a build finds in the tree depends on nothing else.
+   */
+  readonly onLook?: LookListener | undefined;
 }
+
+/** Gets a path below `root`, and the lstat data of what is there: undefined when nothing is. */
+export type LookListener = (root: string, path: string, found: Meta | undefined) => void;
 
 export interface TreeFilter {
   /** The identity of the filter. It is used only to remember digests. */

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { type Engine, type EngineOptions, openEngine } from '../builder/engine.ts';
+import type { RegistryOptions } from '../registry/client.ts';
 import { proxySettings } from '../registry/proxy.ts';
 import { shareArena } from '../snapshotter/sys/arenas.ts';
 import { mayMount } from '../snapshotter/sys/namespace.ts';
@@ -16,16 +17,16 @@ import { ownStoreRoot } from './store-root.ts';
 import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
 import { VERSION } from './version.ts';
 
+type LocalExtras = Pick<EngineOptions, 'provenanceEnv' | 'endsProcess'> &
+  Pick<RegistryOptions, 'onHead'>;
+
 /**
  * Opens the engine of this process. The environment and kiln.toml decide where its store is and how
- * it reaches registries, proxies and git. `more` is what only a server knows. Without `tlsVerify`,
- * registries may use plain http and any certificate. Starts no thread and mounts nothing yet. The
- * caller disposes it.
+ * it reaches registries, proxies and git. `more` is what only a server knows, and who is told what
+ * registries were asked. Without `tlsVerify`, registries may use plain http and any certificate.
+ * Starts no thread and mounts nothing yet. The caller disposes it.
  */
-export function openLocalEngine(
-  more: Pick<EngineOptions, 'provenanceEnv' | 'endsProcess'> = {},
-  tlsVerify = true,
-): Engine {
+export function openLocalEngine({ onHead, ...more }: LocalExtras = {}, tlsVerify = true): Engine {
   const { env } = process;
   const root = ownStoreRoot();
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
@@ -41,7 +42,7 @@ export function openLocalEngine(
     warn,
     closing: closeInTime,
     stateDirectory,
-    registry: () => registrySettings(env, tlsVerify),
+    registry: async () => ({ ...(await registrySettings(env, tlsVerify)), onHead }),
     proxies: () => proxySettings(env),
     git: () => ({
       env: gitVariables(env),

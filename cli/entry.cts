@@ -52,16 +52,18 @@ function load(name: string): unknown {
   if (before) return before.exports;
   const filename = `${__dirname}/${name}.cjs`;
   const path = `${__dirname}/${name}-${KILN_BUNDLE}-${process.version}-${process.arch}.cache`;
-  const cache = read(path);
+  const isKept = name !== UNKEPT;
+  const cache = isKept ? read(path) : undefined;
   const script = new vm.Script(sourceOf(filename), {
     filename,
     ...(cache && { cachedData: cache.subarray(HEADER) }),
   });
   const isUsed = cache && !script.cachedDataRejected;
-  files.push({ path, script, crossings: isUsed ? cache.readUInt32LE() : -1 });
+  if (isKept) files.push({ path, script, crossings: isUsed ? cache.readUInt32LE() : -1 });
   const bundle = { exports: {} };
   loaded[name] = bundle;
-  script.runInThisContext()(bundle.exports, requireInBundle, bundle, filename, __dirname);
+  const required = isKept ? requireInBundle : requireUncounted;
+  script.runInThisContext()(bundle.exports, required, bundle, filename, __dirname);
   return bundle.exports;
 }
 
@@ -89,11 +91,26 @@ function read(path: string): Buffer | undefined {
   }
 }
 
+/**
+ * The file that runs after builds that found everything made. Code that such a build had written
+ * would hold nothing of what a step runs, so it is no reason to write the code caches again.
+ */
+const UNKEPT = 'memo-keep';
+
 function requireInBundle(id: string): unknown {
-  const name = /^\.\/(main|registry|rest|api)\.cjs$/.exec(id)?.[1];
+  const name = nameOf(id);
   if (name === undefined) return require(id);
-  crossings++;
+  if (name !== UNKEPT) crossings++;
   return load(name);
+}
+
+function requireUncounted(id: string): unknown {
+  const name = nameOf(id);
+  return name === undefined ? require(id) : load(name);
+}
+
+function nameOf(id: string): string | undefined {
+  return /^\.\/(main|registry|memo-keep|rest|api)\.cjs$/.exec(id)?.[1];
 }
 
 process.once('exit', (code) => {
@@ -116,4 +133,24 @@ function keep(path: string, script: import('node:vm').Script): void {
 }
 
 type Main = typeof import('./main.ts', { with: { 'resolution-mode': 'import' }});
-(load('main') as Main).main(process.argv.slice(2));
+type Recall = typeof import('./memo/recall.ts', { with: { 'resolution-mode': 'import' }});
+
+function run(): void {
+  (load('main') as Main).main(process.argv.slice(2), KILN_BUNDLE);
+}
+
+/** A build that found everything made the last time may need nothing of the rest (decision 062). */
+function recalled(): Promise<boolean> | undefined {
+  const argv = process.argv.slice(2);
+  // `kiln buildx build` is the same command.
+  if (argv[0] !== 'build' && argv[1] !== 'build') return undefined;
+  try {
+    return (require('./memo.cjs') as Recall).recall(argv, KILN_BUNDLE);
+  } catch {
+    return undefined;
+  }
+}
+
+const recalling = recalled();
+if (recalling) recalling.then((isOver) => (isOver ? process.exit(0) : run()), run);
+else run();

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { KilnError } from '../base/errors.ts';
 import type { Engine } from '../builder/engine.ts';
 import type { Session } from '../builder/session.ts';
+import type { LookListener } from '../cache/contenthash.ts';
 import { standardOutput } from './binary-output.ts';
 import type { BuildOptions } from './build-options.ts';
 import { directoryAt } from './context-directory.ts';
@@ -15,19 +16,21 @@ import { standardInput } from './stdin.ts';
 /**
  * Returns the session of a build that the command line runs. It lends the directories, files,
  * secrets and ssh agents that the flags name, the environment, standard input and output, and the
- * logins of the user. `failure` is called when a step fails. Reading ends when `signal` is aborted.
+ * logins of the user. `failure` is called when a step fails, and `onLook` for each path of a
+ * directory that is looked up. Reading ends when `signal` is aborted.
  */
 export function localSession(
   options: BuildOptions,
   engine: Pick<Engine, 'store'>,
   signal: AbortSignal,
   failure?: OnFailure | undefined,
+  onLook?: LookListener | undefined,
 ): Session {
   const { env } = process;
   const loans = localLoans(options, signal);
   return {
     ...loans,
-    directory: async (name) => ({ path: loans.placeOf(name), remembered: true }),
+    directory: async (name) => ({ path: loans.placeOf(name), remembered: true, onLook }),
     ssh: openSshAgents(options.ssh, env, engine.store),
     credentials: userCredentials(env, options.authFile),
     onStepFailed:

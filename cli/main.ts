@@ -1,6 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import { builderIn } from './builder-address.ts';
 import { COMMANDS, type CommandEntry, DOCKER_GROUPS, PROGRAMS } from './commands.ts';
+import { setBundleId } from './memo/bundle-id.ts';
 import { beginOutcome } from './outcome.ts';
 import { stdout } from './output.ts';
 import { VERSION } from './version.ts';
@@ -21,9 +22,10 @@ const NEEDS_NO_STORE: ReadonlySet<string> = new Set([
 
 /**
  * Runs one command line. `argv` starts with the command: it has neither `node` nor the script.
- * Prints errors and sets the exit code. Throws nothing.
+ * `bundle` is the digest of the code. Prints errors and sets the exit code. Throws nothing.
  */
-export async function main(argv: readonly string[]): Promise<void> {
+export async function main(argv: readonly string[], bundle?: string): Promise<void> {
+  setBundleId(bundle);
   // Kiln states the whole mode of each file that goes into an image. A stricter umask of the user's
   // shell must not change it.
   process.umask(0o022);

@@ -8,7 +8,7 @@ import { configPath } from './config-path.ts';
 import { homeDirectory } from './user-directories.ts';
 
 /** Docker's directory of certificates, with a directory for each registry host. */
-const CERTIFICATES = '/etc/docker/certs.d';
+export const CERTIFICATES = '/etc/docker/certs.d';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

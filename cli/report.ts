@@ -63,12 +63,14 @@ function originalError(error: unknown): unknown {
 /** How many warnings are shown with their lines. The others are shown as one sentence. */
 const SHOWN_IN_FULL = 5;
 
-/**
- * Prints the warnings of a build to standard error, as buildx does, with the lines of the
- * Dockerfile that they are about.
- */
+/** Prints the warnings of a build to standard error, as buildx does. */
 export async function printWarnings(warnings: readonly WarningEvent[]): Promise<void> {
-  if (warnings.length === 0) return;
+  if (warnings.length > 0) stderr.write(await warningText(warnings));
+}
+
+/** The warnings of a build as text, with the lines of the Dockerfile that they are about. */
+export async function warningText(warnings: readonly WarningEvent[]): Promise<string> {
+  if (warnings.length === 0) return '';
   const { markedLines } = await import('../frontend/diagnostics.ts');
   const fromChecks = warnings.some(({ source }) => source !== undefined);
   const count = warnings.length === 1 ? '1 warning' : `${warnings.length} warnings`;
@@ -84,5 +86,5 @@ export async function printWarnings(warnings: readonly WarningEvent[]): Promise<
     } else lines.push(...detail.map((line) => `   ${line}`));
     if (url) lines.push(`   ${url}`);
   }
-  stderr.write(`${lines.join('\n')}\n`);
+  return `${lines.join('\n')}\n`;
 }

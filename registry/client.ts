@@ -8,7 +8,7 @@ import { repositoryScope } from './auth.ts';
 import type { ChallengeMemory } from './challenge-memory.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
 import { type BlobSink, download, memorySink } from './download.ts';
-import { type ApiRequest, Exchange } from './exchange.ts';
+import { type AnsweredHead, type ApiRequest, Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
 import { type GrowingSource, uploadGrowing } from './growing-upload.ts';
 import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
@@ -64,6 +64,8 @@ export interface RegistryOptions {
   readonly retry?: Partial<RetryPolicy>;
   /** What registries wanted in earlier processes. */
   readonly challenges?: ChallengeMemory;
+  /** Is told of each HEAD that was answered. */
+  readonly onHead?: ((asked: AnsweredHead) => void) | undefined;
 }
 
 /** A manifest or index as the registry stores it: its exact bytes and their parsed content. */
@@ -103,6 +105,7 @@ export class RegistryClient implements AsyncDisposable {
       timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
       retry: this.#retry,
       challenges: options.challenges,
+      onHead: options.onHead,
     });
   }
 

@@ -29,6 +29,20 @@ export interface ExchangeOptions {
   readonly timeouts: Timeouts;
   readonly retry: RetryPolicy;
   readonly challenges?: ChallengeMemory | undefined;
+  readonly onHead?: ((asked: AnsweredHead) => void) | undefined;
+}
+
+/** A HEAD and its answer. */
+export interface AnsweredHead {
+  /** Where the answer came from. */
+  readonly url: URL;
+  /** The headers of the request, without those of a login. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** True for a request without a login or token that was not redirected. */
+  readonly isPlain: boolean;
+  readonly status: number;
+  /** What the answer says of the digest, unchecked. */
+  readonly digest: string | undefined;
 }
 
 /** One request of the distribution API. */
@@ -65,10 +79,12 @@ export class Exchange implements AsyncDisposable {
   /** The origin that an https origin with a choice turned out to have. */
   readonly #decided = new Map<string, string>();
   readonly #quiet: Quiet;
+  readonly #onHead: ExchangeOptions['onHead'];
 
   constructor(options: ExchangeOptions) {
     this.#transport = new Transport(options.proxies, options.timeouts);
     this.#quiet = new Quiet(options.retry);
+    this.#onHead = options.onHead;
     this.#authorizer = new Authorizer(
       this.#transport,
       options.credentials,
@@ -94,7 +110,17 @@ export class Exchange implements AsyncDisposable {
         : undefined;
       const response = await this.#attempt(request, endpoint, url, authorization);
       if (response === undefined) return this.send(request);
-      if (request.accept.includes(response.status)) return response;
+      if (request.accept.includes(response.status)) {
+        if (request.method === 'HEAD')
+          this.#onHead?.({
+            url: response.url,
+            headers: headersOf(request),
+            isPlain: authorization === undefined && redirects === 0,
+            status: response.status,
+            digest: header(response, 'docker-content-digest'),
+          });
+        return response;
+      }
       if (
         trusted &&
         requiresLogin(response) &&
@@ -160,10 +186,7 @@ export class Exchange implements AsyncDisposable {
         url,
         method: request.method,
         headers: {
-          'user-agent': USER_AGENT,
-          // Blobs must arrive as they are stored, because of Range and the digest.
-          'accept-encoding': 'identity',
-          ...request.headers,
+          ...headersOf(request),
           ...(authorization === undefined ? {} : { authorization }),
         },
         ...(body === undefined ? {} : { body }),
@@ -217,6 +240,15 @@ export class Exchange implements AsyncDisposable {
 
 const plainOrigin = (origin: string) => origin.replace(/^https:/, 'http:');
 const secureOrigin = (origin: string) => origin.replace(/^http:/, 'https:');
+
+function headersOf({ headers }: Pick<ApiRequest, 'headers'>): Readonly<Record<string, string>> {
+  return {
+    'user-agent': USER_AGENT,
+    // Blobs must arrive as they are stored, because of Range and the digest.
+    'accept-encoding': 'identity',
+    ...headers,
+  };
+}
 
 /**
  * True when a request may have failed because of its scheme. Without a port, https and http are

@@ -37,10 +37,13 @@ const LAZY = [
   'module',
   'v8',
 ];
-const LAZY_REQUIRE =
-  `{const real=require,lazy=new Set(${JSON.stringify(LAZY.map((name) => `node:${name}`))});` +
-  'require=Object.assign((id)=>lazy.has(id)?new Proxy({},{get:(_,key)=>real(id)[key],' +
-  'has:(_,key)=>key in real(id),ownKeys:()=>[]}):real(id),real);}';
+function lazyRequire(names: readonly string[]): string {
+  return (
+    `{const real=require,lazy=new Set(${JSON.stringify(names.map((name) => `node:${name}`))});` +
+    'require=Object.assign((id)=>lazy.has(id)?new Proxy({},{get:(_,key)=>real(id)[key],' +
+    'has:(_,key)=>key in real(id),ownKeys:()=>[]}):real(id),real);}'
+  );
+}
 
 /**
  * A monotonic clock in milliseconds that replaces `performance`, which lru-cache and the scheduler
@@ -132,7 +135,7 @@ const lazily = {
   },
   banner: {
     js:
-      `${LAZY_REQUIRE}${CLOCK}const ` +
+      `${lazyRequire(LAZY)}${CLOCK}const ` +
       "__kilnUrl=require('node:url').pathToFileURL(__filename).href;",
   },
 } satisfies BuildOptions;
@@ -145,6 +148,8 @@ const parts = await buildParts(root, lazily, [
   },
   // What asks a registry one question. The rest is four times as large.
   { name: 'registry', roots: ['registry/client.ts', 'registry/question.ts'] },
+  // What makes a memo of a cached build. It runs once for many builds that only read it.
+  { name: 'memo-keep', roots: ['cli/memo/keep.ts'] },
   // The modules that only a server and the frontends of images need. No other build loads them.
   {
     name: 'api',
@@ -180,6 +185,13 @@ const parts = await buildParts(root, lazily, [
     ],
   },
 ]);
+// What reads it. It shares no module with the other files, because nothing of them is loaded then.
+// A copy of each module that it needs is smaller than what it would take to find them.
+await build({
+  ...lazily,
+  entryPoints: { memo: 'cli/memo/recall.ts' },
+  banner: { js: lazyRequire([...LAZY, 'crypto', 'os', 'util', 'url', 'path/posix']) },
+});
 await build({ ...lazily, entryPoints: { worker: 'cli/worker-thread.ts' } });
 // The library that the package exports. It contains nothing of the command line, and runs in the
 // Node of the program that imports it.
@@ -190,9 +202,10 @@ await build({
 });
 await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts', yaml: 'yaml' } });
 // entry.cts needs each file as a function. Wrapping the text there would copy it twice.
-const texts = parts.map((name) => {
+const texts = ['memo', ...parts].map((name) => {
   const path = join(root, NEW, `${name}.cjs`);
   const code = readFileSync(path, 'utf8');
+  if (name === 'memo') return code;
   const text = `(function(exports,require,module,__filename,__dirname){${code}\n})`;
   writeFileSync(path, text);
   return text;

@@ -14,7 +14,6 @@ import type { Plugin } from 'esbuild';
 const LAZY = [
   'builder/explain-failure.ts',
   'cache/contenthash/filehash.ts',
-  'cache/contenthash/racy.ts',
   'cache/contenthash/xattrs.ts',
   'cache/explain/contentindex.ts',
   'cli/flags/build-arg-files.ts',

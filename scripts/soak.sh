@@ -5,7 +5,7 @@
 #                                      KILN_SEED=N repeats a run of `-- fuzz`
 #   npm run soak -- differential --peer 'PREFIX docker' [--count 200] [--seed N]
 #                                      builds random Dockerfiles with Kiln and Docker and compares
-#   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent, storm, serve
+#   npm run soak -- NAME [FLAG...]     test/soak/NAME.ts: crash, concurrent, storm, serve, memo
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

@@ -33,6 +33,8 @@ export interface DirectoryResult {
   readonly onRead?: Tree['onRead'];
   /** See `Tree.onHashing`. */
   readonly onHashing?: Tree['onHashing'];
+  /** See `Tree.onLook`. */
+  readonly onLook?: Tree['onLook'];
 }
 
 /**

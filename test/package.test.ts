@@ -126,14 +126,19 @@ test('compiled code is kept from the first build on, and a damaged copy does no 
     for (const made of ['dist', 'context']) mkdirSync(at(made));
     for (const name of [
       'kiln',
-      ...['kiln', 'main', 'registry', 'rest', 'undici', 'worker'].map((part) => `dist/${part}.cjs`),
+      ...['kiln', 'main', 'memo', 'memo-keep', 'registry', 'rest', 'undici', 'worker'].map(
+        (part) => `dist/${part}.cjs`,
+      ),
     ])
       copyFileSync(join(ROOT, name), at(name));
     symlinkSync(join(ROOT, 'node_modules'), at('node_modules'));
     const kept = () => readdirSync(at('dist')).filter((name) => !name.endsWith('.cjs'));
     const kiln = (dockerfile: string, expect: number) => {
       writeFileSync(at('context/Dockerfile'), dockerfile);
-      return run([at('kiln'), 'build', at('context')], { env: { KILN_ROOT: at('store') }, expect });
+      return run([at('kiln'), 'build', at('context')], {
+        env: { KILN_ROOT: at('store'), KILN_MEMO: 'off' },
+        expect,
+      });
     };
     await kiln('FROM scratch\nCOPY gone /\n', 1);
     await run([at('kiln'), 'build', '--help'], { expect: 0 });
@@ -148,7 +153,7 @@ test('compiled code is kept from the first build on, and a damaged copy does no 
     assert.equal(all(), whole, 'taken, not made again');
     for (const name of names) writeFileSync(at('dist', name), 'no code');
     await run([at('kiln'), 'build', '--no-cache', at('context')], {
-      env: { KILN_ROOT: at('store') },
+      env: { KILN_ROOT: at('store'), KILN_MEMO: 'off' },
       expect: 0,
     });
     for (const code of all()) assert.ok(code.length > 10_000, 'made again');
@@ -169,9 +174,12 @@ test('compiled code is kept from the first build on, and a damaged copy does no 
     assert.equal(all(), ofAll, 'not by one that needed less or the same');
     rmSync(at('dist/rest.cjs'));
     await unchanged();
-    await run([at('kiln'), '--version'], { env: { KILN_ROOT: at('store') }, expect: 0 });
+    await run([at('kiln'), '--version'], {
+      env: { KILN_ROOT: at('store'), KILN_MEMO: 'off' },
+      expect: 0,
+    });
     const damaged = await run([at('kiln'), 'images'], {
-      env: { KILN_ROOT: at('store') },
+      env: { KILN_ROOT: at('store'), KILN_MEMO: 'off' },
       expect: 1,
     });
     assert.match(damaged.stderr, /the installation is damaged: .*rest\.cjs cannot be read: ENOENT/);

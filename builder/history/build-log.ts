@@ -54,6 +54,11 @@ export class BuildLog implements Disposable {
     this.#write(JSON.stringify(this.#document(event)));
   }
 
+  /** Writes lines that an earlier log had. */
+  lines(text: string): void {
+    if (text !== '') this.#write(text);
+  }
+
   /**
    * The JSON form of an event. Every warning carries the text of the whole Dockerfile. The text is
    * left out when the previous warning had the same.

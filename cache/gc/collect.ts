@@ -14,6 +14,7 @@ import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
 import { removeUnsound, unsoundRows } from '../../snapshotter/overlay/layers.ts';
 import { originalOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
+import { removeMemos } from '../../snapshotter/store/memos.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { giveBackPages } from '../../snapshotter/store/vacuum.ts';
 import { removeTreeSoon } from '../../snapshotter/sys/removal.ts';
@@ -70,6 +71,7 @@ export async function prune(
     const forgets = policies.some((policy) => forgetsAllSteps(policy, items));
     return condemnedBy(collectable, victims, forgets);
   });
+  removeMemos(store.root);
   const gone: Victim[] = [];
   for (const victim of victims) if (await removePaths(store, victim.item)) gone.push(victim);
   await giveBackPages(store.db, signal);

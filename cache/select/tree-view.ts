@@ -2,7 +2,7 @@ import { lstatSync, readlinkSync } from 'node:fs';
 import { errnoOf } from '../../base/errors.ts';
 import { decodeName } from '../../snapshotter/sys/name-bytes.ts';
 import { sortedNamesAt, TreePaths } from '../../snapshotter/sys/treepaths.ts';
-import type { Tree, TreeFilter } from '../contenthash.ts';
+import type { LookListener, Tree, TreeFilter } from '../contenthash.ts';
 import { stillThere, unreadable } from './changed.ts';
 import { isDirectory, type Meta } from './entry.ts';
 
@@ -25,8 +25,8 @@ export interface TreeView extends Disposable {
 }
 
 export function viewTree(tree: Tree): TreeView {
-  const { root, filter } = tree;
-  const scanner = new Scanner(root);
+  const { root, filter, onLook } = tree;
+  const scanner = onLook ? new WatchedScanner(root, onLook) : new Scanner(root);
   return {
     lstat(path) {
       const meta = scanner.lstat(path);
@@ -112,6 +112,35 @@ class Scanner {
 
   readlink(path: string): string {
     return stillThere(path, () => decodeName(readlinkSync(this.#paths.at(path), 'buffer')));
+  }
+}
+
+/** Tells each look. A directory is told, too, whose names were read. */
+class WatchedScanner extends Scanner {
+  readonly #root: string;
+  readonly #onLook: LookListener;
+
+  constructor(root: string, onLook: LookListener) {
+    super(root);
+    this.#root = root;
+    this.#onLook = onLook;
+  }
+
+  override lstat(path: string): Meta | undefined {
+    const found = super.lstat(path);
+    this.#onLook(this.#root, path, found);
+    return found;
+  }
+
+  override find(path: string): Meta | undefined {
+    const found = super.find(path);
+    this.#onLook(this.#root, path, found);
+    return found;
+  }
+
+  override names(directory: string): readonly string[] {
+    this.lstat(directory);
+    return super.names(directory);
   }
 }
 

@@ -6,17 +6,22 @@ import { build } from '../../builder/build.ts';
 import type { CallSpec } from '../../builder/call-spec.ts';
 import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
+import type { LlbEdge } from '../../solver/llb/graph.ts';
 import type { Command } from '../arguments.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { BuildSummary } from '../build-summary.ts';
 import type { Builds } from '../builds.ts';
 import { cancelOnSignals } from '../cancel.ts';
+import { configPath } from '../config-path.ts';
 import { dockerProxies } from '../docker-proxies.ts';
 import { openLocalEngine } from '../engine.ts';
 import type { OnFailure } from '../failure/on-failure.ts';
 import { declareWithRare } from '../flags/build-command.ts';
 import { parseBuildFlags } from '../flags/build-flags.ts';
 import { localSession } from '../local-session.ts';
+import { bundleId } from '../memo/bundle-id.ts';
+import { isMemorable } from '../memo/memorable.ts';
+import { BuildWatch } from '../memo/watch.ts';
 import { closedOutputError, isClosed, stderr, stdout } from '../output.ts';
 import { createView } from '../progress/create-view.ts';
 import {
@@ -27,6 +32,7 @@ import {
 } from '../progress/view.ts';
 import { dockerConfigPath } from '../registry-options.ts';
 import { printError, printWarnings } from '../report.ts';
+import { ownStoreRoot } from '../store-root.ts';
 import { colorEnabled } from '../terminal/terminal-size.ts';
 import { wantedGitInfo } from '../wanted-git-info.ts';
 
@@ -50,8 +56,47 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (options.iidFile !== undefined || options.metadataFile !== undefined)
     (await import('../result-files.ts')).checkResultFiles(options);
   checkOutputs(options);
+  const watch = flagWarnings.length === 0 ? watchFor(options) : undefined;
+  const code = await runBuild(argv, options, flagWarnings, watch);
+  // The store is closed by now.
+  if (code === 0 && watch?.id !== undefined && watch.foundEverything()) await keepFor(watch);
+  return code;
+}
+
+/** Notes what a build relies on, if a memo of it may be kept (decision 062). */
+function watchFor(options: BuildOptions): BuildWatch | undefined {
+  if (bundleId() === undefined || process.env['KILN_MEMO'] === 'off') return undefined;
+  if (!process.argv.slice(2, 4).includes('build')) return undefined;
+  const isShownPlain = options.progress === 'quiet' || !stderr.isTTY;
+  if (!isShownPlain || !isMemorable(options, process.argv.slice(2), process.env)) return undefined;
+  return new BuildWatch(ownStoreRoot(), options);
+}
+
+async function keepFor(watch: BuildWatch): Promise<void> {
+  try {
+    const { keepMemo } = await import('../memo/keep.ts');
+    const { env } = process;
+    await keepMemo(watch, {
+      argv: process.argv.slice(2),
+      env,
+      cwd: process.cwd(),
+      uid: process.getuid?.() ?? -1,
+      bundle: bundleId() ?? '',
+      config: configPath(env),
+    });
+  } catch {
+    // The build has succeeded. What it read may be gone by now, and the disk may be full.
+  }
+}
+
+async function runBuild(
+  argv: readonly string[],
+  options: BuildOptions,
+  flagWarnings: readonly WarningEvent[],
+  watch: BuildWatch | undefined,
+): Promise<number> {
   const summary = new BuildSummary();
-  await using builds = await openBuilds(options, summary);
+  await using builds = await openBuilds(options, summary, watch);
   using cancel = cancelOnSignals();
   const view = lendingView(await createView(options.progress, stderr, viewOptions()));
   const failure = await openFailure(options, view);
@@ -69,7 +114,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     const response = await builds.build(progress, cancel.signal, failure);
     await writeResultFiles(options, response, warnings);
     view.close('done');
-    await printResult(options, response, warnings, summary);
+    await printResult(options, response, warnings, summary, watch);
     if (options.explain) await explain(events);
     return 0;
   } catch (error) {
@@ -92,23 +137,31 @@ async function withGit(
 }
 
 /** Opens the builder elsewhere that the options name, or else the store of this host. */
-async function openBuilds(options: BuildOptions, summary?: BuildSummary): Promise<Builds> {
+async function openBuilds(
+  options: BuildOptions,
+  summary?: BuildSummary,
+  watch?: BuildWatch,
+): Promise<Builds> {
   const { builder } = options;
   if (builder)
     return await (await import('../builds-elsewhere.ts')).buildsElsewhere(options, builder);
-  const engine = openLocalEngine({ endsProcess: true }, options.tlsVerify);
+  const more = { endsProcess: true, onHead: watch?.onHead };
+  const engine = openLocalEngine(more, options.tlsVerify);
   const { request } = options;
   return {
     async build(progress, signal, failure) {
-      const session = localSession(options, engine, signal, failure);
+      const session = localSession(options, engine, signal, failure, watch?.onLook);
       const leftover = resultFiles(options);
       const extras = {
         leftover,
         told: options.metadataFile === undefined ? undefined : options.metadata.provenance,
         begun: summary?.begun,
         assembled: summary?.assembled,
+        onSolved: watch && ((graphs: readonly LlbEdge[]) => void (watch.graphs = graphs)),
       };
-      return (await build(engine, request, session, progress, signal, extras)).response;
+      const { id, response } = await build(engine, request, session, progress, signal, extras);
+      if (watch) watch.id = id;
+      return response;
     },
     async call(call, progress, signal) {
       const { answerCall } = await import('../../builder/call.ts');
@@ -283,13 +336,18 @@ async function printResult(
   response: ExportResponse,
   warnings: readonly WarningEvent[],
   summary: BuildSummary,
+  watch: BuildWatch | undefined,
 ): Promise<void> {
   const id = idOf(response);
   if (options.progress === 'quiet') {
-    if (id !== undefined) stdout.write(`${id}\n`);
+    const text = id === undefined ? '' : `${id}\n`;
+    stdout.write(text);
+    if (watch) watch.printed = text;
   } else if (options.progress !== 'rawjson' && options.progress !== 'none') {
     await printWarnings(warnings);
-    stderr.write(`\n${redactUrl(summary.line(response))}\n`);
+    const line = `\n${redactUrl(summary.line(response))}\n`;
+    stderr.write(line);
+    if (watch) watch.printed = line;
   }
 }
 

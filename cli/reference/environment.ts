@@ -28,6 +28,12 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
         names: ['KILN_NODE'],
         text: 'The Node that the launcher starts, instead of the Node that Kiln ships with.',
       },
+      {
+        names: ['KILN_MEMO'],
+        text:
+          'With `off`, a build that finds everything made is not recalled by the next one, which ' +
+          'looks for all of it anew.',
+      },
     ],
   },
   {

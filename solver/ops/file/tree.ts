@@ -17,6 +17,7 @@ export function treeOf(input: DirectoryResult): Tree {
     ...(input.version === undefined ? {} : { version: input.version }),
     ...(input.onRead === undefined ? {} : { onRead: input.onRead }),
     ...(input.onHashing === undefined ? {} : { onHashing: input.onHashing }),
+    ...(input.onLook === undefined ? {} : { onLook: input.onLook }),
   };
 }
 

@@ -1,0 +1,373 @@
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { digestOf, hexOf } from '../../base/digest.ts';
+import type { ProgressEvent, WarningEvent } from '../../base/progress.ts';
+import { readLog } from '../../builder/history/build-log.ts';
+import { racyGuard } from '../../cache/contenthash/racy.ts';
+import type { AnsweredHead } from '../../registry/exchange.ts';
+import { proxyFor, proxySettings } from '../../registry/proxy.ts';
+import { memosOf } from '../../snapshotter/store/memos.ts';
+import { putOwn } from '../../snapshotter/store/own-file.ts';
+import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
+import { directoryAt } from '../context-directory.ts';
+import { createPlainView } from '../progress/plain.ts';
+import { CERTIFICATES, dockerConfigPath } from '../registry-options.ts';
+import { warningText } from '../report.ts';
+import { foundAt, type IdentityNumbers, identityAt, NUMBERS } from './identity.ts';
+import {
+  AFTER,
+  BEFORE,
+  type FileState,
+  MAX_MEMO,
+  type Memo,
+  type MemoCaller,
+  type MemoParts,
+  type MemoQuestion,
+  memoPlace,
+  memoToBytes,
+  storeFiles,
+} from './memo-file.ts';
+import type { BuildWatch } from './watch.ts';
+
+/**
+ * How long a memo may be used. A use of a record is written down by builds once in an hour, and
+ * never by a memo.
+ */
+const LIFETIME_MS = 1_800_000;
+const MOST_MEMOS = 32;
+const MOST_BYTES = 64 << 20;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The call that a memo is for. */
+export interface MemoCall extends MemoCaller {
+  /** Where kiln.toml is. */
+  readonly config: string;
+}
+
+/**
+ * Keeps a memo of a build that has succeeded, if it found everything made, changed nothing, and
+ * relied on nothing but what a memo names. To be called when the store is closed. Throws errors of
+ * the system, after which the next build is made like this one.
+ */
+export async function keepMemo(watch: BuildWatch, call: MemoCall): Promise<void> {
+  const place = memoPlace(call);
+  if (place?.root !== watch.root) return;
+  const parts = await memoOf(watch, call);
+  if (!parts) return;
+  const bytes = memoToBytes(parts);
+  if (bytes.length > MAX_MEMO) return;
+  makeRoom(memosOf(watch.root), bytes.length);
+  const temporary = `${place.path}.${process.pid}`;
+  writeFileSync(temporary, bytes, { mode: 0o600 });
+  putOwn(temporary, place.path);
+}
+
+/** Makes the directory of memos, and removes those that have ended and the oldest of too many. */
+function makeRoom(directory: string, more: number): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const old = readdirSync(directory)
+    .flatMap((name) => {
+      const path = join(directory, name);
+      const stat = foundAt(path, 'link');
+      return stat ? [{ path, size: stat.size, made: stat.mtimeMs }] : [];
+    })
+    .sort((one, other) => other.made - one.made);
+  let bytes = more;
+  for (const [index, { path, size, made }] of old.entries()) {
+    bytes += size;
+    if (index >= MOST_MEMOS - 1 || bytes > MOST_BYTES || made < Date.now() - LIFETIME_MS)
+      rmSync(path, { force: true });
+  }
+}
+
+async function memoOf(watch: BuildWatch, call: MemoCall): Promise<MemoParts | undefined> {
+  const { options, id, root, started } = watch;
+  if (watch.isUnknown || id === undefined || !watch.graphs.every(isPlainGraph)) return undefined;
+  const store = storeStates(watch);
+  const files = fileStates(watch, call);
+  const tree = treeOf(watch);
+  const questions = questionsOf(watch.heads, root, call.env);
+  if (!store || !files || !tree || !questions) return undefined;
+  const isQuiet = options.progress === 'quiet';
+  const told = await toldOf(root, id, watch.printed, isQuiet);
+  if (!told) return undefined;
+  const now = Date.now();
+  const memo: Memo = {
+    made: now,
+    until: Math.min(now, started) + LIFETIME_MS,
+    root,
+    store,
+    ...files,
+    questions,
+    logHeader: told.header,
+    logEnd: told.end,
+    shown: told.shown,
+    shownOn: isQuiet ? 1 : 2,
+    tree: tree.root,
+  };
+  return { memo, log: told.log, names: tree.names, numbers: tree.numbers };
+}
+
+/** True for a graph that reads only images and directories of this host. */
+function isPlainGraph(top: LlbEdge): boolean {
+  const seen = new Set<LlbVertex>();
+  const queue = [top.vertex];
+  for (let vertex = queue.pop(); vertex; vertex = queue.pop()) {
+    if (seen.has(vertex)) continue;
+    seen.add(vertex);
+    const { op, inputs } = vertex;
+    if (op.kind === 'build') return false;
+    if (op.kind === 'source' && !/^(docker-image|local):\/\//.test(op.source.identifier))
+      return false;
+    if (op.kind === 'exec' && (op.exec.cdiDevices?.length ?? 0) > 0) return false;
+    queue.push(...inputs.map((input) => input.vertex));
+  }
+  return true;
+}
+
+/**
+ * The files of the store. Undefined when the index has changed since before the build, or so
+ * shortly before it that it could have changed without a new time.
+ */
+function storeStates(watch: BuildWatch): readonly FileState[] | undefined {
+  const { root, started } = watch;
+  if (!watch.foundEverything()) return undefined;
+  const isRacy = racyGuard(root);
+  const states = storeFiles(root).map(
+    ([path, end]) => [path, end, identityAt(path, end) ?? null] as const,
+  );
+  const isSafe = states.every(([, , identity]) => !identity || !isRacy(named(identity), started));
+  return isSafe ? states : undefined;
+}
+
+function named([dev, ino, size, mtimeMs, ctimeMs]: IdentityNumbers) {
+  return { dev, ino, size, mtimeMs, ctimeMs };
+}
+
+/** The names that a Dockerfile has when the call names none. */
+const DEFAULT_NAMES = ['Dockerfile', 'dockerfile', 'Containerfile'];
+
+/** The files that were read outside of steps: configurations, the Dockerfile, ignore files. */
+function fileStates(
+  { options, started, heads }: BuildWatch,
+  { env, config }: MemoCall,
+): Pick<Memo, 'files' | 'realPaths'> | undefined {
+  const directory = directoryAt(options.lentPaths.get('context')?.path ?? '.');
+  const { dockerfile } = options.request;
+  const own = dockerfile.kind === 'file' ? resolve(directory, dockerfile.path) : undefined;
+  const dockerfiles = own ? [own] : DEFAULT_NAMES.map((name) => join(directory, name));
+  const texts = [
+    ...dockerfiles.flatMap((path) => [path, `${path}.dockerignore`]),
+    join(directory, '.dockerignore'),
+  ];
+  if (!texts.every(isFileOrNothing)) return undefined;
+  if (/max-age/.test(textAt(config))) return undefined;
+  const certificates = heads.map(({ url }) => join(CERTIFICATES, url.host));
+  if (certificates.some((path) => foundAt(path, 'target'))) return undefined;
+  const states = [
+    ...texts.map((path) => stateOf(path, 'link')),
+    ...[config, dockerConfigPath(env), ...certificates].map((path) => stateOf(path, 'target')),
+  ];
+  const isSafe = states.every(
+    ([path, , identity]) => !identity || !racyGuard(dirname(path))(named(identity), started),
+  );
+  const reals = own ? [directory, dirname(own)] : [directory];
+  return isSafe
+    ? {
+        files: states,
+        realPaths: reals.map((path) => [path, realpathSync.native(path)] as const),
+      }
+    : undefined;
+}
+
+function isFileOrNothing(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
+}
+
+function textAt(path: string): string {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path, 'utf8') : '';
+}
+
+function stateOf(path: string, end: 'link' | 'target'): FileState {
+  return [path, end, identityAt(path, end) ?? null];
+}
+
+/** What steps looked up in their directory. Undefined when that may have changed meanwhile. */
+function treeOf(watch: BuildWatch) {
+  const { tree, paths, started } = watch;
+  if (tree === undefined) return { root: '', names: '', numbers: new Float64Array(0) };
+  if (lstatSync(tree).isSymbolicLink()) return undefined;
+  const all = watch.numbers();
+  const isRacy = racyGuard(tree);
+  const rows = new Map<string, number>();
+  for (const [index, path] of paths.entries()) {
+    const row = index * NUMBERS;
+    const before = rows.get(path);
+    if (before === undefined) {
+      const [dev, ino, size, mtimeMs, ctimeMs] = all.subarray(row, row + NUMBERS) as unknown as [
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
+      if (ino !== 0 && isRacy({ dev, ino, size, mtimeMs, ctimeMs }, started)) return undefined;
+      // A name that is not UTF-8 would not be found by this text, nor a path that is too long.
+      if (!path.isWellFormed() || path.length > LONGEST) return undefined;
+      rows.set(path, row);
+    } else
+      for (let at = 0; at < NUMBERS; at++) if (all[row + at] !== all[before + at]) return undefined;
+  }
+  const numbers = new Float64Array(rows.size * NUMBERS);
+  let at = 0;
+  for (const row of rows.values()) {
+    numbers.set(all.subarray(row, row + NUMBERS), at);
+    at += NUMBERS;
+  }
+  return { root: tree, names: [...rows.keys()].join('\0'), numbers };
+}
+
+/** UTF-16 units. The kernel takes 4,095 bytes with the path of the tree. */
+const LONGEST = 1000;
+
+/** What registries were asked. Undefined when a memo cannot ask them like that. */
+function questionsOf(
+  heads: readonly AnsweredHead[],
+  root: string,
+  env: Environment,
+): readonly MemoQuestion[] | undefined {
+  const found = new Map<string, MemoQuestion>();
+  for (const head of heads) {
+    const question = questionOf(head, root, env);
+    if (!question) return undefined;
+    found.set(question.tagFile, question);
+  }
+  return [...found.values()];
+}
+
+function questionOf(
+  { url, headers, isPlain, status, digest }: AnsweredHead,
+  root: string,
+  env: Environment,
+): MemoQuestion | undefined {
+  const [, path, tag] = /^\/v2\/(.+)\/manifests\/([^/]+)$/.exec(url.pathname) ?? [];
+  const isRepeatable =
+    isPlain && status === 200 && url.protocol === 'http:' && url.search === '' && url.hash === '';
+  if (!isRepeatable || digest === undefined || proxyFor(url, proxySettings(env))) return undefined;
+  const name = `${url.host}/${path}:${tag}`;
+  const tagFile = join(root, 'tags', hexOf(digestOf(name)));
+  const tagText = readFileSync(tagFile, 'utf8');
+  const known = JSON.parse(tagText) as Readonly<Record<string, unknown>>;
+  if (known['digest'] !== digest || known['name'] !== name) return undefined;
+  const lines = Object.entries({ host: url.host, ...headers, connection: 'close' });
+  const texts = lines.map(([header, value]) => `${header}: ${value}\r\n`);
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port || 80),
+    request: `HEAD ${url.pathname} HTTP/1.1\r\n${texts.join('')}\r\n`,
+    digest,
+    tagFile,
+    tagText,
+  };
+}
+
+/** A duration in milliseconds that no build has. It stands for that of the questions. */
+const ANSWERED_MS = 87_654_300;
+const ANSWERED = '87654.3s';
+
+/** What the build showed and logged. Undefined when a step was not cached. */
+async function toldOf(root: string, id: string, printed: string, isQuiet: boolean) {
+  const directory = join(root, 'logs');
+  const { header, events, ended } = readLog(directory, id);
+  if (!ended || !events.every(isOfCachedBuild)) return undefined;
+  const lines = readFileSync(join(directory, `${id}.jsonl`), 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('{"kind":'));
+  if (lines.length !== events.length) return undefined;
+  const { build: _, owner: _owner, started: _started, ...logHeader } = header;
+  const { ended: _ended, ...logEnd } = ended;
+  const log = loggedAgain(lines, events);
+  const shown = isQuiet ? [printed] : await shownAgain(events, printed);
+  return log === undefined || !shown ? undefined : { header: logHeader, end: logEnd, log, shown };
+}
+
+function isOfCachedBuild(event: ProgressEvent): boolean {
+  if (event.kind === 'warning') return event.source !== undefined && !event.isUrgent;
+  if (event.kind === 'status') return true;
+  if (event.kind !== 'vertex' || event.error !== undefined || event.usage) return false;
+  if (event.name.startsWith('[internal]') || event.name === 'exporting to image') return true;
+  return event.completed === undefined ? event.started === undefined : event.cached === true;
+}
+
+/** The lines with BEFORE and AFTER in the place of their times. */
+function loggedAgain(
+  lines: readonly string[],
+  events: readonly ProgressEvent[],
+): string | undefined {
+  const first = events.findIndex((event) => isLookUp(event) && event.completed !== undefined);
+  let replaced = 0;
+  const texts = lines.map((line, index) => {
+    const event = JSON.parse(line) as Record<string, unknown>;
+    const isBefore = index < first || first < 0;
+    for (const name of ['started', 'completed', 'timestamp'])
+      if (typeof event[name] === 'number') {
+        const began = name === 'started' && isLookUp(events[index]!);
+        event[name] = isBefore || began ? BEFORE : AFTER;
+        replaced++;
+      }
+    return JSON.stringify(event);
+  });
+  const text = texts.join('\n');
+  const stand = text.split(new RegExp(`${BEFORE}|${AFTER}`)).length - 1;
+  return stand === replaced ? text : undefined;
+}
+
+function isLookUp(event: ProgressEvent): event is Extract<ProgressEvent, { kind: 'vertex' }> {
+  return event.kind === 'vertex' && event.name.startsWith('[internal] load metadata for ');
+}
+
+/** The last line of a build tells the time that it took. */
+const TAKEN = /(?<=built in )\d+\.\d+s(?=(, \d+ of \d+ steps? cached)?\n$)/;
+
+/**
+ * What the plain view shows of a build that takes no time, and what was printed after it, cut where
+ * the time of questions is.
+ */
+async function shownAgain(
+  events: readonly ProgressEvent[],
+  printed: string,
+): Promise<readonly string[] | undefined> {
+  const pieces: string[] = [];
+  const put = (text: string | Uint8Array) => void pieces.push(String(text));
+  const view = createPlainView({ write: put, style: put, control: put });
+  const warnings: WarningEvent[] = [];
+  for (const event of events) {
+    if (event.kind === 'warning') warnings.push(event);
+    view.event(timeless(event));
+  }
+  view.close('done');
+  const end = printed.replace(TAKEN, ANSWERED);
+  const shown = `${pieces.join('')}${await warningText(warnings)}${end}`.split(ANSWERED);
+  const lookedUp = events.filter((event) => isLookUp(event) && event.completed !== undefined);
+  return shown.length === lookedUp.length + 2 ? shown : undefined;
+}
+
+function timeless(event: ProgressEvent): ProgressEvent {
+  if (event.kind === 'warning' || event.kind === 'miss') return event;
+  const times = {
+    ...('started' in event && { started: 0 }),
+    ...('completed' in event && { completed: isLookUp(event) ? ANSWERED_MS : 0 }),
+    ...('timestamp' in event && { timestamp: 0 }),
+  };
+  return { ...event, ...times } as ProgressEvent;
+}
