@@ -470,6 +470,18 @@ function describeTests(test: Test): void {
     const used = await step(snapshotter, middle, use);
     assert.ok((await snapshotter.describe(used.layers[2]!)).empty);
     assert.equal(await treeOf(snapshotter, used), ['etc/', 'etc/f x']);
+    const beside = await step(snapshotter, used, (root) => {
+      use(root);
+      writeFileSync(join(root, 'new'), 'n');
+      mkdirSync(join(root, 'made'));
+    });
+    assert.equal(readdirSync(snapshotter.files(beside.layers[3]!)!).sort(), ['made', 'new']);
+    const replaced = await step(snapshotter, beside, (root) => {
+      use(root);
+      writeFileSync(join(root, 'new'), 'other');
+      rmSync(join(root, 'made'), { recursive: true });
+    });
+    assert.equal(await treeOf(snapshotter, replaced), ['etc/', 'etc/f x', 'new other']);
     const changed = await step(snapshotter, used, (root) => {
       use(root);
       chmodSync(join(root, 'etc'), 0o755);

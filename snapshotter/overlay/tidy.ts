@@ -30,20 +30,26 @@ export async function tidy(
 const FEW = 4;
 
 /**
- * Most steps that change nothing leave an empty /etc, in which files had to stand for the mounts of
- * hosts and resolv.conf. An empty directory is compared with nothing but the entry of its name, and
- * at the top of a tree that is the one of the topmost layer that has the name. So where all of
- * `names` are such directories, and one layer has the topmost of each, that layer stands for the
- * tree, and none is mounted: 1 ms. Undefined otherwise.
+ * Most steps leave an empty /etc, in which files had to stand for the mounts of hosts and
+ * resolv.conf. An empty directory is compared with nothing but the entry of its name, and at the
+ * top of a tree that is the one of the topmost layer that has the name. A name that no layer has is
+ * compared with nothing. So where all of `names` are of these two kinds, and one layer has the
+ * topmost of each emptied directory, that layer stands for the tree, and none is mounted: 1 ms.
+ * Undefined otherwise.
  */
 function layerOfEmptied(
   upper: string,
   names: readonly Buffer[],
   stack: readonly string[],
 ): string | undefined {
-  if (names.length > FEW || !names.every((name) => isEmptied(within(upper, name))))
-    return undefined;
-  const layers = new Set(names.map((name) => stack.findLast((files) => has(within(files, name)))));
+  if (names.length > FEW || names.length * stack.length > LOOKUPS) return undefined;
+  const layers = new Set<string>();
+  for (const name of names) {
+    const layer = stack.findLast((files) => has(within(files, name)));
+    if (layer === undefined) continue;
+    if (!isEmptied(within(upper, name))) return undefined;
+    layers.add(layer);
+  }
   const [layer] = layers;
   return layers.size === 1 ? layer : undefined;
 }
