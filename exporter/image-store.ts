@@ -1,7 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import { formatReference, type Reference, repositoryOf } from '../base/reference.ts';
 import type { ContentStore } from '../snapshotter/content.ts';
-import type { ImageStore } from '../snapshotter/images.ts';
 import { assembledImage, imageResponse, packedImage, usesOciTypes } from './assembling.ts';
 import { reported } from './export-report.ts';
 import type { Exporter } from './exporter.ts';
@@ -37,13 +36,12 @@ export function imageStoreExporter(
         const image = packed
           ? await packedImage(services, options, targets, context, ociTypes, report)
           : await assembledImage(targets, context, report, { image: options, ociTypes, part });
-        await putDocuments(services.content, image);
         // An image without a name is stored under its digest, so that its ID can be used to run and
         // inspect it.
         const named = storedNames(options.names, image.target.digest, spec);
         const names = named.length > 0 ? named : [image.target.digest];
         const origin = named.length > 0 ? undefined : context.origin?.();
-        nameImage(services.images, names, image, origin);
+        await storeImage(services, image, names, origin);
         for (const full of names) report.done(`naming to ${full}`);
         return imageResponse(image, options.names);
       }),
@@ -63,18 +61,21 @@ export function storedNames(
 }
 
 /**
- * Stores `image`, whose documents are in the content store, under every one of the names. `origin`
- * is for an image without a name.
+ * Stores `image` under every one of the names, after its documents. `origin` is for an image
+ * without a name. It waits for the disk once.
  */
-export function nameImage(
-  images: ImageStore,
+export async function storeImage(
+  { content, images }: Pick<ExportServices, 'content' | 'images'>,
+  image: AssembledImage,
   names: readonly string[],
-  { target, manifests }: AssembledImage,
   origin?: string | undefined,
-): void {
-  const configs = manifests.map(({ config }) => config.digest);
+): Promise<void> {
+  const { target } = image;
+  const configs = image.manifests.map(({ config }) => config.digest);
   const created = Date.now();
-  images.put(...names.map((name) => ({ name, target, configs, created, origin })));
+  const named = names.map((name) => ({ name, target, configs, created, origin }));
+  await Promise.all([putDocuments(content, image), images.prepare?.(...named)]);
+  images.put(...named);
 }
 
 /**

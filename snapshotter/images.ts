@@ -16,6 +16,11 @@ export interface ImageStore {
    * its origin has come after it.
    */
   put(...images: readonly StoredImage[]): void;
+  /**
+   * Does beforehand what `put` of the same images waits for, if nothing else changes meanwhile.
+   * Changes no name.
+   */
+  prepare?(...images: readonly StoredImage[]): Promise<void>;
   /** Returns false when the name did not exist. */
   remove(name: string): boolean;
 }

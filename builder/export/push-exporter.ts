@@ -5,7 +5,7 @@ import { imageResponse, packedImage } from '../../exporter/assembling.ts';
 import { ByteSum } from '../../exporter/byte-sum.ts';
 import { reported } from '../../exporter/export-report.ts';
 import type { Exporter } from '../../exporter/exporter.ts';
-import { nameImage, putDocuments, storedNames } from '../../exporter/image-store.ts';
+import { putDocuments, storedNames, storeImage } from '../../exporter/image-store.ts';
 import type { ImageNaming, ImageOptions } from '../../exporter/output-spec.ts';
 import { PushAhead, type PushAheadOptions } from '../../exporter/push-ahead.ts';
 import { failMissing, type PushBlob, pushImage, storedImage } from '../../exporter/push-image.ts';
@@ -114,11 +114,10 @@ export function pushExporter(
           report,
           ahead,
         );
-        await putDocuments(engine.content, image);
-        if (store) {
-          const naming = { canonical, byDigest };
-          nameImage(engine.images, storedNames(options.names, image.target.digest, naming), image);
-        }
+        const naming = { canonical, byDigest };
+        if (store)
+          await storeImage(engine, image, storedNames(options.names, image.target.digest, naming));
+        else await putDocuments(engine.content, image);
         const missing = elsewhereBlob(engine, client, targets, context.signal);
         const stored = storedImage(engine.content, image.target, missing);
         const blobs = stored.blobs.map((blob) => ({

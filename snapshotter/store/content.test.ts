@@ -49,6 +49,23 @@ test('of many names that are put at once none is put when images.json cannot be 
   assert.is(JSON.parse(readFileSync(mirror, 'utf8')).length, 2);
 });
 
+test('names that were prepared are mirrored as they are when they are put', async () => {
+  using temporary = temporaryStore();
+  const images = openImages(temporary.store);
+  const mirrored = () =>
+    JSON.parse(readFileSync(join(temporary.store.root, 'images.json'), 'utf8')) as object[];
+  images.put(image('a', 'one'));
+  await images.prepare?.(image('b', 'two'));
+  assert.equal(images.list(), [image('a', 'one')]);
+  assert.is(mirrored().length, 1);
+  images.put(image('b', 'two'));
+  assert.equal(mirrored(), [image('a', 'one'), image('b', 'two')]);
+  await images.prepare?.(image('b', 'three'));
+  images.put(image('c', 'other'));
+  images.put(image('b', 'three'));
+  assert.equal(mirrored(), [image('a', 'one'), image('b', 'three'), image('c', 'other')]);
+});
+
 test('a blob and images.json are written also where a directory stands in their place', () => {
   using temporary = temporaryStore();
   const { store } = temporary;

@@ -1,5 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { datasync } from '../../base/datasync.ts';
 import { type Digest, isDigest } from '../../base/digest.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import type { MirroredImages, StoredImage } from '../images.ts';
@@ -36,6 +37,8 @@ export function openImages(store: Store): MirroredImages {
 class ImageTable implements MirroredImages {
   readonly #store: Store;
   readonly #mirrorPath: string;
+  /** A mirror that is on disk already, for names that are about to be put. */
+  #ahead: { readonly path: string; readonly text: string } | undefined;
 
   constructor(store: Store) {
     this.#store = store;
@@ -84,10 +87,7 @@ class ImageTable implements MirroredImages {
   put(...images: readonly StoredImage[]): void {
     // A fully cached build writes nothing: its transaction, the mirror and their syncs would take
     // longer than the rest of its export.
-    const changed = images.filter((image) => {
-      const before = this.get(image.name);
-      return !before || !isSame(before, image) || this.#isReplaced(before, image.origin);
-    });
+    const changed = this.#changed(images);
     if (changed.length === 0) return;
     this.#store.db.transaction(() => {
       for (const image of changed) this.#insert(image);
@@ -95,6 +95,44 @@ class ImageTable implements MirroredImages {
       this.#writeMirror();
     });
     this.#store.db.syncSoon();
+  }
+
+  async prepare(...images: readonly StoredImage[]): Promise<void> {
+    const changed = this.#changed(images);
+    if (changed.length === 0) return;
+    const text = this.#mirrorAfter(changed);
+    const path = this.#store.scratchPath('images');
+    const fd = guarded(this.#mirrorPath, () => openSync(path, 'wx', 0o600));
+    try {
+      guarded(this.#mirrorPath, () => writeFileSync(fd, text));
+      await datasync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    this.#ahead = { path, text };
+  }
+
+  /** The text of the mirror as it will be when `images` are put. */
+  #mirrorAfter(images: readonly StoredImage[]): string {
+    let text = '';
+    const undo = new Error('the names are only tried');
+    try {
+      this.#store.db.transaction(() => {
+        for (const image of images) this.#insert(image);
+        text = this.#text();
+        throw undo;
+      });
+    } catch (error) {
+      if (error !== undo) throw error;
+    }
+    return text;
+  }
+
+  #changed(images: readonly StoredImage[]): StoredImage[] {
+    return images.filter((image) => {
+      const before = this.get(image.name);
+      return !before || !isSame(before, image) || this.#isReplaced(before, image.origin);
+    });
   }
 
   #isReplaced({ created }: StoredImage, origin: string | undefined): boolean {
@@ -135,16 +173,21 @@ class ImageTable implements MirroredImages {
 
   /** Called inside the transaction, so that the last writer's mirror holds every name. */
   #writeMirror(): void {
-    const temporary = this.#store.scratchPath('images');
+    const text = this.#text();
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
     guarded(this.#mirrorPath, () => {
       // The new mirror is on disk before it replaces the old one, so a power cut leaves one of the
       // two.
-      writeFileSync(temporary, `${JSON.stringify(this.list(), undefined, 1)}\n`, {
-        mode: 0o600,
-        flush: true,
-      });
+      if (ahead?.text === text) return putOwn(ahead.path, this.#mirrorPath);
+      const temporary = this.#store.scratchPath('images');
+      writeFileSync(temporary, text, { mode: 0o600, flush: true });
       putOwn(temporary, this.#mirrorPath);
     });
+  }
+
+  #text(): string {
+    return `${JSON.stringify(this.list(), undefined, 1)}\n`;
   }
 
   /** Reads what is readable. A mirror that was torn by a power cut counts as missing. */
