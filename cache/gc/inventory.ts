@@ -69,6 +69,8 @@ class Inventory {
   readonly #owner = new Map<Digest, string>();
   /** Blobs of layers that stay, in forms that no image needs, for example after a push. */
   readonly #spare = new Set<Digest>();
+  /** The documents that names stand for. */
+  readonly #named = new Set<Digest>();
   /** When the last image of an origin was built, by the origin. */
   readonly #latest = new Map<string, number>();
   /** Blobs that several images without a name need. Each is an item of its own. */
@@ -91,8 +93,10 @@ class Inventory {
     const stored = images.list();
     for (const image of stored) {
       const { origin, created } = image;
-      if (isNamed(image)) this.#pin(image.target.digest);
-      else if (origin !== undefined)
+      if (isNamed(image)) {
+        this.#pin(image.target.digest);
+        this.#named.add(image.target.digest);
+      } else if (origin !== undefined)
         this.#latest.set(origin, Math.max(created, this.#latest.get(origin) ?? 0));
     }
     this.#ownForms();
@@ -213,10 +217,16 @@ class Inventory {
       inUse: blobs.some((digest) => inUse({ blob: digest })),
       shared: false,
       mutable: false,
-      garbage: image.origin !== undefined && image.created < (this.#latest.get(image.origin) ?? 0),
+      garbage: this.#isReplaced(image),
       fixed: false,
       content: { image: image.name, blobs: own },
     };
+  }
+
+  /** True when a later build has replaced the image, or when the image has a name, too. */
+  #isReplaced({ target, origin, created }: StoredImage): boolean {
+    if (this.#named.has(target.digest)) return true;
+    return origin !== undefined && created < (this.#latest.get(origin) ?? 0);
   }
 
   #ownBelow(digest: Digest, top: LayerId): void {

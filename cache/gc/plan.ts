@@ -51,7 +51,9 @@ export function plan(
 }
 
 function whyGarbage({ content }: Item): string {
-  return content.image === undefined ? 'nothing refers to it' : 'a later build replaced it';
+  return content.image === undefined
+    ? 'nothing refers to it'
+    : 'a later build or a name replaced it';
 }
 
 /**

@@ -68,9 +68,17 @@ export async function run(argv: readonly string[]): Promise<number> {
   });
   // Who asks for images without a name gets them.
   const all = flags.all || filters.some((filter) => filter.startsWith('dangling='));
-  const images = [...engine.images.list()]
+  const stored = engine.images.list();
+  const named = new Set(
+    stored.flatMap(({ name, target }) => (isUntagged(name) ? [] : [target.digest])),
+  );
+  // What has a name is shown by it.
+  const isOnlyNameless = ({ name, target }: StoredImage) =>
+    isUntagged(name) && !named.has(target.digest);
+  const images = [...stored]
     .sort((a, b) => b.created - a.created)
-    .filter((image) => (all || !isUntagged(image.name)) && isShown(image))
+    .filter((image) => !isUntagged(image.name) || (all && isOnlyNameless(image)))
+    .filter(isShown)
     .filter((image) => !command.args[0] || split(image.name)[0].startsWith(command.args[0]));
   const shorten = (id: string) => (flags.trunc ? id.slice(7, 19) : id);
   if (flags.quiet) {
