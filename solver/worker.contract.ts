@@ -125,7 +125,8 @@ export function workerContract(name: string, make: MakeWorker): void {
     });
     const context = source('local://context');
     const read = await at.run(context, [], session);
-    assert.equal(read, [directory]);
+    assert.is(read.length, 1);
+    assert.equal({ ...read[0], onHashing: undefined }, { ...directory, onHashing: undefined });
     assert.is((await at.map(context)).volatile, true);
     const [copied] = await at.run(copy(context, '/sub', '/to'), read, session);
     assert.equal(await at.host.files(copied), { 'to/g': 'deeper' });
@@ -213,7 +214,8 @@ export function workerContract(name: string, make: MakeWorker): void {
       async resolve(_text, platform, { signal }) {
         const login = await session.registry.credentials?.('registry.example', signal);
         const name = login?.kind === 'basic' ? login.username : 'nobody';
-        return { name, diffIds: [digestOf(name)], platform } as unknown as SourceImage;
+        const config = { os: 'linux' };
+        return { name, diffIds: [digestOf(name)], platform, config } as unknown as SourceImage;
       },
       recall: async () => undefined,
       fetch: () => Promise.reject(new Error('nothing is fetched here')),

@@ -28,6 +28,19 @@ surprises('a build with a result that may surprise has a warning with its line',
     await warned(dropped),
     /EntrypointDropsCmd: ENTRYPOINT drops the CMD of line 2.* \(line 4\)/,
   );
+  rig.write('b', { Dockerfile: 'FROM busybox\nENTRYPOINT ["serve"]\nCMD ["--all"]\n' });
+  await rig.build('b', '-t', 'serving');
+  assert.match(
+    await warned('FROM serving\nENTRYPOINT ["env"]\n'),
+    /EntrypointDropsCmd: ENTRYPOINT drops the CMD of the base image.* \(line 2\)/,
+  );
+  assert.not.match(await warned('FROM busybox\nENTRYPOINT ["env"]\n'), /EntrypointDropsCmd/);
+  const opened =
+    'FROM busybox\nRUN mkdir -m 700 /secret && mkdir -m 1777 /spool\n' +
+    'COPY --link x /secret/x\nCOPY --link x /spool/x\n';
+  const rights = await warned(opened);
+  assert.match(rights, /--link changes directories .*: \/secret \(mode 0700, now 0755\)/);
+  assert.match(rights, /--link changes directories .*: \/spool \(mode 1777, now 0755\)/);
   const linked = `FROM busybox AS l
 RUN mkdir -p /usr2 && cp -a /bin /usr2/bin && /usr2/bin/busybox rm -rf /bin && \
 /usr2/bin/busybox ln -s usr2/bin /bin

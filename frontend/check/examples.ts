@@ -252,7 +252,7 @@ export const PAGES: Readonly<Record<RuleName, RulePage>> = {
     why:
       'A CMD is written for the ENTRYPOINT of its stage, so a new ENTRYPOINT drops an ' +
       'inherited CMD. The image then starts without the arguments that an earlier stage of ' +
-      'the same file gives.',
+      'the same file gives, or a base image that has an ENTRYPOINT of its own.',
     bad: 'FROM alpine:3.22 AS base\nCMD ["serve"]\nFROM base\nENTRYPOINT ["/app"]\n',
     good:
       'FROM alpine:3.22 AS base\n' +

@@ -110,11 +110,11 @@ export function lowerCmd(step: Step, instruction: ins.CmdInstruction): void {
 }
 
 export function lowerEntrypoint(step: Step, instruction: ins.EntrypointInstruction): void {
+  warnDroppedCmd(step);
   countOnce(step, instruction);
   const args = commandLine(step, instruction);
   const { config } = step.stage.image;
   config.Entrypoint = args;
-  warnDroppedCmd(step);
   // The base's CMD was written for the base's ENTRYPOINT.
   if (!step.stage.seen.has('cmd')) delete config.Cmd;
   remember(step, `ENTRYPOINT ${quoteList(args)}`);

@@ -107,7 +107,7 @@ export interface StageWork {
    * The ENTRYPOINT that took away a CMD which an earlier stage of the file gives, and the line of
    * that CMD.
    */
-  droppedCmd: { readonly at: SourceRange; readonly given: number } | undefined;
+  droppedCmd: { readonly at: SourceRange; readonly given: number | 'base' } | undefined;
   readonly seen: Map<'cmd' | 'entrypoint' | 'healthcheck', SourceRange>;
   /** The last CMD of the stages that it is built on. */
   readonly inheritedCmd: SourceRange | undefined;

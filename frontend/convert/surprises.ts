@@ -110,20 +110,30 @@ export function warnLinkedTmp(
   conversion.warn('LinkResetsMode', message, command.instruction.range);
 }
 
-/** Records a CMD of this file that a later ENTRYPOINT removes. */
+/**
+ * Records a CMD that a later ENTRYPOINT removes: one of this file, or one that the base image has
+ * together with an ENTRYPOINT. Most images of distributions have a shell as their CMD and nothing
+ * else, which nobody misses.
+ */
 export function warnDroppedCmd({ stage, command }: Step): void {
   if (stage.image.config.Cmd === undefined || stage.seen.has('cmd')) return;
   const { inheritedCmd } = stage;
-  if (inheritedCmd)
-    stage.droppedCmd = { at: command.instruction.range, given: inheritedCmd.start.line };
+  const { range } = command.instruction;
+  if (inheritedCmd) stage.droppedCmd = { at: range, given: inheritedCmd.start.line };
+  else if ((stage.image.config.Entrypoint ?? []).length > 0)
+    stage.droppedCmd = { at: range, given: 'base' };
 }
 
 /** Called when the stage is complete: a later CMD of its own makes up for it. */
 export function tellDroppedCmd({ warn }: Conversion, { droppedCmd, seen }: StageWork): void {
   if (!droppedCmd || seen.has('cmd')) return;
+  const { given } = droppedCmd;
   const message =
-    `ENTRYPOINT drops the CMD of line ${droppedCmd.given}, which the stage inherits: ` +
-    'write it again below';
+    given === 'base'
+      ? 'ENTRYPOINT drops the CMD of the base image, which was made for its ENTRYPOINT: ' +
+        'write a CMD below'
+      : `ENTRYPOINT drops the CMD of line ${given}, which the stage inherits: ` +
+        'write it again below';
   warn('EntrypointDropsCmd', message, droppedCmd.at);
 }
 

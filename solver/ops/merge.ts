@@ -3,12 +3,12 @@ import type { Snapshotter } from '../../snapshotter/snapshotter.ts';
 import type { MergeOp } from '../llb/ops.ts';
 import type { BuildResult } from '../result.ts';
 import type { Op } from '../solver.ts';
-import { replacedLinks } from './replaced-links.ts';
+import { replacedDirectories } from './replaced-directories.ts';
 
 /**
  * The op of an LLB merge: stacks trees, the first at the bottom, by concatenating their layers. No
  * file is copied. Throws KILN_GRAPH_INVALID. Warns about a directory that hides a symlink of a
- * lower tree.
+ * lower tree, or takes its owner or mode from one.
  */
 export function mergeOp(
   op: MergeOp,
@@ -32,13 +32,18 @@ export function mergeOp(
     run: async (inputs, { progress, vertex }) => {
       const stacks = order.map((input) => (input === -1 ? [] : layersOf(inputs[input]!)));
       const upper = stacks.at(-1) ?? [];
-      const replaced = replacedLinks(stacks.slice(0, -1).flat(), upper, snapshotter);
-      if (replaced.length > 0) {
-        const short = `--link puts a directory where the image has a link: ${replaced.join(', ')}`;
+      const { links, rights } = replacedDirectories(stacks.slice(0, -1).flat(), upper, snapshotter);
+      if (links.length > 0) {
+        const short = `--link puts a directory where the image has a link: ${links.join(', ')}`;
         const detail = [
           'files behind the link can no longer be reached through it: copy to its target, or ' +
             'leave out --link',
         ];
+        progress({ kind: 'warning', vertex, short, detail });
+      }
+      if (rights.length > 0) {
+        const short = `--link changes directories of the image: ${rights.join(', ')}`;
+        const detail = ['a linked layer brings its own directories: leave out --link'];
         progress({ kind: 'warning', vertex, short, detail });
       }
       return [{ kind: 'snapshot', snapshot: { layers: stacks.flat() } }];
