@@ -5,6 +5,7 @@ import type { ProgressSink } from '../base/progress.ts';
 import type { AttestOptions, Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../exporter/target.ts';
+import { LANGUAGE } from '../frontend/syntax.ts';
 import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { StoreServices } from '../snapshotter/overlay/services.ts';
@@ -152,7 +153,8 @@ function factsOf(build: AttestedBuild): BuildFacts {
       name: basename(dockerfileName(request.dockerfile) ?? 'Dockerfile'),
       text: dockerfile.text,
     },
-    context: context.kind === 'remote' ? context.url : undefined,
+    language: LANGUAGE,
+    context: addressOf(context),
     args: provenanceArguments(request),
     vcs: vcsOf(request),
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
@@ -164,11 +166,24 @@ function factsOf(build: AttestedBuild): BuildFacts {
   };
 }
 
+/**
+ * The URL of the context. That of a git repository with a query is told in the form with a
+ * fragment, `REMOTE#REF:DIRECTORY`, so that ref and directory stay where queries are left out.
+ */
+function addressOf(context: BuildRequest['context']): string | undefined {
+  if (context.kind !== 'remote') return undefined;
+  const { git, url } = context;
+  if (!git || !/\?[^#]/.test(url)) return url;
+  const fragment = `${git.ref}${git.subdir && `:${git.subdir}`}`;
+  return fragment === '' ? git.remote : `${git.remote}#${fragment}`;
+}
+
 /** Of a graph that a client made, the server knows neither the frontend nor its options. */
 function ofGraph(facts: BuildFacts, locals: ReadonlySet<string>): BuildFacts {
   return {
     ...facts,
     frontend: undefined,
+    language: undefined,
     dockerfile: undefined,
     context: undefined,
     args: {},

@@ -13,8 +13,8 @@ import { linesOf, placeOf } from './problem.ts';
  * is true of an image that is named by its digest: whoever pins a frontend wants that one.
  */
 
-/** The language that Kiln reads: that of the BuildKit in Docker 28.5. */
-export const LANGUAGE = '1.19';
+/** The language that Kiln reads: that of BuildKit 0.33. */
+export const LANGUAGE = '1.27';
 
 const DOCKERS = /(?:^|\/)docker\/dockerfile(?:-upstream)?$/;
 

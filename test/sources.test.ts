@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { LANGUAGE } from '../frontend/syntax.ts';
 import { close, listen, Repositories, serveGit } from '../solver/ops/git/testing.ts';
 import { Rig, run, steps } from './rig.ts';
 
@@ -249,6 +250,26 @@ test('an archive by HTTP or on standard input is a context, in any compression',
   execFileSync('tar', ['--create', '--format=v7', '-f', old, '-C', source, 'Dockerfile', 'd']);
   await using files = await serveFiles({ '/old': readFileSync(old) });
   assert.equal(paths(await tree(rig, `${files.url}/old`)), ['Dockerfile', 'd/', 'd/f']);
+});
+
+test('provenance tells a git context with its ref, in both forms of the URL', async () => {
+  await using rig = await Rig.create();
+  using made = repositories();
+  await using git = await serveGit(made.served);
+  for (const [form, mode] of [
+    ['?ref=main', 'min'],
+    ['?branch=main&mtime=commit', 'max'],
+    ['#main', 'min'],
+  ] as const) {
+    const out = ['-o', 'type=local,dest=out', `--provenance=mode=${mode}`];
+    await rig.build(`${git.url}/r.git${form}`, ...out);
+    const { predicate } = JSON.parse(readFileSync(rig.path('out/provenance.json'), 'utf8'));
+    const { externalParameters, internalParameters } = predicate.buildDefinition;
+    const ref = form.includes('branch') ? 'refs/heads/main' : 'main';
+    assert.is(externalParameters.configSource.uri, `${git.url}/r.git#${ref}`);
+    assert.match(externalParameters.configSource.digest.sha1, /^[0-9a-f]{40}$/);
+    assert.is(internalParameters.dockerfileVersion, LANGUAGE);
+  }
 });
 
 test('a Dockerfile at a URL is built, with or without a directory as the context', async () => {

@@ -413,6 +413,11 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
     ['--resource=cpuset-cpus=0', '--resource=cpuset-cpus=0-1'],
     is(({ limits }) => limits?.cpusetCpus === '0-1'),
   ],
+  [['--build-arg', 'BUILDKIT_SYNTAX='], refusedWith(/BUILDKIT_SYNTAX is empty/)],
+  [
+    ['--build-arg=BUILDKIT_MULTI_PLATFORM=1', '-o', 'type=oci,dest=a'],
+    is(({ outputs: [output] }) => output?.type === 'oci' && output.image.alwaysIndex),
+  ],
   [['--policy', 'disabled=true'], is(({ policyFile }) => policyFile === 'ignored')],
   [['--policy', 'Reset=true,log-level=debug'], is(({ policyFile }) => policyFile === 'ignored')],
   [['--policy', 'strict=true'], is(({ policyFile }) => policyFile === 'refused')],
@@ -510,6 +515,7 @@ const WITHOUT_EFFECT: readonly (readonly [string, string, readonly string[]])[] 
   ['BUILDX_BUILDER', 'other', []],
   ['DOCKER_BUILDKIT', '0', []],
   ['DOCKER_CONTENT_TRUST', '1', []],
+  ['BUILDX_DEFAULT_POLICY', '1', []],
 ];
 
 for (const [name, value, flags] of WITHOUT_EFFECT) {

@@ -2,7 +2,9 @@ import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { formatPlatformInFull, type Platform } from '../../base/platform.ts';
 import { parseReference } from '../../base/reference.ts';
+import { asSeveral } from '../../builder/export/as-several.ts';
 import { type BuildRequest, buildRequest } from '../../builder/request.ts';
+import type { OutputSpec } from '../../exporter/output-spec.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
 import { hostPlatform, parsePlatformForHost } from '../../registry/platforms.ts';
 import { parseArguments } from '../arguments.ts';
@@ -130,6 +132,12 @@ function resultFlags(
   const files = list('buildArgFile');
   const specs = files.length > 0 ? buildArgsOfFiles(files, list('buildArg')) : list('buildArg');
   const buildArgs = namedValues(specs, { flag: '--build-arg', alone, warn });
+  if (buildArgs.get('BUILDKIT_SYNTAX') === '')
+    throw flagError(
+      '--build-arg',
+      'BUILDKIT_SYNTAX is empty, which names no frontend',
+      'leave it out, or write --build-arg BUILDKIT_SYNTAX=docker/dockerfile:1',
+    );
   if (!buildArgs.has('SOURCE_DATE_EPOCH') && host.env['SOURCE_DATE_EPOCH'])
     buildArgs.set('SOURCE_DATE_EPOCH', host.env['SOURCE_DATE_EPOCH']);
   const tags = list('tag').map((name) => atFlag('--tag', () => checkedName(name)));
@@ -151,13 +159,22 @@ function resultFlags(
     proxies: proxies(host, buildArgs, podman?.httpProxy, warn),
     labels: namedValues(list('label'), { flag: '--label', alone: () => '', warn }),
     platforms: platforms(list('platform'), host.env['DOCKER_DEFAULT_PLATFORM']),
-    outputs: podman ? imagesInForm(outputs, podman) : outputs,
+    outputs: inForm(podman ? imagesInForm(outputs, podman) : outputs, buildArgs),
     ...pullFlag(text('pull')),
     epoch: epoch(buildArgs.get('SOURCE_DATE_EPOCH')),
     cacheFrom: parseCacheFrom(list('cacheFrom')),
     cacheTo: cacheTo(list('cacheTo'), buildArgs),
     squash: has('squash'),
   };
+}
+
+/** The outputs, written as for several platforms if BUILDKIT_MULTI_PLATFORM asks for that. */
+function inForm(
+  outputs: readonly OutputSpec[],
+  buildArgs: ReadonlyMap<string, string>,
+): readonly OutputSpec[] {
+  const asked = buildArgs.get('BUILDKIT_MULTI_PLATFORM');
+  return asked !== undefined && parseBool(asked) ? outputs.map(asSeveral) : outputs;
 }
 
 /**

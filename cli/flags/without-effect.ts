@@ -63,6 +63,10 @@ export function warningsWithoutEffect(
       "DOCKER_BUILDKIT=0 has no effect: Kiln does not have docker's legacy builder",
     ],
     [
+      isTrue(env['BUILDX_DEFAULT_POLICY']),
+      'BUILDX_DEFAULT_POLICY has no effect: Kiln does not evaluate policies in Rego',
+    ],
+    [
       isTrue(env['DOCKER_CONTENT_TRUST']),
       'DOCKER_CONTENT_TRUST has no effect: Kiln does not verify image signatures',
     ],

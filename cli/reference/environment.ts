@@ -178,6 +178,10 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
     variables: [
       { names: ['DOCKER_BUILDKIT'], text: "Kiln does not have docker's legacy builder (`0`)." },
       { names: ['DOCKER_CONTENT_TRUST'], text: 'Kiln does not verify image signatures.' },
+      {
+        names: ['BUILDX_DEFAULT_POLICY'],
+        text: 'Kiln does not evaluate policies in Rego.',
+      },
     ],
   },
   {

@@ -17,6 +17,8 @@ import { stepLayers } from './step-layers.ts';
 export interface BuildFacts {
   /** The name of the frontend. Undefined when nobody knows what made the graph. */
   readonly frontend: string | undefined;
+  /** The version of the language that the frontend reads. */
+  readonly language?: string | undefined;
   /** The Dockerfile: its name in its context, and its text. Undefined with the frontend. */
   readonly dockerfile: { readonly name: string; readonly text: string } | undefined;
   /** The URL of the context, if it is at a URL. */
@@ -128,6 +130,9 @@ function collect(
   };
 }
 
+/** The version of BuildKit's defaults that Kiln has: those of 0.31 and later. */
+const COMPATIBILITY = 30;
+
 function bodyV1({ builderId, reproducible }: ProvenanceOptions, facts: Facts): object {
   const { build, configSource, graph, more } = facts;
   return {
@@ -137,11 +142,12 @@ function bodyV1({ builderId, reproducible }: ProvenanceOptions, facts: Facts): o
       resolvedDependencies: facts.dependencies,
       externalParameters: {
         configSource: { ...configSource, path: build.dockerfile?.name },
-        request: facts.request,
+        request: { ...facts.request, compatibilityVersion: COMPATIBILITY },
       },
       internalParameters: {
         buildConfig: graph && { llbDefinition: graph.llbDefinition },
         builderPlatform: formatPlatform(build.buildPlatform),
+        dockerfileVersion: build.language,
         ...build.environment,
       },
     },
