@@ -65,12 +65,15 @@ export async function runSandbox(
   signal: AbortSignal,
 ): Promise<ProcessResult> {
   if (signal.aborted) throw new CancelledError(signal.reason);
-  const host = await opened.join();
-  const spec = withEmulator(withCleanTargets(withDevices(request, host.cgroups.guardDevices)));
   using scope = new DisposableStack();
-  // The network comes before anything is made in the tree, because others may use the tree during
-  // this wait.
-  const network = await joinNetwork(host, spec, scope);
+  // The networks of steps that wait for the group are made meanwhile. Both come before anything is
+  // made in the tree, because others may use the tree during this wait.
+  const [joined, leased] = await Promise.allSettled([
+    opened.join(),
+    joinNetwork(opened, request, scope),
+  ]);
+  const [host, network] = [resultOf(joined), resultOf(leased)];
+  const spec = withEmulator(withCleanTargets(withDevices(request, host.cgroups.guardDevices)));
   if (signal.aborted) throw new CancelledError(signal.reason);
   using root = openRoot(spec.rootfs);
   const user = resolveUser(root, spec.user);
@@ -86,6 +89,11 @@ export async function runSandbox(
   } finally {
     stubs.remove();
   }
+}
+
+function resultOf<T>(settled: PromiseSettledResult<T>): T {
+  if (settled.status === 'rejected') throw settled.reason;
+  return settled.value;
 }
 
 function withDevices(spec: PlannedSpec, guardDevices: boolean): PlannedSpec {
