@@ -22,14 +22,15 @@ export async function withLayers(
   predicate: Predicate,
   snapshot: Snapshot,
   layers: readonly Descriptor[],
-  snapshotter: Pick<Snapshotter, 'files'>,
+  snapshotter: Pick<Snapshotter, 'directories'>,
 ): Promise<Predicate> {
   if (snapshot.layers.length !== layers.length) return predicate;
   using stack = new DisposableStack();
-  const roots = snapshot.layers.flatMap((layer, index) => {
-    const path = snapshotter.files(layer);
-    return path ? [{ root: stack.use(openRoot(path)), digest: layers[index]!.digest }] : [];
-  });
+  const roots = snapshot.layers.flatMap((layer, index) =>
+    snapshotter
+      .directories(layer)
+      .map((path) => ({ root: stack.use(openRoot(path)), digest: layers[index]!.digest })),
+  );
   // A file is in the topmost layer that has it.
   roots.reverse();
   let looked = 0;

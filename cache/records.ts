@@ -1,7 +1,7 @@
 import { asDigest, type Digest, hexOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { redactData, redactUrl } from '../base/redact.ts';
-import { originalOf } from '../snapshotter/overlay/sidecar.ts';
+import { ownersOf } from '../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../snapshotter/snapshotter.ts';
 import type { Store } from '../snapshotter/store/root.ts';
 import type { CacheRecord, CacheStore, KeyPart } from './cache.ts';
@@ -117,12 +117,15 @@ export function parsedParts(text: unknown): readonly KeyPart[] | undefined {
   return list?.every(isPart) ? (list as readonly KeyPart[]) : undefined;
 }
 
-/** The directories of the layers that a record names. Undefined when the row cannot be read. */
+/**
+ * The layers whose directories a record needs, bottom first: a version of a layer comes after its
+ * base. Undefined when the row cannot be read.
+ */
 export function layersOfRecord(outputs: unknown): LayerId[] | undefined {
   return parsedList(outputs)?.flatMap((value) => {
     const { layers } = Object(value) as { readonly layers?: unknown };
     const ids: readonly unknown[] = Array.isArray(layers) ? layers : [];
-    return ids.filter((id) => typeof id === 'string').map((id) => originalOf(id as LayerId).id);
+    return ids.filter((id) => typeof id === 'string').flatMap((id) => ownersOf(id as LayerId));
   });
 }
 

@@ -216,14 +216,14 @@ function lifeTests(test: Test): void {
     const squashed = await snapshotter.squash(two, 1, signal);
     assert.equal(squashed.layers.slice(0, -1), base.layers);
     assert.equal(await treeOf(snapshotter, squashed), await treeOf(snapshotter, two));
-    const top = snapshotter.files(squashed.layers[1]!)!;
+    const top = snapshotter.directories(squashed.layers[1]!)[0]!;
     assert.equal(readdirSync(top).sort(), ['a', 'b', 'emptied', 'gone']);
     assert.is(lstatSync(join(top, 'a')).ino, lstatSync(join(top, 'b')).ino);
     assert.is(await snapshotter.squash(one, 1, signal), one, 'a single layer is not squashed');
     const whole = await snapshotter.squash(two, 0, signal);
     assert.is(whole.layers.length, 1);
     assert.equal(await treeOf(snapshotter, whole), await treeOf(snapshotter, two));
-    assert.equal(readdirSync(snapshotter.files(whole.layers[0]!)!).sort(), [
+    assert.equal(readdirSync(snapshotter.directories(whole.layers[0]!)[0]!).sort(), [
       'a',
       'b',
       'emptied',
@@ -382,6 +382,79 @@ function stackTests(test: Test): void {
 }
 
 function describeTests(test: Test): void {
+  test('a new version of a layer shows, describes and stacks as a layer of its own would', async ({
+    snapshotter,
+  }) => {
+    const time = new Date(1_600_000_000_000);
+    const write = (root: string, name: string, text: string) => {
+      writeFileSync(join(root, name), text);
+      utimesSync(join(root, name), time, time);
+    };
+    const dated = (root: string, ...names: string[]) => {
+      for (const name of names) utimesSync(join(root, name), time, time);
+    };
+    const first = (root: string) => {
+      mkdirSync(join(root, 'd/e'), { recursive: true });
+      for (const name of ['d/e/a', 'd/e/b', 'd/c']) write(root, name, name);
+      dated(root, 'd/e', 'd');
+    };
+    const change = (root: string) => {
+      rmSync(join(root, 'd/e/b'));
+      write(root, 'd/e/b', 'changed');
+      mkdirSync(join(root, 'd/new/deep'), { recursive: true });
+      write(root, 'd/new/deep/f', 'f');
+      chmodSync(join(root, 'd/e'), 0o711);
+      dated(root, 'd/new/deep', 'd/new', 'd/e', 'd');
+    };
+    const below = await step(snapshotter, SCRATCH, (root) => write(root, 'below', 'below'));
+    const base = await step(snapshotter, below, first);
+    const whole = await step(snapshotter, below, (root) => {
+      first(root);
+      change(root);
+    });
+    const active = await snapshotter.revise(below, base.layers[1]!);
+    if (!active) return assert.is(snapshotter.directories(base.layers[1]!).length, 1);
+    await using _active = active;
+    change(active.root);
+    const version = await active.commit();
+    assert.equal(version.layers.slice(0, 1), below.layers);
+    assert.equal(await treeOf(snapshotter, version), await treeOf(snapshotter, whole));
+    const [made, other] = [version.layers[1]!, whole.layers[1]!];
+    assert.equal(await snapshotter.describe(made), await snapshotter.describe(other));
+    const [clamped, otherClamped] = [made, other].map((id) =>
+      snapshotter.packedAs(id, { clamp: 1_500_000_000 }),
+    );
+    assert.equal(
+      await snapshotter.describe(clamped!),
+      await snapshotter.describe(otherClamped!),
+      'with its times clamped, too',
+    );
+    // It hides nothing of another tree.
+    const elsewhere = await step(snapshotter, SCRATCH, (root) => {
+      mkdirSync(join(root, 'd/new/deep'), { recursive: true });
+      write(root, 'd/new/deep/own', 'own');
+    });
+    assert.equal(
+      await treeOf(snapshotter, { layers: [...elsewhere.layers, made] }),
+      await treeOf(snapshotter, { layers: [...elsewhere.layers, other] }),
+    );
+    assert.is(await snapshotter.revise(below, made), undefined, 'a version has no versions');
+    // What it stands on is gone: so is it.
+    snapshotter.discard(base.layers[1]!);
+    assert.not(snapshotter.has(version));
+    assert.equal(snapshotter.directories(made), []);
+  });
+
+  test('a version that removes something is refused', async ({ snapshotter }) => {
+    const base = await step(snapshotter, SCRATCH, (root) => writeFileSync(join(root, 'a'), 'a'));
+    const active = await snapshotter.revise(SCRATCH, base.layers[0]!);
+    if (!active) return assert.is(snapshotter.directories(base.layers[0]!).length, 1);
+    await using _active = active;
+    rmSync(join(active.root, 'a'));
+    const refused = await active.commit().catch((error: unknown) => error);
+    assert.match(String(refused), 'removed or hid something');
+  });
+
   test('equal layers have equal tars, and different layers have different tars', async ({
     snapshotter,
   }) => {
@@ -475,7 +548,10 @@ function describeTests(test: Test): void {
       writeFileSync(join(root, 'new'), 'n');
       mkdirSync(join(root, 'made'));
     });
-    assert.equal(readdirSync(snapshotter.files(beside.layers[3]!)!).sort(), ['made', 'new']);
+    assert.equal(readdirSync(snapshotter.directories(beside.layers[3]!)[0]!).sort(), [
+      'made',
+      'new',
+    ]);
     const replaced = await step(snapshotter, beside, (root) => {
       use(root);
       writeFileSync(join(root, 'new'), 'other');

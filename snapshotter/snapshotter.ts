@@ -30,6 +30,15 @@ export interface Snapshotter {
   prepare(parent: Snapshot, writer?: Writer): Promise<ActiveSnapshot>;
 
   /**
+   * Makes a new version of `layer`, a step's layer that was made above `parent`: a tree that shows
+   * both, in which files may be added and replaced. Committing it gives `parent` and a layer that
+   * shows the files of `layer` and, in their place, the new ones (decision 064). Nothing may be
+   * removed, and nothing added at a path that `parent` has: the new layer must be the same on any
+   * other tree. Undefined where such a layer cannot be made; then it has to be made as a whole.
+   */
+  revise(parent: Snapshot, layer: LayerId): Promise<ActiveSnapshot | undefined>;
+
+  /**
    * A read-only mount of `snapshot`, for reading a tree or as the source of a bind mount. Users of
    * one snapshot share its view. A few unused views may stay mounted for the next user.
    */
@@ -86,11 +95,12 @@ export interface Snapshotter {
   isForWindows(layer: LayerId): boolean;
 
   /**
-   * The directory that holds the files of a committed layer, in overlay's form. Undefined when the
-   * layer does not exist. It may be read, or linked from, but never written to. Its content is
-   * hostile, like that of every tree.
+   * The directories that hold the files of a committed layer, in overlay's form, bottom first.
+   * There is one, or two for a new version of a layer. None when the layer does not exist. They may
+   * be read, or linked from, but never written to. Their content is hostile, like that of every
+   * tree.
    */
-  files(layer: LayerId): string | undefined;
+  directories(layer: LayerId): readonly string[];
 
   /** Removes a committed layer of which only the caller knows, such as that of a failed step. */
   discard(layer: LayerId): void;

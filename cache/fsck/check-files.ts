@@ -27,13 +27,14 @@ export function checkFiles(
 
 /**
  * The position of the crc32 of the rest of the file, by its first eight bytes; see statcache.ts and
- * earlier.ts.
+ * copy-index.ts.
  */
 const SUM_AT: Readonly<Record<string, { readonly sum: number; readonly from: number }>> = {
   'KILNSC1\n': { sum: 12, from: 16 },
-  // Of an earlier version: not damaged, only unknown to a build.
+  // The first two are of earlier versions: not damaged, only unknown to a build.
   'KILNEC1\n': { sum: 8, from: 12 },
   'KILNEC2\n': { sum: 8, from: 12 },
+  'KILNEC3\n': { sum: 8, from: 12 },
 };
 
 /** A build treats a damaged file as empty. */

@@ -4,8 +4,9 @@ import type { Digest } from '../../base/digest.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { BlobForms, ContentStore } from '../../snapshotter/content.ts';
 import type { LayerJobs } from '../../snapshotter/overlay/jobs.ts';
-import { unsoundRows } from '../../snapshotter/overlay/layers.ts';
+import { filesName, unsoundRows } from '../../snapshotter/overlay/layers.ts';
 import {
+  baseOf,
   isLayerId,
   isUnpacked,
   type LayerRecord,
@@ -126,8 +127,15 @@ async function verdictOn(
 ): Promise<Verdict> {
   const { id: original, ...form } = originalOf(row.id);
   const directory = join(world.store.layers, original);
-  const files = join(directory, 'fs');
-  if (!existsSync(files)) return { wrong: ' has no files' };
+  const base = baseOf(original);
+  const own = join(directory, filesName(original));
+  if (!existsSync(own)) return { wrong: ' has no files' };
+  if (base !== undefined && !isThere(world.store, base))
+    return { wrong: ' is a new version of a layer that is gone' };
+  const source =
+    base === undefined
+      ? { files: own }
+      : { files: join(world.store.layers, base, filesName(base)), over: own };
   const record = readSidecar(join(directory, SIDECAR), original);
   if (!record) return { wrong: ' has no readable description beside it' };
   // The row and the layer itself must agree.
@@ -143,7 +151,7 @@ async function verdictOn(
   // The same tar in the same directory has a row of its own, which is checked.
   if (original !== row.id && isUnpacked(original)) return 'proven';
   try {
-    const made = await world.jobs.describe({ files, ...form }, signal);
+    const made = await world.jobs.describe({ ...source, ...form }, signal);
     if (made.diffId === diffId)
       return row.tar_size === null || made.tarSize === row.tar_size
         ? 'proven'

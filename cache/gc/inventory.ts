@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { asDigest, type Digest, hexOf } from '../../base/digest.ts';
 import type { ImageStore, StoredImage } from '../../snapshotter/images.ts';
 import type { CollectionChecks, LayerUse } from '../../snapshotter/overlay/collection.ts';
-import { isUnpacked, originalOf } from '../../snapshotter/overlay/sidecar.ts';
+import { isUnpacked, originalOf, ownersOf } from '../../snapshotter/overlay/sidecar.ts';
 import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { MAX_DOCUMENT, type NamedBy, namedBy } from './document-names.ts';
@@ -144,8 +144,13 @@ class Inventory {
     if (!named) return;
     for (const layer of named.layers) this.#pinned.add(layer);
     for (const diffId of named.diffIds)
-      for (const layer of neededOf(this.#byDiff.get(diffId))) this.#pinned.add(layer.id);
+      for (const layer of this.#needed(diffId)) this.#pinned.add(layer);
     for (const document of named.documents) this.#pin(document);
+  }
+
+  /** The layers that an image needs for a diffID, with the bases of those that have one. */
+  #needed(diffId: Digest): LayerId[] {
+    return neededOf(this.#byDiff.get(diffId)).flatMap(({ id }) => ownersOf(id));
   }
 
   /**
@@ -172,9 +177,7 @@ class Inventory {
   /** The layers that an image without a name depends on, and the blobs that only this image has. */
   #nameless(image: StoredImage): UnnamedImage {
     const needs = needsOf(image, (digest) => this.#read(digest));
-    const layers = needs.layers
-      .flatMap(({ diffId }) => (diffId ? neededOf(this.#byDiff.get(diffId)) : []))
-      .map(({ id }) => id);
+    const layers = needs.layers.flatMap(({ diffId }) => (diffId ? this.#needed(diffId) : []));
     const blobs = new Set([...needs.documents, ...needs.layers.flatMap(({ blob }) => blob ?? [])]);
     return {
       image,

@@ -14,6 +14,8 @@ import { Trail, type TrailFiles } from './trail.ts';
 /** A layer directory (`files`); later times become `clamp`, in seconds since 1970. */
 export interface DescribeInput {
   readonly files: string;
+  /** See TarOptions. */
+  readonly over?: string | undefined;
   readonly clamp?: number | undefined;
   /** In the form that layers for Windows have. */
   readonly windows?: boolean | undefined;
@@ -47,17 +49,14 @@ export interface Packed {
  * piece is hashed while the next is read. See README.md for numbers.
  */
 export async function describeLayer(
-  { files, clamp, windows, trail: left }: DescribeInput,
+  { files, over, clamp, windows, trail: left }: DescribeInput,
   { check, moved }: JobContext,
 ): Promise<LayerInfo> {
   const ring = new Ring(2, PIECE);
   const stats: TarStats = { entries: 0, size: 0 };
   const trail = left && clamp === undefined && !windows ? Trail.open(left) : undefined;
-  const pieces = tarStream(
-    files,
-    { clamp, windows, check, buffer: () => ring.take(), trail },
-    stats,
-  );
+  const options = { over, clamp, windows, check, buffer: () => ring.take(), trail };
+  const pieces = tarStream(files, options, stats);
   const tar = moved ? counted(pieces, moved) : pieces;
   const free = (count: number) => ring.give(count);
   const diffId = trail ? await hashAlong(trail, tar, free) : await hashPieces(tar, free);
@@ -96,7 +95,7 @@ async function hashAlong(
 
 /** Writes the tar of a layer directory in the wanted form to the new file `to`, and syncs it. */
 export async function packLayer(
-  { files, clamp, windows, to, wanted, written: counter }: PackInput,
+  { files, over, clamp, windows, to, wanted, written: counter }: PackInput,
   { check, moved }: JobContext,
 ): Promise<Packed> {
   const stats: TarStats = { entries: 0, size: 0 };
@@ -104,7 +103,7 @@ export async function packLayer(
   const ring = new Ring(encoder.slots + 2, encoder.piece);
   const written = await encodeTo(
     to,
-    tarStream(files, { clamp, windows, check, buffer: () => ring.take() }, stats),
+    tarStream(files, { over, clamp, windows, check, buffer: () => ring.take() }, stats),
     encoder,
     ring,
     { check, moved },

@@ -2,7 +2,7 @@ import { closeSync, readSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { openat, readlinkat, type Stat, tryStat } from '../sys/calls.ts';
 import { AT, O } from '../sys/constants.ts';
-import { decodeName, nameBytes } from '../sys/name-bytes.ts';
+import { compareNames, decodeName, nameBytes } from '../sys/name-bytes.ts';
 import { ERRNO, SysError } from '../sys/native.ts';
 import { openRoot } from '../sys/rooted.ts';
 import { DEEPEST, shownPath, sortedNamesAt, tooDeep } from '../sys/treepaths.ts';
@@ -30,6 +30,7 @@ const TYPES: ReadonlyMap<number, EntryType> = new Map([
 ]);
 const TYPE = 0o170000;
 const REGULAR = 0o100000;
+const DIRECTORY = 0o040000;
 /**
  * The size of a piece of the stream in bytes. It is large enough that a call per piece costs
  * nothing, and it is the compressors' unit. Trails depend on it: when it changes, trail.ts needs a
@@ -48,6 +49,11 @@ export interface TarOptions {
   readonly clamp?: number | undefined;
   /** In the form that layers for Windows have. Not together with a trail. */
   readonly windows?: boolean | undefined;
+  /**
+   * A second directory, which takes the place of what the first has under the same names. Only
+   * directories show both. It hides nothing else (see `Snapshotter.revise`).
+   */
+  readonly over?: string | undefined;
   /** For a tree instead of a layer: names have no special meaning, and times are exact. */
   readonly plain?: boolean | undefined;
   /** Called every few entries. It throws to stop. */
@@ -84,24 +90,28 @@ export function* tarStream(
   const out = new Pieces(options.buffer);
   const links = new Map<number, string>();
   const top = openat(AT.FDCWD, files, O.RDONLY | O.DIRECTORY);
-  const stack: Frame[] = [frame(top, '', options.plain)];
+  const over =
+    options.over === undefined ? -1 : openat(AT.FDCWD, options.over, O.RDONLY | O.DIRECTORY);
+  const stack: Frame[] = [frame(top, over, '', options.plain)];
   const { trail, windows = false } = options;
   const partAt = (dir: number, name: string, path: string) =>
     partOf(dir, name, path, links, options);
-  let following = trail && new UnchangedRun(files, trail, partAt);
+  const roots = options.over === undefined ? [files] : [options.over, files];
+  let following = trail && new UnchangedRun(roots, trail, partAt);
   try {
     for (const entry of windows ? windowsTop() : []) yield* out.put(encodeHeader(entry));
     for (let at = stack.at(-1); at; at = stack.at(-1)) {
       const name = at.names[at.next++];
       if (name === undefined) {
-        closeSync(at.fd);
+        close(at);
         stack.pop();
         continue;
       }
       if ((stats.entries++ & 63) === 0) options.check();
-      const stat = statOf(at.fd, name);
+      const dir = at.replaced?.has(name) ? at.over : at.fd;
+      const stat = statOf(dir, name);
       const path = at.path + name;
-      const entry = entryOf(at.fd, name, path, stat, links, options);
+      const entry = entryOf(dir, name, path, stat, links, options);
       if (!entry) {
         stats.entries--;
         continue;
@@ -109,19 +119,22 @@ export function* tarStream(
       let part: Part = { entry, isRegular: (stat.mode & TYPE) === REGULAR };
       let isLinked = false;
       if (entry.type === 'directory') {
-        const fd = openat(at.fd, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+        const fds = openBoth(at, dir, name);
         if (stack.length > DEEPEST) {
-          closeSync(fd);
+          close(fds);
           throw tooDeep(path);
         }
         isLinked = following !== undefined && trail!.isLinked(path);
-        const inner = isLinked ? unlisted(fd, `${path}/`) : frame(fd, `${path}/`, options.plain);
+        const inner = isLinked
+          ? unlisted(fds, `${path}/`)
+          : frame(fds.fd, fds.over, `${path}/`, options.plain);
         stack.push(inner);
         part = {
           ...part,
-          xattrs: xattrsOf(fd),
+          xattrs: xattrsOf(inner.over >= 0 ? inner.over : inner.fd),
           isOpaque:
-            !options.plain && (inner.isMarked || isOpaque(fd, isLinked ? undefined : inner.names)),
+            !options.plain &&
+            (inner.isMarked || isOpaque(inner.fd, isLinked ? undefined : inner.names)),
         };
         if (part.isOpaque) stats.entries++;
       }
@@ -135,21 +148,21 @@ export function* tarStream(
           if (files) {
             following.passFiles(`${path}/`, files);
             stats.entries += files.names.length;
-          } else stack.push(frame(stack.pop()!.fd, `${path}/`, options.plain));
+          } else stack.push(listed(stack.pop()!, options.plain));
           continue;
         }
         yield* following.end(out);
         following = undefined;
       }
-      if (isLinked) stack.push(frame(stack.pop()!.fd, `${path}/`, options.plain));
+      if (isLinked) stack.push(listed(stack.pop()!, options.plain));
       const before = out.total;
       if (windows) part = { ...part, entry: windowsEntry(part.entry), windows };
-      yield* putPart(out, part, () => openat(at!.fd, name, O.RDONLY | O.NOFOLLOW));
+      yield* putPart(out, part, () => openat(dir, name, O.RDONLY | O.NOFOLLOW));
       trail?.add(line!, out.total - before);
     }
     if (following) yield* following.end(out);
   } finally {
-    for (const { fd } of stack) closeSync(fd);
+    for (const each of stack) close(each);
   }
   yield* out.put(END_OF_ARCHIVE);
   const last = out.rest();
@@ -157,32 +170,63 @@ export function* tarStream(
   if (last.length > 0) yield last;
 }
 
-interface Frame {
-  readonly fd: number;
+interface Frame extends Both {
   readonly path: string;
   readonly names: readonly string[];
   /**
    * True when a socket marks the directory as opaque (marks.ts). The socket is not among the names.
    */
   readonly isMarked: boolean;
+  /** Those of the names that the directory `over` has. */
+  readonly replaced: ReadonlySet<string> | undefined;
   next: number;
 }
 
-/** A directory whose entries need not be looked at. */
-function unlisted(fd: number, path: string): Frame {
-  return { fd, path, names: [], isMarked: false, next: 0 };
+/** A directory of the layer. */
+interface Both {
+  readonly fd: number;
+  /** What is in the second directory of the layer under the same path, or -1. */
+  readonly over: number;
 }
 
-function frame(fd: number, path: string, plain = false): Frame {
+/** Opens the directory `name`, which `dir` has: one of the two of `at`. */
+function openBoth(at: Both, dir: number, name: string): Both {
+  const open = (from: number) => openat(from, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW);
+  if (dir === at.fd) return { fd: open(dir), over: -1 };
+  const stat = tryStat(at.fd, name);
+  if (typeof stat === 'number' || (stat.mode & TYPE) !== DIRECTORY)
+    return { fd: open(dir), over: -1 };
+  const fd = open(at.fd);
+  try {
+    return { fd, over: open(dir) };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+function close({ fd, over }: Both): void {
+  closeSync(fd);
+  if (over >= 0) closeSync(over);
+}
+
+/** A directory whose entries need not be looked at. */
+function unlisted(both: Both, path: string): Frame {
+  return { ...both, path, names: [], isMarked: false, replaced: undefined, next: 0 };
+}
+
+function listed({ fd, over, path }: Frame, plain: boolean | undefined): Frame {
+  return frame(fd, over, path, plain);
+}
+
+function frame(fd: number, over: number, path: string, plain = false): Frame {
   const names = sortedNamesAt(fdPath(fd));
   const isMarked = !plain && names.includes(OPAQUE_NAME) && isOpaqueMark(fd, OPAQUE_NAME);
-  return {
-    fd,
-    path,
-    names: isMarked ? names.filter((name) => name !== OPAQUE_NAME) : names,
-    isMarked,
-    next: 0,
-  };
+  const own = isMarked ? names.filter((name) => name !== OPAQUE_NAME) : names;
+  if (over < 0) return { fd, over, path, names: own, isMarked, replaced: undefined, next: 0 };
+  const replaced = new Set(sortedNamesAt(fdPath(over)));
+  const all = [...new Set([...own, ...replaced])].sort(compareNames);
+  return { fd, over, path, names: all, isMarked, replaced, next: 0 };
 }
 
 function statOf(dir: number, name: string): Stat {
@@ -311,7 +355,8 @@ function* putPart(out: Pieces, part: Part, open: () => number): Generator<Buffer
 
 /** Follows the entries that are unchanged since an older layer, as long as all before them are. */
 class UnchangedRun {
-  readonly #files: string;
+  /** The directories of the layer. A file is in the first that has it. */
+  readonly #roots: readonly string[];
   readonly #trail: Trail;
   /** The entries that reach into the last, unfinished piece, with their beginnings. */
   #pending: {
@@ -326,11 +371,11 @@ class UnchangedRun {
 
   /** `partAt` looks at a file that was passed by `passFiles`. */
   constructor(
-    files: string,
+    roots: readonly string[],
     trail: Trail,
     partAt: (dir: number, name: string, path: string) => Part,
   ) {
-    this.#files = files;
+    this.#roots = roots;
     this.#trail = trail;
     this.#partAt = partAt;
   }
@@ -359,13 +404,16 @@ class UnchangedRun {
   *end(out: Pieces): Generator<Buffer, void> {
     const whole = this.#trail.known(Math.floor(this.#total / PIECE)) * PIECE;
     out.resume(whole, this.#pending[0]?.start ?? whole);
-    using root = openRoot(this.#files);
-    const open = (path: string, flags: number) =>
-      root.open(path, flags, { follow: false, noLinks: true });
+    using held = new DisposableStack();
+    const roots = this.#roots.map((path) => held.use(openRoot(path)));
+    const open = (path: string, flags: number, of = path) => {
+      const root = roots.find((each) => each.stat(of, { follow: false })) ?? roots[0]!;
+      return root.open(path, flags, { follow: false, noLinks: true });
+    };
     const looked = (path: string) => {
       const slash = path.lastIndexOf('/');
       return withFile(
-        () => open(path.slice(0, slash), O.PATH | O.DIRECTORY),
+        () => open(path.slice(0, slash), O.PATH | O.DIRECTORY, path),
         (dir) => this.#partAt(dir, path.slice(slash + 1), path),
       );
     };

@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf } from '../../base/errors.ts';
+import { hidesAny } from '../layer/hides.ts';
 import type { ActiveSnapshot, CopiedFiles, LayerId, Snapshot, Writer } from '../snapshotter.ts';
 import { bootId } from '../store/owner.ts';
 import type { Store } from '../store/root.ts';
 import { guarded } from '../store/store-errors.ts';
 import { removeTree, removeTreeSoon } from '../sys/removal.ts';
 import type { LayerTable } from './layers.ts';
+import { versionId } from './sidecar.ts';
 import { tidy } from './tidy.ts';
 import type { OpenTree, Trees } from './trees.ts';
 import type { Views } from './views.ts';
@@ -15,7 +17,8 @@ import type { Views } from './views.ts';
 /**
  * The directories of a layer that is being made, in scratch space:
  *
- *     fs/      the layer itself (overlay's upper directory), later renamed into layers/ID/
+ *     fs/      the layer itself (overlay's upper directory), later renamed into layers/ID/;
+ *              over/ for a new version of a layer
  *     work/    for the tree's own use
  *     root/    the tree
  */
@@ -26,11 +29,12 @@ export class ActiveLayer implements Disposable {
   readonly #store: Store;
   #tree: OpenTree | undefined;
 
-  constructor(store: Store) {
+  /** `name` is what the directory of files is called in the layer (see `filesName`). */
+  constructor(store: Store, name: 'fs' | 'over' = 'fs') {
     this.#store = store;
     this.directory = store.scratchPath('active');
     this.root = join(this.directory, 'root');
-    this.files = join(this.directory, 'fs');
+    this.files = join(this.directory, name);
     guarded(this.directory, () => {
       mkdirSync(this.directory, { mode: 0o700 });
       // The topmost layer's directory gives the root of the tree its mode: 0755 and owned by root,
@@ -92,13 +96,22 @@ export class OverlayActive implements ActiveSnapshot {
   readonly #layer: ActiveLayer;
   readonly #table: LayerTable;
   readonly #views: Views;
+  readonly #base: LayerId | undefined;
   #ended = false;
 
-  constructor(parent: Snapshot, layer: ActiveLayer, table: LayerTable, views: Views) {
+  /** With `base`, the layer is a new version of that one, which the tree shows above `parent`. */
+  constructor(
+    parent: Snapshot,
+    layer: ActiveLayer,
+    table: LayerTable,
+    views: Views,
+    base?: LayerId,
+  ) {
     this.parent = parent;
     this.#layer = layer;
     this.#table = table;
     this.#views = views;
+    this.#base = base;
   }
 
   get root(): string {
@@ -118,11 +131,16 @@ export class OverlayActive implements ActiveSnapshot {
     this.#ended = true;
     using layer = this.#layer;
     await layer.strip();
-    await tidy(layer.files, this.parent, this.#table, this.#views);
-    const id = randomBytes(16).toString('hex') as LayerId;
+    const base = this.#base;
+    const { layers } = this.parent;
+    const below = base === undefined ? this.parent : { layers: [...layers, base] };
+    await tidy(layer.files, below, this.#table, this.#views);
+    if (base !== undefined && hidesAny(layer.files))
+      throw new Error('a new version of a layer removed or hid something');
+    const id = base === undefined ? (randomBytes(16).toString('hex') as LayerId) : versionId(base);
     this.#table.add({ id, alone: true, created: Date.now(), boot: bootId() }, layer.directory);
     if (copied) this.#table.copied(id, copied);
-    return { layers: [...this.parent.layers, id] };
+    return { layers: [...layers, id] };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

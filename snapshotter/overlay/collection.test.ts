@@ -27,7 +27,7 @@ test('a file that two layers share counts for the one used last, in either order
     });
     assert.ok(layerSizes(store).get(first)! > 1_100_000);
     const second = add('2'.repeat(32), (files) =>
-      linkSync(join(table.files(first), 'both'), join(files, 'both')),
+      linkSync(join(table.directories(first)[0]!, 'both'), join(files, 'both')),
     );
     store.db.run('UPDATE layers SET used = used + 1000 WHERE id = ?', second);
     const sizes = layerSizes(store);

@@ -59,6 +59,8 @@ export interface LayerJobs {
  * clamped. */
 export interface LayerFiles {
   readonly files: string;
+  /** The directory of a version, whose entries take the place of those in `files`. */
+  readonly over?: string | undefined;
   readonly clamp?: number | undefined;
   /** In the form that layers for Windows have. */
   readonly windows?: boolean | undefined;

@@ -266,7 +266,7 @@ test('adding a layer twice succeeds and keeps the first one', ({ store, table })
 
 test('text that is not a layer id never becomes a path', ({ table }) => {
   for (const evil of ['../../etc', '', 'a/b', 'ABCDEFGH'])
-    assert.throws(() => table.files(evil as LayerId));
+    assert.throws(() => table.directories(evil as LayerId));
 });
 
 test('touched layers are written by flush', ({ store, table }) => {

@@ -22,12 +22,14 @@ import { removeStaleLocks } from './filelock.ts';
 import type { LayerFiles } from './jobs.ts';
 import { missingLayer } from './missing.ts';
 import {
+  baseOf,
   idOfForm,
   isLayerId,
   isUnpacked,
   type LayerRecord,
   originalOf,
   othersOf,
+  ownersOf,
   readSidecar,
   SIDECAR,
   sidecarOf,
@@ -116,7 +118,7 @@ export class LayerTable {
 
   /** What an unpacked layer in the form of Windows has below `Files`, with a row of its own. */
   windowsFiles(id: LayerId): LayerId {
-    if (originalOf(id).windows || !hasWindowsForm(this.files(id))) return id;
+    if (originalOf(id).windows || !hasWindowsForm(this.#files(id))) return id;
     const inside = windowsFilesId(id);
     if (!this.get(inside)) throw missingLayer(id);
     return inside;
@@ -130,10 +132,10 @@ export class LayerTable {
   /** What the tar of a layer is made from. */
   source(id: LayerId): LayerFiles {
     const { id: original, clamp, windows } = originalOf(id);
-    const files = `${this.directory(original)}/fs`;
     // What an unpacked layer has below `Files` is not what its tar is made from.
+    const [files = '', over] = this.directories(isUnpacked(id) ? original : id);
     if (isUnpacked(id)) return { files };
-    return { files, clamp, windows, trail: this.#trails.get(id) };
+    return { files, over, clamp, windows, trail: this.#trails.get(id) };
   }
 
   /** Records that a layer of this process holds many copied files. */
@@ -142,10 +144,19 @@ export class LayerTable {
     this.#trails.set(id, { to: trailOf(id), from: like && trailOf(like), linked });
   }
 
-  /** The path of the layer's tree. */
-  files(id: LayerId): string {
+  /**
+   * The directories that together are the layer's tree, bottom first: one, or for a version of
+   * another layer that one's and its own.
+   */
+  directories(id: LayerId): readonly string[] {
+    const base = baseOf(id);
+    const own = this.#files(id);
+    return base === undefined ? [own] : [...this.directories(base), own];
+  }
+
+  #files(id: LayerId): string {
     const directory = this.directory(id);
-    const files = `${directory}/fs`;
+    const files = `${directory}/${filesName(id)}`;
     if (!isUnpacked(id) || !originalOf(id).windows) return files;
     const inside = windowsFilesIn(files);
     if (inside) return inside;
@@ -155,7 +166,7 @@ export class LayerTable {
   }
 
   /**
-   * Makes `directory`, which holds `fs/` and is in scratch space, the layer `record.id`. If the
+   * Makes `directory`, which holds the files and is in scratch space, the layer `record.id`. If the
    * layer exists already, this succeeds and `directory` is left to the caller.
    */
   add(record: LayerRecord, directory: string): void {
@@ -163,7 +174,7 @@ export class LayerTable {
     try {
       guarded(directory, () => {
         writeFileSync(join(directory, SIDECAR), sidecarOf(record));
-        this.#store.lease.claim([layerHold(record.id)], 'restore', () => {
+        this.#store.lease.claim(layerHolds(record.id), 'restore', () => {
           try {
             renameSync(directory, this.directory(record.id));
             isInPlace = true;
@@ -229,10 +240,11 @@ export class LayerTable {
    * removed too, so that no step counts as cached any more. Undefined while the directory exists.
    */
   lost(id: LayerId): KilnError | undefined {
-    if (existsSync(this.files(id))) return undefined;
+    const isThere = () => this.directories(id).every((path) => existsSync(path));
+    if (isThere()) return undefined;
     return this.#store.db.transaction(() => {
       // Another process may have made it again, and writes the row when its files are in place.
-      if (existsSync(this.files(id))) return undefined;
+      if (isThere()) return undefined;
       const { id: original } = originalOf(id);
       this.#store.db.run(
         'DELETE FROM layers WHERE id = ? OR id GLOB ?',
@@ -300,7 +312,7 @@ export class LayerTable {
     this.#leaseVersion = lease.version;
     const strange = ids.filter((id) => !this.#ours.has(id));
     if (strange.length === 0) return undefined;
-    return this.#store.lease.claim(strange.map(layerHold), 'look', () =>
+    return this.#store.lease.claim(strange.flatMap(layerHolds), 'look', () =>
       strange.find((id) => !this.#take(id)),
     );
   }
@@ -316,6 +328,9 @@ export class LayerTable {
   #take(id: LayerId): boolean {
     const record = isLayerId(originalOf(id).id) ? this.#read(id) : undefined;
     if (!record || this.lost(id)) return false;
+    // The row of the base goes before its files, so that nobody begins to use what is removed.
+    const base = baseOf(id);
+    if (base !== undefined && !this.#take(base)) return false;
     this.#ours.set(id, record);
     return true;
   }
@@ -551,6 +566,19 @@ function idOfName(id: LayerId, name: string): LayerId {
 /** The name of a layer in leases: that of its directory. */
 export function layerHold(id: LayerId): string {
   return `l${originalOf(id).id}`;
+}
+
+/** The names of all directories that make up a layer. */
+function layerHolds(id: LayerId): string[] {
+  return ownersOf(id).map(layerHold);
+}
+
+/**
+ * The name of the directory of files in that of the layer. That of a version has another one: a
+ * Kiln that knows no versions finds no files, and makes the layer again.
+ */
+export function filesName(id: LayerId): 'fs' | 'over' {
+  return baseOf(id) === undefined ? 'fs' : 'over';
 }
 
 function fromRow(row: Row): LayerRecord {

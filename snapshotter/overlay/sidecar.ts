@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { isDigest } from '../../base/digest.ts';
 import type { BlobForm } from '../content.ts';
 import type { LayerId, LayerInfo, TarForm } from '../snapshotter.ts';
@@ -113,7 +114,8 @@ export function windowsFilesId(id: LayerId): LayerId {
  * an unpacked layer with `windows`, in standing only for what is below `Files`.
  */
 export function originalOf(id: LayerId): { readonly id: LayerId } & TarForm {
-  const match = /^([0-9a-f]{32}|[a-z][0-9a-f]{64})(w?)(?:t(\d{1,12}))?$/.exec(id);
+  const match =
+    /^([0-9a-f]{32}|[0-9a-f]{24}o[0-9a-f]{32}|[a-z][0-9a-f]{64})(w?)(?:t(\d{1,12}))?$/.exec(id);
   if (!match || match[1] === id) return { id };
   const [, original, windows, clamp] = match;
   return {
@@ -129,9 +131,35 @@ export function othersOf(id: LayerId): string {
 }
 
 /**
+ * The id of a new version of a step's layer `base`: 24 hex digits, the letter o, and the id of the
+ * base. Its directory holds only what differs from the base (decision 064).
+ */
+export function versionId(base: LayerId): LayerId {
+  return `${randomBytes(12).toString('hex')}o${base}` as LayerId;
+}
+
+/** The layer whose files a version of it shows, too. Undefined for any other layer. */
+export function baseOf(id: LayerId): LayerId | undefined {
+  if (id[24] !== 'o') return undefined;
+  return /^[0-9a-f]{24}o([0-9a-f]{32})w?(?:t\d{1,12})?$/.exec(id)?.[1] as LayerId | undefined;
+}
+
+/** True for a layer of a step with a directory of its own, of which there may be versions. */
+export function mayBeBase(id: LayerId): boolean {
+  return /^[0-9a-f]{32}$/.test(id);
+}
+
+/** The layers whose directories make up a layer, bottom first: its base if any, and itself. */
+export function ownersOf(id: LayerId): readonly LayerId[] {
+  const { id: original } = originalOf(id);
+  const base = baseOf(original);
+  return base === undefined ? [original] : [base, original];
+}
+
+/**
  * True when the layer was unpacked from a blob. Its id is then a letter and a sha256 (see
- * snapshotter.ts); that of a step's layer has 32 hex digits.
+ * README.md).
  */
 export function isUnpacked(id: LayerId): boolean {
-  return id.length > 64;
+  return id.length > 64 && /^[a-z][0-9a-f]{64}w?$/.test(id);
 }

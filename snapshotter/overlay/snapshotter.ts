@@ -26,7 +26,7 @@ import type { LayerJobs, UnpackRequest } from './jobs.ts';
 import type { LayerTable } from './layers.ts';
 import { withLockFile } from './lockfile.ts';
 import { missingLayer } from './missing.ts';
-import { isLayerId, originalOf } from './sidecar.ts';
+import { isLayerId, mayBeBase, originalOf } from './sidecar.ts';
 import { stackOf } from './stack.ts';
 import type { Trees } from './trees.ts';
 import { Views } from './views.ts';
@@ -88,6 +88,20 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
       throw error;
     }
     return new OverlayActive(parent, layer, this.#table, this.#views);
+  }
+
+  async revise(parent: Snapshot, layer: LayerId): Promise<ActiveSnapshot | undefined> {
+    if (this.trees.kind !== 'overlay' || !mayBeBase(layer)) return undefined;
+    const both = { layers: [...parent.layers, layer] };
+    const lower = stackOf(this.#table, both, 'a layer above');
+    const version = new ActiveLayer(this.#store, 'over');
+    try {
+      await this.#table.reading(both.layers, () => version.open(this.trees, lower, 'replacer'));
+    } catch (error) {
+      version[Symbol.dispose]();
+      throw error;
+    }
+    return new OverlayActive(parent, version, this.#table, this.#views, layer);
   }
 
   async view(snapshot: Snapshot): Promise<View> {
@@ -166,10 +180,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return originalOf(layer).windows === true;
   }
 
-  files(layer: LayerId): string | undefined {
+  directories(layer: LayerId): readonly string[] {
     return isLayerId(layer) && this.#table.missing([layer]) === undefined
-      ? this.#table.files(layer)
-      : undefined;
+      ? this.#table.directories(layer)
+      : [];
   }
 
   discard(layer: LayerId): void {

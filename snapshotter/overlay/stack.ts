@@ -20,10 +20,11 @@ export function stackOf(
   const seen = new Set<string>();
   const stack: string[] = [];
   for (const id of snapshot.layers.toReversed()) {
-    const files = table.files(id);
     const isHidden = table.isEmpty(id) && (stack.length > 0 || above === 'a layer above');
-    if (!seen.has(files) && !isHidden) stack.push(files);
-    seen.add(files);
+    for (const files of table.directories(id).toReversed()) {
+      if (!seen.has(files) && !isHidden) stack.push(files);
+      seen.add(files);
+    }
   }
   return stack.reverse();
 }

@@ -32,8 +32,8 @@ const DATABASE = 'kiln.db';
  *     VERSION          the format's number
  *     kiln.db          SQLite (WAL): the tables of every service
  *     blobs/sha256/    blobs by digest (content.ts)
- *     layers/ID/       committed layers: fs/, layer.json (../overlay/), and for some
- *                      a trail (../layer/trail.ts)
+ *     layers/ID/       committed layers: fs/, or over/ for a version, layer.json
+ *                      (../overlay/), and for some a trail (../layer/trail.ts)
  *     tmp/OWNER/       what a live process works on; that of a dead owner is removed when
  *                      a store is opened next
  *     logs/            one file for each build

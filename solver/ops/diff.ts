@@ -23,10 +23,7 @@ export function diffOp(op: DiffOp, inputCount: number, world: DiffWorld): Op<Bui
       'the build graph has a diff of an input that does not exist',
     );
   }
-  const hidesDirectories = (layer: LayerId) => {
-    const files = world.snapshotter.files(layer);
-    return files !== undefined && hasOpaque(files);
-  };
+  const hidesDirectories = (layer: LayerId) => world.snapshotter.directories(layer).some(hasOpaque);
   return {
     resource: 'cpu',
     cacheMap: async () => ({

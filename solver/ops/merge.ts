@@ -13,7 +13,7 @@ import { replacedDirectories } from './replaced-directories.ts';
 export function mergeOp(
   op: MergeOp,
   inputCount: number,
-  snapshotter: Pick<Snapshotter, 'files'>,
+  snapshotter: Pick<Snapshotter, 'directories'>,
 ): Op<BuildResult> {
   const order = op.inputs.map(({ input }) => input);
   if (order.some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)) {

@@ -34,13 +34,13 @@ test('a directory that replaces a symlink of the image is found, also in /usr', 
         mkdirSync(path(name), { recursive: true });
       writeFileSync(path('bin/x'), '');
     });
-    const files = (id: LayerId) => join(top, id);
-    assert.equal(replacedDirectories([base, above], [copy], { files }).links, [
+    const directories = (id: LayerId) => [join(top, id)];
+    assert.equal(replacedDirectories([base, above], [copy], { directories }).links, [
       '/bin',
       '/usr/conf',
     ]);
-    assert.equal(replacedDirectories([], [copy], { files }).links, []);
-    assert.equal(replacedDirectories([base], [copy], { files: () => undefined }).links, []);
+    assert.equal(replacedDirectories([], [copy], { directories }).links, []);
+    assert.equal(replacedDirectories([base], [copy], { directories: () => [] }).links, []);
   } finally {
     rmSync(top, { recursive: true });
   }
@@ -69,8 +69,8 @@ test('a directory that loses its owner, or a mode that others rely on, is found'
     const names = ['secret', 'spool', 'team', 'tmp', 'app', 'new', 'home', 'home/me'];
     const copy = layer('copy', Object.fromEntries(names.map((name) => [name, 0o755])));
     chmodSync(join(top, 'copy/app'), 0o775);
-    const files = (id: LayerId) => join(top, id);
-    assert.equal(replacedDirectories([base], [copy], { files }).rights.toSorted(), [
+    const directories = (id: LayerId) => [join(top, id)];
+    assert.equal(replacedDirectories([base], [copy], { directories }).rights.toSorted(), [
       '/home/me (owner 1000, now 0)',
       '/secret (mode 0700, now 0755)',
       '/spool (mode 1777, now 0755)',

@@ -29,15 +29,15 @@ export interface ReplacedDirectories {
 export function replacedDirectories(
   lower: readonly LayerId[],
   upper: readonly LayerId[],
-  snapshotter: Pick<Snapshotter, 'files'>,
+  snapshotter: Pick<Snapshotter, 'directories'>,
 ): ReplacedDirectories {
   const links: string[] = [];
   const rights: string[] = [];
   if (lower.length === 0) return { links, rights };
-  const directories = upper
-    .flatMap((layer) => directoriesOf(snapshotter.files(layer)))
-    .slice(0, MAX_DIRECTORIES);
-  for (const { path, stat } of directories) {
+  const found = upper.flatMap((layer) => snapshotter.directories(layer).flatMap(directoriesIn));
+  // Where several have a directory, the topmost says whose it is.
+  const directories = new Map(found.map(({ path, stat }) => [path, stat]));
+  for (const [path, stat] of [...directories].slice(0, MAX_DIRECTORIES)) {
     const there = topmost(path, lower, snapshotter);
     if (there && kindOf(there) === S.IFLNK) links.push(path);
     if (!there || kindOf(there) !== S.IFDIR || CHECKED.has(path)) continue;
@@ -69,8 +69,7 @@ interface Found {
   readonly stat: Stat;
 }
 
-function directoriesOf(layer: string | undefined): Found[] {
-  if (layer === undefined) return [];
+function directoriesIn(layer: string): Found[] {
   using root = openRoot(layer);
   const found: Found[] = [];
   let level = [''];
@@ -91,11 +90,9 @@ function directoriesOf(layer: string | undefined): Found[] {
 function topmost(
   path: string,
   layers: readonly LayerId[],
-  snapshotter: Pick<Snapshotter, 'files'>,
+  snapshotter: Pick<Snapshotter, 'directories'>,
 ): Stat | undefined {
-  for (const layer of layers.toReversed()) {
-    const files = snapshotter.files(layer);
-    if (files === undefined) continue;
+  for (const files of layers.flatMap((layer) => snapshotter.directories(layer)).reverse()) {
     using root = openRoot(files);
     const found = statOf(root, path);
     if (found) return found;

@@ -14,7 +14,7 @@ const ONTO: FileActionCopy = {
 };
 
 export interface DiffWorld {
-  readonly snapshotter: Pick<Snapshotter, 'prepare' | 'view' | 'files'>;
+  readonly snapshotter: Pick<Snapshotter, 'prepare' | 'view' | 'directories'>;
   readonly copyPool?: CopyPool;
 }
 

@@ -179,7 +179,7 @@ function targetOf(job: TreeCopy, entry: Entry): string {
   return entry.rel === '' ? job.target : below(job.target, entry.rel);
 }
 
-function splitPath(path: string): [directory: string, name: string] {
+export function splitPath(path: string): [directory: string, name: string] {
   const slash = path.lastIndexOf('/');
   return slash < 0 ? ['', path] : [path.slice(0, slash), path.slice(slash + 1)];
 }
@@ -220,7 +220,7 @@ function clearTheWay(job: TreeCopy, to: OpenDirectory, target: string): void {
 }
 
 /** Makes a symlink, FIFO, socket or device. */
-function makeNode(job: TreeCopy, to: OpenDirectory, entry: Entry, target: string): void {
+export function makeNode(job: TreeCopy, to: OpenDirectory, entry: Entry, target: string): void {
   const [parent, name] = splitPath(target);
   const dir = to.at(parent);
   if (entry.kind === 'symlink') symlinkat(entry.link ?? '', dir, name);
@@ -261,7 +261,7 @@ function linkTo(root: Root, to: OpenDirectory, first: string, target: string): v
  * an existing one, with two exceptions: at the top of the copy only its time is set, and one that
  * only leads to what a pattern selects gets only the mode.
  */
-function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
+export function finishDirectory(job: TreeCopy, entry: Entry, made: boolean): void {
   const keepsOwn = !made && (entry.rel === '' || entry.implied);
   const fd = job.to.open(targetOf(job, entry), O.RDONLY | O.DIRECTORY, { noLinks: true });
   try {

@@ -3,6 +3,7 @@ import type { LinkedDirectory } from '../../../snapshotter/snapshotter.ts';
 import { type OnMoved, sumOf } from '../../../snapshotter/workers/job.ts';
 import type { FileActionCopy } from '../../llb/file-op.ts';
 import type { Overrides } from './attributes.ts';
+import type { CopiedTree } from './copy-index.ts';
 import { type Begun, beginTree, finishTree, type TreeCopy } from './copytree.ts';
 import type { EarlierCopy } from './earlier.ts';
 import {
@@ -63,6 +64,8 @@ export interface DirectFiles {
   readonly files: readonly EntryStep[];
   /** The directories that hold nothing but links to what the earlier copy has in them. */
   readonly linked: readonly LinkedDirectory[];
+  /** See CopiedEntries. */
+  readonly whole?: CopiedTree | undefined;
 }
 
 /**
@@ -99,7 +102,10 @@ export async function copyInParts(
     }),
   );
   finishTree(job, begun);
-  return { files: direct, linked };
+  const { target, entries, contents } = job;
+  const whole =
+    begun.links.length === 0 ? { target, entries, contents, made: begun.made } : undefined;
+  return { files: direct, linked, whole };
 }
 
 interface Linked {

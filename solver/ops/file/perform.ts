@@ -85,6 +85,7 @@ export async function performCopy(task: CopyTask, signal: AbortSignal): Promise<
   return {
     files: direct.flatMap(({ files }) => files),
     linked: direct.flatMap(({ linked }) => linked),
+    whole: task.selected.sources.length === 1 ? direct[0]?.whole : undefined,
   };
 }
 
@@ -118,23 +119,33 @@ async function copySource(
   source: SelectedSource,
   signal: AbortSignal,
 ): Promise<DirectFiles | undefined> {
-  const { copy, overrides, selected, tree } = task;
+  const { copy, overrides } = task;
   const isDirectory = source.entries[0]!.kind === 'directory';
   const shape = { isDirectory, contentsOnly: copy.dirCopyContents, name: basename(source.path) };
-  const job: TreeCopy = {
-    from,
-    to,
-    entries: source.entries,
-    contents: selected.contents,
-    target: prepareTarget(to, copy.dest, shape, overrides),
-    overrides,
-    replace: copy.alwaysReplaceExistingDestPaths === true,
-    fromContext: tree.rootOwned === true,
-    mountedOnly: task.mountedOnly,
-  };
+  const target = prepareTarget(to, copy.dest, shape, overrides);
+  const job: TreeCopy = { ...treeCopy(task, source, from, to), target };
   if (task.pool && isLarge(source)) return copyInParts({ ...task, pool: task.pool }, job, signal);
   copyTree(job);
   return undefined;
+}
+
+/** The copy of one source, but for its target. */
+export function treeCopy(
+  { copy, overrides, selected, tree, mountedOnly }: CopyTask,
+  { entries }: SelectedSource,
+  from: Root,
+  to: Root,
+): Omit<TreeCopy, 'target'> {
+  return {
+    from,
+    to,
+    entries,
+    contents: selected.contents,
+    overrides,
+    replace: copy.alwaysReplaceExistingDestPaths === true,
+    fromContext: tree.rootOwned === true,
+    mountedOnly,
+  };
 }
 
 /** Copies of up to this size are made on the main thread. */

@@ -4,7 +4,7 @@ import type { Tree } from '../../../cache/contenthash.ts';
 import { contextChanged } from '../../../cache/select/changed.ts';
 import {
   type ActiveSnapshot,
-  type LayerId,
+  type CopiedFiles,
   SCRATCH,
   type Snapshot,
   type Snapshotter,
@@ -23,10 +23,11 @@ import type { LeftResults } from '../../step-session.ts';
 import { makeFile, makeSymlink, performMkdir, remove } from './actions.ts';
 import { type Overrides, timeOf } from './attributes.ts';
 import { absoluteMode, parseMode } from './chmod.ts';
-import { copyPlace, type EarlierCopies } from './earlier.ts';
+import { copyPlace, type EarlierCopies, type EarlierCopy } from './earlier.ts';
 import type { CopyPool, DirectFiles } from './inparts.ts';
 import { lookupGroup, lookupUser, type OwnerIds } from './owner.ts';
-import { performCopy, selectionOf } from './perform.ts';
+import { type CopyTask, performCopy, selectionOf, treeCopy } from './perform.ts';
+import { revisionOf, writeRevision } from './revise.ts';
 import { openTreeOf, treeOf } from './tree.ts';
 import { unhashed } from './unhashed.ts';
 import { copyWhole } from './whole.ts';
@@ -98,8 +99,9 @@ class Runner {
   #made:
     | {
         readonly place: Digest;
-        readonly direct: DirectFiles;
-        readonly like: LayerId | undefined;
+        readonly copied: CopiedFiles;
+        /** What is remembered of a whole copy. */
+        readonly direct: DirectFiles | undefined;
       }
     | undefined;
 
@@ -117,8 +119,8 @@ class Runner {
     const active = await this.#base(action.input);
     this.#acting = active;
     const overrides = await this.#overrides(action, active);
-    await this.#perform(index, action, active, overrides);
-    this.#active.set(inputs.length + index, active);
+    const made = await this.#perform(index, action, active, overrides);
+    this.#active.set(inputs.length + index, made);
   }
 
   /** What the action `index`, which has failed, was made of and has left. */
@@ -142,9 +144,13 @@ class Runner {
     const active = this.#active.get(position);
     if (!active) throw new Error(`position ${position} was not made`);
     const made = this.#made;
-    const snapshot = await active.commit(made && { like: made.like, linked: made.direct.linked });
+    const snapshot = await active.commit(made?.copied);
     this.#committed.set(position, snapshot);
-    if (made) this.#run.world.earlier?.keep(made.place, snapshot.layers.at(-1)!, made.direct.files);
+    if (made?.direct)
+      this.#run.world.earlier?.keep(made.place, snapshot.layers.at(-1)!, active.parent, {
+        files: made.direct.files,
+        whole: made.direct.whole,
+      });
     return snapshot;
   }
 
@@ -174,21 +180,21 @@ class Runner {
     return active;
   }
 
+  /** Returns the tree that the action has changed: `active`, or one that stands for it. */
   async #perform(
     index: number,
     { action, secondaryInput }: FileAction,
     active: ActiveSnapshot,
     overrides: Overrides,
-  ): Promise<void> {
-    if (action.kind === 'copy') {
-      await this.#copy(index, action.copy, secondaryInput, active, overrides);
-      return;
-    }
+  ): Promise<ActiveSnapshot> {
+    if (action.kind === 'copy')
+      return await this.#copy(index, action.copy, secondaryInput, active, overrides);
     using to = openRoot(active.root);
     if (action.kind === 'mkdir') performMkdir(to, action.mkdir, overrides);
     else if (action.kind === 'mkfile') makeFile(to, action.mkfile, overrides);
     else if (action.kind === 'symlink') makeSymlink(to, action.symlink, overrides);
     else remove(to, active.root, action.rm);
+    return active;
   }
 
   async #copy(
@@ -197,7 +203,7 @@ class Runner {
     source: number,
     active: ActiveSnapshot,
     overrides: Overrides,
-  ): Promise<void> {
+  ): Promise<ActiveSnapshot> {
     const { world, signal } = this.#run;
     await using scope = new AsyncDisposableStack();
     const tree = await this.#tree(source, scope);
@@ -218,8 +224,48 @@ class Runner {
       onCopying: this.#run.onCopying,
     };
     const before = earlier?.find(place);
+    const revised = before && (await this.#revise(task, before, active));
+    if (revised) {
+      this.#made = { place, copied: revised.copied, direct: undefined };
+      return revised.active;
+    }
     const direct = await performCopy({ ...task, earlier: before }, signal);
-    if (earlier && direct.files.length > 0) this.#made = { place, direct, like: before?.layer };
+    if (earlier && direct.files.length > 0) {
+      const { linked } = direct;
+      this.#made = { place, copied: { like: before?.layer, linked }, direct };
+    }
+    return active;
+  }
+
+  /**
+   * Makes the copy as a new version of an earlier one (see revise.ts). Undefined if that cannot be
+   * done; then nothing has happened.
+   */
+  async #revise(
+    task: CopyTask,
+    before: EarlierCopy,
+    active: ActiveSnapshot,
+  ): Promise<{ readonly active: ActiveSnapshot; readonly copied: CopiedFiles } | undefined> {
+    const { target, layer } = before;
+    const [source, ...others] = task.selected.sources;
+    if (target === undefined || !source || others.length > 0) return undefined;
+    const { layers } = active.parent;
+    if (layers.length !== before.parent.length) return undefined;
+    if (!layers.every((below, at) => below === before.parent[at])) return undefined;
+    const revision = revisionOf(source.entries, target, before);
+    if (!revision) return undefined;
+    const version = await this.#run.world.snapshotter.revise(active.parent, layer);
+    if (!version) return undefined;
+    this.#open.use(version);
+    using from = openRoot(task.tree.root);
+    using to = openRoot(version.root);
+    using parent = openRoot(active.root);
+    this.#acting = version;
+    if (!writeRevision({ ...treeCopy(task, source, from, to), target }, parent, revision)) {
+      this.#acting = active;
+      return undefined;
+    }
+    return { active: version, copied: { like: layer, linked: revision.untouched } };
   }
 
   /**
