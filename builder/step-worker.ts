@@ -59,7 +59,7 @@ function localWorld(engine: Engine): World {
         pool: {
           threads: pool.threads,
           run: (job, signal, moved) => pool.run(hashFilesJob, job, signal, moved),
-          warm: () => pool.warm(),
+          warm: (threads) => pool.warm(threads),
         },
       });
       session.scope.defer(() => hasher.save());

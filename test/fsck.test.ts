@@ -55,8 +55,11 @@ test('layers of repeated copies, which are mostly hard links, match their images
   rig.write('c', { Dockerfile: 'FROM busybox\nCOPY tree /tree\n', ...files });
   // In the first tenth of a second of a file, its times do not show whether it has changed.
   await new Promise((done) => setTimeout(done, 150));
-  for (const changed of [undefined, 'tree/d3/f10', 'tree/d6/f6', 'tree/d0/new', 'tree/d0/f0']) {
+  const edits = [undefined, 'tree/d3/f10', 'tree/d6/f6', 'tree/d0/new', 'tree/d0/f0'];
+  for (const [round, changed] of edits.entries()) {
     if (changed) rig.write('c', { [changed]: `changed ${changed}` });
+    // After a removal the layer cannot be a version of the earlier one (versions.test.ts).
+    if (changed) rmSync(rig.path(`c/tree/d1/f${1 + 7 * round}`));
     await rig.build('c', '-t', `x:${changed ? changed.replaceAll('/', '-') : 'first'}`);
   }
   assert.ok(globSync(`${rig.store}/layers/*/trail`).length === 5);

@@ -44,8 +44,8 @@ export interface HasherOptions {
 export interface HashPool {
   readonly threads: number;
   run(job: HashJob, signal?: AbortSignal, onMoved?: OnMoved): Promise<Contents>;
-  /** Starts the threads. */
-  warm?(): void;
+  /** Starts threads: all of them, or so many. */
+  warm?(threads?: number): void;
 }
 
 /**
@@ -56,6 +56,8 @@ const INLINE_BYTES = 8 << 20;
 const INLINE_FILES = 400;
 /** One file with more bytes is hashed on a thread, so that this one can show that. */
 const BLOCKING_BYTES = 64 << 20;
+/** If fewer entries than this are new or have changed, a copy of all is hardly made again. */
+const FEW_MISSING = 50;
 
 /** Makes a hasher. It does not touch the disk before it is used. */
 export function createContentHasher(options: HasherOptions): SelectionHasher {
@@ -106,8 +108,10 @@ export function createContentHasher(options: HasherOptions): SelectionHasher {
     const { sources, contents, missing } = lookedUp(tree, selection, cache);
     const isToldAgain = tree.onRead?.(sources) === true;
     // Something has changed, so a copy will follow, and there are many files: the threads start
-    // while a few files are hashed here.
-    if (missing.length > 0 && contents.flags.length > INLINE_FILES) options.pool?.warm?.();
+    // while a few files are hashed here. After few changes one thread is likely to be enough: it
+    // describes a new version of the layer.
+    if (missing.length > 0 && contents.flags.length > INLINE_FILES)
+      options.pool?.warm?.(missing.length < FEW_MISSING ? 1 : undefined);
     if (missing.length > 0) await hashMissing(tree, missing, cache, contents, options.pool, signal);
     const digest = digestSelection(sources, contents);
     return { hashed: { digest, sources, contents }, isToldAgain };

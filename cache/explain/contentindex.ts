@@ -12,8 +12,8 @@ import type { Entry } from '../select/entry.ts';
 export function contentIndex(selections: readonly SelectedContents[]): Buffer {
   let count = 0;
   for (const { sources } of selections) for (const { entries } of sources) count += entries.length;
-  const head = Buffer.alloc(4 + 8 * count);
-  head.writeUInt32LE(count);
+  const marks = new Uint32Array(1 + 2 * count);
+  marks[0] = count;
   const attributes = new AttributeSums();
   const paths: string[] = [];
   for (const { sources, contents } of selections)
@@ -21,26 +21,29 @@ export function contentIndex(selections: readonly SelectedContents[]): Buffer {
       const base = basename(source.path);
       for (const entry of source.entries) {
         const { rel } = entry;
-        mark(head, 4 + 8 * paths.length, entry, contents.digests, attributes);
+        mark(marks, 1 + 2 * paths.length, entry, contents.words, attributes);
         paths.push(rel === '' ? base : base === '' ? rel : `${base}/${rel}`);
       }
     }
-  return Buffer.concat([head, Buffer.from(`${paths.join('\0')}\0`)]);
+  return Buffer.concat([new Uint8Array(marks.buffer), Buffer.from(`${paths.join('\0')}\0`)]);
 }
 
+/** Every machine that Kiln runs on is little-endian. */
 function mark(
-  into: Buffer,
+  into: Uint32Array,
   at: number,
   entry: Entry,
-  digests: Uint8Array,
+  words: Uint32Array,
   attributes: AttributeSums,
 ): void {
-  if (entry.kind === 'file')
-    for (let byte = 0; byte < 6; byte++) into[at + byte] = digests[entry.index * 32 + byte]!;
-  else into.writeUInt32LE(sum32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`), at);
+  const isFile = entry.kind === 'file';
+  into[at] = isFile
+    ? words[entry.index * 8]!
+    : sum32(`${entry.kind} ${entry.link ?? ''} ${entry.rdev}`);
+  const content = isFile ? words[entry.index * 8 + 1]! & 0xffff : 0;
   // The mode of a tree's top directory does not count (treehash.ts).
-  if (entry.path === '') return;
-  into.writeUInt16LE(attributes.of(entry.mode & 0o7777, entry.uid, entry.gid), at + 6);
+  const sum = entry.path === '' ? 0 : attributes.of(entry.mode & 0o7777, entry.uid, entry.gid);
+  into[at + 1] = content | (sum << 16);
 }
 
 /** The sums of modes and owners. Most files have those of the file before. */

@@ -17,7 +17,7 @@ import {
   padding,
   type TarEntry,
 } from './tar.ts';
-import { lineOf, type Trail } from './trail.ts';
+import { type LinkedFiles, lineOf, type Trail } from './trail.ts';
 import { described, windowsEntry, windowsTop } from './windows-form.ts';
 
 const TYPES: ReadonlyMap<number, EntryType> = new Map([
@@ -147,7 +147,7 @@ export function* tarStream(
           const files = trail!.followLinked(path);
           if (files) {
             following.passFiles(`${path}/`, files);
-            stats.entries += files.names.length;
+            stats.entries += files.lengths.length;
           } else stack.push(listed(stack.pop()!, options.plain));
           continue;
         }
@@ -381,12 +381,19 @@ class UnchangedRun {
   }
 
   /** Passes the files of a directory of links. `prefix` is its path with a slash. */
-  passFiles(
-    prefix: string,
-    { names, lengths }: { readonly names: readonly string[]; readonly lengths: readonly number[] },
-  ): void {
-    for (let at = 0; at < names.length; at++)
-      this.pass(undefined, prefix + names[at]!, lengths[at]!);
+  passFiles(prefix: string, { lengths, nameAt }: LinkedFiles): void {
+    const first = this.#total;
+    for (const length of lengths) this.#total += length;
+    const whole = this.#whole();
+    if (whole > this.#wholeAt(first))
+      this.#pending = this.#pending.filter((one) => one.end > whole);
+    let end = first;
+    for (const [at, length] of lengths.entries()) {
+      const start = end;
+      end += length;
+      if (end > whole)
+        this.#pending.push({ part: undefined, path: prefix + nameAt(at), start, end });
+    }
   }
 
   /** Passes an entry of `length` bytes of tar. */

@@ -87,31 +87,31 @@ export class Trail {
   }
 
   /**
-   * The names and the bytes of tar of the files in a directory for which `isLinked` is true, and
-   * whose own line was just followed. Undefined if the older layer had anything else in it.
+   * The files in a directory for which `isLinked` is true, and whose own line was just followed.
+   * Undefined if the older layer had anything else in it.
    */
-  followLinked(
-    directory: string,
-  ): { readonly names: readonly string[]; readonly lengths: readonly number[] } | undefined {
+  followLinked(directory: string): LinkedFiles | undefined {
     const { lines } = this.#old;
     const count = this.#linked.get(directory) ?? 0;
-    const names: string[] = [];
+    const head = ` ${directory}/`;
     const lengths: number[] = [];
+    const names: number[] = [];
     let at = this.#at;
     while (names.length < count) {
       const space = lines.indexOf(' ', at);
       const end = lines.indexOf('\0', space);
-      const slash = lines.lastIndexOf('/', end);
-      if (space < 0 || end < 0 || slash < space || !lines.startsWith('file ', space + 1))
+      const name = lines.lastIndexOf('/', end) + 1;
+      if (space < 0 || end < 0 || name <= space || !lines.startsWith('file ', space + 1))
         return undefined;
-      if (!lines.startsWith(` ${directory}`, slash - directory.length - 1)) return undefined;
-      names.push(lines.slice(slash + 1, end));
-      lengths.push(Number(lines.slice(at, space)));
+      if (!lines.startsWith(head, name - head.length)) return undefined;
+      names.push(name);
+      lengths.push(numberIn(lines, at, space));
       at = lines.indexOf('\0', end + 1) + 1;
     }
     if (pathAt(lines, at)?.startsWith(`${directory}/`)) return undefined;
     this.#at = at;
-    return { names, lengths };
+    const nameAt = (file: number) => lines.slice(names[file], lines.indexOf('\0', names[file]));
+    return { lengths, nameAt };
   }
 
   /** The number of whole pieces in the older layer. */
@@ -170,6 +170,21 @@ export class Trail {
       if (fd >= 0) closeSync(fd);
     }
   }
+}
+
+/** The files of a directory that were not looked at, in order. */
+export interface LinkedFiles {
+  /** The bytes of tar that each takes. */
+  readonly lengths: readonly number[];
+  /** The name of a file. Most are never asked for: making all takes as long as following them. */
+  readonly nameAt: (file: number) => string;
+}
+
+/** The decimal number in a part of the text. */
+function numberIn(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at++) value = value * 10 + (text.charCodeAt(at) - 0x30);
+  return value;
 }
 
 /**

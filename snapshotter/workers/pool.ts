@@ -11,8 +11,8 @@ export interface WorkerPool extends AsyncDisposable {
    * While it runs, `onMoved` is told how many bytes are done, if the job counts them.
    */
   run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal, onMoved?: OnMoved): Promise<O>;
-  /** Starts all threads now, for callers that will soon have work for them. */
-  warm(): void;
+  /** Starts threads now, all or so many, for callers that will soon have work for them. */
+  warm(threads?: number): void;
   /**
    * Ends the threads that have no job, for a process that goes on and has no work for now. The next
    * job starts one again. Settles when they have ended.
@@ -107,8 +107,8 @@ class Pool implements WorkerPool {
     }
   }
 
-  warm(): void {
-    while (!this.#closed && this.#all.length < this.threads) this.#start();
+  warm(threads = this.threads): void {
+    while (!this.#closed && this.#all.length < Math.min(threads, this.threads)) this.#start();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
