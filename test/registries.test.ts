@@ -41,6 +41,26 @@ const login = (registry: TestRegistry) =>
     },
   });
 
+real('--tls-verify=false takes any certificate, --authfile the logins of a file', async () => {
+  await using rig = await Rig.create('busybox');
+  const certificates = rig.path('certificates');
+  mkdirSync(certificates);
+  const [tls, other] = ['server', 'other'].map((name) => selfSigned(certificates, name));
+  await using registry = await startRegistry({ tls: tls!, login: true });
+  rig.write('', {
+    'kiln.toml': `[registry."${registry.host}"]\nca = ["${other!.certificate}"]\n`,
+    'auth.json': login(registry),
+  });
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY Dockerfile /\n' });
+  const env = { KILN_CONFIG: rig.path('kiln.toml'), DOCKER_CONFIG: rig.path('none') };
+  const push = (expect: number, ...flags: string[]) =>
+    rig.kiln(['build', ...flags, '--push', '-t', `${registry.host}/app`, 'c'], { env, expect });
+  assert.match((await push(1, '--authfile=auth.json')).stderr, 'KILN_REGISTRY_TLS');
+  assert.match((await push(1, '--tls-verify=false')).stderr, 'KILN_REGISTRY_');
+  await push(0, '--tls-verify=false', '--authfile=auth.json');
+  assert.match((await push(2, '--authfile=nowhere')).stderr, 'there is no file nowhere');
+});
+
 real(
   'registries over http, with htpasswd, with a token server, and over https with a private CA',
   async () => {
