@@ -36,10 +36,11 @@ export interface ExchangeOptions {
 export interface AnsweredHead {
   /** Where the answer came from. */
   readonly url: URL;
-  /** The headers of the request, without those of a login. */
+  /** The headers of the request, without Authorization. */
   readonly headers: Readonly<Record<string, string>>;
-  /** True for a request without a login or token that was not redirected. */
-  readonly isPlain: boolean;
+  /** The Authorization header. */
+  readonly authorization: string | undefined;
+  readonly isRedirected: boolean;
   readonly status: number;
   /** What the answer says of the digest, unchecked. */
   readonly digest: string | undefined;
@@ -115,7 +116,8 @@ export class Exchange implements AsyncDisposable {
           this.#onHead?.({
             url: response.url,
             headers: headersOf(request),
-            isPlain: authorization === undefined && redirects === 0,
+            authorization,
+            isRedirected: redirects > 0,
             status: response.status,
             digest: header(response, 'docker-content-digest'),
           });

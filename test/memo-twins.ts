@@ -116,7 +116,7 @@ export class Twins implements AsyncDisposable {
   }
 
   memos(): string[] {
-    return globSync(`${this.rig.store}/memos/*`);
+    return globSync(`${this.rig.store}/memos/*`).filter((path) => lstatSync(path).isFile());
   }
 
   /**
@@ -138,7 +138,7 @@ export class Twins implements AsyncDisposable {
 }
 
 const writtenAt = (path: string) => lstatSync(path).ctimeMs;
-const byAge = (one: string, other: string) => writtenAt(one) - writtenAt(other);
+export const byAge = (one: string, other: string) => writtenAt(one) - writtenAt(other);
 
 /**
  * Text without what differs from run to run: durations, the place of the store, and the order of

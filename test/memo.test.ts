@@ -2,13 +2,15 @@
  * A build that found everything made is recalled by the next call with the same words (decision
  * 062). Whatever happens between them, both show the same and leave the same.
  */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
-import { CHANGES, Twins } from './memo-twins.ts';
+import { opensslMissing, selfSigned } from '../registry/testing/certificates.ts';
+import { registryMissing, startRegistry, TEST_LOGIN } from '../registry/testing/registry.ts';
+import { startTokenServer } from '../registry/testing/tokens.ts';
+import { byAge, CHANGES, Twins } from './memo-twins.ts';
 import { Rig } from './rig.ts';
 
 const skip = registryMissing();
@@ -71,6 +73,62 @@ twin('the log of a recalled build is that of a build', async (twins) => {
   const list = await twins.kiln(['logs', '--list'], {}, { expect: 0 });
   assert.not.match(list.stdout, /fail|cancel|running/i);
 });
+
+const noTokens = skip ?? opensslMissing();
+if (noTokens) console.log(`SKIP the questions of recalled builds by TLS: ${noTokens}`);
+else
+  test('registries are asked with the token that anybody gets, and by TLS', async () => {
+    await using rig = await Rig.create();
+    const tls = selfSigned(rig.directory, 'registry');
+    await using tokens = await startTokenServer(TEST_LOGIN);
+    await using open = await startRegistry({ tls });
+    await using guarded = await startRegistry({ tokens });
+    const auth = Buffer.from(Object.values(TEST_LOGIN).join(':')).toString('base64');
+    rig.write('baker', { 'config.json': JSON.stringify({ auths: { [guarded.host]: { auth } } }) });
+    rig.write('nobody', { 'config.json': '{}' });
+    const as = (who: string) => ({
+      DOCKER_CONFIG: rig.path(who),
+      NODE_EXTRA_CA_CERTS: tls.certificate,
+    });
+    const push = async (what: string) => {
+      rig.write('push', { Dockerfile: 'FROM scratch\nCOPY what /a\n', what });
+      for (const { host } of [open, guarded])
+        await rig.kiln(['build', '-q', '--push', '-t', `${host}/public/base:1`, 'push'], {
+          env: as('baker'),
+          expect: 0,
+        });
+    };
+    await push('one');
+    const build = async (host: string, who = 'nobody') => {
+      const dockerfile = `FROM ${host}/public/base:1\nWORKDIR /made\n`;
+      if (!existsSync(rig.path(host, 'Dockerfile'))) rig.write(host, { Dockerfile: dockerfile });
+      const ran = await rig.kiln(['build', '-q', host], { env: as(who), expect: 0 });
+      const log = globSync(`${rig.store}/logs/*.jsonl`).sort(byAge).at(-1)!;
+      const isRecalled = readFileSync(log, 'utf8').split('\n')[0]!.includes('"recalled":');
+      return { id: ran.stdout, isRecalled };
+    };
+    for (const { host } of [open, guarded]) {
+      const { id } = await build(host);
+      for (let count = 0; !(await build(host)).isRecalled; count++) {
+        assert.ok(count < 20, `a build from ${host} is recalled`);
+        await new Promise((done) => setTimeout(done, 150));
+      }
+      for (let count = 0; count < 8; count++) {
+        const login = await build(host, 'baker');
+        if (host === guarded.host) assert.not.ok(login.isRecalled, 'with a login');
+        assert.is(login.id, id);
+      }
+      assert.ok((await build(host)).isRecalled);
+    }
+    const before = await build(guarded.host);
+    for (const path of globSync(`${rig.store}/challenges/*`))
+      writeFileSync(path, readFileSync(path, 'utf8').replace(/"until":\d+/, '"until":1'));
+    const expired = await build(guarded.host);
+    assert.equal(expired, { id: before.id, isRecalled: false }, 'its token has expired');
+    await push('two');
+    for (const { host } of [open, guarded])
+      assert.is.not((await build(host)).id, before.id, 'the tag has moved');
+  });
 
 test('what --no-cache has made anew is used from then on', async () => {
   await using rig = await Rig.create('busybox');

@@ -11,9 +11,11 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { digestOf, hexOf } from '../../base/digest.ts';
 import type { ProgressEvent, WarningEvent } from '../../base/progress.ts';
+import { DEFAULT_DOMAIN } from '../../base/reference.ts';
 import { readLog } from '../../builder/history/build-log.ts';
 import { racyGuard } from '../../cache/contenthash/racy.ts';
 import type { AnsweredHead } from '../../registry/exchange.ts';
+import { DOCKER_HUB } from '../../registry/hosts.ts';
 import { proxyFor, proxySettings } from '../../registry/proxy.ts';
 import { memosOf } from '../../snapshotter/store/memos.ts';
 import { putOwn } from '../../snapshotter/store/own-file.ts';
@@ -172,7 +174,8 @@ function fileStates(
   ];
   if (!texts.every(isFileOrNothing)) return undefined;
   if (/max-age/.test(textAt(config))) return undefined;
-  const certificates = heads.map(({ url }) => join(CERTIFICATES, url.host));
+  const hosts = heads.flatMap(({ url }) => [url.host, domainOf(url)]);
+  const certificates = [...new Set(hosts)].map((host) => join(CERTIFICATES, host));
   if (certificates.some((path) => foundAt(path, 'target'))) return undefined;
   const states = [
     ...texts.map((path) => stateOf(path, 'link')),
@@ -256,15 +259,17 @@ function questionsOf(
 }
 
 function questionOf(
-  { url, headers, isPlain, status, digest }: AnsweredHead,
+  { url, headers, authorization, isRedirected, status, digest }: AnsweredHead,
   root: string,
   env: Environment,
 ): MemoQuestion | undefined {
   const [, path, tag] = /^\/v2\/(.+)\/manifests\/([^/]+)$/.exec(url.pathname) ?? [];
-  const isRepeatable =
-    isPlain && status === 200 && url.protocol === 'http:' && url.search === '' && url.hash === '';
+  const isRepeatable = !isRedirected && status === 200 && url.search === '';
   if (!isRepeatable || digest === undefined || proxyFor(url, proxySettings(env))) return undefined;
-  const name = `${url.host}/${path}:${tag}`;
+  const tokenFile = authorization === undefined ? undefined : tokenFileOf(authorization, root, env);
+  if (authorization !== undefined && tokenFile === undefined) return undefined;
+  const isSecure = url.protocol === 'https:';
+  const name = `${domainOf(url)}/${path}:${tag}`;
   const tagFile = join(root, 'tags', hexOf(digestOf(name)));
   const tagText = readFileSync(tagFile, 'utf8');
   const known = JSON.parse(tagText) as Readonly<Record<string, unknown>>;
@@ -272,13 +277,35 @@ function questionOf(
   const lines = Object.entries({ host: url.host, ...headers, connection: 'close' });
   const texts = lines.map(([header, value]) => `${header}: ${value}\r\n`);
   return {
+    isSecure,
     host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port || 80),
-    request: `HEAD ${url.pathname} HTTP/1.1\r\n${texts.join('')}\r\n`,
+    port: Number(url.port || (isSecure ? 443 : 80)),
+    request: `HEAD ${url.pathname} HTTP/1.1\r\n${texts.join('')}`,
+    tokenFile,
     digest,
     tagFile,
     tagText,
   };
+}
+
+/** The domain of the images at a registry. */
+function domainOf({ host }: URL): string {
+  return host === DOCKER_HUB ? DEFAULT_DOMAIN : host;
+}
+
+/**
+ * The file of the store that remembers the token of this header. Undefined when there is none: then
+ * it was got with a login. Where a credential helper might have one meanwhile, none is used.
+ */
+function tokenFileOf(authorization: string, root: string, env: Environment): string | undefined {
+  if (/credsStore|credHelpers/.test(textAt(dockerConfigPath(env)))) return undefined;
+  const directory = join(root, 'challenges');
+  return readdirSync(directory)
+    .map((name) => join(directory, name))
+    .find((path) => {
+      const { token } = JSON.parse(textAt(path)) as Readonly<Record<string, unknown>>;
+      return authorization === `Bearer ${token}`;
+    });
 }
 
 /** A duration in milliseconds that no build has. It stands for that of the questions. */

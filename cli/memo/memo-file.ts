@@ -34,12 +34,15 @@ export interface Memo {
 /** Null in place of the identity means that nothing is there. */
 export type FileState = readonly [path: string, end: LinkEnd, identity: IdentityNumbers | null];
 
-/** A HEAD by plain http, and what the answer has to say. */
+/** A HEAD, and what the answer has to say. */
 export interface MemoQuestion {
+  readonly isSecure: boolean;
   readonly host: string;
   readonly port: number;
-  /** The request, to be sent as it is. */
+  /** The request, to be sent as it is, up to the empty line. */
   readonly request: string;
+  /** The file that remembers a token which the registry gives to anybody, if it wants one. */
+  readonly tokenFile?: string | undefined;
   readonly digest: string;
   /** The file that remembers what the tag means, and its text. */
   readonly tagFile: string;

@@ -7,8 +7,9 @@ import {
   utimesSync,
   writeSync,
 } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectSecurely } from 'node:tls';
 import { pause } from '../../base/pause.ts';
 import { BuildLog, removeLog } from '../../builder/history/build-log.ts';
 import { isStill, NUMBERS } from './identity.ts';
@@ -73,7 +74,9 @@ async function replayed(parts: MemoParts): Promise<boolean> {
   if (!isStoreSame(memo) || !areFilesSame(memo)) return false;
   const isSmall = parts.numbers.length <= FEW * NUMBERS;
   if (isSmall && !isTreeSame(parts)) return false;
-  const asking = memo.questions.map(ask);
+  const tokens = memo.questions.map(({ tokenFile }) => tokenFile && tokenOf(tokenFile));
+  if (tokens.includes(null)) return false;
+  const asking = memo.questions.map((question, index) => ask(question, tokens[index]));
   try {
     if (!isSmall) {
       // The questions are on their way before this thread is busy.
@@ -126,17 +129,35 @@ function isTreeSame({ memo, names, numbers }: MemoParts): boolean {
   return at === numbers.length;
 }
 
+/** A token that is good for this long yet is good when it arrives. Milliseconds. */
+const TOKEN_MARGIN_MS = 5000;
+const DAY_MS = 86_400_000;
+
+/** The token that a file of `challenges/` has (registry/challenge-memory.ts). Null for none. */
+function tokenOf(path: string): string | null {
+  const { token, until } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+  const left = typeof until === 'number' ? until - Date.now() : 0;
+  if (typeof token !== 'string' || !/^[\x21-\x7e]+$/.test(token)) return null;
+  return left > TOKEN_MARGIN_MS && left <= DAY_MS ? token : null;
+}
+
 /** After this long the build asks in its own way. Milliseconds. */
 const PATIENCE_MS = 3000;
 /** The head of an answer is far shorter. */
 const MAX_HEAD = 16 << 10;
 
 /** Asks a registry. `answer` is false for any answer but the expected one. It never rejects. */
-function ask({ host, port, request, digest }: MemoQuestion): {
-  readonly socket: Socket;
-  readonly answer: Promise<boolean>;
-} {
-  const socket = connect({ host, port, noDelay: true });
+function ask(
+  { isSecure, host, port, request, digest }: MemoQuestion,
+  token: string | null | undefined,
+): { readonly socket: Socket; readonly answer: Promise<boolean> } {
+  const secure = {
+    ALPNProtocols: ['http/1.1'],
+    ...(isIP(host) === 0 && { servername: host }),
+  };
+  const socket = isSecure
+    ? connectSecurely({ host, port, ...secure })
+    : connect({ host, port, noDelay: true });
   const { promise: answer, resolve } = Promise.withResolvers<boolean>();
   let head = '';
   const end = () => resolve(isExpected(head, digest));
@@ -148,7 +169,7 @@ function ask({ host, port, request, digest }: MemoQuestion): {
       head += bytes.toString('latin1');
       if (head.includes('\r\n\r\n') || head.length > MAX_HEAD) end();
     });
-  socket.write(request);
+  socket.write(`${request}${token ? `authorization: Bearer ${token}\r\n` : ''}\r\n`);
   return { socket, answer };
 }
 
