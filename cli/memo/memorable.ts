@@ -16,6 +16,8 @@ export function isMemorable(
   const { iidFile, metadataFile, progress } = options;
   return (
     argv.every((word) => !word.startsWith('-') || READS_NOTHING.test(word)) &&
+    // The address of this host may be another one at the next call.
+    !argv.some((word) => word.includes('host-gateway')) &&
     !builder &&
     options.tlsVerify &&
     options.authFile === undefined &&
