@@ -26,7 +26,7 @@ _kiln_flags() {
     'push') echo '--root --quiet --help' ;;
     'copy') echo '--root --quiet --help' ;;
     'imagetools inspect') echo '--root --raw --format --help' ;;
-    'imagetools create') echo '--root --tag --file --append --annotation --platform --prefer-index --dry-run --progress --help' ;;
+    'imagetools create') echo '--root --tag --file --append --annotation --platform --prefer-index --metadata-file --dry-run --progress --help' ;;
     'login') echo '--root --username --password --password-stdin --help' ;;
     'logout') echo '--root --help' ;;
     'explain') echo '--root --help' ;;
@@ -63,7 +63,7 @@ _kiln_valued() {
     'push') echo '--root' ;;
     'copy') echo '--root' ;;
     'imagetools inspect') echo '--root --format' ;;
-    'imagetools create') echo '--root --tag -t --file -f --annotation --platform -p --prefer-index --progress' ;;
+    'imagetools create') echo '--root --tag -t --file -f --annotation --platform -p --prefer-index --metadata-file --progress' ;;
     'login') echo '--root --username -u --password -p' ;;
     'logout') echo '--root' ;;
     'explain') echo '--root' ;;

@@ -188,6 +188,7 @@ complete -c kiln -n '__kiln_is "imagetools create"' -l append -d 'append to the 
 complete -c kiln -n '__kiln_is "imagetools create"' -l annotation -r -d 'add an annotation: index:KEY=VALUE or manifest-descriptor[PLATFORM]:KEY=VALUE'
 complete -c kiln -n '__kiln_is "imagetools create"' -s p -l platform -r -d 'use only these platforms of the sources'
 complete -c kiln -n '__kiln_is "imagetools create"' -l prefer-index -x -a 'true false 1 0 t f' -d 'make an index even of a single source'
+complete -c kiln -n '__kiln_is "imagetools create"' -l metadata-file -r -d 'write metadata of the new image to a file'
 complete -c kiln -n '__kiln_is "imagetools create"' -l dry-run -d 'show the final image instead of pushing it'
 complete -c kiln -n '__kiln_is "imagetools create"' -l progress -x -a 'auto tty plain quiet none rawjson' -d 'set type of progress output (default: BUILDKIT_PROGRESS, or auto)'
 complete -c kiln -n '__kiln_is "login"' -l root -r -d 'the store (default: KILN_ROOT, /var/lib/kiln for root)'

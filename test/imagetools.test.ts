@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { digestOf } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
+import { RegistryClient } from '../registry/client.ts';
+import { never } from '../registry/testing/client.ts';
 import { makeImage, type TestImage } from '../registry/testing/images.ts';
 import { publish } from '../registry/testing/publish.ts';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
@@ -261,6 +264,44 @@ real('errors of imagetools say what is wrong', async () => {
     assert.is(failed.code, exit, args.join(' '));
     assert.match(failed.stderr, code, args.join(' '));
   }
+});
+
+real('create copies what refers to its parts, and writes metadata', async () => {
+  await using registry = await startRegistry();
+  await using other = await startRegistry();
+  await using rig = await Rig.create();
+  const name = await publish(registry.host, 'team/app', '1', [AMD, ARM]);
+  const referring = (subject: Descriptor, artifactType: string): TestImage => {
+    const { mediaType, digest, size } = subject;
+    const about = { artifactType, subject: { mediaType, digest, size } };
+    const bytes = Buffer.from(JSON.stringify({ ...AMD.manifest, ...about }));
+    const target = { mediaType: MEDIA.ociManifest, digest: digestOf(bytes), size: bytes.length };
+    return { ...AMD, target, bytes };
+  };
+  const signature = referring(AMD.target, 'application/x.signature');
+  const counter = referring(signature.target, 'application/x.counter');
+  await publish(registry.host, 'team/app', 'signature', [signature]);
+  await publish(registry.host, 'team/app', 'counter', [counter]);
+  const to = `${other.host}/mirror/app:1`;
+  const flags = ['--metadata-file', 'm.json', '--platform=linux/amd64'];
+  await rig.kiln(['imagetools', 'create', ...flags, '-t', to, name], { expect: 0 });
+  await using client = new RegistryClient();
+  const repository = { domain: other.host, path: 'mirror/app' };
+  for (const [subject, referrer] of [
+    [AMD, signature],
+    [signature, counter],
+  ] as const) {
+    const found = await client.referrers(repository, subject.target.digest, never());
+    assert.equal(
+      found.map(({ digest }) => digest),
+      [referrer.target.digest],
+    );
+  }
+  const metadata = JSON.parse(readFileSync(rig.path('m.json'), 'utf8'));
+  assert.is(metadata['image.name'], to);
+  const { digest, mediaType, size } = metadata['containerimage.descriptor'];
+  const pushed = await client.manifest(repository, '1', never());
+  assert.equal([digest, mediaType, size], [pushed.digest, pushed.mediaType, pushed.bytes.length]);
 });
 
 real('referrers of an image are shown with the image', async () => {

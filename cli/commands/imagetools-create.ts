@@ -1,9 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { KilnError } from '../../base/errors.ts';
 import { attempt, reading } from '../../base/oserror.ts';
-import { parseReference, type Reference, repositoryOf } from '../../base/reference.ts';
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  repositoryOf,
+} from '../../base/reference.ts';
 import { type Annotation, parseAnnotation } from '../../exporter/annotations.ts';
-import { combine, parseSources, partsFor } from '../../exporter/imagetools/create.ts';
+import { indentedJson } from '../../exporter/image-documents.ts';
+import {
+  type CreatedImage,
+  combine,
+  parseSources,
+  partsFor,
+} from '../../exporter/imagetools/create.ts';
 import { pushImage } from '../../exporter/push-image.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parsePlatformForHost } from '../../registry/platforms.ts';
@@ -21,6 +32,7 @@ import { stdout } from '../output.ts';
 import { PROGRESS_MODES } from '../progress/view.ts';
 import { progressMode } from '../progress-mode.ts';
 import { registryOptions } from '../registry-options.ts';
+import { writeMetadataFile } from '../result-files.ts';
 import { withTransferProgress } from '../transfer-progress.ts';
 
 interface Flags {
@@ -30,6 +42,7 @@ interface Flags {
   readonly platform?: readonly string[];
   readonly append?: boolean;
   readonly dryRun?: boolean;
+  readonly metadataFile?: string;
   readonly preferIndex: string;
   readonly progress?: string;
 }
@@ -51,6 +64,7 @@ export function declareCommand(): Command {
         .choices(['true', 'false', '1', '0', 't', 'f'])
         .default('true'),
     )
+    .option('--metadata-file <file>', 'write metadata of the new image to a file')
     .option('--dry-run', 'show the final image instead of pushing it')
     .option(
       '--progress <type>',
@@ -99,7 +113,17 @@ export async function run(argv: readonly string[]): Promise<number> {
       (report) => pushImage(client, image, repository, { signal, report }),
     );
   }
+  if (flags.metadataFile !== undefined)
+    await writeMetadataFile(flags.metadataFile, metadataOf(created, tags));
   return 0;
+}
+
+/** What buildx writes: the descriptor of the new image, and its names. */
+function metadataOf({ document }: CreatedImage, tags: readonly Reference[]): string {
+  const { mediaType, digest, bytes } = document;
+  const descriptor = { mediaType, digest, size: bytes.byteLength };
+  const names = tags.map(formatReference).join(',');
+  return indentedJson({ 'containerimage.descriptor': descriptor, 'image.name': names });
 }
 
 function byRepository(tags: readonly Reference[]): Reference[][] {

@@ -1,4 +1,4 @@
-import { digestOf, isDigest } from '../../base/digest.ts';
+import { type Digest, digestOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
@@ -18,6 +18,7 @@ import { readTree } from '../copy/copy-source.ts';
 import { registrySource } from '../copy/registry-source.ts';
 import { indexJson } from '../image-documents.ts';
 import type { PushDocument, PushImage } from '../push-image.ts';
+import { referrersOf } from './copied-referrers.ts';
 
 /**
  * One of the images that the new image is made from: its location, and the fields of its entry that
@@ -246,7 +247,7 @@ function annotated(descriptor: Descriptor, annotations: readonly Annotation[]): 
 /**
  * All content that the repository of `to` needs in addition to the new document. Blobs are mounted
  * within one registry and streamed between two. Content that is already in the repository is not
- * requested.
+ * requested. Attestations and signatures that name a part as their subject come along.
  */
 export async function partsFor(
   client: RegistryClient,
@@ -255,16 +256,20 @@ export async function partsFor(
   signal: AbortSignal,
 ): Promise<PushImage> {
   const foreign = created.parts.filter(({ from }) => repositoryOf(from) !== repositoryOf(to));
-  const trees = await Promise.all(
+  const read = await Promise.all(
     foreign.map(async ({ from, descriptor }) => {
       const source = await registrySource(
         client,
         { domain: from.domain, path: from.path, digest: descriptor.digest },
         signal,
       );
-      return readTree(source);
+      return { from, tree: await readTree(source) };
     }),
   );
+  const trees = read.map(({ tree }) => tree);
+  const seen = new Set(trees.flatMap(documentsOf));
+  for (const { from, tree } of read)
+    trees.push(...(await referrersOf(client, from, documentsOf(tree), seen, signal)));
   const documents = trees
     .flatMap(({ root, children }) => [...children, root])
     .filter(({ digest }) => digest !== created.document.digest);
@@ -273,4 +278,8 @@ export async function partsFor(
     trees.flatMap((tree) => tree.blobs).map((blob) => [blob.descriptor.digest, blob]),
   );
   return { root: created.document, children: [...children.values()], blobs: [...blobs.values()] };
+}
+
+function documentsOf({ root, children }: PushImage): Digest[] {
+  return [...children, root].map(({ digest }) => digest);
 }
