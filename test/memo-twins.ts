@@ -168,9 +168,9 @@ export const CHANGES: readonly Change[] = [
   {
     name: 'a file is edited and reverted',
     make(twins) {
-      const before = readFileSync(twins.path('src/a'));
-      edit(twins, 'src/a');
-      writeFileSync(twins.path('src/a'), before);
+      const before = readFileSync(twins.path('one'));
+      edit(twins, 'one');
+      writeFileSync(twins.path('one'), before);
     },
   },
   {
@@ -218,7 +218,7 @@ export const CHANGES: readonly Change[] = [
   {
     name: 'a file goes that a wildcard found',
     make: (twins) =>
-      globSync(`${twins.path()}/on[0-9a-f]*`).forEach((path) => {
+      globSync(`${twins.path()}/on[0-9a-f][0-9a-f][0-9a-f]*`).forEach((path) => {
         rmSync(path);
       }),
   },
