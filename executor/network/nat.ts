@@ -75,7 +75,9 @@ export async function openNat(options: NatOptions): Promise<Network> {
   const free = Array.from({ length: PAIRS }, (_, at) => at);
   const mtu = outgoingMtu();
   const poolIn = (block: Block) =>
-    createNamespacePool(() => makePair({ findProgram, interfaces, block, free, mtu }));
+    createNamespacePool(() =>
+      inTurn(() => makePair({ findProgram, interfaces, block, free, mtu })),
+    );
   // The first namespace is made while nft makes the table, in the block that will most likely be
   // taken. No sandbox gets it before the table is there.
   const [likely] = blocks;
@@ -203,6 +205,19 @@ interface Pairs {
   readonly free: number[];
   readonly mtu: number;
 }
+
+/**
+ * Makes pairs one after the other. The kernel makes one interface at a time anyway, under a lock.
+ * While it does, a write to a setting of an interface (`turnOffIpv6`) does not sleep but tries
+ * again and again, and so the main thread would only use up the processor.
+ */
+function inTurn<T>(make: () => Promise<T>): Promise<T> {
+  const made = turn.then(make);
+  turn = made.catch(() => {});
+  return made;
+}
+
+let turn: Promise<unknown> = Promise.resolve();
 
 /** Makes one namespace with the addresses of the next free number. */
 async function makePair({ findProgram, interfaces, block, free, mtu }: Pairs): Promise<Namespace> {
