@@ -170,7 +170,8 @@ export function resolverWithProgress(
   const answers = new Map<string, ReturnType<ImageResolver>>();
   return (ref, platform, options) => {
     const { os, architecture, variant = '' } = platform;
-    const key = `${ref}\0${os}/${architecture}/${variant}\0${options.pull}`;
+    const kind = options.orTree ? 'tree' : 'image';
+    const key = `${kind}\0${ref}\0${os}/${architecture}/${variant}\0${options.pull}`;
     let answer = answers.get(key);
     if (!answer) {
       answer = internalStep(progress, `[internal] load metadata for ${fullName(ref)}`, () =>

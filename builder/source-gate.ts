@@ -1,6 +1,8 @@
+import { digestOf } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Platform } from '../base/platform.ts';
 import { parseReference } from '../base/reference.ts';
+import type { ResolvedImage } from '../frontend/frontend.ts';
 import { placeOf } from '../frontend/problem.ts';
 import type { LlbVertex } from '../solver/llb/graph.ts';
 import type { SourceOp } from '../solver/llb/ops.ts';
@@ -62,6 +64,7 @@ export function sourceGate(
         return await resolve(ref, platform, options);
       if (used.identifier.startsWith(LAYOUT))
         return await resolve(used.identifier, platform, options);
+      if (options.orTree && !used.identifier.startsWith(IMAGE)) return treeFor(ref, platform);
       const name = imageIn(used.identifier);
       const found = await resolve(name, platform, options);
       return { ...found, replaced: parseReference(name) };
@@ -72,6 +75,12 @@ export function sourceGate(
 
 const IMAGE = 'docker-image://';
 const LAYOUT = 'oci-layout://';
+
+/** What stands for an image in whose place `admitGraph` puts another source. */
+function treeFor(name: string, { os, architecture }: Platform): ResolvedImage {
+  const config = { os, architecture };
+  return { name, digest: digestOf(name), config, local: false, isTree: true };
+}
 
 function imageIn(identifier: string): string {
   if (identifier.startsWith(IMAGE)) return identifier.slice(IMAGE.length);

@@ -76,7 +76,12 @@ export type NamedContext =
 export type ImageResolver = (
   ref: string,
   platform: Platform,
-  options: { readonly pull: boolean; readonly stageName?: string },
+  options: {
+    readonly pull: boolean;
+    readonly stageName?: string;
+    /** Any tree may take the place of the image. */
+    readonly orTree?: boolean;
+  },
 ) => Promise<ResolvedImage>;
 
 export interface ResolvedImage {
@@ -89,6 +94,11 @@ export interface ResolvedImage {
   readonly local: boolean;
   /** The image that a source policy puts in the place of the one that was asked for. */
   readonly replaced?: Reference | undefined;
+  /**
+   * With `orTree`: a source policy puts something else in the image's place. Its digest is that
+   * of the name, and its config is empty.
+   */
+  readonly isTree?: boolean;
 }
 
 export interface FrontendResult {

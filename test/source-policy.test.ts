@@ -77,6 +77,20 @@ test('a base is replaced in the image, in its cache and in its provenance', asyn
   assert.not.match(statement, /pkg:docker\/busybox/);
 });
 
+test('a named context of an image is replaced by a directory, and a base is not', async () => {
+  await using rig = await Rig.create('busybox');
+  const dockerfile = 'FROM scratch\nCOPY --from=there /f /f\n';
+  const context = rig.write('c', { Dockerfile: dockerfile, f: 'of the context' });
+  rig.write('.', { 'p.json': policy(convert(BUSYBOX, { identifier: 'local://context' })) });
+  const env = { [VARIABLE]: rig.path('p.json') };
+  const named = ['--build-context', 'there=docker-image://busybox'];
+  await rig.kiln(['build', ...named, '-o', 'out', context], { env, expect: 0 });
+  assert.is(readFileSync(rig.path('out/f'), 'utf8'), 'of the context');
+  const base = rig.write('base', { Dockerfile: 'FROM busybox\nRUN true\n' });
+  const refused = await rig.kiln(['build', base], { env, expect: 1 });
+  assert.match(refused.stderr, /an image is replaced by "local:.*context", which is no image/);
+});
+
 test('a downloaded file must have the checksum that a policy sets', async () => {
   await using rig = await Rig.create('busybox');
   const server = createServer((_request, response) => response.end('text')).listen(0, '127.0.0.1');

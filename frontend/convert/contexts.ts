@@ -135,12 +135,14 @@ async function loadImage(
 ): Promise<LoadedNamedContext> {
   if (!reference) return { state: emptyState(undefined), config: undefined };
   const full = formatReference(reference);
-  const { config } = await request.resolveImage(full, platform, {
+  const { config, isTree } = await request.resolveImage(full, platform, {
     pull: request.pull,
     stageName: name,
+    orTree: true,
   });
   const tree = imageSource(full, { platform, note: { name: `[context ${name}] ${ref}` } });
-  return { state: imageState(emptyState(tree, platform), config), config };
+  const state = emptyState(tree, platform);
+  return isTree ? { state, config: undefined } : { state: imageState(state, config), config };
 }
 
 async function loadLayout(
