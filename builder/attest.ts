@@ -10,6 +10,9 @@ import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { StoreServices } from '../snapshotter/overlay/services.ts';
 import type { Snapshot } from '../snapshotter/snapshotter.ts';
+import { localSource } from '../solver/llb/builder.ts';
+import { seal } from '../solver/llb/draft.ts';
+import type { LlbEdge } from '../solver/llb/graph.ts';
 import { materialsOf } from '../solver/materials.ts';
 import type { StepSession } from '../solver/step-session.ts';
 import type { AnsweredTarget } from './answered-target.ts';
@@ -143,15 +146,40 @@ function shortList(paths: readonly string[]): string {
   return shown.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }
 
+/** The Dockerfile is in a directory of the caller. */
+const READ_HERE: ReadonlySet<string> = new Set(['default', 'file', 'lent']);
+
+/** The directory of the caller that has the Dockerfile, as the frontend of BuildKit names it. */
+function directoryOf(name: string): LlbEdge {
+  const followPaths = [
+    name,
+    `${name}.dockerignore`,
+    ...(name === 'Dockerfile' ? [name.toLowerCase()] : []),
+  ];
+  const options = {
+    sessionId: '',
+    sharedKeyHint: 'dockerfile',
+    followPaths,
+    differ: 'none',
+  } as const;
+  return seal(
+    localSource('dockerfile', () => options, {}),
+    hostPlatform(),
+  );
+}
+
 function factsOf(build: AttestedBuild): BuildFacts {
   const { request, id, dockerfile, environment, started, finished } = build;
   const { epoch, context } = request;
   const fixed = epoch === undefined ? undefined : epoch * 1000;
+  const name = basename(dockerfileName(request.dockerfile) ?? 'Dockerfile');
   return {
     frontend: 'dockerfile.v0',
     dockerfile: {
-      name: basename(dockerfileName(request.dockerfile) ?? 'Dockerfile'),
+      name,
       text: dockerfile.text,
+      ...(READ_HERE.has(request.dockerfile.kind) &&
+        context.kind === 'directory' && { directory: directoryOf(name) }),
     },
     language: LANGUAGE,
     context: addressOf(context),

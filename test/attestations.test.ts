@@ -216,8 +216,10 @@ test("the graph in mode=max has the same steps as Docker's", async () => {
   const comparable = ({ subject, predicate }: Statement) => {
     const { externalParameters, internalParameters } = predicate.buildDefinition;
     const { llbDefinition } = internalParameters.buildConfig;
+    const { source } = predicate.runDetails.metadata.buildkit_metadata;
+    const [read] = source.infos.map((info: Record<string, unknown>) => info['llbDefinition']);
     const text = JSON.stringify(
-      { name: subject[0]?.name, externalParameters, llbDefinition },
+      { name: subject[0]?.name, externalParameters, llbDefinition, read },
       (name, value) =>
         // Kiln and Docker have different names for the directory of the caller.
         name === 'local.sharedkeyhint' ? undefined : value,

@@ -20,7 +20,14 @@ export interface BuildFacts {
   /** The version of the language that the frontend reads. */
   readonly language?: string | undefined;
   /** The Dockerfile: its name in its context, and its text. Undefined with the frontend. */
-  readonly dockerfile: { readonly name: string; readonly text: string } | undefined;
+  readonly dockerfile:
+    | {
+        readonly name: string;
+        readonly text: string;
+        /** The directory that it was read from. */
+        readonly directory?: LlbEdge | undefined;
+      }
+    | undefined;
   /** The URL of the context, if it is at a URL. */
   readonly context: string | undefined;
   /**
@@ -285,13 +292,15 @@ function grants(edge: LlbEdge | undefined, kind: 'secret' | 'ssh'): readonly obj
 
 /** The Dockerfile, and the lines that each step comes from. */
 function sourceOf(
-  dockerfile: Pick<SourceText, 'name' | 'text' | 'told'> | undefined,
+  dockerfile: (Pick<SourceText, 'name' | 'text' | 'told'> & BuildFacts['dockerfile']) | undefined,
   { locations }: ReturnType<typeof graphSteps>,
 ): object {
   if (!dockerfile) return { locations };
   const language = dockerfile.told?.language ?? 'Dockerfile';
   const data = Buffer.from(redactUrl(dockerfile.text)).toString('base64');
-  return { locations, infos: [{ filename: dockerfile.name, language, data }] };
+  const read = dockerfile.directory && graphSteps(dockerfile.directory);
+  const definition = read && { llbDefinition: read.llbDefinition };
+  return { locations, infos: [{ filename: dockerfile.name, language, data, ...definition }] };
 }
 
 /** The file that a graph says it was made of. Lines of several files could not be told apart. */

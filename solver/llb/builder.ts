@@ -92,6 +92,8 @@ export interface LocalOptions {
   readonly excludePatterns?: readonly string[];
   /** If not empty, only these paths are read, and the targets of their symlinks. */
   readonly followPaths?: readonly string[];
+  /** Files are never taken to be the same as those of an earlier build. */
+  readonly differ?: 'none';
 }
 
 /**
@@ -102,12 +104,19 @@ export function localSource(name: string, options: () => LocalOptions, note: Not
   return edge({
     parents: [],
     make: () => {
-      const { sessionId, sharedKeyHint, excludePatterns = [], followPaths = [] } = options();
+      const {
+        sessionId,
+        sharedKeyHint,
+        excludePatterns = [],
+        followPaths = [],
+        differ,
+      } = options();
       const attrs = {
         'local.session': sessionId,
         ...(followPaths.length > 0 && { 'local.followpaths': goJson(followPaths) }),
         ...(excludePatterns.length > 0 && { 'local.excludepatterns': goJson(excludePatterns) }),
         'local.sharedkeyhint': sharedKeyHint,
+        ...(differ && { 'local.differ': differ }),
       };
       const caps = [
         'source.local',
@@ -115,6 +124,7 @@ export function localSource(name: string, options: () => LocalOptions, note: Not
         followPaths.length > 0 && 'source.local.followpaths',
         excludePatterns.length > 0 && 'source.local.excludepatterns',
         'source.local.sharedkeyhint',
+        differ !== undefined && 'source.local.differ',
       ];
       return source(`local://${name}`, attrs, note, caps);
     },
