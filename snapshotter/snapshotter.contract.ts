@@ -379,6 +379,31 @@ function stackTests(test: Test): void {
     const onTop = await step(snapshotter, merged, (root) => rmSync(join(root, 'both')));
     assert.equal(await treeOf(snapshotter, onTop), ['base base', 'left left', 'right right']);
   });
+
+  test('a stack on other layers hides what it hid of its own, and nothing else', async ({
+    snapshotter,
+  }) => {
+    const made = await step(snapshotter, SCRATCH, (root) => {
+      mkdirSync(join(root, 'd/sub'), { recursive: true });
+      for (const name of ['d/old', 'd/kept', 'd/sub/old']) writeFileSync(join(root, name), '1');
+    });
+    const again = await step(snapshotter, made, (root) => {
+      rmSync(join(root, 'd'), { recursive: true });
+      mkdirSync(join(root, 'd/sub'), { recursive: true });
+      for (const name of ['d/kept', 'd/sub/new']) writeFileSync(join(root, name), '2');
+    });
+    const other = await step(snapshotter, SCRATCH, (root) => {
+      mkdirSync(join(root, 'd/sub'), { recursive: true });
+      for (const name of ['d/old', 'd/other', 'd/sub/other']) writeFileSync(join(root, name), '3');
+    });
+    const moved = await snapshotter.movable(again);
+    assert.equal(await treeOf(snapshotter, moved), await treeOf(snapshotter, again));
+    assert.equal(await treeOf(snapshotter, { layers: [...other.layers, ...moved.layers] }), [
+      ...['d/', 'd/kept 2', 'd/other 3'],
+      ...['d/sub/', 'd/sub/new 2', 'd/sub/other 3'],
+    ]);
+    assert.equal(await snapshotter.movable(moved), moved);
+  });
 }
 
 function describeTests(test: Test): void {

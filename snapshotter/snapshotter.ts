@@ -86,6 +86,13 @@ export interface Snapshotter {
   packedAs(layer: LayerId, form: TarForm): LayerId;
 
   /**
+   * The stack, to be put on other layers than those that it was made on. A layer whose directory
+   * hides all below it is replaced by one that hides what the lower layers of the stack have there,
+   * name by name. Most stacks do not change.
+   */
+  movable(snapshot: Snapshot): Promise<Snapshot>;
+
+  /**
    * The layer as Windows shows it: if its tar has the form of Windows, the files below `Files`. It
    * is another id over the same files and costs nothing. Any other layer does not change.
    */

@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
 import { compressionIn } from '../layer/inflate.ts';
+import { hasOpaque, nameHidden } from '../layer/named-marks.ts';
 import type {
   ActiveSnapshot,
   ImageLayer,
@@ -170,6 +172,29 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
   packedAs(layer: LayerId, form: TarForm): LayerId {
     return this.#table.packedAs(layer, form);
+  }
+
+  async movable(snapshot: Snapshot): Promise<Snapshot> {
+    const layers = [...snapshot.layers];
+    // The lowest layer has nothing below it to hide.
+    for (let at = 1; at < layers.length; at++)
+      layers[at] = await this.#named(layers[at]!, { layers: snapshot.layers.slice(0, at) });
+    return { layers };
+  }
+
+  async #named(layer: LayerId, below: Snapshot): Promise<LayerId> {
+    const files = this.#table.files(layer);
+    return await this.#table.reading([layer, ...below.layers], async () => {
+      if (!hasOpaque(files)) return layer;
+      using made = new ActiveLayer(this.#store);
+      await using view = await this.view(below);
+      nameHidden(files, made.files, view.root, this.trees.marks);
+      await made.strip();
+      const id = randomBytes(16).toString('hex') as LayerId;
+      const created = this.#table.get(layer)?.created ?? Date.now();
+      this.#table.add({ id, alone: true, created, boot: bootId() }, made.directory);
+      return id;
+    });
   }
 
   windowsFiles(layer: LayerId): LayerId {

@@ -7,13 +7,14 @@ import { replacedDirectories } from './replaced-directories.ts';
 
 /**
  * The op of an LLB merge: stacks trees, the first at the bottom, by concatenating their layers. No
- * file is copied. Throws KILN_GRAPH_INVALID. Warns about a directory that hides a symlink of a
- * lower tree, or takes its owner or mode from one.
+ * file is copied. What a step hid of its own tree is hidden, and nothing else of lower trees.
+ * Throws KILN_GRAPH_INVALID. Warns about a directory that hides a symlink of a lower tree, or takes
+ * its owner or mode from one.
  */
 export function mergeOp(
   op: MergeOp,
   inputCount: number,
-  snapshotter: Pick<Snapshotter, 'directories'>,
+  snapshotter: Pick<Snapshotter, 'directories' | 'movable'>,
 ): Op<BuildResult> {
   const order = op.inputs.map(({ input }) => input);
   if (order.some((input) => !Number.isInteger(input) || input < -1 || input >= inputCount)) {
@@ -30,7 +31,14 @@ export function mergeOp(
       volatile: false,
     }),
     run: async (inputs, { progress, vertex }) => {
-      const stacks = order.map((input) => (input === -1 ? [] : layersOf(inputs[input]!)));
+      const given = order.map((input) => (input === -1 ? [] : layersOf(inputs[input]!)));
+      const stacks = await Promise.all(
+        given.map(async (layers, at) =>
+          given.slice(0, at).every((lower) => lower.length === 0)
+            ? layers
+            : (await snapshotter.movable({ layers })).layers,
+        ),
+      );
       const upper = stacks.at(-1) ?? [];
       const { links, rights } = replacedDirectories(stacks.slice(0, -1).flat(), upper, snapshotter);
       if (links.length > 0) {

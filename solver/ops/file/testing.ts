@@ -160,6 +160,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
     find: () => undefined,
     has: () => true,
     packedAs: (layer) => layer,
+    movable: async (snapshot) => snapshot,
     windowsFiles: (layer) => layer,
     isForWindows: () => false,
     revise: async () => undefined,
