@@ -16,8 +16,9 @@ import type { LlbEdge } from '../solver/llb/graph.ts';
 import { materialsOf } from '../solver/materials.ts';
 import type { StepSession } from '../solver/step-session.ts';
 import type { AnsweredTarget } from './answered-target.ts';
+import type { NamedFrontend } from './bridge.ts';
 import type { LoadedContext } from './context/loaded-context.ts';
-import { type BuildRequest, dockerfileName } from './request.ts';
+import { type BuildRequest, dockerfileName, IMAGE_FRONTEND } from './request.ts';
 import { provenanceArguments } from './request-fields.ts';
 
 /** The parts of a solved build that attestations are made from. */
@@ -38,6 +39,8 @@ export interface AttestedBuild {
   readonly returned: ReadonlyMap<BuiltTarget, ReturnedPredicates>;
   /** The trees that Kiln's own SBOM tells besides the result, by their names. */
   readonly scanned: ReadonlyMap<BuiltTarget, ReadonlyMap<string, Snapshot>>;
+  /** The frontend in an image that made the graphs, if one did. */
+  readonly frontend?: NamedFrontend | undefined;
   /** True when a client returned the result. */
   readonly isDriven: boolean;
   /** What the engine adds to the environment that provenance tells. */
@@ -102,7 +105,9 @@ export async function attest(
     const { edge, attestations = [], isGraph } = build.results.get(target) ?? {};
     // A scanner is a part of the build, too.
     const edges = [edge, ...attestations.map((attestation) => attestation.edge)];
-    const materials = await materialsOf(edges, build.platform, build.session);
+    const image = build.frontend && [{ kind: 'image' as const, ...build.frontend.image }];
+    const own = await materialsOf(edges, build.platform, build.session);
+    const materials = [...(image ?? []), ...own];
     const { inlineOnly } = asked.provenance;
     const facts = factsOf(build);
     const told = isGraph && build.isDriven ? ofGraph(facts, build.session.found.locals) : facts;
@@ -174,7 +179,7 @@ function factsOf(build: AttestedBuild): BuildFacts {
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   const name = basename(dockerfileName(request.dockerfile) ?? 'Dockerfile');
   return {
-    frontend: 'dockerfile.v0',
+    frontend: build.frontend ? IMAGE_FRONTEND : 'dockerfile.v0',
     dockerfile: {
       name,
       text: dockerfile.text,
@@ -183,7 +188,7 @@ function factsOf(build: AttestedBuild): BuildFacts {
     },
     language: LANGUAGE,
     context: addressOf(context),
-    args: provenanceArguments(request),
+    args: { ...provenanceArguments(request), ...build.frontend?.options },
     vcs: vcsOf(request),
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),

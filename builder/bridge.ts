@@ -7,6 +7,7 @@ import type { AnsweredTarget } from './answered-target.ts';
 import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { resolverWithProgress } from './frontend-request.ts';
+import type { FrontendImage } from './image-frontends.ts';
 import { imageSourcesOf } from './image-sources.ts';
 import type { BuildRequest, CacheFromSpec, CacheToSpec } from './request.ts';
 import { type LocalDirectory, lendToSteps } from './session/lend.ts';
@@ -53,10 +54,18 @@ export interface BuildAnswer {
   readonly dockerfile: SourceText | undefined;
   /** What a frontend in an image says of its result, by BuildKit's names. */
   readonly metadata?: Readonly<Record<string, Uint8Array>> | undefined;
+  /** A frontend in an image that was asked: its image, and the options that name it. */
+  readonly frontend?: NamedFrontend | undefined;
   /** Outputs that the caller names when it knows the result, beside those of the request. */
   readonly outputs?: readonly OutputSpec[] | undefined;
   /** True for a result by platforms, which is exported as one, also when it has one platform. */
   readonly isMap?: boolean | undefined;
+}
+
+export interface NamedFrontend {
+  readonly image: FrontendImage;
+  /** `source`, and `cmdline` when a line of the build file names the image. */
+  readonly options: Readonly<Record<string, string>>;
 }
 
 /** Makes the graphs of a build, in place of the frontend that its request names. */

@@ -19,6 +19,8 @@ export interface ImageFrontend {
   readonly dockerfile: SourceText | undefined;
   /** Asks it. `more` are options in addition to those of the build. */
   readonly ask: (more?: Readonly<Record<string, string>>) => Promise<ImageFrontendAnswer>;
+  /** The options that name it. */
+  readonly named: Readonly<Record<string, string>>;
 }
 
 /** The frontend that `# syntax` names, for a Dockerfile that is loaded. */
@@ -31,6 +33,7 @@ export function syntaxFrontend(
   return {
     kind: 'image',
     dockerfile: loaded.dockerfile,
+    named: { cmdline, source: name },
     async ask(more) {
       refuseUntold(request);
       const own = ownDirectories(loaded, request, bridge.context);
@@ -59,6 +62,7 @@ export function gatewayFrontend(bridge: Bridge, request: BuildRequest): ImageFro
   return {
     kind: 'image',
     dockerfile: undefined,
+    named: { source: request.frontendOptions.get('source') ?? '' },
     async ask(more) {
       refuseUntold(request);
       const given = {

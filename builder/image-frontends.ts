@@ -1,3 +1,5 @@
+import type { Digest } from '../base/digest.ts';
+import type { Platform } from '../base/platform.ts';
 import type { AnsweredTarget } from './answered-target.ts';
 
 /**
@@ -31,4 +33,14 @@ export interface ImageFrontendAnswer {
   readonly targets: readonly AnsweredTarget[];
   /** What the frontend says of its result, by BuildKit's names. Its values are untrusted. */
   readonly metadata: Readonly<Record<string, Uint8Array>>;
+  /** The image that was run. */
+  readonly image?: FrontendImage;
+}
+
+/** The image of a frontend, as provenance tells it. */
+export interface FrontendImage {
+  /** The full name with tag, without digest. */
+  readonly name: string;
+  readonly digest: Digest;
+  readonly platform: Platform;
 }

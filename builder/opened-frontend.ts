@@ -126,8 +126,11 @@ export async function askFrontend(
 ): Promise<BuildAnswer> {
   const frontend = frontendFor(request, bridge);
   const opened = await openFrontend(bridge, request);
-  if (opened.kind === 'image')
-    return { request, dockerfile: opened.dockerfile, ...(await opened.ask()) };
+  if (opened.kind === 'image') {
+    const { image, ...answer } = await opened.ask();
+    const asked = image && { image, options: opened.named };
+    return { request, dockerfile: opened.dockerfile, frontend: asked, ...answer };
+  }
   const { gateway, inputs, solving, showIgnore } = opened;
   const { targets: made, epoch } = await frontend.solve(gateway, inputs);
   showIgnore();

@@ -75,6 +75,7 @@ export async function solveBuild(
     targets: returnedTargets,
     dockerfile,
     metadata,
+    frontend,
     outputs: more = [],
     isMap,
   } = await answer(bridge);
@@ -133,6 +134,7 @@ export async function solveBuild(
     platform: solving.worker.platforms[0],
     session: solving.session,
     dockerfile: dockerfile ?? { name: 'Dockerfile', text: '' },
+    frontend,
     isDriven: answer !== askFrontend,
     environment: given.engine.settings.provenanceEnv,
     started,

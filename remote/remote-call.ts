@@ -34,7 +34,7 @@ export async function remoteCall(
   const words = await requestWords(asked, loans, scratchIn(scope));
   const ask = (more: Readonly<Record<string, string>> = {}) =>
     askWords(server, { ...words, options: { ...words.options, ...more } }, loans, progress, signal);
-  return await answerImageCall({ kind: 'image', dockerfile: undefined, ask }, call);
+  return await answerImageCall({ kind: 'image', dockerfile: undefined, named: {}, ask }, call);
 }
 
 /** Asks the frontend of a build in the words of the API, and answers its metadata. */

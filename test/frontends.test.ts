@@ -73,6 +73,16 @@ test('the example builds YAML to what BuildKit makes, by kiln build and by build
   assert.not.match(again, /^#\d+ \/bin\/sh.*\n#\d+ DONE/m);
   await rig.build(app, '-f', file, '-o', 'type=oci,dest=kiln.tar');
   await serve.build(['-f', file, '--provenance=false', '-o', 'type=oci,dest=client.tar', app]);
+  const output = ['-f', file, '--provenance=mode=max,version=v1', '-o'];
+  await rig.build(app, ...output, 'said-kiln');
+  await serve.build([...output, 'said-client', app]);
+  for (const directory of ['said-kiln', 'said-client']) {
+    const text = readFileSync(rig.path(directory, 'provenance.json'), 'utf8');
+    const { externalParameters, resolvedDependencies } = JSON.parse(text).predicate.buildDefinition;
+    const { frontend, args } = externalParameters.request;
+    assert.equal([frontend, args.source], ['gateway.v0', 'example/yaml-frontend'], directory);
+    assert.match(resolvedDependencies[0].uri, /^pkg:docker\/example\/yaml-frontend@latest/);
+  }
   for (const archive of ['kiln.tar', 'client.tar'])
     assert.equal(ociContents(rig.path(archive)), PEER);
   await serve.build(['-f', file, '-o', 'out', app]);

@@ -53,11 +53,14 @@ export function imageFrontends(version: string): ImageFrontends {
           'KILN_FRONTEND_FAILED',
           `the frontend ${image} is the ${MAX_DEPTH}th that was asked by another one`,
         );
-      const { config, snapshot } = await openImage(bridge, image);
+      const { config, snapshot, told } = await openImage(bridge, image);
       const { progress } = bridge.context;
-      return await internalStep(progress, `[internal] run frontend ${image}`, ({ vertex }) =>
-        runFrontend(bridge, asked, { config, snapshot, version, vertex }),
+      const answer = await internalStep(
+        progress,
+        `[internal] run frontend ${image}`,
+        ({ vertex }) => runFrontend(bridge, asked, { config, snapshot, version, vertex }),
       );
+      return { ...answer, image: told };
     },
   };
 }
@@ -77,7 +80,8 @@ async function openImage({ resolveImage, solving }: Bridge, image: string) {
   );
   const tree = imageSource(`${name}@${digest}`, { platform, note: {} });
   const result = await resultOf(seal(tree, platform), solving());
-  return { config, snapshot: result?.kind === 'snapshot' ? result.snapshot : SCRATCH };
+  const snapshot = result?.kind === 'snapshot' ? result.snapshot : SCRATCH;
+  return { config, snapshot, told: { name, digest, platform } };
 }
 
 interface StartedFrontend {

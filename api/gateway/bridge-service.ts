@@ -256,9 +256,9 @@ async function returned(build: DrivenBuild, result: Result | undefined): Promise
   if (targets.length === 0 && Object.keys(metadata).length === 0)
     return driver.finish(undefined, {});
   const { context } = await driver.bridge();
-  const { request = context.request, dockerfile } = answer ?? {};
+  const { request = context.request, dockerfile, frontend } = answer ?? {};
   const isMap = result?.result.case === 'refs' || result?.result.case === 'refsDeprecated';
-  driver.finish({ request, targets, dockerfile, metadata, isMap }, metadata);
+  driver.finish({ request, targets, dockerfile, frontend, metadata, isMap }, metadata);
 }
 
 /** Has the caches of one call be read, for it and for all that is solved after it. */

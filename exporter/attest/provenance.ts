@@ -130,7 +130,7 @@ function collect(
     more: {
       vcs: build.vcs && mapped(build.vcs, withoutLogin),
       ...(graph && {
-        source: sourceOf(build.dockerfile ?? onlySource(edge), graph),
+        source: sourceOf(build.dockerfile?.text ? build.dockerfile : onlySource(edge), graph),
         layers: stepLayers(edge, layers),
       }),
     },

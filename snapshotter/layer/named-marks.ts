@@ -27,7 +27,7 @@ interface Frame {
 }
 
 /** True when a directory of the layer hides all that lower layers have under its name. */
-export function hasOpaque(files: string): boolean {
+export function hidesAnyWhole(files: string): boolean {
   const open = [frame(openat(AT.FDCWD, files, DIRECTORY), -1, -1)];
   try {
     for (let at = open.at(-1); at; at = open.at(-1)) {

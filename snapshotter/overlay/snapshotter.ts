@@ -4,7 +4,7 @@ import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
 import { compressionIn } from '../layer/inflate.ts';
-import { hasOpaque, nameHidden } from '../layer/named-marks.ts';
+import { hidesAnyWhole, nameHidden } from '../layer/named-marks.ts';
 import type {
   ActiveSnapshot,
   ImageLayer,
@@ -183,9 +183,11 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   async #named(layer: LayerId, below: Snapshot): Promise<LayerId> {
-    const files = this.#table.files(layer);
+    // A copy that is a version of another one removes nothing.
+    const [files = '', over] = this.#table.directories(layer);
+    if (over !== undefined) return layer;
     return await this.#table.reading([layer, ...below.layers], async () => {
-      if (!hasOpaque(files)) return layer;
+      if (!hidesAnyWhole(files)) return layer;
       using made = new ActiveLayer(this.#store);
       await using view = await this.view(below);
       nameHidden(files, made.files, view.root, this.trees.marks);
