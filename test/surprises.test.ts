@@ -67,4 +67,14 @@ surprises('an invalid image name is refused even in a stage that is not needed',
   }
 });
 
+surprises('a name in --chown of a stage from scratch ends with what to write', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nCOPY --chown=joe x /\n', x: '' });
+  const { stderr } = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
+  assert.match(
+    stderr,
+    /the owner of action 1 is a name[\s\S]*write numbers, such as --chown=1000:1000/,
+  );
+});
+
 surprises.run();

@@ -50,7 +50,10 @@ function needsOf(op: FileOp, index: number): readonly number[] {
     opt?.by === 'name' ? [opt.input] : [],
   );
   if (names.some((at) => at < 0))
-    throw invalid(`action ${index + 1} looks up an owner in no input`);
+    throw invalid(
+      `the owner of action ${index + 1} is a name, and there is no file yet to look it up in`,
+      'write numbers, such as --chown=1000:1000: a stage from scratch has no /etc/passwd',
+    );
   return [input, secondaryInput, ...names.filter((at) => at !== input)];
 }
 
@@ -58,9 +61,10 @@ function missing(output: number): never {
   throw invalid(`output ${output} is missing`);
 }
 
-function invalid(what: string): KilnError {
+function invalid(what: string, hint?: string): KilnError {
   return new KilnError(
     'KILN_GRAPH_INVALID',
     `the build graph has an invalid file operation: ${what}`,
+    { hint },
   );
 }
