@@ -103,6 +103,7 @@ const TABLE: Readonly<Record<string, Verdict>> = {
   '--pull': better("podman's words are taken, too", undefined, 'pull'),
   '--push': same(undefined, 'outputs'),
   '--quiet': same(undefined, 'quiet', 'progress'),
+  '--policy': same('disabled=true', 'policyFile'),
   '--resource': better('it is checked before the build', 'memory=64m', 'limits'),
   '--rm': already(),
   '--sbom': better('needs no scanner image', 'true', 'attest'),
