@@ -90,7 +90,7 @@ test('a store on a failing disk is named, with the reason', async () => {
   for (const [command, call, part, code, says] of [
     ['build --no-cache c', 'writeSync', '/store/leases/', 'EIO', /store cannot be written: input/],
     ['build c', 'readSync', '/store/blobs/', 'EIO', /store cannot be read: input/],
-    ['build c', 'statSync', '/store/blobs/', 'EIO', /store cannot be read: input/],
+    ['build c', 'statSync', '/store/blobs/', 'EIO', /store cannot be written: input/],
     ['inspect img', 'readSync', '/store/blobs/', 'EIO', /store cannot be read: input/],
     ['build c', 'openSync', '/store/blobs/', 'EMFILE', /store cannot be read: too many open files/],
     ['images', 'readdirSync', '/store/tmp', 'EIO', /store cannot be read: input/],

@@ -67,7 +67,7 @@ function install(tarball: string, prefix: string, npm: readonly string[] = ['npm
   const [program = '', ...args] = npm;
   const { status, stdout, stderr } = spawnSync(
     program,
-    [...args, 'install', '--global', '--prefix', prefix, tarball],
+    [...args, 'install', '--global', '--loglevel=notice', '--prefix', prefix, tarball],
     { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
   );
   assert.is(status, 0, stderr);

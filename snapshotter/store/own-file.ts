@@ -72,7 +72,9 @@ export function makeOwn(path: string): boolean {
 }
 
 function isInTheWay(path: string): boolean {
-  if (!lstatSync(path, { throwIfNoEntry: false })) return false;
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  // A link to a directory is one. Whatever else a link leads to, it is in the way itself.
+  if (!found || found.isDirectory()) return false;
   try {
     return !statSync(path).isDirectory();
   } catch {

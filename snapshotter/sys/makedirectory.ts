@@ -21,10 +21,21 @@ export function makeDirectory(path: string, mode = 0o777): boolean {
   }
 }
 
+/** Throws when the system cannot say it, as on a failing disk. */
 function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory();
-  } catch {
-    return false;
+  } catch (error) {
+    if (NOTHING_THERE.has(errnoOf(error) ?? '')) return false;
+    throw error;
   }
 }
+
+/** Also for a link that leads nowhere, and a path through something that is not a directory. */
+const NOTHING_THERE: ReadonlySet<string> = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'ELOOP',
+  'EACCES',
+  'ENAMETOOLONG',
+]);

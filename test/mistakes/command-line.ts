@@ -409,8 +409,8 @@ export const COMMAND_MISTAKES: readonly Mistake[] = [
     code: 'KILN_FLAG_VALUE',
     says: '"foo" is not an entitlement',
     next:
-      'write one of network.host, security.insecure, device, device=NAME and ' +
-      'fs.read=DIRECTORY',
+      'write one of network.host, security.insecure, device, device=NAME, ' +
+      'buildx.local.delete and fs.read=DIRECTORY',
   },
   {
     what: 'bad attest',

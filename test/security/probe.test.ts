@@ -49,7 +49,9 @@ test('a process in a build by an ordinary user sees and can do what the report s
   // The first build uses the network of the host. Its step sees the /sys of the host, too.
   execFileSync('mknod', ['-m', '0', rig.path('tun'), 'c', '10', '200']);
   await done(asUser(rig, 'with ids', 'build', '--output', 'shared', 'c'));
-  held('rootless-root-shared.txt', readFileSync(rig.path('shared/root.txt'), 'utf8'));
+  // What is mounted there, such as tracefs, differs from host to host.
+  const shared = readFileSync(rig.path('shared/root.txt'), 'utf8');
+  held('rootless-root-shared.txt', shared.replace(/^mount \/sys\/.*\n/gm, ''));
   if (!existsSync('/usr/bin/slirp4netns') || !existsSync('/dev/net/tun'))
     return console.log('SKIP own network: needs slirp4netns');
   execFileSync('chmod', ['666', rig.path('tun')]);
