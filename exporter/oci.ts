@@ -72,6 +72,7 @@ export function dockerExporter(
         if (targets.length > 1 || options.alwaysIndex) throw severalPlatforms();
         const plain = withoutAttestations(context);
         const ociTypes = options.ociTypes ?? true;
+        if (options.compression === 'zstd') tellZstd(context);
         const image = await packedImage(services, options, targets, plain, ociTypes, report);
         const index = layoutIndex(image.target, options.names, timeOf(context.epoch));
         const manifests = image.manifests.map(({ config, layers }) =>
@@ -99,6 +100,15 @@ function withoutAttestations({ attest, ...context }: ExportContext): ExportConte
       detail: ['use --output type=oci, or push to a registry'],
     });
   return context;
+}
+
+/** Docker's own image format knows gzip only, and who reads it may not know more. */
+function tellZstd({ progress }: ExportContext): void {
+  progress({
+    kind: 'warning',
+    short: 'older engines of Docker, and other tools that read its archives, refuse zstd layers',
+    detail: ['use compression=gzip if they have to load the archive'],
+  });
 }
 
 /** The time of an export, in milliseconds since 1970. */

@@ -132,6 +132,15 @@ test('--squash makes one layer of what a build adds, cached like a step', async 
   await rig.build('e', '-t', 'empty', '--squash');
 });
 
+test('an archive for docker load with zstd layers has a warning, others have none', async () => {
+  await using rig = await Rig.create();
+  rig.write('z', { Dockerfile: 'FROM scratch\nCOPY f /f\n', f: 'f' });
+  const warned = (output: string) => rig.build('z', '--output', output);
+  assert.match(await warned('type=docker,dest=z.tar,compression=zstd'), /refuse zstd layers/);
+  for (const quiet of ['type=docker,dest=g.tar', 'type=oci,dest=o.tar,compression=zstd'])
+    assert.not.match(await warned(quiet), /refuse zstd layers/, quiet);
+});
+
 test('zstd and uncompressed layers on request', async () => {
   await using rig = await prepared();
   for (const [compression, media] of [
