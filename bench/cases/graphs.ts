@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Case, CaseContext } from '../case.ts';
 import { bareSteps, emptyProcess } from '../floors.ts';
 import { EVERYWHERE } from '../places.ts';
+import { settled } from './settled.ts';
 
 /**
  * Returns a case for a Dockerfile. `text` returns its text with a nonce in each step. A cold case
@@ -32,7 +33,7 @@ function graphCase(
     prepare: (context) => write(context, -1),
     before: async (context, engine, run) => {
       if (cold) write(context, run);
-      else if (run === 0) await engine.build(context.directory);
+      else if (run === 0) await settled(context, engine);
     },
     run: (context, engine) => engine.build(context.directory),
   };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Case, CaseContext } from '../case.ts';
 import { bareSteps, emptyProcess } from '../floors.ts';
 import { EVERYWHERE } from '../places.ts';
+import { settled } from './settled.ts';
 
 function dockerfile(context: CaseContext, lines: readonly string[]): void {
   writeFileSync(join(context.directory, 'Dockerfile'), `${lines.join('\n')}\n`);
@@ -30,7 +31,7 @@ function stepCase(count: number, cold: boolean, target: number): Case {
     prepare: (context) => dockerfile(context, trueSteps(context, count, context.nonce(-1))),
     before: async (context, engine, run) => {
       if (cold) dockerfile(context, trueSteps(context, count, context.nonce(run)));
-      else if (run === 0) await engine.build(context.directory);
+      else if (run === 0) await settled(context, engine);
     },
     run: (context, engine) => engine.build(context.directory),
   };
