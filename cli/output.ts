@@ -1,7 +1,6 @@
-import { fstatSync, writeSync } from 'node:fs';
-import { KilnError } from '../base/errors.ts';
+import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError } from '../base/oserror.ts';
-import { pause } from '../base/pause.ts';
+import { mayBeTerminal, writeWhole } from '../base/standard-stream.ts';
 import type { Output } from './progress/view.ts';
 import { canMoveCursor } from './terminal/terminal-size.ts';
 import { escapeControls, escapeDroppingColors, escapeKeepingColors } from './terminal/text.ts';
@@ -99,46 +98,27 @@ function outputOf(fd: 1 | 2): StandardOutput {
   };
 }
 
-/** Memory devices (`/dev/null`, `/dev/full`), by their major number in Linux's devices.txt. */
-const MEMORY_DEVICES = 1;
-
-/** Spares what is no terminal for certain the stream of Node, which is loaded with its sockets. */
-function mayBeTerminal(fd: number): boolean {
-  try {
-    const stat = fstatSync(fd);
-    return stat.isCharacterDevice() && stat.rdev >> 8 !== MEMORY_DEVICES;
-  } catch {
-    // The program that started Kiln closed the descriptor.
-    return false;
-  }
-}
-
 /**
  * Writes all of `text`. Returns why it could not when nothing reads the descriptor: the command
  * goes on all the same, and the exit code reports its result. Other errors are thrown for standard
  * output and ignored for standard error, because an error could not be printed there anyway.
  */
 function writeAll(fd: number, text: string | Uint8Array): Loss | undefined {
-  let rest: Uint8Array = typeof text === 'string' ? Buffer.from(text) : text;
-  while (rest.length > 0)
-    try {
-      rest = rest.subarray(writeSync(fd, rest));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // Another program that shares the pipe has made it non-blocking, and the pipe is full.
-      if (code === 'EAGAIN') pause(1);
-      else if (code === 'EPIPE') return 'unread';
-      else if (code === 'EBADF') return 'closed';
-      // A later write may succeed, for instance once a full disk has room again.
-      else if (fd === 2) return undefined;
-      else
-        throw osError(error, {
-          code: 'KILN_OUTPUT_UNWRITABLE',
-          what: 'standard output cannot be written',
-          doing: 'write',
-          hint: { ENOSPC: FULL, EDQUOT: FULL },
-        });
-    }
+  try {
+    writeWhole(fd, typeof text === 'string' ? Buffer.from(text) : text);
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === 'EPIPE') return 'unread';
+    if (code === 'EBADF') return 'closed';
+    // A later write may succeed, for instance once a full disk has room again.
+    if (fd === 2) return undefined;
+    throw osError(error, {
+      code: 'KILN_OUTPUT_UNWRITABLE',
+      what: 'standard output cannot be written',
+      doing: 'write',
+      hint: { ENOSPC: FULL, EDQUOT: FULL },
+    });
+  }
   return undefined;
 }
 

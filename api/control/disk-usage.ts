@@ -4,7 +4,7 @@ import type { Engine } from '../../builder/engine.ts';
 import { prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilters } from '../../cache/gc/filter.ts';
 import type { Item } from '../../cache/gc/item.ts';
-import { OLD_LOGS } from '../../cache/gc/others.ts';
+import { isBuildCache, OLD_LOGS } from '../../cache/gc/others.ts';
 import type { DiskUsageRequest, PruneRequest, UsageRecordSchema } from '../proto/control.gen.ts';
 import { instant } from './instant.ts';
 
@@ -23,7 +23,7 @@ export function usageRecords(
   const matches = parseFilters(filter);
   const before = Date.now() - Number(ageLimit / NS_PER_MS);
   return survey(engine)
-    .filter(({ fixed, shared, id }) => !fixed && !shared && id !== OLD_LOGS)
+    .filter(isBuildCache)
     .filter((item) => matches(item) && (ageLimit === 0n || item.used <= before))
     .map(recordOf);
 }

@@ -133,6 +133,14 @@ const LOG_MS = 3_600_000;
 /** The item of the logs of finished builds. */
 export const OLD_LOGS = 'old-logs';
 
+/**
+ * True for what clients of a server call the build cache. What a named image needs is none: it goes
+ * with the image. The history of builds has commands of its own.
+ */
+export function isBuildCache({ fixed, shared, id }: Item): boolean {
+  return !fixed && !shared && id !== OLD_LOGS;
+}
+
 const LOG = '.jsonl';
 
 /**

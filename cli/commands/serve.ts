@@ -187,7 +187,9 @@ function engineSocket({ passTo, docker }: ServerFlags): string | undefined {
   if (address?.kind === 'unix' && docker) return address.path;
   throw new KilnError(
     'KILN_ADDRESS_INVALID',
-    docker ? `${passTo} is not the address of a socket` : '--pass-to is for --docker',
+    docker
+      ? `${passTo} is not the address of a socket`
+      : '--pass-to works only together with --docker',
     {
       place: { kind: 'flag', flag: '--pass-to' },
       hint: docker ? 'write unix://PATH' : 'give --docker unix:///run/kiln/docker.sock, too',

@@ -1,16 +1,9 @@
-import {
-  fstatSync,
-  lstatSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  utimesSync,
-  writeSync,
-} from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, realpathSync, utimesSync } from 'node:fs';
 import { connect, isIP, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectSecurely } from 'node:tls';
-import { pause } from '../../base/pause.ts';
+import { errnoOf } from '../../base/errors.ts';
+import { mayBeTerminal, writeWhole } from '../../base/standard-stream.ts';
 import { BuildLog, removeLog } from '../../builder/history/build-log.ts';
 import { isStill, NUMBERS } from './identity.ts';
 import {
@@ -41,17 +34,12 @@ export function recall(argv: readonly string[], bundle: string): Promise<boolean
     const place = memoPlace(caller);
     const parts = place && read(place.path);
     if (!parts || parts.memo.root !== place.root) return undefined;
-    if (parts.memo.shownOn === 2 && mayBeTerminal()) return undefined;
+    // Views for terminals depend on their size, and redraw.
+    if (parts.memo.shownOn === 2 && mayBeTerminal(2)) return undefined;
     return replayed(parts).catch(() => false);
   } catch {
     return undefined;
   }
-}
-
-/** Views for terminals depend on their size, and redraw. Only /dev/null and its kind are none. */
-function mayBeTerminal(): boolean {
-  const stat = fstatSync(2);
-  return stat.isCharacterDevice() && stat.rdev >> 8 !== 1;
 }
 
 function read(path: string): MemoParts | undefined {
@@ -202,15 +190,10 @@ function tell({ memo, log }: MemoParts, started: number): void {
 }
 
 function show(fd: 1 | 2, text: string): void {
-  let rest = Buffer.from(text);
-  while (rest.length > 0)
-    try {
-      rest = rest.subarray(writeSync(fd, rest));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === 'EAGAIN') pause(1);
-      // Nobody reads any more, or the text is lost as that of a build would be.
-      else if (code === 'EPIPE' || fd === 2) return;
-      else throw error;
-    }
+  try {
+    writeWhole(fd, Buffer.from(text));
+  } catch (error) {
+    // Nobody reads any more, or the text is lost as that of a build would be.
+    if (fd !== 2 && errnoOf(error) !== 'EPIPE') throw error;
+  }
 }

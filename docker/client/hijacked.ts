@@ -39,10 +39,7 @@ async function session(
   socket: Duplex,
   signal: AbortSignal,
 ): Promise<void> {
-  const metadata = (name: string) => {
-    const value = request.headersDistinct[name.toLowerCase()];
-    return value ?? [];
-  };
+  const metadata = (name: string) => request.headersDistinct[name.toLowerCase()] ?? [];
   checkUpgrade(request);
   if (metadata('x-docker-expose-session-uuid').length === 0)
     throw new KilnError('KILN_REQUEST_INVALID', 'the session has no id', { exitCode: 2 });

@@ -6,11 +6,9 @@ import { saveImages } from '../../exporter/save.ts';
 import { identifyImage } from '../../images/find-image.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import type { DockerHost } from '../docker-host.ts';
+import { documentOf, sinkOf } from '../http/bodies.ts';
 import { engineLost } from './no-engine.ts';
 import type { Preparing } from './pass-on.ts';
-
-/** A description of a container is short. */
-const MAX_BODY = 4 << 20;
 
 /**
  * Before a container is made from an image that only Kiln has, or has anew, the image is loaded
@@ -21,25 +19,14 @@ export function handImages(host: DockerHost, socketPath: string): Preparing {
   return async (request, signal) => {
     const isCreate = /^(\/v[\d.]+)?\/containers\/create(\?|$)/.test(request.url ?? '');
     if (request.method !== 'POST' || !isCreate) return undefined;
-    const body = await bodyOf(request);
-    const image = body && imageOf(host, body);
+    const body = await documentOf(request);
+    const image = imageOf(host, body);
     if (image && handed.get(image.name) !== image.target.digest) {
       await load(host, socketPath, image, signal);
       handed.set(image.name, image.target.digest);
     }
     return body;
   };
-}
-
-async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    size += piece.byteLength;
-    if (size > MAX_BODY) break;
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
 }
 
 function imageOf({ engine }: DockerHost, body: Buffer): StoredImage | undefined {
@@ -68,12 +55,8 @@ async function load(
   });
   const answered = once(out, 'response') as Promise<[IncomingMessage]>;
   answered.catch(() => {});
-  const write = (bytes: Uint8Array) =>
-    new Promise<void>((resolve, reject) => {
-      out.write(bytes, (error) => (error ? reject(error) : resolve()));
-    });
   try {
-    await saveImages(engine, [image], { kind: 'stream', write }, { signal });
+    await saveImages(engine, [image], { kind: 'stream', ...sinkOf(out) }, { signal });
     out.end();
     const [answer] = await answered;
     await textOf(answer);

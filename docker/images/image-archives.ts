@@ -10,6 +10,7 @@ import { readAllPlatforms } from '../../images/read.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { type JsonStream, streaming } from '../http/answers.ts';
+import { sinkOf } from '../http/bodies.ts';
 import { type Handler, isSet } from '../http/docker-request.ts';
 import { platformParameter } from '../http/platform-parameter.ts';
 
@@ -45,11 +46,7 @@ async function save(
     imageForPlatform(engine.content, findImage(engine.images, name), platform),
   );
   response.writeHead(200, { 'content-type': 'application/x-tar' });
-  const write = (bytes: Uint8Array) =>
-    new Promise<void>((resolve, reject) => {
-      response.write(bytes, (error) => (error ? reject(error) : resolve()));
-    });
-  await saveImages(engine, images, { kind: 'stream', write }, { signal });
+  await saveImages(engine, images, { kind: 'stream', ...sinkOf(response) }, { signal });
   response.end();
   for (const image of images) events.add({ ...idAndName(image), action: 'save' });
 }

@@ -37,10 +37,10 @@ export interface ImageSummary {
 /** `GET /images/json` */
 export function listImages({ engine }: DockerHost): Handler {
   return async ({ query }, response) => {
-    const filters = readFilters(query, FILTERS);
     // Clients of old versions give a name in a parameter of its own.
     const name = query.get('filter');
-    if (name) (filters as Map<string, readonly string[]>).set('reference', [name]);
+    const given = readFilters(query, FILTERS);
+    const filters = name ? new Map([...given, ['reference', [name]]]) : given;
     json(response, await summaries(engine, filters));
   };
 }

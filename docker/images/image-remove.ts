@@ -5,7 +5,7 @@ import type { StoredImage } from '../../snapshotter/images.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { json } from '../http/answers.ts';
 import { type Handler, isSet } from '../http/docker-request.ts';
-import { booleanFilter, readFilters } from '../http/filters.ts';
+import { booleanFilter, hasLabels, readFilters } from '../http/filters.ts';
 import { summaries } from './image-list.ts';
 
 type Removed = { readonly Untagged: string } | { readonly Deleted: string };
@@ -74,12 +74,7 @@ export function removeUnusedImages(host: DockerHost): Handler {
     );
     const chosen = all
       .filter((image) => !onlyNameless || image.RepoTags.length === 0)
-      .filter(({ Labels }) =>
-        refused.every((one) => {
-          const [key = '', ...rest] = one.split('=');
-          return rest.length === 0 ? !(key in Labels) : Labels[key] !== rest.join('=');
-        }),
-      );
+      .filter(({ Labels }) => !refused.some((one) => hasLabels(Labels, [one])));
     const ids = new Set<string>(chosen.map(({ Id }) => Id));
     const images = engine.images.list().filter(({ target }) => ids.has(target.digest));
     const before = chosen.reduce((sum, { Size }) => sum + Size, 0);

@@ -1,6 +1,6 @@
 import { prune, survey } from '../../cache/gc/collect.ts';
 import type { Item } from '../../cache/gc/item.ts';
-import { OLD_LOGS } from '../../cache/gc/others.ts';
+import { isBuildCache } from '../../cache/gc/others.ts';
 import { NO_LIMITS } from '../../cache/gc/policy.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { json } from '../http/answers.ts';
@@ -14,7 +14,7 @@ export function spaceUsed({ engine }: DockerHost): Handler {
     const types = query.getAll('type');
     const has = (type: string) => types.length === 0 || types.includes(type);
     const items = survey(engine);
-    const cache = items.filter(isCache);
+    const cache = items.filter(isBuildCache);
     const images = await summaries(engine, new Map());
     json(response, {
       LayersSize: items.reduce((sum, { size }) => sum + size, 0),
@@ -25,11 +25,6 @@ export function spaceUsed({ engine }: DockerHost): Handler {
       BuilderSize: cache.reduce((sum, { size }) => sum + size, 0),
     });
   };
-}
-
-/** What Docker's builder calls its cache. Images and the history of builds are not part of it. */
-function isCache({ fixed, shared, id }: Item): boolean {
-  return !fixed && !shared && id !== OLD_LOGS;
 }
 
 function record(item: Item): object {
@@ -61,7 +56,7 @@ export function pruneBuilds({ engine }: DockerHost): Handler {
     const policy = {
       name: '',
       filter: (item: Item) =>
-        isCache(item) &&
+        isBuildCache(item) &&
         (type?.includes(item.type) ?? true) &&
         (id?.some((one) => item.id.startsWith(one)) ?? true) &&
         (description?.some((one) => item.description.includes(one)) ?? true) &&
