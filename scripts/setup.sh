@@ -15,6 +15,8 @@ if [ "${1:-}" = tests ]; then
     zstd=zstd xz=xz-utils bzip2=bzip2 slirp4netns=slirp4netns htpasswd=apache2-utils \
     sshd=openssh-server ssh-agent=openssh-client newuidmap=uidmap rpmbuild=rpm \
     busybox=busybox-static tmux=tmux podman=podman zsh=zsh fish=fish man=man-db \
-    mkfs.vfat=dosfstools /usr/lib/python3/dist-packages/docker/__init__.py=python3-docker
+    mkfs.vfat=dosfstools \
+    chromium=chromium nats-server=nats-server \
+    /usr/lib/python3/dist-packages/docker/__init__.py=python3-docker
 fi
 setup_bundle
