@@ -28,7 +28,7 @@ export interface Layout extends Disposable {
   /** True when there is a file of the digest and size of `descriptor`. Its bytes are not read. */
   has(descriptor: Descriptor): boolean;
   /** A small blob, verified. */
-  read(descriptor: Descriptor, limit: number): Buffer;
+  read(descriptor: Pick<Descriptor, 'digest'>, limit: number): Buffer;
   /** The bytes of a blob from `start` to `end`, not verified. */
   stream(
     descriptor: Descriptor,
@@ -55,6 +55,11 @@ const PREFIX = 'oci-layout://';
 const REF_NAME = 'org.opencontainers.image.ref.name';
 const FULL_NAME = 'io.containerd.image.name';
 const CHUNK = 1 << 20;
+
+/** True for a name that says that it is one of an OCI layout. */
+export function isLayoutReference(text: string): boolean {
+  return text.startsWith(PREFIX);
+}
 
 /**
  * Parses `oci-layout://path[:tag][@digest]`. The prefix is optional. When a directory or archive

@@ -60,6 +60,15 @@ function attestation(subject: TestImage): TestImage {
   return { target, bytes, manifest, config, blobs };
 }
 
+/** A document of the type `artifactType` whose subject is `subject`. */
+function referring(subject: Descriptor, artifactType: string): TestImage {
+  const { mediaType, digest, size } = subject;
+  const about = { artifactType, subject: { mediaType, digest, size } };
+  const bytes = Buffer.from(JSON.stringify({ ...AMD.manifest, ...about }));
+  const target = { mediaType: MEDIA.ociManifest, digest: digestOf(bytes), size: bytes.length };
+  return { ...AMD, target, bytes };
+}
+
 const ATTESTED = [AMD, ARM, attestation(AMD), attestation(ARM)];
 
 const skip = registryMissing();
@@ -271,13 +280,6 @@ real('create copies what refers to its parts, and writes metadata', async () => 
   await using other = await startRegistry();
   await using rig = await Rig.create();
   const name = await publish(registry.host, 'team/app', '1', [AMD, ARM]);
-  const referring = (subject: Descriptor, artifactType: string): TestImage => {
-    const { mediaType, digest, size } = subject;
-    const about = { artifactType, subject: { mediaType, digest, size } };
-    const bytes = Buffer.from(JSON.stringify({ ...AMD.manifest, ...about }));
-    const target = { mediaType: MEDIA.ociManifest, digest: digestOf(bytes), size: bytes.length };
-    return { ...AMD, target, bytes };
-  };
   const signature = referring(AMD.target, 'application/x.signature');
   const counter = referring(signature.target, 'application/x.counter');
   await publish(registry.host, 'team/app', 'signature', [signature]);
@@ -303,6 +305,59 @@ real('create copies what refers to its parts, and writes metadata', async () => 
   const pushed = await client.manifest(repository, '1', never());
   assert.equal([digest, mediaType, size], [pushed.digest, pushed.mediaType, pushed.bytes.length]);
 });
+
+real(
+  'oci-layout:// names sources, targets and what is inspected, and signatures come along',
+  async () => {
+    await using registry = await startRegistry();
+    await using rig = await Rig.create();
+    const name = await publish(registry.host, 'team/app', '1', ATTESTED.slice(0, 3));
+    const signature = referring(AMD.target, 'application/x.signature');
+    await publish(registry.host, 'team/app', 'signature', [signature]);
+    const layout = 'oci-layout://lay:out/images';
+    const create = (...args: string[]) =>
+      rig.kiln(['imagetools', 'create', '--progress=none', ...args], { expect: 0 });
+    const inspect = inspecting(rig);
+    const plain = (tag: string) => inspect('--raw', `${registry.host}/${tag}`);
+
+    await create('-t', layout, '-t', `${layout}:1`, name);
+    const raw = await inspect('--raw', name);
+    assert.is(await inspect('--raw', layout), raw, 'an index is kept byte for byte');
+    const index = JSON.parse(readFileSync(rig.path('lay:out/images/index.json'), 'utf8'));
+    assert.equal(
+      index.manifests.map(({ annotations = {} }: Descriptor) => annotations),
+      [
+        { 'org.opencontainers.image.ref.name': 'latest' },
+        { 'org.opencontainers.image.ref.name': '1' },
+        { 'io.containerd.manifest.subject': AMD.target.digest },
+      ],
+    );
+    const shown = await inspect(layout);
+    assert.match(shown, `Name:      oci-layout://${rig.path('lay:out/images')}\n`);
+    assert.match(await inspect(`${layout}@${AMD.target.digest}`), 'application/x.signature');
+    assert.equal(
+      JSON.parse(await inspect('--format', '{{json .Provenance}}', layout))['linux/amd64'],
+      {
+        SLSA: PROVENANCE,
+      },
+    );
+
+    await create('-t', `${registry.host}/back/app:1`, `${layout}:1`);
+    assert.is(await plain('back/app:1'), raw, 'from a layout back into a registry');
+    await using client = new RegistryClient();
+    const back = { domain: registry.host, path: 'back/app' };
+    const referrers = await client.referrers(back, AMD.target.digest, never());
+    assert.equal(
+      referrers.map(({ digest }) => digest),
+      [signature.target.digest],
+    );
+    await create('-t', `${layout}:arm`, `${layout}@${ARM.target.digest}`);
+    const { manifests } = JSON.parse(await inspect('--raw', `${layout}:arm`));
+    assert.equal(manifests, [ARM.target]);
+    const missing = await rig.kiln(['imagetools', 'inspect', 'oci-layout://nowhere']);
+    assert.match(missing.stderr, 'KILN_LAYOUT_NOT_FOUND');
+  },
+);
 
 real('referrers of an image are shown with the image', async () => {
   await using registry = await startRegistry();

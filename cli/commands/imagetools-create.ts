@@ -1,12 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { attempt, reading } from '../../base/oserror.ts';
-import {
-  formatReference,
-  parseReference,
-  type Reference,
-  repositoryOf,
-} from '../../base/reference.ts';
 import { type Annotation, parseAnnotation } from '../../exporter/annotations.ts';
 import { indentedJson } from '../../exporter/image-documents.ts';
 import {
@@ -15,7 +10,9 @@ import {
   parseSources,
   partsFor,
 } from '../../exporter/imagetools/create.ts';
-import { pushImage } from '../../exporter/push-image.ts';
+import type { ImageLocation } from '../../exporter/imagetools/image-location.ts';
+import { parseLocation } from '../../exporter/imagetools/parse-location.ts';
+import { putParts } from '../../exporter/imagetools/put-parts.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { parsePlatformForHost } from '../../registry/platforms.ts';
 import {
@@ -47,10 +44,19 @@ interface Flags {
   readonly progress?: string;
 }
 
+const ACTIVITIES = {
+  registry: ['Pushing', 'pushing'],
+  layout: ['Exporting', 'writing'],
+} as const;
+
 export function declareCommand(): Command {
   const command = newCommand('imagetools create', 'Create a new image from images in registries')
-    .argument('[source...]', 'NAME, a digest, or a descriptor as JSON')
-    .option('-t, --tag <name>', 'set the name of the new image', collect)
+    .argument('[source...]', 'NAME, oci-layout://PATH[:TAG], a digest, or a descriptor as JSON')
+    .option(
+      '-t, --tag <name>',
+      'set the name of the new image, or oci-layout://PATH[:TAG]',
+      collect,
+    )
     .option('-f, --file <file>', 'read a source from a file', collect)
     .option('--append', 'append to the image that already has the tag')
     .option(
@@ -73,44 +79,49 @@ export function declareCommand(): Command {
   return suggestValues(command, { '--progress': PROGRESS_MODES });
 }
 
-/** `kiln imagetools create -t NAME SOURCE…`: pushes an index of images that are in registries. */
+/** `kiln imagetools create -t NAME SOURCE…`: makes an index of images elsewhere. */
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
   const flags = command.opts<Flags>();
   progressMode(flags.progress, process.env);
-  const tags = (flags.tag ?? []).map(parseReference);
   const texts = [...(flags.file ?? []).map(readSourceFile), ...command.args];
-  if (tags.length === 0 && !flags.dryRun)
+  const names = flags.tag ?? [];
+  if (names.length === 0 && !flags.dryRun)
     throw usage('the new image has no name', 'name it with --tag, or print it with --dry-run');
-  if (flags.append && tags.length === 0)
+  if (flags.append && names.length === 0)
     throw usage('--append needs --tag', 'give the name of the image to append to');
   if (texts.length === 0 && !flags.append)
     throw usage('there are no sources', 'give the images that the new image is made of');
-  const sources = [
-    ...(flags.append && tags[0] ? [{ reference: tags[0] }] : []),
-    ...parseSources(texts, tags),
-  ];
   using cancel = cancelOnSignals();
   const { signal } = cancel;
   await using client = new RegistryClient(await registryOptions(process.env));
-  const created = await combine(client, sources, {
+  const resolvePath = (path: string) => resolve(path);
+  const options = { client, signal, resolvePath };
+  const locate = (text: string) => parseLocation(text, options);
+  const tags = names.map(locate);
+  const sources = [
+    ...(flags.append && tags[0] ? [{ location: tags[0] }] : []),
+    ...parseSources(texts, tags, locate),
+  ];
+  const created = await combine(sources, {
     annotations: (flags.annotation ?? []).map(annotationOf),
     platforms: flags.platform?.flatMap((text) => text.split(',')).map(parsePlatformForHost),
     preferIndex: !/^(false|0|f)$/i.test(flags.preferIndex),
-    signal,
   });
   if (flags.dryRun) {
     stdout.write(`${Buffer.from(created.document.bytes).toString()}\n`);
     return 0;
   }
-  for (const repository of byRepository(tags)) {
-    const image = await partsFor(client, created, repository[0] as Reference, signal);
-    await withTransferProgress(
-      'Pushing',
-      `[internal] pushing ${repositoryOf(repository[0] as Reference)}`,
-      flags,
-      (report) => pushImage(client, image, repository, { signal, report }),
+  for (const group of Map.groupBy(tags, ({ home }) => home).values()) {
+    const [to] = group;
+    if (!to) continue;
+    await using scope = new AsyncDisposableStack();
+    const parts = await partsFor(created, to, scope);
+    const [activity, doing] =
+      to.target.kind === 'registry' ? ACTIVITIES.registry : ACTIVITIES.layout;
+    await withTransferProgress(activity, `[internal] ${doing} ${to.home}`, flags, (report) =>
+      putParts(parts, group, { client, signal, report }),
     );
   }
   if (flags.metadataFile !== undefined)
@@ -119,15 +130,11 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** What buildx writes: the descriptor of the new image, and its names. */
-function metadataOf({ document }: CreatedImage, tags: readonly Reference[]): string {
+function metadataOf({ document }: CreatedImage, tags: readonly ImageLocation[]): string {
   const { mediaType, digest, bytes } = document;
   const descriptor = { mediaType, digest, size: bytes.byteLength };
-  const names = tags.map(formatReference).join(',');
+  const names = tags.map(({ name }) => name).join(',');
   return indentedJson({ 'containerimage.descriptor': descriptor, 'image.name': names });
-}
-
-function byRepository(tags: readonly Reference[]): Reference[][] {
-  return [...Map.groupBy(tags, repositoryOf).values()];
 }
 
 function readSourceFile(path: string): string {

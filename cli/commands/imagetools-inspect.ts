@@ -1,4 +1,4 @@
-import { parseReference } from '../../base/reference.ts';
+import { resolve } from 'node:path';
 import { describeRemote } from '../../exporter/imagetools/describe.ts';
 import {
   openRemote,
@@ -7,6 +7,7 @@ import {
   remoteManifest,
   remoteStatements,
 } from '../../exporter/imagetools/inspect.ts';
+import { parseLocation } from '../../exporter/imagetools/parse-location.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { type Command, newCommand, parseArguments, rejectCombination } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
@@ -16,8 +17,8 @@ import { renderTemplate } from '../template/evaluate.ts';
 import { mentions, parseTemplate, type TemplateNode } from '../template/parse.ts';
 
 export function declareCommand(): Command {
-  return newCommand('imagetools inspect', 'Show details of an image in a registry')
-    .argument('<name>', 'the name of the image in its registry')
+  return newCommand('imagetools inspect', 'Show details of an image in a registry or an OCI layout')
+    .argument('<name>', 'the name of the image in its registry, or oci-layout://PATH[:TAG]')
     .option('--raw', 'show the original manifest or index, unformatted')
     .option(
       '--format <template>',
@@ -32,39 +33,30 @@ export async function run(argv: readonly string[]): Promise<number> {
   const { raw, format } = command.opts<{ raw?: boolean; format?: string }>();
   rejectCombination(command, '--raw', ['--format']);
   const template = format === undefined ? undefined : parseTemplate(format);
-  const reference = parseReference(command.args[0] ?? '');
   using cancel = cancelOnSignals();
+  const { signal } = cancel;
   await using client = new RegistryClient(await registryOptions(process.env));
-  const image = await openRemote(client, reference, cancel.signal);
+  const options = { client, signal, resolvePath: (path: string) => resolve(path) };
+  const location = parseLocation(command.args[0] ?? '', options);
+  const image = await openRemote(location);
   if (raw) stdout.write(image.root.bytes);
-  else if (template !== undefined)
-    stdout.write(await formatted(client, image, template, cancel.signal));
-  else
-    stdout.write(
-      describeRemote(image, await client.referrers(reference, image.root.digest, cancel.signal)),
-    );
+  else if (template !== undefined) stdout.write(await formatted(image, template));
+  else stdout.write(describeRemote(image, await location.referrers(image.root.digest)));
   return 0;
 }
 
 /** Renders the template. Fetches only the documents that the template mentions. */
-async function formatted(
-  client: RegistryClient,
-  image: RemoteImage,
-  template: readonly TemplateNode[],
-  signal: AbortSignal,
-): Promise<string> {
+async function formatted(image: RemoteImage, template: readonly TemplateNode[]): Promise<string> {
   const needs = (field: string) => mentions(template, field);
   const manifest = remoteManifest(image);
   const data = {
-    name: image.name,
+    name: image.location.name,
     manifest,
-    image: needs('Image') || needs('') ? await remoteConfigs(client, image, signal) : undefined,
+    image: needs('Image') || needs('') ? await remoteConfigs(image) : undefined,
     // Attestations are large, so they are fetched only when the template names them. `.` alone does
     // not contain them.
-    ...(needs('Provenance')
-      ? { provenance: await remoteStatements(client, image, 'SLSA', signal) }
-      : {}),
-    ...(needs('SBOM') ? { sbom: await remoteStatements(client, image, 'SPDX', signal) } : {}),
+    ...(needs('Provenance') ? { provenance: await remoteStatements(image, 'SLSA') } : {}),
+    ...(needs('SBOM') ? { sbom: await remoteStatements(image, 'SPDX') } : {}),
   };
   return renderTemplate(template, data, {
     indent: '  ',

@@ -1,5 +1,4 @@
-import { parseReference } from '../../base/reference.ts';
-import { openRemote } from '../../exporter/imagetools/inspect.ts';
+import { parseReference, wantedOf } from '../../base/reference.ts';
 import { RegistryClient } from '../../registry/client.ts';
 import { MAX_CONFIG, parseConfig } from '../../registry/parse-document.ts';
 import { authHeader } from '../client/auth-headers.ts';
@@ -14,8 +13,8 @@ export function describeDistribution(host: DockerHost): Handler {
     const reference = parseReference(name);
     const credentials = authHeader(headers['x-registry-auth'], reference.domain);
     await using client = new RegistryClient(await registryFor(host, credentials));
-    const { root } = await openRemote(client, reference, signal);
-    const { mediaType, digest, bytes, document } = root;
+    const wanted = wantedOf(reference);
+    const { mediaType, digest, bytes, document } = await client.manifest(reference, wanted, signal);
     const platforms = async () => {
       if (document.kind === 'index')
         return document.index.manifests.flatMap(({ platform }) => (platform ? [platform] : []));

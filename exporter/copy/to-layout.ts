@@ -31,6 +31,8 @@ export type LayoutDestination =
 export interface CopyReport {
   readonly signal: AbortSignal;
   readonly report: (status: { id: string; name: string; current: number; total: number }) => void;
+  /** Documents of the image that a layout directory lists beside it, such as signatures. */
+  readonly beside?: readonly Descriptor[];
 }
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
@@ -43,7 +45,7 @@ const FULL_NAME = 'io.containerd.image.name';
 export async function copyToLayout(
   image: PushImage,
   destination: LayoutDestination,
-  { signal, report }: CopyReport,
+  { signal, report, beside = [] }: CopyReport,
 ): Promise<void> {
   const { root } = image;
   const index = [
@@ -53,6 +55,7 @@ export async function copyToLayout(
       size: root.bytes.byteLength,
       ...annotationsOf(destination),
     },
+    ...beside,
   ];
   const documents = [root, ...image.children].map(({ digest, bytes }) => blobBytes(digest, bytes));
   const entries: ArchiveEntry[] = [

@@ -3,29 +3,20 @@ import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, MEDIA } from '../../base/oci.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import { samePlatform } from '../../base/platformmatch.ts';
-import {
-  formatReference,
-  parseReference,
-  type Reference,
-  repositoryOf,
-  wantedOf,
-} from '../../base/reference.ts';
-import type { RegistryClient } from '../../registry/client.ts';
 import { isObject, text as isText, jsonOf, mapOf, shown } from '../../registry/json-fields.ts';
 import { MAX_CONFIG, parseConfig, platformOf } from '../../registry/parse-document.ts';
 import { type Annotation, annotationsFor } from '../annotations.ts';
-import { readTree } from '../copy/copy-source.ts';
-import { registrySource } from '../copy/registry-source.ts';
 import { indexJson } from '../image-documents.ts';
 import type { PushDocument, PushImage } from '../push-image.ts';
-import { referrersOf } from './copied-referrers.ts';
+import { referrersOf, wholeImage } from './copied-referrers.ts';
+import type { ImageLocation } from './image-location.ts';
 
 /**
  * One of the images that the new image is made from: its location, and the fields of its entry that
  * were given with it.
  */
 export interface CreateSource {
-  readonly reference: Reference;
+  readonly location: ImageLocation;
   readonly given?: Partial<Descriptor>;
 }
 
@@ -35,34 +26,32 @@ export interface CreateOptions {
   readonly platforms: readonly Platform[] | undefined;
   /** Write an index even when there is only one manifest. */
   readonly preferIndex: boolean;
-  readonly signal: AbortSignal;
 }
 
 /** The new image, and the source of each part that its document names. */
 export interface CreatedImage {
   readonly document: PushDocument;
-  readonly parts: readonly { readonly from: Reference; readonly descriptor: Descriptor }[];
+  readonly parts: readonly { readonly from: ImageLocation; readonly descriptor: Descriptor }[];
 }
 
 const REFERENCE_DIGEST = 'vnd.docker.reference.digest';
 
 /**
- * Parses a source as buildx does: a reference, a digest, or a descriptor as JSON. Digests and
- * descriptors are looked up in the one repository that the other sources or the tags name. Throws
- * KILN_REFERENCE_INVALID.
+ * Parses a source as buildx does: a name, a digest, or a descriptor as JSON. Digests and
+ * descriptors are looked up in the one repository or layout that the other sources or the targets
+ * are in. `locate` parses a name. Throws KILN_REFERENCE_INVALID.
  */
 export function parseSources(
   texts: readonly string[],
-  targets: readonly Reference[],
+  targets: readonly ImageLocation[],
+  locate: (text: string) => ImageLocation,
 ): CreateSource[] {
-  const parsed = texts.map((text) => parseSource(text.trim()));
-  const named = parsed.flatMap(({ reference }) => (reference ? [reference] : []));
-  const repositories = new Map(
-    [...named, ...targets].map((reference) => [repositoryOf(reference), reference]),
-  );
-  return parsed.map(({ reference, given }, index) => {
-    if (reference) return { reference };
-    const [only] = repositories.size === 1 ? [...repositories.values()] : [];
+  const parsed = texts.map((text) => parseSource(text.trim(), locate));
+  const named = parsed.flatMap(({ location }) => (location ? [location] : []));
+  const homes = new Map([...named, ...targets].map((location) => [location.home, location]));
+  return parsed.map(({ location, given }, index) => {
+    if (location) return { location };
+    const [only] = homes.size === 1 ? [...homes.values()] : [];
     if (!only || !given) {
       throw new KilnError(
         'KILN_REFERENCE_INVALID',
@@ -73,16 +62,19 @@ export function parseSources(
         },
       );
     }
-    return { reference: { domain: only.domain, path: only.path, digest: given.digest }, given };
+    return { location: only.at(given.digest), given };
   });
 }
 
-function parseSource(text: string): {
-  reference?: Reference;
+function parseSource(
+  text: string,
+  locate: (text: string) => ImageLocation,
+): {
+  location?: ImageLocation;
   given?: Partial<Descriptor> & Pick<Descriptor, 'digest'>;
 } {
   if (isDigest(text)) return { given: { digest: text } };
-  if (!text.startsWith('{')) return { reference: parseReference(text) };
+  if (!text.startsWith('{')) return { location: locate(text) };
   const invalid = (why: string) =>
     new KilnError('KILN_REFERENCE_INVALID', `a source is not a descriptor: ${why}`, {
       exitCode: 2,
@@ -112,13 +104,10 @@ function parseSource(text: string): {
  * without changes is kept as it is.
  */
 export async function combine(
-  client: RegistryClient,
   sources: readonly CreateSource[],
   options: CreateOptions,
 ): Promise<CreatedImage> {
-  const read = await Promise.all(
-    sources.map((source) => readSource(client, source, options.signal)),
-  );
+  const read = await Promise.all(sources.map(readSource));
   const [only] = read;
   const unchanged = read.length === 1 && options.annotations.length === 0 && !options.platforms;
   if (only && unchanged && (only.kind === 'index' || !options.preferIndex))
@@ -147,50 +136,42 @@ export async function combine(
 
 interface ReadSource {
   readonly kind: 'index' | 'manifest';
-  readonly from: Reference;
+  readonly from: ImageLocation;
   readonly document: PushDocument;
   readonly self: Descriptor;
   /** The entries that it adds to an index. */
   readonly entries: readonly Descriptor[];
 }
 
-async function readSource(
-  client: RegistryClient,
-  { reference, given }: CreateSource,
-  signal: AbortSignal,
-): Promise<ReadSource> {
-  const found = await client.manifest(reference, wantedOf(reference), signal);
-  const { mediaType, digest, bytes, document } = found;
+async function readSource({ location, given }: CreateSource): Promise<ReadSource> {
+  const { mediaType, digest, bytes, document } = await location.root();
   const self: Descriptor = {
     mediaType,
     digest,
     size: bytes.length,
     ...(given?.annotations ? { annotations: given.annotations } : {}),
   };
-  const common = { from: reference, document: { mediaType, digest, bytes }, self };
+  const common = { from: location, document: { mediaType, digest, bytes }, self };
   if (document.kind === 'index')
     return { ...common, kind: 'index', entries: document.index.manifests };
-  const platform =
-    given?.platform ?? (await platformIn(client, reference, document.manifest.config, signal));
+  const platform = given?.platform ?? (await platformIn(location, document.manifest.config));
   return { ...common, kind: 'manifest', entries: [{ ...self, ...(platform ? { platform } : {}) }] };
 }
 
 /** A manifest alone does not state its platform. Its config does. */
 async function platformIn(
-  client: RegistryClient,
-  reference: Reference,
+  location: ImageLocation,
   config: Descriptor,
-  signal: AbortSignal,
 ): Promise<Platform | undefined> {
   if (config.mediaType !== MEDIA.ociConfig && config.mediaType !== MEDIA.dockerConfig)
     return undefined;
-  const bytes = await client.readBlob(reference, config, MAX_CONFIG, signal);
+  const bytes = await location.blob(config, MAX_CONFIG);
   const {
     os,
     architecture,
     variant,
     'os.version': osVersion,
-  } = parseConfig(bytes, `config of ${formatReference(reference)}`);
+  } = parseConfig(bytes, `config of ${location.name}`);
   return { os, architecture, ...(variant ? { variant } : {}), ...(osVersion ? { osVersion } : {}) };
 }
 
@@ -244,32 +225,37 @@ function annotated(descriptor: Descriptor, annotations: readonly Annotation[]): 
     : { ...descriptor, annotations: { ...descriptor.annotations, ...own } };
 }
 
+/** What a new image needs in its place, in addition to what is there. */
+export interface NewParts {
+  readonly image: PushImage;
+  /** The documents in `image` that refer to another one, and are part of no index. */
+  readonly referrers: readonly PushDocument[];
+}
+
 /**
- * All content that the repository of `to` needs in addition to the new document. Blobs are mounted
- * within one registry and streamed between two. Content that is already in the repository is not
- * requested. Attestations and signatures that name a part as their subject come along.
+ * All content that the place of `to` needs in addition to the new document. Blobs are mounted
+ * within one registry and streamed between two. Content that is already in the place is not
+ * read. Attestations and signatures that name a part as their subject come along. Bytes are read
+ * from the sources until `scope` ends.
  */
 export async function partsFor(
-  client: RegistryClient,
   created: CreatedImage,
-  to: Reference,
-  signal: AbortSignal,
-): Promise<PushImage> {
-  const foreign = created.parts.filter(({ from }) => repositoryOf(from) !== repositoryOf(to));
+  to: ImageLocation,
+  scope: AsyncDisposableStack,
+): Promise<NewParts> {
+  const foreign = created.parts.filter(({ from }) => from.home !== to.home);
   const read = await Promise.all(
-    foreign.map(async ({ from, descriptor }) => {
-      const source = await registrySource(
-        client,
-        { domain: from.domain, path: from.path, digest: descriptor.digest },
-        signal,
-      );
-      return { from, tree: await readTree(source) };
-    }),
+    foreign.map(async ({ from, descriptor }) => ({
+      from,
+      tree: await wholeImage(from.at(descriptor.digest), scope),
+    })),
   );
   const trees = read.map(({ tree }) => tree);
   const seen = new Set(trees.flatMap(documentsOf));
+  const referring: PushImage[] = [];
   for (const { from, tree } of read)
-    trees.push(...(await referrersOf(client, from, documentsOf(tree), seen, signal)));
+    referring.push(...(await referrersOf(from, documentsOf(tree), seen, scope)));
+  trees.push(...referring);
   const documents = trees
     .flatMap(({ root, children }) => [...children, root])
     .filter(({ digest }) => digest !== created.document.digest);
@@ -277,7 +263,12 @@ export async function partsFor(
   const blobs = new Map(
     trees.flatMap((tree) => tree.blobs).map((blob) => [blob.descriptor.digest, blob]),
   );
-  return { root: created.document, children: [...children.values()], blobs: [...blobs.values()] };
+  const image = {
+    root: created.document,
+    children: [...children.values()],
+    blobs: [...blobs.values()],
+  };
+  return { image, referrers: referring.map(({ root }) => root) };
 }
 
 function documentsOf({ root, children }: PushImage): Digest[] {

@@ -1,6 +1,5 @@
 import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatformInFull } from '../../base/platform.ts';
-import { formatReference } from '../../base/reference.ts';
 import type { RemoteImage } from './inspect.ts';
 
 /**
@@ -8,26 +7,24 @@ import type { RemoteImage } from './inspect.ts';
  * addition when there are any.
  */
 export function describeRemote(
-  { name, reference, root }: RemoteImage,
+  { location, root }: RemoteImage,
   referrers: readonly Descriptor[],
 ): string {
-  const lines = [`Name:      ${name}`, `MediaType: ${root.mediaType}`, `Digest:    ${root.digest}`];
+  const lines = [
+    `Name:      ${location.name}`,
+    `MediaType: ${root.mediaType}`,
+    `Digest:    ${root.digest}`,
+  ];
   if (root.document.kind === 'index') {
     lines.push(' '.repeat(11), 'Manifests: ');
     const entries = root.document.index.manifests.map((entry) =>
-      child(formatReference({ ...reference, digest: entry.digest }), entry),
+      child(location.nameOf(entry.digest), entry),
     );
     lines.push(...joined(entries));
   }
   if (referrers.length > 0) {
     lines.push(' '.repeat(11), 'Referrers: ');
-    lines.push(
-      ...joined(
-        referrers.map((entry) =>
-          child(formatReference({ ...reference, digest: entry.digest }), entry),
-        ),
-      ),
-    );
+    lines.push(...joined(referrers.map((entry) => child(location.nameOf(entry.digest), entry))));
   }
   // Text from a registry must not contain control characters, which could move the cursor.
   return `${lines.map((line) => line.replace(/[\x00-\x1f\x7f-\x9f]/g, ' ')).join('\n')}\n`;

@@ -1,15 +1,14 @@
 import { KilnError } from '../../base/errors.ts';
 import { type Descriptor, type ImageConfig, type Index, MEDIA } from '../../base/oci.ts';
 import { formatPlatform } from '../../base/platform.ts';
-import { formatReference, type Reference, wantedOf } from '../../base/reference.ts';
-import type { FetchedDocument, RegistryClient } from '../../registry/client.ts';
+import type { FetchedDocument } from '../../registry/client.ts';
 import { isObject, jsonOf } from '../../registry/json-fields.ts';
 import { MAX_CONFIG, parseConfig } from '../../registry/parse-document.ts';
+import type { ImageLocation } from './image-location.ts';
 
-/** An image in a registry: the document that its name means. */
+/** An image in a registry or a layout: its location, and the document that its name means. */
 export interface RemoteImage {
-  readonly name: string;
-  readonly reference: Reference;
+  readonly location: ImageLocation;
   readonly root: FetchedDocument;
 }
 
@@ -26,13 +25,8 @@ const CONFIG_TYPES: readonly string[] = [MEDIA.ociConfig, MEDIA.dockerConfig];
 /** An attestation may be large: it may list the packages of a whole system. */
 const MAX_STATEMENT = 64 << 20;
 
-export async function openRemote(
-  client: RegistryClient,
-  reference: Reference,
-  signal: AbortSignal,
-): Promise<RemoteImage> {
-  const root = await client.manifest(reference, wantedOf(reference), signal);
-  return { name: formatReference(reference), reference, root };
+export async function openRemote(location: ImageLocation): Promise<RemoteImage> {
+  return { location, root: await location.root() };
 }
 
 /** The manifests of an image that can be run, without attestations. */
@@ -43,24 +37,17 @@ function platformsOf(index: Index): readonly Descriptor[] {
 }
 
 /** The image configs. */
-export async function remoteConfigs(
-  client: RegistryClient,
-  { root, reference, name }: RemoteImage,
-  signal: AbortSignal,
-): Promise<unknown> {
+export async function remoteConfigs({ root, location }: RemoteImage): Promise<unknown> {
   const configOf = async (document: FetchedDocument): Promise<ImageConfig | undefined> => {
     if (document.document.kind === 'index') return undefined;
     const { config } = document.document.manifest;
     if (!CONFIG_TYPES.includes(config.mediaType)) return undefined;
-    return parseConfig(
-      await client.readBlob(reference, config, MAX_CONFIG, signal),
-      `config of ${name}`,
-    );
+    return parseConfig(await location.blob(config, MAX_CONFIG), `config of ${location.name}`);
   };
   if (root.document.kind === 'manifest') return shownConfig(await configOf(root));
   const found = await Promise.all(
     platformsOf(root.document.index).map(async (entry) => {
-      const config = await configOf(await client.manifest(reference, entry.digest, signal));
+      const config = await configOf(await location.document(entry));
       return config && ([platformName(entry, config), shownConfig(config)] as const);
     }),
   );
@@ -104,10 +91,8 @@ function byPlatform(entries: readonly (readonly [string, unknown])[]): unknown {
  * does; `{}` when there is none.
  */
 export async function remoteStatements(
-  client: RegistryClient,
-  { root, reference }: RemoteImage,
+  { root, location }: RemoteImage,
   kind: 'SLSA' | 'SPDX',
-  signal: AbortSignal,
 ): Promise<unknown> {
   if (root.document.kind === 'manifest') return {};
   const { index } = root.document;
@@ -118,7 +103,7 @@ export async function remoteStatements(
         ({ annotations }) => annotations?.[REFERENCE_DIGEST] === entry.digest,
       );
       const statements = await Promise.all(
-        attached.map((manifest) => statementsIn(client, reference, manifest, kind, signal)),
+        attached.map((manifest) => statementsIn(location, manifest, kind)),
       );
       const [first, ...more] = statements.flat();
       if (first === undefined) return undefined;
@@ -133,13 +118,11 @@ export async function remoteStatements(
 }
 
 async function statementsIn(
-  client: RegistryClient,
-  reference: Reference,
+  location: ImageLocation,
   descriptor: Descriptor,
   kind: 'SLSA' | 'SPDX',
-  signal: AbortSignal,
 ): Promise<unknown[]> {
-  const { document } = await client.manifest(reference, descriptor.digest, signal);
+  const { document } = await location.document(descriptor);
   if (document.kind === 'index') return [];
   const type = kind === 'SLSA' ? 'https://slsa.dev/provenance/' : 'https://spdx.dev/Document';
   const layers = document.manifest.layers.filter(
@@ -148,9 +131,7 @@ async function statementsIn(
       annotations?.[PREDICATE_TYPE]?.startsWith(type),
   );
   return Promise.all(
-    layers.map(async (layer) =>
-      predicate(await client.readBlob(reference, layer, MAX_STATEMENT, signal), layer.digest),
-    ),
+    layers.map(async (layer) => predicate(await location.blob(layer, MAX_STATEMENT), layer.digest)),
   );
 }
 
