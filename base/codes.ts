@@ -179,6 +179,8 @@ export type KilnErrorCode =
   | 'KILN_LOG_NOT_FOUND'
   | 'KILN_REQUEST_INVALID'
   | 'KILN_STDIN_TWICE'
+  // images
+  | 'KILN_IMAGE_PATH'
   // api
   | 'KILN_ADDRESS_INVALID'
   | 'KILN_ADDRESS_UNUSABLE'

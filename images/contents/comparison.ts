@@ -20,6 +20,8 @@ export interface ImageComparison {
     readonly added: ChangeTotal;
     readonly removed: ChangeTotal;
     readonly changed: ChangeTotal;
+    /** How many differ in their time alone. They are not listed. */
+    readonly touched: number;
     /** Those that change the size of the image most, at most as many as were asked for. */
     readonly list: readonly ComparedFile[];
   };
@@ -42,6 +44,7 @@ export interface ComparedImage {
   readonly layers: number;
 }
 
+/** Directories count as files. */
 export interface ChangeTotal {
   readonly files: number;
   /** By how much the files make the image larger. Negative for smaller. */
