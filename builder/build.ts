@@ -96,8 +96,12 @@ export async function build(
     ...extras.logged?.header,
   });
   extras.begun?.(log.id);
+  // A client's question about what a server can do has the form of a build, too.
+  const isBuild = extras.logged?.header['internal'] !== true;
+  const observation = isBuild ? engine.settings.observer?.begin() : undefined;
   const report = withoutLogins((event) => {
     log.event(event);
+    observation?.event(event);
     progress(event);
   });
   try {
@@ -111,6 +115,7 @@ export async function build(
       ...(kept && { result: kept }),
       ...extras.logged?.success(response),
     });
+    observation?.end('completed');
     engine.afterBuild('ended');
     return { id: log.id, response: { ...response, 'buildx.build.ref': `kiln/kiln/${log.id}` } };
   } catch (thrown) {
@@ -123,6 +128,7 @@ export async function build(
       ...(error instanceof KilnError && { code: error.code }),
       ...extras.logged?.failure(error),
     });
+    observation?.end(signal.aborted ? 'cancelled' : 'failed');
     engine.afterBuild(signal.aborted ? 'cancelled' : 'ended');
     throw error;
   }

@@ -14,6 +14,7 @@ import { openStore } from '../snapshotter/store/root.ts';
 import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 import type { Worker } from '../solver/worker.ts';
 import type { ImageFrontends } from './image-frontends.ts';
+import type { BuildObserver } from './observer.ts';
 import { Upkeep } from './upkeep.ts';
 
 /**
@@ -105,6 +106,8 @@ export interface EngineSettings {
   readonly networkFallback: () => Promise<NetworkFallback>;
   /** What provenance tells about this builder, beside its platform. */
   readonly provenanceEnv?: Readonly<Record<string, unknown>> | undefined;
+  /** Watches all builds. */
+  readonly observer?: BuildObserver | undefined;
 }
 
 export type StepWorker = Worker & Partial<AsyncDisposable>;

@@ -1,12 +1,11 @@
 import type { Digest } from '../base/digest.ts';
 import type { ProgressEvent } from '../base/progress.ts';
 import { familiarName, parseReference } from '../base/reference.ts';
+import { isStepName } from '../base/step-name.ts';
 import { bytes } from '../base/units.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
 import type { AssembledImage } from '../exporter/image.ts';
 
-/** The name of a step of the Dockerfile: `[2/3] RUN make`, `[linux/arm64 build 1/2] FROM x`. */
-const STEP = /^\[(?:[^\]]* )?\d+\/\d+\] /;
 const SHORT_DIGEST = 'sha256:'.length + 12;
 
 /** What the last line of a build says. It is told of everything that happens in the build. */
@@ -31,7 +30,7 @@ export class BuildSummary {
   };
 
   event(event: ProgressEvent): void {
-    if (event.kind !== 'vertex' || event.completed === undefined || !STEP.test(event.name)) return;
+    if (event.kind !== 'vertex' || event.completed === undefined || !isStepName(event.name)) return;
     this.#steps.set(event.vertex, event.cached === true);
   }
 

@@ -17,7 +17,7 @@ import { ownStoreRoot } from './store-root.ts';
 import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
 import { VERSION } from './version.ts';
 
-type LocalExtras = Pick<EngineOptions, 'provenanceEnv' | 'endsProcess'> &
+type LocalExtras = Pick<EngineOptions, 'provenanceEnv' | 'endsProcess' | 'observer'> &
   Pick<RegistryOptions, 'onHead'>;
 
 /**

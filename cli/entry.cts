@@ -1,6 +1,8 @@
 // The first code that runs. Every Node since 14 can parse this file, so a Node that is too old gets
 // an error message instead of a stack trace.
 declare const KILN_BUNDLE: string;
+/** The names of the files of the bundle. */
+declare const KILN_PARTS: readonly string[];
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 19)) {
@@ -110,7 +112,8 @@ function requireUncounted(id: string): unknown {
 }
 
 function nameOf(id: string): string | undefined {
-  return /^\.\/(main|registry|memo-keep|rest|api)\.cjs$/.exec(id)?.[1];
+  const name = id.startsWith('./') && id.endsWith('.cjs') ? id.slice(2, -4) : '';
+  return KILN_PARTS.includes(name) ? name : undefined;
 }
 
 process.once('exit', (code) => {

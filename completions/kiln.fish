@@ -237,6 +237,7 @@ complete -c kiln -n '__kiln_is "serve"' -l tlscacert -r -d 'accept only clients 
 complete -c kiln -n '__kiln_is "serve"' -l allow-insecure-entitlement -r -d 'builds may ask for this: network.host, security.insecure or device'
 complete -c kiln -n '__kiln_is "serve"' -l insecure -d 'serve without TLS on an address that other hosts can reach'
 complete -c kiln -n '__kiln_is "serve"' -l idle-timeout -r -d 'end when no client has been connected for this time (default: 10m with fd://, else never)'
+complete -c kiln -n '__kiln_is "serve"' -l metrics -r -d 'serve metrics for Prometheus at /metrics of this address: tcp://HOST:PORT or unix://PATH'
 complete -c kiln -n '__kiln_is "serve"' -l version -d 'print the version of the API that is served'
 complete -c kiln -n '__kiln_is "serve"' -l debug -d 'no effect'
 complete -c kiln -n '__kiln_is "serve"' -l trace -d 'no effect'

@@ -150,6 +150,12 @@ const parts = await buildParts(root, lazily, [
   { name: 'registry', roots: ['registry/client.ts', 'registry/question.ts'] },
   // What makes a memo of a cached build. It runs once for many builds that only read it.
   { name: 'memo-keep', roots: ['cli/memo/keep.ts'] },
+  // What only a server with --metrics loads.
+  {
+    name: 'metrics',
+    roots: ['cli/daemon/metrics.ts'],
+    only: ['api/metrics/', 'cli/daemon/metrics.ts'],
+  },
   // The modules that only a server and the frontends of images need. No other build loads them.
   {
     name: 'api',
@@ -214,7 +220,10 @@ const bundle = createHash('sha256').update(texts.join('')).digest('hex');
 await build({
   ...file,
   entryPoints: { kiln: 'cli/entry.cts' },
-  define: { KILN_BUNDLE: JSON.stringify(bundle.slice(0, 16)) },
+  define: {
+    KILN_BUNDLE: JSON.stringify(bundle.slice(0, 16)),
+    KILN_PARTS: JSON.stringify(parts),
+  },
 });
 const dist = join(root, 'dist');
 mkdirSync(dist, { recursive: true });

@@ -53,3 +53,8 @@ export interface ItemContent {
   readonly paths?: readonly string[];
   readonly lock?: string;
 }
+
+/** True for what an image of the store needs, and false for the build cache. */
+export function isOfImage({ shared, content }: Item): boolean {
+  return shared || content.image !== undefined;
+}

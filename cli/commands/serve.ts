@@ -66,11 +66,16 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
   const docker = (flags.docker ?? []).flatMap((text) => parseListenAddress(text, [], '--docker'));
   refuseOpen(docker, flags, tls, '--docker');
   const passTo = engineSocket(flags);
-  for (const address of [...addresses, ...docker])
+  const measured = (flags.metrics ?? []).flatMap((text) =>
+    parseListenAddress(text, [], '--metrics'),
+  );
+  for (const address of [...addresses, ...docker, ...measured])
     if (address.kind === 'unix') makeDirectory(dirname(address.path));
   const traces = traceCollector(process.env);
   const provenanceEnv = readProvenanceEnv(config.provenanceEnvDir ?? PROVENANCE_DIRECTORY);
-  await using engine = openLocalEngine({ provenanceEnv });
+  const metrics = measured.length > 0 ? await import('../daemon/metrics.ts') : undefined;
+  const observer = metrics?.openMetrics(() => engine);
+  await using engine = openLocalEngine({ provenanceEnv, observer });
   setLogLimits(engine.store.logs, config.history);
   using cancel = cancelOnSignals();
   const ended = Promise.withResolvers<void>();
@@ -97,8 +102,11 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
     const options = { services, version: VERSION, addresses: docker, passTo, tell };
     scope.use(await serveDockerApi({ ...options, connections: accepting }));
   }
+  if (metrics && observer)
+    for (const address of measured)
+      scope.use(await metrics.serveMetrics(observer, address, connections.group));
   scope.use(services);
-  for (const address of [...addresses, ...docker])
+  for (const address of [...addresses, ...docker, ...measured])
     stderr.write(`listening on ${listenAddressText(address)}\n`);
   cancel.signal.addEventListener('abort', () => ended.resolve(), { once: true });
   if (!cancel.signal.aborted) await ended.promise;

@@ -1,7 +1,7 @@
 import { bytes } from '../../base/units.ts';
 import { prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
-import type { Item } from '../../cache/gc/item.ts';
+import { type Item, isOfImage } from '../../cache/gc/item.ts';
 import { totalSize } from '../../cache/gc/plan.ts';
 import { NO_LIMITS } from '../../cache/gc/policy.ts';
 import { isUntagged } from '../../images/find-image.ts';
@@ -49,7 +49,6 @@ async function df(argv: readonly string[]): Promise<number> {
   await using engine = openLocalEngine();
   const items = survey(engine);
   const images = engine.images.list();
-  const isOfImage = ({ shared, content }: Item) => shared || content.image !== undefined;
   const counted = items.filter(({ fixed }) => !fixed);
   const cache = counted.filter((item) => !isOfImage(item));
   const rows = [

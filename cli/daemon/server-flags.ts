@@ -14,6 +14,7 @@ export interface ServerFlags {
   readonly allowInsecureEntitlement?: string[];
   readonly insecure?: boolean;
   readonly idleTimeout?: string;
+  readonly metrics?: string[];
   readonly version?: boolean;
 }
 
@@ -50,6 +51,11 @@ export function declareServer(): Command {
     .option(
       '--idle-timeout <duration>',
       'end when no client has been connected for this time (default: 10m with fd://, else never)',
+    )
+    .option(
+      '--metrics <address>',
+      'serve metrics for Prometheus at /metrics of this address: tcp://HOST:PORT or unix://PATH',
+      collect,
     )
     .option('--version', 'print the version of the API that is served');
   for (const flag of UNUSED) command.addOption(new Option(flag, 'no effect').hideHelp());
