@@ -18,7 +18,7 @@ import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts'
 import { VERSION } from './version.ts';
 
 type LocalExtras = Pick<EngineOptions, 'provenanceEnv' | 'endsProcess' | 'observer'> &
-  Pick<RegistryOptions, 'onHead'>;
+  Pick<RegistryOptions, 'onAnswer'>;
 
 /**
  * Opens the engine of this process. The environment and kiln.toml decide where its store is and how
@@ -26,7 +26,7 @@ type LocalExtras = Pick<EngineOptions, 'provenanceEnv' | 'endsProcess' | 'observ
  * registries were asked. Without `tlsVerify`, registries may use plain http and any certificate.
  * Starts no thread and mounts nothing yet. The caller disposes it.
  */
-export function openLocalEngine({ onHead, ...more }: LocalExtras = {}, tlsVerify = true): Engine {
+export function openLocalEngine({ onAnswer, ...more }: LocalExtras = {}, tlsVerify = true): Engine {
   const { env } = process;
   const root = ownStoreRoot();
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
@@ -42,7 +42,7 @@ export function openLocalEngine({ onHead, ...more }: LocalExtras = {}, tlsVerify
     warn,
     closing: closeInTime,
     stateDirectory,
-    registry: async () => ({ ...(await registrySettings(env, tlsVerify)), onHead }),
+    registry: async () => ({ ...(await registrySettings(env, tlsVerify)), onAnswer }),
     proxies: () => proxySettings(env),
     git: () => ({
       env: gitVariables(env),

@@ -8,7 +8,7 @@ import { repositoryScope } from './auth.ts';
 import type { ChallengeMemory } from './challenge-memory.ts';
 import { anonymous, type CredentialSource } from './credentials.ts';
 import { type BlobSink, download, memorySink } from './download.ts';
-import { type AnsweredHead, type ApiRequest, Exchange } from './exchange.ts';
+import { type Answered, type ApiRequest, Exchange } from './exchange.ts';
 import { networkFailure } from './failures.ts';
 import { type GrowingSource, uploadGrowing } from './growing-upload.ts';
 import { type Endpoint, endpointsOf, type HostsConfig } from './hosts.ts';
@@ -65,7 +65,7 @@ export interface RegistryOptions {
   /** What registries wanted in earlier processes. */
   readonly challenges?: ChallengeMemory;
   /** Is told of each HEAD that was answered. */
-  readonly onHead?: ((asked: AnsweredHead) => void) | undefined;
+  readonly onAnswer?: ((asked: Answered) => void) | undefined;
 }
 
 /** A manifest or index as the registry stores it: its exact bytes and their parsed content. */
@@ -105,7 +105,7 @@ export class RegistryClient implements AsyncDisposable {
       timeouts: { ...DEFAULT_TIMEOUTS, ...options.timeouts },
       retry: this.#retry,
       challenges: options.challenges,
-      onHead: options.onHead,
+      onAnswer: options.onAnswer,
     });
   }
 

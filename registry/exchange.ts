@@ -29,11 +29,12 @@ export interface ExchangeOptions {
   readonly timeouts: Timeouts;
   readonly retry: RetryPolicy;
   readonly challenges?: ChallengeMemory | undefined;
-  readonly onHead?: ((asked: AnsweredHead) => void) | undefined;
+  readonly onAnswer?: ((asked: Answered) => void) | undefined;
 }
 
-/** A HEAD and its answer. */
-export interface AnsweredHead {
+/** A request and its answer. */
+export interface Answered {
+  readonly method: HttpRequest['method'];
   /** Where the answer came from. */
   readonly url: URL;
   /** The headers of the request, without Authorization. */
@@ -80,12 +81,12 @@ export class Exchange implements AsyncDisposable {
   /** The origin that an https origin with a choice turned out to have. */
   readonly #decided = new Map<string, string>();
   readonly #quiet: Quiet;
-  readonly #onHead: ExchangeOptions['onHead'];
+  readonly #onAnswer: ExchangeOptions['onAnswer'];
 
   constructor(options: ExchangeOptions) {
     this.#transport = new Transport(options.proxies, options.timeouts);
     this.#quiet = new Quiet(options.retry);
-    this.#onHead = options.onHead;
+    this.#onAnswer = options.onAnswer;
     this.#authorizer = new Authorizer(
       this.#transport,
       options.credentials,
@@ -112,15 +113,15 @@ export class Exchange implements AsyncDisposable {
       const response = await this.#attempt(request, endpoint, url, authorization);
       if (response === undefined) return this.send(request);
       if (request.accept.includes(response.status)) {
-        if (request.method === 'HEAD')
-          this.#onHead?.({
-            url: response.url,
-            headers: headersOf(request),
-            authorization,
-            isRedirected: redirects > 0,
-            status: response.status,
-            digest: header(response, 'docker-content-digest'),
-          });
+        this.#onAnswer?.({
+          method: request.method,
+          url: response.url,
+          headers: headersOf(request),
+          authorization,
+          isRedirected: redirects > 0,
+          status: response.status,
+          digest: header(response, 'docker-content-digest'),
+        });
         return response;
       }
       if (

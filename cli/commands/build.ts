@@ -58,8 +58,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   checkOutputs(options);
   const watch = flagWarnings.length === 0 ? watchFor(options) : undefined;
   const code = await runBuild(argv, options, flagWarnings, watch);
-  // The store is closed by now.
-  if (code === 0 && watch?.id !== undefined && watch.foundEverything()) await keepFor(watch);
+  // The store is left by now.
+  if (code === 0 && watch?.id !== undefined) await keepFor(watch);
   return code;
 }
 
@@ -145,8 +145,9 @@ async function openBuilds(
   const { builder } = options;
   if (builder)
     return await (await import('../builds-elsewhere.ts')).buildsElsewhere(options, builder);
-  const more = { endsProcess: true, onHead: watch?.onHead };
+  const more = { endsProcess: true, onAnswer: watch?.onAnswer };
   const engine = openLocalEngine(more, options.tlsVerify);
+  watch?.opened(() => engine.store.db.version());
   const { request } = options;
   return {
     async build(progress, signal, failure) {

@@ -14,7 +14,7 @@ import type { ProgressEvent, WarningEvent } from '../../base/progress.ts';
 import { DEFAULT_DOMAIN } from '../../base/reference.ts';
 import { readLog } from '../../builder/history/build-log.ts';
 import { racyGuard } from '../../cache/contenthash/racy.ts';
-import type { AnsweredHead } from '../../registry/exchange.ts';
+import type { Answered } from '../../registry/exchange.ts';
 import { DOCKER_HUB } from '../../registry/hosts.ts';
 import { proxyFor, proxySettings } from '../../registry/proxy.ts';
 import { memosOf } from '../../snapshotter/store/memos.ts';
@@ -24,11 +24,21 @@ import { directoryAt } from '../context-directory.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { CERTIFICATES, dockerConfigPath } from '../registry-options.ts';
 import { warningText } from '../report.ts';
-import { foundAt, type IdentityNumbers, identityAt, NUMBERS } from './identity.ts';
+import { asCached, type LoggedEvent } from './as-cached.ts';
+import {
+  foundAt,
+  type IdentityNumbers,
+  identityAt,
+  isWholeTurn,
+  type LinkEnd,
+  NUMBERS,
+} from './identity.ts';
 import {
   AFTER,
   BEFORE,
   type FileState,
+  indexFiles,
+  logOf,
   MAX_MEMO,
   type Memo,
   type MemoCaller,
@@ -57,9 +67,10 @@ export interface MemoCall extends MemoCaller {
 }
 
 /**
- * Keeps a memo of a build that has succeeded, if it found everything made, changed nothing, and
- * relied on nothing but what a memo names. To be called when the store is closed. Throws errors of
- * the system, after which the next build is made like this one.
+ * Keeps a memo of a build that has succeeded, if the next one will find everything made, change
+ * nothing, and rely on nothing but what a memo names. To be called when the store is left, while
+ * its index is still open. Throws errors of the system, after which the next build is made like
+ * this one.
  */
 export async function keepMemo(watch: BuildWatch, call: MemoCall): Promise<void> {
   const place = memoPlace(call);
@@ -94,14 +105,16 @@ function makeRoom(directory: string, more: number): void {
 
 async function memoOf(watch: BuildWatch, call: MemoCall): Promise<MemoParts | undefined> {
   const { options, id, root, started } = watch;
-  if (watch.isUnknown || id === undefined || !watch.graphs.every(isPlainGraph)) return undefined;
-  const store = storeStates(watch);
+  if (watch.isUnknown || id === undefined) return undefined;
+  const hasWritten = !watch.foundEverything();
+  if (hasWritten && watch.hasGotTags) return undefined;
+  if (!watch.graphs.every(hasWritten ? isRepeatableGraph : isPlainGraph)) return undefined;
+  const store = hasWritten ? ownStates(watch) : storeStates(watch);
   const files = fileStates(watch, call);
   const tree = treeOf(watch);
   const questions = questionsOf(watch.heads, root, call.env);
   if (!store || !files || !tree || !questions) return undefined;
-  const isQuiet = options.progress === 'quiet';
-  const told = await toldOf(root, id, watch.printed, isQuiet);
+  const told = await toldOf(watch, id, hasWritten);
   if (!told) return undefined;
   const now = Date.now();
   const memo: Memo = {
@@ -114,7 +127,7 @@ async function memoOf(watch: BuildWatch, call: MemoCall): Promise<MemoParts | un
     logHeader: told.header,
     logEnd: told.end,
     shown: told.shown,
-    shownOn: isQuiet ? 1 : 2,
+    shownOn: options.progress === 'quiet' ? 1 : 2,
     tree: tree.root,
   };
   return { memo, log: told.log, names: tree.names, numbers: tree.numbers };
@@ -122,19 +135,51 @@ async function memoOf(watch: BuildWatch, call: MemoCall): Promise<MemoParts | un
 
 /** True for a graph that reads only images and directories of this host. */
 function isPlainGraph(top: LlbEdge): boolean {
-  const seen = new Set<LlbVertex>();
-  const queue = [top.vertex];
-  for (let vertex = queue.pop(); vertex; vertex = queue.pop()) {
-    if (seen.has(vertex)) continue;
-    seen.add(vertex);
-    const { op, inputs } = vertex;
-    if (op.kind === 'build') return false;
-    if (op.kind === 'source' && !/^(docker-image|local):\/\//.test(op.source.identifier))
-      return false;
-    if (op.kind === 'exec' && (op.exec.cdiDevices?.length ?? 0) > 0) return false;
-    queue.push(...inputs.map((input) => input.vertex));
-  }
-  return true;
+  return verticesOf(top).every(
+    ({ op }) =>
+      op.kind !== 'build' &&
+      (op.kind !== 'source' || /^(docker-image|local):\/\//.test(op.source.identifier)) &&
+      (op.kind !== 'exec' || (op.exec.cdiDevices?.length ?? 0) === 0),
+  );
+}
+
+/** True when, in addition, each step that was run has left a record that the next build finds. */
+function isRepeatableGraph(top: LlbEdge): boolean {
+  const isLocal = ({ vertex: { op } }: LlbEdge) =>
+    op.kind === 'source' && op.source.identifier.startsWith('local://');
+  return (
+    isPlainGraph(top) &&
+    verticesOf(top).every(
+      ({ op, inputs, metadata }) =>
+        !metadata.ignoreCache && (op.kind === 'file' || !inputs.some(isLocal)),
+    )
+  );
+}
+
+function verticesOf(top: LlbEdge): readonly LlbVertex[] {
+  const seen = new Set([top.vertex]);
+  for (const { inputs } of seen) for (const { vertex } of inputs) seen.add(vertex);
+  return [...seen];
+}
+
+/** Longer than the kernel's clock for file times takes from one tick to the next. Milliseconds. */
+const TICK_MS = 12;
+
+/**
+ * The files of the store after a build that has written into the index. Undefined when others wrote
+ * into it meanwhile, so that not all may be there any more on which this build relied, or when the
+ * next change could leave everything as it is named here.
+ */
+function ownStates(watch: BuildWatch): readonly FileState[] | undefined {
+  const { root } = watch;
+  const states = statesOf(root);
+  const contents = states.slice(indexFiles(root).length);
+  const now = Date.now();
+  const isSafe =
+    isWholeTurn(logOf(root)) &&
+    contents.every(([, , identity]) => identity && identity[4] < now - TICK_MS);
+  // What was named is what this process has left if nobody has written until now.
+  return isSafe && watch.isAlone() ? states : undefined;
 }
 
 /**
@@ -145,15 +190,19 @@ function storeStates(watch: BuildWatch): readonly FileState[] | undefined {
   const { root, started } = watch;
   if (!watch.foundEverything()) return undefined;
   const isRacy = racyGuard(root);
-  const states = storeFiles(root).map(
-    ([path, end]) => [path, end, identityAt(path, end) ?? null] as const,
+  const states = statesOf(root);
+  const isSafe = states.every(
+    ([, end, identity]) => !identity || !isRacy(named(identity, end), started),
   );
-  const isSafe = states.every(([, , identity]) => !identity || !isRacy(named(identity), started));
   return isSafe ? states : undefined;
 }
 
-function named([dev, ino, size, mtimeMs, ctimeMs]: IdentityNumbers) {
-  return { dev, ino, size, mtimeMs, ctimeMs };
+function statesOf(root: string): readonly FileState[] {
+  return storeFiles(root).map(([path, end]) => [path, end, identityAt(path, end) ?? null] as const);
+}
+
+function named([dev, ino, size, mtimeMs, last]: IdentityNumbers, end: LinkEnd) {
+  return { dev, ino, size, mtimeMs, ctimeMs: end === 'log' ? mtimeMs : last };
 }
 
 /** The names that a Dockerfile has when the call names none. */
@@ -182,7 +231,8 @@ function fileStates(
     ...[config, dockerConfigPath(env), ...certificates].map((path) => stateOf(path, 'target')),
   ];
   const isSafe = states.every(
-    ([path, , identity]) => !identity || !racyGuard(dirname(path))(named(identity), started),
+    ([path, end, identity]) =>
+      !identity || !racyGuard(dirname(path))(named(identity, end), started),
   );
   const reals = own ? [directory, dirname(own)] : [directory];
   return isSafe
@@ -245,7 +295,7 @@ const LONGEST = 1000;
 
 /** What registries were asked. Undefined when a memo cannot ask them like that. */
 function questionsOf(
-  heads: readonly AnsweredHead[],
+  heads: readonly Answered[],
   root: string,
   env: Environment,
 ): readonly MemoQuestion[] | undefined {
@@ -259,7 +309,7 @@ function questionsOf(
 }
 
 function questionOf(
-  { url, headers, authorization, isRedirected, status, digest }: AnsweredHead,
+  { url, headers, authorization, isRedirected, status, digest }: Answered,
   root: string,
   env: Environment,
 ): MemoQuestion | undefined {
@@ -312,43 +362,52 @@ function tokenFileOf(authorization: string, root: string, env: Environment): str
 const ANSWERED_MS = 87_654_300;
 const ANSWERED = '87654.3s';
 
-/** What the build showed and logged. Undefined when a step was not cached. */
-async function toldOf(root: string, id: string, printed: string, isQuiet: boolean) {
+/** A log of more bytes is not worth being read. */
+const MOST_LOGGED = 4 << 20;
+
+/**
+ * What the next build shows and logs. Undefined when that is not known: after a build that wrote
+ * nothing into the index, a step is not expected to be cached that was not.
+ */
+async function toldOf({ root, printed, options }: BuildWatch, id: string, hasRun: boolean) {
   const directory = join(root, 'logs');
+  const path = join(directory, `${id}.jsonl`);
+  if (statSync(path).size > MOST_LOGGED) return undefined;
   const { header, events, ended } = readLog(directory, id);
-  if (!ended || !events.every(isOfCachedBuild)) return undefined;
-  const lines = readFileSync(join(directory, `${id}.jsonl`), 'utf8')
+  const lines = readFileSync(path, 'utf8')
     .split('\n')
     .filter((line) => line.startsWith('{"kind":'));
-  if (lines.length !== events.length) return undefined;
+  if (!ended || lines.length !== events.length) return undefined;
+  const logged = events.map((event, index) => ({ event, line: lines[index]! }));
+  const cached = asCached(logged);
+  if (!cached || (!hasRun && cached.length < logged.length)) return undefined;
   const { build: _, owner: _owner, started: _started, ...logHeader } = header;
   const { ended: _ended, ...logEnd } = ended;
-  const log = loggedAgain(lines, events);
-  const shown = isQuiet ? [printed] : await shownAgain(events, printed);
+  const log = loggedAgain(cached);
+  const end = printed.replace(CACHED, ', $1 of $1$2');
+  const shown =
+    options.progress === 'quiet'
+      ? [printed]
+      : await shownAgain(
+          cached.map(({ event }) => event),
+          end,
+        );
   return log === undefined || !shown ? undefined : { header: logHeader, end: logEnd, log, shown };
 }
 
-function isOfCachedBuild(event: ProgressEvent): boolean {
-  if (event.kind === 'warning') return event.source !== undefined && !event.isUrgent;
-  if (event.kind === 'status') return true;
-  if (event.kind !== 'vertex' || event.error !== undefined || event.usage) return false;
-  if (event.name.startsWith('[internal]') || event.name === 'exporting to image') return true;
-  return event.completed === undefined ? event.started === undefined : event.cached === true;
-}
+/** How many steps were cached: all, the next time. */
+const CACHED = /, \d+ of (\d+)( steps? cached\n)$/;
 
 /** The lines with BEFORE and AFTER in the place of their times. */
-function loggedAgain(
-  lines: readonly string[],
-  events: readonly ProgressEvent[],
-): string | undefined {
-  const first = events.findIndex((event) => isLookUp(event) && event.completed !== undefined);
+function loggedAgain(logged: readonly LoggedEvent[]): string | undefined {
+  const first = logged.findIndex(({ event }) => isAnswered(event));
   let replaced = 0;
-  const texts = lines.map((line, index) => {
+  const texts = logged.map(({ event: said, line }, index) => {
     const event = JSON.parse(line) as Record<string, unknown>;
     const isBefore = index < first || first < 0;
     for (const name of ['started', 'completed', 'timestamp'])
       if (typeof event[name] === 'number') {
-        const began = name === 'started' && isLookUp(events[index]!);
+        const began = name === 'started' && isLookUp(said);
         event[name] = isBefore || began ? BEFORE : AFTER;
         replaced++;
       }
@@ -357,6 +416,10 @@ function loggedAgain(
   const text = texts.join('\n');
   const stand = text.split(new RegExp(`${BEFORE}|${AFTER}`)).length - 1;
   return stand === replaced ? text : undefined;
+}
+
+function isAnswered(event: ProgressEvent): boolean {
+  return isLookUp(event) && event.completed !== undefined;
 }
 
 function isLookUp(event: ProgressEvent): event is Extract<ProgressEvent, { kind: 'vertex' }> {
@@ -385,7 +448,7 @@ async function shownAgain(
   view.close('done');
   const end = printed.replace(TAKEN, ANSWERED);
   const shown = `${pieces.join('')}${await warningText(warnings)}${end}`.split(ANSWERED);
-  const lookedUp = events.filter((event) => isLookUp(event) && event.completed !== undefined);
+  const lookedUp = events.filter(isAnswered);
   return shown.length === lookedUp.length + 2 ? shown : undefined;
 }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { memosOf } from '../../snapshotter/store/memos.ts';
@@ -147,7 +148,8 @@ const NOT_READ = /^(_|OLDPWD|PWD|SHLVL|KILN_ROOT)$/;
 /**
  * The path of the memo of a call, and the root of its store. Undefined for a user who is not root
  * of any user namespace yet. The name of the file is a sum over all that the caller gives, so what
- * stands in variables is not written, and cannot be found out from it.
+ * stands in variables is not written, and cannot be found out from it. A power cut may take layers
+ * that are not on the disk yet, so each boot has memos of its own. Throws where /proc is missing.
  */
 export function memoPlace({ argv, env, cwd, uid, bundle }: MemoCaller) {
   const root = rootOf(argv, env, cwd, uid);
@@ -155,7 +157,8 @@ export function memoPlace({ argv, env, cwd, uid, bundle }: MemoCaller) {
   const variables = Object.entries(env)
     .filter(([name]) => !NOT_READ.test(name))
     .sort(([one], [other]) => (one < other ? -1 : 1));
-  const call = JSON.stringify([bundle, process.version, uid, root, cwd, argv, variables]);
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1');
+  const call = JSON.stringify([bundle, process.version, boot, uid, root, cwd, argv, variables]);
   const name = Buffer.from(Uint32Array.from(quickSum(wordsOf(call))).buffer).toString('hex');
   return { root, path: join(memosOf(root), name) };
 }
@@ -178,11 +181,14 @@ function rootOf(
   return join(data, map === 'own' ? 'kiln-own-ids' : 'kiln');
 }
 
+/** The log of SQLite for the index of a store. */
+export const logOf = (root: string): string => join(root, 'kiln.db-wal');
+
 /** The files of the index of a store. It is the same as long as they are the same. */
 export function indexFiles(root: string): readonly (readonly [path: string, end: LinkEnd])[] {
   return [
     [join(root, 'kiln.db'), 'link'],
-    [join(root, 'kiln.db-wal'), 'log'],
+    [logOf(root), 'log'],
     [join(root, 'kiln.db.damaged'), 'link'],
   ];
 }

@@ -1,5 +1,5 @@
 import type { LookListener } from '../../cache/contenthash.ts';
-import type { AnsweredHead } from '../../registry/exchange.ts';
+import type { Answered } from '../../registry/exchange.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
 import type { BuildOptions } from '../build-options.ts';
 import { type IdentityNumbers, identityAt, isSameIdentity, NUMBERS } from './identity.ts';
@@ -15,11 +15,16 @@ export class BuildWatch {
   readonly options: BuildOptions;
   /** The files of the index before the store was opened. */
   readonly index: readonly (IdentityNumbers | undefined)[];
-  readonly heads: AnsweredHead[] = [];
+  readonly heads: Answered[] = [];
   readonly paths: string[] = [];
+  /** True when a manifest was got by its tag. The next build may ask by HEAD. */
+  hasGotTags = false;
   graphs: readonly LlbEdge[] = [];
   /** The directory below which the paths are. Undefined before the first one. */
   tree: string | undefined;
+  /** Tells the version of the index, which changes when others write to it. */
+  #version: (() => string) | undefined;
+  #opened = '';
   /** True when the build relied on something that no memo can name. */
   isUnknown = false;
   /** The ID of its log, when the build has succeeded. */
@@ -35,8 +40,9 @@ export class BuildWatch {
     this.index = indexOf(root);
   }
 
-  readonly onHead = (asked: AnsweredHead): void => {
-    this.heads.push(asked);
+  readonly onAnswer = (asked: Answered): void => {
+    if (asked.method === 'HEAD') this.heads.push(asked);
+    else if (/\/manifests\/[^/:]+$/.test(asked.url.pathname)) this.hasGotTags = true;
   };
 
   readonly onLook: LookListener = (root, path, found) => {
@@ -61,6 +67,17 @@ export class BuildWatch {
     rows[at + 3] = found.mtimeMs;
     rows[at + 4] = found.ctimeMs;
   };
+
+  /** The store was opened, and nothing was read in it yet. */
+  opened(version: () => string): void {
+    this.#version = version;
+    this.#opened = version();
+  }
+
+  /** True when nobody else has written into the index since it was opened. */
+  isAlone(): boolean {
+    return this.#version?.() === this.#opened;
+  }
 
   /** True when nothing was written into the index since the build began. To be asked at its end. */
   foundEverything(): boolean {

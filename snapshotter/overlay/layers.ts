@@ -94,7 +94,6 @@ export class LayerTable {
   constructor(store: Store, adopted: (record: LayerRecord) => void = () => undefined) {
     this.#store = store;
     store.migrate('layers', TABLES);
-    this.unsettled();
     this.#dropUnsettled();
     store.recovering('layers', () => {
       for (const record of this.#recover()) adopted(record);
@@ -388,18 +387,31 @@ export class LayerTable {
   }
 
   /**
-   * The layers whose files may not be on disk yet. Those that were made before the last write-back
-   * are on disk, and are settled now.
+   * Whether there are layers whose files may not be on disk yet. Those that were made before the
+   * last write-back are on disk, whatever their rows say.
    */
-  unsettled(): LayerId[] {
+  hasUnsettled(): boolean {
+    return this.#unsettled().pending.length > 0;
+  }
+
+  /**
+   * Writes down which layers the last write-back has settled. To be called when the index is
+   * written anyway: a build that finds everything made leaves it as it is, and may be recalled.
+   */
+  noteSettled(): void {
+    const { done } = this.#unsettled();
+    if (done.length > 0) this.settled(done);
+  }
+
+  #unsettled(): { readonly done: readonly LayerId[]; readonly pending: readonly LayerId[] } {
     const rows = this.#store.db.all<{ id: LayerId; written: number }>(
       'SELECT id, COALESCE(written, created) AS written FROM layers WHERE settled = 0',
     );
-    if (rows.length === 0) return [];
+    if (rows.length === 0) return { done: [], pending: [] };
     const time = writtenBack(this.#store.root);
-    const done = rows.filter(({ written }) => written < time).map(({ id }) => id);
-    if (done.length > 0) this.settled(done);
-    return rows.filter(({ written }) => written >= time).map(({ id }) => id);
+    const ids = (isDone: boolean) =>
+      rows.filter(({ written }) => written < time === isDone).map(({ id }) => id);
+    return { done: ids(true), pending: ids(false) };
   }
 
   /** Call this when a sync of the file system has ended that began after `ids` were read. */
@@ -456,13 +468,14 @@ export class LayerTable {
     );
   }
 
+  /** Removes what a power cut may have damaged: layers of earlier boots that are not on disk. */
   #dropUnsettled(): void {
     const { db } = this.#store;
-    for (const row of db.all<{ id: LayerId }>(
-      'SELECT id FROM layers WHERE settled = 0 AND boot <> ?',
-      bootId(),
-    ))
-      this.remove(row.id);
+    const sql = 'SELECT id FROM layers WHERE settled = 0 AND boot <> ?';
+    const earlier = () => db.all<{ id: LayerId }>(sql, bootId());
+    if (earlier().length === 0) return;
+    this.noteSettled();
+    for (const { id } of earlier()) this.remove(id);
   }
 
   /**

@@ -228,7 +228,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
    * undefined when there is no such layer.
    */
   writeBack(): Promise<void> | undefined {
-    return this.#table.unsettled().length > 0 ? writeBack(this.#store.root) : undefined;
+    if (!this.#table.hasUnsettled()) return undefined;
+    this.#table.noteSettled();
+    return writeBack(this.#store.root);
   }
 
   /**
