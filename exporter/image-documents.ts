@@ -76,9 +76,9 @@ export function manifestJson(manifest: Manifest): string {
     schemaVersion,
     mediaType,
     ...(artifactType && { artifactType }),
-    config: descriptorDocument(config),
-    layers: layers.length > 0 ? layers.map(descriptorDocument) : null,
-    ...(subject && { subject: descriptorDocument(subject) }),
+    config: ordered(config),
+    layers: layers.length > 0 ? layers.map(ordered) : null,
+    ...(subject && { subject: ordered(subject) }),
     ...optionalMap('annotations', annotations),
   });
 }
@@ -97,13 +97,13 @@ function orderedIndex(index: Index): object {
   return {
     schemaVersion,
     mediaType,
-    manifests: manifests.map(descriptorDocument),
+    manifests: manifests.map(ordered),
     ...optionalMap('annotations', annotations),
   };
 }
 
 /** A descriptor in the field order of image-spec's Go struct. */
-export function descriptorDocument(descriptor: Descriptor): object {
+function ordered(descriptor: Descriptor): object {
   const { mediaType, digest, size, annotations, data, platform, artifactType } = descriptor;
   return {
     mediaType,
@@ -111,13 +111,12 @@ export function descriptorDocument(descriptor: Descriptor): object {
     size,
     ...optionalMap('annotations', annotations),
     ...(data ? { data } : {}),
-    ...(platform ? { platform: platformDocument(platform) } : {}),
+    ...(platform ? { platform: orderedPlatform(platform) } : {}),
     ...(artifactType ? { artifactType } : {}),
   };
 }
 
-/** A platform as documents have it. */
-export function platformDocument(platform: Platform): object {
+function orderedPlatform(platform: Platform): object {
   const { architecture, os, osVersion, osFeatures, variant } = platform;
   return {
     architecture,

@@ -207,6 +207,16 @@ await build({
   banner: { js: `${refuseOldNode(22, 19)}${lazily.banner.js}` },
 });
 await build({ ...bundled, entryPoints: { undici: 'registry/undici.ts', yaml: 'yaml' } });
+// The page of a build, for browsers. No command loads it: a server sends it, and exports hold it.
+await build({
+  ...bundled,
+  entryPoints: { page: 'page/browser/main.ts', 'page-style': 'page/browser/page.css' },
+  entryNames: '[name]',
+  outExtension: { '.js': '.js' },
+  format: 'esm',
+  platform: 'browser',
+  target: ['chrome111', 'firefox115', 'safari16.4'],
+});
 // entry.cts needs each file as a function. Wrapping the text there would copy it twice.
 const texts = ['memo', ...parts].map((name) => {
   const path = join(root, NEW, `${name}.cjs`);

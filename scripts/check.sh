@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 setup_npm
 say 'types'
 node_modules/.bin/tsc -p .
+node_modules/.bin/tsc -p page/browser
 say 'lint and format'
 node_modules/.bin/biome check --error-on-warnings .
 say 'import directions, licences, generated files'

@@ -19,6 +19,7 @@ export const FOLDERS: Readonly<Record<string, Folder>> = {
   remote: { imports: 'all below' },
   docker: { imports: 'all below' },
   api: { imports: 'all below', isEntryPoint: true },
+  page: { imports: 'all below' },
   history: { imports: 'all below' },
   images: { imports: 'all below' },
   builder: { imports: 'all below' },
