@@ -5,7 +5,14 @@ import type { Digest } from './digest.ts';
  * consume them. The shapes follow BuildKit's SolveStatus (api/services/control), so that
  * `--progress=rawjson` is a plain mapping. Times are in milliseconds since 1970.
  */
-export type ProgressEvent = VertexEvent | StatusEvent | LogEvent | WarningEvent | MissEvent;
+export type ProgressEvent =
+  | VertexEvent
+  | StatusEvent
+  | LogEvent
+  | WarningEvent
+  | MissEvent
+  | GraphEvent
+  | PhaseEvent;
 
 /**
  * A vertex was announced, started, or ended. The latest event of a digest is the valid one. A field
@@ -30,7 +37,12 @@ export interface VertexEvent {
   readonly error?: string;
   readonly cancelled?: boolean;
   /** The resources that the vertex used, for the build record. */
-  readonly usage?: { readonly cpuMs?: number; readonly peakMemory?: number | undefined };
+  readonly usage?: {
+    readonly cpuMs?: number;
+    readonly peakMemory?: number | undefined;
+    /** The emulator that ran the process, when one did. */
+    readonly emulator?: string | undefined;
+  };
 }
 
 /**
@@ -91,6 +103,35 @@ export interface MissEvent {
   readonly name: string;
   /** One sentence without a period, in words that a user of Kiln knows. */
   readonly reason: string;
+  /** What its key was made of: the first parts, for the build record. */
+  readonly parts?: readonly { readonly name: string; readonly value: string }[];
+}
+
+/** What the graph of a build tells of its vertices, for the build record. Views show none of it. */
+export interface GraphEvent {
+  readonly kind: 'graph';
+  /** The Dockerfiles that the lines of these vertices are in. */
+  readonly sources: readonly { readonly name: string; readonly text: string }[];
+  readonly vertices: readonly GraphVertex[];
+  /** The IDs of the secrets and ssh agents that its steps ask for. */
+  readonly secrets: readonly string[];
+  readonly ssh: readonly string[];
+}
+
+export interface GraphVertex {
+  readonly vertex: Digest;
+  /** The place of the instruction: the index of its source, the first line and the last one. */
+  readonly lines?: readonly [source: number, start: number, end: number];
+  /** What a source fetches, such as `docker-image://docker.io/library/alpine:3@sha256:…`. */
+  readonly source?: string;
+}
+
+/** A vertex that runs goes on with another kind of work, for the build record. */
+export interface PhaseEvent {
+  readonly kind: 'phase';
+  readonly vertex: Digest;
+  readonly phase: 'fetching' | 'running' | 'committing';
+  readonly timestamp: number;
 }
 
 /** Receives the events. It must not throw and must not block. */

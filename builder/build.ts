@@ -14,7 +14,10 @@ import { tryOutputs } from './export/try-outputs.ts';
 import { Foresight, mayAssume } from './foresight.ts';
 import { BuildLog } from './history/build-log.ts';
 import type { KeptResult } from './history/kept-result.ts';
-import { type BuildRequest, dockerfileName, placeOfContext } from './request.ts';
+import { type MadeOutput, madeOutputs } from './history/made-outputs.ts';
+import { outcomeOfError } from './history/outcome-of-error.ts';
+import { headerOf } from './history/request-summary.ts';
+import type { BuildRequest } from './request.ts';
 import type { Session } from './session.ts';
 import { type SolvedBuild, solveBuild } from './solve-build.ts';
 
@@ -26,6 +29,9 @@ export interface BuildOutcome {
   readonly response: ExportResponse;
 }
 
+/** How a build is asked for: by the command line, BuildKit's API, Docker's, or a program. */
+export type Door = 'cli' | 'buildkit' | 'docker' | 'library';
+
 /** The arguments of `build` that few callers need. */
 export interface BuildExtras {
   /**
@@ -35,6 +41,8 @@ export interface BuildExtras {
   readonly leftover?: readonly string[] | undefined;
   /** The response has the provenance of the build, with its steps (`max`) or without. */
   readonly told?: 'min' | 'max' | undefined;
+  /** How the build was asked for, for its record: a program that calls `build`, unless given. */
+  readonly door?: Door | undefined;
   /** Told of the ID of the log, before anything else happens. */
   readonly begun?: ((id: string) => void) | undefined;
   /** Told of each image whose documents are complete, with the number of its output. */
@@ -92,6 +100,7 @@ export async function build(
 ): Promise<BuildOutcome> {
   using _use = engine.begin();
   using log = new BuildLog(engine.store.logs, {
+    door: extras.door ?? 'library',
     ...headerOf(request, session),
     ...extras.logged?.header,
   });
@@ -102,16 +111,18 @@ export async function build(
   const report = withoutLogins((event) => {
     log.event(event);
     observation?.event(event);
-    progress(event);
+    // These are for the record alone.
+    if (event.kind !== 'graph' && event.kind !== 'phase') progress(event);
   });
   try {
-    const { response, kept } = await runBuild(
+    const { response, kept, made } = await runBuild(
       { request, engine, session, progress: report, signal, buildId: log.id },
       extras,
       log,
     );
     log.end({
       digest: response['containerimage.digest'],
+      outputs: made,
       ...(kept && { result: kept }),
       ...extras.logged?.success(response),
     });
@@ -124,8 +135,7 @@ export async function build(
         ? new CancelledError(thrown)
         : storeFailure(thrown, engine.store.root);
     log.end({
-      error: messageOf(error),
-      ...(error instanceof KilnError && { code: error.code }),
+      ...outcomeOfError(error),
       ...extras.logged?.failure(error),
     });
     observation?.end(signal.aborted ? 'cancelled' : 'failed');
@@ -134,11 +144,17 @@ export async function build(
   }
 }
 
+interface RanBuild {
+  readonly response: ExportResponse;
+  readonly kept: KeptResult | undefined;
+  readonly made: readonly MadeOutput[];
+}
+
 async function runBuild(
   given: Omit<BuildContext, 'scope'>,
   { leftover = [], driver, logged, assembled, told, onSolved }: BuildExtras,
   log: BuildLog,
-): Promise<{ readonly response: ExportResponse; readonly kept: KeptResult | undefined }> {
+): Promise<RanBuild> {
   const scope = new AsyncDisposableStack();
   await using _closing = given.engine.closing('what the build opened', scope);
   const context: BuildContext = { ...given, scope };
@@ -157,18 +173,22 @@ async function runBuild(
   const solved = await foreseeing(context, driver, (seen) => solveBuild(seen, needs, driver));
   onSolved?.([...solved.facts.results.values()].flatMap(({ edge }) => (edge ? [edge] : [])));
   const outcomes = new Outcomes();
-  const images = logged?.keepsResult ? new Map<number, AssembledImage>() : undefined;
+  const images = new Map<number, AssembledImage>();
   const keep = (image: AssembledImage, output: number) => {
-    images?.set(output, image);
+    images.set(output, image);
     assembled?.(image, output);
   };
   const exported = solved.targets.length > 0 ? await exportBuild(solved, outcomes, keep) : {};
   // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
-  const kept = images && (await keptWith(log, solved, images));
+  const kept = logged?.keepsResult ? await keptWith(log, solved, images) : undefined;
   const provenance = told && (await toldWith(solved, told));
-  return { response: { ...solved.response, ...exported, ...cached, ...provenance }, kept };
+  return {
+    response: { ...solved.response, ...exported, ...cached, ...provenance },
+    kept,
+    made: madeOutputs(solved.context.request.outputs, images),
+  };
 }
 
 async function toldWith(solved: SolvedBuild, mode: 'min' | 'max'): Promise<ExportResponse> {
@@ -217,14 +237,4 @@ async function keptWith(
  */
 export function withoutLogins(sink: ProgressSink): ProgressSink {
   return (event) => sink(event.kind === 'log' ? event : redactData(event));
-}
-
-/** The first line of the log: what is built, from where, and since when. */
-function headerOf(
-  { context, dockerfile, target, tags }: BuildRequest,
-  session: Session,
-): Readonly<Record<string, unknown>> {
-  const place = placeOfContext(context, (name) => session.shownContext ?? name);
-  const file = dockerfile.kind === 'input' ? '-' : dockerfileName(dockerfile);
-  return { started: Date.now(), context: place, file, target, tags };
 }

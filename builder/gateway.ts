@@ -56,10 +56,11 @@ export async function solveEdge(edge: LlbEdge, solving: Solving): Promise<Solved
 /** Solves one graph. Throws the explained error of the step that failed. */
 export async function resultOf(
   asked: LlbEdge,
-  { solver, settings, worker, session, signal, explained, gate, caches }: Solving,
+  { solver, settings, worker, session, signal, explained, gate, caches, record }: Solving,
 ): Promise<BuildResult | undefined> {
   const edge = gate ? await gate.graph(asked) : asked;
   const imported = caches();
+  record([edge]);
   return await explained([edge], async () => {
     const edges = loadGraphs([edge], worker, session.allowed);
     if (!imported?.imports) return (await solver.solve(edges, signal))[0];

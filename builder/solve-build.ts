@@ -248,6 +248,7 @@ async function solveTargets(
     if (caches) return await caches.solve({ settings, edges: wanted, mayStayRemote }, targets);
     return (await solver.solve(wanted, signal)).map((result) => ({ result }));
   };
+  solving.record(all);
   const results = await solving.explained(edges, solve).finally(() => memory.settle());
   await context.foresight?.confirmed();
   if (emulated.length > 0)

@@ -15,6 +15,7 @@ import type { BuildContext } from './build-context.ts';
 import type { BuildCaches } from './caches/caches.ts';
 import { describingCodec } from './describing-codec.ts';
 import { explainFailure } from './explain-failure.ts';
+import { graphRecorder } from './graph-record.ts';
 import { type BuildRequest, dockerfileName, placeOfContext } from './request.ts';
 import type { Session } from './session.ts';
 import type { SourceGate } from './sources-admitted.ts';
@@ -33,6 +34,8 @@ export interface Solving extends SolvingParts {
   readonly signal: AbortSignal;
   /** Runs `solve`, and explains the failure of a step of `edges` with its lines. */
   readonly explained: <T>(edges: readonly LlbEdge[], solve: () => Promise<T>) => Promise<T>;
+  /** Tells the record of the build what graphs say of their vertices. To be called before a solve. */
+  readonly record: (edges: readonly LlbEdge[]) => void;
   /** To be called when no more steps will run. It releases what the sandboxes share. */
   readonly rest: () => void;
 }
@@ -85,6 +88,7 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
         throw explainFailure(error, edges, store.root, signal, new Set(request.buildArgs.keys()));
       }
     },
+    record: graphRecorder(progress),
     rest: () => held[Symbol.dispose](),
   };
 }

@@ -13,10 +13,14 @@ export interface BuildView {
   /** The form of this document. */
   readonly version: 1;
   readonly id: string;
+  /** The name that its client gave it, or else its ID. */
+  readonly ref: string;
   /** What a person calls the build: its first tag, or else its context. */
   readonly name: string;
   /** `lost` means that the process of the build was killed before it could write how it ended. */
   readonly state: 'running' | 'completed' | 'failed' | 'cancelled' | 'lost';
+  /** What of the record could not be read. Undefined when all of it could. */
+  readonly damage?: string;
   readonly started: number;
   readonly ended?: number;
   readonly request: RequestView;
@@ -29,6 +33,8 @@ export interface BuildView {
   /** Indexes of the steps that decided how long the build took, first to last. */
   readonly criticalPath: readonly number[];
   readonly warnings: readonly WarningView[];
+  /** What the build was made from, such as `docker-image://docker.io/library/alpine:3`. */
+  readonly materials: readonly { readonly uri: string; readonly digest?: Digest }[];
   readonly error?: ErrorView;
   readonly outputs: readonly OutputView[];
   readonly counts: {
@@ -43,6 +49,8 @@ export interface BuildView {
 
 export interface RequestView {
   readonly context?: string;
+  /** The directory of the context on this host. */
+  readonly directory?: string;
   readonly dockerfile?: string;
   readonly target?: string;
   readonly frontend?: string;

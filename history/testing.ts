@@ -30,6 +30,7 @@ export function madeView(
   return {
     version: 1,
     id,
+    ref: id,
     name: 'app',
     state: 'completed',
     started,
@@ -53,6 +54,7 @@ export function madeView(
     steps,
     criticalPath: [],
     warnings: [],
+    materials: [],
     outputs: [],
     counts: { steps: steps.length, completed: 0, cached: 0, failed: 0, warnings: 0 },
   };

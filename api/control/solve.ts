@@ -86,6 +86,7 @@ export async function solve(
     record.watching(open.status.event),
     ended,
     {
+      door: 'buildkit',
       driver: exporters ? exporters.asked(answer.drive) : answer.driver,
       logged: loggedOf(request, traceparent),
     },

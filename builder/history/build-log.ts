@@ -14,11 +14,12 @@ import { join } from 'node:path';
 import { type Digest, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { attempt, osError, reading, writing } from '../../base/oserror.ts';
-import type { ProgressEvent } from '../../base/progress.ts';
+import type { LogEvent, ProgressEvent } from '../../base/progress.ts';
 import { redactData } from '../../base/redact.ts';
 import { isAlive, thisOwner } from '../../snapshotter/store/owner.ts';
 import { attachDocument, removeAttached } from './attached.ts';
 import { LIMITS_FILE, logLimits, logsBeyond, USUAL_LIMITS } from './log-limits.ts';
+import { StepCounts } from './step-counts.ts';
 
 /** Lines are written to the file when they have this many characters together. */
 const FLUSH_LENGTH = 64 * 1024;
@@ -35,6 +36,7 @@ export class BuildLog implements Disposable {
   readonly id: string;
   readonly #directory: string;
   readonly #fd: number;
+  readonly #counts = new StepCounts();
   #buffer: string[] = [];
   #size = 0;
   #lastText: string | undefined;
@@ -51,6 +53,7 @@ export class BuildLog implements Disposable {
   }
 
   event(event: ProgressEvent): void {
+    this.#counts.event(event);
     this.#write(JSON.stringify(this.#document(event)));
   }
 
@@ -64,7 +67,7 @@ export class BuildLog implements Disposable {
    * left out when the previous warning had the same.
    */
   #document(event: ProgressEvent): unknown {
-    if (event.kind === 'log') return { ...event, data: Buffer.from(event.data).toString('base64') };
+    if (event.kind === 'log') return logDocument(event);
     if (event.kind !== 'warning' || !event.source) return event;
     const { text } = event.source;
     if (text !== this.#lastText) {
@@ -81,7 +84,8 @@ export class BuildLog implements Disposable {
 
   /** Writes the last line. */
   end(outcome: Readonly<Record<string, unknown>>): void {
-    this.#write(JSON.stringify(redactData({ ended: Date.now(), ...outcome })));
+    const counts = this.#counts.told();
+    this.#write(JSON.stringify(redactData({ ended: Date.now(), counts, ...outcome })));
   }
 
   #write(line: string): void {
@@ -110,6 +114,23 @@ export class BuildLog implements Disposable {
       // As for a write.
     }
   }
+}
+
+/**
+ * The JSON form of what a step wrote. The data come last, so that a reader who looks for a line
+ * knows what is in them without decoding: how many lines end in them, and how many bytes follow the
+ * last one.
+ */
+function logDocument({ kind, vertex, stream, timestamp, data }: LogEvent): unknown {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  let lines = 0;
+  let last = -1;
+  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
+    lines++;
+    last = at;
+  }
+  const tail = bytes.byteLength - last - 1;
+  return { kind, vertex, stream, timestamp, lines, tail, data: bytes.toString('base64') };
 }
 
 /**

@@ -154,6 +154,7 @@ async function openBuilds(
       const session = localSession(options, engine, signal, failure, watch?.onLook);
       const leftover = resultFiles(options);
       const extras = {
+        door: 'cli' as const,
         leftover,
         told: options.metadataFile === undefined ? undefined : options.metadata.provenance,
         begun: summary?.begun,

@@ -33,6 +33,10 @@ export function asCached(logged: readonly LoggedEvent[]): readonly LoggedEvent[]
       }
       hasRun = true;
       if (event.completed !== undefined) kept.push(cachedAt(event.completed, one));
+    } else if (event.kind === 'graph') {
+      kept.push(one);
+    } else if (event.kind === 'phase') {
+      if (!steps.has(event.vertex)) return undefined;
     } else if (event.kind === 'miss' || event.kind === 'log' || event.kind === 'status') {
       if (!steps.has(event.vertex)) {
         if (event.kind !== 'status') return undefined;

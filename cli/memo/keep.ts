@@ -13,6 +13,7 @@ import { digestOf, hexOf } from '../../base/digest.ts';
 import type { ProgressEvent, WarningEvent } from '../../base/progress.ts';
 import { DEFAULT_DOMAIN } from '../../base/reference.ts';
 import { readLog } from '../../builder/history/build-log.ts';
+import type { ToldCounts } from '../../builder/history/step-counts.ts';
 import { racyGuard } from '../../cache/contenthash/racy.ts';
 import type { Answered } from '../../registry/exchange.ts';
 import { DOCKER_HUB } from '../../registry/hosts.ts';
@@ -381,18 +382,23 @@ async function toldOf({ root, printed, options }: BuildWatch, id: string, hasRun
   const logged = events.map((event, index) => ({ event, line: lines[index]! }));
   const cached = asCached(logged);
   if (!cached || (!hasRun && cached.length < logged.length)) return undefined;
-  const { build: _, owner: _owner, started: _started, ...logHeader } = header;
-  const { ended: _ended, ...logEnd } = ended;
+  const { build: _, owner: _owner, started: _started, git: _git, ...logHeader } = header;
+  const { ended: _ended, counts, ...end } = ended;
+  const logEnd = { ...end, counts: allCached(counts as ToldCounts) };
   const log = loggedAgain(cached);
-  const end = printed.replace(CACHED, ', $1 of $1$2');
+  const line = printed.replace(CACHED, ', $1 of $1$2');
   const shown =
     options.progress === 'quiet'
       ? [printed]
       : await shownAgain(
           cached.map(({ event }) => event),
-          end,
+          line,
         );
   return log === undefined || !shown ? undefined : { header: logHeader, end: logEnd, log, shown };
+}
+
+function allCached(counts: ToldCounts): ToldCounts {
+  return { ...counts, completed: counts.steps, cached: counts.steps };
 }
 
 /** How many steps were cached: all, the next time. */

@@ -5,6 +5,7 @@ import { connect as connectSecurely } from 'node:tls';
 import { errnoOf } from '../../base/errors.ts';
 import { mayBeTerminal, writeWhole } from '../../base/standard-stream.ts';
 import { BuildLog, removeLog } from '../../builder/history/build-log.ts';
+import { gitState } from '../../builder/history/git-state.ts';
 import { isStill, NUMBERS } from './identity.ts';
 import {
   AFTER,
@@ -176,6 +177,7 @@ function tell({ memo, log }: MemoParts, started: number): void {
   using file = new BuildLog(directory, {
     started,
     ...memo.logHeader,
+    git: gitOf(memo),
     // Nothing was looked up for this log.
     recalled: true,
   });
@@ -187,6 +189,11 @@ function tell({ memo, log }: MemoParts, started: number): void {
     throw error;
   }
   file.end(memo.logEnd);
+}
+
+/** A commit changes no file of the build. */
+function gitOf({ logHeader: { directory } }: Memo) {
+  return typeof directory === 'string' ? gitState(directory) : undefined;
 }
 
 function show(fd: 1 | 2, text: string): void {

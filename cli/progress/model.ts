@@ -69,6 +69,8 @@ export class ProgressModel {
         return vertex;
       }
       case 'miss':
+      case 'graph':
+      case 'phase':
         return undefined;
     }
   }

@@ -7,7 +7,10 @@ import type { Output, ProgressView } from './view.ts';
  */
 export function createRawJsonView(output: Output): ProgressView {
   return {
-    event: (event) => void output.write(`${escaped(JSON.stringify(toSolveStatus(event)))}\n`),
+    event(event) {
+      if (event.kind === 'graph' || event.kind === 'phase') return;
+      output.write(`${escaped(JSON.stringify(toSolveStatus(event)))}\n`);
+    },
     close: () => {},
   };
 }
@@ -24,11 +27,13 @@ function escaped(json: string): string {
 
 const time = (ms: number) => new Date(ms).toISOString();
 
-/** Converts an event to a SolveStatus. A miss becomes an empty one. */
+/** Converts an event to a SolveStatus. One that it has no field for becomes an empty one. */
 export function toSolveStatus(event: ProgressEvent): unknown {
   switch (event.kind) {
     // SolveStatus has no field for a miss. 'kiln explain' prints it.
     case 'miss':
+    case 'graph':
+    case 'phase':
       return {};
     case 'vertex':
       return {

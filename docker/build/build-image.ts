@@ -73,7 +73,9 @@ async function run(
   signal: AbortSignal,
 ): Promise<void> {
   const { engine, events } = host;
-  const { response } = await build(engine, request, session, progress.event, signal);
+  const { response } = await build(engine, request, session, progress.event, signal, {
+    door: 'docker',
+  });
   const id = response['containerimage.digest'];
   const names = request.outputs.flatMap((output) =>
     output.type === 'image' ? output.image.names.map((name) => familiarName(name)) : [],

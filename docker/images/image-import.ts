@@ -62,6 +62,7 @@ export async function importImage(
         lentDirectory(path, ['context'], async () => undefined),
         () => {},
         signal,
+        { door: 'docker' },
       );
       const id = String(made['containerimage.digest']);
       stream.write({ status: id });

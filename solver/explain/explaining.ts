@@ -1,3 +1,4 @@
+import type { KeyPart } from '../../cache/cache.ts';
 import type { SolverOptions } from '../solver.ts';
 import { type Identity, identityOf, type Node } from '../state.ts';
 import { missReason } from './reason.ts';
@@ -16,6 +17,16 @@ export interface Explained {
 export type Explaining<R> = (node: Node<R>, identity: Identity) => Explained;
 
 const NOTHING: Explained = { report: () => {}, rememberContent: () => {} };
+
+/** So many parts of a key, and characters of each, are told with a miss. */
+const MOST_PARTS = 200;
+const LONGEST_PART = 4000;
+
+function shortened({ name, value }: KeyPart): KeyPart {
+  return value.length > LONGEST_PART
+    ? { name, value: `${value.slice(0, LONGEST_PART)}…` }
+    : { name, value };
+}
 
 /**
  * Makes the function that explains why a vertex runs. It costs two look-ups for each vertex.
@@ -54,7 +65,8 @@ export function createExplaining<R>({
         memory,
       );
       reported = true;
-      progress({ kind: 'miss', vertex: vertex.digest, name, reason });
+      const parts = identity.parts.slice(0, MOST_PARTS).map(shortened);
+      progress({ kind: 'miss', vertex: vertex.digest, name, reason, parts });
     };
     // The reason is computed while the op's processes and threads run, so that it does not delay
     // their start. An error is ignored here: `execute` calls `report` again after the run and meets

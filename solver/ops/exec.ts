@@ -90,7 +90,8 @@ async function runExec(
   const result = await running.catch((error) => Promise.reject(notStarted(op, error)));
   if (result.emulator !== undefined && platform)
     session.onEmulated?.({ vertex, platform, emulator: result.emulator });
-  if (result.usage) context.usage?.(result.usage);
+  const { usage, emulator } = result;
+  if (usage || emulator !== undefined) context.usage?.({ ...usage, ...(emulator && { emulator }) });
   const wanted = op.meta.validExitCodes?.length ? op.meta.validExitCodes : [0];
   if (!wanted.includes(result.exitCode)) {
     // The process was killed because the build was cancelled: its exit code means nothing.
@@ -100,6 +101,7 @@ async function runExec(
     await keepLeft(vertex, session, snapshotter, () => leaveMounts(op, inputs, mounts));
     throw stepFailed(op, result, last, session);
   }
+  context.progress({ kind: 'phase', vertex, phase: 'committing', timestamp: Date.now() });
   return await commitOutputs(mounts.outputs, session);
 }
 

@@ -57,6 +57,13 @@ export function fileOp(op: FileOp, inputCount: number, world: FileOpWorld): Op<B
         warn: (text) => warn(context, text),
         onCopying: (total) =>
           byteStatus(context, `copying${count++ === 0 ? '' : ` (${count})`}:`, total),
+        onCommitting: () =>
+          context.progress({
+            kind: 'phase',
+            vertex: context.vertex,
+            phase: 'committing',
+            timestamp: Date.now(),
+          }),
         keepFailed: (leave) => keepLeft(context.vertex, session, world.snapshotter, leave),
       });
       for (const input of inputs) if (input.kind === 'directory') hashed.delete(input);

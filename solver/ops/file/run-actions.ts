@@ -61,6 +61,8 @@ export interface FileRun {
   readonly warn: (text: string) => void;
   /** See CopyTask. */
   readonly onCopying?: ((total: number) => OnMoved) | undefined;
+  /** Called when all actions have ended and layers are made of what they wrote. */
+  readonly onCommitting?: (() => void) | undefined;
   /** Called with what an action that failed has left. */
   readonly keepFailed: (leave: () => Promise<LeftResults>) => Promise<void>;
 }
@@ -80,6 +82,7 @@ export async function runActions(run: FileRun): Promise<readonly BuildResult[]> 
       throw error;
     }
   const results: BuildResult[] = [];
+  run.onCommitting?.();
   for (const position of run.wiring.outputs)
     results.push({ kind: 'snapshot', snapshot: await runner.commit(position) });
   return results;

@@ -1,0 +1,87 @@
+import type { BuildView, GitView, RequestView } from './build-view.ts';
+
+type Document = Readonly<Record<string, unknown>>;
+
+/** What was asked for, from the first line of a record. Old records say less. */
+export function requestView(
+  header: Document,
+  secrets: readonly string[],
+  ssh: readonly string[],
+): RequestView {
+  const request = object(header['request']);
+  const attributes = object(header['frontendAttrs']);
+  const context = text(header['context']) ?? text(attributes['context']);
+  const dockerfile = text(header['file']) ?? text(attributes['filename']);
+  const target = text(header['target']) ?? text(attributes['target']);
+  const [frontend = text(header['frontend'])] = texts(request['frontend']);
+  const directory = text(header['directory']);
+  return {
+    ...(context !== undefined && { context }),
+    ...(directory !== undefined && { directory }),
+    ...(dockerfile !== undefined && { dockerfile }),
+    ...(target !== undefined && target !== '' && { target }),
+    ...(frontend !== undefined && frontend !== '' && { frontend }),
+    platforms: texts(request['platforms']),
+    tags: texts(header['tags']),
+    buildArgs: pairs(request['buildArgs']),
+    labels: pairs(request['labels']),
+    namedContexts: pairs(request['contexts']),
+    secrets,
+    ssh,
+    cacheFrom: texts(request['cacheFrom']),
+    cacheTo: texts(request['cacheTo']),
+    outputs: texts(request['outputs']),
+    door: doorOf(header),
+  };
+}
+
+/** A build of before was a client's when it has the name that the client gave it. */
+function doorOf({ door, ref }: Document): RequestView['door'] {
+  switch (door) {
+    case 'cli':
+    case 'buildkit':
+    case 'docker':
+    case 'library':
+      return door;
+    default:
+      return typeof ref === 'string' ? 'buildkit' : 'cli';
+  }
+}
+
+export function gitView({ git }: Document): GitView | undefined {
+  const { remote, commit, branch, isDirty } = object(git);
+  const view = {
+    ...(typeof remote === 'string' && { remote }),
+    ...(typeof commit === 'string' && { commit }),
+    ...(typeof branch === 'string' && { branch }),
+    ...(typeof isDirty === 'boolean' && { isDirty }),
+  };
+  return Object.keys(view).length > 0 ? view : undefined;
+}
+
+/** What a person calls the build: its first tag, or else its context. */
+export function nameOf(header: Document, id: string): BuildView['name'] {
+  const { tags, context } = requestView(header, [], []);
+  return tags[0] ?? context ?? id;
+}
+
+function object(value: unknown): Document {
+  return typeof value === 'object' && value !== null ? (value as Document) : {};
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function texts(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+}
+
+function pairs(value: unknown): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    texts(value).map((item) => {
+      const equals = item.indexOf('=');
+      return equals < 0 ? [item, ''] : [item.slice(0, equals), item.slice(equals + 1)];
+    }),
+  );
+}
