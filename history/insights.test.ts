@@ -35,6 +35,7 @@ function buildOf(lines: readonly (readonly [text: string, told: Told])[]): Build
   return {
     version: 1,
     id: 'x',
+    ref: 'x',
     name: 'x',
     state: 'completed',
     started: 1000,
@@ -48,6 +49,7 @@ function buildOf(lines: readonly (readonly [text: string, told: Told])[]): Build
     steps,
     criticalPath: steps.map((_, index) => index),
     warnings: [],
+    materials: [],
     outputs: [],
     counts: {
       steps: steps.length,

@@ -84,6 +84,7 @@ export function generatedBuild({
   return {
     version: 1,
     id,
+    ref: id,
     name,
     state: running ? 'running' : failing === undefined ? 'completed' : 'failed',
     started: BEGAN,
@@ -111,6 +112,7 @@ export function generatedBuild({
       .map((_, index) => index)
       .filter((index) => Math.floor(index / 10) === stages.length - 1),
     warnings: [],
+    materials: [],
     ...(failing !== undefined && {
       error: {
         code: 'KILN_STEP_FAILED',
