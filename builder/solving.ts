@@ -34,7 +34,7 @@ export interface Solving extends SolvingParts {
   readonly signal: AbortSignal;
   /** Runs `solve`, and explains the failure of a step of `edges` with its lines. */
   readonly explained: <T>(edges: readonly LlbEdge[], solve: () => Promise<T>) => Promise<T>;
-  /** Tells the record of the build what graphs say of their vertices. To be called before a solve. */
+  /** Tells the record what graphs say of their vertices. To be called before a solve. */
   readonly record: (edges: readonly LlbEdge[]) => void;
   /** To be called when no more steps will run. It releases what the sandboxes share. */
   readonly rest: () => void;

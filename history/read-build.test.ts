@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { type Digest, digestOf } from '../base/digest.ts';
 import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
 import { BuildLog } from '../builder/history/build-log.ts';
-import { OpenBuild, readBuildView } from './read-build.ts';
+import { OpenRecord, readBuildView } from './read-build.ts';
 import { LONGEST_LINE } from './step-log.ts';
 
 const test = suite<{ directory: string }>('records of builds', { directory: '' });
@@ -87,7 +87,7 @@ test('a view tells steps with their lines, phases, keys and what they would save
 
 test('a build that runs is seen to grow, and one that was killed is lost', ({ directory }) => {
   using file = new BuildLog(directory, { started: 1000, context: '.', tags: [] });
-  using open = new OpenBuild(directory, file.id);
+  using open = new OpenRecord(directory, file.id);
   assert.equal([open.view().state, open.view().name], ['running', '.']);
   file.event(vertex(a, '[1/1] RUN x', { started: 1100 }));
   file.event(log(a, 'x'.repeat(70_000)));
@@ -129,7 +129,7 @@ test('lines of a log are read by their numbers, whatever the pieces', ({ directo
     log(a, 'o\n\nfour \xff\r\n', 4),
     log(a, 'rest', 5),
   ]);
-  using open = new OpenBuild(directory, id);
+  using open = new OpenRecord(directory, id);
   const texts = (from: number, count: number) =>
     open.lines(0, from, count).map(({ text, stream, time }) => [text, stream, time]);
   assert.equal(open.view().steps[0]?.log.lines, 6);
@@ -156,7 +156,7 @@ test('each line of a large log is found, also in the middle, and long ones are c
   for (let at = 0; at < many.length; at += 777) pieces.push(log(a, many.slice(at, at + 777)));
   const long = 'y'.repeat(2 * LONGEST_LINE + 5);
   pieces.push(log(a, `${long}\nend\n`));
-  using open = new OpenBuild(directory, record(directory, pieces));
+  using open = new OpenRecord(directory, record(directory, pieces));
   assert.is(open.view().steps[0]?.log.lines, 40_004);
   for (const at of [0, 1, 6_553, 19_999, 39_999])
     assert.is(open.lines(0, at, 1)[0]?.text, `line ${at}`);
@@ -183,7 +183,7 @@ test('a record of before is read as it is', ({ directory }) => {
     join(directory, 'old.jsonl'),
     lines.map((line) => `${JSON.stringify(line)}\n`).join(''),
   );
-  using open = new OpenBuild(directory, 'old');
+  using open = new OpenRecord(directory, 'old');
   const { state, ref, request, steps } = open.view();
   assert.equal([state, ref, request.door, request.target], ['cancelled', 'r', 'buildkit', 't']);
   assert.equal([steps[0]?.log.lines, open.lines(0, 1, 1)[0]?.text], [2, 'b']);

@@ -14,7 +14,7 @@ const MOST_BYTES = 8 << 20;
 
 /** The view of a build. Throws KILN_LOG_NOT_FOUND or KILN_FILE_UNREADABLE. */
 export function readBuildView(directory: string, id: string): BuildView {
-  using build = new OpenBuild(directory, id);
+  using build = new OpenRecord(directory, id);
   return build.view();
 }
 
@@ -25,7 +25,7 @@ export function readBuildView(directory: string, id: string): BuildView {
  * the file: the lines of a step are found by where they are (`StepLog`). It is also good for a
  * build that runs.
  */
-export class OpenBuild implements Disposable {
+export class OpenRecord implements Disposable {
   readonly id: string;
   readonly #directory: string;
   readonly #fd: number;
@@ -170,8 +170,10 @@ interface Piece extends LogPiece {
 
 const LOG = Buffer.from('{"kind":"log",');
 /** What stands before the data, in records that tell the lines of a piece (BuildLog). */
-const BEFORE_DATA =
-  /^\{"kind":"log","vertex":"(sha256:[0-9a-f]{64})","stream":([12]),"timestamp":(\d+),"lines":(\d+),"tail":(\d+),"data":"/;
+const BEFORE_DATA = new RegExp(
+  '^\\{"kind":"log","vertex":"(sha256:[0-9a-f]{64})","stream":([12]),' +
+    '"timestamp":(\\d+),"lines":(\\d+),"tail":(\\d+),"data":"',
+);
 const LONGEST_BEFORE = 200;
 
 /** The output that a line of the record has. Undefined for other lines. Throws for damaged ones. */

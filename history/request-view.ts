@@ -1,4 +1,4 @@
-import type { BuildView, GitView, RequestView } from './build-view.ts';
+import type { GitView, RequestView } from './build-view.ts';
 
 type Document = Readonly<Record<string, unknown>>;
 
@@ -57,12 +57,6 @@ export function gitView({ git }: Document): GitView | undefined {
     ...(typeof isDirty === 'boolean' && { isDirty }),
   };
   return Object.keys(view).length > 0 ? view : undefined;
-}
-
-/** What a person calls the build: its first tag, or else its context. */
-export function nameOf(header: Document, id: string): BuildView['name'] {
-  const { tags, context } = requestView(header, [], []);
-  return tags[0] ?? context ?? id;
 }
 
 function object(value: unknown): Document {

@@ -60,7 +60,7 @@ export class StepLog {
     this.#open[stream - 1] = counted.open;
   }
 
-  /** The last place from which the line with this number can be read. Undefined for an empty log. */
+  /** The last place from which this line can be read. Undefined for an empty log. */
   placeBefore(line: number): LogPlace | undefined {
     let low = 0;
     let high = this.#places.length - 1;
