@@ -18,4 +18,6 @@ export interface CallAnswer {
   readonly text: string;
   readonly exitCode: number;
   readonly error: KilnError | undefined;
+  /** Returns the answer in the form of `format=json`, when the question was a check. */
+  readonly document?: (() => unknown) | undefined;
 }

@@ -57,7 +57,8 @@ export async function answerCallAbout(
         : report.warnings.length > 0 && !call.ignoreStatus
           ? 1
           : 0;
-      return { ...answer, exitCode, error: report.error };
+      const document = () => checkDocument(report);
+      return { ...answer, exitCode, error: report.error, document };
     }
     case 'outline': {
       const outline = redactData(

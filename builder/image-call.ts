@@ -36,5 +36,15 @@ export async function answerImageCall(
     text: result.endsWith('\n') ? result : `${result}\n`,
     exitCode: fails && !ignoreStatus ? status : 0,
     error: undefined,
+    document: method === 'check' ? () => parsed(text('result.json')) : undefined,
   };
+}
+
+/** A frontend of others may answer anything. */
+function parsed(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch {
+    return undefined;
+  }
 }

@@ -1,3 +1,4 @@
+import type { Digest } from '../base/digest.ts';
 import type { LookListener } from '../cache/contenthash.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
@@ -66,6 +67,11 @@ export interface Session {
         about?: ExportResponse,
       ) => Promise<void>)
     | undefined;
+  /**
+   * Returns variables of a step that are no part of its key, as `NAME=value`, such as the place of
+   * the step in a trace. `build` is the ID of the build.
+   */
+  readonly stepVariables?: ((vertex: Digest, build: string) => readonly string[]) | undefined;
   /** Decides about the sources of the build, after the policies of the request. */
   readonly verifySource?: SourceVerifier | undefined;
   /** Receives what the ops that failed have left, for somebody who wants to look into it. */

@@ -169,6 +169,7 @@ const parts = await buildParts(root, lazily, [
       'cli/buildctl/histories.ts',
       'cli/buildctl/workers.ts',
       'cli/builds-elsewhere.ts',
+      'cli/reports/send-trace.ts',
       'docker/serve.ts',
     ],
     only: [
@@ -176,6 +177,7 @@ const parts = await buildParts(root, lazily, [
       'docker/',
       'remote/',
       'cli/builds-elsewhere.ts',
+      'cli/reports/send-trace.ts',
       'cli/daemon/server-',
       'cli/commands/serve.ts',
       'cli/commands/buildkitd.ts',

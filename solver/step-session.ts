@@ -76,6 +76,8 @@ export interface StepSession extends AsyncDisposable {
   readonly devices: readonly DeviceRequest[];
   /** The resources that each step may use at most. */
   readonly limits?: ResourceLimits | undefined;
+  /** Returns variables of a step that are no part of its key, as `NAME=value`. */
+  readonly variables?: ((vertex: Digest) => readonly string[]) | undefined;
   /** Called with a sentence that the caller should know, and that is not about one step. */
   readonly warn?: ((sentence: string) => void) | undefined;
   /** Called with each step that ran on an emulated processor, even if it failed. */

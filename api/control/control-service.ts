@@ -1,9 +1,9 @@
 import type { ServiceImpl } from '@connectrpc/connect';
+import { knownTraceparent } from '../../history/trace/traceparent.ts';
 import { historyMethods } from '../history/history-service.ts';
 import { pastStatus } from '../history/status-blob.ts';
 import type { Control } from '../proto/control.gen.ts';
 import type { WorkerRecord } from '../proto/worker.gen.ts';
-import { traceparentIn } from '../trace/build-spans.ts';
 import { pruned, usageRecords } from './disk-usage.ts';
 import type { OpenBuilds } from './open-builds.ts';
 import { type SolveHost, solve } from './solve.ts';
@@ -27,7 +27,7 @@ export function controlService(host: ControlHost): Partial<ServiceImpl<typeof Co
     async solve(request, { signal, requestHeader }) {
       const open = builds.begin(request.ref, request.frontendInputs);
       const ended = AbortSignal.any([signal, host.stopping]);
-      const traceparent = traceparentIn(requestHeader);
+      const traceparent = knownTraceparent(requestHeader.get('traceparent'));
       ended.addEventListener('abort', () => open.driver.fail(ended.reason), { once: true });
       try {
         return { exporterResponse: await solve(request, open, host, ended, traceparent) };

@@ -14,7 +14,7 @@ import {
   removeLog,
 } from '../../builder/history/build-log.ts';
 import type { KeptResult } from '../../builder/history/kept-result.ts';
-import type { TraceSpan } from '../trace/trace-span.ts';
+import type { TraceSpan } from '../../history/trace/trace-span.ts';
 import type { BuildRecord } from './build-record.ts';
 import { RecordDocuments } from './record-documents.ts';
 
@@ -87,7 +87,7 @@ export class BuildHistory {
 
   /** The trace of a build that has ended, without that of its client. */
   spans(record: BuildRecord): readonly TraceSpan[] {
-    return this.#documents.spans(record, this.events(record));
+    return this.#documents.spans(record);
   }
 
   isPinned({ id }: BuildRecord): boolean {

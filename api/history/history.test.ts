@@ -302,6 +302,9 @@ test('builds beyond the limits of the store go with their documents, unless pinn
   assert.is(kept.length, 2, kept.join());
 });
 
+/** The spans of what a step does have these names. */
+const PHASES = ['wait', 'fetch', 'run', 'commit'];
+
 test('a trace has the steps of the build below the span of its client', async () => {
   await using rig = await HistoryRig.open(directory);
   const [traceId, parent] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7'];
@@ -327,7 +330,9 @@ test('a trace has the steps of the build below the span of its client', async ()
   const { trace } = await rig.record('a');
   assert.is(trace?.mediaType, 'application/vnd.buildkit.otlp.json.v0');
   const text = (await rig.read(trace!.digest)).toString();
-  const stubs = JSON.parse(`[${text.trim().replaceAll('}\n{', '},{')}]`);
+  const stubs = JSON.parse(`[${text.trim().replaceAll('}\n{', '},{')}]`).filter(
+    ({ Name }: { Name: string }) => !PHASES.includes(Name),
+  );
   assert.equal(
     stubs.map(({ Name }: { Name: string }) => Name),
     ['moby.buildkit.v1.Control/Solve', 'writes a', 'of the client'],
@@ -369,7 +374,8 @@ test('a collector gets the spans of builds, and those of clients', async () => {
     server.close();
     server.closeAllConnections();
   }
-  assert.equal(names.sort(), ['moby.buildkit.v1.Control/Solve', 'of a client', 'writes a']);
+  const shown = names.filter((name) => !PHASES.includes(name));
+  assert.equal(shown.sort(), ['moby.buildkit.v1.Control/Solve', 'of a client', 'writes a']);
 });
 
 test.run();

@@ -2,8 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import { attachDocument, attachedPath } from '../../builder/history/attached.ts';
-import { buildSpans } from '../trace/build-spans.ts';
-import { spansJson, type TraceSpan } from '../trace/trace-span.ts';
+import { readBuildView } from '../../history/read-build.ts';
+import { buildSpans } from '../../history/trace/build-spans.ts';
+import { spansJson, type TraceSpan } from '../../history/trace/trace-span.ts';
 import {
   type BuildRecord,
   DOCUMENT_TYPES,
@@ -75,18 +76,12 @@ export class RecordDocuments {
   }
 
   /** The trace of a build that has ended, without that of its client. */
-  spans({ id, ref, header, ended }: Described, events: readonly ProgressEvent[]): TraceSpan[] {
-    const { error } = ended ?? {};
+  spans({ id, header }: Pick<BuildRecord, 'id' | 'header'>): readonly TraceSpan[] {
     const { traceparent } = header;
-    const build = {
-      id,
-      ref,
-      started: Number(header['started'] ?? 0),
-      ended: Number(ended?.['ended'] ?? 0),
-      error: typeof error === 'string' ? error : undefined,
+    return buildSpans(readBuildView(this.#directory, id), {
       traceparent: typeof traceparent === 'string' ? traceparent : undefined,
-    };
-    return buildSpans(build, events, this.#version);
+      version: this.#version,
+    });
   }
 
   #bytes(
@@ -101,7 +96,7 @@ export class RecordDocuments {
         return errorBlob(record);
       case 'trace':
         if (this.#untraced.has(record.ref)) return undefined;
-        return Buffer.from(spansJson(this.spans(record, events)) + this.#clientSpans(record));
+        return Buffer.from(spansJson(this.spans(record)) + this.#clientSpans(record));
     }
   }
 

@@ -1,8 +1,8 @@
+import { spansJson, type TraceSpan } from '../../history/trace/trace-span.ts';
+import { parseTraceparent } from '../../history/trace/traceparent.ts';
 import type { BuildHistory } from '../history/build-history.ts';
-import { parseTraceparent } from './build-spans.ts';
 import type { SendSpans } from './otlp-export.ts';
 import { spansMessage } from './otlp-spans.ts';
-import { spansJson, type TraceSpan } from './trace-span.ts';
 
 /** A client sends its spans in groups, the last ones after its build, as long as BuildKit waits. */
 const AFTER_MS = 3_000;

@@ -5,20 +5,13 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { buildSpans } from '../../history/trace/build-spans.ts';
+import { viewOf } from '../../history/trace/view-fixture.ts';
 import { type ExportTraceServiceRequest, TraceService } from '../proto/trace.gen.ts';
-import { buildSpans } from './build-spans.ts';
 import { openSpanSender } from './otlp-export.ts';
 import { spansMessage, spansOf } from './otlp-spans.ts';
 
-const BUILD = {
-  id: 'i',
-  ref: 'r',
-  started: 1000,
-  ended: 2500,
-  error: 'why',
-  traceparent: undefined,
-};
-const SPANS = buildSpans(BUILD, [], '1');
+const SPANS = buildSpans(viewOf([], { state: 'failed', error: { text: 'why' } }), { version: '1' });
 
 test('spans come back from a message as they were', () => {
   const [sent] = spansOf(spansMessage(SPANS));

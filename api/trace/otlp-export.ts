@@ -27,18 +27,19 @@ export interface SpanSender extends AsyncDisposable {
 
 /** A collector that does not answer in this time is given up. */
 const TIMEOUT_MS = 10_000;
-/** So long the end of a server waits for a collector. */
+/** So long the end of a server waits for a collector, in milliseconds. */
 const LAST_MS = 1_000;
 /** So many messages wait for their answers. What comes then is dropped. */
 const MAX_SENDING = 16;
 
 /**
  * Opens the way to a collector. `warn` is told once when it cannot be reached, and again after it
- * could be.
+ * could be. Disposing it waits at most `lastMs` milliseconds.
  */
 export function openSpanSender(
   collector: TraceCollector,
   warn: (sentence: string) => void,
+  lastMs = LAST_MS,
 ): SpanSender {
   const { post, close } = collector.protocol === 'grpc' ? byGrpc(collector) : byHttp(collector);
   const sending = new Set<Promise<void>>();
@@ -60,7 +61,8 @@ export function openSpanSender(
       void sent.then(() => sending.delete(sent));
     },
     async [Symbol.asyncDispose]() {
-      await Promise.race([Promise.all(sending), setTimeout(LAST_MS, undefined, { ref: false })]);
+      await Promise.race([Promise.all(sending), setTimeout(lastMs, undefined, { ref: false })]);
+      if (sending.size > 0 && !isLost) warn(`traces do not reach ${collector.url}: no answer yet`);
       isLost = true;
       close();
     },

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { SpanAttribute, SpanValue, TraceSpan } from '../../history/trace/trace-span.ts';
 import {
   type AnyValue,
   type AnyValueSchema,
@@ -9,7 +10,6 @@ import {
   type ResourceSpans,
   type Span,
 } from '../proto/trace.gen.ts';
-import type { SpanAttribute, SpanValue, TraceSpan } from './trace-span.ts';
 
 /** The status codes of the protocol. */
 const FAILED = 2;

@@ -45,9 +45,9 @@ export async function lendToSteps(
   { locals, layouts, trusted }: FoundPlaces,
   told: Pick<StepSessionOptions, 'onEmulated' | 'onLayer'>,
 ): Promise<StepSession> {
-  const { request, engine, session, progress } = context;
+  const { request, engine, session, progress, buildId } = context;
   const { secretsInKeys } = request;
-  const { onStepFailed, keepFailed } = session;
+  const { onStepFailed, keepFailed, stepVariables } = session;
   return stepSession({
     ...told,
     secret: (id) => session.secret(id),
@@ -93,6 +93,8 @@ export async function lendToSteps(
     limits: request.limits,
     devices: request.devices.map((name) => ({ name, optional: false })),
     warn: (short) => progress({ kind: 'warning', short, detail: [] }),
+    ...(stepVariables &&
+      buildId !== undefined && { variables: (vertex) => stepVariables(vertex, buildId) }),
     ...(keepFailed && { keepFailed }),
     ...(onStepFailed && {
       onStepFailed: (step, signal) => onStepFailed(step, engine.executor(), signal),

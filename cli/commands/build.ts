@@ -4,6 +4,7 @@ import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progr
 import { redactData, redactUrl } from '../../base/redact.ts';
 import { build } from '../../builder/build.ts';
 import type { CallSpec } from '../../builder/call-spec.ts';
+import type { Session } from '../../builder/session.ts';
 import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
@@ -32,6 +33,7 @@ import {
 } from '../progress/view.ts';
 import { dockerConfigPath } from '../registry-options.ts';
 import { printError, printWarnings } from '../report.ts';
+import { wantedReports } from '../reports/wanted-reports.ts';
 import { ownStoreRoot } from '../store-root.ts';
 import { colorEnabled } from '../terminal/terminal-size.ts';
 import { wantedGitInfo } from '../wanted-git-info.ts';
@@ -57,10 +59,28 @@ export async function run(argv: readonly string[]): Promise<number> {
     (await import('../result-files.ts')).checkResultFiles(options);
   checkOutputs(options);
   const watch = flagWarnings.length === 0 ? watchFor(options) : undefined;
-  const code = await runBuild(argv, options, flagWarnings, watch);
+  const summary = new BuildSummary();
+  const code = await runBuild(argv, options, flagWarnings, summary, watch);
   // The store is left by now.
   if (code === 0 && watch?.id !== undefined) await keepFor(watch);
+  await tellOthers(options, summary.logId);
   return code;
+}
+
+/** Adds the variables by which the programs of steps find their place in the trace of the build. */
+async function tracing(session: Session): Promise<Session> {
+  if (!process.env['KILN_TRACE_STEPS']) return session;
+  const { stepVariables } = await import('../reports/step-variables.ts');
+  return { ...session, stepVariables: stepVariables(process.env) };
+}
+
+/** Tells whom the environment names of the build that has ended. Its record has the ID `id`. */
+async function tellOthers({ progress }: BuildOptions, id: string | undefined): Promise<void> {
+  const wanted = wantedReports(process.env);
+  if (!wanted || id === undefined) return;
+  const { reportBuild } = await import('../reports/report-build.ts');
+  const isQuiet = ['quiet', 'rawjson', 'none'].includes(progress);
+  await reportBuild(wanted, join(ownStoreRoot(), 'logs'), id, process.env, isQuiet);
 }
 
 /** Notes what a build relies on, if a memo of it may be kept (decision 062). */
@@ -93,9 +113,9 @@ async function runBuild(
   argv: readonly string[],
   options: BuildOptions,
   flagWarnings: readonly WarningEvent[],
+  summary: BuildSummary,
   watch: BuildWatch | undefined,
 ): Promise<number> {
-  const summary = new BuildSummary();
   await using builds = await openBuilds(options, summary, watch);
   using cancel = cancelOnSignals();
   const view = lendingView(await createView(options.progress, stderr, viewOptions()));
@@ -151,7 +171,7 @@ async function openBuilds(
   const { request } = options;
   return {
     async build(progress, signal, failure) {
-      const session = localSession(options, engine, signal, failure, watch?.onLook);
+      const session = await tracing(localSession(options, engine, signal, failure, watch?.onLook));
       const leftover = resultFiles(options);
       const extras = {
         door: 'cli' as const,
@@ -283,12 +303,20 @@ async function runCall(
     view.close('done');
     if (options.progress !== 'quiet' && options.progress !== 'rawjson')
       await printWarnings(warnings);
+    if (process.env['GITLAB_CI'] === 'true' && result.document)
+      await writeCodeQuality(result.document(), asked.shownName);
     stdout.write(result.text);
     if (result.error) await printError(result.error);
     return result.exitCode;
   } catch (error) {
     return await printFailure(error, view, options, warnings);
   }
+}
+
+/** Writes what a check found where a job of GitLab passes it on as a report. */
+async function writeCodeQuality(document: unknown, dockerfile: string | undefined): Promise<void> {
+  const { writeCodeQualityReport } = await import('../reports/code-quality.ts');
+  writeCodeQualityReport(document, dockerfile, process.env);
 }
 
 /**

@@ -44,8 +44,9 @@ const READS_NOTHING = new RegExp(
   's',
 );
 
-/** Traces are sent elsewhere after each build, and labels are asked of git. */
-const ASKS_MORE = /^(OTEL_|BUILDX_GIT_|BUILDX_METADATA_|EXPERIMENTAL_BUILDKIT_)/;
+/** Others are told of each build after it (cli/reports/), and labels are asked of git. */
+const ASKS_MORE =
+  /^(OTEL_|GITHUB_STEP_SUMMARY$|GITLAB_CI$|BUILDX_GIT_|BUILDX_METADATA_|EXPERIMENTAL_BUILDKIT_)/;
 
 function isPlainRequest(request: BuildOptions['request']): boolean {
   const { frontendOptions, frontendInputs, namedContexts, devices, sourcePolicies } = request;

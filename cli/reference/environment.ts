@@ -207,9 +207,9 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       {
         names: ['OTEL_EXPORTER_OTLP_ENDPOINT', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'],
         text:
-          'Where `kiln serve` sends the traces of builds and of clients, such as ' +
-          '`http://collector:4317`. To an endpoint for all signals over HTTP, `/v1/traces` ' +
-          'is added.',
+          'Where `kiln build` sends the trace of its build, and `kiln serve` those of builds and ' +
+          'of clients, such as `http://collector:4317`. To an endpoint for all signals over ' +
+          'HTTP, `/v1/traces` is added.',
       },
       {
         names: ['OTEL_EXPORTER_OTLP_PROTOCOL', 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL'],
@@ -222,6 +222,30 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
       {
         names: ['OTEL_TRACES_EXPORTER', 'OTEL_SDK_DISABLED'],
         text: '`none` and `true`: no traces are sent.',
+      },
+      {
+        names: ['TRACEPARENT'],
+        text: 'The trace and the span that the trace of a build belongs to (W3C Trace Context).',
+      },
+      {
+        names: ['KILN_TRACE_STEPS'],
+        text:
+          'Not empty: steps get `TRACEPARENT` and the variables that say where the collector is. ' +
+          'They are no part of the cache key. Headers are not passed on.',
+      },
+      {
+        names: ['GITHUB_STEP_SUMMARY'],
+        text: 'Set by GitHub Actions: the file to which the summary of a build is added.',
+      },
+      {
+        names: ['GITLAB_CI', 'CI_PROJECT_DIR'],
+        text:
+          'Set by GitLab: the log of the job gets sections with the steps of a build, and ' +
+          '`--check` writes `gl-code-quality-report.json` in the directory of the project.',
+      },
+      {
+        names: ['KILN_CODE_QUALITY'],
+        text: 'In a job of GitLab: the file of the report of code quality.',
       },
       {
         names: ['BUILDX_BUILDER'],

@@ -71,7 +71,10 @@ async function runExec(
   checkAllowed(op, session.allowed);
   await using mounts = await openMounts(op, inputs, { world, session, signal, fresh });
   const last = new LastOutput();
-  const spec = await processSpec(op, platform, mounts, world, session);
+  const made = await processSpec(op, platform, mounts, world, session);
+  const spec = session.variables
+    ? { ...made, env: [...made.env, ...session.variables(vertex)] }
+    : made;
   const running = world.executor.run(
     spec,
     {
