@@ -174,6 +174,30 @@ const EDITS: readonly Edit[] = [
     },
   },
   {
+    what: 'all files get second names elsewhere, which sets their times, and one is replaced',
+    isVersion: true,
+    edit(path, rig) {
+      execFileSync('cp', ['-al', path('.'), rig.path('elsewhere')]);
+      replace(rig, 'tree/d3/e/f10', 'replaced again');
+    },
+  },
+  {
+    what: 'the tree is made again with the same times and bytes, but for one file and one mode',
+    isVersion: true,
+    edit(path, rig) {
+      execFileSync('cp', ['-a', path('.'), rig.path('again')]);
+      rmSync(path('.'), { recursive: true });
+      renameSync(rig.path('again'), path('.'));
+      replace(rig, 'tree/d3/e/f10', 'replaced once more');
+      chmodSync(path('d3/e/f17'), 0o600);
+    },
+  },
+  {
+    what: 'a file is copied with its times',
+    isVersion: true,
+    edit: (path) => void execFileSync('cp', ['-a', path('d2/e/f2'), path('d2/e/twin')]),
+  },
+  {
     what: LAST_VERSION,
     isVersion: true,
     edit(path) {
@@ -208,6 +232,15 @@ const EDITS: readonly Edit[] = [
     edit(path) {
       rmSync(path('d5/e/f5'), { recursive: true });
       writeFileSync(path('d5/e/f5'), 'a file again');
+    },
+  },
+  {
+    what: 'the copy becomes a name of the file, which changes no bytes, and one is added',
+    isVersion: false,
+    edit(path) {
+      unlinkSync(path('d2/e/twin'));
+      linkSync(path('d2/e/f2'), path('d2/e/twin'));
+      writeFileSync(path('d2/e/one'), 'one');
     },
   },
   {

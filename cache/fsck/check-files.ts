@@ -31,10 +31,11 @@ export function checkFiles(
  */
 const SUM_AT: Readonly<Record<string, { readonly sum: number; readonly from: number }>> = {
   'KILNSC1\n': { sum: 12, from: 16 },
-  // The first two are of earlier versions: not damaged, only unknown to a build.
+  // The first three are of earlier versions: not damaged, only unknown to a build.
   'KILNEC1\n': { sum: 8, from: 12 },
   'KILNEC2\n': { sum: 8, from: 12 },
   'KILNEC3\n': { sum: 8, from: 12 },
+  'KILNEC4\n': { sum: 8, from: 12 },
 };
 
 /** A build treats a damaged file as empty. */

@@ -11,8 +11,9 @@ import type { EntryStep } from './steps.ts';
 /**
  * # The file in which a large copy is remembered
  *
- *     "KILNEC3\n" | crc32 of the rest u32 | count u32
- *     | dev, ino, size, mtimeMs, ctimeMs: f64[5] for each entry | flags u8 for each entry
+ *     "KILNEC4\n" | crc32 of the rest u32 | count u32
+ *     | dev, ino, size, mtimeMs, ctimeMs: f64[5] for each entry
+ *     | mark: u32[4] for each entry | flags u8 for each entry
  *     | UTF-16, each ended by NUL: a CopyHead as JSON, then `/` and a directory before the names
  *       in it
  *
@@ -55,10 +56,13 @@ const PROVABLE = 8;
 export const KNOWN = 16;
 /** The entry is as it was. Not in the file. */
 export const UNCHANGED = 32;
+/** It is, by its bytes: it was linked, or made again with the same time. Not in the file. */
+export const BY_BYTES = 64;
 
-const MAGIC = Buffer.from('KILNEC3\n');
+const MAGIC = Buffer.from('KILNEC4\n');
 const HEADER = 16;
 const COLUMNS = 5;
+const MARK = 4;
 
 /** What is said of the whole copy. */
 export interface CopyHead {
@@ -80,8 +84,13 @@ export function readCopyIndex(file: string): CopyIndex | undefined {
   const numbers = new Float64Array(COLUMNS * bytes.readUInt32LE(12));
   const end = HEADER + numbers.byteLength;
   new Uint8Array(numbers.buffer).set(bytes.subarray(HEADER, end));
-  const flags = bytes.subarray(end, end + numbers.length / COLUMNS);
-  return new CopyIndex(numbers, flags, bytes.toString('utf16le', end + flags.length));
+  const count = numbers.length / COLUMNS;
+  const marks = new Uint32Array(MARK * count);
+  const flagsAt = end + marks.byteLength;
+  new Uint8Array(marks.buffer).set(bytes.subarray(end, flagsAt));
+  const flags = bytes.subarray(flagsAt, flagsAt + count);
+  const text = bytes.toString('utf16le', flagsAt + count);
+  return new CopyIndex({ numbers, marks, flags, text });
 }
 
 /** The place of an entry in an index: its row, and where the text goes on after its name. */
@@ -95,6 +104,7 @@ interface IndexPlace {
 class CopyIndex {
   readonly head: CopyHead;
   readonly #numbers: Float64Array;
+  readonly #marks: Uint32Array;
   readonly #flags: Uint8Array;
   readonly #text: string;
   readonly #first: number;
@@ -103,25 +113,30 @@ class CopyIndex {
   /** All entries by path. Made when an entry is not where it is expected. */
   #places: Map<string, IndexPlace> | undefined;
 
-  constructor(numbers: Float64Array, flags: Uint8Array, text: string) {
+  constructor({ numbers, marks, flags, text }: Columns & { readonly text: string }) {
     const end = text.indexOf('\0');
     this.head = JSON.parse(text.slice(0, end)) as CopyHead;
     this.#numbers = numbers;
+    this.#marks = marks;
     this.#flags = flags;
     this.#text = text;
     this.#first = end + 1;
     this.#next = this.#enter({ row: 0, next: end + 1, directory: '' });
   }
 
-  has({ name, place, entry }: EntryStep): boolean {
+  has({ name, place, entry, contents }: EntryStep): boolean {
     // Between two files there may be entries of other kinds.
     while (this.#next.row < this.#flags.length && !(this.#flags[this.#next.row]! & DIRECT))
       this.#next = this.#after(this.#next);
     const row = this.#rowOf(place?.path ?? '', name);
-    return row !== undefined && (this.#flags[row]! & DIRECT) !== 0 && this.#isSame(row, entry);
+    return (
+      row !== undefined &&
+      (this.#flags[row]! & DIRECT) !== 0 &&
+      this.#same(row, entry, contents) !== 0
+    );
   }
 
-  rowsOf(target: string, entries: readonly Entry[]): EarlierRows | undefined {
+  rowsOf(target: string, entries: readonly Entry[], contents: Contents): EarlierRows | undefined {
     const flags = new Uint8Array(entries.length);
     const first = entries[0]?.index ?? 0;
     const paths: string[] = [];
@@ -134,22 +149,28 @@ class CopyIndex {
       const row = this.#rowOf(directory, name);
       if (row === undefined) continue;
       found++;
-      flags[at] = this.#flags[row]! | KNOWN | (this.#isSame(row, entry) ? UNCHANGED : 0);
+      flags[at] = this.#flags[row]! | KNOWN | this.#same(row, entry, contents);
     }
     return found === this.#flags.length ? { flags } : undefined;
   }
 
-  #isSame(row: number, entry: Entry): boolean {
+  /** The flags that say how an entry is known to be as it was. 0 if it is not. */
+  #same(row: number, entry: Entry, contents: Contents): number {
     const numbers = this.#numbers;
     const at = COLUMNS * row;
-    return (
+    if (numbers[at + 3] !== entry.mtimeMs || numbers[at + 2] !== sumOf(entry)) return 0;
+    const isProven =
       (this.#flags[row]! & PROVABLE) !== 0 &&
       numbers[at] === entry.dev &&
       numbers[at + 1] === entry.ino &&
-      numbers[at + 2] === sumOf(entry) &&
-      numbers[at + 3] === entry.mtimeMs &&
-      numbers[at + 4] === entry.ctimeMs
-    );
+      numbers[at + 4] === entry.ctimeMs;
+    return isProven ? UNCHANGED : this.#hasBytes(row, entry, contents) ? UNCHANGED | BY_BYTES : 0;
+  }
+
+  #hasBytes(row: number, entry: Entry, contents: Contents): boolean {
+    if (entry.kind !== 'file' || this.#flags[row]! & IS_DIRECTORY) return false;
+    if (!putMark(entry, contents, MARK_OF_ENTRY, 0)) return false;
+    return MARK_OF_ENTRY.every((word, index) => word === this.#marks[MARK * row + index]);
   }
 
   #rowOf(directory: string, name: string): number | undefined {
@@ -203,6 +224,24 @@ class CopyIndex {
 const SLASH = 0x2f;
 
 /**
+ * Writes the mark of a file whose bytes have been hashed: half of its digest, changed by its mode
+ * and owner. Both have to be the same for two files to have the same mark. False for other entries,
+ * whose mark is zero.
+ */
+function putMark(entry: Entry, { words }: Contents, into: Uint32Array, at: number): boolean {
+  const from = 8 * entry.index;
+  const isHashed = words[from]! | words[from + 1]! | words[from + 2]! | words[from + 3]!;
+  if (entry.kind !== 'file' || isHashed === 0) return false;
+  into[at] = words[from]! ^ entry.mode;
+  into[at + 1] = words[from + 1]! ^ entry.uid;
+  into[at + 2] = words[from + 2]! ^ entry.gid;
+  into[at + 3] = words[from + 3]!;
+  return true;
+}
+
+const MARK_OF_ENTRY = new Uint32Array(MARK);
+
+/**
  * The size of a file. For anything else it stands for all that a copy takes over and that is known
  * without opening it, because its time stamp alone proves little (racy.ts).
  */
@@ -221,8 +260,8 @@ export function writeCopyIndex(
   const rows = new IndexRows(whole ? whole.entries.length : files.length);
   if (whole) addWhole(rows, files, whole);
   else
-    for (const { entry, name, place, isRacy } of files)
-      rows.add(entry, place?.path ?? '', name, DIRECT | (isRacy ? 0 : PROVABLE));
+    for (const { entry, contents, name, place, isRacy } of files)
+      rows.add(entry, contents, place?.path ?? '', name, DIRECT | (isRacy ? 0 : PROVABLE));
   const bytes = rows.bytes({ ...head, target: whole?.target });
   const temporary = `${file}.${process.pid}.tmp`;
   mkdirSync(dirname(file), { recursive: true });
@@ -250,12 +289,20 @@ function addWhole(rows: IndexRows, files: readonly EntryStep[], whole: CopiedTre
     // Nobody has looked at the attributes of the top of a tree (hasher.ts).
     const isKnown = entry.path !== '' && (contents.flags[entry.index]! & RACY) === 0;
     const flags = (isKnown ? PROVABLE : 0) | (made[at] === true ? MADE : 0) | direct[at]!;
-    rows.add(entry, directory, name, flags | (isDirectory ? IS_DIRECTORY : 0));
+    rows.add(entry, contents, directory, name, flags | (isDirectory ? IS_DIRECTORY : 0));
   }
+}
+
+/** What is known of the entries beside their names. */
+interface Columns {
+  readonly numbers: Float64Array;
+  readonly marks: Uint32Array;
+  readonly flags: Uint8Array;
 }
 
 class IndexRows {
   readonly #numbers: Float64Array;
+  readonly #marks: Uint32Array;
   readonly #flags: Uint8Array;
   readonly #words: string[] = [''];
   #directory = '';
@@ -263,10 +310,11 @@ class IndexRows {
 
   constructor(count: number) {
     this.#numbers = new Float64Array(COLUMNS * count);
+    this.#marks = new Uint32Array(MARK * count);
     this.#flags = new Uint8Array(count);
   }
 
-  add(entry: Entry, directory: string, name: string, flags: number): void {
+  add(entry: Entry, contents: Contents, directory: string, name: string, flags: number): void {
     const at = COLUMNS * this.#count;
     const numbers = this.#numbers;
     numbers[at] = entry.dev;
@@ -274,6 +322,7 @@ class IndexRows {
     numbers[at + 2] = sumOf(entry);
     numbers[at + 3] = entry.mtimeMs;
     numbers[at + 4] = entry.ctimeMs;
+    putMark(entry, contents, this.#marks, MARK * this.#count);
     this.#flags[this.#count++] = flags;
     if (directory !== this.#directory) this.#words.push(`/${(this.#directory = directory)}`);
     this.#words.push(name);
@@ -282,13 +331,15 @@ class IndexRows {
   bytes(head: CopyHead): Buffer {
     this.#words[0] = JSON.stringify(head);
     const text = Buffer.from(`${this.#words.join('\0')}\0`, 'utf16le');
-    const { byteLength } = this.#numbers;
-    const bytes = Buffer.allocUnsafeSlow(HEADER + byteLength + this.#count + text.length);
+    const marksAt = HEADER + this.#numbers.byteLength;
+    const flagsAt = marksAt + this.#marks.byteLength;
+    const bytes = Buffer.allocUnsafeSlow(flagsAt + this.#count + text.length);
     MAGIC.copy(bytes);
     bytes.writeUInt32LE(this.#count, 12);
     bytes.set(new Uint8Array(this.#numbers.buffer), HEADER);
-    bytes.set(this.#flags, HEADER + byteLength);
-    text.copy(bytes, HEADER + byteLength + this.#count);
+    bytes.set(new Uint8Array(this.#marks.buffer), marksAt);
+    bytes.set(this.#flags, flagsAt);
+    text.copy(bytes, flagsAt + this.#count);
     bytes.writeUInt32LE(crc32(bytes.subarray(12)), 8);
     return bytes;
   }

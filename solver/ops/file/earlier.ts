@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../../base/digest.ts';
+import type { Contents } from '../../../cache/contenthash/statcache.ts';
 import type { Entry } from '../../../cache/select/entry.ts';
 import type { LayerId, Snapshot, Snapshotter } from '../../../snapshotter/snapshotter.ts';
 import type { FileActionCopy } from '../../llb/file-op.ts';
@@ -47,10 +48,10 @@ export interface EarlierCopy {
    */
   has(step: EntryStep): boolean;
   /**
-   * What is known of `entries`, which go to `target`. Undefined if an entry of the earlier copy is
-   * not among them.
+   * What is known of `entries`, which go to `target`. `contents` are their digests. Undefined if an
+   * entry of the earlier copy is not among them.
    */
-  rowsOf(target: string, entries: readonly Entry[]): EarlierRows | undefined;
+  rowsOf(target: string, entries: readonly Entry[], contents: Contents): EarlierRows | undefined;
 }
 
 /**
@@ -85,7 +86,7 @@ export function openEarlierCopies(
         target: index!.head.target,
         files,
         has: (step) => index!.has(step),
-        rowsOf: (target, entries) => index!.rowsOf(target, entries),
+        rowsOf: (...asked) => index!.rowsOf(...asked),
       };
     },
     keep(place, layer, { layers }, copied) {

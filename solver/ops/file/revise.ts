@@ -1,3 +1,4 @@
+import type { Contents } from '../../../cache/contenthash/statcache.ts';
 import type { Entry } from '../../../cache/select/entry.ts';
 import { OpenDirectory } from '../../../cache/select/opendir.ts';
 import { below } from '../../../cache/select/tree-view.ts';
@@ -5,7 +6,15 @@ import { isReserved, refuseReserved } from '../../../snapshotter/layer/reserved.
 import type { LinkedDirectory } from '../../../snapshotter/snapshotter.ts';
 import { tryMkdirat } from '../../../snapshotter/sys/calls.ts';
 import type { Root } from '../../../snapshotter/sys/rooted.ts';
-import { DIRECT, type EarlierRows, IS_DIRECTORY, KNOWN, MADE, UNCHANGED } from './copy-index.ts';
+import {
+  BY_BYTES,
+  DIRECT,
+  type EarlierRows,
+  IS_DIRECTORY,
+  KNOWN,
+  MADE,
+  UNCHANGED,
+} from './copy-index.ts';
 import { copyFiles, finishDirectory, makeNode, splitPath, type TreeCopy } from './copytree.ts';
 import type { EarlierCopy } from './earlier.ts';
 import { type EntryStep, entryStep, type TargetPlace } from './steps.ts';
@@ -36,23 +45,27 @@ const MOST_BYTES = 8 << 20;
 const PART = 4;
 
 /**
- * What has changed in `entries` since an earlier copy to the same target. Undefined if that is too
- * much, or of another kind.
+ * What has changed in `entries`, whose digests are `contents`, since an earlier copy to the same
+ * target. Undefined if that is too much, or of another kind.
  */
 export function revisionOf(
   entries: readonly Entry[],
+  contents: Contents,
   target: string,
   earlier: EarlierCopy,
 ): Revision | undefined {
-  const rows = earlier.rowsOf(target, entries);
+  const rows = earlier.rowsOf(target, entries, contents);
   if (!rows) return undefined;
   const { flags } = rows;
   const first = entries[0]!.index;
   const changed: number[] = [];
+  /** Files that may have become names of one file. */
+  const linked: number[] = [];
   const touched = new Set<number>();
   const most = Math.min(MOST, entries.length / PART);
   let bytes = 0;
   for (let at = 0; at < entries.length; at++) {
+    if (flags[at]! & BY_BYTES) linked.push(at);
     if (flags[at]! & UNCHANGED) continue;
     const entry = entries[at]!;
     const isDirectory = entry.kind === 'directory';
@@ -70,7 +83,7 @@ export function revisionOf(
     bytes += entry.kind === 'file' ? entry.size : 0;
     if (changed.length > most || bytes > MOST_BYTES) return undefined;
   }
-  if (sharesNames(entries, changed)) return undefined;
+  if (sharesNames(entries, [...changed, ...linked])) return undefined;
   return {
     changed,
     touched: [...touched].sort((a, b) => b - a),
@@ -79,7 +92,7 @@ export function revisionOf(
   };
 }
 
-/** True if a changed file may be another name of a file of the selection. */
+/** True if one of the files at `changed` may be another name of a file of the selection. */
 function sharesNames(entries: readonly Entry[], changed: readonly number[]): boolean {
   const suspects = new Set(
     changed.flatMap((at) => {

@@ -255,7 +255,7 @@ class Runner {
     const { layers } = active.parent;
     if (layers.length !== before.parent.length) return undefined;
     if (!layers.every((below, at) => below === before.parent[at])) return undefined;
-    const revision = revisionOf(source.entries, target, before);
+    const revision = revisionOf(source.entries, task.selected.contents, target, before);
     if (!revision) return undefined;
     const version = await this.#run.world.snapshotter.revise(active.parent, layer);
     if (!version) return undefined;

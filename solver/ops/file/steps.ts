@@ -51,14 +51,15 @@ export type { EntryStep };
  */
 class EntryStep implements FileStep {
   readonly entry: Entry;
-  readonly #contents: Contents;
+  /** The digests of the selection. */
+  readonly contents: Contents;
   /** The directory that the file goes to. Undefined for a source that is a file itself. */
   readonly place: TargetPlace | undefined;
   readonly #target: string;
 
   constructor(entry: Entry, contents: Contents, place: TargetPlace | undefined, target: string) {
     this.entry = entry;
-    this.#contents = contents;
+    this.contents = contents;
     this.place = place;
     this.#target = target;
   }
@@ -109,17 +110,17 @@ class EntryStep implements FileStep {
   }
 
   get hasXattrs(): boolean {
-    return (this.#contents.flags[this.entry.index]! & HAS_XATTRS) !== 0;
+    return (this.contents.flags[this.entry.index]! & HAS_XATTRS) !== 0;
   }
 
   /** True if the time stamp does not prove that the file is unchanged. */
   get isRacy(): boolean {
-    return (this.#contents.flags[this.entry.index]! & RACY) !== 0;
+    return (this.contents.flags[this.entry.index]! & RACY) !== 0;
   }
 
   get expected(): Uint8Array | undefined {
     const at = this.entry.index * 32;
-    return this.isRacy ? this.#contents.digests.slice(at, at + 32) : undefined;
+    return this.isRacy ? this.contents.digests.slice(at, at + 32) : undefined;
   }
 }
 
