@@ -49,7 +49,12 @@ export function buildImage(host: DockerHost, running: RunningBuilds): Handler {
     try {
       await streaming(response, async (stream) => {
         await using lent = await lend(host, request, signal);
-        await run(host, asked, lent.session, progressOf(query, stream), signal);
+        const progress = progressOf(query, stream);
+        try {
+          await run(host, asked, lent.session, progress, signal);
+        } finally {
+          progress.flush?.();
+        }
       });
     } finally {
       if (id !== '' && running.get(id) === cancelled) running.delete(id);

@@ -9,6 +9,8 @@ export interface BuildProgress {
   readonly event: ProgressSink;
   /** Called with the ID of the image when the build has succeeded. */
   readonly done: (id: string, names: readonly string[]) => void;
+  /** Tells what was not told yet. Called when the build is over, well or badly. */
+  readonly flush?: () => void;
 }
 
 /**
@@ -70,6 +72,7 @@ export function traceProgress(stream: JsonStream): BuildProgress {
         flush();
       });
     },
+    flush,
     done(id) {
       flush();
       stream.write({ id: 'moby.image.id', aux: { ID: id } });
