@@ -168,12 +168,12 @@ function frontendFor(
 
 function directoryOf({ find, filter, onRead }: LocalSource): LocalDirectory {
   return async (wanted) => {
-    const { path, remembered, version, received, onLook } = await find(wanted);
+    const { path, remembered, version, received, looks, onLook } = await find(wanted);
     return {
       kind: 'directory',
       root: path,
       ...(filter && { filter: withReasons(filter) }),
-      ...(remembered && { memory: path, version }),
+      ...(remembered && { memory: path, version, ...(looks && { looks }) }),
       received,
       ...(onRead && { onRead }),
       ...(onLook && { onLook }),

@@ -1,5 +1,5 @@
 import type { Digest } from '../base/digest.ts';
-import type { LookListener } from '../cache/contenthash.ts';
+import type { LookListener, Tree } from '../cache/contenthash.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
@@ -109,6 +109,8 @@ export interface LentDirectory {
   readonly remembered: boolean;
   /** A different text whenever anything in it has changed. Absent when that is not known. */
   readonly version?: string | undefined;
+  /** What was found in it before, and has not changed since: see `Tree.looks`. */
+  readonly looks?: Tree['looks'];
   /** Is told of each path of it that the build looks up: see `Tree.onLook`. */
   readonly onLook?: LookListener | undefined;
 }

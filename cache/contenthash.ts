@@ -1,5 +1,6 @@
 import type { Digest } from '../base/digest.ts';
 import type { Meta } from './select/entry.ts';
+import type { KnownLooks } from './select/known-looks.ts';
 import type { SelectedSource } from './select/selected-source.ts';
 
 /**
@@ -37,6 +38,8 @@ export interface Tree {
    * has changed. Digests are remembered by it, and the tree is not walked for them.
    */
   readonly version?: string;
+  /** For a tree with a `version`: what was found there before, and has not changed since. */
+  readonly looks?: KnownLooks;
   /** Hides paths from the build (`.dockerignore`). Paths are relative and `/`-separated. */
   readonly filter?: TreeFilter;
   /** True for a local directory: all files count as owned by 0:0, whoever owns them on the host. */

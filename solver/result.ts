@@ -29,6 +29,8 @@ export interface DirectoryResult {
   readonly memory?: string;
   /** See `Tree.version`. */
   readonly version?: string | undefined;
+  /** See `Tree.looks`. */
+  readonly looks?: Tree['looks'];
   /** Called with the files of each selection that a step reads. */
   readonly onRead?: Tree['onRead'];
   /** See `Tree.onHashing`. */

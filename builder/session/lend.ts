@@ -65,8 +65,8 @@ export async function lendToSteps(
       if (local) return await local(wanted);
       if (wanted.exceptMetadata && session.id === undefined) throw notTold(name);
       // A graph that no frontend made names directories of the caller as they are.
-      const { path, remembered, version, received } = await session.directory(name, wanted);
-      const memory = remembered && { memory: path, version };
+      const { path, remembered, version, received, looks } = await session.directory(name, wanted);
+      const memory = remembered && { memory: path, version, ...(looks && { looks }) };
       return { kind: 'directory', root: path, received, ...memory };
     },
     ...(session.id !== undefined && {

@@ -5,6 +5,7 @@ import { sortedNamesAt, TreePaths } from '../../snapshotter/sys/treepaths.ts';
 import type { LookListener, Tree, TreeFilter } from '../contenthash.ts';
 import { stillThere, unreadable } from './changed.ts';
 import { isDirectory, type Meta } from './entry.ts';
+import type { KnownLooks } from './known-looks.ts';
 
 /**
  * A tree as the build sees it: excluded paths do not exist. Paths are relative to the top and
@@ -25,8 +26,12 @@ export interface TreeView extends Disposable {
 }
 
 export function viewTree(tree: Tree): TreeView {
-  const { root, filter, onLook } = tree;
-  const scanner = onLook ? new WatchedScanner(root, onLook) : new Scanner(root);
+  const { root, filter, onLook, looks } = tree;
+  const scanner = onLook
+    ? new WatchedScanner(root, onLook)
+    : looks
+      ? new KnowingScanner(root, looks)
+      : new Scanner(root);
   return {
     lstat(path) {
       const meta = scanner.lstat(path);
@@ -112,6 +117,32 @@ class Scanner {
 
   readlink(path: string): string {
     return stillThere(path, () => decodeName(readlinkSync(this.#paths.at(path), 'buffer')));
+  }
+}
+
+/** Looks only at what is not known. */
+class KnowingScanner extends Scanner {
+  readonly #looks: KnownLooks;
+
+  constructor(root: string, looks: KnownLooks) {
+    super(root);
+    this.#looks = looks;
+  }
+
+  override lstat(path: string): Meta | undefined {
+    const known = this.#looks.meta(path);
+    if (known) return known;
+    const found = super.lstat(path);
+    if (found) this.#looks.keepMeta(path, found);
+    return found;
+  }
+
+  override names(directory: string): readonly string[] {
+    const known = this.#looks.names(directory);
+    if (known) return known;
+    const names = super.names(directory);
+    this.#looks.keepNames(directory, names);
+    return names;
   }
 }
 

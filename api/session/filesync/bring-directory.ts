@@ -3,6 +3,7 @@ import type { LentDirectory } from '../../../builder/session.ts';
 import type { Store } from '../../../snapshotter/store/root.ts';
 import type { WantedFiles } from '../../../solver/step-session.ts';
 import type { ClientSession } from '../client-session.ts';
+import { forgetLooks, looksAt } from './copy-looks.ts';
 import { receiveDirectory } from './diff-copy.ts';
 import { borrowCopy } from './directory-copies.ts';
 import { DirectoryCopy } from './directory-copy.ts';
@@ -52,14 +53,18 @@ export async function bringDirectory(
     }
     const list = copy.finish();
     if (list && borrowed.remembered) writeKnownFiles(borrowed.known, list);
+    const version = (list ?? before ?? NO_FILES).version;
+    const changes = { from: before?.version ?? '', to: version, paths: copy.changed };
     return {
       path: borrowed.root,
       remembered: borrowed.remembered,
       received: copy.received,
-      version: (list ?? before ?? NO_FILES).version,
+      version,
+      ...(borrowed.remembered && { looks: looksAt(store, borrowed.root, changes) }),
       [Symbol.dispose]: () => borrowed[Symbol.dispose](),
     };
   } catch (error) {
+    forgetLooks(store, borrowed.root);
     borrowed[Symbol.dispose]();
     throw error;
   }

@@ -43,6 +43,8 @@ export class DirectoryCopy implements FileReceiver {
   #isChanged = false;
   /** Directories in which names were made or removed: their times have changed with that. */
   readonly #touched = new Set<string>();
+  /** Paths at which something has changed. */
+  readonly #changed = new Set<string>();
   /** What was a file of the copy and is none now. */
   readonly #gone: string[] = [];
   /** Directories that are gone, or are something else now: what was in them is gone with them. */
@@ -171,8 +173,18 @@ export class DirectoryCopy implements FileReceiver {
     return join(this.#root, path);
   }
 
-  /** To be called before each change of the copy. */
-  #change(): void {
+  /**
+   * The paths at which the copy has changed, '' for its top, when all has come. Undefined when it
+   * may have changed at others: in directories that are gone, or at other names of a file.
+   */
+  get changed(): ReadonlySet<string> | undefined {
+    const { size } = this.#unmade;
+    return size > 0 || this.#names.length > 0 || this.#now.hadNames ? undefined : this.#changed;
+  }
+
+  /** To be called before each change of the copy at a path. */
+  #change(path: string): void {
+    this.#changed.add(path);
     if (this.#isChanged) return;
     this.#isChanged = true;
     this.#onChange();
@@ -180,8 +192,10 @@ export class DirectoryCopy implements FileReceiver {
 
   /** To be called before a name is made or removed. Answers its place. */
   #changeName(path: string): string {
-    this.#change();
-    this.#touched.add(dirname(path));
+    this.#change(path);
+    const above = dirname(path);
+    this.#touched.add(above);
+    this.#changed.add(above === '.' ? '' : above);
     return this.#place(path);
   }
 
@@ -205,7 +219,7 @@ export class DirectoryCopy implements FileReceiver {
   #directory(stat: FileStat, before: FileStat | undefined): void {
     if (before && isDirectoryStat(before)) {
       if (before.mode === stat.mode) return;
-      this.#change();
+      this.#change(stat.path);
       chmodSync(this.#place(stat.path), permissionsOf(stat.mode));
       return;
     }
@@ -219,7 +233,7 @@ export class DirectoryCopy implements FileReceiver {
     if (isAsBefore && this.#touched.size === 0) return;
     const stat = this.#now.stat(id);
     if (isAsBefore && !this.#touched.has(stat.path)) return;
-    this.#change();
+    this.#change(stat.path);
     utimensat(AT.FDCWD, this.#place(stat.path), modTimeOf(stat), modTimeOf(stat));
   }
 
@@ -300,7 +314,7 @@ export class DirectoryCopy implements FileReceiver {
     const place = this.#place(stat.path);
     if (!readFileSync(place).equals(Buffer.concat(pieces))) return false;
     if (before.mode === stat.mode && before.modTime === stat.modTime) return true;
-    this.#change();
+    this.#change(stat.path);
     if (before.mode !== stat.mode) chmodSync(place, permissionsOf(stat.mode));
     utimensat(AT.FDCWD, place, modTimeOf(stat), modTimeOf(stat));
     return true;

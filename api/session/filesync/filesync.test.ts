@@ -17,6 +17,10 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { randomOf } from '../../../base/testing/random.ts';
 import { WHOLE } from '../../../builder/session.ts';
+import type { Tree } from '../../../cache/contenthash.ts';
+import { isDirectory } from '../../../cache/select/entry.ts';
+import type { KnownLooks } from '../../../cache/select/known-looks.ts';
+import { below, viewTree } from '../../../cache/select/tree-view.ts';
 import { bringDirectory } from './bring-directory.ts';
 import { GO_MODE, isDirectoryStat } from './go-mode.ts';
 import {
@@ -213,6 +217,54 @@ test('a copy follows random changes of a tree', async () => {
     assert.equal(treeAt(path), treeAt(fresh.path), `round ${round}`);
   }
 });
+
+test('what is known of a copy is what is there, whatever has changed', async () => {
+  const { pick, int } = randomOf(11);
+  const names = ['a', 'b', 'c', 'd'];
+  const places = ['', 'p/', 'q/', 'q/r/'];
+  const base = ['p', 'q', 'q/r'].map(directory);
+  let tree = new Map<string, TestFile>([...base, ...many('m')].map((file) => [file.path, file]));
+  let kept = 0;
+  let before: KnownLooks | undefined;
+  for (let round = 0; round < 60; round++) {
+    for (let change = int(3); change >= 0; change--) {
+      const path = `${pick(places)}${pick(names)}`;
+      const modTime = NATURAL + BigInt(round + 1);
+      const file = pick<() => TestFile | undefined>([
+        () => undefined,
+        () => ({ path, text: String(int(1000)), modTime }),
+        () => ({ path, text: 'same', mode: pick([0o644, 0o600]) }),
+        () => ({ ...directory(path), mode: GO_MODE.directory | pick([0o755, 0o700]), modTime }),
+        () => symlink(path, pick(names)),
+        () => (int(8) === 0 ? { path, linkname: 'm0000', text: 'm0000' } : undefined),
+      ])();
+      tree = new Map([...tree].filter(([at]) => at !== path));
+      if (file) tree.set(path, file);
+    }
+    const files = [...tree.values()].sort((one, other) => comparePaths(one.path, other.path));
+    using found = await bringDirectory(testClient(files).session, 'context', WHOLE, store, signal);
+    const { path: root, looks } = found;
+    assert.ok(looks);
+    if (looks === before) kept++;
+    before = looks;
+    assert.equal(lookedAt({ root, looks }), lookedAt({ root }), `round ${round}`);
+  }
+  assert.ok(kept > 10, `kept ${kept} times`);
+});
+
+/** What a walk finds in a tree. */
+function lookedAt(tree: Tree): readonly unknown[] {
+  using view = viewTree(tree);
+  const found: unknown[] = [];
+  const look = (path: string) => {
+    const meta = view.lstat(path)!;
+    const { dev, ino, size, mtimeMs, ctimeMs, mode, nlink, uid, gid, rdev } = meta;
+    found.push([path, dev, ino, size, mtimeMs, ctimeMs, mode, nlink, uid, gid, rdev]);
+    if (isDirectory(meta)) for (const name of view.names(path)) look(below(path, name));
+  };
+  look('');
+  return found;
+}
 
 test('other content gives the copy another version, also with equal size and time', async () => {
   const versions = new Set<string>();

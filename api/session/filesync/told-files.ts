@@ -38,6 +38,11 @@ export class ToldFiles {
     this.#before = before;
   }
 
+  /** True when one of the files of before was another name of a file. */
+  get hadNames(): boolean {
+    return this.#before.states.includes(FILE_STATE.name);
+  }
+
   get count(): number {
     return this.#states.length;
   }

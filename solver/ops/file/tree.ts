@@ -15,6 +15,7 @@ export function treeOf(input: DirectoryResult): Tree {
     ...(input.received === undefined ? {} : { isPartial: true }),
     ...(input.memory === undefined ? {} : { memory: input.memory }),
     ...(input.version === undefined ? {} : { version: input.version }),
+    ...(input.looks === undefined ? {} : { looks: input.looks }),
     ...(input.onRead === undefined ? {} : { onRead: input.onRead }),
     ...(input.onHashing === undefined ? {} : { onHashing: input.onHashing }),
     ...(input.onLook === undefined ? {} : { onLook: input.onLook }),
