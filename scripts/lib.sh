@@ -43,11 +43,13 @@ setup_debian() {
 
 # Builds the bundle when a source is newer than it.
 setup_bundle() {
-  sources='api base images frontend solver cache snapshotter executor exporter registry builder cli'
+  # The folders of the sources have the names that scripts/directions/sources.ts lists.
+  sources=$(sed -n "s/^  \([a-z]*\): { imports: .*/\1/p" scripts/directions/sources.ts)
   sources="$sources scripts/bundle.ts scripts/lazy.ts scripts/namespaces.ts scripts/split.ts"
   if [ -f dist/kiln.cjs ]; then
     # shellcheck disable=SC2086
-    newer=$(find $sources package.json -newer dist/kiln.cjs -type f -name '*.[tj]s*' -print -quit)
+    newer=$(find $sources package.json -newer dist/kiln.cjs -type f \( -name '*.[tj]s*' -o \
+      -name '*.css' \) -print -quit)
     [ -n "$newer" ] || return 0
   fi
   say 'building the bundle (dist/)'
