@@ -34,7 +34,7 @@ export const COMMANDS = {
   image: {
     summary: "Remove images without a name; also accepts docker's image subcommands",
     load: () => import('./commands/image.ts'),
-    subcommands: ['prune'],
+    subcommands: ['prune', 'history'],
   },
   tag: { summary: 'Give an image another name', load: () => import('./commands/tag.ts') },
   rmi: {
@@ -45,7 +45,10 @@ export const COMMANDS = {
     summary: 'Print the config and descriptors of an image as JSON',
     load: () => import('./commands/inspect.ts'),
   },
-  history: { summary: 'Show the history of an image', load: () => import('./commands/history.ts') },
+  history: {
+    summary: 'Show builds: ls, inspect, logs, rm; or the history of an image',
+    load: () => import('./commands/history.ts'),
+  },
   save: { summary: 'Save images to an archive', load: () => import('./commands/save.ts') },
   load: { summary: 'Load images from an archive', load: () => import('./commands/load.ts') },
   pull: { summary: 'Download an image from a registry', load: () => import('./commands/pull.ts') },

@@ -16,7 +16,7 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     bake:
       'Kiln has no bake: run kiln build for each target (docker buildx bake --print lists ' +
       'their options)',
-    history: "'kiln logs --list' lists the builds, 'kiln logs ID' shows one",
+    history: ['history'],
     // Both are in commands/buildx.ts.
     ls: ['buildx', 'ls'],
     inspect: ['buildx', 'inspect'],
@@ -31,7 +31,8 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
   builder: { build: ['build'], prune: ['prune'], du: ['du'], inspect: ['buildx', 'inspect'] },
   image: {
     build: ['build'],
-    history: ['history'],
+    // Implemented in commands/image.ts.
+    history: ['image', 'history'],
     inspect: ['inspect'],
     load: ['load'],
     ls: ['images'],

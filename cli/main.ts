@@ -123,6 +123,7 @@ const HAS_SUBCOMMANDS: ReadonlySet<string> = new Set([
   'buildx',
   'cache',
   'debug',
+  'history',
   'image',
   'imagetools',
   'system',

@@ -3,7 +3,8 @@
 _kiln_words() {
   case $1 in
     '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs serve doctor completion debug help version' ;;
-    'image') echo 'prune' ;;
+    'image') echo 'prune history' ;;
+    'history') echo 'ls inspect logs rm' ;;
     'imagetools') echo 'inspect create' ;;
     'cache') echo 'ls inspect rm export import' ;;
     'debug') echo 'dump-llb' ;;
@@ -16,10 +17,14 @@ _kiln_flags() {
     'run') echo '--root --env --workdir --user --entrypoint --network --platform --interactive --tty --rm --help' ;;
     'images') echo '--root --all --digests --quiet --filter --format --no-trunc --help' ;;
     'image prune') echo '--root --all --force --filter --help' ;;
+    'image history') echo '--root --format --human --quiet --no-trunc --help' ;;
     'tag') echo '--root --help' ;;
     'rmi') echo '--root --force --help' ;;
     'inspect') echo '--root --format --type --help' ;;
-    'history') echo '--root --format --human --quiet --no-trunc --help' ;;
+    'history ls') echo '--root --filter --format --local --no-trunc --quiet --help' ;;
+    'history inspect') echo '--root --format --type --platform --help' ;;
+    'history logs') echo '--root --progress --help' ;;
+    'history rm') echo '--root --all --help' ;;
     'save') echo '--root --output --help' ;;
     'load') echo '--root --input --quiet --help' ;;
     'pull') echo '--root --platform --quiet --help' ;;
@@ -53,10 +58,14 @@ _kiln_valued() {
     'run') echo '--root --env -e --workdir -w --user -u --entrypoint --network --platform' ;;
     'images') echo '--root --filter -f --format' ;;
     'image prune') echo '--root --filter' ;;
+    'image history') echo '--root --format' ;;
     'tag') echo '--root' ;;
     'rmi') echo '--root' ;;
     'inspect') echo '--root --format -f --type' ;;
-    'history') echo '--root --format' ;;
+    'history ls') echo '--root --filter --format' ;;
+    'history inspect') echo '--root --format --type --platform' ;;
+    'history logs') echo '--root --progress' ;;
+    'history rm') echo '--root' ;;
     'save') echo '--root --output -o' ;;
     'load') echo '--root --input -i' ;;
     'pull') echo '--root --platform' ;;
@@ -100,6 +109,7 @@ _kiln_values() {
     'build --sbom') echo 'true false' ;;
     'run --network') echo 'default none host' ;;
     'inspect --type') echo 'image' ;;
+    'history logs --progress') echo 'auto tty plain quiet none rawjson' ;;
     'imagetools create --prefer-index') echo 'true false 1 0 t f' ;;
     'imagetools create --progress') echo 'auto tty plain quiet none rawjson' ;;
     'du --format') echo 'json' ;;

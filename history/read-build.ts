@@ -1,9 +1,11 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { type Digest, isDigest } from '../base/digest.ts';
 import { errnoOf, KilnError } from '../base/errors.ts';
 import { osError, reading } from '../base/oserror.ts';
-import { isRunning } from '../builder/history/build-log.ts';
+import type { ProgressEvent } from '../base/progress.ts';
+import { EventReader, isRunning } from '../builder/history/build-log.ts';
 import type { BuildView, LogLine } from './build-view.ts';
 import { readLines } from './record-lines.ts';
 import { LineCutter, type LogPiece } from './step-log.ts';
@@ -39,6 +41,11 @@ export class OpenRecord implements Disposable {
     this.#state = new ViewState(id);
     this.#fd = openRecord(directory, id);
     this.refresh();
+  }
+
+  /** The last line of the record. Empty while the build runs. */
+  get end(): Readonly<Record<string, unknown>> {
+    return this.#state.end;
   }
 
   /** Reads what was added. Returns true when there was something. */
@@ -140,6 +147,49 @@ export class OpenRecord implements Disposable {
     closeSync(this.#fd);
   }
 }
+
+/**
+ * Calls `tell` with each event of a record, in order, and those of a build that runs as they come.
+ * The promise settles when the build has ended, or `signal` is aborted. Lines that are damaged are
+ * left out. Throws as `OpenRecord` does.
+ */
+export async function followEvents(
+  directory: string,
+  id: string,
+  tell: (event: ProgressEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const fd = openRecord(directory, id);
+  try {
+    const reader = new EventReader();
+    let header: Readonly<Record<string, unknown>> = {};
+    let isOver = false;
+    for (let read = 0; ; ) {
+      // Asked first: what is written after this is read the next time.
+      const runs = isRunning(directory, id, header);
+      read = readLines(fd, read, (line, offset) => {
+        try {
+          const document = documentOf(line);
+          if (offset === 0) header = document;
+          if ('ended' in document) isOver = true;
+          const event = reader.event(document);
+          if (event) tell(event);
+        } catch {
+          // A view of the build says that its record is damaged.
+        }
+        return true;
+      });
+      if (isOver || signal.aborted || (read > 0 && !runs && !isRunning(directory, id, header)))
+        return;
+      await setTimeout(FOLLOW_MS, undefined, { signal }).catch(() => {});
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** How often the record of a build that runs is looked at. */
+const FOLLOW_MS = 100;
 
 function openRecord(directory: string, id: string): number {
   const path = join(directory, `${id}.jsonl`);

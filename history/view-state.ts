@@ -54,6 +54,10 @@ export class ViewState {
     return this.#end !== undefined;
   }
 
+  get end(): Document {
+    return this.#end ?? {};
+  }
+
   get header(): Document {
     return this.#header ?? {};
   }

@@ -282,25 +282,33 @@ export function readLog(
       // The last line of a killed build may be incomplete.
     }
   }
-  let lastText = '';
-  const events = documents
-    .filter((document) => 'kind' in document)
-    .map((document): unknown => {
-      if (document['kind'] === 'log')
-        return { ...document, data: Buffer.from(String(document['data']), 'base64') };
-      const source =
-        document['kind'] === 'warning'
-          ? (document['source'] as Record<string, unknown> | undefined)
-          : undefined;
-      if (!source) return document;
-      const { [SAME_TEXT]: same, ...place } = source;
-      if (same === true) return { ...document, source: { ...place, text: lastText } };
-      lastText = String(source['text']);
-      return document;
-    }) as ProgressEvent[];
+  const reader = new EventReader();
+  const events = documents.flatMap((document) => reader.event(document) ?? []);
   return {
     header: documents[0] ?? {},
     events,
     ended: documents.find((document) => 'ended' in document),
   };
+}
+
+/** Makes events of the lines of a log, which have to come in their order. */
+export class EventReader {
+  #lastText = '';
+
+  /** Undefined for a line that is no event. */
+  event(document: Readonly<Record<string, unknown>>): ProgressEvent | undefined {
+    const { kind } = document;
+    if (kind === undefined) return undefined;
+    if (kind === 'log') {
+      const { lines: _, tail: _tail, ...event } = document;
+      const data = Buffer.from(String(document['data']), 'base64');
+      return { ...event, data } as unknown as ProgressEvent;
+    }
+    const source = document['source'] as Record<string, unknown> | undefined;
+    if (kind !== 'warning' || !source) return document as unknown as ProgressEvent;
+    const { [SAME_TEXT]: same, ...place } = source;
+    if (same !== true) this.#lastText = String(source['text']);
+    const whole = { ...place, text: this.#lastText };
+    return { ...document, source: whole } as unknown as ProgressEvent;
+  }
 }
