@@ -193,6 +193,7 @@ export type KilnErrorCode =
   // docker
   | 'KILN_NO_ENGINE'
   | 'KILN_REQUEST_REFUSED'
+  | 'KILN_REQUEST_TOO_LARGE'
   // cli
   | 'KILN_ANNOTATION_INVALID'
   | 'KILN_CONTEXT_UNSUPPORTED'

@@ -76,9 +76,9 @@ export function manifestJson(manifest: Manifest): string {
     schemaVersion,
     mediaType,
     ...(artifactType && { artifactType }),
-    config: ordered(config),
-    layers: layers.length > 0 ? layers.map(ordered) : null,
-    ...(subject && { subject: ordered(subject) }),
+    config: descriptorDocument(config),
+    layers: layers.length > 0 ? layers.map(descriptorDocument) : null,
+    ...(subject && { subject: descriptorDocument(subject) }),
     ...optionalMap('annotations', annotations),
   });
 }
@@ -97,13 +97,13 @@ function orderedIndex(index: Index): object {
   return {
     schemaVersion,
     mediaType,
-    manifests: manifests.map(ordered),
+    manifests: manifests.map(descriptorDocument),
     ...optionalMap('annotations', annotations),
   };
 }
 
 /** A descriptor in the field order of image-spec's Go struct. */
-function ordered(descriptor: Descriptor): object {
+export function descriptorDocument(descriptor: Descriptor): object {
   const { mediaType, digest, size, annotations, data, platform, artifactType } = descriptor;
   return {
     mediaType,
@@ -111,12 +111,13 @@ function ordered(descriptor: Descriptor): object {
     size,
     ...optionalMap('annotations', annotations),
     ...(data ? { data } : {}),
-    ...(platform ? { platform: orderedPlatform(platform) } : {}),
+    ...(platform ? { platform: platformDocument(platform) } : {}),
     ...(artifactType ? { artifactType } : {}),
   };
 }
 
-function orderedPlatform(platform: Platform): object {
+/** A platform as documents have it. */
+export function platformDocument(platform: Platform): object {
   const { architecture, os, osVersion, osFeatures, variant } = platform;
   return {
     architecture,

@@ -5,6 +5,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ManifestSummary } from '../docker/images/manifest-summaries.ts';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { type Answer, DockerRig } from './docker-rig.ts';
 
@@ -86,12 +87,25 @@ test('an image for two platforms is shown, saved and pushed for one of them', as
   const { rig: place } = rig.serve;
   place.write('c', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /x\n' });
   place.write('c', { amd64: 'for amd64', arm64: 'for arm64' });
-  await rig.docker('build --platform linux/amd64,linux/arm64 -t two c');
+  await rig.docker('build --provenance=false --platform linux/amd64,linux/arm64 -t two c');
   const architecture = async (...more: string[]) =>
     (await rig.docker('image inspect --format {{.Architecture}} two', {}, more)).stdout.trim();
   assert.is(await architecture(), 'amd64');
   assert.is(await architecture('--platform', 'linux/arm64'), 'arm64');
   await rig.docker('history --platform linux/arm64 two');
+  const tree = (await rig.docker('images --tree')).stdout;
+  assert.match(tree, /two:latest[\s\S]*linux\/amd64[\s\S]*linux\/arm64/);
+  const [listed] = JSON.parse((await rig.ask('GET', '/images/json?manifests=1')).text);
+  const inspected = JSON.parse((await rig.ask('GET', '/images/two/json?manifests=1')).text);
+  for (const { Id, Descriptor, Manifests } of [listed, inspected]) {
+    assert.is(Descriptor.digest, Id);
+    assert.equal(
+      Manifests.map((one: ManifestSummary) => [one.Kind, one.Available, one.ImageData?.Platform]),
+      ['amd64', 'arm64'].map((arch) => ['image', true, { architecture: arch, os: 'linux' }]),
+    );
+  }
+  const plain = JSON.parse((await rig.ask('GET', '/images/json')).text);
+  assert.is(plain[0].Manifests, undefined);
   await rig.docker('save --platform linux/arm64 -o one.tar two');
   await rig.docker('rmi two');
   await rig.docker('load -i one.tar');
@@ -173,6 +187,10 @@ test('docker import, events, compose, and what is not building', async () => {
   assert.match(events.stdout, /^\S+ image import sha256:[0-9a-f]{64} \(name=team\/imported:1\)$/m);
   const refused = await rig.docker('run --rm busybox true', { expect: 125 });
   assert.match(refused.stderr, /Kiln builds images .*\[KILN_NO_ENGINE\]/);
+  const search = await rig.docker('search busybox', { expect: 1 });
+  assert.match(search.stderr, /Kiln does not search registries.*\[KILN_NO_ENGINE\]/);
+  const commit = await rig.docker('commit some team/made', { expect: 1 });
+  assert.match(commit.stderr, /committed from a container.*\[KILN_NO_ENGINE\]/);
 });
 
 const COMPOSE = `

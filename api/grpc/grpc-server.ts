@@ -1,5 +1,4 @@
 import { createSecureServer, createServer, type ServerHttp2Session } from 'node:http2';
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { containErrors, grpcHandler } from './grpc-handler.ts';
@@ -7,12 +6,11 @@ import { MAX_HEADERS } from './grpc-status.ts';
 import type { InnerMethods } from './inner-server.ts';
 import { isNetworkAddress, type ListenAddress } from './listen-address.ts';
 import { type ConnectionOptions, listenOn } from './listening.ts';
+import { watchSockets } from './open-sockets.ts';
 
 /** What a client may send before it is read, on a connection and on each stream, in bytes. */
 const CONNECTION_WINDOW = 16 << 20;
 const STREAM_WINDOW = 4 << 20;
-/** How long the last answers may take when the server ends, in milliseconds. */
-const CLOSING_MS = 500;
 
 /**
  * A gRPC server over HTTP/2. Without TLS, clients know that it speaks HTTP/2 (prior knowledge).
@@ -49,24 +47,15 @@ export async function serveGrpc(
   server.prependListener('secureConnection', (socket: TLSSocket) => {
     socket.alpnProtocol ||= 'h2';
   });
-  // Includes connections whose handshake has not ended: those belong to no session yet.
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
+  const sockets = watchSockets(server);
   containErrors(server);
   await listenOn(server, address, group, '--addr');
   return {
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // Calls that are being answered get some time. The streams of sessions would never end.
-      for (const session of open) session.close();
-      const late = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, CLOSING_MS);
-      await closed;
-      clearTimeout(late);
+      await sockets.end(() => {
+        for (const session of open) session.close();
+      });
     },
   };
 }

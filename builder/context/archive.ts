@@ -1,5 +1,6 @@
 import { KilnError } from '../../base/errors.ts';
-import { openRoot } from '../../snapshotter/sys/rooted.ts';
+import type { TarEntry } from '../../snapshotter/layer/tar.ts';
+import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
 import { packingOf } from '../../solver/ops/file/decompress.ts';
 import { unpackTo } from '../../solver/ops/file/unpack.ts';
 import { ArchiveWriter } from '../../solver/ops/file/untar.ts';
@@ -22,19 +23,43 @@ export async function unpackArchive(
 
 /**
  * Unpacks an archive that comes in pieces, like `unpackArchive`, and answers how many entries it
- * has. `name` is where it comes from, for errors.
+ * has. `name` is where it comes from, for errors. `took` is told how much space each entry and each
+ * piece of a file takes, in bytes, before it is written. What it throws ends the unpacking.
  */
 export async function unpackStream(
   archive: AsyncIterable<Buffer>,
   into: string,
   name: string,
   signal: AbortSignal,
+  took?: (bytes: number) => void,
 ): Promise<number> {
   using root = openRoot(into);
-  using writer = new ArchiveWriter(root, undefined);
+  using writer = took ? new CountedWriter(root, took) : new ArchiveWriter(root, undefined);
   const [start, whole] = await withStart(archive);
   await unpackTo(writer, whole, packingOf(start), name, signal);
   return writer.count;
+}
+
+/** The least space of an entry on a disk: its inode and its name. */
+const ENTRY_BYTES = 512;
+
+class CountedWriter extends ArchiveWriter {
+  readonly #took: (bytes: number) => void;
+
+  constructor(root: Root, took: (bytes: number) => void) {
+    super(root, undefined);
+    this.#took = took;
+  }
+
+  override entry(entry: TarEntry): void {
+    this.#took(ENTRY_BYTES);
+    super.entry(entry);
+  }
+
+  override data(bytes: Buffer): void {
+    this.#took(bytes.byteLength);
+    super.data(bytes);
+  }
 }
 
 /** So many bytes say how an archive is compressed. */

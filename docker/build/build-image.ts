@@ -90,32 +90,32 @@ async function run(
   events.add({ action: 'build', id, name: names[0] ?? id });
 }
 
-/** What the request lends to the build. Disposing it removes what was unpacked. */
+/**
+ * What the request lends to the build: its archive, its logins, and what the session of its client
+ * has. Disposing it removes what was unpacked.
+ */
 async function lend(
   { engine, control }: DockerHost,
   { query, headers, body }: DockerRequest,
   signal: AbortSignal,
 ): Promise<AsyncDisposable & { readonly session: Session }> {
-  const credentials = configHeader(headers['x-registry-config']);
+  await using scope = new AsyncDisposableStack();
   const id = query.get('session') ?? '';
-  if (id !== '') {
-    const client = await sessionOf(control.sessions, id, signal);
-    const session = remoteSession(client, control.sessions, new Map(), engine.store, signal);
-    if (query.get('remote') === CLIENT_SESSION)
-      return { session, [Symbol.asyncDispose]: async () => session[Symbol.dispose]() };
-    session[Symbol.dispose]();
-  }
+  const client = id === '' ? undefined : await sessionOf(control.sessions, id, signal);
+  const lent =
+    client && scope.use(remoteSession(client, control.sessions, new Map(), engine.store, signal));
+  const remote = query.get('remote') ?? '';
+  const disposing = (session: Session) => {
+    const held = scope.move();
+    return { session, [Symbol.asyncDispose]: () => held.disposeAsync() };
+  };
+  if (lent && remote === CLIENT_SESSION) return disposing(lent);
   const path = engine.store.scratchPath('docker-context');
-  const remove = () => rm(path, { recursive: true, force: true, maxRetries: 5 });
-  try {
-    const isRemote = (query.get('remote') ?? '') !== '';
-    if (!isRemote) await unpackContext(body, path, signal);
-    const session = lentDirectory(path, isRemote ? [] : ['context', 'dockerfile'], credentials);
-    return { session, [Symbol.asyncDispose]: remove };
-  } catch (error) {
-    await remove();
-    throw error;
-  }
+  scope.defer(() => rm(path, { recursive: true, force: true, maxRetries: 5 }));
+  if (remote === '') await unpackContext(body, path, signal);
+  const names = remote === '' ? ['context', 'dockerfile'] : [];
+  const credentials = configHeader(headers['x-registry-config']);
+  return disposing(lentDirectory(path, names, credentials, lent));
 }
 
 function progressOf(query: URLSearchParams, stream: JsonStream): BuildProgress {

@@ -77,7 +77,10 @@ test('what never ends, is no archive, or is cut off is refused', async () => {
     const more = archive({ a: 'x'.repeat(400) }).subarray(0, 1024);
     for (;;) yield more;
   };
-  assert.is(await unpacked(endless(), undefined, 1 << 20), 'KILN_CONTEXT_INVALID');
+  assert.is(await unpacked(endless(), undefined, 1 << 20), 'KILN_REQUEST_TOO_LARGE');
+  const entry = archive({ a: 'x'.repeat(400) }).subarray(0, 1024);
+  const bomb = gzipSync(Buffer.concat(Array.from({ length: 3000 }, () => entry)));
+  assert.is(await unpacked([bomb], undefined, 1 << 20), 'KILN_REQUEST_TOO_LARGE');
   assert.is(await unpacked([]), 'KILN_CONTEXT_INVALID');
   assert.match((await unpacked([Buffer.from('FROM scratch\n')])) ?? '', /^KILN_/);
   const cut = archive({ a: 'x'.repeat(5000) }).subarray(0, 3000);

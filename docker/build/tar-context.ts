@@ -1,47 +1,34 @@
-import { mkdirSync, statfsSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { KilnError } from '../../base/errors.ts';
 import { unpackStream } from '../../builder/context/archive.ts';
-
-/** So much of the disk stays free, whatever a client sends. */
-const RESERVED = 1 << 30;
+import { FreeSpace } from '../http/free-space.ts';
 
 /**
  * Unpacks the archive that a client sends into the new directory `into`, while it comes. The bytes
- * that come are limited: to `limit`, or to the space that is free. Throws KILN_CONTEXT_INVALID and
- * KILN_ARCHIVE_*.
+ * that come, and those that they unpack to, are limited: to `most`, or to the space that is free.
+ * Throws KILN_CONTEXT_INVALID, KILN_REQUEST_TOO_LARGE and KILN_ARCHIVE_*.
  */
 export async function unpackContext(
   body: Readable,
   into: string,
   signal: AbortSignal,
-  limit = spaceFor(dirname(into)),
+  most?: number,
 ): Promise<void> {
   mkdirSync(into, { mode: 0o700 });
-  if ((await unpackStream(limited(body, limit), into, 'that the client sent', signal)) === 0)
+  const space = () => new FreeSpace(dirname(into), 'the build context that the client sends', most);
+  const unpacked = space();
+  const count = await unpackStream(
+    space().of(body),
+    into,
+    'that the client sent',
+    signal,
+    (bytes) => unpacked.take(bytes),
+  );
+  if (count === 0)
     throw new KilnError('KILN_CONTEXT_INVALID', 'the request is not a tar archive', {
       hint: 'send the build context as a tar archive',
       exitCode: 2,
     });
-}
-
-/** How many bytes a context may have on the disk of a directory. */
-function spaceFor(directory: string): number {
-  const { bavail, bsize } = statfsSync(directory);
-  return Math.max(0, bavail * bsize - RESERVED);
-}
-
-async function* limited(body: Readable, limit: number): AsyncGenerator<Buffer> {
-  let size = 0;
-  for await (const piece of body as AsyncIterable<Buffer>) {
-    size += piece.byteLength;
-    if (size > limit)
-      throw new KilnError(
-        'KILN_CONTEXT_INVALID',
-        'the build context that the client sends needs more space than is free',
-        { hint: 'send less, or make room on the disk of the store' },
-      );
-    yield piece;
-  }
 }

@@ -57,8 +57,13 @@ function checkUpgrade({ headers }: IncomingMessage): void {
   });
 }
 
+/**
+ * Takes the connection over. It is over when the client has ended its side: Node leaves the other
+ * side of connections for HTTP/1.1 open, and what was lent would stay until somebody writes to it.
+ */
 function accept(request: IncomingMessage, socket: Duplex): void {
   checkUpgrade(request);
+  socket.allowHalfOpen = false;
   socket.write('HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n');
 }
 

@@ -21,6 +21,12 @@ const EMPTY_LISTS: Readonly<Record<string, unknown>> = {
   'GET /volumes': { Volumes: [], Warnings: [] },
 };
 
+/** What only looks like a matter of images, and why Kiln does not do it. */
+const WITHOUT_IMAGES: Readonly<Record<string, string>> = {
+  'GET /images/search': 'Kiln does not search registries for images',
+  'POST /commit': 'an image is committed from a container, and Kiln has no containers',
+};
+
 /**
  * Answers with empty lists of containers, networks and volumes, and refuses what only an engine
  * that has them can do. Throws KILN_NO_ENGINE.
@@ -31,8 +37,9 @@ export const noEngine: Otherwise = async ({ method = '', url = '' }, answer) => 
   if (list !== undefined && answer instanceof ServerResponse) return json(answer, list);
   throw new KilnError(
     'KILN_NO_ENGINE',
-    `Kiln builds images and has no containers, networks or volumes: it does not serve ` +
-      `${method} ${path.slice(0, 200)}`,
+    WITHOUT_IMAGES[`${method} ${path}`] ??
+      `Kiln builds images and has no containers, networks or volumes: it does not serve ` +
+        `${method} ${path.slice(0, 200)}`,
     {
       hint:
         'start kiln serve with --pass-to SOCKET of an engine, such as Podman, or use that ' +

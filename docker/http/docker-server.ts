@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isNetworkAddress, type ListenAddress } from '../../api/grpc/listen-address.ts';
 import { type ConnectionOptions, listenOn } from '../../api/grpc/listening.ts';
+import { watchSockets } from '../../api/grpc/open-sockets.ts';
 import { CancelledError, KilnError } from '../../base/errors.ts';
 import { refuseBrowsers } from './access.ts';
 import { answerFailure } from './answers.ts';
@@ -31,8 +31,6 @@ export interface DockerServerOptions {
   readonly tell: (error: unknown) => void;
 }
 
-/** How long the last answers may take when the server ends, in milliseconds. */
-const CLOSING_MS = 500;
 /** A client that sends its headers slower than that is gone. */
 const HEADERS_MS = 30_000;
 
@@ -52,14 +50,9 @@ export async function serveDocker(
     tls && isNetworkAddress(address)
       ? createSecureServer({ ...settings, ...tls, requestCert: tls.ca !== undefined })
       : createServer(settings);
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
+  const sockets = watchSockets(server, (socket) => {
     connections.opened?.();
-    socket.once('close', () => {
-      sockets.delete(socket);
-      connections.closed?.();
-    });
+    socket.once('close', () => connections.closed?.());
   });
   server.on('request', (request, response) => void answer(request, response, options, stopping));
   server.on('upgrade', (request, socket, head) => {
@@ -73,13 +66,7 @@ export async function serveDocker(
   return {
     async [Symbol.asyncDispose]() {
       stopping.abort(new CancelledError());
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
-      const late = setTimeout(() => {
-        for (const socket of sockets) socket.destroy();
-      }, CLOSING_MS);
-      await closed;
-      clearTimeout(late);
+      await sockets.end(() => server.closeIdleConnections());
     },
   };
 }

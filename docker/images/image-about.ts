@@ -1,4 +1,5 @@
 import { parseReference } from '../../base/reference.ts';
+import { descriptorDocument } from '../../exporter/image-documents.ts';
 import { describeImage } from '../../images/describe.ts';
 import { findImage, fullName, isUntagged } from '../../images/find-image.ts';
 import { imageForPlatform } from '../../images/for-platform.ts';
@@ -6,11 +7,12 @@ import { readImage } from '../../images/read.ts';
 import { sizesOfLayers } from '../../images/sizes.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { empty, json } from '../http/answers.ts';
-import type { Handler } from '../http/docker-request.ts';
+import { type Handler, isSet } from '../http/docker-request.ts';
 import { platformParameter } from '../http/platform-parameter.ts';
 import { repositoryDigests } from './image-list.ts';
+import { manifestSummaries } from './manifest-summaries.ts';
 
-/** `GET /images/{name}/json` */
+/** `GET /images/{name}/json`, with all manifests of the image if `manifests` is set. */
 export function inspectImage({ engine }: DockerHost): Handler {
   return async ({ params: [name = ''], query }, response) => {
     const found = findImage(engine.images, name);
@@ -36,6 +38,10 @@ export function inspectImage({ engine }: DockerHost): Handler {
       DockerVersion: '',
       Author: about.Author ?? '',
       Size: about.Size ?? compressed ?? 0,
+      Descriptor: descriptorDocument(image.target),
+      ...(isSet(query, 'manifests') && {
+        Manifests: await manifestSummaries(engine, found.target),
+      }),
       GraphDriver: { Data: null, Name: 'overlayfs' },
       Metadata: { LastTagTime: new Date(image.created).toISOString() },
     });

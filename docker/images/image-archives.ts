@@ -1,5 +1,6 @@
 import { createWriteStream, rmSync, statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
+import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { KilnError } from '../../base/errors.ts';
 import { loadArchive } from '../../exporter/load-archive.ts';
@@ -12,6 +13,7 @@ import type { DockerHost } from '../docker-host.ts';
 import { type JsonStream, streaming } from '../http/answers.ts';
 import { sinkOf } from '../http/bodies.ts';
 import { type Handler, isSet } from '../http/docker-request.ts';
+import { FreeSpace } from '../http/free-space.ts';
 import { platformParameter } from '../http/platform-parameter.ts';
 
 /** `GET /images/{name}/get` */
@@ -57,7 +59,8 @@ export function loadImages({ engine, events }: DockerHost): Handler {
     using _use = engine.begin();
     const path = engine.store.scratchPath('load');
     try {
-      await pipeline(body, createWriteStream(path, { mode: 0o600 }), { signal });
+      const space = new FreeSpace(dirname(path), 'the archive that the client sends');
+      await pipeline(space.of(body), createWriteStream(path, { mode: 0o600 }), { signal });
       if (statSync(path).size === 0)
         throw new KilnError('KILN_ARCHIVE_INVALID', 'the request has no archive', { exitCode: 2 });
       await streaming(response, async (stream) => {

@@ -10,6 +10,7 @@ import { lentDirectory } from '../build/lent-directories.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { streaming } from '../http/answers.ts';
 import type { DockerRequest } from '../http/docker-request.ts';
+import { FreeSpace } from '../http/free-space.ts';
 import { platformParameter } from '../http/platform-parameter.ts';
 import { joinedName } from './image-about.ts';
 
@@ -43,9 +44,11 @@ export async function importImage(
   const path = engine.store.scratchPath('import');
   mkdirSync(path, { mode: 0o700 });
   try {
-    if (from === '-')
-      await pipeline(body, createWriteStream(join(path, 'layer'), { mode: 0o600 }), { signal });
-    else checkUrl(from);
+    if (from === '-') {
+      const space = new FreeSpace(path, 'the archive that the client sends');
+      const layer = createWriteStream(join(path, 'layer'), { mode: 0o600 });
+      await pipeline(space.of(body), layer, { signal });
+    } else checkUrl(from);
     const source = from === '-' ? 'layer' : from;
     writeFileSync(
       join(path, 'Dockerfile'),

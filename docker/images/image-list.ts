@@ -1,12 +1,13 @@
 import { nameOf, parseReference } from '../../base/reference.ts';
 import type { Engine } from '../../builder/engine.ts';
+import { descriptorDocument } from '../../exporter/image-documents.ts';
 import { findImage, isUntagged, shownName } from '../../images/find-image.ts';
 import { readImage } from '../../images/read.ts';
 import { sizesOfLayers, totalSizes } from '../../images/sizes.ts';
 import type { StoredImage } from '../../snapshotter/images.ts';
 import type { DockerHost } from '../docker-host.ts';
 import { json } from '../http/answers.ts';
-import type { Handler } from '../http/docker-request.ts';
+import { type Handler, isSet } from '../http/docker-request.ts';
 import {
   booleanFilter,
   type Filters,
@@ -14,6 +15,7 @@ import {
   readFilters,
   untilFilter,
 } from '../http/filters.ts';
+import { manifestSummaries } from './manifest-summaries.ts';
 
 const FILTERS = ['dangling', 'reference', 'label', 'before', 'since', 'until'];
 
@@ -32,16 +34,23 @@ export interface ImageSummary {
   readonly SharedSize: number;
   readonly Labels: Readonly<Record<string, string>>;
   readonly Containers: number;
+  readonly Descriptor: object;
 }
 
-/** `GET /images/json` */
+/** `GET /images/json`, each with all of its manifests if `manifests` is set. */
 export function listImages({ engine }: DockerHost): Handler {
   return async ({ query }, response) => {
     // Clients of old versions give a name in a parameter of its own.
     const name = query.get('filter');
     const given = readFilters(query, FILTERS);
     const filters = name ? new Map([...given, ['reference', [name]]]) : given;
-    json(response, await summaries(engine, filters));
+    const images = await summaries(engine, filters);
+    if (!isSet(query, 'manifests')) return json(response, images);
+    const withManifests = images.map(async (image) => ({
+      ...image,
+      Manifests: await manifestSummaries(engine, findImage(engine.images, image.Id).target),
+    }));
+    json(response, await Promise.all(withManifests));
   };
 }
 
@@ -81,6 +90,7 @@ async function summaryOf(
     SharedSize: -1,
     Labels: config?.config?.Labels ?? {},
     Containers: -1,
+    Descriptor: descriptorDocument(image.target),
   };
 }
 
