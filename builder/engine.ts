@@ -15,6 +15,7 @@ import { createPool, type WorkerPool } from '../snapshotter/workers/pool.ts';
 import type { Worker } from '../solver/worker.ts';
 import type { ImageFrontends } from './image-frontends.ts';
 import type { BuildObserver } from './observer.ts';
+import type { OtherWorkers } from './other-workers.ts';
 import { Upkeep } from './upkeep.ts';
 
 /**
@@ -102,6 +103,8 @@ export interface EngineSettings {
    * with the engine.
    */
   readonly stepWorker?: ((services: StoreServices, local: () => Worker) => StepWorker) | undefined;
+  /** Other machines, which run steps of the builds of this one. */
+  readonly otherWorkers?: OtherWorkers | undefined;
   /** The network that a step gets when its own network cannot be set up. */
   readonly networkFallback: () => Promise<NetworkFallback>;
   /** What provenance tells about this builder, beside its platform. */

@@ -58,18 +58,29 @@ interface SolvingParts {
 export function openSolving(context: BuildContext, parts: SolvingParts): Solving {
   const { request, engine, session, progress, scope, signal } = context;
   const { store } = engine;
+  const others = engine.settings.otherWorkers;
   const held = scope.use(engine.executor().hold());
   const worker = workerOf(engine);
   const project = projectOf(request, session);
   const memory = openMissMemory(store, project);
+  const cache = openRecords(store, project);
+  const costOf = (name: string) => {
+    const [earlier] = memory.earlier(name);
+    return earlier && cache.load(earlier.key)?.durationMs;
+  };
   const settings: SolverOptions<BuildResult> = {
-    cache: openRecords(store, project),
+    cache,
     memory,
     codec: scope.use(describingCodec(resultCodec(engine.snapshotter), engine.snapshotter, signal)),
     progress,
     limits: limitsOf(worker, request.parallelism),
     session: parts.session,
     mayRun: context.foresight?.confirmed,
+    ...(others && {
+      elsewhere: scope.use(
+        others.forBuild({ ...parts, services: engine, worker, progress, costOf }),
+      ),
+    }),
     alone: (key, signal, body) =>
       withLockFile(join(store.tmp, 'locks', `k${hexOf(key)}`), signal, body),
   };

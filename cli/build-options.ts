@@ -16,6 +16,10 @@ export interface BuildOptions {
   readonly lentPaths: ReadonlyMap<string, LentPath>;
   /** The builder elsewhere that is asked for the build. Undefined when this process builds. */
   readonly builder?: BuilderAddress | undefined;
+  /** The addresses of other machines that run steps. */
+  readonly workers: readonly string[];
+  /** The label that they must have. */
+  readonly workerLabel?: string | undefined;
   /** False: registries may use plain http and any certificate. */
   readonly tlsVerify: boolean;
   /** The file with the logins. Undefined means docker's config.json. */

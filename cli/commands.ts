@@ -78,6 +78,10 @@ export const COMMANDS = {
   },
   fsck: { summary: 'Check the whole store for damage', load: () => import('./commands/fsck.ts') },
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
+  worker: {
+    summary: 'Run steps for builds on other machines, which NATS brings here',
+    load: () => import('./commands/worker.ts'),
+  },
   serve: {
     summary: 'Serve the API of BuildKit, for buildx and other clients',
     load: () => import('./commands/serve.ts'),

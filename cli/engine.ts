@@ -17,7 +17,10 @@ import { ownStoreRoot } from './store-root.ts';
 import { dataDirectory, homeDirectory, isWritable } from './user-directories.ts';
 import { VERSION } from './version.ts';
 
-type LocalExtras = Pick<EngineOptions, 'provenanceEnv' | 'endsProcess' | 'observer'> &
+type LocalExtras = Pick<
+  EngineOptions,
+  'provenanceEnv' | 'endsProcess' | 'observer' | 'otherWorkers'
+> &
   Pick<RegistryOptions, 'onAnswer'>;
 
 /**

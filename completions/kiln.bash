@@ -2,7 +2,7 @@
 
 _kiln_words() {
   case $1 in
-    '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs serve doctor completion debug help version' ;;
+    '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs worker serve doctor completion debug help version' ;;
     'image') echo 'prune history' ;;
     'history') echo 'ls inspect logs rm' ;;
     'imagetools') echo 'inspect create' ;;
@@ -13,7 +13,7 @@ _kiln_words() {
 
 _kiln_flags() {
   case $1 in
-    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cgroupns --check --compress --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --created-annotation --debug --device --disable-compression --disable-content-trust --explain --file --force-rm --format --http-proxy --identity-label --ignorefile --iidfile --inherit-annotations --inherit-labels --ipc --isolation --jobs --label --layers --load --max-parallelism --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter --on-error --os --output --output-on-error --pid --pids --platform --policy --progress --provenance --pull --push --quiet --resource --retry --retry-delay --rewrite-timestamp --rm --sbom --secret --security-opt --shm-size --skip-unused-stages --source-date-epoch --squash --ssh --tag --target --timestamp --tls-verify --ulimit --userns --uts --variant --volume --help' ;;
+    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cgroupns --check --compress --cpu-period --cpu-quota --cpu-shares --cpus --cpuset-cpus --cpuset-mems --created-annotation --debug --device --disable-compression --disable-content-trust --explain --file --force-rm --format --http-proxy --identity-label --ignorefile --iidfile --inherit-annotations --inherit-labels --ipc --isolation --jobs --label --layers --load --max-parallelism --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter --on-error --os --output --output-on-error --pid --pids --platform --policy --progress --provenance --pull --push --quiet --resource --retry --retry-delay --rewrite-timestamp --rm --sbom --secret --security-opt --shm-size --skip-unused-stages --source-date-epoch --squash --ssh --tag --target --timestamp --tls-verify --ulimit --userns --uts --variant --volume --worker-label --workers --help' ;;
     'run') echo '--root --env --workdir --user --entrypoint --network --platform --interactive --tty --rm --help' ;;
     'images') echo '--root --all --digests --quiet --filter --format --no-trunc --help' ;;
     'image prune') echo '--root --all --force --filter --help' ;;
@@ -44,6 +44,7 @@ _kiln_flags() {
     'cache import') echo '--root --help' ;;
     'fsck') echo '--root --repair --help' ;;
     'logs') echo '--root --list --json --usage --help' ;;
+    'worker') echo '--root --nats --platform --labels --name --slots --no-secrets --allow-insecure-entitlement --help' ;;
     'serve') echo '--root --addr --docker --pass-to --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --insecure --idle-timeout --metrics --version --debug --trace --debugaddr --log-format --save-cache-debug --rootless --otel-socket-path --cdi-disabled --cdi-spec-dir --oci-worker --oci-worker-rootless --oci-worker-no-process-sandbox --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-selinux --oci-worker-gc --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-selinux --containerd-worker-gc --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism --help' ;;
     'doctor') echo '--root --format --help' ;;
     'completion') echo '--root --help' ;;
@@ -54,7 +55,7 @@ _kiln_flags() {
 # Flags whose value is the next word.
 _kiln_valued() {
   case $1 in
-    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --device --file -f --format --ignorefile --iidfile --isolation --jobs --label --max-parallelism --memory -m --memory-swap --metadata-file --network --no-cache-filter --on-error --os --output -o --output-on-error --pids --platform --policy --progress --provenance --resource --retry --retry-delay --sbom --secret --security-opt --shm-size --source-date-epoch --ssh --tag -t --target --timestamp --ulimit --variant --volume -v' ;;
+    'build') echo '--root --add-host --allow --annotation --arch --attest --authfile --build-arg --build-arg-file --build-context --builder --cache-from --cache-to --call --cgroup-parent --cpu-period --cpu-quota --cpu-shares -c --cpus --cpuset-cpus --cpuset-mems --device --file -f --format --ignorefile --iidfile --isolation --jobs --label --max-parallelism --memory -m --memory-swap --metadata-file --network --no-cache-filter --on-error --os --output -o --output-on-error --pids --platform --policy --progress --provenance --resource --retry --retry-delay --sbom --secret --security-opt --shm-size --source-date-epoch --ssh --tag -t --target --timestamp --ulimit --variant --volume -v --worker-label --workers' ;;
     'run') echo '--root --env -e --workdir -w --user -u --entrypoint --network --platform' ;;
     'images') echo '--root --filter -f --format' ;;
     'image prune') echo '--root --filter' ;;
@@ -85,6 +86,7 @@ _kiln_valued() {
     'cache import') echo '--root' ;;
     'fsck') echo '--root' ;;
     'logs') echo '--root' ;;
+    'worker') echo '--root --nats --platform --labels --name --slots --allow-insecure-entitlement' ;;
     'serve') echo '--root --addr --docker --pass-to --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --idle-timeout --metrics --debugaddr --log-format --otel-socket-path --cdi-spec-dir --oci-worker --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism' ;;
     'doctor') echo '--root --format' ;;
     'completion') echo '--root' ;;

@@ -192,6 +192,17 @@ const parts = await buildParts(root, lazily, [
       'remote/server-address.ts',
     ],
   },
+  // Other machines: the commands of both sides, and the client of NATS.
+  {
+    name: 'workers',
+    roots: ['cli/commands/worker.ts', 'workers/open-workers.ts'],
+    only: [
+      'workers/',
+      'cli/commands/worker.ts',
+      'node_modules/@nats-io/',
+      'node_modules/tweetnacl/',
+    ],
+  },
 ]);
 // What reads it. It shares no module with the other files, because nothing of them is loaded then.
 // A copy of each module that it needs is smaller than what it would take to find them.

@@ -1,5 +1,5 @@
-import type { CacheStore } from '../cache/cache.ts';
 import type { Reporter } from './reporter.ts';
+import type { SolverOptions } from './solver.ts';
 import { identityOf, type Node, type State, WANT } from './state.ts';
 
 /**
@@ -17,7 +17,7 @@ export interface CachedVertices<R> {
 }
 
 export function createCachedVertices<R>(
-  cache: CacheStore,
+  { cache, elsewhere }: Pick<SolverOptions<R>, 'cache' | 'elsewhere'>,
   reporter: Reporter<R>,
 ): CachedVertices<R> {
   function show(node: Node<R>): void {
@@ -39,6 +39,7 @@ export function createCachedVertices<R>(
         if (
           visited.has(input) ||
           input.reported ||
+          elsewhere?.hasTold(input.vertex.digest) ||
           input.want === WANT.result ||
           !identity?.key ||
           identity.fresh
@@ -68,7 +69,7 @@ export function createCachedVertices<R>(
     },
     unneeded(nodes) {
       for (const node of nodes) {
-        if (node.reported) continue;
+        if (node.reported || elsewhere?.hasTold(node.vertex.digest)) continue;
         const key = identityOf(node.state)?.key;
         if (key) cache.touch(key);
         show(node);

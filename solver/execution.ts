@@ -4,7 +4,7 @@ import { createExplaining } from './explain/explaining.ts';
 import { createLimits } from './limits.ts';
 import { loadRecord } from './loading.ts';
 import type { Reporter } from './reporter.ts';
-import type { CacheMap, InputKey, RunContext, SolverOptions } from './solver.ts';
+import type { AskedElsewhere, CacheMap, InputKey, RunContext, SolverOptions } from './solver.ts';
 import { type Content, type Identity, type Node, resultAt } from './state.ts';
 
 /**
@@ -19,6 +19,13 @@ export interface Execution<R> {
   digest(node: Node<R>, index: number, read: ByContent<R>, signal: AbortSignal): Promise<Content>;
   /** The results of the node, by running its op. All its inputs must be done. */
   run(node: Node<R>, identity: Identity, signal: AbortSignal): Promise<Run<R>>;
+  /** The results of the node, made by another machine. Undefined when none can make them. */
+  away(
+    node: Node<R>,
+    identity: Identity,
+    signal: AbortSignal,
+    known: AskedElsewhere<R>['known'],
+  ): Promise<Run<R> | undefined>;
 }
 
 export type ByContent<R> = InputKey<R> & { readonly by: 'content' };
@@ -114,6 +121,51 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     });
   }
 
+  /** Asks another machine, which tells the progress of the vertex, and saves the record. */
+  async function goAway(
+    node: Node<R>,
+    identity: Identity,
+    signal: AbortSignal,
+    known: AskedElsewhere<R>['known'],
+  ): Promise<Run<R> | undefined> {
+    const { vertex } = node;
+    await options.mayRun?.();
+    const clock = performance.now();
+    const explained = explain(node, identity);
+    const asked = { vertex, key: identity.key!, signal, progress, known };
+    let results: readonly R[] | undefined;
+    try {
+      results = await options.elsewhere!.solve(asked);
+    } catch (error) {
+      explained.report();
+      node.reported = true;
+      throw error;
+    }
+    if (!results) return undefined;
+    explained.report();
+    node.reported = true;
+    save(node, identity, results, performance.now() - clock);
+    explained.rememberContent();
+    return { results, how: 'ran' };
+  }
+
+  /**
+   * Calls `body` in turn with other solvers and processes that run the same key, unless one of them
+   * has saved the record meanwhile.
+   */
+  async function alone<T>(
+    node: Node<R>,
+    { key, fresh }: Identity,
+    signal: AbortSignal,
+    body: () => Promise<Run<R> | T>,
+  ): Promise<Run<R> | T> {
+    if (!options.alone || !key || fresh) return await body();
+    return await options.alone(key, signal, async () => {
+      const results = loadRecord(options, key, node);
+      return results ? { results, how: 'cached' } : await body();
+    });
+  }
+
   function save(
     node: Node<R>,
     identity: Identity,
@@ -154,16 +206,14 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
      * If one of them has saved the record meanwhile, it is loaded and the op does not run.
      */
     async run(node, identity, signal) {
-      const { key, fresh } = identity;
       const run = async (): Promise<Run<R>> => ({
         results: await execute(node, identity, signal),
         how: 'ran',
       });
-      if (!options.alone || !key || fresh) return await run();
-      return await options.alone(key, signal, async () => {
-        const results = loadRecord(options, key, node);
-        return results ? { results, how: 'cached' } : await run();
-      });
+      return await alone(node, identity, signal, run);
+    },
+    async away(node, identity, signal, known) {
+      return await alone(node, identity, signal, () => goAway(node, identity, signal, known));
     },
   };
 }

@@ -50,6 +50,7 @@ function loadVertex(
     inputs: vertex.inputs.map((input) => loadEdge(input, loaded)),
     op: namingVertex({ digest, name }, () => opOf(vertex)),
     ignoreCache: vertex.metadata.ignoreCache ?? false,
+    origin: vertex,
   };
 }
 

@@ -1,6 +1,7 @@
 import { breathe } from '../base/breath.ts';
 import { CancelledError } from '../base/errors.ts';
 import { createCachedVertices } from './cached.ts';
+import type { MaybeDeferred } from './deferred.ts';
 import { createExecution } from './execution.ts';
 import { VertexError } from './failure.ts';
 import { startKeying } from './keying.ts';
@@ -9,8 +10,8 @@ import { loadRecord } from './loading.ts';
 import { createNodes, hasFollowers } from './nodes.ts';
 import { createMoveQueue } from './queue.ts';
 import { createReporter } from './reporter.ts';
-import type { KeyedVertex, SolverOptions, Vertex } from './solver.ts';
-import { identityOf, type Node, type State, type Want } from './state.ts';
+import type { Edge, KeyedVertex, SolverOptions, Vertex } from './solver.ts';
+import { identityOf, type Node, resultAt, type State, type Want } from './state.ts';
 import { type Effects, transition } from './transition.ts';
 
 /**
@@ -53,7 +54,7 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
     for (const waiter of waiters) queue.enqueue(waiter);
     queue.pump();
   });
-  const cached = createCachedVertices<R>(options.cache, reporter);
+  const cached = createCachedVertices<R>(options, reporter);
   const effects = createEffects();
 
   function set(node: Node<R>, state: State<R>): void {
@@ -144,7 +145,26 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
           ({ results, how }) => set(node, { kind: 'done', identity, results, how }),
         );
       },
+      mayGoAway: ({ vertex }) => options.elsewhere?.takes(vertex) ?? false,
+      startAway(node, identity) {
+        startFlight(
+          node,
+          (signal) => execution.away(node, identity, signal, known),
+          (run) =>
+            set(node, run ? { kind: 'done', identity, ...run } : { kind: 'collecting', identity }),
+        );
+      },
     };
+  }
+
+  /** A result that needs no run: of a node that is done, or of a record. */
+  function known({ vertex, output }: Edge<R>): MaybeDeferred<R> | undefined {
+    const node = nodes.get(vertex);
+    if (node.state.kind === 'done') return resultAt(node, output);
+    const identity = identityOf(node.state);
+    return identity?.key && !identity.fresh
+      ? loadRecord(options, identity.key, node)?.[output]
+      : undefined;
   }
 
   /**
@@ -153,7 +173,8 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
    */
   function giveUp(node: Node<R>): readonly Promise<void>[] {
     if (node.interest > 0 || node.state.kind === 'done' || !nodes.has(node)) return [];
-    if (node.state.kind === 'running' && hasFollowers(node)) return [];
+    const isAtWork = node.state.kind === 'running' || node.state.kind === 'away';
+    if (isAtWork && hasFollowers(node)) return [];
     const leader = node.state.kind === 'following' ? node.state.leader : undefined;
     leaders.resign(node);
     const abort = nodes.forget(node);

@@ -64,6 +64,8 @@ export interface Vertex<R> {
   readonly op: Op<R>;
   /** `--no-cache`: no record is looked for, but the new one is saved. */
   readonly ignoreCache: boolean;
+  /** What its maker made it of. The solver does not look into it. */
+  readonly origin?: unknown;
 }
 
 /** What a vertex does. One file per kind under ops/. */
@@ -195,9 +197,44 @@ export interface SolverOptions<R> {
    * a local directory.
    */
   readonly mayRun?: (() => Promise<void>) | undefined;
+  /** Other machines, which are asked for the results of some vertices. */
+  readonly elsewhere?: Elsewhere<R> | undefined;
   /**
    * Called at the end of each solve, whether or not it succeeded, with the vertices whose keys are
    * known.
    */
   readonly onKeyed?: ((vertices: readonly KeyedVertex<R>[]) => void) | undefined;
+}
+
+/**
+ * # Where results come from that are not made here
+ *
+ * A vertex whose key is known and has no record is about to run. First the results of its inputs
+ * would be brought here. A vertex that another machine shall run needs none of that here: so the
+ * solver asks before it asks for inputs. Whoever answers takes a whole sub-graph: the vertex and
+ * all below it that has no result yet.
+ *
+ * The results are saved under the key that the vertex has here, as if it had run here.
+ */
+export interface Elsewhere<R> {
+  /** Says whether another machine may run this vertex. Called often, and starts nothing. */
+  takes(vertex: Vertex<R>): boolean;
+  /**
+   * Has another machine make the results of `vertex`, one for each output. Undefined when none can:
+   * the vertex runs here then. Rejects with the error of a step that failed there. Settles only
+   * when nothing runs there any more, as far as the other machine can be reached.
+   */
+  solve(asked: AskedElsewhere<R>): Promise<readonly R[] | undefined>;
+  /** Says whether events have told already how the vertex ended. */
+  hasTold(vertex: Digest): boolean;
+}
+
+/** A vertex that is asked for elsewhere. */
+export interface AskedElsewhere<R> {
+  readonly vertex: Vertex<R>;
+  readonly key: Digest;
+  readonly signal: AbortSignal;
+  readonly progress: ProgressSink;
+  /** A result that is there, or in a record. Undefined when it would have to be made. */
+  readonly known: (edge: Edge<R>) => MaybeDeferred<R> | undefined;
 }

@@ -9,7 +9,9 @@ import type { CacheMap, Vertex } from './solver.ts';
  *
  *     new → mapping → keying → keyed ─┬→ done                      a record was there
  *                       │             ├→ following → done          another vertex runs the same key
- *                       └→ done       └→ collecting → running → done
+ *                       └→ done       ├→ collecting → running → done
+ *                                     └→ away → done            another machine has made it
+ *                                          └→ collecting        none could
  *
  * Every state but done may go to failed. `transition.ts` holds the moves.
  */
@@ -24,6 +26,8 @@ export type State<R> =
   | { readonly kind: 'keyed'; readonly identity: Identity }
   /** Another vertex with the same key executes it; this one takes its results. */
   | { readonly kind: 'following'; readonly identity: Identity; readonly leader: Node<R> }
+  /** Another machine is asked for the results. */
+  | { readonly kind: 'away'; readonly identity: Identity }
   /** There is no record. The results of all inputs are awaited. */
   | { readonly kind: 'collecting'; readonly identity: Identity }
   /** `op.run` is running, or waits until its limit allows it. */
@@ -146,6 +150,7 @@ export function identityOf<R>(state: State<R>): Identity | undefined {
   switch (state.kind) {
     case 'keyed':
     case 'following':
+    case 'away':
     case 'collecting':
     case 'running':
     case 'done':

@@ -32,6 +32,9 @@ export interface Effects<R> {
   startMap(node: Node<R>): void;
   startDigest(node: Node<R>, keying: Keying<R>, index: number): void;
   startRun(node: Node<R>, identity: Identity): void;
+  /** True when another machine may run the node. */
+  mayGoAway(node: Node<R>): boolean;
+  startAway(node: Node<R>, identity: Identity): void;
   /** The key that a link leads to in the cache. The link is a definition key or a sighting. */
   resolve(definition: Digest): Digest | undefined;
   /** The results of the record of a key, or undefined if there is none that can be used. */
@@ -69,6 +72,7 @@ export function transition<R>(node: Node<R>, effects: Effects<R>): State<R> {
     case 'collecting':
       return inputFailure(node) ?? collecting(node, state, effects);
     case 'mapping':
+    case 'away':
     case 'running':
     case 'done':
     case 'failed':
@@ -97,7 +101,8 @@ function keying<R>(
   }
   checkSightings(node, keying, (link) => effects.resolve(link) !== undefined);
   // The op will certainly run. Its inputs are started now, while the rest of the key is awaited.
-  if (keying.outlook >= OUTLOOK.hopeless && node.want === WANT.result) askAll(node, effects);
+  if (keying.outlook >= OUTLOOK.hopeless && node.want === WANT.result && !effects.mayGoAway(node))
+    askAll(node, effects);
   readContents(node, keying, effects);
   const hasKey = keying.readsContent && keying.outlook !== OUTLOOK.volatile;
   const identity = hasKey ? identityByContent(node, keying) : undefined;
@@ -167,6 +172,10 @@ function keyed<R>(node: Node<R>, identity: Identity, effects: Effects<R>): State
   const results = fresh ? undefined : effects.load(key, node);
   if (results) return { kind: 'done', identity, results, how: 'cached' };
   effects.lead(key, node);
+  if (effects.mayGoAway(node)) {
+    effects.startAway(node, identity);
+    return { kind: 'away', identity };
+  }
   return { kind: 'collecting', identity };
 }
 

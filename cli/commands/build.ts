@@ -4,6 +4,7 @@ import type { ProgressEvent, ProgressSink, WarningEvent } from '../../base/progr
 import { redactData, redactUrl } from '../../base/redact.ts';
 import { build } from '../../builder/build.ts';
 import type { CallSpec } from '../../builder/call-spec.ts';
+import type { OtherWorkers } from '../../builder/other-workers.ts';
 import type { Session } from '../../builder/session.ts';
 import { tryDirectory } from '../../exporter/destination.ts';
 import type { ExportResponse } from '../../exporter/exporter.ts';
@@ -165,8 +166,10 @@ async function openBuilds(
   const { builder } = options;
   if (builder)
     return await (await import('../builds-elsewhere.ts')).buildsElsewhere(options, builder);
-  const more = { endsProcess: true, onAnswer: watch?.onAnswer };
+  const otherWorkers = await workersOf(options);
+  const more = { endsProcess: true, onAnswer: watch?.onAnswer, otherWorkers };
   const engine = openLocalEngine(more, options.tlsVerify);
+  if (otherWorkers) engine.scope.use(otherWorkers);
   watch?.opened(() => engine.store.db.version());
   const { request } = options;
   return {
@@ -192,6 +195,17 @@ async function openBuilds(
     },
     [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
   };
+}
+
+/** Opens the other machines that the options name. */
+async function workersOf({
+  workers: addresses,
+  workerLabel: label,
+}: BuildOptions): Promise<OtherWorkers | undefined> {
+  if (addresses.length === 0) return undefined;
+  const { openWorkers } = await import('../../workers/open-workers.ts');
+  const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
+  return await openWorkers({ addresses, flag: '--workers', env: process.env, label, warn });
 }
 
 /**

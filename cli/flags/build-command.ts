@@ -179,6 +179,14 @@ function buildCommand(): Command {
         collect,
       )
       .option('-t, --tag <name>', 'image identifier (format: [registry/]repository[:tag])', collect)
+      .option(
+        '--workers <address>',
+        'run steps on other machines when that is faster: nats://HOST:4222, where kiln worker ' +
+          'takes them, or a server of the API of BuildKit: tcp://HOST:PORT or unix://PATH ' +
+          '(default: KILN_WORKERS)',
+        collect,
+      )
+      .option('--worker-label <name>', 'only ask workers on NATS that have this label')
       .option('--tls-verify [bool]', 'false: registries may use plain http and any certificate')
       .option('--target <stage>', 'set the target build stage to build (default: the last)')
       .option('--squash', 'squash newly built layers into a single new layer')

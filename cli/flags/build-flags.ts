@@ -100,6 +100,8 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     shownContext,
     lentPaths,
     builder,
+    workers: builder ? [] : workerAddresses(list('workers'), host.env['KILN_WORKERS']),
+    workerLabel: text('workerLabel') || undefined,
     tlsVerify: tlsVerify(text('tlsVerify')),
     authFile: podman?.authFile,
     secrets,
@@ -208,6 +210,11 @@ function environmentValue(
   if (value === undefined && !/_proxy$/i.test(name))
     warn(`--build-arg ${name} has no effect: the environment variable is not set`);
   return value;
+}
+
+/** The addresses of `--workers`, or else those of KILN_WORKERS, which blanks separate. */
+function workerAddresses(given: readonly string[], variable = ''): readonly string[] {
+  return given.length > 0 ? given : variable.split(/\s+/).filter(Boolean);
 }
 
 /** `--check` is a short form of `--call=check`. */

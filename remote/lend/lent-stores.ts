@@ -30,6 +30,10 @@ export interface LentStore {
   readonly root: string;
   /** Whether the server may add blobs. */
   readonly isWritable: boolean;
+  /** Says that a blob is not wanted, because this side has what is in it. */
+  readonly isHere?: (digest: Digest) => boolean;
+  /** Makes a blob that the layout has not yet. It comes to its place in the layout. */
+  readonly make?: (digest: Digest) => Promise<void>;
 }
 
 /** A message carries so many bytes. */
@@ -46,8 +50,8 @@ export function lentStores(stores: ReadonlyMap<string, LentStore>): InnerMethods
     if (store) return store;
     throw new ConnectError(`no store ${JSON.stringify(id)} is lent`, Code.NotFound);
   };
-  const infoOf = (digest: string, call: AnsweredCall) => {
-    using blob = openBlob(storeOf(call), digest);
+  const infoOf = async (digest: string, call: AnsweredCall) => {
+    using blob = await openBlob(storeOf(call), digest);
     return { info: { digest, size: BigInt(blob.size) } };
   };
   return new Map([
@@ -68,8 +72,9 @@ interface OpenBlob extends Disposable {
   readonly size: number;
 }
 
-function openBlob({ root }: LentStore, digest: string): OpenBlob {
+async function openBlob({ root, make }: LentStore, digest: string): Promise<OpenBlob> {
   if (!isDigest(digest)) throw new ConnectError('this is not a digest', Code.InvalidArgument);
+  await make?.(digest);
   using directory = openRoot(root);
   const file = openRegular(directory, `blobs/sha256/${hexOf(digest)}`);
   if (!file) throw new ConnectError(`content ${digest}: not found`, Code.NotFound);
@@ -80,7 +85,7 @@ async function read(store: LentStore, { stream }: AnsweredCall): Promise<void> {
   let asked: Buffer | undefined;
   for await (const messages of stream.receive()) asked ??= messages[0];
   const { digest, offset, size } = fromBinary(ReadContentRequestSchema, asked ?? Buffer.alloc(0));
-  using blob = openBlob(store, digest);
+  using blob = await openBlob(store, digest);
   const end = size > 0n ? Math.min(blob.size, Number(offset + size)) : blob.size;
   for (let at = Number(offset); at < end; ) {
     const buffer = Buffer.allocUnsafe(Math.min(CHUNK, end - at));
@@ -105,7 +110,7 @@ async function write(store: LentStore, { stream }: AnsweredCall): Promise<void> 
       for (const message of messages) {
         const request = fromBinary(WriteContentRequestSchema, message);
         const { action } = request;
-        writing ??= new Writing(store.root, request);
+        writing ??= new Writing(store, request);
         if (action !== WriteAction.STAT) writing.add(request);
         const { offset, total } = writing;
         if (action !== WriteAction.COMMIT) {
@@ -131,14 +136,14 @@ class Writing {
   readonly total: number;
   offset = 0;
 
-  constructor(root: string, { expected, total }: WriteContentRequest) {
+  constructor({ root, isHere }: LentStore, { expected, total }: WriteContentRequest) {
     if (!isDigest(expected))
       throw new ConnectError('a blob is written by its digest', Code.InvalidArgument);
     this.#digest = expected;
     this.#root = root;
     this.total = Number(total);
     const path = blobPath(root, expected);
-    if (isBlobThere(path, { digest: expected, size: this.total }))
+    if (isHere?.(expected) || isBlobThere(path, { digest: expected, size: this.total }))
       throw new ConnectError(`content ${expected}: already exists`, Code.AlreadyExists);
     mkdirSync(join(root, 'blobs/sha256'), { recursive: true });
     this.#part = `${path}.${process.pid}.part`;

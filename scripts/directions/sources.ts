@@ -16,6 +16,7 @@ interface Folder {
 /** The folders of the sources, from the top down. Scripts and tests use this list. */
 export const FOLDERS: Readonly<Record<string, Folder>> = {
   cli: { imports: 'all below', isEntryPoint: true },
+  workers: { imports: 'all below' },
   remote: { imports: 'all below' },
   docker: { imports: 'all below' },
   api: { imports: 'all below', isEntryPoint: true },

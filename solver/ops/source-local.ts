@@ -14,7 +14,7 @@ import { byteStatus } from './byte-status.ts';
  */
 export function sourceLocalOp({ identifier, attrs }: SourceOp): Op<BuildResult> {
   const name = identifier.slice('local://'.length);
-  const wanted = wantedBy(attrs);
+  const wanted = wantedFiles(attrs);
   return {
     resource: 'none',
     cacheMap: async () => ({
@@ -57,7 +57,7 @@ function transferred(name: string, received: number, started: number, vertex: Di
 }
 
 /** Throws KILN_GRAPH_INVALID when a list of the graph is not one. */
-function wantedBy(attrs: SourceOp['attrs']): WantedFiles {
+export function wantedFiles(attrs: SourceOp['attrs']): WantedFiles {
   return {
     include: listIn(attrs, 'local.includepattern'),
     exclude: listIn(attrs, 'local.excludepatterns'),

@@ -1,0 +1,112 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { NatsRig } from './nats-rig.ts';
+import { processesWith, steps } from './rig.ts';
+
+/*
+ * `kiln build --workers nats://…` and `kiln worker`, with a real nats-server. The workers are for
+ * arm64, which they emulate: to the build they are native elsewhere.
+ */
+
+const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
+if (!ready) console.log('SKIP workers: needs an amd64 host with qemu-user-static');
+
+const ARM = '--platform=linux/arm64';
+
+function filesBelow(directory: string): string[] {
+  const names = readdirSync(directory, { recursive: true, encoding: 'utf8' });
+  return names.map((name) => join(directory, name)).filter((path) => statSync(path).isFile());
+}
+
+test('steps of another platform run on a worker, with files and secrets, as here', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  const { rig } = nats;
+  rig.write('.', { token: 's3cret-of-a-step' });
+  rig.write('c', {
+    Dockerfile: `
+FROM --platform=$BUILDPLATFORM busybox AS tools
+RUN uname -m > /tool
+FROM busybox
+COPY file /
+COPY --from=tools /tool /tool
+RUN uname -m > /machine; cat /file /tool
+RUN --mount=type=secret,id=token wc -c < /run/secrets/token > /n
+`,
+    file: 'a-file-of-the-context\n',
+    unused: 'x',
+  });
+  await using _worker = await nats.worker('one', ['busybox'], ARM);
+  const args = ['--secret', 'id=token,src=token', ARM, 'c'];
+  const { stderr } = await nats.build(['-o', 'out', ...args]);
+  assert.match(stderr, /runs on worker one: linux\/arm64 would be emulated here/);
+  assert.match(stderr, /^#\d+ [\d.]+ a-file-of-the-context$/m);
+  const read = (name: string) => readFileSync(rig.path('out', name), 'utf8').trim();
+  assert.equal([read('machine'), read('tool'), read('n')], ['aarch64', 'x86_64', '16']);
+  // What it made is in the store now.
+  const again = [...steps((await nats.build(args)).stderr)].filter(([name]) => /\d\/\d/.test(name));
+  assert.ok(again.every(([, end]) => end === 'CACHED'));
+  for (const path of filesBelow(nats.stored)) {
+    const bytes = readFileSync(path);
+    for (const text of ['s3cret-of-a-step', 'a-file-of-the-context', 'uname'])
+      assert.not(bytes.includes(text), `${path} has ${text}`);
+  }
+});
+
+test('a step that fails on a worker is told with its lines, and does not run here', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  nats.rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo told; exit 7\n' });
+  await using _worker = await nats.worker('one', ['busybox'], ARM);
+  const { stderr } = await nats.build([ARM, 'c'], { expect: 1 });
+  assert.match(stderr, /^------\n(?:.*\n)?told\n------\nDockerfile:2$/m);
+  assert.match(stderr, /exit code: 7 \[KILN_STEP_FAILED\]/);
+  assert.is(stderr.match(/ told$/gm)?.length, 1);
+});
+
+test('a worker that is killed in a step is a warning, and another one runs it', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  const { rig } = nats;
+  const mark = `${process.pid}12.5`;
+  rig.write('c', { Dockerfile: `FROM busybox\nRUN echo begun; sleep ${mark}; echo end\n` });
+  await using one = await nats.worker('one', ['busybox'], ARM);
+  let second: Promise<unknown> | undefined;
+  const ran = nats.build([ARM, '--build-arg=x=1', 'c'], {
+    expect: 130,
+    watch(output, kill) {
+      if (!second && output.includes('begun'))
+        second = one.end('SIGKILL').then(() => nats.worker('two', ['busybox'], ARM));
+      if (/runs on worker two/.test(output)) kill('SIGINT');
+    },
+  });
+  assert.match((await ran).stderr, /runs on worker two/);
+  await second;
+  // Ctrl-C has ended the step on the second worker.
+  await gone(mark);
+});
+
+/** Waits until no process has this word. */
+async function gone(word: string): Promise<void> {
+  while (processesWith(word).length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
+}
+
+test('without workers, and with one that may not have secrets, steps run here', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  nats.rig.write('.', { token: 's3cret' });
+  nats.rig.write('c', {
+    Dockerfile:
+      'FROM busybox\nRUN --mount=type=secret,id=token cat /run/secrets/token > /dev/null\n',
+  });
+  const args = ['--secret', 'id=token,src=token', '--no-cache', ARM, 'c'];
+  assert.match((await nats.build(args)).stderr, /ran emulated/);
+  await using _worker = await nats.worker('one', ['busybox'], ARM, '--no-secrets');
+  const { stderr } = await nats.build(args);
+  assert.match(stderr, /ran emulated/);
+  assert.not.match(stderr, /runs on worker/);
+});
+
+test.run();

@@ -1,0 +1,307 @@
+import { randomBytes } from 'node:crypto';
+import { openInnerClient } from '../../api/grpc/inner-client.ts';
+import { CancelledError } from '../../base/errors.ts';
+import { formatPlatform } from '../../base/platform.ts';
+import type { OpenServer } from '../../remote/open-server.ts';
+import { makeKeyHalf } from '../nats/link-keys.ts';
+import { ACK_WAIT_MS, type OpenNats } from '../nats/open-nats.ts';
+import { SealedLink } from '../nats/sealed-link.ts';
+import {
+  type Addressee,
+  type HelloAnswer,
+  type HelloMessage,
+  helloSubject,
+  isWord,
+  type JobMessage,
+  jobSubject,
+  linkSubjects,
+  messageBytes,
+  PROTOCOL,
+  parseMessage,
+  type ResultPlace,
+  WORK_STREAM,
+  type WorkerPresence,
+} from '../protocol.ts';
+import { LostWorker, type MachinePool, type UseWorker, type WorkWanted } from './pool.ts';
+
+export interface NatsPoolOptions {
+  readonly nats: OpenNats;
+  /** Only workers with this label are asked. */
+  readonly label: string | undefined;
+  readonly warn: (sentence: string) => void;
+}
+
+/** A worker that was lost is replaced within this time, or never. Milliseconds. */
+const REPLACED_MS = 2 * ACK_WAIT_MS + 10_000;
+/** How often it is looked whether there is still a worker that could take a job. Milliseconds. */
+const LOOK_MS = 5_000;
+/** The same job is begun by so many workers at most. */
+const MAX_ATTEMPTS = 3;
+
+/** The workers that take their work from NATS. */
+export class NatsPool implements MachinePool {
+  readonly #options: NatsPoolOptions;
+  readonly #toldOf = new Set<string>();
+
+  constructor(options: NatsPoolOptions) {
+    this.#options = options;
+  }
+
+  async able({
+    platform,
+    hasSecrets,
+    distrusted,
+  }: Omit<WorkWanted, 'key'>): Promise<readonly string[]> {
+    const name = formatPlatform(platform);
+    const { label } = this.#options;
+    return (await inTime(this.#present()))
+      .filter(
+        ({ worker, platforms, labels, isTrusted }) =>
+          platforms.includes(name) &&
+          (label === undefined || labels.includes(label)) &&
+          (isTrusted || !hasSecrets) &&
+          !distrusted.has(worker),
+      )
+      .map(({ worker }) => worker);
+  }
+
+  /** The workers of this version that are there. Others are told of, once. */
+  async #present(): Promise<readonly WorkerPresence[]> {
+    const { workers } = this.#options.nats;
+    const found: WorkerPresence[] = [];
+    for await (const name of await workers.keys()) {
+      const entry = await workers.get(name);
+      const presence = entry && parseMessage<WorkerPresence>(entry.value, ['worker']);
+      if (!presence) continue;
+      if (presence.protocol === PROTOCOL) found.push(presence);
+      else this.#tellVersion(name, presence);
+    }
+    return found;
+  }
+
+  #tellVersion(name: string, { protocol, version }: WorkerPresence): void {
+    if (this.#toldOf.has(name)) return;
+    this.#toldOf.add(name);
+    this.#options.warn(
+      `worker ${name} is of Kiln ${String(version)} and speaks version ${protocol} of the ` +
+        `protocol of workers, and this one version ${PROTOCOL}: it is not asked`,
+    );
+  }
+
+  async withWorker<T>(
+    wanted: WorkWanted,
+    signal: AbortSignal,
+    use: UseWorker<T>,
+  ): Promise<T | undefined> {
+    const able = await this.able(wanted);
+    if (able.length === 0) return undefined;
+    const { platform } = wanted;
+    const any = { kind: 'any', platform, label: this.#options.label } as const;
+    const has = await this.#holderOf(wanted, able);
+    if (has !== undefined) {
+      const held = await this.#ask({ kind: 'one', worker: has }, wanted, signal, use);
+      if (held !== undefined) return held;
+    }
+    return await this.#ask(any, wanted, signal, use);
+  }
+
+  async #ask<T>(
+    to: Addressee,
+    wanted: WorkWanted,
+    signal: AbortSignal,
+    use: UseWorker<T>,
+  ): Promise<T | undefined> {
+    const job = new Job(this.#options.nats, wanted, signal, use);
+    await job.post(jobSubject(to, wanted.hasSecrets));
+    const isThere = (able: readonly string[]) =>
+      to.kind === 'one' ? able.includes(to.worker) : able.length > 0;
+    const look = setInterval(() => {
+      this.able(wanted).then(
+        (able) => !isThere(able) && job.giveUp(),
+        // NATS is away for now.
+        () => {},
+      );
+    }, LOOK_MS);
+    try {
+      return await job.ended;
+    } finally {
+      clearInterval(look);
+      await job[Symbol.asyncDispose]();
+    }
+  }
+
+  /** The worker that makes, or has made, the result. */
+  async #holderOf({ key }: WorkWanted, able: readonly string[]): Promise<string | undefined> {
+    const entry = await inTime(this.#options.nats.results.get(resultKey(key)));
+    const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
+    if (place?.protocol === PROTOCOL && able.includes(place.worker)) return place.worker;
+    return undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#options.nats[Symbol.asyncDispose]();
+  }
+}
+
+/** NATS answers within this time, in milliseconds. */
+const ANSWER_MS = 5_000;
+
+/** A question whose answer was lost while the connection broke would be waited for without end. */
+async function inTime<T>(asked: Promise<T>): Promise<T> {
+  let late: NodeJS.Timeout | undefined;
+  const lateness = new Promise<never>((_, reject) => {
+    late = setTimeout(() => reject(new Error('NATS does not answer')), ANSWER_MS);
+  });
+  try {
+    return await Promise.race([asked, lateness]);
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+function resultKey(key: string): string {
+  return key.replace(':', '-');
+}
+
+/** One job: from its message in the stream to the answer of a worker. */
+class Job<T> implements AsyncDisposable {
+  readonly #nats: OpenNats;
+  readonly #wanted: WorkWanted;
+  readonly #signal: AbortSignal;
+  readonly #use: UseWorker<T>;
+  readonly #half = makeKeyHalf();
+  readonly #id = randomBytes(16).toString('hex');
+  readonly #scope = new AsyncDisposableStack();
+  readonly #outcome = Promise.withResolvers<T | undefined>();
+  /** The worker that has it now. */
+  #attempt: { readonly worker: string; readonly over: AbortController } | undefined;
+  #attempts = 0;
+  #late: NodeJS.Timeout | undefined;
+  #working: Promise<void> = Promise.resolve();
+  #sequence: number | undefined;
+
+  constructor(nats: OpenNats, wanted: WorkWanted, signal: AbortSignal, use: UseWorker<T>) {
+    this.#nats = nats;
+    this.#wanted = wanted;
+    this.#signal = signal;
+    this.#use = use;
+    this.#outcome.promise.catch(() => {});
+  }
+
+  get ended(): Promise<T | undefined> {
+    return this.#outcome.promise;
+  }
+
+  async post(subject: string): Promise<void> {
+    const { connection, stream } = this.#nats;
+    const cancel = () => this.#outcome.reject(new CancelledError(this.#signal.reason));
+    this.#signal.throwIfAborted();
+    this.#signal.addEventListener('abort', cancel, { once: true });
+    this.#scope.defer(() => this.#signal.removeEventListener('abort', cancel));
+    const listening = connection.subscribe(helloSubject(this.#id), {
+      callback: (error, message) => {
+        if (error) return;
+        const hello = parseMessage<HelloMessage>(message.data, ['worker', 'link', 'publicKey']);
+        const isWelcome = hello !== undefined && this.#welcome(hello);
+        const answer: HelloAnswer = { protocol: PROTOCOL, isWelcome };
+        message.respond(messageBytes(answer));
+      },
+    });
+    this.#scope.defer(() => listening.unsubscribe());
+    const job: JobMessage = {
+      protocol: PROTOCOL,
+      id: this.#id,
+      publicKey: this.#half.publicKey,
+    };
+    const { seq } = await stream.publish(subject, messageBytes(job), { msgID: this.#id });
+    this.#sequence = seq;
+  }
+
+  /** Ends the job if no worker has it. */
+  giveUp(): void {
+    if (!this.#attempt) this.#outcome.resolve(undefined);
+  }
+
+  #welcome({ protocol, worker, link, publicKey }: HelloMessage): boolean {
+    if (protocol !== PROTOCOL || !isWord(worker) || !isWord(link)) return false;
+    if (this.#wanted.distrusted.has(worker) || this.#attempts >= MAX_ATTEMPTS) return false;
+    try {
+      const keys = this.#half.keysWith(publicKey, { job: this.#id, link, role: 'build' });
+      const names = linkSubjects(link);
+      const bytes = new SealedLink(this.#nats.connection, {
+        own: names.build,
+        other: names.worker,
+        ownKey: keys.toWorker,
+        otherKey: keys.toBuild,
+      });
+      this.#begin(worker, bytes);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #begin(worker: string, bytes: SealedLink): void {
+    // NATS gives a job to another worker when the first is silent. Only the new one counts.
+    this.#attempt?.over.abort();
+    clearTimeout(this.#late);
+    this.#attempts++;
+    const attempt = { worker, over: new AbortController() };
+    this.#attempt = attempt;
+    const before = this.#working;
+    this.#working = (async () => {
+      await before;
+      await this.#work(attempt, bytes);
+    })();
+  }
+
+  async #work(
+    attempt: { readonly worker: string; readonly over: AbortController },
+    bytes: SealedLink,
+  ): Promise<void> {
+    const { worker, over } = attempt;
+    const place: ResultPlace = { protocol: PROTOCOL, worker };
+    this.#nats.results.put(resultKey(this.#wanted.key), messageBytes(place)).catch(() => {});
+    let isBroken = false;
+    bytes.once('error', () => {
+      isBroken = true;
+    });
+    const client = openInnerClient(bytes, 'server');
+    const lost = new LostWorker(worker);
+    const server: OpenServer = {
+      client,
+      explain: (error) => error,
+      again: () => Promise.reject(lost),
+      [Symbol.dispose]: () => client[Symbol.dispose](),
+    };
+    try {
+      const both = AbortSignal.any([this.#signal, over.signal]);
+      this.#outcome.resolve(await this.#use(server, worker, both));
+    } catch (error) {
+      if (over.signal.aborted) return;
+      if (!isBroken || this.#signal.aborted) this.#outcome.reject(error);
+      else this.#lose(attempt, lost);
+    } finally {
+      client[Symbol.dispose]();
+    }
+  }
+
+  #lose(attempt: object, lost: LostWorker): void {
+    if (this.#attempt !== attempt) return;
+    this.#attempt = undefined;
+    if (this.#attempts >= MAX_ATTEMPTS) this.#outcome.reject(lost);
+    else this.#late = setTimeout(() => this.#outcome.reject(lost), REPLACED_MS);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#late);
+    this.#attempt?.over.abort();
+    await this.#working;
+    await this.#scope.disposeAsync();
+    if (this.#sequence === undefined || this.#attempts > 0) return;
+    // Nobody has taken it, and nobody shall.
+    const { manager, connection } = this.#nats;
+    if (!connection.isClosed())
+      await manager.streams.deleteMessage(WORK_STREAM, this.#sequence, false).catch(() => {});
+  }
+}

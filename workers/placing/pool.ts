@@ -1,0 +1,36 @@
+import type { Digest } from '../../base/digest.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { OpenServer } from '../../remote/open-server.ts';
+
+/** What a sub-graph wants of the worker that solves it. */
+export interface WorkWanted {
+  /** The key of the result: who has it, or makes it already, is asked first. */
+  readonly key: Digest;
+  readonly platform: Platform;
+  readonly hasSecrets: boolean;
+  /** Those that have answered wrongly are not asked again. */
+  readonly distrusted: ReadonlySet<string>;
+}
+
+/** What is done with a worker, until the signal aborts. `worker` is its name. */
+export type UseWorker<T> = (server: OpenServer, worker: string, signal: AbortSignal) => Promise<T>;
+
+/** Workers that can be reached in one way. */
+export interface MachinePool extends AsyncDisposable {
+  /** The workers that could take this. Rejects when NATS, or the server, does not answer. */
+  able(wanted: Omit<WorkWanted, 'key'>): Promise<readonly string[]>;
+  /**
+   * Calls `use` with a worker that has taken the work, and again with another one when the
+   * connection to the first is lost. Undefined when no worker takes it. Rejects with the error of
+   * `use`, and with a LostWorker when workers were lost too often.
+   */
+  withWorker<T>(wanted: WorkWanted, signal: AbortSignal, use: UseWorker<T>): Promise<T | undefined>;
+}
+
+/** The connection to a worker was lost, and no other took its work. */
+export class LostWorker extends Error {
+  constructor(worker: string) {
+    super(`worker ${worker} was lost`);
+    this.name = 'LostWorker';
+  }
+}

@@ -1,0 +1,114 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Digest } from '../../base/digest.ts';
+import type { Platform } from '../../base/platform.ts';
+import type { ProgressEvent, ProgressSink } from '../../base/progress.ts';
+import type { BuildWithWorkers } from '../../builder/other-workers.ts';
+import type { OpenServer } from '../../remote/open-server.ts';
+import { remoteSolve } from '../../remote/remote-solve.ts';
+import type { Snapshot } from '../../snapshotter/snapshotter.ts';
+import { downloaded } from '../../solver/deferred.ts';
+import { downloadStack } from '../../solver/download-stack.ts';
+import { marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
+import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
+import type { BuildResult } from '../../solver/result.ts';
+import type { AskedElsewhere } from '../../solver/solver.ts';
+import { cutGraph } from './cut.ts';
+import { graphNeeds, lendToWorker, sharedKeyFor } from './lend.ts';
+import { INPUT_STORE, LentResults } from './lent-results.ts';
+import { madeStack } from './made-results.ts';
+
+/** A sub-graph that is to be solved elsewhere. */
+export interface SentGraph {
+  readonly asked: AskedElsewhere<BuildResult>;
+  readonly edge: LlbEdge;
+  readonly platform: Platform;
+  /** The solver's edge of an edge of the graph. */
+  readonly known: (edge: LlbEdge) => ReturnType<AskedElsewhere<BuildResult>['known']>;
+  /** Gets the progress, with the vertices of the build. */
+  readonly progress: ProgressSink;
+}
+
+/** The store of the caller into which a server writes an OCI layout. */
+const EXPORT_STORE = 'export';
+
+/**
+ * Has a server of BuildKit's API solve a sub-graph, and brings its result here. What the server
+ * lacks of the inputs it asks for, and what this host has of the layers is not sent. Rejects with a
+ * KilnError of the server's, or of what is wrong with its answer.
+ */
+export async function sendGraph(
+  server: OpenServer,
+  { asked, edge, platform, known, progress }: SentGraph,
+  { services, session, images }: BuildWithWorkers,
+  signal: AbortSignal,
+): Promise<Snapshot> {
+  await using scope = new AsyncDisposableStack();
+  const { snapshotter, store } = services;
+  const inputs = new LentResults(services, scope.use(store.scratch('worker-inputs')).path);
+  const cut = await cutGraph(edge, known, async (held) => {
+    const context = { signal, progress: () => {}, vertex: edge.vertex.digest };
+    const result = await downloaded(held, context);
+    return result.kind === 'snapshot' ? await inputs.offer(result.snapshot, platform) : undefined;
+  });
+  const output = scope.use(store.scratch('worker-output')).path;
+  mkdirSync(output, { recursive: true });
+  writeFileSync(join(output, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
+  writeFileSync(join(output, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [] }));
+  const needs = await graphNeeds(cut.edge, session);
+  const answers = lendToWorker(
+    needs,
+    session,
+    new Map([
+      [`oci:${INPUT_STORE}`, inputs.store],
+      [
+        EXPORT_STORE,
+        {
+          root: output,
+          isWritable: true,
+          isHere: (digest: Digest) =>
+            snapshotter.find(digest) !== undefined || services.content.size(digest) !== undefined,
+        },
+      ],
+    ]),
+    scope,
+  );
+  const attrs = { tar: 'false', compression: 'uncompressed' };
+  const { response } = await remoteSolve(
+    server,
+    {
+      request: {
+        definition: marshalDefinition(toDefinition(cut.edge)),
+        exporters: [{ type: 'oci', attrs }],
+        exporterDeprecated: 'oci',
+        exporterAttrsDeprecated: attrs,
+        entitlements: [...needs.entitlements],
+      },
+      answers,
+      lender: { name: '', sharedKey: sharedKeyFor(needs) },
+    },
+    translated(cut.origins, progress),
+    signal,
+  );
+  const stack = madeStack(response, output);
+  const context = { signal, progress: () => {}, vertex: asked.vertex.digest };
+  return await downloadStack({ sources: images, snapshotter }, stack, context);
+}
+
+/** Events about the vertices of the build. Those about what only the worker has are left out. */
+function translated(origins: ReadonlyMap<Digest, LlbVertex>, progress: ProgressSink): ProgressSink {
+  const originOf = (digest: Digest) => origins.get(digest)?.digest;
+  return (event: ProgressEvent) => {
+    if (!('vertex' in event) || event.vertex === undefined) {
+      if (event.kind === 'warning') progress(event);
+      return;
+    }
+    const vertex = originOf(event.vertex);
+    if (vertex === undefined) return;
+    if (event.kind !== 'vertex') progress({ ...event, vertex } as ProgressEvent);
+    else {
+      const inputs = origins.get(event.vertex)!.inputs.map((input) => input.vertex.digest);
+      progress({ ...event, vertex, inputs });
+    }
+  };
+}
