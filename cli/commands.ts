@@ -32,9 +32,9 @@ export const COMMANDS = {
     load: () => import('./commands/images.ts'),
   },
   image: {
-    summary: "Remove images without a name; also accepts docker's image subcommands",
+    summary: 'Look into images, compare and prune them: explore, diff, prune',
     load: () => import('./commands/image.ts'),
-    subcommands: ['prune', 'history'],
+    subcommands: ['prune', 'history', 'explore', 'diff'],
   },
   tag: { summary: 'Give an image another name', load: () => import('./commands/tag.ts') },
   rmi: {

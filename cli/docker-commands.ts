@@ -31,8 +31,6 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
   builder: { build: ['build'], prune: ['prune'], du: ['du'], inspect: ['buildx', 'inspect'] },
   image: {
     build: ['build'],
-    // Implemented in commands/image.ts.
-    history: ['image', 'history'],
     inspect: ['inspect'],
     load: ['load'],
     ls: ['images'],
@@ -43,8 +41,11 @@ const GROUPS: Readonly<Record<string, Readonly<Record<string, readonly string[] 
     remove: ['rmi'],
     save: ['save'],
     tag: ['tag'],
-    // Implemented in commands/image.ts.
+    // These are in commands/image.ts.
+    history: ['image', 'history'],
     prune: ['image', 'prune'],
+    explore: ['image', 'explore'],
+    diff: ['image', 'diff'],
     import: 'build the image from a Dockerfile with FROM scratch and ADD of the archive',
   },
   container: {

@@ -3,7 +3,7 @@
 _kiln_words() {
   case $1 in
     '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs worker serve doctor completion debug help version' ;;
-    'image') echo 'prune history' ;;
+    'image') echo 'prune history explore diff' ;;
     'history') echo 'ls inspect logs rm' ;;
     'imagetools') echo 'inspect create' ;;
     'cache') echo 'ls inspect rm export import' ;;
@@ -18,6 +18,8 @@ _kiln_flags() {
     'images') echo '--root --all --digests --quiet --filter --format --no-trunc --help' ;;
     'image prune') echo '--root --all --force --filter --help' ;;
     'image history') echo '--root --format --human --quiet --no-trunc --help' ;;
+    'image explore') echo '--root --platform --format --max-wasted --min-efficiency --help' ;;
+    'image diff') echo '--root --platform --limit --format --help' ;;
     'tag') echo '--root --help' ;;
     'rmi') echo '--root --force --help' ;;
     'inspect') echo '--root --format --type --help' ;;
@@ -60,6 +62,8 @@ _kiln_valued() {
     'images') echo '--root --filter -f --format' ;;
     'image prune') echo '--root --filter' ;;
     'image history') echo '--root --format' ;;
+    'image explore') echo '--root --platform --format --max-wasted --min-efficiency' ;;
+    'image diff') echo '--root --platform --limit --format' ;;
     'tag') echo '--root' ;;
     'rmi') echo '--root' ;;
     'inspect') echo '--root --format -f --type' ;;
@@ -110,6 +114,8 @@ _kiln_values() {
     'build --pull') echo 'always newer missing never' ;;
     'build --sbom') echo 'true false' ;;
     'run --network') echo 'default none host' ;;
+    'image explore --format') echo 'report json' ;;
+    'image diff --format') echo 'report json' ;;
     'inspect --type') echo 'image' ;;
     'history logs --progress') echo 'auto tty plain quiet none rawjson' ;;
     'imagetools create --prefer-index') echo 'true false 1 0 t f' ;;

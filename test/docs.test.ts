@@ -24,6 +24,7 @@ const GUIDES = [
   'errors',
   'getting-started',
   'glossary',
+  'image-explore',
   'library',
   'rootless-and-containers',
   'saved-caches',

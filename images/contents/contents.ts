@@ -9,8 +9,8 @@ import type { Digest } from '../../base/digest.ts';
  *
  * Sizes are in bytes, times in milliseconds since 1970. Layers are named by their index in
  * `ImageContents.layers`, the lowest is 0. Paths and names are in the text form of
- * snapshotter/sys/name-bytes.ts: a byte that is no UTF-8 is a lone surrogate. `shownName` makes
- * text of them that may be shown. Every text is hostile: it came out of an image.
+ * snapshotter/sys/name-bytes.ts: a byte that is no UTF-8 is a lone surrogate. `printableName` makes
+ * well-formed text of them. Every text is hostile: it came out of an image.
  */
 export interface ImageContents {
   /** The form of this document. */
@@ -164,8 +164,8 @@ export interface ContentsEntry {
   readonly uid: number;
   readonly gid: number;
   /**
-   * The bytes of a file, or of all files in a directory. Those of hard links count once: the first
-   * name has them. Holes of a sparse file count.
+   * The bytes of a file, or of all files in a directory. Those of a file with several names count
+   * once. Holes of a sparse file count.
    */
   readonly size: number;
   readonly modified: number;

@@ -58,7 +58,8 @@ export function computeView(tree: LayeredTree, query: TreeQuery): LayersView {
     files: 0,
     directories: 0,
   };
-  // The bytes of a file with several names belong to the first of them that is seen.
+  // The bytes of a file with several names belong to the one that its layer has first, or else to
+  // any of them that is seen.
   const counted = new Uint8Array(tree.entries);
   for (let node = 0; node < count; node++) {
     const now = tree.entryAt(node, upTo);
@@ -75,6 +76,8 @@ export function computeView(tree: LayeredTree, query: TreeQuery): LayersView {
     }
     if (change !== CHANGE.removed) view.files++;
     const owner = tree.ownerOf(shown);
+    const end = change === CHANGE.removed ? since : upTo;
+    if (owner !== shown && tree.entryAt(tree.nodeOf(owner), end) === owner) continue;
     const kind = change === CHANGE.removed ? 2 : 1;
     if ((counted[owner]! & kind) !== 0) continue;
     counted[owner] = counted[owner]! | kind;
