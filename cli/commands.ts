@@ -46,7 +46,7 @@ export const COMMANDS = {
     load: () => import('./commands/inspect.ts'),
   },
   history: {
-    summary: 'Show builds: ls, inspect, logs, rm; or the history of an image',
+    summary: 'Show builds: ls, inspect, logs, …; or the history of an image',
     load: () => import('./commands/history.ts'),
   },
   save: { summary: 'Save images to an archive', load: () => import('./commands/save.ts') },

@@ -4,7 +4,7 @@ _kiln_words() {
   case $1 in
     '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs worker serve doctor completion debug help version' ;;
     'image') echo 'prune history explore diff' ;;
-    'history') echo 'ls inspect logs rm' ;;
+    'history') echo 'ls inspect logs rm export import trace' ;;
     'imagetools') echo 'inspect create' ;;
     'cache') echo 'ls inspect rm export import' ;;
     'debug') echo 'dump-llb' ;;
@@ -27,6 +27,9 @@ _kiln_flags() {
     'history inspect') echo '--root --format --type --platform --help' ;;
     'history logs') echo '--root --progress --help' ;;
     'history rm') echo '--root --all --help' ;;
+    'history export') echo '--root --output --all --finalize --help' ;;
+    'history import') echo '--root --file --help' ;;
+    'history trace') echo '--root --compare --help' ;;
     'save') echo '--root --output --help' ;;
     'load') echo '--root --input --quiet --help' ;;
     'pull') echo '--root --platform --quiet --help' ;;
@@ -71,6 +74,9 @@ _kiln_valued() {
     'history inspect') echo '--root --format --type --platform' ;;
     'history logs') echo '--root --progress' ;;
     'history rm') echo '--root' ;;
+    'history export') echo '--root --output -o' ;;
+    'history import') echo '--root --file -f' ;;
+    'history trace') echo '--root --compare' ;;
     'save') echo '--root --output -o' ;;
     'load') echo '--root --input -i' ;;
     'pull') echo '--root --platform' ;;

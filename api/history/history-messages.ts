@@ -2,6 +2,7 @@ import { type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
 import type { Descriptor } from '../../base/oci.ts';
 import type { LoggedExtras } from '../../builder/build.ts';
+import { gitView, requestView } from '../../history/request-view.ts';
 import { instant } from '../control/instant.ts';
 import { exporterResponse } from '../control/outputs.ts';
 import { errorStatus, isSolveDetail } from '../grpc/grpc-status.ts';
@@ -129,11 +130,27 @@ function responseOf(ended: BuildRecord['ended']): Record<string, string> {
   return texts({ 'containerimage.digest': digest });
 }
 
-/** A build of the command line has no attributes of a frontend, but something to show instead. */
+/** A build that no client of this API asked for has the attributes that buildx would have sent. */
 function attributesOf(header: BuildRecord['header']): Record<string, string> {
-  const { frontendAttrs, context, file, target } = header;
+  const { frontendAttrs } = header;
   if (typeof frontendAttrs === 'object' && frontendAttrs !== null) return texts(frontendAttrs);
-  return texts({ context, filename: file, target });
+  const request = requestView(header, [], []);
+  const git = gitView(header);
+  const prefixed = (prefix: string, values: Readonly<Record<string, string>>) =>
+    Object.fromEntries(
+      Object.entries(values).map(([name, value]) => [`${prefix}:${name}`, value] as const),
+    );
+  return texts({
+    context: request.context,
+    filename: request.dockerfile,
+    target: request.target,
+    platform: request.platforms.join(',') || undefined,
+    'vcs:source': git?.remote,
+    'vcs:revision': git?.commit,
+    ...prefixed('build-arg', request.buildArgs),
+    ...prefixed('label', request.labels),
+    ...prefixed('context', request.namedContexts),
+  });
 }
 
 function texts(values: object): Record<string, string> {

@@ -23,6 +23,8 @@ import { StepCounts } from './step-counts.ts';
 
 /** Lines are written to the file when they have this many characters together. */
 const FLUSH_LENGTH = 64 * 1024;
+/** Lines are in the file after so long, for whoever looks at a build that runs, or was killed. */
+const FLUSH_MS = 200;
 const SUFFIX = '.jsonl';
 /** Marks the source of a warning whose text is that of the previous warning, and is left out. */
 const SAME_TEXT = 'sameText';
@@ -40,6 +42,7 @@ export class BuildLog implements Disposable {
   #buffer: string[] = [];
   #size = 0;
   #lastText: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   /** Begins a log and removes old ones. Throws KILN_FILE_UNWRITABLE when it cannot be created. */
   constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
@@ -92,9 +95,12 @@ export class BuildLog implements Disposable {
     this.#buffer.push(line);
     this.#size += line.length;
     if (this.#size > FLUSH_LENGTH) this.#flush();
+    else this.#timer ??= setTimeout(() => this.#flush(), FLUSH_MS).unref();
   }
 
   #flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#buffer.length === 0) return;
     const text = `${this.#buffer.join('\n')}\n`;
     this.#buffer = [];
