@@ -189,7 +189,8 @@ function factsOf(tree: LayeredTree, entry: TarEntry): Facts {
   const type = entry.type === 'hardlink' ? TYPE.file : TYPE[entry.type];
   return {
     type,
-    mode: entry.mode,
+    // Linux knows no other for a link.
+    mode: type === TYPE.symlink ? 0o777 : entry.mode,
     uid: entry.uid,
     gid: entry.gid,
     size: type === TYPE.file ? entry.size : 0,
