@@ -77,6 +77,10 @@ export const COMMANDS = {
     load: () => import('./commands/cache.ts'),
   },
   fsck: { summary: 'Check the whole store for damage', load: () => import('./commands/fsck.ts') },
+  ui: {
+    summary: 'Show builds in a browser: what ran when, what was cached and why not',
+    load: () => import('./commands/ui.ts'),
+  },
   logs: { summary: 'Print the full log of a build', load: () => import('./commands/logs.ts') },
   worker: {
     summary: 'Run steps for builds on other machines, which NATS brings here',

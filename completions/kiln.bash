@@ -26,6 +26,7 @@ _kiln_flags() {
     'history ls') echo '--root --filter --format --local --no-trunc --quiet --help' ;;
     'history inspect') echo '--root --format --type --platform --help' ;;
     'history logs') echo '--root --progress --help' ;;
+    'open') echo '--root --port --no-open --help' ;;
     'history rm') echo '--root --all --help' ;;
     'history export') echo '--root --output --all --finalize --help' ;;
     'history import') echo '--root --file --help' ;;
@@ -48,6 +49,7 @@ _kiln_flags() {
     'cache export') echo '--root --help' ;;
     'cache import') echo '--root --help' ;;
     'fsck') echo '--root --repair --help' ;;
+    'ui') echo '--root --port --no-open --help' ;;
     'logs') echo '--root --list --json --usage --help' ;;
     'worker') echo '--root --nats --platform --labels --name --slots --no-secrets --allow-insecure-entitlement --help' ;;
     'serve') echo '--root --addr --docker --pass-to --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --insecure --idle-timeout --metrics --version --debug --trace --debugaddr --log-format --save-cache-debug --rootless --otel-socket-path --cdi-disabled --cdi-spec-dir --oci-worker --oci-worker-rootless --oci-worker-no-process-sandbox --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-selinux --oci-worker-gc --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-selinux --containerd-worker-gc --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism --help' ;;
@@ -73,6 +75,7 @@ _kiln_valued() {
     'history ls') echo '--root --filter --format' ;;
     'history inspect') echo '--root --format --type --platform' ;;
     'history logs') echo '--root --progress' ;;
+    'open') echo '--root --port' ;;
     'history rm') echo '--root' ;;
     'history export') echo '--root --output -o' ;;
     'history import') echo '--root --file -f' ;;
@@ -95,6 +98,7 @@ _kiln_valued() {
     'cache export') echo '--root' ;;
     'cache import') echo '--root' ;;
     'fsck') echo '--root' ;;
+    'ui') echo '--root --port' ;;
     'logs') echo '--root' ;;
     'worker') echo '--root --nats --platform --labels --name --slots --allow-insecure-entitlement' ;;
     'serve') echo '--root --addr --docker --pass-to --config --group --tlscert --tlskey --tlscacert --allow-insecure-entitlement --idle-timeout --metrics --debugaddr --log-format --otel-socket-path --cdi-spec-dir --oci-worker --oci-worker-proxy-snapshotter-path --oci-worker-binary --oci-worker-labels --oci-worker-platform --oci-worker-net --oci-worker-snapshotter --oci-worker-apparmor-profile --oci-worker-gc-keepstorage --oci-cni-config-path --oci-cni-binary-dir --oci-cni-pool-size --oci-max-parallelism --containerd-worker --containerd-worker-addr --containerd-worker-namespace --containerd-worker-labels --containerd-worker-platform --containerd-worker-net --containerd-worker-snapshotter --containerd-worker-apparmor-profile --containerd-worker-gc-keepstorage --containerd-cni-config-path --containerd-cni-binary-dir --containerd-cni-pool-size --containerd-max-parallelism' ;;

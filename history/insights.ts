@@ -137,6 +137,12 @@ function adviceFor(view: BuildView, step: StepView): string {
       `${why}A cache mount keeps what it downloads for the next time: ` +
       `RUN --mount=type=cache,target=${install.cache} ${install.command}.`
     );
+  if (step.miss?.startsWith('it was never built here'))
+    return (
+      'It ran for the first time here, and is cached from now on until what it needs changes. ' +
+      'To be faster the first time, let it do less, or split it into stages that run beside ' +
+      'each other.'
+    );
   if (step.inputs.length > 0)
     return (
       `${why}Have it depend on fewer files, put it above what changes often, or into a stage of ` +

@@ -62,11 +62,18 @@ async function someLines(
   { log: { lines: total }, state }: StepView,
 ): Promise<ShownLine[]> {
   const tail = state === 'failed' ? FAILED_TAIL : TAIL;
-  const part = async (from: number, count: number) =>
-    (await source.lines(id, { step, from, count })).map((line, index) => ({
-      ...shownLine(line, LINE_LIMIT),
-      at: from + index + 1,
-    }));
+  const part = async (from: number, count: number) => {
+    const found: ShownLine[] = [];
+    // A source may give fewer at a time than it is asked for.
+    while (found.length < count) {
+      const range = { step, from: from + found.length, count: count - found.length };
+      const more = await source.lines(id, range);
+      if (more.length === 0) break;
+      for (const line of more)
+        found.push({ ...shownLine(line, LINE_LIMIT), at: from + found.length + 1 });
+    }
+    return found;
+  };
   if (total <= HEAD + tail) return await part(0, total);
   const [head, end] = [await part(0, HEAD), await part(total - tail, tail)];
   const left = total - HEAD - tail;

@@ -37,13 +37,15 @@ export async function searchLog(
       await breath();
       continue;
     }
-    for (let from = 0; from < total && !signal?.aborted; from += CHUNK) {
+    for (let from = 0; from < total && !signal?.aborted; ) {
       const lines = await source.lines(view.id, { step, from, count: CHUNK });
+      if (lines.length === 0) break;
       for (const [index, line] of lines.entries()) {
         if (!line.text.toLowerCase().includes(wanted)) continue;
         if (found.length >= FOUND_LIMIT) return { found, isCut: true };
         found.push([step, from + index]);
       }
+      from += lines.length;
       await breath();
     }
   }

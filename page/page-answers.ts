@@ -3,8 +3,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { BuildView, StepView } from '../history/build-view.ts';
 import { directoryQuery, treeQuery } from './image-queries.ts';
 import { searchLog } from './log-search.ts';
-import type { PageSource } from './page-source.ts';
-import { shownLine } from './shown-line.ts';
+import type { LogRange, PageSource } from './page-source.ts';
+import { type ShownLine, shownLine } from './shown-line.ts';
 
 /** How many lines one answer may have. */
 const COUNT_LIMIT = 5000;
@@ -30,11 +30,7 @@ export async function answerPageRequest(
   if (part === 'lines') {
     const from = number(searchParams.get('from'), Number.MAX_SAFE_INTEGER);
     const count = number(searchParams.get('count'), COUNT_LIMIT);
-    const lines = step < 0 ? [] : await source.lines(id, { step, from, count });
-    return json(
-      response,
-      lines.map((line) => shownLine(line)),
-    );
+    return json(response, step < 0 ? [] : await shownLines(source, id, { step, from, count }));
   }
   if (part === 'search') {
     const wanted = searchParams.get('for') ?? '';
@@ -56,6 +52,22 @@ export async function answerPageRequest(
       return json(response, await source.treemap(id, index, treeQuery(searchParams)));
   }
   missing(response);
+}
+
+/** Lines as the page shows them. A source may give fewer at a time than it is asked for. */
+async function shownLines(
+  source: PageSource,
+  id: string,
+  { step, from, count }: LogRange,
+): Promise<ShownLine[]> {
+  const shown: ShownLine[] = [];
+  while (shown.length < count) {
+    const at = from + shown.length;
+    const lines = await source.lines(id, { step, from: at, count: count - shown.length });
+    if (lines.length === 0) break;
+    shown.push(...lines.map((line) => shownLine(line)));
+  }
+  return shown;
 }
 
 /** What has changed in a view since `before`. Undefined when nothing has. */
@@ -114,10 +126,11 @@ async function sendLog(
 ): Promise<void> {
   response.setHeader('content-type', 'text/plain; charset=utf-8');
   response.setHeader('content-disposition', `attachment; filename="step-${step + 1}.log"`);
-  for (let from = 0; !signal.aborted; from += COUNT_LIMIT) {
+  for (let from = 0; !signal.aborted; ) {
     const lines = await source.lines(view.id, { step, from, count: COUNT_LIMIT });
+    if (lines.length === 0) break;
+    from += lines.length;
     const isTaken = response.write(lines.map(({ text }) => `${text}\n`).join(''));
-    if (lines.length < COUNT_LIMIT) break;
     if (!isTaken) await drained(response, signal);
   }
   response.end();

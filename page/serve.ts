@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KilnError, messageOf } from '../base/errors.ts';
+import { osError } from '../base/oserror.ts';
 import { answerPageRequest } from './page-answers.ts';
 import { type PageParts, SERVED_POLICY, servedDocument } from './page-document.ts';
 import { PageGuard } from './page-guard.ts';
@@ -20,7 +21,7 @@ export interface OpenPage extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Serves the page on loopback. Throws KILN_ADDRESS_INVALID when the port cannot be listened on. */
+/** Serves the page on loopback. Throws KILN_ADDRESS_UNUSABLE. */
 export async function openPage({ source, parts, port = 0 }: PageOptions): Promise<OpenPage> {
   const guard = new PageGuard();
   const closing = new AbortController();
@@ -52,7 +53,14 @@ export async function openPage({ source, parts, port = 0 }: PageOptions): Promis
   }
 
   await new Promise<void>((done, failed) => {
-    server.once('error', failed);
+    server.once('error', (error) =>
+      failed(
+        osError(error, {
+          code: 'KILN_ADDRESS_UNUSABLE',
+          what: `the page cannot be served at 127.0.0.1:${port}`,
+        }),
+      ),
+    );
     server.listen(port, '127.0.0.1', done);
   });
   return {

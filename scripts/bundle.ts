@@ -156,6 +156,12 @@ const parts = await buildParts(root, lazily, [
     roots: ['cli/daemon/metrics.ts'],
     only: ['api/metrics/', 'cli/daemon/metrics.ts'],
   },
+  // What serves and writes the page of builds.
+  {
+    name: 'page-server',
+    roots: ['cli/commands/ui.ts', 'cli/page/show-page.ts'],
+    only: ['page/', 'cli/page/', 'cli/commands/ui.ts'],
+  },
   // The modules that only a server and the frontends of images need. No other build loads them.
   {
     name: 'api',

@@ -2,6 +2,7 @@ import { type Command, groupUsage, newGroup } from '../arguments.ts';
 import { declareInspect, inspect } from '../history/inspect.ts';
 import { declareList, showBuilds } from '../history/list.ts';
 import { declareBuildLogs, logs } from '../history/logs.ts';
+import { declareOpen, openBuild } from '../history/open.ts';
 import { declareRemove, removeBuilds } from '../history/remove.ts';
 import { stdout } from '../output.ts';
 
@@ -9,6 +10,7 @@ const SUBCOMMANDS: Readonly<Record<string, (argv: readonly string[]) => Promise<
   ls: showBuilds,
   inspect,
   logs,
+  open: openBuild,
   rm: removeBuilds,
   export: async (argv) => await (await import('../history/export-builds.ts')).exportBuilds(argv),
   import: async (argv) => await (await import('../history/import-builds.ts')).importBuilds(argv),
@@ -26,6 +28,7 @@ export async function declareCommand(): Promise<Command> {
       declareList(),
       declareInspect(),
       declareBuildLogs(),
+      declareOpen(),
       declareRemove(),
       declareBuildExport(),
       declareBuildImport(),

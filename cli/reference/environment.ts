@@ -156,6 +156,12 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
   {
     title: 'The user and the system',
     variables: [
+      {
+        names: ['BROWSER', 'DISPLAY', 'WAYLAND_DISPLAY', 'WSL_DISTRO_NAME'],
+        text:
+          'The browser that `kiln ui` opens, and whether there is a desktop with one. Without, ' +
+          'the address is printed.',
+      },
       { names: ['HOME'], text: 'The home directory. Default: the one in `/etc/passwd`.' },
       {
         names: ['XDG_DATA_HOME'],

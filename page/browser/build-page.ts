@@ -137,7 +137,7 @@ export class BuildPage {
       `${counts.steps} steps`,
       `${counts.cached} cached (${percentText(counts.cached, counts.steps) || '0 %'})`,
       counts.failed > 0 ? `${counts.failed} failed` : '',
-      counts.warnings > 0 ? `${counts.warnings} warnings` : '',
+      counts.warnings > 0 ? `${counts.warnings} warning${counts.warnings === 1 ? '' : 's'}` : '',
       ...request.platforms,
       git?.branch ? `${git.branch}${git.commit ? ` @ ${git.commit.slice(0, 8)}` : ''}` : '',
       git?.isDirty ? 'with changes' : '',

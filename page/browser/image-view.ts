@@ -251,7 +251,7 @@ function layerButton(
   const line = layer.history === undefined ? undefined : history[layer.history];
   const { added, changed, removed, wasted, unreadable } = layer;
   const notes = [
-    `+${added.files}`,
+    added.files > 0 ? `+${added.files}` : '',
     changed.files > 0 ? `~${changed.files}` : '',
     removed.files > 0 ? `−${removed.files}` : '',
     wasted > 0 ? `${bytes(wasted)} wasted` : '',
@@ -270,7 +270,7 @@ function layerButton(
     h(
       'span',
       { class: 'muted' },
-      unreadable ? brief(unreadable.text, 120) : notes.filter(Boolean).join(' '),
+      unreadable ? brief(unreadable.text, 120) : notes.filter(Boolean).join(' ') || 'no files',
     ),
   );
   return element;

@@ -40,7 +40,12 @@ export function stepPanel(context: BuildContextOfPage, index: number): HTMLEleme
     step.error !== undefined &&
       h('p', { class: 'error-text' }, visible(seenText(step.error.slice(0, SHOWN)))),
     step.miss !== undefined &&
-      h('p', { class: 'reason' }, h('strong', {}, 'Not cached: '), `${brief(step.miss, 600)}.`),
+      h(
+        'p',
+        { class: 'reason' },
+        h('strong', {}, 'Not cached: '),
+        `${brief(step.miss, 600).replace(/\.$/, '')}.`,
+      ),
     look === 'cached' &&
       h('p', { class: 'reason' }, 'Cached: an earlier build has made the same from the same.'),
     factsOf(view, step, index),

@@ -10,6 +10,9 @@ export interface TimelineChoice {
   readonly closed: ReadonlySet<number>;
 }
 
+/** The share of a build from which on an internal step is worth a row. */
+const LONG_INTERNAL = 0.03;
+
 export type TimelineRow =
   | {
       readonly kind: 'stage';
@@ -24,9 +27,14 @@ export type TimelineRow =
 export function timelineRows(view: BuildView, choice: TimelineChoice): TimelineRow[] {
   const critical = new Set(view.criticalPath);
   const wanted = choice.text.trim().toLowerCase();
+  const now = view.ended ?? Date.now();
+  /** Internal steps are shown when they are a part of why the build took so long. */
+  const isLong = (index: number) =>
+    critical.has(index) &&
+    (tookMs(view.steps[index]!, now) ?? 0) > (now - view.started) * LONG_INTERNAL;
   const stages = new Map<number, number[]>();
   for (const [index, step] of view.steps.entries()) {
-    if (step.isInternal && !choice.showsInternal && !critical.has(index)) continue;
+    if (step.isInternal && !choice.showsInternal && !isLong(index)) continue;
     if (choice.onlyCritical && !critical.has(index)) continue;
     if (choice.hidesCached && step.state === 'cached') continue;
     if (wanted !== '' && !step.name.toLowerCase().includes(wanted)) continue;
@@ -49,7 +57,8 @@ export function timelineRows(view: BuildView, choice: TimelineChoice): TimelineR
 export function stageName({ stages }: BuildView, stage: number): string {
   const found = stages[stage];
   if (!found) return 'context, sources and outputs';
-  return found.platform === undefined ? found.name : `${found.name} · ${found.platform}`;
+  const name = found.name === '' ? 'the only stage' : found.name;
+  return found.platform === undefined ? name : `${name} · ${found.platform}`;
 }
 
 /** Where a stage begins and ends, and how much of its time its steps took. */

@@ -246,7 +246,7 @@ class Timeline implements BuildTab {
         'span',
         { class: 'name' },
         h('span', { class: `dot look-${look}` }),
-        h('span', { class: 'number' }, brief(stepNumber(step), 30)),
+        stepNumber(step) !== '' && h('span', { class: 'number' }, brief(stepNumber(step), 30)),
         brief(shortName(step)),
         h('span', { class: 'unseen' }, `, ${words.join(', ')}`),
       ),
