@@ -26,7 +26,7 @@ _kiln_flags() {
     'history ls') echo '--root --filter --format --local --no-trunc --quiet --help' ;;
     'history inspect') echo '--root --format --type --platform --help' ;;
     'history logs') echo '--root --progress --help' ;;
-    'open') echo '--root --port --no-open --help' ;;
+    'history open') echo '--root --port --no-open --help' ;;
     'history rm') echo '--root --all --help' ;;
     'history export') echo '--root --output --all --finalize --help' ;;
     'history import') echo '--root --file --help' ;;
@@ -75,7 +75,7 @@ _kiln_valued() {
     'history ls') echo '--root --filter --format' ;;
     'history inspect') echo '--root --format --type --platform' ;;
     'history logs') echo '--root --progress' ;;
-    'open') echo '--root --port' ;;
+    'history open') echo '--root --port' ;;
     'history rm') echo '--root' ;;
     'history export') echo '--root --output -o' ;;
     'history import') echo '--root --file -f' ;;

@@ -26,6 +26,7 @@ const GUIDES = [
   'glossary',
   'image-explore',
   'library',
+  'page',
   'rootless-and-containers',
   'saved-caches',
   'server',

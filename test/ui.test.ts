@@ -57,7 +57,7 @@ test('kiln ui shows real builds: why they were slow, their logs, images and cach
   const shop = await viewOf('shop');
   assert.is(shop.found[0]?.kind, 'copy-before-install');
   assert.match(shop.found[0]?.advice ?? '', /Copy package\.json and package-lock\.json first/);
-  const install = shop.found[0]?.step!;
+  const install = shop.found[0]!.step;
   const lines = await ask<{ text: string }[]>(
     `builds/${shop.id}/lines?step=${install}&from=0&count=100`,
   );

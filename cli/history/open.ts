@@ -2,7 +2,7 @@ import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { parsePort } from '../page/page-port.ts';
 
 export function declareOpen(): Command {
-  return newCommand('open', 'Show a build in a browser')
+  return newCommand('history open', 'Show a build in a browser')
     .argument('[build]', 'a ref, an ID, the beginning of one, or ^N (default: the last build)')
     .option('--port <port>', 'listen on this port of 127.0.0.1 (default: one that is free)')
     .option('--no-open', 'print the address, and open no browser');

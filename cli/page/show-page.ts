@@ -60,7 +60,7 @@ async function gcPolicies(root: string) {
   return (await readGcPolicies(configPath(process.env), diskOf(root))) ?? [];
 }
 
-/** The parts of the page are beside the bundle. Kiln that runs from its sources has them in dist. */
+/** The parts are beside the bundle. Kiln that runs from its sources has them in dist. */
 function pageParts() {
   const here = import.meta.dirname;
   return readPageParts(here.endsWith('/dist') ? here : join(here, '../../dist'));
