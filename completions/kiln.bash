@@ -2,9 +2,9 @@
 
 _kiln_words() {
   case $1 in
-    '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck logs worker serve doctor completion debug help version' ;;
+    '') echo 'build run images image tag rmi inspect history save load pull push copy imagetools login logout explain du prune cache fsck ui logs worker serve doctor completion debug help version' ;;
     'image') echo 'prune history explore diff' ;;
-    'history') echo 'ls inspect logs rm export import trace' ;;
+    'history') echo 'ls inspect logs open rm export import trace' ;;
     'imagetools') echo 'inspect create' ;;
     'cache') echo 'ls inspect rm export import' ;;
     'debug') echo 'dump-llb' ;;
