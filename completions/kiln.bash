@@ -28,7 +28,7 @@ _kiln_flags() {
     'history logs') echo '--root --progress --help' ;;
     'history open') echo '--root --port --no-open --help' ;;
     'history rm') echo '--root --all --help' ;;
-    'history export') echo '--root --output --all --finalize --help' ;;
+    'history export') echo '--root --output --html --all --finalize --help' ;;
     'history import') echo '--root --file --help' ;;
     'history trace') echo '--root --compare --help' ;;
     'save') echo '--root --output --help' ;;
@@ -77,7 +77,7 @@ _kiln_valued() {
     'history logs') echo '--root --progress' ;;
     'history open') echo '--root --port' ;;
     'history rm') echo '--root' ;;
-    'history export') echo '--root --output -o' ;;
+    'history export') echo '--root --output -o --html' ;;
     'history import') echo '--root --file -f' ;;
     'history trace') echo '--root --compare' ;;
     'save') echo '--root --output -o' ;;

@@ -209,6 +209,7 @@ complete -c kiln -n '__kiln_is "history rm"' -l root -r -d 'the store (default: 
 complete -c kiln -n '__kiln_is "history rm"' -l all -d 'remove the records of all builds that have ended'
 complete -c kiln -n '__kiln_is "history export"' -l root -r -d 'the store (default: KILN_ROOT, /var/lib/kiln for root)'
 complete -c kiln -n '__kiln_is "history export"' -s o -l output -r -d 'the file (default: standard output)'
+complete -c kiln -n '__kiln_is "history export"' -l html -r -d 'write a page for browsers as one file instead; \'-\' is standard output'
 complete -c kiln -n '__kiln_is "history export"' -l all -d 'all builds that have ended'
 complete -c kiln -n '__kiln_is "history export"' -l finalize -d 'no effect: the trace of a build that has ended is complete'
 complete -c kiln -n '__kiln_is "history import"' -l root -r -d 'the store (default: KILN_ROOT, /var/lib/kiln for root)'

@@ -79,6 +79,11 @@ test('kiln ui shows real builds: why they were slow, their logs, images and cach
   const before = entries.filter(({ name }) => name.includes('shop'))[1]!.id;
   const compared = await ask<ComparedResults>(`builds/${shop.id}/compare?with=${before}`);
   assert.ok(compared.images[0]?.files.list.some(({ path }) => path.endsWith('app/server.js')));
+  const file = rig.path('page.html');
+  await rig.kiln(['history', 'export', shop.id, '--html', file], { expect: 0 });
+  const page = readFileSync(file, 'utf8');
+  assert.ok(page.length < 1_000_000, String(page.length));
+  assert.match(page, /<meta http-equiv="Content-Security-Policy" content="default-src 'none'/);
   const cache = await ask<CacheReport>('cache');
   assert.is(cache.builds, 4);
   assert.ok(cache.misses.some(({ name }) => name.includes('npm ci')));

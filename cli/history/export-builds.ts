@@ -9,7 +9,7 @@ import { writeTo } from '../../exporter/destination.ts';
 import { blobBytes, layoutFrame } from '../../exporter/layout.ts';
 import { findBuild, listBuilds } from '../../history/list-builds.ts';
 import { hostPlatform } from '../../registry/platforms.ts';
-import { type Command, newCommand, parseArguments } from '../arguments.ts';
+import { type Command, newCommand, parseArguments, rejectCombination } from '../arguments.ts';
 import { archiveDestination } from '../binary-output.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
@@ -19,20 +19,36 @@ export function declareBuildExport(): Command {
   return newCommand('history export', 'Write records of builds to a .dockerbuild file')
     .argument('[builds...]', 'IDs of builds that have ended (default: the last one)')
     .option('-o, --output <file>', 'the file (default: standard output)')
+    .option(
+      '--html <file>',
+      "write a page for browsers as one file instead; '-' is standard output",
+    )
     .option('--all', 'all builds that have ended')
     .option('--finalize', 'no effect: the trace of a build that has ended is complete');
+}
+
+interface ExportFlags {
+  readonly output?: string;
+  readonly all?: boolean;
+  readonly html?: string;
 }
 
 /** `kiln history export` */
 export async function exportBuilds(argv: readonly string[]): Promise<number> {
   const command = declareBuildExport();
   if (!parseArguments(command, argv)) return 0;
-  const { output = '-', all } = command.opts<{ output?: string; all?: boolean }>();
+  rejectCombination(command, '--html', ['--output']);
+  const { output = '-', all, html } = command.opts<ExportFlags>();
   if (all && command.args.length > 0)
     throw new KilnError('KILN_USAGE', '--all exports every build and takes no IDs', {
       hint: 'leave --all or the IDs out',
       exitCode: 2,
     });
+  if (html !== undefined) {
+    const { writePage } = await import('../page/show-page.ts');
+    await writePage(all ? 'all' : command.args, html === '-' ? html : resolve(html));
+    return 0;
+  }
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const { signal } = cancel;

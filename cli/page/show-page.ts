@@ -44,13 +44,22 @@ export async function showPage({ build, port, opensNoBrowser }: ShowPageOptions)
   return 0;
 }
 
-/** Writes the page with these builds to a file. The IDs are whole. `-` is standard output. */
-export async function writePage(ids: readonly string[], path: string): Promise<void> {
+/**
+ * Writes the page with some builds, as `findBuild` takes them, to a file. Without any it is the
+ * last build. `-` is standard output.
+ */
+export async function writePage(wanted: readonly string[] | 'all', path: string): Promise<void> {
   await using engine = openLocalEngine();
   using cancel = cancelOnSignals();
   const { signal } = cancel;
+  const builds = listBuilds(engine.store.logs).filter(({ state }) => state !== 'damaged');
+  const chosen =
+    wanted === 'all'
+      ? builds
+      : (wanted.length > 0 ? wanted : [undefined]).map((name) => findBuild(builds, name));
   const policies = await gcPolicies(engine.store.root);
   using source = new StoreSource({ engine, signal, policies });
+  const ids = chosen.map(({ id }) => id);
   const text = await exportPage(source, ids, pageParts());
   if (path === '-') stdout.write(text);
   else attempt(writing('the page', path), () => writeFileSync(path, text));
