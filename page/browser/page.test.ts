@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { generatedBuild, sourceOf } from '../builds-fixture.ts';
 import { exportPage } from '../export-page.ts';
+import { IMAGE_PARTS } from '../image-fixture.ts';
 import { PARTS, SeenPage, startBrowser, whyNoBrowser } from './chromium-fixture.ts';
 
 const AXE = readFileSync(
@@ -40,6 +41,7 @@ if (skipped !== undefined) {
   test('the list is filtered by typing and opens a build with the keyboard', async () => {
     await using page = await SeenPage.served(browser, sourceOf([FAILED, OTHER]));
     const { tab } = page;
+    await tab.locator('.builds li').first().waitFor();
     assert.is(await tab.locator('.builds li').count(), 2);
     assert.match(await tab.locator('.builds li').first().innerText(), /failed[\s\S]*exit code 2/);
     await tab.getByRole('searchbox').fill('other');
@@ -94,6 +96,7 @@ if (skipped !== undefined) {
     assert.is(await tab.locator('.timeline .sum').innerText(), '34 of 40 steps');
     await tab.getByLabel('hide cached').uncheck();
     const ticks = () => tab.locator('.ruler .tick').allInnerTexts();
+    await tab.locator('.ruler .tick').first().waitFor();
     const whole = await ticks();
     const tree = tab.getByRole('tree');
     await tree.focus();
@@ -123,7 +126,7 @@ if (skipped !== undefined) {
     await using page = await SeenPage.served(browser, sourceOf([FAILED]));
     const { tab } = page;
     await page.go('#/build/failed/graph');
-    assert.ok((await tab.locator('.graph-node.look-cached').count()) > 0);
+    await tab.locator('.graph-node.look-cached').first().waitFor();
     const graph = tab.getByRole('listbox', { name: /^Steps as a graph/ });
     await graph.focus();
     for (const key of ['Home', 'ArrowDown', 'ArrowDown', 'Enter']) await tab.keyboard.press(key);
@@ -230,6 +233,27 @@ if (skipped !== undefined) {
       .evaluate((element) => getComputedStyle(element).color);
     assert.is(colour, 'rgb(1, 2, 3)');
     assert.is(await tab.locator('.log-line .text').nth(1).innerText(), '100%');
+  });
+
+  test('the image shows its layers, files, wasted bytes and a treemap', async () => {
+    await using page = await SeenPage.served(browser, {
+      ...sourceOf([OTHER, FAILED]),
+      ...IMAGE_PARTS,
+    });
+    const { tab } = page;
+    await page.go('#/build/other/image');
+    assert.match(await tab.locator('.layers').innerText(), /60MB\s+COPY \. \/src/);
+    await tab.locator('.file-row', { hasText: 'bin' }).waitFor();
+    await tab.getByRole('tree', { name: 'Files' }).focus();
+    await tab.keyboard.press('ArrowRight');
+    await tab.locator('.file-row', { hasText: '<b>sh\\xff' }).waitFor();
+    await tab.locator('button.layer', { hasText: 'COPY' }).click();
+    await tab.getByLabel('unchanged').waitFor();
+    await tab.getByRole('button', { name: 'Wasted bytes' }).click();
+    assert.match(await tab.locator('tbody').innerText(), /40MB\s+tmp\/archive\s+removed/);
+    await tab.getByRole('button', { name: 'Largest directories' }).click();
+    await tab.locator('.tile', { hasText: 'bin/' }).waitFor();
+    assert.equal(await page.accessProblems(AXE), []);
   });
 
   test('a build that runs is shown as it goes on', async () => {
