@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { createGzip, gzipSync } from 'node:zlib';
@@ -10,7 +11,7 @@ import * as assert from 'uvu/assert';
 import { serveInner, unaryAnswer } from '../api/grpc/inner-server.ts';
 import { Secrets } from '../api/proto/secrets.gen.ts';
 import { type Asked, ask, DockerRig } from './docker-rig.ts';
-import { ServeRig } from './serve-rig.ts';
+import { DOCKER, ServeRig } from './serve-rig.ts';
 
 /*
  * Clients of Docker's socket that send too much, lie, hang up, or ask for what is not theirs.
@@ -249,6 +250,44 @@ test('a client that hangs up leaves nothing behind: at each stage', async () => 
   await until(() => !running().includes('sleep 600'));
   await until(() => socketsOf(rig.serve.pid) <= before);
   await until(() => scratchOf(place).length === 0);
+  assert.not.match(rig.serve.printed, /ERROR/);
+});
+
+test('a client that hangs up ends what waits for a registry, and what buildx began', async () => {
+  await using rig = await DockerRig.create(['busybox']);
+  const before = socketsOf(rig.serve.pid);
+  // A registry that takes connections, and never answers.
+  const asked: Socket[] = [];
+  const registry = createServer((socket) => {
+    socket.on('error', () => {});
+    asked.push(socket);
+  });
+  registry.listen(0, '127.0.0.1');
+  await once(registry, 'listening');
+  const name = `127.0.0.1:${(registry.address() as AddressInfo).port}/a`;
+  await rig.docker(`tag busybox ${name}`);
+  for (const path of [`/images/create?fromImage=${name}:2`, `/images/${name}/push`]) {
+    const waiting = begun(rig, path, 0);
+    waiting.end();
+    await until(() => asked.length > 0);
+    waiting.destroy();
+    await until(() => socketsOf(rig.serve.pid) <= before);
+    for (const socket of asked.splice(0)) socket.destroy();
+  }
+  registry.close();
+  rig.serve.rig.write('c', { Dockerfile: 'FROM busybox\nRUN sleep 654\n' });
+  const client = spawn(DOCKER, ['build', 'c'], {
+    cwd: rig.serve.rig.directory,
+    env: { ...process.env, DOCKER_CONFIG: rig.serve.rig.path('docker'), ...rig.env },
+    stdio: 'ignore',
+    detached: true,
+  });
+  const running = () => execFileSync('ps', ['-eo', 'args'], { encoding: 'utf8' });
+  await until(() => running().includes('sleep 654'));
+  // The client and its plugin, without a word.
+  process.kill(-client.pid!, 'SIGKILL');
+  await until(() => !running().includes('sleep 654'));
+  await until(() => socketsOf(rig.serve.pid) <= before);
   assert.not.match(rig.serve.printed, /ERROR/);
 });
 
