@@ -100,8 +100,7 @@ export async function build(
 ): Promise<BuildOutcome> {
   using _use = engine.begin();
   using log = new BuildLog(engine.store.logs, {
-    door: extras.door ?? 'library',
-    ...headerOf(request, session),
+    ...headerOf(request, session, extras.door ?? 'library'),
     ...extras.logged?.header,
   });
   extras.begun?.(log.id);

@@ -20,6 +20,7 @@ import { gitState } from './git-state.ts';
 export function headerOf(
   request: BuildRequest,
   session: Session,
+  door: string,
 ): Readonly<Record<string, unknown>> {
   const { context, dockerfile, target, tags } = request;
   const place = placeOfContext(context, (name) => session.shownContext ?? name);
@@ -33,8 +34,10 @@ export function headerOf(
     target,
     tags,
     directory,
-    git,
     request: summary(request),
+    door,
+    // The last one: a build that is recalled reads it again.
+    git,
   };
 }
 
