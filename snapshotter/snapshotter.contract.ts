@@ -720,6 +720,22 @@ function unpackTests(test: Test): void {
     assert.equal(subject.scratch(), []);
   });
 
+  test('a layer made elsewhere is one of a step, unless its files give another tar', async ({
+    snapshotter,
+    content,
+    subject,
+  }) => {
+    const below = { layers: [] };
+    const signal = new AbortController().signal;
+    const layer = stored(content, [{ name: 'a', content: 'a' }]);
+    const id = await snapshotter.unpackMade(layer, below, signal);
+    assert.equal(await treeOf(snapshotter, { layers: [id] }), ['a a']);
+    assert.is((await snapshotter.describe(id)).diffId, layer.diffId);
+    const other = { ...layer, diffId: digestOf('another tar') };
+    await rejects('KILN_DIGEST_MISMATCH', snapshotter.unpackMade(other, below, signal));
+    assert.equal(subject.scratch(), []);
+  });
+
   test('an aborted unpack leaves nothing behind and can be repeated', async ({
     snapshotter,
     content,

@@ -63,6 +63,13 @@ export interface Snapshotter {
     signal?: AbortSignal,
   ): Promise<LayerId>;
 
+  /**
+   * A layer that a step made on another machine, as if a step had made it here on `below`:
+   * exporters pack it in the form that they want. It is verified like a layer that is unpacked.
+   * When the files do not give the same tar again, it is one. Each call makes another layer.
+   */
+  unpackMade(layer: ImageLayer, below: Snapshot, signal: AbortSignal): Promise<LayerId>;
+
   /** A layer with this diffID that stands alone, if the store has one. It reads only metadata. */
   find(diffId: Digest): LayerId | undefined;
 

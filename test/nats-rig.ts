@@ -7,6 +7,7 @@ import { KILN, type Ran, Rig, type RunOptions, testImage } from './rig.ts';
 export class Started implements AsyncDisposable {
   readonly child: ChildProcess;
   printed = '';
+  readonly #news = new Set<() => void>();
 
   constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
     this.child = spawn(command[0]!, command.slice(1), {
@@ -16,20 +17,23 @@ export class Started implements AsyncDisposable {
     for (const stream of [this.child.stdout!, this.child.stderr!])
       stream.on('data', (data: Buffer) => {
         this.printed += data.toString();
+        this.#tell();
       });
+    this.child.once('close', () => this.#tell());
   }
 
   /** Waits until it has written `text`. Throws when it ends instead. */
   async writes(text: string): Promise<this> {
     while (!this.printed.includes(text)) {
       if (this.hasEnded) throw new Error(`ended: ${this.printed}`);
-      await Promise.race([
-        once(this.child.stderr!, 'data'),
-        once(this.child.stdout!, 'data'),
-        once(this.child, 'close'),
-      ]);
+      await new Promise<void>((resolve) => this.#news.add(resolve));
     }
     return this;
+  }
+
+  #tell(): void {
+    for (const look of this.#news) look();
+    this.#news.clear();
   }
 
   get hasEnded(): boolean {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { NatsRig } from './nats-rig.ts';
-import { processesWith, steps } from './rig.ts';
+import { processesWith, steps, testImage } from './rig.ts';
+import { ServeRig } from './serve-rig.ts';
 
 /*
  * `kiln build --workers nats://…` and `kiln worker`, with a real nats-server. The workers are for
@@ -55,6 +56,32 @@ RUN --mount=type=secret,id=token wc -c < /run/secrets/token > /n
   }
 });
 
+test('an image has the digest that it has on one machine', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  const { rig } = nats;
+  rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN echo a > /a && touch -d @1 /a\nRUN echo b >> /a\n',
+  });
+  await using _worker = await nats.worker('one', ['busybox'], ARM);
+  const output = (name: string) => [
+    '-q',
+    '-o',
+    `type=oci,dest=${name}.tar,rewrite-timestamp=true`,
+    '--build-arg=SOURCE_DATE_EPOCH=1',
+    '--provenance=false',
+    ARM,
+    'c',
+  ];
+  const there = await nats.build(output('there'));
+  const here = await rig.kiln(['build', ...output('here')], {
+    env: { KILN_ROOT: rig.path('store-one') },
+    expect: 0,
+  });
+  assert.match(there.stdout, /^sha256:/);
+  assert.is(there.stdout, here.stdout);
+});
+
 test('a step that fails on a worker is told with its lines, and does not run here', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
@@ -77,7 +104,7 @@ test('a worker that is killed in a step is a warning, and another one runs it', 
   const ran = nats.build([ARM, '--build-arg=x=1', 'c'], {
     expect: 130,
     watch(output, kill) {
-      if (!second && output.includes('begun'))
+      if (!second && /^#\d+ [\d.]+ begun$/m.test(output))
         second = one.end('SIGKILL').then(() => nats.worker('two', ['busybox'], ARM));
       if (/runs on worker two/.test(output)) kill('SIGINT');
     },
@@ -107,6 +134,62 @@ test('without workers, and with one that may not have secrets, steps run here', 
   const { stderr } = await nats.build(args);
   assert.match(stderr, /ran emulated/);
   assert.not.match(stderr, /runs on worker/);
+});
+
+test('NATS that is killed and started again in a step loses nothing', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  nats.rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo begun; sleep 5; echo ended > /f\n' });
+  await using _worker = await nats.worker('one', ['busybox'], ARM);
+  let restarted: Promise<void> | undefined;
+  const { stderr } = await nats.build(['-o', 'out', ARM, 'c'], {
+    watch(output) {
+      if (/^#\d+ [\d.]+ begun$/m.test(output)) restarted ??= nats.restart();
+    },
+  });
+  await restarted;
+  assert.is(readFileSync(nats.rig.path('out/f'), 'utf8'), 'ended\n');
+  assert.is(stderr.match(/runs on worker one/g)?.length, 1);
+  assert.not.match(stderr, /so this runs here/);
+});
+
+test('two builds that need one step have it run once', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  const other = nats.rig.path('other');
+  await nats.rig.kiln(['load', '-q', '-i', testImage('busybox')], { env: { KILN_ROOT: other } });
+  nats.rig.write('c', {
+    Dockerfile: 'FROM busybox\nRUN cat /proc/sys/kernel/random/uuid > /f; sleep 3\n',
+  });
+  await using _one = await nats.worker('one', ['busybox'], ARM);
+  await using _two = await nats.worker('two', ['busybox'], ARM);
+  const first = nats.build(['-o', 'out1', ARM, 'c'], {});
+  const second = nats.build(['-o', 'out2', ARM, 'c'], { env: { KILN_ROOT: other } });
+  await Promise.all([first, second]);
+  const read = (name: string) => readFileSync(nats.rig.path(name, 'f'), 'utf8');
+  assert.is(read('out1'), read('out2'));
+});
+
+test('of two rows of steps that took long, one goes to any BuildKit', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig, socket } = serve;
+  const store = rig.path('own');
+  const env = { KILN_ROOT: store };
+  await rig.kiln(['load', '-q', '-i', testImage('busybox')], { env, expect: 0 });
+  const stage = (name: string) =>
+    `FROM busybox AS ${name}\nARG X\nCOPY in /in\n` +
+    `RUN sleep 3.5; echo ${name} $X $(cat /in) > /${name}\n`;
+  rig.write('c', {
+    Dockerfile: `${stage('a')}${stage('b')}FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n`,
+    in: 'read',
+  });
+  const build = (...args: string[]) =>
+    rig.kiln(['build', '--progress=plain', '-o', 'out', ...args, 'c'], { env, expect: 0 });
+  await build('--build-arg=X=1');
+  const { stderr } = await build('--build-arg=X=2', '--workers', `unix://${socket}`);
+  assert.is(stderr.match(/runs on worker unix:\S+: it took \d s the last time/g)?.length, 1);
+  for (const name of ['a', 'b'])
+    assert.is(readFileSync(rig.path('out', name), 'utf8'), `${name} 2 read\n`);
 });
 
 test.run();

@@ -57,7 +57,7 @@ export interface WorkerPresence {
   readonly running: number;
 }
 
-/** Which worker has, or will have, the result of a key. */
+/** Which worker has, or will have, the result of a key: empty while none has taken the job. */
 export interface ResultPlace {
   readonly protocol: number;
   readonly worker: string;

@@ -138,6 +138,38 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     return await active.commit();
   }
 
+  async unpackMade(layer: ImageLayer, below: Snapshot, signal: AbortSignal): Promise<LayerId> {
+    const id =
+      (await this.#takeMade(layer, undefined, signal)) ??
+      (await this.#takeMade(layer, below, signal));
+    if (id && (await this.describe(id, signal)).diffId === layer.diffId) return id;
+    if (id) this.discard(id);
+    return await this.unpack(layer, below, signal);
+  }
+
+  /** Undefined when the layer cannot be unpacked without what is below it. */
+  async #takeMade(
+    layer: ImageLayer,
+    below: Snapshot | undefined,
+    signal: AbortSignal,
+  ): Promise<LayerId | undefined> {
+    using made = new ActiveLayer(this.#store);
+    if (below)
+      await this.#table.reading(below.layers, () =>
+        made.open(this.trees, stackOf(this.#table, below), 'replacer'),
+      );
+    const request = this.#request(layer, made.files);
+    const info = await this.#gate.through(() =>
+      this.#unpackBlob(layer, { ...request, ...(below && { root: made.root }) }, signal),
+    );
+    if (!info) return undefined;
+    await made.strip();
+    const id = randomBytes(16).toString('hex') as LayerId;
+    const created = layer.created || Date.now();
+    this.#table.add({ id, alone: true, created, boot: bootId() }, made.directory);
+    return id;
+  }
+
   find(diffId: Digest): LayerId | undefined {
     return this.#table.find(diffId);
   }

@@ -57,6 +57,7 @@ export class SealedLink extends Duplex {
   #lastControl = -1;
   #heardAt = Date.now();
   #isOver = false;
+  #hasEnd = false;
   #saidAt = 0;
 
   constructor(nats: NatsConnection, ends: LinkEnds) {
@@ -142,6 +143,7 @@ export class SealedLink extends Duplex {
   #take(bytes: Buffer): void {
     this.#next++;
     if (bytes.byteLength === 0) {
+      this.#hasEnd = true;
       this.push(null);
       this.#room = this.#next;
       this.#say(SAY.confirm);
@@ -171,7 +173,12 @@ export class SealedLink extends Duplex {
       this.#goOn();
     }
     if (bytes[0] === SAY.over) this.#isOver = true;
-    if (bytes[0] !== SAY.confirm) this.destroy(new Error('the other side has ended the link'));
+    if (bytes[0] === SAY.over && this.#hasEnd) {
+      // It waits for nothing more. What it has sent may still have to be read here.
+      this.#unconfirmed = [];
+      this.#goOn();
+    } else if (bytes[0] !== SAY.confirm)
+      this.destroy(new Error('the other side has ended the link'));
   }
 
   #goOn(): void {

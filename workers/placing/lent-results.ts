@@ -20,12 +20,14 @@ export const INPUT_STORE = 'kiln-inputs';
  */
 export class LentResults {
   readonly #engine: LayerServices;
+  readonly #here: Map<Digest, LayerId>;
   readonly #root: string;
   readonly #blobs: string;
   readonly #layers = new Map<Digest, LayerId>();
 
-  constructor(engine: LayerServices, root: string) {
+  constructor(engine: LayerServices, here: Map<Digest, LayerId>, root: string) {
     this.#engine = engine;
+    this.#here = here;
     this.#root = root;
     this.#blobs = join(root, 'blobs/sha256');
     mkdirSync(this.#blobs, { recursive: true });
@@ -62,6 +64,7 @@ export class LentResults {
       ? { mediaType: form.mediaType, digest: form.digest, size: form.size }
       : { mediaType: MEDIA.ociLayer, digest: diffId, size: tarSize };
     this.#layers.set(blob.digest, layer);
+    this.#here.set(diffId, layer);
     return { diffId, blob };
   }
 

@@ -3,11 +3,18 @@ import { join } from 'node:path';
 import { type Digest, digestOf, hexOf, isDigest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { Descriptor } from '../../base/oci.ts';
-import { RemoteStack } from '../../cache/remote/imported.ts';
+import type { UnpackWorld } from '../../registry/unpack.ts';
 import { descriptorIn } from '../../remote/layout-index.ts';
+import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
 
 /** Manifests and configs are at most so large, in bytes. */
 const MAX_DOCUMENT = 4 << 20;
+
+/** A layer as a worker names it. */
+export interface MadeLayer {
+  readonly diffId: Digest;
+  readonly blob: Descriptor;
+}
 
 /**
  * The layers of the image that a worker has written into the layout at `root`, and that its
@@ -15,7 +22,10 @@ const MAX_DOCUMENT = 4 << 20;
  * digests, and layers are compared with theirs, and with their diffIDs, when they are unpacked.
  * Throws KILN_SERVER_FAILED.
  */
-export function madeStack(response: Readonly<Record<string, string>>, root: string): RemoteStack {
+export function madeLayers(
+  response: Readonly<Record<string, string>>,
+  root: string,
+): readonly MadeLayer[] {
   const target = descriptorIn(response['containerimage.descriptor']);
   if (!target) throw wrong('names no result');
   const manifest = document(root, target.digest);
@@ -27,8 +37,39 @@ export function madeStack(response: Readonly<Record<string, string>>, root: stri
     return text;
   });
   if (diffIds.length !== layers.length) throw wrong('has not one diffID for each layer');
-  const stack = layers.map((blob, at) => ({ descriptor: blob, diffId: diffIds[at]!, created: 0 }));
-  return new RemoteStack(stack, { kind: 'layout', path: root });
+  return layers.map((blob, at) => ({ blob, diffId: diffIds[at]! }));
+}
+
+/**
+ * Makes a snapshot of the layers that a worker has written into the layout at `root`. `here` are
+ * layers that this host has, and gets those that are made. A layer without compression was made by
+ * a step, and becomes one that a step has made here; others come from images, and keep their form.
+ */
+export async function takeLayers(
+  layers: readonly MadeLayer[],
+  root: string,
+  { sources, snapshotter }: UnpackWorld,
+  here: Map<Digest, LayerId>,
+  signal: AbortSignal,
+): Promise<Snapshot> {
+  const stack: LayerId[] = [];
+  for (const { blob, diffId } of layers) {
+    let id = here.get(diffId) ?? snapshotter.find(diffId);
+    if (!id) {
+      await sources.fetch({ origin: { kind: 'layout', path: root } }, blob, { signal });
+      const layer = { diffId, blob: blob.digest, mediaType: blob.mediaType };
+      const below = { layers: [...stack] };
+      id =
+        blob.digest === diffId
+          ? await snapshotter.unpackMade(layer, below, signal)
+          : await snapshotter.unpack(layer, below, signal);
+      here.set(diffId, id);
+    }
+    stack.push(id);
+  }
+  const snapshot = { layers: stack };
+  snapshotter.touch(snapshot);
+  return snapshot;
 }
 
 function document(root: string, digest: Digest): Readonly<Record<string, unknown>> {

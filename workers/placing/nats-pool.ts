@@ -35,6 +35,9 @@ export interface NatsPoolOptions {
 const REPLACED_MS = 2 * ACK_WAIT_MS + 10_000;
 /** How often it is looked whether there is still a worker that could take a job. Milliseconds. */
 const LOOK_MS = 5_000;
+/** A build waits so long for the job of another one to be taken, and looks so often. */
+const CLAIM_MS = 5_000;
+const LOOK_AGAIN_MS = 50;
 /** The same job is begun by so many workers at most. */
 const MAX_ATTEMPTS = 3;
 
@@ -97,7 +100,7 @@ export class NatsPool implements MachinePool {
     if (able.length === 0) return undefined;
     const { platform } = wanted;
     const any = { kind: 'any', platform, label: this.#options.label } as const;
-    const has = await this.#holderOf(wanted, able);
+    const has = await this.#holderOf(wanted, able, signal);
     if (has !== undefined) {
       const held = await this.#ask({ kind: 'one', worker: has }, wanted, signal, use);
       if (held !== undefined) return held;
@@ -130,11 +133,31 @@ export class NatsPool implements MachinePool {
     }
   }
 
-  /** The worker that makes, or has made, the result. */
-  async #holderOf({ key }: WorkWanted, able: readonly string[]): Promise<string | undefined> {
-    const entry = await inTime(this.#options.nats.results.get(resultKey(key)));
-    const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
-    if (place?.protocol === PROTOCOL && able.includes(place.worker)) return place.worker;
+  /**
+   * The worker that makes, or has made, the result. When nobody has asked for it yet, this build is
+   * noted as the one that does; another one waits a little until a worker has taken its job.
+   */
+  async #holderOf(
+    { key }: WorkWanted,
+    able: readonly string[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const { results } = this.#options.nats;
+    const name = resultKey(key);
+    const claim: ResultPlace = { protocol: PROTOCOL, worker: '' };
+    for (let waited = 0; waited < CLAIM_MS && !signal.aborted; waited += LOOK_AGAIN_MS) {
+      const entry = await inTime(results.get(name));
+      const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
+      if (place?.protocol !== PROTOCOL) {
+        const isFirst = await inTime(results.create(name, messageBytes(claim))).then(
+          () => true,
+          () => false,
+        );
+        // A message that this version cannot read is not replaced, and not waited for.
+        if (isFirst || place) return undefined;
+      } else if (place.worker !== '') return able.includes(place.worker) ? place.worker : undefined;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    }
     return undefined;
   }
 

@@ -2,6 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
 import type { ProgressEvent } from '../../base/progress.ts';
 import type { BuildWithWorkers, OtherWorkers } from '../../builder/other-workers.ts';
+import type { LayerId } from '../../snapshotter/snapshotter.ts';
 import { type FailedVertex, VertexError } from '../../solver/failure.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
 import type { BuildResult } from '../../solver/result.ts';
@@ -32,6 +33,8 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
   readonly #told = new Set<Digest>();
   readonly #distrusted = new Set<string>();
   readonly #unreachable = new Set<MachinePool>();
+  /** The layers that were sent or brought, by diffID. */
+  readonly #here = new Map<Digest, LayerId>();
   readonly #over = new AbortController();
   #failed: FailedVertex | undefined;
 
@@ -84,13 +87,12 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
         last = worker;
         asked.progress(decision(asked.vertex, worker, reason));
         const sent = {
-          asked,
           edge,
           platform,
           known: knownIn(asked),
           progress: (event: ProgressEvent) => this.#report(event, asked),
         };
-        return await sendGraph(server, sent, this.#build, both);
+        return await sendGraph(server, sent, this.#build, this.#here, both);
       });
     } catch (error) {
       if (signal.aborted) throw new CancelledError(signal.reason);

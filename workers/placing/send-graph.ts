@@ -6,9 +6,8 @@ import type { ProgressEvent, ProgressSink } from '../../base/progress.ts';
 import type { BuildWithWorkers } from '../../builder/other-workers.ts';
 import type { OpenServer } from '../../remote/open-server.ts';
 import { remoteSolve } from '../../remote/remote-solve.ts';
-import type { Snapshot } from '../../snapshotter/snapshotter.ts';
+import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
 import { downloaded } from '../../solver/deferred.ts';
-import { downloadStack } from '../../solver/download-stack.ts';
 import { marshalDefinition, toDefinition } from '../../solver/llb/definition.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
 import type { BuildResult } from '../../solver/result.ts';
@@ -16,11 +15,10 @@ import type { AskedElsewhere } from '../../solver/solver.ts';
 import { cutGraph } from './cut.ts';
 import { graphNeeds, lendToWorker, sharedKeyFor } from './lend.ts';
 import { INPUT_STORE, LentResults } from './lent-results.ts';
-import { madeStack } from './made-results.ts';
+import { madeLayers, takeLayers } from './made-results.ts';
 
 /** A sub-graph that is to be solved elsewhere. */
 export interface SentGraph {
-  readonly asked: AskedElsewhere<BuildResult>;
   readonly edge: LlbEdge;
   readonly platform: Platform;
   /** The solver's edge of an edge of the graph. */
@@ -34,18 +32,20 @@ const EXPORT_STORE = 'export';
 
 /**
  * Has a server of BuildKit's API solve a sub-graph, and brings its result here. What the server
- * lacks of the inputs it asks for, and what this host has of the layers is not sent. Rejects with a
+ * lacks of the inputs it asks for, and what this host has of the layers is not sent: `here` are the
+ * layers that were sent or brought before, by diffID. Rejects with a
  * KilnError of the server's, or of what is wrong with its answer.
  */
 export async function sendGraph(
   server: OpenServer,
-  { asked, edge, platform, known, progress }: SentGraph,
+  { edge, platform, known, progress }: SentGraph,
   { services, session, images }: BuildWithWorkers,
+  here: Map<Digest, LayerId>,
   signal: AbortSignal,
 ): Promise<Snapshot> {
   await using scope = new AsyncDisposableStack();
   const { snapshotter, store } = services;
-  const inputs = new LentResults(services, scope.use(store.scratch('worker-inputs')).path);
+  const inputs = new LentResults(services, here, scope.use(store.scratch('worker-inputs')).path);
   const cut = await cutGraph(edge, known, async (held) => {
     const context = { signal, progress: () => {}, vertex: edge.vertex.digest };
     const result = await downloaded(held, context);
@@ -67,7 +67,9 @@ export async function sendGraph(
           root: output,
           isWritable: true,
           isHere: (digest: Digest) =>
-            snapshotter.find(digest) !== undefined || services.content.size(digest) !== undefined,
+            here.has(digest) ||
+            snapshotter.find(digest) !== undefined ||
+            services.content.size(digest) !== undefined,
         },
       ],
     ]),
@@ -90,9 +92,8 @@ export async function sendGraph(
     translated(cut.origins, progress),
     signal,
   );
-  const stack = madeStack(response, output);
-  const context = { signal, progress: () => {}, vertex: asked.vertex.digest };
-  return await downloadStack({ sources: images, snapshotter }, stack, context);
+  const made = madeLayers(response, output);
+  return await takeLayers(made, output, { sources: images, snapshotter }, here, signal);
 }
 
 /** Events about the vertices of the build. Those about what only the worker has are left out. */

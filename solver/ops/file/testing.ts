@@ -156,6 +156,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
     }),
     squash: unsupported,
     unpack: unsupported,
+    unpackMade: unsupported,
     describe: unsupported,
     find: () => undefined,
     has: () => true,
