@@ -1,8 +1,9 @@
 import type { KilnError } from '../base/errors.ts';
+import type { CallMethod } from '../frontend/call/questions.ts';
 
 /** A question about a Dockerfile, asked instead of building it. */
 export interface CallSpec {
-  readonly method: 'check' | 'outline' | 'targets';
+  readonly method: CallMethod;
   readonly format: 'text' | 'json';
   /** Warnings of a check do not change the exit code. */
   readonly ignoreStatus: boolean;

@@ -1,12 +1,15 @@
-import { redactData } from '../base/redact.ts';
+import { redactData, redactedData } from '../base/redact.ts';
 import { checkBuild, outlineBuild, targetsOf } from '../frontend/call/call.ts';
 import {
   checkDocument,
   outlineDocument,
   targetsDocument,
 } from '../frontend/call/call-documents.ts';
+import { questionsDocument, questionsText } from '../frontend/call/questions.ts';
 import { checkText, outlineText, targetsText } from '../frontend/call/texts.ts';
+import { dockerfileFrontend } from '../frontend/dockerfile-frontend.ts';
 import { requestOver } from '../frontend/gateway.ts';
+import { convertedDocument } from '../solver/llb/converted-document.ts';
 import { openBridge } from './bridge.ts';
 import { withoutLogins } from './build.ts';
 import type { BuildContext } from './build-context.ts';
@@ -78,5 +81,13 @@ export async function answerCallAbout(
         () => targetsText(targets),
       );
     }
+    case 'convertllb': {
+      const { targets } = await dockerfileFrontend.solve(gateway, inputs);
+      const graph = redactData(convertedDocument(targets[0]?.edge));
+      const text = `${JSON.stringify(graph, redactedData, 2)}\n`;
+      return { text, exitCode: 0, error: undefined };
+    }
+    case 'subrequests.describe':
+      return done(questionsDocument, questionsText);
   }
 }

@@ -1,13 +1,7 @@
 import { KilnError } from '../base/errors.ts';
+import { QUESTIONS } from '../frontend/call/questions.ts';
 import type { CallAnswer, CallSpec } from './call-spec.ts';
 import type { ImageFrontend } from './image-frontend.ts';
-
-/** The questions (subrequests) by the names that frontends have for them. */
-const REQUESTS: Readonly<Record<CallSpec['method'], string>> = {
-  check: 'frontend.lint',
-  outline: 'frontend.outline',
-  targets: 'frontend.targets',
-};
 
 /** The option that asks a frontend in an image for the capability to answer questions. */
 const SUBREQUESTS = { 'frontend.caps': 'moby.buildkit.frontend.subrequests+forward' };
@@ -20,7 +14,7 @@ export async function answerImageCall(
   frontend: ImageFrontend,
   { method, format, ignoreStatus }: CallSpec,
 ): Promise<CallAnswer> {
-  const requestid = REQUESTS[method];
+  const requestid = QUESTIONS[method].request;
   const { metadata } = await frontend.ask({ requestid, ...SUBREQUESTS });
   const text = (name: string) =>
     Object.hasOwn(metadata, name) ? Buffer.from(metadata[name]!).toString() : undefined;

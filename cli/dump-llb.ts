@@ -1,5 +1,5 @@
 import { KilnError } from '../base/errors.ts';
-import { redactBytes, redactData } from '../base/redact.ts';
+import { redactData, redactedData } from '../base/redact.ts';
 import { registryOf } from '../builder/build-context.ts';
 import { loadContext } from '../builder/context/context.ts';
 import { contextHost } from '../builder/context/context-host.ts';
@@ -60,14 +60,7 @@ export async function dumpLlb(path: string, flags: DumpFlags): Promise<Uint8Arra
   const { targets } = await convertDockerfile(conversion, parseDockerfile(context.dockerfile));
   const edge = targets[0]?.edge;
   if (flags.format === 'binary') return marshalDefinition(toDefinition(edge));
-  return Buffer.from(`${JSON.stringify(redactData(definitionJson(edge)), withoutLogins, 2)}\n`);
-}
-
-/** Removes logins from fields in base64, too: they contain heredocs and the Dockerfile. */
-function withoutLogins(name: string, value: unknown): unknown {
-  return name === 'data' && typeof value === 'string'
-    ? Buffer.from(redactBytes(Buffer.from(value, 'base64'))).toString('base64')
-    : value;
+  return Buffer.from(`${JSON.stringify(redactData(definitionJson(edge)), redactedData, 2)}\n`);
 }
 
 /** Warnings about the context appear in a build, not here. */

@@ -114,7 +114,7 @@ _kiln_values() {
     'build --attest') echo 'type=provenance type=sbom' ;;
     'build --cache-from') echo 'type=registry,ref= type=local,src=' ;;
     'build --cache-to') echo 'type=registry,ref= type=local,dest= type=inline' ;;
-    'build --call') echo 'build check lint outline targets' ;;
+    'build --call') echo 'build check lint outline targets convertllb subrequests.describe' ;;
     'build --network') echo 'default none host' ;;
     'build --on-error') echo 'shell' ;;
     'build --output') echo 'type=image type=registry type=oci type=docker type=tar type=local type=cacheonly' ;;

@@ -73,7 +73,7 @@ complete -c kiln -n '__kiln_is "build"' -l build-context -r -d 'additional build
 complete -c kiln -n '__kiln_is "build"' -l builder -r -d 'build at a server of the API of BuildKit: unix://PATH, tcp://HOST:PORT, docker-container://NAME or ssh://HOST (default: BUILDX_BUILDER or BUILDKIT_HOST)'
 complete -c kiln -n '__kiln_is "build"' -l cache-from -x -a 'type=registry,ref= type=local,src=' -d 'external cache source: type=registry,ref=NAME or type=local,src=DIR'
 complete -c kiln -n '__kiln_is "build"' -l cache-to -x -a 'type=registry,ref= type=local,dest= type=inline' -d 'cache export destination: type=registry,ref=NAME, type=local,dest=DIR or type=inline; mode=max exports all steps'
-complete -c kiln -n '__kiln_is "build"' -l call -x -a 'build check lint outline targets' -d 'set method for evaluating build: check, outline or targets (with ,format=json for JSON)'
+complete -c kiln -n '__kiln_is "build"' -l call -x -a 'build check lint outline targets convertllb subrequests.describe' -d 'set method for evaluating build: check, outline or targets (with ,format=json for JSON)'
 complete -c kiln -n '__kiln_is "build"' -l cgroup-parent -r -d 'set the parent cgroup for RUN instructions'
 complete -c kiln -n '__kiln_is "build"' -l cgroupns -d 'no effect: every step runs in a sandbox of its own'
 complete -c kiln -n '__kiln_is "build"' -l check -d 'shorthand for --call=check'

@@ -36,6 +36,33 @@ test('standard output has only the answer in JSON; errors go to standard error',
   assert.is(JSON.parse(targets.stdout).targets[0].name, 'foo');
 });
 
+test('convertllb answers the graph, subrequests.describe what can be asked', async () => {
+  await using rig = await Rig.create();
+  const login = 'ADD https://me:secret@example.com/a.txt /\n';
+  rig.write('c', {
+    Dockerfile: `FROM scratch\n${login}COPY <<END /b\nhttps://me:secret@h/\nEND\n`,
+  });
+  const ask = async (method: string) =>
+    (await rig.kiln(['build', `--call=${method}`, 'c'], { expect: 0 })).stdout;
+  const { def, metadata, source } = JSON.parse(await ask('convertllb'));
+  const ops = Object.values(def) as { op?: string; source?: { identifier: string } }[];
+  assert.ok(ops.some(({ source: of }) => of?.identifier === 'https://xxxxx@example.com/a.txt'));
+  assert.equal(Object.keys(metadata).toSorted(), Object.keys(def).toSorted());
+  assert.is(source.infos[0].filename, 'Dockerfile');
+  assert.not.match(Buffer.from(source.infos[0].data, 'base64').toString(), 'secret');
+  const places = Object.values(source.locations) as { locations?: unknown[] }[];
+  const ranges = [2, 3, 4, 5].map((line) => ({ start: { line }, end: { line } }));
+  assert.equal(
+    places.flatMap(({ locations = [] }) => locations),
+    [{ ranges: ranges.slice(0, 1) }, { ranges: ranges.slice(1) }],
+  );
+  const described = await ask('subrequests.describe');
+  assert.match(described, /^NAME +VERSION DESCRIPTION\nlint +1\.0\.0 /);
+  assert.match(described, /^convertllb +0\.1\.0 /m);
+  const list = JSON.parse(await ask('subrequests.describe,format=json'));
+  assert.ok(list.some(({ name }: { name: string }) => name === 'frontend.subrequests.describe'));
+});
+
 test('warnings are shown with their lines after a build, and also when it fails', async () => {
   await using rig = await Rig.create();
   rig.write('c', { Dockerfile: '# check=error=true\nFROM scratch AS Foo\nCOPY Dockerfile /\n' });

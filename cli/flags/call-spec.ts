@@ -3,7 +3,15 @@ import type { CallSpec } from '../../builder/call-spec.ts';
 import { flagError } from '../flag-error.ts';
 
 /** The methods of `--call`. `lint` is another name of `check`. */
-export const METHODS = ['build', 'check', 'lint', 'outline', 'targets'] as const;
+export const METHODS = [
+  'build',
+  'check',
+  'lint',
+  'outline',
+  'targets',
+  'convertllb',
+  'subrequests.describe',
+] as const;
 
 /**
  * Parses `--call=METHOD[,format=json|text][,ignorestatus=true]`. Returns undefined for the method
@@ -19,7 +27,9 @@ export function parseCall(text: string): CallSpec | undefined {
     const near = nearest(name, METHODS);
     fail(
       `${JSON.stringify(name)} is not a method of --call`,
-      near ? `write --call=${near}` : 'write one of build, check, outline, targets',
+      near
+        ? `write --call=${near}`
+        : 'write one of build, check, outline, targets, convertllb, subrequests.describe',
     );
   }
   let format: CallSpec['format'] = 'text';

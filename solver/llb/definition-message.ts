@@ -26,7 +26,7 @@ export interface DefinitionMessage {
 }
 
 /** pb.Source: the texts that ops come from, and where in them each op is, by its digest. */
-interface SourceMessage {
+export interface SourceMessage {
   readonly locations: Readonly<Record<string, { readonly locations: readonly LocationMessage[] }>>;
   readonly infos: readonly SourceInfo[];
 }
@@ -82,7 +82,7 @@ const SOURCE_INFO = message<SourceInfo>({
   definition: optionalField(bytesField(3)),
   language: textField(4),
 });
-const SOURCE = message<SourceMessage>({
+export const SOURCE = message<SourceMessage>({
   locations: mapField(1, messageField(2, LOCATIONS)),
   infos: messageList(2, SOURCE_INFO),
 });

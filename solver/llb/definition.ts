@@ -1,6 +1,11 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { SourceText } from '../../base/errors.ts';
-import { DEFINITION, type DefinitionMetadata, type LocationMessage } from './definition-message.ts';
+import {
+  DEFINITION,
+  type DefinitionMessage,
+  type DefinitionMetadata,
+  type LocationMessage,
+} from './definition-message.ts';
 import type { LlbEdge, LlbVertex, SourceRange } from './graph.ts';
 import { marshalResult } from './marshal.ts';
 import type { LlbOp } from './ops.ts';
@@ -46,18 +51,21 @@ function resultMetadata(vertices: readonly LlbVertex[]): DefinitionMetadata {
   return { description: {}, caps };
 }
 
+/** The fields of pb.Definition. */
+export function definitionMessage(definition: Definition): DefinitionMessage {
+  const { def, metadata } = definition;
+  return {
+    def,
+    metadata: Object.fromEntries(metadata),
+    ...(def.length > 0 && { source: sourcesOf(definition) }),
+  };
+}
+
 /**
  * Protobuf of a definition, as `buildctl build` reads it on stdin. Equal graphs give equal bytes.
  */
 export function marshalDefinition(definition: Definition): Uint8Array {
-  const { def, metadata } = definition;
-  return encode((out) =>
-    DEFINITION.write(out, {
-      def,
-      metadata: Object.fromEntries(metadata),
-      ...(def.length > 0 && { source: sourcesOf(definition) }),
-    }),
-  );
+  return encode((out) => DEFINITION.write(out, definitionMessage(definition)));
 }
 
 const DOCKERFILE: NonNullable<SourceText['told']> = { language: 'Dockerfile' };
