@@ -1,6 +1,7 @@
 import { CONFIGURATION, type ConfigurationKey } from './configuration.ts';
 import type { CommandDescription, FlagDescription } from './describe.ts';
 import { ENVIRONMENT } from './environment.ts';
+import { peerFlagsPage } from './peer-flags-page.ts';
 import { commandName, notesOf, sentence, usageOf, wrap } from './text.ts';
 
 const GENERATED = '<!-- Written by scripts/reference.ts. -->\n';
@@ -12,6 +13,7 @@ export function referencePages(commands: readonly CommandDescription[]): Map<str
     ...commands.map((command): [string, string] => [`${command.words[0]}.md`, page(command)]),
     ['environment.md', environment()],
     ['kiln-toml.md', configuration()],
+    ['flags.md', GENERATED + peerFlagsPage()],
   ]);
 }
 
@@ -54,6 +56,7 @@ ${wrap(
 
 ## Settings
 
+- [Flags of other builders](flags.md)
 - [Environment variables](environment.md)
 - [kiln.toml](kiln-toml.md)
 `;
