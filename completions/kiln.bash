@@ -17,7 +17,7 @@ _kiln_flags() {
     'run') echo '--root --env --workdir --user --entrypoint --network --platform --interactive --tty --rm --help' ;;
     'images') echo '--root --all --digests --quiet --filter --format --no-trunc --help' ;;
     'image prune') echo '--root --all --force --filter --help' ;;
-    'image history') echo '--root --format --human --quiet --no-trunc --help' ;;
+    'image history') echo '--root --format --human --platform --quiet --no-trunc --help' ;;
     'image explore') echo '--root --platform --format --max-wasted --min-efficiency --help' ;;
     'image diff') echo '--root --platform --limit --format --help' ;;
     'tag') echo '--root --help' ;;
@@ -31,10 +31,10 @@ _kiln_flags() {
     'history export') echo '--root --output --html --all --finalize --help' ;;
     'history import') echo '--root --file --help' ;;
     'history trace') echo '--root --compare --help' ;;
-    'save') echo '--root --output --help' ;;
+    'save') echo '--root --output --platform --help' ;;
     'load') echo '--root --input --quiet --help' ;;
     'pull') echo '--root --platform --quiet --help' ;;
-    'push') echo '--root --quiet --help' ;;
+    'push') echo '--root --all-tags --platform --quiet --help' ;;
     'copy') echo '--root --quiet --help' ;;
     'imagetools inspect') echo '--root --raw --format --help' ;;
     'imagetools create') echo '--root --tag --file --append --annotation --platform --prefer-index --metadata-file --dry-run --progress --help' ;;
@@ -66,7 +66,7 @@ _kiln_valued() {
     'run') echo '--root --env -e --workdir -w --user -u --entrypoint --network --platform' ;;
     'images') echo '--root --filter -f --format' ;;
     'image prune') echo '--root --filter' ;;
-    'image history') echo '--root --format' ;;
+    'image history') echo '--root --format --platform' ;;
     'image explore') echo '--root --platform --format --max-wasted --min-efficiency' ;;
     'image diff') echo '--root --platform --limit --format' ;;
     'tag') echo '--root' ;;
@@ -80,10 +80,10 @@ _kiln_valued() {
     'history export') echo '--root --output -o --html' ;;
     'history import') echo '--root --file -f' ;;
     'history trace') echo '--root --compare' ;;
-    'save') echo '--root --output -o' ;;
+    'save') echo '--root --output -o --platform' ;;
     'load') echo '--root --input -i' ;;
     'pull') echo '--root --platform' ;;
-    'push') echo '--root' ;;
+    'push') echo '--root --platform' ;;
     'copy') echo '--root' ;;
     'imagetools inspect') echo '--root --format' ;;
     'imagetools create') echo '--root --tag -t --file -f --annotation --platform -p --prefer-index --metadata-file --progress' ;;

@@ -117,6 +117,40 @@ test('push to a registry, pull into an empty store, and build from what was push
   assert.is(await cat(rig, `${registry.host}/team/child:2`, '/copy'), 'content\n');
 });
 
+test('push --all-tags takes all of a repository, --platform one part of an image', async () => {
+  await using registry = await startRegistry();
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nARG TARGETARCH\nCOPY Dockerfile /$TARGETARCH\n' });
+  const repository = `${registry.host}/team/all`;
+  const both = '--platform=linux/amd64,linux/arm64';
+  await rig.build('c', both, '-t', `${repository}:1`, '-t', `${repository}:2`, '-t', 'other/x:3');
+  const pushed = await rig.kiln(['push', '-a', repository], { expect: 0 });
+  assert.equal(
+    pushed.stdout.split('\n').map((line) => line.replace(/@.*/, '')),
+    [`${repository}:1`, `${repository}:2`, ''],
+  );
+  const tagged = await rig.kiln(['push', '-a', `${repository}:1`], { expect: 2 });
+  assert.match(tagged.stderr, `write ${repository}`);
+  const none = await rig.kiln(['push', '-a', `${registry.host}/none`], { expect: 1 });
+  assert.match(none.stderr, 'KILN_IMAGE_NOT_FOUND');
+
+  const arm = '--platform=linux/arm64';
+  await rig.kiln(['push', arm, `${repository}:1`, `${repository}:arm`], { expect: 0 });
+  const remote = ['imagetools', 'inspect', '--format', '{{.Image.architecture}}'];
+  const shown = await rig.kiln([...remote, `${repository}:arm`], { expect: 0 });
+  assert.is(shown.stdout.trim(), 'arm64');
+  await rig.kiln(['save', arm, '-o', 'arm.tar', `${repository}:1`], { expect: 0 });
+  await using other = await Rig.create();
+  await other.kiln(['load', '-i', rig.path('arm.tar')], { expect: 0 });
+  const history = (flag: string, from: Rig) =>
+    from.kiln(['history', flag, '--no-trunc', `${repository}:1`]);
+  const only = await other.kiln(['history', '--no-trunc', `${repository}:1`], { expect: 0 });
+  assert.match(only.stdout, 'TARGETARCH=arm64');
+  assert.match((await history(arm, rig)).stdout, 'TARGETARCH=arm64');
+  const missing = await history('--platform=linux/s390x', rig);
+  assert.match(missing.stderr, 'KILN_PLATFORM');
+});
+
 test('a base comes from an OCI layout', async () => {
   await using rig = await built();
   await rig.build('c', '--output', 'type=oci,dest=layout,tar=false,name=app:1');

@@ -1,10 +1,12 @@
 import { findImage } from '../../images/find-image.ts';
+import { imageForPlatform } from '../../images/for-platform.ts';
 import { readImage } from '../../images/read.ts';
 import { sizesOfLayers } from '../../images/sizes.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { openLocalEngine } from '../engine.ts';
 import { booleanValue } from '../flagwords.ts';
 import { stdout } from '../output.ts';
+import { platformFlag } from '../platform-flag.ts';
 import { sizeFields } from '../size-text.ts';
 import { ago } from '../table.ts';
 
@@ -16,6 +18,7 @@ export function declareCommand(): Command {
     .argument('<image>', 'a name in the local store, or an image ID')
     .option('--format <format>', "format the output: 'table', 'json' or a Go template")
     .option('-H, --human [bool]', 'false: print sizes in bytes, and dates')
+    .option('--platform <platform>', 'show this platform of the image')
     .option('-q, --quiet', 'only show image IDs')
     .option('--no-trunc', "don't truncate output");
 }
@@ -36,6 +39,7 @@ interface Flags {
   readonly trunc: boolean;
   readonly format?: string;
   readonly quiet?: boolean;
+  readonly platform?: string;
   readonly human?: string;
 }
 
@@ -43,10 +47,13 @@ interface Flags {
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
-  const { trunc, format, quiet, human } = command.opts<Flags>();
+  const { trunc, format, quiet, human, platform: text } = command.opts<Flags>();
+  const platform = platformFlag(text, {});
   const isHuman = human === undefined || booleanValue(human, '--human');
   await using engine = openLocalEngine();
-  const image = readImage(engine.content, findImage(engine.images, command.args[0] ?? '').target);
+  const named = findImage(engine.images, command.args[0] ?? '');
+  const { target } = imageForPlatform(engine.content, named, platform);
+  const image = readImage(engine.content, target);
   const layers = (await sizesOfLayers(engine, image))[Symbol.iterator]();
   const id = image.manifest.config.digest;
   const entries = image.config.history ?? [];

@@ -3,17 +3,20 @@ import { KilnError } from '../../base/errors.ts';
 import { isStandardOutput } from '../../exporter/output-spec.ts';
 import { saveImages } from '../../exporter/save.ts';
 import { findImage } from '../../images/find-image.ts';
+import { imageForPlatform } from '../../images/for-platform.ts';
 import { type Command, newCommand, parseArguments } from '../arguments.ts';
 import { archiveDestination } from '../binary-output.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
 import { stderr, stdout } from '../output.ts';
+import { platformFlag } from '../platform-flag.ts';
 import { withTransferProgress } from '../transfer-progress.ts';
 
 export function declareCommand(): Command {
   return newCommand('save', 'Save images to an archive')
     .argument('<image...>', 'names in the local store, or image IDs')
-    .option('-o, --output <file>', 'write to a file, instead of standard output');
+    .option('-o, --output <file>', 'write to a file, instead of standard output')
+    .option('--platform <platform>', 'write only this platform of the images');
 }
 
 /**
@@ -22,7 +25,8 @@ export function declareCommand(): Command {
 export async function run(argv: readonly string[]): Promise<number> {
   const command = declareCommand();
   if (!parseArguments(command, argv)) return 0;
-  const { output } = command.opts<{ output?: string }>();
+  const { output, platform: text } = command.opts<{ output?: string; platform?: string }>();
+  const platform = platformFlag(text, {});
   if (output === undefined && stdout.isTTY)
     throw new KilnError('KILN_USAGE', 'cowardly refusing to save to a terminal', {
       hint: 'give a file with -o, or redirect standard output',
@@ -32,7 +36,9 @@ export async function run(argv: readonly string[]): Promise<number> {
   const path = output === undefined || isStandardOutput(output) ? '-' : resolve(output);
   const destination = archiveDestination(path, '--output', cancel.signal);
   await using engine = openLocalEngine();
-  const images = command.args.map((text) => findImage(engine.images, text));
+  const images = command.args.map((name) =>
+    imageForPlatform(engine.content, findImage(engine.images, name), platform),
+  );
   // Without a terminal the command says nothing, as docker's does.
   const quiet = stderr.isTTY !== true;
   await withTransferProgress('Saving', `saving ${command.args.join(', ')}`, { quiet }, (report) =>
