@@ -61,6 +61,8 @@ export interface Party {
   readonly again: string;
   readonly slow: string;
   readonly trust: string;
+  /** What to do about a host that does not speak TLS. */
+  readonly plain: (host: string) => string;
 }
 
 /** Where names without a host are looked up. */
@@ -78,6 +80,8 @@ const REGISTRY: Party = {
   trust:
     'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the CA file of the registry, or name it as ' +
     'ca in the registry configuration',
+  plain: (host) =>
+    `if it speaks plain http, write http = true below [registry."${host}"] in kiln.toml`,
 };
 
 /**
@@ -150,14 +154,16 @@ export function networkFailure(
     );
   }
   if (isTlsError(error)) {
-    return new KilnError(
-      party.tls,
-      `no trusted TLS connection to ${party.noun} ${host}: ${messageOf(error)}`,
-      {
-        hint: party.trust,
-        cause: error,
-      },
-    );
+    const why = tlsReason(error);
+    return why === PLAIN
+      ? new KilnError(party.tls, `${party.noun} ${host} does not answer with TLS`, {
+          hint: party.plain(host),
+          cause: error,
+        })
+      : new KilnError(party.tls, `no trusted TLS connection to ${party.noun} ${host}: ${why}`, {
+          hint: party.trust,
+          cause: error,
+        });
   }
   return error instanceof ClientFailure ? protocolFailure(error, code, host, party) : error;
 }
@@ -249,6 +255,16 @@ export function isRefused(error: unknown): boolean {
 function isTlsError(error: unknown): boolean {
   const code = codeOf(error);
   return /^(ERR_SSL|ERR_TLS|CERT_|EPROTO$|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code);
+}
+
+/** What OpenSSL says when the other side speaks plain http, or anything but TLS. */
+const PLAIN = 'wrong version number';
+
+/** The reason in words, without OpenSSL's numbers and the places in its source. */
+function tlsReason(error: unknown): string {
+  const text = messageOf(error).trim();
+  const [, reason] = /:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):/.exec(text) ?? [];
+  return reason ?? text;
 }
 
 /**

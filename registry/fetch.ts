@@ -63,6 +63,7 @@ const SERVER: Party = {
   slow: 'another attempt may be faster',
   trust:
     'set SSL_CERT_FILE or NODE_EXTRA_CA_CERTS to the file of the CA that signed its certificate',
+  plain: (host) => `if it speaks plain http, write http://${host}`,
 };
 
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
 import { parseHostsConfig, readHostsConfig } from './config.ts';
+import { networkFailure } from './failures.ts';
 import { endpointsOf, type HostsConfig, isLoopback, tlsTowards } from './hosts.ts';
 import { proxyFor, proxySettings } from './proxy.ts';
 import { opensslMissing, selfSigned } from './testing/certificates.ts';
@@ -212,6 +213,19 @@ else
       assert.is(await ask([readFileSync(certificate, 'utf8')]), 'KILN_IMAGE_NOT_FOUND');
       assert.is(await ask([readFileSync(other, 'utf8')]), 'KILN_REGISTRY_TLS');
     }));
+
+test('a host without TLS is told as such, with the setting for plain http', async () => {
+  const url = new URL('https://registry.example:5000/v2/');
+  const why = '40EDEE:error:0A00010B:SSL routines:tls_x:wrong version number:../ssl/x.c:77:\n';
+  const error = networkFailure(
+    Object.assign(new Error(why), { code: 'EPROTO' }),
+    url,
+    new AbortController().signal,
+  ) as KilnError;
+  assert.is(error.code, 'KILN_REGISTRY_TLS');
+  assert.is(error.message, 'registry registry.example:5000 does not answer with TLS');
+  assert.match(error.hint ?? '', 'http = true below [registry."registry.example:5000"]');
+});
 
 test('a registry on loopback is asked by http first, then by https', async () => {
   const first: (number | undefined)[] = [];

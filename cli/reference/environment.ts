@@ -29,6 +29,12 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
         text: 'The Node that the launcher starts, instead of the Node that Kiln ships with.',
       },
       {
+        names: ['KILN_WORKERS'],
+        text:
+          'The addresses of workers for `kiln build`, separated by blanks. The flag `--workers` ' +
+          'takes precedence.',
+      },
+      {
         names: ['KILN_MEMO'],
         text:
           'With `off`, a build that finds everything made is not recalled by the next one, which ' +
@@ -206,6 +212,10 @@ export const ENVIRONMENT: readonly VariableGroup[] = [
   {
     title: 'The server and its clients',
     variables: [
+      {
+        names: ['NATS_URL'],
+        text: 'The NATS server of `kiln worker`. The flag `--nats` takes precedence.',
+      },
       {
         names: ['LISTEN_FDS', 'LISTEN_PID'],
         text: 'Set by systemd: the sockets that it has opened for `kiln serve`.',
