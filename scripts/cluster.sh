@@ -1,15 +1,15 @@
 #!/bin/sh
 # Several machines on one: NATS, a registry, and workers in network namespaces of their own.
 #
-#   sh scripts/cluster.sh up [--nats N] [--workers N]   starts them, prints the flags for kiln build
+#   sh scripts/cluster.sh up [FLAGS]                    starts them, prints how to build with them
 #   sh scripts/cluster.sh down                          ends them and removes their stores
 #   sh scripts/cluster.sh kill NAME                     kills nats1, worker1, … at once
 #   sh scripts/cluster.sh start NAME                    starts it again
 #   sh scripts/cluster.sh cut NAME | join NAME          takes its network away, gives it back
 #
-# One NATS server or three (a JetStream cluster), two workers by default. Everything is below
-# .cache/cluster. Nothing of it can be reached from other machines: the only way in is a pair of
-# virtual interfaces to this machine.
+# Flags: --nats 1 or 3 (a JetStream cluster), --workers N (2), --platform LIST for the workers (that
+# of this machine). Everything is below .cache/cluster. Nothing of it can be reached from other
+# machines: the only way in is a pair of virtual interfaces to this machine.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -86,7 +86,7 @@ CONF
 
 start_worker() { # NUMBER
   KILN_CONFIG=$root/kiln.toml KILN_ROOT=$root/worker$1 start "worker$1" "$prefix-worker$1" \
-    "$PWD/kiln" worker --name "worker$1" --nats "$(address)"
+    "$PWD/kiln" worker --name "worker$1" --nats "$(address)" --platform "$(cat "$root/platform")"
 }
 
 start_registry() {
@@ -115,11 +115,12 @@ start_named() { # NAME
 }
 
 up() {
-  nats=1 workers=2
+  nats=1 workers=2 platform=
   while [ $# -gt 0 ]; do
     case $1 in
       --nats) nats=$2 ;;
       --workers) workers=$2 ;;
+      --platform) platform=$2 ;;
       *) die "$1 is not a flag: there are --nats and --workers" ;;
     esac
     shift 2
@@ -133,6 +134,7 @@ up() {
   setup_bundle
   mkdir -p "$root"
   echo "$nats" >"$root/nats"
+  echo "$platform" >"$root/platform"
   trap 'down' EXIT
   make_hub
   for number in $(seq "$nats"); do start_nats "$number"; done
