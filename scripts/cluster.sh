@@ -158,7 +158,7 @@ down() {
   for file in "$root"/worker*.pid; do
     [ -s "$file" ] || continue
     for _ in $(seq 100); do kill -0 "$(cat "$file")" 2>/dev/null || break; sleep 0.1; done
-    kill -KILL -- "-$(cat "$file")" 2>/dev/null || true
+    kill -s KILL -- "-$(cat "$file")" 2>/dev/null || true
   done
   for namespace in $(ip netns list | cut -d' ' -f1 | grep "^$prefix-" || true); do
     ip netns delete "$namespace"
@@ -172,7 +172,7 @@ command=${1:-}
 case $command in
   up) up "$@" ;;
   down) down ;;
-  kill) kill -KILL -- "-$(cat "$root/$1.pid")" ;;
+  kill) kill -s KILL -- "-$(cat "$root/$1.pid")" ;;
   start) is_running "$1" && die "$1 runs already"; start_named "$1" ;;
   cut) inside "$hub" ip link set "$1" down ;;
   join) inside "$hub" ip link set "$1" up ;;

@@ -284,7 +284,11 @@ test('blobs are read and written by their digests, and only where that is allowe
         await failure(read(store, named));
       await writeClientBlob(session, 'export', blob, [bytes], never());
       assert.is(await read('export', digest), 'a blob');
-      await writeClientBlob(session, 'export', blob, [bytes], never());
+      // Of a blob that is there nothing is read.
+      const unread = [0].values().map((): Buffer => {
+        throw new Error('the blob is read');
+      });
+      await writeClientBlob(session, 'export', blob, unread, never());
       const refused = await failure(
         writeClientBlob(
           session,

@@ -170,19 +170,22 @@ function digestOf(hash: Hash): Digest {
   return `sha256:${hash.digest('hex')}` as Digest;
 }
 
-/** Rotating buffers: one is filled while the others are encoded. */
+/** Rotating buffers: one is filled while the others are encoded. A small layer needs only one. */
 class Ring {
-  readonly #buffers: readonly Buffer[];
+  readonly #buffers: Buffer[] = [];
+  readonly #count: number;
+  readonly #size: number;
   #taken = 0;
   #given = 0;
 
   constructor(count: number, size: number) {
-    this.#buffers = Array.from({ length: count }, () => Buffer.allocUnsafeSlow(size));
+    this.#count = count;
+    this.#size = size;
   }
 
   take(): Buffer {
-    if (this.#taken - this.#given >= this.#buffers.length) throw new Error('no buffer is free');
-    return this.#buffers[this.#taken++ % this.#buffers.length]!;
+    if (this.#taken - this.#given >= this.#count) throw new Error('no buffer is free');
+    return (this.#buffers[this.#taken++ % this.#count] ??= Buffer.allocUnsafeSlow(this.#size));
   }
 
   /** Allows the first `count` buffers ever taken to be filled again. */

@@ -193,7 +193,9 @@ async function* pieces(
 ): AsyncGenerator<Buffer> {
   if (end <= start) return;
   try {
-    yield* createReadStream(path, { start, end: end - 1, highWaterMark: PIECE });
+    // The stream takes a buffer of that size for each piece, however small the file.
+    const highWaterMark = Math.max(1, Math.min(PIECE, end - start, sizeOfFile(path) ?? PIECE));
+    yield* createReadStream(path, { start, end: end - 1, highWaterMark });
   } catch (error) {
     throw osError(error, {
       code: 'KILN_STORE_DAMAGED',

@@ -270,7 +270,9 @@ test('the output of the process is reported as it is written', async () => {
     output('b\n');
     return 0;
   });
-  const logs = b.events.map((event) => event.kind === 'log' && Buffer.from(event.data).toString());
+  const logs = b.events.flatMap((event) =>
+    event.kind === 'log' ? [Buffer.from(event.data).toString()] : [],
+  );
   assert.equal(logs, ['a\n', 'b\n']);
 });
 

@@ -437,7 +437,7 @@ export const COMMAND_MISTAKES: readonly Mistake[] = [
     place: '--call',
     code: 'KILN_FLAG_VALUE',
     says: '"foo" is not a method of --call',
-    next: 'write one of build, check, outline, targets',
+    next: 'write one of build, check, outline, targets, convertllb, subrequests.describe',
   },
   {
     what: 'bad label',

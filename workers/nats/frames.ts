@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, type KeyObject } from 'node:crypto';
 
 /** A part of the stream, or what one side says of the stream. They are counted on their own. */
 export type FrameKind = 'data' | 'control';
@@ -15,14 +15,14 @@ const TAG = 16;
 const CIPHER = 'aes-256-gcm';
 
 /** Seals a frame. Each count of a kind is used for one text alone, so no nonce is used twice. */
-export function sealFrame({ kind, count, bytes }: Frame, key: Buffer): Buffer {
+export function sealFrame({ kind, count, bytes }: Frame, key: KeyObject): Buffer {
   const head = headOf(kind, count);
   const cipher = createCipheriv(CIPHER, key, nonceOf(head)).setAAD(head);
   return Buffer.concat([head, cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
 }
 
 /** Opens a frame. Undefined for bytes that the other side has not sealed. */
-export function openFrame(sealed: Uint8Array, key: Buffer): Frame | undefined {
+export function openFrame(sealed: Uint8Array, key: KeyObject): Frame | undefined {
   if (sealed.byteLength < HEAD + TAG || sealed[0]! > 1) return undefined;
   const buffer = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength);
   const head = buffer.subarray(0, HEAD);

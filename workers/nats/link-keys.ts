@@ -1,9 +1,16 @@
-import { createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync } from 'node:crypto';
+import {
+  createPublicKey,
+  createSecretKey,
+  diffieHellman,
+  generateKeyPairSync,
+  hkdfSync,
+  type KeyObject,
+} from 'node:crypto';
 
 /** The key of each direction of a link. Both sides derive the same. */
 export interface LinkKeys {
-  readonly toWorker: Buffer;
-  readonly toBuild: Buffer;
+  readonly toWorker: KeyObject;
+  readonly toBuild: KeyObject;
 }
 
 /** Half of the keys of a link: lives as long as the job, and is never stored. */
@@ -38,7 +45,10 @@ export function makeKeyHalf(): KeyHalf {
       const [build, worker] = role === 'build' ? [publicKey, other] : [other, publicKey];
       const info = ['kiln link 1', job, link, build, worker].join('\0');
       const bytes = Buffer.from(hkdfSync('sha256', shared, '', info, 2 * KEY_BYTES));
-      return { toWorker: bytes.subarray(0, KEY_BYTES), toBuild: bytes.subarray(KEY_BYTES) };
+      return {
+        toWorker: createSecretKey(bytes.subarray(0, KEY_BYTES)),
+        toBuild: createSecretKey(bytes.subarray(KEY_BYTES)),
+      };
     },
   };
 }

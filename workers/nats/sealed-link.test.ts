@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createSecretKey, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { test } from 'uvu';
@@ -36,13 +36,17 @@ function linked(nats: NatsConnection): { readonly build: SealedLink; readonly wo
   const names = { job: 'j', link: 'l' };
   const build = one.keysWith(other.publicKey, { ...names, role: 'build' });
   const worker = other.keysWith(one.publicKey, { ...names, role: 'worker' });
-  assert.equal(build, worker);
+  for (const key of ['toWorker', 'toBuild'] as const) {
+    assert.equal(build[key].export(), worker[key].export());
+  }
   const { toWorker, toBuild } = build;
   return {
     build: new SealedLink(nats, { own: 'b', other: 'w', ownKey: toWorker, otherKey: toBuild }),
     worker: new SealedLink(nats, { own: 'w', other: 'b', ownKey: toBuild, otherKey: toWorker }),
   };
 }
+
+const someKey = () => createSecretKey(randomBytes(32));
 
 async function allOf(link: SealedLink): Promise<Buffer> {
   const pieces: Buffer[] = [];
@@ -74,11 +78,22 @@ test('nothing can be read on the way, and what others send is not taken', async 
   assert.is(String(data), 'a secret of a step');
   assert.not.ok(passed.some((message) => Buffer.from(message).includes('secret')));
   const forged = { kind: 'data', count: 1, bytes: Buffer.from('forged') } as const;
-  connection.publish('w', sealFrame(forged, randomBytes(32)));
+  connection.publish('w', sealFrame(forged, someKey()));
   connection.publish('w', passed[0]!);
   build.write('more');
   const [next] = await once(worker, 'data');
   assert.is(String(next), 'more');
+  build.destroy();
+  worker.destroy();
+});
+
+test('what is written in one turn goes in one message', async () => {
+  const { connection, passed } = memoryNats();
+  const { build, worker } = linked(connection);
+  for (let at = 0; at < 20; at++) build.write(`${at} `);
+  const [data] = await once(worker, 'data');
+  assert.match(String(data), /^0 .* 19 $/);
+  assert.is(passed.length, 1);
   build.destroy();
   worker.destroy();
 });
@@ -97,7 +112,7 @@ test('a side that ends the link on purpose is told from one that breaks it', asy
 });
 
 test('a frame that was changed is none', () => {
-  const key = randomBytes(32);
+  const key = someKey();
   const sealed = sealFrame({ kind: 'data', count: 7, bytes: Buffer.from('text') }, key);
   assert.equal(openFrame(sealed, key)?.count, 7);
   for (let at = 0; at < sealed.byteLength; at++) {

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { Duplex } from 'node:stream';
 import type { NatsConnection, Subscription } from '@nats-io/transport-node';
 import { type Frame, openFrame, sealFrame } from './frames.ts';
@@ -7,8 +8,8 @@ export interface LinkEnds {
   readonly own: string;
   readonly other: string;
   /** What this side seals with, and what the other does. */
-  readonly ownKey: Buffer;
-  readonly otherKey: Buffer;
+  readonly ownKey: KeyObject;
+  readonly otherKey: KeyObject;
 }
 
 /** A frame carries so many bytes: less than the largest message of any NATS server. */
@@ -42,6 +43,10 @@ export class SealedLink extends Duplex {
   readonly #ends: LinkEnds;
   readonly #listening: Subscription;
   readonly #timer: NodeJS.Timeout;
+  /** What was written in this turn of the event loop. */
+  #gathered: Buffer[] = [];
+  #gatheredBytes = 0;
+  #flushing: NodeJS.Immediate | undefined;
   /** Sealed frames that are not confirmed, from number `#confirmed` on. */
   #unconfirmed: Buffer[] = [];
   #confirmed = 0;
@@ -78,13 +83,17 @@ export class SealedLink extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    for (let at = 0; at < chunk.byteLength; at += CHUNK) this.#send(chunk.subarray(at, at + CHUNK));
+    this.#gathered.push(chunk);
+    this.#gatheredBytes += chunk.byteLength;
+    if (this.#gatheredBytes >= CHUNK) this.#sendGathered();
+    else this.#flushing ??= setImmediate(() => this.#sendGathered());
     if (this.#unconfirmed.length < WINDOW) done();
     else this.#waiting = done;
   }
 
   /** The other side is told of the end, and has all of the stream, when this has ended. */
   override _final(done: () => void): void {
+    this.#sendGathered();
     this.#send(Buffer.alloc(0));
     this.#waiting = done;
     this.#goOn();
@@ -98,9 +107,23 @@ export class SealedLink extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     clearInterval(this.#timer);
+    if (!error) this.#sendGathered();
+    clearImmediate(this.#flushing);
     this.#say(error ? SAY.broken : SAY.over);
     this.#listening.unsubscribe();
     done(error);
+  }
+
+  /** HTTP/2 writes many small pieces in a row. Each message of NATS costs more than its bytes. */
+  #sendGathered(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    const [first, ...others] = this.#gathered;
+    if (!first) return;
+    const bytes = others.length === 0 ? first : Buffer.concat(this.#gathered);
+    this.#gathered = [];
+    this.#gatheredBytes = 0;
+    for (let at = 0; at < bytes.byteLength; at += CHUNK) this.#send(bytes.subarray(at, at + CHUNK));
   }
 
   #send(bytes: Buffer): void {

@@ -36,7 +36,10 @@ export async function* readClientBlob(
       yield readMessage(ReadContentResponseSchema, message, 'client').data;
 }
 
-/** Writes a blob into a store at the client, which may have it already. */
+/**
+ * Writes a blob into a store at the client, which may have it already. The client is asked first,
+ * as by containerd's own clients, so no byte of a blob that it has is read or sent.
+ */
 export async function writeClientBlob(
   { client }: ClientSession,
   store: string,
@@ -46,28 +49,27 @@ export async function writeClientBlob(
 ): Promise<void> {
   const stream = client.stream(`${SERVICE}/Write`, { [STORE_ID]: store }, signal);
   const total = BigInt(size);
-  const answered = (async () => {
-    for await (const _messages of stream.receive());
-  })();
-  let isOver = false;
-  const over = answered.finally(() => {
-    isOver = true;
-  });
-  // Told below.
-  over.catch(() => {});
   const send = async (action: WriteAction, offset: bigint, data?: Uint8Array) => {
     const request = { action, ref: expected, total, expected, offset, ...(data && { data }) };
     const message = create(WriteContentRequestSchema, request);
-    await Promise.race([stream.send(toBinary(WriteContentRequestSchema, message)), over]);
+    await stream.send(toBinary(WriteContentRequestSchema, message));
   };
+  const asked = Promise.withResolvers<void>();
+  const answered = (async () => {
+    for await (const _messages of stream.receive()) asked.resolve();
+    asked.resolve();
+  })();
+  // Told below.
+  answered.catch(() => {});
   try {
+    await Promise.race([send(WriteAction.STAT, 0n), answered]);
+    await Promise.race([asked.promise, answered]);
     let offset = 0n;
     for (const data of bytes) {
-      if (isOver) break;
-      await send(WriteAction.WRITE, offset, data);
+      await Promise.race([send(WriteAction.WRITE, offset, data), answered]);
       offset += BigInt(data.byteLength);
     }
-    if (!isOver) await send(WriteAction.COMMIT, offset);
+    await Promise.race([send(WriteAction.COMMIT, offset), answered]);
     stream.end();
     await answered;
   } catch (error) {

@@ -25,17 +25,18 @@ export async function sendLayout(
     const { size } = statSync(path);
     const digest = `sha256:${hex}`;
     if (!isDigest(digest)) continue;
-    await writeClientBlob(session, storeId, { digest, size }, pieces(path), signal);
+    await writeClientBlob(session, storeId, { digest, size }, pieces(path, size), signal);
   }
 }
 
-function* pieces(path: string): Generator<Uint8Array> {
+function* pieces(path: string, size: number): Generator<Uint8Array> {
   const fd = openSync(path, 'r');
   try {
-    for (;;) {
-      const buffer = Buffer.allocUnsafe(CHUNK);
+    for (let at = 0; at < size; ) {
+      const buffer = Buffer.allocUnsafe(Math.min(CHUNK, size - at));
       const length = readSync(fd, buffer);
       if (length === 0) return;
+      at += length;
       yield buffer.subarray(0, length);
     }
   } finally {
