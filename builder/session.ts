@@ -3,6 +3,7 @@ import type { LookListener, Tree } from '../cache/contenthash.ts';
 import type { Executor } from '../executor/executor.ts';
 import type { ForwardedAgent, SocketAccess } from '../executor/ssh/forward.ts';
 import type { ExportResponse } from '../exporter/exporter.ts';
+import type { LayoutSink } from '../exporter/layout-sink.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import type { SshAgent } from '../solver/ops/git/host.ts';
 import type { FailedStep, KeepFailed, WantedFiles } from '../solver/step-session.ts';
@@ -67,6 +68,11 @@ export interface Session {
         about?: ExportResponse,
       ) => Promise<void>)
     | undefined;
+  /**
+   * The store of the caller that takes the blobs of the layout for `directory`. Undefined for a
+   * directory of this host.
+   */
+  readonly layout?: ((directory: string) => LayoutSink | undefined) | undefined;
   /**
    * Returns variables of a step that are no part of its key, as `NAME=value`, such as the place of
    * the step in a trace. `build` is the ID of the build.

@@ -1,6 +1,7 @@
 import type { ProgressSink } from '../base/progress.ts';
 import type { Attestor } from './attest/attestation.ts';
 import type { AssembledImage } from './image.ts';
+import type { LayoutSink } from './layout-sink.ts';
 import type { BuiltTarget } from './target.ts';
 
 /**
@@ -24,6 +25,8 @@ export interface ExportContext {
   readonly epoch?: number | undefined;
   /** What an image without a name is stored with: see `StoredImage`. */
   readonly origin?: (() => string | undefined) | undefined;
+  /** Takes the blobs of a layout, in the place of a directory. */
+  readonly layout?: LayoutSink | undefined;
   /** Makes the attestations of each target, when there are any. */
   readonly attest?: Attestor | undefined;
   /** Told of each image whose documents are complete. */

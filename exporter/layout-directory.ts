@@ -8,7 +8,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { asDigest, type Digest } from '../base/digest.ts';
+import type { Digest } from '../base/digest.ts';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { Descriptor } from '../base/oci.ts';
 import { indexedManifests } from '../registry/layout.ts';
@@ -16,7 +16,7 @@ import { makeDirectory } from '../snapshotter/sys/makedirectory.ts';
 import { type ArchiveEntry, sizeOf, sorted } from './archive.ts';
 import { isBlobThere } from './blob-there.ts';
 import { appear, outputError, outputFile, syncFile } from './destination.ts';
-import { layoutFrame } from './layout.ts';
+import { digestIn, layoutFrame } from './layout.ts';
 
 const INDEX = 'index.json';
 const NAME = 'io.containerd.image.name';
@@ -101,9 +101,8 @@ async function writeEntry(path: string, entry: ArchiveEntry, blobs: BlobCopier):
 }
 
 function isThere(path: string, entry: ArchiveEntry): boolean {
-  const [, hex] = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(entry.name) ?? [];
-  if (hex === undefined) return false;
-  return isBlobThere(path, { digest: asDigest(`sha256:${hex}`), size: sizeOf(entry) });
+  const digest = digestIn(entry.name);
+  return digest !== undefined && isBlobThere(path, { digest, size: sizeOf(entry) });
 }
 
 /** Wrong bytes are requested once more, from another mirror if there is one. */

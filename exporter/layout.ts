@@ -1,10 +1,11 @@
-import { type Digest, hexOf } from '../base/digest.ts';
+import { asDigest, type Digest, hexOf } from '../base/digest.ts';
 import { type Descriptor, MEDIA } from '../base/oci.ts';
 import { familiarName, formatReference, type Reference } from '../base/reference.ts';
-import type { ArchiveEntry } from './archive.ts';
+import { type ArchiveEntry, type BlobSource, sizeOf } from './archive.ts';
 import { rfc3339 } from './history.ts';
 import type { AssembledImage } from './image.ts';
 import { compactJson, layoutIndexJson } from './image-documents.ts';
+import type { LayoutSink } from './layout-sink.ts';
 
 /**
  * The files of an OCI image layout (image-spec image-layout.md) that holds `image`. Its layers come
@@ -30,6 +31,30 @@ export function layoutFrame(index: readonly Descriptor[]): ArchiveEntry[] {
       bytes: Buffer.from('{"imageLayoutVersion":"1.0.0"}'),
     },
   ];
+}
+
+/** Writes the blobs among `entries` into a store of somebody else, one after the other. */
+export async function writeLayoutBlobs(
+  entries: readonly ArchiveEntry[],
+  blobs: BlobSource,
+  sink: LayoutSink,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const entry of entries) {
+    const digest = entry.kind === 'directory' ? undefined : digestIn(entry.name);
+    if (entry.kind === 'directory' || digest === undefined) continue;
+    const open = () => {
+      if (entry.kind === 'bytes') return [entry.bytes];
+      return entry.kind === 'stream' ? entry.open() : blobs.open(entry.digest);
+    };
+    await sink.write({ digest, size: sizeOf(entry) }, open, signal);
+  }
+}
+
+/** The digest of the blob that an entry of a layout is. Undefined for another file. */
+export function digestIn(name: string): Digest | undefined {
+  const [, hex] = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(name) ?? [];
+  return hex === undefined ? undefined : asDigest(`sha256:${hex}`);
 }
 
 export function blobBytes(digest: Digest, text: string | Uint8Array): ArchiveEntry {

@@ -4,14 +4,14 @@ import { writeTo } from './destination.ts';
 import { reported } from './export-report.ts';
 import type { ExportContext, Exporter } from './exporter.ts';
 import { severalPlatforms } from './image-errors.ts';
-import { dockerManifest, layoutEntries, layoutIndex } from './layout.ts';
+import { dockerManifest, layoutEntries, layoutIndex, writeLayoutBlobs } from './layout.ts';
 import { writeLayoutDirectory } from './layout-directory.ts';
 import type { Destination, ImageOptions, OutputSpec } from './output-spec.ts';
 import type { ExportServices } from './services.ts';
 
 /**
- * `type=oci`: an OCI image layout as an archive, or with `tar=false` as a directory. The default
- * media types are OCI's.
+ * `type=oci`: an OCI image layout as an archive, or with `tar=false` as a directory or as blobs for
+ * a store of the caller. The default media types are OCI's.
  */
 export function ociExporter(
   services: ExportServices,
@@ -40,6 +40,11 @@ export function ociExporter(
             writeTo(spec.destination, context.signal, (sink) =>
               writeArchive(entries, services.content, sink, progress),
             ),
+          );
+        } else if (context.layout) {
+          const { layout, signal } = context;
+          await report.task('sending blobs', () =>
+            writeLayoutBlobs(entries, services.content, layout, signal),
           );
         } else {
           await report.task(`writing ${spec.directory}`, () =>

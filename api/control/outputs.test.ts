@@ -77,7 +77,7 @@ test('an archive for Docker has its own default types; a layout is the same for 
   const [archive] = read('docker', {}).specs;
   assert.is(archive?.type === 'docker' && archive.image.ociTypes, undefined);
   const [layout] = read('docker', { tar: 'false' }).specs;
-  assert.is(layout?.type === 'oci' && !layout.tar && layout.directory, '/scratch');
+  assert.is(layout?.type === 'oci' && !layout.tar && layout.directory, 'export');
 });
 
 test('an image may be called as the result says, which is known later', () => {

@@ -6,7 +6,7 @@ import { exportTraits, type OutputSpec, parseOutput } from '../../exporter/outpu
 import type { SolveRequest } from '../proto/control.gen.ts';
 import { clientError } from '../session/client-error.ts';
 import type { ClientSession } from '../session/client-session.ts';
-import { sendLayout } from '../session/content/send-layout.ts';
+import { writeClientBlob } from '../session/content/client-store.ts';
 import { type SentFile, sendFile } from '../session/filesend/send-bytes.ts';
 import { sendDirectory } from '../session/filesend/send-directory.ts';
 import { withoutLazy } from './lazy-compression.ts';
@@ -21,6 +21,8 @@ export interface Outputs {
   readonly hasNamed: boolean;
   /** Those outputs. */
   named(name: string | undefined): readonly OutputSpec[];
+  /** The store of the client for layouts: `Session.layout`. */
+  readonly layout: NonNullable<Session['layout']>;
   /** Sends the bytes of the output `name` to the client: `Session.output`. */
   readonly write: NonNullable<Session['output']>;
   /** Reads more exporters. What they send has the numbers after those before. */
@@ -85,6 +87,11 @@ export function readOutputs(
         const attrs = { ...exporter.attrs, name: name ?? '' };
         return [read({ type: exporter.type, attrs }, id)];
       }),
+    // No directory of this host is an output of a client.
+    layout: () => ({
+      write: (blob, open, signal) =>
+        toldBy(writeClientBlob(host.session(), EXPORT_STORE, blob, open, signal), 'oci', signal),
+    }),
     write: async (bytes, _signal, name, about) =>
       await sending.files.get(name)?.(bytes, exporterResponse(about ?? {})),
     add: (more) => more.map((exporter) => read(exporter, count++)),
@@ -110,7 +117,7 @@ function readOutput(
   const dest = exportTraits(type)?.dest;
   const isLayout = isArchive(exporter) && exporter.attrs['tar'] === 'false';
   const isSent = !isLayout && (dest === 'file' || dest === 'optional file');
-  const directory = isLayout || dest === 'directory' ? scratch() : undefined;
+  const directory = dest === 'directory' ? scratch() : undefined;
   const attrs = withoutLazy(ofRegistry(exporter), `type=${exporter.type}`, warn);
   if (exporter.type === 'local') checkMode(attrs);
   const attributes = new Map([
@@ -118,6 +125,7 @@ function readOutput(
     // A layout is the same for both types.
     ['type', isLayout ? 'oci' : type],
     ...(isSent ? [['dest', '-'] as const] : []),
+    ...(isLayout ? [['dest', EXPORT_STORE] as const] : []),
     ...(directory === undefined ? [] : [['dest', directory] as const]),
   ] as [string, string][]);
   const spec = parseOutput(attributes, [], (names) => {
@@ -126,18 +134,13 @@ function readOutput(
     if (unknown.length > 0)
       warn(`type=${exporter.type} has no attribute ${shortList(unknown)}, which is ignored`);
   });
-  const told = (sent: Promise<void>) =>
-    sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, exporter)));
+  const told = (sent: Promise<void>) => toldBy(sent, exporter.type, signal);
   if (directory !== undefined) {
     const to = session();
-    finishing.push(() =>
-      told(
-        isLayout
-          ? sendLayout(to, EXPORT_STORE, directory, signal)
-          : sendDirectory(to, id, directory, signal),
-      ),
-    );
+    finishing.push(() => told(sendDirectory(to, id, directory, signal)));
   }
+  // Without a session the request is refused now.
+  if (isLayout) session();
   if (!('destination' in spec)) return spec;
   const file = sendFile(session(), id, signal);
   finishing.push(() => told(file.finish()));
@@ -177,11 +180,16 @@ function shortList(names: readonly string[]): string {
     .join(', ');
 }
 
+/** What is sent. An error names the type of the output, unless the build was cancelled. */
+function toldBy(sent: Promise<void>, type: string, signal: AbortSignal): Promise<void> {
+  return sent.catch((error) => Promise.reject(signal.aborted ? error : refused(error, type)));
+}
+
 /**
  * The error of a client that does not take a result. With `--load` the reason is mostly that the
  * client reaches no Docker engine, of which it says nothing here.
  */
-function refused(error: unknown, { type }: AskedExporter): unknown {
+function refused(error: unknown, type: string): unknown {
   const told = clientError(error);
   if (!(told instanceof KilnError) || told.code !== 'KILN_CLIENT_FAILED') return told;
   return told.with({

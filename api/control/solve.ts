@@ -82,7 +82,7 @@ export async function solve(
   const { response } = await build(
     engine,
     request.frontend === '' ? base : readFrontendOptions(askedOf(request), base),
-    { ...lent, output: outputs.write, verifySource, ...keepFailed },
+    { ...lent, output: outputs.write, layout: outputs.layout, verifySource, ...keepFailed },
     record.watching(open.status.event),
     ended,
     {

@@ -12,7 +12,7 @@ import type { Session } from '../session.ts';
 import type { SolvedBuild } from '../solve-build.ts';
 import { originOf } from './origin.ts';
 import type { Outcomes } from './outcomes.ts';
-import { noCallerOutput } from './try-outputs.ts';
+import { layoutIn, noCallerOutput } from './try-outputs.ts';
 
 /**
  * True for an output that needs no layers on this host. That is a push that keeps their
@@ -46,6 +46,7 @@ export async function exportBuild(
       const given = {
         signal,
         progress,
+        layout: layoutIn(asked, session),
         epoch: asked.epoch === undefined ? epoch : (asked.epoch ?? undefined),
         attest: shown,
         assembled: tell,

@@ -14,7 +14,7 @@ import type { Session } from '../session.ts';
  */
 export function tryOutputs(
   request: BuildRequest,
-  session: Pick<Session, 'output'>,
+  session: Pick<Session, 'output' | 'layout'>,
   isDriven = false,
 ): void {
   const { outputs, cacheTo } = request;
@@ -23,6 +23,7 @@ export function tryOutputs(
     if (!isDriven) requireFittingPlatforms(output, request);
     requireFittingTypes(output, request);
     if (output.type === 'image' && output.push) requireName(output.image.names);
+    if (layoutIn(output, session)) continue;
     if ('directory' in output) tryDirectory({ path: output.directory, flag: '--output' });
     else if ('destination' in output && output.destination?.kind === 'file')
       tryFile({ path: output.destination.path, flag: '--output' });
@@ -74,6 +75,11 @@ function requireDistinctPlaces(outputs: readonly ExportSpec[]): void {
       });
     places.add(place);
   }
+}
+
+/** The store of the caller that takes a layout in the place of its directory. */
+export function layoutIn(output: ExportSpec, { layout }: Pick<Session, 'layout'>) {
+  return output.type === 'oci' && !output.tar ? layout?.(output.directory) : undefined;
 }
 
 /** Undefined for an output that may share its place: an image in the store, or a device. */

@@ -44,7 +44,7 @@ export async function writeClientBlob(
   { client }: ClientSession,
   store: string,
   { digest: expected, size }: Named,
-  bytes: Iterable<Uint8Array>,
+  open: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
   const stream = client.stream(`${SERVICE}/Write`, { [STORE_ID]: store }, signal);
@@ -65,7 +65,7 @@ export async function writeClientBlob(
     await Promise.race([send(WriteAction.STAT, 0n), answered]);
     await Promise.race([asked.promise, answered]);
     let offset = 0n;
-    for (const data of bytes) {
+    for await (const data of pieces(open())) {
       await Promise.race([send(WriteAction.WRITE, offset, data), answered]);
       offset += BigInt(data.byteLength);
     }
@@ -75,4 +75,15 @@ export async function writeClientBlob(
   } catch (error) {
     if (!(error instanceof ConnectError) || error.code !== Code.AlreadyExists) throw error;
   }
+}
+
+/** A message carries so many bytes. */
+const MAX_MESSAGE = 1 << 20;
+
+async function* pieces(
+  all: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  for await (const bytes of all)
+    for (let at = 0; at < bytes.byteLength; at += MAX_MESSAGE)
+      yield bytes.subarray(at, at + MAX_MESSAGE);
 }

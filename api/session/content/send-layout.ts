@@ -25,7 +25,7 @@ export async function sendLayout(
     const { size } = statSync(path);
     const digest = `sha256:${hex}`;
     if (!isDigest(digest)) continue;
-    await writeClientBlob(session, storeId, { digest, size }, pieces(path, size), signal);
+    await writeClientBlob(session, storeId, { digest, size }, () => pieces(path, size), signal);
   }
 }
 
