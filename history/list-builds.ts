@@ -26,11 +26,14 @@ export interface ListedBuild {
 
 type Document = Readonly<Record<string, unknown>>;
 
-/** The builds whose records are kept, the newest first. What is damaged hides no other. */
+/**
+ * The builds whose records are kept, the newest first. Those that began in the same millisecond are
+ * in the order of their refs, which is the same in each store. What is damaged hides no other.
+ */
 export function listBuilds(directory: string): ListedBuild[] {
   return logNames(directory)
-    .reverse()
-    .flatMap((id) => listedBuild(directory, id) ?? []);
+    .flatMap((id) => listedBuild(directory, id) ?? [])
+    .sort((a, b) => b.started - a.started || (a.ref < b.ref ? 1 : -1));
 }
 
 /** Undefined for a record that another process has removed, or of what is no build. */

@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -142,6 +142,30 @@ test('a file of records is read by another store, once', async () => {
   other.write('.', { 'cut.dockerbuild': readFileSync(file).subarray(0, 900) });
   const cut = await other.kiln(['history', 'import', 'cut.dockerbuild'], { expect: 1 });
   assert.match(cut.stderr, /KILN_LAYOUT_INVALID/);
+});
+
+test('builds of one second are listed in the order in which they began', async () => {
+  await using rig = await Rig.create();
+  await using other = await Rig.create();
+  const logs = join(rig.store, 'logs');
+  mkdirSync(logs, { recursive: true });
+  // Process IDs grow, get longer, and begin anew. The IDs are those of an older Kiln.
+  const begun = [99998, 100001, 12, 7].map((pid, index) => {
+    const started = Date.UTC(2026, 10, 30, 9) + index;
+    const id = `20261130-090000-${pid}`;
+    const header = { build: id, started, context: `c${index}`, request: {}, door: 'cli' };
+    const lines = [header, { ended: started + 1, outputs: [] }].map((line) => JSON.stringify(line));
+    writeFileSync(join(logs, `${id}.jsonl`), `${lines.join('\n')}\n`);
+    return id;
+  });
+  const refs = async (at: Rig) =>
+    (await listed(at)).map(({ ref }) => String(ref).split('/').at(-1));
+  assert.equal(await refs(rig), begun.toReversed());
+  await printed(rig, 'export', '--all', '-o', 'all.dockerbuild');
+  await printed(other, 'import', rig.path('all.dockerbuild'));
+  assert.equal(await refs(other), begun.toReversed());
+  const logged = (await other.kiln(['logs', '--list'], { expect: 0 })).stdout;
+  assert.equal(logged.match(/\bc\d\b/g), ['c3', 'c2', 'c1', 'c0']);
 });
 
 test('a file that buildx has exported is read', async () => {

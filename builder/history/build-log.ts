@@ -44,11 +44,16 @@ export class BuildLog implements Disposable {
   #lastText: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  /** Begins a log and removes old ones. Throws KILN_FILE_UNWRITABLE when it cannot be created. */
-  constructor(directory: string, header: Readonly<Record<string, unknown>>, now = new Date()) {
+  /**
+   * Begins a log and removes old ones. The ID begins with the moment when the build did: `started`
+   * of the header. Throws KILN_FILE_UNWRITABLE when the log cannot be created.
+   */
+  constructor(directory: string, header: Readonly<Record<string, unknown>>) {
     pruneLogs(directory, undefined, 1);
     this.#directory = directory;
-    const begun = now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+    const { started } = header;
+    const moment = new Date(typeof started === 'number' ? started : Date.now()).toISOString();
+    const begun = moment.replace(/[-:.Z]/g, '').replace('T', '-');
     [this.id, this.#fd] = openNew(directory, `${begun}-${process.pid}`);
     this.#write(JSON.stringify(redactData({ build: this.id, owner: thisOwner(), ...header })));
     // Others can see what runs.
@@ -140,8 +145,9 @@ function logDocument({ kind, vertex, stream, timestamp, data }: LogEvent): unkno
 }
 
 /**
- * Creates the file of a log. `begun` is the second in which the build began, with the process ID.
- * When one process begins several builds in a second, the later ones get a number at the end.
+ * Creates the file of a log. `begun` is the millisecond in which the build began, with the process
+ * ID. IDs that are sorted are in the order of time: process IDs begin anew, and are not of the same
+ * length. Builds that one process begins in a millisecond get a number at the end.
  */
 function openNew(directory: string, begun: string): [id: string, fd: number] {
   for (let count = 1; ; count++) {

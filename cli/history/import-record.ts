@@ -63,19 +63,15 @@ function importRecord(
   const told = documentAt(layout, config);
   const header = written ? headerIn(written) : headerOfRecord(told);
   const { ref, started } = header;
-  if (typeof ref !== 'string' || ref === '' || typeof started !== 'number')
+  if (typeof ref !== 'string' || ref === '' || !isMoment(started))
     throw invalid('a record in it does not say which build it is of');
   const isKnown = listBuilds(directory).some(
     (build) => build.ref === ref && build.started === started,
   );
   if (isKnown) return { ref, isNew: false };
   const { build: _, owner: _owner, ...rest } = header;
-  using log = new BuildLog(
-    directory,
-    // Nothing of this host writes it.
-    { ...rest, owner: undefined, imported: true },
-    new Date(started),
-  );
+  // Nothing of this host writes it.
+  using log = new BuildLog(directory, { ...rest, owner: undefined, imported: true });
   try {
     if (written) for (const lines of linesOf(written)) log.lines(lines);
     else {
@@ -207,6 +203,11 @@ function milliseconds(time: unknown): number | undefined {
   const { seconds, nanos = 0 } = object(time);
   if (!Number.isFinite(Number(seconds))) return undefined;
   return Number(seconds) * 1000 + Math.floor(Number(nanos) / 1e6);
+}
+
+/** True for milliseconds since 1970, before the year 10000. */
+function isMoment(time: unknown): boolean {
+  return typeof time === 'number' && time >= 0 && time < 253_402_300_800_000;
 }
 
 function object(value: unknown): Document {
