@@ -1,6 +1,8 @@
 import type { ProgressSink } from '../base/progress.ts';
 import type { RegistryOptions } from '../registry/client.ts';
 import { anonymous } from '../registry/credentials.ts';
+import type { BuildResult } from '../solver/result.ts';
+import type { SolverOptions } from '../solver/solver.ts';
 import type { Engine } from './engine.ts';
 import type { Foresight } from './foresight.ts';
 import type { BuildRequest } from './request.ts';
@@ -17,6 +19,8 @@ export interface BuildContext {
   readonly scope: AsyncDisposableStack;
   /** Lets the build go on while registries are asked. Undefined when it waits for their answers. */
   readonly foresight?: Foresight | undefined;
+  /** Told of the vertices whose keys are known, at the end of each solve. */
+  readonly onKeyed?: SolverOptions<BuildResult>['onKeyed'];
   /** The ID of the build and of its log. Undefined when a question is answered without a build. */
   readonly buildId?: string | undefined;
 }

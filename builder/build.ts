@@ -65,6 +65,12 @@ export interface BuildExtras {
    * @internal
    */
   readonly onSolved?: ((graphs: readonly LlbEdge[]) => void) | undefined;
+  /**
+   * Is told of the vertices whose keys are known, at the end of each solve.
+   *
+   * @internal
+   */
+  readonly onKeyed?: BuildContext['onKeyed'];
 }
 
 /** What a caller adds to the log of its build. */
@@ -115,7 +121,15 @@ export async function build(
   });
   try {
     const { response, kept, made } = await runBuild(
-      { request, engine, session, progress: report, signal, buildId: log.id },
+      {
+        request,
+        engine,
+        session,
+        progress: report,
+        signal,
+        onKeyed: extras.onKeyed,
+        buildId: log.id,
+      },
       extras,
       log,
     );

@@ -76,6 +76,7 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
     limits: limitsOf(worker, request.parallelism),
     session: parts.session,
     mayRun: context.foresight?.confirmed,
+    onKeyed: context.onKeyed,
     ...(others && {
       elsewhere: scope.use(
         others.forBuild({ ...parts, services: engine, worker, progress, costOf }),

@@ -24,7 +24,7 @@ export interface Execution<R> {
     node: Node<R>,
     identity: Identity,
     signal: AbortSignal,
-    known: AskedElsewhere<R>['known'],
+    there: Pick<AskedElsewhere<R>, 'known' | 'contents'>,
   ): Promise<Run<R> | undefined>;
 }
 
@@ -126,13 +126,13 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     node: Node<R>,
     identity: Identity,
     signal: AbortSignal,
-    known: AskedElsewhere<R>['known'],
+    there: Pick<AskedElsewhere<R>, 'known' | 'contents'>,
   ): Promise<Run<R> | undefined> {
     const { vertex } = node;
     await options.mayRun?.();
     const clock = performance.now();
     const explained = explain(node, identity);
-    const asked = { vertex, key: identity.key!, signal, progress, known };
+    const asked = { vertex, key: identity.key!, signal, progress, ...there };
     let results: readonly R[] | undefined;
     try {
       results = await options.elsewhere!.solve(asked);
@@ -212,8 +212,8 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
       });
       return await alone(node, identity, signal, run);
     },
-    async away(node, identity, signal, known) {
-      return await alone(node, identity, signal, () => goAway(node, identity, signal, known));
+    async away(node, identity, signal, there) {
+      return await alone(node, identity, signal, () => goAway(node, identity, signal, there));
     },
   };
 }

@@ -117,9 +117,19 @@ export function identityByContent<R>(node: Node<R>, keying: Keying<R>): Identity
     fresh: keying.outlook === OUTLOOK.fresh,
     links: definition ? [definition, ...newSightings(node, keying)] : newSightings(node, keying),
     parts: partsOf(node, keying),
+    contents: contentsOf(keying),
     indexes: indexesOf(keying),
     aliases: () => aliasesOf(node, keying),
   };
+}
+
+function contentsOf<R>(keying: Keying<R>): ReadonlyMap<number, Digest> {
+  const contents = new Map<number, Digest>();
+  for (const input of keying.contents.keys()) {
+    const content = contentAt(keying, input);
+    if (content) contents.set(input, content.digest);
+  }
+  return contents;
 }
 
 function indexesOf<R>(keying: Keying<R>): ReadonlyMap<number, () => Buffer> {

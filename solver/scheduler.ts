@@ -1,4 +1,5 @@
 import { breathe } from '../base/breath.ts';
+import type { Digest } from '../base/digest.ts';
 import { CancelledError } from '../base/errors.ts';
 import { createCachedVertices } from './cached.ts';
 import type { MaybeDeferred } from './deferred.ts';
@@ -13,6 +14,8 @@ import { createReporter } from './reporter.ts';
 import type { Edge, KeyedVertex, SolverOptions, Vertex } from './solver.ts';
 import { identityOf, type Node, resultAt, type State, type Want } from './state.ts';
 import { type Effects, transition } from './transition.ts';
+
+const NOTHING: ReadonlyMap<number, Digest> = new Map();
 
 /**
  * The nodes of a solver and the queue of those whose state may change. States change only within
@@ -149,12 +152,16 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       startAway(node, identity) {
         startFlight(
           node,
-          (signal) => execution.away(node, identity, signal, known),
+          (signal) => execution.away(node, identity, signal, { known, contents }),
           (run) =>
             set(node, run ? { kind: 'done', identity, ...run } : { kind: 'collecting', identity }),
         );
       },
     };
+  }
+
+  function contents(vertex: Vertex<R>): ReadonlyMap<number, Digest> {
+    return identityOf(nodes.get(vertex).state)?.contents ?? NOTHING;
   }
 
   /** A result that needs no run: of a node that is done, or of a record. */
@@ -205,7 +212,14 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       all.flatMap(({ vertex, state }) => {
         const identity = identityOf(state);
         return identity?.key
-          ? [{ vertex, key: identity.key, aliases: identity.aliases?.() ?? [] }]
+          ? [
+              {
+                vertex,
+                key: identity.key,
+                aliases: identity.aliases?.() ?? [],
+                contents: identity.contents ?? NOTHING,
+              },
+            ]
           : [];
       }),
   };

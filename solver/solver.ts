@@ -167,6 +167,8 @@ export interface KeyedVertex<R> {
   readonly key: Digest;
   /** The links to the record of this key: the definition key and the sightings. */
   readonly aliases: readonly Digest[];
+  /** The digest of what was read of each input by content, by the number of the input. */
+  readonly contents: ReadonlyMap<number, Digest>;
 }
 
 export interface SolverOptions<R> {
@@ -237,4 +239,9 @@ export interface AskedElsewhere<R> {
   readonly progress: ProgressSink;
   /** A result that is there, or in a record. Undefined when it would have to be made. */
   readonly known: (edge: Edge<R>) => MaybeDeferred<R> | undefined;
+  /**
+   * The digest of what a vertex reads of each input by content, as it is in its key. Without the
+   * inputs that are not read yet.
+   */
+  readonly contents: (vertex: Vertex<R>) => ReadonlyMap<number, Digest>;
 }

@@ -90,6 +90,8 @@ export interface Identity {
    */
   readonly links: readonly Digest[];
   readonly parts: readonly KeyPart[];
+  /** The digest of what was read of each input by content, by the number of the input. */
+  readonly contents?: ReadonlyMap<number, Digest>;
   /** The content index of each input that was read by content, by the number of the input. */
   readonly indexes?: ReadonlyMap<number, () => Buffer>;
   /**

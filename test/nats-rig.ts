@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import { WORK_STREAM } from '../workers/protocol.ts';
 import { freePort } from './daemon-rig.ts';
 import { KILN, type Ran, Rig, type RunOptions, testImage } from './rig.ts';
 
@@ -115,6 +118,21 @@ export class NatsRig implements AsyncDisposable {
       expect: 0,
       ...options,
     });
+  }
+
+  /** Waits until a job is in the stream of work. */
+  async posted(): Promise<void> {
+    const connection = await connect({ servers: this.address });
+    try {
+      const manager = await jetstreamManager(connection);
+      while (!this.#scope.disposed) {
+        const { state } = await manager.streams.info(WORK_STREAM);
+        if (state.messages > 0) return;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    } finally {
+      await connection.close();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -22,6 +22,7 @@ import { refuseUngranted } from './entitlements.ts';
 import { graphDriver } from './graph-driver.ts';
 import type { OpenBuild } from './open-builds.ts';
 import { exporterResponse, type Outputs, readOutputs } from './outputs.ts';
+import { ContentsTold, READ_CONTENTS } from './read-contents.ts';
 import { RunningRecord } from './record.ts';
 import { SessionExporters } from './session-exporters.ts';
 import { ToldAnswer, toldOf } from './told-answer.ts';
@@ -78,6 +79,7 @@ export async function solve(
   const { sourcePolicySession: id } = request;
   const verifySource = id === '' ? undefined : clientVerifier(await sessions.find(id, ended));
   const keepFailed = isDriven ? { keepFailed: open.failed.keep } : {};
+  const contents = request.frontendAttrs[READ_CONTENTS] === 'true' ? new ContentsTold() : undefined;
   using record = new RunningRecord(request, host, traceparent);
   const { response } = await build(
     engine,
@@ -89,11 +91,12 @@ export async function solve(
       door: 'buildkit',
       driver: exporters ? exporters.asked(answer.drive) : answer.driver,
       logged: loggedOf(request, traceparent),
+      onKeyed: contents?.onKeyed,
     },
   );
   await outputs.finish();
   await caches.send();
-  const told = { ...answer.told, ...exporterResponse(response) };
+  const told = { ...answer.told, ...exporterResponse(response), ...contents?.answer };
   await exporters?.finalize(told);
   return told;
 }

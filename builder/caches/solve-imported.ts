@@ -46,7 +46,10 @@ export async function solveImported(
     ...settings,
     cache,
     codec: { ...settings.codec, decode },
-    onKeyed: (keyed) => onSteps({ cache, keyed }),
+    onKeyed: (keyed) => {
+      settings.onKeyed?.(keyed);
+      onSteps({ cache, keyed });
+    },
   };
   const use = async (held: readonly MaybeDeferred<BuildResult>[]) =>
     mayStayRemote && held.every(isElsewhere)

@@ -8,6 +8,7 @@ const ASK_MS = 10_000;
 
 /** A server of BuildKit's API, Kiln or buildkitd, as a worker. */
 export class ApiPool implements MachinePool {
+  readonly remembers = false;
   readonly #address: string;
   readonly #flag: string;
   #told: Promise<readonly string[]> | undefined;

@@ -43,6 +43,7 @@ const MAX_ATTEMPTS = 3;
 
 /** The workers that take their work from NATS. */
 export class NatsPool implements MachinePool {
+  readonly remembers = true;
   readonly #options: NatsPoolOptions;
   readonly #toldOf = new Set<string>();
 

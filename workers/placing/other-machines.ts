@@ -10,6 +10,7 @@ import type { AskedElsewhere, Edge, Elsewhere, Vertex } from '../../solver/solve
 import { secretNeeds } from './lend.ts';
 import { type Reason, StepPlacement, statedPlatform } from './placement.ts';
 import { LostWorker, type MachinePool } from './pool.ts';
+import type { SolverSide } from './read-files.ts';
 import { sendGraph } from './send-graph.ts';
 
 /** Errors that say that a step failed, wherever it ran. All others may be those of the worker. */
@@ -82,6 +83,7 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
       distrusted: this.#distrusted,
     };
     let last = '';
+    const vertexOf = verticesBelow(asked.vertex);
     try {
       return await pool.withWorker(wanted, signal, async (server, worker, both) => {
         last = worker;
@@ -89,7 +91,9 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
         const sent = {
           edge,
           platform,
-          known: knownIn(asked),
+          known: knownIn(asked, vertexOf),
+          side: { known: asked.known, contents: asked.contents, vertexOf },
+          remembers: pool.remembers,
           progress: (event: ProgressEvent) => this.#report(event, asked),
         };
         return await sendGraph(server, sent, this.#build, this.#here, both);
@@ -133,17 +137,22 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
   }
 }
 
-/** Results by the edges of the graph: the solver's vertices are found below the one asked for. */
-function knownIn({ vertex, known }: AskedElsewhere<BuildResult>) {
+/** Finds the solver's vertices, at or below the one that is asked for, by those of the graph. */
+function verticesBelow(top: Vertex<BuildResult>): SolverSide['vertexOf'] {
   const found = new Map<unknown, Vertex<BuildResult>>();
-  const pending = [vertex];
+  const pending = [top];
   for (let one = pending.pop(); one; one = pending.pop()) {
     if (found.has(one.origin)) continue;
     found.set(one.origin, one);
     pending.push(...one.inputs.map((input: Edge<BuildResult>) => input.vertex));
   }
+  return (vertex) => found.get(vertex);
+}
+
+/** Results by the edges of the graph. */
+function knownIn({ known }: AskedElsewhere<BuildResult>, vertexOf: SolverSide['vertexOf']) {
   return (edge: LlbEdge) => {
-    const there = found.get(edge.vertex);
+    const there = vertexOf(edge.vertex);
     return there && known({ vertex: there, output: edge.output });
   };
 }

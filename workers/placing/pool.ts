@@ -17,6 +17,10 @@ export type UseWorker<T> = (server: OpenServer, worker: string, signal: AbortSig
 
 /** Workers that can be reached in one way. */
 export interface MachinePool extends AsyncDisposable {
+  /**
+   * True when its workers keep files of contexts for later builds, and tell what they have read.
+   */
+  readonly remembers: boolean;
   /** The workers that could take this. Rejects when NATS, or the server, does not answer. */
   able(wanted: Omit<WorkWanted, 'key'>): Promise<readonly string[]>;
   /**

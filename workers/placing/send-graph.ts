@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Digest } from '../../base/digest.ts';
+import { READ_CONTENTS } from '../../api/control/read-contents.ts';
+import { type Digest, digestOfParts } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { ProgressEvent, ProgressSink } from '../../base/progress.ts';
 import type { BuildWithWorkers } from '../../builder/other-workers.ts';
@@ -16,6 +17,7 @@ import { cutGraph } from './cut.ts';
 import { graphNeeds, lendToWorker, sharedKeyFor } from './lend.ts';
 import { INPUT_STORE, LentResults } from './lent-results.ts';
 import { madeLayers, takeLayers } from './made-results.ts';
+import { filesChanged, parseContents, ReadFiles, type SolverSide } from './read-files.ts';
 
 /** A sub-graph that is to be solved elsewhere. */
 export interface SentGraph {
@@ -23,6 +25,11 @@ export interface SentGraph {
   readonly platform: Platform;
   /** The solver's edge of an edge of the graph. */
   readonly known: (edge: LlbEdge) => ReturnType<AskedElsewhere<BuildResult>['known']>;
+  readonly side: SolverSide;
+  /**
+   * True for a worker that keeps the files of a directory for later builds, and tells what it read.
+   */
+  readonly remembers: boolean;
   /** Gets the progress, with the vertices of the build. */
   readonly progress: ProgressSink;
 }
@@ -38,7 +45,7 @@ const EXPORT_STORE = 'export';
  */
 export async function sendGraph(
   server: OpenServer,
-  { edge, platform, known, progress }: SentGraph,
+  { edge, platform, known, side, remembers, progress }: SentGraph,
   { services, session, images }: BuildWithWorkers,
   here: Map<Digest, LayerId>,
   signal: AbortSignal,
@@ -76,22 +83,34 @@ export async function sendGraph(
     scope,
   );
   const attrs = { tar: 'false', compression: 'uncompressed' };
-  const { response } = await remoteSolve(
-    server,
-    {
-      request: {
-        definition: marshalDefinition(toDefinition(cut.edge)),
-        exporters: [{ type: 'oci', attrs }],
-        exporterDeprecated: 'oci',
-        exporterAttrsDeprecated: attrs,
-        entitlements: [...needs.entitlements],
-      },
-      answers,
-      lender: { name: '', sharedKey: sharedKeyFor(needs) },
-    },
-    translated(cut.origins, progress),
-    signal,
-  );
+  const request = {
+    definition: marshalDefinition(toDefinition(cut.edge)),
+    frontendAttrs: { [READ_CONTENTS]: 'true' },
+    exporters: [{ type: 'oci', attrs }],
+    exporterDeprecated: 'oci',
+    exporterAttrsDeprecated: attrs,
+    entitlements: [...needs.entitlements],
+  };
+  const files = new ReadFiles(cut, side);
+  const report = translated(cut.origins, progress);
+  const solve = async (lenderKey: string) => {
+    const lender = { name: '', sharedKey: lenderKey };
+    const { response } = await remoteSolve(server, { request, answers, lender }, report, signal);
+    return response;
+  };
+  const own = sharedKeyFor(needs);
+  // A worker that does not tell what it read starts with no file that looks the same.
+  const exactly = files.name === '' ? own : digestOfParts([own, files.name]);
+  let response = await solve(remembers ? own : exactly);
+  const told = parseContents(response[READ_CONTENTS]);
+  if (told && !files.areThoseOf(told)) {
+    // Its copy has a file that looks like the one here, or one has changed meanwhile.
+    response = await solve(exactly);
+    if (!files.areThoseOf(parseContents(response[READ_CONTENTS]) ?? {})) throw filesChanged();
+  } else if (!told) {
+    const context = { signal, progress: () => {}, vertex: edge.vertex.digest };
+    if (!(await files.areStillHere(side, context))) throw filesChanged();
+  }
   const made = madeLayers(response, output);
   return await takeLayers(made, output, { sources: images, snapshotter }, here, signal);
 }

@@ -1,0 +1,75 @@
+import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { NatsRig } from './nats-rig.ts';
+
+/*
+ * The files of the context that a worker reads are those of the keys under which its results are
+ * saved here.
+ */
+
+const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
+if (!ready) console.log('SKIP worker-files: needs an amd64 host with qemu-user-static');
+
+const ARM = '--platform=linux/arm64';
+const DOCKERFILE = 'FROM busybox\nARG N\nCOPY file /\nRUN cp /file /out\n';
+
+/** Writes a text of the same size, and gives the file the time that it had. */
+function editUnseen(path: string, text: string): void {
+  const { atime, mtime, size } = statSync(path);
+  assert.is(text.length, size);
+  writeFileSync(path, text);
+  utimesSync(path, atime, mtime);
+}
+
+test('an edit that keeps size and time is seen by a worker that has the earlier file', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  const { rig } = nats;
+  rig.write('c', { Dockerfile: DOCKERFILE, file: 'one' });
+  await using _worker = await nats.worker('one', ['busybox'], ARM);
+  const build = async (out: string, ...args: string[]) => {
+    const { stderr } = await nats.build(['-o', out, ...args, ARM, 'c']);
+    return { stderr, made: readFileSync(rig.path(out, 'out'), 'utf8') };
+  };
+  assert.is((await build('out1')).made, 'one');
+  editUnseen(rig.path('c/file'), 'two');
+  const second = await build('out2');
+  assert.is(second.made, 'two');
+  assert.match(second.stderr, /runs on worker one/);
+  assert.not.match(second.stderr, /so this runs here/);
+  editUnseen(rig.path('c/file'), 'one');
+  assert.is((await build('out3')).made, 'one');
+});
+
+test('a file that changes before a worker gets it leads to no wrong record', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  const { rig } = nats;
+  rig.write('c', { Dockerfile: DOCKERFILE, file: 'one' });
+  await using worker = await nats.worker('one', ['busybox'], ARM);
+  await nats.build([ARM, '--build-arg=N=1', 'c']);
+  rig.write('c', { file: 'two' });
+  // The job waits at NATS while the file is edited.
+  worker.child.kill('SIGSTOP');
+  const running = rig.kiln(
+    ['build', '--progress=plain', '--workers', nats.address, '-o', 'out1', ARM, 'c'],
+    {},
+  );
+  await Promise.race([nats.posted(), running]);
+  writeFileSync(rig.path('c/file'), 'three');
+  worker.child.kill('SIGCONT');
+  const { code, stderr } = await running;
+  if (code === 0) assert.is(readFileSync(rig.path('out1/out'), 'utf8'), 'three');
+  else assert.match(stderr, /KILN_CONTEXT_CHANGED/);
+  for (const [out, text] of [
+    ['out2', 'two'],
+    ['out3', 'three'],
+  ] as const) {
+    writeFileSync(rig.path('c/file'), text);
+    await nats.build(['-o', out, ARM, 'c']);
+    assert.is(readFileSync(rig.path(out, 'out'), 'utf8'), text);
+  }
+});
+
+test.run();
