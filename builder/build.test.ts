@@ -16,6 +16,7 @@ import * as assert from 'uvu/assert';
 import { CancelledError, KilnError } from '../base/errors.ts';
 import type { ProgressEvent } from '../base/progress.ts';
 import { prune } from '../cache/gc/collect.ts';
+import { logNames } from './history/build-log.ts';
 import { build, buildRequest, type Engine, memorySession, openKiln, output } from './library.ts';
 import { WHOLE } from './session.ts';
 
@@ -161,7 +162,7 @@ test('fifty builds at once in one process stay apart, and each has its whole log
   );
   for (const [index, { log }] of builds.entries())
     assert.is(log, lines.map((line) => `build-${index}- line ${line + 1}\n`).join(''));
-  assert.is(readdirSync(join(at.directory, 'store', 'logs')).length, 50);
+  assert.is(logNames(join(at.directory, 'store', 'logs')).length, 50);
 });
 
 test('a failed step has a code and a place, and a missing context has a code', async () => {

@@ -13,6 +13,7 @@ import { Outcomes } from './export/outcomes.ts';
 import { tryOutputs } from './export/try-outputs.ts';
 import { Foresight, mayAssume } from './foresight.ts';
 import { BuildLog } from './history/build-log.ts';
+import { keyOfKept } from './history/kept-key.ts';
 import type { KeptResult } from './history/kept-result.ts';
 import { type MadeOutput, madeOutputs } from './history/made-outputs.ts';
 import { outcomeOfError } from './history/outcome-of-error.ts';
@@ -76,7 +77,7 @@ export interface BuildExtras {
 /** What a caller adds to the log of its build. */
 export interface LoggedExtras {
   readonly header: Readonly<Record<string, unknown>>;
-  /** What the history of a server shows of the result is kept with the log. */
+  /** What the history shows of the result is kept with the log. Others keep it in any case. */
   readonly keepsResult: boolean;
   readonly failure: (error: unknown) => Readonly<Record<string, unknown>>;
   /** Returns what the last line of a build that succeeded says besides. */
@@ -105,10 +106,8 @@ export async function build(
   extras: BuildExtras = {},
 ): Promise<BuildOutcome> {
   using _use = engine.begin();
-  using log = new BuildLog(engine.store.logs, {
-    ...headerOf(request, session, extras.door ?? 'library'),
-    ...extras.logged?.header,
-  });
+  const header = headerOf(request, session, extras.door ?? 'library');
+  using log = new BuildLog(engine.store.logs, { ...header, ...extras.logged?.header });
   extras.begun?.(log.id);
   // A client's question about what a server can do has the form of a build, too.
   const isBuild = extras.logged?.header['internal'] !== true;
@@ -132,6 +131,7 @@ export async function build(
       },
       extras,
       log,
+      header,
     );
     log.end({
       digest: response['containerimage.digest'],
@@ -167,6 +167,7 @@ async function runBuild(
   given: Omit<BuildContext, 'scope'>,
   { leftover = [], driver, logged, assembled, told, onSolved }: BuildExtras,
   log: BuildLog,
+  header: Readonly<Record<string, unknown>>,
 ): Promise<RanBuild> {
   const scope = new AsyncDisposableStack();
   await using _closing = given.engine.closing('what the build opened', scope);
@@ -195,7 +196,11 @@ async function runBuild(
   // The caches are written even when an output failed, because the steps have succeeded.
   const cached = await solved.exportCaches(outcomes);
   outcomes.throwFirst(leftover);
-  const kept = logged?.keepsResult ? await keptWith(log, solved, images) : undefined;
+  const kept = logged
+    ? logged.keepsResult
+      ? await keptWith(log, solved, images)
+      : undefined
+    : await keptOnce(log, solved, images, header);
   const provenance = told && (await toldWith(solved, told));
   return {
     response: { ...solved.response, ...exported, ...cached, ...provenance },
@@ -221,6 +226,22 @@ async function foreseeing(
   return await foresight.attempt(signal, () =>
     solve({ ...context, progress: foresight.progress, foresight }),
   );
+}
+
+/** Keeps the result. A build that found everything made has the documents of the earlier one. */
+async function keptOnce(
+  log: BuildLog,
+  solved: SolvedBuild,
+  images: ReadonlyMap<number, AssembledImage>,
+  { started: _, git: _git, ...asked }: Readonly<Record<string, unknown>>,
+): Promise<(KeptResult & { readonly key: string }) | undefined> {
+  const key = keyOfKept(solved, images, asked);
+  const again = log.isAllCached ? log.keepAgain(key) : undefined;
+  if (again) return { ...again, key };
+  const kept = await keptWith(log, solved, images);
+  if (!kept) return undefined;
+  log.keepForNext(key, kept);
+  return { ...kept, key };
 }
 
 /** A build does not fail because its history cannot be kept: the log says so. */

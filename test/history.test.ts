@@ -39,8 +39,11 @@ test('every build has a record of what was asked for, and secrets are only named
   assert.is(first.Outputs[0].names[0], 'docker.io/library/app:1');
   const step = first.Steps.find(({ Name }: { Name: string }) => Name.includes('RUN'));
   assert.equal([step.State, step.Miss], ['done', 'it was never built here']);
-  for (const name of readdirSync(join(rig.store, 'logs')))
-    assert.not.match(readFileSync(join(rig.store, 'logs', name), 'utf8'), /hidden-value|me:pw/);
+  const logs = readdirSync(join(rig.store, 'logs'), { recursive: true, withFileTypes: true });
+  for (const file of logs.filter((entry) => entry.isFile())) {
+    const text = readFileSync(join(file.parentPath, file.name), 'utf8');
+    assert.not.match(text, /hidden-value|me:pw/);
+  }
   const drawn = await printed(rig, 'inspect');
   assert.match(drawn, /^Build Steps: +2\/2 \(0% cached\)$/m);
   assert.match(drawn, /^\* \[one 2\/2\] RUN .*[█▓].* \d+\.\ds$/m);
@@ -53,6 +56,37 @@ test('every build has a record of what was asked for, and secrets are only named
   assert.is(recalled.Outputs[0].digest, (await inspected(rig, '^1')).Outputs[0].digest);
   assert.match((await rig.kiln(['image', 'history', 'x'], { expect: 0 })).stdout, /RUN/);
   assert.match(await printed(rig, 'x'), /RUN/);
+});
+
+test('a build keeps its provenance, and a cached one that of the one before', async () => {
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: GOOD, token: 'hidden-value' });
+  const args = ['--secret', `id=token,src=${rig.path('c/token')}`, '--build-arg', 'V=7'];
+  const provenance = async (build: string) =>
+    JSON.parse(await printed(rig, 'inspect', 'attachment', '--type', 'provenance', build));
+  for (const memo of ['off', 'off', 'on', 'on', 'on'])
+    await rig.kiln(['build', 'c', ...args], { env: { KILN_MEMO: memo }, expect: 0 });
+  const [, ...types] = (await inspected(rig)).Attachments.map(({ Type }: { Type: string }) => Type);
+  assert.match(types.join(), /image.index|image.manifest/);
+  const first = await provenance('^4');
+  assert.is(first.invocation.parameters.args['build-arg:V'], '7');
+  assert.is(first.metadata.buildInvocationID, (await inspected(rig, '^4')).Ref.split('/').at(-1));
+  assert.match(first.materials[0].uri, /busybox/);
+  for (const build of ['^3', '^2', '^1', '^0']) assert.equal(await provenance(build), first);
+  // What differs in a comment says so in its source.
+  rig.write('c', { Dockerfile: `${GOOD}# said\n` });
+  await rig.kiln(['build', 'c', ...args], { expect: 0 });
+  const other = await provenance('^0');
+  assert.is.not(other.metadata.buildInvocationID, first.metadata.buildInvocationID);
+  const kept = join(rig.store, 'logs', 'kept');
+  assert.is(readdirSync(kept).length, 2);
+  await printed(rig, 'rm', '^5');
+  assert.equal(await provenance('^4'), first);
+  // The documents go with the last record that has them, and a build makes them again.
+  await printed(rig, 'rm', '--all');
+  assert.equal(readdirSync(kept), []);
+  for (let count = 0; count < 3; count++) await rig.kiln(['build', 'c', ...args], { expect: 0 });
+  assert.equal((await provenance('^0')).materials, first.materials);
 });
 
 test('lists are filtered, logs are printed, records are removed', async () => {

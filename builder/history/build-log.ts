@@ -18,6 +18,8 @@ import type { LogEvent, ProgressEvent } from '../../base/progress.ts';
 import { redactData } from '../../base/redact.ts';
 import { isAlive, thisOwner } from '../../snapshotter/store/owner.ts';
 import { attachDocument, removeAttached } from './attached.ts';
+import { keepAgain, keepForNext, releaseKept } from './kept-again.ts';
+import type { KeptResult } from './kept-result.ts';
 import { LIMITS_FILE, logLimits, logsBeyond, USUAL_LIMITS } from './log-limits.ts';
 import { StepCounts } from './step-counts.ts';
 
@@ -60,6 +62,12 @@ export class BuildLog implements Disposable {
     this.#flush();
   }
 
+  /** True when the build has found every step made so far. */
+  get isAllCached(): boolean {
+    const { steps, cached } = this.#counts.told();
+    return steps === cached;
+  }
+
   event(event: ProgressEvent): void {
     this.#counts.event(event);
     this.#write(JSON.stringify(this.#document(event)));
@@ -89,6 +97,16 @@ export class BuildLog implements Disposable {
   readonly attach = (digest: Digest, bytes: Uint8Array): void => {
     attachDocument(this.#directory, this.id, hexOf(digest), bytes);
   };
+
+  /** Keeps the documents that `keepForNext` of an earlier log was told of. */
+  keepAgain(key: string): KeptResult | undefined {
+    return keepAgain(this.#directory, this.id, key);
+  }
+
+  /** What is attached may be kept with the log of the next build that has the same key. */
+  keepForNext(key: string, result: KeptResult): void {
+    keepForNext(this.#directory, this.id, key, result);
+  }
 
   /** Writes the last line. */
   end(outcome: Readonly<Record<string, unknown>>): void {
@@ -197,6 +215,7 @@ export function pinLog(directory: string, id: string, pinned: boolean): void {
 export function removeLog(directory: string, id: string): void {
   rmSync(join(directory, id + SUFFIX), { force: true });
   rmSync(pinOf(directory, id), { force: true });
+  releaseKept(directory, id);
   removeAttached(directory, id);
 }
 

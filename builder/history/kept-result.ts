@@ -1,7 +1,7 @@
 import { type Digest, digestOf } from '../../base/digest.ts';
 import type { Descriptor } from '../../base/oci.ts';
 import { formatPlatformInFull } from '../../base/platform.ts';
-import { redactData } from '../../base/redact.ts';
+import { redactData, redactUrl } from '../../base/redact.ts';
 import { type Predicate, SPDX } from '../../exporter/attest/attestation.ts';
 import { IN_TOTO, PREDICATE_TYPE } from '../../exporter/attest/statement.ts';
 import type { AssembledImage } from '../../exporter/image.ts';
@@ -33,8 +33,10 @@ export async function keepResult(
   images: ReadonlyMap<number, AssembledImage>,
   attach: (digest: Digest, bytes: Uint8Array) => void,
 ): Promise<KeptResult> {
+  // A login in a label or a variable is in the image alone: no other text has its digest.
   for (const { documents } of images.values())
-    for (const [digest, text] of documents) attach(digest, Buffer.from(text));
+    for (const [digest, text] of documents)
+      if (redactUrl(text) === text) attach(digest, Buffer.from(text));
   const provenance = { ...DETAILED, builderId: facts.request.attest.provenance?.builderId ?? '' };
   const attestations = await Promise.all(
     targets.map(async (target): Promise<readonly KeptAttestation[]> => {

@@ -212,6 +212,6 @@ function attachment(
     hint:
       all.length > 0
         ? `it has ${all.map(({ Digest, Type }) => `${Digest} (${Type})`).join(', ')}`
-        : "documents are kept of builds that 'kiln serve' makes",
+        : 'documents are kept of builds that succeed',
   });
 }

@@ -79,8 +79,7 @@ async function replayed(parts: MemoParts): Promise<boolean> {
   }
   // Between the first look and this one the registry may have taken its time.
   if (asking.length > 0 && !isStoreSame(memo)) return false;
-  tell(parts, started);
-  return true;
+  return tell(parts, started);
 }
 
 function isStoreSame({ store, root }: Memo): boolean {
@@ -169,10 +168,9 @@ function isExpected(answer: string, digest: string): boolean {
   return stated.length === 1 && stated[0]!.slice(stated[0]!.indexOf(':') + 1).trim() === digest;
 }
 
-/** Shows and writes down the build. */
-function tell({ memo, log }: MemoParts, started: number): void {
+/** Shows and writes down the build. False when what was kept of its result is gone. */
+function tell({ memo, log }: MemoParts, started: number): boolean {
   const ended = Date.now();
-  for (const { tagFile } of memo.questions) utimesSync(tagFile, ended / 1000, ended / 1000);
   const directory = join(memo.root, 'logs');
   using file = new BuildLog(directory, {
     started,
@@ -181,6 +179,12 @@ function tell({ memo, log }: MemoParts, started: number): void {
     // Nothing was looked up for this log.
     recalled: true,
   });
+  const { result } = memo.logEnd as { readonly result?: { readonly key?: unknown } };
+  if (typeof result?.key === 'string' && !file.keepAgain(result.key)) {
+    removeLog(directory, file.id);
+    return false;
+  }
+  for (const { tagFile } of memo.questions) utimesSync(tagFile, ended / 1000, ended / 1000);
   file.lines(log.replaceAll(String(BEFORE), String(started)).replaceAll(String(AFTER), `${ended}`));
   try {
     show(memo.shownOn, memo.shown.join(`${((ended - started) / 1000).toFixed(1)}s`));
@@ -189,6 +193,7 @@ function tell({ memo, log }: MemoParts, started: number): void {
     throw error;
   }
   file.end(memo.logEnd);
+  return true;
 }
 
 /** A commit changes no file of the build. */
