@@ -201,12 +201,19 @@ const parts = await buildParts(root, lazily, [
   // Other machines: the commands of both sides, and the client of NATS.
   {
     name: 'workers',
-    roots: ['cli/commands/worker.ts', 'workers/open-workers.ts'],
+    roots: ['cli/commands/worker.ts', 'workers/placing/asking.ts', 'workers/placing/open-pools.ts'],
     only: [
       'workers/',
       'cli/commands/worker.ts',
       'node_modules/@nats-io/',
       'node_modules/tweetnacl/',
+    ],
+    // By these, a build with workers finds out that all of it stays here.
+    except: [
+      'workers/open-workers.ts',
+      'workers/nats/nats-address.ts',
+      'workers/placing/other-machines.ts',
+      'workers/placing/placement.ts',
     ],
   },
 ]);

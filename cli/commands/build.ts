@@ -205,7 +205,7 @@ async function workersOf({
   if (addresses.length === 0) return undefined;
   const { openWorkers } = await import('../../workers/open-workers.ts');
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
-  return await openWorkers({ addresses, flag: '--workers', env: process.env, label, warn });
+  return openWorkers({ addresses, flag: '--workers', env: process.env, label, warn });
 }
 
 /**

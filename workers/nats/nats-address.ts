@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
-import type { NodeConnectionOptions } from '@nats-io/transport-node';
 import { KilnError } from '../../base/errors.ts';
-import { attempt, reading } from '../../base/oserror.ts';
 
 /** How a NATS server is reached: parsed from an address and the environment. */
 export interface NatsAddress {
@@ -89,31 +86,4 @@ function urlOf(part: string): URL | undefined {
 
 function shownAddress(text: string): string {
   return text.replace(/[^/@,]*@/g, '').replace(/\?.*$/s, '');
-}
-
-/** The options of the client of NATS. Reads the files that the address names. */
-export async function natsOptions(address: NatsAddress): Promise<NodeConnectionOptions> {
-  const { creds, nkey, ca, cert, key, user, password, token } = address;
-  const { credsAuthenticator, nkeyAuthenticator } = await import('@nats-io/transport-node');
-  const bytes = (what: string, path: string) =>
-    attempt(reading(what, path), () => readFileSync(path));
-  const text = (what: string, path: string) => bytes(what, path).toString();
-  return {
-    servers: [...address.servers],
-    ...(user !== undefined && { user, pass: password ?? '' }),
-    ...(token !== undefined && { token }),
-    ...(creds !== undefined && {
-      authenticator: credsAuthenticator(bytes('the credentials of NATS', creds)),
-    }),
-    ...(nkey !== undefined && {
-      authenticator: nkeyAuthenticator(Buffer.from(text('the seed of NATS', nkey).trim())),
-    }),
-    ...(address.isTls && {
-      tls: {
-        ...(ca !== undefined && { ca: text('the CA of NATS', ca) }),
-        ...(cert !== undefined && { cert: text('the certificate for NATS', cert) }),
-        ...(key !== undefined && { key: text('the key for NATS', key) }),
-      },
-    }),
-  };
 }

@@ -10,7 +10,8 @@ import { type KV, Kvm } from '@nats-io/kv';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { RESULTS_BUCKET, WORK_STREAM, WORKERS_BUCKET } from '../protocol.ts';
-import { type NatsAddress, natsOptions } from './nats-address.ts';
+import type { NatsAddress } from './nats-address.ts';
+import { natsOptions } from './nats-options.ts';
 
 /** A connection to NATS, with what workers and builds use there. */
 export interface OpenNats extends AsyncDisposable {
@@ -49,7 +50,7 @@ export async function openNats(
   let connection: NatsConnection | undefined;
   try {
     connection = await connect({
-      ...(await natsOptions(address)),
+      ...natsOptions(address),
       name,
       timeout: CONNECT_MS,
       maxReconnectAttempts: -1,

@@ -25,7 +25,8 @@ import {
 import { LostWorker, type MachinePool, type UseWorker, type WorkWanted } from './pool.ts';
 
 export interface NatsPoolOptions {
-  readonly nats: OpenNats;
+  /** Connects to NATS. It is called once, when the pool is asked for the first time. */
+  readonly open: () => Promise<OpenNats>;
   /** Only workers with this label are asked. */
   readonly label: string | undefined;
   readonly warn: (sentence: string) => void;
@@ -46,9 +47,14 @@ export class NatsPool implements MachinePool {
   readonly remembers = true;
   readonly #options: NatsPoolOptions;
   readonly #toldOf = new Set<string>();
+  #opened: Promise<OpenNats> | undefined;
 
   constructor(options: NatsPoolOptions) {
     this.#options = options;
+  }
+
+  #nats(): Promise<OpenNats> {
+    return (this.#opened ??= this.#options.open());
   }
 
   async able({
@@ -58,6 +64,7 @@ export class NatsPool implements MachinePool {
   }: Omit<WorkWanted, 'key'>): Promise<readonly string[]> {
     const name = formatPlatform(platform);
     const { label } = this.#options;
+    await this.#nats();
     return (await inTime(this.#present()))
       .filter(
         ({ worker, platforms, labels, isTrusted }) =>
@@ -71,7 +78,7 @@ export class NatsPool implements MachinePool {
 
   /** The workers of this version that are there. Others are told of, once. */
   async #present(): Promise<readonly WorkerPresence[]> {
-    const { workers } = this.#options.nats;
+    const { workers } = await this.#nats();
     const found: WorkerPresence[] = [];
     for await (const name of await workers.keys()) {
       const entry = await workers.get(name);
@@ -115,7 +122,7 @@ export class NatsPool implements MachinePool {
     signal: AbortSignal,
     use: UseWorker<T>,
   ): Promise<T | undefined> {
-    const job = new Job(this.#options.nats, wanted, signal, use);
+    const job = new Job(await this.#nats(), wanted, signal, use);
     await job.post(jobSubject(to, wanted.hasSecrets));
     const isThere = (able: readonly string[]) =>
       to.kind === 'one' ? able.includes(to.worker) : able.length > 0;
@@ -143,7 +150,7 @@ export class NatsPool implements MachinePool {
     able: readonly string[],
     signal: AbortSignal,
   ): Promise<string | undefined> {
-    const { results } = this.#options.nats;
+    const { results } = await this.#nats();
     const name = resultKey(key);
     const claim: ResultPlace = { protocol: PROTOCOL, worker: '' };
     for (let waited = 0; waited < CLAIM_MS && !signal.aborted; waited += LOOK_AGAIN_MS) {
@@ -163,7 +170,7 @@ export class NatsPool implements MachinePool {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#options.nats[Symbol.asyncDispose]();
+    await (await this.#opened?.catch(() => undefined))?.[Symbol.asyncDispose]();
   }
 }
 

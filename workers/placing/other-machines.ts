@@ -1,27 +1,23 @@
 import type { Digest } from '../../base/digest.ts';
-import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
-import type { ProgressEvent } from '../../base/progress.ts';
 import type { BuildWithWorkers, OtherWorkers } from '../../builder/other-workers.ts';
-import type { LayerId } from '../../snapshotter/snapshotter.ts';
-import { type FailedVertex, VertexError } from '../../solver/failure.ts';
-import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
+import type { LlbVertex } from '../../solver/llb/graph.ts';
 import type { BuildResult } from '../../solver/result.ts';
-import type { AskedElsewhere, Edge, Elsewhere, Vertex } from '../../solver/solver.ts';
-import { secretNeeds } from './lend.ts';
-import { type Reason, StepPlacement, statedPlatform } from './placement.ts';
-import { LostWorker, type MachinePool } from './pool.ts';
-import type { SolverSide } from './read-files.ts';
-import { sendGraph } from './send-graph.ts';
+import type { AskedElsewhere, Elsewhere, Vertex } from '../../solver/solver.ts';
+import type { Asking } from './asking.ts';
+import { StepPlacement } from './placement.ts';
+import type { MachinePool } from './pool.ts';
 
-/** Errors that say that a step failed, wherever it ran. All others may be those of the worker. */
-const OF_THE_STEP: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];
-
-/** Other machines, which are reached by pools in this order. */
-export function otherMachines(pools: readonly MachinePool[]): OtherWorkers {
+/**
+ * Other machines, which are reached by pools in this order. The pools are opened, and all that
+ * talks to machines is loaded, when the first step may go to one: a build that stays here pays for
+ * nothing.
+ */
+export function otherMachines(open: () => Promise<readonly MachinePool[]>): OtherWorkers {
+  let pools: Promise<readonly MachinePool[]> | undefined;
   return {
-    forBuild: (build) => new Sending(build, pools),
+    forBuild: (build) => new Sending(build, () => (pools ??= open())),
     async [Symbol.asyncDispose]() {
-      for (const pool of pools) await pool[Symbol.asyncDispose]();
+      for (const pool of (await pools) ?? []) await pool[Symbol.asyncDispose]();
     },
   };
 }
@@ -29,17 +25,13 @@ export function otherMachines(pools: readonly MachinePool[]): OtherWorkers {
 /** What one build sends to other machines. */
 class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
   readonly #build: BuildWithWorkers;
-  readonly #pools: readonly MachinePool[];
+  readonly #pools: () => Promise<readonly MachinePool[]>;
   readonly #placement: StepPlacement;
   readonly #told = new Set<Digest>();
-  readonly #distrusted = new Set<string>();
-  readonly #unreachable = new Set<MachinePool>();
-  /** The layers that were sent or brought, by diffID. */
-  readonly #here = new Map<Digest, LayerId>();
   readonly #over = new AbortController();
-  #failed: FailedVertex | undefined;
+  #asking: Promise<Asking> | undefined;
 
-  constructor(build: BuildWithWorkers, pools: readonly MachinePool[]) {
+  constructor(build: BuildWithWorkers, pools: () => Promise<readonly MachinePool[]>) {
     this.#build = build;
     this.#pools = pools;
     this.#placement = new StepPlacement(build);
@@ -58,116 +50,17 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
     const reason = this.#placement.reasonFor(asked.vertex);
     if (!reason || this.#placement.keepsHere(vertex, reason)) return undefined;
     const signal = AbortSignal.any([asked.signal, this.#over.signal]);
-    for (const pool of this.#pools) {
-      const snapshot = await this.#askPool(pool, asked, reason, signal);
-      if (snapshot) return [{ kind: 'snapshot', snapshot }];
-    }
-    return undefined;
+    this.#asking ??= this.#open();
+    const snapshot = await (await this.#asking).ask(asked, reason, signal);
+    return snapshot && [{ kind: 'snapshot', snapshot }];
   }
 
-  async #askPool(
-    pool: MachinePool,
-    asked: AskedElsewhere<BuildResult>,
-    reason: Reason,
-    signal: AbortSignal,
-  ) {
-    if (this.#unreachable.has(pool)) return undefined;
-    const vertex = asked.vertex.origin as LlbVertex;
-    const edge = { vertex, output: 0 };
-    const platform = statedPlatform(vertex) ?? this.#build.worker.platforms[0];
-    const { secrets, agents } = await secretNeeds(edge, this.#build.session);
-    const wanted = {
-      key: asked.key,
-      platform,
-      hasSecrets: secrets.size + agents.size > 0,
-      distrusted: this.#distrusted,
-    };
-    let last = '';
-    const vertexOf = verticesBelow(asked.vertex);
-    try {
-      return await pool.withWorker(wanted, signal, async (server, worker, both) => {
-        last = worker;
-        asked.progress(decision(asked.vertex, worker, reason));
-        const sent = {
-          edge,
-          platform,
-          known: knownIn(asked, vertexOf),
-          side: { known: asked.known, contents: asked.contents, vertexOf },
-          remembers: pool.remembers,
-          progress: (event: ProgressEvent) => this.#report(event, asked),
-        };
-        return await sendGraph(server, sent, this.#build, this.#here, both);
-      });
-    } catch (error) {
-      if (signal.aborted) throw new CancelledError(signal.reason);
-      if (error instanceof KilnError && OF_THE_STEP.includes(error.code))
-        throw new VertexError(this.#failed ?? asked.vertex, error);
-      this.#giveUp(pool, last, error, asked);
-      return undefined;
-    }
-  }
-
-  #report(event: ProgressEvent, { progress }: AskedElsewhere<BuildResult>): void {
-    if (event.kind === 'vertex') {
-      if (event.completed !== undefined) this.#told.add(event.vertex);
-      // A worker that is lost is no end of the step, which runs elsewhere then.
-      if (event.cancelled) return;
-      if (event.error !== undefined) this.#failed = { digest: event.vertex, name: event.name };
-    }
-    progress(event);
-  }
-
-  /** What the worker said is a warning. The work is done here, where its own errors are told. */
-  #giveUp(
-    pool: MachinePool,
-    worker: string,
-    error: unknown,
-    { progress, vertex }: AskedElsewhere<BuildResult>,
-  ): void {
-    if (worker !== '' && !(error instanceof LostWorker)) this.#distrusted.add(worker);
-    if (worker === '') this.#unreachable.add(pool);
-    const who = worker === '' ? 'the workers cannot be asked' : `worker ${worker} failed`;
-    const why = error instanceof LostWorker ? error.message : `${who}: ${messageOf(error)}`;
-    const short = `${why}, so this runs here: ${vertex.name}`;
-    progress({ kind: 'warning', vertex: vertex.digest, short, detail: [] });
+  async #open(): Promise<Asking> {
+    const { Asking } = await import('./asking.ts');
+    return new Asking(this.#build, await this.#pools(), this.#told);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#over.abort();
   }
-}
-
-/** Finds the solver's vertices, at or below the one that is asked for, by those of the graph. */
-function verticesBelow(top: Vertex<BuildResult>): SolverSide['vertexOf'] {
-  const found = new Map<unknown, Vertex<BuildResult>>();
-  const pending = [top];
-  for (let one = pending.pop(); one; one = pending.pop()) {
-    if (found.has(one.origin)) continue;
-    found.set(one.origin, one);
-    pending.push(...one.inputs.map((input: Edge<BuildResult>) => input.vertex));
-  }
-  return (vertex) => found.get(vertex);
-}
-
-/** Results by the edges of the graph. */
-function knownIn({ known }: AskedElsewhere<BuildResult>, vertexOf: SolverSide['vertexOf']) {
-  return (edge: LlbEdge) => {
-    const there = vertexOf(edge.vertex);
-    return there && known({ vertex: there, output: edge.output });
-  };
-}
-
-/** Tells the decision, in the log of the step. */
-function decision(
-  { digest }: Vertex<BuildResult>,
-  worker: string,
-  { text }: Reason,
-): ProgressEvent {
-  return {
-    kind: 'log',
-    vertex: digest,
-    stream: 2,
-    data: Buffer.from(`runs on worker ${worker}: ${text}\n`),
-    timestamp: Date.now(),
-  };
 }

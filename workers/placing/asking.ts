@@ -1,0 +1,162 @@
+import type { Digest } from '../../base/digest.ts';
+import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
+import type { ProgressEvent } from '../../base/progress.ts';
+import type { BuildWithWorkers } from '../../builder/other-workers.ts';
+import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
+import { type FailedVertex, VertexError } from '../../solver/failure.ts';
+import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
+import type { BuildResult } from '../../solver/result.ts';
+import type { AskedElsewhere, Edge, Vertex } from '../../solver/solver.ts';
+import { secretNeeds } from './lend.ts';
+import { type Reason, statedPlatform } from './placement.ts';
+import { LostWorker, type MachinePool } from './pool.ts';
+import type { SolverSide } from './read-files.ts';
+import { sendGraph } from './send-graph.ts';
+
+/** Errors that say that a step failed, wherever it ran. All others may be those of the worker. */
+const OF_THE_STEP: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];
+
+/** What one build asks of the machines in pools. */
+export class Asking {
+  readonly #build: BuildWithWorkers;
+  readonly #pools: readonly MachinePool[];
+  /** The vertices of which events have told how they ended. */
+  readonly #told: Set<Digest>;
+  readonly #distrusted = new Set<string>();
+  readonly #unreachable = new Set<MachinePool>();
+  /** The layers that were sent or brought, by diffID. */
+  readonly #here = new Map<Digest, LayerId>();
+
+  constructor(build: BuildWithWorkers, pools: readonly MachinePool[], told: Set<Digest>) {
+    this.#build = build;
+    this.#pools = pools;
+    this.#told = told;
+  }
+
+  /**
+   * Has a machine make the result of a vertex. Undefined when none does. Rejects with the error of
+   * a step that failed there, and with a CancelledError after `signal` was aborted.
+   */
+  async ask(
+    asked: AskedElsewhere<BuildResult>,
+    reason: Reason,
+    signal: AbortSignal,
+  ): Promise<Snapshot | undefined> {
+    for (const pool of this.#pools) {
+      const snapshot = await this.#askPool(pool, asked, reason, signal);
+      if (snapshot) return snapshot;
+    }
+    return undefined;
+  }
+
+  async #askPool(
+    pool: MachinePool,
+    asked: AskedElsewhere<BuildResult>,
+    reason: Reason,
+    signal: AbortSignal,
+  ) {
+    if (this.#unreachable.has(pool)) return undefined;
+    const vertex = asked.vertex.origin as LlbVertex;
+    const edge = { vertex, output: 0 };
+    const platform = statedPlatform(vertex) ?? this.#build.worker.platforms[0];
+    const { secrets, agents } = await secretNeeds(edge, this.#build.session);
+    const wanted = {
+      key: asked.key,
+      platform,
+      hasSecrets: secrets.size + agents.size > 0,
+      distrusted: this.#distrusted,
+    };
+    let last = '';
+    let failed: FailedVertex | undefined;
+    const vertexOf = verticesBelow(asked.vertex);
+    try {
+      return await pool.withWorker(wanted, signal, async (server, worker, both) => {
+        last = worker;
+        asked.progress(decision(asked.vertex, worker, reason));
+        const sent = {
+          edge,
+          platform,
+          known: knownIn(asked, vertexOf),
+          side: { known: asked.known, contents: asked.contents, vertexOf },
+          remembers: pool.remembers,
+          progress: (event: ProgressEvent) => {
+            failed = this.#report(event, asked) ?? failed;
+          },
+        };
+        return await sendGraph(server, sent, this.#build, this.#here, both);
+      });
+    } catch (error) {
+      if (signal.aborted) throw new CancelledError(signal.reason);
+      if (error instanceof KilnError && OF_THE_STEP.includes(error.code))
+        throw new VertexError(failed ?? asked.vertex, error);
+      this.#giveUp(pool, last, error, asked);
+      return undefined;
+    }
+  }
+
+  /** Passes an event on. Returns the vertex that it says has failed. */
+  #report(
+    event: ProgressEvent,
+    { progress }: AskedElsewhere<BuildResult>,
+  ): FailedVertex | undefined {
+    if (event.kind === 'vertex') {
+      if (event.completed !== undefined) this.#told.add(event.vertex);
+      // A worker that is lost is no end of the step, which runs elsewhere then.
+      if (event.cancelled) return undefined;
+    }
+    progress(event);
+    return event.kind === 'vertex' && event.error !== undefined
+      ? { digest: event.vertex, name: event.name }
+      : undefined;
+  }
+
+  /** What the worker said is a warning. The work is done here, where its own errors are told. */
+  #giveUp(
+    pool: MachinePool,
+    worker: string,
+    error: unknown,
+    { progress, vertex }: AskedElsewhere<BuildResult>,
+  ): void {
+    if (worker !== '' && !(error instanceof LostWorker)) this.#distrusted.add(worker);
+    if (worker === '') this.#unreachable.add(pool);
+    const who = worker === '' ? 'the workers cannot be asked' : `worker ${worker} failed`;
+    const why = error instanceof LostWorker ? error.message : `${who}: ${messageOf(error)}`;
+    const short = `${why}, so this runs here: ${vertex.name}`;
+    progress({ kind: 'warning', vertex: vertex.digest, short, detail: [] });
+  }
+}
+
+/** Finds the solver's vertices, at or below the one that is asked for, by those of the graph. */
+function verticesBelow(top: Vertex<BuildResult>): SolverSide['vertexOf'] {
+  const found = new Map<unknown, Vertex<BuildResult>>();
+  const pending = [top];
+  for (let one = pending.pop(); one; one = pending.pop()) {
+    if (found.has(one.origin)) continue;
+    found.set(one.origin, one);
+    pending.push(...one.inputs.map((input: Edge<BuildResult>) => input.vertex));
+  }
+  return (vertex) => found.get(vertex);
+}
+
+/** Results by the edges of the graph. */
+function knownIn({ known }: AskedElsewhere<BuildResult>, vertexOf: SolverSide['vertexOf']) {
+  return (edge: LlbEdge) => {
+    const there = vertexOf(edge.vertex);
+    return there && known({ vertex: there, output: edge.output });
+  };
+}
+
+/** Tells the decision, in the log of the step. */
+function decision(
+  { digest }: Vertex<BuildResult>,
+  worker: string,
+  { text }: Reason,
+): ProgressEvent {
+  return {
+    kind: 'log',
+    vertex: digest,
+    stream: 2,
+    data: Buffer.from(`runs on worker ${worker}: ${text}\n`),
+    timestamp: Date.now(),
+  };
+}
