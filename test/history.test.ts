@@ -202,6 +202,35 @@ test('builds of one second are listed in the order in which they began', async (
   assert.equal(logged.match(/\bc\d\b/g), ['c3', 'c2', 'c1', 'c0']);
 });
 
+test('kiln.toml says for the store how many records are kept, and how large', async () => {
+  await using rig = await Rig.create();
+  rig.write('c', { Dockerfile: 'FROM scratch\nARG V\nCOPY Dockerfile /\n' });
+  const built = async (count: number) => {
+    for (let each = 0; each < count; each++) await rig.build('c', '--build-arg', `V=${each}`);
+  };
+  const collected = async (text: string) => {
+    rig.write('.', { 'kiln.toml': text });
+    const env = { KILN_CONFIG: rig.path('kiln.toml') };
+    await rig.kiln(['prune', '--auto'], { env, expect: 0 });
+    return (await listed(rig)).map(({ ref }) => ref);
+  };
+  await built(4);
+  const all = (await listed(rig)).map(({ ref }) => ref);
+  assert.equal(await collected(''), all);
+  assert.equal(await collected('[history]\n  maxEntries = 2\n'), all.slice(0, 2));
+  // The limit is the store's now: builds know it without the file.
+  await built(3);
+  assert.is((await listed(rig)).length, 2);
+  assert.is((await collected('[history]\n  maxSize = "100"\n')).length, 1);
+  await collected('');
+  await built(3);
+  assert.is((await listed(rig)).length, 4);
+  rig.write('.', { 'kiln.toml': '[history]\n  maxSize = "much"\n' });
+  const env = { KILN_CONFIG: rig.path('kiln.toml') };
+  const wrong = await rig.kiln(['prune', '--auto'], { env, expect: 1 });
+  assert.match(wrong.stderr, /"much" is not a size.*\n.*maxSize/);
+});
+
 test('a file that buildx has exported is read', async () => {
   await using serve = await ServeRig.create('busybox');
   await using other = await Rig.create();

@@ -14,6 +14,7 @@ import {
   removeLog,
 } from '../../builder/history/build-log.ts';
 import type { KeptResult } from '../../builder/history/kept-result.ts';
+import { pruneLargeLogs } from '../../builder/history/prune-large.ts';
 import type { TraceSpan } from '../../history/trace/trace-span.ts';
 import type { BuildRecord } from './build-record.ts';
 import { RecordDocuments } from './record-documents.ts';
@@ -67,11 +68,13 @@ export class BuildHistory {
 
   /** Removes the builds that need not be kept any more. */
   prune(): void {
-    pruneLogs(this.#directory, (id) => {
+    const removing = (id: string) => {
       const ref = this.#refOf(id);
       this.#forget(id);
       this.#tell({ kind: 'deleted', ref });
-    });
+    };
+    pruneLogs(this.#directory, removing);
+    pruneLargeLogs(this.#directory, removing);
   }
 
   /** The newest build with that ref. Reads the first line of each log, and one whole log. */

@@ -292,9 +292,10 @@ test('builds beyond the limits of the store go with their documents, unless pinn
   const { logs } = await rig.record('b');
   await rig.read(logs!.digest);
   await rig.client.call(Control.method.updateBuildHistory, { ref: 'a', pinned: true });
-  setLogLimits(rig.logs, { entries: 1, ageMs: 3_600_000 });
+  const bytes = 2 ** 30;
+  setLogLimits(rig.logs, { entries: 1, ageMs: 3_600_000, bytes }, 'k.toml');
   assert.is((await rig.events()).length, 3);
-  setLogLimits(rig.logs, { entries: 1, ageMs: 0 });
+  setLogLimits(rig.logs, { entries: 1, ageMs: 0, bytes }, 'k.toml');
   const refs = (await rig.events()).map(({ record }) => record?.ref);
   assert.equal(refs.sort(), ['a', 'c']);
   assert.is((await rig.client.refused(rig.read(logs!.digest))).code, status.NOT_FOUND);

@@ -180,19 +180,23 @@ function openNew(directory: string, begun: string): [id: string, fd: number] {
 }
 
 /**
- * Removes the logs that need not be kept any more (log-limits.ts). `removing` is told of each
- * before. `more` logs are about to be added.
+ * Removes the logs that are beyond the limits of count and age (log-limits.ts). `removing` is told
+ * of each before. `more` logs are about to be added.
  */
 export function pruneLogs(directory: string, removing?: (id: string) => void, more = 0): void {
   const files = readdirSync(directory);
-  const all = new Set(files);
-  const ids = logsAmong(files).filter((id) => !all.has(id + PIN));
-  const limits = all.has(LIMITS_FILE) ? logLimits(directory) : USUAL_LIMITS;
+  const limits = files.includes(LIMITS_FILE) ? logLimits(directory) : USUAL_LIMITS;
   const writtenAt = (id: string) => lastWritten(directory, id) ?? 0;
-  for (const id of logsBeyond(limits, ids, writtenAt, more)) {
+  for (const id of logsBeyond(limits, unpinned(files), writtenAt, more)) {
     removing?.(id);
     removeLog(directory, id);
   }
+}
+
+/** Those of the logs among `files` that may be removed, the oldest first. */
+export function unpinned(files: readonly string[]): readonly string[] {
+  const all = new Set(files);
+  return logsAmong(files).filter((id) => !all.has(id + PIN));
 }
 
 const PIN = '.pin';

@@ -1,5 +1,7 @@
 import { bytes } from '../../base/units.ts';
 import type { Engine } from '../../builder/engine.ts';
+import { pruneLogs } from '../../builder/history/build-log.ts';
+import { pruneLargeLogs } from '../../builder/history/prune-large.ts';
 import { diskOf, prune, survey } from '../../cache/gc/collect.ts';
 import { parseFilterFlags } from '../../cache/gc/filter.ts';
 import { plan, totalSize, type Victim } from '../../cache/gc/plan.ts';
@@ -16,6 +18,7 @@ import { cancelOnSignals } from '../cancel.ts';
 import { configPath } from '../config-path.ts';
 import { openLocalEngine } from '../engine.ts';
 import { readGcPolicies } from '../gc-config.ts';
+import { applyHistoryLimits } from '../history-limits.ts';
 import { stdout } from '../output.ts';
 import { confirmed } from '../prompt.ts';
 import { itemTable } from './du.ts';
@@ -77,6 +80,11 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   const what = `This will remove ${flags.all ? 'all' : 'all dangling'} build cache.`;
   if (!flags.force && !flags.auto && !(await confirmed(what))) return 0;
+  if (flags.auto) {
+    await applyHistoryLimits(engine.store.logs, configPath(process.env));
+    pruneLogs(engine.store.logs);
+    pruneLargeLogs(engine.store.logs);
+  }
   report(await prune(engine, policies, cancel.signal), 'Freed');
   return 0;
 }

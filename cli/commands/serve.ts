@@ -76,7 +76,7 @@ export async function serveAs(argv: readonly string[], defaults: ServerDefaults)
   const metrics = measured.length > 0 ? await import('../daemon/metrics.ts') : undefined;
   const observer = metrics?.openMetrics(() => engine);
   await using engine = openLocalEngine({ provenanceEnv, observer });
-  setLogLimits(engine.store.logs, config.history);
+  setLogLimits(engine.store.logs, config.history, configPath(process.env));
   using cancel = cancelOnSignals();
   const ended = Promise.withResolvers<void>();
   using idle = idleClock(flags, addresses, ended.resolve);

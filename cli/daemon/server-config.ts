@@ -1,6 +1,6 @@
 import type { LogLimits } from '../../builder/history/log-limits.ts';
-import { parseDuration } from '../../cache/gc/filter.ts';
 import { textIfThere } from '../../registry/textfile.ts';
+import { historyLimits } from '../history-limits.ts';
 import { readToml, type TomlTable } from '../kiln-toml.ts';
 
 /** What the configuration says about the server itself. */
@@ -38,6 +38,7 @@ export interface ServerConfig {
  *     [history]
  *       maxAge = "48h"
  *       maxEntries = 50
+ *       maxSize = "500MB"
  *     [worker.oci.labels]
  *       disk = "fast"
  *
@@ -74,7 +75,7 @@ const INVALID = {
 /** The keys that Kiln reads, here or where a build needs them. */
 const READ: readonly RegExp[] = [
   /^(root|insecure-entitlements|provenanceEnvDir|grpc\.(address|gid|tls\.(cert|key|ca)))$/,
-  /^history\.(maxAge|maxEntries)$/,
+  /^history\.(maxAge|maxEntries|maxSize)$/,
   /^registry\./,
   /^emulators\./,
   /^worker\.(oci|containerd)\.(gc|gcpolicy|reservedSpace|gckeepstorage|maxUsedSpace)$/,
@@ -86,16 +87,6 @@ function keysOf(file: TomlTable): readonly string[] {
   return Object.entries(file).flatMap(([key, value]) =>
     isTable(value) ? keysOf(value).map((inner) => `${key}.${inner}`) : [key],
   );
-}
-
-/** A limit that the file does not set is none, as in BuildKit: a build stays for the other one. */
-function historyLimits(file: TomlTable): LogLimits | undefined {
-  if (file['history'] === undefined) return undefined;
-  const { maxAge, maxEntries = 0 } = table(file, 'history');
-  if (typeof maxEntries !== 'number' || !Number.isInteger(maxEntries) || maxEntries < 0)
-    throw new Error('history.maxEntries is not a number of builds');
-  const ageMs = maxAge === undefined ? 0 : parseDuration(String(maxAge), 'history.maxAge');
-  return { entries: maxEntries, ageMs };
 }
 
 function labelsOf(file: TomlTable): Record<string, string> {

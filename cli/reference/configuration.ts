@@ -1,6 +1,7 @@
 /**
  * A table of kiln.toml, for docs/reference/kiln-toml.md and the man page. Tests compare its keys
  * with those that the code reads, in `registry/config.ts`, `cli/gc-config.ts`,
+ * `cli/history-limits.ts`,
  * `cli/network-config.ts` and `cli/emulation-config.ts`.
  */
 export interface ConfigurationTable {
@@ -159,6 +160,39 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
   filters = ["type==exec.cachemount"]
   keepDuration = "48h"
   maxUsedSpace = "512MB"
+`,
+  },
+  {
+    header: '[history]',
+    text:
+      'How long records of builds are kept. Without the table: the last 100 builds, and 1 GB. A ' +
+      'build is removed that is neither among the newest `maxEntries` nor younger than `maxAge`, ' +
+      'and the oldest ones while all take more than `maxSize`. `kiln build` takes changes over ' +
+      'when it collects, and `kiln serve` when it starts.',
+    keys: [
+      {
+        name: 'maxEntries',
+        type: 'number',
+        fallback: '0, or 100 with maxSize alone',
+        text: 'Keep at least this number of builds.',
+      },
+      {
+        name: 'maxAge',
+        type: 'duration',
+        fallback: '0',
+        text: 'Keep builds that are younger: `"48h"`, or a number of seconds.',
+      },
+      {
+        name: 'maxSize',
+        type: 'size',
+        fallback: '"1GB"',
+        text: 'What all records may take. Looked after when the cache is collected.',
+      },
+    ],
+    example: `[history]
+  maxEntries = 50
+  maxAge = "48h"
+  maxSize = "500MB"
 `,
   },
   {
