@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import type { BuildView, StepView } from '../history/build-view.ts';
 import type { CacheReport } from '../history/cache-report.ts';
+import type { LastRun } from '../history/last-run.ts';
 import { type ExportedImage, exportedImages } from './exported-image.ts';
 import { type PageParts, wholeDocument } from './page-document.ts';
 import { type BuildEntry, entryOf, type PageSource } from './page-source.ts';
@@ -14,6 +15,8 @@ export interface ExportedPage {
   readonly lines: Readonly<Record<string, Readonly<Record<number, readonly ShownLine[]>>>>;
   readonly images: Readonly<Record<string, readonly ExportedImage[]>>;
   readonly cache?: CacheReport;
+  /** When cached steps ran last, by ID and index. */
+  readonly ran: Readonly<Record<string, Readonly<Record<number, LastRun>>>>;
 }
 
 /** How many lines of a step are in the file: the first ones, and the last ones. */
@@ -33,6 +36,7 @@ export async function exportPage(
   const views: BuildView[] = [];
   const lines: Record<string, Record<number, ShownLine[]>> = {};
   const images: Record<string, readonly ExportedImage[]> = {};
+  const ran: Record<string, Record<number, LastRun>> = {};
   for (const id of ids) {
     const view = await source.build(id);
     if (!view) continue;
@@ -47,11 +51,12 @@ export async function exportPage(
         log: { ...step.log, lines: own[index]?.length ?? 0 },
       })),
     });
+    ran[id] = Object.fromEntries((await source.lastRuns?.(id)) ?? []);
     images[id] = await exportedImages(source, id);
   }
   const cache = await source.cache?.();
   const builds = views.map(entryOf);
-  const page: ExportedPage = { builds, views, lines, images, ...(cache && { cache }) };
+  const page: ExportedPage = { builds, views, lines, images, ran, ...(cache && { cache }) };
   return wholeDocument(parts, gzipSync(JSON.stringify(page), { level: 9 }));
 }
 

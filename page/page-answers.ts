@@ -37,6 +37,7 @@ export async function answerPageRequest(
     const only = searchParams.has('step') ? step : undefined;
     return json(response, await searchLog(source, view, wanted, only, gone));
   }
+  if (part === 'ran') return json(response, (await source.lastRuns?.(id))?.get(step) ?? null);
   if (part === 'log.txt') return await sendLog(source, view, step, response, gone);
   if (part === 'events') return await sendEvents(source, view, response, gone);
   if (part === 'compare') {

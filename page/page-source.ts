@@ -1,6 +1,7 @@
 import type { BuildComparison } from '../history/build-comparison.ts';
 import type { BuildView, LogLine } from '../history/build-view.ts';
 import type { CacheReport } from '../history/cache-report.ts';
+import type { LastRun } from '../history/last-run.ts';
 import type { ImageComparison } from '../images/contents/comparison.ts';
 import type {
   DirectoryPage,
@@ -26,6 +27,8 @@ export interface PageSource {
   lines(id: string, range: LogRange): Awaitable<readonly LogLine[]>;
   /** The numbers of the lines of a step that contain a text, whatever its case. */
   search?(id: string, step: number, text: string, most: number): Awaitable<readonly number[]>;
+  /** When the cached steps of a build ran last, by their indexes. */
+  lastRuns?(id: string): Awaitable<ReadonlyMap<number, LastRun>>;
   /** What is in the images of a build that are still in the store, one for each platform. */
   images?(id: string): Awaitable<readonly ImageContents[]>;
   /** A part of a directory of one of these images. `image` is its index. */

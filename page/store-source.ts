@@ -5,6 +5,8 @@ import type { PrunePolicy } from '../cache/gc/policy.ts';
 import type { BuildView } from '../history/build-view.ts';
 import type { CacheReport } from '../history/cache-report.ts';
 import { compareBuilds } from '../history/compare-builds.ts';
+import type { LastRun } from '../history/last-run.ts';
+import { lastRuns } from '../history/last-runs.ts';
 import { type ListedBuild, listBuilds } from '../history/list-builds.ts';
 import { cacheReport } from '../history/make-cache-report.ts';
 import { OpenRecord, readBuildView } from '../history/read-build.ts';
@@ -29,6 +31,8 @@ export class StoreSource implements PageSource, Disposable {
   readonly #open = new Map<string, OpenRecord>();
   /** Builds that have ended stay as they are. */
   readonly #entries = new Map<string, BuildEntry>();
+  /** Of the build that somebody looks at. */
+  #lastRuns: { readonly id: string; readonly runs: ReadonlyMap<number, LastRun> } | undefined;
   readonly #images: BuildImages;
   readonly #engine: Engine;
   readonly #policies: readonly PrunePolicy[];
@@ -57,6 +61,15 @@ export class StoreSource implements PageSource, Disposable {
 
   search(id: string, step: number, text: string, most: number): readonly number[] {
     return this.#find(id)?.search(step, text, 0, most) ?? [];
+  }
+
+  lastRuns(id: string): ReadonlyMap<number, LastRun> {
+    if (this.#lastRuns?.id === id) return this.#lastRuns.runs;
+    const view = this.#known(id);
+    const runs = lastRuns(this.#directory, view);
+    // Of a build that runs, more steps may yet be cached.
+    if (view.state !== 'running') this.#lastRuns = { id, runs };
+    return runs;
   }
 
   cache(): CacheReport {

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import type { BuildView } from '../history/build-view.ts';
 import type { CacheReport } from '../history/cache-report.ts';
 import { insightsOf } from '../history/insights.ts';
+import type { LastRun } from '../history/last-run.ts';
 import type { ImageContents } from '../images/contents/contents.ts';
 import type { BuildEntry, ComparedResults } from '../page/page-source.ts';
 import { slowBuilds } from '../scripts/page-builds.ts';
@@ -75,6 +76,13 @@ test('kiln ui shows real builds: why they were slow, their logs, images and cach
   const kinds = reports.found.map(({ kind }) => kind);
   assert.ok(kinds.includes('wasted'), kinds.join());
   assert.is(reports.image.wasted.largest[0]?.path.replace(/^\//, ''), 'tmp/archive');
+
+  // What was cached tells when it ran last, and of what its key was made then.
+  const cached = shop.view.steps.findIndex(({ state }) => state === 'cached');
+  const ran = await ask<LastRun | null>(`builds/${shop.id}/ran?step=${cached}`);
+  assert.match(ran?.miss ?? '', /never built here/);
+  assert.ok((ran?.key?.length ?? 0) > 0);
+  assert.is(await ask<LastRun | null>(`builds/${shop.id}/ran?step=${install}`), null);
 
   const before = entries.filter(({ name }) => name.includes('shop'))[1]!.id;
   const compared = await ask<ComparedResults>(`builds/${shop.id}/compare?with=${before}`);

@@ -1,5 +1,6 @@
 import type { BuildView } from '../../history/build-view.ts';
 import type { CacheReport } from '../../history/cache-report.ts';
+import type { LastRun } from '../../history/last-run.ts';
 import type {
   DirectoryPage,
   DirectoryQuery,
@@ -21,6 +22,8 @@ export interface PageData {
   build(id: string): Promise<BuildView>;
   lines(id: string, range: LogRange): Promise<readonly ShownLine[]>;
   search(id: string, text: string, step: number | undefined): Promise<FoundLines>;
+  /** When a cached step ran last. Undefined when that is not known. */
+  lastRun(id: string, step: number): Promise<LastRun | undefined>;
   /** Calls `changed` with each new view of a build that runs. Returns what ends it. */
   watch(id: string, changed: (view: BuildView) => void): () => void;
   images(id: string): Promise<readonly ImageContents[]>;
@@ -74,6 +77,7 @@ function servedData(): PageData {
     lines: (id, { step, from, count }) => ask(`${of(id)}/lines`, { step, from, count }),
     search: (id, text, step) =>
       ask(`${of(id)}/search`, { for: text, ...(step !== undefined && { step }) }),
+    lastRun: async (id, step) => (await ask(`${of(id)}/ran`, { step })) ?? undefined,
     watch: (id, changed) => watchServed(`/api/${of(id)}/events`, changed),
     images: (id) => ask(`${of(id)}/images`),
     directory: (id, image, query) =>
@@ -100,7 +104,7 @@ function watchServed(address: string, changed: (view: BuildView) => void): () =>
   return () => events.close();
 }
 
-function embeddedData({ builds, views, lines, images, cache }: ExportedPage): PageData {
+function embeddedData({ builds, views, lines, images, cache, ran }: ExportedPage): PageData {
   const source = {
     lines: (id: string, { step, from, count }: LogRange) =>
       (lines[id]?.[step] ?? []).slice(from, from + count),
@@ -115,6 +119,7 @@ function embeddedData({ builds, views, lines, images, cache }: ExportedPage): Pa
     build: async (id) => find(id),
     lines: async (id, range) => source.lines(id, range),
     search: async (id, text, step) => await searchLog(source, find(id), text, step),
+    lastRun: async (id, step) => ran[id]?.[step],
     watch: () => () => {},
     images: async (id) => images[id]?.map(({ contents }) => contents) ?? [],
     directory: async (id, image, query) => exportedDirectory(images[id]?.[image], query),

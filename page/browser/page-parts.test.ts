@@ -7,6 +7,7 @@ import { durationText, momentText } from './amounts.ts';
 import { seenText, styledPieces } from './ansi.ts';
 import { layoutGraph } from './graph-layout.ts';
 import { visible } from './hostile-text.ts';
+import { seenParts } from './key-text.ts';
 import { placeFromText, placeText } from './page-place.ts';
 import { panned, ticksOf, zoomed } from './time-window.ts';
 import { squarified } from './treemap.ts';
@@ -128,6 +129,35 @@ test('no file of the page makes markup of text', () => {
       /innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|srcdoc/;
     assert.not.match(code, markup, file);
   }
+});
+
+test('the parts of a key are told in few words, and hostile ones as they are', () => {
+  const copy =
+    '{"version":1,"kind":"copy","wiring":[0,1,0],"dest":"/w/","mode":-1,"unpack":false,' +
+    '"owner":[1,1],"include":[],"createDestPath":true}';
+  assert.equal(
+    seenParts([
+      { name: 'copy', value: copy },
+      { name: 'command', value: '["/bin/sh","-c","echo hi"]' },
+      { name: 'user', value: '' },
+      { name: 'network', value: '0' },
+      { name: 'network', value: '2' },
+      { name: 'devices', value: '[]' },
+      { name: 'mount /c', value: '[1,["cache",-1,"/c"]]' },
+      { name: 'mount /d', value: '[1' },
+      { name: 'environment X', value: 'X={"a":1}' },
+      { name: 'input 0', value: '{"a":' },
+    ]).map(({ name, value }) => `${name} = ${value}`),
+    [
+      'copy = dest: /w/, owner: [1,1], createDestPath',
+      'command = /bin/sh -c "echo hi"',
+      'network = 2',
+      'mount /c = cache',
+      'mount /d = [1',
+      'environment X = X={"a":1}',
+      'input 0 = {"a":',
+    ],
+  );
 });
 
 test.run();

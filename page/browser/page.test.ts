@@ -83,6 +83,14 @@ if (skipped !== undefined) {
     assert.match(await side.innerText(), /cache key is made of\s+command/);
     await tab.keyboard.press('Escape');
     await side.waitFor({ state: 'hidden' });
+    // The parts of a cached step are those of when it ran.
+    await tab.locator('.step-row', { hasText: 'part-3' }).first().locator('.name').click();
+    await side.locator('.last-run dt').waitFor();
+    assert.match(
+      await side.innerText(),
+      /it took 4.2 s[\s\S]*It ran because a file that it copies/,
+    );
+    assert.match(await side.innerText(), /cache key was made of\s+command\s+\/bin\/sh -c "make/);
   });
 
   test('the timeline is filtered, zoomed and walked by keys, wheel and mouse', async () => {

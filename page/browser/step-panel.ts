@@ -1,10 +1,13 @@
 import { bytes } from '../../base/units.ts';
 import type { BuildView, StepView } from '../../history/build-view.ts';
-import { durationText, momentText, percentText } from './amounts.ts';
+import type { LastRun } from '../../history/last-run.ts';
+import { agoText, durationText, momentText, percentText } from './amounts.ts';
 import { seenText } from './ansi.ts';
 import { button, h } from './dom.ts';
 import { brief, visible } from './hostile-text.ts';
+import { seenParts } from './key-text.ts';
 import type { BuildContextOfPage } from './page-context.ts';
+import { placeText } from './page-place.ts';
 import {
   endOf,
   LOOK_WORDS,
@@ -59,7 +62,7 @@ export function stepPanel(context: BuildContextOfPage, index: number): HTMLEleme
       button('In the graph', () => context.show('graph', index)),
     ),
     dockerfileLines(view, step),
-    keyParts(step),
+    look === 'cached' && !step.key ? lastRunOf(context, index) : keyParts(step.key),
     transfersOf(step),
     inputsOf(context, step),
   );
@@ -138,20 +141,41 @@ function dockerfileLines(view: BuildView, { lines }: StepView): HTMLElement | fa
   );
 }
 
-function keyParts({ key }: StepView): HTMLElement | false {
-  if (!key || key.length === 0) return false;
+function keyParts(key: StepView['key'], title = 'Its cache key is made of'): HTMLElement | false {
+  const seen = seenParts(key ?? []);
+  if (seen.length === 0) return false;
   return h(
     'section',
     {},
-    h('h3', {}, 'Its cache key is made of'),
+    h('h3', {}, title),
     h(
       'dl',
       { class: 'key-parts' },
-      key.map(({ name, value }) =>
+      seen.map(({ name, value }) =>
         h('div', {}, h('dt', {}, brief(name)), h('dd', {}, brief(value, 500))),
       ),
     ),
   );
+}
+
+/** What is known of a cached step is in the record of the build in which it ran last. */
+function lastRunOf({ data, view }: BuildContextOfPage, index: number): HTMLElement {
+  const part = h('div', { class: 'last-run' });
+  const show = (run: LastRun | undefined) => {
+    if (!run) return;
+    const { build, started, took, miss, key } = run;
+    const shown = keyParts(key, 'Its cache key was made of');
+    const link = h('a', { href: placeText({ kind: 'build', id: build, tab: 'timeline' }) }, build);
+    part.append(
+      h('h3', {}, 'When it ran last'),
+      h('p', {}, `${agoText(started)} it took ${durationText(took)}, in `, link, '.'),
+      ...(miss === undefined ? [] : [h('p', {}, `It ran because ${brief(miss, 600)}.`)]),
+      ...(shown ? [shown] : []),
+    );
+  };
+  // A page that cannot ask shows what it has.
+  data.lastRun(view().id, index).then(show, () => {});
+  return part;
 }
 
 function transfersOf({ transfers }: StepView): HTMLElement | false {
