@@ -265,7 +265,13 @@ export class RegistryClient implements AsyncDisposable {
     onProgress: (received: number) => void = () => {},
   ): Promise<void> {
     if (store.size(descriptor.digest) !== undefined) return;
-    const wanted = { repository, descriptor, open: () => store.writer(), signal, onProgress };
+    const wanted = {
+      repository,
+      descriptor,
+      open: () => store.writer(descriptor.digest),
+      signal,
+      onProgress,
+    };
     await this.#eachEndpoint(repository, (endpoint, onceMore) =>
       this.#download({ ...wanted, endpoint, onceMore }),
     );

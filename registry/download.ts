@@ -11,7 +11,10 @@ import { discard, type HttpResponse, header } from './transport.ts';
 
 /** The destination of the bytes: the part of BlobWriter that a download needs. */
 export interface BlobSink extends Disposable {
+  /** Appends bytes, which are overwritten after the call. */
   write(bytes: Uint8Array): void;
+  /** Waits until the bytes so far are on the disk. The commit then need not. */
+  sync?(): Promise<void>;
   commit(expected: { digest: Digest; size: number }): unknown;
 }
 
@@ -87,6 +90,7 @@ async function transfer(task: Download): Promise<'done' | 'again'> {
       },
       () => state.received,
     );
+    await sink.sync?.();
     commit(task, sink);
     return 'done';
   } catch (error) {
@@ -220,9 +224,10 @@ function mismatch(
   );
 }
 
+/** Gathers chunks in one buffer, which is used again when its bytes have been written. */
 class Batch {
   readonly #sink: BlobSink;
-  #chunks: Uint8Array[] = [];
+  #buffer: Buffer | undefined;
   #size = 0;
 
   constructor(sink: BlobSink) {
@@ -230,17 +235,22 @@ class Batch {
   }
 
   add(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
+    if (this.#size + chunk.length > BATCH) this.flush();
+    if (chunk.length > BATCH / 2) {
+      this.flush();
+      this.#sink.write(chunk);
+      return;
+    }
+    this.#buffer ??= Buffer.allocUnsafeSlow(BATCH);
+    this.#buffer.set(chunk, this.#size);
     this.#size += chunk.length;
-    if (this.#size >= BATCH) this.flush();
   }
 
   flush(): void {
-    const [first, ...more] = this.#chunks;
+    if (this.#size === 0) return;
     const size = this.#size;
-    this.#chunks = [];
     this.#size = 0;
-    if (first) this.#sink.write(more.length === 0 ? first : Buffer.concat([first, ...more], size));
+    this.#sink.write(this.#buffer!.subarray(0, size));
   }
 }
 
@@ -252,7 +262,7 @@ export function memorySink(): { open(): BlobSink; bytes(): Buffer } {
   let chunks: Uint8Array[] = [];
   const bytes = () => Buffer.concat(chunks);
   const sink: BlobSink = {
-    write: (chunk) => chunks.push(chunk),
+    write: (chunk) => chunks.push(Uint8Array.from(chunk)),
     commit({ digest }) {
       const wrong = bytesMismatch({ digest }, bytes());
       if (wrong !== undefined)

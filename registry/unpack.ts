@@ -15,6 +15,12 @@ export interface LayerProgress {
   readonly total: number;
 }
 
+/**
+ * The bytes of a blob from which it is unpacked while it is downloaded. A smaller one is there
+ * before a thread has started.
+ */
+const WORTH_FOLLOWING = 1 << 20;
+
 export interface UnpackWorld {
   readonly sources: ImageSources;
   readonly snapshotter: Snapshotter;
@@ -71,24 +77,30 @@ async function place(
   if (known) return known;
   const tell = (phase: LayerProgress['phase'], current: number) =>
     report({ phase, layer, current, total: layer.size });
+  let isHere = false;
+  const unpacked = {
+    diffId,
+    blob: layer.digest,
+    mediaType: layer.mediaType,
+    created: image.created?.[index],
+    onMoved: (bytes: number) => isHere && tell('unpack', Math.min(bytes, layer.size - 1)),
+  };
+  let early: Promise<LayerId | undefined> | undefined;
+  const onProgress = (received: number) => {
+    tell('download', received);
+    if (received >= WORTH_FOLLOWING && received < layer.size)
+      early ??= snapshotter.unpackArriving(unpacked, layer.size, signal);
+  };
   const bring = async () => {
-    await fetchLayer(sources, image, index, {
-      signal,
-      onProgress: (received) => tell('download', received),
-    });
+    try {
+      await fetchLayer(sources, image, index, { signal, onProgress });
+    } catch (error) {
+      await early;
+      throw error;
+    }
+    isHere = true;
     tell('unpack', 0);
-    const created = image.created?.[index];
-    return await snapshotter.unpack(
-      {
-        diffId,
-        blob: layer.digest,
-        mediaType: layer.mediaType,
-        created,
-        onMoved: (bytes) => tell('unpack', Math.min(bytes, layer.size - 1)),
-      },
-      below,
-      signal,
-    );
+    return (await early) ?? (await snapshotter.unpack(unpacked, below, signal));
   };
   const id = await bring().catch((error: unknown) => {
     // The blob was damaged on our disk and has been removed. It is fetched once more.

@@ -56,6 +56,7 @@ const LAZY = [
   'snapshotter/overlay/filelock.ts',
   'snapshotter/overlay/tidy.ts',
   'snapshotter/sys/arenas.ts',
+  'snapshotter/sys/garbage.ts',
   'snapshotter/sys/launch.ts',
   'snapshotter/sys/mount.ts',
   'snapshotter/sys/removal.ts',

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { asDigest, type Digest, digestOf } from '../base/digest.ts';
 import { KilnError } from '../base/errors.ts';
 import { MEDIA } from '../base/oci.ts';
-import type { BlobForms, ContentStore } from './content.ts';
+import { type BlobForms, type ContentStore, GIVEN_UP } from './content.ts';
 
 export interface ContentUnderTest extends Disposable {
   readonly content: ContentStore;
@@ -123,6 +123,35 @@ function writerTests(test: Test): void {
     writer.write(Buffer.from('half'));
     writer[Symbol.dispose]();
     assert.not(existsSync(writer.path));
+  });
+
+  test('a blob can be followed while it is written', async ({ content }) => {
+    const digest = digestOf('a whole');
+    assert.is(content.arriving(digest), undefined);
+    using writer = content.writer(digest);
+    const arriving = content.arriving(digest)!;
+    writer.write(Buffer.from('a '));
+    assert.is(Atomics.load(arriving.written, 0), 2n);
+    writer.write(Buffer.from('whole'));
+    assert.is(readFileSync(arriving.path, 'utf8'), 'a whole');
+    writer.commit({ digest });
+    await arriving.arrived;
+    assert.is(content.size(digest), 7);
+    assert.is(content.arriving(digest), undefined);
+  });
+
+  test('who follows a blob learns that it was given up', async ({ content }) => {
+    const digest = digestOf('right');
+    const writer = content.writer(digest);
+    const arriving = content.arriving(digest)!;
+    writer.write(Buffer.from('wrong'));
+    failsWith('KILN_DIGEST_MISMATCH', () => writer.commit({ digest }));
+    await arriving.arrived.then(
+      () => assert.unreachable('it did not arrive'),
+      (error: unknown) => assert.instance(error, KilnError),
+    );
+    assert.is(Atomics.load(arriving.written, 0), GIVEN_UP);
+    assert.is(content.arriving(digest), undefined);
   });
 
   test('two writers of one blob both succeed', ({ content }) => {

@@ -38,13 +38,31 @@ export interface ContentStore {
    */
   putAll(all: readonly Uint8Array[]): Promise<void>;
   /**
-   * Opens a writer for a stream whose digest is not known. Disposing it without commit removes the
-   * temporary file.
+   * Opens a writer for a stream. Disposing it without commit removes the temporary file. With the
+   * digest that the stream should have, others can follow it by `arriving`.
    */
-  writer(): BlobWriter;
+  writer(expected?: Digest): BlobWriter;
+  /** A blob that is being written, if its writer was opened with this digest. */
+  arriving(digest: Digest): ArrivingBlob | undefined;
   remove(digest: Digest): void;
   list(): Iterable<{ digest: Digest; size: number }>;
 }
+
+/** A blob of which some bytes are there. Nothing is known about them until it has arrived. */
+export interface ArrivingBlob {
+  /** The file to which the bytes are appended. It gets another name when the blob is visible. */
+  readonly path: string;
+  /**
+   * Shared memory with the number of bytes in the file, or GIVEN_UP. Who waits is notified of each
+   * change.
+   */
+  readonly written: BigInt64Array;
+  /** Resolves when the blob is visible, with its bytes verified. Rejects when it never will be. */
+  readonly arrived: Promise<void>;
+}
+
+/** In the place of the number of bytes: no more will come. */
+export const GIVEN_UP = -1n;
 
 export interface BlobWriter extends Disposable {
   /** The temporary file, for workers that write it themselves and then call `adopt`. */
@@ -55,6 +73,8 @@ export interface BlobWriter extends Disposable {
    */
   write(bytes: Uint8Array): void;
   readonly size: number;
+  /** Waits until the bytes so far are on the disk, which a commit otherwise does by itself. */
+  sync(): Promise<void>;
   /**
    * Makes the blob visible. When `expected` is given and differs, throws KILN_DIGEST_MISMATCH and
    * keeps nothing.

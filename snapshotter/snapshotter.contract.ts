@@ -642,6 +642,16 @@ function stored(content: ContentStore, entries: readonly Entry[]): ImageLayer {
   return { diffId: digestOf(tar), blob: content.put(tar), mediaType: MEDIA.ociLayer };
 }
 
+/** A layer whose blob the store does not have. */
+function unstored(): { readonly tar: Buffer; readonly layer: ImageLayer } {
+  const tar = ustar([
+    { name: 'a', content: 'aaaa' },
+    { name: 'b', content: 'b' },
+  ]);
+  const digest = digestOf(tar);
+  return { tar, layer: { diffId: digest, blob: digest, mediaType: MEDIA.ociLayer } };
+}
+
 function unpackTests(test: Test): void {
   test('the layers of an image unpack alone and at once, and show what their tars hold', async ({
     snapshotter,
@@ -680,6 +690,56 @@ function unpackTests(test: Test): void {
     await using again = await subject.reopen();
     assert.equal(await treeOf(again.snapshotter, { layers: [lower, upper] }), tree);
     assert.equal(subject.scratch(), []);
+  });
+
+  test('a layer is unpacked while its blob arrives, and visible when it has arrived', async ({
+    snapshotter,
+    content,
+    subject,
+  }) => {
+    const { tar, layer } = unstored();
+    using writer = content.writer(layer.blob);
+    writer.write(tar.subarray(0, 1000));
+    const unpacking = snapshotter.unpackArriving(layer, tar.length);
+    writer.write(tar.subarray(1000));
+    await new Promise((done) => setTimeout(done, 50));
+    assert.is(snapshotter.find(layer.diffId), undefined);
+    writer.commit({ digest: layer.blob });
+    const id = await unpacking;
+    assert.ok(id);
+    assert.is(snapshotter.find(layer.diffId), id);
+    assert.is(await snapshotter.unpack(layer, SCRATCH), id);
+    assert.equal(await treeOf(snapshotter, { layers: [id] }), ['a aaaa', 'b b']);
+    assert.equal(subject.scratch(), []);
+  });
+
+  test('nothing remains of a layer whose blob is given up, damaged or not for it alone', async ({
+    snapshotter,
+    content,
+    subject,
+  }) => {
+    const { tar, layer } = unstored();
+    assert.is(await snapshotter.unpackArriving(layer, tar.length), undefined);
+    const cases: [ImageLayer, Buffer, number][] = [
+      [layer, tar, 1000],
+      [layer, Buffer.from(tar).fill('b', 512, 516), tar.length],
+      [{ ...layer, diffId: digestOf('another tar') }, tar, tar.length],
+    ];
+    for (const [wanted, bytes, end] of cases) {
+      const writer = content.writer(wanted.blob);
+      writer.write(bytes.subarray(0, 600));
+      const unpacking = snapshotter.unpackArriving(wanted, tar.length);
+      writer.write(bytes.subarray(600, end));
+      try {
+        if (end === tar.length) writer.commit({ digest: wanted.blob });
+      } catch (error) {
+        assert.is((error as KilnError).code, 'KILN_DIGEST_MISMATCH');
+      }
+      writer[Symbol.dispose]();
+      assert.is(await unpacking, undefined);
+      assert.is(snapshotter.find(wanted.diffId), undefined);
+      assert.equal(subject.scratch(), []);
+    }
   });
 
   test('callers that unpack one layer at once share the work', async ({ snapshotter, content }) => {

@@ -64,6 +64,18 @@ export interface Snapshotter {
   ): Promise<LayerId>;
 
   /**
+   * The same while the blob is still being written, without waiting for the layers below. Settles
+   * when the blob is there, too. Undefined when nothing came of it, for whatever reason: then
+   * `unpack` does it when the blob is there, and has the error if there is one. `size` is that of
+   * the whole blob.
+   */
+  unpackArriving(
+    layer: ImageLayer,
+    size: number,
+    signal?: AbortSignal,
+  ): Promise<LayerId | undefined>;
+
+  /**
    * A layer that a step made on another machine, as if a step had made it here on `below`:
    * exporters pack it in the form that they want. It is verified like a layer that is unpacked.
    * When the files do not give the same tar again, it is one. Each call makes another layer.

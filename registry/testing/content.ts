@@ -35,6 +35,7 @@ export function memoryContent(): MemoryContent {
         hash.update(bytes);
         size += bytes.byteLength;
       },
+      sync: async () => {},
       commit(expected) {
         const digest = `sha256:${hash.digest('hex')}` as Digest;
         if ((expected?.digest ?? digest) !== digest || (expected?.size ?? size) !== size) {
@@ -54,6 +55,7 @@ export function memoryContent(): MemoryContent {
   };
   return {
     size: (digest) => blobs.get(digest)?.length,
+    arriving: () => undefined,
     path() {
       throw new Error('no files here');
     },

@@ -23,17 +23,20 @@ const READ_AHEAD = 4;
  * The bytes of the tar in a blob: gzip, zstd or plain, recognised by the first bytes. With Node's
  * default of 16 KB for a piece gunzip takes more than twice as long. With 1 MiB it takes no less
  * than with 256 KiB, and a pull of Debian 20 MB more (2-core VM, 2026-11). A piece is
- * gone when the piece after the next one is asked for.
+ * gone when the piece after the next one is asked for. `open` replaces the reading of the file. It
+ * gets the size of the pieces that are wanted.
  */
 export async function* inflate(
   blob: string,
   start: Uint8Array,
   expansion: Expansion = new Expansion('a layer'),
+  open?: (piece: number) => Readable,
 ): AsyncGenerator<Buffer> {
   const isPlain = compressionBy(start) === 'uncompressed';
-  const file = createReadStream(blob, { highWaterMark: isPlain ? INFLATED_PIECE : PACKED_PIECE });
+  const piece = isPlain ? INFLATED_PIECE : PACKED_PIECE;
+  const file = open?.(piece) ?? createReadStream(blob, { highWaterMark: piece });
   const stream = opened(file, start);
-  file.on('data', (chunk) => expansion.packed(chunk.length));
+  file.on('data', (chunk: Buffer) => expansion.packed(chunk.length));
   let last: Buffer | undefined;
   try {
     for await (const piece of stream as AsyncIterable<Buffer>) {

@@ -2,6 +2,7 @@ import type { Digest } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import type { LayerInfo } from '../snapshotter.ts';
 import type { JobContext } from '../workers/job.ts';
+import { type Arrival, readArriving } from './arrival.ts';
 import { Expansion } from './expansion.ts';
 import { openHash } from './hash.ts';
 import { INFLATED_PIECE, inflate, magicOf } from './inflate.ts';
@@ -21,6 +22,8 @@ export interface UnpackInput {
    * remove files.
    */
   readonly root?: string | undefined;
+  /** The blob is still being written, and these are its bytes so far. See ArrivingBlob. */
+  readonly arriving?: Arrival | undefined;
   /** The form in which the layer marks what it hides; overlay's by default. */
   readonly marks?: MarkForm | undefined;
 }
@@ -31,7 +34,7 @@ export interface UnpackInput {
  * what was written. Throws KILN_DIGEST_MISMATCH, KILN_LAYER_MALFORMED, KILN_LAYER_LIMIT.
  */
 export async function unpackLayer(
-  { blob, diffId, files, root, marks }: UnpackInput,
+  { blob, diffId, files, root, marks, arriving }: UnpackInput,
   { check, moved }: JobContext,
 ): Promise<LayerInfo | undefined> {
   using writer =
@@ -43,7 +46,8 @@ export async function unpackLayer(
   let hashing: Promise<void> | undefined;
   let size = 0;
   try {
-    for await (const bytes of inflate(blob, magicOf(blob), expansion)) {
+    const open = arriving && ((piece: number) => readArriving(blob, arriving, piece, check));
+    for await (const bytes of inflate(blob, magicOf(blob), expansion, open)) {
       check();
       await hashing;
       hashing = hash.update(bytes);

@@ -1,6 +1,7 @@
 import type { Digest } from '../../base/digest.ts';
 import type { AssembleInput } from '../copying/assemble.ts';
 import type { GatherInput } from '../copying/gather.ts';
+import type { Arrival } from '../layer/arrival.ts';
 import type { MarkForm } from '../layer/marks.ts';
 import type { TrailFiles } from '../layer/trail.ts';
 import type { WantedForm } from '../packer.ts';
@@ -73,10 +74,11 @@ export interface LayerFiles {
 
 export interface UnpackRequest {
   readonly blob: string;
-  readonly mediaType: string;
   readonly diffId: Digest;
   readonly files: string;
   readonly root?: string;
+  /** See UnpackInput. */
+  readonly arriving?: Arrival | undefined;
   readonly marks?: MarkForm | undefined;
 }
 

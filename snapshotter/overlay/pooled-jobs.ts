@@ -24,14 +24,11 @@ export function pooledJobs(pool: WorkerPool): LayerJobs {
   return {
     describe: (layer, signal, moved) =>
       run(isSmall(layer.files), describeJob, layer, signal, moved),
-    unpack: ({ blob, diffId, files, root, marks }, signal, moved) =>
-      run(
-        lstatSync(blob).size <= SMALL_BLOB,
-        unpackJob,
-        { blob, diffId, files, root, marks },
-        signal,
-        moved,
-      ),
+    unpack: ({ blob, diffId, files, root, marks, arriving }, signal, moved) => {
+      const input = { blob, diffId, files, root, marks, arriving };
+      if (arriving) return pool.run(unpackJob, input, signal, moved, 'waits');
+      return run(lstatSync(blob).size <= SMALL_BLOB, unpackJob, input, signal, moved);
+    },
     pack: (layer, to, wanted, signal, written, moved) =>
       run(isSmall(layer.files), packJob, { ...layer, to, wanted, written }, signal, moved),
     convert: (blob, _mediaType, to, wanted, signal, written, moved) => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { type Digest, digestOfParts, hexOf } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
-import type { BlobForm, BlobForms, ContentStore } from '../content.ts';
+import type { ArrivingBlob, BlobForm, BlobForms, ContentStore } from '../content.ts';
 import { compressionIn } from '../layer/inflate.ts';
 import { hidesAnyWhole, nameHidden } from '../layer/named-marks.ts';
 import type {
@@ -36,6 +36,11 @@ import { writeBack } from './write-back.ts';
 
 /** The number of layers that are unpacked at once. An image may have a thousand layers. */
 const UNPACKING = 16;
+/**
+ * The number of layers that are unpacked at once while their blobs arrive: each of them has a
+ * thread, which may have to wait for a slow network.
+ */
+const ARRIVING = 2;
 
 /**
  * Snapshots over `store.layers`. `choose` decides how their trees are made. Nothing is chosen,
@@ -56,6 +61,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   /** Whom to tell how far the description of a layer is. */
   readonly #told = new Map<LayerId, Set<OnMoved>>();
   readonly #gate = new Gate(UNPACKING);
+  /** The layers that are unpacked while their blobs are being written. */
+  #arriving = 0;
 
   constructor(
     store: Store,
@@ -127,6 +134,28 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     const stack = typeof below === 'function' ? await below() : below;
     const key = `${layer.diffId} ${layer.blob} ${stack.layers.join(' ')}`;
     return this.#unpackingAbove.run(key, signal, (all) => this.#unpackAbove(layer, stack, all));
+  }
+
+  async unpackArriving(
+    layer: ImageLayer,
+    size: number,
+    signal?: AbortSignal,
+  ): Promise<LayerId | undefined> {
+    const known = this.#table.find(layer.diffId);
+    if (known) return known;
+    const blob = this.#content.arriving(layer.blob);
+    if (!blob || this.#arriving >= ARRIVING) return undefined;
+    this.#arriving++;
+    try {
+      const key = `${layer.diffId} ${layer.blob} arriving`;
+      return await this.#unpacking.run(key, signal, (all) =>
+        this.#unpackAlone(layer, all, { blob, size }),
+      );
+    } catch {
+      return undefined;
+    } finally {
+      this.#arriving--;
+    }
   }
 
   async squash(snapshot: Snapshot, keep: number, signal: AbortSignal): Promise<Snapshot> {
@@ -289,13 +318,19 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   }
 
   /** Undefined when the layer cannot stand alone. */
-  async #unpackAlone(layer: ImageLayer, signal: AbortSignal): Promise<LayerId | undefined> {
+  async #unpackAlone(
+    layer: ImageLayer,
+    signal: AbortSignal,
+    arriving?: { readonly blob: ArrivingBlob; readonly size: number },
+  ): Promise<LayerId | undefined> {
     return this.#locked(layer, signal, async () => {
       // Another process may have unpacked it during the wait.
       const known = this.#table.find(layer.diffId);
       if (known) return known;
       using made = new ActiveLayer(this.#store);
-      const info = await this.#unpackBlob(layer, this.#request(layer, made.files), signal);
+      const info = arriving
+        ? await this.#follow(layer, made.files, arriving, signal)
+        : await this.#unpackBlob(layer, this.#request(layer, made.files), signal);
       return info && (await this.#keep(`d${hexOf(layer.diffId)}` as LayerId, layer, info, made));
     });
   }
@@ -350,6 +385,21 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
     }
   }
 
+  /** Unpacks a blob while it is being written. What was made is right only if the blob is. */
+  async #follow(
+    { diffId, onMoved }: ImageLayer,
+    files: string,
+    { blob, size }: { readonly blob: ArrivingBlob; readonly size: number },
+    signal: AbortSignal,
+  ): Promise<LayerInfo | undefined> {
+    const { written, path } = blob;
+    const { marks } = this.trees;
+    const request = { blob: path, diffId, files, marks, arriving: { written, size } };
+    const info = await this.#jobs.unpack(request, signal, onMoved);
+    await blob.arrived;
+    return info;
+  }
+
   /**
    * Lets one process at a time unpack a layer. In this process, descriptors and threads limit how
    * many are unpacked at once.
@@ -362,7 +412,6 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
   #request(layer: ImageLayer, files: string): UnpackRequest {
     return {
       blob: this.#content.path(layer.blob),
-      mediaType: layer.mediaType,
       diffId: layer.diffId,
       files,
       marks: this.trees.marks,

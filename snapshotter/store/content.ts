@@ -18,8 +18,9 @@ import { datasync } from '../../base/datasync.ts';
 import { asDigest, type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { errnoOf, KilnError } from '../../base/errors.ts';
 import { osError } from '../../base/oserror.ts';
-import type { BlobWriter, ContentStore } from '../content.ts';
+import { type ArrivingBlob, type BlobWriter, type ContentStore, GIVEN_UP } from '../content.ts';
 import { openHash } from '../layer/hash.ts';
+import { countGarbage } from '../sys/garbage.ts';
 import { blobHold } from './leases.ts';
 import { putOwn, removeOwn } from './own-file.ts';
 import type { Store } from './root.ts';
@@ -45,6 +46,7 @@ class BlobDirectory implements ContentStore {
   readonly #store: Store;
   /** Blobs that were read to the end and match their digests. */
   readonly #sound = new Set<Digest>();
+  readonly #arriving = new Map<Digest, Arriving>();
 
   constructor(store: Store) {
     this.#store = store;
@@ -148,12 +150,26 @@ class BlobDirectory implements ContentStore {
     return this.size(digest) === bytes.byteLength && readFileSync(this.#file(digest)).equals(bytes);
   }
 
-  writer(): FileWriter {
-    return new FileWriter(this.#store.scratchPath('blob'), (path, digest) =>
+  writer(expected?: Digest): FileWriter {
+    const path = this.#store.scratchPath('blob');
+    const arriving = expected && this.#announce(expected, path);
+    const move = (from: string, digest: Digest) =>
       this.#store.lease.claim([blobHold(digest)], 'restore', () =>
-        putOwn(path, this.#file(digest)),
-      ),
-    );
+        putOwn(from, this.#file(digest)),
+      );
+    return new FileWriter(path, move, arriving);
+  }
+
+  #announce(digest: Digest, path: string): Arriving {
+    const arriving: Arriving = new Arriving(path, () => {
+      if (this.#arriving.get(digest) === arriving) this.#arriving.delete(digest);
+    });
+    this.#arriving.set(digest, arriving);
+    return arriving;
+  }
+
+  arriving(digest: Digest): ArrivingBlob | undefined {
+    return this.#arriving.get(digest);
   }
 
   remove(digest: Digest): void {
@@ -205,18 +221,63 @@ async function* pieces(
   }
 }
 
+/** Lets others follow a blob that is being written. */
+class Arriving implements ArrivingBlob {
+  readonly path: string;
+  readonly written = new BigInt64Array(new SharedArrayBuffer(8));
+  readonly arrived: Promise<void>;
+  readonly #end: (error?: Error) => void;
+
+  constructor(path: string, ended: () => void) {
+    this.path = path;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.arrived = promise;
+    // Mostly nobody follows.
+    promise.catch(() => {});
+    this.#end = (error) => {
+      ended();
+      if (error) reject(error);
+      else resolve();
+    };
+  }
+
+  grew(size: number): void {
+    this.#tell(BigInt(size));
+  }
+
+  complete(): void {
+    this.#end();
+  }
+
+  giveUp(): void {
+    this.#tell(GIVEN_UP);
+    this.#end(new KilnError('KILN_BLOB_MISSING', 'a blob that was arriving was not completed'));
+  }
+
+  #tell(value: bigint): void {
+    Atomics.store(this.written, 0, value);
+    Atomics.notify(this.written, 0);
+  }
+}
+
 class FileWriter implements BlobWriter {
   readonly path: string;
   readonly #move: (path: string, digest: Digest) => void;
   readonly #hash: Hash = createHash('sha256');
+  readonly #arriving: Arriving | undefined;
   #fd: number | undefined;
   #size = 0;
   #isSynced = false;
   #done = false;
 
-  constructor(path: string, move: (path: string, digest: Digest) => void) {
+  constructor(
+    path: string,
+    move: (path: string, digest: Digest) => void,
+    arriving: Arriving | undefined,
+  ) {
     this.path = path;
     this.#move = move;
+    this.#arriving = arriving;
   }
 
   get size(): number {
@@ -230,10 +291,11 @@ class FileWriter implements BlobWriter {
     });
     this.#hash.update(bytes);
     this.#size += bytes.byteLength;
+    this.#arriving?.grew(this.#size);
+    countGarbage(bytes.byteLength);
     this.#isSynced = false;
   }
 
-  /** Waits on a thread of the libuv pool until the bytes so far are on disk. */
   async sync(): Promise<void> {
     if (this.#fd === undefined) return;
     try {
@@ -273,12 +335,14 @@ class FileWriter implements BlobWriter {
   adopt(digest: Digest): void {
     guarded(this.path, () => this.#move(this.path, digest));
     this.#done = true;
+    this.#arriving?.complete();
   }
 
   [Symbol.dispose](): void {
     this.#close();
     if (this.#done) return;
     this.#done = true;
+    this.#arriving?.giveUp();
     try {
       rmSync(this.path, { force: true });
     } catch (error) {

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { type CollectGarbage, openCollector } from './garbage.ts';
 import { openLibrary } from './native.ts';
 
 interface Calls {
@@ -9,7 +8,7 @@ interface Calls {
   readonly advise: (address: bigint, length: bigint, advice: number) => unknown;
 }
 
-let collect: (() => void) | undefined;
+let collect: CollectGarbage | undefined;
 let calls: Calls | undefined;
 
 const MADV_DONTNEED = 4;
@@ -21,19 +20,13 @@ const MADV_DONTNEED = 4;
  * has them back in microseconds. Takes some ten milliseconds.
  */
 export function releaseMemory(): void {
-  collect ??= collector();
+  collect ??= openCollector();
   collect();
   calls ??= openCalls();
   if (!calls) return;
   calls.trim?.(0);
   for (const { start, end } of unchangedMappings(readFileSync('/proc/self/smaps', 'latin1')))
     calls.advise(start, end - start, MADV_DONTNEED);
-}
-
-/** V8's garbage collection, which contexts have that are made under this flag. */
-function collector(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
 }
 
 function openCalls(): Calls | undefined {

@@ -51,6 +51,15 @@ test('two jobs run at once', async ({ pool }) => {
   ]);
 });
 
+test('jobs that wait for something else do not keep the others from running', async ({ pool }) => {
+  const flags = new Int32Array(new SharedArrayBuffer(16));
+  const kinds = ['waits', 'waits', 'works', 'works'] as const;
+  const met = kinds.map((kind, mine) =>
+    pool.run(meetJob, { flags, mine }, undefined, undefined, kind),
+  );
+  assert.equal(await Promise.all(met), [true, true, true, true]);
+});
+
 test('more jobs than threads all get their own answer', async ({ pool }) => {
   const inputs = Array.from({ length: 40 }, (_, n) => Buffer.from(`input ${n}`));
   const answers = await Promise.all(inputs.map((bytes) => pool.run(hashJob, bytes)));

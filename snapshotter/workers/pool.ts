@@ -8,9 +8,17 @@ export interface WorkerPool extends AsyncDisposable {
   readonly threads: number;
   /**
    * Runs `job` on a thread. An aborted job rejects with CancelledError as soon as it has noticed.
-   * While it runs, `onMoved` is told how many bytes are done, if the job counts them.
+   * While it runs, `onMoved` is told how many bytes are done, if the job counts them. A job that
+   * waits for something from outside does not count as one of `threads`, so that the others need
+   * not wait for that, too.
    */
-  run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal, onMoved?: OnMoved): Promise<O>;
+  run<I, O>(
+    job: Job<I, O>,
+    input: I,
+    signal?: AbortSignal,
+    onMoved?: OnMoved,
+    kind?: JobKind,
+  ): Promise<O>;
   /** Starts threads now, all or so many, for callers that will soon have work for them. */
   warm(threads?: number): void;
   /**
@@ -19,6 +27,8 @@ export interface WorkerPool extends AsyncDisposable {
    */
   rest(): Promise<void>;
 }
+
+export type JobKind = 'works' | 'waits';
 
 export interface PoolOptions {
   /** The module that calls `serveJobs`. */
@@ -55,6 +65,7 @@ const TELL_MS = 100;
 
 interface Task {
   readonly request: JobRequest;
+  readonly kind: JobKind;
   readonly resolve: (output: unknown) => void;
   readonly reject: (error: Error) => void;
 }
@@ -80,7 +91,13 @@ class Pool implements WorkerPool {
     this.threads = threads;
   }
 
-  async run<I, O>(job: Job<I, O>, input: I, signal?: AbortSignal, onMoved?: OnMoved): Promise<O> {
+  async run<I, O>(
+    job: Job<I, O>,
+    input: I,
+    signal?: AbortSignal,
+    onMoved?: OnMoved,
+    kind: JobKind = 'works',
+  ): Promise<O> {
     if (signal?.aborted) throw new CancelledError(signal.reason);
     if (this.#closed) throw new Error('the worker pool is closed');
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
@@ -88,6 +105,7 @@ class Pool implements WorkerPool {
     const moved = onMoved && new Float64Array(new SharedArrayBuffer(8));
     const task: Task = {
       request: { id: this.#nextId++, job: job.name, input, cancelled, moved },
+      kind,
       resolve,
       reject,
     };
@@ -142,13 +160,18 @@ class Pool implements WorkerPool {
     while (this.#waiting.length > 0) {
       const thread =
         this.#all.find((candidate) => candidate.task === undefined) ??
-        (this.#all.length < this.threads ? this.#start() : undefined);
+        (this.#all.length < this.#most() ? this.#start() : undefined);
       if (!thread) return;
       const task = this.#waiting.shift()!;
       thread.task = task;
       thread.worker.ref();
       thread.worker.postMessage(task.request);
     }
+  }
+
+  /** The threads that there may be now. */
+  #most(): number {
+    return this.threads + this.#all.filter(({ task }) => task?.kind === 'waits').length;
   }
 
   #start(): Thread {

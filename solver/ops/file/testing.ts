@@ -157,6 +157,7 @@ export function copyingSnapshotter(): CopyingSnapshotter {
     squash: unsupported,
     unpack: unsupported,
     unpackMade: unsupported,
+    unpackArriving: unsupported,
     describe: unsupported,
     find: () => undefined,
     has: () => true,
