@@ -123,4 +123,40 @@ test('a layer is led back to the line of the Dockerfile that made it', () => {
   );
 });
 
+test('a layer that a heredoc made is led back to its lines', () => {
+  const text = [
+    'FROM alpine',
+    'RUN <<EOF',
+    'echo one >  /one',
+    'EOF',
+    'COPY <<A <<"B" /dest/',
+    'hello',
+    'A',
+    'B',
+    'RUN --network=none python3 <<EOF || true',
+    'print(1)',
+    'EOF',
+  ].join('\n');
+  const lines = (start: number, end: number) => ({ lines: { source: 0, start, end } });
+  const view = {
+    ...madeView('a', 0, [
+      madeStep('[1/4] FROM alpine', 1, lines(1, 1)),
+      madeStep('[2/4] RUN <<EOF (echo one > /one...)', 1, lines(2, 4)),
+      madeStep('[3/4] COPY <<A <<B /dest/', 1, lines(5, 8)),
+      madeStep('[4/4] RUN --network=none python3 <<EOF || true', 1, lines(9, 11)),
+    ]),
+    sources: [{ name: 'Dockerfile', text }],
+  };
+  const found = linesOfHistory(view, [
+    { createdBy: 'ADD rootfs.tar / # buildkit', layer: 0 },
+    { createdBy: 'RUN |1 V=1 /bin/sh -c echo one >  /one\n # buildkit', layer: 1 },
+    { createdBy: 'COPY <<A <<B /dest/ # buildkit', layer: 2 },
+    { createdBy: 'RUN /bin/sh -c python3 <<EOF || true\nprint(1)\nEOF # buildkit', layer: 3 },
+  ]);
+  assert.equal(
+    found.map((origin) => origin?.lines?.start),
+    [undefined, 2, 5, 9],
+  );
+});
+
 test.run();

@@ -241,17 +241,27 @@ function largeContext({ view, took }: Facts): Insight[] {
     if (!/load build context/.test(step.name)) return [];
     const size = step.transfers.reduce((sum, { current }) => sum + current, 0);
     if (size < LARGE_CONTEXT) return [];
+    // A directory of this host is read by the steps that copy it, after its own step has ended.
+    const time = Math.max(took(step), transferTime(step));
     return [
       {
         kind: 'context',
-        what: `The build context has ${bytes(size)}. Reading it took ${seconds(took(step))}.`,
+        what: `The build context has ${bytes(size)}. Reading it took ${seconds(time)}.`,
         advice: 'List what the build does not need in .dockerignore, such as .git or node_modules.',
-        saves: took(step),
+        saves: time,
         step: index,
         seenIn: 'timeline',
       },
     ];
   });
+}
+
+function transferTime({ transfers }: StepView): number {
+  return transfers.reduce(
+    (longest, { started, ended }) =>
+      started === undefined || ended === undefined ? longest : Math.max(longest, ended - started),
+    0,
+  );
 }
 
 function fullMachine({ view, whole }: Facts): Insight[] {

@@ -34,7 +34,7 @@ const CONTENTS: ImageContents = {
   config: digestOf('config'),
   platform: 'linux/amd64',
   layers: [layer(0, 2e6), layer(1, 60e6), layer(2, 40e6, { wasted: 40e6 }), layer(3, 0)],
-  history: ['ADD rootfs.tar /', 'COPY . /src', 'RUN unpack', 'RUN rm /tmp/archive'].map(
+  history: ['ADD rootfs.tar /', 'COPY . .', 'RUN unpack', 'RUN rm /tmp/archive'].map(
     (createdBy, index) => ({ createdBy, layer: index }),
   ),
   files: { files: 4, directories: 1, bytes: 62e6 },

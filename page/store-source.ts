@@ -32,7 +32,7 @@ export class StoreSource implements PageSource, Disposable {
   /** Builds that have ended stay as they are. */
   readonly #entries = new Map<string, BuildEntry>();
   /** Of the build that somebody looks at. */
-  #lastRuns: { readonly id: string; readonly runs: ReadonlyMap<number, LastRun> } | undefined;
+  #lastRuns: { readonly of: string; readonly runs: ReadonlyMap<number, LastRun> } | undefined;
   readonly #images: BuildImages;
   readonly #engine: Engine;
   readonly #policies: readonly PrunePolicy[];
@@ -64,12 +64,11 @@ export class StoreSource implements PageSource, Disposable {
   }
 
   lastRuns(id: string): ReadonlyMap<number, LastRun> {
-    if (this.#lastRuns?.id === id) return this.#lastRuns.runs;
     const view = this.#known(id);
-    const runs = lastRuns(this.#directory, view);
     // Of a build that runs, more steps may yet be cached.
-    if (view.state !== 'running') this.#lastRuns = { id, runs };
-    return runs;
+    const of = `${id} ${view.steps.filter(({ state }) => state === 'cached').length}`;
+    if (this.#lastRuns?.of !== of) this.#lastRuns = { of, runs: lastRuns(this.#directory, view) };
+    return this.#lastRuns.runs;
   }
 
   cache(): CacheReport {

@@ -1,4 +1,5 @@
 import { bytes } from '../../base/units.ts';
+import { type LineOrigin, linesOfHistory } from '../../history/layer-lines.ts';
 import type {
   ContentsChange,
   ImageContents,
@@ -35,6 +36,8 @@ class ImageTab implements BuildTab {
   readonly #tree: FileTree;
   #images: readonly ImageContents[] | undefined;
   #image = 0;
+  /** The steps that made the lines of the history of the image. */
+  #origins: readonly (LineOrigin | undefined)[] = [];
   /** Undefined for the whole image. */
   #layer: number | undefined;
   #part: Part = 'files';
@@ -89,6 +92,7 @@ class ImageTab implements BuildTab {
       );
       return;
     }
+    this.#origins = linesOfHistory(this.#context.view(), image.history);
     const { files, layers, wasted, compressed, efficiency } = image;
     const facts: [string, string][] = [
       ['Size of all layers', bytes(image.bytes)],
@@ -155,11 +159,19 @@ class ImageTab implements BuildTab {
           h(
             'li',
             {},
-            layerButton(image, layer, largest, this.#layer === index, () => choose(index)),
+            layerButton(image, layer, largest, {
+              place: lineText(this.#originOf(layer)),
+              isChosen: this.#layer === index,
+              choose: () => choose(index),
+            }),
           ),
         ),
       ),
     );
+  }
+
+  #originOf({ history }: LayerContents): LineOrigin | undefined {
+    return history === undefined ? undefined : this.#origins[history];
   }
 
   #drawPart(image: ImageContents): void {
@@ -179,7 +191,7 @@ class ImageTab implements BuildTab {
       ),
     );
     const makers: Readonly<Record<Part, () => HTMLElement>> = {
-      files: () => this.#files(),
+      files: () => this.#files(image),
       wasted: () => wastedList(image),
       largest: () => this.#treemap(),
       compare: () => comparePart(this.#context),
@@ -188,7 +200,7 @@ class ImageTab implements BuildTab {
     if (this.#part === 'files') void this.#tree.reset().catch(() => {});
   }
 
-  #files(): HTMLElement {
+  #files(image: ImageContents): HTMLElement {
     const again = () => void this.#tree.reset().catch(() => {});
     const check = (change: ContentsChange) =>
       h(
@@ -208,6 +220,8 @@ class ImageTab implements BuildTab {
         ` ${change}`,
       );
     const isLayer = this.#layer !== undefined;
+    const layer = image.layers[this.#layer ?? -1];
+    const origin = layer && this.#originOf(layer);
     return h(
       'div',
       { class: 'files-part' },
@@ -225,6 +239,10 @@ class ImageTab implements BuildTab {
           },
         }),
         isLayer && (['added', 'changed', 'removed', 'unchanged'] as const).map(check),
+        origin &&
+          button(`Made by ${lineText(origin)}`, () => this.#context.show('timeline', origin.step), {
+            class: 'link',
+          }),
         h('span', { class: 'sum' }, isLayer ? `layer ${this.#layer! + 1}` : 'the whole image'),
       ),
       this.#tree.element,
@@ -245,12 +263,16 @@ function layerButton(
   { history }: ImageContents,
   layer: LayerContents,
   largest: number,
-  isChosen: boolean,
-  choose: () => void,
+  {
+    place: made,
+    isChosen,
+    choose,
+  }: { readonly place: string; readonly isChosen: boolean; readonly choose: () => void },
 ): HTMLElement {
   const line = layer.history === undefined ? undefined : history[layer.history];
   const { added, changed, removed, wasted, unreadable } = layer;
   const notes = [
+    made,
     added.files > 0 ? `+${added.files}` : '',
     changed.files > 0 ? `~${changed.files}` : '',
     removed.files > 0 ? `−${removed.files}` : '',
@@ -270,10 +292,18 @@ function layerButton(
     h(
       'span',
       { class: 'muted' },
-      unreadable ? brief(unreadable.text, 120) : notes.filter(Boolean).join(' ') || 'no files',
+      unreadable ? brief(unreadable.text, 120) : notes.filter(Boolean).join(' · ') || 'no files',
     ),
   );
   return element;
+}
+
+/** Where an instruction is in its Dockerfile. Empty when that is not known. */
+function lineText(origin: LineOrigin | undefined): string {
+  if (!origin) return '';
+  const { lines } = origin;
+  if (!lines) return 'a step of this build';
+  return lines.end > lines.start ? `lines ${lines.start}–${lines.end}` : `line ${lines.start}`;
 }
 
 /** The line of a history as an instruction, without what builders write around it. */

@@ -250,13 +250,16 @@ if (skipped !== undefined) {
     });
     const { tab } = page;
     await page.go('#/build/other/image');
-    assert.match(await tab.locator('.layers').innerText(), /60MB\s+COPY \. \/src/);
+    assert.match(await tab.locator('.layers').innerText(), /60MB\s+COPY \. \.\s+line \d+ · \+3/);
     await tab.locator('.file-row', { hasText: 'bin' }).waitFor();
     await tab.getByRole('tree', { name: 'Files' }).focus();
     await tab.keyboard.press('ArrowRight');
     await tab.locator('.file-row', { hasText: '<b>sh\\xff' }).waitFor();
     await tab.locator('button.layer', { hasText: 'COPY' }).click();
     await tab.getByLabel('unchanged').waitFor();
+    await tab.getByRole('button', { name: /^Made by line \d+$/ }).click();
+    await tab.locator('.side h2', { hasText: 'COPY . .' }).waitFor();
+    await tab.goBack();
     await tab.getByRole('button', { name: 'Wasted bytes' }).click();
     assert.match(await tab.locator('tbody').innerText(), /40MB\s+tmp\/archive\s+removed/);
     await tab.getByRole('button', { name: 'Largest directories' }).click();
