@@ -306,24 +306,33 @@ export function readLog(
       hint: "'kiln logs --list' lists the builds that have one",
     });
   const path = join(directory, id + SUFFIX);
-  const lines = attempt(reading('the log', path), () => readFileSync(path, 'utf8'))
-    .split('\n')
-    .filter(Boolean);
-  const documents: Record<string, unknown>[] = [];
-  for (const line of lines) {
-    try {
-      documents.push(JSON.parse(line));
-    } catch {
-      // The last line of a killed build may be incomplete.
-    }
-  }
+  // A log may be larger than a string can be.
+  const bytes = attempt(reading('the log', path), () => readFileSync(path));
   const reader = new EventReader();
-  const events = documents.flatMap((document) => reader.event(document) ?? []);
-  return {
-    header: documents[0] ?? {},
-    events,
-    ended: documents.find((document) => 'ended' in document),
-  };
+  const events: ProgressEvent[] = [];
+  let header: Record<string, unknown> | undefined;
+  let ended: Record<string, unknown> | undefined;
+  for (let from = 0; from < bytes.length; ) {
+    const found = bytes.indexOf(10, from);
+    const to = found < 0 ? bytes.length : found;
+    const document = parsed(bytes.toString('utf8', from, to));
+    from = to + 1;
+    if (!document) continue;
+    header ??= document;
+    if ('ended' in document) ended ??= document;
+    const event = reader.event(document);
+    if (event) events.push(event);
+  }
+  return { header: header ?? {}, events, ended };
+}
+
+/** Undefined for what is no document: the last line of a killed build may be incomplete. */
+function parsed(line: string): Record<string, unknown> | undefined {
+  try {
+    return line === '' ? undefined : Object(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
 }
 
 /** Makes events of the lines of a log, which have to come in their order. */
