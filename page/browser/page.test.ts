@@ -130,6 +130,29 @@ if (skipped !== undefined) {
     assert.is(await tab.locator('.stage-row').first().getAttribute('aria-expanded'), 'false');
   });
 
+  test('all rows of a list are printed, and the page is as before when that is over', async () => {
+    await using page = await SeenPage.served(browser, sourceOf([FAILED]));
+    const { tab } = page;
+    await page.go('#/build/failed/timeline');
+    await tab.locator('.step-row').first().waitFor();
+    const seen = await tab.locator('.step-row').count();
+    assert.ok(seen < 40, String(seen));
+    // As printing does, which ends before anybody could look.
+    const told = (name: string) => tab.evaluate((type) => dispatchEvent(new Event(type)), name);
+    await tab.emulateMedia({ media: 'print' });
+    await told('beforeprint');
+    assert.is(await tab.locator('.step-row').count(), 40);
+    const last = (await tab.locator('.step-row').last().boundingBox())!;
+    const list = (await tab.locator('.timeline .virtual').boundingBox())!;
+    assert.ok(last.y + last.height <= list.y + list.height + 1, 'nothing is cut off');
+    await told('afterprint');
+    await tab.emulateMedia({ media: 'screen' });
+    await tab.waitForFunction(
+      (most) => document.querySelectorAll('.step-row').length <= most,
+      seen,
+    );
+  });
+
   test('the graph shows steps by look, and arrow keys follow its lines', async () => {
     await using page = await SeenPage.served(browser, sourceOf([FAILED]));
     const { tab } = page;

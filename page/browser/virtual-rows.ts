@@ -4,6 +4,8 @@ import { h, place } from './dom.ts';
 const HEIGHT_LIMIT = 8_000_000;
 /** Rows that are made beyond what is seen. */
 const SPARE = 6;
+/** So many rows of a list are printed, from the first one that is seen. */
+const PRINTED = 2000;
 
 export interface VirtualRowsOptions {
   readonly rowHeight: () => number;
@@ -31,6 +33,7 @@ export class VirtualRows {
   /** Where the scroll bar was put last. */
   #bar = 0;
   #isDrawing = false;
+  #isPrinting = false;
 
   constructor(options: VirtualRowsOptions) {
     this.#options = options;
@@ -43,6 +46,15 @@ export class VirtualRows {
     this.element.addEventListener('scroll', () => this.#scrolled());
     this.element.addEventListener('wheel', (event) => this.#wheel(event), { passive: false });
     new ResizeObserver(() => this.refresh()).observe(this.element);
+    addEventListener('beforeprint', () => this.#print(true));
+    addEventListener('afterprint', () => this.#print(false));
+  }
+
+  /** On paper nothing scrolls: all rows are there, or many from the first one that is seen on. */
+  #print(isPrinting: boolean): void {
+    if (!this.element.isConnected || isPrinting === this.#isPrinting) return;
+    this.#isPrinting = isPrinting;
+    this.refresh();
   }
 
   get count(): number {
@@ -66,6 +78,7 @@ export class VirtualRows {
 
   /** Makes all seen rows again. */
   refresh(): void {
+    if (this.#isPrinting && !this.#options.seen) return this.#drawAll();
     for (const row of this.#rows.values()) row.remove();
     this.#rows.clear();
     const height = Math.min(HEIGHT_LIMIT, this.#height);
@@ -127,6 +140,17 @@ export class VirtualRows {
     event.preventDefault();
     const unit = event.deltaMode === 1 ? this.#options.rowHeight() : 1;
     this.#move(this.#position + event.deltaY * unit);
+  }
+
+  #drawAll(): void {
+    const from = this.#count > PRINTED ? this.first : 0;
+    const rows = Array.from({ length: Math.min(PRINTED, this.#count - from) }, (_, index) =>
+      this.#options.row(from + index),
+    );
+    this.#window.replaceChildren(...rows);
+    this.#rows.clear();
+    for (const [index, row] of rows.entries()) this.#rows.set(from + index, row);
+    place(this.#window, { transform: 'none' });
   }
 
   #draw(): void {
