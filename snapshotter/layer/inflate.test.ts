@@ -1,7 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { zstdCompressSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errnoOf } from '../../base/errors.ts';
@@ -31,6 +32,25 @@ test('a blob that unpacks to too much is refused, and a well-compressed one is n
     const [bytes, code] = await unpacked(blob);
     assert.is(code, 'KILN_LAYER_LIMIT');
     assert.ok(bytes <= 1025 * MIB, `${bytes}`);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('gzip of many members gives its bytes, and what is damaged or cut does not', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'kiln-inflate-'));
+  try {
+    const blob = join(directory, 'blob');
+    const parts = [randomBytes(3 * MIB), Buffer.alloc(5 * MIB, 'words '), randomBytes(MIB + 1)];
+    const packed = Buffer.concat(parts.map((part) => gzipSync(part)));
+    writeFileSync(blob, packed);
+    const pieces: Buffer[] = [];
+    for await (const piece of inflate(blob, magicOf(blob))) pieces.push(Buffer.from(piece));
+    assert.ok(Buffer.concat(pieces).equals(Buffer.concat(parts)));
+    writeFileSync(blob, packed.subarray(0, 2 * MIB));
+    assert.is((await unpacked(blob))[1], 'KILN_LAYER_MALFORMED');
+    writeFileSync(blob, Buffer.from(packed).fill(0xff, MIB, MIB + 64));
+    assert.is((await unpacked(blob))[1], 'KILN_LAYER_MALFORMED');
   } finally {
     rmSync(directory, { recursive: true });
   }

@@ -1,5 +1,5 @@
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
-import { Readable, type TransformOptions } from 'node:stream';
+import { Readable, type TransformOptions, type Writable } from 'node:stream';
 import { createGunzip, type ZlibOptions } from 'node:zlib';
 import { KilnError } from '../../base/errors.ts';
 import type { Compression } from '../content.ts';
@@ -9,15 +9,15 @@ import { unzstd } from './zstd-frames.ts';
 /** The size of the inflated pieces in bytes. Some are shorter. */
 export const INFLATED_PIECE = 256 << 10;
 /**
- * The size of the packed pieces in bytes. They are read ahead and left to the garbage collector:
- * with 1 MiB a layer takes 20 MB more memory.
+ * The size of the packed pieces in bytes. Some are read ahead: with 1 MiB a layer takes 20 MB more
+ * memory.
  */
 const PACKED_PIECE = 128 << 10;
 /**
  * The number of pieces that are inflated ahead of the consumer, so that inflating continues while a
  * piece is unpacked.
  */
-const READ_AHEAD = 4;
+const READ_AHEAD = 2;
 
 /**
  * The bytes of the tar in a blob: gzip, zstd or plain, recognised by the first bytes. With Node's
@@ -42,7 +42,7 @@ export async function* inflate(
     for await (const piece of stream as AsyncIterable<Buffer>) {
       expansion.unpacked(piece.length);
       yield piece;
-      if (last) free(last);
+      if (last) free(last, INFLATED_PIECE);
       last = piece;
     }
   } catch (error) {
@@ -69,9 +69,9 @@ export async function* inflate(
  * Gives the memory of a piece back at once. The garbage collector lets 50 MB come together first.
  * Several pieces may be parts of one buffer: the last one ends with it.
  */
-function free({ buffer, byteOffset, byteLength }: Buffer): void {
+function free({ buffer, byteOffset, byteLength }: Buffer, size: number): void {
   // Shorter buffers may be Node's own, which it shares among all that ask.
-  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < INFLATED_PIECE) return;
+  if (!(buffer instanceof ArrayBuffer) || buffer.byteLength < size) return;
   if (byteOffset + byteLength === buffer.byteLength) buffer.transfer(0);
 }
 
@@ -98,8 +98,19 @@ function opened(file: Readable, start: Uint8Array): Readable {
     readableHighWaterMark: READ_AHEAD * INFLATED_PIECE,
   };
   const decoder = createGunzip(options);
-  file.on('error', (error) => decoder.destroy(error));
-  return file.pipe(decoder);
+  void feed(file, decoder).catch((error: Error) => decoder.destroy(error));
+  return decoder;
+}
+
+/** Writes all of a file into a decoder. A piece is given back when the decoder has read it. */
+async function feed(file: Readable, decoder: Writable): Promise<void> {
+  for await (const piece of file as AsyncIterable<Buffer>) {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    decoder.write(piece, (error) => (error ? reject(error) : resolve()));
+    await promise;
+    free(piece, PACKED_PIECE);
+  }
+  decoder.end();
 }
 
 /** The first bytes of a blob, which show its compression. */
