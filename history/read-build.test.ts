@@ -7,6 +7,7 @@ import { type Digest, digestOf } from '../base/digest.ts';
 import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
 import { BuildLog } from '../builder/history/build-log.ts';
 import { OpenRecord, readBuildView } from './read-build.ts';
+import { requestView } from './request-view.ts';
 import { LONGEST_LINE } from './step-log.ts';
 
 const test = suite<{ directory: string }>('records of builds', { directory: '' });
@@ -195,6 +196,39 @@ test('a build that there is not is refused, and so is a name with a slash', ({ d
       () => readBuildView(directory, id),
       ({ code }: { code: string }) => code === 'KILN_LOG_NOT_FOUND',
     );
+});
+
+test('clients of servers ask in options of the frontend and of exporters', () => {
+  const buildx = requestView(
+    {
+      ...{ door: 'buildkit', ref: 'r', tags: [], context: '', request: {} },
+      frontendAttrs: {
+        ...{ 'build-arg:N': '2', 'label:a': 'b', 'context:x': 'docker-image://y' },
+        ...{ platform: 'linux/amd64,linux/arm64', filename: 'Dockerfile' },
+      },
+      exporters: [
+        { type: 'image', attrs: { name: 'app:1,app:2' } },
+        { type: 'oci', attrs: {} },
+      ],
+    },
+    [],
+    [],
+  );
+  assert.equal(buildx.buildArgs, { N: '2' });
+  assert.equal(buildx.labels, { a: 'b' });
+  assert.equal(buildx.namedContexts, { x: 'docker-image://y' });
+  assert.equal(buildx.platforms, ['linux/amd64', 'linux/arm64']);
+  assert.equal(buildx.tags, ['app:1', 'app:2']);
+  const docker = requestView(
+    {
+      ...{ door: 'docker', tags: [], context: 'archive' },
+      request: { buildArgs: ['N=3'], outputs: ['type=image,name=docker.io/a:1 docker.io/a:2'] },
+    },
+    [],
+    [],
+  );
+  assert.equal(docker.tags, ['docker.io/a:1', 'docker.io/a:2']);
+  assert.equal(docker.buildArgs, { N: '3' });
 });
 
 test.run();

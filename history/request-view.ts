@@ -21,11 +21,11 @@ export function requestView(
     ...(dockerfile !== undefined && { dockerfile }),
     ...(target !== undefined && target !== '' && { target }),
     ...(frontend !== undefined && frontend !== '' && { frontend }),
-    platforms: texts(request['platforms']),
-    tags: texts(header['tags']),
-    buildArgs: pairs(request['buildArgs']),
-    labels: pairs(request['labels']),
-    namedContexts: pairs(request['contexts']),
+    platforms: or(texts(request['platforms']), text(attributes['platform'])?.split(',')),
+    tags: or(texts(header['tags']), exportedNames(header, texts(request['outputs']))),
+    buildArgs: { ...prefixed(attributes, 'build-arg:'), ...pairs(request['buildArgs']) },
+    labels: { ...prefixed(attributes, 'label:'), ...pairs(request['labels']) },
+    namedContexts: { ...prefixed(attributes, 'context:'), ...pairs(request['contexts']) },
     secrets,
     ssh,
     cacheFrom: texts(request['cacheFrom']),
@@ -33,6 +33,29 @@ export function requestView(
     outputs: texts(request['outputs']),
     door: doorOf(header),
   };
+}
+
+/** The names of images in the outputs: clients of servers give no others. */
+function exportedNames({ exporters }: Document, outputs: readonly string[]): readonly string[] {
+  const asked = Array.isArray(exporters) ? exporters.map(object) : [];
+  const names = asked.flatMap(({ attrs }) => text(object(attrs)['name'])?.split(',') ?? []);
+  const told = outputs.flatMap((word) => /,name=([^,]+)/.exec(word)?.[1]?.split(' ') ?? []);
+  return or(names, told).filter((name) => name !== '');
+}
+
+/** What clients that call the frontend themselves tell in its options. */
+function prefixed(attributes: Document, prefix: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(attributes).flatMap(([name, value]) =>
+      name.startsWith(prefix) && typeof value === 'string'
+        ? [[name.slice(prefix.length), value]]
+        : [],
+    ),
+  );
+}
+
+function or<Value>(list: readonly Value[], other: readonly Value[] = []): readonly Value[] {
+  return list.length > 0 ? list : other;
 }
 
 /** A build of before was a client's when it has the name that the client gave it. */

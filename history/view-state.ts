@@ -210,7 +210,7 @@ export class ViewState {
       version: 1,
       id: this.#id,
       ref: text(header['ref']) || this.#id,
-      name: request.tags[0] ?? request.context ?? this.#id,
+      name: request.tags[0] || request.context || text(header['ref']) || this.#id,
       state,
       ...(damage !== undefined && { damage }),
       started: number(header['started']) ?? firstTime(all) ?? written,
