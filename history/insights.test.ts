@@ -167,6 +167,9 @@ test('wasted bytes are told when they are many, and lead to the image', () => {
   const [wasted] = insightsOf(view, { size: 200e6, wasted: 60e6 });
   assert.match(wasted?.what ?? '', /^60MB of the image, 30 %/);
   assert.is(wasted?.seenIn, 'image');
+  const largest = { path: '/data', how: 'replaced' } as const;
+  const [twice] = insightsOf(view, { size: 200e6, wasted: 60e6, largest });
+  assert.match(twice?.advice ?? '', /^Most of it is \/data, .* COPY --chown/);
   assert.not.ok(insightsOf(view, { size: 2e9, wasted: 6e6 }).some(({ kind }) => kind === 'wasted'));
 });
 
@@ -180,6 +183,19 @@ test('a build without anything to change says so in one sentence', () => {
     insightsOf(buildOf([['FROM node', { took: 30 }]])).map(({ kind }) => kind),
     ['short'],
   );
+});
+
+test('a variable that a step does not name is to be set below it', () => {
+  const miss = 'the build argument or variable VERSION has another value';
+  const advice = (instruction: string) =>
+    insightsOf(
+      buildOf([
+        ['FROM busybox', { took: 1 }],
+        [instruction, { took: 9000, miss }],
+      ]),
+    ).find(({ kind }) => kind === 'longest')?.advice ?? '';
+  assert.match(advice('RUN make'), /another value\. It does not name VERSION: .* move its ARG/);
+  assert.not.match(advice('RUN make v=$VERSION'), /does not name/);
 });
 
 test.run();

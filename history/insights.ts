@@ -34,6 +34,8 @@ export interface Insight {
 export interface ImageWaste {
   readonly size: number;
   readonly wasted: number;
+  /** The path with most of it. */
+  readonly largest?: { readonly path: string; readonly how: 'removed' | 'replaced' } | undefined;
 }
 
 /** What takes less is not worth a sentence, in milliseconds. */
@@ -129,6 +131,9 @@ function longestStep({ view, whole, took }: Facts, others: readonly Insight[]): 
   ];
 }
 
+/** A variable that is another one than before, as solver/explain/reason.ts tells it. */
+const UNUSED = /^the build argument or variable (\S+) (?:is new|is gone|has another value)/;
+
 function adviceFor(view: BuildView, step: StepView): string {
   const install = installOf(writtenInstruction(view, step));
   const why = step.miss === undefined ? '' : `It was not cached because ${step.miss}. `;
@@ -136,6 +141,12 @@ function adviceFor(view: BuildView, step: StepView): string {
     return (
       `${why}A cache mount keeps what it downloads for the next time: ` +
       `RUN --mount=type=cache,target=${install.cache} ${install.command}.`
+    );
+  const variable = UNUSED.exec(step.miss ?? '')?.[1];
+  if (variable !== undefined && !writtenInstruction(view, step).includes(variable))
+    return (
+      `${why}It does not name ${variable}: unless what it runs reads that, move its ARG or ENV ` +
+      'below this instruction.'
     );
   if (step.miss?.startsWith('it was never built here'))
     return (
@@ -321,7 +332,11 @@ function wastedBytes(image: ImageWaste | undefined): Insight[] {
       what:
         `${bytes(image.wasted)} of the image, ${share(image.wasted, image.size)}, are in no file ` +
         'that is seen: a later layer removes or replaces them.',
-      advice: 'Remove files in the same RUN that makes them, or copy the result from a stage.',
+      advice:
+        image.largest?.how === 'replaced'
+          ? `Most of it is ${image.largest.path.slice(0, 100)}, which a later layer has again: ` +
+            'change owner, mode or content in the instruction that makes it, as with COPY --chown.'
+          : 'Remove files in the same RUN that makes them, or copy the result from a stage.',
       seenIn: 'image',
     },
   ];

@@ -254,5 +254,7 @@ export class BuildPage {
 async function imageFacts(data: PageData, id: string): Promise<ImageWaste | undefined> {
   const images = await data.images(id).catch(() => []);
   const [largest] = [...images].sort((a, b) => b.wasted.bytes - a.wasted.bytes);
-  return largest && { size: largest.bytes, wasted: largest.wasted.bytes };
+  if (!largest) return undefined;
+  const { bytes: size, wasted } = largest;
+  return { size, wasted: wasted.bytes, largest: wasted.largest[0] };
 }
