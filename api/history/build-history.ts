@@ -184,7 +184,7 @@ export class BuildHistory {
     return ids;
   }
 
-  /** Drops what is cached at once: a build that begins in the same second may get the same ID. */
+  /** Drops what is cached at once: a build that begins in the same millisecond may get the ID. */
   #remove(id: string): void {
     removeLog(this.#directory, id);
     this.#forget(id);
