@@ -24,7 +24,7 @@ export interface Execution<R> {
     node: Node<R>,
     identity: Identity,
     signal: AbortSignal,
-    there: Pick<AskedElsewhere<R>, 'known' | 'contents'>,
+    there: Pick<AskedElsewhere<R>, 'known' | 'contents' | 'keyOf'>,
   ): Promise<Run<R> | undefined>;
 }
 
@@ -126,7 +126,7 @@ export function createExecution<R>(options: SolverOptions<R>, reporter: Reporter
     node: Node<R>,
     identity: Identity,
     signal: AbortSignal,
-    there: Pick<AskedElsewhere<R>, 'known' | 'contents'>,
+    there: Pick<AskedElsewhere<R>, 'known' | 'contents' | 'keyOf'>,
   ): Promise<Run<R> | undefined> {
     const { vertex } = node;
     await options.mayRun?.();

@@ -152,12 +152,16 @@ export function createScheduler<R>(options: SolverOptions<R>): Scheduler<R> {
       startAway(node, identity) {
         startFlight(
           node,
-          (signal) => execution.away(node, identity, signal, { known, contents }),
+          (signal) => execution.away(node, identity, signal, { known, contents, keyOf }),
           (run) =>
             set(node, run ? { kind: 'done', identity, ...run } : { kind: 'collecting', identity }),
         );
       },
     };
+  }
+
+  function keyOf(vertex: Vertex<R>): Digest | undefined {
+    return identityOf(nodes.get(vertex).state)?.key;
   }
 
   function contents(vertex: Vertex<R>): ReadonlyMap<number, Digest> {

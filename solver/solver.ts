@@ -244,4 +244,6 @@ export interface AskedElsewhere<R> {
    * inputs that are not read yet.
    */
   readonly contents: (vertex: Vertex<R>) => ReadonlyMap<number, Digest>;
+  /** The key of a vertex. Undefined when it has none, or none yet. */
+  readonly keyOf: (vertex: Vertex<R>) => Digest | undefined;
 }

@@ -13,7 +13,10 @@ export const PROTOCOL = 1;
 export const WORK_STREAM = 'kiln-work';
 /** Key-value: who is there. Entries go away by themselves when they are not written again. */
 export const WORKERS_BUCKET = 'kiln_workers';
-/** Key-value: which worker makes, or has made, the result of a key. */
+/**
+ * Key-value: which worker makes, or has made, the result of a key; and below `near-`, which one did
+ * work of a name last.
+ */
 export const RESULTS_BUCKET = 'kiln_results';
 
 /** A job: somebody wants a graph solved by a worker. */

@@ -32,7 +32,7 @@ const JOB_AGE_MS = 24 * 3_600_000;
 /** A job that its worker says nothing of for so long is given to another, in milliseconds. */
 export const ACK_WAIT_MS = 15_000;
 /** A worker that says nothing of itself for so long is gone, in milliseconds. */
-const PRESENCE_MS = 15_000;
+export const PRESENCE_MS = 15_000;
 /** How long it is known which worker made a result, in milliseconds. */
 const RESULT_AGE_MS = 24 * 3_600_000;
 /** A job whose workers have died so often is given to no other. */

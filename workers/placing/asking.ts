@@ -8,6 +8,7 @@ import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
 import type { BuildResult } from '../../solver/result.ts';
 import type { AskedElsewhere, Edge, Vertex } from '../../solver/solver.ts';
 import { secretNeeds } from './lend.ts';
+import { nearNames } from './near.ts';
 import { type Reason, statedPlatform } from './placement.ts';
 import { LostWorker, type MachinePool } from './pool.ts';
 import type { SolverSide } from './read-files.ts';
@@ -59,16 +60,20 @@ export class Asking {
     const vertex = asked.vertex.origin as LlbVertex;
     const edge = { vertex, output: 0 };
     const platform = statedPlatform(vertex) ?? this.#build.worker.platforms[0];
+    const vertexOf = verticesBelow(asked.vertex);
     const { secrets, agents } = await secretNeeds(edge, this.#build.session);
     const wanted = {
       key: asked.key,
+      near: nearNames(vertex, platform, (one) => {
+        const there = vertexOf(one);
+        return there && asked.keyOf(there);
+      }),
       platform,
       hasSecrets: secrets.size + agents.size > 0,
       distrusted: this.#distrusted,
     };
     let last = '';
     let failed: FailedVertex | undefined;
-    const vertexOf = verticesBelow(asked.vertex);
     try {
       return await pool.withWorker(wanted, signal, async (server, worker, both) => {
         last = worker;

@@ -23,6 +23,7 @@ import {
   type WorkerPresence,
 } from '../protocol.ts';
 import { LostWorker, type MachinePool, type UseWorker, type WorkWanted } from './pool.ts';
+import { Presences } from './presences.ts';
 
 export interface NatsPoolOptions {
   /** Connects to NATS. It is called once, when the pool is asked for the first time. */
@@ -32,6 +33,8 @@ export interface NatsPoolOptions {
   readonly warn: (sentence: string) => void;
 }
 
+/** A worker that has a free place takes a job within this time, or others may. Milliseconds. */
+const NEAR_MS = 1_000;
 /** A worker that was lost is replaced within this time, or never. Milliseconds. */
 const REPLACED_MS = 2 * ACK_WAIT_MS + 10_000;
 /** How often it is looked whether there is still a worker that could take a job. Milliseconds. */
@@ -48,6 +51,7 @@ export class NatsPool implements MachinePool {
   readonly #options: NatsPoolOptions;
   readonly #toldOf = new Set<string>();
   #opened: Promise<OpenNats> | undefined;
+  #presences: Presences | undefined;
 
   constructor(options: NatsPoolOptions) {
     this.#options = options;
@@ -57,37 +61,30 @@ export class NatsPool implements MachinePool {
     return (this.#opened ??= this.#options.open());
   }
 
-  async able({
+  async able(wanted: Omit<WorkWanted, 'key'>): Promise<readonly string[]> {
+    return (await this.#ableNow(wanted)).map(({ worker }) => worker);
+  }
+
+  async #ableNow({
     platform,
     hasSecrets,
     distrusted,
-  }: Omit<WorkWanted, 'key'>): Promise<readonly string[]> {
+  }: Omit<WorkWanted, 'key'>): Promise<readonly WorkerPresence[]> {
     const name = formatPlatform(platform);
     const { label } = this.#options;
-    await this.#nats();
-    return (await inTime(this.#present()))
-      .filter(
-        ({ worker, platforms, labels, isTrusted }) =>
-          platforms.includes(name) &&
-          (label === undefined || labels.includes(label)) &&
-          (isTrusted || !hasSecrets) &&
-          !distrusted.has(worker),
-      )
-      .map(({ worker }) => worker);
-  }
-
-  /** The workers of this version that are there. Others are told of, once. */
-  async #present(): Promise<readonly WorkerPresence[]> {
-    const { workers } = await this.#nats();
-    const found: WorkerPresence[] = [];
-    for await (const name of await workers.keys()) {
-      const entry = await workers.get(name);
-      const presence = entry && parseMessage<WorkerPresence>(entry.value, ['worker']);
-      if (!presence) continue;
-      if (presence.protocol === PROTOCOL) found.push(presence);
-      else this.#tellVersion(name, presence);
-    }
-    return found;
+    const nats = await this.#nats();
+    this.#presences ??= new Presences(nats);
+    return (await inTime(this.#presences.present())).filter((presence) => {
+      const { worker, platforms, labels, isTrusted, protocol } = presence;
+      if (protocol !== PROTOCOL) this.#tellVersion(worker, presence);
+      return (
+        protocol === PROTOCOL &&
+        platforms.includes(name) &&
+        (label === undefined || labels.includes(label)) &&
+        (isTrusted || !hasSecrets) &&
+        !distrusted.has(worker)
+      );
+    });
   }
 
   #tellVersion(name: string, { protocol, version }: WorkerPresence): void {
@@ -104,16 +101,42 @@ export class NatsPool implements MachinePool {
     signal: AbortSignal,
     use: UseWorker<T>,
   ): Promise<T | undefined> {
-    const able = await this.able(wanted);
-    if (able.length === 0) return undefined;
+    const present = await this.#ableNow(wanted);
+    if (present.length === 0) return undefined;
+    const able = present.map(({ worker }) => worker);
     const { platform } = wanted;
-    const any = { kind: 'any', platform, label: this.#options.label } as const;
     const has = await this.#holderOf(wanted, able, signal);
     if (has !== undefined) {
       const held = await this.#ask({ kind: 'one', worker: has }, wanted, signal, use);
       if (held !== undefined) return held;
+    } else {
+      const free = present.filter(({ slots, running }) => running < slots);
+      const near = await this.#nearest(wanted, free);
+      const to = near === undefined ? undefined : ({ kind: 'one', worker: near } as const);
+      const held = to && (await this.#ask(to, wanted, signal, use, NEAR_MS));
+      if (held !== undefined) return held;
     }
+    const any = { kind: 'any', platform, label: this.#options.label } as const;
     return await this.#ask(any, wanted, signal, use);
+  }
+
+  /**
+   * Of the workers that have a free place, the one that has most of what the graph reads: it did
+   * such work last. Undefined when none of them has.
+   */
+  async #nearest(
+    { near }: WorkWanted,
+    free: readonly WorkerPresence[],
+  ): Promise<string | undefined> {
+    if (free.length < 2) return undefined;
+    const { results } = await this.#nats();
+    const entries = await Promise.all(near.map((name) => inTime(results.get(nearKey(name)))));
+    for (const entry of entries) {
+      const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
+      const found = free.find(({ worker }) => worker === place?.worker);
+      if (found) return found.worker;
+    }
+    return undefined;
   }
 
   async #ask<T>(
@@ -121,6 +144,7 @@ export class NatsPool implements MachinePool {
     wanted: WorkWanted,
     signal: AbortSignal,
     use: UseWorker<T>,
+    patienceMs?: number,
   ): Promise<T | undefined> {
     const job = new Job(await this.#nats(), wanted, signal, use);
     await job.post(jobSubject(to, wanted.hasSecrets));
@@ -133,10 +157,12 @@ export class NatsPool implements MachinePool {
         () => {},
       );
     }, LOOK_MS);
+    const hurry = patienceMs === undefined ? undefined : setTimeout(() => job.giveUp(), patienceMs);
     try {
       return await job.ended;
     } finally {
       clearInterval(look);
+      clearTimeout(hurry);
       await job[Symbol.asyncDispose]();
     }
   }
@@ -190,6 +216,10 @@ async function inTime<T>(asked: Promise<T>): Promise<T> {
   }
 }
 
+function nearKey(name: string): string {
+  return `near-${name.replace(':', '-')}`;
+}
+
 function resultKey(key: string): string {
   return key.replace(':', '-');
 }
@@ -210,6 +240,8 @@ class Job<T> implements AsyncDisposable {
   #late: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
   #sequence: number | undefined;
+  /** True when no worker is welcome any more. */
+  #isOver = false;
 
   constructor(nats: OpenNats, wanted: WorkWanted, signal: AbortSignal, use: UseWorker<T>) {
     this.#nats = nats;
@@ -250,11 +282,13 @@ class Job<T> implements AsyncDisposable {
 
   /** Ends the job if no worker has it. */
   giveUp(): void {
-    if (!this.#attempt) this.#outcome.resolve(undefined);
+    if (this.#attempt) return;
+    this.#isOver = true;
+    this.#outcome.resolve(undefined);
   }
 
   #welcome({ protocol, worker, link, publicKey }: HelloMessage): boolean {
-    if (protocol !== PROTOCOL || !isWord(worker) || !isWord(link)) return false;
+    if (this.#isOver || protocol !== PROTOCOL || !isWord(worker) || !isWord(link)) return false;
     if (this.#wanted.distrusted.has(worker) || this.#attempts >= MAX_ATTEMPTS) return false;
     try {
       const keys = this.#half.keysWith(publicKey, { job: this.#id, link, role: 'build' });
@@ -292,7 +326,9 @@ class Job<T> implements AsyncDisposable {
   ): Promise<void> {
     const { worker, over } = attempt;
     const place: ResultPlace = { protocol: PROTOCOL, worker };
-    this.#nats.results.put(resultKey(this.#wanted.key), messageBytes(place)).catch(() => {});
+    const { key, near } = this.#wanted;
+    for (const name of [resultKey(key), ...near.map(nearKey)])
+      this.#nats.results.put(name, messageBytes(place)).catch(() => {});
     let isBroken = false;
     bytes.once('error', () => {
       isBroken = true;
@@ -325,6 +361,7 @@ class Job<T> implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
     clearTimeout(this.#late);
     this.#attempt?.over.abort();
     await this.#working;

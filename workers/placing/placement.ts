@@ -90,7 +90,7 @@ export function statedPlatform({ op }: LlbVertex): Platform | undefined {
 }
 
 /** A vertex, and those below it on each of which the next stands: the steps of a stage. */
-function rowOf(vertex: LlbVertex): readonly LlbVertex[] {
+export function rowOf(vertex: LlbVertex): readonly LlbVertex[] {
   const row = [vertex];
   for (let [base] = vertex.inputs; base; [base] = base.vertex.inputs) row.push(base.vertex);
   return row;

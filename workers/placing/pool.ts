@@ -6,6 +6,8 @@ import type { OpenServer } from '../../remote/open-server.ts';
 export interface WorkWanted {
   /** The key of the result: who has it, or makes it already, is asked first. */
   readonly key: Digest;
+  /** Names of what the graph reads, the one that says most first: see `nearNames`. */
+  readonly near: readonly Digest[];
   readonly platform: Platform;
   readonly hasSecrets: boolean;
   /** Those that have answered wrongly are not asked again. */

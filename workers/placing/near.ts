@@ -1,0 +1,33 @@
+import { type Digest, digestOfParts } from '../../base/digest.ts';
+import { formatPlatform, type Platform } from '../../base/platform.ts';
+import type { LlbVertex } from '../../solver/llb/graph.ts';
+import { topological } from '../../solver/llb/walk.ts';
+import { rowOf } from './placement.ts';
+
+/**
+ * # Names of what a sub-graph reads
+ *
+ * A worker that did work of the same name last is likely to have the bases, the files of the
+ * context, the layers and the cache mounts. The names, the one that says most first: the key of
+ * the lowest process of the row of steps, whose result the others stand on; the texts of the steps,
+ * which stay when files change; the sources alone. Nothing else is told by them: they are digests.
+ */
+export function nearNames(
+  vertex: LlbVertex,
+  platform: Platform,
+  keyOf: (vertex: LlbVertex) => Digest | undefined,
+): readonly Digest[] {
+  const row = rowOf(vertex);
+  const lowest = row.findLast(({ op }) => op.kind === 'exec');
+  const key = lowest && keyOf(lowest);
+  const sources = topological({ vertex, output: 0 }).flatMap(({ op }) =>
+    op.kind === 'source' ? [op.source.identifier] : [],
+  );
+  const read = [formatPlatform(platform), ...sources.toSorted()];
+  const texts = row.map(({ metadata }) => metadata.description['llb.customname'] ?? '');
+  return [
+    ...(key ? [key] : []),
+    digestOfParts(['kiln.near.steps', ...read, ...texts]),
+    digestOfParts(['kiln.near.sources', ...read]),
+  ];
+}
