@@ -238,7 +238,7 @@ function document(lines: readonly Line[]): string {
 }
 
 try {
-  cluster('up', '--platform', ARM);
+  cluster('up', '--platform', ARM, '--slots', '1');
   const [archive = ''] = globSync(join(ROOT, '.cache/test-images/busybox-*.oci.tar'));
   const env = {
     ...process.env,

@@ -287,7 +287,7 @@ complete -c kiln -n '__kiln_is "worker"' -l nats -r -d 'the NATS server, with Je
 complete -c kiln -n '__kiln_is "worker"' -l platform -r -d 'the platforms of the steps that are taken (default: that of this machine)'
 complete -c kiln -n '__kiln_is "worker"' -l labels -r -d 'also take the steps that ask for one of these labels'
 complete -c kiln -n '__kiln_is "worker"' -l name -r -d 'the name of this worker (default: from the name of the host)'
-complete -c kiln -n '__kiln_is "worker"' -l slots -r -d 'how many sub-graphs are solved at the same time'
+complete -c kiln -n '__kiln_is "worker"' -l slots -r -d 'how many sub-graphs are solved at the same time (default: the number of processors)'
 complete -c kiln -n '__kiln_is "worker"' -l no-secrets -d 'take no steps that read secrets or ssh agents'
 complete -c kiln -n '__kiln_is "worker"' -l allow-insecure-entitlement -r -d 'builds may ask for this: network.host, security.insecure or device'
 complete -c kiln -n '__kiln_is "serve"' -l root -r -d 'the store (default: KILN_ROOT, /var/lib/kiln for root)'

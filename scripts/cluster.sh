@@ -8,7 +8,7 @@
 #   sh scripts/cluster.sh cut NAME | join NAME          takes its network away, gives it back
 #
 # Flags: --nats 1 or 3 (a JetStream cluster), --workers N (2), --platform LIST for the workers (that
-# of this machine). Everything is below .cache/cluster. Nothing of it can be reached from other
+# of this machine), --slots N. Everything is below .cache/cluster. Nothing of it can be reached from other
 # machines: the only way in is a pair of virtual interfaces to this machine.
 set -eu
 cd "$(dirname "$0")/.."
@@ -86,7 +86,8 @@ CONF
 
 start_worker() { # NUMBER
   KILN_CONFIG=$root/kiln.toml KILN_ROOT=$root/worker$1 start "worker$1" "$prefix-worker$1" \
-    "$PWD/kiln" worker --name "worker$1" --nats "$(address)" --platform "$(cat "$root/platform")"
+    "$PWD/kiln" worker --name "worker$1" --nats "$(address)" --platform "$(cat "$root/platform")" \
+    --slots "$(cat "$root/slots")"
 }
 
 start_registry() {
@@ -115,13 +116,14 @@ start_named() { # NAME
 }
 
 up() {
-  nats=1 workers=2 platform=
+  nats=1 workers=2 platform='' slots=$(nproc)
   while [ $# -gt 0 ]; do
     case $1 in
       --nats) nats=$2 ;;
       --workers) workers=$2 ;;
       --platform) platform=$2 ;;
-      *) die "$1 is not a flag: there are --nats and --workers" ;;
+      --slots) slots=$2 ;;
+      *) die "$1 is not a flag: there are --nats, --workers, --platform, --slots" ;;
     esac
     shift 2
   done
@@ -135,6 +137,7 @@ up() {
   mkdir -p "$root"
   echo "$nats" >"$root/nats"
   echo "$platform" >"$root/platform"
+  echo "$slots" >"$root/slots"
   trap 'down' EXIT
   make_hub
   for number in $(seq "$nats"); do start_nats "$number"; done

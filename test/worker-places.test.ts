@@ -13,7 +13,7 @@ const ARM = '--platform=linux/arm64';
 const workersIn = (output: string) =>
   [...output.matchAll(/runs on worker (\w+)/g)].map(([, name]) => name);
 
-test('builds of a project go to the worker that has its content, and past it when it is busy', async () => {
+test('builds of a project go to the worker that has its content, unless it is busy', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   const { rig } = nats;

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import { openBuildServices } from '../../api/build-services.ts';
 import { GRANTABLE } from '../../api/control/entitlements.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
@@ -41,7 +41,10 @@ export function declareCommand(): Command {
     )
     .option('--labels <list>', 'also take the steps that ask for one of these labels', collect)
     .option('--name <name>', 'the name of this worker (default: from the name of the host)')
-    .option('--slots <number>', 'how many sub-graphs are solved at the same time', '2')
+    .option(
+      '--slots <number>',
+      'how many sub-graphs are solved at the same time (default: the number of processors)',
+    )
     .option('--no-secrets', NO_SECRETS)
     .option(
       '--allow-insecure-entitlement <name>',
@@ -113,7 +116,8 @@ function words(lists: readonly string[] = [], flag: string): readonly string[] {
   throw usage(`${JSON.stringify(wrong)} is not one word`, flag, 'use letters, digits and -');
 }
 
-function slotsOf({ slots = '' }: WorkerFlags): number {
+function slotsOf({ slots }: WorkerFlags): number {
+  if (slots === undefined) return availableParallelism();
   const count = Number(slots);
   if (Number.isSafeInteger(count) && count >= 1 && count <= 1000) return count;
   throw usage(`${JSON.stringify(slots)} is not a number of slots`, '--slots', 'write 1 or more');

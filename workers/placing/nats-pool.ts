@@ -52,6 +52,8 @@ export class NatsPool implements MachinePool {
   readonly #toldOf = new Set<string>();
   #opened: Promise<OpenNats> | undefined;
   #presences: Presences | undefined;
+  /** How many jobs of this pool each worker has been asked to do, and has not done. */
+  readonly #given = new GivenJobs();
 
   constructor(options: NatsPoolOptions) {
     this.#options = options;
@@ -110,9 +112,9 @@ export class NatsPool implements MachinePool {
       const held = await this.#ask({ kind: 'one', worker: has }, wanted, signal, use);
       if (held !== undefined) return held;
     } else {
-      const free = present.filter(({ slots, running }) => running < slots);
-      const near = await this.#nearest(wanted, free);
-      const to = near === undefined ? undefined : ({ kind: 'one', worker: near } as const);
+      const near = await this.#nearest(wanted, present);
+      using _given = near?.given;
+      const to = near && ({ kind: 'one', worker: near.worker } as const);
       const held = to && (await this.#ask(to, wanted, signal, use, NEAR_MS));
       if (held !== undefined) return held;
     }
@@ -122,19 +124,29 @@ export class NatsPool implements MachinePool {
 
   /**
    * Of the workers that have a free place, the one that has most of what the graph reads: it did
-   * such work last. Undefined when none of them has.
+   * such work last. A weak name does not count for one that is busier than others. Undefined when
+   * none of them has.
    */
   async #nearest(
     { near }: WorkWanted,
-    free: readonly WorkerPresence[],
-  ): Promise<string | undefined> {
-    if (free.length < 2) return undefined;
+    present: readonly WorkerPresence[],
+  ): Promise<{ readonly worker: string; readonly given: Disposable } | undefined> {
+    if (present.length < 2) return undefined;
     const { results } = await this.#nats();
-    const entries = await Promise.all(near.map((name) => inTime(results.get(nearKey(name)))));
-    for (const entry of entries) {
+    const names = near.map(async ({ name, isWeak }) => {
+      const entry = await inTime(results.get(nearKey(name)));
       const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
-      const found = free.find(({ worker }) => worker === place?.worker);
-      if (found) return found.worker;
+      return { worker: place?.worker, isWeak };
+    });
+    const places = await Promise.all(names);
+    // What was given to a worker a moment ago is not in what it tells of itself yet.
+    const load = ({ worker, running }: WorkerPresence) =>
+      Math.max(running, this.#given.count(worker));
+    const least = Math.min(...present.map(load));
+    for (const { worker, isWeak } of places) {
+      const found = present.find((one) => one.worker === worker);
+      if (found && load(found) < found.slots && (!isWeak || load(found) === least))
+        return { worker: found.worker, given: this.#given.to(found.worker) };
     }
     return undefined;
   }
@@ -146,7 +158,11 @@ export class NatsPool implements MachinePool {
     use: UseWorker<T>,
     patienceMs?: number,
   ): Promise<T | undefined> {
-    const job = new Job(await this.#nats(), wanted, signal, use);
+    const job = new Job(await this.#nats(), wanted, signal, async (server, worker, both) => {
+      // A job for one worker was counted when that was chosen.
+      using _given = to.kind === 'any' ? this.#given.to(worker) : undefined;
+      return await use(server, worker, both);
+    });
     await job.post(jobSubject(to, wanted.hasSecrets));
     const isThere = (able: readonly string[]) =>
       to.kind === 'one' ? able.includes(to.worker) : able.length > 0;
@@ -197,6 +213,23 @@ export class NatsPool implements MachinePool {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await (await this.#opened?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  }
+}
+
+/** How many jobs each worker has from here. */
+class GivenJobs {
+  readonly #counts = new Map<string, number>();
+
+  count(worker: string): number {
+    return this.#counts.get(worker) ?? 0;
+  }
+
+  /** Counts one more, until the result is disposed. */
+  to(worker: string): Disposable {
+    this.#counts.set(worker, this.count(worker) + 1);
+    return {
+      [Symbol.dispose]: () => void this.#counts.set(worker, this.count(worker) - 1),
+    };
   }
 }
 
@@ -327,7 +360,7 @@ class Job<T> implements AsyncDisposable {
     const { worker, over } = attempt;
     const place: ResultPlace = { protocol: PROTOCOL, worker };
     const { key, near } = this.#wanted;
-    for (const name of [resultKey(key), ...near.map(nearKey)])
+    for (const name of [resultKey(key), ...near.map(({ name }) => nearKey(name))])
       this.#nats.results.put(name, messageBytes(place)).catch(() => {});
     let isBroken = false;
     bytes.once('error', () => {

@@ -3,6 +3,7 @@ import { formatPlatform, type Platform } from '../../base/platform.ts';
 import type { LlbVertex } from '../../solver/llb/graph.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import { rowOf } from './placement.ts';
+import type { NearName } from './pool.ts';
 
 /**
  * # Names of what a sub-graph reads
@@ -16,7 +17,7 @@ export function nearNames(
   vertex: LlbVertex,
   platform: Platform,
   keyOf: (vertex: LlbVertex) => Digest | undefined,
-): readonly Digest[] {
+): readonly NearName[] {
   const row = rowOf(vertex);
   const lowest = row.findLast(({ op }) => op.kind === 'exec');
   const key = lowest && keyOf(lowest);
@@ -26,8 +27,8 @@ export function nearNames(
   const read = [formatPlatform(platform), ...sources.toSorted()];
   const texts = row.map(({ metadata }) => metadata.description['llb.customname'] ?? '');
   return [
-    ...(key ? [key] : []),
-    digestOfParts(['kiln.near.steps', ...read, ...texts]),
-    digestOfParts(['kiln.near.sources', ...read]),
+    ...(key ? [{ name: key, isWeak: false }] : []),
+    { name: digestOfParts(['kiln.near.steps', ...read, ...texts]), isWeak: false },
+    { name: digestOfParts(['kiln.near.sources', ...read]), isWeak: true },
   ];
 }

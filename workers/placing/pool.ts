@@ -2,12 +2,18 @@ import type { Digest } from '../../base/digest.ts';
 import type { Platform } from '../../base/platform.ts';
 import type { OpenServer } from '../../remote/open-server.ts';
 
+/** A name of what a graph reads. It is weak when unlike work has it, too. */
+export interface NearName {
+  readonly name: Digest;
+  readonly isWeak: boolean;
+}
+
 /** What a sub-graph wants of the worker that solves it. */
 export interface WorkWanted {
   /** The key of the result: who has it, or makes it already, is asked first. */
   readonly key: Digest;
   /** Names of what the graph reads, the one that says most first: see `nearNames`. */
-  readonly near: readonly Digest[];
+  readonly near: readonly NearName[];
   readonly platform: Platform;
   readonly hasSecrets: boolean;
   /** Those that have answered wrongly are not asked again. */
