@@ -8,13 +8,14 @@
 #   sh scripts/cluster.sh cut NAME | join NAME          takes its network away, gives it back
 #
 # Flags: --nats 1 or 3 (a JetStream cluster), --workers N (2), --platform LIST for the workers (that
-# of this machine), --slots N. Everything is below .cache/cluster. Nothing of it can be reached from other
-# machines: the only way in is a pair of virtual interfaces to this machine.
+# of this machine), --slots N of each (the number of processors). Everything is below
+# .cache/cluster. Nothing of it can be reached from other machines: the only way in is a pair of
+# virtual interfaces to this machine. KILN_CLUSTER_NET is the beginning of its addresses: 10.213.7.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 root=$PWD/.cache/cluster
-net=10.213.7
+net=${KILN_CLUSTER_NET:-10.213.7}
 prefix=kiln$(printf '%s' "$root" | cksum | cut -c1-4)
 hub=$prefix-hub
 
@@ -129,7 +130,12 @@ up() {
   done
   [ "$(id -u)" = 0 ] || die 'network namespaces need root'
   [ "$nats" = 1 ] || [ "$nats" = 3 ] || die 'there is one NATS server, or three'
+  # What is left of a cluster that was killed is in the way of nobody.
+  [ -d "$root" ] && ! ip netns list | grep -q "^$hub" && rm -rf "$root"
   [ ! -d "$root" ] || die 'it is up already: sh scripts/cluster.sh down'
+  if ip -4 -o address | grep -qF " $net."; then
+    die "the addresses $net.0/24 are used already: set KILN_CLUSTER_NET, such as to 10.213.8"
+  fi
   setup_npm
   setup_debian crun=crun nft=nftables nats-server=nats-server docker-registry=docker-registry \
     ip=iproute2
