@@ -131,7 +131,7 @@ up() {
   [ "$(id -u)" = 0 ] || die 'network namespaces need root'
   [ "$nats" = 1 ] || [ "$nats" = 3 ] || die 'there is one NATS server, or three'
   # What is left of a cluster that was killed is in the way of nobody.
-  [ -d "$root" ] && ! ip netns list | grep -q "^$hub" && rm -rf "$root"
+  if [ -d "$root" ] && ! is_running registry; then down; fi
   [ ! -d "$root" ] || die 'it is up already: sh scripts/cluster.sh down'
   if ip -4 -o address | grep -qF " $net."; then
     die "the addresses $net.0/24 are used already: set KILN_CLUSTER_NET, such as to 10.213.8"

@@ -16,7 +16,7 @@ if [ "${1:-}" = tests ]; then
     sshd=openssh-server ssh-agent=openssh-client newuidmap=uidmap rpmbuild=rpm \
     busybox=busybox-static tmux=tmux podman=podman zsh=zsh fish=fish man=man-db \
     mkfs.vfat=dosfstools \
-    chromium=chromium nats-server=nats-server \
+    chromium=chromium nats-server=nats-server faketime=faketime \
     /usr/lib/python3/dist-packages/docker/__init__.py=python3-docker \
     /usr/lib/python3/dist-packages/prometheus_client/parser.py=python3-prometheus-client
 fi

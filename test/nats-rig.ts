@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstreamManager, type StreamInfo } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { WORK_STREAM } from '../workers/protocol.ts';
 import { freePort } from './daemon-rig.ts';
@@ -55,48 +55,114 @@ export class Started implements AsyncDisposable {
   }
 }
 
-/** A NATS server with a store of its own, and workers with theirs, around the store of a rig. */
+/** NATS servers with stores of their own, and workers with theirs, around the store of a rig. */
 export class NatsRig implements AsyncDisposable {
   readonly rig: Rig;
-  readonly port: number;
+  readonly #ports: readonly number[];
   readonly #scope = new AsyncDisposableStack();
-  #server: Started;
+  readonly #servers: Started[];
 
-  private constructor(rig: Rig, port: number) {
+  private constructor(rig: Rig, ports: readonly number[], routes: readonly number[]) {
     this.rig = rig;
-    this.port = port;
-    this.#server = this.#start();
+    this.#ports = ports;
+    this.#servers = ports.map((_, at) => this.#start(at, routes));
   }
 
   static async create(...images: readonly string[]): Promise<NatsRig> {
-    const made = new NatsRig(await Rig.create(...images), await freePort());
-    await made.#server.writes('Server is ready');
+    const made = new NatsRig(await Rig.create(...images), [await freePort()], []);
+    await made.#servers[0]!.writes('Server is ready');
+    return made;
+  }
+
+  /** A cluster of three servers, with a leader. */
+  static async cluster(...images: readonly string[]): Promise<NatsRig> {
+    const ports: number[] = [];
+    while (ports.length < 6) ports.push(await freePort());
+    const made = new NatsRig(await Rig.create(...images), ports.slice(0, 3), ports.slice(3));
+    for (const server of made.#servers) await server.writes('Server is ready');
+    const leads = made.#servers.map((server) =>
+      server.writes('JetStream cluster new metadata leader'),
+    );
+    for (const lead of leads) lead.catch(() => {});
+    await Promise.any(leads);
     return made;
   }
 
   get address(): string {
-    return `nats://127.0.0.1:${this.port}`;
+    return `nats://${this.#ports.map((port) => `127.0.0.1:${port}`).join(',')}`;
   }
 
   /** The directory in which NATS stores streams. */
   get stored(): string {
-    return this.rig.path('nats');
+    return this.rig.path('nats0');
   }
 
-  #start(): Started {
-    const listen = ['-a', '127.0.0.1', '-p', String(this.port)];
-    return new Started(['/usr/sbin/nats-server', '-js', ...listen, '-sd', this.stored]);
+  #start(at: number, routes: readonly number[]): Started {
+    const listen = ['-a', '127.0.0.1', '-p', String(this.#ports[at])];
+    const cluster =
+      routes.length === 0
+        ? []
+        : [
+            ...['--cluster_name', 'kiln', '--name', `nats${at}`],
+            ...['--cluster', `nats://127.0.0.1:${routes[at]}`],
+            ...['--routes', routes.map((port) => `nats://127.0.0.1:${port}`).join(',')],
+          ];
+    const store = this.rig.path(`nats${at}`);
+    return new Started(['/usr/sbin/nats-server', '-js', ...listen, '-sd', store, ...cluster]);
   }
 
   /** Kills NATS, and starts it again on the same store. */
   async restart(): Promise<void> {
-    await this.#server.end('SIGKILL');
-    this.#server = this.#start();
-    await this.#server.writes('Server is ready');
+    await this.#servers[0]!.end('SIGKILL');
+    this.#servers[0] = this.#start(0, []);
+    await this.#servers[0].writes('Server is ready');
+  }
+
+  /** Kills the server of a cluster that leads the stream of work. The name of it. */
+  async killLeader(): Promise<string> {
+    const leader = await this.#streams(async ({ cluster }) => cluster?.leader);
+    await this.#servers[Number(leader.slice('nats'.length))]!.end('SIGKILL');
+    return leader;
+  }
+
+  /** How many messages are in the stream of work. */
+  async jobs(): Promise<number> {
+    return await this.#streams(async ({ state }) => state.messages);
+  }
+
+  /** Waits until a job is in the stream of work. */
+  async posted(): Promise<void> {
+    await this.#streams(async ({ state }) => state.messages > 0 || undefined);
+  }
+
+  /** Looks at the stream of work until `look` returns something. */
+  async #streams<T>(look: (info: StreamInfo) => Promise<T | undefined>): Promise<T> {
+    const connection = await connect({ servers: this.address.slice('nats://'.length).split(',') });
+    try {
+      const manager = await jetstreamManager(connection);
+      while (!this.#scope.disposed) {
+        const found = await look(await manager.streams.info(WORK_STREAM));
+        if (found !== undefined) return found;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      throw new Error('the rig is closed');
+    } finally {
+      await connection.close();
+    }
   }
 
   /** Starts a worker with a store of its own, in which the images are. */
   async worker(
+    name: string,
+    images: readonly string[],
+    ...flags: readonly string[]
+  ): Promise<Started> {
+    return await this.workerBy([], name, images, ...flags);
+  }
+
+  /** The same, started by another program. */
+  async workerBy(
+    by: readonly string[],
     name: string,
     images: readonly string[],
     ...flags: readonly string[]
@@ -107,7 +173,7 @@ export class NatsRig implements AsyncDisposable {
         env: { KILN_ROOT: store },
         expect: 0,
       });
-    const command = [KILN, 'worker', '--nats', this.address, '--name', name, ...flags];
+    const command = [...by, KILN, 'worker', '--nats', this.address, '--name', name, ...flags];
     const worker = this.#scope.use(new Started(command, { KILN_ROOT: store }));
     return await worker.writes('takes work');
   }
@@ -120,24 +186,9 @@ export class NatsRig implements AsyncDisposable {
     });
   }
 
-  /** Waits until a job is in the stream of work. */
-  async posted(): Promise<void> {
-    const connection = await connect({ servers: this.address });
-    try {
-      const manager = await jetstreamManager(connection);
-      while (!this.#scope.disposed) {
-        const { state } = await manager.streams.info(WORK_STREAM);
-        if (state.messages > 0) return;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    } finally {
-      await connection.close();
-    }
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#scope.disposeAsync();
-    await this.#server.end();
+    for (const server of this.#servers) await server.end('SIGKILL');
     await this.rig[Symbol.asyncDispose]();
   }
 }

@@ -10,6 +10,7 @@ import { type KV, Kvm } from '@nats-io/kv';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { RESULTS_BUCKET, WORK_STREAM, WORKERS_BUCKET } from '../protocol.ts';
+import { answered } from './answered.ts';
 import type { NatsAddress } from './nats-address.ts';
 import { natsOptions } from './nats-options.ts';
 
@@ -57,20 +58,8 @@ export async function openNats(
       reconnectTimeWait: RECONNECT_MS,
       noAsyncTraces: true,
     });
-    const manager = await jetstreamManager(connection);
-    await makeStream(manager);
-    const kvm = new Kvm(connection);
-    const held = connection;
-    return {
-      connection,
-      manager,
-      stream: jetstream(connection),
-      workers: await kvm.create(WORKERS_BUCKET, { ttl: PRESENCE_MS, history: 1 }),
-      results: await kvm.create(RESULTS_BUCKET, { ttl: RESULT_AGE_MS, history: 1 }),
-      async [Symbol.asyncDispose]() {
-        if (!held.isClosed()) await held.close();
-      },
-    };
+    const connected = connection;
+    return await answered(() => openStore(connected));
   } catch (error) {
     await connection?.close();
     if (error instanceof KilnError) throw error;
@@ -86,16 +75,65 @@ export async function openNats(
   }
 }
 
-async function makeStream(manager: JetStreamManager): Promise<void> {
-  try {
-    await manager.streams.info(WORK_STREAM);
-  } catch {
-    await manager.streams.add({
+/** Makes stream and buckets where they are missing. */
+async function openStore(connection: NatsConnection): Promise<OpenNats> {
+  const manager = await jetstreamManager(connection);
+  // In a cluster, what is stored outlives each server. One of two servers refuses three copies.
+  const copies = connection.info?.cluster === undefined ? [1] : [3, 1];
+  await makeStream(manager, copies);
+  const kvm = new Kvm(connection);
+  const bucket = async (name: string, ttl: number) =>
+    (await hasStream(manager, `KV_${name}`))
+      ? await kvm.open(name)
+      : await firstOf(copies, (replicas) => kvm.create(name, { ttl, history: 1, replicas }));
+  return {
+    connection,
+    manager,
+    stream: jetstream(connection),
+    workers: await bucket(WORKERS_BUCKET, PRESENCE_MS),
+    results: await bucket(RESULTS_BUCKET, RESULT_AGE_MS),
+    async [Symbol.asyncDispose]() {
+      if (!connection.isClosed()) await connection.close();
+    },
+  };
+}
+
+async function makeStream(manager: JetStreamManager, copies: readonly number[]): Promise<void> {
+  if (await hasStream(manager, WORK_STREAM)) return;
+  await firstOf(copies, (replicas) =>
+    manager.streams.add({
       name: WORK_STREAM,
       subjects: ['kiln.work.>'],
       retention: RetentionPolicy.Workqueue,
       max_age: JOB_AGE_MS * NANO,
-    });
+      num_replicas: replicas,
+    }),
+  );
+}
+
+/** Makes something with the first number of copies that NATS does not refuse. */
+async function firstOf<T>(
+  copies: readonly number[],
+  make: (copies: number) => Promise<T>,
+): Promise<T> {
+  for (const count of copies.slice(0, -1)) {
+    try {
+      return await make(count);
+    } catch (error) {
+      if (!/replicas|peers|resources/i.test(messageOf(error))) throw error;
+    }
+  }
+  return await make(copies.at(-1)!);
+}
+
+/** Whoever made a stream has decided how it is stored. */
+async function hasStream(manager: JetStreamManager, name: string): Promise<boolean> {
+  try {
+    await manager.streams.info(name);
+    return true;
+  } catch (error) {
+    if (/not found/.test(messageOf(error))) return false;
+    throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Digest } from '../../base/digest.ts';
 import { CancelledError, KilnError, messageOf } from '../../base/errors.ts';
-import type { ProgressEvent } from '../../base/progress.ts';
+import type { ProgressEvent, ProgressSink, VertexEvent } from '../../base/progress.ts';
 import type { BuildWithWorkers } from '../../builder/other-workers.ts';
 import type { LayerId, Snapshot } from '../../snapshotter/snapshotter.ts';
 import { type FailedVertex, VertexError } from '../../solver/failure.ts';
@@ -73,10 +73,12 @@ export class Asking {
       distrusted: this.#distrusted,
     };
     let last = '';
-    let failed: FailedVertex | undefined;
+    let watch = new EventWatch(asked, this.#told);
     try {
       return await pool.withWorker(wanted, signal, async (server, worker, both) => {
         last = worker;
+        // What a worker that was lost has told does not count for the next one.
+        watch = new EventWatch(asked, this.#told);
         asked.progress(decision(asked.vertex, worker, reason));
         const sent = {
           edge,
@@ -84,35 +86,20 @@ export class Asking {
           known: knownIn(asked, vertexOf),
           side: { known: asked.known, contents: asked.contents, vertexOf },
           remembers: pool.remembers,
-          progress: (event: ProgressEvent) => {
-            failed = this.#report(event, asked) ?? failed;
-          },
+          progress: watch.event,
         };
         return await sendGraph(server, sent, this.#build, this.#here, both);
       });
     } catch (error) {
       if (signal.aborted) throw new CancelledError(signal.reason);
-      if (error instanceof KilnError && OF_THE_STEP.includes(error.code))
-        throw new VertexError(failed ?? asked.vertex, error);
+      if (error instanceof KilnError && OF_THE_STEP.includes(error.code)) {
+        if (!watch.isDiskFull) throw new VertexError(watch.tellFailure() ?? asked.vertex, error);
+        this.#giveUp(pool, last, new Error('its disk is full'), asked);
+        return undefined;
+      }
       this.#giveUp(pool, last, error, asked);
       return undefined;
     }
-  }
-
-  /** Passes an event on. Returns the vertex that it says has failed. */
-  #report(
-    event: ProgressEvent,
-    { progress }: AskedElsewhere<BuildResult>,
-  ): FailedVertex | undefined {
-    if (event.kind === 'vertex') {
-      if (event.completed !== undefined) this.#told.add(event.vertex);
-      // A worker that is lost is no end of the step, which runs elsewhere then.
-      if (event.cancelled) return undefined;
-    }
-    progress(event);
-    return event.kind === 'vertex' && event.error !== undefined
-      ? { digest: event.vertex, name: event.name }
-      : undefined;
   }
 
   /** What the worker said is a warning. The work is done here, where its own errors are told. */
@@ -130,6 +117,48 @@ export class Asking {
     progress({ kind: 'warning', vertex: vertex.digest, short, detail: [] });
   }
 }
+
+/** The events of a worker. Those that are no end of the step are passed on. */
+class EventWatch {
+  readonly #progress: ProgressSink;
+  readonly #told: Set<Digest>;
+  #failure: VertexEvent | undefined;
+  /** True when a step has said so. It may have room here, or on another worker. */
+  isDiskFull = false;
+
+  constructor({ progress }: Pick<AskedElsewhere<BuildResult>, 'progress'>, told: Set<Digest>) {
+    this.#progress = progress;
+    this.#told = told;
+  }
+
+  readonly event = (event: ProgressEvent): void => {
+    if (event.kind === 'log' && DISK_FULL.test(Buffer.from(event.data).toString()))
+      this.isDiskFull = true;
+    if (event.kind === 'vertex') {
+      // A worker that is lost is no end of the step, which runs elsewhere then.
+      if (event.cancelled) return;
+      // Whether the step itself has failed is known later.
+      if (event.error !== undefined) {
+        this.#failure = event;
+        return;
+      }
+      if (event.completed !== undefined) this.#told.add(event.vertex);
+    }
+    this.#progress(event);
+  };
+
+  /** Passes on that a step has failed. Returns its vertex. */
+  tellFailure(): FailedVertex | undefined {
+    if (!this.#failure) return undefined;
+    const { vertex, name } = this.#failure;
+    this.#told.add(vertex);
+    this.#progress(this.#failure);
+    return { digest: vertex, name };
+  }
+}
+
+/** What the C library and Node say. */
+const DISK_FULL = /No space left on device|\bENOSPC\b/;
 
 /** Finds the solver's vertices, at or below the one that is asked for, by those of the graph. */
 function verticesBelow(top: Vertex<BuildResult>): SolverSide['vertexOf'] {

@@ -3,6 +3,7 @@ import { openInnerClient } from '../../api/grpc/inner-client.ts';
 import { CancelledError } from '../../base/errors.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import type { OpenServer } from '../../remote/open-server.ts';
+import { answered } from '../nats/answered.ts';
 import { makeKeyHalf } from '../nats/link-keys.ts';
 import { ACK_WAIT_MS, type OpenNats } from '../nats/open-nats.ts';
 import { SealedLink } from '../nats/sealed-link.ts';
@@ -75,8 +76,8 @@ export class NatsPool implements MachinePool {
     const name = formatPlatform(platform);
     const { label } = this.#options;
     const nats = await this.#nats();
-    this.#presences ??= new Presences(nats);
-    return (await inTime(this.#presences.present())).filter((presence) => {
+    const presences = (this.#presences ??= new Presences(nats));
+    return (await inTime(() => presences.present())).filter((presence) => {
       const { worker, platforms, labels, isTrusted, protocol } = presence;
       if (protocol !== PROTOCOL) this.#tellVersion(worker, presence);
       return (
@@ -134,7 +135,7 @@ export class NatsPool implements MachinePool {
     if (present.length < 2) return undefined;
     const { results } = await this.#nats();
     const names = near.map(async ({ name, isWeak }) => {
-      const entry = await inTime(results.get(nearKey(name)));
+      const entry = await inTime(() => results.get(nearKey(name)));
       const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
       return { worker: place?.worker, isWeak };
     });
@@ -196,10 +197,10 @@ export class NatsPool implements MachinePool {
     const name = resultKey(key);
     const claim: ResultPlace = { protocol: PROTOCOL, worker: '' };
     for (let waited = 0; waited < CLAIM_MS && !signal.aborted; waited += LOOK_AGAIN_MS) {
-      const entry = await inTime(results.get(name));
+      const entry = await inTime(() => results.get(name));
       const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
       if (place?.protocol !== PROTOCOL) {
-        const isFirst = await inTime(results.create(name, messageBytes(claim))).then(
+        const isFirst = await inTime(() => results.create(name, messageBytes(claim))).then(
           () => true,
           () => false,
         );
@@ -233,17 +234,17 @@ class GivenJobs {
   }
 }
 
-/** NATS answers within this time, in milliseconds. */
-const ANSWER_MS = 5_000;
+/** NATS answers within this time, with a new leader where it lost one. Milliseconds. */
+const ANSWER_MS = 20_000;
 
 /** A question whose answer was lost while the connection broke would be waited for without end. */
-async function inTime<T>(asked: Promise<T>): Promise<T> {
+async function inTime<T>(ask: () => Promise<T>): Promise<T> {
   let late: NodeJS.Timeout | undefined;
   const lateness = new Promise<never>((_, reject) => {
     late = setTimeout(() => reject(new Error('NATS does not answer')), ANSWER_MS);
   });
   try {
-    return await Promise.race([asked, lateness]);
+    return await Promise.race([answered(ask), lateness]);
   } finally {
     clearTimeout(late);
   }
@@ -273,6 +274,8 @@ class Job<T> implements AsyncDisposable {
   #late: NodeJS.Timeout | undefined;
   #working: Promise<void> = Promise.resolve();
   #sequence: number | undefined;
+  /** The last worker that had it, when that was lost. */
+  #lost: LostWorker | undefined;
   /** True when no worker is welcome any more. */
   #isOver = false;
 
@@ -309,7 +312,9 @@ class Job<T> implements AsyncDisposable {
       id: this.#id,
       publicKey: this.#half.publicKey,
     };
-    const { seq } = await stream.publish(subject, messageBytes(job), { msgID: this.#id });
+    const { seq } = await answered(() =>
+      stream.publish(subject, messageBytes(job), { msgID: this.#id }),
+    );
     this.#sequence = seq;
   }
 
@@ -317,7 +322,8 @@ class Job<T> implements AsyncDisposable {
   giveUp(): void {
     if (this.#attempt) return;
     this.#isOver = true;
-    this.#outcome.resolve(undefined);
+    if (this.#lost) this.#outcome.reject(this.#lost);
+    else this.#outcome.resolve(undefined);
   }
 
   #welcome({ protocol, worker, link, publicKey }: HelloMessage): boolean {
@@ -389,6 +395,7 @@ class Job<T> implements AsyncDisposable {
   #lose(attempt: object, lost: LostWorker): void {
     if (this.#attempt !== attempt) return;
     this.#attempt = undefined;
+    this.#lost = lost;
     if (this.#attempts >= MAX_ATTEMPTS) this.#outcome.reject(lost);
     else this.#late = setTimeout(() => this.#outcome.reject(lost), REPLACED_MS);
   }

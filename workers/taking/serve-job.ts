@@ -27,6 +27,8 @@ export interface ServingWorker {
   readonly worker: string;
   readonly version: string;
   readonly tell: (error: unknown) => void;
+  /** Why this worker can do no work now, such as a full disk. */
+  readonly hindrance: () => string | undefined;
 }
 
 /**
@@ -45,7 +47,7 @@ const HELLO_MS = 10_000;
 export async function serveJob(
   job: JobMessage,
   name: string,
-  { connection, services, worker, version, tell }: ServingWorker,
+  { connection, services, worker, version, tell, hindrance }: ServingWorker,
   signal: AbortSignal,
 ): Promise<JobEnd> {
   const half = makeKeyHalf();
@@ -84,13 +86,13 @@ export async function serveJob(
     link.destroy();
     return 'over';
   }
-  return await serveLink(link, services, tell, signal);
+  return await serveLink(link, services, { tell, hindrance }, signal);
 }
 
 async function serveLink(
   link: SealedLink,
   { host, byteMethods }: BuildServices,
-  tell: ServingWorker['tell'],
+  { tell, hindrance }: Pick<ServingWorker, 'tell' | 'hindrance'>,
   signal: AbortSignal,
 ): Promise<JobEnd> {
   const closed = Promise.withResolvers<void>();
@@ -99,7 +101,18 @@ async function serveLink(
   signal.addEventListener('abort', end, { once: true });
   const routes = (router: ConnectRouter) => {
     const { solve, status } = controlService(host);
-    router.service(Control, served({ ...(solve && { solve }), ...(status && { status }) }, tell));
+    const unhindered: typeof solve = async (request, context) => {
+      try {
+        return await solve!(request, context);
+      } catch (error) {
+        // A step that failed because this worker has no room has not failed: another one does it.
+        const reason = hindrance();
+        if (reason !== undefined) link.destroy(new Error(reason));
+        throw error;
+      }
+    };
+    const methods = { ...(solve && { solve: unhindered }), ...(status && { status }) };
+    router.service(Control, served(methods, tell));
     router.service(Health, served(healthService(host.stopping), tell));
   };
   serveStream(link, routes, { spoken: () => {}, closed: () => link.destroy() }, byteMethods);

@@ -96,7 +96,7 @@ class Taking {
   }
 
   async #tellPresence(): Promise<void> {
-    const { nats, name, version, platforms, labels, isTrusted, slots } = this.#options;
+    const { nats, name, version, platforms, labels, isTrusted, slots, hindrance } = this.#options;
     const presence: WorkerPresence = {
       protocol: PROTOCOL,
       version,
@@ -108,7 +108,9 @@ class Taking {
       running: this.#slots.taken,
     };
     try {
-      await nats.workers.put(name, messageBytes(presence));
+      // Builds do not count on one that takes nothing.
+      if (hindrance() !== undefined) await nats.workers.delete(name);
+      else await nats.workers.put(name, messageBytes(presence));
     } catch {
       // NATS is away. The connection finds its way back, and the next time comes.
     }
@@ -167,7 +169,7 @@ class Taking {
   }
 
   async #do(job: JobMessage, first: JsMsg): Promise<void> {
-    const { nats, services, name, version, say, tell } = this.#options;
+    const { nats, services, name, version, hindrance, say, tell } = this.#options;
     const held = { message: first };
     this.#jobs.set(job.id, held);
     const progress = setInterval(() => held.message.working(), PROGRESS_MS);
@@ -175,10 +177,10 @@ class Taking {
     say(`job ${job.id} begins`);
     try {
       const link = randomBytes(16).toString('hex');
-      const by = { connection: nats.connection, services, worker: name, version, tell };
+      const by = { connection: nats.connection, services, worker: name, version, tell, hindrance };
       const end = await serveJob(job, link, by, this.#signal);
       if (end === 'over') held.message.ack();
-      else held.message.nak(end === 'broken' ? 0 : GIVE_BACK_MS);
+      else held.message.nak(end === 'broken' && hindrance() === undefined ? 0 : GIVE_BACK_MS);
       say(`job ${job.id} ${WORDS[end]}`);
     } catch (error) {
       tell(error);

@@ -1,0 +1,20 @@
+import { messageOf } from '../../base/errors.ts';
+
+/** A cluster that has lost its leader has another one within this time, in milliseconds. */
+const ELECTION_MS = 15_000;
+const PAUSE_MS = 250;
+/** What NATS, or its client, says until then; and when another one makes the same just now. */
+const AGAIN = /timeout|temporarily unavailable|already in use/i;
+
+/** Asks NATS, and asks again while a cluster chooses its leader. */
+export async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  const late = performance.now() + ELECTION_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!AGAIN.test(messageOf(error)) || performance.now() > late) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}
