@@ -2,12 +2,15 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { fromBinary } from '@bufbuild/protobuf';
+import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Span, TraceService } from '../api/proto/trace.gen.ts';
-import { Rig } from './rig.ts';
+import { Rig, ROOT } from './rig.ts';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const PARENT = '00f067aa0ba902b7';
@@ -30,6 +33,37 @@ async function collector() {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     spans,
     [Symbol.dispose]: () => void server.close().closeAllConnections(),
+  };
+}
+
+/**
+ * A collector that speaks OTLP over gRPC: the server and the reading of messages, by their schema,
+ * are gRPC's own libraries.
+ */
+async function grpcCollector() {
+  const schema = loadSync(join(ROOT, 'api/proto/trace.proto'), { longs: String, enums: String });
+  const service = schema['opentelemetry.proto.collector.trace.v1.TraceService'];
+  const spans: Record<string, unknown>[] = [];
+  const server = new Server();
+  server.addService(service as ServiceDefinition, {
+    Export(
+      { request }: { request: { resourceSpans: { scopeSpans: { spans: [] }[] }[] } },
+      answer: (error: null, message: object) => void,
+    ) {
+      for (const { scopeSpans } of request.resourceSpans)
+        for (const { spans: some } of scopeSpans) spans.push(...some);
+      answer(null, {});
+    },
+  });
+  const port = await new Promise<number>((bound, failed) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+      error ? failed(error) : bound(port),
+    ),
+  );
+  return {
+    url: `http://127.0.0.1:${port}`,
+    spans,
+    [Symbol.dispose]: () => server.forceShutdown(),
   };
 }
 
@@ -77,6 +111,24 @@ test('a build is a trace, below that of its caller, and steps know their place i
   spans.length = 0;
   await rig.kiln(['build', '-t', 'a', context], { env, expect: 0 });
   assert.ok(spans.some(({ name }) => name.startsWith('load cache: ')));
+});
+
+test('a collector of gRPC reads the spans of a build by the schema of OTLP', async () => {
+  await using rig = await Rig.create('busybox');
+  using receiver = await grpcCollector();
+  const context = rig.write('c', { Dockerfile: DOCKERFILE });
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url };
+  await rig.kiln(['build', '-t', 'a', context], { env, expect: 0 });
+  const names = receiver.spans.map(({ name }) => name);
+  for (const name of ['kiln build', 'stage tools', 'run', 'commit', 'exporting to image'])
+    assert.ok(names.includes(name), `${name} in ${names.join(', ')}`);
+  for (const { traceId, spanId, startTimeUnixNano, endTimeUnixNano } of receiver.spans) {
+    assert.equal(
+      [traceId, spanId].map((id) => (id as Buffer).byteLength),
+      [16, 8],
+    );
+    assert.ok(BigInt(startTimeUnixNano as string) <= BigInt(endTimeUnixNano as string));
+  }
 });
 
 test('a failed build is a trace with its error, and a lost collector is a warning', async () => {
