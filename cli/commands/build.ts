@@ -38,6 +38,7 @@ import { wantedReports } from '../reports/wanted-reports.ts';
 import { ownStoreRoot } from '../store-root.ts';
 import { colorEnabled } from '../terminal/terminal-size.ts';
 import { wantedGitInfo } from '../wanted-git-info.ts';
+import { configuredWorkers } from '../workers-config.ts';
 
 export function declareCommand(): Command {
   return declareWithRare();
@@ -198,14 +199,21 @@ async function openBuilds(
 }
 
 /** Opens the other machines that the options name. */
-async function workersOf({
-  workers: addresses,
-  workerLabel: label,
-}: BuildOptions): Promise<OtherWorkers | undefined> {
+async function workersOf(options: BuildOptions): Promise<OtherWorkers | undefined> {
+  const { workers, workerLabel, builder } = options;
+  const isOpen = workers.length === 0 && builder === undefined;
+  const configured = isOpen ? await configuredWorkers(configPath(process.env)) : undefined;
+  const { addresses, label } = { addresses: workers, label: undefined, ...configured };
   if (addresses.length === 0) return undefined;
   const { openWorkers } = await import('../../workers/open-workers.ts');
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
-  return openWorkers({ addresses, flag: '--workers', env: process.env, label, warn });
+  return openWorkers({
+    addresses,
+    flag: '--workers',
+    env: process.env,
+    label: workerLabel ?? label,
+    warn,
+  });
 }
 
 /**

@@ -196,6 +196,27 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
 `,
   },
   {
+    header: '[workers]',
+    text:
+      'Other machines that run steps of `kiln build` ' +
+      '([more than one machine](../scale.md)). Flags and the environment take precedence.',
+    keys: [
+      {
+        name: 'addresses',
+        type: 'list of addresses',
+        text: "Addresses of NATS servers, and of servers of BuildKit's API.",
+      },
+      {
+        name: 'label',
+        type: 'text',
+        text: 'Only workers with this label are asked.',
+      },
+    ],
+    example: `[workers]
+  addresses = ["nats://nats.example:4222?creds=/etc/kiln/build.creds"]
+`,
+  },
+  {
     header: '[emulators]',
     text:
       'Programs that run steps for other architectures. They are used instead of emulators that ' +
