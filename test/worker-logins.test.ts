@@ -1,0 +1,98 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { freePort } from './daemon-rig.ts';
+import { Started } from './nats-rig.ts';
+import { KILN, Rig, testImage } from './rig.ts';
+
+/* NATS as its users have it: users with passwords in an account, tokens, and TLS with a CA. */
+
+const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
+if (!ready) console.log('SKIP worker-logins: needs an amd64 host with qemu-user-static');
+
+const ARM = '--platform=linux/arm64';
+
+interface Login {
+  /** Of nats-server, below `listen`. */
+  readonly config: string;
+  /** After `nats://` or `tls://`, with HOST for host and port. */
+  readonly address: string;
+  readonly wrong: string;
+  readonly says: RegExp;
+}
+
+/** A CA, and a certificate of 127.0.0.1 that it has signed. */
+function certificates(rig: Rig): {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+} {
+  const [ca, caKey, cert, key, request, names] = ['ca', 'cak', 'cert', 'key', 'csr', 'ext'].map(
+    (name) => rig.path(`${name}.pem`),
+  ) as [string, string, string, string, string, string];
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
+  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  openssl('req', '-x509', ...made, '-keyout', caKey, '-out', ca, '-subj', '/CN=test', '-days', '2');
+  openssl('req', ...made, '-keyout', key, '-out', request, '-subj', '/CN=nats');
+  rig.write('.', { 'ext.pem': 'subjectAltName=IP:127.0.0.1\n' });
+  const by = ['-CA', ca, '-CAkey', caKey, '-CAcreateserial'];
+  openssl('x509', '-req', '-in', request, ...by, '-out', cert, '-days', '2', '-extfile', names);
+  return { ca, cert, key };
+}
+
+async function holds(rig: Rig, { config, address, wrong, says }: Login): Promise<void> {
+  const port = await freePort();
+  rig.write('.', {
+    'nats.conf': `listen: 127.0.0.1:${port}
+jetstream { store_dir: "${rig.path('nats')}" }
+${config}
+`,
+  });
+  await using server = new Started(['/usr/sbin/nats-server', '-c', rig.path('nats.conf')]);
+  await server.writes('Server is ready');
+  const at = (text: string) => text.replace('HOST', `127.0.0.1:${port}`);
+  const store = rig.path('store-one');
+  await rig.kiln(['load', '-q', '-i', testImage('busybox')], {
+    env: { KILN_ROOT: store },
+    expect: 0,
+  });
+  const command = [KILN, 'worker', '--name', 'one', ARM, '--nats', at(address)];
+  await using worker = new Started(command, { KILN_ROOT: store });
+  await worker.writes('takes work');
+  const build = async (text: string) =>
+    await rig.kiln(['build', '--progress=plain', '--no-cache', '--workers', at(text), ARM, 'c'], {
+      expect: 0,
+    });
+  assert.match((await build(address)).stderr, /runs on worker one/);
+  const { stderr } = await build(wrong);
+  assert.match(stderr, says);
+  assert.match(stderr, /so this runs here/);
+}
+
+test('a user of an account, with a password', async () => {
+  if (!ready) return;
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN true\n' });
+  await holds(rig, {
+    config: 'accounts { B { jetstream: enabled, users: [{ user: kiln, password: "p@ss" }] } }',
+    address: 'nats://kiln:p%40ss@HOST',
+    wrong: 'nats://kiln:other@HOST',
+    says: /cannot be used: .*[Aa]uthorization/,
+  });
+});
+
+test('a token, over TLS with a CA of its own', async () => {
+  if (!ready) return;
+  await using rig = await Rig.create('busybox');
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN true\n' });
+  const { ca, cert, key } = certificates(rig);
+  await holds(rig, {
+    config: `authorization { token: "t0ken" }\ntls { cert_file: "${cert}", key_file: "${key}" }`,
+    address: `tls://t0ken@HOST?ca=${ca}`,
+    wrong: 'tls://t0ken@HOST',
+    says: /cannot be used: .*certificate/,
+  });
+});
+
+test.run();
