@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { selfSigned } from '../registry/testing/certificates.ts';
 import { freePort } from './daemon-rig.ts';
 import { Started } from './nats-rig.ts';
 import { KILN, Rig, testImage } from './rig.ts';
@@ -20,25 +20,6 @@ interface Login {
   readonly address: string;
   readonly wrong: string;
   readonly says: RegExp;
-}
-
-/** A CA, and a certificate of 127.0.0.1 that it has signed. */
-function certificates(rig: Rig): {
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-} {
-  const [ca, caKey, cert, key, request, names] = ['ca', 'cak', 'cert', 'key', 'csr', 'ext'].map(
-    (name) => rig.path(`${name}.pem`),
-  ) as [string, string, string, string, string, string];
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
-  const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  openssl('req', '-x509', ...made, '-keyout', caKey, '-out', ca, '-subj', '/CN=test', '-days', '2');
-  openssl('req', ...made, '-keyout', key, '-out', request, '-subj', '/CN=nats');
-  rig.write('.', { 'ext.pem': 'subjectAltName=IP:127.0.0.1\n' });
-  const by = ['-CA', ca, '-CAkey', caKey, '-CAcreateserial'];
-  openssl('x509', '-req', '-in', request, ...by, '-out', cert, '-days', '2', '-extfile', names);
-  return { ca, cert, key };
 }
 
 async function holds(rig: Rig, { config, address, wrong, says }: Login): Promise<void> {
@@ -86,10 +67,12 @@ test('a token, over TLS with a CA of its own', async () => {
   if (!ready) return;
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN true\n' });
-  const { ca, cert, key } = certificates(rig);
+  const { certificate, key } = selfSigned(rig.path('.'), 'nats');
   await holds(rig, {
-    config: `authorization { token: "t0ken" }\ntls { cert_file: "${cert}", key_file: "${key}" }`,
-    address: `tls://t0ken@HOST?ca=${ca}`,
+    config:
+      'authorization { token: "t0ken" }\n' +
+      `tls { cert_file: "${certificate}", key_file: "${key}" }`,
+    address: `tls://t0ken@HOST?ca=${certificate}`,
     wrong: 'tls://t0ken@HOST',
     says: /cannot be used: .*certificate/,
   });
