@@ -123,7 +123,10 @@ async function openSession(
     },
   });
   out.end();
-  const [, socket] = (await once(out, 'upgrade')) as [IncomingMessage, Duplex];
+  const upgraded = (await once(out, 'upgrade')) as [IncomingMessage, Duplex, Buffer];
+  const [, socket, first] = upgraded;
+  // What came with the answer is the beginning of the session.
+  if (first.byteLength > 0) socket.unshift(first);
   serveInner(
     socket,
     new Map([
