@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
 import type { Descriptor } from '../base/oci.ts';
 import type { Platform } from '../base/platform.ts';
+import { printable } from '../base/printable.ts';
 import type { ProgressSink } from '../base/progress.ts';
 import type { AttestOptions, Attestor, Predicate } from '../exporter/attest/attestation.ts';
 import type { BuildFacts } from '../exporter/attest/provenance.ts';
 import type { BuiltTarget } from '../exporter/target.ts';
 import { LANGUAGE } from '../frontend/syntax.ts';
-import { printable } from '../registry/failures.ts';
 import { hostPlatform } from '../registry/platforms.ts';
 import type { StoreServices } from '../snapshotter/overlay/services.ts';
 import type { Snapshot } from '../snapshotter/snapshotter.ts';

@@ -1,5 +1,5 @@
 import { errnoOf, KilnError, messageOf } from '../base/errors.ts';
-import { printable } from './failures.ts';
+import { printable } from '../base/printable.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,4 +1,5 @@
 import { CancelledError, errnoOf, KilnError, messageOf } from '../base/errors.ts';
+import { printable } from '../base/printable.ts';
 import { SlowTransfer, StalledUpload } from './pace.ts';
 import { ClientFailure, type HttpResponse, header, readLimited } from './transport.ts';
 
@@ -399,14 +400,6 @@ function describe(entry: unknown): string {
   const { code, message } = (entry ?? {}) as { code?: unknown; message?: unknown };
   const parts = [typeof code === 'string' ? code : '', typeof message === 'string' ? message : ''];
   return printable(parts.filter((part) => part !== '').join(' '));
-}
-
-/** Text from a server without control characters, cut to one line. */
-export function printable(text: string): string {
-  return text
-    .replace(/[\x00-\x1f\x7f-\x9f]+/g, ' ')
-    .trim()
-    .slice(0, 300);
 }
 
 /** Retry-After (RFC 9110, 10.2.3) in milliseconds: seconds or an HTTP date. */

@@ -1,12 +1,6 @@
 import { KilnError } from '../base/errors.ts';
-import {
-  BUSY,
-  networkFailure,
-  type Party,
-  printable,
-  retryAfter,
-  TransientFailure,
-} from './failures.ts';
+import { printable } from '../base/printable.ts';
+import { BUSY, networkFailure, type Party, retryAfter, TransientFailure } from './failures.ts';
 import type { ProxySettings } from './proxy.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retrying } from './retry.ts';
 import {

@@ -12,6 +12,7 @@ import type { Plugin } from 'esbuild';
  * bundler checks it.
  */
 const LAZY = [
+  'base/printable.ts',
   'builder/explain-failure.ts',
   'cache/contenthash/filehash.ts',
   'cache/contenthash/xattrs.ts',

@@ -17,7 +17,8 @@ test('a thousand findings are shown, and the log of a build has the Dockerfile o
   assert.not.match(checked.stdout, 'user:pass');
   await rig.build('c', '--output=type=cacheonly');
   const logs = join(rig.store, 'logs');
-  const log = readFileSync(join(logs, readdirSync(logs).at(-1)!), 'utf8');
+  const records = readdirSync(logs, { withFileTypes: true }).filter((entry) => entry.isFile());
+  const log = readFileSync(join(logs, records.at(-1)!.name), 'utf8');
   assert.ok(log.length < 3_000_000, `${log.length} characters`);
   assert.not.match(log, 'user:pass');
   const replayed = await rig.kiln(['logs']);

@@ -1,11 +1,11 @@
 import { ConnectError } from '@connectrpc/connect';
 import { type Digest, isDigest } from '../../base/digest.ts';
 import { KilnError, messageOf } from '../../base/errors.ts';
+import { printable } from '../../base/printable.ts';
 import { cacheAttributes, cacheFromOf, cacheToOf } from '../../builder/caches/cache-attributes.ts';
 import type { BuildRequest, CacheFromSpec } from '../../builder/request.ts';
 import type { FlagAttributes } from '../../exporter/flag-attributes.ts';
 import { parseBool } from '../../frontend/convert/goformat.ts';
-import { printable } from '../../registry/failures.ts';
 import type { CacheOptions } from '../proto/control.gen.ts';
 import { withoutLazy } from './lazy-compression.ts';
 

@@ -1,5 +1,5 @@
 import { KilnError } from '../../../base/errors.ts';
-import { printable } from '../../../registry/failures.ts';
+import { printable } from '../../../base/printable.ts';
 import type { GitOutput } from './command.ts';
 
 /** Matches a text that contains one of these patterns, in any case. */
