@@ -75,4 +75,6 @@ export interface SshSpec {
   readonly id: string;
   /** Agent sockets or key files. When empty, the agent at SSH_AUTH_SOCK is used. */
   readonly paths: readonly string[];
+  /** `raw=true`: the only path is a socket. What listens there may be no agent. */
+  readonly isRaw?: boolean;
 }

@@ -1,7 +1,7 @@
 import { KilnError } from '../base/errors.ts';
 import type { SshAgentSource } from '../executor/ssh/agent.ts';
 import { agentOfKeys, isAgentSocket } from '../executor/ssh/agent-files.ts';
-import { socketAgent } from '../executor/ssh/socket-agent.ts';
+import { rawSocket, socketAgent } from '../executor/ssh/socket-agent.ts';
 import type { SshSpec } from './build-options.ts';
 import { atFlag, flagError } from './flag-error.ts';
 
@@ -16,7 +16,7 @@ export function readSshSources(
   env: Readonly<Record<string, string | undefined>>,
 ): ReadonlyMap<string, SshAgentSource> {
   const agents = new Map<string, SshAgentSource>();
-  for (const { id, paths } of specs) {
+  for (const { id, paths, isRaw = false } of specs) {
     if (agents.has(id))
       throw flagError(
         FLAG,
@@ -25,7 +25,7 @@ export function readSshSources(
       );
     agents.set(
       id,
-      atFlag(FLAG, () => (paths.length === 0 ? environmentAgent(env) : agentOf(id, paths))),
+      atFlag(FLAG, () => (paths.length === 0 ? environmentAgent(env) : agentOf(id, paths, isRaw))),
     );
   }
   return agents;
@@ -51,13 +51,18 @@ function environmentAgent(env: Readonly<Record<string, string | undefined>>): Ss
   return socketAgent(path);
 }
 
-function agentOf(id: string, paths: readonly string[]): SshAgentSource {
-  if (!paths.some(isAgentSocket)) return agentOfKeys(paths);
+function agentOf(id: string, paths: readonly string[], isRaw: boolean): SshAgentSource {
+  const hasSocket = paths.some(isAgentSocket);
+  if (isRaw && !hasSocket)
+    throw new KilnError('KILN_SSH_AGENT', `raw=true needs a socket, which ${paths[0]} is not`, {
+      hint: 'name the socket, or leave out raw=true for a key file',
+    });
+  if (!hasSocket) return agentOfKeys(paths);
   if (paths.length > 1)
     throw flagError(
       FLAG,
       `the id ${JSON.stringify(id)} has a socket and other paths`,
       'give one socket, or only key files',
     );
-  return socketAgent(paths[0] ?? '');
+  return (isRaw ? rawSocket : socketAgent)(paths[0] ?? '');
 }

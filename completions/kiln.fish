@@ -137,7 +137,7 @@ complete -c kiln -n '__kiln_is "build"' -l shm-size -r -d 'shared memory size fo
 complete -c kiln -n '__kiln_is "build"' -l skip-unused-stages -d 'no effect: stages that the target does not need are not built; --target builds one'
 complete -c kiln -n '__kiln_is "build"' -l source-date-epoch -r -d 'the build argument SOURCE_DATE_EPOCH'
 complete -c kiln -n '__kiln_is "build"' -l squash -d 'squash newly built layers into a single new layer'
-complete -c kiln -n '__kiln_is "build"' -l ssh -r -d 'SSH agent socket or keys to expose to the build: default, NAME=SOCKET or NAME=KEY[,KEY]'
+complete -c kiln -n '__kiln_is "build"' -l ssh -r -d 'SSH agent socket or keys to expose to the build: default, NAME=SOCKET or NAME=KEY[,KEY]; NAME=SOCKET,raw=true for any socket'
 complete -c kiln -n '__kiln_is "build"' -s t -l tag -r -d 'image identifier (format: [registry/]repository[:tag])'
 complete -c kiln -n '__kiln_is "build"' -l target -r -d 'set the target build stage to build (default: the last)'
 complete -c kiln -n '__kiln_is "build"' -l timestamp -r -d 'the build argument SOURCE_DATE_EPOCH'

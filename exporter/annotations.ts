@@ -4,7 +4,14 @@ import { samePlatform } from '../base/platformmatch.ts';
 import { parsePlatformForHost } from '../registry/platforms.ts';
 
 /** The target of an annotation, in BuildKit's words (docs/annotations.md). */
-export type AnnotationTarget = 'manifest' | 'manifest-descriptor' | 'index' | 'index-descriptor';
+export type AnnotationTarget = (typeof ANNOTATION_TARGETS)[number];
+
+export const ANNOTATION_TARGETS = [
+  'manifest',
+  'manifest-descriptor',
+  'index',
+  'index-descriptor',
+] as const;
 
 export interface Annotation {
   readonly target: AnnotationTarget;

@@ -224,7 +224,8 @@ function imageOutput(
 ): OutputSpec {
   const byDigest = reader.flag('push-by-digest') ?? false;
   const insecure = reader.flag('registry.insecure') ?? false;
-  for (const ignored of ['unpack', 'dangling-name-prefix']) reader.text(ignored);
+  // An image in the store is unpacked in any case.
+  reader.flag('unpack');
   return {
     type: 'image',
     image: imageOptions(reader, tags, byDigest),
@@ -249,12 +250,18 @@ function imageOptions(
     names: [...new Map(names.map((one) => [formatReference(one), one])).values()],
     ...reader.compression(),
     forceCompression: reader.flag('force-compression') ?? false,
-    ociTypes: reader.flag('oci-mediatypes'),
+    ociTypes: ociTypesIn(reader),
     ...artifact(reader),
     annotations: reader.matching(parseAnnotation),
     alwaysIndex: reader.flag('multi-platform') ?? false,
     ...rewriting(reader),
   };
+}
+
+/** BuildKit takes the other switches by their name alone, but not this one. */
+function ociTypesIn(reader: FlagAttributes): boolean | undefined {
+  if (reader.text('oci-mediatypes') !== '') return reader.flag('oci-mediatypes');
+  throw reader.fail('oci-mediatypes is neither true nor false', 'write oci-mediatypes=true');
 }
 
 function artifact(reader: FlagAttributes): Pick<ImageOptions, 'ociArtifact'> {

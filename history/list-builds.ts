@@ -4,7 +4,7 @@ import { lastLine } from '../builder/history/last-line.ts';
 import type { ToldCounts } from '../builder/history/step-counts.ts';
 import type { BuildView } from './build-view.ts';
 import { readBuildView } from './read-build.ts';
-import { gitView, requestView } from './request-view.ts';
+import { buildName, gitView, requestView } from './request-view.ts';
 
 /** What a list shows of a build. It is read from the first line and the last one of its record. */
 export interface ListedBuild {
@@ -50,7 +50,7 @@ function listedBuild(directory: string, id: string): ListedBuild | undefined {
   return {
     id,
     ref: typeof ref === 'string' && ref !== '' ? ref : id,
-    name: request.tags[0] ?? request.context ?? '',
+    name: buildName(request),
     state,
     started,
     ...(over !== undefined && { ended: Math.round(over) }),

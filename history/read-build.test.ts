@@ -7,7 +7,7 @@ import { type Digest, digestOf } from '../base/digest.ts';
 import type { ProgressEvent, VertexEvent } from '../base/progress.ts';
 import { BuildLog } from '../builder/history/build-log.ts';
 import { OpenRecord, readBuildView } from './read-build.ts';
-import { requestView } from './request-view.ts';
+import { buildName, requestView } from './request-view.ts';
 import { LONGEST_LINE } from './step-log.ts';
 
 const test = suite<{ directory: string }>('records of builds', { directory: '' });
@@ -229,6 +229,8 @@ test('clients of servers ask in options of the frontend and of exporters', () =>
   );
   assert.equal(docker.tags, ['docker.io/a:1', 'docker.io/a:2']);
   assert.equal(docker.buildArgs, { N: '3' });
+  assert.is(buildName(docker), 'docker.io/a:1');
+  assert.is(buildName({ ...docker, buildArgs: { BUILDKIT_BUILD_NAME: 'nightly' } }), 'nightly');
 });
 
 test.run();

@@ -35,6 +35,18 @@ export function requestView(
   };
 }
 
+/**
+ * What a list calls a build: the name that BUILDKIT_BUILD_NAME gives it, as with buildx, else that
+ * of its image, else that of its context.
+ */
+export function buildName({
+  buildArgs,
+  tags,
+  context,
+}: Pick<RequestView, 'buildArgs' | 'tags' | 'context'>): string {
+  return buildArgs['BUILDKIT_BUILD_NAME'] || tags[0] || context || '';
+}
+
 /** The names of images in the outputs: clients of servers give no others. */
 function exportedNames({ exporters }: Document, outputs: readonly string[]): readonly string[] {
   const asked = Array.isArray(exporters) ? exporters.map(object) : [];

@@ -16,7 +16,7 @@ import type {
   WarningView,
 } from './build-view.ts';
 import { criticalPath } from './critical-path.ts';
-import { gitView, requestView } from './request-view.ts';
+import { buildName, gitView, requestView } from './request-view.ts';
 import { StepState } from './step-state.ts';
 
 /** So many warnings of a build are kept. */
@@ -210,7 +210,7 @@ export class ViewState {
       version: 1,
       id: this.#id,
       ref: text(header['ref']) || this.#id,
-      name: request.tags[0] || request.context || text(header['ref']) || this.#id,
+      name: buildName(request) || text(header['ref']) || this.#id,
       state,
       ...(damage !== undefined && { damage }),
       started: number(header['started']) ?? firstTime(all) ?? written,

@@ -351,6 +351,17 @@ test('in a directory the statements stand beside the files that they are about',
   ]);
   const told = await run(['tar', 'xOf', rig.path('out.tar'), 'x-provenance.json'], { expect: 0 });
   assert.equal(subjectsOf(told.stdout), SUBJECTS);
+  await rig.build('c', '--provenance=filename=origin.json', '-o', 'type=local,dest=named');
+  assert.equal(readdirSync(rig.path('named')).sort(), [
+    'a',
+    'link',
+    'origin.json',
+    'provenance.json',
+    'sub',
+    'z',
+  ]);
+  assert.is(readFileSync(rig.path('named/provenance.json'), 'utf8'), 'own\n');
+  assert.equal(subjectsOf(readFileSync(rig.path('named/origin.json'), 'utf8')), SUBJECTS);
   const refused = await rig.kiln(
     ['build', '-o', 'type=tar,dest=x.tar,attestation-prefix=../x-', 'c'],
     { expect: 2 },

@@ -60,7 +60,8 @@ export function cacheToOf(
   const type = typeOf(reader);
   if (type === 'inline') {
     // An inline cache always has mode=min, as in BuildKit.
-    for (const ignored of ['mode', 'ignore-error']) reader.text(ignored);
+    reader.choice('mode', ['min', 'max']);
+    reader.flag('ignore-error');
     endOf(reader, ignore);
     return { type };
   }

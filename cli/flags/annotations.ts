@@ -1,4 +1,5 @@
 import { KilnError } from '../../base/errors.ts';
+import { ANNOTATION_TARGETS } from '../../exporter/annotations.ts';
 
 const TARGET = /^[a-z-]+(?:\[[A-Za-z0-9_/.-]+\])?$/;
 
@@ -17,12 +18,23 @@ export function annotationAttributes(texts: readonly string[]): ReadonlyMap<stri
       const { targets, key } = split(name);
       if (key === '' || /\s/.test(key))
         throw wrong(text, 'its key is empty or contains blanks', 'write KEY=VALUE');
+      const unknown = targets.map((target) => target.replace(/\[.*/, '')).find(isUnknown);
+      if (unknown !== undefined)
+        throw wrong(
+          text,
+          `there is no target ${JSON.stringify(unknown)}`,
+          `the targets are ${ANNOTATION_TARGETS.join(', ')}`,
+        );
       return targets.map((target): [string, string] => [
         `${target === '' ? 'annotation' : `annotation-${target}`}.${key}`,
         value,
       ]);
     }),
   );
+}
+
+function isUnknown(target: string): boolean {
+  return target !== '' && !(ANNOTATION_TARGETS as readonly string[]).includes(target);
 }
 
 /** Splits off the targets. A colon belongs to the key when the text before it is not targets. */

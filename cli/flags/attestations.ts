@@ -43,4 +43,7 @@ const ATTRIBUTES: ReadonlySet<string> = new Set([
   'builder-id',
   'reproducible',
   'inline-only',
+  'filename',
+  'complete-materials',
+  'capture-usage',
 ]);

@@ -175,7 +175,7 @@ function buildCommand(): Command {
       .option(
         '--ssh <spec>',
         'SSH agent socket or keys to expose to the build: default, NAME=SOCKET or ' +
-          'NAME=KEY[,KEY]',
+          'NAME=KEY[,KEY]; NAME=SOCKET,raw=true for any socket',
         collect,
       )
       .option('-t, --tag <name>', 'image identifier (format: [registry/]repository[:tag])', collect)

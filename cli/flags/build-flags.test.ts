@@ -375,6 +375,14 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
   [['--secret', 'id=t,src=/etc/passwd,env=A'], refusedWith(/a file and a variable/)],
   [['--secret', 'id=t,env='], refusedWith(/source of the secret t is empty/)],
   [['--secret', 'id=t,src='], refusedWith(/source of the secret t is empty/)],
+  [
+    ['--ssh', 'default=/a,raw=true'],
+    is((_, { ssh }) => ssh[0]?.isRaw && ssh[0].paths.join() === '/a'),
+  ],
+  [['--ssh', 'default=/a,raw=0'], is((_, { ssh }) => ssh[0]?.isRaw !== true)],
+  [['--ssh', 'default=/a,raw=x'], refusedWith(/raw=x is neither true nor false/)],
+  [['--ssh', 'default=/a,/b,raw=1'], refusedWith(/needs exactly one socket/)],
+  [['--ssh', 'default=raw=true'], refusedWith(/needs exactly one socket/)],
   [['--ssh', '=x'], refusedWith(/does not name an agent/)],
   [['--ssh', 'default='], refusedWith(/does not name an agent/)],
   [['--build-arg', 'A=1', '--build-arg', 'A=2'], warnedWith(/--build-arg A is given more/)],
@@ -418,6 +426,21 @@ const ROWS: readonly (readonly [readonly string[], Outcome])[] = [
     ['--build-arg=BUILDKIT_MULTI_PLATFORM=1', '-o', 'type=oci,dest=a'],
     is(({ outputs: [output] }) => output?.type === 'oci' && output.image.alwaysIndex),
   ],
+  [['--provenance=mode=full'], is(({ attest }) => attest.provenance?.mode === 'max')],
+  [['--provenance=filename=p.json'], is((one) => one.attest.provenance?.fileName === 'p.json')],
+  [['--attest=type=provenance,FileName=..'], refusedWith(/"\.\." is not the name of a file/)],
+  [['--provenance=filename=a/b'], refusedWith(/"a\/b" is not the name of a file/)],
+  [['--provenance=complete-materials=true'], refusedWith(/complete-materials=true is not supp/)],
+  [['--provenance=capture-usage=1'], refusedWith(/capture-usage=true is not supported/)],
+  [['--provenance=capture-usage=0'], is(({ attest }) => attest.provenance?.mode === 'min')],
+  [['--call=check,format=yaml'], refusedWith(/format=yaml is neither json nor text/)],
+  [['-o', 'type=image,oci-mediatypes='], refusedWith(/oci-mediatypes is neither true nor false/)],
+  [['-o', 'type=image,unpack=maybe'], refusedWith(/unpack=maybe is neither true nor false/)],
+  [['-o', 'type=image,dangling-name-prefix=x'], refusedWith(/unknown attribute "dangling-name/)],
+  [['--cache-to=type=inline,mode=max'], warnedWith(/mode=max of .* has no effect/)],
+  [['--cache-to=type=inline,mode=most'], refusedWith(/unknown mode "most"/)],
+  [['--annotation=image:a=b'], refusedWith(/there is no target "image"/)],
+  [['--annotation=index[linux/amd64],foo:a=b'], refusedWith(/there is no target "foo"/)],
   [['--policy', 'disabled=true'], is(({ policyFile }) => policyFile === 'ignored')],
   [['--policy', 'Reset=true,log-level=debug'], is(({ policyFile }) => policyFile === 'ignored')],
   [['--policy', 'strict=true'], is(({ policyFile }) => policyFile === 'refused')],
@@ -530,6 +553,16 @@ test('DOCKER_BUILDKIT=1 and BUILDX_NO_DEFAULT_ATTESTATIONS give no warning', () 
     parsedWith(['.'], { DOCKER_BUILDKIT: '1', BUILDX_NO_DEFAULT_ATTESTATIONS: '1' }).warnings,
     [],
   );
+});
+
+test('a builder elsewhere that fetches the context looks for no policy, and that is said', () => {
+  const told = (...flags: string[]) => {
+    const words = ['--builder=tcp://h:1', '-o', 'type=cacheonly', ...flags, 'https://h/a.git'];
+    return parsedWith(words).warnings.filter((sentence) => /policy/.test(sentence));
+  };
+  assert.match(told().join(), /no policy .* Dockerfile of https:\/\/h\/a\.git: tcp:/);
+  assert.equal(told('--policy=disabled=true'), []);
+  assert.equal(told('-f', '-'), []);
 });
 
 test.run();

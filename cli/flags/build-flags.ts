@@ -27,7 +27,7 @@ import { namedValues } from './named-values.ts';
 import { type OutputFlags, parseOutputs } from './outputs.ts';
 import { declarePodmanFlag } from './podman-flags.ts';
 import { imagesInForm, type Translated, translatePodmanFlags } from './podman-translate.ts';
-import { policyFlags } from './policy.ts';
+import { policyElsewhere, policyFlags } from './policy.ts';
 import { pullFlag } from './pull.ts';
 import { parseSecrets, parseSsh } from './secrets.ts';
 import { sourcePolicies } from './source-policy.ts';
@@ -118,7 +118,11 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
   };
   return {
     options,
-    warnings: [...warnings, ...warningsWithoutEffect(flags, host.env, request.outputs, builder)],
+    warnings: [
+      ...warnings,
+      ...warningsWithoutEffect(flags, host.env, request.outputs, builder),
+      ...(builder ? policyElsewhere(request, builder.address) : []),
+    ],
   };
 }
 

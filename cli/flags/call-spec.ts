@@ -36,8 +36,9 @@ export function parseCall(text: string): CallSpec | undefined {
   let ignoreStatus = false;
   for (const field of fields) {
     const [key, value = ''] = field.split(/=(.*)/s, 2);
-    // As in buildx, any format other than json means text.
-    if (key === 'format') format = value === 'json' ? 'json' : 'text';
+    if (key === 'format' && (value === 'json' || value === 'text')) format = value;
+    else if (key === 'format')
+      fail(`format=${value} is neither json nor text`, 'write format=json, or leave it out');
     else if (key === 'ignorestatus' && /^(?:1|t|true|0|f|false)$/i.test(value))
       ignoreStatus = /^(?:1|t|true)$/i.test(value);
     else if (key === 'ignorestatus')

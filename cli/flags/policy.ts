@@ -1,3 +1,4 @@
+import { redactUrl } from '../../base/redact.ts';
 import { unsupportedPolicy } from '../../builder/context/policy-file.ts';
 import type { BuildRequest } from '../../builder/request.ts';
 import { splitCsv } from '../arguments.ts';
@@ -62,4 +63,20 @@ function truth(key: string, value: string): boolean {
   if (/^(?:1|t|true)$/i.test(value)) return true;
   if (/^(?:0|f|false)$/i.test(value)) return false;
   throw flagError(FLAG, `${key}=${value} is neither true nor false`);
+}
+
+/**
+ * The warning of a build at a builder elsewhere, which fetches the context itself: what policy is
+ * beside the Dockerfile there is not known here.
+ */
+export function policyElsewhere(
+  { policyFile, context, dockerfile }: BuildRequest,
+  address: string,
+): readonly string[] {
+  if (policyFile === 'ignored' || context.kind !== 'remote') return [];
+  if (dockerfile.kind !== 'default' && dockerfile.kind !== 'file') return [];
+  return [
+    `no policy in Rego is looked for beside the Dockerfile of ${redactUrl(context.url)}: ` +
+      `${address} fetches it, and evaluates none (--policy disabled=true: none is meant)`,
+  ];
 }

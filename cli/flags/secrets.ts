@@ -149,19 +149,43 @@ function secretError(what: string): KilnError {
   return flagError(FLAG, what, 'write id=NAME,src=FILE or id=NAME,env=NAME');
 }
 
-/** Parses a value of `--ssh`: `default`, `ID=SOCKET` or `ID=KEY[,KEY]`. Expands `~` in paths. */
+/**
+ * Parses a value of `--ssh`: `default`, `ID=SOCKET[,raw=true]` or `ID=KEY[,KEY]`. Expands `~` in
+ * paths.
+ */
 export function parseSsh(spec: string): SshSpec {
   const equals = spec.indexOf('=');
   if (equals < 0) return { id: spec === '' ? 'default' : spec, paths: [] };
   const id = spec.slice(0, equals);
-  const paths = splitCsv(spec.slice(equals + 1), '--ssh');
-  if (id === '' || paths.includes(''))
+  const fields = splitCsv(spec.slice(equals + 1), '--ssh');
+  const paths = fields.filter((field) => !field.startsWith(RAW));
+  if (id === '' || fields.includes(''))
     throw flagError(
       '--ssh',
       `--ssh ${JSON.stringify(spec)} does not name an agent and a socket or key`,
       'write default, NAME=SOCKET or NAME=KEY[,KEY]',
     );
-  return { id, paths: paths.map(expandHome) };
+  const isRaw =
+    fields
+      .filter((field) => field.startsWith(RAW))
+      .map(rawOf)
+      .at(-1) ?? false;
+  if (isRaw && paths.length !== 1)
+    throw flagError(
+      '--ssh',
+      `raw=true of ${JSON.stringify(id)} needs exactly one socket`,
+      'write NAME=SOCKET,raw=true',
+    );
+  return { id, paths: paths.map(expandHome), ...(isRaw && { isRaw }) };
+}
+
+const RAW = 'raw=';
+
+function rawOf(field: string): boolean {
+  const value = field.slice(RAW.length);
+  if (/^(?:1|t|true)$/i.test(value)) return true;
+  if (/^(?:0|f|false)$/i.test(value)) return false;
+  throw flagError('--ssh', `${field} is neither true nor false`, 'write NAME=SOCKET,raw=true');
 }
 
 function expandHome(path: string): string {

@@ -57,6 +57,7 @@ export function warningsWithoutEffect(
           ? 'each image is named by name= of its --output'
           : 'no output of this build is an image'),
     ],
+    [hasInlineMax(flags), INLINE_MAX],
     [flags['compress'] === true, '--compress has no effect: the context is not sent to a daemon'],
     [
       isFalse(env['DOCKER_BUILDKIT']),
@@ -105,6 +106,7 @@ function warningsElsewhere(
     ...NOT_SENT.filter(([name]) => flags[name] !== undefined && flags[name] !== false).map(
       ([, flag]) => `${flag} has no effect: it cannot be sent to ${address}`,
     ),
+    ...(hasInlineMax(flags) ? [INLINE_MAX] : []),
     ...(pullFlag(flags['pull'] as string | undefined).lookUps === 'ask'
       ? []
       : [`--pull=${flags['pull']} has no effect: it cannot be sent to ${address}`]),
@@ -131,6 +133,17 @@ function tagsWithoutEffect(
   if (images.some((output) => output.type === 'image' && output.byDigest)) return [];
   const names = new Set(images.flatMap(({ image }) => image.names.map(formatReference)));
   return tags.filter((tag) => !names.has(formatReference(parseReference(tag))));
+}
+
+const INLINE_MAX =
+  'mode=max of --cache-to type=inline has no effect: an inline cache has the layers of its image';
+
+function hasInlineMax(flags: Readonly<Record<string, unknown>>): boolean {
+  const caches = (flags['cacheTo'] as readonly string[] | undefined) ?? [];
+  return caches.some((text) => {
+    const fields = text.toLowerCase().split(',');
+    return fields.includes('type=inline') && fields.includes('mode=max');
+  });
 }
 
 function flagOf(name: string): string {

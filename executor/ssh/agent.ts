@@ -15,6 +15,8 @@ export interface SshAgentSource {
    * are lent.
    */
   readonly pass?: (bytes: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+  /** Every conversation is carried by `pass`, as it is: what listens may be no agent. */
+  readonly isRaw?: boolean;
 }
 
 export interface SshAgentConnection extends Disposable {

@@ -26,7 +26,7 @@ export interface SocketAccess {
  * Listens in `directory`, which only this process may use. The client may list keys and have data
  * signed. All other requests (adding, removing, locking, extensions) are answered with a failure
  * and never reach the agent, as with BuildKit. What is no conversation with an agent is carried by
- * `SshAgentSource.pass`.
+ * `SshAgentSource.pass`, and so is everything for a source that is raw.
  */
 export async function forwardAgent(
   source: SshAgentSource,
@@ -78,6 +78,7 @@ async function* served(
   chunks: AsyncIterable<Uint8Array>,
   source: SshAgentSource,
 ): AsyncGenerator<Uint8Array> {
+  if (source.isRaw && source.pass) return yield* source.pass(chunks);
   const iterator = chunks[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done) return;

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   mkdirSync,
@@ -20,7 +21,7 @@ import { agentOfKeys, isAgentSocket } from './agent-files.ts';
 import { forwardAgent } from './forward.ts';
 import { keyAgent } from './key-agent.ts';
 import { readSigningKey } from './signing-key.ts';
-import { socketAgent } from './socket-agent.ts';
+import { rawSocket, socketAgent } from './socket-agent.ts';
 import { MAX_MESSAGE, messages, mpint, string, uint32 } from './wire.ts';
 
 const missing = ['ssh-keygen', 'ssh-add', 'ssh-agent'].filter(
@@ -300,6 +301,37 @@ test('a message that is empty or too long ends its own conversation only', async
     FAILURE,
   );
   assert.is((await ask(forwarded.socket, string(Buffer.from([11]))))?.[0], MESSAGE.keys);
+});
+
+test('what is lent raw may be no agent: it may speak first, and zeros pass', async () => {
+  using bench = new Bench();
+  const path = bench.at('raw.sock');
+  const echo = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.write('ready\n');
+    socket.pipe(socket);
+  });
+  await new Promise<void>((done) => echo.listen(path, done));
+  try {
+    await using forwarded = await bench.forward(rawSocket(path));
+    const short = bench.at('s');
+    symlinkSync(forwarded.socket, short);
+    const connection = createConnection({ path: short, allowHalfOpen: true });
+    const [greeting] = await once(connection, 'data');
+    assert.is(String(greeting), 'ready\n');
+    const sent = Buffer.alloc(1 << 20, Buffer.from([0, 0, 0, 1, 99, 255]));
+    connection.end(sent);
+    const answer: Buffer[] = [];
+    for await (const piece of connection) answer.push(piece);
+    assert.ok(Buffer.concat(answer).equals(sent));
+  } finally {
+    await new Promise((done) => echo.close(done));
+  }
+});
+
+test('the client of what is lent raw is hung up on when nobody listens', async () => {
+  using bench = new Bench();
+  await using forwarded = await bench.forward(rawSocket(bench.at('nothing.sock')));
+  assert.is(await ask(forwarded.socket, string(Buffer.from([11]))), undefined);
 });
 
 test('the client gets a failure when the agent is gone or hangs up', async () => {

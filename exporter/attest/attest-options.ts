@@ -67,11 +67,34 @@ function scannerOf(reader: FlagAttributes): SbomScanner | undefined {
 const OWN: ReadonlySet<string> = new Set(['type', 'disabled', 'generator']);
 
 function provenanceOf(reader: FlagAttributes): ProvenanceOptions {
+  const mode = reader.choice('mode', ['min', 'max', 'full']) ?? 'min';
+  const fileName = fileNameIn(reader);
+  for (const [name, why] of UNSUPPORTED)
+    if (reader.flag(name))
+      throw reader.fail(`${name}=true is not supported: ${why}`, 'leave it out');
   return {
-    mode: reader.choice('mode', ['min', 'max']) ?? 'min',
+    mode: mode === 'full' ? 'max' : mode,
     version: reader.choice('version', ['v1', 'v0.2']) ?? 'v1',
     builderId: reader.text('builder-id') ?? '',
     reproducible: reader.flag('reproducible') ?? false,
     inlineOnly: reader.flag('inline-only') ?? false,
+    ...(fileName !== undefined && { fileName }),
   };
+}
+
+/** What BuildKit may be asked for besides. False asks for what there is. */
+const UNSUPPORTED = [
+  ['complete-materials', 'nothing notes what a RUN gets from the network'],
+  ['capture-usage', 'provenance does not tell what steps used'],
+] as const;
+
+/** Reads `filename`, under which the statement is written beside files. */
+function fileNameIn(reader: FlagAttributes): string | undefined {
+  const name = reader.text('filename');
+  if (name === undefined) return undefined;
+  if (/^[^/\0]{1,200}$/.test(name) && name !== '.' && name !== '..') return name;
+  throw reader.fail(
+    `filename ${JSON.stringify(name)} is not the name of a file`,
+    'leave slashes out: the file is written at the top of the tree',
+  );
 }

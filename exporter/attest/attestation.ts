@@ -59,6 +59,8 @@ export interface ProvenanceOptions {
   readonly reproducible: boolean;
   /** Belongs in images, not beside files. */
   readonly inlineOnly: boolean;
+  /** The name of the file where it is written beside files. The default is `provenance.json`. */
+  readonly fileName?: string | undefined;
 }
 
 export const SPDX = 'https://spdx.dev/Document';

@@ -78,7 +78,8 @@ export function provenance(
 ): Predicate {
   const facts = collect(options, build, target);
   const body = options.version === 'v1' ? bodyV1(options, facts) : bodyV02(options, facts);
-  return { type: SLSA[options.version], body, fileName: 'provenance.json' };
+  const { version, fileName = 'provenance.json' } = options;
+  return { type: SLSA[version], body, fileName };
 }
 
 interface Facts {

@@ -3,7 +3,7 @@ import { type InnerMethods, pathOf, unaryAnswer } from '../../api/grpc/inner-ser
 import { Health, HealthCheckResponse_ServingStatus } from '../../api/proto/health.gen.ts';
 import { Secrets } from '../../api/proto/secrets.gen.ts';
 import { SSH } from '../../api/proto/ssh.gen.ts';
-import { agentMessages } from '../../api/session/ssh/agent-messages.ts';
+import { agentMessages, dataOf } from '../../api/session/ssh/agent-messages.ts';
 import { string } from '../../executor/ssh/wire.ts';
 import { encode, writeBytes } from '../../solver/llb/wire.ts';
 import type { Loans } from './loans.ts';
@@ -35,7 +35,13 @@ export function lentValues(loans: Pick<Loans, 'secret' | 'agent'>): InnerMethods
     [
       pathOf(SSH.method.forwardAgent),
       async ({ stream, metadata }) => {
-        using connection = (await agent(metadata(AGENT_ID)[0] ?? '')).connect();
+        const source = await agent(metadata(AGENT_ID)[0] ?? '');
+        if (source.isRaw && source.pass) {
+          for await (const piece of source.pass(bytesOf(stream.receive())))
+            await stream.send(encode((out) => writeBytes(out, 1, piece)));
+          return;
+        }
+        using connection = source.connect();
         for await (const request of agentMessages(stream.receive())) {
           const answer = await connection.ask(request);
           await stream.send(encode((out) => writeBytes(out, 1, string(answer))));
@@ -43,4 +49,10 @@ export function lentValues(loans: Pick<Loans, 'secret' | 'agent'>): InnerMethods
       },
     ],
   ]);
+}
+
+async function* bytesOf(
+  pieces: AsyncIterable<readonly Buffer[]>,
+): AsyncGenerator<Uint8Array, void, void> {
+  for await (const messages of pieces) yield* messages.flatMap(dataOf);
 }
