@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { KilnError } from '../../base/errors.ts';
 import type { Gateway, SolvedTree } from '../gateway.ts';
 import { parseDockerfile } from '../parse.ts';
 import { requestOf } from '../testing/request.ts';
@@ -62,11 +63,35 @@ test('a stage that does more, and a name that is none, are refused', async () =>
       ({ message }: Error) => message,
     );
   const stage = 'SOURCE_DATE_EPOCH stage does not meet source-only requirements';
-  assert.is(await refused('src', 'FROM scratch AS src\nADD a b c/\n'), stage);
-  assert.is(await refused('src', 'FROM scratch AS src\nADD a b\nENV A=1\n'), stage);
-  assert.is(await refused('src', 'FROM scratch AS src\nADD a b\n'), stage);
-  assert.is(await refused('src', 'FROM busybox AS src\nADD a b\n'), stage);
+  const why = async (text: string) => (await refused('src', text)).replace(`${stage}: `, '');
+  assert.is(await why('FROM scratch AS src\nADD a b c/\n'), 'it does not ADD one source');
+  assert.is(
+    await why('FROM scratch AS src\nADD a b\nENV A=1\n'),
+    'it has another instruction than ADD and ARG',
+  );
+  assert.is(await why('FROM scratch AS src\nADD a b\n'), 'its ADD is no URL of git or http');
+  assert.is(await why('FROM busybox AS src\nADD a b\n'), 'it is not FROM scratch');
   assert.is(await refused('nope', ADDED), 'invalid SOURCE_DATE_EPOCH: nope');
+});
+
+test('a stage may have ARGs for the URL of its ADD', async () => {
+  const text =
+    'ARG REPO=b\nFROM scratch AS src\nARG REPO\nARG H=github.com\n' +
+    'ADD https://$H/a/$REPO.git /\nFROM src\n';
+  assert.is(await timeOf('src', text), 1234);
+});
+
+test('the default may name the platform; times that differ are refused', async () => {
+  const AMD64 = { os: 'linux', architecture: 'amd64' };
+  const ARM64 = { os: 'linux', architecture: 'arm64' };
+  const text = 'ARG E=${TARGETARCH/amd64/1}\nARG SOURCE_DATE_EPOCH=10${E/arm64/2}\nFROM scratch\n';
+  const of = (...platforms: (typeof AMD64)[]) => timeOf(undefined, text, { platforms });
+  assert.is(await of(AMD64), 101);
+  assert.is(await of(ARM64), 102);
+  assert.is(await of(ARM64, ARM64), 102);
+  const refused = await of(AMD64, ARM64).catch((error: unknown) => error);
+  assert.is((refused as KilnError).code, 'KILN_EPOCH_INVALID');
+  assert.match((refused as KilnError).message, '101, 102');
 });
 
 test.run();

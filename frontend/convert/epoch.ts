@@ -1,13 +1,15 @@
 import { KilnError } from '../../base/errors.ts';
+import { normalisePlatform } from '../../base/platform.ts';
 import type { DraftEdge } from '../../solver/llb/draft.ts';
 import type { FrontendRequest, NamedContext, TimedSource } from '../frontend.ts';
 import type { Gateway, SolvedTree } from '../gateway.ts';
 import type { Dockerfile, Stage } from '../instructions.ts';
 import { placeOf } from '../problem.ts';
-import { globalArgs } from './args.ts';
+import { globalArgs, platformArgs } from './args.ts';
 import { wordExpansion } from './expansion.ts';
 import { gitRefOf } from './gitref.ts';
 import { gitTree, HTTP_FILE, httpTree, unpacked } from './remote.ts';
+import type { Words } from './words.ts';
 
 /**
  * # SOURCE_DATE_EPOCH of a Dockerfile
@@ -19,45 +21,92 @@ import { gitTree, HTTP_FILE, httpTree, unpacked } from './remote.ts';
  */
 const NAME = 'SOURCE_DATE_EPOCH';
 
-/** The request with its time, and with the number in the place of what the argument says. */
+/**
+ * The request with its time, and with the number in the place of what the argument says. Throws
+ * KILN_EPOCH_INVALID, also when the platforms would have different times.
+ */
 export async function withEpoch(
   request: FrontendRequest,
   dockerfile: Dockerfile,
   gateway: Pick<Gateway, 'solve'>,
 ): Promise<FrontendRequest> {
-  const said = request.buildArgs.get(NAME) ?? defaultOf(dockerfile, request.buildArgs);
-  if (said === undefined || said === '' || String(request.epoch) === said) return request;
-  const epoch = await timeNamed(said, request, dockerfile, gateway);
-  return { ...request, epoch, buildArgs: new Map(request.buildArgs).set(NAME, `${epoch ?? ''}`) };
+  const { buildArgs } = request;
+  if (buildArgs.get(NAME) === undefined && !isDeclared(dockerfile)) return request;
+  const asked = globalsOfPlatforms(request, dockerfile).map((globals) => {
+    const said = buildArgs.get(NAME) ?? globals.get(NAME);
+    return said === undefined || said === '' || String(request.epoch) === said
+      ? undefined
+      : questionOf(said, request, dockerfile, globals);
+  });
+  if (asked.every((question) => question === undefined)) return request;
+  const times = new Map<string, Promise<number | undefined>>();
+  const ask = ({ key, time }: Question): Promise<number | undefined> => {
+    const known = times.get(key) ?? time(gateway);
+    times.set(key, known);
+    return known;
+  };
+  const found = await Promise.all(asked.map((question) => question && ask(question)));
+  const [epoch, ...others] = [...new Set(found)];
+  if (others.length > 0) throw ofPlatforms(found);
+  return { ...request, epoch, buildArgs: new Map(buildArgs).set(NAME, `${epoch ?? ''}`) };
 }
 
-function defaultOf(
-  { globalArgs: declared, escape: quote }: Dockerfile,
-  buildArgs: FrontendRequest['buildArgs'],
-): string | undefined {
-  if (!declared.some(({ args }) => args.some(({ key }) => key === NAME))) return undefined;
-  return globalArgs(new Map(), declared, buildArgs, wordExpansion(quote)).get(NAME);
+function isDeclared({ globalArgs: declared }: Dockerfile): boolean {
+  return declared.some(({ args }) => args.some(({ key }) => key === NAME));
 }
 
-async function timeNamed(
+type Globals = ReadonlyMap<string, string>;
+
+/** The global ARGs of each platform: they may contain its name. */
+function globalsOfPlatforms(
+  { platforms, buildPlatform, buildArgs, target }: FrontendRequest,
+  { stages, escape: quote, globalArgs: declared }: Dockerfile,
+): readonly Globals[] {
+  const stage = target ?? stages.at(-1)?.from.name ?? '';
+  return (platforms.length > 0 ? platforms : [buildPlatform]).map((platform) => {
+    const normal = normalisePlatform(platform);
+    const predefined = platformArgs(buildPlatform, normal, stage, buildArgs);
+    return globalArgs(predefined, declared, buildArgs, wordExpansion(quote));
+  });
+}
+
+/** Where a time comes from. Questions with the same key have the same answer. */
+interface Question {
+  readonly key: string;
+  readonly time: (gateway: Pick<Gateway, 'solve'>) => Promise<number | undefined>;
+}
+
+function questionOf(
   said: string,
   request: FrontendRequest,
-  { stages, escape: quote, globalArgs: declared }: Dockerfile,
-  gateway: Pick<Gateway, 'solve'>,
-): Promise<number | undefined> {
-  if (/^\d{1,15}$/.test(said)) return Number(said);
+  { stages, escape: quote }: Dockerfile,
+  globals: Globals,
+): Question {
+  if (/^\d{1,15}$/.test(said)) return { key: said, time: async () => Number(said) };
+  const from = (source: TimedSource | undefined, key = said): Question => ({
+    key,
+    time: (gateway) => timeOf(source, gateway),
+  });
   const context = request.namedContexts.get(said);
-  if (context) return await timeOf(sourceOfContext(context), gateway);
+  if (context) return from(sourceOfContext(context));
   if (said === 'context') {
     const { mainContext: main } = request;
-    return main.kind === 'local' ? undefined : await timeOf(main.source, gateway);
+    return from(main.kind === 'local' ? undefined : main.source);
   }
-  const stage = stages.find(({ from }) => from.name === said.toLowerCase());
+  const stage = stages.find(({ from: { name } }) => name === said.toLowerCase());
   if (!stage) throw invalid(`invalid ${NAME}: ${said}`);
-  const words = wordExpansion(quote);
-  const globals = globalArgs(new Map(), declared, request.buildArgs, words);
-  const url = words.word(addedBy(stage), globals).result;
-  return await timeOf(sourceAt(url) ?? refuseStage(stage), gateway);
+  const url = addedBy(stage, globals, request.buildArgs, wordExpansion(quote));
+  const source = sourceAt(url) ?? refuseStage(stage, 'its ADD is no URL of git or http');
+  return from(source, `${said} ${url}`);
+}
+
+function ofPlatforms(times: readonly (number | undefined)[]): KilnError {
+  const told = times.map((time) => time ?? 'none').join(', ');
+  return new KilnError(
+    'KILN_EPOCH_INVALID',
+    `the platforms of this build have different times in ${NAME}: ${told}`,
+    { hint: 'build the platforms one by one, or give all of them one time with --build-arg' },
+  );
 }
 
 function sourceOfContext(context: NamedContext): TimedSource | undefined {
@@ -71,17 +120,34 @@ function sourceAt(url: string): TimedSource | undefined {
   return /^https?:\/\//.test(url) ? { kind: 'http', url } : undefined;
 }
 
-/** The only source of a stage that consists of one ADD. */
-function addedBy(stage: Stage): string {
-  const [only, ...more] = stage.instructions;
-  if (stage.from.image !== 'scratch' || more.length > 0 || only?.kind !== 'add') refuseStage(stage);
-  const [source, ...others] = only.sources;
-  if (source === undefined || others.length > 0 || only.heredocs.length > 0) refuseStage(stage);
-  return source;
+/** The only source of a stage that consists of one ADD, and of ARGs for its URL. */
+function addedBy(
+  stage: Stage,
+  globals: Globals,
+  buildArgs: FrontendRequest['buildArgs'],
+  words: Words,
+): string {
+  if (stage.from.image !== 'scratch') refuseStage(stage, 'it is not FROM scratch');
+  const scope = new Map<string, string>();
+  const urls: string[] = [];
+  for (const instruction of stage.instructions)
+    if (instruction.kind === 'arg')
+      for (const { key, value } of instruction.args) {
+        const own = value === undefined ? globals.get(key) : words.word(value, scope).result;
+        const given = buildArgs.get(key) ?? own;
+        if (given !== undefined) scope.set(key, given);
+      }
+    else if (instruction.kind === 'add' && instruction.heredocs.length === 0)
+      urls.push(...instruction.sources.map((source) => words.word(source, scope).result));
+    else refuseStage(stage, `it has another instruction than ADD and ARG`);
+  const [url, ...others] = urls;
+  if (url === undefined || others.length > 0) refuseStage(stage, 'it does not ADD one source');
+  return url;
 }
 
-function refuseStage({ from }: Stage): never {
-  throw invalid(`${NAME} stage does not meet source-only requirements`).at(placeOf(from.range));
+function refuseStage({ from }: Stage, why: string): never {
+  const said = `${NAME} stage does not meet source-only requirements: ${why}`;
+  throw invalid(said).at(placeOf(from.range));
 }
 
 function invalid(message: string): KilnError {

@@ -275,6 +275,15 @@ export const DOCKERFILE_MISTAKES: readonly Mistake[] = [
       '--chmod=u=rwX,go=rX',
   },
   {
+    what: 'an owner by name in a stage from scratch',
+    dockerfile: 'FROM scratch\nCOPY --chown=nouser a /\n',
+    files: { a: 'x' },
+    place: 'Dockerfile:2',
+    code: 'KILN_GRAPH_INVALID',
+    says: 'the owner "nouser" is a name, and there is no file yet to look it up in',
+    next: 'write numbers, such as --chown=1000:1000: a stage from scratch has no /etc/passwd',
+  },
+  {
     what: 'COPY chown unknown user',
     dockerfile: 'FROM busybox\nCOPY --chown=nouser a /\n',
     files: { a: '' },

@@ -46,25 +46,24 @@ export function wire(op: FileOp, inputCount: number): Wiring {
 function needsOf(op: FileOp, index: number): readonly number[] {
   const { input, secondaryInput, action } = op.actions[index]!;
   const owner = ownershipOf(action)?.owner;
-  const names = [owner?.user, owner?.group].flatMap((opt) =>
-    opt?.by === 'name' ? [opt.input] : [],
-  );
-  if (names.some((at) => at < 0))
-    throw invalid(
-      `the owner of action ${index + 1} is a name, and there is no file yet to look it up in`,
-      'write numbers, such as --chown=1000:1000: a stage from scratch has no /etc/passwd',
+  const names = [owner?.user, owner?.group].flatMap((opt) => (opt?.by === 'name' ? [opt] : []));
+  const lost = names.find((opt) => opt.input < 0);
+  if (lost)
+    throw new KilnError(
+      'KILN_GRAPH_INVALID',
+      `the owner ${JSON.stringify(lost.name)} is a name, and there is no file yet to look it up in`,
+      { hint: 'write numbers, such as --chown=1000:1000: a stage from scratch has no /etc/passwd' },
     );
-  return [input, secondaryInput, ...names.filter((at) => at !== input)];
+  return [input, secondaryInput, ...names.map((opt) => opt.input).filter((at) => at !== input)];
 }
 
 function missing(output: number): never {
   throw invalid(`output ${output} is missing`);
 }
 
-function invalid(what: string, hint?: string): KilnError {
+function invalid(what: string): KilnError {
   return new KilnError(
     'KILN_GRAPH_INVALID',
     `the build graph has an invalid file operation: ${what}`,
-    { hint },
   );
 }
