@@ -73,7 +73,7 @@ surprises('a name in --chown of a stage from scratch ends with what to write', a
   const { stderr } = await rig.kiln(['build', '--progress=plain', 'c'], { expect: 1 });
   assert.match(
     stderr,
-    /the owner of action 1 is a name[\s\S]*write numbers, such as --chown=1000:1000/,
+    /the owner "[^"]*" is a name[\s\S]*write numbers, such as --chown=1000:1000/,
   );
 });
 
