@@ -7,6 +7,7 @@ import { watchSockets } from '../../api/grpc/open-sockets.ts';
 import { CancelledError, KilnError } from '../../base/errors.ts';
 import { refuseBrowsers } from './access.ts';
 import { answerFailure } from './answers.ts';
+import { lingerOnClose } from './linger.ts';
 import { API_VERSION, type Router } from './router.ts';
 
 /** A request that takes over its connection: `Upgrade: h2c`. */
@@ -51,6 +52,7 @@ export async function serveDocker(
       ? createSecureServer({ ...settings, ...tls, requestCert: tls.ca !== undefined })
       : createServer(settings);
   const sockets = watchSockets(server, (socket) => {
+    lingerOnClose(socket);
     connections.opened?.();
     socket.once('close', () => connections.closed?.());
   });

@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { lingerOnClose } from './linger.ts';
+
+/** A client of a server that refuses each request by its headers. */
+async function refusedClient(
+  most?: number,
+): Promise<AsyncDisposable & { readonly client: Socket }> {
+  const server = createServer((request, response) => {
+    response.writeHead(413, { 'content-length': 4 });
+    response.end('long');
+    request.resume();
+  });
+  server.on('connection', (socket) => lingerOnClose(socket, most));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  client.write(
+    `POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: ${1 << 30}\r\n\r\n`,
+  );
+  return {
+    client,
+    async [Symbol.asyncDispose]() {
+      client.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** Writes until the connection takes no more, or `pieces` are sent. */
+async function send(client: Socket, pieces: number): Promise<Error | undefined> {
+  const piece = Buffer.alloc(1 << 20);
+  for (let sent = 0; sent < pieces; sent++) {
+    const error = await new Promise<Error | null | undefined>((resolve) =>
+      client.write(piece, resolve),
+    );
+    if (error) return error;
+  }
+  return undefined;
+}
+
+test('a client that is still sending reads its answer', async () => {
+  await using refused = await refusedClient();
+  const { client } = refused;
+  let text = '';
+  client.on('data', (chunk) => (text += chunk));
+  client.on('error', () => {});
+  assert.is(await send(client, 64), undefined);
+  if (!client.readableEnded) await once(client, 'end');
+  assert.match(text, /^HTTP\/1\.1 413 [^]*long$/);
+});
+
+test('a client that never stops sending is ended', async () => {
+  await using refused = await refusedClient(50);
+  const { client } = refused;
+  client.on('error', () => {});
+  client.resume();
+  assert.ok(await send(client, Number.POSITIVE_INFINITY));
+});
+
+test.run();
