@@ -1,4 +1,11 @@
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -86,6 +93,11 @@ test('a build keeps its provenance, and a cached one that of the one before', as
   await printed(rig, 'rm', '--all');
   assert.equal(readdirSync(kept), []);
   for (let count = 0; count < 3; count++) await rig.kiln(['build', 'c', ...args], { expect: 0 });
+  assert.equal((await provenance('^0')).materials, first.materials);
+  // So it is when the store is pruned.
+  await rig.kiln(['prune', '--all', '--force'], { expect: 0 });
+  assert.not.ok(existsSync(kept));
+  for (let count = 0; count < 2; count++) await rig.kiln(['build', 'c', ...args], { expect: 0 });
   assert.equal((await provenance('^0')).materials, first.materials);
 });
 

@@ -1,6 +1,6 @@
 import { digestOf, hexOf } from '../../base/digest.ts';
 import type { AssembledImage } from '../../exporter/image.ts';
-import { topological } from '../../solver/llb/walk.ts';
+import { sourcesBelow } from '../../solver/llb/sources.ts';
 import type { SolvedBuild } from '../solve-build.ts';
 
 /** `asked` is the first line of the log, without its times. */
@@ -9,9 +9,9 @@ export function keyOfKept(
   images: ReadonlyMap<number, AssembledImage>,
   asked: Readonly<Record<string, unknown>>,
 ): string {
-  const sources = [...facts.results.values()]
-    .flatMap(({ edge }) => (edge ? topological(edge) : []))
-    .flatMap(({ op }) => (op.kind === 'source' ? [op.source.identifier] : []));
+  const sources = [...facts.results.values()].flatMap(({ edge }) =>
+    edge ? sourcesBelow(edge) : [],
+  );
   const told = [
     asked,
     [...request.frontendOptions],

@@ -62,6 +62,7 @@ test('logs of builds that are over are one item, and pinned ones stay', () => {
     const write = (id: string, last: string) =>
       writeFileSync(join(logs, `${id}.jsonl`), `{"build":"${id}"}\n${last}\n`);
     mkdirSync(join(logs, 'over.attached'), { recursive: true });
+    mkdirSync(join(logs, 'kept/key'), { recursive: true });
     mkdirSync(join(logs, 'pinned.attached'));
     write('over', '{"ended":1}');
     write('pinned', '{"ended":1}');
@@ -73,7 +74,7 @@ test('logs of builds that are over are one item, and pinned ones stay', () => {
       const found = otherItems({ root }).find((item) => item.id === id);
       return (found?.content.paths ?? []).map((path) => path.slice(logs.length + 1)).sort();
     };
-    assert.equal(of(OLD_LOGS), ['over.attached', 'over.jsonl']);
+    assert.equal(of(OLD_LOGS), ['kept', 'over.attached', 'over.jsonl']);
     assert.equal(of('logs'), [
       'limits.json',
       'pinned.attached',

@@ -1,5 +1,6 @@
-import { closeSync, existsSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { lastLineIn } from '../../base/last-line.ts';
 import { tryLockFile } from '../../snapshotter/overlay/filelock.ts';
 import type { Store } from '../../snapshotter/store/root.ts';
 import { diskUsage } from '../../snapshotter/store/usage.ts';
@@ -142,6 +143,10 @@ export function isBuildCache({ fixed, shared, id }: Item): boolean {
 }
 
 const LOG = '.jsonl';
+/** The last line of a log is shorter. Bytes. */
+const LONGEST_END = 4 << 20;
+/** What is kept of results for the next build that finds them (builder/history/kept-again.ts). */
+const KEPT = 'kept';
 
 /**
  * The logs of finished builds with what is kept with them, as one item because each is small. Those
@@ -152,37 +157,27 @@ function logItems(directory: string): Item[] {
   return over.length === 0 ? [] : [plain(OLD_LOGS, 'internal', 'logs of builds', over)];
 }
 
-/** The paths of the logs that may be removed, and of what is kept with them. */
+/**
+ * The paths of the logs that may be removed, and of what is kept with them. Logs that stay have
+ * links of their own to what the directory `kept` has.
+ */
 function overLogs(directory: string): string[] {
   const all = names(directory);
   const there = new Set(all);
-  return all
+  const over = all
     .filter((name) => name.endsWith(LOG) && isOver(join(directory, name)))
     .map((name) => name.slice(0, -LOG.length))
     .filter((id) => !there.has(`${id}.pin`))
-    .flatMap((id) => [id + LOG, `${id}.attached`].filter((name) => there.has(name)))
-    .map((name) => join(directory, name));
+    .flatMap((id) => [id + LOG, `${id}.attached`].filter((name) => there.has(name)));
+  const kept = over.length > 0 && there.has(KEPT) ? [KEPT] : [];
+  return [...over, ...kept].map((name) => join(directory, name));
 }
 
 function isOver(path: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isFile()) return false;
-  return stat.mtimeMs < Date.now() - LOG_MS || lastLine(path, stat.size).startsWith('{"ended":');
-}
-
-function lastLine(path: string, size: number): string {
-  const buffer = Buffer.alloc(Math.min(size, 64 * 1024));
-  try {
-    const fd = openSync(path, 'r');
-    try {
-      readSync(fd, buffer, 0, buffer.length, size - buffer.length);
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return '';
-  }
-  return buffer.toString('utf8').trimEnd().split('\n').at(-1) ?? '';
+  if (stat.mtimeMs < Date.now() - LOG_MS) return true;
+  return lastLineIn(path, LONGEST_END)?.startsWith('{"ended":') ?? false;
 }
 
 /** Names in the store whose size other items count. */

@@ -21,6 +21,7 @@ import { proxyFor, proxySettings } from '../../registry/proxy.ts';
 import { memosOf } from '../../snapshotter/store/memos.ts';
 import { putOwn } from '../../snapshotter/store/own-file.ts';
 import type { LlbEdge, LlbVertex } from '../../solver/llb/graph.ts';
+import { localName } from '../../solver/llb/sources.ts';
 import { directoryAt } from '../context-directory.ts';
 import { createPlainView } from '../progress/plain.ts';
 import { CERTIFICATES, dockerConfigPath } from '../registry-options.ts';
@@ -146,8 +147,7 @@ function isPlainGraph(top: LlbEdge): boolean {
 
 /** True when, in addition, each step that was run has left a record that the next build finds. */
 function isRepeatableGraph(top: LlbEdge): boolean {
-  const isLocal = ({ vertex: { op } }: LlbEdge) =>
-    op.kind === 'source' && op.source.identifier.startsWith('local://');
+  const isLocal = ({ vertex: { op } }: LlbEdge) => localName(op) !== undefined;
   return (
     isPlainGraph(top) &&
     verticesOf(top).every(

@@ -52,7 +52,7 @@ test('a client that is still sending reads its answer', async () => {
   client.on('error', () => {});
   assert.is(await send(client, 64), undefined);
   if (!client.readableEnded) await once(client, 'end');
-  assert.match(text, /^HTTP\/1\.1 413 [^]*long$/);
+  assert.match(text, /^HTTP\/1\.1 413 .*long$/s);
 });
 
 test('a client that never stops sending is ended', async () => {

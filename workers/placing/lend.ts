@@ -7,6 +7,7 @@ import { lentLogins } from '../../remote/lend/lent-logins.ts';
 import { type LentStore, lentStores } from '../../remote/lend/lent-stores.ts';
 import { lentValues } from '../../remote/lend/lent-values.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
+import { localName } from '../../solver/llb/sources.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import { wantedFiles } from '../../solver/ops/source-local.ts';
 import type { StepSession } from '../../solver/step-session.ts';
@@ -31,8 +32,8 @@ export async function graphNeeds(edge: LlbEdge, session: StepSession): Promise<G
       if (op.exec.network === NETWORK_HOST) entitlements.add('network.host');
       if (op.exec.security === INSECURE) entitlements.add('security.insecure');
     }
-    if (op.kind !== 'source' || !op.source.identifier.startsWith('local://')) continue;
-    const name = op.source.identifier.slice('local://'.length);
+    const name = localName(op);
+    if (op.kind !== 'source' || name === undefined) continue;
     const found = await session.directory(name, wantedFiles(op.source.attrs));
     if (found) directories.set(name, { path: found.root });
   }

@@ -77,7 +77,7 @@ export class NatsPool implements MachinePool {
     const { label } = this.#options;
     const nats = await this.#nats();
     const presences = (this.#presences ??= new Presences(nats));
-    return (await inTime(() => presences.present())).filter((presence) => {
+    return (await answered(() => presences.present())).filter((presence) => {
       const { worker, platforms, labels, isTrusted, protocol } = presence;
       if (protocol !== PROTOCOL) this.#tellVersion(worker, presence);
       return (
@@ -135,7 +135,7 @@ export class NatsPool implements MachinePool {
     if (present.length < 2) return undefined;
     const { results } = await this.#nats();
     const names = near.map(async ({ name, isWeak }) => {
-      const entry = await inTime(() => results.get(nearKey(name)));
+      const entry = await answered(() => results.get(nearKey(name)));
       const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
       return { worker: place?.worker, isWeak };
     });
@@ -197,10 +197,10 @@ export class NatsPool implements MachinePool {
     const name = resultKey(key);
     const claim: ResultPlace = { protocol: PROTOCOL, worker: '' };
     for (let waited = 0; waited < CLAIM_MS && !signal.aborted; waited += LOOK_AGAIN_MS) {
-      const entry = await inTime(() => results.get(name));
+      const entry = await answered(() => results.get(name));
       const place = entry && parseMessage<ResultPlace>(entry.value, ['worker']);
       if (place?.protocol !== PROTOCOL) {
-        const isFirst = await inTime(() => results.create(name, messageBytes(claim))).then(
+        const isFirst = await answered(() => results.create(name, messageBytes(claim))).then(
           () => true,
           () => false,
         );
@@ -231,22 +231,6 @@ class GivenJobs {
     return {
       [Symbol.dispose]: () => void this.#counts.set(worker, this.count(worker) - 1),
     };
-  }
-}
-
-/** NATS answers within this time, with a new leader where it lost one. Milliseconds. */
-const ANSWER_MS = 20_000;
-
-/** A question whose answer was lost while the connection broke would be waited for without end. */
-async function inTime<T>(ask: () => Promise<T>): Promise<T> {
-  let late: NodeJS.Timeout | undefined;
-  const lateness = new Promise<never>((_, reject) => {
-    late = setTimeout(() => reject(new Error('NATS does not answer')), ANSWER_MS);
-  });
-  try {
-    return await Promise.race([answered(ask), lateness]);
-  } finally {
-    clearTimeout(late);
   }
 }
 

@@ -1,7 +1,7 @@
 import { type Digest, digestOfParts } from '../../base/digest.ts';
 import { formatPlatform, type Platform } from '../../base/platform.ts';
 import type { LlbVertex } from '../../solver/llb/graph.ts';
-import { topological } from '../../solver/llb/walk.ts';
+import { sourcesBelow } from '../../solver/llb/sources.ts';
 import { rowOf } from './placement.ts';
 import type { NearName } from './pool.ts';
 
@@ -21,9 +21,7 @@ export function nearNames(
   const row = rowOf(vertex);
   const lowest = row.findLast(({ op }) => op.kind === 'exec');
   const key = lowest && keyOf(lowest);
-  const sources = topological({ vertex, output: 0 }).flatMap(({ op }) =>
-    op.kind === 'source' ? [op.source.identifier] : [],
-  );
+  const sources = sourcesBelow({ vertex, output: 0 });
   const read = [formatPlatform(platform), ...sources.toSorted()];
   const texts = row.map(({ metadata }) => metadata.description['llb.customname'] ?? '');
   return [

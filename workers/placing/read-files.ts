@@ -3,6 +3,7 @@ import { type Digest, digestOfParts } from '../../base/digest.ts';
 import { KilnError } from '../../base/errors.ts';
 import { downloaded } from '../../solver/deferred.ts';
 import type { LlbVertex } from '../../solver/llb/graph.ts';
+import { localName } from '../../solver/llb/sources.ts';
 import type { BuildResult } from '../../solver/result.ts';
 import type { AskedElsewhere, Vertex } from '../../solver/solver.ts';
 import type { CutGraph } from './cut.ts';
@@ -37,8 +38,7 @@ export class ReadFiles {
       const vertex = side.vertexOf(origin);
       if (!vertex) continue;
       const reads = [...side.contents(vertex)].map(([input, digest]): Read => {
-        const { op } = origin.inputs[input]!.vertex;
-        const isLocal = op.kind === 'source' && op.source.identifier.startsWith('local://');
+        const isLocal = localName(origin.inputs[input]!.vertex.op) !== undefined;
         return { vertex, input, digest, isLocal };
       });
       if (reads.length > 0) this.#reads.set(sent, reads);
