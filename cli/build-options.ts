@@ -20,6 +20,8 @@ export interface BuildOptions {
   readonly workers: readonly string[];
   /** The label that they must have. */
   readonly workerLabel?: string | undefined;
+  /** Whether cache mounts are lent to them and taken from them. Undefined: as kiln.toml says. */
+  readonly workerCacheMounts?: boolean | undefined;
   /** False: registries may use plain http and any certificate. */
   readonly tlsVerify: boolean;
   /** The file with the logins. Undefined means docker's config.json. */

@@ -16,13 +16,16 @@ function configured(text: string) {
 }
 
 test('builds have the workers of the configuration, and none without it', async () => {
-  const none = { addresses: [], label: undefined };
+  const none = { addresses: [], label: undefined, cacheMounts: false };
   assert.equal(await configuredWorkers(join(directory, 'absent.toml')), none);
   assert.equal(await configured('[registry]\n'), none);
   assert.equal(await configured('# no workers\n'), none);
-  assert.equal(await configured('[workers]\naddresses = ["nats://a:4222"]\nlabel = "large"\n'), {
-    addresses: ['nats://a:4222'],
-    label: 'large',
+  const large = '[workers]\naddresses = ["nats://a:4222"]\nlabel = "large"\n';
+  const workers = { addresses: ['nats://a:4222'], label: 'large' };
+  assert.equal(await configured(large), { ...workers, cacheMounts: false });
+  assert.equal(await configured(`${large}cache-mounts = true\n`), {
+    ...workers,
+    cacheMounts: true,
   });
 });
 
@@ -32,6 +35,7 @@ test('what is no list of addresses is told', async () => {
     '[workers]\naddresses = "nats://a:4222"\n',
     '[workers]\naddresses = [1]\n',
     '[workers]\nlabel = 1\n',
+    '[workers]\ncache-mounts = "yes"\n',
     '[workers\n',
   ]) {
     const error = await configured(text).then(

@@ -147,6 +147,7 @@ complete -c kiln -n '__kiln_is "build"' -l userns -d 'no effect: Kiln maps users
 complete -c kiln -n '__kiln_is "build"' -l uts -d 'no effect: every step runs in a sandbox of its own'
 complete -c kiln -n '__kiln_is "build"' -l variant -r -d 'the variant of the CPU of --platform'
 complete -c kiln -n '__kiln_is "build"' -s v -l volume -r -d 'give RUN instructions a copy of a file or directory of this host; needs --allow fs.read=DIRECTORY'
+complete -c kiln -n '__kiln_is "build"' -l worker-cache-mounts -d 'a worker that lacks a cache mount begins with yours, and you take those that you lack'
 complete -c kiln -n '__kiln_is "build"' -l worker-label -r -d 'only ask workers on NATS that have this label'
 complete -c kiln -n '__kiln_is "build"' -l workers -r -d 'run steps on other machines when that is faster: nats://HOST:4222, where kiln worker takes them, or a server of the API of BuildKit: tcp://HOST:PORT or unix://PATH (default: KILN_WORKERS)'
 complete -c kiln -n '__kiln_is "run"' -l root -r -d 'the store (default: KILN_ROOT, /var/lib/kiln for root)'

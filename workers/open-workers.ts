@@ -9,6 +9,8 @@ export interface WorkersOptions {
   readonly flag: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly label: string | undefined;
+  /** Cache mounts are lent to workers, and taken from them. */
+  readonly sharesCaches: boolean;
   readonly warn: (sentence: string) => void;
 }
 
@@ -16,12 +18,18 @@ export interface WorkersOptions {
  * The workers at these addresses. They are reached when a step may go to one. Throws
  * KILN_ADDRESS_INVALID. What cannot be reached then is a warning: the steps run here.
  */
-export function openWorkers({ addresses, env, flag, ...options }: WorkersOptions): OtherWorkers {
+export function openWorkers({
+  addresses,
+  env,
+  flag,
+  sharesCaches,
+  ...options
+}: WorkersOptions): OtherWorkers {
   const parsed = addresses.map((text) =>
     isNatsAddress(text) ? parseNatsAddress(text, flag, env) : text,
   );
   return otherMachines(async () => {
     const { openPools } = await import('./placing/open-pools.ts');
-    return openPools(parsed, { flag, ...options });
+    return { pools: openPools(parsed, { flag, ...options }), sharesCaches };
   });
 }

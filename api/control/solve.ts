@@ -16,7 +16,9 @@ import { remoteSession } from '../session/remote-session.ts';
 import type { Sessions } from '../session/sessions.ts';
 import { clientVerifier } from '../session/source-verifier.ts';
 import type { BuildTraces } from '../trace/build-traces.ts';
+import { askedCaches, CACHE_MOUNTS } from './cache-mounts.ts';
 import { type ClientCaches, readCacheOptions } from './cache-options.ts';
+import type { CallersCaches } from './callers-caches.ts';
 import { DirectoryCaches } from './client-caches.ts';
 import { refuseUngranted } from './entitlements.ts';
 import { graphDriver } from './graph-driver.ts';
@@ -80,6 +82,8 @@ export async function solve(
   const verifySource = id === '' ? undefined : clientVerifier(await sessions.find(id, ended));
   const keepFailed = isDriven ? { keepFailed: open.failed.keep } : {};
   const contents = request.frontendAttrs[READ_CONTENTS] === 'true' ? new ContentsTold() : undefined;
+  const mounts = await callersCaches(request, session, engine.store, place, warn);
+  await mounts?.bring(ended);
   using record = new RunningRecord(request, host, traceparent);
   const { response } = await build(
     engine,
@@ -96,9 +100,28 @@ export async function solve(
   );
   await outputs.finish();
   await caches.send();
-  const told = { ...answer.told, ...exporterResponse(response), ...contents?.answer };
+  const told = {
+    ...answer.told,
+    ...exporterResponse(response),
+    ...contents?.answer,
+    ...(await mounts?.send(ended)),
+  };
   await exporters?.finalize(told);
   return told;
+}
+
+/** The cache mounts that a client lends and takes, when it says so. */
+async function callersCaches(
+  { frontendAttrs }: SolveRequest,
+  session: () => ClientSession,
+  store: Engine['store'],
+  place: () => string,
+  warn: (short: string) => void,
+): Promise<CallersCaches | undefined> {
+  const asked = askedCaches(frontendAttrs[CACHE_MOUNTS]);
+  if (!asked) return undefined;
+  const { CallersCaches } = await import('./callers-caches.ts');
+  return new CallersCaches(asked, session(), store, place(), warn);
 }
 
 /** What the request says beside the options of its frontend. */

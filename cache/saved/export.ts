@@ -4,7 +4,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { type Digest, digestOf, hexOf } from '../../base/digest.ts';
 import { attempt, writing } from '../../base/oserror.ts';
 import { tarStream } from '../../snapshotter/layer/tarstream.ts';
-import { lockFile } from '../../snapshotter/overlay/filelock.ts';
+import { type HeldLock, lockFile } from '../../snapshotter/overlay/filelock.ts';
 import { makeDirectory } from '../../snapshotter/sys/makedirectory.ts';
 import type { CacheMountPlace } from '../gc/others.ts';
 import { CHUNK, Chunker } from './chunker.ts';
@@ -46,10 +46,12 @@ export async function exportMounts(
   const made: SavedMount[] = [];
   let written = 0;
   for (const place of places) {
-    using _held = await lockFile(lockOf(place), 'exclusive', signal);
-    const chunks = saveTree(place.data, destination, signal, (bytes) => (written += bytes));
-    const size = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
-    made.push({ id: place.mountId, base: place.base, saved: Date.now(), size, chunks });
+    using _held = await holdMount(place, signal);
+    made.push(
+      saveMount(place, signal, (digest, chunk) => {
+        written += writeChunk(destination, digest, chunk);
+      }),
+    );
   }
   const isMade = (mount: SavedMount) =>
     made.some(({ id, base }) => id === mount.id && base === mount.base);
@@ -59,29 +61,31 @@ export async function exportMounts(
   return { mounts: made.length, size: made.reduce((sum, mount) => sum + mount.size, 0), written };
 }
 
-function lockOf({ item }: CacheMountPlace): string {
-  return item.content.lock!;
+/** Waits until no step uses a mount, and keeps steps out until the lock is disposed. */
+export async function holdMount({ item }: CacheMountPlace, signal: AbortSignal): Promise<HeldLock> {
+  return await lockFile(item.content.lock!, 'exclusive', signal);
 }
 
-function saveTree(
-  data: string,
-  destination: string,
+/** Cuts a mount that is held into chunks, each of which is given to `put`. */
+export function saveMount(
+  { data, mountId: id, base }: CacheMountPlace,
   signal: AbortSignal,
-  wrote: (bytes: number) => void,
-): SavedChunk[] {
+  put: (digest: Digest, chunk: Buffer) => void,
+): SavedMount {
   const chunker = new Chunker();
   const chunks: SavedChunk[] = [];
   const keep = (chunk: Buffer) => {
     const digest = digestOf(chunk);
     chunks.push({ digest, size: chunk.length });
-    wrote(writeChunk(destination, digest, chunk));
+    put(digest, chunk);
   };
   const buffer = Buffer.allocUnsafeSlow(PIECE);
   const options = { check: () => signal.throwIfAborted(), buffer: () => buffer, plain: true };
   for (const piece of tarStream(data, options, { entries: 0, size: 0 }))
     for (const chunk of chunker.push(piece)) keep(chunk);
   for (const chunk of chunker.finish()) keep(chunk);
-  return chunks;
+  const size = chunks.reduce((sum, chunk) => sum + chunk.size, 0);
+  return { id, base, saved: Date.now(), size, chunks };
 }
 
 /** Returns the number of bytes written: none when the chunk is there and undamaged. */

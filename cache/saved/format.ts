@@ -39,7 +39,7 @@ export interface SavedChunk {
 export const MAX_CHUNK_FILE = CHUNK.most + 4096;
 
 const INDEX = 'kiln-caches.json';
-const MAX_INDEX = 64 << 20;
+export const MAX_INDEX = 64 << 20;
 
 export function chunkPath(destination: string, digest: Digest): string {
   return join(destination, chunkName(digest));
@@ -56,9 +56,12 @@ export function chunkName(digest: Digest): string {
  * checked, because the file may come from anywhere. Throws KILN_SAVED_CACHE_INVALID.
  */
 export function readSaved(destination: string): SavedCaches | undefined {
-  const path = join(destination, INDEX);
   const bytes = readSavedFile(destination, INDEX, MAX_INDEX, 'the index of the saved caches');
-  if (bytes === undefined) return undefined;
+  return bytes && parseSaved(bytes, join(destination, INDEX));
+}
+
+/** Reads a list of saved mounts from `path`. Throws KILN_SAVED_CACHE_INVALID. */
+export function parseSaved(bytes: Buffer, path: string): SavedCaches {
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString('utf8'));

@@ -17,14 +17,24 @@ import {
   MAX_CHUNK_FILE,
   readSaved,
   readSavedFile,
+  type SavedChunk,
   type SavedMount,
 } from './format.ts';
 
+/** Where saved mounts lie. */
+export interface SavedSource {
+  /** For messages. */
+  readonly path: string;
+  readonly mounts: readonly SavedMount[];
+  /** The bytes of a chunk, verified. Throws KILN_SAVED_CACHE_INVALID. */
+  readonly chunk: (chunk: SavedChunk) => Buffer;
+}
+
 /**
- * Restores saved cache mounts. Each replaces the mount of the same id; when a step uses that mount,
- * the import waits. `wanted` chooses by id. The source is not trusted: every chunk is verified, its
- * size is limited, and the archive is unpacked by descriptor and never outside its directory.
- * Returns the restored mounts. Throws KILN_SAVED_CACHE_INVALID.
+ * Restores the saved cache mounts in the directory `source`. Each replaces the mount of the same
+ * id; when a step uses that mount, the import waits. `wanted` chooses by id. The source is not
+ * trusted: every chunk is verified, its size is limited, and the archive is unpacked by descriptor
+ * and never outside its directory. Returns the restored mounts. Throws KILN_SAVED_CACHE_INVALID.
  */
 export async function importMounts(
   store: Store,
@@ -35,15 +45,22 @@ export async function importMounts(
   const saved = readSaved(source);
   if (!saved) throw invalid(source, 'there is no kiln-caches.json');
   const mounts = saved.mounts.filter(wanted);
-  for (const mount of mounts) await restore(store, source, mount, signal);
+  const chunk = (one: SavedChunk) => readChunk(source, one);
+  for (const mount of mounts)
+    await restoreMount(store, { path: source, mounts, chunk }, mount, signal);
   return mounts;
 }
 
-async function restore(
+/** What happens to a mount of the same id and base that is there. */
+type WhenThere = 'replace' | 'keep';
+
+/** Restores one mount of a source. Throws KILN_SAVED_CACHE_INVALID. */
+export async function restoreMount(
   store: Store,
-  source: string,
+  source: SavedSource,
   mount: SavedMount,
   signal: AbortSignal,
+  whenThere: WhenThere = 'replace',
 ): Promise<void> {
   using scratch = store.scratch('restore');
   const data = join(scratch.path, 'data');
@@ -54,6 +71,7 @@ async function restore(
   describeCache(home, mount);
   using _held = await lockFile(join(home, '0.lock'), 'exclusive', signal);
   const place = join(home, '0');
+  if (whenThere === 'keep' && existsSync(join(place, 'ready'))) return;
   const trash = store.scratchPath('trash');
   if (existsSync(place)) renameSync(place, trash);
   mkdirSync(place);
@@ -63,7 +81,7 @@ async function restore(
   await removeTreeSoon(trash);
 }
 
-function unpack(source: string, mount: SavedMount, data: string, signal: AbortSignal): void {
+function unpack(source: SavedSource, mount: SavedMount, data: string, signal: AbortSignal): void {
   using writer = new LayerWriter(data, 'plain');
   // A mount is not a layer: its paths may be longer than the system allows, and the writer works by
   // descriptor.
@@ -71,18 +89,21 @@ function unpack(source: string, mount: SavedMount, data: string, signal: AbortSi
   try {
     for (const chunk of mount.chunks) {
       signal.throwIfAborted();
-      reader.push(readChunk(source, chunk));
+      reader.push(source.chunk(chunk));
     }
     reader.finish();
     writer.finish();
   } catch (error) {
     if (error instanceof NeedsBelow)
-      throw invalid(source, `${mount.id} has an entry without its directory: ${error.message}`);
+      throw invalid(
+        source.path,
+        `${mount.id} has an entry without its directory: ${error.message}`,
+      );
     throw error;
   }
 }
 
-function readChunk(source: string, { digest, size }: SavedMount['chunks'][number]): Buffer {
+function readChunk(source: string, { digest, size }: SavedChunk): Buffer {
   const path = chunkPath(source, digest);
   const packed = readSavedFile(source, chunkName(digest), MAX_CHUNK_FILE, 'the saved chunk');
   if (packed === undefined) throw invalid(path, 'the chunk is missing');

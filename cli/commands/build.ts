@@ -200,10 +200,10 @@ async function openBuilds(
 
 /** Opens the other machines that the options name. */
 async function workersOf(options: BuildOptions): Promise<OtherWorkers | undefined> {
-  const { workers, workerLabel, builder } = options;
+  const { workers, workerLabel, workerCacheMounts, builder } = options;
   const isOpen = workers.length === 0 && builder === undefined;
   const configured = isOpen ? await configuredWorkers(configPath(process.env)) : undefined;
-  const { addresses, label } = { addresses: workers, label: undefined, ...configured };
+  const addresses = configured?.addresses ?? workers;
   if (addresses.length === 0) return undefined;
   const { openWorkers } = await import('../../workers/open-workers.ts');
   const warn = (sentence: string) => void stderr.write(`WARNING: ${sentence}\n`);
@@ -211,7 +211,8 @@ async function workersOf(options: BuildOptions): Promise<OtherWorkers | undefine
     addresses,
     flag: '--workers',
     env: process.env,
-    label: workerLabel ?? label,
+    label: workerLabel ?? configured?.label,
+    sharesCaches: workerCacheMounts ?? configured?.cacheMounts ?? false,
     warn,
   });
 }

@@ -187,6 +187,10 @@ function buildCommand(): Command {
         collect,
       )
       .option('--worker-label <name>', 'only ask workers on NATS that have this label')
+      .option(
+        '--worker-cache-mounts [bool]',
+        'a worker that lacks a cache mount begins with yours, and you take those that you lack',
+      )
       .option('--tls-verify [bool]', 'false: registries may use plain http and any certificate')
       .option('--target <stage>', 'set the target build stage to build (default: the last)')
       .option('--squash', 'squash newly built layers into a single new layer')

@@ -102,6 +102,7 @@ export function parseBuildFlags(argv: readonly string[], host: Host): ParsedFlag
     builder,
     workers: builder ? [] : workerAddresses(list('workers'), host.env['KILN_WORKERS']),
     workerLabel: text('workerLabel') || undefined,
+    workerCacheMounts: workerCacheMounts(text('workerCacheMounts')),
     tlsVerify: tlsVerify(text('tlsVerify')),
     authFile: podman?.authFile,
     secrets,
@@ -281,6 +282,10 @@ function metadataExtras(env: Host['env'], warn: (sentence: string) => void): Met
 
 function tlsVerify(value: string | undefined): boolean {
   return value === undefined || booleanValue(value, '--tls-verify');
+}
+
+function workerCacheMounts(value: string | undefined): boolean | undefined {
+  return value === undefined ? undefined : booleanValue(value, '--worker-cache-mounts');
 }
 
 function onError(value: string | undefined): BuildOptions['onError'] {

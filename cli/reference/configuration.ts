@@ -211,6 +211,13 @@ export const CONFIGURATION: readonly ConfigurationTable[] = [
         type: 'text',
         text: 'Only workers with this label are asked.',
       },
+      {
+        name: 'cache-mounts',
+        type: 'boolean',
+        text:
+          'A worker that lacks a cache mount begins with that of the build, and the build takes ' +
+          'those that it lacks (default: false).',
+      },
     ],
     example: `[workers]
   addresses = ["nats://nats.example:4222?creds=/etc/kiln/build.creds"]

@@ -10,7 +10,7 @@ import type { AskedElsewhere, Edge, Vertex } from '../../solver/solver.ts';
 import { secretNeeds } from './lend.ts';
 import { nearNames } from './near.ts';
 import { type Reason, statedPlatform } from './placement.ts';
-import { LostWorker, type MachinePool } from './pool.ts';
+import { LostWorker, type MachinePool, type Machines } from './pool.ts';
 import type { SolverSide } from './read-files.ts';
 import { sendGraph } from './send-graph.ts';
 
@@ -21,6 +21,7 @@ const OF_THE_STEP: readonly string[] = ['KILN_STEP_FAILED', 'KILN_STEP_OOM'];
 export class Asking {
   readonly #build: BuildWithWorkers;
   readonly #pools: readonly MachinePool[];
+  readonly #sharesCaches: boolean;
   /** The vertices of which events have told how they ended. */
   readonly #told: Set<Digest>;
   readonly #distrusted = new Set<string>();
@@ -28,9 +29,10 @@ export class Asking {
   /** The layers that were sent or brought, by diffID. */
   readonly #here = new Map<Digest, LayerId>();
 
-  constructor(build: BuildWithWorkers, pools: readonly MachinePool[], told: Set<Digest>) {
+  constructor(build: BuildWithWorkers, { pools, sharesCaches }: Machines, told: Set<Digest>) {
     this.#build = build;
     this.#pools = pools;
+    this.#sharesCaches = sharesCaches;
     this.#told = told;
   }
 
@@ -86,6 +88,7 @@ export class Asking {
           known: knownIn(asked, vertexOf),
           side: { known: asked.known, contents: asked.contents, vertexOf },
           remembers: pool.remembers,
+          sharesCaches: this.#sharesCaches,
           progress: watch.event,
         };
         return await sendGraph(server, sent, this.#build, this.#here, both);

@@ -7,6 +7,7 @@ import { lentLogins } from '../../remote/lend/lent-logins.ts';
 import { type LentStore, lentStores } from '../../remote/lend/lent-stores.ts';
 import { lentValues } from '../../remote/lend/lent-values.ts';
 import type { LlbEdge } from '../../solver/llb/graph.ts';
+import { MOUNT_TYPE } from '../../solver/llb/mount.ts';
 import { localName } from '../../solver/llb/sources.ts';
 import { topological } from '../../solver/llb/walk.ts';
 import { wantedFiles } from '../../solver/ops/source-local.ts';
@@ -17,6 +18,8 @@ export interface GraphNeeds {
   readonly directories: ReadonlyMap<string, LentTree>;
   readonly secrets: ReadonlySet<string>;
   readonly agents: ReadonlySet<string>;
+  /** The ids of cache mounts. */
+  readonly caches: ReadonlySet<string>;
   readonly entitlements: ReadonlySet<string>;
 }
 
@@ -26,18 +29,21 @@ const DEFAULT_AGENT = 'default';
 export async function graphNeeds(edge: LlbEdge, session: StepSession): Promise<GraphNeeds> {
   const directories = new Map<string, LentTree>();
   const { secrets, agents } = await secretNeeds(edge, session);
+  const caches = new Set<string>();
   const entitlements = new Set<string>();
   for (const { op } of topological(edge)) {
     if (op.kind === 'exec') {
       if (op.exec.network === NETWORK_HOST) entitlements.add('network.host');
       if (op.exec.security === INSECURE) entitlements.add('security.insecure');
+      for (const { mountType, cache, dest } of op.exec.mounts)
+        if (mountType === MOUNT_TYPE.cache) caches.add(cache?.id ?? dest);
     }
     const name = localName(op);
     if (op.kind !== 'source' || name === undefined) continue;
     const found = await session.directory(name, wantedFiles(op.source.attrs));
     if (found) directories.set(name, { path: found.root });
   }
-  return { directories, secrets, agents, entitlements };
+  return { directories, secrets, agents, caches, entitlements };
 }
 
 const NETWORK_HOST = 1;

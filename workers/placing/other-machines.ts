@@ -5,19 +5,19 @@ import type { BuildResult } from '../../solver/result.ts';
 import type { AskedElsewhere, Elsewhere, Vertex } from '../../solver/solver.ts';
 import type { Asking } from './asking.ts';
 import { StepPlacement } from './placement.ts';
-import type { MachinePool } from './pool.ts';
+import type { Machines } from './pool.ts';
 
 /**
  * Other machines, which are reached by pools in this order. The pools are opened, and all that
  * talks to machines is loaded, when the first step may go to one: a build that stays here pays for
  * nothing.
  */
-export function otherMachines(open: () => Promise<readonly MachinePool[]>): OtherWorkers {
-  let pools: Promise<readonly MachinePool[]> | undefined;
+export function otherMachines(open: () => Promise<Machines>): OtherWorkers {
+  let machines: Promise<Machines> | undefined;
   return {
-    forBuild: (build) => new Sending(build, () => (pools ??= open())),
+    forBuild: (build) => new Sending(build, () => (machines ??= open())),
     async [Symbol.asyncDispose]() {
-      for (const pool of (await pools) ?? []) await pool[Symbol.asyncDispose]();
+      for (const pool of (await machines)?.pools ?? []) await pool[Symbol.asyncDispose]();
     },
   };
 }
@@ -25,15 +25,15 @@ export function otherMachines(open: () => Promise<readonly MachinePool[]>): Othe
 /** What one build sends to other machines. */
 class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
   readonly #build: BuildWithWorkers;
-  readonly #pools: () => Promise<readonly MachinePool[]>;
+  readonly #machines: () => Promise<Machines>;
   readonly #placement: StepPlacement;
   readonly #told = new Set<Digest>();
   readonly #over = new AbortController();
   #asking: Promise<Asking> | undefined;
 
-  constructor(build: BuildWithWorkers, pools: () => Promise<readonly MachinePool[]>) {
+  constructor(build: BuildWithWorkers, machines: () => Promise<Machines>) {
     this.#build = build;
-    this.#pools = pools;
+    this.#machines = machines;
     this.#placement = new StepPlacement(build);
   }
 
@@ -57,7 +57,7 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
 
   async #open(): Promise<Asking> {
     const { Asking } = await import('./asking.ts');
-    return new Asking(this.#build, await this.#pools(), this.#told);
+    return new Asking(this.#build, await this.#machines(), this.#told);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -39,6 +39,13 @@ export interface MachinePool extends AsyncDisposable {
   withWorker<T>(wanted: WorkWanted, signal: AbortSignal, use: UseWorker<T>): Promise<T | undefined>;
 }
 
+/** The machines that a build may ask. */
+export interface Machines {
+  readonly pools: readonly MachinePool[];
+  /** True: cache mounts go to workers that have none, and come back where there are none. */
+  readonly sharesCaches: boolean;
+}
+
 /** The connection to a worker was lost, and no other took its work. */
 export class LostWorker extends Error {
   constructor(worker: string) {

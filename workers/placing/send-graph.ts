@@ -15,6 +15,7 @@ import type { BuildResult } from '../../solver/result.ts';
 import type { AskedElsewhere } from '../../solver/solver.ts';
 import { cutGraph } from './cut.ts';
 import { graphNeeds, lendToWorker, sharedKeyFor } from './lend.ts';
+import { LentCaches } from './lent-caches.ts';
 import { INPUT_STORE, LentResults } from './lent-results.ts';
 import { madeLayers, takeLayers } from './made-results.ts';
 import { filesChanged, parseContents, ReadFiles, type SolverSide } from './read-files.ts';
@@ -30,6 +31,8 @@ export interface SentGraph {
    * True for a worker that keeps the files of a directory for later builds, and tells what it read.
    */
   readonly remembers: boolean;
+  /** True: cache mounts are lent to the worker, and taken from it. */
+  readonly sharesCaches: boolean;
   /** Gets the progress, with the vertices of the build. */
   readonly progress: ProgressSink;
 }
@@ -45,7 +48,7 @@ const EXPORT_STORE = 'export';
  */
 export async function sendGraph(
   server: OpenServer,
-  { edge, platform, known, side, remembers, progress }: SentGraph,
+  { edge, platform, known, side, remembers, sharesCaches, progress }: SentGraph,
   { services, session, images }: BuildWithWorkers,
   here: Map<Digest, LayerId>,
   signal: AbortSignal,
@@ -63,7 +66,11 @@ export async function sendGraph(
   writeFileSync(join(output, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
   writeFileSync(join(output, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [] }));
   const needs = await graphNeeds(cut.edge, session);
-  const answers = lendToWorker(
+  const caches =
+    sharesCaches && needs.caches.size > 0
+      ? new LentCaches(needs.caches, store, scope.use(store.scratch('worker-caches')).path)
+      : undefined;
+  const lent = lendToWorker(
     needs,
     session,
     new Map([
@@ -79,13 +86,15 @@ export async function sendGraph(
             services.content.size(digest) !== undefined,
         },
       ],
+      ...(caches ? [caches.store] : []),
     ]),
     scope,
   );
+  const answers = new Map([...lent, ...(caches?.methods(signal) ?? [])]);
   const attrs = { tar: 'false', compression: 'uncompressed' };
   const request = {
     definition: marshalDefinition(toDefinition(cut.edge)),
-    frontendAttrs: { [READ_CONTENTS]: 'true' },
+    frontendAttrs: { [READ_CONTENTS]: 'true', ...caches?.attributes },
     exporters: [{ type: 'oci', attrs }],
     exporterDeprecated: 'oci',
     exporterAttrsDeprecated: attrs,
@@ -111,6 +120,9 @@ export async function sendGraph(
     const context = { signal, progress: () => {}, vertex: edge.vertex.digest };
     if (!(await files.areStillHere(side, context))) throw filesChanged();
   }
+  const warn = (short: string) =>
+    progress({ kind: 'warning', vertex: edge.vertex.digest, short, detail: [] });
+  await caches?.take(response, signal, warn);
   const made = madeLayers(response, output);
   return await takeLayers(made, output, { sources: images, snapshotter }, here, signal);
 }
