@@ -12,7 +12,8 @@ export type ProgressEvent =
   | WarningEvent
   | MissEvent
   | GraphEvent
-  | PhaseEvent;
+  | PhaseEvent
+  | PlacedEvent;
 
 /**
  * A vertex was announced, started, or ended. The latest event of a digest is the valid one. A field
@@ -132,6 +133,19 @@ export interface PhaseEvent {
   readonly vertex: Digest;
   readonly phase: 'fetching' | 'running' | 'committing';
   readonly timestamp: number;
+}
+
+/**
+ * Another machine has taken a vertex, for the build record, `--explain` and provenance. The latest
+ * event of a vertex counts: one without `worker` says that the vertex runs here after all.
+ */
+export interface PlacedEvent {
+  readonly kind: 'placed';
+  readonly vertex: Digest;
+  readonly name: string;
+  readonly worker?: string;
+  /** Why it runs there, or why not: words such as `linux/arm64 would be emulated here`. */
+  readonly reason: string;
 }
 
 /** Receives the events. It must not throw and must not block. */

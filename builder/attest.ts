@@ -45,6 +45,8 @@ export interface AttestedBuild {
   readonly isDriven: boolean;
   /** What the engine adds to the environment that provenance tells. */
   readonly environment: Readonly<Record<string, unknown>> | undefined;
+  /** The names of the steps that each other machine has run. */
+  readonly workers: ReadonlyMap<string, readonly string[]>;
   /** Milliseconds since 1970. */
   readonly started: number;
   /** Milliseconds since 1970. */
@@ -174,7 +176,7 @@ function directoryOf(name: string): LlbEdge {
 }
 
 function factsOf(build: AttestedBuild): BuildFacts {
-  const { request, id, dockerfile, environment, started, finished } = build;
+  const { request, id, dockerfile, environment, workers, started, finished } = build;
   const { epoch, context } = request;
   const fixed = epoch === undefined ? undefined : epoch * 1000;
   const name = basename(dockerfileName(request.dockerfile) ?? 'Dockerfile');
@@ -193,6 +195,7 @@ function factsOf(build: AttestedBuild): BuildFacts {
     locals: context.kind === 'remote' ? [] : ['context', 'dockerfile'],
     buildPlatform: hostPlatform(),
     environment,
+    workers,
     invocation: fixed === undefined ? id : undefined,
     started: fixed ?? started,
     finished: fixed ?? finished,

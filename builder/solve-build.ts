@@ -137,6 +137,7 @@ export async function solveBuild(
     frontend,
     isDriven: answer !== askFrontend,
     environment: given.engine.settings.provenanceEnv,
+    workers: solving.placed.byWorker,
     started,
     finished: Date.now(),
     results: graphs,

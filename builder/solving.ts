@@ -16,6 +16,7 @@ import type { BuildCaches } from './caches/caches.ts';
 import { describingCodec } from './describing-codec.ts';
 import { explainFailure } from './explain-failure.ts';
 import { graphRecorder } from './graph-record.ts';
+import { PlacedSteps } from './placed-steps.ts';
 import { type BuildRequest, dockerfileName, placeOfContext } from './request.ts';
 import type { Session } from './session.ts';
 import type { SourceGate } from './sources-admitted.ts';
@@ -28,6 +29,8 @@ export interface Solving extends SolvingParts {
   /** Runs the steps. */
   readonly worker: Worker;
   readonly memory: ReturnType<typeof openMissMemory>;
+  /** What other machines have run. */
+  readonly placed: PlacedSteps;
   /** Holds the layers of results. */
   readonly snapshotter: Snapshotter;
   /** Aborts when the build is cancelled. */
@@ -68,11 +71,12 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
     const [earlier] = memory.earlier(name);
     return earlier && cache.load(earlier.key)?.durationMs;
   };
+  const placed = new PlacedSteps();
   const settings: SolverOptions<BuildResult> = {
     cache,
     memory,
     codec: scope.use(describingCodec(resultCodec(engine.snapshotter), engine.snapshotter, signal)),
-    progress,
+    progress: others ? placed.watching(progress) : progress,
     limits: limitsOf(worker, request.parallelism),
     session: parts.session,
     mayRun: context.foresight?.confirmed,
@@ -91,6 +95,7 @@ export function openSolving(context: BuildContext, parts: SolvingParts): Solving
     settings,
     worker,
     memory,
+    placed,
     snapshotter: engine.snapshotter,
     signal,
     async explained(edges, solve) {

@@ -96,6 +96,8 @@ export interface StepView {
   readonly inputs: readonly number[];
   readonly state: 'waiting' | 'running' | 'cached' | 'done' | 'failed' | 'cancelled';
   readonly isEmulated: boolean;
+  /** The machine that ran it, and why, when that was another one. */
+  readonly worker?: { readonly name: string; readonly reason: string };
   readonly started?: number;
   readonly ended?: number;
   /** What passed between the first and the last moment of the step, in order, without overlap. */

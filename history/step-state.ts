@@ -3,6 +3,7 @@ import type {
   GraphVertex,
   MissEvent,
   PhaseEvent,
+  PlacedEvent,
   StatusEvent,
   VertexEvent,
 } from '../base/progress.ts';
@@ -28,6 +29,7 @@ export class StepState {
   usage: VertexEvent['usage'];
   miss: MissEvent | undefined;
   place: GraphVertex | undefined;
+  placed: PlacedEvent | undefined;
   readonly log = new StepLog();
   readonly #phases: PhaseEvent[] = [];
   readonly #transfers = new Map<string, TransferView>();

@@ -3,6 +3,7 @@ import type {
   GraphEvent,
   MissEvent,
   PhaseEvent,
+  PlacedEvent,
   StatusEvent,
   VertexEvent,
   WarningEvent,
@@ -102,6 +103,11 @@ export class ViewState {
         if (step) step.miss = document as unknown as MissEvent;
         break;
       }
+      case 'placed': {
+        const step = this.#of(vertex);
+        if (step) step.placed = document as unknown as PlacedEvent;
+        break;
+      }
       case 'warning':
         this.#warning(document as unknown as WarningEvent);
         break;
@@ -174,7 +180,7 @@ export class ViewState {
       over ?? now,
     );
     const steps = all.map((step, index): StepView => {
-      const { stage: named, miss, usage, error } = step;
+      const { stage: named, miss, usage, error, placed } = step;
       const inputs = inputsOf(step);
       const lines = this.#places.get(step.vertex);
       return {
@@ -186,6 +192,9 @@ export class ViewState {
         inputs,
         state: step.state(over !== undefined),
         isEmulated: usage?.emulator !== undefined,
+        ...(typeof placed?.worker === 'string' && {
+          worker: { name: placed.worker, reason: placed.reason },
+        }),
         ...(step.started !== undefined && { started: step.started }),
         ...(step.ended !== undefined && { ended: step.ended }),
         phases: step.phases(
@@ -244,6 +253,7 @@ const FORMS: Readonly<Record<string, Readonly<Record<string, 'string' | 'number'
   status: { id: 'string', name: 'string', current: 'number', total: 'number' },
   phase: { phase: 'string', timestamp: 'number' },
   miss: { reason: 'string' },
+  placed: { reason: 'string' },
   warning: { short: 'string', detail: 'list' },
   graph: { sources: 'list', vertices: 'list', secrets: 'list', ssh: 'list' },
 };

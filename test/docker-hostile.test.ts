@@ -4,7 +4,6 @@ import { mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { setTimeout } from 'node:timers/promises';
 import { createGzip, gzipSync } from 'node:zlib';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,15 +11,11 @@ import { serveInner, unaryAnswer } from '../api/grpc/inner-server.ts';
 import { Secrets } from '../api/proto/secrets.gen.ts';
 import { type Asked, ask, DockerRig } from './docker-rig.ts';
 import { DOCKER, ServeRig } from './serve-rig.ts';
+import { until } from './until.ts';
 
 /*
  * Clients of Docker's socket that send too much, lie, hang up, or ask for what is not theirs.
  */
-
-/** Waits until something holds. The test ends by its own limit when it never does. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setTimeout(20);
-}
 
 /** What the processes of a store have in their temporary places. */
 function scratchOf(rig: { path(name: string): string }): readonly string[] {

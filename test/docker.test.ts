@@ -2,12 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, statSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
-import { setTimeout } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ManifestSummary } from '../docker/images/manifest-summaries.ts';
 import { registryMissing, startRegistry } from '../registry/testing/registry.ts';
 import { type Answer, DockerRig } from './docker-rig.ts';
+import { until } from './until.ts';
 
 /*
  * Docker's own client, against `kiln serve --docker`. No engine runs here.
@@ -274,11 +274,6 @@ test('a client that hangs up cancels its build, at each stage', async () => {
   );
   assert.not.match(rig.serve.printed, /ERROR/);
 });
-
-/** Waits until something holds. The test ends by its own limit when it never does. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await setTimeout(20);
-}
 
 test('what lies, or is not what it says, leaves nothing behind', async () => {
   await using rig = await DockerRig.create(['busybox']);

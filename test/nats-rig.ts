@@ -1,10 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { jetstreamManager, type StreamInfo } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import { WORK_STREAM } from '../workers/protocol.ts';
 import { freePort } from './daemon-rig.ts';
 import { KILN, type Ran, Rig, type RunOptions, testImage } from './rig.ts';
+
+/** What workers of tests are for. To a build, they run it natively elsewhere. */
+export const ARM = '--platform=linux/arm64';
+
+/** Whether this host can emulate what workers of tests are for. Says so when it cannot. */
+export function emulatesArm(file: string): boolean {
+  const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
+  if (!ready) console.log(`SKIP ${file}: needs an amd64 host with qemu-user-static`);
+  return ready;
+}
 
 /** A program of a test, and what it has written. */
 export class Started implements AsyncDisposable {

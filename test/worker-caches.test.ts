@@ -1,16 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { NatsRig } from './nats-rig.ts';
+import { ARM, emulatesArm, NatsRig } from './nats-rig.ts';
 
 /*
  * Cache mounts of steps on workers: a machine that has none begins with those of the other.
  */
 
-const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
-if (!ready) console.log('SKIP worker-caches: needs an amd64 host with qemu-user-static');
-
-const ARM = '--platform=linux/arm64';
+const ready = emulatesArm('worker-caches');
 const SHARED = '--worker-cache-mounts';
 
 /** A step that adds its number to a file in a cache mount, and keeps what is there then. */

@@ -1,14 +1,16 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, connect as dial } from 'node:net';
 import { Kvm } from '@nats-io/kv';
 import { connect } from '@nats-io/transport-node';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WORKERS_BUCKET } from '../workers/protocol.ts';
-import { NatsRig } from './nats-rig.ts';
+import { beside } from './beside.ts';
+import { ARM, emulatesArm, NatsRig } from './nats-rig.ts';
 import { processesWith, testImage } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
+import { until } from './until.ts';
 
 /*
  * What goes wrong with workers and NATS: only the sub-graph in question is run again, no wrong byte
@@ -16,33 +18,7 @@ import { ServeRig } from './serve-rig.ts';
  * that is restarted.
  */
 
-const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
-if (!ready) console.log('SKIP worker-faults: needs an amd64 host with qemu-user-static');
-
-const ARM = '--platform=linux/arm64';
-
-const bodies: (() => void)[] = [];
-
-/**
- * A test whose body runs beside those of all others of this file, because each of them waits most
- * of its time.
- */
-function beside(name: string, body: () => Promise<void>): void {
-  let running: Promise<void> | undefined;
-  bodies.push(() => {
-    running ??= body();
-    // The test tells it.
-    running.catch(() => {});
-  });
-  test(name, async () => {
-    for (const begin of bodies) begin();
-    await running;
-  });
-}
-
-async function until(what: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 100));
-}
+const ready = emulatesArm('worker-faults');
 
 beside('the leader of a cluster of three NATS servers is killed in a step', async () => {
   if (!ready) return;
@@ -172,6 +148,12 @@ beside('a step that fails because the disk of the worker is full is run here', a
     const { stderr } = await nats.build([ARM, 'c']);
     assert.match(stderr, /runs on worker one/);
     assert.match(stderr, /worker one failed: its disk is full, so this runs here/);
+    const { Steps } = JSON.parse(
+      (await nats.rig.kiln(['history', 'inspect', '--format=json'])).stdout,
+    );
+    assert.ok(Steps.every((step: object) => !('Worker' in step)));
+    const { stdout } = await nats.rig.kiln(['explain']);
+    assert.match(stdout, /runs here, because worker one failed: its disk is full/);
   } finally {
     execFileSync('umount', ['-l', disk]);
     rmSync(disk, { recursive: true });

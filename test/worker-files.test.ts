@@ -1,17 +1,14 @@
-import { existsSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { NatsRig } from './nats-rig.ts';
+import { ARM, emulatesArm, NatsRig } from './nats-rig.ts';
 
 /*
  * The files of the context that a worker reads are those of the keys under which its results are
  * saved here.
  */
 
-const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
-if (!ready) console.log('SKIP worker-files: needs an amd64 host with qemu-user-static');
-
-const ARM = '--platform=linux/arm64';
+const ready = emulatesArm('worker-files');
 const DOCKERFILE = 'FROM busybox\nARG N\nCOPY file /\nRUN cp /file /out\n';
 
 /** Writes a text of the same size, and gives the file the time that it had. */

@@ -1,17 +1,13 @@
-import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { selfSigned } from '../registry/testing/certificates.ts';
 import { freePort } from './daemon-rig.ts';
-import { Started } from './nats-rig.ts';
+import { ARM, emulatesArm, Started } from './nats-rig.ts';
 import { KILN, Rig, testImage } from './rig.ts';
 
 /* NATS as its users have it: users with passwords in an account, tokens, and TLS with a CA. */
 
-const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
-if (!ready) console.log('SKIP worker-logins: needs an amd64 host with qemu-user-static');
-
-const ARM = '--platform=linux/arm64';
+const ready = emulatesArm('worker-logins');
 
 interface Login {
   /** Of nats-server, below `listen`. */

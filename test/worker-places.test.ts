@@ -1,14 +1,10 @@
-import { existsSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { NatsRig } from './nats-rig.ts';
+import { ARM, emulatesArm, NatsRig } from './nats-rig.ts';
 
 /* Which of several workers gets a sub-graph: the one that did such work last, while it has room. */
 
-const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
-if (!ready) console.log('SKIP worker-places: needs an amd64 host with qemu-user-static');
-
-const ARM = '--platform=linux/arm64';
+const ready = emulatesArm('worker-places');
 
 const workersIn = (output: string) =>
   [...output.matchAll(/runs on worker (\w+)/g)].map(([, name]) => name);

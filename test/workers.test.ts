@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { NatsRig } from './nats-rig.ts';
+import { beside } from './beside.ts';
+import { ARM, emulatesArm, NatsRig } from './nats-rig.ts';
 import { processesWith, steps, testImage } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 
@@ -11,17 +12,14 @@ import { ServeRig } from './serve-rig.ts';
  * arm64, which they emulate: to the build they are native elsewhere.
  */
 
-const ready = process.arch === 'x64' && existsSync('/usr/bin/qemu-aarch64-static');
-if (!ready) console.log('SKIP workers: needs an amd64 host with qemu-user-static');
-
-const ARM = '--platform=linux/arm64';
+const ready = emulatesArm('workers');
 
 function filesBelow(directory: string): string[] {
   const names = readdirSync(directory, { recursive: true, encoding: 'utf8' });
   return names.map((name) => join(directory, name)).filter((path) => statSync(path).isFile());
 }
 
-test('steps of another platform run on a worker, with files and secrets, as here', async () => {
+beside('steps of another platform run on a worker, with files and secrets, as here', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   const { rig } = nats;
@@ -56,7 +54,7 @@ RUN --mount=type=secret,id=token wc -c < /run/secrets/token > /n
   }
 });
 
-test('an image has the digest that it has on one machine', async () => {
+beside('an image has the digest that it has on one machine', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   const { rig } = nats;
@@ -69,20 +67,58 @@ test('an image has the digest that it has on one machine', async () => {
     '-o',
     `type=oci,dest=${name}.tar,rewrite-timestamp=true`,
     '--build-arg=SOURCE_DATE_EPOCH=1',
-    '--provenance=false',
+    '--provenance=mode=max',
     ARM,
     'c',
   ];
   const there = await nats.build(output('there'));
-  const here = await rig.kiln(['build', ...output('here')], {
-    env: { KILN_ROOT: rig.path('store-one') },
-    expect: 0,
-  });
+  // A store that has none of the worker's results.
+  const env = { KILN_ROOT: rig.path('store-alone') };
+  await rig.kiln(['load', '-q', '-i', testImage('busybox')], { env, expect: 0 });
+  const here = await rig.kiln(['build', ...output('here')], { env, expect: 0 });
   assert.match(there.stdout, /^sha256:/);
   assert.is(there.stdout, here.stdout);
 });
 
-test('a step that fails on a worker is told with its lines, and does not run here', async () => {
+beside('which worker ran a step, and why, is told wherever a build is told of', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  const { rig } = nats;
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo one > /a\nRUN echo two > /b\n' });
+  await using _worker = await nats.worker('one', ['busybox'], ARM);
+  const why = 'linux/arm64 would be emulated here';
+  const printed = async (...args: string[]) => (await rig.kiln(args, { expect: 0 })).stdout;
+  const { stderr } = await nats.build(['--explain', ARM, 'c']);
+  const placed = `runs on worker one: ${why}`;
+  assert.is(stderr.split(`      ${placed}\n`).length, 3, stderr);
+  assert.is((await printed('explain')).split(`      ${placed}\n`).length, 3);
+  const names = ['[2/3] RUN echo one > /a', '[3/3] RUN echo two > /b'];
+  const own = (all: { Name: string }[]) => all.filter(({ Name }) => /\[[23]\/3\]/.test(Name));
+  const { Steps } = JSON.parse(await printed('history', 'inspect', '--format=json'));
+  assert.equal(
+    own(Steps)
+      .map((step: object) => ({ ...step }) as Record<string, string>)
+      .map(({ Worker, WorkerReason }) => [Worker, WorkerReason]),
+    names.map(() => ['one', why]),
+  );
+  assert.match(await printed('history', 'inspect'), new RegExp(`RUN echo two > /b +one: ${why}`));
+  const provenance = JSON.parse(
+    await printed('history', 'inspect', 'attachment', '--type=provenance'),
+  );
+  const [worker, ...others] = provenance.invocation.environment.workers;
+  assert.equal(others, []);
+  assert.is(worker.name, 'one');
+  for (const name of names)
+    assert.ok(
+      worker.steps.some((step: string) => step.endsWith(name)),
+      worker.steps.join(),
+    );
+  // A build that finds all of it made has run nothing there.
+  await nats.build(['--explain', ARM, 'c']);
+  assert.not.match(await printed('explain'), /worker one/);
+});
+
+beside('a step that fails on a worker is told with its lines, and does not run here', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   nats.rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo told; exit 7\n' });
@@ -93,7 +129,7 @@ test('a step that fails on a worker is told with its lines, and does not run her
   assert.is(stderr.match(/ told$/gm)?.length, 1);
 });
 
-test('a worker that is killed in a step is a warning, and another one runs it', async () => {
+beside('a worker that is killed in a step is a warning, and another one runs it', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   const { rig } = nats;
@@ -120,7 +156,7 @@ async function gone(word: string): Promise<void> {
   while (processesWith(word).length > 0) await new Promise((resolve) => setTimeout(resolve, 100));
 }
 
-test('without workers, and with one that may not have secrets, steps run here', async () => {
+beside('without workers, and with one that may not have secrets, steps run here', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   nats.rig.write('.', { token: 's3cret' });
@@ -136,7 +172,7 @@ test('without workers, and with one that may not have secrets, steps run here', 
   assert.not.match(stderr, /runs on worker/);
 });
 
-test('NATS that is killed and started again in a step loses nothing', async () => {
+beside('NATS that is killed and started again in a step loses nothing', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   nats.rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo begun; sleep 5; echo ended > /f\n' });
@@ -153,7 +189,7 @@ test('NATS that is killed and started again in a step loses nothing', async () =
   assert.not.match(stderr, /so this runs here/);
 });
 
-test('two builds that need one step have it run once', async () => {
+beside('two builds that need one step have it run once', async () => {
   if (!ready) return;
   await using nats = await NatsRig.create('busybox');
   const other = nats.rig.path('other');
@@ -170,7 +206,7 @@ test('two builds that need one step have it run once', async () => {
   assert.is(read('out1'), read('out2'));
 });
 
-test('of two rows of steps that took long, one goes to any BuildKit', async () => {
+beside('of two rows of steps that took long, one goes to any BuildKit', async () => {
   await using serve = await ServeRig.create('busybox');
   const { rig, socket } = serve;
   const store = rig.path('own');

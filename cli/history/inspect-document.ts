@@ -85,8 +85,8 @@ export function inspectDocument(view: BuildView, attachments: readonly Attachmen
 export type InspectDocument = ReturnType<typeof inspectDocument>;
 
 function stepDocument(step: StepView, isCritical: boolean) {
-  const { name, state, started, ended, miss, wouldSave, cpu, peakMemory, phases, log, error } =
-    step;
+  const { name, state, started, ended, miss, worker, wouldSave, cpu, peakMemory } = step;
+  const { phases, log, error } = step;
   return {
     Name: name,
     State: state,
@@ -95,6 +95,7 @@ function stepDocument(step: StepView, isCritical: boolean) {
     IsCritical: isCritical,
     WouldSave: wouldSave,
     ...(miss !== undefined && { Miss: miss }),
+    ...(worker && { Worker: worker.name, WorkerReason: worker.reason }),
     LogLines: log.lines,
     ...(cpu !== undefined && { CPU: cpu }),
     ...(peakMemory !== undefined && { PeakMemory: peakMemory }),

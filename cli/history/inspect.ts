@@ -120,6 +120,7 @@ function pretty(view: BuildView, attachments: readonly Attachment[], now: number
       ]),
       'TYPE',
     ),
+    onWorkers(view),
     drawing(view, now),
     steps(view),
     `Print build logs: kiln history logs ${escapeControls(view.ref)}\n`,
@@ -154,6 +155,21 @@ function drawing(view: BuildView, now: number): string {
   return timeline(view, sizeFor(stdout, process.env).columns, now);
 }
 
+/** The steps that other machines have run. */
+function onWorkers({ steps: all }: BuildView): string {
+  return listing(
+    'ON WORKERS',
+    all.flatMap(({ name, worker }) =>
+      worker ? [[shortName(name), `${worker.name}: ${worker.reason}`]] : [],
+    ),
+    'WORKER',
+  );
+}
+
+function shortName(name: string): string {
+  return name.length > 60 ? `${name.slice(0, 59)}…` : name;
+}
+
 /** How many steps are named that are worth being cached. */
 const NAMED = 5;
 
@@ -166,7 +182,7 @@ function steps({ steps: all }: BuildView): string {
   return listing(
     'NOT CACHED',
     worth.map(({ name, wouldSave, miss }) => [
-      name.length > 60 ? `${name.slice(0, 59)}…` : name,
+      shortName(name),
       `${timeTaken(wouldSave)} would be saved: ${miss}`,
     ]),
     'WHY',

@@ -35,7 +35,7 @@ export function asCached(logged: readonly LoggedEvent[]): readonly LoggedEvent[]
       if (event.completed !== undefined) kept.push(cachedAt(event.completed, one));
     } else if (event.kind === 'graph') {
       kept.push(one);
-    } else if (event.kind === 'phase') {
+    } else if (event.kind === 'phase' || event.kind === 'placed') {
       if (!steps.has(event.vertex)) return undefined;
     } else if (event.kind === 'miss' || event.kind === 'log' || event.kind === 'status') {
       if (!steps.has(event.vertex)) {

@@ -71,6 +71,7 @@ export class ProgressModel {
       case 'miss':
       case 'graph':
       case 'phase':
+      case 'placed':
         return undefined;
     }
   }

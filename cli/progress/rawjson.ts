@@ -8,7 +8,7 @@ import type { Output, ProgressView } from './view.ts';
 export function createRawJsonView(output: Output): ProgressView {
   return {
     event(event) {
-      if (event.kind === 'graph' || event.kind === 'phase') return;
+      if (event.kind === 'graph' || event.kind === 'phase' || event.kind === 'placed') return;
       output.write(`${escaped(JSON.stringify(toSolveStatus(event)))}\n`);
     },
     close: () => {},
@@ -34,6 +34,7 @@ export function toSolveStatus(event: ProgressEvent): unknown {
     case 'miss':
     case 'graph':
     case 'phase':
+    case 'placed':
       return {};
     case 'vertex':
       return {

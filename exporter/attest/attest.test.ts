@@ -30,6 +30,7 @@ const FACTS: BuildFacts = {
   args: { 'build-arg:X': 'hello', 'force-network-mode': 'host', 'no-cache': '' },
   locals: ['context', 'dockerfile'],
   buildPlatform: AMD64,
+  workers: new Map(),
   invocation: 'this-run',
   started: Date.UTC(2026, 0, 1),
   finished: Date.UTC(2026, 0, 2),
@@ -229,6 +230,20 @@ test('what a server adds about itself is beside the platform of the builder', ()
     platform: 'linux/amd64',
     runner: { name: 'r1' },
   });
+});
+
+test('other machines that ran steps are named, and their steps in mode=max', () => {
+  const target = { edge: undefined, materials: [] };
+  const facts = { ...FACTS, workers: new Map([['one', ['RUN echo $X']]]) };
+  const told = (mode: 'min' | 'max', invocation?: string) => {
+    const asked = { ...MIN, mode, version: 'v0.2' } as const;
+    const made = provenance(asked, { ...facts, invocation }, target);
+    return JSON.parse(JSON.stringify(made.body)).invocation.environment.workers;
+  };
+  assert.equal(told('min', 'a-run'), [{ name: 'one' }]);
+  assert.equal(told('max', 'a-run'), [{ name: 'one', steps: ['RUN echo $X'] }]);
+  // Where the same inputs give the same bytes, chance decides nothing.
+  assert.is(told('max'), undefined);
 });
 
 test('package URLs', () => {

@@ -42,6 +42,8 @@ export interface BuildFacts {
   readonly buildPlatform: Platform;
   /** What is told about the builder beside its platform. */
   readonly environment?: Readonly<Record<string, unknown>> | undefined;
+  /** The names of the steps that each other machine has run. */
+  readonly workers: ReadonlyMap<string, readonly string[]>;
   /** The id of this run. Absent when the same inputs are to give the same bytes. */
   readonly invocation: string | undefined;
   /** Milliseconds since 1970. */
@@ -90,6 +92,7 @@ interface Facts {
   readonly complete: { readonly request: boolean; readonly dependencies: boolean };
   readonly hermetic: boolean;
   readonly graph: ReturnType<typeof graphSteps> | undefined;
+  readonly workers: readonly object[] | undefined;
   /** What only BuildKit's form of provenance has. */
   readonly more: object;
 }
@@ -128,6 +131,7 @@ function collect(
     },
     hermetic: !local && !reachesNetwork(edge),
     graph,
+    workers: toldWorkers(build, mode),
     more: {
       vcs: build.vcs && mapped(build.vcs, withoutLogin),
       ...(graph && {
@@ -156,6 +160,7 @@ function bodyV1({ builderId, reproducible }: ProvenanceOptions, facts: Facts): o
         buildConfig: graph && { llbDefinition: graph.llbDefinition },
         builderPlatform: formatPlatform(build.buildPlatform),
         dockerfileVersion: build.language,
+        workers: facts.workers,
         ...build.environment,
       },
     },
@@ -186,7 +191,11 @@ function bodyV02({ builderId, reproducible }: ProvenanceOptions, facts: Facts): 
     invocation: {
       configSource: { ...configSource, entryPoint: build.dockerfile?.name },
       parameters: facts.request,
-      environment: { platform: formatPlatform(build.buildPlatform), ...build.environment },
+      environment: {
+        platform: formatPlatform(build.buildPlatform),
+        workers: facts.workers,
+        ...build.environment,
+      },
     },
     buildConfig: graph && { llbDefinition: graph.llbDefinition },
     metadata: {
@@ -203,6 +212,17 @@ function bodyV02({ builderId, reproducible }: ProvenanceOptions, facts: Facts): 
       'https://mobyproject.org/buildkit@v1#metadata': more,
     },
   };
+}
+
+/**
+ * The other machines that ran steps. Which of several ran a step is chance, so nothing is told if
+ * the same inputs are to give the same bytes. Names of steps have the values of arguments in them.
+ */
+function toldWorkers({ workers, invocation }: BuildFacts, mode: Mode): Facts['workers'] {
+  if (invocation === undefined) return undefined;
+  return nonEmpty(
+    [...workers].map(([name, steps]) => ({ name, steps: mode === 'max' ? steps : undefined })),
+  );
 }
 
 /** SLSA's ResourceDescriptor of a material. A directory of the caller has none. */

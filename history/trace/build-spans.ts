@@ -158,7 +158,7 @@ function buildAttributes({ ref, name, state, request, counts }: BuildView): Span
 }
 
 function stepAttributes(view: BuildView, step: StepView): SpanAttribute[] {
-  const { vertex, state, miss, lines, isEmulated, cpu, peakMemory } = step;
+  const { vertex, state, miss, lines, isEmulated, worker, cpu, peakMemory } = step;
   const place = lines && `${view.sources[lines.source]?.name ?? 'Dockerfile'}:${lines.start}`;
   return [
     textAttribute('vertex', vertex),
@@ -168,6 +168,7 @@ function stepAttributes(view: BuildView, step: StepView): SpanAttribute[] {
     ...(isEmulated
       ? [{ key: 'kiln.emulated', value: { type: 'BOOL', value: true } as const }]
       : []),
+    ...(worker === undefined ? [] : [textAttribute('kiln.worker', worker.name)]),
     ...numberAttribute('cpu.ms', cpu),
     ...numberAttribute('memory.peak', peakMemory),
   ];

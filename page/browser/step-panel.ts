@@ -83,6 +83,7 @@ function factsOf(view: BuildView, step: StepView, index: number): HTMLElement {
     ['Would save', step.wouldSave > 0 ? `${durationText(step.wouldSave)} if cached` : undefined],
     ['CPU time', step.cpu === undefined ? undefined : durationText(step.cpu)],
     ['Largest memory', step.peakMemory ? bytes(step.peakMemory) : undefined],
+    ['Worker', step.worker && `${step.worker.name}: ${step.worker.reason}`],
     ['Platform', view.stages[step.stage ?? -1]?.platform],
     ['Step', `${index + 1} of ${view.steps.length}`],
   ];

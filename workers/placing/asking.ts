@@ -75,13 +75,14 @@ export class Asking {
       distrusted: this.#distrusted,
     };
     let last = '';
-    let watch = new EventWatch(asked, this.#told);
+    let watch = new EventWatch(asked, this.#told, undefined);
     try {
       return await pool.withWorker(wanted, signal, async (server, worker, both) => {
         last = worker;
         // What a worker that was lost has told does not count for the next one.
-        watch = new EventWatch(asked, this.#told);
-        asked.progress(decision(asked.vertex, worker, reason));
+        const place = { worker, reason: reason.text };
+        watch = new EventWatch(asked, this.#told, place);
+        for (const event of decision(asked.vertex, place)) asked.progress(event);
         const sent = {
           edge,
           platform,
@@ -97,10 +98,10 @@ export class Asking {
       if (signal.aborted) throw new CancelledError(signal.reason);
       if (error instanceof KilnError && OF_THE_STEP.includes(error.code)) {
         if (!watch.isDiskFull) throw new VertexError(watch.tellFailure() ?? asked.vertex, error);
-        this.#giveUp(pool, last, new Error('its disk is full'), asked);
+        this.#giveUp(pool, last, new Error('its disk is full'), asked, watch);
         return undefined;
       }
-      this.#giveUp(pool, last, error, asked);
+      this.#giveUp(pool, last, error, asked, watch);
       return undefined;
     }
   }
@@ -111,12 +112,14 @@ export class Asking {
     worker: string,
     error: unknown,
     { progress, vertex }: AskedElsewhere<BuildResult>,
+    watch: EventWatch,
   ): void {
     if (worker !== '' && !(error instanceof LostWorker)) this.#distrusted.add(worker);
     if (worker === '') this.#unreachable.add(pool);
     const who = worker === '' ? 'the workers cannot be asked' : `worker ${worker} failed`;
     const why = error instanceof LostWorker ? error.message : `${who}: ${messageOf(error)}`;
     const short = `${why}, so this runs here: ${vertex.name}`;
+    watch.withdraw(`runs here, because ${why}`);
     progress({ kind: 'warning', vertex: vertex.digest, short, detail: [] });
   }
 }
@@ -125,13 +128,22 @@ export class Asking {
 class EventWatch {
   readonly #progress: ProgressSink;
   readonly #told: Set<Digest>;
+  readonly #place: Place | undefined;
+  /** The vertices that were told to run there, with their names. */
+  readonly #placed = new Map<Digest, string>();
   #failure: VertexEvent | undefined;
   /** True when a step has said so. It may have room here, or on another worker. */
   isDiskFull = false;
 
-  constructor({ progress }: Pick<AskedElsewhere<BuildResult>, 'progress'>, told: Set<Digest>) {
+  constructor(
+    { progress, vertex }: Pick<AskedElsewhere<BuildResult>, 'progress' | 'vertex'>,
+    told: Set<Digest>,
+    place: Place | undefined,
+  ) {
     this.#progress = progress;
     this.#told = told;
+    this.#place = place;
+    this.#placed.set(vertex.digest, vertex.name);
   }
 
   readonly event = (event: ProgressEvent): void => {
@@ -146,9 +158,23 @@ class EventWatch {
         return;
       }
       if (event.completed !== undefined) this.#told.add(event.vertex);
+      this.#tellPlace(event);
     }
     this.#progress(event);
   };
+
+  /** What the vertex stands on runs there, too, when it has no result yet. */
+  #tellPlace({ vertex, name, started, cached }: VertexEvent): void {
+    if (!this.#place || started === undefined || cached || this.#placed.has(vertex)) return;
+    this.#placed.set(vertex, name);
+    this.#progress({ kind: 'placed', vertex, name, ...this.#place });
+  }
+
+  /** Tells that nothing of it runs there. */
+  withdraw(reason: string): void {
+    for (const [vertex, name] of this.#placed)
+      this.#progress({ kind: 'placed', vertex, name, reason });
+  }
 
   /** Passes on that a step has failed. Returns its vertex. */
   tellFailure(): FailedVertex | undefined {
@@ -183,17 +209,25 @@ function knownIn({ known }: AskedElsewhere<BuildResult>, vertexOf: SolverSide['v
   };
 }
 
-/** Tells the decision, in the log of the step. */
+/** Where something runs, and why. */
+interface Place {
+  readonly worker: string;
+  readonly reason: string;
+}
+
+/** Tells the decision, to the record and in the log of the step. */
 function decision(
-  { digest }: Vertex<BuildResult>,
-  worker: string,
-  { text }: Reason,
-): ProgressEvent {
-  return {
-    kind: 'log',
-    vertex: digest,
-    stream: 2,
-    data: Buffer.from(`runs on worker ${worker}: ${text}\n`),
-    timestamp: Date.now(),
-  };
+  vertex: Vertex<BuildResult>,
+  { worker, reason }: Place,
+): readonly ProgressEvent[] {
+  return [
+    { kind: 'placed', vertex: vertex.digest, name: vertex.name, worker, reason },
+    {
+      kind: 'log',
+      vertex: vertex.digest,
+      stream: 2,
+      data: Buffer.from(`runs on worker ${worker}: ${reason}\n`),
+      timestamp: Date.now(),
+    },
+  ];
 }
