@@ -24,16 +24,20 @@ const CONNECT_MS = 20_000;
 /**
  * Connects to a server. The other half of the connection stays open when one half ends. `text` is
  * the address, and `flag` what named it, for messages. `within` limits how long connecting takes,
- * in milliseconds; 0 is no limit. Throws KILN_SERVER_UNREACHABLE.
+ * in milliseconds; 0 is no limit. Throws KILN_SERVER_UNREACHABLE, and the reason of `signal`.
  */
 export async function connectTo(
   address: ServerAddress,
   text: string,
   flag: string,
   within = CONNECT_MS,
+  signal?: AbortSignal,
 ): Promise<ServerConnection> {
   if (address.kind === 'program') return byProgram(address.words);
+  signal?.throwIfAborted();
   const socket = address.kind === 'tcp' && address.tls ? overTls(address) : plain(address);
+  const end = () => void socket.destroy(new Error('it is not wanted any more'));
+  signal?.addEventListener('abort', end, { once: true });
   try {
     await new Promise<void>((resolve, reject) => {
       const late = () =>
@@ -46,6 +50,7 @@ export async function connectTo(
     socket.setTimeout(0);
   } catch (error) {
     socket.destroy();
+    signal?.throwIfAborted();
     const what = `cannot connect to ${text}`;
     const place = { kind: 'flag', flag } as const;
     const hint = `start the server: kiln serve --addr ${text.replace(/\?.*$/s, '')}`;
@@ -56,6 +61,8 @@ export async function connectTo(
           cause: error,
         })
       : osError(error, { code: 'KILN_SERVER_UNREACHABLE', what, place, hint });
+  } finally {
+    signal?.removeEventListener('abort', end);
   }
   if (address.kind === 'tcp') socket.setKeepAlive(true, KEEP_ALIVE_MS);
   return { bytes: socket, complaint: () => '', [Symbol.dispose]: () => void socket.destroy() };

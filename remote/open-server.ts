@@ -15,18 +15,26 @@ export interface OpenServer extends Disposable {
   again(): Promise<OpenServer>;
 }
 
+export interface ConnectingOptions {
+  readonly tls?: TlsClientFiles;
+  /** How long connecting takes at the most, in milliseconds; 0 is no limit. */
+  readonly within?: number | undefined;
+  /** Ends connecting. */
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Opens a server of BuildKit's API. `flag` is the flag or variable that names the address.
- * `within` limits how long connecting takes, in milliseconds; 0 is no limit. Throws
- * KILN_ADDRESS_INVALID and KILN_SERVER_UNREACHABLE.
+ * Opens a server of BuildKit's API. `flag` is the flag or variable that names the address. Throws
+ * KILN_ADDRESS_INVALID, KILN_SERVER_UNREACHABLE and the reason of the signal.
  */
 export async function openServer(
   text: string,
   flag: string,
-  tls: TlsClientFiles = {},
-  within?: number,
+  options: ConnectingOptions = {},
 ): Promise<OpenServer> {
-  const connection = await connectTo(parseServerAddress(text, flag, tls), text, flag, within);
+  const { tls = {}, within, signal } = options;
+  const address = parseServerAddress(text, flag, tls);
+  const connection = await connectTo(address, text, flag, within, signal);
   const client = openInnerClient(connection.bytes, 'server');
   return {
     client,
@@ -39,7 +47,7 @@ export async function openServer(
         cause: error,
       });
     },
-    again: () => openServer(text, flag, tls, within),
+    again: () => openServer(text, flag, options),
     [Symbol.dispose]() {
       client[Symbol.dispose]();
       connection[Symbol.dispose]();

@@ -23,9 +23,10 @@ export class Started implements AsyncDisposable {
   printed = '';
   readonly #news = new Set<() => void>();
 
-  constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}, cwd?: string) {
     this.child = spawn(command[0]!, command.slice(1), {
       env: { ...process.env, ...env },
+      ...(cwd !== undefined && { cwd }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [this.child.stdout!, this.child.stderr!])

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, connect as dial } from 'node:net';
 import { Kvm } from '@nats-io/kv';
@@ -7,8 +8,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { WORKERS_BUCKET } from '../workers/protocol.ts';
 import { beside } from './beside.ts';
-import { ARM, emulatesArm, NatsRig } from './nats-rig.ts';
-import { processesWith, testImage } from './rig.ts';
+import { freePort } from './daemon-rig.ts';
+import { ARM, emulatesArm, NatsRig, Started } from './nats-rig.ts';
+import { KILN, processesWith, Rig, testImage } from './rig.ts';
 import { ServeRig } from './serve-rig.ts';
 import { until } from './until.ts';
 
@@ -133,6 +135,46 @@ beside('wrong bytes for a digest are refused, and the work is done here', async 
     proxy.close();
   }
 });
+
+/** A server that takes connections, and says nothing. */
+async function silent(listen: { path: string } | { port: number; host: string }) {
+  const asked = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    asked.resolve();
+  }).listen(listen);
+  await once(server, 'listening');
+  return {
+    asked: asked.promise,
+    [Symbol.dispose]: () => void server.close(),
+  };
+}
+
+for (const kind of ['unix', 'nats'] as const)
+  beside(`an address of ${kind} that is silent is given up, and holds up no Ctrl-C`, async () => {
+    if (!ready) return;
+    await using rig = await Rig.create('busybox');
+    const port = await freePort();
+    const path = rig.path('silent.sock');
+    const address = kind === 'unix' ? `unix://${path}` : `nats://127.0.0.1:${port}`;
+    rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo here > /f\n' });
+    const words = ['build', '--progress=plain', '--workers', address, ARM, '-o', 'out', 'c'];
+    const listen = kind === 'unix' ? { path } : { port, host: '127.0.0.1' };
+    {
+      using server = await silent(listen);
+      const env = { KILN_ROOT: rig.store };
+      await using build = new Started([KILN, ...words], env, rig.directory);
+      await server.asked;
+      await build.end('SIGINT');
+      assert.match(build.printed, /KILN_CANCELLED/);
+      assert.not.match(build.printed, /cannot be asked/);
+    }
+    rmSync(path, { force: true });
+    using _server = await silent(listen);
+    const { stderr } = await rig.kiln(words, { expect: 0 });
+    assert.match(stderr, /the workers cannot be asked: .*, so this runs here/);
+    assert.is(readFileSync(rig.path('out/f'), 'utf8'), 'here\n');
+  });
 
 beside('a step that fails because the disk of the worker is full is run here', async () => {
   if (!ready || process.getuid?.() !== 0) return;

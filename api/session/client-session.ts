@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type InnerClient, openInnerClient } from '../grpc/inner-client.ts';
 import type { AnsweredCall } from '../grpc/inner-server.ts';
-import { Health } from '../proto/health.gen.ts';
+import { watchPeer } from '../grpc/watch-peer.ts';
 
 /**
  * # The session of a client
@@ -46,7 +46,7 @@ export function openClientSession(
   // Go writes the names of methods in lower case here and there.
   const supported = new Set(methods.map((method) => method.trim().toLowerCase()));
   const client = openInnerClient(bytes);
-  const watch = watched(client);
+  const watch = watchPeer(client);
   return {
     id,
     name: text('name'),
@@ -54,36 +54,8 @@ export function openClientSession(
     client,
     supports: (path) => supported.has(path.toLowerCase()),
     [Symbol.dispose]() {
-      clearInterval(watch);
+      watch[Symbol.dispose]();
       client[Symbol.dispose]();
     },
   };
-}
-
-/** As often as BuildKit asks, as long as it waits, and with its patience. */
-const ASK_MS = 5_000;
-const ANSWER_MS = 15_000;
-const FAILURES = 2;
-
-/** Ends the connection of a client that does not answer any more, though nothing was closed. */
-function watched(client: InnerClient): NodeJS.Timeout {
-  let failures = 0;
-  let isAsking = false;
-  const ask = async () => {
-    try {
-      await client.unary(Health.method.check, {}, AbortSignal.timeout(ANSWER_MS));
-      failures = 0;
-    } catch (error) {
-      // A client that does not know the question has answered.
-      if (ConnectError.from(error).code === Code.Unimplemented) failures = 0;
-      else if (++failures === FAILURES) client[Symbol.dispose]();
-    } finally {
-      isAsking = false;
-    }
-  };
-  return setInterval(() => {
-    if (isAsking || client.closed.aborted) return;
-    isAsking = true;
-    void ask();
-  }, ASK_MS).unref();
 }

@@ -20,7 +20,7 @@ const ATTEMPT_MS = 3_000;
 export async function openNamed(flags: ConnectFlags, signal: AbortSignal): Promise<OpenServer> {
   const text = serverAddress(flags);
   const milliseconds = 1000 * secondsOf(flags.timeout);
-  const open = () => openServer(text, ADDRESS_FLAG, tlsFiles(flags), milliseconds);
+  const open = () => openServer(text, ADDRESS_FLAG, { tls: tlsFiles(flags), within: milliseconds });
   if (!flags.wait) return await open();
   const patience =
     milliseconds === 0 ? signal : AbortSignal.any([signal, AbortSignal.timeout(milliseconds)]);

@@ -7,10 +7,11 @@ import {
   RetentionPolicy,
 } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
-import { connect, type NatsConnection } from '@nats-io/transport-node';
+import type { NatsConnection } from '@nats-io/transport-node';
 import { KilnError, messageOf } from '../../base/errors.ts';
 import { RESULTS_BUCKET, WORK_STREAM, WORKERS_BUCKET } from '../protocol.ts';
 import { answered } from './answered.ts';
+import { connectNats } from './connect-nats.ts';
 import type { NatsAddress } from './nats-address.ts';
 import { natsOptions } from './nats-options.ts';
 
@@ -50,7 +51,7 @@ export async function openNats(
 ): Promise<OpenNats> {
   let connection: NatsConnection | undefined;
   try {
-    connection = await connect({
+    connection = await connectNats({
       ...natsOptions(address),
       name,
       timeout: CONNECT_MS,

@@ -1,3 +1,4 @@
+import { watchPeer } from '../../api/grpc/watch-peer.ts';
 import { Control } from '../../api/proto/control.gen.ts';
 import { formatPlatform, normalisePlatform, type Platform } from '../../base/platform.ts';
 import { openServer } from '../../remote/open-server.ts';
@@ -18,19 +19,25 @@ export class ApiPool implements MachinePool {
     this.#flag = flag;
   }
 
-  async able({ platform, distrusted }: Omit<WorkWanted, 'key'>): Promise<readonly string[]> {
-    if (distrusted.has(this.#address)) return [];
-    this.#told ??= this.#platforms();
-    return (await this.#told).includes(formatPlatform(platform)) ? [this.#address] : [];
+  async #isAble({ platform, distrusted }: WorkWanted, signal: AbortSignal): Promise<boolean> {
+    if (distrusted.has(this.#address)) return false;
+    this.#told ??= this.#platforms(signal);
+    try {
+      return (await this.#told).includes(formatPlatform(platform));
+    } catch (error) {
+      this.#told = undefined;
+      throw error;
+    }
   }
 
   /**
    * The first platform that a server tells is its own. What it tells besides is emulated, or of the
    * same family: which of both it does not say.
    */
-  async #platforms(): Promise<readonly string[]> {
-    using server = await openServer(this.#address, this.#flag);
-    const signal = AbortSignal.timeout(ASK_MS);
+  async #platforms(over: AbortSignal): Promise<readonly string[]> {
+    const late = AbortSignal.timeout(ASK_MS);
+    const signal = AbortSignal.any([over, late]);
+    using server = await openServer(this.#address, this.#flag, { within: ASK_MS, signal });
     const { record } = await server.client.unary(Control.method.listWorkers, {}, signal);
     return record.flatMap(({ platforms: [own] }) => (own ? [formatPlatform(platformIn(own))] : []));
   }
@@ -40,8 +47,9 @@ export class ApiPool implements MachinePool {
     signal: AbortSignal,
     use: UseWorker<T>,
   ): Promise<T | undefined> {
-    if ((await this.able(wanted)).length === 0) return undefined;
-    using server = await openServer(this.#address, this.#flag);
+    if (!(await this.#isAble(wanted, signal))) return undefined;
+    using server = await openServer(this.#address, this.#flag, { within: ASK_MS, signal });
+    using _watch = watchPeer(server.client);
     try {
       return await use(server, this.#address, signal);
     } catch (error) {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { openInnerClient } from '../../api/grpc/inner-client.ts';
 import { CancelledError } from '../../base/errors.ts';
+import { orAborted } from '../../base/or-aborted.ts';
 import { formatPlatform } from '../../base/platform.ts';
 import type { OpenServer } from '../../remote/open-server.ts';
 import { answered } from '../nats/answered.ts';
@@ -52,6 +53,7 @@ export class NatsPool implements MachinePool {
   readonly #options: NatsPoolOptions;
   readonly #toldOf = new Set<string>();
   #opened: Promise<OpenNats> | undefined;
+  #isOpen = false;
   #presences: Presences | undefined;
   /** How many jobs of this pool each worker has been asked to do, and has not done. */
   readonly #given = new GivenJobs();
@@ -60,15 +62,14 @@ export class NatsPool implements MachinePool {
     this.#options = options;
   }
 
-  #nats(): Promise<OpenNats> {
-    return (this.#opened ??= this.#options.open());
+  async #nats(): Promise<OpenNats> {
+    const nats = await (this.#opened ??= this.#options.open());
+    this.#isOpen = true;
+    return nats;
   }
 
-  async able(wanted: Omit<WorkWanted, 'key'>): Promise<readonly string[]> {
-    return (await this.#ableNow(wanted)).map(({ worker }) => worker);
-  }
-
-  async #ableNow({
+  /** The workers that could take this. */
+  async #able({
     platform,
     hasSecrets,
     distrusted,
@@ -104,18 +105,18 @@ export class NatsPool implements MachinePool {
     signal: AbortSignal,
     use: UseWorker<T>,
   ): Promise<T | undefined> {
-    const present = await this.#ableNow(wanted);
+    const present = await orAborted(this.#able(wanted), signal);
     if (present.length === 0) return undefined;
     const able = present.map(({ worker }) => worker);
     const { platform } = wanted;
-    const has = await this.#holderOf(wanted, able, signal);
+    const has = await orAborted(this.#holderOf(wanted, able, signal), signal);
     if (has !== undefined) {
       const held = await this.#ask({ kind: 'one', worker: has }, wanted, signal, use);
       if (held !== undefined) return held;
     } else {
-      const near = await this.#nearest(wanted, present);
-      using _given = near?.given;
-      const to = near && ({ kind: 'one', worker: near.worker } as const);
+      const near = await orAborted(this.#nearest(wanted, present), signal);
+      using _given = near === undefined ? undefined : this.#given.to(near);
+      const to = near === undefined ? undefined : ({ kind: 'one', worker: near } as const);
       const held = to && (await this.#ask(to, wanted, signal, use, NEAR_MS));
       if (held !== undefined) return held;
     }
@@ -131,7 +132,7 @@ export class NatsPool implements MachinePool {
   async #nearest(
     { near }: WorkWanted,
     present: readonly WorkerPresence[],
-  ): Promise<{ readonly worker: string; readonly given: Disposable } | undefined> {
+  ): Promise<string | undefined> {
     if (present.length < 2) return undefined;
     const { results } = await this.#nats();
     const names = near.map(async ({ name, isWeak }) => {
@@ -147,7 +148,7 @@ export class NatsPool implements MachinePool {
     for (const { worker, isWeak } of places) {
       const found = present.find((one) => one.worker === worker);
       if (found && load(found) < found.slots && (!isWeak || load(found) === least))
-        return { worker: found.worker, given: this.#given.to(found.worker) };
+        return found.worker;
     }
     return undefined;
   }
@@ -164,11 +165,10 @@ export class NatsPool implements MachinePool {
       using _given = to.kind === 'any' ? this.#given.to(worker) : undefined;
       return await use(server, worker, both);
     });
-    await job.post(jobSubject(to, wanted.hasSecrets));
-    const isThere = (able: readonly string[]) =>
-      to.kind === 'one' ? able.includes(to.worker) : able.length > 0;
+    const isThere = (able: readonly WorkerPresence[]) =>
+      to.kind === 'one' ? able.some(({ worker }) => worker === to.worker) : able.length > 0;
     const look = setInterval(() => {
-      this.able(wanted).then(
+      this.#able(wanted).then(
         (able) => !isThere(able) && job.giveUp(),
         // NATS is away for now.
         () => {},
@@ -176,6 +176,7 @@ export class NatsPool implements MachinePool {
     }, LOOK_MS);
     const hurry = patienceMs === undefined ? undefined : setTimeout(() => job.giveUp(), patienceMs);
     try {
+      await orAborted(job.post(jobSubject(to, wanted.hasSecrets)), signal);
       return await job.ended;
     } finally {
       clearInterval(look);
@@ -213,7 +214,12 @@ export class NatsPool implements MachinePool {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await (await this.#opened?.catch(() => undefined))?.[Symbol.asyncDispose]();
+    const closed = this.#opened?.then(
+      (nats) => nats[Symbol.asyncDispose](),
+      () => {},
+    );
+    // A server that is silent is not waited for: the connection is closed when it comes.
+    if (this.#isOpen) await closed;
   }
 }
 

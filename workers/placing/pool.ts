@@ -29,12 +29,11 @@ export interface MachinePool extends AsyncDisposable {
    * True when its workers keep files of contexts for later builds, and tell what they have read.
    */
   readonly remembers: boolean;
-  /** The workers that could take this. Rejects when NATS, or the server, does not answer. */
-  able(wanted: Omit<WorkWanted, 'key'>): Promise<readonly string[]>;
   /**
    * Calls `use` with a worker that has taken the work, and again with another one when the
    * connection to the first is lost. Undefined when no worker takes it. Rejects with the error of
-   * `use`, and with a LostWorker when workers were lost too often.
+   * `use`, with a LostWorker when workers were lost too often, and when NATS, or the server, does
+   * not answer.
    */
   withWorker<T>(wanted: WorkWanted, signal: AbortSignal, use: UseWorker<T>): Promise<T | undefined>;
 }
