@@ -1,11 +1,11 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempDisposableSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errnoOf } from './errors.ts';
-import { readRegularFile } from './regular-file.ts';
+import { readNamedFile, readRegularFile } from './regular-file.ts';
 
 function errnoOfReading(path: string, max?: number): string | undefined {
   try {
@@ -44,6 +44,24 @@ test('a file with too many bytes is refused', () => {
   writeFileSync(file, 'four');
   assert.is(errnoOfReading(file, 4), undefined);
   assert.is(errnoOfReading(file, 3), 'EFBIG');
+});
+
+test('a file that a user names may be a pipe, and has an end', () => {
+  using directory = mkdtempDisposableSync(join(tmpdir(), 'kiln-test-'));
+  const file = join(directory.path, 'file');
+  writeFileSync(file, 'x'.repeat(200_000));
+  assert.is(readNamedFile(file).length, 200_000);
+  assert.is(readNamedFile('/dev/null').length, 0);
+  const fifo = join(directory.path, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  const writer = spawn('sh', ['-c', 'printf one > "$0"', fifo]);
+  assert.is(readNamedFile(fifo).toString(), 'one');
+  writer.unref();
+  for (const path of ['/dev/zero', file])
+    assert.throws(
+      () => readNamedFile(path, 100_000),
+      (error: unknown) => errnoOf(error) === 'EFBIG',
+    );
 });
 
 test.run();

@@ -1,4 +1,4 @@
-import { constants as FS, openSync } from 'node:fs';
+import { createReadStream, constants as FS, openSync, statSync } from 'node:fs';
 import { addAbortSignal, type Readable } from 'node:stream';
 
 /**
@@ -42,7 +42,16 @@ export async function readFifo(
   max: number,
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
+  return await readUpTo(await fifoStream(path), max, signal);
+}
+
+/** The bytes of a file that a user names. Opening a FIFO does not block until there is a writer. */
+export async function namedStream(path: string): Promise<Readable> {
+  return statSync(path).isFIFO() ? await fifoStream(path) : createReadStream(path);
+}
+
+async function fifoStream(path: string): Promise<Readable> {
   const { Socket } = await import('node:net');
   const fd = openSync(path, FS.O_RDONLY | FS.O_NONBLOCK | FS.O_NOCTTY);
-  return await readUpTo(new Socket({ fd, readable: true, writable: false }), max, signal);
+  return new Socket({ fd, readable: true, writable: false });
 }

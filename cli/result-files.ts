@@ -57,13 +57,13 @@ function requireOwnPaths(
 }
 
 /** Writes the image ID file, without a newline at its end. Throws KILN_FILE_UNWRITABLE. */
-export function writeIidFile(path: string, id: string): Promise<void> {
-  return writeFile(resolve(path), id, iidAt(path));
+export function writeIidFile(path: string, id: string, signal: AbortSignal): Promise<void> {
+  return writeFile(resolve(path), id, iidAt(path), signal);
 }
 
 /** Writes the metadata file. `text` is its JSON. Throws KILN_FILE_UNWRITABLE. */
-export function writeMetadataFile(path: string, text: string): Promise<void> {
-  return writeFile(resolve(path), text, metadataAt(path));
+export function writeMetadataFile(path: string, text: string, signal: AbortSignal): Promise<void> {
+  return writeFile(resolve(path), text, metadataAt(path), signal);
 }
 
 const iidAt = (path: string) => writing('the image ID file', path);

@@ -59,17 +59,21 @@ async function writeAt(path: string, signal: AbortSignal, body: Body, about: Abo
   await writeNewFile(file, signal, body, about);
 }
 
-/** Writes a short file at `path`, completely or not at all. `about` describes it in messages. */
+/**
+ * Writes a short file at `path`, completely or not at all. `about` describes it in messages. A fifo
+ * waits for its reader until `signal` aborts.
+ */
 export async function writeFile(
   path: string,
   content: string | Uint8Array,
   about: About,
+  signal: AbortSignal,
 ): Promise<void> {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   // The file may be written but its directory may not: another user created the file for us.
   if (statOf(path, about)?.isFile() && !mayWrite(dirname(followed(path))))
     return sinking(about, () => writeFileSync(path, bytes));
-  await writeAt(path, new AbortController().signal, (sink) => sink.write(bytes), about);
+  await writeAt(path, signal, (sink) => sink.write(bytes), about);
 }
 
 /** A file or directory that is to be written: its absolute path, and the flag that named it. */

@@ -272,6 +272,56 @@ test('a reader that does not read cannot keep a build from being cancelled', asy
   }
 });
 
+test('a fifo that has no other end holds up no signal, wherever a user names it', async () => {
+  await using rig = await rigged();
+  execFileSync('mkfifo', [rig.path('fifo')]);
+  await rig.kiln(['build', 'c'], { expect: 0 });
+  for (const command of [
+    'build --iidfile fifo c',
+    'build --metadata-file fifo c',
+    'build -f fifo c',
+    'debug dump-llb --output fifo c',
+    'history import fifo',
+    'history export -o fifo',
+    'history export --html fifo',
+  ]) {
+    const script = `'${KILN}' ${command} & k=$!; sleep 2; kill -TERM $k; wait $k`;
+    const { code, stderr } = await run(['bash', '-c', script], {
+      cwd: rig.directory,
+      env: { KILN_ROOT: rig.store },
+    });
+    // On a busy machine the signal may come before the process looks for it.
+    if (code !== 143) {
+      assert.is(code, 130, `${command}: ${stderr}`);
+      assert.match(stderr, 'KILN_CANCELLED', command);
+    }
+  }
+  // Reports come when the build is over, and wait for nobody.
+  const env = { GITHUB_ACTIONS: 'true', GITHUB_STEP_SUMMARY: rig.path('fifo') };
+  const { stderr } = await rig.kiln(['build', 'c'], { env, expect: 0 });
+  assert.match(stderr, /WARNING: the summary of the job cannot be written/);
+});
+
+test('a file without an end is refused, and a pipe with one is read', async () => {
+  await using rig = await rigged();
+  rig.write('a', { Dockerfile: 'FROM scratch\nARG V\nCOPY Dockerfile /$V\n' });
+  const refused = await rig.kiln(['build', '--build-arg-file', '/dev/zero', 'a']);
+  failedWell(refused, 'build-arg-file', /--build-arg-file cannot be read: file too large/);
+  const pipe = await shell(rig, 'kiln build -o out --build-arg-file <(echo V=of-a-pipe) a');
+  assert.is(pipe.code, 0, pipe.stderr);
+  assert.ok(existsSync(rig.path('out/of-a-pipe')));
+  failedWell(
+    await rig.kiln(['imagetools', 'create', '--dry-run', '-f', '/dev/zero']),
+    'imagetools',
+    /cannot be read: file too large/,
+  );
+  failedWell(
+    await rig.kiln(['history', 'import', 'a']),
+    'history import',
+    /the file of records a cannot be read: it is a directory/,
+  );
+});
+
 test('a reader may close early: a list succeeds, an incomplete log is an error', async () => {
   await using rig = await rigged();
   const status = 'exit ${PIPESTATUS[0]}';

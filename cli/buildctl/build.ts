@@ -12,6 +12,7 @@ import { buildWords } from '../../remote/remote-build.ts';
 import { askWords } from '../../remote/remote-call.ts';
 import { withoutCache } from '../../solver/llb/uncached.ts';
 import { standardOutput } from '../binary-output.ts';
+import { cancelOnSignals } from '../cancel.ts';
 import { parseSecrets, parseSsh } from '../flags/secrets.ts';
 import { sourcePolicies } from '../flags/source-policy.ts';
 import { localSecrets } from '../local-secrets.ts';
@@ -178,10 +179,15 @@ function openTrace(path: string): Disposable & { readonly write: (text: string) 
 
 async function writeFiles(flags: BuildFlags, response: ExportResponse): Promise<void> {
   const { 'buildx.build.ref': ref, ...told } = response;
+  using cancel = cancelOnSignals();
   if (flags.metadataFile !== undefined) {
     const sorted = Object.fromEntries(Object.entries(told).sort(([a], [b]) => (a < b ? -1 : 1)));
-    await writeMetadataFile(flags.metadataFile, JSON.stringify(redactData(sorted), null, 2));
+    await writeMetadataFile(
+      flags.metadataFile,
+      JSON.stringify(redactData(sorted), null, 2),
+      cancel.signal,
+    );
   }
   if (flags.refFile !== undefined && typeof ref === 'string')
-    await writeMetadataFile(flags.refFile, ref.replace(/^.*\//, ''));
+    await writeMetadataFile(flags.refFile, ref.replace(/^.*\//, ''), cancel.signal);
 }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { type Digest, digestOf } from '../../base/digest.ts';
 import { attempt, reading } from '../../base/oserror.ts';
+import { readNamedFile } from '../../base/regular-file.ts';
 import { DEFINITION } from '../../solver/llb/definition-message.ts';
 import { type LlbOp, OP } from '../../solver/llb/ops.ts';
 import { requireWholeOutput, stdout } from '../output.ts';
@@ -28,7 +28,7 @@ export async function dumpGraph(
   const bytes =
     file === undefined || file === '-'
       ? await readGraph(new AbortController().signal)
-      : attempt(reading('the graph', file), () => readFileSync(file));
+      : attempt(reading('the graph', file), () => readNamedFile(file));
   const definition = DEFINITION.read(bytes);
   const metadata = (DEFINITION.json(definition)['metadata'] ?? {}) as Record<string, unknown>;
   const vertices = definition.def.map((op): Vertex => {

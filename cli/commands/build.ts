@@ -134,7 +134,7 @@ async function runBuild(
   for (const event of flagWarnings) progress(event);
   try {
     const response = await builds.build(progress, cancel.signal, failure);
-    await writeResultFiles(options, response, warnings);
+    await writeResultFiles(options, response, warnings, cancel.signal);
     view.close('done');
     await printResult(options, response, warnings, summary, watch);
     if (options.explain) await explain(events);
@@ -363,16 +363,18 @@ async function writeResultFiles(
   { iidFile, metadataFile, metadata }: BuildOptions,
   response: ExportResponse,
   warnings: readonly WarningEvent[],
+  signal: AbortSignal,
 ): Promise<void> {
   if (iidFile === undefined && metadataFile === undefined) return;
   const { writeIidFile, writeMetadataFile } = await import('../result-files.ts');
   const id = idOf(response);
-  if (iidFile !== undefined && id !== undefined) await writeIidFile(iidFile, String(id));
+  if (iidFile !== undefined && id !== undefined) await writeIidFile(iidFile, String(id), signal);
   const told = metadata.warnings && metadataFile ? await toldWarnings(warnings) : {};
   if (metadataFile !== undefined)
     await writeMetadataFile(
       metadataFile,
       `${JSON.stringify(redactData(sorted({ ...response, ...told })), null, 2)}\n`,
+      signal,
     );
 }
 

@@ -11,6 +11,7 @@ import {
   parseArguments,
   suggestValues,
 } from '../arguments.ts';
+import { cancelOnSignals } from '../cancel.ts';
 import { dumpLlb } from '../dump-llb.ts';
 import { flagError } from '../flag-error.ts';
 import { requireWholeOutput, stdout } from '../output.ts';
@@ -67,8 +68,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     format: flags.format,
   });
   const { output } = flags;
-  if (output !== undefined) await writeFile(resolve(output), bytes, writing('the graph', output));
-  else {
+  if (output !== undefined) {
+    using cancel = cancelOnSignals();
+    await writeFile(resolve(output), bytes, writing('the graph', output), cancel.signal);
+  } else {
     // A terminal is shown text, in which control characters of the Dockerfile are made visible.
     stdout.write(stdout.isTTY ? Buffer.from(bytes).toString() : bytes);
     requireWholeOutput();

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { KilnError } from '../../base/errors.ts';
 import { attempt, reading } from '../../base/oserror.ts';
+import { readNamedFile } from '../../base/regular-file.ts';
 import { type Annotation, parseAnnotation } from '../../exporter/annotations.ts';
 import { indentedJson } from '../../exporter/image-documents.ts';
 import {
@@ -125,7 +125,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     );
   }
   if (flags.metadataFile !== undefined)
-    await writeMetadataFile(flags.metadataFile, metadataOf(created, tags));
+    await writeMetadataFile(flags.metadataFile, metadataOf(created, tags), signal);
   return 0;
 }
 
@@ -138,7 +138,8 @@ function metadataOf({ document }: CreatedImage, tags: readonly ImageLocation[]):
 }
 
 function readSourceFile(path: string): string {
-  return attempt({ ...reading('the source', path), exitCode: 2 }, () => readFileSync(path, 'utf8'));
+  const about = { ...reading('the source', path), exitCode: 2 } as const;
+  return attempt(about, () => readNamedFile(path)).toString();
 }
 
 /**

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { attempt } from '../../base/oserror.ts';
+import { readNamedFile } from '../../base/regular-file.ts';
 
 /**
  * Returns the build arguments of the files of `--build-arg-file`, as values of `--build-arg`: a
@@ -21,7 +21,7 @@ function linesOf(path: string): string[] {
     place: { kind: 'flag', flag: '--build-arg-file' },
     exitCode: 2,
   } as const;
-  const text = attempt(failure, () => readFileSync(path, 'utf8'));
+  const text = attempt(failure, () => readNamedFile(path)).toString();
   return text.split(/\r?\n/).filter((line) => line.trim() !== '' && !line.startsWith('#'));
 }
 

@@ -1,14 +1,16 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { KilnError } from '../../base/errors.ts';
+import { osError, reading } from '../../base/oserror.ts';
 import { openLayout } from '../../registry/layout.ts';
 import { type Command, collect, newCommand, parseArguments } from '../arguments.ts';
 import { cancelOnSignals } from '../cancel.ts';
 import { openLocalEngine } from '../engine.ts';
 import { stdout } from '../output.ts';
+import { namedStream } from '../read-stream.ts';
 import { escapeControls } from '../terminal/text.ts';
 import { type ImportedRecord, importLayout } from './import-record.ts';
 
@@ -53,12 +55,13 @@ async function unpack(name: string, to: string, signal: AbortSignal): Promise<vo
       else done(null, chunk);
     },
   });
-  const input = name === '-' ? process.stdin : createReadStream(resolve(name));
   try {
+    const input = name === '-' ? process.stdin : await namedStream(resolve(name));
     await pipeline(input, createGunzip(), bounded, createWriteStream(to, { mode: 0o600 }), {
       signal,
     });
   } catch (error) {
+    signal.throwIfAborted();
     const { code } = Object(error) as { code?: unknown };
     if (code === 'ENOENT')
       throw new KilnError('KILN_FILE_UNREADABLE', `there is no file ${name}`, {
@@ -66,7 +69,7 @@ async function unpack(name: string, to: string, signal: AbortSignal): Promise<vo
       });
     if (typeof code === 'string' && code.startsWith('Z_'))
       throw invalid(name, 'it is not compressed with gzip, or was cut');
-    throw error;
+    throw osError(error, { ...reading('the file of records', name), exitCode: 1 });
   }
 }
 

@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { attempt, writing } from '../../base/oserror.ts';
+import { writing } from '../../base/oserror.ts';
 import { diskOf } from '../../cache/gc/collect.ts';
+import { writeFile } from '../../exporter/destination.ts';
 import { findBuild, listBuilds } from '../../history/list-builds.ts';
 import { exportPage } from '../../page/export-page.ts';
 import { readPageParts } from '../../page/page-document.ts';
@@ -62,7 +62,7 @@ export async function writePage(wanted: readonly string[] | 'all', path: string)
   const ids = chosen.map(({ id }) => id);
   const text = await exportPage(source, ids, pageParts());
   if (path === '-') stdout.write(text);
-  else attempt(writing('the page', path), () => writeFileSync(path, text));
+  else await writeFile(path, text, writing('the page', path), signal);
 }
 
 async function gcPolicies(root: string) {

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
-import { attempt, writing } from '../../base/oserror.ts';
 import { stderr } from '../output.ts';
+import { writeReport } from './write-report.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,9 +25,8 @@ export function writeCodeQualityReport(
   const inProject = (name: string, index: number) =>
     relative(project, resolve(index === 0 ? (dockerfile ?? name) : name));
   try {
-    attempt(writing('the report of code quality', path), () =>
-      writeFileSync(path, codeQualityReport(document, inProject)),
-    );
+    const report = codeQualityReport(document, inProject);
+    writeReport('the report of code quality', path, report, 'replace');
   } catch (error) {
     stderr.write(`WARNING: ${messageOf(error)}\n`);
   }

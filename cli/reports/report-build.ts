@@ -1,6 +1,4 @@
-import { appendFileSync } from 'node:fs';
 import { messageOf } from '../../base/errors.ts';
-import { attempt, writing } from '../../base/oserror.ts';
 import type { BuildView } from '../../history/build-view.ts';
 import { readBuildView } from '../../history/read-build.ts';
 import { traceCollector } from '../daemon/trace-collector.ts';
@@ -9,6 +7,7 @@ import { gitlabSummary } from './gitlab.ts';
 import { lastBuildOf } from './last-build.ts';
 import { markdownSummary } from './markdown.ts';
 import type { WantedReports } from './wanted-reports.ts';
+import { writeReport } from './write-report.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -38,9 +37,7 @@ export async function reportBuild(
   const { githubSummary } = wanted;
   if (githubSummary !== undefined)
     try {
-      attempt(writing('the summary of the job', githubSummary), () =>
-        appendFileSync(githubSummary, markdownSummary(view, last)),
-      );
+      writeReport('the summary of the job', githubSummary, markdownSummary(view, last), 'append');
     } catch (error) {
       warn('the summary of the job cannot be written', error);
     }
