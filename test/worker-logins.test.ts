@@ -1,11 +1,16 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { selfSigned } from '../registry/testing/certificates.ts';
+import { beside } from './beside.ts';
 import { freePort } from './daemon-rig.ts';
+import { jwtUser, nkeyUser } from './nats-jwt.ts';
 import { ARM, emulatesArm, Started } from './nats-rig.ts';
 import { KILN, Rig, testImage } from './rig.ts';
 
-/* NATS as its users have it: users with passwords in an account, tokens, and TLS with a CA. */
+/*
+ * NATS as its users have it: users with passwords in an account, tokens, credentials, keys, and TLS
+ * with a CA.
+ */
 
 const ready = emulatesArm('worker-logins');
 
@@ -47,7 +52,7 @@ ${config}
   assert.match(stderr, /so this runs here/);
 }
 
-test('a user of an account, with a password', async () => {
+beside('a user of an account, with a password', async () => {
   if (!ready) return;
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN true\n' });
@@ -59,7 +64,7 @@ test('a user of an account, with a password', async () => {
   });
 });
 
-test('a token, over TLS with a CA of its own', async () => {
+beside('a token, over TLS with a CA of its own', async () => {
   if (!ready) return;
   await using rig = await Rig.create('busybox');
   rig.write('c', { Dockerfile: 'FROM busybox\nRUN true\n' });
@@ -71,6 +76,34 @@ test('a token, over TLS with a CA of its own', async () => {
     address: `tls://t0ken@HOST?ca=${certificate}`,
     wrong: 'tls://t0ken@HOST',
     says: /cannot be used: .*certificate/,
+  });
+});
+
+beside('the credentials of a user that an operator trusts', async () => {
+  if (!ready) return;
+  await using rig = await Rig.create('busybox');
+  const [{ config, creds }, other] = [jwtUser(), jwtUser()];
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN true\n' });
+  rig.write('.', { 'user.creds': creds, 'other.creds': other.creds });
+  await holds(rig, {
+    config,
+    address: `nats://HOST?creds=${rig.path('user.creds')}`,
+    wrong: `nats://HOST?creds=${rig.path('other.creds')}`,
+    says: /cannot be used: .*[Aa]uthorization/,
+  });
+});
+
+beside('a user that the server knows by its key', async () => {
+  if (!ready) return;
+  await using rig = await Rig.create('busybox');
+  const [user, other] = [nkeyUser(), nkeyUser()];
+  rig.write('c', { Dockerfile: 'FROM busybox\nRUN true\n' });
+  rig.write('.', { 'user.nk': `${user.seed}\n`, 'other.nk': `${other.seed}\n` });
+  await holds(rig, {
+    config: `accounts { B { jetstream: enabled, users: [{ nkey: ${user.publicKey} }] } }`,
+    address: `nats://HOST?nkey=${rig.path('user.nk')}`,
+    wrong: `nats://HOST?nkey=${rig.path('other.nk')}`,
+    says: /cannot be used: .*[Aa]uthorization/,
   });
 });
 
