@@ -2,11 +2,21 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, connect as dial } from 'node:net';
+import { type JsMsg, jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
-import { connect } from '@nats-io/transport-node';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { WORKERS_BUCKET } from '../workers/protocol.ts';
+import { consumerOf } from '../workers/nats/open-nats.ts';
+import {
+  helloSubject,
+  type JobMessage,
+  jobSubject,
+  PROTOCOL,
+  RESULTS_BUCKET,
+  WORK_STREAM,
+  WORKERS_BUCKET,
+} from '../workers/protocol.ts';
 import { beside } from './beside.ts';
 import { freePort } from './daemon-rig.ts';
 import { ARM, emulatesArm, NatsRig, Started } from './nats-rig.ts';
@@ -215,6 +225,91 @@ beside('a worker of another version is told, and not asked', async () => {
   await connection.close();
   assert.match(stderr, /WARNING: worker new is of Kiln 99\.1 .*it is not asked/);
   assert.match(stderr, /runs on worker one/);
+});
+
+/** Takes part at NATS as a worker that lies: `take` gets each job. */
+async function liar(
+  nats: NatsRig,
+  take: (job: JobMessage, message: JsMsg, connection: NatsConnection) => void | Promise<void>,
+): Promise<AsyncDisposable> {
+  const connection = await connect({ servers: nats.address });
+  const workers = await new Kvm(connection).open(WORKERS_BUCKET);
+  const presence = {
+    ...{ protocol: PROTOCOL, version: '1', worker: 'liar', platforms: ['linux/arm64'] },
+    ...{ labels: [], isTrusted: true, slots: 9, running: 0 },
+  };
+  const tell = () => void workers.put('liar', JSON.stringify(presence)).catch(() => {});
+  tell();
+  const telling = setInterval(tell, 1000);
+  const platform = { os: 'linux', architecture: 'arm64' };
+  const subject = jobSubject({ kind: 'any', platform, label: undefined }, false);
+  const name = await consumerOf(await jetstreamManager(connection), subject);
+  const consumer = await jetstream(connection).consumers.get(WORK_STREAM, name);
+  const messages = await consumer.consume({
+    callback: (message) => void take(message.json<JobMessage>(), message, connection),
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(telling);
+      messages.stop();
+      await connection.close();
+    },
+  };
+}
+
+beside('a worker whose hello is no hello is sent away, and another one does the work', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  nats.rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo done > /f\n' });
+  await using _worker = await nats.worker('one', ['busybox'], ARM);
+  const hello = { protocol: PROTOCOL, version: '1', worker: 'liar', link: 'a', publicKey: 'x' };
+  const lies = [
+    'no JSON',
+    '{}',
+    JSON.stringify({ ...hello, protocol: 999 }),
+    JSON.stringify({ ...hello, worker: '../../etc' }),
+    JSON.stringify({ ...hello, link: 'a.>' }),
+    JSON.stringify(hello),
+  ];
+  const answers: string[] = [];
+  await using _liar = await liar(nats, async ({ id }, message, connection) => {
+    for (const lie of lies.splice(0)) {
+      const { data } = await connection.request(helloSubject(id), lie, { timeout: 5000 });
+      answers.push(data.toString());
+    }
+    message.nak(100);
+  });
+  // What is stored may be anything, too: whose results these are, nobody can say.
+  const connection = await connect({ servers: nats.address });
+  const results = await new Kvm(connection).open(RESULTS_BUCKET);
+  const stored = (async () => {
+    for await (const { key, value } of await results.watch())
+      if (value.length > 0 && !Buffer.from(value).toString().startsWith('junk'))
+        await results.put(key, 'junk'.repeat(100)).catch(() => {});
+  })();
+  const done: string[] = [];
+  while (answers.length === 0) {
+    const { stderr } = await nats.build(['--no-cache', '-o', 'out', ARM, 'c']);
+    done.push(...(stderr.match(/runs on worker \S+:/g) ?? ['here']));
+    assert.is(readFileSync(nats.rig.path('out/f'), 'utf8'), 'done\n');
+  }
+  await connection.close();
+  await stored;
+  assert.ok(done.includes('runs on worker one:'), done.join());
+  assert.not.ok(done.includes('runs on worker liar:'), done.join());
+  for (const answer of answers) assert.is(JSON.parse(answer).isWelcome, false, answer);
+});
+
+beside('a job that a worker takes and keeps is done here, with a warning', async () => {
+  if (!ready) return;
+  await using nats = await NatsRig.create('busybox');
+  nats.rig.write('c', { Dockerfile: 'FROM busybox\nRUN echo done > /f\n' });
+  // It makes the stream and the buckets.
+  await (await nats.worker('one', ['busybox'], ARM)).end();
+  await using _liar = await liar(nats, (_job, message) => message.ack());
+  const { stderr } = await nats.build(['-o', 'out', ARM, 'c']);
+  assert.match(stderr, /cannot be asked: no worker takes the job, .*so this runs here/);
+  assert.is(readFileSync(nats.rig.path('out/f'), 'utf8'), 'done\n');
 });
 
 beside('the clock of a worker is an hour ahead', async () => {

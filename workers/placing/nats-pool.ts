@@ -41,6 +41,8 @@ const NEAR_MS = 1_000;
 const REPLACED_MS = 2 * ACK_WAIT_MS + 10_000;
 /** How often it is looked whether there is still a worker that could take a job. Milliseconds. */
 const LOOK_MS = 5_000;
+/** A job that a free worker leaves lying for so many looks is taken by nobody. */
+const IDLE_LOOKS = 4;
 /** A build waits so long for the job of another one to be taken, and looks so often. */
 const CLAIM_MS = 5_000;
 const LOOK_AGAIN_MS = 50;
@@ -165,14 +167,18 @@ export class NatsPool implements MachinePool {
       using _given = to.kind === 'any' ? this.#given.to(worker) : undefined;
       return await use(server, worker, both);
     });
-    const isThere = (able: readonly WorkerPresence[]) =>
-      to.kind === 'one' ? able.some(({ worker }) => worker === to.worker) : able.length > 0;
+    let idle = 0;
+    const lookAt = (present: readonly WorkerPresence[]) => {
+      const able = present.filter(({ worker }) => to.kind === 'any' || worker === to.worker);
+      const isIdle = !job.isTaken && able.some(({ running, slots }) => running < slots);
+      idle = isIdle ? idle + 1 : 0;
+      if (able.length === 0) job.giveUp();
+      else if (idle >= IDLE_LOOKS)
+        job.fail(new Error('no worker takes the job, though one is free'));
+    };
     const look = setInterval(() => {
-      this.#able(wanted).then(
-        (able) => !isThere(able) && job.giveUp(),
-        // NATS is away for now.
-        () => {},
-      );
+      // NATS may be away for now.
+      this.#able(wanted).then(lookAt, () => {});
     }, LOOK_MS);
     const hurry = patienceMs === undefined ? undefined : setTimeout(() => job.giveUp(), patienceMs);
     try {
@@ -306,6 +312,18 @@ class Job<T> implements AsyncDisposable {
       stream.publish(subject, messageBytes(job), { msgID: this.#id }),
     );
     this.#sequence = seq;
+  }
+
+  /** True while a worker has it. */
+  get isTaken(): boolean {
+    return this.#attempt !== undefined;
+  }
+
+  /** Ends the job with an error if no worker has it. */
+  fail(error: Error): void {
+    if (this.#attempt) return;
+    this.#isOver = true;
+    this.#outcome.reject(this.#lost ?? error);
   }
 
   /** Ends the job if no worker has it. */
