@@ -148,11 +148,14 @@ function coldOverhead(): Line {
 }
 
 /**
- * How long a step takes to begin on a worker that has its inputs. The step prints the clock of the
- * machine, and the build the moment of the decision.
+ * How long a step takes to begin on a worker that has its inputs, and how long until its process
+ * prints something, under emulation. The step prints the clock of the machine, and the build tells
+ * the moments of the decision and of the start.
  */
-function start(): Line {
-  const took: number[] = [];
+function start(): Line[] {
+  const began: number[] = [];
+  const printed: number[] = [];
+  const moments = /"name":"\[2\/2\] RUN[^}]*"started":"([^"]+)"/g;
   const decided = /"data":"([^"]+)","timestamp":"([^"]+)"/g;
   for (let run = 0; run < 4 + 4 * runs; run++) {
     const { text } = build(`FROM ${BASE}\nRUN cut -d' ' -f1 /proc/uptime # ${nonce()}\n`, DISTANT);
@@ -165,14 +168,24 @@ function start(): Line {
       else if (/^[\d.]+\s*$/.test(words)) begin = boot + Number(words) * 1000;
     }
     // Of the first builds, the workers have to pull the base.
-    if (run < 4 || decision === undefined || begin === undefined) continue;
-    took.push(begin - decision);
+    const [, started] = moments.exec(text) ?? [];
+    moments.lastIndex = 0;
+    if (run < 4 || decision === undefined || begin === undefined || !started) continue;
+    began.push(Date.parse(started) - decision);
+    printed.push(begin - decision);
   }
-  return {
-    what: 'from the decision to the start of a step whose inputs the worker has',
-    took: `${median(took).toFixed(0)} ms`,
-    goal: '50 ms',
-  };
+  return [
+    {
+      what: 'from the decision to the start of a step whose inputs the worker has',
+      took: `${median(began).toFixed(0)} ms`,
+      goal: '50 ms',
+    },
+    {
+      what: 'the same, to the first line that its emulated process prints',
+      took: `${median(printed).toFixed(0)} ms`,
+      goal: '',
+    },
+  ];
 }
 
 /** Many small sub-graphs, over one worker and over two. Each has half a processor. */
@@ -247,7 +260,7 @@ try {
   };
   execFileSync(KILN, ['load', '-q', '-i', archive], { env });
   execFileSync(KILN, ['push', '-q', 'busybox', BASE], { env });
-  const lines = [localOverhead(), coldOverhead(), start(), ...many(), platforms()];
+  const lines = [localOverhead(), coldOverhead(), ...start(), ...many(), platforms()];
   const text = document(lines);
   console.log(text);
   if (!values['no-write']) writeFileSync(join(ROOT, 'bench/WORKERS.md'), text);
