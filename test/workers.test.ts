@@ -228,4 +228,26 @@ beside('of two rows of steps that took long, one goes to any BuildKit', async ()
     assert.is(readFileSync(rig.path('out', name), 'utf8'), `${name} 2 read\n`);
 });
 
+beside('a row of steps stays where moving what it stands on would take longer', async () => {
+  await using serve = await ServeRig.create('busybox');
+  const { rig, socket } = serve;
+  const env = { KILN_ROOT: rig.path('own') };
+  await rig.kiln(['load', '-q', '-i', testImage('busybox')], { env, expect: 0 });
+  // 400 MB take 8 s at the rate that is counted on.
+  const stage = (name: string) =>
+    `FROM big AS ${name}\nARG X\nRUN sleep 3.5; echo ${name} $X > /${name}\n`;
+  rig.write('c', {
+    Dockerfile:
+      `FROM busybox AS big\nRUN truncate -s 400M /big\n${stage('a')}${stage('b')}` +
+      'FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n',
+  });
+  const build = (...args: string[]) =>
+    rig.kiln(['build', '--progress=plain', '-o', 'out', ...args, 'c'], { env, expect: 0 });
+  await build('--build-arg=X=1');
+  const { stderr } = await build('--build-arg=X=2', '--workers', `unix://${socket}`);
+  assert.not.match(stderr, /runs on worker|runs here/);
+  for (const name of ['a', 'b'])
+    assert.is(readFileSync(rig.path('out', name), 'utf8'), `${name} 2\n`);
+});
+
 test.run();

@@ -4,6 +4,7 @@ import type { LlbVertex } from '../../solver/llb/graph.ts';
 import type { BuildResult } from '../../solver/result.ts';
 import type { AskedElsewhere, Elsewhere, Vertex } from '../../solver/solver.ts';
 import type { Asking } from './asking.ts';
+import { movingMs } from './moving.ts';
 import { StepPlacement } from './placement.ts';
 import type { Machines } from './pool.ts';
 
@@ -49,6 +50,11 @@ class Sending implements Elsewhere<BuildResult>, AsyncDisposable {
     const vertex = asked.vertex.origin as LlbVertex;
     const reason = this.#placement.reasonFor(asked.vertex);
     if (!reason || this.#placement.keepsHere(vertex, reason)) return undefined;
+    if (
+      reason.kind === 'expensive' &&
+      reason.costMs < (await movingMs(asked, this.#build.services))
+    )
+      return undefined;
     const signal = AbortSignal.any([asked.signal, this.#over.signal]);
     this.#asking ??= this.#open();
     const snapshot = await (await this.#asking).ask(asked, reason, signal);

@@ -10,11 +10,13 @@ type PlacedBuild = Pick<BuildWithWorkers, 'worker' | 'session' | 'costOf'>;
 /** Why a vertex may go to another machine. */
 export interface Reason {
   readonly kind: 'foreign' | 'expensive';
-  /** Words for the user, such as `linux/arm64 is emulated here`. */
+  /** Words for the user, such as `linux/arm64 would be emulated here`. */
   readonly text: string;
+  /** How long the steps took the last time, in milliseconds. 0 when that does not matter. */
+  readonly costMs: number;
 }
 
-/** Steps that took less than this together stay here: moving them costs as much. Milliseconds. */
+/** Steps that took less than this together stay here: asking for them costs as much. In ms. */
 const MIN_COST_MS = 3_000;
 
 /**
@@ -61,10 +63,15 @@ export class StepPlacement {
     if (op.kind !== 'exec' || !this.#isSendable(vertex)) return undefined;
     const platform = statedPlatform(vertex);
     if (platform && !this.#own.has(formatPlatform(platform)))
-      return { kind: 'foreign', text: `${formatPlatform(platform)} would be emulated here` };
+      return {
+        kind: 'foreign',
+        text: `${formatPlatform(platform)} would be emulated here`,
+        costMs: 0,
+      };
     const cost = rowOf(vertex).reduce((sum, one) => sum + this.#costOf(one), 0);
     if (cost < MIN_COST_MS) return undefined;
-    return { kind: 'expensive', text: `it took ${Math.round(cost / 1000)} s the last time` };
+    const text = `it took ${Math.round(cost / 1000)} s the last time`;
+    return { kind: 'expensive', text, costMs: cost };
   }
 
   #costOf({ metadata, op }: LlbVertex): number {
