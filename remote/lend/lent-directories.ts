@@ -1,3 +1,5 @@
+import { closeSync } from 'node:fs';
+import { join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import type { InnerMethod } from '../../api/grpc/inner-server.ts';
 import { FILE_SYNC, wantedIn } from '../../api/session/filesync/diff-copy.ts';
@@ -5,12 +7,14 @@ import { goMode } from '../../api/session/filesync/go-mode.ts';
 import type { FileStat } from '../../api/session/filesync/packet.ts';
 import { sendFiles } from '../../api/session/filesync/send-files.ts';
 import { messageOf } from '../../base/errors.ts';
+import { contentXattrs, xattrCounts } from '../../cache/contenthash/xattrs.ts';
 import type { Entry } from '../../cache/select/entry.ts';
 import { select } from '../../cache/select/select.ts';
 import { type TreeView, viewTree } from '../../cache/select/tree-view.ts';
 import type { Stat } from '../../snapshotter/sys/calls.ts';
 import { O } from '../../snapshotter/sys/constants.ts';
 import { openRoot, type Root } from '../../snapshotter/sys/rooted.ts';
+import { listXattrs } from '../../snapshotter/sys/xattr.ts';
 import type { WantedFiles } from '../../solver/step-session.ts';
 import { followedPaths } from './followed-paths.ts';
 
@@ -63,7 +67,8 @@ function* filesOf(
     if (only && !only.includes(entry.rel)) continue;
     const stat = root.stat(entry.rel, { follow: false });
     // A file that is removed meanwhile is not there.
-    if (entry.rel !== '' && entry.kind !== 'socket' && stat) yield statOf(entry, stat, names);
+    if (entry.rel !== '' && entry.kind !== 'socket' && stat)
+      yield { ...statOf(entry, stat, names), xattrs: xattrsOf(path, root, entry) };
   }
 }
 
@@ -80,8 +85,36 @@ function selected(
   }
 }
 
+/** The attributes that belong to the content of a file or directory. */
+function xattrsOf(directory: string, root: Root, { rel, kind }: Entry): FileStat['xattrs'] {
+  if (kind !== 'file' && kind !== 'directory') return NO_XATTRS;
+  // This look costs least, and nothing that it finds is told.
+  if (!mayHaveXattrs(join(directory, rel))) return NO_XATTRS;
+  try {
+    const fd = root.open(rel, O.RDONLY | O.NONBLOCK, { follow: false });
+    try {
+      return new Map(contentXattrs(fd));
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Whoever may not read the file finds out when its content is asked for.
+    return NO_XATTRS;
+  }
+}
+
+const NO_XATTRS: FileStat['xattrs'] = new Map();
+
+function mayHaveXattrs(path: string): boolean {
+  try {
+    return listXattrs(path).some(xattrCounts);
+  } catch {
+    return true;
+  }
+}
+
 /** Whoever the files belong to here, they belong to root in an image. */
-function statOf(entry: Entry, stat: Stat, names: Map<string, string>): FileStat {
+function statOf(entry: Entry, stat: Stat, names: Map<string, string>): Omit<FileStat, 'xattrs'> {
   const isFile = entry.kind === 'file';
   const inode = `${entry.dev}:${entry.ino}`;
   const earlier = isFile && entry.nlink > 1 ? names.get(inode) : undefined;
@@ -94,6 +127,5 @@ function statOf(entry: Entry, stat: Stat, names: Map<string, string>): FileStat 
     size: isFile ? stat.size : 0,
     modTime: BigInt(stat.mtime.sec) * 1_000_000_000n + BigInt(stat.mtime.nsec),
     linkname: entry.link ?? earlier ?? '',
-    xattrs: new Map(),
   };
 }

@@ -16,11 +16,13 @@ import { dirname, join } from 'node:path';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { futimens, utimensat } from '../../../snapshotter/sys/calls.ts';
 import { AT } from '../../../snapshotter/sys/constants.ts';
+import { fdPath } from '../../../snapshotter/sys/xattr.ts';
 import type { FileReceiver } from './diff-copy.ts';
 import { GO_MODE, isDirectoryStat, permissionsOf, typeOf } from './go-mode.ts';
 import { canBeBelieved, FEW, FILE_STATE, type KnownFiles, tellsTheSame } from './known-files.ts';
 import { type FileStat, modTimeOf } from './packet.ts';
 import { type KnownFile, ToldFiles } from './told-files.ts';
+import { replaceToldXattrs, sameXattrs, setToldXattrs } from './told-xattrs.ts';
 
 /** Content up to this size is compared with what we have before it takes its place. */
 const COMPARED = 1 << 20;
@@ -218,14 +220,17 @@ export class DirectoryCopy implements FileReceiver {
 
   #directory(stat: FileStat, before: FileStat | undefined): void {
     if (before && isDirectoryStat(before)) {
-      if (before.mode === stat.mode) return;
+      const hasSame = sameXattrs(before, stat);
+      if (before.mode === stat.mode && hasSame) return;
       this.#change(stat.path);
       chmodSync(this.#place(stat.path), permissionsOf(stat.mode));
+      if (!hasSame) replaceToldXattrs(this.#place(stat.path), stat);
       return;
     }
     const place = this.#makeRoom(stat.path);
     mkdirSync(place, { mode: 0o700 });
     chmodSync(place, permissionsOf(stat.mode));
+    setToldXattrs(place, stat);
   }
 
   #setTimes(id: number): void {
@@ -302,6 +307,7 @@ export class DirectoryCopy implements FileReceiver {
     const fd = incoming.fd!;
     // What a new file gets of its mode depends on the umask.
     fchmodSync(fd, permissionsOf(stat.mode));
+    if (stat.xattrs.size > 0) setToldXattrs(fdPath(fd), stat);
     futimens(fd, modTimeOf(stat), modTimeOf(stat));
     closeSync(fd);
   }
@@ -311,6 +317,7 @@ export class DirectoryCopy implements FileReceiver {
     const { before } = this.#wanted.get(stat)!;
     if (!before || typeOf(before.mode) !== 0 || before.linkname !== '' || before.size !== size)
       return false;
+    if (!sameXattrs(before, stat)) return false;
     const place = this.#place(stat.path);
     if (!readFileSync(place).equals(Buffer.concat(pieces))) return false;
     if (before.mode === stat.mode && before.modTime === stat.modTime) return true;

@@ -21,6 +21,7 @@ import type { Tree } from '../../../cache/contenthash.ts';
 import { isDirectory } from '../../../cache/select/entry.ts';
 import type { KnownLooks } from '../../../cache/select/known-looks.ts';
 import { below, viewTree } from '../../../cache/select/tree-view.ts';
+import { getXattr, listXattrs } from '../../../snapshotter/sys/xattr.ts';
 import { bringDirectory } from './bring-directory.ts';
 import { GO_MODE, isDirectoryStat } from './go-mode.ts';
 import {
@@ -361,6 +362,27 @@ test('hostile clients are refused, and leave nothing outside their copy', async 
   const stranger = [...told({ path: 'g', linkname: '/etc/passwd' }), statPacket(undefined)];
   assert.match(await refused([...stranger, packetBytes(PACKET.fin)]), /told no file \/etc\/passwd/);
   assert.equal(readdirSync(place), ['store']);
+});
+
+/** The attributes of a file in the copy, by their names. */
+function xattrsAt(path: string): object {
+  const names = listXattrs(path).filter((name) => name.startsWith('user.'));
+  return Object.fromEntries(names.map((name) => [name, getXattr(path, name)?.toString()]));
+}
+
+test('attributes of files and directories come, change and go', async () => {
+  const tree = (xattrs: Record<string, string>): TestFile[] => [
+    { ...directory('d'), xattrs },
+    { path: 'd/f', text: 'same', xattrs },
+    { path: 'd/other', text: 'other', modTime: NATURAL },
+  ];
+  for (const xattrs of [{ 'user.a': '1', 'user.b': '' }, { 'user.a': '2' }, {}]) {
+    // Those that belong to a host are not taken over.
+    const host = { 'trusted.overlay.opaque': 'y', 'user.overlay.opaque': 'y' };
+    const { path, version } = await brought(tree({ ...host, ...xattrs }));
+    for (const name of ['d', 'd/f']) assert.equal(xattrsAt(join(path, name)), xattrs, name);
+    assert.is((await brought(tree({ ...host, ...xattrs }))).version, version);
+  }
 });
 
 test('a socket of the client is an empty file here', async () => {

@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib';
 import { writtenBack } from '../../../snapshotter/overlay/write-back.ts';
 import { bootId } from '../../../snapshotter/store/owner.ts';
 import { type FileStat, readPacket } from './packet.ts';
+import { sameXattrs } from './told-xattrs.ts';
 
 /** What a file of a copy needs when its client tells the same of it again. */
 export const FILE_STATE = {
@@ -173,7 +174,8 @@ export function tellsTheSame(stat: FileStat, known: FileStat): boolean {
     stat.mode === known.mode &&
     stat.size === known.size &&
     stat.modTime === known.modTime &&
-    stat.linkname === known.linkname
+    stat.linkname === known.linkname &&
+    sameXattrs(stat, known)
   );
 }
 

@@ -10,6 +10,7 @@ export interface TestFile {
   readonly mode?: number;
   readonly linkname?: string;
   readonly modTime?: bigint;
+  readonly xattrs?: Readonly<Record<string, string>>;
 }
 
 /** A time that a kernel could have given. */
@@ -24,9 +25,13 @@ export const symlink = (path: string, linkname: string): TestFile => ({
 
 export function statOf(file: TestFile): FileStat {
   const { path, text = '', mode = 0o644, linkname = '', modTime = NATURAL } = file;
+  const { xattrs: attributes = {} } = file;
+  const xattrs = new Map(Object.entries(attributes).map(([name, text]) => [name, bytes(text)]));
   const size = Buffer.byteLength(text);
-  return { path, mode: mode >>> 0, uid: 0, gid: 0, size, modTime, linkname, xattrs: new Map() };
+  return { path, mode: mode >>> 0, uid: 0, gid: 0, size, modTime, linkname, xattrs };
 }
+
+const bytes = (text: string) => Buffer.from(text);
 
 export interface TestClient {
   readonly session: ClientSession;
