@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isNetworkAddress, type ListenAddress } from '../../api/grpc/listen-address.ts';
 import { type ConnectionOptions, listenOn } from '../../api/grpc/listening.ts';
@@ -56,6 +57,8 @@ export async function serveDocker(
     connections.opened?.();
     socket.once('close', () => connections.closed?.());
   });
+  // Of a connection over TLS, HTTP closes the socket above the one that is opened first.
+  server.on('secureConnection', (socket: Socket) => lingerOnClose(socket));
   server.on('request', (request, response) => void answer(request, response, options, stopping));
   server.on('upgrade', (request, socket, head) => {
     void upgrade(request, socket, head, options, stopping);
